@@ -1,0 +1,1 @@
+"""Cohorts: simulated from evidence, read from registries, kept as folders of Parquet files."""

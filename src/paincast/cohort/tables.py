@@ -1,0 +1,167 @@
+"""A cohort: the tables a registry could hold, with where they come from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from paincast.errors import DataError
+from paincast.files import atomic_folder, hash_file
+from paincast.schema import TABLES, Column
+
+MANIFEST = "cohort.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Episodes, visits and events, and where they come from.
+
+    Parameters
+    ----------
+    episodes, visits, events : DataFrame
+        Tables that hold every column of the contract, in its order and types (see :func:`conform`).
+    basis : {"synthetic", "real", "blended"}
+        What the rows are.
+    sources : tuple of str
+        Citations or generator versions behind the rows.
+    details : dict
+        Anything else worth keeping: seed, scenario, evidence version, hashes of source files.
+    """
+
+    episodes: pd.DataFrame
+    visits: pd.DataFrame
+    events: pd.DataFrame
+    basis: str
+    sources: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_real(self) -> int:
+        """Count the real episodes."""
+        return len(self.episodes) if self.basis == "real" else 0
+
+    def select_technique(self, technique: str) -> Cohort:
+        """Give the cohort of one technique."""
+        episodes = self.episodes.loc[self.episodes["technique"] == technique].reset_index(drop=True)
+        kept = set(episodes["episode_id"])
+        return Cohort(
+            episodes=episodes,
+            visits=self.visits.loc[self.visits["episode_id"].isin(kept)].reset_index(drop=True),
+            events=self.events.loc[self.events["episode_id"].isin(kept)].reset_index(drop=True),
+            basis=self.basis,
+            sources=self.sources,
+            details=self.details,
+        )
+
+
+def pandas_type(column: Column) -> str:
+    """Give the pandas type in which a column of the contract is held."""
+    return {
+        "text": "str",
+        "category": "str",
+        "number": "float64",
+        "integer": "Int64",
+        "boolean": "boolean",
+    }[column.type]
+
+
+def conform(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a table every column of its contract, in order and type; absent columns become missing.
+
+    Values must already be valid; :func:`paincast.cohort.validate.validate_tables` sorts out those that are not.
+    """
+    columns = TABLES[table]
+    held = frame.reindex(columns=list(columns)).reset_index(drop=True)
+    return held.astype({name: pandas_type(column) for name, column in columns.items()})
+
+
+def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFrame] | None = None) -> None:
+    """Write a cohort as a folder of Parquet files with a manifest, as a whole or not at all.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        What to write.
+    path : str or Path
+        Folder; an existing cohort folder is replaced.
+    extras : dict of DataFrame, optional
+        Further tables written beside it under their names (the truth of a simulated cohort, rejects).
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    with atomic_folder(path, marker=MANIFEST) as folder:
+        for name in TABLES:
+            getattr(cohort, name).to_parquet(folder / f"{name}.parquet", index=False)
+        for name, frame in (extras or {}).items():
+            frame.to_parquet(folder / f"{name}.parquet", index=False)
+        manifest = {
+            "format": 1,
+            "basis": cohort.basis,
+            "n_episodes": len(cohort.episodes),
+            "n_real": cohort.n_real,
+            "sources": list(cohort.sources),
+            "details": cohort.details,
+            "hashes": {file.name: hash_file(file) for file in sorted(folder.glob("*.parquet"))},
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load_cohort(path: str | Path) -> Cohort:
+    """Read a cohort folder written by :func:`save_cohort`, without its truth.
+
+    Raises
+    ------
+    DataError
+        If the folder is no cohort, a file is missing, truncated or changed since it was written.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    tables = {name: read_table(folder, name, manifest) for name in TABLES}
+    return Cohort(
+        **{name: conform(name, frame) for name, frame in tables.items()},
+        basis=manifest["basis"],
+        sources=tuple(manifest["sources"]),
+        details={**manifest["details"], "hashes": manifest["hashes"]},
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a cohort folder.
+
+    Raises
+    ------
+    DataError
+        If it is missing or unreadable.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
+    return manifest
+
+
+def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFrame:
+    """Read one Parquet table of a cohort folder after checking its hash against the manifest.
+
+    Raises
+    ------
+    DataError
+        If it is missing, truncated or changed since it was written.
+    """
+    file = folder / f"{name}.parquet"
+    if not file.is_file():
+        raise DataError(f"{folder} lacks {file.name}; write the cohort again")
+    if hash_file(file) != manifest["hashes"].get(file.name):
+        raise DataError(f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again")
+    return pd.read_parquet(file)

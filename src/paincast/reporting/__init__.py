@@ -1,0 +1,1 @@
+"""Figures and tables of a report; the only place that knows matplotlib."""

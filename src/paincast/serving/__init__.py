@@ -1,0 +1,1 @@
+"""Serving accepted models: the predict function, the batch command, the MLflow pyfunc."""

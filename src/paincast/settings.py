@@ -1,0 +1,197 @@
+"""Settings of a training run: plain dataclasses with sane defaults, checked before any work starts.
+
+The command line composes them with Hydra from ``configs/``; a Python user builds them directly. Nothing here knows Hydra.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paincast.errors import SettingsError, suggest_name
+from paincast.schema import TECHNIQUES
+
+MODEL_KINDS = ("logistic", "xgboost")
+CALIBRATION_METHODS = ("affine", "none")
+SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
+
+
+@dataclass
+class CohortSettings:
+    """Where the episodes come from.
+
+    ``source`` is ``simulated`` (made on the spot from the evidence) or ``folder`` (a cohort written by
+    ``paincast simulate`` or ``paincast ingest`` at ``path``).
+    """
+
+    source: str = "simulated"
+    path: str | None = None
+    episodes_per_technique: int = 1500
+    scenario: str = "literature"
+    seed: int = 20260101
+
+
+@dataclass
+class OutcomeSettings:
+    """Which question is asked of the visits; ``horizon_months`` empty means the technique's primary horizon."""
+
+    name: str = "pain_response"
+    horizon_months: float | None = None
+    window_months: list[float] | None = None
+
+
+@dataclass
+class ModelSettings:
+    """Candidate models and how one is chosen.
+
+    ``inverse_penalties`` is the grid of C for the penalised logistic model; ``boosting`` holds the XGBoost
+    parameter sets tried. A simpler kind is preferred when its cross-validated log loss is within
+    ``standard_errors`` of the best.
+    """
+
+    candidates: list[str] = field(default_factory=lambda: ["logistic", "xgboost"])
+    inverse_penalties: list[float] = field(default_factory=lambda: [0.001, 0.01, 0.03, 0.1, 0.3, 1.0])
+    boosting: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            {"n_estimators": 60, "max_depth": 2, "learning_rate": 0.1, "min_child_weight": 10.0, "reg_lambda": 5.0},
+            {"n_estimators": 150, "max_depth": 3, "learning_rate": 0.05, "min_child_weight": 20.0, "reg_lambda": 10.0},
+        ]
+    )
+    selection_folds: int = 5
+    standard_errors: float = 1.0
+    minimum_events: int = 8
+
+
+@dataclass
+class CalibrationSettings:
+    """How cross-fitted margins are recalibrated; ``slope_prior_sd`` shrinks the log slope towards 0 (slope 1)."""
+
+    method: str = "affine"
+    slope_prior_sd: float = 0.25
+
+
+@dataclass
+class UncertaintySettings:
+    """Interval for the individual's probability: bootstrap refits of patients, and its level."""
+
+    refits: int = 30
+    level: float = 0.90
+
+
+@dataclass
+class EvaluationSettings:
+    """Honest evaluation: outer folds (patients kept together), repeats, and bootstrap intervals of the metrics."""
+
+    folds: int = 5
+    repeats: int = 1
+    resamples: int = 500
+    confidence: float = 0.95
+
+
+@dataclass
+class TrackingSettings:
+    """Where runs are recorded; an empty ``uri`` means ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` in the working folder."""
+
+    enabled: bool = True
+    uri: str | None = None
+    artifacts: str | None = None
+    experiment: str = "paincast"
+    register: bool = True
+
+
+@dataclass
+class TrainingSettings:
+    """Everything one training run needs."""
+
+    cohort: CohortSettings = field(default_factory=CohortSettings)
+    techniques: list[str] = field(default_factory=list)
+    outcome: OutcomeSettings = field(default_factory=OutcomeSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    models_folder: str = "models"
+    seed: int = 7
+    jobs: int = -1
+    progress: bool = True
+
+
+def check_settings(settings: TrainingSettings) -> TrainingSettings:
+    """Check the values that types alone cannot.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Settings of the right types.
+
+    Returns
+    -------
+    TrainingSettings
+        The same object.
+
+    Raises
+    ------
+    SettingsError
+        Naming the setting, what is allowed and the nearest known name.
+    """
+    for technique in settings.techniques:
+        _check_name("technique", technique, TECHNIQUES)
+    _check_name("cohort.source", settings.cohort.source, ("simulated", "folder"))
+    _check_name("cohort.scenario", settings.cohort.scenario, SCENARIOS)
+    if settings.cohort.source == "folder" and not settings.cohort.path:
+        raise SettingsError("cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort")
+    _check_name("calibration.method", settings.calibration.method, CALIBRATION_METHODS)
+    if not settings.model.candidates:
+        raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")
+    for kind in settings.model.candidates:
+        _check_name("model.candidates", kind, MODEL_KINDS)
+    _check_range("cohort.episodes_per_technique", settings.cohort.episodes_per_technique, 1, 10_000_000)
+    _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
+    _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
+    for penalty in settings.model.inverse_penalties:
+        _check_range("model.inverse_penalties", penalty, 1e-8, 1e8)
+    _check_range("evaluation.folds", settings.evaluation.folds, 2, 20)
+    _check_range("evaluation.repeats", settings.evaluation.repeats, 1, 100)
+    _check_range("evaluation.resamples", settings.evaluation.resamples, 50, 100_000)
+    _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
+    _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
+    _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
+    _check_range("calibration.slope_prior_sd", settings.calibration.slope_prior_sd, 1e-3, 100)
+    if settings.outcome.horizon_months is not None:
+        _check_range("outcome.horizon_months", settings.outcome.horizon_months, 0.1, 240)
+    window = settings.outcome.window_months
+    if window is not None and (len(window) != 2 or not 0 < window[0] < window[1]):
+        raise SettingsError("outcome.window_months needs two increasing months above 0, for example [0.5, 1.5]")
+    return settings
+
+
+def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:
+    if name not in allowed:
+        raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, allowed)}")
+
+
+def _check_range(setting: str, number: float, low: float, high: float) -> None:
+    if not low <= number <= high:
+        raise SettingsError(f"{setting}={number:g} is outside what is allowed, {low:g} to {high:g}")
+
+
+def find_configs() -> Path:
+    """Find the folder of Hydra configurations and registry mappings: in the wheel, or in the checkout.
+
+    Returns
+    -------
+    Path
+        The folder that holds ``config.yaml``.
+
+    Raises
+    ------
+    SettingsError
+        If the installation is broken and neither exists.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "configs", package.parents[1] / "configs"):
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise SettingsError("the configuration folder is missing from this installation; reinstall paincast")
