@@ -1,0 +1,246 @@
+"""From episodes to a numeric matrix: one encoder, fitted inside resampling only, whose state is plain data.
+
+The fitted state is a list of :class:`EncodedVariable`, so that a bundle can hold it as JSON: no pickle is ever needed
+to predict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from paincast.errors import DataError
+from paincast.schema import EPISODES, Column, model_columns
+
+FloatArray = npt.NDArray[np.float64]
+
+MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedVariable:
+    """What the encoder learnt about one variable.
+
+    Parameters
+    ----------
+    name : str
+        Column of ``episodes``.
+    kind : {"number", "boolean", "category"}
+        How it is encoded.
+    centre, scale : float
+        Mean and standard deviation of a number (on the log scale where the column asks for it); share of true values
+        of a boolean.
+    levels : tuple of str
+        Levels of a category seen in training, the most frequent first: it is the reference.
+    marks_missing : bool
+        Whether a column tells that the value is missing.
+    varies : bool
+        Whether the variable took more than one value in training; if not, it adds no column and only its known
+        levels are kept.
+    """
+
+    name: str
+    kind: str
+    centre: float = 0.0
+    scale: float = 1.0
+    levels: tuple[str, ...] = ()
+    marks_missing: bool = False
+    varies: bool = True
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """Names of the matrix columns this variable makes."""
+        if not self.varies:
+            return ()
+        own = tuple(f"{self.name}={level}" for level in self.levels[1:]) if self.kind == "category" else (self.name,)
+        return (*own, f"{self.name}={MISSING}") if self.marks_missing else own
+
+
+class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Encode episodes for a response model.
+
+    Numbers are standardised (skewed ones on the log scale), booleans become 0 or 1, categories one column per level
+    beside the most frequent one. Variables are left out when too few values were recorded.
+
+    Parameters
+    ----------
+    native_missing : bool
+        Leave missing numbers and booleans as NaN (for trees) instead of filling in the mean.
+    minimum_observed : float
+        Smallest share of recorded values for a variable to be used.
+    minimum_missing : int
+        A column that marks missing values is made from this many missing values on.
+
+    Attributes
+    ----------
+    variables_ : tuple of EncodedVariable
+        Fitted state, in the order of the data contract.
+    unavailable_ : tuple of str
+        Variables of the contract that were left out because too few values were recorded.
+    """
+
+    def __init__(
+        self, *, native_missing: bool = False, minimum_observed: float = 0.5, minimum_missing: int = 20
+    ) -> None:
+        self.native_missing = native_missing
+        self.minimum_observed = minimum_observed
+        self.minimum_missing = minimum_missing
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn levels, means and scales.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_episodes, ...)
+            Episodes in the types of the contract; columns that no model may see are ignored.
+        y : ignored
+
+        Returns
+        -------
+        EpisodeEncoder
+        """
+        candidates = [column for column in model_columns() if column.name in X]
+        usable = [column for column in candidates if self._is_recorded(X[column.name])]
+        self.variables_ = tuple(self._learn(column, X[column.name]) for column in usable)
+        self.unavailable_ = tuple(column.name for column in candidates if column not in usable)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> FloatArray:
+        """Encode episodes.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_episodes, ...)
+            Episodes; a category never seen in training is encoded as the reference, see :meth:`find_unseen`.
+
+        Returns
+        -------
+        ndarray of shape (n_episodes, n_encoded)
+        """
+        check_is_fitted(self, "variables_")
+        absent = [variable.name for variable in self.variables_ if variable.name not in X]
+        if absent:
+            raise DataError(f"columns missing from the episodes: {', '.join(absent)}; conform them to the contract first")
+        blocks = [self._encode(variable, X[variable.name]) for variable in self.variables_ if variable.varies]
+        return np.concatenate([np.empty((len(X), 0)), *blocks], axis=1)
+
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+        """Name the matrix columns, for example ``age_years`` or ``approach=caudal``."""
+        check_is_fitted(self, "variables_")
+        return np.array([name for variable in self.variables_ for name in variable.encoded_names], dtype=object)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Name, for each matrix column, the clinician's variable it belongs to."""
+        return tuple(variable.name for variable in self.variables_ for _ in variable.encoded_names)
+
+    def find_unseen(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Tell which values are levels that training never saw.
+
+        Returns
+        -------
+        DataFrame of bool, shape (n_episodes, n_categories and constants)
+            Missing values are never unseen.
+        """
+        return pd.DataFrame(
+            {
+                variable.name: _as_level(X[variable.name]).notna() & ~_as_level(X[variable.name]).isin(variable.levels)
+                for variable in self.variables_
+                if variable.levels
+            },
+            index=X.index,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Give parameters and fitted state as plain data."""
+        return {
+            "parameters": self.get_params(),
+            "variables": [asdict(variable) for variable in self.variables_],
+            "unavailable": list(self.unavailable_),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build a fitted encoder from :meth:`to_state`."""
+        encoder = cls(**state["parameters"])
+        encoder.variables_ = tuple(
+            EncodedVariable(**{**variable, "levels": tuple(variable["levels"])}) for variable in state["variables"]
+        )
+        encoder.unavailable_ = tuple(state["unavailable"])
+        return encoder
+
+    def _is_recorded(self, values: pd.Series) -> bool:
+        return bool(len(values)) and float(values.notna().mean()) >= self.minimum_observed
+
+    def _learn(self, column: Column, values: pd.Series) -> EncodedVariable:
+        many_missing = int(values.isna().sum()) >= self.minimum_missing
+        if column.type in ("category", "boolean"):
+            levels = _order_levels(_as_level(values))
+            varies = len(levels) > 1
+            boolean = column.type == "boolean"
+            return EncodedVariable(
+                name=column.name,
+                kind=column.type,
+                centre=float(values.astype(float).mean()) if boolean else 0.0,
+                levels=levels,
+                marks_missing=varies and many_missing and not (boolean and self.native_missing),
+                varies=varies,
+            )
+        numbers = scale_number(column, values)
+        spread = float(np.nanstd(numbers))
+        varies = spread > 1e-9
+        return EncodedVariable(
+            name=column.name,
+            kind="number",
+            centre=float(np.nanmean(numbers)),
+            scale=spread if varies else 1.0,
+            marks_missing=varies and many_missing and not self.native_missing,
+            varies=varies,
+        )
+
+    def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
+        if variable.kind == "category":
+            columns = [(values == level).to_numpy(float) for level in variable.levels[1:]]
+        else:
+            columns = [self._standardise(variable, values)]
+        if variable.marks_missing:
+            columns.append(values.isna().to_numpy(float))
+        return np.column_stack(columns)
+
+    def _standardise(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
+        if variable.kind == "boolean":
+            numbers = np.asarray(values.astype("Float64").to_numpy(float, na_value=np.nan), dtype=float)
+            return numbers if self.native_missing else np.nan_to_num(numbers, nan=variable.centre)
+        z = standard_scores(variable, values)
+        return z if self.native_missing else np.nan_to_num(z, nan=0.0)
+
+
+def scale_number(column: Column, values: pd.Series) -> FloatArray:
+    """Give the numbers of a column on the scale on which they are compared: log(1 + value) where it is skewed."""
+    numbers = np.asarray(values.to_numpy(float, na_value=np.nan), dtype=float)
+    return np.log1p(numbers) if column.log_scale else numbers
+
+
+def standard_scores(variable: EncodedVariable, values: pd.Series) -> FloatArray:
+    """Give the standard scores of a numeric variable against the training cohort; missing stays NaN."""
+    scores: FloatArray = (scale_number(EPISODES[variable.name], values) - variable.centre) / variable.scale
+    return scores
+
+
+def _as_level(values: pd.Series) -> pd.Series:
+    """Give categories and booleans as text, missing kept."""
+    if pd.api.types.is_bool_dtype(values):
+        return values.astype("boolean").map({True: "true", False: "false"}).astype("str")
+    return values.astype("str")
+
+
+def _order_levels(levels: pd.Series) -> tuple[str, ...]:
+    """Give the levels seen, the most frequent first, ties in alphabetical order."""
+    counts = levels.value_counts()
+    return tuple(sorted((str(level) for level in counts.index), key=lambda level: (-int(counts[level]), level)))

@@ -1,0 +1,125 @@
+"""Where a model may be asked: is this patient like those it learnt from?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import chi2
+from sklearn.covariance import LedoitWolf
+
+from paincast.features import EncodedVariable, EpisodeEncoder, standard_scores
+from paincast.schema import EPISODES
+
+FloatArray = npt.NDArray[np.float64]
+
+FARTHEST_SCORE = 4.0
+"""A single number may lie this many standard deviations from the training mean."""
+
+TAIL = 1e-4
+"""Share of a normal training cohort that would be called too far as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Summary of the training cohort's numbers: no patient's own value is kept.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Numeric variables compared.
+    precision : ndarray of shape (n_names, n_names)
+        Inverse of the shrunken correlation matrix of the standard scores.
+    """
+
+    names: tuple[str, ...]
+    precision: FloatArray
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the summary as plain data."""
+        return {"names": list(self.names), "precision": self.precision.tolist()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build a domain from :meth:`to_state`."""
+        n_names = len(state["names"])
+        return cls(names=tuple(state["names"]), precision=np.array(state["precision"]).reshape(n_names, n_names))
+
+
+def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:
+    """Summarise the numeric variables of the training cohort.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        Encoder fitted on the same episodes.
+    episodes : DataFrame of shape (n, ...)
+        Training episodes.
+
+    Returns
+    -------
+    Domain
+
+    References
+    ----------
+    Ledoit O, Wolf M. J Multivar Anal 2004;88:365-411, doi:10.1016/S0047-259X(03)00096-4.
+    """
+    numbers = _numeric_variables(encoder)
+    if not numbers:
+        return Domain(names=(), precision=np.empty((0, 0)))
+    scores = np.nan_to_num(_scores(numbers, episodes), nan=0.0)
+    precision = LedoitWolf(assume_centered=True).fit(scores).precision_
+    return Domain(names=tuple(variable.name for variable in numbers), precision=np.asarray(precision))
+
+
+def find_strangers(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> pd.Series:
+    """Say for each episode why it lies outside the training cohort.
+
+    An episode is outside when a number lies more than four standard deviations from the training mean, when its
+    numbers together lie farther (Mahalanobis distance) than 1 in 10,000 of a normal cohort would, or when it holds a
+    yes/no value of which training saw only the other.
+
+    Parameters
+    ----------
+    domain : Domain
+        Summary of the training cohort.
+    encoder : EpisodeEncoder
+        The encoder it was made with.
+    episodes : DataFrame of shape (n, ...)
+        Episodes to judge.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Reasons, empty where the episode is inside.
+    """
+    kept = [variable for variable in _numeric_variables(encoder) if variable.name in domain.names]
+    scores = _scores(kept, episodes)
+    far = pd.DataFrame(np.abs(scores) > FARTHEST_SCORE, columns=[variable.name for variable in kept], index=episodes.index)
+    booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
+    unseen = encoder.find_unseen(episodes).reindex(columns=booleans, fill_value=False)
+    filled = np.nan_to_num(scores, nan=0.0)
+    squared = np.einsum("ij,jk,ik->i", filled, domain.precision, filled)
+    limit = chi2.ppf(1.0 - TAIL, df=max(len(kept), 1))
+    together = pd.DataFrame({"the combination of values": squared > limit}, index=episodes.index)
+    flags = pd.concat([far, unseen, together], axis=1)
+    names = [EPISODES[name].display_name if name in EPISODES else name for name in flags.columns]
+    reasons = [_explain_distance(names, row) for row in flags.to_numpy(bool)]
+    return pd.Series(reasons, index=episodes.index, dtype="str")
+
+
+def _explain_distance(names: list[str], flags: npt.NDArray[np.bool_]) -> str:
+    far = [name for name, flag in zip(names, flags, strict=True) if flag]
+    return f"far from the training cohort: {', '.join(far)}" if far else ""
+
+
+def _numeric_variables(encoder: EpisodeEncoder) -> list[EncodedVariable]:
+    return [variable for variable in encoder.variables_ if variable.kind == "number" and variable.varies]
+
+
+def _scores(variables: list[EncodedVariable], episodes: pd.DataFrame) -> FloatArray:
+    columns = [standard_scores(variable, episodes[variable.name]) for variable in variables]
+    return np.column_stack(columns) if columns else np.empty((len(episodes), 0))

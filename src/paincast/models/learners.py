@@ -1,0 +1,181 @@
+"""The two kinds of response model: penalised logistic regression and gradient-boosted trees.
+
+Both give margins (log odds) and contributions that add up to the margin, and both take an affine calibration into
+themselves, so that what is served is one model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from paincast.models.calibration import AffineCalibration
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearModel:
+    """Logistic regression on an encoded matrix.
+
+    Parameters
+    ----------
+    intercept : float
+        Log odds where every encoded column is zero.
+    coefficients : ndarray of shape (n_encoded,)
+        Log odds ratio per unit of an encoded column.
+    means : ndarray of shape (n_encoded,)
+        Means of the encoded columns in training: the reference of the contributions.
+    """
+
+    intercept: float
+    coefficients: FloatArray
+    means: FloatArray
+
+    def margin(self, matrix: FloatArray) -> FloatArray:
+        """Give the log odds, shape (n,)."""
+        return self.intercept + matrix @ self.coefficients
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+
+        For a linear model with the training cohort as background the SHAP value of a column is its coefficient times
+        the distance from its mean (Lundberg and Lee 2017, doi:10.48550/arXiv.1705.07874).
+        """
+        base = np.full(len(matrix), self.intercept + self.means @ self.coefficients)
+        return base, (matrix - self.means) * self.coefficients
+
+    def recalibrate(self, calibration: AffineCalibration) -> LinearModel:
+        """Take an affine calibration into the coefficients."""
+        return LinearModel(
+            intercept=calibration.intercept + calibration.slope * self.intercept,
+            coefficients=calibration.slope * self.coefficients,
+            means=self.means,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoostedModel:
+    """Gradient-boosted trees on an encoded matrix.
+
+    Parameters
+    ----------
+    booster : xgboost.Booster
+        Trees whose sum, with the base score, is the log odds.
+    """
+
+    booster: xgboost.Booster
+
+    def margin(self, matrix: FloatArray) -> FloatArray:
+        """Give the log odds, shape (n,)."""
+        return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+
+        Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
+        """
+        if matrix.shape[1] == 0:
+            return self.margin(matrix), np.zeros(matrix.shape)
+        values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
+        return values[:, -1], values[:, :-1]
+
+    def recalibrate(self, calibration: AffineCalibration) -> BoostedModel:
+        """Take an affine calibration into the leaves (times the slope) and the base score (shifted)."""
+        model = json.loads(self.booster.save_raw("json"))
+        for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+            leaf = np.array(tree["left_children"]) == -1
+            conditions = np.array(tree["split_conditions"])
+            tree["split_conditions"] = np.where(leaf, conditions * calibration.slope, conditions).tolist()
+            tree["base_weights"] = (np.array(tree["base_weights"]) * calibration.slope).tolist()
+        parameters = model["learner"]["learner_model_param"]
+        base = float(str(parameters["base_score"]).strip("[]"))
+        shifted = expit(calibration.intercept + calibration.slope * logit(base))
+        parameters["base_score"] = f"[{shifted:.9E}]"
+        return BoostedModel(booster=read_booster(json.dumps(model).encode()))
+
+
+Model = LinearModel | BoostedModel
+
+
+def fit_logistic(
+    matrix: FloatArray, outcome: FloatArray, *, inverse_penalty: float, weights: FloatArray | None = None
+) -> LinearModel:
+    """Fit a ridge-penalised logistic regression; the intercept is not penalised.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n_encoded)
+        Encoded episodes without missing values.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    inverse_penalty : float
+        ``C`` of scikit-learn: the smaller, the stronger the penalty.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows.
+    """
+    weight = np.ones(len(outcome)) if weights is None else weights
+    means = np.average(matrix, axis=0, weights=weight)
+    if matrix.shape[1] == 0:
+        prevalence = float(np.average(outcome, weights=weight))
+        return LinearModel(intercept=float(logit(prevalence)), coefficients=np.empty(0), means=means)
+    fitted = LogisticRegression(C=inverse_penalty, max_iter=1000).fit(matrix, outcome, sample_weight=weight)
+    return LinearModel(intercept=float(fitted.intercept_[0]), coefficients=fitted.coef_[0], means=means)
+
+
+def fit_boosted(
+    matrix: FloatArray,
+    outcome: FloatArray,
+    *,
+    parameters: dict[str, Any],
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+) -> BoostedModel:
+    """Fit gradient-boosted trees on log loss.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n_encoded)
+        Encoded episodes; missing values are NaN and each split learns where they go.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    parameters : dict
+        ``n_estimators`` and parameters of XGBoost.
+    rng : numpy.random.Generator
+        Source of the seed of row and column sampling.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows.
+    """
+    rounds = int(parameters["n_estimators"])
+    tree_parameters = {name: value for name, value in parameters.items() if name != "n_estimators"}
+    settings = {
+        "objective": "binary:logistic",
+        "base_score": float(np.average(outcome, weights=weights)),
+        "tree_method": "hist",
+        "nthread": 1,
+        "seed": int(rng.integers(2**31)),
+        "verbosity": 0,
+        **tree_parameters,
+    }
+    return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))
+
+
+def read_booster(raw: bytes) -> xgboost.Booster:
+    """Read a booster from its JSON or UBJ bytes, for prediction on one thread."""
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(raw))
+    booster.set_param({"nthread": 1})
+    return booster
+
+
+def _pack(
+    matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatArray | None = None
+) -> xgboost.DMatrix:
+    return xgboost.DMatrix(matrix, label=outcome, weight=weights, nthread=1)

@@ -1,0 +1,46 @@
+"""Splits that respect people: all episodes of a patient stay on one side."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
+from paincast.errors import RefusalError
+
+Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+
+def make_folds(
+    outcome: npt.NDArray[np.float64], patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
+) -> list[Fold]:
+    """Split episodes into folds, stratified by outcome, patients kept together.
+
+    Parameters
+    ----------
+    outcome : ndarray of shape (n_episodes,)
+        0 or 1.
+    patients : ndarray of shape (n_episodes,)
+        Patient of each episode.
+    n_folds : int
+        Number of folds wanted; fewer are made when one class has fewer patients.
+    rng : numpy.random.Generator
+        Source of the shuffle.
+
+    Returns
+    -------
+    list of (train, test)
+        Positions of the rows on each side.
+
+    Raises
+    ------
+    RefusalError
+        If one class holds fewer than two patients.
+    """
+    smallest = min(len(set(patients[outcome == label])) for label in (0, 1))
+    if smallest < 2:
+        raise RefusalError(f"cannot split: {smallest} patient(s) in the smaller outcome class; at least 2 are needed")
+    splitter = StratifiedGroupKFold(
+        n_splits=min(n_folds, smallest), shuffle=True, random_state=np.random.RandomState(rng.bit_generator)
+    )
+    return list(splitter.split(outcome, outcome, patients))
