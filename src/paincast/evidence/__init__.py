@@ -1,0 +1,35 @@
+"""Published evidence as data: one record per technique and indication, every figure with its source and tag."""
+
+from paincast.evidence.figures import Contraindication, PredictorEffect, Record, Source, Transform
+from paincast.evidence.records import (
+    control_response,
+    evidence_version,
+    indications_of,
+    list_citations,
+    load_record,
+    load_records,
+    load_sources,
+    primary_horizon,
+    records_of,
+    simulated_records,
+    simulated_techniques,
+)
+
+__all__ = [
+    "Contraindication",
+    "PredictorEffect",
+    "Record",
+    "Source",
+    "Transform",
+    "control_response",
+    "evidence_version",
+    "indications_of",
+    "list_citations",
+    "load_record",
+    "load_records",
+    "load_sources",
+    "primary_horizon",
+    "records_of",
+    "simulated_records",
+    "simulated_techniques",
+]

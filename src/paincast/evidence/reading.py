@@ -1,0 +1,272 @@
+"""From YAML to frozen records: unknown keys, missing figures and figures without source or tag are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import yaml
+
+from paincast.errors import DataError, suggest_name
+from paincast.evidence.figures import (
+    PROVENANCE_TAGS,
+    TRANSFORMS,
+    Baseline,
+    Certainty,
+    Complication,
+    Contraindication,
+    ControlResponse,
+    Curve,
+    PredictorEffect,
+    PublishedRate,
+    Record,
+    Source,
+    Survival,
+    Transform,
+)
+from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
+
+T = TypeVar("T")
+Figures = Mapping[str, Any]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML file that holds a mapping.
+
+    Raises
+    ------
+    DataError
+        If the file is no YAML mapping.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    except yaml.YAMLError as error:
+        raise DataError(f"{path.name} is no valid YAML") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path.name} must hold a mapping of keys to values")
+    return content
+
+
+def parse_sources(content: Figures) -> dict[str, Source]:
+    """Build the sources of ``sources.yaml``, keyed by id.
+
+    Raises
+    ------
+    DataError
+        If a key is unknown or missing.
+    """
+    return {name: _build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
+
+
+def parse_record(content: Figures, contraindications: Figures, sources: Mapping[str, Source]) -> Record:
+    """Build one record and check it.
+
+    Parameters
+    ----------
+    content : mapping
+        Content of a record file.
+    contraindications : mapping
+        Content of ``contraindications.yaml``, which a record names by key.
+    sources : mapping of str to Source
+        Known sources.
+
+    Returns
+    -------
+    Record
+
+    Raises
+    ------
+    DataError
+        Naming the record, the key, and what is known or allowed.
+    """
+    where = f"evidence record {content.get('id', 'without an id')}"
+    bleeding = content.get("bleeding_class", "")
+    held = {
+        key: _PARSERS[key](value, f"{where}, {key}") if key in _PARSERS else value for key, value in content.items()
+    }
+    held["response"] = held.pop("curve", None)
+    named = content.get("contraindications", ())
+    held["contraindications"] = tuple(
+        _parse_contraindication(name, contraindications, bleeding, where) for name in named
+    )
+    held["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content)}))
+    record = _build(Record, held, where)
+    _check_names(record, where)
+    _check_curve(record, where)
+    _check_provenance(content, sources, where)
+    return record
+
+
+def list_source_ids(content: Any) -> set[str]:
+    """List every source id named anywhere below a part of a record file."""
+    if isinstance(content, dict):
+        own = content.get("source", ())
+        named = {own} if isinstance(own, str) else set(own)
+        return named.union(*(list_source_ids(value) for value in content.values()))
+    if isinstance(content, list):
+        return set().union(*(list_source_ids(value) for value in content))
+    return set()
+
+
+def _build(kind: Callable[..., T], content: Figures, where: str) -> T:
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    for key in content:
+        if key not in known:
+            raise DataError(f"{where}: unknown key '{key}'; {suggest_name(str(key), known)}")
+    for name, item in known.items():
+        if name not in content and item.default is MISSING and item.default_factory is MISSING:
+            raise DataError(f"{where}: '{name}' is missing")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+
+def _check_names(record: Record, where: str) -> None:
+    _check_known(record.technique, TECHNIQUES, f"{where}, technique")
+    for indication in record.indications:
+        _check_known(indication, INDICATIONS, f"{where}, indication")
+    if not record.indication and not record.gap:
+        raise DataError(f"{where}: 'indication' is missing")
+    if record.approach is not None:
+        _check_known(record.approach, EPISODES["approach"].categories, f"{where}, approach")
+    columns = (*record.baseline, *record.not_recorded, *(effect.column for effect in record.predictors))
+    for column in columns:
+        _check_known(column, EPISODES, f"{where}, column")
+
+
+def _check_known(name: str, known: Any, where: str) -> None:
+    if name not in known:
+        raise DataError(f"{where}: unknown name '{name}'; {suggest_name(name, known)}")
+
+
+def _check_curve(record: Record, where: str) -> None:
+    if record.primary_month is None and not record.gap:
+        raise DataError(f"{where}: 'primary_month' is missing")
+    if record.response is None:
+        return
+    if record.primary_month not in record.response.months:
+        raise DataError(f"{where}: the curve has no share at the primary month {record.primary_month}")
+    if "literature" not in record.response.scenarios:
+        raise DataError(f"{where}: the curve has no 'literature' scenario")
+    for share in (*record.response.months.values(), *record.response.scenarios.values()):
+        if not 0 < share < 1:
+            raise DataError(f"{where}: share {share} of the curve is outside what is allowed, above 0 and below 1")
+
+
+_WITHOUT_PROVENANCE = frozenset({"primary_month", "follow_up_months"})
+
+
+def _check_provenance(content: Figures, sources: Mapping[str, Source], where: str) -> None:
+    for path, number in walk_numbers({key: value for key, value in content.items() if key not in _WITHOUT_PROVENANCE}):
+        del number
+        holders = [_descend(content, path[:depth]) for depth in range(len(path))]
+        keys = set().union(*(holder for holder in holders if isinstance(holder, dict)))
+        lacking = {"source", "tag"} - keys
+        if lacking:
+            raise DataError(f"{where}: {'.'.join(map(str, path))} has no {' and no '.join(sorted(lacking))}")
+    for name in list_source_ids(content):
+        _check_known(name, sources, f"{where}, source")
+    for tag in _list_tags(content):
+        for part in str(tag).split("/"):
+            _check_known(part, PROVENANCE_TAGS, f"{where}, tag")
+
+
+def walk_numbers(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
+    """Walk every number below a part of a record file, with the keys that lead to it.
+
+    Examples
+    --------
+    >>> list(walk_numbers({"curve": {"tag": "DERIVED", "months": {3: 0.5}}}))
+    [(('curve', 'months', 3), 0.5)]
+    """
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from walk_numbers(value, (*path, key))
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            yield from walk_numbers(value, (*path, place))
+    elif isinstance(content, (int, float)) and not isinstance(content, bool):
+        yield path, content
+
+
+def _descend(content: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        content = content[key]
+    return content
+
+
+def _list_tags(content: Any) -> Iterator[str]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key in ("tag", "source_tag", "threshold_tag"):
+                yield value
+            else:
+                yield from _list_tags(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _list_tags(value)
+
+
+def _parse_transform(content: Figures, where: str) -> Transform:
+    if len(content) != 1:
+        raise DataError(f"{where}: a transform has exactly one key, one of {', '.join(TRANSFORMS)}")
+    ((kind, value),) = content.items()
+    _check_known(kind, TRANSFORMS, where)
+    return Transform(kind=kind, value=value)
+
+
+def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
+    if not content.get("odds_ratio", 1) > 0:
+        raise DataError(f"{where}: odds_ratio must be above 0")
+    held = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
+    return _build(PredictorEffect, held, where)
+
+
+def _parse_curve(content: Figures, where: str) -> Curve:
+    held = dict(content)
+    held["months"] = MappingProxyType({float(month): share for month, share in content.get("months", {}).items()})
+    held["scenarios"] = MappingProxyType(dict(content.get("scenarios", {})))
+    held["range"] = MappingProxyType({float(month): tuple(ends) for month, ends in content.get("range", {}).items()})
+    return _build(Curve, held, where)
+
+
+def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
+    return MappingProxyType({name: _build(Baseline, entry, f"{where}, {name}") for name, entry in content.items()})
+
+
+def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str) -> Contraindication:
+    _check_known(name, known, f"{where}, contraindications")
+    entry = {**known[name], "reason": known[name]["reason"].format(bleeding_class=bleeding)}
+    contraindication = _build(Contraindication, entry, f"contraindication {name}")
+    _check_known(contraindication.level, ("absolute", "relative"), f"contraindication {name}, level")
+    _check_known(contraindication.column, EPISODES, f"contraindication {name}, column")
+    return contraindication
+
+
+def _one(kind: Callable[..., T]) -> Callable[[Any, str], T]:
+    return lambda content, where: _build(kind, content, where)
+
+
+def _each(kind: Callable[..., T]) -> Callable[[Any, str], tuple[T, ...]]:
+    def parse(content: Any, where: str) -> tuple[T, ...]:
+        return tuple(_build(kind, entry, f"{where} {place}") for place, entry in enumerate(content, 1))
+
+    return parse
+
+
+def _parse_predictors(content: Any, where: str) -> tuple[PredictorEffect, ...]:
+    return tuple(_parse_predictor(entry, f"{where} {place}") for place, entry in enumerate(content, 1))
+
+
+_PARSERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "curve": _parse_curve,
+    "control_response": _one(ControlResponse),
+    "survival": _one(Survival),
+    "baseline": _parse_baseline,
+    "predictors": _parse_predictors,
+    "published": _each(PublishedRate),
+    "complications": _each(Complication),
+    "certainty": _one(Certainty),
+}

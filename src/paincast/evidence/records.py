@@ -1,0 +1,228 @@
+"""Look evidence up: by technique, indication and approach. What is not known is refused in words.
+
+Records are YAML files in ``records/``, one per technique and indication (and approach); their sources are in
+``sources.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from paincast.errors import RefusalError, SettingsError, suggest_name
+from paincast.evidence.figures import Record, Source
+from paincast.evidence.reading import parse_record, parse_sources, read_yaml
+from paincast.schema import TECHNIQUES
+
+_FOLDER = Path(__file__).resolve().parent
+_APPROACH_ORDER = ("transforaminal", "interlaminar", "caudal")
+
+
+@cache
+def load_sources() -> Mapping[str, Source]:
+    """Read every source, keyed by id."""
+    return MappingProxyType(parse_sources(read_yaml(_FOLDER / "sources.yaml")))
+
+
+@cache
+def load_records() -> tuple[Record, ...]:
+    """Read every record, in the order of techniques, approaches and names.
+
+    Raises
+    ------
+    DataError
+        If a record is malformed or a figure has no source or tag.
+    """
+    contraindications = read_yaml(_FOLDER / "contraindications.yaml")
+    files = sorted((_FOLDER / "records").glob("*.yaml"))
+    records = [parse_record(read_yaml(file), contraindications, load_sources()) for file in files]
+    return tuple(sorted(records, key=_place_of))
+
+
+def _place_of(record: Record) -> tuple[int, int, str]:
+    approach = _APPROACH_ORDER.index(record.approach) if record.approach in _APPROACH_ORDER else 0
+    return TECHNIQUES.index(record.technique), approach, record.id
+
+
+@cache
+def evidence_version() -> str:
+    """Give 12 hexadecimal digits that change whenever a record, a source or a contraindication does."""
+    digest = hashlib.sha256()
+    for file in sorted(_FOLDER.rglob("*.yaml")):
+        digest.update(file.relative_to(_FOLDER).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def records_of(technique: str) -> tuple[Record, ...]:
+    """Give every record of a technique; a technique without evidence has one record that names the gap.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If no record exists for it yet.
+
+    Examples
+    --------
+    >>> [record.approach for record in records_of("epidural_steroid_injection")][:2]
+    ['transforaminal', 'transforaminal']
+    >>> records_of("bariatric_embolization")[0].gap[:40]
+    'no clinical study of it reports a pain o'
+    """
+    if technique not in TECHNIQUES:
+        raise SettingsError(f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}")
+    records = tuple(record for record in load_records() if record.technique == technique)
+    if not records:
+        raise RefusalError(
+            f"technique {technique}: no evidence record exists for it yet, so there is nothing to simulate, train or "
+            f"predict from; techniques with a record: {', '.join(_techniques_with_records())}"
+        )
+    return records
+
+
+def _techniques_with_records() -> list[str]:
+    return sorted({record.technique for record in load_records() if not record.gap})
+
+
+def _records_with_evidence(technique: str) -> tuple[Record, ...]:
+    records = records_of(technique)
+    if records[0].gap:
+        raise RefusalError(f"technique {technique} is refused: {records[0].gap}")
+    return records
+
+
+def load_record(technique: str, indication: str | None = None, approach: str | None = None) -> Record:
+    """Give the record that covers a technique in an indication by an approach.
+
+    Parameters
+    ----------
+    technique : str
+        What is done.
+    indication : str, optional
+        The diagnosis treated; by default the first record of the technique.
+    approach : str, optional
+        Route; by default the first that covers the indication. A record without an approach holds for each.
+
+    Returns
+    -------
+    Record
+        A record whose own indication matches comes before one that only covers it.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If no record covers the combination; the message names the indications and approaches that are covered.
+
+    Examples
+    --------
+    >>> load_record("epidural_steroid_injection", "failed_back_surgery", "caudal").id
+    'esi_caudal__lumbar_stenosis'
+    """
+    records = records_of(technique)
+    if records[0].gap or (indication is None and approach is None):
+        return records[0]
+    matching = [record for record in records if _covers(record, indication, approach)]
+    if not matching:
+        raise RefusalError(
+            f"technique {technique}: no evidence record for indication {indication or 'unknown'} "
+            f"by approach {approach or 'any'}; covered: {_describe_coverage(records)}"
+        )
+    return min(matching, key=lambda record: record.indication != (indication or record.indication))
+
+
+def _covers(record: Record, indication: str | None, approach: str | None) -> bool:
+    indicated = indication is None or indication in record.indications
+    return indicated and (approach is None or record.approach is None or approach == record.approach)
+
+
+def _describe_coverage(records: Iterable[Record]) -> str:
+    return "; ".join(
+        f"{', '.join(record.indications)}" + (f" ({record.approach})" if record.approach else "") for record in records
+    )
+
+
+def primary_horizon(technique: str) -> float:
+    """Give the month at which response to a technique is asked by default.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If there is no evidence for it.
+    """
+    months = {record.primary_month for record in _records_with_evidence(technique)}
+    return float(max(month for month in months if month is not None))
+
+
+def indications_of(technique: str) -> tuple[str, ...]:
+    """Give every indication for which some record of a technique holds, in the order of the records.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If there is no evidence for it.
+    """
+    records = _records_with_evidence(technique)
+    own = [record.indication for record in records]
+    return tuple(dict.fromkeys([*own, *(name for record in records for name in record.also_covers)]))
+
+
+def control_response(technique: str, indication: str | None, approach: str | None) -> float | None:
+    """Give the share that responds without the procedure, or None where the evidence gives no number.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If there is no evidence for the technique or the combination.
+
+    Examples
+    --------
+    >>> control_response("epidural_steroid_injection", "lumbar_radicular_disc", "caudal")
+    0.17
+    """
+    _records_with_evidence(technique)
+    control = load_record(technique, indication, approach).control_response
+    return control.share if control else None
+
+
+def simulated_records(technique: str) -> tuple[Record, ...]:
+    """Give the records of a technique from which episodes can be simulated.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    RefusalError
+        If there is no evidence for it, or none with a response curve.
+    """
+    records = tuple(record for record in _records_with_evidence(technique) if record.response)
+    if not records:
+        raise RefusalError(
+            f"technique {technique} cannot be simulated: its evidence holds no response curve, so a model can stand on "
+            f"real data only; can be simulated: {', '.join(simulated_techniques())}"
+        )
+    return records
+
+
+def simulated_techniques() -> tuple[str, ...]:
+    """Give the techniques of which episodes can be simulated, in the order of the contract."""
+    able = {record.technique for record in load_records() if record.response}
+    return tuple(technique for technique in TECHNIQUES if technique in able)
+
+
+def list_citations(records: Iterable[Record]) -> tuple[str, ...]:
+    """List the citations behind records, without repeats, in alphabetical order."""
+    sources = load_sources()
+    return tuple(sorted({sources[name].citation for record in records for name in record.sources}))
