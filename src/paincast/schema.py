@@ -162,7 +162,9 @@ EPISODES: Mapping[str, Column] = _table(
         timing="before",
         description="calendar year of the procedure, for temporal validation",
     ),
-    _category("technique", TECHNIQUES + COMPARATORS, "what is done, or the comparator", role="technique", required=True),
+    _category(
+        "technique", TECHNIQUES + COMPARATORS, "what is done, or the comparator", role="technique", required=True
+    ),
     _category("indication", INDICATIONS, "the diagnosis treated"),
     _category(
         "approach",
@@ -199,12 +201,21 @@ EPISODES: Mapping[str, Column] = _table(
     _category("work_status", ("working", "retired", "not_working"), "employment", role="predictor"),
     _boolean("compensation_claim", "open workers' compensation claim or litigation"),
     _number("pain_nrs", 0, 10, "NRS points", "average pain before the procedure", label="baseline pain"),
-    _number("pain_duration_months", 0, 1200, "months", "how long the pain has lasted", log_scale=True, label="pain duration"),
+    _number(
+        "pain_duration_months", 0, 1200, "months", "how long the pain has lasted", log_scale=True, label="pain duration"
+    ),
     _number("odi", 0, 100, "ODI points", "Oswestry Disability Index", label="disability (ODI)"),
     _number("womac", 0, 100, "WOMAC points", "WOMAC total score, worse is higher", label="WOMAC"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value", label="EQ-5D"),
-    _number("opioid_mme", 0, 3000, "mg/day", "opioid dose in oral morphine milligram equivalents, 0 for non-users",
-            log_scale=True, label="opioid dose"),
+    _number(
+        "opioid_mme",
+        0,
+        3000,
+        "mg/day",
+        "opioid dose in oral morphine milligram equivalents, 0 for non-users",
+        log_scale=True,
+        label="opioid dose",
+    ),
     _number("analgesic_doses_per_week", 0, 200, "doses/week", "analgesic consumption", log_scale=True),
     _boolean("depression", "depression by history or a positive screen"),
     _boolean("anxiety", "anxiety by history or a positive screen"),
@@ -222,29 +233,55 @@ EPISODES: Mapping[str, Column] = _table(
     _number("kellgren_lawrence", 0, 4, "grade", "radiographic grade of osteoarthritis", label="Kellgren-Lawrence"),
     _number("sindou_grade", 0, 3, "grade", "grade of neurovascular conflict on MRI"),
     _number("treated_levels", 1, 8, "levels", "number of joints or levels to be treated"),
-    _number("diagnostic_blocks_positive", 0, 2, "blocks", "positive diagnostic blocks", role="funnel",
-            label="positive blocks"),
+    _number(
+        "diagnostic_blocks_positive",
+        0,
+        2,
+        "blocks",
+        "positive diagnostic blocks",
+        role="funnel",
+        label="positive blocks",
+    ),
     _number("block_relief_percent", 0, 100, "%", "relief after the diagnostic block", role="funnel"),
     _boolean("stimulation_trial_success", "at least 50 % relief in the trial of stimulation", role="funnel"),
     _category("ethnicity", ("asian", "black", "hispanic", "white", "other"), "ethnicity as recorded", role="sensitive"),
-    _category("payer", ("private", "medicare", "medicaid", "public", "self_pay", "other"), "who pays", role="sensitive"),
+    _category(
+        "payer", ("private", "medicare", "medicaid", "public", "self_pay", "other"), "who pays", role="sensitive"
+    ),
 )
 
 VISITS: Mapping[str, Column] = _table(
     _text("episode_id", "the episode followed up", required=True),
-    _number("month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True),
+    _number(
+        "month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True
+    ),
     _number("pain_nrs", 0, 10, "NRS points", "average pain at the visit", role="outcome", timing="after"),
     _number("odi", 0, 100, "ODI points", "Oswestry Disability Index at the visit", role="outcome", timing="after"),
     _number("womac", 0, 100, "WOMAC points", "WOMAC total score at the visit", role="outcome", timing="after"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value at the visit", role="outcome", timing="after"),
     _number("opioid_mme", 0, 3000, "mg/day", "opioid dose at the visit", role="outcome", timing="after"),
-    _number("pgic", 1, 7, "PGIC points", "Patient Global Impression of Change, 1 is very much improved", role="outcome",
-            timing="after"),
+    _number(
+        "pgic",
+        1,
+        7,
+        "PGIC points",
+        "Patient Global Impression of Change, 1 is very much improved",
+        role="outcome",
+        timing="after",
+    ),
 )
 
 EVENTS: Mapping[str, Column] = _table(
     _text("episode_id", "the episode concerned", required=True),
-    _number("month", 0, 240, "months after the procedure", "time of the event", role="id", timing="after", required=True),
+    _number(
+        "month",
+        0,
+        240,
+        "months after the procedure",
+        "time of the event; missing where the source does not tell it",
+        role="id",
+        timing="after",
+    ),
     _category("kind", EVENT_KINDS, "what happened", role="outcome", timing="after", required=True),
     _text("detail", "which complication or operation", role="outcome", timing="after"),
 )

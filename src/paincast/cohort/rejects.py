@@ -1,0 +1,111 @@
+"""Rejects: what was left out of a cohort, where it stood and which rule it broke. A reject never holds a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Action = Literal["cell emptied", "row left out", "column left out"]
+
+REJECT_COLUMNS = ("table", "row", "column", "rule", "allowed", "action")
+WHOLE_COLUMN = 0
+"""The ``row`` of a reject that concerns a whole column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A rule of one column that some rows broke.
+
+    Parameters
+    ----------
+    broken : Series of bool
+        One entry per row; true where the rule is broken.
+    column : str
+        The column.
+    rule : str
+        Short name of the rule.
+    allowed : str
+        What is allowed, in words.
+    action : {"cell emptied", "row left out", "column left out"}
+        What was done about it.
+    """
+
+    broken: pd.Series
+    column: str
+    rule: str
+    allowed: str
+    action: Action
+
+
+def make_rejects(table: str, findings: Iterable[Finding], places: pd.Series) -> pd.DataFrame:
+    """Turn findings into rejects.
+
+    Parameters
+    ----------
+    table : str
+        Table of the contract, or the file where rows are not yet assigned to one.
+    findings : iterable of Finding
+        What was found; ``broken`` has the length of ``places``.
+    places : Series of int
+        Place of each row in its source; 1 is the first data row.
+
+    Returns
+    -------
+    DataFrame with columns :data:`REJECT_COLUMNS`
+        One row per rejected cell, row or column.
+    """
+    where = places.to_numpy()
+    frames = [empty_rejects()]
+    for finding in findings:
+        rows = [WHOLE_COLUMN] if finding.action == "column left out" else where[finding.broken.to_numpy(dtype=bool)]
+        if len(rows):
+            said = {
+                "column": finding.column,
+                "rule": finding.rule,
+                "allowed": finding.allowed,
+                "action": finding.action,
+            }
+            frames.append(pd.DataFrame({"table": table, "row": rows, **said}))
+    return join_rejects(frames)
+
+
+def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put rejects one below the other, with the types of the contract."""
+    joined = pd.concat([empty_rejects(), *frames], ignore_index=True)[list(REJECT_COLUMNS)]
+    return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
+
+
+def empty_rejects() -> pd.DataFrame:
+    """Give a table of rejects without rows."""
+    return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
+
+
+def any_broken(findings: Iterable[Finding], action: Action, n_rows: int) -> np.ndarray:
+    """Tell for each row whether a finding with this action concerns it."""
+    broken = np.zeros(n_rows, dtype=bool)
+    for finding in findings:
+        if finding.action == action:
+            broken |= finding.broken.to_numpy(dtype=bool)
+    return broken
+
+
+def name_nearest(name: str, found: Iterable[str]) -> str:
+    """Say which of the columns found come nearest to a name.
+
+    A column whose name is not near is not shown: in a file without a header its "name" would be a patient's value.
+
+    Examples
+    --------
+    >>> name_nearest("pain_nrs", ["pain_nsr", "Jane Doe"])
+    "nearest in the data: 'pain_nsr'"
+    """
+    columns = list(found)
+    near = get_close_matches(name, columns, n=3, cutoff=0.6)
+    if near:
+        return "nearest in the data: " + ", ".join(f"'{column}'" for column in near)
+    return f"none of the {len(columns)} columns in the data has a similar name"

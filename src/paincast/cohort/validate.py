@@ -1,0 +1,276 @@
+"""Hold tables against the contract: what keeps it comes back typed, what breaks it as rejects without values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import pandas as pd
+import pandera.pandas as pa
+
+from paincast.cohort.coercion import to_booleans, to_numbers, to_text
+from paincast.cohort.rejects import (
+    Action,
+    Finding,
+    any_broken,
+    join_rejects,
+    make_rejects,
+    name_nearest,
+)
+from paincast.cohort.tables import conform
+from paincast.errors import DataError, suggest_name
+from paincast.schema import EPISODES, TABLES, Column
+
+UNIT_SHARE = 0.2
+"""More than this share of a column's values above its upper bound means another unit, not single errors."""
+UNIT_COUNT = 3
+"""At least so many values must exceed the upper bound before the unit of a whole column is doubted."""
+
+_UNIQUE_BY = {"episodes": ("episode_id",), "visits": ("episode_id", "month"), "events": ()}
+_BEFORE = "before the procedure"
+
+
+def validate_tables(
+    tables: Mapping[str, pd.DataFrame], *, places: Mapping[str, pd.Series] | None = None
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Hold raw tables against the contract.
+
+    A broken rule empties the cell; in a required column it leaves the row out. Rows that share a key and differ are all
+    left out, because nothing says which of them is right; of identical rows the first stays. Visits and events of an
+    episode that is absent or left out are left out too. Every one of these is a reject.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        ``episodes``, and ``visits`` and ``events`` where there are any. Every column may be text.
+    places : mapping of str to Series, optional
+        Place of each row in its source, per table; by default the position, counted from 1.
+
+    Returns
+    -------
+    tables : dict of DataFrame
+        All three tables with every column of the contract, in its order and types.
+    rejects : DataFrame with columns table, row, column, rule, allowed, action
+        What was left out; ``row`` is 0 for a whole column. Never a value.
+
+    Raises
+    ------
+    DataError
+        If a table is unknown, a required column is missing or a column appears twice.
+
+    Examples
+    --------
+    >>> raw = {"episode_id": ["a"], "patient_id": ["p"], "technique": ["facet_rfa"], "pain_nrs": ["eleven"]}
+    >>> valid, rejects = validate_tables({"episodes": pd.DataFrame(raw)})
+    >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
+    [{'row': 1, 'column': 'pain_nrs', 'rule': 'not a number', 'action': 'cell emptied'}]
+    """
+    _require_tables(tables)
+    valid: dict[str, pd.DataFrame] = {}
+    all_rejects = []
+    for table, columns in TABLES.items():
+        frame = tables.get(table, pd.DataFrame(columns=list(columns), dtype="str"))
+        place = _place(frame, (places or {}).get(table))
+        typed, findings, doubted = _check_table(table, frame, columns)
+        if table != "episodes":
+            findings.append(_find_orphans(typed, valid["episodes"]))
+        all_rejects.append(make_rejects(table, [*doubted, *findings], place))
+        valid[table] = conform(table, typed[~any_broken(findings, "row left out", len(typed))])
+    return valid, join_rejects(all_rejects)
+
+
+def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold a table of patients to predict against the episode columns of the contract.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_patients, ...)
+        Any columns of ``episodes``, as text or typed. ``technique`` is optional. A missing ``episode_id`` is made from
+        the place of the row (``row-1``), a missing ``patient_id`` from the ``episode_id``.
+
+    Returns
+    -------
+    episodes : DataFrame
+        Every episode column of the contract, in its order and types.
+    rejects : DataFrame with columns table, row, column, rule, allowed, action
+        What was left out. Never a value.
+
+    Raises
+    ------
+    DataError
+        If no column is one of the contract, or a column appears twice.
+    """
+    if not set(frame.columns) & set(EPISODES):
+        raise DataError(
+            f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
+            "'paincast schema' lists what is known"
+        )
+    optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
+    typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional)
+    rejects = make_rejects("episodes", [*doubted, *findings], _place(frame, None))
+    return conform("episodes", typed[~any_broken(findings, "row left out", len(typed))]), rejects
+
+
+def _require_tables(tables: Mapping[str, pd.DataFrame]) -> None:
+    for table in tables:
+        if table not in TABLES:
+            raise DataError(f"unknown table '{table}'; {suggest_name(table, TABLES)}")
+    if "episodes" not in tables:
+        raise DataError("the table 'episodes' is missing; it is the only one that every cohort needs")
+
+
+def _place(frame: pd.DataFrame, place: pd.Series | None) -> pd.Series:
+    if place is None:
+        return pd.Series(range(1, len(frame) + 1), dtype="int64")
+    return place.reset_index(drop=True)
+
+
+def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    held = frame.reset_index(drop=True)
+    made = "row-" + (held.index.to_series() + 1).astype("str")
+    for name in ("episode_id", "patient_id"):
+        given = to_text(held[name]) if name in held else pd.Series(pd.NA, index=held.index, dtype="str")
+        held[name] = made = given.fillna(made)
+    return held
+
+
+def _check_table(
+    table: str, frame: pd.DataFrame, columns: Mapping[str, Column]
+) -> tuple[pd.DataFrame, list[Finding], list[Finding]]:
+    """Give the typed table with broken cells emptied, what single rows broke, and what whole columns broke."""
+    _require_columns(table, frame, columns)
+    whole = _find_unknown_columns(frame, columns)
+    raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
+    typed = {}
+    findings: list[Finding] = []
+    for name in map(str, raw):
+        typed[name], failed = _coerce(raw[name], columns[name])
+        doubts = _doubt_unit(typed[name], columns[name])
+        whole += doubts
+        findings += failed
+        if doubts:
+            typed[name] = pd.Series(float("nan"), index=raw.index)
+    held = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
+    findings += _check_contract(held, columns, findings)
+    duplicates = _find_duplicates(held, _UNIQUE_BY[table])
+    for finding in findings:
+        held[finding.column] = held[finding.column].mask(finding.broken)
+    return held, findings + duplicates, whole
+
+
+def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Column]) -> None:
+    names = [str(name) for name in frame.columns]
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        known = [str(name) for name in twice if name in columns]
+        raise DataError(f"{table}: a column appears twice ({', '.join(known) or 'none of the contract'}); keep one")
+    missing = [name for name, column in columns.items() if column.required and name not in names]
+    if missing:
+        hints = "; ".join(f"'{name}' ({name_nearest(name, names)})" for name in missing)
+        raise DataError(f"{table}: required columns are missing: {hints}; rename or add them")
+
+
+def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[Finding]:
+    nothing = pd.Series(False, index=range(len(frame)))
+    return [
+        Finding(
+            broken=nothing,
+            column=str(name),
+            rule="unknown column",
+            allowed=suggest_name(str(name), columns),
+            action="column left out",
+        )
+        for name in frame.columns
+        if name not in columns
+    ]
+
+
+def _coerce(raw: pd.Series, column: Column) -> tuple[pd.Series, list[Finding]]:
+    if column.type == "boolean":
+        values, failed = to_booleans(raw)
+        return values, _findings(column, {"boolean": failed})
+    if column.type in ("number", "integer"):
+        values, failed = to_numbers(raw)
+        fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
+        return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
+    return to_text(raw), []
+
+
+def _findings(column: Column, broken: Mapping[str, pd.Series]) -> list[Finding]:
+    return [
+        Finding(broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_action(column, rule))
+        for rule, rows in broken.items()
+        if rows.any()
+    ]
+
+
+def _action(column: Column, rule: str) -> Action:
+    return "row left out" if column.required or rule == _BEFORE else "cell emptied"
+
+
+def _doubt_unit(values: pd.Series, column: Column) -> list[Finding]:
+    if column.type != "number" or column.high is None:
+        return []
+    above = values > column.high
+    if above.sum() < UNIT_COUNT or above.sum() <= UNIT_SHARE * values.notna().sum():
+        return []
+    advice = f"{column.allowed}; most likely another unit: declare it in the mapping (unit: ...), or convert the column"
+    return [Finding(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
+
+
+@cache
+def _pandera_column(column: Column) -> pa.Column:
+    checks = []
+    if column.categories:
+        checks.append(pa.Check.isin(column.categories, error="category"))
+    if column.low is not None:
+        rule = _BEFORE if column.name == "month" else "range"
+        checks.append(pa.Check.ge(column.low, error=rule))
+    if column.high is not None:
+        checks.append(pa.Check.le(column.high, error="range"))
+    return pa.Column(checks=checks, nullable=not column.required)
+
+
+def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: list[Finding]) -> list[Finding]:
+    schema = pa.DataFrameSchema({name: _pandera_column(column) for name, column in columns.items()})
+    try:
+        schema.validate(held, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases[["column", "check", "index"]]
+    else:
+        return []
+    found: list[Finding] = []
+    for (name, check), rows in cases.groupby(["column", "check"], sort=False)["index"]:
+        broken = pd.Series(held.index.isin(rows), index=held.index)
+        rule = "required" if check == "not_nullable" else str(check)
+        if rule == "required":
+            broken &= ~_any_of_column(known, str(name), held.index)
+        found += _findings(columns[str(name)], {rule: broken})
+    return found
+
+
+def _any_of_column(findings: list[Finding], column: str, index: pd.Index) -> pd.Series:
+    broken = pd.Series(False, index=index)
+    for finding in findings:
+        if finding.column == column:
+            broken |= finding.broken
+    return broken
+
+
+def _find_duplicates(typed: pd.DataFrame, keys: tuple[str, ...]) -> list[Finding]:
+    if not keys:
+        return []
+    complete = typed[list(keys)].notna().all(axis="columns")
+    copies = complete & typed.duplicated(keep="first")
+    key = typed.groupby(list(keys), dropna=False, sort=False).ngroup()
+    distinct = key[complete & ~copies]
+    broken = copies | (complete & key.isin(distinct[distinct.duplicated()]))
+    allowed = f"one row for each {' and '.join(keys)}; rows that share it and differ are all left out"
+    return [Finding(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")]
+
+
+def _find_orphans(typed: pd.DataFrame, episodes: pd.DataFrame) -> Finding:
+    orphan = typed["episode_id"].notna() & ~typed["episode_id"].isin(episodes["episode_id"])
+    allowed = "an episode_id of the table episodes that was not left out"
+    return Finding(broken=orphan, column="episode_id", rule="unknown episode", allowed=allowed, action="row left out")
