@@ -1,0 +1,170 @@
+"""Metrics of binary predictions as functions of the weights on the rows, for many resamples at once.
+
+Every ``make_`` function takes rows, prepares what all resamples share and gives an estimator: a function of weights
+of shape (resamples, n) that returns an estimate for each resample, NaN where the metric does not exist. Weights of one
+give the estimate itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from paincast.evaluation.logistic import fit_logistic
+from paincast.evaluation.scored import BoolArray, FloatArray, ScoredRows
+
+Estimator = Callable[[FloatArray], FloatArray]
+
+SMALLEST_SPREAD = 1e-9
+"""Predictions whose log odds differ by less are taken to be constant."""
+
+
+def make_auroc(rows: ScoredRows) -> Estimator:
+    """Estimate the area under the ROC curve: P(a case ranks above a non-case), ties counted half [1]_.
+
+    References
+    ----------
+    .. [1] Hanley JA, McNeil BJ. Radiology 1982;143:29-36. doi:10.1148/radiology.143.1.7063747
+    """
+    has_ties = len(rows.tie_starts) < rows.n
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        cases = weights * rows.outcome
+        others = weights - cases
+        if has_ties:
+            cases, others = (np.add.reduceat(part, rows.tie_starts, axis=1) for part in (cases, others))
+        below = np.cumsum(others, axis=1) - 0.5 * others
+        return _divide(np.einsum("bn,bn->b", cases, below), cases.sum(axis=1) * others.sum(axis=1))
+
+    return estimate
+
+
+def make_log_loss(rows: ScoredRows) -> Estimator:
+    """Estimate the mean negative log likelihood, in nats."""
+    return _make_mean(np.logaddexp(0.0, rows.log_odds) - rows.outcome * rows.log_odds)
+
+
+def make_brier(rows: ScoredRows) -> Estimator:
+    """Estimate the mean squared difference of outcome and probability."""
+    return _make_mean((rows.outcome - rows.probability) ** 2)
+
+
+def make_o_e_ratio(rows: ScoredRows) -> Estimator:
+    """Estimate the ratio of observed to expected events: above 1 when the probabilities are too low."""
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        return _divide(weights @ rows.outcome, weights @ rows.probability)
+
+    return estimate
+
+
+def make_calibration_intercept(rows: ScoredRows) -> Estimator:
+    """Estimate calibration in the large: the intercept of logit P(y=1) = a + logit p, its slope fixed at 1 [1]_.
+
+    References
+    ----------
+    .. [1] Cox DR. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.
+       doi:10.1093/biomet/45.3-4.562
+    """
+    fit = _make_fit(rows, np.ones((rows.n, 1)), rows.log_odds, has_both_classes)
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        return fit(weights)[:, 0]
+
+    return estimate
+
+
+def make_calibration_slope(rows: ScoredRows) -> Estimator:
+    """Estimate the calibration slope: b of logit P(y=1) = a + b logit p, both free (Cox 1958)."""
+    spread = 1.0 if has_constant_predictions(rows) else float(rows.log_odds.std())
+    columns = np.column_stack([np.ones(rows.n), (rows.log_odds - rows.log_odds.mean()) / spread])
+    fit = _make_fit(rows, columns, np.zeros(rows.n), has_overlap)
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        return fit(weights)[:, 1] / spread
+
+    return estimate
+
+
+ESTIMATORS: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
+    {
+        "auroc": make_auroc,
+        "log_loss": make_log_loss,
+        "brier": make_brier,
+        "o_e_ratio": make_o_e_ratio,
+        "calibration_intercept": make_calibration_intercept,
+        "calibration_slope": make_calibration_slope,
+    }
+)
+
+USES_LOG_ODDS = frozenset({"log_loss", "calibration_intercept", "calibration_slope"})
+"""Metrics that need probabilities away from 0 and 1."""
+
+
+def has_constant_predictions(rows: ScoredRows) -> bool:
+    """Say whether all predictions are the same."""
+    return bool(rows.log_odds[-1] - rows.log_odds[0] < SMALLEST_SPREAD)
+
+
+def has_both_classes(rows: ScoredRows, weights: FloatArray) -> BoolArray:
+    """Say for each resample whether it holds cases and non-cases."""
+    cases, total = weights @ rows.outcome, weights.sum(axis=1)
+    present: BoolArray = (cases > 0) & (cases < total)
+    return present
+
+
+def has_overlap(rows: ScoredRows, weights: FloatArray) -> BoolArray:
+    """Say for each resample whether cases and non-cases overlap in log odds, without which no finite slope exists [1]_.
+
+    References
+    ----------
+    .. [1] Albert A, Anderson JA. On the existence of maximum likelihood estimates in logistic regression models.
+       Biometrika 1984;71:1-10. doi:10.1093/biomet/71.1.1
+    """
+    if has_constant_predictions(rows):
+        return np.zeros(len(weights), dtype=np.bool_)
+    first_case, last_case = _find_extremes(rows, weights, rows.outcome == 1)
+    first_other, last_other = _find_extremes(rows, weights, rows.outcome == 0)
+    overlap: BoolArray = (last_other > first_case) & (last_case > first_other)
+    return overlap & has_both_classes(rows, weights)
+
+
+def _find_extremes(rows: ScoredRows, weights: FloatArray, chosen: BoolArray) -> tuple[FloatArray, FloatArray]:
+    log_odds = rows.log_odds[chosen]
+    if not len(log_odds):
+        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
+    present = weights[:, chosen] > 0
+    return log_odds[present.argmax(axis=1)], log_odds[len(log_odds) - 1 - present[:, ::-1].argmax(axis=1)]
+
+
+def _make_fit(
+    rows: ScoredRows, columns: FloatArray, offset: FloatArray, exists: Callable[[ScoredRows, FloatArray], BoolArray]
+) -> Estimator:
+    """Fit where a finite solution exists, each resample from the solution of the rows themselves."""
+    whole = np.ones((1, rows.n))
+    start = np.zeros(columns.shape[1])
+    if exists(rows, whole)[0]:
+        centre = fit_logistic(whole, rows.outcome, columns, offset, start)[0]
+        start = centre if np.isfinite(centre).all() else start
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        finite = exists(rows, weights)
+        held = weights if finite.all() else weights[finite]
+        coefficients = np.full((len(weights), len(start)), np.nan)
+        coefficients[finite] = fit_logistic(held, rows.outcome, columns, offset, start)
+        return coefficients
+
+    return estimate
+
+
+def _make_mean(values: FloatArray) -> Estimator:
+    def estimate(weights: FloatArray) -> FloatArray:
+        return _divide(weights @ values, weights.sum(axis=1))
+
+    return estimate
+
+
+def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)

@@ -1,0 +1,144 @@
+"""Discrimination, overall accuracy and calibration of binary predictions, each with interval, n and method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.evaluation.estimators import (
+    ESTIMATORS,
+    USES_LOG_ODDS,
+    Estimator,
+    has_constant_predictions,
+    has_overlap,
+)
+from paincast.evaluation.resampling import (
+    check_confidence,
+    check_resamples,
+    compute_percentile_interval,
+    draw_patient_weights,
+)
+from paincast.evaluation.scored import PROBABILITY_FLOOR, FloatArray, ScoredRows, check_scored_rows
+
+METRIC_COLUMNS = ("metric", "group", "estimate", "lower", "upper", "n", "method")
+"""Columns of every table of metrics."""
+
+
+def compute_metrics(
+    outcome: Any,
+    probability: Any,
+    *,
+    patients: Any,
+    rng: np.random.Generator,
+    resamples: int = 500,
+    confidence: float = 0.95,
+    group: str = "overall",
+) -> pd.DataFrame:
+    """Compute the metrics of predicted probabilities with percentile intervals from a bootstrap of patients.
+
+    ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large: the slope is fixed at 1, below 0
+    means that probabilities are too high. ``calibration_slope`` comes from a joint fit, below 1 means that they are too
+    extreme. The two belong to the first levels of the calibration hierarchy [1]_. The probabilities are taken as
+    given: intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
+
+    Where a metric does not exist the estimate is NaN and ``method`` says why: AUROC, intercept and slope with one
+    outcome class, the slope of constant predictions or of predictions that separate the classes. A resample in which
+    a metric does not exist is counted in ``method``; when more than a tenth are lost there is no interval. There is
+    none either when all resamples agree, as with an AUROC of 1: no spread among resamples is no certainty.
+
+    Parameters
+    ----------
+    outcome : array-like of shape (n,)
+        0 or 1.
+    probability : array-like of shape (n,)
+        Predicted probability of outcome 1, out of sample; may be averaged over repeats of cross-validation.
+        For log loss, intercept and slope, probabilities nearer to 0 or 1 than 1e-12 are moved to that distance, and
+        ``method`` counts them.
+    patients : array-like of shape (n,) or None
+        Who each row belongs to; with None each row is a patient.
+    rng : Generator
+        Source of the resamples.
+    resamples : int
+        Number of bootstrap resamples, at least 50.
+    confidence : float
+        Coverage of the intervals, from 0.5 to 0.999.
+    group : str
+        Label of these rows.
+
+    Returns
+    -------
+    DataFrame
+        One row per metric with the columns :data:`METRIC_COLUMNS`; ``n`` counts rows, ``method`` patients.
+
+    Raises
+    ------
+    DataError
+        If rows are missing, of unequal number or not allowed.
+    SettingsError
+        If ``resamples`` or ``confidence`` is not allowed.
+
+    References
+    ----------
+    .. [1] Van Calster B, et al. A calibration hierarchy for risk models was defined: from utopia to empirical data.
+       J Clin Epidemiol 2016;74:167-176. doi:10.1016/j.jclinepi.2015.12.005
+
+    Examples
+    --------
+    >>> outcome, probability = [0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.3, 0.5, 0.6, 0.8]
+    >>> metrics = compute_metrics(outcome, probability, patients=None, rng=np.random.default_rng(1))
+    >>> metrics.set_index("metric").loc["auroc", "estimate"].round(3)
+    np.float64(0.778)
+    """
+    check_resamples(resamples)
+    check_confidence(confidence)
+    rows = check_scored_rows(outcome, probability, patients)
+    estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
+    resampled = _resample(estimators, draw_patient_weights(rows, resamples, rng))
+    manner = f"percentile bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
+    whole = np.ones((1, rows.n))
+    table = [
+        {
+            "metric": metric,
+            "group": group,
+            "n": rows.n,
+            **_describe(metric, rows, float(estimate(whole)[0]), resampled[metric], confidence, manner),
+        }
+        for metric, estimate in estimators.items()
+    ]
+    return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
+
+
+def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:
+    parts = [{metric: estimate(weights) for metric, estimate in estimators.items()} for weights in blocks]
+    return {metric: np.concatenate([part[metric] for part in parts]) for metric in estimators}
+
+
+def _describe(
+    metric: str, rows: ScoredRows, estimate: float, resampled: FloatArray, confidence: float, manner: str
+) -> dict[str, Any]:
+    if not np.isfinite(estimate):
+        method = f"not estimable: {_explain(metric, rows)}"
+        return {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "method": method}
+    if rows.has_one_class:
+        lower, upper, note = np.nan, np.nan, "no interval: one outcome class only"
+    else:
+        lower, upper, note = compute_percentile_interval(resampled, confidence)
+    clipped = rows.n_clipped if metric in USES_LOG_ODDS else 0
+    moved = f"{clipped} of {rows.n} probabilities moved to {PROBABILITY_FLOOR:g} from 0 or 1" if clipped else ""
+    method = "; ".join(part for part in (manner, note, moved) if part)
+    return {"estimate": estimate, "lower": lower, "upper": upper, "method": method}
+
+
+def _explain(metric: str, rows: ScoredRows) -> str:
+    if metric == "o_e_ratio":
+        return "no event is expected, all probabilities are 0"
+    if rows.has_one_class:
+        return "one outcome class only"
+    if metric == "calibration_slope" and has_constant_predictions(rows):
+        return "the predictions are constant"
+    if metric == "calibration_slope" and not has_overlap(rows, np.ones((1, rows.n)))[0]:
+        return "the predictions separate the outcome classes, so that the slope diverges"
+    return "the fit did not converge"

@@ -1,0 +1,104 @@
+"""Bootstrap of patients: resamples as weights on the rows, and percentile intervals that count what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from paincast.errors import SettingsError
+from paincast.evaluation.scored import FloatArray, ScoredRows
+
+MAXIMUM_LOST_SHARE = 0.1
+"""An interval is withheld when more than this share of the resamples could not be estimated."""
+
+CELLS_PER_BLOCK = 100_000
+"""Weights held at once (rows times resamples): few enough to stay in the processor's cache."""
+
+SMALLEST_BLOCK = 4
+"""Fewest resamples worked on together, however many rows."""
+
+
+def check_resamples(resamples: int) -> None:
+    """Check the number of resamples.
+
+    Raises
+    ------
+    SettingsError
+        If it is below 50.
+    """
+    if resamples < 50:
+        raise SettingsError(f"resamples={resamples} is too few for an interval; allowed: 50 or more")
+
+
+def check_confidence(confidence: float) -> None:
+    """Check the coverage asked of an interval.
+
+    Raises
+    ------
+    SettingsError
+        If it is not between 0.5 and 0.999.
+    """
+    if not 0.5 <= confidence <= 0.999:
+        raise SettingsError(f"confidence={confidence:g} is outside what is allowed, 0.5 to 0.999")
+
+
+def draw_patient_weights(rows: ScoredRows, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Draw patients with replacement and yield how often each row stands in each resample.
+
+    All rows of a patient are drawn together, so that what they have in common does not pass for information [1]_.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+        The rows.
+    resamples : int
+        Number of resamples.
+    rng : Generator
+        Source of the draws.
+
+    Yields
+    ------
+    ndarray of shape (n_resamples_in_block, n)
+        Non-negative whole numbers.
+
+    References
+    ----------
+    .. [1] Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B 2007;69:369-390.
+       doi:10.1111/j.1467-9868.2007.00593.x
+    """
+    block = max(SMALLEST_BLOCK, CELLS_PER_BLOCK // rows.n)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = rng.integers(rows.n_patients, size=(size, rows.n_patients))
+        drawn += np.arange(size)[:, None] * rows.n_patients
+        counts = np.bincount(drawn.ravel(), minlength=size * rows.n_patients).reshape(size, rows.n_patients)
+        yield counts[:, rows.patient].astype(np.float64)
+
+
+def compute_percentile_interval(estimates: FloatArray, confidence: float) -> tuple[float, float, str]:
+    """Compute a percentile interval, or say why there is none.
+
+    Parameters
+    ----------
+    estimates : ndarray of shape (resamples,)
+        NaN where a resample could not be estimated.
+    confidence : float
+        Coverage asked for.
+
+    Returns
+    -------
+    lower, upper : float
+        Ends of the interval; NaN when it is withheld.
+    note : str
+        What was lost and why an interval is withheld; empty when nothing is to be said.
+    """
+    kept = estimates[np.isfinite(estimates)]
+    lost = len(estimates) - len(kept)
+    if lost > MAXIMUM_LOST_SHARE * len(estimates):
+        return np.nan, np.nan, f"no interval: {lost} of {len(estimates)} resamples not estimable"
+    if np.ptp(kept) <= 1e-12:
+        return np.nan, np.nan, "no interval: all resamples agree, which is no measure of uncertainty"
+    tail = (1.0 - confidence) / 2.0
+    lower, upper = np.quantile(kept, [tail, 1.0 - tail])
+    return float(lower), float(upper), f"{lost} resamples not estimable and left out" if lost else ""
