@@ -32,6 +32,11 @@ class Explanation:
     contributions: pd.DataFrame
     values: pd.DataFrame
 
+    def mask_rows(self, rows: pd.Series) -> Explanation:
+        """Blank the contributions of some patients: where no probability is served there is nothing to explain."""
+        kept = self.contributions.mask(rows.to_numpy(bool), 0.0)
+        return Explanation(base=self.base, contributions=kept, values=self.values)
+
 
 def explain_model(response: ResponseModel, episodes: pd.DataFrame) -> Explanation:
     """Explain the predictions of a response model.

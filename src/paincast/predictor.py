@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, ndtri
 
@@ -22,6 +21,14 @@ from paincast.models.domain import Domain, find_strangers
 from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
 from paincast.models.response import ResponseModel
 from paincast.models.selection import Candidate
+from paincast.rules import (
+    TechniqueRules,
+    check_indication,
+    find_contraindications,
+    find_controls,
+    join_reasons,
+    say_where,
+)
 
 MANIFEST = "bundle.json"
 FORMAT = 1
@@ -49,26 +56,6 @@ PREDICTION_COLUMNS = (
     "reasons_against",
 )
 """What a prediction returns, in order; ``lower`` and ``upper`` bound the individual's probability."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TechniqueRules:
-    """What the evidence says about a technique beside the model.
-
-    Parameters
-    ----------
-    indications : tuple of str
-        Indications the technique treats.
-    controls : tuple of dict
-        ``indication, approach, probability``: share that has the outcome without the procedure.
-    contraindications : tuple of dict
-        ``column, level, reason``: a true value of the column makes the patient ineligible (level ``absolute``) or
-        calls for care.
-    """
-
-    indications: tuple[str, ...]
-    controls: tuple[dict[str, Any], ...] = ()
-    contraindications: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,86 +117,53 @@ class Predictor:
             Indexed like ``episodes``. ``probability`` is the share of such patients expected to have the outcome
             *given* the technique: a prognosis, not the effect of the technique.
         """
-        because = self._find_abstentions(episodes)
+        strange = find_strangers(self.response.domain, self.response.encoder, episodes)
+        checks = [check_indication(self.rules, episodes), self._check_levels(episodes), self._check_measure(episodes)]
+        because = join_reasons(episodes.index, [*checks, strange])
         answered = because == ""
         logits = self.response.margins(episodes)
         reach = ndtri(0.5 + self.level / 2) * self.response.margin_spread(episodes)
-        reasons_for, reasons_against = list_reasons(self.explain(episodes))
-        forbidden, cautions = self._check_contraindications(episodes)
+        reasons_for, reasons_against = list_reasons(self.explain(episodes).mask_rows(~answered))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
             probability=np.where(answered, expit(logits), np.nan),
             lower=np.where(answered, expit(logits - reach), np.nan),
             upper=np.where(answered, expit(logits + reach), np.nan),
-            control_probability=self._find_controls(episodes),
-            eligible=forbidden == "",
-            ineligible_because=forbidden,
-            cautions=cautions,
-            in_domain=self._find_strangers(episodes) == "",
+            control_probability=find_controls(self.rules, episodes),
+            ineligible_because=find_contraindications(self.rules, episodes, absolute=True),
+            cautions=find_contraindications(self.rules, episodes, absolute=False),
+            eligible=lambda frame: frame["ineligible_because"] == "",
+            in_domain=strange == "",
             abstained=~answered,
             basis=self.basis,
             n_real=self.n_real,
             model_version=self.version,
-            reasons_for=[reasons if told else [] for reasons, told in zip(reasons_for, answered, strict=True)],
-            reasons_against=[reasons if told else [] for reasons, told in zip(reasons_against, answered, strict=True)],
+            reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
+            reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
         )
 
     def explain(self, episodes: pd.DataFrame) -> Explanation:
         """Give SHAP values that add up, with the base, to the log odds of the served probability."""
         return explain_model(self.response, episodes)
 
-    def _find_abstentions(self, episodes: pd.DataFrame) -> pd.Series:
-        return _join_reasons(
-            [
-                self._check_indication(episodes),
-                self._check_levels(episodes),
-                self._check_measure(episodes),
-                self._find_strangers(episodes),
-            ]
-        )
-
-    def _check_indication(self, episodes: pd.DataFrame) -> pd.Series:
-        known = ", ".join(self.rules.indications)
-        indication = episodes["indication"]
-        wrong = indication.notna() & ~indication.isin(self.rules.indications)
-        return _say(wrong, f"the indication is not one {self.technique} treats (it treats {known})") + _say(
-            indication.isna(), "the indication is missing"
-        )
-
     def _check_levels(self, episodes: pd.DataFrame) -> pd.Series:
         fits = episodes["indication"].isin(self.rules.indications)
         unseen = self.response.encoder.find_unseen(episodes)
-        categories = [v for v in self.response.encoder.variables_ if v.kind == "category" and v.name in unseen]
-        return _join_reasons(
-            [_say(unseen[v.name] & fits, f"{v.name} is none the model has seen ({', '.join(v.levels)})") for v in categories],
-            index=episodes.index,
+        categories = [v for v in self.response.encoder.variables_ if v.kind == "category"]
+        return join_reasons(
+            episodes.index,
+            [
+                say_where(unseen[v.name] & fits, f"{v.name} is none the model has seen ({', '.join(v.levels)})")
+                for v in categories
+            ],
         )
 
     def _check_measure(self, episodes: pd.DataFrame) -> pd.Series:
         before = episodes[self.measure].astype(float)
-        return _say(before.isna(), f"{self.measure} is missing; it is required") + _say(
+        return say_where(before.isna(), f"{self.measure} is missing; it is required") + say_where(
             before == 0, f"{self.measure} is 0 before the procedure: no fall is possible"
         )
-
-    def _find_strangers(self, episodes: pd.DataFrame) -> pd.Series:
-        return find_strangers(self.response.domain, self.response.encoder, episodes)
-
-    def _find_controls(self, episodes: pd.DataFrame) -> pd.Series:
-        found = pd.Series(np.nan, index=episodes.index)
-        for control in self.rules.controls:
-            fits = episodes["indication"] == control["indication"]
-            if control["approach"] is not None:
-                fits &= episodes["approach"] == control["approach"]
-            found = found.mask(fits & found.isna(), control["probability"])
-        return found
-
-    def _check_contraindications(self, episodes: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-        said = {True: [_say(pd.Series(False, index=episodes.index), "")], False: []}
-        for rule in self.rules.contraindications:
-            holds = episodes[rule["column"]].fillna(False).astype(bool)
-            said[rule["level"] == "absolute"].append(_say(holds, rule["reason"]))
-        return _join_reasons(said[True]), _join_reasons(said[False], index=episodes.index)
 
 
 def make_abstentions(
@@ -232,7 +186,7 @@ def make_abstentions(
     -------
     DataFrame of shape (n, len(PREDICTION_COLUMNS))
     """
-    empty_lists: list[list[Any]] = [[] for _ in range(len(episodes))]
+    no_reasons: pd.Series = pd.Series([[] for _ in range(len(episodes))], index=episodes.index, dtype=object)
     rows = pd.DataFrame(
         {
             "episode_id": episodes["episode_id"],
@@ -253,8 +207,8 @@ def make_abstentions(
             "basis": "",
             "n_real": 0,
             "model_version": "",
-            "reasons_for": empty_lists,
-            "reasons_against": empty_lists,
+            "reasons_for": no_reasons,
+            "reasons_against": no_reasons,
         },
         index=episodes.index,
     )
@@ -333,11 +287,7 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
     return {
         "format": FORMAT,
         **plain,
-        "rules": {
-            "indications": list(predictor.rules.indications),
-            "controls": list(predictor.rules.controls),
-            "contraindications": list(predictor.rules.contraindications),
-        },
+        "rules": asdict(predictor.rules),
         "encoder": response.encoder.to_state(),
         "domain": response.domain.to_state(),
         "candidate": {"kind": response.candidate.kind, "parameters": response.candidate.parameters},
@@ -396,16 +346,3 @@ def _booster_files(response: ResponseModel) -> dict[str, bytes]:
 
 def _booster_name(position: int) -> str:
     return "booster.ubj" if position == 0 else f"refit-{position:03d}.ubj"
-
-
-def _say(holds: pd.Series, words: str) -> pd.Series:
-    texts: npt.NDArray[np.object_] = np.where(holds.to_numpy(bool), words, "").astype(object)
-    return pd.Series(texts, index=holds.index, dtype="str")
-
-
-def _join_reasons(reasons: list[pd.Series], index: pd.Index | None = None) -> pd.Series:
-    """Join the reasons of each row that are not empty with semicolons."""
-    if not reasons:
-        return pd.Series("", index=index, dtype="str")
-    joined = ["; ".join(text for text in row if text) for row in zip(*reasons, strict=True)]
-    return pd.Series(joined, index=reasons[0].index, dtype="str")

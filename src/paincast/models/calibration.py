@@ -64,5 +64,6 @@ def fit_affine_calibration(
 
     start = np.zeros(2)
     bounds = [(None, None), (-3.0, 3.0)]
-    found = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    precise = {"ftol": 1e-14, "gtol": 1e-9}
+    found = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
     return AffineCalibration(float(found.x[0]), float(np.exp(found.x[1])))

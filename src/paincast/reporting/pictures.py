@@ -1,0 +1,73 @@
+"""The pictures of one model, each with a sentence for those who cannot see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from paincast.explain import Explanation, compute_importance
+from paincast.reporting.figures import (
+    describe_calibration,
+    describe_importance,
+    make_axes,
+    plot_calibration,
+    plot_contributions,
+    plot_importance,
+)
+
+
+class Picture(NamedTuple):
+    """A figure and what it shows, in a sentence."""
+
+    figure: Figure
+    caption: str
+
+
+def draw_pictures(
+    curve: pd.DataFrame,
+    metrics: pd.DataFrame,
+    explanation: Explanation,
+    probability: npt.ArrayLike,
+    basis: str,
+) -> dict[str, Picture]:
+    """Draw calibration and SHAP figures of one model.
+
+    Parameters
+    ----------
+    curve, metrics : DataFrame
+        Out-of-fold calibration curve and metrics.
+    explanation : Explanation
+        Contributions over the training cohort.
+    probability : array-like of shape (n,)
+        Out-of-fold predictions.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on.
+
+    Returns
+    -------
+    dict of str to Picture
+        ``calibration``, ``shap_importance`` and ``shap_contributions``.
+    """
+    importance = compute_importance(explanation).set_index("variable")["mean_absolute_log_odds"]
+    said = describe_importance(importance)
+    return {
+        "calibration": Picture(
+            _figure_of(plot_calibration(curve, metrics, make_axes(), basis=basis, probability=probability)),
+            describe_calibration(curve, metrics),
+        ),
+        "shap_importance": Picture(_figure_of(plot_importance(importance, make_axes(), basis=basis)), said),
+        "shap_contributions": Picture(
+            _figure_of(plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis)),
+            f"{said} Direction by the value of the variable.",
+        ),
+    }
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    return figure

@@ -1,0 +1,86 @@
+"""The few lines that are read first: a table across techniques, and what a cohort of this size can know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from paincast.evaluation.sample_size import minimum_n_for_overall_risk, overall_risk_margin
+from paincast.predictor import Predictor
+
+HEADLINES = {
+    "auroc": "AUROC",
+    "o_e_ratio": "O/E",
+    "calibration_intercept": "intercept",
+    "calibration_slope": "slope",
+}
+
+
+def summarize_training(
+    trained: Mapping[str, tuple[Predictor, pd.DataFrame]], refused: Mapping[str, str]
+) -> pd.DataFrame:
+    """Summarize a training run in one row per technique.
+
+    Parameters
+    ----------
+    trained : mapping of str to (Predictor, DataFrame)
+        Model and out-of-fold metrics by technique.
+    refused : mapping of str to str
+        Why no model was made, by technique.
+
+    Returns
+    -------
+    DataFrame of str
+        Technique, basis, n, share with the outcome, month, model, headline metrics with intervals, and a note.
+    """
+    rows = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
+    rows += [{"technique": technique, "note": f"no model: {reason}"} for technique, reason in refused.items()]
+    return pd.DataFrame(rows).fillna("")
+
+
+def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
+    numbers = metrics.set_index("metric")
+    return {
+        "technique": predictor.technique,
+        "basis": predictor.basis,
+        "n": str(predictor.n_training),
+        "with outcome": f"{predictor.n_events / predictor.n_training:.0%}",
+        "month": f"{predictor.horizon_months:g}",
+        "model": predictor.response.candidate.kind,
+        **{title: _show(numbers.loc[metric]) for metric, title in HEADLINES.items()},
+        "note": "" if _knows_overall_risk(predictor) else "too few episodes, see the run",
+    }
+
+
+def _show(row: pd.Series) -> str:
+    if np.isnan(row["estimate"]):
+        return "not estimable"
+    return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+
+
+def _knows_overall_risk(predictor: Predictor) -> bool:
+    return predictor.n_training >= minimum_n_for_overall_risk(predictor.n_events / predictor.n_training)
+
+
+def say_precision(predictor: Predictor) -> str:
+    """Say how well the training cohort knows the overall risk, beside the size that would be needed.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        A trained model.
+
+    Returns
+    -------
+    str
+    """
+    prevalence = predictor.n_events / predictor.n_training
+    margin = overall_risk_margin(prevalence, predictor.n_training)
+    needed = minimum_n_for_overall_risk(prevalence)
+    verdict = "enough" if _knows_overall_risk(predictor) else "too few"
+    return (
+        f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}; {needed} are needed for "
+        f"±0.05: {verdict} by that measure alone."
+    )
