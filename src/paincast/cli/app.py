@@ -1,0 +1,107 @@
+"""The command group and what it says when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from paincast import __version__
+from paincast.cli import completion, data, model
+from paincast.errors import PaincastError
+
+EXIT_BUG = 1
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def paincast() -> None:
+    """Calibrated outcome predictions for image-guided pain procedures.
+
+    Research software: no output is medical advice, and every output says on what evidence it stands.
+
+    \b
+    From a registry to predictions:
+      paincast fetch caudal_esi_2018
+      paincast ingest caudal_esi_2018 -o data/cohorts/caudal_esi_2018
+      paincast train experiment=caudal_esi_2018
+      paincast review
+      paincast predict patients.csv -o predictions.csv
+
+    \b
+    Without data of your own:
+      paincast train technique=genicular_rfa      (on a cohort simulated from published evidence)
+
+    \b
+    Exit codes: 0 done; 1 a bug in paincast; 2 something to mend, said in one line; 3 more rejects than
+    allowed; 130 interrupted.
+    """  # noqa: D301
+
+
+for command in (
+    data.simulate,
+    data.fetch,
+    data.ingest,
+    data.print_schema,
+    model.train,
+    model.evaluate,
+    model.predict,
+    model.review,
+    completion.print_completion,
+):
+    paincast.add_command(command)
+
+
+def main() -> None:
+    """Run the console script."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; every failure is said on stderr.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What follows ``paincast`` on the command line.
+
+    Returns
+    -------
+    int
+        0 done, 1 a bug, 2 something the user can mend, 3 too many rejects, 130 interrupted.
+    """
+    try:
+        return paincast.main(list(arguments), prog_name="paincast", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing half-written was left behind", err=True)
+        return EXIT_INTERRUPTED
+    except PaincastError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        return EXIT_ERROR
+    except Exception as error:
+        _report_bug(error)
+        return EXIT_BUG
+
+
+def _report_bug(error: Exception) -> None:
+    """Show where it happened; the words of a foreign exception could quote a patient's value, so they stay unsaid."""
+    if os.environ.get("PAINCAST_DEBUG") == "1":
+        traceback.print_exception(error)
+        return
+    click.echo("".join(traceback.format_tb(error.__traceback__)).rstrip(), err=True)
+    click.echo(
+        f"bug: {type(error).__name__}; please report the lines above. Its words are withheld because they could quote "
+        "a patient's value; PAINCAST_DEBUG=1 shows them.",
+        err=True,
+    )

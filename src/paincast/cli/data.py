@@ -1,0 +1,246 @@
+"""Commands around data: simulate, fetch, ingest, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paincast.schema import TABLES, TECHNIQUES
+from paincast.settings import SCENARIOS, CohortSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paincast.cohort.tables import Cohort
+
+EXIT_REJECTS = 3
+REAL_DATA = Path("data/real")
+_DEFAULTS = CohortSettings()
+
+
+@click.command()
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the cohort.")
+@click.option(
+    "--technique",
+    "techniques",
+    multiple=True,
+    type=click.Choice(TECHNIQUES),
+    metavar="NAME",
+    help="Technique to simulate; may be repeated. Default: all that have evidence.",
+)
+@click.option(
+    "--episodes",
+    default=_DEFAULTS.episodes_per_technique,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Episodes per technique.",
+)
+@click.option(
+    "--scenario",
+    default=_DEFAULTS.scenario,
+    show_default=True,
+    type=click.Choice(SCENARIOS),
+    help="Which published response rates.",
+)
+@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Seed of the random numbers.")
+def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: str, seed: int) -> None:
+    """Simulate a cohort from published evidence, with its truth beside it.
+
+    \b
+    Example:
+      paincast simulate --technique facet_rfa --technique genicular_rfa --episodes 500 -o data/cohorts/simulated
+    """  # noqa: D301
+    from paincast.cohort.simulate import save_simulated, simulate_cohort
+
+    cohort, truth = simulate_cohort(
+        techniques=techniques or None, episodes_per_technique=episodes, scenario=scenario, seed=seed
+    )
+    save_simulated(cohort, truth, out)
+    counts = cohort.episodes["technique"].value_counts(sort=False)
+    for technique, n in counts.items():
+        click.echo(f"  {technique}: {n} episodes")
+    click.echo(f"written: {out} ({len(cohort.episodes)} episodes, {len(cohort.visits)} visits, basis {cohort.basis})")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--list", "listing", is_flag=True, help="List the data sets with citation and licence.")
+@click.option("--mirror", help="Folder, or another address, that holds the same files.")
+@click.option(
+    "-o", "--out", default=REAL_DATA, show_default=True, type=click.Path(path_type=Path), help="Where sets are kept."
+)
+@click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
+def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, progress: bool) -> None:
+    """Fetch open data sets by NAME, checked against their published hashes.
+
+    A transfer that broke off is taken up again where it stopped.
+
+    \b
+    Examples:
+      paincast fetch --list
+      paincast fetch caudal_esi_2018 genicular_rfa_2024
+      paincast fetch caudal_esi_2018 --mirror /mnt/mirror
+    """  # noqa: D301
+    from paincast.cohort import sources
+
+    if listing:
+        for source in sources.list_sources():
+            click.echo(f"{source.name}\n  {' '.join(source.citation.split())}\n  licence: {source.licence}")
+        return
+    if not names:
+        raise click.UsageError("give the NAME of a data set; 'paincast fetch --list' lists them")
+    for source in [sources.load_source(name) for name in names]:
+        files = sources.fetch(source.name, out, mirror=mirror, progress=progress)
+        click.echo(f"{source.name}: {len(files)} files in {out / source.name}")
+        click.echo(f"  cite: {' '.join(source.citation.split())}\n  licence: {source.licence}")
+
+
+@click.command()
+@click.argument("mapping", required=False)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the cohort (or file for --suggest).")
+@click.option(
+    "--max-rejects",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Refuse the cohort when a larger share of a table's rows lost a value; 1 takes it anyhow.",
+)
+@click.option(
+    "--suggest", type=click.Path(path_type=Path), metavar="FILE", help="Write a first mapping for FILE, to be edited."
+)
+@click.pass_context
+def ingest(
+    context: click.Context,
+    mapping: str | None,
+    files: tuple[Path, ...],
+    out: Path | None,
+    max_rejects: float,
+    suggest: Path | None,
+) -> None:
+    """Turn registry FILES into a cohort by a MAPPING: columns, units and codes, declared in YAML.
+
+    MAPPING is a shipped name or a YAML file of your own. For a shipped one FILES are found in data/real/<name> after
+    `paincast fetch`.
+
+    Nothing is dropped in silence: rejects.csv in the cohort's folder lists what was left out by place, column and
+    rule, never by value. When more than --max-rejects is lost the mapping most likely does not fit: then the cohort
+    is not written, the list stands in <OUT>.rejects.csv, and the exit code is 3.
+
+    \b
+    Examples:
+      paincast ingest caudal_esi_2018 -o data/cohorts/caudal_esi_2018
+      paincast ingest --suggest export.csv -o our_registry.yaml
+      paincast ingest our_registry.yaml export.csv -o data/cohorts/ours
+    """  # noqa: D301
+    if suggest is not None:
+        _suggest(suggest, out)
+        return
+    if mapping is None or out is None:
+        raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
+    from paincast.cohort.ingest import ingest as ingest_files
+    from paincast.cohort.mapping import load_mapping
+
+    cohort, rejects = ingest_files(load_mapping(mapping), list(files) or _find_files(mapping))
+    _print_flow(cohort, rejects)
+    share = _worst_share(cohort, rejects)
+    if share > max_rejects:
+        beside = out.with_name(f"{out.name}.rejects.csv")
+        _write_csv(rejects, beside)
+        click.echo(
+            f"rejects: {share:.1%} of the rows of a table lost a value, more than --max-rejects {max_rejects:g}; the "
+            f"cohort was not written. See {beside}, mend the mapping, or take it with --max-rejects 1",
+            err=True,
+        )
+        context.exit(EXIT_REJECTS)
+    _save(cohort, rejects, out)
+    click.echo(f"written: {out} (basis {cohort.basis}, {cohort.n_real} real episodes)")
+
+
+def _suggest(source: Path, out: Path | None) -> None:
+    from paincast.cohort.mapping import suggest_mapping
+    from paincast.files import atomic_file
+
+    text = suggest_mapping(source)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with atomic_file(out) as draft:
+        draft.write_text(text, encoding="utf-8")
+    click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
+
+
+def _find_files(mapping: str) -> list[Path]:
+    from paincast.errors import DataError
+
+    folder = REAL_DATA / mapping
+    files = sorted(file for file in folder.glob("*") if file.is_file() and not file.name.endswith((".part", ".etag")))
+    if not files:
+        raise DataError(
+            f"no files: {folder} holds none; give FILES, or run 'paincast fetch {mapping}' for a shipped set"
+        )
+    return files
+
+
+def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
+    from paincast.cohort.tables import MANIFEST, save_cohort
+    from paincast.files import atomic_folder
+
+    with atomic_folder(out, marker=MANIFEST) as folder:
+        save_cohort(cohort, folder)
+        rejects.to_csv(folder / "rejects.csv", index=False)
+
+
+def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
+    from paincast.files import atomic_file
+
+    with atomic_file(path) as draft:
+        rejects.to_csv(draft, index=False)
+
+
+def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
+    from paincast.cohort.reject_share import compute_reject_share
+
+    shares = []
+    for table, own in rejects.groupby("table"):
+        left_out = own.loc[own["action"] == "row left out", "row"].nunique()
+        kept = len(getattr(cohort, str(table))) if table in TABLES else len(cohort.episodes)
+        shares.append(compute_reject_share(own, kept + left_out))
+    return max(shares, default=0.0)
+
+
+def _print_flow(cohort: Cohort, rejects: pd.DataFrame) -> None:
+    click.echo("flow")
+
+
+@click.command("schema")
+@click.option("--format", "form", default="md", show_default=True, type=click.Choice(["md", "json"]))
+@click.option("--table", type=click.Choice(list(TABLES)), help="One table only.")
+def print_schema(form: str, table: str | None) -> None:
+    """Print the data dictionary: every column with type, unit, what is allowed, role and timing.
+
+    \b
+    Examples:
+      paincast schema --table episodes
+      paincast schema --format json > dictionary.json
+    """  # noqa: D301
+    import json
+
+    from paincast.schema import build_data_dictionary
+
+    rows = [row for row in build_data_dictionary() if table in (None, row["table"])]
+    click.echo(json.dumps(rows, indent=2, ensure_ascii=False) if form == "json" else _as_markdown(rows))
+
+
+def _as_markdown(rows: list[dict[str, str]]) -> str:
+    lines = []
+    for table in dict.fromkeys(row["table"] for row in rows):
+        of_table = [
+            {name: text for name, text in row.items() if name != "table"} for row in rows if row["table"] == table
+        ]
+        header = list(of_table[0])
+        lines += [f"## {table}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+        lines += [f"| {' | '.join(row.values())} |" for row in of_table] + [""]
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,192 @@
+"""``paincast train`` as a Hydra application whose mistakes are said in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, get_args, get_origin, get_type_hints
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from paincast.errors import PaincastError, SettingsError, suggest_name
+from paincast.settings import TrainingSettings, check_settings, find_configs
+
+_TYPE_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list: "a list, for example [a,b]",
+    dict: "names with values, for example {a: 1}",
+}
+
+
+def register_schema() -> None:
+    """Give Hydra the names and types of every setting, so that it refuses all others."""
+    ConfigStore.instance().store(name="settings_schema", node=TrainingSettings)
+
+
+def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, str], None]) -> None:
+    """Compose the settings from configuration files and overrides, and train once for each combination.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Overrides and flags of Hydra.
+    train : callable
+        Called with the checked settings and their configuration as YAML text.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown, a type is wrong or a file cannot be read; the message names the setting.
+    PaincastError
+        Whatever training raises.
+    """
+    register_schema()
+    stopped: list[Exception] = []
+    started: list[bool] = []
+
+    def job(config: DictConfig) -> None:
+        started.append(True)
+        try:
+            train(read_settings(config), OmegaConf.to_yaml(config, resolve=True))
+        except Exception as error:
+            # Hydra puts lines of its own around an error that leaves the job; of several runs it must know the failure.
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            stopped.append(error)
+
+    with _hydra_environment(arguments):
+        try:
+            hydra.main(version_base="1.3", config_path=str(find_configs()), config_name="config")(job)()
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            raise explain_refusal(error) from error
+        except ValueError as error:
+            if started:
+                raise
+            raise SettingsError(str(error)) from error  # Hydra's word on flags and overrides that do not go together
+    if stopped:
+        raise stopped[0]
+
+
+@contextmanager
+def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
+    """Hand over the arguments as Hydra expects them, and have its errors raised instead of printed."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["paincast train", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def read_settings(config: DictConfig) -> TrainingSettings:
+    """Turn a composed configuration into checked settings.
+
+    Raises
+    ------
+    SettingsError
+        If a setting was added that does not exist, is missing or has a value that is not allowed.
+    """
+    known = known_settings()
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        for name in _setting_names(plain):
+            if name not in known:
+                raise SettingsError(_say_unknown(name))
+        settings = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise explain_refusal(error) from error
+    assert isinstance(settings, TrainingSettings)
+    return check_settings(settings)
+
+
+def known_settings(settings: type = TrainingSettings, prefix: str = "") -> dict[str, Any]:
+    """Give the type of every setting and group of settings by its dotted name."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(settings).items():
+        found[prefix + name] = hint
+        if dataclasses.is_dataclass(hint):
+            found.update(known_settings(hint, f"{prefix}{name}."))  # type: ignore[arg-type]
+    return found
+
+
+def _setting_names(plain: Any, settings: type = TrainingSettings, prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(settings)
+    for name, value in plain.items():
+        yield prefix + name
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints.get(name)):
+            yield from _setting_names(value, hints[name], f"{prefix}{name}.")
+
+
+def explain_refusal(error: Exception) -> PaincastError:
+    """Say in one line which setting Hydra or OmegaConf refused, why, and what comes nearest."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return SettingsError(_say_unknown_choice(error.missing_cfg_file, error.options))
+    if isinstance(error, OverrideParseException):
+        return SettingsError(
+            f"cannot read '{error.override}'; write name=value, and quote values that hold , [ ] {{ }} or ="
+        )
+    if isinstance(error, YAMLError):
+        return SettingsError(f"a configuration file is no valid YAML: {error}")
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    place = re.match(r"In '(?P<file>[^']+)': ", str(error))
+    return SettingsError((f"{place['file']}.yaml: " if place else "") + _say_refused(str(cause)))
+
+
+def _say_refused(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines()]
+    words = lines[1] if "raised while composing config" in lines[0] and len(lines) > 1 else lines[0]
+    setting = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), "")
+    if re.match(r"Key '.*' not in|Key '.*' is not in struct", words):
+        return _say_unknown(setting)
+    hint = known_settings().get(re.sub(r"\[\d+\]$", "", setting))
+    if not setting or hint is None:
+        return re.sub(r"^In '[^']+': ", "", words)
+    got = re.search(r"Value ('.*') ", words)
+    return f"{setting}: needs {_say_type(hint)}" + (f", got {got[1]}" if got else f"; {words}")
+
+
+def _say_unknown(setting: str) -> str:
+    if setting.startswith("hydra."):
+        return f"{setting}: no such setting of Hydra; 'paincast train --cfg hydra' shows what there is"
+    names = [*known_settings(), *_list_groups()]
+    hint = suggest_name(setting, names)
+    if hint.startswith("known:"):
+        hint = suggest_name(setting, [name for name in names if "." not in name])
+    return f"{setting}: unknown setting; {hint}"
+
+
+def _say_unknown_choice(path: str, options: Sequence[str] | None) -> str:
+    group, _, choice = path.rpartition("/")
+    if options:
+        return f"{group}: unknown choice '{choice}'; {suggest_name(choice, options)}"
+    return f"{group}: unknown group; {suggest_name(group, _list_groups())}"
+
+
+def _list_groups() -> list[str]:
+    return [folder.name for folder in find_configs().iterdir() if folder.is_dir() and folder.name != "mapping"]
+
+
+def _say_type(hint: Any) -> str:
+    optional = type(None) in get_args(hint)
+    kind = next(one for one in get_args(hint) if one is not type(None)) if optional else hint
+    words = _TYPE_WORDS.get(get_origin(kind) or kind, "a group of settings")
+    return f"{words} or null" if optional else words

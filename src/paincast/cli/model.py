@@ -1,0 +1,178 @@
+"""Commands around models: train, evaluate, predict, review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paincast.cli.completion import complete_settings
+from paincast.schema import TECHNIQUES
+
+if TYPE_CHECKING:
+    from paincast.settings import TrainingSettings
+
+EXIT_REJECTS = 3
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_settings)
+def train(overrides: tuple[str, ...]) -> None:
+    """Train, evaluate, explain and track one model per technique.
+
+    OVERRIDES are Hydra overrides; `paincast train --help` shows the groups and all settings.
+    """
+    from paincast.cli.hydra_app import run_training
+
+    run_training(overrides, _train_once)
+
+
+def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
+    from paincast.training import train as train_models
+
+    result = train_models(settings, config_yaml=config_yaml)
+    click.echo(result.summary.to_string(index=False))
+    click.echo(f"\nmodels: {result.models_folder}")
+    if result.review_hint:
+        click.echo(result.review_hint)
+
+
+@click.command()
+@click.argument("models", type=click.Path(path_type=Path))
+@click.argument("cohort", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for metrics.csv and flow.csv."
+)
+@click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
+@click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: float, seed: int) -> None:
+    """Apply saved MODELS to another COHORT: external validation.
+
+    MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
+    Use a cohort the models were not trained on; on their own they look better than they are. A simulated cohort is
+    also compared with its truth.
+
+    \b
+    Example:
+      paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
+    """  # noqa: D301
+    import numpy as np
+
+    from paincast.cohort.tables import load_cohort
+    from paincast.evaluation.truth import load_truth
+    from paincast.files import atomic_folder
+    from paincast.serving.external import evaluate_models
+    from paincast.serving.predict import load_models
+
+    held = load_cohort(cohort)
+    truth = load_truth(cohort) if held.basis == "synthetic" else None
+    rng = np.random.default_rng(seed)
+    metrics, flow = evaluate_models(
+        load_models(models), held, truth=truth, rng=rng, resamples=resamples, confidence=confidence
+    )
+    with atomic_folder(out, marker="metrics.csv") as folder:
+        metrics.to_csv(folder / "metrics.csv", index=False)
+        flow.to_csv(folder / "flow.csv", index=False)
+    click.echo(flow.to_string(index=False))
+    if len(metrics):
+        shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+        click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
+    click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
+
+
+@click.command()
+@click.argument("patients", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Predictions: a .csv or .parquet file."
+)
+@click.option(
+    "--models", default="models", show_default=True, help="Folder of models, or an MLflow address (models:/…)."
+)
+@click.option(
+    "--technique",
+    "techniques",
+    multiple=True,
+    type=click.Choice(TECHNIQUES),
+    metavar="NAME",
+    help="Answer for this technique only; may be repeated. Default: all that have a model, and the one a row names.",
+)
+@click.option(
+    "--max-rejects",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Exit with 3 when a larger share of the rows lost a value.",
+)
+@click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
+@click.pass_context
+def predict(
+    context: click.Context,
+    patients: Path,
+    out: Path,
+    models: str,
+    techniques: tuple[str, ...],
+    max_rejects: float,
+    progress: bool,
+) -> None:
+    """Predict for a file of PATIENTS (.csv or .parquet).
+
+    Every patient gets one row per technique, in a fixed order: rows are never ranked by probability, because a
+    probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row says so in
+    `abstained_because` and holds no probability. `paincast schema --table episodes` lists the columns.
+
+    What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
+    value. The predictions are written all the same.
+
+    \b
+    Examples:
+      paincast predict examples/patients.csv -o predictions.csv
+      paincast predict warehouse.parquet -o scored.parquet --technique facet_rfa
+      paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
+
+    \b
+    Exit codes: 0 done; 2 something to mend, nothing was written; 3 done, but more rejects than --max-rejects;
+    130 interrupted, nothing was written.
+    """  # noqa: D301
+    from paincast.serving.batch import predict_file
+
+    summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=progress)
+    click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
+    for technique, (predicted, abstained) in summary.by_technique.items():
+        click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions")
+    click.echo(f"written: {out}")
+    if summary.rejects_path is not None:
+        click.echo(f"{summary.n_rejects} rejects: {summary.rejects_path}")
+    if summary.reject_share > max_rejects:
+        click.echo(
+            f"rejects: {summary.reject_share:.1%} of the rows lost a value, more than --max-rejects {max_rejects:g}",
+            err=True,
+        )
+        context.exit(EXIT_REJECTS)
+
+
+@click.command()
+@click.option("--tracking-uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or mlflow.db in this folder.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="First port to try.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+@click.pass_context
+def review(context: click.Context, tracking_uri: str | None, host: str, port: int, browser: bool) -> None:
+    """Open the MLflow page on the recorded runs, until Ctrl-C.
+
+    \b
+    Examples:
+      paincast review
+      paincast review --tracking-uri sqlite:////srv/paincast/mlflow.db --no-browser --port 8080
+    """  # noqa: D301
+    from paincast.errors import DataError
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import open_review, resolve_store
+
+    store = resolve_store(TrackingSettings(uri=tracking_uri))
+    if store.database is not None and not store.database.is_file():
+        raise DataError(f"no runs are recorded in {store.database}; run 'paincast train' first, or give --tracking-uri")
+    context.exit(open_review(store, host=host, port=port, open_browser=browser))

@@ -1,0 +1,227 @@
+"""A file of patients in, a file of predictions out: in bounded memory, and whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from paincast.cohort.reject_share import compute_reject_share
+from paincast.cohort.rejects import WHOLE_COLUMN, join_rejects, name_nearest
+from paincast.errors import DataError, OutputError
+from paincast.files import atomic_file
+from paincast.predictor import PREDICTION_COLUMNS, Predictor
+from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
+from paincast.serving.predict import check_techniques, load_models, predict_checked
+
+CHUNK_ROWS = 5000
+
+_REASONS = pa.list_(pa.struct([("variable", pa.string()), ("value", pa.string()), ("log_odds", pa.float64())]))
+_TYPES = {
+    **dict.fromkeys(("horizon_months", "probability", "lower", "upper", "control_probability"), pa.float64()),
+    **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
+    **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
+    "n_real": pa.int64(),
+}
+PREDICTION_SCHEMA = pa.schema([(column, _TYPES.get(column, pa.string())) for column in PREDICTION_COLUMNS])
+"""Types of the predictions in a Parquet file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSummary:
+    """What a batch prediction did.
+
+    Parameters
+    ----------
+    n_patients : int
+        Rows read.
+    n_predicted, n_abstained : int
+        Answers with and without a probability; a patient has one for each technique asked about.
+    by_technique : dict
+        ``technique -> (predicted, abstained)``.
+    n_rejects : int
+        Lines of the rejects file.
+    reject_share : float
+        See :func:`paincast.cohort.reject_share.compute_reject_share`.
+    rejects_path : Path or None
+        Where the rejects are listed; None when there are none.
+    """
+
+    n_patients: int
+    n_predicted: int
+    n_abstained: int
+    by_technique: dict[str, tuple[int, int]]
+    n_rejects: int
+    reject_share: float
+    rejects_path: Path | None
+
+
+@dataclass
+class _Tally:
+    n_patients: int = 0
+    predicted: Counter[str] = field(default_factory=Counter)
+    abstained: Counter[str] = field(default_factory=Counter)
+    rejects: list[pd.DataFrame] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+def predict_file(
+    patients: str | Path,
+    out: str | Path,
+    *,
+    models: str | Path,
+    techniques: Sequence[str] | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: bool = True,
+) -> BatchSummary:
+    """Predict for a file of patients.
+
+    Rows are read, checked, predicted and written in chunks: memory grows with the number of ids only. Rules that look
+    at a whole column (a wrong unit) are decided within a chunk; an ``episode_id`` that an earlier chunk holds is left
+    out as a duplicate.
+
+    Parameters
+    ----------
+    patients : str or Path
+        ``.csv`` (UTF-8; comma, semicolon or tab) or ``.parquet`` with columns of the ``episodes`` table.
+    out : str or Path
+        ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
+    models : str or Path
+        Folder of models, one bundle, or an MLflow address.
+    techniques : sequence of str, optional
+        Techniques to answer for; by default those with a model and the one a patient's row names.
+    chunk_rows : int
+        Patients per chunk.
+    progress : bool
+        Whether to show progress on stderr.
+
+    Returns
+    -------
+    BatchSummary
+        ``<stem>.rejects.csv`` beside ``out`` lists everything that was left out.
+
+    Raises
+    ------
+    DataError
+        If the patients or the models cannot be read, or a column that every answer needs is missing.
+    OutputError
+        If the output cannot be written; nothing is left behind then.
+    """
+    source, target = Path(patients), Path(out)
+    rejects_path = target.with_name(f"{target.stem}.rejects.csv")
+    _check_output(source, target, rejects_path)
+    check_patients_file(source)
+    check_techniques(techniques or ())
+    predictors = load_models(models)
+    _require_columns(source, predictors)
+    tally = _Tally()
+    bar = tqdm(total=count_patients(source), unit=" patients", desc="predict", disable=not progress)
+    with bar, _open_predictions(target) as write:
+        for chunk, places in read_patients(source, chunk_rows):
+            write(_predict_chunk(chunk, places, predictors, techniques, tally))
+            bar.update(len(chunk))
+        rejects = _collect_rejects(tally)
+        _write_rejects(rejects, rejects_path)
+    return _summarise(tally, rejects, rejects_path)
+
+
+def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
+    if target.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{target}: unknown suffix '{target.suffix}'; allowed: {', '.join(SUFFIXES)}")
+    for written in (target, rejects_path):
+        if written.resolve() == source.resolve() or (written.exists() and source.exists() and written.samefile(source)):
+            raise OutputError(f"{written} is the file of patients itself; give another output")
+
+
+def _require_columns(source: Path, predictors: Mapping[str, Predictor]) -> None:
+    needed = ["indication", *sorted({predictor.measure for predictor in predictors.values()})]
+    columns = read_columns(source)
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        hints = "; ".join(f"'{name}' ({name_nearest(name, columns)})" for name in missing)
+        raise DataError(f"{source}: columns that every prediction needs are missing: {hints}; rename or add them")
+
+
+def _predict_chunk(
+    chunk: pd.DataFrame,
+    places: pd.Series,
+    predictors: Mapping[str, Predictor],
+    techniques: Sequence[str] | None,
+    tally: _Tally,
+) -> pd.DataFrame:
+    tally.n_patients += len(chunk)
+    repeated = chunk["episode_id"].isin(tally.seen)
+    tally.rejects.append(_reject_repeated(places[repeated]))
+    fresh, fresh_places = chunk[~repeated], places[~repeated].to_numpy()
+    tally.seen.update(fresh["episode_id"])
+    rows, rejects = predict_checked(fresh, predictors, techniques=techniques)
+    cells = rejects["row"] != WHOLE_COLUMN
+    rejects.loc[cells, "row"] = fresh_places[rejects.loc[cells, "row"] - 1]
+    tally.rejects.append(rejects)
+    tally.predicted.update(rows.loc[~rows["abstained"], "technique"])
+    tally.abstained.update(rows.loc[rows["abstained"], "technique"])
+    return rows
+
+
+def _reject_repeated(places: pd.Series) -> pd.DataFrame:
+    said = {
+        "column": "episode_id",
+        "rule": "duplicate",
+        "allowed": "one row for each episode_id; an earlier row holds it",
+        "action": "row left out",
+    }
+    return pd.DataFrame({"table": "episodes", "row": places.to_numpy(), **said})
+
+
+def _collect_rejects(tally: _Tally) -> pd.DataFrame:
+    """Put the chunks' rejects together; a whole column is told once."""
+    return join_rejects(tally.rejects).drop_duplicates(ignore_index=True)
+
+
+@contextmanager
+def _open_predictions(target: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    with atomic_file(target) as draft:
+        if target.suffix.lower() == ".parquet":
+            with pq.ParquetWriter(draft, PREDICTION_SCHEMA) as writer:
+                yield lambda rows: writer.write_table(
+                    pa.Table.from_pandas(rows, schema=PREDICTION_SCHEMA, preserve_index=False)
+                )
+        else:
+            with draft.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(",".join(PREDICTION_COLUMNS) + "\n")
+                yield lambda rows: _as_text(rows).to_csv(stream, index=False, header=False, lineterminator="\n")
+
+
+def _as_text(rows: pd.DataFrame) -> pd.DataFrame:
+    reasons = {name: rows[name].map(json.dumps) for name in ("reasons_for", "reasons_against")}
+    return rows.assign(**reasons)
+
+
+def _write_rejects(rejects: pd.DataFrame, path: Path) -> None:
+    """Write the rejects, or take away those of an earlier run, which belong to another output."""
+    if len(rejects) == 0:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_file(path) as draft:
+        rejects.to_csv(draft, index=False)
+
+
+def _summarise(tally: _Tally, rejects: pd.DataFrame, rejects_path: Path) -> BatchSummary:
+    techniques = dict.fromkeys([*tally.predicted, *tally.abstained])
+    return BatchSummary(
+        n_patients=tally.n_patients,
+        n_predicted=tally.predicted.total(),
+        n_abstained=tally.abstained.total(),
+        by_technique={name: (tally.predicted[name], tally.abstained[name]) for name in techniques},
+        n_rejects=len(rejects),
+        reject_share=compute_reject_share(rejects, tally.n_patients),
+        rejects_path=rejects_path if len(rejects) else None,
+    )

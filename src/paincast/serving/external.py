@@ -1,0 +1,139 @@
+"""External validation: saved models on a cohort they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.tables import Cohort
+from paincast.errors import RefusalError
+from paincast.evaluation.metrics import compute_metrics
+from paincast.evaluation.truth import check_against_truth
+from paincast.outcomes import compute_outcome, get_outcome
+from paincast.predictor import Predictor
+
+
+def evaluate_models(
+    models: Mapping[str, Predictor],
+    cohort: Cohort,
+    *,
+    truth: pd.DataFrame | None = None,
+    rng: np.random.Generator,
+    resamples: int = 500,
+    confidence: float = 0.95,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Apply models to the episodes of their technique in another cohort and measure how they do.
+
+    The outcome is asked at the horizon of the model, in the default window around it. Metrics hold for the episodes
+    with follow-up that the model answers for; the flow says how many those are.
+
+    Parameters
+    ----------
+    models : mapping of Predictor
+        Models by ``technique/outcome``.
+    cohort : Cohort
+        A cohort the models were not trained on: on their own they look better than they are.
+    truth : DataFrame, optional
+        Truth of a simulated cohort, from :func:`paincast.evaluation.truth.load_truth`.
+    rng : Generator
+        Source of the resamples.
+    resamples : int
+        Bootstrap resamples of patients.
+    confidence : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    metrics : DataFrame
+        ``technique, outcome, horizon_months, model_version, model_basis, cohort_basis`` before the columns of
+        :func:`paincast.evaluation.metrics.compute_metrics`, and rows against the truth where there is one.
+    flow : DataFrame
+        ``technique, outcome, episodes, followed_up, abstained, evaluated, note`` of each model.
+
+    Raises
+    ------
+    RefusalError
+        If the cohort holds no episode of any technique that has a model.
+    """
+    held = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
+    if not held:
+        found = ", ".join(sorted(cohort.episodes["technique"].dropna().unique())) or "none"
+        raise RefusalError(
+            f"none of the {len(models)} models is for a technique of this cohort (it holds: {found}; "
+            f"models: {', '.join(models)})"
+        )
+    results = [
+        _evaluate(model, cohort, truth, child, resamples, confidence)
+        for model, child in zip(held, rng.spawn(len(held)), strict=True)
+    ]
+    return pd.concat([metrics for metrics, _ in results], ignore_index=True), pd.DataFrame(
+        [flow for _, flow in results]
+    )
+
+
+def _evaluate(
+    model: Predictor,
+    cohort: Cohort,
+    truth: pd.DataFrame | None,
+    rng: np.random.Generator,
+    resamples: int,
+    confidence: float,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    part = cohort.select_technique(model.technique)
+    outcome = compute_outcome(part.episodes, part.visits, get_outcome(model.outcome), model.horizon_months)
+    answers = model.predict(part.episodes)
+    followed = outcome.notna()
+    usable = followed & ~answers["abstained"]
+    flow = {
+        "technique": model.technique,
+        "outcome": model.outcome,
+        "episodes": len(outcome),
+        "followed_up": int(followed.sum()),
+        "abstained": int((followed & answers["abstained"]).sum()),
+        "evaluated": int(usable.sum()),
+        "note": "" if usable.any() else "no episode has both follow-up and an answer of the model",
+    }
+    if not usable.any():
+        return pd.DataFrame(), flow
+    scored = pd.DataFrame(
+        {
+            "y": outcome,
+            "p": answers["probability"],
+            "patient": part.episodes["patient_id"],
+            "id": part.episodes["episode_id"],
+        }
+    )[usable]
+    tables = [
+        compute_metrics(
+            scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
+        )
+    ]
+    if truth is not None:
+        known = scored.assign(truth=scored["id"].map(_true_probabilities(truth, model))).dropna(subset="truth")
+        flow["note"] = "" if len(known) else f"the truth holds nothing at {model.horizon_months:g} months"
+        if len(known):
+            tables.append(
+                check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
+            )
+    return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
+
+
+def _true_probabilities(truth: pd.DataFrame, model: Predictor) -> pd.Series:
+    asked = (truth["technique"] == model.technique) & (truth["outcome"] == model.outcome)
+    at_horizon = np.isclose(truth["month"], model.horizon_months)
+    return truth[asked & at_horizon].set_index("episode_id")["probability"]
+
+
+def _identify(metrics: pd.DataFrame, model: Predictor, cohort: Cohort) -> pd.DataFrame:
+    identity: dict[str, Any] = {
+        "technique": model.technique,
+        "outcome": model.outcome,
+        "horizon_months": model.horizon_months,
+        "model_version": model.version,
+        "model_basis": model.basis,
+        "cohort_basis": cohort.basis,
+    }
+    return metrics.assign(**identity)[[*identity, *metrics.columns]]

@@ -1,0 +1,291 @@
+"""Models in, patients in, one answer or one abstention for each patient and technique out."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.validate import validate_patients
+from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
+from paincast.evidence import records_of
+from paincast.outcomes import OUTCOMES
+from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
+from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
+
+DEFAULT_MODELS = Path("models")
+_MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
+
+Models = str | Path | Predictor | Mapping[str, Predictor]
+
+
+def load_model(source: str | Path) -> Predictor:
+    """Load one model.
+
+    Parameters
+    ----------
+    source : str or Path
+        Folder of a bundle, or an MLflow address: ``models:/name@candidate``, ``models:/name/3`` or ``runs:/…``. An
+        address is looked up in the store of ``MLFLOW_TRACKING_URI``, or in ``mlflow.db`` of the working folder.
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    DataError
+        If there is no model, or it is damaged or changed.
+    """
+    if str(source).startswith(_MLFLOW_SCHEMES):
+        with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
+            return load_predictor(_download_bundle(str(source), Path(scratch)))
+    return load_predictor(source)
+
+
+def load_models(source: str | Path) -> dict[str, Predictor]:
+    """Load every model below a folder.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder that holds bundles at any depth (``models/`` after a training), one bundle, or an MLflow address.
+
+    Returns
+    -------
+    dict of Predictor
+        Keyed ``technique/outcome``, in the canonical order of techniques.
+
+    Raises
+    ------
+    DataError
+        If there is none, one is damaged, or two answer the same question.
+    """
+    if str(source).startswith(_MLFLOW_SCHEMES):
+        return _key_predictors([load_model(source)])
+    folder = Path(source)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"no models: {folder} {what}; give the folder written by 'paincast train'")
+    manifests = sorted(folder.rglob(MANIFEST))
+    bundles = [file.parent for file in manifests if not _is_draft(file.relative_to(folder))]
+    if not bundles:
+        raise DataError(f"no models: {folder} holds no {MANIFEST}; train models with 'paincast train'")
+    return _key_predictors([load_predictor(bundle) for bundle in bundles])
+
+
+def _is_draft(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
+    keyed: dict[str, Predictor] = {}
+    for predictor in sorted(predictors, key=lambda one: (TECHNIQUES.index(one.technique), one.outcome)):
+        key = f"{predictor.technique}/{predictor.outcome}"
+        if key in keyed:
+            raise DataError(
+                f"two models answer {key} (versions {keyed[key].version} and {predictor.version}); keep one"
+            )
+        keyed[key] = predictor
+    return keyed
+
+
+def _download_bundle(address: str, scratch: Path) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise DataError(
+            f"cannot load {address}: there is no MLflow store at {uri}; set MLFLOW_TRACKING_URI or train first"
+        )
+    try:
+        downloaded = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(scratch))
+    except (MlflowException, OSError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(f"cannot load {address} from the MLflow store {uri}: {reason}") from error
+    found = sorted(Path(downloaded).rglob(MANIFEST))
+    if len(found) != 1:
+        raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
+    return found[0].parent
+
+
+def predict(
+    patients: pd.DataFrame, models: Models | None = None, *, techniques: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Predict what each patient should expect from each technique, or abstain and say why.
+
+    Parameters
+    ----------
+    patients : DataFrame of shape (n, ...)
+        Columns of the ``episodes`` table, of any type that can be read as the declared one. ``technique`` is optional:
+        it adds the technique named to those that have a model.
+    models : str, Path, Predictor or mapping, optional
+        Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
+    techniques : sequence of str, optional
+        Techniques to answer for; by default those with a model and, for each patient, the one named.
+
+    Returns
+    -------
+    DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
+        Patients in their order, techniques in the canonical order: rows are never ranked by probability. A
+        probability is a prognosis *given* the technique, not its effect.
+
+    Raises
+    ------
+    DataError
+        If the patients or models cannot be read.
+    RefusalError
+        If a technique is asked for that the evidence carries no answer for.
+
+    Warns
+    -----
+    UserWarning
+        If values were unusable and were left out; :func:`paincast.cohort.validate.validate_patients` lists them.
+    """
+    rows, rejects = predict_checked(patients, gather_models(models), techniques=techniques)
+    if len(rejects):
+        kinds = Counter(zip(rejects["column"], rejects["rule"], strict=True))
+        said = "; ".join(f"{column}: {rule} ({n})" for (column, rule), n in kinds.items())
+        warnings.warn(f"left out before predicting: {said}", UserWarning, stacklevel=2)
+    return rows
+
+
+def predict_checked(
+    patients: pd.DataFrame, models: Mapping[str, Predictor], *, techniques: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check patients, predict for those that can be read, and say what was left out.
+
+    Parameters
+    ----------
+    patients : DataFrame of shape (n, ...)
+        Columns of the ``episodes`` table.
+    models : mapping of Predictor
+        Models by ``technique/outcome``.
+    techniques : sequence of str, optional
+        Techniques to answer for.
+
+    Returns
+    -------
+    predictions : DataFrame
+        As of :func:`predict`; ``cautions`` names the columns of a patient that were left out.
+    rejects : DataFrame
+        As of :func:`paincast.cohort.validate.validate_patients`.
+    """
+    episodes, rejects = validate_patients(patients)
+    rows = predict_episodes(episodes, models, techniques=techniques)
+    told = rows["episode_id"].map(_note_emptied(episodes, rejects, len(patients)))
+    both = (rows["cautions"] != "") & (told != "")
+    return rows.assign(cautions=rows["cautions"] + both.map({True: "; ", False: ""}) + told), rejects
+
+
+def _note_emptied(episodes: pd.DataFrame, rejects: pd.DataFrame, n_rows: int) -> pd.Series:
+    """Name, for each episode, the columns whose value was left out as unusable."""
+    left_out = rejects.loc[rejects["action"] == "row left out", "row"]
+    kept = np.setdiff1d(np.arange(1, n_rows + 1), left_out)
+    everywhere = [
+        *rejects.loc[(rejects["action"] == "column left out") & rejects["column"].isin(EPISODES.keys()), "column"]
+    ]
+    cells = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
+    names = [", ".join(dict.fromkeys([*everywhere, *cells.get(place, [])])) for place in kept]
+    notes = [f"left out as unusable: {name}" if name else "" for name in names]
+    return pd.Series(notes, index=episodes["episode_id"].to_numpy(), dtype="str")
+
+
+def gather_models(models: Models | None) -> dict[str, Predictor]:
+    """Give models by ``technique/outcome``, however they were handed over."""
+    if isinstance(models, Predictor):
+        return _key_predictors([models])
+    if isinstance(models, Mapping):
+        return _key_predictors(models.values())
+    return load_models(DEFAULT_MODELS if models is None else models)
+
+
+def check_techniques(techniques: Iterable[str]) -> None:
+    """Refuse techniques that do not exist, and those without evidence.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown or that of a comparator.
+    RefusalError
+        If the evidence carries no answer for a technique.
+    """
+    for technique in techniques:
+        if technique in COMPARATORS:
+            raise SettingsError(f"technique: {_say_comparator(technique)}")
+        if technique not in TECHNIQUES:
+            raise SettingsError(f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}")
+        if gap := _find_gap(technique):
+            raise RefusalError(f"{technique} is refused: {gap}")
+
+
+def predict_episodes(
+    episodes: pd.DataFrame, models: Mapping[str, Predictor], *, techniques: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Predict for validated patients; see :func:`predict`.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Every column of the ``episodes`` table in its declared type.
+    models : mapping of Predictor
+        Models by ``technique/outcome``.
+    techniques : sequence of str, optional
+        Techniques to answer for.
+
+    Returns
+    -------
+    DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
+    """
+    check_techniques(techniques or ())
+    patients = episodes.reset_index(drop=True)
+    asked_of_all = set(techniques) if techniques is not None else {model.technique for model in models.values()}
+    outcomes = [name for name in OUTCOMES if any(model.outcome == name for model in models.values())]
+    blocks = []
+    for technique in TECHNIQUES + COMPARATORS:
+        named = (patients["technique"] == technique) & (techniques is None)
+        asked = pose_question(patients[named | (technique in asked_of_all)], technique)
+        if len(asked):
+            blocks += [_answer(asked, technique, outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes]
+    if not blocks:
+        return make_abstentions(patients.iloc[:0], "", "", "")
+    return pd.concat(blocks).sort_index(kind="stable").reset_index(drop=True)[list(PREDICTION_COLUMNS)]
+
+
+def pose_question(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
+    """Ask about a technique: choices made for another one (approach, lesion protocol) are unknown for this one."""
+    choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
+    made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
+    asked = episodes.assign(technique=technique)
+    asked[choices] = asked[choices].mask(made_for_another)
+    return asked
+
+
+def _answer(episodes: pd.DataFrame, technique: str, outcome: str, model: Predictor | None) -> pd.DataFrame:
+    if model is not None:
+        return model.predict(episodes)
+    return make_abstentions(episodes, technique, outcome, _say_no_model(technique))
+
+
+def _say_no_model(technique: str) -> str:
+    if technique in COMPARATORS:
+        return _say_comparator(technique)
+    if gap := _find_gap(technique):
+        return f"{technique} is refused: {gap}"
+    return f"there is no model for {technique} among those loaded"
+
+
+def _say_comparator(technique: str) -> str:
+    return f"{technique} is a comparator, not a technique; there is no response model for it"
+
+
+def _find_gap(technique: str) -> str | None:
+    """Say why the evidence carries no answer for a technique: only if none of its records does."""
+    gaps = [record.gap for record in records_of(technique)]
+    return gaps[0] if gaps and all(gaps) else None
