@@ -1,0 +1,343 @@
+"""Metrics: against R and scikit-learn, their invariances, the coverage of their intervals, and honest gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from paincast.errors import DataError, SettingsError
+from paincast.evaluation.estimators import ESTIMATORS
+from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.evaluation.resampling import compute_percentile_interval, draw_patient_weights
+from paincast.evaluation.scored import check_scored_rows
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+METRICS = ["auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope"]
+
+
+def make_probability(log_odds):
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def make_rows(n, seed, *, intercept=0.0, slope=1.0, spread=1.2):
+    """Outcomes whose log odds are ``intercept + slope * logit(probability)``."""
+    rng = np.random.default_rng(seed)
+    log_odds = rng.normal(-0.3, spread, size=n)
+    outcome = (rng.random(n) < make_probability(intercept + slope * log_odds)).astype(float)
+    return outcome, make_probability(log_odds)
+
+
+def estimate(metric, outcome, probability):
+    rows = check_scored_rows(outcome, probability)
+    return float(ESTIMATORS[metric](rows)(np.ones((1, rows.n)))[0])
+
+
+def compute(outcome, probability, *, patients=None, seed=0, **more):
+    frame = compute_metrics(outcome, probability, patients=patients, rng=np.random.default_rng(seed), **more)
+    return frame.set_index("metric")
+
+
+@st.composite
+def scored_rows(draw):
+    """Rows with both classes and overlapping predictions, ties included."""
+    n = draw(st.integers(8, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    outcome = (rng.random(n) < draw(st.floats(0.2, 0.8))).astype(float)
+    log_odds = rng.normal(0.3 * outcome, draw(st.floats(0.2, 2.0))).round(draw(st.integers(1, 6)))
+    ends = np.array([0.0, 1.0, 0.0, 1.0]), np.array([-3.0, -3.0, 3.0, 3.0])
+    return np.concatenate([outcome, ends[0]]), np.concatenate([log_odds, ends[1]])
+
+
+@pytest.mark.parametrize("name", ["calibrated", "badly_calibrated", "tiny"])
+def test_estimates_agree_with_r(name):
+    rows = pd.read_csv(GOLDEN / f"metrics_{name}.csv")
+    expected = pd.read_csv(GOLDEN / "metrics_expected.csv").query("set == @name").set_index("metric")["estimate"]
+    got = compute(rows["outcome"], rows["probability"])["estimate"]
+    pd.testing.assert_series_equal(got[expected.index], expected, rtol=0, atol=1e-8)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows())
+def test_estimates_agree_with_scikit_learn(rows):
+    outcome, log_odds = rows
+    probability = make_probability(log_odds)
+    assert estimate("auroc", outcome, probability) == pytest.approx(roc_auc_score(outcome, probability), abs=1e-12)
+    assert estimate("brier", outcome, probability) == pytest.approx(brier_score_loss(outcome, probability), abs=1e-12)
+    assert estimate("log_loss", outcome, probability) == pytest.approx(log_loss(outcome, probability), abs=1e-12)
+    fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(log_odds[:, None], outcome)
+    assert estimate("calibration_slope", outcome, probability) == pytest.approx(fit.coef_[0, 0], abs=1e-4)
+
+
+def test_weighted_estimates_are_those_of_repeated_rows():
+    outcome, probability = make_rows(60, 3)
+    rows = check_scored_rows(outcome, probability.round(1))
+    weights = np.random.default_rng(5).integers(0, 4, size=(20, rows.n)).astype(float)
+    for metric, make in ESTIMATORS.items():
+        repeated = [
+            estimate(metric, np.repeat(rows.outcome, counts), np.repeat(rows.probability, counts))
+            for counts in weights.astype(int)
+        ]
+        np.testing.assert_allclose(make(rows)(weights), repeated, atol=1e-8, err_msg=metric)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows(), scale=st.floats(0.1, 5.0), shift=st.floats(-3.0, 3.0))
+def test_auroc_does_not_change_under_monotone_maps(rows, scale, shift):
+    outcome, log_odds = rows
+    before = estimate("auroc", outcome, make_probability(log_odds))
+    after = estimate("auroc", outcome, make_probability(scale * log_odds + shift))
+    assert after == pytest.approx(before, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows(), shift=st.floats(-3.0, 3.0))
+def test_raising_the_log_odds_lowers_the_intercept_by_as_much(rows, shift):
+    outcome, log_odds = rows
+    before = estimate("calibration_intercept", outcome, make_probability(log_odds))
+    after = estimate("calibration_intercept", outcome, make_probability(log_odds + shift))
+    assert after == pytest.approx(before - shift, abs=1e-7)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows(), factor=st.floats(0.2, 4.0))
+def test_stretching_the_log_odds_divides_the_slope(rows, factor):
+    outcome, log_odds = rows
+    before = estimate("calibration_slope", outcome, make_probability(log_odds))
+    after = estimate("calibration_slope", outcome, make_probability(factor * log_odds))
+    assert after * factor == pytest.approx(before, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows())
+def test_intercept_and_slope_solve_their_score_equations(rows):
+    outcome, log_odds = rows
+    intercept = estimate("calibration_intercept", outcome, make_probability(log_odds))
+    assert make_probability(intercept + log_odds).sum() == pytest.approx(outcome.sum(), abs=1e-6)
+    slope = estimate("calibration_slope", outcome, make_probability(log_odds))
+    free = estimate("calibration_intercept", outcome, make_probability(slope * log_odds))
+    fitted = make_probability(free + slope * log_odds)
+    assert (outcome - fitted) @ log_odds == pytest.approx(0.0, abs=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(rows=scored_rows(), seed=st.integers(0, 1000))
+def test_the_order_of_rows_changes_neither_estimates_nor_intervals(rows, seed):
+    outcome, log_odds = rows
+    patients = np.array([f"p{i % 17:02d}" for i in range(len(outcome))])
+    order = np.random.default_rng(seed).permutation(len(outcome))
+    probability = make_probability(log_odds)
+    before = compute(outcome, probability, patients=patients, resamples=50)
+    after = compute(outcome[order], probability[order], patients=patients[order], resamples=50)
+    pd.testing.assert_frame_equal(before, after, rtol=1e-6, atol=1e-8)
+
+
+@settings(deadline=None)
+@given(rows=scored_rows())
+def test_observed_over_expected_is_one_at_the_observed_rate(rows):
+    outcome, _ = rows
+    assert estimate("o_e_ratio", outcome, np.full(len(outcome), outcome.mean())) == pytest.approx(1.0)
+
+
+def test_a_calibrated_model_has_intercept_zero_and_slope_one():
+    metrics = compute(*make_rows(50_000, 11), resamples=50)["estimate"]
+    assert metrics["calibration_intercept"] == pytest.approx(0.0, abs=0.03)
+    assert metrics["calibration_slope"] == pytest.approx(1.0, abs=0.03)
+    assert metrics["o_e_ratio"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_intercept_is_not_that_of_the_joint_fit():
+    outcome, probability = make_rows(20_000, 4, intercept=0.5, slope=0.5)
+    with_fixed_slope = estimate("calibration_intercept", outcome, probability)
+    assert abs(with_fixed_slope - 0.5) > 0.05
+
+
+def test_frame_has_the_declared_form():
+    frame = compute_metrics(*make_rows(80, 1), patients=None, rng=np.random.default_rng(0), group="site-1")
+    assert tuple(frame.columns) == METRIC_COLUMNS
+    assert frame["metric"].tolist() == METRICS
+    assert set(frame["group"]) == {"site-1"}
+    assert set(frame["n"]) == {80}
+    assert set(frame["method"]) == {"percentile bootstrap of 80 patients, 500 resamples, 95 %"}
+    assert (frame["lower"] < frame["estimate"]).all()
+    assert (frame["estimate"] < frame["upper"]).all()
+
+
+def test_same_generator_gives_the_same_intervals():
+    rows = make_rows(90, 2)
+    pd.testing.assert_frame_equal(compute(*rows, seed=3), compute(*rows, seed=3))
+    assert (compute(*rows, seed=3)["lower"] != compute(*rows, seed=4)["lower"]).all()
+
+
+@pytest.mark.parametrize(("intercept", "slope"), [(0.4, 1.0), (0.0, 0.6)])
+def test_intervals_cover_the_truth(intercept, slope):
+    reference = make_rows(400_000, 99, intercept=intercept, slope=slope)
+    truth = {metric: estimate(metric, *reference) for metric in METRICS} | {"calibration_slope": slope}
+    if slope == 1.0:
+        truth["calibration_intercept"] = intercept
+    covered, replicates = dict.fromkeys(METRICS, 0), 200
+    for seed in range(replicates):
+        metrics = compute(*make_rows(300, 1000 + seed, intercept=intercept, slope=slope), seed=seed, resamples=200)
+        for metric in METRICS:
+            covered[metric] += metrics.loc[metric, "lower"] <= truth[metric] <= metrics.loc[metric, "upper"]
+    assert all(0.88 <= count / replicates <= 0.99 for count in covered.values()), covered
+
+
+def test_intervals_do_not_take_repeated_rows_for_information():
+    outcome, probability = make_rows(150, 8)
+    patients = np.arange(150)
+    once = compute(outcome, probability, patients=patients)
+    fivefold = [np.repeat(part, 5) for part in (outcome, probability, patients)]
+    together = compute(fivefold[0], fivefold[1], patients=fivefold[2])
+    apart = compute(fivefold[0], fivefold[1], patients=None)
+    np.testing.assert_allclose(together[["lower", "upper"]], once[["lower", "upper"]], atol=1e-8)
+    width = {name: frame["upper"] - frame["lower"] for name, frame in (("together", together), ("apart", apart))}
+    assert (width["together"] > 1.8 * width["apart"]).all()
+    assert set(together["n"]) == {750}
+    assert together["method"].str.contains("of 150 patients").all()
+
+
+@pytest.mark.parametrize("only", [0.0, 1.0])
+def test_one_outcome_class_is_no_perfect_score(only):
+    metrics = compute(np.full(30, only), np.linspace(0.1, 0.9, 30))
+    gone = ["auroc", "calibration_intercept", "calibration_slope"]
+    assert metrics.loc[gone, ["estimate", "lower", "upper"]].isna().all(axis=None)
+    assert set(metrics.loc[gone, "method"]) == {"not estimable: one outcome class only"}
+    kept = ["log_loss", "brier", "o_e_ratio"]
+    assert metrics.loc[kept, "estimate"].notna().all()
+    assert metrics.loc[kept, ["lower", "upper"]].isna().all(axis=None)
+    assert metrics.loc[kept, "method"].str.contains("no interval: one outcome class only").all()
+
+
+def test_constant_predictions_have_no_slope():
+    outcome, _ = make_rows(60, 5)
+    metrics = compute(outcome, np.full(60, 0.3))
+    assert np.isnan(metrics.loc["calibration_slope", "estimate"])
+    assert metrics.loc["calibration_slope", "method"] == "not estimable: the predictions are constant"
+    assert metrics.loc["auroc", "estimate"] == 0.5
+    assert np.isfinite(metrics.loc["calibration_intercept", ["estimate", "lower", "upper"]].astype(float)).all()
+
+
+@pytest.mark.parametrize("probability", [np.linspace(0.1, 0.9, 20), np.repeat([0.2, 0.5, 0.7], [9, 2, 9])])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_separated_predictions_have_no_slope(probability, reverse):
+    outcome = np.repeat([0.0, 1.0], 10)
+    metrics = compute(outcome[::-1] if reverse else outcome, probability)
+    assert np.isnan(metrics.loc["calibration_slope", "estimate"])
+    assert "separate the outcome classes" in metrics.loc["calibration_slope", "method"]
+
+
+def test_an_auroc_of_one_has_no_interval():
+    metrics = compute(np.repeat([0.0, 1.0], 10), np.linspace(0.1, 0.9, 20))
+    assert metrics.loc["auroc", "estimate"] == 1.0
+    assert np.isnan(metrics.loc["auroc", "lower"])
+    assert "no interval: all resamples agree" in metrics.loc["auroc", "method"]
+
+
+def test_one_patient_has_no_interval():
+    metrics = compute([0, 1, 0, 1], [0.2, 0.3, 0.6, 0.7], patients=["a"] * 4)
+    assert metrics["estimate"].notna().all()
+    assert metrics[["lower", "upper"]].isna().all(axis=None)
+
+
+def test_lost_resamples_are_counted():
+    outcome = np.zeros(40)
+    outcome[[7, 21, 35, 36]] = 1.0
+    method = compute(outcome, np.linspace(0.1, 0.9, 40)).loc["auroc", "method"]
+    assert method.endswith("resamples not estimable and left out")
+
+
+def test_an_interval_is_withheld_when_more_than_a_tenth_are_lost():
+    outcome = np.zeros(40)
+    outcome[21] = 1.0
+    auroc = compute(outcome, np.linspace(0.1, 0.9, 40)).loc["auroc"]
+    assert np.isfinite(auroc["estimate"])
+    assert np.isnan(auroc["lower"])
+    assert "of 500 resamples not estimable" in auroc["method"]
+
+
+def test_a_tenth_lost_is_the_limit():
+    estimates = np.linspace(0.0, 1.0, 100)
+    estimates[:10] = np.nan
+    assert np.isfinite(compute_percentile_interval(estimates, 0.95)[0])
+    estimates[10] = np.nan
+    assert np.isnan(compute_percentile_interval(estimates, 0.95)[0])
+
+
+def test_certain_probabilities_are_moved_and_counted():
+    metrics = compute([0, 1, 1, 0, 1, 0], [0.0, 1.0, 0.4, 0.6, 0.7, 1.0])
+    for metric in ("log_loss", "calibration_intercept"):
+        assert "3 of 6 probabilities moved to 1e-12 from 0 or 1" in metrics.loc[metric, "method"]
+    assert "moved" not in metrics.loc["brier", "method"]
+    assert metrics.loc["log_loss", "estimate"] > 12 * np.log(10) / 6
+
+
+def test_predictions_far_out_are_still_fitted():
+    rng = np.random.default_rng(2)
+    outcome = (rng.random(200) < 0.5).astype(float)
+    probability = np.where(rng.random(200) < 0.5, 1e-15, 1.0 - 1e-9)
+    metrics = compute(outcome, probability)
+    assert np.isfinite(metrics["estimate"].astype(float)).all()
+    assert not metrics["method"].str.contains("converge").any()
+
+
+def test_no_event_expected_is_said():
+    metrics = compute([0, 1, 0, 1], [0.0, 0.0, 0.0, 0.0])
+    assert metrics.loc["o_e_ratio", "method"] == "not estimable: no event is expected, all probabilities are 0"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "probability", "patients", "message"),
+    [
+        ([], [], None, "nothing to evaluate: 0 rows"),
+        ([0, 1, np.nan], [0.1, 0.2, 0.3], None, "outcome: 1 of 3 values are missing"),
+        ([0, 2], [0.1, 0.2], None, "outcome: 1 of 2 values are not allowed; allowed: 0 or 1"),
+        (["yes", "no"], [0.1, 0.2], None, "outcome does not hold numbers"),
+        ([0, 1], [0.1, np.nan], None, "probability: 1 of 2 values are missing"),
+        ([0, 1], [0.1, 45.0], None, "allowed: 0 to 1; divide percent by 100"),
+        ([0, 1], [0.1, -0.1], None, "probability: 1 of 2"),
+        ([0, 1], [0.1, 0.2, 0.3], None, "probability has 3 rows, the outcome has 2"),
+        ([0, 1], [0.1, 0.2], ["a"], "patients has 1 rows, the outcome has 2"),
+        ([0, 1], [0.1, 0.2], ["a", None], "patients: 1 of 2 are missing"),
+    ],
+)
+def test_bad_rows_are_refused(outcome, probability, patients, message):
+    with pytest.raises(DataError, match=message):
+        compute(outcome, probability, patients=patients)
+
+
+def test_an_error_never_shows_a_value():
+    with pytest.raises(DataError) as caught:
+        compute(["Jane Roe", "0"], [0.1, 0.2])
+    assert "Jane" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("more", "message"), [({"resamples": 10}, "50 or more"), ({"confidence": 95}, "0.5 to 0.999")])
+def test_bad_settings_are_refused(more, message):
+    with pytest.raises(SettingsError, match=message):
+        compute([0, 1], [0.1, 0.2], **more)
+
+
+def test_nullable_and_boolean_outcomes_are_read():
+    expected = compute([0, 1, 1, 0], [0.1, 0.7, 0.4, 0.5])
+    for held in (pd.Series([False, True, True, False]), pd.array([0, 1, 1, 0], dtype="Int64")):
+        pd.testing.assert_frame_equal(compute(held, [0.1, 0.7, 0.4, 0.5]), expected)
+
+
+@pytest.mark.parametrize("n", [40, 30_000])
+def test_resamples_draw_whole_patients(n):
+    rows = check_scored_rows(*make_rows(n, 1), np.arange(n) % 30)
+    blocks = list(draw_patient_weights(rows, 50, np.random.default_rng(0)))
+    weights = np.concatenate(blocks)
+    assert weights.shape == (50, n)
+    drawn = np.stack([weights[:, np.argmax(rows.patient == patient)] for patient in range(30)], axis=1)
+    np.testing.assert_array_equal(weights, drawn[:, rows.patient])
+    assert (drawn.sum(axis=1) == 30).all()
+    assert drawn.var() == pytest.approx(1.0, abs=0.15)
