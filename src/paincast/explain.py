@@ -34,7 +34,7 @@ class Explanation:
 
     def mask_rows(self, rows: pd.Series) -> Explanation:
         """Blank the contributions of some patients: where no probability is served there is nothing to explain."""
-        kept = self.contributions.mask(rows.to_numpy(bool), 0.0)
+        kept = self.contributions.mul((~rows.to_numpy(bool)).astype(float), axis=0)
         return Explanation(base=self.base, contributions=kept, values=self.values)
 
 

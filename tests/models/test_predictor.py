@@ -1,0 +1,166 @@
+"""The bundle: what is saved is what predicts; every served probability is explained; abstention instead of a guess."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+
+from paincast.cohort.tables import conform
+from paincast.errors import DataError
+from paincast.models.response import fit_response_model
+from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
+from paincast.rules import collect_rules
+from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
+
+KINDS = ("logistic", "xgboost")
+
+
+@pytest.fixture
+def make_predictor(make_episodes):
+    """Make a sealed predictor of one kind, with the episodes it was fitted on."""
+
+    def make(kind: str, n: int = 400) -> tuple[Predictor, pd.DataFrame]:
+        episodes, outcome, _ = make_episodes(n)
+        settings = TrainingSettings(
+            model=ModelSettings(candidates=[kind]), uncertainty=UncertaintySettings(refits=12), jobs=1
+        )
+        response = fit_response_model(episodes, outcome, settings, np.random.default_rng(1))
+        predictor = Predictor(
+            technique="facet_rfa",
+            outcome="pain_response",
+            horizon_months=6.0,
+            measure="pain_nrs",
+            basis="synthetic",
+            n_training=n,
+            n_events=int(outcome.sum()),
+            n_real=0,
+            level=0.9,
+            response=response,
+            rules=collect_rules("facet_rfa", "pain_response"),
+        )
+        return seal_predictor(predictor), episodes
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind):
+    predictor, episodes = make_predictor(kind)
+    served = predictor.predict(episodes)
+    explanation = predictor.explain(episodes)
+    total = explanation.base + explanation.contributions.sum(axis=1).to_numpy()
+    answered = ~served["abstained"].to_numpy()
+    assert answered.mean() > 0.95
+    np.testing.assert_allclose(total[answered], logit(served["probability"].to_numpy()[answered]), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_bundle_predicts_the_same(make_predictor, kind, tmp_path):
+    predictor, episodes = make_predictor(kind)
+    loaded = load_predictor(save_predictor(predictor, tmp_path / "bundle"))
+    pd.testing.assert_frame_equal(loaded.predict(episodes), predictor.predict(episodes))
+    assert loaded.version == predictor.version
+    assert len(loaded.version) == 12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bundle_holds_no_pickle(make_predictor, kind, tmp_path):
+    folder = save_predictor(make_predictor(kind)[0], tmp_path / "bundle")
+    assert {file.suffix for file in folder.iterdir()} <= {".json", ".ubj"}
+
+
+def test_same_model_same_version_and_other_model_other_version(make_predictor):
+    first, second, other = make_predictor("logistic")[0], make_predictor("logistic")[0], make_predictor("logistic", 410)[0]
+    assert first.version == second.version != other.version
+
+
+def test_rows_keep_order_index_and_contract(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    shuffled = episodes.sample(frac=1, random_state=0)
+    served = predictor.predict(shuffled)
+    assert tuple(served.columns) == PREDICTION_COLUMNS
+    assert served.index.equals(shuffled.index)
+    pd.testing.assert_frame_equal(served.sort_index(), predictor.predict(episodes))
+
+
+def test_interval_holds_the_probability(make_predictor):
+    predictor, episodes = make_predictor("xgboost")
+    served = predictor.predict(episodes).query("not abstained")
+    assert (served["lower"] < served["probability"]).all()
+    assert (served["probability"] < served["upper"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"indication": "crps"}, "the indication is not one this technique treats"),
+        ({"indication": None}, "the indication is missing"),
+        ({"pain_nrs": np.nan}, "pain_nrs is missing"),
+        ({"pain_nrs": 0.0}, "no fall is possible"),
+        ({"work_status": "student"}, "work_status is none the model has seen"),
+        ({"age_years": 119.0}, "age years"),
+    ],
+)
+def test_abstains_with_a_reason_rather_than_guess(make_predictor, change, reason):
+    predictor, episodes = make_predictor("logistic")
+    patient = conform("episodes", episodes.head(1).assign(**change))
+    row = predictor.predict(patient).iloc[0]
+    assert row["abstained"]
+    assert np.isnan([row["probability"], row["lower"], row["upper"]]).all()
+    assert reason in row["abstained_because"]
+    assert row["reasons_for"] == row["reasons_against"] == []
+
+
+def test_far_patient_is_outside_the_domain(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    far = conform("episodes", episodes.head(2).assign(pain_duration_months=[1200.0, 20.0]))
+    assert predictor.predict(far)["in_domain"].tolist() == [False, True]
+
+
+def test_contraindications_make_ineligible_or_call_for_care(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    patients = conform("episodes", episodes.head(3).assign(active_infection=[True, False, None], anticoagulant=[None, True, None]))
+    served = predictor.predict(patients)
+    assert served["eligible"].tolist() == [False, True, True]
+    assert "infection" in served["ineligible_because"].iloc[0]
+    assert "anticoagulant" in served["cautions"].iloc[1]
+    assert served["cautions"].iloc[2] == ""
+
+
+def test_reasons_are_the_strongest_contributions(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    served, explanation = predictor.predict(episodes), predictor.explain(episodes)
+    told = 0
+    for position in np.flatnonzero(~served["abstained"])[:20]:
+        contributions = explanation.contributions.iloc[position]
+        reasons = served["reasons_for"].iloc[position]
+        assert [reason["variable"] for reason in reasons] == list(contributions[contributions > 0].nlargest(3).index)
+        assert all(reason["log_odds"] < 0 for reason in served["reasons_against"].iloc[position])
+        told += len(reasons)
+    assert told > 20
+
+
+def test_changed_bundle_is_refused(make_predictor, tmp_path):
+    folder = save_predictor(make_predictor("logistic")[0], tmp_path / "bundle")
+    manifest = folder / "bundle.json"
+    state = json.loads(manifest.read_text())
+    state["models"][0]["intercept"] += 0.1
+    manifest.write_text(json.dumps(state))
+    with pytest.raises(DataError, match="was changed after it was saved"):
+        load_predictor(folder)
+
+
+def test_damaged_bundle_is_refused(make_predictor, tmp_path):
+    folder = save_predictor(make_predictor("xgboost")[0], tmp_path / "bundle")
+    (folder / "refit-003.ubj").unlink()
+    with pytest.raises(DataError, match="is damaged"):
+        load_predictor(folder)
+
+
+def test_folder_without_a_bundle_says_how_to_make_one(tmp_path):
+    with pytest.raises(DataError, match="train one with 'paincast train'"):
+        load_predictor(tmp_path)
