@@ -16,7 +16,7 @@ PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-
 COMPILE = $(BIN)/python -m compileall -q -j 0 -x /tests/
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock clean
+.PHONY: help run repro test lint lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ run: $(PACKAGE) ## Make the environment, train on the embedded default and predi
 	$(BIN)/paincast train
 	$(BIN)/paincast predict examples/patients.csv -o predictions/examples.csv
 	@echo "Look at the runs, their calibration and their reasons with: $(BIN)/paincast review"
+
+repro: $(DEV) $(PACKAGE) ## Run the stages of dvc.yaml that are out of date: simulate, train, evaluate, predict
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 test: lint ## Run what CI runs: lint, types, floors, all tests
 	$(BIN)/pytest $(PYTEST_FLAGS)
