@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ _TRUTHS = {
     **dict.fromkeys(("false", "no", "n", "f", "0", "0.0"), False),
 }
 _LARGEST_EXACT_WHOLE = 2.0**53
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
 def to_text(column: pd.Series) -> pd.Series:
@@ -89,3 +92,14 @@ def to_booleans(column: pd.Series) -> tuple[pd.Series, pd.Series]:
     text = to_text(column)
     booleans = text.str.lower().map(_TRUTHS).astype("boolean")
     return booleans, text.notna() & booleans.isna()
+
+
+def to_code(text: str) -> str:
+    """Give a code in the one form in which codes are compared: single spaces, whole numbers without ``.0``.
+
+    Examples
+    --------
+    >>> to_code("  2.0 "), to_code(" no  surgery")
+    ('2', 'no surgery')
+    """
+    return _WHOLE.sub(r"\1", " ".join(text.split()))

@@ -1,0 +1,203 @@
+"""Apply the fields and conditions of a mapping to rows of text; what they do not list is found, not guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.coercion import MISSING_MARKERS, to_code, to_numbers
+from paincast.cohort.mapping_types import (
+    CHANGE,
+    DATE_READINGS,
+    MISSING,
+    MONTHS_BEFORE,
+    PERCENT,
+    SINCE,
+    YEAR,
+    YEARS_BEFORE,
+    Condition,
+    Field,
+)
+from paincast.cohort.rejects import Action, Finding
+from paincast.cohort.units import DAYS_PER_YEAR
+
+_DAYS_PER_MONTH = DAYS_PER_YEAR / 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of text and what is known about their episodes.
+
+    Parameters
+    ----------
+    frames : dict of DataFrame
+        Per file; all share one index, the place of the row in the file ``main``.
+    main : str
+        The file meant where a field names none.
+    missing : frozenset of str
+        Texts that mean "no value" anywhere in this source.
+    decimal_comma : bool
+        Whether numbers are written with a comma.
+    baseline : DataFrame, optional
+        Values before the procedure, per row.
+    procedure_date : Series, optional
+        Date of the procedure, per row.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    main: str
+    missing: frozenset[str]
+    decimal_comma: bool
+    baseline: pd.DataFrame | None = None
+    procedure_date: pd.Series | None = None
+
+    @property
+    def index(self) -> pd.Index:
+        """Give the places of the rows."""
+        return self.frames[self.main].index
+
+    def select(self, kept: pd.Series) -> Rows:
+        """Give the rows where ``kept`` is true."""
+        frames = {name: frame[kept] for name, frame in self.frames.items()}
+        return Rows(frames=frames, main=self.main, missing=self.missing, decimal_comma=self.decimal_comma)
+
+
+def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    """Read one column of the contract.
+
+    Returns
+    -------
+    values : Series
+        Text or numbers in the contract's unit and codes, missing where there is none.
+    findings : list of Finding
+        Cells that the mapping cannot turn into a value.
+    """
+    if field.always is not None:
+        return pd.Series(field.always, index=rows.index, dtype="str"), []
+    if field.row_number:
+        return field.prefix + rows.index.to_series().astype("str"), []
+    text = _present_text(field, rows)
+    if field.codes is not None:
+        return _apply_codes(field, text)
+    if field.true_if_contains:
+        return _contains(text, field.true_if_contains).astype("str").where(text.notna()), []
+    if field.reads in DATE_READINGS:
+        return _apply_date(field, text, rows)
+    if field.target.type in ("number", "integer"):
+        return _apply_number(field, text, rows)
+    return field.prefix + text, []
+
+
+def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Finding]:
+    """Tell which rows a condition means.
+
+    Returns
+    -------
+    meant : Series of bool
+        Rows that the condition means.
+    unlisted : Finding
+        Rows whose code the mapping lists neither way; they are left out.
+    """
+    text = rows.frames[condition.file or rows.main][condition.column]
+    if condition.contains:
+        meant, unlisted = _contains(text, condition.contains), pd.Series(False, index=text.index)
+    else:
+        code = _as_codes(text)
+        listed = condition.is_ | (condition.is_not or frozenset())
+        code = code.mask(code.isin(MISSING_MARKERS | rows.missing) & ~code.isin(listed), MISSING)
+        meant = code.isin(condition.is_)
+        unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
+    allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
+    found = Finding(broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out")
+    return meant, found
+
+
+def parse_dates(field: Field, rows: Rows) -> tuple[pd.Series, pd.Series]:
+    """Read a column of dates; gives the dates and where a text is no date."""
+    return _parse_dates(field, _present_text(field, rows))
+
+
+def _present_text(field: Field, rows: Rows) -> pd.Series:
+    text = rows.frames[field.file or rows.main][field.column]
+    listed = frozenset(field.codes or ())
+    code = _as_codes(text)
+    absent = code.isin(field.missing) | (code.isin(MISSING_MARKERS | rows.missing) & ~code.isin(listed))
+    return text.mask(absent)
+
+
+def _as_codes(text: pd.Series) -> pd.Series:
+    distinct = pd.Series(text.dropna().unique())
+    return text.map(dict(zip(distinct, distinct.map(to_code), strict=True))).astype("str")
+
+
+def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
+    pattern = r"\b(?:" + "|".join(re.escape(word) for word in beginnings) + ")"
+    return text.str.contains(pattern, case=False, regex=True, na=False).astype(bool)
+
+
+def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding]]:
+    meanings = field.codes or {}
+    code = _as_codes(text)
+    unlisted = text.notna() & ~code.isin(list(meanings))
+    values = code.map({code: meaning for code, meaning in meanings.items() if meaning is not None}).astype("str")
+    return values, _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
+
+
+def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    numbers, failed = to_numbers(text.str.replace(",", ".", regex=False) if rows.decimal_comma else text)
+    findings = _found(field, {"not a number": failed}, "a number in the unit that the mapping declares")
+    if field.factor != 1.0:
+        numbers = (numbers * field.factor).round(9)
+    if field.reads not in (CHANGE, PERCENT):
+        return numbers, findings
+    before = _baseline(field, rows)
+    findings += _found(
+        field, {"no baseline": numbers.notna() & before.isna()}, "a value before the procedure to start from"
+    )
+    if field.reads == CHANGE:
+        return (before + numbers).round(9), findings
+    return (before * (1 - numbers / 100)).round(9), findings
+
+
+def _baseline(field: Field, rows: Rows) -> pd.Series:
+    if rows.baseline is None or field.target.name not in rows.baseline:
+        return pd.Series(np.nan, index=rows.index)
+    before, target = rows.baseline[field.target.name], field.target
+    low = -np.inf if target.low is None else target.low
+    high = np.inf if target.high is None else target.high
+    return before.where(before.between(low, high))
+
+
+def _apply_date(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    dates, failed = _parse_dates(field, text)
+    findings = _found(field, {"not a date": failed}, f"a date, {field.date_format or 'YYYY-MM-DD'}")
+    if field.reads == YEAR:
+        return dates.dt.year.astype("float64"), findings
+    procedure = rows.procedure_date if rows.procedure_date is not None else pd.Series(pd.NaT, index=rows.index)
+    undated = dates.notna() & procedure.isna()
+    findings += _found(field, {"no procedure date": undated}, "a date of the procedure to count from")
+    days = (dates - procedure).dt.days.astype("float64")
+    in_unit = {
+        SINCE: days / _DAYS_PER_MONTH,
+        MONTHS_BEFORE: -days / _DAYS_PER_MONTH,
+        YEARS_BEFORE: -days / DAYS_PER_YEAR,
+    }
+    return in_unit[field.reads].round(9), findings
+
+
+def _parse_dates(field: Field, text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    dates = pd.to_datetime(text, format=field.date_format or "ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
+    return dates, text.notna() & dates.isna()
+
+
+def _found(field: Field, broken: Mapping[str, pd.Series], allowed: str) -> list[Finding]:
+    action: Action = "row left out" if field.target.required else "cell emptied"
+    return [
+        Finding(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=action)
+        for rule, rows in broken.items()
+        if rows.any()
+    ]

@@ -1,0 +1,129 @@
+"""What a mapping is made of: fields, conditions, blocks and joins, already checked against the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paincast.schema import Column
+
+MISSING = "missing"
+"""The word that stands for "no value" among codes."""
+OTHERS = "others"
+"""The word that stands for "every other code" in a condition."""
+
+CHANGE = "change from baseline"
+PERCENT = "percent reduction from baseline"
+SINCE = "months since procedure"
+MONTHS_BEFORE = "months before procedure"
+YEARS_BEFORE = "years before procedure"
+YEAR = "year of date"
+READINGS = ("value", CHANGE, PERCENT, SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR)
+DATE_READINGS = (SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """How one column of the contract is read.
+
+    Parameters
+    ----------
+    target : Column
+        The column of the contract.
+    column, file : str, optional
+        Column of the source, and its file when it is not the main one.
+    always : str, optional
+        A constant instead of a column.
+    row_number : bool
+        Whether the place of the row in its file is the value.
+    prefix : str
+        Text put before an id.
+    factor : float
+        From the source's unit to the contract's.
+    codes : dict, optional
+        What each code of the source means; None means that there is no value. A code that is not listed is rejected.
+    missing : frozenset of str
+        Further texts that mean "no value" in this column.
+    true_if_contains : tuple of str
+        Beginnings of words of which one makes a text true.
+    reads : str
+        What the source's value is, one of :data:`READINGS`.
+    date_format : str, optional
+        ``strptime`` format of a date; ISO 8601 by default.
+    """
+
+    target: Column
+    column: str | None = None
+    file: str | None = None
+    always: str | None = None
+    row_number: bool = False
+    prefix: str = ""
+    factor: float = 1.0
+    codes: Mapping[str, str | None] | None = None
+    missing: frozenset[str] = frozenset()
+    true_if_contains: tuple[str, ...] = ()
+    reads: str = "value"
+    date_format: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Which rows are meant: by codes (listed either way; others are rejected) or by words in a text."""
+
+    column: str
+    file: str | None = None
+    is_: frozenset[str] = frozenset()
+    is_not: frozenset[str] | None = frozenset()
+    contains: tuple[str, ...] = ()
+    because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One follow-up (or kind of event) of each row, or a file that holds one follow-up per row."""
+
+    fields: Mapping[str, Field]
+    file: str | None = None
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """A second file whose rows belong to rows of the main file by an id."""
+
+    file: str
+    by: str
+    called: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryMapping:
+    """A whole mapping; see ``configs/mapping/`` for examples to read."""
+
+    name: str
+    path: Path
+    digest: str
+    title: str
+    citation: str
+    licence: str
+    hashes: Mapping[str, str]
+    file: str
+    separator: str | None
+    encoding: str
+    decimal_comma: bool
+    missing: frozenset[str]
+    joins: tuple[Join, ...]
+    keep_rows_where: tuple[Condition, ...]
+    baseline_rows: Condition | None
+    procedure_date: Field | None
+    episodes: Mapping[str, Field]
+    visits: tuple[Block, ...]
+    events: tuple[Block, ...]
+    cannot_tell: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Give the names of the files that are read, in the order in which they are expected."""
+        blocks = [block.file for block in (*self.visits, *self.events) if block.file]
+        return tuple(dict.fromkeys([self.file, *(join.file for join in self.joins), *blocks]))
