@@ -1,0 +1,102 @@
+"""The served model as MLflow loads it, from code and without pickle.
+
+MLflow copies this file beside the bundle and executes it; it is not meant to be imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+from paincast.cohort.validate import validate_patients
+from paincast.errors import DataError, PaincastError
+from paincast.predictor import Predictor, load_predictor, make_abstentions
+
+TEXT_LISTS = ("reasons_for", "reasons_against")
+
+
+class ServedPredictor(PythonModel):
+    """A bundle behind MLflow's interface: validates patients, predicts or abstains, and never repeats a value."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the bundle, and forbid MLflow to print the patients' rows when it cannot read its input."""
+        os.environ.setdefault("MLFLOW_DISABLE_SCHEMA_DETAILS", "true")
+        self.predictor = load_predictor(context.artifacts["bundle"])
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
+        """Predict for a table of patients.
+
+        Parameters
+        ----------
+        context : mlflow.pyfunc.PythonModelContext
+            Not used.
+        model_input : DataFrame or what a DataFrame can be made of
+            Patients; see ``paincast schema``.
+        params : dict, optional
+            Not used.
+
+        Returns
+        -------
+        DataFrame of shape (n_patients, ...)
+            One row per row of the input, in its order: the columns of a prediction, with reasons and rejects as JSON.
+
+        Raises
+        ------
+        DataError
+            If the input is no table of patients. The message holds no value.
+        """
+        try:
+            return predict_raw(self.predictor, pd.DataFrame(model_input))
+        except PaincastError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"the input could not be predicted ({type(error).__name__}); "
+                "give a table with a row per patient and the columns that 'paincast schema' lists"
+            ) from None
+
+
+def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
+    """Validate and predict, with a row of the answer for each row of the input.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model.
+    raw : DataFrame of shape (n_patients, ...)
+        Patients as they come.
+
+    Returns
+    -------
+    DataFrame of shape (n_patients, ...)
+        ``input_rejects`` holds what validation emptied or left out, with rule and allowed values; a row left out
+        as a whole is an abstention.
+    """
+    patients, rejects = validate_patients(raw)
+    left_out = rejects.loc[rejects["action"] == "row left out"].drop_duplicates("row").set_index("row")
+    kept = pd.Index(range(1, len(raw) + 1)).difference(left_out.index)
+    predicted = predictor.predict(patients.set_index(kept))
+    nameless = pd.DataFrame({"episode_id": "", "patient_id": ""}, index=left_out.index)
+    because = left_out["column"] + ": " + left_out["rule"] + " (allowed: " + left_out["allowed"] + ")"
+    refused = make_abstentions(nameless, predictor.technique, predictor.outcome, because)
+    answers = pd.concat([predicted, refused]) if len(refused) else predicted
+    return _flatten(answers.sort_index(), rejects).set_axis(raw.index)
+
+
+def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+    texts = {name: answers[name].map(json.dumps) for name in TEXT_LISTS}
+    by_row = {
+        row: part.to_dict("records")
+        for row, part in rejects[["row", "column", "rule", "allowed", "action"]].groupby("row")
+    }
+    whole = by_row.get(0, [])
+    found = [json.dumps(whole + by_row.get(place, [])) for place in answers.index]
+    return answers.assign(**texts, input_rejects=found).astype({"n_real": "float64"})
+
+
+set_model(ServedPredictor())

@@ -1,0 +1,87 @@
+"""What MLflow is told of a data set: name, digest, sources, columns and counts, and no row of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from paincast.cohort.tables import Cohort
+from paincast.schema import EPISODES, TABLES
+
+DIGEST_LENGTH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """Lineage of a data set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    digest : str
+        Hash of its contents, at most 36 characters.
+    sources : tuple of str
+        Citations or generator versions.
+    n_episodes : int
+        Number of episodes.
+    counts : mapping of str to int
+        Further counts.
+    columns : list of dict
+        Name and type of each column that holds any value, as MLflow writes a schema.
+    """
+
+    name: str
+    digest: str
+    sources: tuple[str, ...]
+    n_episodes: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    columns: list[dict[str, Any]] = field(default_factory=list)
+
+
+def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
+    """Summarize a cohort for its lineage.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The rows a model was trained on.
+    name : str
+        Name to show, for example ``caudal_esi_2018``.
+
+    Returns
+    -------
+    DatasetSummary
+        Holds no value of any patient.
+    """
+    tables = {table: getattr(cohort, table) for table in TABLES}
+    episodes = tables["episodes"]
+    return DatasetSummary(
+        name=name,
+        digest=_digest(tables),
+        sources=cohort.sources,
+        n_episodes=len(episodes),
+        counts={
+            "num_patients": int(episodes["patient_id"].nunique()),
+            "num_visits": len(tables["visits"]),
+            "num_events": len(tables["events"]),
+        },
+        columns=[_column(name) for name in EPISODES if name in episodes and episodes[name].notna().any()],
+    )
+
+
+def _digest(tables: Mapping[str, pd.DataFrame]) -> str:
+    digest = hashlib.sha256()
+    for name, table in tables.items():
+        digest.update(name.encode())
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:DIGEST_LENGTH]
+
+
+def _column(name: str) -> dict[str, Any]:
+    kind = {"number": "double", "integer": "long", "boolean": "boolean"}.get(EPISODES[name].type, "string")
+    return {"name": name, "type": kind, "required": EPISODES[name].required}

@@ -1,0 +1,126 @@
+"""Opening the MLflow UI on the right store."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import webbrowser
+from pathlib import Path
+
+from paincast.errors import OutputError, SettingsError
+from paincast.tracking.store import SERVERS, Store, prepare_store
+
+HOST = "127.0.0.1"
+PORT = 5000
+PORTS_TRIED = 50
+START_SECONDS = 60.0
+
+
+def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[str]:
+    """Give the command that serves the MLflow UI of a store.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`; a database, not a server that has a UI of its own.
+    host : str
+        Address to listen on. MLflow's own protection accepts browsers of this machine and private networks only.
+    port : int
+        Port to listen on.
+
+    Returns
+    -------
+    list of str
+        Program and arguments.
+
+    Raises
+    ------
+    SettingsError
+        If the store is a tracking server: it has its own address to open.
+    """
+    if store.artifacts is None or store.uri.partition(":")[0] in SERVERS:
+        raise SettingsError(f"the store {store.address} is a server with a page of its own; open it in a browser")
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", store.uri),
+        *("--default-artifact-root", store.artifacts if "://" in store.artifacts else Path(store.artifacts).as_uri()),
+        "--no-serve-artifacts",
+        *("--host", host, "--port", str(port), "--workers", "1"),
+    ]
+
+
+def find_free_port(host: str = HOST, first: int = PORT) -> int:
+    """Find the first port from ``first`` on that nobody listens on.
+
+    Raises
+    ------
+    OutputError
+        If none of the next fifty is free.
+    """
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise OutputError(f"no free port from {first} to {first + PORTS_TRIED - 1} on {host}; give another with --port")
+
+
+def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browser: bool = True) -> int:
+    """Serve the MLflow UI of a store until interrupted, and print where it is.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    host : str
+        Address to listen on.
+    port : int
+        First port to try.
+    open_browser : bool
+        Whether the default browser is opened.
+
+    Returns
+    -------
+    int
+        Exit code: 0 when the reader ended it.
+
+    Raises
+    ------
+    OutputError
+        If the server does not start.
+    SettingsError
+        If the store is a tracking server.
+    """
+    free = find_free_port(host, port)
+    command = review_command(store, host=host, port=free)
+    address = f"http://{host}:{free}/#/experiments/{prepare_store(store)}"
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    with subprocess.Popen(command, env=quiet | os.environ, stdout=subprocess.DEVNULL) as server:
+        try:
+            _await_server(server, host, free)
+            print(f"MLflow shows {store.address} at {address}\nPress Ctrl-C to end.", flush=True)
+            if open_browser:
+                webbrowser.open(address)
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            server.terminate()
+
+
+def _await_server(server: subprocess.Popen[bytes], host: str, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise OutputError(f"the MLflow UI did not start (exit code {server.returncode}); its message stands above")
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) == 0:
+                return
+        time.sleep(0.2)
+    raise OutputError(f"the MLflow UI did not answer within {START_SECONDS:g} s on {host}:{port}")

@@ -1,0 +1,375 @@
+"""What is recorded of a training: a parent run, and a child run with a registered model per technique and outcome.
+
+Only aggregates leave for MLflow: parameters, metrics, figures, summary tables, the fitted model and a description of
+the data set. No row of a patient, no identifier and no input example does.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copytree
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+import paincast
+from paincast.errors import OutputError, PaincastError
+from paincast.schema import EPISODES
+from paincast.tracking.dataset import DatasetSummary
+from paincast.tracking.describe import describe_run
+from paincast.tracking.signature import describe_columns, list_requirements, make_signature
+from paincast.tracking.store import Store, use_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
+CANDIDATE = "candidate"
+NOT_REVIEWED = "not reviewed"
+OVERALL = "overall"
+IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
+FIGURE_DPI = 150
+PARAMETERS_PER_CALL = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """A parent run that is being recorded."""
+
+    run_id: str
+    experiment_id: str
+    store: Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedModel:
+    """Where a model was recorded; name and version are None when it was not registered."""
+
+    run_id: str
+    model_uri: str
+    model_name: str | None
+    model_version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRun:
+    """All that is recorded of one model.
+
+    Parameters
+    ----------
+    technique, outcome : str
+        Which model it is; the registered name is ``paincast.<technique>.<outcome>``.
+    horizon_months : float
+        Month at which the outcome is asked.
+    model_kind : str
+        ``logistic`` or ``xgboost``.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on.
+    n_real : int
+        Real episodes behind it.
+    bundle : Path
+        Folder written by :func:`paincast.predictor.save_predictor`.
+    metrics : DataFrame
+        Columns ``metric, group, estimate, lower, upper, n, method``.
+    dataset : DatasetSummary
+        Lineage, from :func:`paincast.tracking.dataset.summarize_dataset`.
+    params : mapping
+        Parameters, flat.
+    figures : mapping of str to Figure
+        Saved as ``figures/<name>.png``.
+    captions : mapping of str to str
+        A sentence for each figure, for those who cannot see it.
+    tables : mapping of str to DataFrame
+        Summary tables, saved as ``tables/<name>.csv``; never rows of patients.
+    tags : mapping of str to str
+        Further tags.
+    notes : tuple of str
+        Further limits or findings for the description.
+    """
+
+    technique: str
+    outcome: str
+    horizon_months: float
+    model_kind: str
+    basis: str
+    n_real: int
+    bundle: Path
+    metrics: pd.DataFrame
+    dataset: DatasetSummary
+    params: Mapping[str, object] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Give the name of the run."""
+        return f"{self.technique} · {self.outcome}"
+
+    @property
+    def registered_name(self) -> str:
+        """Give the name of the model in the registry."""
+        return f"paincast.{self.technique}.{self.outcome}"
+
+
+@contextmanager
+def start_training(
+    store: Store, name: str, *, params: Mapping[str, object], tags: Mapping[str, str], config_yaml: str
+) -> Iterator[TrainingRun]:
+    """Record a parent run for as long as the block lasts.
+
+    The run ends as finished, as failed when the block raises, and as killed when it is interrupted.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`; created if missing.
+    name : str
+        Name of the run.
+    params : mapping
+        Settings worth comparing between trainings.
+    tags : mapping of str to str
+        For example ``basis``.
+    config_yaml : str
+        The resolved configuration, kept as ``config/config.yaml``.
+
+    Yields
+    ------
+    TrainingRun
+        To be given to :func:`log_model_run`.
+
+    Raises
+    ------
+    OutputError
+        If the store cannot be used.
+    """
+    with use_store(store) as experiment_id:
+        import mlflow
+
+        all_tags = {"kind": "training", "paincast_version": paincast.__version__, **tags}
+        with _started_run(experiment_id, name, all_tags) as run_id:
+            with _mlflow_errors_in_words(store):
+                _log_parameters_and_metrics(run_id, params, {})
+                mlflow.log_text(config_yaml, "config/config.yaml")
+            yield TrainingRun(run_id=run_id, experiment_id=experiment_id, store=store)
+
+
+def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = True) -> LoggedModel:
+    """Record one model as a child run, and register it under the alias ``candidate``.
+
+    Parameters
+    ----------
+    training : TrainingRun
+        The parent, from :func:`start_training`, whose block must still be open.
+    model : ModelRun
+        What to record.
+    register : bool
+        Whether a version is made in the model registry.
+
+    Returns
+    -------
+    LoggedModel
+        Run, model address, registered name and version.
+
+    Raises
+    ------
+    OutputError
+        If a table names an identifier of patients, or the store cannot be written.
+    """
+    _refuse_identifiers(model.tables)
+    values, missing = _metric_values(model.metrics)
+    description = describe_run(model)
+    tags = _model_tags(model) | ({"not_estimable": ", ".join(missing)} if missing else {})
+    with (
+        _mlflow_errors_in_words(training.store),
+        _started_run(training.experiment_id, model.name, tags, description, training.run_id) as run_id,
+    ):
+        shared = {name: tags[name] for name in ("technique", "outcome", "horizon_months", "model_kind", "basis")}
+        _log_parameters_and_metrics(run_id, {**shared, **model.params}, values)
+        _log_dataset(run_id, model.dataset)
+        _log_pictures_and_tables(run_id, model)
+        address = _log_pyfunc(model)
+        version = _register(model, address, run_id, description) if register else None
+    return LoggedModel(
+        run_id=run_id,
+        model_uri=address,
+        model_name=model.registered_name if register else None,
+        model_version=version,
+    )
+
+
+@contextmanager
+def _started_run(
+    experiment_id: str, name: str, tags: Mapping[str, str], description: str | None = None, parent: str | None = None
+) -> Iterator[str]:
+    import mlflow
+
+    run_id = mlflow.start_run(
+        experiment_id=experiment_id,
+        run_name=name,
+        nested=True,
+        parent_run_id=parent,
+        tags=dict(tags),
+        description=description,
+    ).info.run_id
+    try:
+        yield run_id
+    except BaseException as error:
+        with suppress(Exception):
+            mlflow.set_tag("failure", str(error) if isinstance(error, PaincastError) else type(error).__name__)
+        mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    mlflow.end_run()
+
+
+@contextmanager
+def _mlflow_errors_in_words(store: Store) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise OutputError(
+            f"the run could not be recorded in {store.address} ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "it is marked as failed"
+        ) from error
+
+
+def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
+    for name, table in tables.items():
+        found = sorted(IDENTIFIERS & {str(column) for column in table.columns})
+        if found:
+            raise OutputError(f"table '{name}' holds {', '.join(found)}: rows of patients are not sent to MLflow")
+
+
+def _model_tags(model: ModelRun) -> dict[str, str]:
+    return {
+        "kind": "model",
+        "technique": model.technique,
+        "outcome": model.outcome,
+        "horizon_months": f"{model.horizon_months:g}",
+        "model_kind": model.model_kind,
+        "basis": model.basis,
+        "n_real": str(model.n_real),
+        "verdict": NOT_REVIEWED,
+        "paincast_version": paincast.__version__,
+        **model.tags,
+    }
+
+
+def _metric_values(metrics: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
+    """Flatten the metrics to names and numbers, and name those that could not be estimated."""
+    values: dict[str, float] = {}
+    missing: list[str] = []
+    for row in metrics.to_dict("records"):
+        name = row["metric"] if row["group"] == OVERALL else f"{row['metric']}/{row['group']}"
+        if not np.isfinite(row["estimate"]):
+            missing.append(name)
+            continue
+        bounds = {name: row["estimate"], f"{name}_lower": row["lower"], f"{name}_upper": row["upper"]}
+        values |= {key: float(value) for key, value in bounds.items() if np.isfinite(value)}
+    if len(metrics):
+        values["n"] = float(metrics["n"].max())
+    return values, missing
+
+
+def _log_parameters_and_metrics(run_id: str, params: Mapping[str, object], values: Mapping[str, float]) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in values.items()]
+    parameters = [Param(name, _parameter_text(value)) for name, value in params.items()]
+    client = MlflowClient()
+    client.log_batch(run_id, metrics=metrics, params=parameters[:PARAMETERS_PER_CALL])
+    for start in range(PARAMETERS_PER_CALL, len(parameters), PARAMETERS_PER_CALL):
+        client.log_batch(run_id, params=parameters[start : start + PARAMETERS_PER_CALL])
+
+
+def _parameter_text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    entry = Dataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type="code",
+        source=json.dumps({"tags": {"sources": list(dataset.sources)}}),
+        schema=json.dumps({"mlflow_colspec": dataset.columns}),
+        profile=json.dumps({"num_rows": dataset.n_episodes, **dataset.counts}),
+    )
+    MlflowClient().log_inputs(run_id, datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
+
+
+def _log_pictures_and_tables(run_id: str, model: ModelRun) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures, tables = Path(scratch, "figures"), Path(scratch, "tables")
+        pictures.mkdir()
+        tables.mkdir()
+        for name, figure in model.figures.items():
+            caption = {"Description": model.captions.get(name, "")}
+            figure.savefig(pictures / f"{name}.png", dpi=FIGURE_DPI, metadata=caption)
+        for name, table in {**model.tables, "metrics": model.metrics}.items():
+            table.to_csv(tables / f"{name}.csv", index=False)
+        client.log_artifacts(run_id, scratch)
+    client.log_table(run_id, model.metrics, "tables/metrics.json")
+
+
+def _log_pyfunc(model: ModelRun) -> str:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch, "bundle")
+        copytree(model.bundle, bundle)
+        logged: Any = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(MODEL_CODE),
+            artifacts={"bundle": str(bundle)},
+            pip_requirements=list_requirements(),
+            signature=make_signature(),
+            metadata={"basis": model.basis, "n_real": model.n_real, "input_columns": describe_columns()},
+        )
+    return str(logged.model_uri)
+
+
+def _register(model: ModelRun, address: str, run_id: str, description: str) -> int:
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    name = model.registered_name
+    _ensure_registered(
+        client, name, f"{model.outcome} after {model.technique}: prognosis given the technique, no effect."
+    )
+    tags = {
+        key: value for key, value in _model_tags(model).items() if key in ("basis", "n_real", "model_kind", "verdict")
+    }
+    made = client.create_model_version(name, address, run_id=run_id, tags=tags, description=description)
+    client.set_registered_model_alias(name, CANDIDATE, str(made.version))
+    return int(made.version)
+
+
+def _ensure_registered(client: Any, name: str, description: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description=description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,243 @@
+"""Where runs are kept: one absolute address, created once, however many processes start together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from paincast.errors import OutputError, SettingsError
+from paincast.settings import TrackingSettings
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https", "databricks")
+LOCK_SECONDS = 120.0
+SERVER_SECONDS = 10.0
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store.
+
+    Parameters
+    ----------
+    uri : str
+        Absolute tracking address.
+    artifacts : str or None
+        Absolute folder or address of the artifacts of a new experiment; None leaves it to the tracking server.
+    experiment : str
+        Name of the experiment.
+    """
+
+    uri: str
+    artifacts: str | None
+    experiment: str
+
+    @property
+    def database(self) -> Path | None:
+        """Give the file of a SQLite store, None for any other."""
+        scheme, _, rest = self.uri.partition(":///")
+        return Path(rest.partition("?")[0]) if scheme.startswith("sqlite") else None
+
+    @property
+    def address(self) -> str:
+        """Give the address without the user name and password it may hold, fit for messages."""
+        parts = urlsplit(self.uri)
+        return self.uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else self.uri
+
+
+def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Store:
+    """Find the one absolute address that every process of a training shares.
+
+    Parameters
+    ----------
+    settings : TrackingSettings
+        An empty ``uri`` means the environment variable ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in ``folder``;
+        empty ``artifacts`` means ``mlartifacts`` in ``folder``, or the server's choice behind a tracking server.
+    folder : Path, optional
+        What relative addresses are relative to; by default the working folder.
+
+    Returns
+    -------
+    Store
+        Nothing is created yet, see :func:`prepare_store`.
+
+    Raises
+    ------
+    SettingsError
+        If the address is of a kind that MLflow cannot keep a model registry in.
+    """
+    home = (folder or Path.cwd()).resolve()
+    uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    scheme = uri.partition(":")[0] if "://" in uri or uri == "databricks" else ""
+    kind = scheme.partition("+")[0]
+    if kind in SERVERS:
+        return Store(uri, settings.artifacts, settings.experiment)
+    if kind not in DATABASES:
+        raise SettingsError(
+            f"tracking.uri (or MLFLOW_TRACKING_URI): '{uri}' is a folder or an unknown kind of address, which MLflow "
+            "no longer serves; allowed: sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks"
+        )
+    if kind == "sqlite":
+        uri = _absolute_sqlite(uri, home)
+    return Store(uri, _absolute_artifacts(settings.artifacts or "mlartifacts", home), settings.experiment)
+
+
+def _absolute_sqlite(uri: str, home: Path) -> str:
+    scheme, _, rest = uri.partition(":///")
+    path, mark, query = rest.partition("?")
+    if not path or ":memory:" in path:
+        raise SettingsError("tracking.uri: a SQLite store in memory is lost with the process; give sqlite:///mlflow.db")
+    return f"{scheme}:///{home / Path(path).expanduser()}{mark}{query}"
+
+
+def _absolute_artifacts(artifacts: str, home: Path) -> str:
+    return artifacts if "://" in artifacts else str(home / Path(artifacts).expanduser())
+
+
+def prepare_store(store: Store) -> str:
+    """Create the database and the experiment if they are missing; safe when several processes do so at once.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`resolve_store`.
+
+    Returns
+    -------
+    str
+        The id of the experiment.
+
+    Raises
+    ------
+    OutputError
+        If the store cannot be reached or written, or its database is of another MLflow version.
+    SettingsError
+        If the experiment was deleted.
+    """
+    _check_reachable(store)
+    with quiet_mlflow(), _alone(store):
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return _find_experiment(store)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise OutputError(
+                f"the MLflow store {store.address} cannot be used ({type(error).__name__}: {_first_line(error)}); "
+                "check the address, that it can be written, and run 'mlflow db upgrade' if it is of an older MLflow"
+            ) from error
+
+
+def _find_experiment(store: Store) -> str:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=store.uri)
+    found = client.get_experiment_by_name(store.experiment)
+    if found is None:
+        try:
+            return client.create_experiment(store.experiment, artifact_location=_artifact_location(store))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(store.experiment)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise SettingsError(
+            f"tracking.experiment: '{store.experiment}' was deleted in {store.address}; give another name, "
+            "or bring it back with 'mlflow experiments restore'"
+        )
+    return str(found.experiment_id)
+
+
+def _artifact_location(store: Store) -> str | None:
+    if store.artifacts is None or "://" in store.artifacts:
+        return store.artifacts
+    return Path(store.artifacts).as_uri()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]
+
+
+def _check_reachable(store: Store) -> None:
+    """Ask a tracking server once: a wrong address fails in seconds, not after MLflow's minutes of retries."""
+    if not store.uri.startswith("http"):
+        return
+    import requests
+
+    try:
+        requests.get(f"{store.uri.rstrip('/')}/health", timeout=SERVER_SECONDS)
+    except requests.RequestException as error:
+        raise OutputError(
+            f"the MLflow server {store.address} does not answer ({type(error).__name__}); "
+            "check tracking.uri or MLFLOW_TRACKING_URI, and that the server runs"
+        ) from None
+
+
+def _alone(store: Store) -> closing[sqlite3.Connection] | nullcontext[None]:
+    """Hold a lock beside a SQLite store: MLflow's migrations break when two processes run them at once.
+
+    The lock is an exclusive transaction on an empty database; the operating system frees it if the process dies.
+    """
+    if store.database is None:
+        return nullcontext()
+    lock = store.database.with_name(f".{store.database.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f"the MLflow store {store.address} cannot be written ({_first_line(error)})") from error
+    return closing(connection)
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Keep MLflow's progress lines and notices from the user's screen; errors still show.
+
+    MLflow's usage telemetry is switched off as well, unless the user has decided: a hospital's machine calls nobody.
+    """
+    for name, setting in QUIET.items():
+        os.environ.setdefault(name, setting)
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy|pydantic)(\.|$)")
+        try:
+            import mlflow  # noqa: F401  (importing it resets the level of its logger)
+
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def use_store(store: Store) -> Iterator[str]:
+    """Make a store the one MLflow writes to, and put back what was set before.
+
+    Yields
+    ------
+    str
+        The id of the experiment.
+    """
+    experiment_id = prepare_store(store)
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    with quiet_mlflow():
+        import mlflow
+
+        mlflow.set_tracking_uri(store.uri)
+        try:
+            yield experiment_id
+        finally:
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
