@@ -13,6 +13,7 @@ from paincast.settings import SCENARIOS, CohortSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from paincast.cohort.mapping_types import RegistryMapping
     from paincast.cohort.tables import Cohort
 
 EXIT_REJECTS = 3
@@ -140,11 +141,14 @@ def ingest(
         return
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
+    from paincast.cohort.ingest import describe_ingestion
     from paincast.cohort.ingest import ingest as ingest_files
     from paincast.cohort.mapping import load_mapping
 
-    cohort, rejects = ingest_files(load_mapping(mapping), list(files) or _find_files(mapping))
-    _print_flow(cohort, rejects)
+    loaded = load_mapping(mapping)
+    cohort, rejects = ingest_files(loaded, files or _find_files(loaded))
+    for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
+        click.echo(f"  {line}")
     share = _worst_share(cohort, rejects)
     if share > max_rejects:
         beside = out.with_name(f"{out.name}.rejects.csv")
@@ -172,16 +176,24 @@ def _suggest(source: Path, out: Path | None) -> None:
     click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
 
 
-def _find_files(mapping: str) -> list[Path]:
+def _find_files(mapping: RegistryMapping) -> list[Path]:
     from paincast.errors import DataError
 
-    folder = REAL_DATA / mapping
-    files = sorted(file for file in folder.glob("*") if file.is_file() and not file.name.endswith((".part", ".etag")))
-    if not files:
+    files = [REAL_DATA / mapping.name / name for name in mapping.files]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
         raise DataError(
-            f"no files: {folder} holds none; give FILES, or run 'paincast fetch {mapping}' for a shipped set"
+            f"no FILES given, and {', '.join(missing)} does not exist; give FILES, or run "
+            f"'paincast fetch {mapping.name}' for a shipped mapping"
         )
     return files
+
+
+def _count_pairs(cohort: Cohort) -> str:
+    followed = set(cohort.visits.loc[cohort.visits["pain_nrs"].notna(), "episode_id"])
+    before = cohort.episodes["pain_nrs"].notna()
+    paired = before & cohort.episodes["episode_id"].isin(followed)
+    return f"episodes with pain before: {int(before.sum())}; with pain before and after: {int(paired.sum())}"
 
 
 def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
@@ -204,15 +216,13 @@ def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
     from paincast.cohort.reject_share import compute_reject_share
 
     shares = []
-    for table, own in rejects.groupby("table"):
-        left_out = own.loc[own["action"] == "row left out", "row"].nunique()
-        kept = len(getattr(cohort, str(table))) if table in TABLES else len(cohort.episodes)
-        shares.append(compute_reject_share(own, kept + left_out))
+    for name, own in rejects.groupby("table"):
+        if name in TABLES:
+            n_rows = len(getattr(cohort, str(name))) + own.loc[own["action"] == "row left out", "row"].nunique()
+        else:
+            n_rows = cohort.details["files"][name]["rows"]
+        shares.append(compute_reject_share(own, n_rows))
     return max(shares, default=0.0)
-
-
-def _print_flow(cohort: Cohort, rejects: pd.DataFrame) -> None:
-    click.echo("flow")
 
 
 @click.command("schema")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
-from paincast.evidence import records_of
+from paincast.evidence import indications_of
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
@@ -221,8 +221,7 @@ def check_techniques(techniques: Iterable[str]) -> None:
             raise SettingsError(f"technique: {_say_comparator(technique)}")
         if technique not in TECHNIQUES:
             raise SettingsError(f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}")
-        if gap := _find_gap(technique):
-            raise RefusalError(f"{technique} is refused: {gap}")
+        indications_of(technique)
 
 
 def predict_episodes(
@@ -276,16 +275,12 @@ def _answer(episodes: pd.DataFrame, technique: str, outcome: str, model: Predict
 def _say_no_model(technique: str) -> str:
     if technique in COMPARATORS:
         return _say_comparator(technique)
-    if gap := _find_gap(technique):
-        return f"{technique} is refused: {gap}"
+    try:
+        indications_of(technique)
+    except RefusalError as refusal:
+        return f"there is no model; {refusal}"
     return f"there is no model for {technique} among those loaded"
 
 
 def _say_comparator(technique: str) -> str:
     return f"{technique} is a comparator, not a technique; there is no response model for it"
-
-
-def _find_gap(technique: str) -> str | None:
-    """Say why the evidence carries no answer for a technique: only if none of its records does."""
-    gaps = [record.gap for record in records_of(technique)]
-    return gaps[0] if gaps and all(gaps) else None
