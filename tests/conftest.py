@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_SETS = ("back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that holds the four published data sets, each in a folder of its name."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "real"
+    folder = Path(os.environ.get("PAINCAST_REAL_DATA", default))
+    absent = [name for name in REAL_SETS if not (folder / name).is_dir()]
+    if absent:
+        told = f"real data are absent ({', '.join(absent)} in {folder}); point PAINCAST_REAL_DATA at them"
+        if os.environ.get("PAINCAST_REQUIRE_REAL") == "1":
+            pytest.fail(told)
+        pytest.skip(told)
+    return folder
