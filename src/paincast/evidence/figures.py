@@ -97,8 +97,8 @@ class Baseline:
     """The distribution of one column before the procedure, from whichever figures are known.
 
     ``mean`` and ``sd`` describe a symmetric quantity; ``median`` and ``log_sd`` a skewed one; ``share`` is the share
-    for whom a yes/no column is true, of women (``sex``), of those working (``work_status``) or with a value above zero
-    (``opioid_mme``); ``shares`` gives the share of each value.
+    for whom a yes/no column is true, of women (``sex``), of those working among those of working age (``work_status``)
+    or with a value above zero (``opioid_mme``); ``shares`` gives the share of each value.
     """
 
     source: str
@@ -275,6 +275,11 @@ class Record:
     def scenarios(self) -> Mapping[str, float] | None:
         """Give the share responding at the primary month in each scenario."""
         return self.response.scenarios if self.response else None
+
+    @property
+    def control_share(self) -> float | None:
+        """Give the share that responds without the procedure, or None where the evidence gives no number."""
+        return self.control_response.share if self.control_response else None
 
     @property
     def indications(self) -> tuple[str, ...]:

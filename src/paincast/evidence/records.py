@@ -193,8 +193,7 @@ def control_response(technique: str, indication: str | None, approach: str | Non
     0.17
     """
     _records_with_evidence(technique)
-    control = load_record(technique, indication, approach).control_response
-    return control.share if control else None
+    return load_record(technique, indication, approach).control_share
 
 
 def simulated_records(technique: str) -> tuple[Record, ...]:
