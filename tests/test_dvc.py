@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-TECHNIQUES = ("facet_rfa", "genicular_rfa")
+TECHNIQUES = ("facet_rfa", "si_joint_rfa")
 SMALLER = {
     "simulate": ["--episodes", "120", *(word for name in TECHNIQUES for word in ("--technique", name))],
     "train": ["evaluation=quick", "uncertainty.refits=10", "jobs=1"],
