@@ -16,7 +16,14 @@ from paincast.tracking.store import SERVERS, Store, prepare_store
 HOST = "127.0.0.1"
 PORT = 5000
 PORTS_TRIED = 50
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+SERVER_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PYTHONWARNINGS": "ignore",
+}
+"""Environment of the server unless the user has set otherwise: no calls home, no job runner, errors only."""
 
 
 def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[str]:
@@ -45,10 +52,11 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
         raise SettingsError(f"the store {store.address} is a server with a page of its own; open it in a browser")
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", store.uri),
+        *("--backend-store-uri", store.uri, "--registry-store-uri", store.uri),
         *("--default-artifact-root", store.artifacts if "://" in store.artifacts else Path(store.artifacts).as_uri()),
         "--no-serve-artifacts",
         *("--host", host, "--port", str(port), "--workers", "1"),
+        *("--uvicorn-opts", "--log-level warning"),
     ]
 
 
@@ -100,8 +108,7 @@ def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browse
     free = find_free_port(host, port)
     command = review_command(store, host=host, port=free)
     address = f"http://{host}:{free}/#/experiments/{prepare_store(store)}"
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
-    with subprocess.Popen(command, env=quiet | os.environ, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, env=SERVER_SETTINGS | os.environ, stdout=subprocess.DEVNULL) as server:
         try:
             _await_server(server, host, free)
             print(f"MLflow shows {store.address} at {address}\nPress Ctrl-C to end.", flush=True)
