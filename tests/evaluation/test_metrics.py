@@ -287,6 +287,22 @@ def test_predictions_far_out_are_still_fitted():
     assert not metrics["method"].str.contains("converge").any()
 
 
+def test_a_fit_finds_its_way_back_from_saturation():
+    log_odds = np.array([-24.9, -24.1, -23.6, 9.4, 15.0])
+    outcome = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
+    intercept = estimate("calibration_intercept", outcome, make_probability(log_odds))
+    assert make_probability(intercept + log_odds).sum() == pytest.approx(4.0, abs=1e-6)
+
+
+def test_one_prediction_far_from_all_others_is_no_obstacle():
+    rng = np.random.default_rng(6)
+    log_odds = np.append(0.001 * rng.normal(size=60), 25.0)
+    outcome = np.append((rng.random(60) < make_probability(800 * log_odds[:60])).astype(float), 1.0)
+    metrics = compute(outcome, make_probability(log_odds))
+    assert metrics.loc["calibration_slope", "estimate"] > 100
+    assert "resamples not estimable" not in metrics.loc["calibration_slope", "method"]
+
+
 def test_no_event_expected_is_said():
     metrics = compute([0, 1, 0, 1], [0.0, 0.0, 0.0, 0.0])
     assert metrics.loc["o_e_ratio", "method"] == "not estimable: no event is expected, all probabilities are 0"
