@@ -110,15 +110,17 @@ class Preference:
     Parameters
     ----------
     popularity : float
-        Share of use, relative to the alternatives, for a patient with pain 7 who is 60 years old.
-    pain, age, prior_surgery : float
-        Change of the log odds of choice per NRS point, per 10 years, and after an operation on the spine.
+        Share of use, relative to the alternatives, for a patient of 60 years with pain 7 and without opioids.
+    pain, age, prior_surgery, opioids : float
+        Change of the log odds of choice per NRS point, per 10 years, after an operation on the spine, and for users
+        of opioids.
     """
 
     popularity: float = 0.3
     pain: float = 0.0
     age: float = 0.0
     prior_surgery: float = 0.0
+    opioids: float = 0.0
 
 
 PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
@@ -126,7 +128,9 @@ PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
         ("epidural_steroid_injection", "transforaminal"): Preference(popularity=0.45, pain=0.20, age=-0.10),
         ("epidural_steroid_injection", "interlaminar"): Preference(popularity=0.35, pain=-0.10, prior_surgery=-0.5),
         ("epidural_steroid_injection", "caudal"): Preference(popularity=0.20, pain=-0.05, age=0.15, prior_surgery=0.8),
-        ("spinal_cord_stimulation", None): Preference(popularity=0.60, pain=0.25, age=-0.20, prior_surgery=0.8),
+        ("spinal_cord_stimulation", None): Preference(
+            popularity=0.40, pain=0.35, age=-0.20, prior_surgery=0.8, opioids=0.8
+        ),
     }
 )
 """Preference of each option; one that is not named has the default."""

@@ -37,7 +37,7 @@ def compute_propensity(
 ) -> FloatArray:
     """Compute the probability with which each option is chosen.
 
-    It depends only on what the cohort holds: pain, age, earlier surgery and site.
+    It depends only on what a cohort can hold: pain, age, earlier surgery, opioids and site.
 
     Returns
     -------
@@ -53,6 +53,7 @@ def compute_propensity(
             + preference.pain * (columns["pain_nrs"] - PAIN_CENTER_NRS)
             + preference.age * (columns["age_years"] - AGE_CENTER_YEARS) / 10.0
             + preference.prior_surgery * columns.get("prior_spine_surgery", np.zeros(1))
+            + preference.opioids * (columns["opioid_mme"] > 0)
             + sites.habit[(record.technique, record.approach)][population.site]
         )
     propensity: FloatArray = softmax(utilities, axis=1)

@@ -86,9 +86,7 @@ def simulate_block(world: World, indication: str, rng: np.random.Generator, n_pa
 
     death_month = draw_death(n, world.records[options[0]].survival, streams[3])
     scheduled = np.isfinite(received)
-    observed = draw_observed(
-        responded, scheduled, world.months, population.year, death_month, assumptions, streams[4]
-    )
+    observed = draw_observed(responded, scheduled, world.months, population.year, death_month, assumptions, streams[4])
     return Block(
         indication=indication,
         population=population,

@@ -33,9 +33,7 @@ class Sites:
     habit: Mapping[tuple[str, str | None], FloatArray]
 
 
-def make_sites(
-    assumptions: Assumptions, options: Sequence[tuple[str, str | None]], rng: np.random.Generator
-) -> Sites:
+def make_sites(assumptions: Assumptions, options: Sequence[tuple[str, str | None]], rng: np.random.Generator) -> Sites:
     """Draw the sites once, large ones first, with their habit for each technique and approach."""
     n = assumptions.n_sites
     weight = 1.0 / np.arange(3.0, n + 3.0)
