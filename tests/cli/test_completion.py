@@ -69,7 +69,7 @@ def test_the_script_for_bash_completes_in_bash(tmp_path):
     (tmp_path / "completion.sh").write_text(script)
     asked = """
         source completion.sh
-        compopt() { echo "compopt $*"; }
+        compopt() { echo "compopt $1 $2"; }
         COMP_WORDS=(paincast train evaluation = qu) COMP_CWORD=4
         _paincast_completion "$PAINCAST"
         echo "${COMPREPLY[@]}"

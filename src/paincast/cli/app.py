@@ -37,7 +37,7 @@ def paincast() -> None:
 
     \b
     Without data of your own:
-      paincast train technique=genicular_rfa      (on a cohort simulated from published evidence)
+      paincast train technique=facet_rfa          (on a cohort simulated from published evidence)
 
     \b
     Exit codes: 0 done; 1 a bug in paincast; 2 something to mend, said in one line; 3 more rejects than

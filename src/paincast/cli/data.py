@@ -46,18 +46,31 @@ _DEFAULTS = CohortSettings()
     help="Which published response rates.",
 )
 @click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Seed of the random numbers.")
-def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: str, seed: int) -> None:
+@click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
+def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: str, seed: int, progress: bool) -> None:
     """Simulate a cohort from published evidence, with its truth beside it.
 
     \b
     Example:
-      paincast simulate --technique facet_rfa --technique genicular_rfa --episodes 500 -o data/cohorts/simulated
+      paincast simulate --technique facet_rfa --technique si_joint_rfa --episodes 500 -o data/cohorts/simulated
     """  # noqa: D301
+    from tqdm import tqdm
+
     from paincast.cohort.simulate import save_simulated, simulate_cohort
 
-    cohort, truth = simulate_cohort(
-        techniques=techniques or None, episodes_per_technique=episodes, scenario=scenario, seed=seed
-    )
+    with tqdm(unit=" episodes", desc="simulate", disable=not progress) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        cohort, truth = simulate_cohort(
+            techniques=techniques or None,
+            episodes_per_technique=episodes,
+            scenario=scenario,
+            seed=seed,
+            progress=show,
+        )
     save_simulated(cohort, truth, out)
     counts = cohort.episodes["technique"].value_counts(sort=False)
     for technique, n in counts.items():
@@ -94,7 +107,7 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
         raise click.UsageError("give the NAME of a data set; 'paincast fetch --list' lists them")
     for source in [sources.load_source(name) for name in names]:
         files = sources.fetch(source.name, out, mirror=mirror, progress=progress)
-        click.echo(f"{source.name}: {len(files)} files in {out / source.name}")
+        click.echo(f"{source.name}: {', '.join(str(file) for file in files)}")
         click.echo(f"  cite: {' '.join(source.citation.split())}\n  licence: {source.licence}")
 
 
@@ -164,7 +177,7 @@ def ingest(
 
 
 def _suggest(source: Path, out: Path | None) -> None:
-    from paincast.cohort.mapping import suggest_mapping
+    from paincast.cohort.suggest import suggest_mapping
     from paincast.files import atomic_file
 
     text = suggest_mapping(source)

@@ -78,9 +78,8 @@ def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: 
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
     click.echo(flow.to_string(index=False))
-    if len(metrics):
-        shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
-        click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
+    shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+    click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
     click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
 
 

@@ -56,7 +56,7 @@ def evaluate_models(
     Raises
     ------
     RefusalError
-        If the cohort holds no episode of any technique that has a model.
+        If the cohort holds no episode of any technique that has a model, or none of them can be evaluated.
     """
     held = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
     if not held:
@@ -69,9 +69,10 @@ def evaluate_models(
         _evaluate(model, cohort, truth, child, resamples, confidence)
         for model, child in zip(held, rng.spawn(len(held)), strict=True)
     ]
-    return pd.concat([metrics for metrics, _ in results], ignore_index=True), pd.DataFrame(
-        [flow for _, flow in results]
-    )
+    flow = pd.DataFrame([counts for _, counts in results])
+    if not flow["evaluated"].any():
+        raise RefusalError("nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]))
+    return pd.concat([metrics for metrics, _ in results], ignore_index=True), flow
 
 
 def _evaluate(
@@ -94,9 +95,12 @@ def _evaluate(
         "followed_up": int(followed.sum()),
         "abstained": int((followed & answers["abstained"]).sum()),
         "evaluated": int(usable.sum()),
-        "note": "" if usable.any() else "no episode has both follow-up and an answer of the model",
+        "note": "",
     }
     if not usable.any():
+        flow["note"] = f"no visit tells {model.outcome} at {model.horizon_months:g} months"
+        if followed.any():
+            flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up"
         return pd.DataFrame(), flow
     scored = pd.DataFrame(
         {
