@@ -269,7 +269,7 @@ def corrupted_tables(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
 
 
 @given(corrupted_tables())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_row_is_in_the_output_or_a_reject_and_no_value_is_told(tables: dict[str, pd.DataFrame]) -> None:
     valid, rejects = validate_tables(tables)
     for name, frame in valid.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,20 @@ from paincast.cohort.validate import validate_tables
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.schema import EPISODES, TABLES
+
+
+@dataclass
+class _Ledger:
+    """What is left out on the way: rejects, and rows that the mapping itself leaves out."""
+
+    rejects: list[pd.DataFrame] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+
+    def reject(self, table: str, findings: Sequence[Finding], rows: pd.Index) -> None:
+        self.rejects.append(make_rejects(table, findings, rows.to_series()))
+
+    def leave_out(self, n_rows: int, column: str, because: str) -> None:
+        self.left_out.append({"column": column, "because": because, "rows": n_rows})
 
 
 def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohort, pd.DataFrame]:
@@ -47,18 +61,17 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     paths = _match_files(mapping, files)
     sheets, unreadable = _read_sheets(mapping, paths)
     _require_columns(mapping, sheets)
-    rejects = [unreadable]
-    rows = _join_sheets(mapping, sheets, rejects)
-    rows, left_out = _filter_rows(mapping, rows, rejects)
-    tables, places = _build_tables(mapping, rows, sheets, rejects, left_out)
+    ledger = _Ledger([unreadable])
+    rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
+    tables, places = _build_tables(mapping, rows, sheets, ledger)
     valid, broken = validate_tables(tables, places=places)
     cohort = Cohort(
         **valid,
         basis="real",
         sources=(mapping.citation or mapping.title,),
-        details=_details(mapping, paths, sheets, left_out),
+        details=_details(mapping, paths, sheets, ledger.left_out),
     )
-    return cohort, join_rejects([*rejects, broken])
+    return cohort, join_rejects([*ledger.rejects, broken])
 
 
 def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
@@ -140,13 +153,13 @@ def _columns_used(mapping: RegistryMapping) -> list[tuple[str, str]]:
     return used
 
 
-def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], rejects: list[pd.DataFrame]) -> Rows:
+def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger) -> Rows:
     main = sheets[mapping.file]
     frames = {mapping.file: main}
     for join in mapping.joins:
         sheet = sheets[join.file]
         findings = _find_unjoinable(join, sheet, main)
-        rejects.append(make_rejects(join.file, findings, sheet.index.to_series()))
+        ledger.reject(join.file, findings, sheet.index)
         kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)
         frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
     return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal_comma=mapping.decimal_comma)
@@ -165,60 +178,61 @@ def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> lis
     ]
 
 
-def _filter_rows(
-    mapping: RegistryMapping, rows: Rows, rejects: list[pd.DataFrame]
-) -> tuple[Rows, list[dict[str, Any]]]:
-    left_out = []
+def _filter_rows(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> Rows:
     for condition in mapping.keep_rows_where:
         meant, unlisted = apply_condition(condition, rows)
-        rejects.append(make_rejects(mapping.file, [unlisted], rows.index.to_series()))
-        count = int((~meant & ~unlisted.broken).sum())
-        left_out.append({"column": condition.column, "because": condition.because, "rows": count})
+        ledger.reject(mapping.file, [unlisted], rows.index)
+        ledger.leave_out(int((~meant & ~unlisted.broken).sum()), condition.column, condition.because)
         rows = rows.select(meant)
-    return rows, left_out
+    return rows
 
 
 def _build_tables(
-    mapping: RegistryMapping,
-    rows: Rows,
-    sheets: Mapping[str, pd.DataFrame],
-    rejects: list[pd.DataFrame],
-    left_out: list[dict[str, Any]],
+    mapping: RegistryMapping, rows: Rows, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
-    """Build the raw tables and the place of each of their rows; rejects and rows left out are added to the lists."""
+    """Build the raw tables and the place of each of their rows."""
     before, after = rows, rows
     if mapping.baseline_rows:
         at_baseline, unlisted = apply_condition(mapping.baseline_rows, rows)
-        rejects.append(make_rejects(mapping.file, [unlisted], rows.index.to_series()))
+        ledger.reject(mapping.file, [unlisted], rows.index)
         before, after = rows.select(at_baseline), rows.select(~at_baseline & ~unlisted.broken)
-    dates = _procedure_dates(mapping, before, rejects)
-    episodes = _apply_fields("episodes", mapping.episodes, replace(before, procedure_date=dates), rejects)
+    dates = _procedure_dates(mapping, before, ledger)
+    episodes, _ = _apply_fields("episodes", mapping.episodes, replace(before, procedure_date=dates), ledger)
     known = _index_by_episode(mapping, episodes, dates)
-    tables = {"episodes": episodes}
-    for table, blocks in (("visits", mapping.visits), ("events", mapping.events)):
-        built = [_build_block(table, block, mapping, after, sheets, known, rejects) for block in blocks]
-        tables[table] = pd.concat(built) if built else pd.DataFrame(columns=list(TABLES[table]), dtype="str")
-    tables["visits"] = _drop_visits_without_values(tables["visits"], left_out)
+    visits = [_build_block("visits", block, mapping, after, sheets, known, ledger) for block in mapping.visits]
+    events = [_build_block("events", block, mapping, after, sheets, known, ledger) for block in mapping.events]
+    tables = {
+        "episodes": episodes,
+        "visits": _stack("visits", _drop_empty_visits(visits, ledger)),
+        "events": _stack("events", [built for built, _ in events]),
+    }
     return tables, {table: frame.index.to_series() for table, frame in tables.items()}
 
 
-def _drop_visits_without_values(visits: pd.DataFrame, left_out: list[dict[str, Any]]) -> pd.DataFrame:
-    measures = [name for name in visits if name not in ("episode_id", "month")]
-    held = visits[visits[measures].notna().any(axis="columns")]
-    if len(held) < len(visits):
-        because = "no value was recorded at the visit"
-        left_out.append({"column": "", "because": because, "rows": len(visits) - len(held)})
+def _stack(table: str, built: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(built) if built else pd.DataFrame(columns=list(TABLES[table]), dtype="str")
+
+
+def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: _Ledger) -> list[pd.DataFrame]:
+    """Drop visits without a value; a visit whose values were rejected is told by these rejects already."""
+    held, n_empty = [], 0
+    for visits, faulty in built:
+        empty = visits.drop(columns=["episode_id", "month"]).isna().all(axis="columns")
+        held.append(visits[~empty])
+        n_empty += int((empty & ~faulty).sum())
+    if n_empty:
+        ledger.leave_out(n_empty, "", "no value was recorded at the visit")
     return held
 
 
-def _procedure_dates(mapping: RegistryMapping, rows: Rows, rejects: list[pd.DataFrame]) -> pd.Series:
+def _procedure_dates(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> pd.Series:
     if mapping.procedure_date is None:
         return pd.Series(pd.NaT, index=rows.index)
     dates, failed = parse_dates(mapping.procedure_date, rows)
     allowed = f"a date, {mapping.procedure_date.date_format or 'YYYY-MM-DD'}"
     column = str(mapping.procedure_date.column)
     finding = Finding(broken=failed, column=column, rule="not a date", allowed=allowed, action="cell emptied")
-    rejects.append(make_rejects("episodes", [finding], rows.index.to_series()))
+    ledger.reject("episodes", [finding], rows.index)
     return dates
 
 
@@ -239,13 +253,13 @@ def _build_block(
     rows: Rows,
     sheets: Mapping[str, pd.DataFrame],
     known: tuple[pd.DataFrame, pd.Series],
-    rejects: list[pd.DataFrame],
-) -> pd.DataFrame:
+    ledger: _Ledger,
+) -> tuple[pd.DataFrame, pd.Series]:
     if block.file:
         rows = replace(rows, frames={block.file: sheets[block.file]}, main=block.file)
     if block.when:
         meant, unlisted = apply_condition(block.when, rows)
-        rejects.append(make_rejects(table, [unlisted], rows.index.to_series()))
+        ledger.reject(table, [unlisted], rows.index)
         rows = rows.select(meant)
     fields = {"episode_id": mapping.episodes["episode_id"], **block.fields}
     ids, _ = apply_field(fields["episode_id"], rows)
@@ -254,17 +268,22 @@ def _build_block(
         baseline=known[0].reindex(ids).set_axis(rows.index),
         procedure_date=known[1].reindex(ids).set_axis(rows.index),
     )
-    return _apply_fields(table, fields, rows, rejects)
+    return _apply_fields(table, fields, rows, ledger)
 
 
-def _apply_fields(table: str, fields: Mapping[str, Field], rows: Rows, rejects: list[pd.DataFrame]) -> pd.DataFrame:
+def _apply_fields(
+    table: str, fields: Mapping[str, Field], rows: Rows, ledger: _Ledger
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Give the table without rows that lack a required value, and which of its rows have a rejected cell."""
     built = {}
     findings: list[Finding] = []
-    for name, field in fields.items():
-        built[name], found = apply_field(field, rows)
+    for name, reader in fields.items():
+        built[name], found = apply_field(reader, rows)
         findings += found
-    rejects.append(make_rejects(table, findings, rows.index.to_series()))
-    return pd.DataFrame(built, index=rows.index)[~any_broken(findings, "row left out", len(rows.index))]
+    ledger.reject(table, findings, rows.index)
+    kept = ~any_broken(findings, "row left out", len(rows.index))
+    faulty = pd.Series(any_broken(findings, "cell emptied", len(rows.index)), index=rows.index)
+    return pd.DataFrame(built, index=rows.index)[kept], faulty[kept]
 
 
 def _details(

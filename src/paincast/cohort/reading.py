@@ -85,11 +85,12 @@ def _read_text(file: Path, separator: str, encoding: str) -> tuple[pd.DataFrame,
     filled = {place: row for place, row in enumerate(lines[1:], 1) if any(row)}
     if not filled:
         raise DataError(f"{file} has a header and no rows")
-    fitting = {place: row[: len(header)] for place, row in filled.items() if _fits(row, len(header), len(lines[0]))}
+    width = _row_width(list(filled.values()), len(header), len(lines[0]))
+    fitting = {place: row[: len(header)] for place, row in filled.items() if len(row) == width}
     sheet = pd.DataFrame(list(fitting.values()), columns=range(len(header)), index=list(fitting), dtype="str")
     named = [i for i, name in enumerate(header) if name]
     sheet = sheet[named].set_axis([header[i] for i in named], axis="columns")
-    return sheet, _reject_ragged(file, [place for place in filled if place not in fitting], len(header))
+    return sheet, _reject_ragged(file, [place for place in filled if place not in fitting], width)
 
 
 def _read_lines(file: Path, separator: str, encoding: str) -> list[list[str]]:
@@ -106,8 +107,12 @@ def _read_lines(file: Path, separator: str, encoding: str) -> list[list[str]]:
         ) from error
 
 
-def _fits(row: list[str], n_named: int, n_header: int) -> bool:
-    return n_named <= len(row) and not any(row[n_header:]) and (len(row) >= n_header or not any(row[n_named:]))
+def _row_width(rows: list[list[str]], n_named: int, n_header: int) -> int:
+    """Give the number of cells of a sound row: the header's, unless all rows agree on more or fewer blank ones."""
+    widths = {len(row) for row in rows}
+    if len(widths) == 1 and min(widths) >= n_named and not any(any(row[n_named:]) for row in rows):
+        return widths.pop()
+    return n_header
 
 
 def _refuse_headerless(file: Path, header: list[str]) -> None:

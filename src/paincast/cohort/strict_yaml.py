@@ -24,12 +24,12 @@ class Node:
 
     file: str
     place: str
+    line: int
     content: Any
 
     def refuse(self, why: str) -> SettingsError:
         """Make the error that refuses this piece."""
-        line = self.content.start_mark.line + 1
-        return SettingsError(f"{self.file}, line {line}, {self.place or 'top level'}: {why}")
+        return SettingsError(f"{self.file}, line {self.line}, {self.place or 'top level'}: {why}")
 
     def children(self) -> dict[str, Node]:
         """Give the pieces under their keys, whatever the keys are."""
@@ -38,9 +38,10 @@ class Node:
         found: dict[str, Node] = {}
         for key, content in self.content.value:
             name = str(key.value).strip()
+            child = Node(self.file, f"{self.place}.{name}".lstrip("."), key.start_mark.line + 1, content)
             if name in found:
-                raise self.refuse(f"the key '{name}' stands twice; keep one")
-            found[name] = Node(self.file, f"{self.place}.{name}".lstrip("."), content)
+                raise child.refuse(f"the key '{name}' stands twice; keep one")
+            found[name] = child
         return found
 
     def section(self, allowed: Iterable[str], *, required: Iterable[str] = ()) -> dict[str, Node]:
@@ -59,7 +60,10 @@ class Node:
         """Give the pieces of a list."""
         if not isinstance(self.content, yaml.SequenceNode):
             raise self.refuse("must be a list")
-        return [Node(self.file, f"{self.place}[{i}]", content) for i, content in enumerate(self.content.value, 1)]
+        return [
+            Node(self.file, f"{self.place}[{i}]", content.start_mark.line + 1, content)
+            for i, content in enumerate(self.content.value, 1)
+        ]
 
     def text(self) -> str:
         """Give a single value as written."""
@@ -107,7 +111,7 @@ def read_yaml(path: str | Path) -> Node:
         raise SettingsError(f"{file}: no valid YAML") from error
     if content is None:
         raise SettingsError(f"{file} is empty")
-    node = Node(str(file), "", content)
+    node = Node(str(file), "", 1, content)
     _refuse_unfinished(node)
     return node
 
@@ -123,7 +127,7 @@ def _refuse_unfinished(node: Node) -> None:
 def _find_unfinished(node: Node) -> Iterator[tuple[int, str]]:
     if isinstance(node.content, yaml.ScalarNode):
         if node.content.value == UNFINISHED:
-            yield node.content.start_mark.line + 1, node.place
+            yield node.line, node.place
         return
     for child in node.entries() if isinstance(node.content, yaml.SequenceNode) else node.children().values():
         yield from _find_unfinished(child)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paincast.cohort.ingest import ingest
+from paincast.cohort.mapping import load_mapping
+from paincast.cohort.suggest import suggest_mapping
+from paincast.errors import DataError, SettingsError
+
+SECRET = "Zyxwv Secret"
+
+
+def write_registry(path: Path) -> Path:
+    names = "Patient ID,Sex,Age (years),Weight (lbs),VAS baseline,Procedure type,Smoking,Surgeon,Notes"
+    header = f"{names},nrs_3m,delta_odi_6_months"
+    rows = [
+        f"P{i:03d},{'FM'[i % 2]},{40 + i},{150 + i},{40 + i},{['RF lumbar', 'Block'][i % 2]},{['yes', 'no'][i % 2]},"
+        f"Surgeon {i},{SECRET} {i},{i % 11},{-i}"
+        for i in range(20)
+    ]
+    rows.append(f"P900,F,50,160,70,{SECRET},no,,,5,-3")
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def finish(text: str) -> str:
+    """Fill in what a data manager would fill in."""
+    for todo, value in {
+        '"RF lumbar": TODO': '"RF lumbar": facet_rfa',
+        '"Block": TODO': '"Block": nerve_root_block',
+        "      TODO: TODO": f'      "{SECRET}": missing',
+        "episode_id: {row_number: true, prefix: row-}": "episode_id: {row_number: true, prefix: case-}",
+    }.items():
+        assert todo in text
+        text = text.replace(todo, value)
+    return text
+
+
+def test_names_units_codes_and_follow_ups_are_guessed(tmp_path: Path) -> None:
+    text = suggest_mapping(write_registry(tmp_path / "registry.csv"))
+    for line in (
+        'patient_id: {column: "Patient ID"}  # guess',
+        'age_years: {column: "Age (years)", unit: years}  # guess',
+        'weight_kg: {column: "Weight (lbs)", unit: pounds}  # guess',
+        'pain_nrs: {column: "VAS baseline", unit: 0-100}  # guess',
+        'smoker: {column: "Smoking"}  # guess',
+        '"F": female',
+        '"M": male',
+        "- month: {always: 3}",
+        'pain_nrs: {column: "nrs_3m"}  # guess',
+        "- month: {always: 6}",
+        'odi: {column: "delta_odi_6_months", reads: change from baseline}  # guess',
+        "#   Surgeon",
+    ):
+        assert line in text
+
+
+def test_neither_free_text_nor_ids_nor_rare_values_are_shown(tmp_path: Path) -> None:
+    text = suggest_mapping(write_registry(tmp_path / "registry.csv"))
+    assert "Zyxwv" not in text
+    assert "P0" not in text
+    assert "Surgeon 1" not in text
+
+
+def test_the_suggestion_is_refused_in_words_until_it_is_finished_and_then_works(tmp_path: Path) -> None:
+    registry, mapping = write_registry(tmp_path / "registry.csv"), tmp_path / "registry.yaml"
+    text = suggest_mapping(registry)
+    mapping.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"is not finished: TODO at line \d+ \(episodes.technique.codes"):
+        load_mapping(mapping)
+    mapping.write_text(finish(text), encoding="utf-8")
+    cohort, rejects = ingest(load_mapping(mapping), [registry])
+    assert len(cohort.episodes) == 20
+    assert cohort.episodes["technique"].value_counts().to_dict() == {"facet_rfa": 10, "nerve_root_block": 10}
+    assert cohort.visits["pain_nrs"].notna().sum() == 20
+    assert rejects.loc[rejects["action"] == "row left out", "column"].tolist()[0] == "technique"
+
+
+def test_every_real_file_gets_a_suggestion_that_is_refused_only_for_what_is_to_do(
+    real_data: Path, tmp_path: Path
+) -> None:
+    for file in sorted(real_data.glob("*/*.[ct]sv")):
+        (tmp_path / "mapping.yaml").write_text(suggest_mapping(file), encoding="utf-8")
+        with pytest.raises(SettingsError, match="is not finished: TODO"):
+            load_mapping(tmp_path / "mapping.yaml")
+
+
+def test_a_file_that_cannot_be_read_gets_no_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a directory"):
+        suggest_mapping(tmp_path)
