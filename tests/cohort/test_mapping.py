@@ -10,6 +10,7 @@ from paincast.cohort.sources import list_sources
 from paincast.cohort.units import unit_factors
 from paincast.errors import SettingsError
 from paincast.schema import EPISODES, TABLES
+from paincast.settings import find_configs
 
 WHOLE = """
 title: A registry
@@ -181,3 +182,24 @@ def test_codes_are_compared_in_one_form() -> None:
         "1.50",
         "no surgery",
     ]
+
+
+def test_every_example_of_the_guide_loads(tmp_path: Path) -> None:
+    guide = (find_configs() / "mapping" / "README.md").read_text(encoding="utf-8")
+    examples = guide.split("```yaml\n")[1].split("```")[0].splitlines()
+    assert len(examples) > 10
+    for example in examples:
+        name = example.split(":")[0]
+        in_visit = name == "month" or "baseline" in example
+        load_mapping(write(tmp_path, _with_field(example, in_visit=in_visit)))
+
+
+def _with_field(example: str, *, in_visit: bool) -> str:
+    name = example.split(":")[0]
+    before, after = WHOLE.split("visits:\n")
+    part = after if in_visit else before
+    kept = [line for line in part.splitlines() if not line.strip(" -").startswith(f"{name}:")]
+    if not in_visit:
+        return "\n".join([*kept, f"  {example}", "visits:", after])
+    rest = [line.replace("    pain_nrs", "  - pain_nrs") if name == "month" else line for line in kept]
+    return "\n".join([before, "visits:", *rest[:1], f"    {example}", *rest[1:]])

@@ -123,6 +123,8 @@ def parse_dates(field: Field, rows: Rows) -> tuple[pd.Series, pd.Series]:
 
 def _present_text(field: Field, rows: Rows) -> pd.Series:
     text = rows.frames[field.file or rows.main][field.column]
+    if field.codes is None and not field.missing:
+        return text.mask(text.isin(MISSING_MARKERS | rows.missing))
     listed = frozenset(field.codes or ())
     code = _as_codes(text)
     absent = code.isin(field.missing) | (code.isin(MISSING_MARKERS | rows.missing) & ~code.isin(listed))
