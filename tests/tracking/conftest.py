@@ -16,7 +16,7 @@ from paincast.evaluation.metrics import compute_metrics
 from paincast.models.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, save_predictor, seal_predictor
-from paincast.reporting.report import draw_figures
+from paincast.reporting.pictures import draw_pictures
 from paincast.rules import TechniqueRules
 from paincast.settings import ModelSettings, TrackingSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking import (
@@ -102,7 +102,7 @@ def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
     metrics.loc[metrics["metric"] == "calibration_slope", ["estimate", "lower", "upper"]] = np.nan
     metrics.loc[metrics["metric"] == "calibration_slope", "method"] = "not estimable: a test"
     curve = compute_calibration_curve(observed, probability)
-    figures = draw_figures(curve, metrics, predictor.explain(cohort.episodes), cohort.basis, probability=probability)
+    pictures = draw_pictures(curve, metrics, predictor.explain(cohort.episodes), probability, cohort.basis)
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
@@ -114,8 +114,8 @@ def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
         metrics=metrics,
         dataset=summarize_dataset(cohort, "registry_of_the_tests"),
         params={"penalty": 0.1, "folds": 5},
-        figures={name: figure for name, (figure, _) in figures.items()},
-        captions={name: caption for name, (_, caption) in figures.items()},
+        figures={name: picture.figure for name, picture in pictures.items()},
+        captions={name: picture.caption for name, picture in pictures.items()},
         tables={"calibration_curve": curve},
         notes=("80 episodes are too few.",),
     )

@@ -74,8 +74,10 @@ def test_tags_and_parameters_tell_models_apart(recorded, child):
 
 def test_description_gives_basis_numbers_and_limits(child):
     text = child.data.tags["mlflow.note.content"]
-    assert "Basis: **real**, 80 real of 80 episodes" in text
-    assert "| Calibration slope | not estimable: a test | – | 80 |" in text
+    first = text.splitlines()[0]
+    assert first.startswith("**REAL**: 80 real of 80 episodes · AUROC 0.")
+    assert first.endswith("Calibration slope not estimable · not reviewed")
+    assert "| Calibration slope | not estimable | 80 | not estimable: a test |" in text
     assert "80 episodes are too few." in text
     assert "not the effect of the procedure" in text
 
@@ -85,7 +87,7 @@ def test_figures_and_tables_are_artifacts(recorded, child):
         file.relative_to(recorded.store.artifacts).as_posix().partition("/artifacts/")[2]
         for file in list_files(recorded)
     }
-    assert {f"figures/{name}.png" for name in ("calibration", "importance", "contributions")} <= names
+    assert {f"figures/{name}.png" for name in ("calibration", "shap_importance", "shap_contributions")} <= names
     assert {"tables/metrics.csv", "tables/metrics.json", "tables/calibration_curve.csv"} <= names
     table = json.loads(
         (Path(child.info.artifact_uri.removeprefix("file://").replace("%20", " ")) / "tables/metrics.json").read_text()

@@ -87,9 +87,9 @@ def plot_calibration(
             curve["predicted"],
             curve["observed"],
             yerr=errors,
-            fmt="o-",
+            fmt="o",
             color=BLUE,
-            linewidth=1.2,
+            elinewidth=1.2,
             markersize=6,
             capsize=3,
             label="observed in groups, with interval",
@@ -143,8 +143,8 @@ def _with_interval(row: Mapping[Hashable, Any]) -> str:
     if np.isnan(row["estimate"]):
         return "not estimable"
     if np.isnan(row["lower"]) or np.isnan(row["upper"]):
-        return f"{row['estimate']:.2f} (no interval)"
-    return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+        return f"{row['estimate']:z.2f} (no interval)"
+    return f"{row['estimate']:z.2f} ({row['lower']:z.2f} to {row['upper']:z.2f})"
 
 
 def describe_calibration(curve: pd.DataFrame, metrics: pd.DataFrame) -> str:
@@ -190,7 +190,7 @@ def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: st
     """
     shown = _strongest(mean_absolute)[::-1]
     bars = ax.barh([display_name(str(name)) for name in shown.index], shown.to_numpy(), color=BLUE, height=0.7)
-    ax.bar_label(bars, fmt="%.2f", padding=3, fontsize=FONT - 2, color=INK)
+    ax.bar_label(bars, fmt="{:.2g}", padding=3, fontsize=FONT - 2, color=INK)
     ax.set_xlabel("Mean size of the contribution (log odds)")
     ax.set_xlim(0, max(float(shown.max()) * 1.12, 0.01) if len(shown) else 1)
     ax.spines[["left"]].set_visible(False)
@@ -213,7 +213,7 @@ def describe_importance(mean_absolute: pd.Series) -> str:
     strongest = _strongest(mean_absolute[mean_absolute > 0])[:3]
     if strongest.empty:
         return "Contributions: no variable moves the prediction; every patient gets the same probability."
-    named = ", ".join(f"{display_name(str(name))} ({size:.2f})" for name, size in strongest.items())
+    named = ", ".join(f"{display_name(str(name))} ({size:.2g})" for name, size in strongest.items())
     return f"Strongest contributions to the log odds, mean size: {named}."
 
 

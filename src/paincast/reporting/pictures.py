@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from paincast.explain import Explanation, compute_importance
 from paincast.reporting.figures import (
+    MOST_VARIABLES,
     describe_calibration,
     describe_importance,
     make_axes,
@@ -54,16 +55,22 @@ def draw_pictures(
     """
     importance = compute_importance(explanation).set_index("variable")["mean_absolute_log_odds"]
     said = describe_importance(importance)
+    height = 1.8 + 0.36 * min(len(importance), MOST_VARIABLES)
+    calibration = plot_calibration(
+        curve, metrics, make_axes(), basis=basis, probability=probability, title="Calibration, out of fold"
+    )
+    sizes = plot_importance(importance, make_axes(8.0, height), basis=basis, title="What moves the prediction")
+    directions = plot_contributions(
+        explanation.contributions,
+        explanation.values,
+        make_axes(9.5, height),
+        basis=basis,
+        title="How each variable moves the prediction",
+    )
     return {
-        "calibration": Picture(
-            _figure_of(plot_calibration(curve, metrics, make_axes(), basis=basis, probability=probability)),
-            describe_calibration(curve, metrics),
-        ),
-        "shap_importance": Picture(_figure_of(plot_importance(importance, make_axes(), basis=basis)), said),
-        "shap_contributions": Picture(
-            _figure_of(plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis)),
-            f"{said} Direction by the value of the variable.",
-        ),
+        "calibration": Picture(_figure_of(calibration), describe_calibration(curve, metrics)),
+        "shap_importance": Picture(_figure_of(sizes), said),
+        "shap_contributions": Picture(_figure_of(directions), f"{said} Direction by the value of the variable."),
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def summarize_training(
 
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
-    numbers = metrics.set_index("metric")
+    numbers = {row["metric"]: row for row in metrics.to_dict("records")}
     return {
         "technique": predictor.technique,
         "basis": predictor.basis,
@@ -49,12 +50,12 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
         "with outcome": f"{predictor.n_events / predictor.n_training:.0%}",
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.candidate.kind,
-        **{title: _show(numbers.loc[metric]) for metric, title in HEADLINES.items()},
+        **{title: _show(numbers[metric]) for metric, title in HEADLINES.items()},
         "note": "" if _knows_overall_risk(predictor) else "too few episodes, see the run",
     }
 
 
-def _show(row: pd.Series) -> str:
+def _show(row: Mapping[Hashable, Any]) -> str:
     if np.isnan(row["estimate"]):
         return "not estimable"
     return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"

@@ -64,8 +64,8 @@ def compute_bubbles(contribution: pd.Series, values: pd.Series, *, smallest: int
     """Group patients of similar value, and give the mean contribution of each group.
 
     Numbers are cut into at most five groups at quantiles, equal values together; categories and missing values are
-    groups of their own. Groups below ``smallest`` are left out, and so is the smallest remaining group when exactly
-    one was left out and the total would give it away.
+    groups of their own. Groups below ``smallest`` are left out, and the next larger one with them when together they
+    would still be fewer, because the total would give them away.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ def compute_bubbles(contribution: pd.Series, values: pd.Series, *, smallest: int
         .groupby("group", sort=True)
         .agg(contribution=("contribution", "mean"), rank=("rank", "mean"), n=("contribution", "size"))
     )
-    shown = table[table["n"] >= smallest]
-    if len(table) - len(shown) == 1:
-        shown = shown.sort_values("n", kind="stable").iloc[1:].sort_index()
-    return shown.reset_index(drop=True)
+    by_size = table.sort_values("n", kind="stable")
+    smaller = by_size["n"].cumsum() - by_size["n"]
+    shown = by_size[(by_size["n"] >= smallest) & ((smaller == 0) | (smaller >= smallest))]
+    return shown.sort_index().reset_index(drop=True)
 
 
 def _name_groups(ranks: FloatArray, values: pd.Series) -> npt.NDArray[np.object_]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ import pandas as pd
 from paincast.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
+    from paincast.tracking.dataset import DatasetSummary
     from paincast.tracking.runs import ModelRun
+
+OVERALL = "overall"
 
 METRIC_NAMES = {
     "auroc": "AUROC",
@@ -19,7 +23,12 @@ METRIC_NAMES = {
     "o_e_ratio": "Observed / expected",
     "calibration_intercept": "Calibration intercept (slope fixed at 1)",
     "calibration_slope": "Calibration slope",
+    "bayes_optimal_auroc": "AUROC of the true probabilities",
+    "auroc_above_truth": "AUROC above that of the true probabilities",
+    "mean_absolute_error_of_probability": "Mean distance from the true probability",
 }
+
+HEADLINES = ("auroc", "o_e_ratio", "calibration_slope")
 
 BASIS_LIMITS = {
     "synthetic": (
@@ -49,42 +58,46 @@ def describe_run(model: ModelRun) -> str:
     -------
     str
     """
-    captions = [f"- `figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
-    parts = [
-        _say_what(model),
-        _say_basis(model),
-        "#### Out-of-fold performance\n\n" + format_metrics(model.metrics),
-        "#### Limits\n\n" + "\n".join(f"- {limit}" for limit in _list_limits(model)),
-        "#### Figures\n\n" + "\n".join(captions) if captions else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
+    captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
+    sections = {
+        "Out-of-fold performance": format_metrics(model.metrics),
+        "Limits": _bullets(_list_limits(model)),
+        "Figures": _bullets(captions),
+        "Data": _bullets([_say_dataset(model.dataset), *model.dataset.sources]),
+    }
+    text = "\n\n".join(f"#### {title}\n\n{content}" for title, content in sections.items() if content)
+    return f"{_say_headline(model)}\n\n{_say_question(model)}\n\n{text}"
 
 
-def _say_what(model: ModelRun) -> str:
+def _say_headline(model: ModelRun) -> str:
+    """Write the lines that show before a reader unfolds the rest: basis, size and the main numbers."""
+    overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
+    rows = {row["metric"]: row for row in overall}
+    numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
+    counted = f"{model.n_real} real of {model.dataset.n_episodes} episodes"
+    return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, "not reviewed"])
+
+
+def _say_question(model: ModelRun) -> str:
     outcome = OUTCOMES.get(model.outcome)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
-    return (
-        f"### {_plain(model.technique)}: {_plain(model.outcome)} at {model.horizon_months:g} months\n\n"
-        f"Probability of: {question}, *given* the technique. Model: {model.model_kind}. Not reviewed yet."
-    )
+    technique = model.technique.replace("_", " ")
+    asked = f"{question}, at {model.horizon_months:g} months"
+    return f"Probability of: {asked}, *given* {technique}. Model: {model.model_kind}."
 
 
-def _say_basis(model: ModelRun) -> str:
-    sources = "; ".join(model.dataset.sources) or "not stated"
-    return (
-        f"Basis: **{model.basis}**, {model.n_real} real of {model.dataset.n_episodes} episodes "
-        f"(`{model.dataset.name}`, digest `{model.dataset.digest[:12]}`). Sources: {sources}."
-    )
+def _say_dataset(dataset: DatasetSummary) -> str:
+    return f"`{dataset.name}`, digest `{dataset.digest[:12]}`; from:"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _list_limits(model: ModelRun) -> list[str]:
     outcome = OUTCOMES.get(model.outcome)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, "Research software: not medical advice."]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def format_metrics(metrics: pd.DataFrame) -> str:
@@ -98,16 +111,18 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     Returns
     -------
     str
-        One line per metric: estimate, interval and n; "not estimable" and why where there is no estimate.
+        One line per metric: estimate with interval, n and method, which says why where there is no estimate.
     """
-    lines = ["| Metric | Estimate | Interval | n |", "|---|---|---|---|"]
+    lines = ["| Metric | Estimate (interval) | n | Method |", "|---|---|---|---|"]
     for row in metrics.to_dict("records"):
-        group = "" if row["group"] == "overall" else f" ({row['group']})"
-        name = METRIC_NAMES.get(row["metric"], row["metric"]) + group
-        if np.isnan(row["estimate"]):
-            lines.append(f"| {name} | {row['method']} | – | {row['n']} |")
-            continue
-        bounds = "no interval" if np.isnan(row["lower"]) else f"{row['lower']:.3f} to {row['upper']:.3f}"
-        lines.append(f"| {name} | {row['estimate']:.3f} | {bounds} | {row['n']} |")
-    methods = sorted(set(metrics.loc[metrics["estimate"].notna(), "method"]))
-    return "\n".join(lines) + "".join(f"\n\nIntervals: {method}." for method in methods)
+        group = "" if row["group"] == OVERALL else f" ({row['group']})"
+        name = METRIC_NAMES.get(row["metric"], row["metric"].replace("_", " ").capitalize()) + group
+        lines.append(f"| {name} | {_show(row, 3)} | {row['n']} | {row['method']} |")
+    return "\n".join(lines)
+
+
+def _show(row: Mapping[Hashable, Any], digits: int) -> str:
+    if np.isnan(row["estimate"]):
+        return "not estimable"
+    estimate, lower, upper = (f"{row[bound]:z.{digits}f}" for bound in ("estimate", "lower", "upper"))
+    return f"{estimate} (no interval)" if np.isnan(row["lower"]) else f"{estimate} ({lower} to {upper})"

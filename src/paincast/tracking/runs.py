@@ -23,7 +23,7 @@ import paincast
 from paincast.errors import OutputError, PaincastError
 from paincast.schema import EPISODES
 from paincast.tracking.dataset import DatasetSummary
-from paincast.tracking.describe import describe_run
+from paincast.tracking.describe import OVERALL, describe_run
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
 from paincast.tracking.store import Store, use_store
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
 NOT_REVIEWED = "not reviewed"
-OVERALL = "overall"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
 FIGURE_DPI = 150
 PARAMETERS_PER_CALL = 100
@@ -113,7 +112,7 @@ class ModelRun:
     @property
     def name(self) -> str:
         """Give the name of the run."""
-        return f"{self.technique} · {self.outcome}"
+        return f"{self.technique} · {self.basis} · {self.outcome}"
 
     @property
     def registered_name(self) -> str:

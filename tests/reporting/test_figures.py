@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+
+from paincast.explain import Explanation
+from paincast.reporting.figures import (
+    describe_calibration,
+    describe_importance,
+    make_axes,
+    plot_calibration,
+    plot_contributions,
+    plot_importance,
+    summarize_calibration,
+)
+from paincast.reporting.pictures import draw_pictures
+
+N = 60
+
+
+def make_curve(n_bins: int = 3) -> pd.DataFrame:
+    predicted = np.linspace(0.2, 0.7, n_bins)
+    bounds = {"lower": predicted - 0.1, "upper": predicted + 0.15}
+    return pd.DataFrame(
+        {"bin": range(1, n_bins + 1), "predicted": predicted, "observed": predicted + 0.05, **bounds, "n": 20}
+    )
+
+
+def make_metrics(**missing: tuple[str, ...]) -> pd.DataFrame:
+    names = ("auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope")
+    rows = pd.DataFrame(
+        {
+            "metric": names,
+            "group": "overall",
+            "estimate": 0.704,
+            "lower": 0.601,
+            "upper": 0.808,
+            "n": 1234,
+            "method": "m",
+        }
+    )
+    for column, metrics in missing.items():
+        rows.loc[rows["metric"].isin(metrics), column] = np.nan
+    return rows
+
+
+def make_explanation(n: int = N) -> Explanation:
+    rng = np.random.default_rng(0)
+    values = pd.DataFrame(
+        {
+            "pain_nrs": rng.integers(3, 11, n).astype(float),
+            "depression": pd.array(rng.random(n) < 0.4, dtype="boolean"),
+            "sex": pd.Series(rng.choice(["female", "male"], n), dtype="str"),
+            "bmi": np.where(rng.random(n) < 0.3, np.nan, rng.normal(28, 4, n)),
+        }
+    )
+    contributions = pd.DataFrame(
+        {
+            "pain_nrs": 0.3 * (values["pain_nrs"] - 6.5),
+            "depression": np.where(values["depression"], -0.4, 0.2),
+            "sex": np.where(values["sex"] == "male", 0.05, -0.05),
+            "bmi": (0.01 * (values["bmi"] - 28)).fillna(0.0),
+        }
+    )
+    return Explanation(base=np.zeros(n), contributions=contributions, values=values)
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def n_points(ax):
+    return sum(len(dots.get_offsets()) for dots in ax.collections if isinstance(dots, PathCollection))
+
+
+def test_calibration_draws_every_group_with_its_interval():
+    curve = make_curve()
+    ax = plot_calibration(curve, make_metrics(), make_axes(), basis="synthetic")
+    (container,) = ax.containers
+    line, _, (bars,) = container.lines
+    np.testing.assert_allclose(line.get_xydata(), curve[["predicted", "observed"]])
+    drawn = np.array([[segment[0][1], segment[1][1]] for segment in bars.get_segments()])
+    np.testing.assert_allclose(drawn, curve[["lower", "upper"]])
+
+
+def test_calibration_says_what_cannot_be_estimated():
+    metrics = make_metrics(estimate=("calibration_slope",), lower=("calibration_slope", "auroc"), upper=("auroc",))
+    said = summarize_calibration(metrics).splitlines()
+    assert "Slope not estimable" in said
+    assert "AUROC 0.70 (no interval)" in said
+    assert "O/E 0.70 (0.60 to 0.81)" in said
+    assert said[-1] == "n = 1,234"
+    assert summarize_calibration(metrics) in texts(plot_calibration(make_curve(), metrics, make_axes(), basis="real"))
+
+
+def test_no_number_is_minus_nothing():
+    assert "-0.00" not in summarize_calibration(make_metrics().assign(estimate=-0.001))
+
+
+def test_bars_of_few_patients_are_not_drawn():
+    few_and_many = [0.05] * 4 + [0.5] * 40 + [0.95] * 6
+    ax = plot_calibration(make_curve(), make_metrics(), make_axes(), basis="real", probability=few_and_many)
+    heights = [bar.get_height() for bar in ax.patches]
+    assert sum(height > 0 for height in heights) == 2
+    assert heights[0] == 0
+
+
+def test_calibration_without_groups_still_draws():
+    ax = plot_calibration(make_curve(0), make_metrics(), make_axes(), basis="real")
+    assert "Observed frequency" in ax.get_ylabel()
+    assert describe_calibration(make_curve(0), make_metrics()).startswith("Calibration: too few patients to group.")
+
+
+@pytest.mark.parametrize(
+    ("basis", "mark"), [("synthetic", "SYNTHETIC EVIDENCE"), ("blended", "BLENDED EVIDENCE"), ("real", None)]
+)
+def test_basis_is_marked_on_every_figure(basis, mark):
+    explanation = make_explanation()
+    size = explanation.contributions.abs().mean()
+    drawn = [
+        plot_calibration(make_curve(), make_metrics(), make_axes(), basis=basis),
+        plot_importance(size, make_axes(), basis=basis),
+        plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis),
+    ]
+    for ax in drawn:
+        assert [text for text in texts(ax) if "EVIDENCE" in text] == ([mark] if mark else [])
+
+
+def test_importance_is_sorted_and_named_for_clinicians():
+    ax = plot_importance(pd.Series({"bmi": 0.1, "pain_nrs": 0.5, "sex": 0.2}), make_axes(), basis="real")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["BMI", "sex", "baseline pain"]
+    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.2, 0.5]
+
+
+def test_captions_name_the_strongest():
+    assert describe_importance(pd.Series({"bmi": 0.1, "pain_nrs": 0.512})).endswith("baseline pain (0.51), BMI (0.1).")
+    assert "same probability" in describe_importance(pd.Series({"bmi": 0.0}))
+
+
+def test_simulated_patients_are_dots_and_real_ones_are_groups():
+    explanation = make_explanation()
+    simulated = plot_contributions(explanation.contributions, explanation.values, make_axes(), basis="synthetic")
+    assert n_points(simulated) == explanation.contributions.size
+    for basis in ("real", "blended"):
+        grouped = plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis)
+        assert 0 < n_points(grouped) <= 6 * explanation.contributions.shape[1]
+        assert "5 patients or more" in grouped.get_xlabel()
+
+
+def test_pictures_come_with_captions_and_leave_no_global_state():
+    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real")
+    assert set(pictures) == {"calibration", "shap_importance", "shap_contributions"}
+    assert all(picture.caption.endswith(".") for picture in pictures.values())
+    assert "matplotlib.pyplot" not in sys.modules
