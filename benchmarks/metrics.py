@@ -65,7 +65,7 @@ def main() -> None:
     table = batched[["metric", "lower", "upper"]].join(naive.add_prefix("loop_"))
     print(table.to_string(index=False, float_format="%.4f"))
     print(
-        f"{n} rows, {RESAMPLES} resamples: batched {batched_seconds:.2f} s, loop {naive_seconds:.1f} s of processor time",
+        f"{n} rows, {RESAMPLES} resamples, processor time: batched {batched_seconds:.2f} s, loop {naive_seconds:.1f} s",
         end="",
     )
     print(f" (from {looped} resamples), ratio {naive_seconds / batched_seconds:.0f}")

@@ -63,7 +63,7 @@ def test_estimates_agree_with_r(name):
     pd.testing.assert_series_equal(got[expected.index], expected, rtol=0, atol=1e-8)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(rows=scored_rows())
 def test_estimates_agree_with_scikit_learn(rows):
     outcome, log_odds = rows
