@@ -45,9 +45,9 @@ class OutcomeSettings:
 class ModelSettings:
     """Candidate models and how one is chosen.
 
-    ``inverse_penalties`` is the grid of C for the penalised logistic model; ``boosting`` holds the XGBoost
-    parameter sets tried. A simpler kind is preferred when its cross-validated log loss is within
-    ``standard_errors`` of the best.
+    ``inverse_penalties`` is the grid of C for the penalised logistic model, the smallest being the simplest;
+    ``boosting`` holds the XGBoost parameter sets tried. The simplest candidate wins whose cross-validated log loss is
+    within ``standard_errors`` of the lowest.
     """
 
     candidates: list[str] = field(default_factory=lambda: ["logistic", "xgboost"])

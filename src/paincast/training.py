@@ -183,7 +183,7 @@ def _record(
 @contextmanager
 def _progress(settings: TrainingSettings, n_techniques: int) -> Iterator[tqdm[Any]]:
     steps, shape = len(STAGES) * n_techniques, "{l_bar}{bar:24}| {elapsed}"
-    with tqdm(total=steps, disable=not settings.progress, bar_format=shape) as bar:
+    with tqdm(total=steps, disable=None if settings.progress else True, bar_format=shape) as bar:
         yield bar
 
 

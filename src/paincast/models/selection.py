@@ -57,7 +57,8 @@ class Selection:
 
 def list_candidates(settings: ModelSettings) -> tuple[Candidate, ...]:
     """Give the candidates of the settings, the simplest kind first."""
-    logistic = [Candidate(kind="logistic", parameters={"inverse_penalty": c}) for c in settings.inverse_penalties]
+    penalties = sorted(settings.inverse_penalties)
+    logistic = [Candidate(kind="logistic", parameters={"inverse_penalty": penalty}) for penalty in penalties]
     boosted = [Candidate(kind="xgboost", parameters=dict(p)) for p in settings.boosting]
     return tuple(c for c in (*logistic, *boosted) if c.kind in settings.candidates)
 
@@ -80,8 +81,8 @@ def select_candidate(
 ) -> Selection:
     """Choose a candidate by grouped cross-validation.
 
-    Within a kind the lowest log loss wins. Between kinds the simplest one wins whose loss exceeds the lowest by no
-    more than ``settings.standard_errors`` standard errors of the paired difference, patients being the unit.
+    The simplest candidate wins whose log loss exceeds the lowest by no more than ``settings.standard_errors`` standard
+    errors of the paired difference, patients being the unit. A strongly penalised logistic model is the simplest.
 
     Parameters
     ----------
@@ -125,9 +126,8 @@ def select_candidate(
 
 
 def _simplest_within(table: pd.DataFrame, standard_errors: float) -> int:
-    best_of_kind = table.loc[table.groupby("kind", sort=False)["log_loss"].idxmin()]
-    allowed = best_of_kind["excess"] <= standard_errors * best_of_kind["excess_se"]
-    return int(best_of_kind.index[allowed][0])
+    """Find the first candidate, the simplest standing first, that is as good as the best but for chance."""
+    return int(np.argmax(table["excess"] <= standard_errors * table["excess_se"]))
 
 
 def _cross_fit(
