@@ -137,6 +137,15 @@ def test_a_follow_up_before_the_procedure_is_left_out() -> None:
     assert tables["events"]["episode_id"].tolist() == ["e1"]
 
 
+def test_a_required_cell_that_cannot_be_read_is_told_once() -> None:
+    visits = make_visits(month=["3", "two", "3", "", "3", "3"])
+    _, rejects = validate_tables({"episodes": make_episodes(), "visits": visits})
+    assert kinds(rejects) == [
+        ("visits", 2, "month", "not a number", "row left out"),
+        ("visits", 4, "month", "required", "row left out"),
+    ]
+
+
 def test_a_visit_of_an_unknown_episode_is_left_out() -> None:
     visits = make_visits()
     visits.loc[0, "episode_id"] = SENTINEL
