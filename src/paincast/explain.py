@@ -98,8 +98,10 @@ def list_reasons(explanation: Explanation, *, most: int = 3) -> tuple[list[list[
         Each a list of ``{"variable", "value", "log_odds"}``, the strongest first.
     """
     names = list(explanation.contributions.columns)
-    values = [[format_value(name, value) for name, value in zip(names, row, strict=True)]
-              for row in explanation.values.itertuples(index=False, name=None)]
+    values = [
+        [format_value(name, value) for name, value in zip(names, row, strict=True)]
+        for row in explanation.values.itertuples(index=False, name=None)
+    ]
     contributions = explanation.contributions.to_numpy()
     order = np.argsort(-contributions, axis=1, kind="stable")
     upward = [_pick(names, values[i], contributions[i], order[i][:most], 1.0) for i in range(len(values))]

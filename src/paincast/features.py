@@ -92,7 +92,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.minimum_observed = minimum_observed
         self.minimum_missing = minimum_missing
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn passes the outcome)
         """Learn levels, means and scales.
 
         Parameters
@@ -126,11 +126,13 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "variables_")
         absent = [variable.name for variable in self.variables_ if variable.name not in X]
         if absent:
-            raise DataError(f"columns missing from the episodes: {', '.join(absent)}; conform them to the contract first")
+            raise DataError(
+                f"columns missing from the episodes: {', '.join(absent)}; conform them to the contract first"
+            )
         blocks = [self._encode(variable, X[variable.name]) for variable in self.variables_ if variable.varies]
         return np.concatenate([np.empty((len(X), 0)), *blocks], axis=1)
 
-    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002 (ditto)
         """Name the matrix columns, for example ``age_years`` or ``approach=caudal``."""
         check_is_fitted(self, "variables_")
         return np.array([name for variable in self.variables_ for name in variable.encoded_names], dtype=object)
@@ -206,11 +208,12 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
-            columns = [(values == level).to_numpy(float) for level in variable.levels[1:]]
+            flags = [values == level for level in variable.levels[1:]]
+            columns = [np.asarray(flag.to_numpy(float), dtype=float) for flag in flags]
         else:
             columns = [self._standardise(variable, values)]
         if variable.marks_missing:
-            columns.append(values.isna().to_numpy(float))
+            columns.append(np.asarray(values.isna().to_numpy(float), dtype=float))
         return np.column_stack(columns)
 
     def _standardise(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     with _scratch_folder(target) as scratch:
         draft = scratch / target.name
         yield draft
-        os.replace(draft, target)
+        draft.replace(target)
 
 
 @contextmanager
@@ -73,8 +72,8 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         if target.exists():
-            os.replace(target, scratch / "previous")
-        os.replace(draft, target)
+            target.replace(scratch / "previous")
+        draft.replace(target)
 
 
 @contextmanager

@@ -273,7 +273,9 @@ def load_predictor(path: str | Path) -> Predictor:
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DataError(f"{folder} is damaged ({type(error).__name__}); train or fetch the model again") from error
     if seal_predictor(predictor).version != state["version"]:
-        raise DataError(f"{folder} was changed after it was saved: its content does not match version {state['version']}")
+        raise DataError(
+            f"{folder} was changed after it was saved: its content does not match version {state['version']}"
+        )
     return replace(predictor, version=state["version"])
 
 
@@ -293,7 +295,9 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
         "candidate": {"kind": response.candidate.kind, "parameters": response.candidate.parameters},
         "calibration": {"intercept": response.calibration.intercept, "slope": response.calibration.slope},
         "selection": response.selection.to_dict(orient="records"),
-        "models": [_linear_state(model) for model in (response.model, *response.refits) if isinstance(model, LinearModel)],
+        "models": [
+            _linear_state(model) for model in (response.model, *response.refits) if isinstance(model, LinearModel)
+        ],
         "n_refits": len(response.refits),
     }
 

@@ -1,6 +1,7 @@
 """Settings of a training run: plain dataclasses with sane defaults, checked before any work starts.
 
-The command line composes them with Hydra from ``configs/``; a Python user builds them directly. Nothing here knows Hydra.
+The command line composes them with Hydra from ``configs/``; a Python user builds them
+directly. Nothing here knows Hydra.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class EvaluationSettings:
 
 @dataclass
 class TrackingSettings:
-    """Where runs are recorded; an empty ``uri`` means ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` in the working folder."""
+    """Where runs are recorded; no ``uri`` means ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the working folder."""
 
     enabled: bool = True
     uri: str | None = None
@@ -141,7 +142,9 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_name("cohort.source", settings.cohort.source, ("simulated", "folder"))
     _check_name("cohort.scenario", settings.cohort.scenario, SCENARIOS)
     if settings.cohort.source == "folder" and not settings.cohort.path:
-        raise SettingsError("cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort")
+        raise SettingsError(
+            "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort"
+        )
     _check_name("calibration.method", settings.calibration.method, CALIBRATION_METHODS)
     if not settings.model.candidates:
         raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")

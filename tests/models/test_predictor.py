@@ -74,7 +74,11 @@ def test_bundle_holds_no_pickle(make_predictor, kind, tmp_path):
 
 
 def test_same_model_same_version_and_other_model_other_version(make_predictor):
-    first, second, other = make_predictor("logistic")[0], make_predictor("logistic")[0], make_predictor("logistic", 410)[0]
+    first, second, other = (
+        make_predictor("logistic")[0],
+        make_predictor("logistic")[0],
+        make_predictor("logistic", 410)[0],
+    )
     assert first.version == second.version != other.version
 
 
@@ -123,7 +127,9 @@ def test_far_patient_is_outside_the_domain(make_predictor):
 
 def test_contraindications_make_ineligible_or_call_for_care(make_predictor):
     predictor, episodes = make_predictor("logistic")
-    patients = conform("episodes", episodes.head(3).assign(active_infection=[True, False, None], anticoagulant=[None, True, None]))
+    patients = conform(
+        "episodes", episodes.head(3).assign(active_infection=[True, False, None], anticoagulant=[None, True, None])
+    )
     served = predictor.predict(patients)
     assert served["eligible"].tolist() == [False, True, True]
     assert "infection" in served["ineligible_because"].iloc[0]

@@ -1,4 +1,4 @@
-"""Where a model may be asked: is this patient like those it learnt from?"""
+"""Where a model may be asked: whether a patient is like those it learnt from."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def find_strangers(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFra
     """
     kept = [variable for variable in _numeric_variables(encoder) if variable.name in domain.names]
     scores = _scores(kept, episodes)
-    far = pd.DataFrame(np.abs(scores) > FARTHEST_SCORE, columns=[variable.name for variable in kept], index=episodes.index)
+    far = pd.DataFrame(
+        np.abs(scores) > FARTHEST_SCORE, columns=[variable.name for variable in kept], index=episodes.index
+    )
     booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
     unseen = encoder.find_unseen(episodes).reindex(columns=booleans, fill_value=False)
     filled = np.nan_to_num(scores, nan=0.0)

@@ -175,7 +175,5 @@ def read_booster(raw: bytes) -> xgboost.Booster:
     return booster
 
 
-def _pack(
-    matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatArray | None = None
-) -> xgboost.DMatrix:
+def _pack(matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatArray | None = None) -> xgboost.DMatrix:
     return xgboost.DMatrix(matrix, label=outcome, weight=weights, nthread=1)
