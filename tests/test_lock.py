@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,3 +68,16 @@ def test_every_pin_has_a_hash_and_there_are_no_addresses(lock: str) -> None:
 def test_the_build_backend_is_in_the_build_group() -> None:
     backend = {Requirement(text).name for text in PYPROJECT["build-system"]["requires"]}
     assert backend <= {pin.name for pin in pins("build")}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    homes = {"hydra": "hydra-core", "sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "yaml": "pyyaml"}
+    imported = set()
+    for module in (ROOT / "src" / "paincast").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"paincast"}
+    assert {homes.get(name, name) for name in foreign} == {canonicalize_name(Requirement(text).name) for text in CORE}
