@@ -187,17 +187,6 @@ def test_a_folder_without_models_says_what_to_do(tmp_path):
         load_model(tmp_path)
 
 
-def test_an_mlflow_address_without_a_store_creates_none(tmp_path, monkeypatch):
-    import mlflow
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(DataError, match="there is no MLflow store"):
-        load_model("models:/paincast@candidate")
-    assert list(tmp_path.iterdir()) == []
-
-
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(

@@ -17,9 +17,9 @@ from paincast.evidence import indications_of
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
+from paincast.serving.addresses import download_bundle, is_address
 
 DEFAULT_MODELS = Path("models")
-_MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
 Models = str | Path | Predictor | Mapping[str, Predictor]
 
@@ -42,9 +42,9 @@ def load_model(source: str | Path) -> Predictor:
     DataError
         If there is no model, or it is damaged or changed.
     """
-    if str(source).startswith(_MLFLOW_SCHEMES):
+    if is_address(source):
         with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
-            return load_predictor(_download_bundle(str(source), Path(scratch)))
+            return load_predictor(download_bundle(str(source), Path(scratch)))
     return load_predictor(source)
 
 
@@ -66,7 +66,7 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     DataError
         If there is none, one is damaged, or two answer the same question.
     """
-    if str(source).startswith(_MLFLOW_SCHEMES):
+    if is_address(source):
         return _key_predictors([load_model(source)])
     folder = Path(source)
     if not folder.is_dir():
@@ -93,26 +93,6 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
             )
         keyed[key] = predictor
     return keyed
-
-
-def _download_bundle(address: str, scratch: Path) -> Path:
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise DataError(
-            f"cannot load {address}: there is no MLflow store at {uri}; set MLFLOW_TRACKING_URI or train first"
-        )
-    try:
-        downloaded = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(scratch))
-    except (MlflowException, OSError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise DataError(f"cannot load {address} from the MLflow store {uri}: {reason}") from error
-    found = sorted(Path(downloaded).rglob(MANIFEST))
-    if len(found) != 1:
-        raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
-    return found[0].parent
 
 
 def predict(
