@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from paincast.cli.completion import complete_settings
+from paincast.cli.data import EXIT_REJECTS
 from paincast.schema import TECHNIQUES
 
 if TYPE_CHECKING:
     from paincast.settings import TrainingSettings
-
-EXIT_REJECTS = 3
 
 
 @click.command(
