@@ -151,7 +151,8 @@ def test_simulated_patients_are_dots_and_real_ones_are_groups():
         assert "5 patients or more" in grouped.get_xlabel()
 
 
-def test_pictures_come_with_captions_and_leave_no_global_state():
+def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
     pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real")
     assert set(pictures) == {"calibration", "shap_importance", "shap_contributions"}
     assert all(picture.caption.endswith(".") for picture in pictures.values())
