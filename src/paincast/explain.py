@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import pandas as pd
 
 from paincast.models.response import ResponseModel
 from paincast.schema import EPISODES
+
+if TYPE_CHECKING:
+    import shap
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,6 +35,17 @@ class Explanation:
     base: FloatArray
     contributions: pd.DataFrame
     values: pd.DataFrame
+
+    def to_shap(self) -> shap.Explanation:
+        """Give the contributions as the object that the figures of the shap package draw, for example its waterfall."""
+        import shap
+
+        return shap.Explanation(
+            values=self.contributions.to_numpy(),
+            base_values=self.base,
+            data=self.values.to_numpy(dtype=object),
+            feature_names=[EPISODES[name].display_name for name in self.contributions.columns],
+        )
 
     def mask_rows(self, rows: pd.Series) -> Explanation:
         """Blank the contributions of some patients: where no probability is served there is nothing to explain."""

@@ -68,6 +68,8 @@ class Predictor:
         What is done, and the question asked.
     horizon_months : float
         The month at which it is asked.
+    window_months : tuple of float
+        First and last month, included, of the visits that answer for the horizon.
     measure : str
         Column that must be known before the procedure for the outcome to exist.
     basis : {"synthetic", "real", "blended"}
@@ -91,6 +93,7 @@ class Predictor:
     technique: str
     outcome: str
     horizon_months: float
+    window_months: tuple[float, float]
     measure: str
     basis: str
     n_training: int
@@ -103,13 +106,17 @@ class Predictor:
     performance: tuple[dict[str, Any], ...] = field(default=())
     version: str = ""
 
-    def predict(self, episodes: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, episodes: pd.DataFrame, *, unreadable: pd.Series | None = None) -> pd.DataFrame:
         """Predict the outcome for each patient, or abstain with a reason.
 
         Parameters
         ----------
         episodes : DataFrame of shape (n, ...)
             Patients in the types of the contract (see :func:`paincast.cohort.validate.validate_patients`).
+        unreadable : Series of tuple of str, shape (n,), optional
+            Columns of each patient in which a value was given but could not be used
+            (:func:`paincast.cohort.rejects.list_unreadable`). The model abstains where it would use one of them: a
+            value that was misread is not a value that is missing.
 
         Returns
         -------
@@ -118,8 +125,16 @@ class Predictor:
             *given* the technique: a prognosis, not the effect of the technique.
         """
         strange = find_strangers(self.response.domain, self.response.encoder, episodes)
-        checks = [check_indication(self.rules, episodes), self._check_levels(episodes), self._check_measure(episodes)]
-        because = join_reasons(episodes.index, [*checks, strange])
+        because = join_reasons(
+            episodes.index,
+            [
+                self._check_readable(episodes, unreadable),
+                check_indication(self.rules, episodes),
+                self._check_levels(episodes),
+                self._check_measure(episodes),
+                strange,
+            ],
+        )
         answered = because == ""
         logits = self.response.margins(episodes)
         reach = ndtri(0.5 + self.level / 2) * self.response.margin_spread(episodes)
@@ -133,8 +148,8 @@ class Predictor:
             control_probability=find_controls(self.rules, episodes),
             ineligible_because=find_contraindications(self.rules, episodes, absolute=True),
             cautions=find_contraindications(self.rules, episodes, absolute=False),
-            eligible=lambda frame: frame["ineligible_because"] == "",
-            in_domain=strange == "",
+            eligible=lambda frame: (frame["ineligible_because"] == "").astype("boolean"),
+            in_domain=(strange == "").astype("boolean"),
             abstained=~answered,
             basis=self.basis,
             n_real=self.n_real,
@@ -146,6 +161,14 @@ class Predictor:
     def explain(self, episodes: pd.DataFrame) -> Explanation:
         """Give SHAP values that add up, with the base, to the log odds of the served probability."""
         return explain_model(self.response, episodes)
+
+    def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
+        if unreadable is None:
+            return pd.Series("", index=episodes.index, dtype="str")
+        used = {variable.name for variable in self.response.encoder.variables_} | {self.measure, "indication"}
+        named = [", ".join(name for name in names if name in used) for names in unreadable]
+        said = [f"could not be read: {names}; correct it or leave it empty" if names else "" for names in named]
+        return pd.Series(said, index=episodes.index, dtype="str")
 
     def _check_levels(self, episodes: pd.DataFrame) -> pd.Series:
         fits = episodes["indication"].isin(self.rules.indications)
@@ -169,7 +192,7 @@ class Predictor:
 def make_abstentions(
     episodes: pd.DataFrame, technique: str | pd.Series, outcome: str, because: str | pd.Series
 ) -> pd.DataFrame:
-    """Make prediction rows without a probability.
+    """Make prediction rows without a probability, of which eligibility and domain are unknown.
 
     Parameters
     ----------
@@ -198,10 +221,10 @@ def make_abstentions(
             "lower": np.nan,
             "upper": np.nan,
             "control_probability": np.nan,
-            "eligible": False,
+            "eligible": pd.array([pd.NA] * len(episodes), dtype="boolean"),
             "ineligible_because": "",
             "cautions": "",
-            "in_domain": False,
+            "in_domain": pd.array([pd.NA] * len(episodes), dtype="boolean"),
             "abstained": True,
             "abstained_because": because,
             "basis": "",
@@ -317,7 +340,7 @@ def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     plain = {
         name: state[name] for name in Predictor.__dataclass_fields__ if name not in ("response", "rules", "version")
     }
-    plain |= {"sources": tuple(plain["sources"]), "performance": tuple(plain["performance"])}
+    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months")}
     return Predictor(**plain, response=response, rules=rules)
 
 

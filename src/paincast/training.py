@@ -279,6 +279,7 @@ def _assemble(
             technique=data.technique,
             outcome=data.outcome.name,
             horizon_months=data.horizon_months,
+            window_months=data.window_months,
             measure=data.outcome.measure,
             basis=data.cohort.basis,
             n_training=len(data.observed),

@@ -28,6 +28,8 @@ class TrainingSet:
         The question.
     horizon_months : float
         The month at which it is asked.
+    window_months : tuple of float
+        First and last month, included, of the visits that answer for it.
     cohort : Cohort
         All episodes of the technique.
     flow : DataFrame
@@ -41,6 +43,7 @@ class TrainingSet:
     technique: str
     outcome: Outcome
     horizon_months: float
+    window_months: tuple[float, float]
     cohort: Cohort
     flow: pd.DataFrame
     episodes: pd.DataFrame
@@ -81,6 +84,7 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
         technique=technique,
         outcome=outcome,
         horizon_months=horizon,
+        window_months=(first, last),
         cohort=own,
         flow=pd.DataFrame({"step": list(counts), "n": list(counts.values())}),
         episodes=own.episodes.loc[known].reset_index(drop=True),

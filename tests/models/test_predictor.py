@@ -33,6 +33,7 @@ def make_predictor(make_episodes):
             technique="facet_rfa",
             outcome="pain_response",
             horizon_months=6.0,
+            window_months=(3.0, 9.0),
             measure="pain_nrs",
             basis="synthetic",
             n_training=n,
@@ -170,3 +171,20 @@ def test_damaged_bundle_is_refused(make_predictor, tmp_path):
 def test_folder_without_a_bundle_says_how_to_make_one(tmp_path):
     with pytest.raises(DataError, match="train one with 'paincast train'"):
         load_predictor(tmp_path)
+
+
+def test_values_given_but_not_readable_are_not_taken_for_missing(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    patients = conform("episodes", episodes.head(3))
+    served = predictor.predict(patients, unreadable=pd.Series([("depression",), ("guidance",), ()]))
+    assert served["abstained"].tolist() == [True, False, False]
+    assert served["abstained_because"].iloc[0] == "could not be read: depression; correct it or leave it empty"
+
+
+def test_explanation_draws_with_the_shap_package(make_predictor):
+    predictor, episodes = make_predictor("xgboost")
+    explained = predictor.explain(episodes.head(5)).to_shap()
+    np.testing.assert_allclose(
+        explained.base_values + explained.values.sum(axis=1), predictor.response.margins(episodes.head(5)), atol=1e-5
+    )
+    assert "disability (ODI)" in explained.feature_names

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from paincast.cohort.reject_share import compute_reject_share
+from paincast.cohort.rejects import compute_reject_share
 from paincast.errors import DataError, OutputError, SettingsError
 from paincast.predictor import PREDICTION_COLUMNS
 from paincast.serving import batch

@@ -81,6 +81,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
         technique="genicular_rfa",
         outcome="pain_response",
         horizon_months=HORIZON,
+        window_months=(0.5 * HORIZON, 1.5 * HORIZON),
         measure="pain_nrs",
         basis=cohort.basis,
         n_training=len(observed),

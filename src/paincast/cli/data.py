@@ -226,7 +226,7 @@ def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
 
 
 def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
-    from paincast.cohort.reject_share import compute_reject_share
+    from paincast.cohort.rejects import compute_reject_share
 
     shares = []
     for name, own in rejects.groupby("table"):

@@ -13,6 +13,9 @@ import pandas as pd
 Action = Literal["cell emptied", "row left out", "column left out"]
 
 REJECT_COLUMNS = ("table", "row", "column", "rule", "allowed", "action")
+UNKNOWN_COLUMN = "unknown column"
+"""The ``rule`` of a column that the contract does not know: nothing is lost with it."""
+
 WHOLE_COLUMN = 0
 """The ``row`` of a reject that concerns a whole column."""
 
@@ -92,6 +95,61 @@ def any_broken(findings: Iterable[Finding], action: Action, n_rows: int) -> np.n
         if finding.action == action:
             broken |= finding.broken.to_numpy(dtype=bool)
     return broken
+
+
+def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
+    """Compute the worst share of rows in which something was lost.
+
+    Parameters
+    ----------
+    rejects : DataFrame
+        Rejects of one table.
+    n_rows : int
+        Rows of that table, those left out included.
+
+    Returns
+    -------
+    float
+        The largest of: rows left out as a share of all rows; rows with an emptied cell in one column as a share of all
+        rows, over the columns; 1 when a whole column of the contract was left out. Columns that the contract does not
+        know count for nothing.
+
+    Examples
+    --------
+    >>> lost = {"row": [3, 7], "column": ["bmi", "odi"], "rule": ["range", "range"], "action": ["cell emptied"] * 2}
+    >>> compute_reject_share(pd.DataFrame(lost), 50)
+    0.02
+    """
+    counted = rejects[rejects["rule"] != UNKNOWN_COLUMN]
+    if len(counted) == 0:
+        return 0.0
+    if (counted["action"] == "column left out").any() or n_rows == 0:
+        return 1.0
+    left_out = counted.loc[counted["action"] == "row left out", "row"].nunique()
+    emptied = counted[counted["action"] == "cell emptied"].groupby("column")["row"].nunique()
+    return float(max([left_out, *emptied]) / n_rows)
+
+
+def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:
+    """List, for each row that was kept, the columns in which a value was given but could not be used.
+
+    Parameters
+    ----------
+    rejects : DataFrame
+        Rejects of one table.
+    places : Index of int
+        Places of the rows kept, as in ``rejects``.
+
+    Returns
+    -------
+    Series of tuple of str
+        Indexed by place; a column left out whole is unreadable in every row.
+    """
+    emptied = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
+    unknown = rejects["rule"] == UNKNOWN_COLUMN
+    whole = list(rejects.loc[(rejects["action"] == "column left out") & ~unknown, "column"])
+    columns = [tuple(dict.fromkeys([*whole, *emptied.get(place, [])])) for place in places]
+    return pd.Series(columns, index=places, dtype=object)
 
 
 def name_nearest(name: str, found: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import pandera.pandas as pa
 
 from paincast.cohort.coercion import to_booleans, to_numbers, to_text
 from paincast.cohort.rejects import (
+    UNKNOWN_COLUMN,
     Action,
     Finding,
     any_broken,
@@ -177,7 +178,7 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
         Finding(
             broken=nothing,
             column=str(name),
-            rule="unknown column",
+            rule=UNKNOWN_COLUMN,
             allowed=suggest_name(str(name), columns),
             action="column left out",
         )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
@@ -105,11 +106,13 @@ def fit_response_model(
     """
     require_both_classes(outcome, settings.model.minimum_events)
     fit_rng, refit_rng = rng.spawn(2)
-    fitted = _fit_calibrated(episodes, outcome, settings, fit_rng)
-    refits = tuple(
-        _refit(fitted, outcome, settings.calibration, _draw_patient_weights(episodes["patient_id"], child), child)
-        for child in refit_rng.spawn(settings.uncertainty.refits)
-    )
+    # The matrices are small: more than one BLAS thread costs more in waiting than it saves.
+    with threadpool_limits(limits=1, user_api="blas"):
+        fitted = _fit_calibrated(episodes, outcome, settings, fit_rng)
+        refits = tuple(
+            _refit(fitted, outcome, settings.calibration, _draw_patient_weights(episodes["patient_id"], child), child)
+            for child in refit_rng.spawn(settings.uncertainty.refits)
+        )
     return ResponseModel(
         encoder=fitted.encoder,
         model=fitted.model,
@@ -174,7 +177,8 @@ def _predict_fold(
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> FloatArray:
-    fitted = _fit_calibrated(train, outcome, settings, rng)
+    with threadpool_limits(limits=1, user_api="blas"):
+        fitted = _fit_calibrated(train, outcome, settings, rng)
     return fitted.model.margin(fitted.encoder.transform(test))
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from paincast.cohort.reject_share import compute_reject_share
-from paincast.cohort.rejects import WHOLE_COLUMN, join_rejects, name_nearest
+from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_file
 from paincast.predictor import PREDICTION_COLUMNS, Predictor

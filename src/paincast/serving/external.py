@@ -27,7 +27,7 @@ def evaluate_models(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Apply models to the episodes of their technique in another cohort and measure how they do.
 
-    The outcome is asked at the horizon of the model, in the default window around it. Metrics hold for the episodes
+    The outcome is asked at the horizon of the model, in its window. Metrics hold for the episodes
     with follow-up that the model answers for; the flow says how many those are.
 
     Parameters
@@ -84,7 +84,8 @@ def _evaluate(
     confidence: float,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     part = cohort.select_technique(model.technique)
-    outcome = compute_outcome(part.episodes, part.visits, get_outcome(model.outcome), model.horizon_months)
+    question = get_outcome(model.outcome)
+    outcome = compute_outcome(part.episodes, part.visits, question, model.horizon_months, model.window_months)
     answers = model.predict(part.episodes)
     followed = outcome.notna()
     usable = followed & ~answers["abstained"]

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from paincast.cohort.rejects import list_unreadable
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
 from paincast.evidence import indications_of
@@ -158,23 +158,14 @@ def predict_checked(
         As of :func:`paincast.cohort.validate.validate_patients`.
     """
     episodes, rejects = validate_patients(patients)
-    rows = predict_episodes(episodes, models, techniques=techniques)
-    told = rows["episode_id"].map(_note_emptied(episodes, rejects, len(patients)))
+    left_out = rejects.loc[rejects["action"] == "row left out", "row"]
+    kept = pd.RangeIndex(1, len(patients) + 1).difference(pd.Index(left_out))
+    unreadable = list_unreadable(rejects, kept)
+    rows = predict_episodes(episodes, models, techniques=techniques, unreadable=unreadable.set_axis(episodes.index))
+    notes = unreadable.map(lambda names: f"left out as unusable: {', '.join(names)}" if names else "")
+    told = rows["episode_id"].map(notes.set_axis(episodes["episode_id"])).astype("str")
     both = (rows["cautions"] != "") & (told != "")
     return rows.assign(cautions=rows["cautions"] + both.map({True: "; ", False: ""}) + told), rejects
-
-
-def _note_emptied(episodes: pd.DataFrame, rejects: pd.DataFrame, n_rows: int) -> pd.Series:
-    """Name, for each episode, the columns whose value was left out as unusable."""
-    left_out = rejects.loc[rejects["action"] == "row left out", "row"]
-    kept = np.setdiff1d(np.arange(1, n_rows + 1), left_out)
-    everywhere = [
-        *rejects.loc[(rejects["action"] == "column left out") & rejects["column"].isin(EPISODES.keys()), "column"]
-    ]
-    cells = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
-    names = [", ".join(dict.fromkeys([*everywhere, *cells.get(place, [])])) for place in kept]
-    notes = [f"left out as unusable: {name}" if name else "" for name in names]
-    return pd.Series(notes, index=episodes["episode_id"].to_numpy(), dtype="str")
 
 
 def gather_models(models: Models | None) -> dict[str, Predictor]:
@@ -205,7 +196,11 @@ def check_techniques(techniques: Iterable[str]) -> None:
 
 
 def predict_episodes(
-    episodes: pd.DataFrame, models: Mapping[str, Predictor], *, techniques: Sequence[str] | None = None
+    episodes: pd.DataFrame,
+    models: Mapping[str, Predictor],
+    *,
+    techniques: Sequence[str] | None = None,
+    unreadable: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Predict for validated patients; see :func:`predict`.
 
@@ -217,6 +212,8 @@ def predict_episodes(
         Models by ``technique/outcome``.
     techniques : sequence of str, optional
         Techniques to answer for.
+    unreadable : Series of tuple of str, shape (n,), optional
+        Columns of each patient in which a value was given but could not be used.
 
     Returns
     -------
@@ -224,6 +221,7 @@ def predict_episodes(
     """
     check_techniques(techniques or ())
     patients = episodes.reset_index(drop=True)
+    misread = None if unreadable is None else unreadable.reset_index(drop=True)
     asked_of_all = set(techniques) if techniques is not None else {model.technique for model in models.values()}
     outcomes = [name for name in OUTCOMES if any(model.outcome == name for model in models.values())]
     blocks = []
@@ -231,7 +229,10 @@ def predict_episodes(
         named = (patients["technique"] == technique) & (techniques is None)
         asked = pose_question(patients[named | (technique in asked_of_all)], technique)
         if len(asked):
-            blocks += [_answer(asked, technique, outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes]
+            own = None if misread is None else misread[asked.index]
+            blocks += [
+                _answer(asked, own, technique, outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes
+            ]
     if not blocks:
         return make_abstentions(patients.iloc[:0], "", "", "")
     return pd.concat(blocks).sort_index(kind="stable").reset_index(drop=True)[list(PREDICTION_COLUMNS)]
@@ -246,9 +247,11 @@ def pose_question(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
     return asked
 
 
-def _answer(episodes: pd.DataFrame, technique: str, outcome: str, model: Predictor | None) -> pd.DataFrame:
+def _answer(
+    episodes: pd.DataFrame, unreadable: pd.Series | None, technique: str, outcome: str, model: Predictor | None
+) -> pd.DataFrame:
     if model is not None:
-        return model.predict(episodes)
+        return model.predict(episodes, unreadable=unreadable)
     return make_abstentions(episodes, technique, outcome, _say_no_model(technique))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+from paincast.cohort.rejects import list_unreadable
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError, PaincastError
 from paincast.predictor import Predictor, load_predictor, make_abstentions
@@ -80,7 +81,7 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
     patients, rejects = validate_patients(raw)
     left_out = rejects.loc[rejects["action"] == "row left out"].drop_duplicates("row").set_index("row")
     kept = pd.Index(range(1, len(raw) + 1)).difference(left_out.index)
-    predicted = predictor.predict(patients.set_index(kept))
+    predicted = predictor.predict(patients.set_index(kept), unreadable=list_unreadable(rejects, kept))
     nameless = pd.DataFrame({"episode_id": "", "patient_id": ""}, index=left_out.index)
     because = left_out["column"] + ": " + left_out["rule"] + " (allowed: " + left_out["allowed"] + ")"
     refused = make_abstentions(nameless, predictor.technique, predictor.outcome, because)
