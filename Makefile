@@ -23,7 +23,7 @@ help: ## Show this list
 
 run: $(PACKAGE) ## Make the environment, train on the embedded default and predict ten example patients
 	$(BIN)/paincast train
-	$(BIN)/paincast predict examples/patients.csv -o predictions/examples.csv
+	$(BIN)/paincast predict examples/patients.csv -o predictions/examples.csv --show
 	@echo "Look at the runs, their calibration and their reasons with: $(BIN)/paincast review"
 
 repro: $(DEV) $(PACKAGE) ## Run the stages of dvc.yaml that are out of date: simulate, train, evaluate, predict

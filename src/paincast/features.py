@@ -37,7 +37,9 @@ class EncodedVariable:
         Mean and standard deviation of a number (on the log scale where the column asks for it); share of true values
         of a boolean.
     levels : tuple of str
-        Levels of a category seen in training, the most frequent first: it is the reference.
+        Levels of a category or boolean seen in training, the most frequent first: it is the reference.
+    shares : tuple of float
+        Their shares among the recorded values; a missing category is encoded as the average patient.
     marks_missing : bool
         Whether a column tells that the value is missing.
     varies : bool
@@ -50,6 +52,7 @@ class EncodedVariable:
     centre: float = 0.0
     scale: float = 1.0
     levels: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
     marks_missing: bool = False
     varies: bool = True
 
@@ -172,7 +175,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Build a fitted encoder from :meth:`to_state`."""
         encoder = cls(**state["parameters"])
         encoder.variables_ = tuple(
-            EncodedVariable(**{**variable, "levels": tuple(variable["levels"])}) for variable in state["variables"]
+            EncodedVariable(**{**variable, "levels": tuple(variable["levels"]), "shares": tuple(variable["shares"])})
+            for variable in state["variables"]
         )
         encoder.unavailable_ = tuple(state["unavailable"])
         return encoder
@@ -183,7 +187,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _learn(self, column: Column, values: pd.Series) -> EncodedVariable:
         many_missing = int(values.isna().sum()) >= self.minimum_missing
         if column.type in ("category", "boolean"):
-            levels = _order_levels(_as_level(values))
+            levels, shares = _order_levels(_as_level(values))
             varies = len(levels) > 1
             boolean = column.type == "boolean"
             return EncodedVariable(
@@ -191,7 +195,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 kind=column.type,
                 centre=float(values.astype(float).mean()) if boolean else 0.0,
                 levels=levels,
-                marks_missing=varies and many_missing and not (boolean and self.native_missing),
+                shares=shares,
+                marks_missing=varies and many_missing and not self.native_missing,
                 varies=varies,
             )
         numbers = scale_number(column, values)
@@ -208,13 +213,19 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
-            flags = [values == level for level in variable.levels[1:]]
-            columns = [np.asarray(flag.to_numpy(float), dtype=float) for flag in flags]
+            columns = [
+                self._flag_level(values, *level)
+                for level in list(zip(variable.levels, variable.shares, strict=True))[1:]
+            ]
         else:
             columns = [self._standardise(variable, values)]
         if variable.marks_missing:
             columns.append(np.asarray(values.isna().to_numpy(float), dtype=float))
         return np.column_stack(columns)
+
+    def _flag_level(self, values: pd.Series, level: str, share: float) -> FloatArray:
+        flags = np.asarray((values == level).to_numpy(float), dtype=float)
+        return np.where(values.isna().to_numpy(bool), np.nan if self.native_missing else share, flags)
 
     def _standardise(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "boolean":
@@ -243,7 +254,8 @@ def _as_level(values: pd.Series) -> pd.Series:
     return values.astype("str")
 
 
-def _order_levels(levels: pd.Series) -> tuple[str, ...]:
-    """Give the levels seen, the most frequent first, ties in alphabetical order."""
-    counts = levels.value_counts()
-    return tuple(sorted((str(level) for level in counts.index), key=lambda level: (-int(counts[level]), level)))
+def _order_levels(levels: pd.Series) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Give the levels seen, the most frequent first, ties in alphabetical order, and their shares."""
+    shares = levels.value_counts(normalize=True)
+    ordered = sorted((str(level) for level in shares.index), key=lambda level: (-float(shares[level]), level))
+    return tuple(ordered), tuple(float(shares[level]) for level in ordered)

@@ -110,3 +110,13 @@ def test_any_valid_table_encodes_to_finite_or_missing_numbers(ages, native, data
     assert len(encoder.owners) == matrix.shape[1]
     assert not np.isinf(matrix).any()
     assert native or not np.isnan(matrix).any()
+
+
+def test_missing_category_is_encoded_as_the_average_patient(make_episodes):
+    episodes, _, _ = make_episodes(400)
+    encoder = EpisodeEncoder().fit(episodes)
+    unknown = conform("episodes", episodes.head(1).assign(work_status=None))
+    of_status = [owner == "work_status" for owner in encoder.owners]
+    np.testing.assert_allclose(
+        encoder.transform(unknown)[0, of_status], encoder.transform(episodes)[:, of_status].mean(axis=0)
+    )

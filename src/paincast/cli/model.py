@@ -105,6 +105,7 @@ def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: 
     type=click.FloatRange(0, 1),
     help="Exit with 3 when a larger share of the rows lost a value.",
 )
+@click.option("--show", is_flag=True, help="Print the answers as a table too; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
 def predict(
@@ -114,6 +115,7 @@ def predict(
     models: str,
     techniques: tuple[str, ...],
     max_rejects: float,
+    show: bool,
     progress: bool,
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
@@ -135,12 +137,16 @@ def predict(
     Exit codes: 0 done; 2 something to mend, nothing was written; 3 done, but more rejects than --max-rejects;
     130 interrupted, nothing was written.
     """  # noqa: D301
-    from paincast.serving.batch import predict_file
+    from paincast.serving.batch import predict_file, read_predictions
 
     summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=progress)
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
         click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions")
+    if show:
+        from paincast.reporting.summary import summarize_predictions
+
+        click.echo("\n" + summarize_predictions(read_predictions(out)).to_string(index=False) + "\n")
     click.echo(f"written: {out}")
     if summary.rejects_path is not None:
         click.echo(f"{summary.n_rejects} rejects: {summary.rejects_path}")

@@ -65,6 +65,52 @@ def _knows_overall_risk(predictor: Predictor) -> bool:
     return predictor.n_training >= minimum_n_for_overall_risk(predictor.n_events / predictor.n_training)
 
 
+def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Write predictions for reading: every answer, and for a patient without any the plainest reason why.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n, len(PREDICTION_COLUMNS))
+        Predictions of a few patients.
+
+    Returns
+    -------
+    DataFrame of str
+        Patient, technique, month, probability with its interval, response without the procedure, what the model stands
+        on, and the strongest reason each way.
+    """
+    lines = []
+    for patient, own in rows.groupby("episode_id", sort=False):
+        answered = own[~own["abstained"].astype(bool)]
+        lines += [_write_answer(row) for _, row in answered.iterrows()]
+        if answered.empty:
+            lines.append({"patient": str(patient), "technique": "none", "says": _plainest_reason(own)})
+    return pd.DataFrame(lines).fillna("")
+
+
+def _write_answer(row: pd.Series) -> dict[str, str]:
+    control = row["control_probability"]
+    against = [row["ineligible_because"], row["cautions"]]
+    reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
+    told = [f"{reason['variable']} {reason['value']} ({reason['log_odds']:+.2f})" for reason in reasons]
+    return {
+        "patient": row["episode_id"],
+        "technique": row["technique"],
+        "month": f"{row['horizon_months']:g}",
+        "probability": f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})",
+        "without": "unknown" if np.isnan(control) else f"{control:.0%}",
+        "basis": row["basis"] if row["basis"] == "synthetic" else f"{row['basis']}, n = {row['n_real']:g}",
+        "says": "; ".join(part for part in [*told, *against] if part),
+    }
+
+
+def _plainest_reason(own: pd.DataFrame) -> str:
+    """Prefer a reason other than the indication: each technique but one treats another indication."""
+    reasons = own["abstained_because"]
+    telling = reasons[~reasons.str.contains("the indication is not one")]
+    return str((telling if len(telling) else reasons).iloc[0])
+
+
 def say_precision(predictor: Predictor) -> str:
     """Say how well the training cohort knows the overall risk, beside the size that would be needed.
 

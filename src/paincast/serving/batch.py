@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -30,6 +31,7 @@ _TYPES = {
     **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
     "n_real": pa.int64(),
 }
+_TEXTS = [column for column in PREDICTION_COLUMNS if column not in _TYPES]
 PREDICTION_SCHEMA = pa.schema([(column, _TYPES.get(column, pa.string())) for column in PREDICTION_COLUMNS])
 """Types of the predictions in a Parquet file."""
 
@@ -122,7 +124,7 @@ def predict_file(
     predictors = load_models(models)
     _require_columns(source, predictors)
     tally = _Tally()
-    bar = tqdm(total=count_patients(source), unit=" patients", desc="predict", disable=not progress)
+    bar = tqdm(total=count_patients(source), unit=" patients", desc="predict", disable=None if progress else True)
     with bar, _open_predictions(target) as write:
         for chunk, places in read_patients(source, chunk_rows):
             write(_predict_chunk(chunk, places, predictors, techniques, tally))
@@ -130,6 +132,32 @@ def predict_file(
         rejects = _collect_rejects(tally)
         _write_rejects(rejects, rejects_path)
     return _summarise(tally, rejects, rejects_path)
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read what :func:`predict_file` wrote, the same from either format.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` or ``.parquet`` file of predictions.
+
+    Returns
+    -------
+    DataFrame of shape (n, len(PREDICTION_COLUMNS))
+        Reasons as lists; absent texts are empty.
+    """
+    if Path(path).suffix.lower() == ".parquet":
+        rows = pd.DataFrame(pq.read_table(path).to_pandas())
+    else:
+        rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
+    reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
+    return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
+
+
+def _read_reasons(written: Any) -> list[Any]:
+    return list(json.loads(written) if isinstance(written, str) else written)
 
 
 def _check_output(source: Path, target: Path, rejects_path: Path) -> None:

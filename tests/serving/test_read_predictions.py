@@ -1,0 +1,34 @@
+"""What was written is read back the same from CSV and from Parquet, and reads well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from paincast.reporting.summary import summarize_predictions
+from paincast.serving.batch import predict_file, read_predictions
+from paincast.serving.predict import predict
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "patients.csv"
+
+
+def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
+    read = []
+    for suffix in (".csv", ".parquet"):
+        out = tmp_path / f"out{suffix}"
+        predict_file(EXAMPLES, out, models=models_folder, progress=False)
+        read.append(read_predictions(out))
+    pd.testing.assert_frame_equal(*read, check_dtype=False, check_exact=False)
+    assert len(read[0])
+
+
+def test_summary_gives_every_answer_and_a_reason_for_every_silence(models_folder):
+    rows = predict(pd.read_csv(EXAMPLES, dtype="str"), models_folder)
+    lines = summarize_predictions(rows)
+    assert set(lines["patient"]) == set(rows["episode_id"])
+    assert (lines["technique"] != "none").sum() == (~rows["abstained"]).sum() > 0
+    silent = lines[lines["technique"] == "none"]
+    assert silent["says"].str.len().gt(10).all()
+    answered = lines[lines["technique"] != "none"]
+    assert answered["probability"].str.fullmatch(r"\d+% \(\d+% to \d+%\)").all()
