@@ -178,6 +178,13 @@ EPISODES: Mapping[str, Column] = _table(
         "nerve targets of a genicular ablation, chosen before the procedure",
         role="technique",
     ),
+    _category("rf_mode", ("conventional", "cooled"), "kind of radiofrequency probe, chosen before", role="technique"),
+    _category(
+        "stimulation_waveform",
+        ("tonic", "high_frequency_10khz", "closed_loop", "drg"),
+        "how the spinal cord (or, for drg, the dorsal root ganglion) is stimulated, chosen before the implant",
+        role="technique",
+    ),
     _category(
         "guidance",
         ("fluoroscopy", "ct", "ultrasound", "augmented_reality", "robotic"),
@@ -200,6 +207,7 @@ EPISODES: Mapping[str, Column] = _table(
     _boolean("cardiac_device", "pacemaker or other implanted cardiac device", role="safety"),
     _category("work_status", ("working", "retired", "not_working"), "employment", role="predictor"),
     _boolean("compensation_claim", "open workers' compensation claim or litigation"),
+    _boolean("regular_exercise", "exercises at least once a week"),
     _number("pain_nrs", 0, 10, "NRS points", "average pain before the procedure", label="baseline pain"),
     _number(
         "pain_duration_months", 0, 1200, "months", "how long the pain has lasted", log_scale=True, label="pain duration"
@@ -219,20 +227,41 @@ EPISODES: Mapping[str, Column] = _table(
     _number("analgesic_doses_per_week", 0, 200, "doses/week", "analgesic consumption", log_scale=True),
     _boolean("depression", "depression by history or a positive screen"),
     _boolean("anxiety", "anxiety by history or a positive screen"),
+    _boolean(
+        "psychological_yellow_flags", "psychological or social obstacles to recovery found by a structured screen"
+    ),
     _number("catastrophizing_pcs", 0, 52, "PCS points", "Pain Catastrophizing Scale", label="catastrophizing"),
     _number("hads_anxiety", 0, 21, "HADS points", "Hospital Anxiety and Depression Scale, anxiety"),
     _number("hads_depression", 0, 21, "HADS points", "Hospital Anxiety and Depression Scale, depression"),
     _boolean("prior_spine_surgery", "earlier operation on the spine"),
+    _number("spine_operations", 0, 20, "operations", "how many earlier operations on the spine"),
     _boolean("prior_procedure", "earlier surgery or intervention for the same pain"),
     _boolean("radicular_pattern", "pain follows a dermatome"),
+    _boolean("leg_dominant_pain", "pain is worse in the leg than in the back"),
+    _boolean("referral_below_knee", "pain is referred below the knee"),
+    _boolean("sensory_deficit", "sensory loss in the painful dermatome, or a large hernia that explains it"),
+    _boolean("disc_herniation", "a disc herniation on imaging explains the radicular pain"),
+    _boolean("low_grade_root_compression", "nerve root touched or displaced, not flattened, on MRI"),
+    _boolean("severe_central_stenosis", "severe narrowing of the central canal on MRI"),
     _boolean("neuropathic_drug_response", "responded to drugs for neuropathic pain"),
     _boolean("paraspinal_tenderness", "tenderness over the facet joints"),
+    _boolean("facet_loading_pain", "extension with rotation provokes the pain"),
+    _boolean("scoliosis", "lumbar scoliosis on imaging"),
     _boolean("brush_allodynia", "brush-evoked allodynia"),
     _category("pain_pattern", ("paroxysmal", "persistent"), "time pattern of facial pain"),
     _category("pain_side", ("left", "right", "bilateral"), "side of the pain"),
     _number("kellgren_lawrence", 0, 4, "grade", "radiographic grade of osteoarthritis", label="Kellgren-Lawrence"),
+    _boolean("joint_effusion", "effusion of the joint, clinically or on imaging"),
+    _boolean("synovitis", "synovitis or effusion of the joint on ultrasound"),
+    _boolean("bone_marrow_lesion", "bone marrow lesion with a subchondral insufficiency fracture on MRI"),
     _number("sindou_grade", 0, 3, "grade", "grade of neurovascular conflict on MRI"),
     _number("treated_levels", 1, 8, "levels", "number of joints or levels to be treated"),
+    _category("tumour_site", ("head", "body_or_tail"), "part of the pancreas that holds the tumour"),
+    _boolean("plexus_invasion", "the tumour invades the coeliac plexus on imaging"),
+    _boolean("celiac_ganglia_visible", "the coeliac ganglia can be seen on imaging"),
+    _boolean("distant_metastasis", "distant metastasis"),
+    _boolean("opioid_refractory_pain", "opioids no longer control the pain (a late neurolysis)"),
+    _boolean("somatic_component", "somatic or neuropathic pain beside the visceral pain"),
     _number(
         "diagnostic_blocks_positive",
         0,
@@ -244,6 +273,9 @@ EPISODES: Mapping[str, Column] = _table(
     ),
     _number("block_relief_percent", 0, 100, "%", "relief after the diagnostic block", role="funnel"),
     _boolean("stimulation_trial_success", "at least 50 % relief in the trial of stimulation", role="funnel"),
+    _boolean(
+        "failed_first_block", "no response to an earlier neurolysis, or progression of the tumour since", role="funnel"
+    ),
     _category("ethnicity", ("asian", "black", "hispanic", "white", "other"), "ethnicity as recorded", role="sensitive"),
     _category(
         "payer", ("private", "medicare", "medicaid", "public", "self_pay", "other"), "who pays", role="sensitive"
