@@ -1,0 +1,174 @@
+"""One self-contained HTML page of sections: a sentence, pictures with words for those who cannot see them, numbers."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 84rem; padding: 1rem; color: #222; background: #fff;
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0.6rem 0; }
+h2 { font-size: 1.25rem; margin: 2.4rem 0 0.4rem; padding-top: 0.6rem; border-top: 1px solid #d5d5d5; }
+p { max-width: 46rem; margin: 0.5rem 0; }
+a { color: #00507d; }
+nav ul { padding-left: 1.2rem; margin: 0.4rem 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.15rem 1rem; margin: 0.8rem 0; }
+dt { color: #555; } dd { margin: 0; overflow-wrap: anywhere; }
+.note { border-left: 4px solid #d55e00; padding: 0.3rem 0.8rem; background: #fdf4ee; max-width: 46rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 0.8rem; }
+.panels.wide { display: block; overflow-x: auto; }
+.panels.wide img { min-width: 42rem; max-width: 60rem; }
+figure { margin: 0; } figure img { width: 100%; max-width: 28rem; height: auto; display: block; }
+.wide figure img { max-width: none; }
+figcaption { font-size: 0.9rem; color: #444; max-width: 46rem; }
+details { margin: 0.8rem 0; } summary { cursor: pointer; color: #00507d; }
+.scroll { overflow-x: auto; max-height: 30rem; }
+table { border-collapse: collapse; font-size: 0.85rem; }
+th, td { text-align: right; padding: 0.15rem 0.6rem; border-bottom: 1px solid #e3e3e3; white-space: nowrap; }
+th { position: sticky; top: 0; background: #fff; } th.text, td.text { text-align: left; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.4rem; } }
+@media print {
+  body { max-width: none; font-size: 10pt; } nav, details { display: none; } h2 { break-after: avoid; }
+  figure { break-inside: avoid; } .panels { grid-template-columns: repeat(2, 1fr); }
+  .panels.wide { overflow: visible; } .panels.wide img { min-width: 0; max-width: 100%; }
+}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A picture, what it shows for those who cannot see it, and a caption where its title is not enough."""
+
+    ax: Axes
+    alternative: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A question: what is seen in a sentence or two, pictures, and the numbers behind them.
+
+    Parameters
+    ----------
+    name : str
+        Anchor, unique on the page.
+    title : str
+        Heading.
+    said : str
+        What the pictures show.
+    panels : sequence of Panel
+        Pictures.
+    numbers : DataFrame, optional
+        Table behind the pictures.
+    wide : bool
+        Whether a picture keeps its size and scrolls on a narrow screen.
+    """
+
+    name: str
+    title: str
+    said: str
+    panels: Sequence[Panel] = ()
+    numbers: pd.DataFrame | None = None
+    wide: bool = False
+
+
+def write_page(title: str, note: str, settings: dict[str, str], sections: Sequence[Section]) -> str:
+    """Write a page that needs nothing but itself.
+
+    Parameters
+    ----------
+    title, note : str
+        Heading, and what must be read first.
+    settings : dict of str to str
+        What the page was made from.
+    sections : sequence of Section
+        In the order of the page.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    facts = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in settings.items())
+    listed = "".join(f'<li><a href="#{part.name}">{html.escape(part.title)}</a></li>' for part in sections)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<header>\n<h1>{html.escape(title)}</h1>\n<p class="note">{html.escape(note)}</p>\n'
+        f"<dl>{facts}</dl>\n</header>\n"
+        f'<nav aria-label="Sections"><ul>{listed}</ul></nav>\n<main>\n'
+        + "\n".join(_write_section(part) for part in sections)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _write_section(section: Section) -> str:
+    panels = "".join(_write_panel(panel) for panel in section.panels)
+    kind = "panels wide" if section.wide else "panels"
+    numbers = "" if section.numbers is None else _write_numbers(section.title, section.numbers)
+    return (
+        f'<section id="{section.name}">\n<h2>{html.escape(section.title)}</h2>\n<p>{html.escape(section.said)}</p>\n'
+        + (f'<div class="{kind}">{panels}</div>\n' if panels else "")
+        + f"{numbers}</section>"
+    )
+
+
+def _write_panel(panel: Panel) -> str:
+    caption = f"<figcaption>{html.escape(panel.caption)}</figcaption>" if panel.caption else ""
+    image = f'<img src="{_encode(panel.ax)}" alt="{html.escape(panel.alternative)}">'
+    return f"<figure>{image}{caption}</figure>\n"
+
+
+def _encode(ax: Axes) -> str:
+    """Draw to SVG, the same bytes for the same picture, as an address that holds the picture itself.
+
+    Text stays text and coordinates keep two decimals: half the size.
+    """
+    drawn = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "paincast", "svg.fonttype": "none"}):
+        _figure_of(ax).savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    small = re.sub(r"(\d\.\d\d)\d+", r"\1", drawn.getvalue())
+    return f"data:image/svg+xml;base64,{base64.b64encode(small.encode()).decode('ascii')}"
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _write_numbers(title: str, numbers: pd.DataFrame) -> str:
+    is_text = [not pd.api.types.is_numeric_dtype(numbers[name]) for name in numbers]
+    mark = ['class="text"' if text else "" for text in is_text]
+    head = "".join(
+        f'<th scope="col" {kind}>{html.escape(str(name))}</th>' for name, kind in zip(numbers, mark, strict=True)
+    )
+    rows = [
+        "".join(f"<td {kind}>{html.escape(_show(value))}</td>" for value, kind in zip(row, mark, strict=True))
+        for row in numbers.itertuples(index=False)
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f"<details><summary>The numbers: {html.escape(title.lower())} ({len(numbers)} rows)</summary>"
+        f'<div class="scroll" role="region" aria-label="{html.escape(title)}" tabindex="0"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>\n"
+    )
+
+
+def _show(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return "" if value is None or value is pd.NA else str(value)

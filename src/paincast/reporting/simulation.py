@@ -1,0 +1,261 @@
+"""The report of a simulated cohort: what was set, what came out, and how much a model could learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from paincast.cohort.simulate.response import scale_curve
+from paincast.cohort.tables import Cohort, load_cohort
+from paincast.evaluation import simulation as numbers
+from paincast.evaluation.truth import load_propensity, load_truth
+from paincast.evidence.figures import Record
+from paincast.files import atomic_file
+from paincast.reporting import simulation_figures as figures
+from paincast.reporting.page import Panel, Section, write_page
+
+NOTE = (
+    "Everything here is synthetic: patients drawn from published figures, many of them assumed or judged. It shows "
+    "whether the generator keeps its promises; it is no evidence that a procedure works, and no medical advice."
+)
+
+ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
+
+
+def report_simulation(folder: str | Path, path: str | Path) -> int:
+    """Write the report of a simulated cohort as one HTML file that needs no network.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the cohort, with its truth.
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    RefusalError
+        If the cohort is not simulated.
+    DataError
+        If the folder is no cohort or its truth is missing or changed.
+    """
+    cohort = load_cohort(folder)
+    text = write_report(cohort, load_truth(folder), load_propensity(folder))
+    with atomic_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return len(text.encode("utf-8"))
+
+
+def write_report(cohort: Cohort, probabilities: pd.DataFrame, propensity: pd.DataFrame) -> str:
+    """Write the report of a simulated cohort.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        A simulated cohort.
+    probabilities : DataFrame
+        Its truth: ``episode_id, technique, outcome, month, probability, control_probability``.
+    propensity : DataFrame
+        ``episode_id, technique, approach, probability``.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    details = cohort.details
+    settings = {
+        "Scenario": str(details.get("scenario", "unknown")),
+        "Seed": str(details.get("seed", "unknown")),
+        "Episodes": f"{len(cohort.episodes):,}, of {cohort.episodes['technique'].nunique()} techniques",
+        "Basis": cohort.basis,
+        "Evidence version": str(details.get("evidence_version", "unknown")),
+        "Changed assumptions": ", ".join(details.get("changed_assumptions", [])) or "none",
+    }
+    responses = probabilities[probabilities["outcome"] == "pain_response"]
+    return write_page(
+        "A simulated cohort beside its evidence", NOTE, settings, _make_sections(cohort, responses, propensity)
+    )
+
+
+def _make_sections(cohort: Cohort, responses: pd.DataFrame, propensity: pd.DataFrame) -> list[Section]:
+    records = {name: record for name, (record, _) in numbers.find_records(cohort.episodes).items()}
+    return [
+        _show_response(cohort, responses, records),
+        _show_marginals(cohort),
+        _show_correlations(cohort),
+        _show_overlap(cohort, propensity),
+        _show_ceilings(cohort, responses),
+        _show_missingness(cohort),
+        _show_follow_up(cohort),
+    ]
+
+
+def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, Record]) -> Section:
+    scenario = str(cohort.details["scenario"])
+    curves = {name: scale_curve(record, scenario) for name, record in records.items()}
+    response = numbers.compute_response(cohort, responses, curves)
+    published = numbers.list_published(records.values())
+    panels = [Panel(ax=figures.draw_response_key(), alternative="Key of the panels that follow.")]
+    for name, own in response.groupby("record", sort=False):
+        title = _title_of(records[str(name)])
+        ax = figures.plot_response(own, published[published["record"] == name], title)
+        panels.append(Panel(ax=ax, alternative=f"{title}: {_describe_curve(own)}"))
+    gap = (response["truth"] - response["evidence"]).abs()
+    bias = 100 * (response["observed"] - response["truth"]).mean()
+    said = (
+        f"The mean true probability of those treated lies within {100 * gap.max():.1f} percentage points of the evidence "
+        f"curve, {(gap / response['truth_error']).max():.1f} standard errors at most: what remains is the chance of small "
+        f"records. The registry sees a share that is {abs(bias):.1f} points {'higher' if bias > 0 else 'lower'} than the "
+        "truth on average: who does not respond is lost more often."
+    )
+    table = pd.concat([response, published.rename(columns={"share": "published"})], ignore_index=True)
+    return Section(
+        name="response", title="Response curves", said=said, panels=panels, numbers=table.drop(columns="technique")
+    )
+
+
+def _describe_curve(own: pd.DataFrame) -> str:
+    parts = [
+        f"month {row['month']:g}: evidence {row['evidence']:.2f}, truth {row['truth']:.2f}, seen {row['observed']:.2f}"
+        for row in own.to_dict("records")
+    ]
+    return "; ".join(parts) + "."
+
+
+def _show_marginals(cohort: Cohort) -> Section:
+    marginals = numbers.compute_marginals(cohort)
+    worst = marginals.iloc[int(marginals["difference"].abs().argmax())]
+    near = (marginals["difference"].abs() <= 0.1).mean()
+    said = (
+        f"{near:.0%} of {len(marginals)} columns of records lie within 0.1 standard deviations (shaded) of their "
+        f"published baseline; the farthest is {_spaced(worst['column'])} in {_spaced(worst['record'])} "
+        f"({worst['difference']:+.2f}). Records of one indication share its patients, and who gets which technique "
+        "depends on pain, age and site: differences are meant where choice is confounded."
+    )
+    panels = list(_panels_by(marginals, "technique", figures.plot_differences, _describe_differences))
+    return Section(name="marginals", title="Baseline against evidence", said=said, panels=panels, numbers=marginals)
+
+
+def _describe_differences(own: pd.DataFrame) -> str:
+    worst = own.iloc[int(own["difference"].abs().argmax())]
+    return (
+        f"{len(own)} columns, median distance {own['difference'].abs().median():.2f} standard deviations; largest "
+        f"{_spaced(worst['column'])}, {worst['difference']:+.2f}."
+    )
+
+
+def _show_correlations(cohort: Cohort) -> Section:
+    matrix = numbers.compute_correlations(cohort.episodes)
+    pairs = _list_pairs(matrix)
+    strongest = pairs.iloc[int(pairs["correlation"].abs().argmax())]
+    said = (
+        f"Distress, pain, disability and opioid use go together: the strongest of {len(pairs)} correlations is that of "
+        f"{_spaced(strongest['column'])} and {_spaced(strongest['with'])} ({strongest['correlation']:+.2f}). "
+        "Correlations are those of the normal scores behind each column, within indications, so that yes/no columns do "
+        "not weaken them."
+    )
+    panel = Panel(ax=figures.plot_correlations(matrix, matrix * float("nan")), alternative=said)
+    return Section(name="correlation", title="Correlation", said=said, panels=[panel], numbers=pairs, wide=True)
+
+
+def _list_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
+    row, column = np.nonzero(np.triu(np.isfinite(matrix.to_numpy()), 1))
+    names = matrix.index.to_numpy()
+    found = matrix.to_numpy()[row, column]
+    return pd.DataFrame({"column": names[row], "with": names[column], "correlation": found})
+
+
+def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
+    overlap = numbers.compute_overlap(cohort.episodes, propensity)
+    if overlap.empty:
+        return Section(name="overlap", title="Propensity overlap", said="No indication has more than one option.")
+    single = overlap.drop_duplicates(["indication", "option"])
+    said = (
+        f"{len(single)} options compete in {single['indication'].nunique()} indications. The shared area of the two "
+        f"distributions runs from {single['overlap'].min():.2f} to {single['overlap'].max():.2f} (1: chosen as by lot; "
+        "0: no patient could have had the other)."
+    )
+    panels = []
+    for (indication, option), own in overlap.groupby(["indication", "option"], sort=False):
+        title = f"{_spaced(option)}\nin {_spaced(indication)}"
+        said_of = f"{_spaced(option)} in {_spaced(indication)}: shared area {own['overlap'].iloc[0]:.2f}."
+        panels.append(Panel(ax=figures.plot_overlap(own, title), alternative=said_of))
+    return Section(
+        name="overlap",
+        title="Propensity overlap",
+        said=said,
+        panels=panels,
+        numbers=single[["indication", "option", "n", "overlap"]],
+    )
+
+
+def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
+    ceilings = numbers.compute_ceilings(cohort, responses)
+    said = (
+        f"Even the true probability ranks patients no better than an AUROC of {ceilings['ceiling'].min():.2f} to "
+        f"{ceilings['ceiling'].max():.2f}: no model of pain response on this cohort can be expected above it, and one "
+        "that is has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
+    )
+    told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
+    panel = Panel(ax=figures.plot_ceilings(ceilings), alternative=f"Highest expected AUROC: {told}.")
+    return Section(name="ceiling", title="The AUROC ceiling", said=said, panels=[panel], numbers=ceilings)
+
+
+def _show_missingness(cohort: Cohort) -> Section:
+    missing = numbers.compute_missingness(cohort.episodes)
+    if missing.empty:
+        return Section(name="missing", title="Missing values", said="No value is missing among recorded columns.")
+    first = missing.iloc[0]
+    said = (
+        f"{len(missing)} columns have gaps; most often {_spaced(first['column'])} ({first['missing']:.0%}). "
+        "Columns that a technique does not record at all are not counted."
+    )
+    told = "; ".join(f"{_spaced(row['column'])} {row['missing']:.0%}" for row in missing.head(8).to_dict("records"))
+    panel = Panel(ax=figures.plot_missingness(missing), alternative=f"Share missing: {told}.")
+    return Section(name="missing", title="Missing values", said=said, panels=[panel], numbers=missing)
+
+
+def _show_follow_up(cohort: Cohort) -> Section:
+    follow_up = numbers.compute_follow_up(cohort)
+    last = follow_up.sort_values("month").groupby("record").tail(1)["held"]
+    said = (
+        f"At the last month of their curve, records keep a pain score of {last.min():.0%} to {last.max():.0%} of their "
+        "episodes. Dashed: who is not known to have died. The rest is lost for good, missed a visit, or is not due yet."
+    )
+    panels = list(_panels_by(follow_up, "technique", figures.plot_follow_up, _describe_follow_up))
+    return Section(name="loss", title="Loss to follow-up", said=said, panels=panels, numbers=follow_up)
+
+
+def _describe_follow_up(own: pd.DataFrame) -> str:
+    mean = own.groupby("month")["held"].mean()
+    return (
+        "Share with a pain score: " + "; ".join(f"month {month:g} {share:.0%}" for month, share in mean.items()) + "."
+    )
+
+
+def _panels_by(
+    frame: pd.DataFrame, column: str, plot: Callable[[pd.DataFrame, str], Axes], describe: Callable[[pd.DataFrame], str]
+) -> Iterator[Panel]:
+    for name, own in frame.groupby(column, sort=False):
+        title = _spaced(name)
+        yield Panel(ax=plot(own, title), alternative=f"{title}: {describe(own)}")
+
+
+def _title_of(record: Record) -> str:
+    approach = f" ({record.approach})" if record.approach else ""
+    return f"{_spaced(record.technique)}{approach}\nin {_spaced(record.indication)}"
+
+
+def _spaced(name: object) -> str:
+    words = str(name).replace("_", " ").split()
+    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in words)
