@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.evidence.records import indications_of, records_of
+from paincast.evidence.records import gaps_of, indications_of, records_of
 
 CONTROLLED_OUTCOME = "pain_response"
 """The outcome for which the evidence gives a control response."""
@@ -27,11 +27,14 @@ class TechniqueRules:
     contraindications : tuple of dict
         ``column, level, reason``: a true value of the column makes the patient ineligible (level ``absolute``) or
         calls for care.
+    gaps : tuple of dict
+        ``indication, reason``: indications for which a record says that there is no evidence, and why.
     """
 
     indications: tuple[str, ...]
     controls: tuple[dict[str, Any], ...] = ()
     contraindications: tuple[dict[str, Any], ...] = ()
+    gaps: tuple[dict[str, Any], ...] = ()
 
 
 def collect_rules(technique: str, outcome: str) -> TechniqueRules:
@@ -59,6 +62,7 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
         (rule.column, rule.level): {"column": rule.column, "level": rule.level, "reason": rule.reason}
         for record in records
         for rule in record.contraindications
+        if rule.column
     }
     controls = [
         {"indication": indication, "approach": record.approach, "probability": record.control_response.share}
@@ -70,6 +74,7 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
         indications=indications,
         controls=tuple(controls) if outcome == CONTROLLED_OUTCOME else (),
         contraindications=tuple(contraindications.values()),
+        gaps=tuple({"indication": name, "reason": gap} for name, gap in gaps_of(technique).items()),
     )
 
 
@@ -78,9 +83,11 @@ def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series
     indication = episodes["indication"]
     wrong = indication.notna() & ~indication.isin(rules.indications)
     known = ", ".join(rules.indications)
-    return say_where(wrong, f"the indication is not one this technique treats ({known})") + say_where(
-        indication.isna(), "the indication is missing; it is required"
-    )
+    said = say_where(wrong, f"the indication is not one this technique treats ({known})")
+    for gap in rules.gaps:
+        in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
+        said = said.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
+    return said + say_where(indication.isna(), "the indication is missing; it is required")
 
 
 def find_controls(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:

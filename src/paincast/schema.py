@@ -272,6 +272,7 @@ EPISODES: Mapping[str, Column] = _table(
         label="positive blocks",
     ),
     _number("block_relief_percent", 0, 100, "%", "relief after the diagnostic block", role="funnel"),
+    _boolean("test_block_success", "at least 50 % relief after a test block of the joint or plexus", role="funnel"),
     _boolean("stimulation_trial_success", "at least 50 % relief in the trial of stimulation", role="funnel"),
     _boolean(
         "failed_first_block", "no response to an earlier neurolysis, or progression of the tumour since", role="funnel"

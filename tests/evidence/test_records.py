@@ -14,11 +14,13 @@ from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.evidence import (
     control_response,
     evidence_version,
+    gaps_of,
     indications_of,
     list_citations,
     load_record,
     load_records,
     load_sources,
+    load_untreated,
     primary_horizon,
     records_of,
     simulated_records,
@@ -31,6 +33,8 @@ from paincast.schema import TECHNIQUES
 FOLDER = Path(paincast.evidence.__file__).parent
 FILES = sorted((FOLDER / "records").glob("*.yaml"))
 CONTRAINDICATIONS = yaml.safe_load((FOLDER / "contraindications.yaml").read_text(encoding="utf-8"))
+COSTS = yaml.safe_load((FOLDER / "costs.yaml").read_text(encoding="utf-8"))
+UNTREATED = yaml.safe_load((FOLDER / "untreated.yaml").read_text(encoding="utf-8"))
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -44,20 +48,26 @@ def facet() -> dict[str, Any]:
     return deepcopy(_read("facet_rfa__lumbar_facet"))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def _find_provenance(content: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Find the source and tag nearest to a number."""
+    source = tag = None
+    for key in path:
+        content = content[key]
+        if isinstance(content, dict):
+            source, tag = content.get("source", source), content.get("tag", tag)
+    return source, tag
+
+
+@pytest.mark.parametrize(
+    "file", [*FILES, *(FOLDER / f"{name}.yaml" for name in ("costs", "untreated"))], ids=lambda file: file.stem
+)
 def test_every_number_has_a_source_and_a_tag(file: Path) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     sources = load_sources()
     for path, _ in walk_numbers(content):
         if path[0] in ("primary_month", "follow_up_months"):
             continue
-        source: Any = None
-        tag: Any = None
-        holder: Any = content
-        for key in path:
-            holder = holder[key]
-            if isinstance(holder, dict):
-                source, tag = holder.get("source", source), holder.get("tag", tag)
+        source, tag = _find_provenance(content, path)
         assert source, f"{path} has no source"
         for name in [source] if isinstance(source, str) else source:
             assert sources[name].citation, path
@@ -76,27 +86,42 @@ def test_citations_are_unique_and_named() -> None:
 
 
 def test_no_source_is_unused() -> None:
-    contraindicated = {entry["source"] for entry in CONTRAINDICATIONS.values()}
-    used = {name for record in load_records() for name in record.sources} | contraindicated
+    shared = {entry["source"] for held in (CONTRAINDICATIONS, COSTS, UNTREATED) for entry in held.values()}
+    used = {name for record in load_records() for name in record.sources} | shared
     mentioned = {name for name in load_sources() if any(name in file.read_text(encoding="utf-8") for file in FILES)}
     assert set(load_sources()) <= used | mentioned
+
+
+def test_no_shared_entry_is_unused() -> None:
+    contents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES]
+    assert set(COSTS) == {name for content in contents for name in content.get("costs", ())}
+    assert set(CONTRAINDICATIONS) == {name for content in contents for name in content["contraindications"]}
 
 
 @pytest.mark.parametrize(
     ("technique", "month"),
     [
         ("epidural_steroid_injection", 3),
+        ("nerve_root_block", 1),
+        ("facet_joint_injection", 3),
+        ("joint_injection", 1),
         ("facet_rfa", 6),
         ("si_joint_rfa", 6),
         ("genicular_rfa", 3),
         ("spinal_cord_stimulation", 12),
         ("celiac_plexus_neurolysis", 1),
+        ("hypogastric_plexus_neurolysis", 1),
+        ("genicular_artery_embolization", 6),
         ("trigeminal_rhizotomy", 12),
     ],
 )
 def test_primary_horizons(technique: str, month: float) -> None:
     assert primary_horizon(technique) == month
-    assert {record.primary_month for record in records_of(technique)} == {month}
+
+
+@pytest.mark.parametrize("technique", simulated_techniques())
+def test_every_record_has_a_response_at_the_horizon_of_its_technique(technique: str) -> None:
+    assert all(primary_horizon(technique) in (record.curve or {}) for record in simulated_records(technique))
 
 
 def test_figures_are_those_of_the_evidence_file() -> None:
@@ -121,7 +146,20 @@ def test_a_record_without_approach_holds_for_each() -> None:
 
 def test_control_response_is_none_where_no_number_is_known() -> None:
     assert control_response("si_joint_rfa", "sacroiliac_joint", None) == 0.12
-    assert control_response("facet_rfa", "lumbar_facet", None) is None
+    assert control_response("trigeminal_rhizotomy", "trigeminal_neuralgia", None) is None
+
+
+def test_the_control_response_falls_back_on_the_untreated_of_one_trial() -> None:
+    usual, placebo = load_untreated()["usual_care"], load_untreated()["placebo_injection"]
+    assert (usual.n, placebo.n) == (47, 44)
+    anchored = [record for record in load_records() if usual.source in record.sources]
+    assert len(anchored) == 8
+    for record in anchored:
+        control = record.control_response
+        assert control is not None
+        assert (control.share, control.range, control.month) == (usual.share, (usual.share, placebo.share), usual.month)
+        assert control.note
+        assert control.tag == ("ASSUMED" if record.survival else "DERIVED")
 
 
 def test_combinations_that_no_record_covers_are_refused() -> None:
@@ -138,11 +176,17 @@ def test_bariatric_embolization_is_refused_by_its_gap() -> None:
             ask("bariatric_embolization")
 
 
-def test_techniques_without_a_record_are_refused() -> None:
-    without = set(TECHNIQUES) - {record.technique for record in load_records()}
-    for technique in without:
-        with pytest.raises(RefusalError, match=rf"{technique}: no evidence record exists for it yet"):
-            records_of(technique)
+def test_every_technique_has_a_record() -> None:
+    assert {record.technique for record in load_records()} == set(TECHNIQUES)
+
+
+def test_a_gap_in_one_indication_leaves_the_others() -> None:
+    assert indications_of("spinal_cord_stimulation") == ("crps", "failed_back_surgery")
+    assert "no source gives a response rate" in gaps_of("spinal_cord_stimulation")["other_neuropathic"]
+    assert load_record("spinal_cord_stimulation", "other_neuropathic").gap
+    with pytest.raises(RefusalError, match="other_neuropathic is refused: no source gives a response rate"):
+        control_response("spinal_cord_stimulation", "other_neuropathic", None)
+    assert all(not record.gap for record in simulated_records("spinal_cord_stimulation"))
 
 
 def test_techniques_without_a_curve_cannot_be_simulated() -> None:
@@ -195,12 +239,22 @@ def _set(content: dict[str, Any], path: str, value: Any) -> None:
         ("curve.months", {6: 54}, "share 54 of the curve is outside what is allowed"),
         ("primary_month", None, "'primary_month' is missing"),
         ("contraindications", ["infectoin"], "contraindications: unknown name 'infectoin'"),
+        ("costs", ["facet_rfa_qaly"], "costs: unknown name 'facet_rfa_qaly'"),
+        ("certainty.level", "lowish", "level: unknown name 'lowish'"),
+        ("predictors.0.kind", "causal", "kind: unknown name 'causal'"),
+        ("complications.0.rate", [0, 5], "rate 5 is outside what is allowed, from 0 to 1"),
+        ("complications.0.event_kind", "explantation", "event_kind: unknown name 'explantation'"),
+        (
+            "baseline.diagnostic_blocks_positive.shares",
+            {0: 0.5, 1: 0.4},
+            r"shares add up to 0\.9; they must add up to 1",
+        ),
     ],
 )
 def test_a_malformed_record_is_refused(facet: dict[str, Any], path: str, value: Any, words: str) -> None:
     _set(facet, path, value)
     with pytest.raises(DataError, match=words):
-        parse_record(facet, CONTRAINDICATIONS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())
 
 
 @pytest.mark.parametrize(
@@ -218,10 +272,10 @@ def test_a_figure_without_source_or_tag_is_refused(facet: dict[str, Any], holder
         content = content[int(part) if part.isdigit() else part]
     del content[key]
     with pytest.raises(DataError, match=words):
-        parse_record(facet, CONTRAINDICATIONS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())
 
 
 def test_a_number_outside_any_figure_is_refused(facet: dict[str, Any]) -> None:
     facet["note"] = 3
     with pytest.raises(DataError, match="note has no source and no tag"):
-        parse_record(facet, CONTRAINDICATIONS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
+
 PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
     {
         "SEED": "stated by the founding review",
@@ -23,6 +25,8 @@ PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
 """How a figure came to be known. ``FOUND/ASSUMED``: the main value is found, a companion value (a spread) assumed."""
 
 TRANSFORMS = ("below", "at_least", "above", "per", "per_sd", "equals")
+PREDICTOR_KINDS = ("prognostic", "selection", "treatment", "effect_modifier")
+CERTAINTY_LEVELS = ("none", "very low", "low", "moderate", "high")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,7 @@ class Source:
     citation: str
     access: str
     url: str = ""
+    doi: str = ""
     note: str = ""
 
 
@@ -70,12 +75,22 @@ class PredictorEffect:
         Tag of ``odds_ratio``.
     meaning, direction, strength : str
         In words, for a clinician.
-    kind : {"prognostic", "selection", "treatment"}
-        What the association is; prognostic associations must not be read as causal.
+    kind : {"prognostic", "selection", "treatment", "effect_modifier"}
+        What the association is; prognostic associations must not be read as causal. An effect modifier says who gains
+        more over the control response: its odds ratio is that of the benefit, so the response to the procedure itself
+        does not follow it and it is not among ``Record.active_predictors``.
+    finding : str
+        What the source reports, in words.
     published : mapping
         The published effect: ``measure``, ``value`` and perhaps ``ci95``.
+    prevalence : float, optional
+        Share of patients in whom the transformed column is true.
+    prevalence_tag : str
+        Tag of ``prevalence``.
     threshold_tag : str
         Tag of the threshold in ``transform`` where that was not published.
+    note : str
+        Anything to know.
     """
 
     column: str
@@ -88,8 +103,12 @@ class PredictorEffect:
     direction: str
     strength: str
     kind: str
+    finding: str = ""
     published: Mapping[str, object] = field(default_factory=dict)
+    prevalence: float | None = None
+    prevalence_tag: str = ""
     threshold_tag: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +127,7 @@ class Baseline:
     median: float | None = None
     log_sd: float | None = None
     share: float | None = None
-    shares: Mapping[float, float] | None = None
+    shares: Mapping[float | str, float] | None = None
     note: str = ""
 
 
@@ -137,7 +156,19 @@ class Survival:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRate:
-    """One published rate of response, in its own definition."""
+    """One published rate of response, in its own definition.
+
+    Parameters
+    ----------
+    n : int, optional
+        Patients of whom ``share`` is the share.
+    n_study : int, optional
+        Patients of the whole study, where the denominator of the share was not seen.
+    ci95 : tuple, optional
+        Published 95 % confidence interval.
+    population, design, note : str
+        Which patients, how they were studied, and anything to know.
+    """
 
     month: float
     share: float
@@ -145,47 +176,91 @@ class PublishedRate:
     source: str
     tag: str
     n: int | None = None
+    n_study: int | None = None
     ci95: tuple[float, float] | None = None
     population: str = ""
+    design: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Complication:
-    """A complication and the lowest and highest rate reported; no rate where it was only named."""
+    """A complication and the lowest and highest rate reported; no rate where it was only named.
+
+    Parameters
+    ----------
+    event : str
+        In words.
+    kind : str
+        Name of the kind, the same for every figure of one kind.
+    event_kind : {"complication", "repeat_procedure", "explant", "surgery"}
+        Kind of event of the data contract.
+    rate : tuple of float, optional
+        Lowest and highest rate, of ``per``.
+    per : str
+        Of what the rate is: ``patient``, ``lesion``, ``lead``.
+    per_patient : tuple of float, optional
+        The rate per patient where ``per`` is something else.
+    by_month : float, optional
+        Month by which the rate was reached; early complications have none.
+    n : int, optional
+        Patients observed.
+    ci95 : tuple, optional
+        Published 95 % confidence interval.
+    repeats : str
+        What other figure of the record this one repeats, contains or competes with; empty for a figure that counts.
+    """
 
     event: str
+    kind: str
     source: str
     tag: str
+    event_kind: str = "complication"
     rate: tuple[float, float] | None = None
+    per: str = "patient"
+    per_patient: tuple[float, float] | None = None
+    by_month: float | None = None
+    n: int | None = None
+    ci95: tuple[float, float] | None = None
+    repeats: str = ""
+    note: str = ""
+
+    @property
+    def patient_rate(self) -> float | None:
+        """Give the middle of the rate per patient, or None where none is known."""
+        ends = self.rate if self.per == "patient" else self.per_patient
+        return None if ends is None else (ends[0] + ends[1]) / 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contraindication:
-    """A yes/no column of the episodes that speaks against the procedure.
+    """What speaks against the procedure.
 
     Parameters
     ----------
     column : str
-        Column that carries it.
-    level : {"absolute", "relative"}
-        An absolute one makes a patient ineligible; a relative one needs a plan.
+        Yes/no column of the episodes that carries it; empty where none does, so that only the card names it.
+    level : {"absolute", "relative", "caution"}
+        An absolute one makes a patient ineligible; a relative one needs a plan; a caution needs a thought.
     reason : str
         Why, in words for a clinician.
     source, tag : str
         Where that is stated and how it was seen.
     """
 
-    column: str
-    level: Literal["absolute", "relative"]
+    level: Literal["absolute", "relative", "caution"]
     reason: str
     source: str
     tag: str
+    column: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """How certain the evidence is, in words."""
+    """How certain the evidence is: one word, one of none, very low, low, moderate or high, and why."""
 
+    level: str
     grade: str
     source: str
     tag: str
@@ -209,6 +284,8 @@ class Curve:
         Tag of all figures of the curve.
     denominator, note : str
         Among whom the share is taken, and anything to know.
+    trial_success : float, optional
+        Share of those tested who go on to the procedure; times ``months`` it gives the rate by intention to treat.
     """
 
     months: Mapping[float, float]
@@ -218,6 +295,32 @@ class Curve:
     tag: str
     denominator: str = ""
     note: str = ""
+    trial_success: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implied:
+    """What the active predictors imply for a model, were they independent and had the given prevalences.
+
+    Parameters
+    ----------
+    active_predictors : int
+        Predictors with an odds ratio other than 1, effect modifiers apart.
+    sd_linear_predictor : float
+        Standard deviation of the log odds of response.
+    bayes_optimal_auc : float
+        The best area under the curve that any model can reach.
+    source : tuple of str
+        Sources of the predictors.
+    tag : str
+        Tag of the three figures.
+    """
+
+    active_predictors: int
+    sd_linear_predictor: float
+    bayes_optimal_auc: float
+    source: tuple[str, ...]
+    tag: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +331,8 @@ class Record:
     ----------
     id : str
         Name of the record.
+    title : str
+        The procedure and the pain it treats, for a clinician.
     technique, indication, approach : str
         Values of the contract; ``approach`` is None where the record holds for every approach.
     also_covers : tuple of str
@@ -238,11 +343,20 @@ class Record:
         Response curve and its scenarios; None where models can stand on real data only.
     control_response : ControlResponse or None
         Response without the procedure, where evidence gives a number.
+    predictors : tuple of PredictorEffect
+        Associations that the simulator applies; an odds ratio of 1 is a published null.
+    null_findings : tuple of Finding
+        Published nulls of no single column.
+    findings : tuple of Finding
+        Results that are no rate of response.
+    not_known : tuple of str
+        What a clinician would want to know and no source tells.
     gap : str
         Why there is no model; empty otherwise.
     """
 
     id: str
+    title: str
     technique: str
     bleeding_class: str
     mechanism: str
@@ -257,11 +371,18 @@ class Record:
     baseline: Mapping[str, Baseline] = field(default_factory=dict)
     not_recorded: tuple[str, ...] = ()
     predictors: tuple[PredictorEffect, ...] = ()
-    not_modelled: tuple[str, ...] = ()
+    implied: Implied | None = None
+    null_findings: tuple[Finding, ...] = ()
     published: tuple[PublishedRate, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    expected_change: tuple[ExpectedChange, ...] = ()
     complications: tuple[Complication, ...] = ()
     contraindications: tuple[Contraindication, ...] = ()
+    costs: tuple[Cost, ...] = ()
     certainty: Certainty | None = None
+    seed: SeedClaim | None = None
+    seed_conflicts: tuple[SeedConflict, ...] = ()
+    not_known: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     note: str = ""
     gap: str = ""
@@ -280,6 +401,18 @@ class Record:
     def control_share(self) -> float | None:
         """Give the share that responds without the procedure, or None where the evidence gives no number."""
         return self.control_response.share if self.control_response else None
+
+    @property
+    def active_predictors(self) -> tuple[PredictorEffect, ...]:
+        """Give the predictors on which response to the procedure depends: no nulls, no effect modifiers."""
+        return tuple(
+            effect for effect in self.predictors if effect.odds_ratio != 1.0 and effect.kind != "effect_modifier"
+        )
+
+    @property
+    def counted_complications(self) -> tuple[Complication, ...]:
+        """Give one figure for each kind of complication that has a rate, in the order of the record."""
+        return tuple(item for item in self.complications if item.patient_rate and not item.repeats)
 
     @property
     def indications(self) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 import yaml
 
 from paincast.errors import DataError, suggest_name
+from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict, UntreatedResponse
 from paincast.evidence.figures import (
+    CERTAINTY_LEVELS,
+    PREDICTOR_KINDS,
     PROVENANCE_TAGS,
     TRANSFORMS,
     Baseline,
@@ -20,6 +23,7 @@ from paincast.evidence.figures import (
     Contraindication,
     ControlResponse,
     Curve,
+    Implied,
     PredictorEffect,
     PublishedRate,
     Record,
@@ -27,7 +31,7 @@ from paincast.evidence.figures import (
     Survival,
     Transform,
 )
-from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
+from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES
 
 T = TypeVar("T")
 Figures = Mapping[str, Any]
@@ -62,15 +66,26 @@ def parse_sources(content: Figures) -> dict[str, Source]:
     return {name: _build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
 
 
-def parse_record(content: Figures, contraindications: Figures, sources: Mapping[str, Source]) -> Record:
+def parse_untreated(content: Figures) -> dict[str, UntreatedResponse]:
+    """Build the responses without a procedure of ``untreated.yaml``, keyed by name.
+
+    Raises
+    ------
+    DataError
+        If a key is unknown or missing.
+    """
+    return {name: _build(UntreatedResponse, entry, f"untreated response {name}") for name, entry in content.items()}
+
+
+def parse_record(content: Figures, contraindications: Figures, costs: Figures, sources: Mapping[str, Source]) -> Record:
     """Build one record and check it.
 
     Parameters
     ----------
     content : mapping
         Content of a record file.
-    contraindications : mapping
-        Content of ``contraindications.yaml``, which a record names by key.
+    contraindications, costs : mapping
+        Content of ``contraindications.yaml`` and ``costs.yaml``, which a record names by key.
     sources : mapping of str to Source
         Known sources.
 
@@ -89,11 +104,13 @@ def parse_record(content: Figures, contraindications: Figures, sources: Mapping[
         key: _PARSERS[key](value, f"{where}, {key}") if key in _PARSERS else value for key, value in content.items()
     }
     held["response"] = held.pop("curve", None)
-    named = content.get("contraindications", ())
     held["contraindications"] = tuple(
-        _parse_contraindication(name, contraindications, bleeding, where) for name in named
+        _parse_contraindication(name, contraindications, bleeding, where)
+        for name in content.get("contraindications", ())
     )
-    held["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content)}))
+    held["costs"] = tuple(_parse_cost(name, costs, where) for name in content.get("costs", ()))
+    named = {item.source for item in (*held["contraindications"], *held["costs"])}
+    held["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content), *named}))
     record = _build(Record, held, where)
     _check_names(record, where)
     _check_curve(record, where)
@@ -134,6 +151,18 @@ def _check_names(record: Record, where: str) -> None:
     columns = (*record.baseline, *record.not_recorded, *(effect.column for effect in record.predictors))
     for column in columns:
         _check_known(column, EPISODES, f"{where}, column")
+    for column, baseline in record.baseline.items():
+        _check_shares(column, baseline, f"{where}, baseline of {column}")
+
+
+def _check_shares(column: str, baseline: Baseline, where: str) -> None:
+    if baseline.shares is None:
+        return
+    if abs(sum(baseline.shares.values()) - 1.0) > 1e-6:
+        raise DataError(f"{where}: shares add up to {sum(baseline.shares.values()):g}; they must add up to 1")
+    if EPISODES[column].type == "category":
+        for value in baseline.shares:
+            _check_known(str(value), EPISODES[column].categories, where)
 
 
 def _check_known(name: str, known: Any, where: str) -> None:
@@ -221,7 +250,9 @@ def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
     if not content.get("odds_ratio", 1) > 0:
         raise DataError(f"{where}: odds_ratio must be above 0")
     held = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
-    return _build(PredictorEffect, held, where)
+    effect = _build(PredictorEffect, held, where)
+    _check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
+    return effect
 
 
 def _parse_curve(content: Figures, where: str) -> Curve:
@@ -240,24 +271,41 @@ def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str
     _check_known(name, known, f"{where}, contraindications")
     entry = {**known[name], "reason": known[name]["reason"].format(bleeding_class=bleeding)}
     contraindication = _build(Contraindication, entry, f"contraindication {name}")
-    _check_known(contraindication.level, ("absolute", "relative"), f"contraindication {name}, level")
-    _check_known(contraindication.column, EPISODES, f"contraindication {name}, column")
+    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"contraindication {name}, level")
+    if contraindication.column:
+        _check_known(contraindication.column, EPISODES, f"contraindication {name}, column")
     return contraindication
+
+
+def _parse_cost(name: str, known: Figures, where: str) -> Cost:
+    _check_known(name, known, f"{where}, costs")
+    return _build(Cost, known[name], f"cost {name}")
+
+
+def _parse_certainty(content: Figures, where: str) -> Certainty:
+    certainty = _build(Certainty, content, where)
+    _check_known(certainty.level, CERTAINTY_LEVELS, f"{where}, level")
+    return certainty
+
+
+def _parse_complication(content: Figures, where: str) -> Complication:
+    complication = _build(Complication, content, where)
+    _check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
+    for end in (*(complication.rate or ()), *(complication.per_patient or ())):
+        if not 0 <= end <= 1:
+            raise DataError(f"{where}: rate {end} is outside what is allowed, from 0 to 1")
+    return complication
 
 
 def _one(kind: Callable[..., T]) -> Callable[[Any, str], T]:
     return lambda content, where: _build(kind, content, where)
 
 
-def _each(kind: Callable[..., T]) -> Callable[[Any, str], tuple[T, ...]]:
+def _each(parse_one: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
     def parse(content: Any, where: str) -> tuple[T, ...]:
-        return tuple(_build(kind, entry, f"{where} {place}") for place, entry in enumerate(content, 1))
+        return tuple(parse_one(entry, f"{where} {place}") for place, entry in enumerate(content, 1))
 
     return parse
-
-
-def _parse_predictors(content: Any, where: str) -> tuple[PredictorEffect, ...]:
-    return tuple(_parse_predictor(entry, f"{where} {place}") for place, entry in enumerate(content, 1))
 
 
 _PARSERS: Mapping[str, Callable[[Any, str], Any]] = {
@@ -265,8 +313,14 @@ _PARSERS: Mapping[str, Callable[[Any, str], Any]] = {
     "control_response": _one(ControlResponse),
     "survival": _one(Survival),
     "baseline": _parse_baseline,
-    "predictors": _parse_predictors,
-    "published": _each(PublishedRate),
-    "complications": _each(Complication),
-    "certainty": _one(Certainty),
+    "predictors": _each(_parse_predictor),
+    "implied": _one(Implied),
+    "null_findings": _each(_one(Finding)),
+    "published": _each(_one(PublishedRate)),
+    "findings": _each(_one(Finding)),
+    "expected_change": _each(_one(ExpectedChange)),
+    "complications": _each(_parse_complication),
+    "certainty": _parse_certainty,
+    "seed": _one(SeedClaim),
+    "seed_conflicts": _each(_one(SeedConflict)),
 }

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
+from paincast.evidence.context import UntreatedResponse
 from paincast.evidence.figures import Record, Source
-from paincast.evidence.reading import parse_record, parse_sources, read_yaml
+from paincast.evidence.reading import parse_record, parse_sources, parse_untreated, read_yaml
 from paincast.schema import TECHNIQUES
 
 _FOLDER = Path(__file__).resolve().parent
@@ -37,14 +38,24 @@ def load_records() -> tuple[Record, ...]:
         If a record is malformed or a figure has no source or tag.
     """
     contraindications = read_yaml(_FOLDER / "contraindications.yaml")
+    costs = read_yaml(_FOLDER / "costs.yaml")
     files = sorted((_FOLDER / "records").glob("*.yaml"))
-    records = [parse_record(read_yaml(file), contraindications, load_sources()) for file in files]
+    records = [parse_record(read_yaml(file), contraindications, costs, load_sources()) for file in files]
     return tuple(sorted(records, key=_place_of))
 
 
-def _place_of(record: Record) -> tuple[int, int, str]:
+@cache
+def load_untreated() -> Mapping[str, UntreatedResponse]:
+    """Read how many respond without a procedure: ``usual_care`` and ``placebo_injection``.
+
+    The control response of a record without a figure of its own is that of usual care.
+    """
+    return MappingProxyType(parse_untreated(read_yaml(_FOLDER / "untreated.yaml")))
+
+
+def _place_of(record: Record) -> tuple[int, bool, int, str]:
     approach = _APPROACH_ORDER.index(record.approach) if record.approach in _APPROACH_ORDER else 0
-    return TECHNIQUES.index(record.technique), approach, record.id
+    return TECHNIQUES.index(record.technique), bool(record.gap), approach, record.id
 
 
 @cache
@@ -93,7 +104,18 @@ def _records_with_evidence(technique: str) -> tuple[Record, ...]:
     records = records_of(technique)
     if records[0].gap:
         raise RefusalError(f"technique {technique} is refused: {records[0].gap}")
-    return records
+    return tuple(record for record in records if not record.gap)
+
+
+def gaps_of(technique: str) -> Mapping[str, str]:
+    """Give the indications of a technique for which a record says that there is no evidence, and why.
+
+    Examples
+    --------
+    >>> list(gaps_of("spinal_cord_stimulation"))
+    ['other_neuropathic']
+    """
+    return {record.indication: record.gap for record in records_of(technique) if record.gap and record.indication}
 
 
 def load_record(technique: str, indication: str | None = None, approach: str | None = None) -> Record:
@@ -111,7 +133,7 @@ def load_record(technique: str, indication: str | None = None, approach: str | N
     Returns
     -------
     Record
-        A record whose own indication matches comes before one that only covers it.
+        A record whose own indication matches comes before one that only covers it. It may be one that names a gap.
 
     Raises
     ------
@@ -151,6 +173,8 @@ def _describe_coverage(records: Iterable[Record]) -> str:
 def primary_horizon(technique: str) -> float:
     """Give the month at which response to a technique is asked by default.
 
+    It is the latest primary month of its records at which each of them has a response.
+
     Raises
     ------
     SettingsError
@@ -158,8 +182,11 @@ def primary_horizon(technique: str) -> float:
     RefusalError
         If there is no evidence for it.
     """
-    months = {record.primary_month for record in _records_with_evidence(technique)}
-    return float(max(month for month in months if month is not None))
+    records = _records_with_evidence(technique)
+    months = [record.primary_month for record in records if record.primary_month is not None]
+    curves = [record.curve for record in records if record.curve]
+    shared = [month for month in months if all(month in curve for curve in curves)]
+    return float(max(shared or months))
 
 
 def indications_of(technique: str) -> tuple[str, ...]:
@@ -193,7 +220,10 @@ def control_response(technique: str, indication: str | None, approach: str | Non
     0.17
     """
     _records_with_evidence(technique)
-    return load_record(technique, indication, approach).control_share
+    record = load_record(technique, indication, approach)
+    if record.gap:
+        raise RefusalError(f"technique {technique} in {record.indication} is refused: {record.gap}")
+    return record.control_share
 
 
 def simulated_records(technique: str) -> tuple[Record, ...]:
