@@ -50,8 +50,8 @@ def compute_latent_correlations(columns: pd.DataFrame, groups: Any = None) -> pd
     --------
     >>> scores = np.random.default_rng(1).multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=20000)
     >>> rough = pd.DataFrame({"often": scores[:, 0] > -0.5, "grade": np.digitize(scores[:, 1], [-1, 0.2, 1.5])})
-    >>> compute_latent_correlations(rough).round(2).loc["often", "grade"]
-    np.float64(0.5)
+    >>> float(compute_latent_correlations(rough).loc["often", "grade"].round(1))
+    0.5
     """
     values = columns.astype(float).to_numpy(dtype=float, na_value=np.nan)
     codes = np.zeros(len(values), dtype=np.int64) if groups is None else pd.factorize(np.asarray(groups))[0]

@@ -191,7 +191,8 @@ def compute_response(
     -------
     DataFrame
         ``record, technique, month, evidence``, ``truth`` (mean probability of those treated) with ``truth_error`` (its
-        standard error), ``control`` (mean probability without the procedure), ``observed`` with ``lower`` and ``upper`` limit (Wilson), and ``n`` observed.
+        standard error), ``control`` (mean probability without the procedure), ``observed`` with ``lower`` and
+        ``upper`` limit (Wilson), and ``n`` observed.
     """
     truth = {key: own.set_index("episode_id") for key, own in probabilities.groupby(["technique", "month"])}
     rows = []

@@ -113,10 +113,10 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     gap = (response["truth"] - response["evidence"]).abs()
     bias = 100 * (response["observed"] - response["truth"]).mean()
     said = (
-        f"The mean true probability of those treated lies within {100 * gap.max():.1f} percentage points of the evidence "
-        f"curve, {(gap / response['truth_error']).max():.1f} standard errors at most: what remains is the chance of small "
-        f"records. The registry sees a share that is {abs(bias):.1f} points {'higher' if bias > 0 else 'lower'} than the "
-        "truth on average: who does not respond is lost more often."
+        f"The mean true probability of those treated lies within {100 * gap.max():.1f} percentage points of the "
+        f"evidence curve, {(gap / response['truth_error']).max():.1f} standard errors at most: what remains is the "
+        f"chance of small records. The registry sees a share {abs(bias):.1f} points {'above' if bias > 0 else 'below'} "
+        "the truth on average: who does not respond is lost more often."
     )
     table = pd.concat([response, published.rename(columns={"share": "published"})], ignore_index=True)
     return Section(
