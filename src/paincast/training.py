@@ -150,9 +150,10 @@ def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, pd.DataFrame | Non
             scenario=wanted.scenario,
             seed=wanted.seed,
         )
-        return cohort, truth.probabilities
+        return cohort, truth.expand(outcome=settings.outcome.name)
     cohort = load_cohort(str(wanted.path))
-    return cohort, load_truth(str(wanted.path)) if cohort.basis == "synthetic" else None
+    known = cohort.basis == "synthetic"
+    return cohort, load_truth(str(wanted.path), outcome=settings.outcome.name) if known else None
 
 
 def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss, roc_auc_score
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
-from paincast.errors import DataError, RefusalError
+from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
 from paincast.evaluation.estimators import make_auroc
 from paincast.evaluation.metrics import METRIC_COLUMNS
@@ -29,16 +29,37 @@ from paincast.evaluation.truth import (
 TRUTH = pd.DataFrame(
     {
         "episode_id": ["e1", "e2"],
-        "technique": ["facet_rfa", "facet_rfa"],
-        "outcome": ["pain_response"] * 2,
-        "month": [6.0, 6.0],
-        "probability": [0.4, 0.7],
-        "control_probability": [0.2, 0.3],
+        "indication": ["lumbar_facet"] * 2,
+        "option": [0, 1],
+        "opioid_user": [True, False],
+        "shared": [0.1, -0.1],
+        "effect_0": [0.5, -0.5],
+        "propensity_0": [0.5, 0.6],
+        "propensity_1": [0.5, 0.4],
+        "selection_0": [0.9, 0.8],
+        "selection_1": [1.0, 1.0],
     }
 )
-PROPENSITY = pd.DataFrame(
-    {"episode_id": ["e1", "e2"], "technique": ["facet_rfa"] * 2, "approach": ["", ""], "probability": [0.5, 0.6]}
-)
+QUESTION = {
+    "indication": "lumbar_facet",
+    "approach": None,
+    "record": "",
+    "effect": 0,
+    "outcome": "pain_response",
+    "month": 6.0,
+    "intercept": 0.2,
+    "strength": 1.0,
+    "shared_strength": 1.0,
+    "control_intercept": -1.0,
+    "control_strength": 0.5,
+    "persistence": np.nan,
+}
+OPTIONS = pd.DataFrame(
+    [
+        {**QUESTION, "option": 0, "technique": "facet_rfa"},
+        {**QUESTION, "option": 1, "technique": "facet_joint_injection", "intercept": -0.4},
+    ]
+).astype({"approach": "str"})
 
 
 def make_probability(log_odds):
@@ -224,14 +245,28 @@ def test_bad_rows_are_refused(truth, message):
 
 
 def test_truth_and_propensity_are_read_back(tmp_path):
-    folder = save(tmp_path / "cohort", truth=TRUTH, propensity=PROPENSITY)
-    pd.testing.assert_frame_equal(load_truth(folder), TRUTH, check_dtype=False)
-    pd.testing.assert_frame_equal(load_propensity(str(folder)), PROPENSITY, check_dtype=False)
+    folder = save(tmp_path / "cohort", truth=TRUTH, truth_options=OPTIONS)
+    known = load_truth(folder, technique="facet_rfa", outcome="pain_response", month=6)
+    assert known["probability"].to_numpy() == pytest.approx(make_probability(np.array([0.8, -0.4])))
+    assert known["control_probability"].to_numpy() == pytest.approx(make_probability(np.array([-0.65, -1.35])))
+    assert load_truth(folder)["technique"].value_counts().to_dict() == {"facet_rfa": 2, "facet_joint_injection": 2}
+    assert load_truth(folder, month=3).empty
+    propensity = load_propensity(str(folder)).query("technique == 'facet_rfa'")
+    assert propensity["probability"].tolist() == [0.5, 0.6]
+    assert propensity["selection"].tolist() == [0.9, 0.8]
+
+
+def test_a_question_that_the_truth_does_not_hold_is_refused(tmp_path):
+    folder = save(tmp_path / "cohort", truth=TRUTH, truth_options=OPTIONS)
+    with pytest.raises(SettingsError, match="outcome: unknown name 'pain_respons'; did you mean 'pain_response'"):
+        load_truth(folder, outcome="pain_respons")
+    with pytest.raises(SettingsError, match="technique: unknown name 'si_joint_rfa'"):
+        load_truth(folder, technique="si_joint_rfa")
 
 
 def test_a_changed_truth_is_refused(tmp_path):
-    folder = save(tmp_path / "cohort", truth=TRUTH)
-    TRUTH.assign(probability=0.5).to_parquet(folder / "truth.parquet")
+    folder = save(tmp_path / "cohort", truth=TRUTH, truth_options=OPTIONS)
+    TRUTH.assign(effect_0=0.5).to_parquet(folder / "truth.parquet")
     with pytest.raises(DataError, match=r"truth\.parquet is not what cohort\.json says"):
         load_truth(folder)
 
@@ -239,6 +274,8 @@ def test_a_changed_truth_is_refused(tmp_path):
 def test_a_cohort_without_truth_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"lacks truth\.parquet"):
         load_truth(save(tmp_path / "cohort"))
+    with pytest.raises(DataError, match=r"lacks truth_options\.parquet"):
+        load_truth(save(tmp_path / "half", truth=TRUTH))
     with pytest.raises(DataError, match="is no cohort"):
         load_truth(tmp_path / "nowhere")
 
@@ -249,6 +286,6 @@ def test_a_real_cohort_has_no_known_truth(tmp_path):
 
 
 def test_a_truth_of_another_form_is_refused(tmp_path):
-    folder = save(tmp_path / "cohort", truth=TRUTH.drop(columns=["month", "control_probability"]))
-    with pytest.raises(DataError, match=r"truth\.parquet lacks month, control_probability"):
+    folder = save(tmp_path / "cohort", truth=TRUTH.drop(columns=["shared", "effect_0"]))
+    with pytest.raises(DataError, match=r"truth\.parquet lacks shared, effect_0"):
         load_truth(folder)

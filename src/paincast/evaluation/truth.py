@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.cohort.simulate.truth import OPTION_COLUMNS, Truth
 from paincast.cohort.tables import read_manifest, read_table
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
@@ -23,25 +24,37 @@ from paincast.evaluation.scored import (
     check_probability,
 )
 
-TRUTH_COLUMNS = ("episode_id", "technique", "outcome", "month", "probability", "control_probability")
-PROPENSITY_COLUMNS = ("episode_id", "technique", "approach", "probability")
-
 LEAK_STANDARD_ERRORS = 3.0
 """How many standard errors above the bound an AUROC must lie to be called a leak."""
 
 
-def load_truth(folder: str | Path) -> pd.DataFrame:
+def load_truth(
+    folder: str | Path,
+    *,
+    technique: str | None = None,
+    outcome: str | None = None,
+    month: float | None = None,
+    by_approach: bool = False,
+) -> pd.DataFrame:
     """Read the probabilities behind the outcomes of a simulated cohort.
+
+    They are kept as sums of predictors and intercepts, and written out for what is asked: all of a large cohort is
+    very long.
 
     Parameters
     ----------
     folder : str or Path
         Folder of the cohort.
+    technique, outcome, month
+        What is wanted; by default all.
+    by_approach : bool
+        Give each approach its own row instead of the one received, or the average of those that were not.
 
     Returns
     -------
     DataFrame
-        Long: ``episode_id, technique, outcome, month, probability, control_probability``.
+        Long: ``episode_id, technique, outcome, month, probability, control_probability``; after ``technique`` also
+        ``approach`` where asked.
 
     Raises
     ------
@@ -49,8 +62,11 @@ def load_truth(folder: str | Path) -> pd.DataFrame:
         If the cohort is not simulated: nobody knows its truth.
     DataError
         If the folder is no cohort or the truth is missing, changed or not of this form.
+    SettingsError
+        If there is no such technique or outcome in it.
     """
-    return _read_simulated(Path(folder), "truth", TRUTH_COLUMNS)
+    truth = load_whole_truth(folder)
+    return truth.expand(technique=technique, outcome=outcome, month=month, by_approach=by_approach)
 
 
 def load_propensity(folder: str | Path) -> pd.DataFrame:
@@ -64,7 +80,8 @@ def load_propensity(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Long: ``episode_id, technique, approach, probability``.
+        Long: ``episode_id, technique, approach, probability, selection``; the last is the probability to go on to the
+        technique after its trial or block.
 
     Raises
     ------
@@ -73,7 +90,23 @@ def load_propensity(folder: str | Path) -> pd.DataFrame:
     DataError
         If the folder is no cohort or the table is missing, changed or not of this form.
     """
-    return _read_simulated(Path(folder), "propensity", PROPENSITY_COLUMNS)
+    return load_whole_truth(folder).propensity
+
+
+def load_whole_truth(folder: str | Path) -> Truth:
+    """Read the truth of a simulated cohort as it is kept: sums of predictors, propensities, latent factors, intercepts.
+
+    Raises
+    ------
+    RefusalError
+        If the cohort is not simulated.
+    DataError
+        If the folder is no cohort or the truth is missing, changed or not of this form.
+    """
+    held = Path(folder)
+    episodes = _read_simulated(held, "truth", ("episode_id", "indication", "option", "shared", "effect_0"))
+    options = _read_simulated(held, "truth_options", OPTION_COLUMNS)
+    return Truth(episodes=episodes.astype({"episode_id": "str", "indication": "str"}), options=options)
 
 
 def compute_bayes_bound(true_probability: Any) -> tuple[float, float]:
@@ -279,7 +312,7 @@ def _read_simulated(folder: Path, name: str, columns: tuple[str, ...]) -> pd.Dat
     absent = [column for column in columns if column not in frame.columns]
     if absent:
         raise DataError(f"{folder / name}.parquet lacks {', '.join(absent)}; simulate the cohort again")
-    return frame[list(columns)]
+    return frame
 
 
 def _check_rows(

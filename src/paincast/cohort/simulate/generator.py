@@ -1,28 +1,40 @@
-"""Simulate a cohort that a registry could hold, and its truth apart."""
+"""Simulate a cohort that a registry could hold, and its truth apart: in memory, or streamed to a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from paincast.cohort.simulate.assembly import Tables, join_tables, make_tables
 from paincast.cohort.simulate.assumptions import Assumptions
-from paincast.cohort.simulate.episodes import Block, simulate_block
-from paincast.cohort.simulate.truth import Truth
-from paincast.cohort.simulate.world import World, build_world
-from paincast.cohort.tables import Cohort
-from paincast.errors import SettingsError, suggest_name
-from paincast.evidence.records import evidence_version, list_citations, simulated_records, simulated_techniques
-from paincast.schema import INDICATIONS, TECHNIQUES
-from paincast.settings import SCENARIOS
+from paincast.cohort.simulate.checks import check_assumptions, check_size, check_techniques, check_whole, list_records
+from paincast.cohort.simulate.funnel import Funnel, allot_episodes, describe_funnel
+from paincast.cohort.simulate.stream import Task, stream_tables
+from paincast.cohort.simulate.tables import Tables
+from paincast.cohort.simulate.truth import Truth, list_options
+from paincast.cohort.simulate.world import build_world
+from paincast.cohort.simulate.writing import write_folder
+from paincast.cohort.tables import Cohort, conform
+from paincast.evidence.figures import Record
+from paincast.evidence.records import evidence_version, list_citations
+from paincast.schema import TABLES
 
-GENERATOR_VERSION = "1"
-MAXIMUM_EPISODES = 10_000_000
+GENERATOR_VERSION = "2"
+CHUNK_BLOCKS = 4
 
 Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    techniques: tuple[str, ...]
+    records: tuple[Record, ...]
+    task: Task
+    details: dict[str, Any]
 
 
 def simulate_cohort(
@@ -36,15 +48,15 @@ def simulate_cohort(
 ) -> tuple[Cohort, Truth]:
     """Simulate a cohort from published evidence.
 
-    Patients are referred by indication, in a stream of their own; each receives one of the techniques (and approaches)
-    eligible for the indication with a known probability, and the first of each technique are kept until there are
-    enough. Episodes of a technique are therefore the same whichever other techniques are asked for, and a smaller
-    cohort of the same seed holds a part of a larger one.
+    Patients are referred by indication, in a stream of their own; each is meant to receive one of the techniques (and
+    approaches) eligible for the indication with a known probability, some do not pass its trial or block, and the first
+    treated of each technique are kept until there are enough. Episodes of a technique are therefore the same whichever
+    other techniques are asked for, and a smaller cohort of the same seed holds a part of a larger one.
 
     Parameters
     ----------
     techniques : sequence of str, optional
-        Techniques received; by default every one with a published response curve.
+        Techniques received; by default every one with a published response curve for the scenario.
     episodes_per_technique : int
         Episodes of each technique; its indications share them as they are referred and treated.
     scenario : {"literature", "pragmatic", "seed_optimistic"}
@@ -59,9 +71,11 @@ def simulate_cohort(
     Returns
     -------
     cohort : Cohort
-        What a registry could hold; basis ``synthetic``.
+        What a registry could hold; basis ``synthetic``. ``details["funnel"]`` tells, for each technique, indication and
+        approach, how many were referred for it, went on after its trial or block and are in the cohort, and the rates
+        of response per treated patient and by intention to treat.
     truth : Truth
-        Probabilities behind the outcomes, for every eligible technique and for none, and the propensity.
+        Probabilities behind the outcomes, for every eligible technique and for none, propensity and latent factors.
 
     Raises
     ------
@@ -75,113 +89,147 @@ def simulate_cohort(
     >>> cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=100, seed=1)
     >>> len(cohort.episodes), cohort.basis
     (100, 'synthetic')
-    >>> sorted(truth.probabilities["month"].unique().tolist())
-    [1.0, 3.0, 6.0, 12.0, 24.0, 60.0]
+    >>> at_half_a_year = truth.expand(technique="facet_rfa", outcome="pain_response", month=6)
+    >>> len(at_half_a_year), bool(at_half_a_year["probability"].between(0, 1).all())
+    (100, True)
     """
-    asked = _check_techniques(techniques)
-    _check_settings(episodes_per_technique, scenario, seed)
-    records = {technique: simulated_records(technique) for technique in asked}
-    indications = {name for held in records.values() for record in held for name in record.indications}
-    world = build_world(indications, scenario, assumptions or Assumptions())
-    wanted = _allot_episodes(world, asked, episodes_per_technique)
-    parts = []
-    done, total = 0, episodes_per_technique * len(asked)
-    for indication, stream in zip(INDICATIONS, np.random.default_rng(seed).spawn(len(INDICATIONS)), strict=True):
-        for tables in _simulate_indication(world, indication, wanted.get(indication, {}), stream):
-            parts.append(tables)
-            done += len(tables["episodes"])
-            if progress is not None:
-                progress(done, total)
-    tables, truth = join_tables(parts, asked)
-    used = [record for technique in asked for record in records[technique]]
-    details = {
-        "seed": seed,
-        "scenario": scenario,
-        "episodes_per_technique": episodes_per_technique,
-        "techniques": list(asked),
-        "evidence_version": evidence_version(),
-        "generator_version": GENERATOR_VERSION,
-        "changed_assumptions": _list_changes(assumptions or Assumptions()),
-    }
-    return Cohort(**tables, basis="synthetic", sources=list_citations(used), details=details), truth
+    order = _take_order(
+        techniques, episodes_per_technique, scenario, seed, assumptions or Assumptions(), count_cores(), CHUNK_BLOCKS
+    )
+    funnel = Funnel()
+    parts = list(_follow(order, funnel, progress))
+    held = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
+    frames = {name: table.unify_dictionaries().to_pandas() for name, table in held.items()}
+    truth = Truth(
+        episodes=frames["truth"].astype({"episode_id": "str", "indication": "str"}),
+        options=list_options(order.task.world),
+    )
+    cohort = Cohort(
+        **{name: conform(name, frames[name]) for name in TABLES},
+        basis="synthetic",
+        sources=list_citations(order.records),
+        details=_describe(order, funnel),
+    )
+    return cohort, truth
 
 
-def _check_techniques(techniques: Sequence[str] | None) -> tuple[str, ...]:
-    if techniques is None:
-        return simulated_techniques()
-    if isinstance(techniques, str) or not techniques:
-        raise SettingsError(f"techniques must be a list with at least one of {', '.join(simulated_techniques())}")
-    for technique in techniques:
-        simulated_records(technique)
-    return tuple(technique for technique in TECHNIQUES if technique in techniques)
+def write_cohort(
+    path: str | Path,
+    *,
+    techniques: Sequence[str] | None = None,
+    episodes_per_technique: int = 1500,
+    scenario: str = "literature",
+    seed: int = 20260101,
+    assumptions: Assumptions | None = None,
+    workers: int | None = None,
+    chunk_blocks: int = CHUNK_BLOCKS,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Simulate a cohort and stream it to a folder, with its truth beside it.
+
+    The rows are those of :func:`simulate_cohort`, block after block; memory does not grow with their number, and the
+    bytes do not depend on ``workers`` or ``chunk_blocks``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder; an existing cohort folder is replaced. It holds the files of
+        :func:`paincast.cohort.tables.save_cohort`, and ``truth.parquet`` and ``truth_options.parquet``, which
+        ``load_cohort`` does not read.
+    techniques, episodes_per_technique, scenario, seed, assumptions, progress
+        As in :func:`simulate_cohort`.
+    workers : int, optional
+        Threads that simulate; by default one for each core.
+    chunk_blocks : int
+        Parts of blocks simulated ahead of writing; more need more memory.
+
+    Returns
+    -------
+    dict
+        The manifest, as written to ``cohort.json``.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is not allowed.
+    RefusalError
+        If the evidence does not carry a simulation of a technique.
+    OutputError
+        If the folder cannot be written.
+    """
+    order = _take_order(
+        techniques,
+        episodes_per_technique,
+        scenario,
+        seed,
+        assumptions or Assumptions(),
+        count_cores() if workers is None else workers,
+        chunk_blocks,
+    )
+    funnel = Funnel()
+    return write_folder(
+        path,
+        order.task.world,
+        _follow(order, funnel, progress),
+        sources=list_citations(order.records),
+        describe=lambda: _describe(order, funnel),
+    )
 
 
-def _check_settings(episodes_per_technique: int, scenario: str, seed: int) -> None:
-    if not _is_whole(episodes_per_technique) or not 1 <= episodes_per_technique <= MAXIMUM_EPISODES:
-        raise SettingsError(
-            f"episodes_per_technique={episodes_per_technique} is not allowed; give a whole number from 1 to "
-            f"{MAXIMUM_EPISODES}"
-        )
-    if scenario not in SCENARIOS:
-        raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}")
-    if not _is_whole(seed) or seed < 0:
-        raise SettingsError(f"seed={seed} is not allowed; give a whole number that is not negative")
+def count_cores() -> int:
+    """Count the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _is_whole(number: object) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+def _take_order(
+    techniques: Sequence[str] | None,
+    episodes_per_technique: int,
+    scenario: str,
+    seed: int,
+    assumptions: Assumptions,
+    workers: int,
+    chunk_blocks: int,
+) -> _Order:
+    check_size(episodes_per_technique, scenario, seed)
+    check_whole("workers", workers, 1)
+    check_whole("chunk_blocks", chunk_blocks, 1)
+    check_assumptions(assumptions)
+    asked = check_techniques(techniques, scenario)
+    records = tuple(record for technique in asked for record in list_records(technique, scenario))
+    world = build_world({name for record in records for name in record.indications}, scenario, assumptions)
+    return _Order(
+        techniques=asked,
+        records=records,
+        task=Task(
+            world=world,
+            wanted=allot_episodes(world, asked, episodes_per_technique),
+            seed=int(seed),
+            workers=int(workers),
+            chunk_blocks=int(chunk_blocks),
+        ),
+        details={
+            "seed": int(seed),
+            "scenario": scenario,
+            "episodes_per_technique": int(episodes_per_technique),
+            "techniques": list(asked),
+            "evidence_version": evidence_version(),
+            "generator_version": GENERATOR_VERSION,
+            "changed_assumptions": _list_changes(assumptions),
+        },
+    )
 
 
-def _allot_episodes(world: World, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
-    """Share the episodes of each technique among its indications, as they are referred and treated."""
-    wanted: dict[str, dict[str, int]] = {}
-    for technique in techniques:
-        flow = {
-            indication: world.assumptions.referrals.get(indication, 0.0) * _sum_uptake(world, indication, technique)
-            for indication in world.options
-        }
-        for indication, n in _apportion(flow, total).items():
-            wanted.setdefault(indication, {})[technique] = n
-    return wanted
+def _follow(order: _Order, funnel: Funnel, progress: Progress | None) -> Iterator[Tables]:
+    done, asked = 0, order.details["episodes_per_technique"] * len(order.techniques)
+    for tables in stream_tables(order.task, funnel):
+        done += tables["episodes"].num_rows
+        yield tables
+        if progress is not None:
+            progress(done, asked)
 
 
-def _sum_uptake(world: World, indication: str, technique: str) -> float:
-    pairs = zip(world.options[indication], world.uptake[indication], strict=True)
-    return float(sum(share for option, share in pairs if world.records[option].technique == technique))
-
-
-def _apportion(flow: Mapping[str, float], total: int) -> dict[str, int]:
-    """Share a whole number in proportion, by largest remainder."""
-    exact = {name: total * part / sum(flow.values()) for name, part in flow.items() if part > 0}
-    whole = {name: int(share) for name, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
-    for name in by_remainder[: total - sum(whole.values())]:
-        whole[name] += 1
-    return {name: n for name, n in whole.items() if n}
-
-
-def _simulate_indication(
-    world: World, indication: str, wanted: Mapping[str, int], stream: np.random.Generator
-) -> Iterator[Tables]:
-    left = dict(wanted)
-    number = 0
-    while any(left.values()):
-        block = simulate_block(world, indication, stream.spawn(1)[0])
-        rows = _take_first(world, block, left)
-        if len(rows):
-            yield make_tables(world, block, rows, number)
-        number += 1
-
-
-def _take_first(world: World, block: Block, left: dict[str, int]) -> NDArray[np.int64]:
-    """Take the first episodes of each technique still wanted, and count them off."""
-    received = np.array([world.records[option].technique for option in block.options], dtype=object)[block.chosen]
-    taken = []
-    for technique, n in left.items():
-        rows = np.flatnonzero(received == technique)[:n]
-        left[technique] -= len(rows)
-        taken.append(rows)
-    return np.sort(np.concatenate(taken))
+def _describe(order: _Order, funnel: Funnel) -> dict[str, Any]:
+    return {**order.details, "funnel": describe_funnel(order.task.world, funnel)}
 
 
 def _list_changes(assumptions: Assumptions) -> list[str]:

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from paincast.cohort.simulate.assumptions import Assumptions
-from paincast.cohort.simulate.pain import Columns
-from paincast.cohort.simulate.sites import FloatArray
-from paincast.evidence.figures import Survival
+from paincast.cohort.simulate.course import Course, bound_pain
+from paincast.cohort.simulate.marginals import Columns
+from paincast.cohort.simulate.response import PAIN
+from paincast.cohort.simulate.sites import Float, Sites, Truths, Whole
+from paincast.schema import EPISODES, VISITS
+
+ALWAYS_THERE = frozenset({"active_infection", "pregnant"})
+"""Columns that are never missing."""
+
+MIDDLE_OF_YEAR = 0.5
 
 
-def draw_death(n: int, survival: Survival | None, rng: np.random.Generator) -> FloatArray:
-    """Draw the month of death, exponential about the record's median; infinite where death does not compete.
+def is_in_time(year: Whole, month: Float | float, assumptions: Assumptions) -> Truths:
+    """Tell what lies before the end of the data; procedures are counted from the middle of their year."""
+    return np.asarray(year + MIDDLE_OF_YEAR + month / 12.0 <= assumptions.data_end_year)
 
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    waits = rng.standard_exponential(n)
-    return np.full(n, np.inf) if survival is None else waits * survival.median_months / np.log(2.0)
+
+def compute_loss(assumptions: Assumptions) -> tuple[float, float]:
+    """Compute the probabilities to be lost at a visit: of those who do not respond at it, and of those who do."""
+    share = assumptions.loss_share
+    if share in (0.0, 1.0):
+        return share, share
+    return float(expit(logit(share) + assumptions.loss_mnar)), share
 
 
 def draw_observed(
-    responded: NDArray[np.bool_],
-    scheduled: NDArray[np.bool_],
-    months: FloatArray,
-    year: NDArray[np.int64],
-    death_month: FloatArray,
+    responded: Truths,
+    months: Sequence[float],
+    year: Whole,
+    death_month: Float,
     assumptions: Assumptions,
     rng: np.random.Generator,
-) -> NDArray[np.bool_]:
+) -> Truths:
     """Draw which visits a registry holds.
 
     Loss to follow-up is for good and depends on response at the very visit that is missed: it is not at random.
@@ -40,9 +49,7 @@ def draw_observed(
     ----------
     responded : ndarray of shape (n, n_months)
         Response at each visit.
-    scheduled : ndarray of shape (n, n_months)
-        Whether there is a visit at all: at the months of the record's curve.
-    months : ndarray of shape (n_months,)
+    months : sequence of float
         Months of the visits.
     year : ndarray of shape (n,)
         Calendar year of the procedure.
@@ -57,18 +64,96 @@ def draw_observed(
     -------
     ndarray of shape (n, n_months)
     """
-    hazard = expit(assumptions.loss_log_odds + assumptions.loss_log_odds_non_responder * ~responded)
-    lost = np.logical_or.accumulate((rng.random(responded.shape) < hazard) & scheduled, axis=1)
-    missed = rng.random(responded.shape) < assumptions.visit_missing_share
-    in_time = year[:, None] + 0.5 + months / 12.0 <= assumptions.data_end_year
-    observed: NDArray[np.bool_] = scheduled & ~lost & ~missed & in_time & (months < death_month[:, None])
-    return observed
+    failing, responding = (np.float32(share) for share in compute_loss(assumptions))
+    hazard = np.where(responded, responding, failing)
+    staying = rng.random(responded.shape, dtype=np.float32) >= hazard
+    for place in range(1, len(months)):
+        staying[:, place] &= staying[:, place - 1]
+    staying &= rng.random(responded.shape, dtype=np.float32) >= np.float32(assumptions.visit_missing_share)
+    for place, month in enumerate(months):
+        staying[:, place] &= is_in_time(year, month, assumptions) & (month < death_month)
+    return staying
 
 
 def draw_missing_items(
-    columns: Columns, assumptions: Assumptions, rng: np.random.Generator
-) -> dict[str, NDArray[np.bool_]]:
-    """Draw which values before the procedure are missing, completely at random, for each column that can be."""
-    n = len(columns["age_years"])
-    drawn = {name: rng.random(n) < share for name, share in assumptions.missing.items()}
-    return {name: missing for name, missing in drawn.items() if name in columns}
+    columns: Columns, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions, rng: np.random.Generator
+) -> dict[str, Truths]:
+    """Draw which values before the procedure are missing.
+
+    The share of a column holds over all; it is multiplied by how incomplete the site is and rises with age, both of
+    which a registry sees: values are missing at random given site and age.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray of shape (n,)
+        Columns before the procedure.
+    sites, site
+        The sites, and that of each episode.
+    mean_age : float
+        Age at which only the site matters.
+    assumptions : Assumptions
+        Shares, and how they depend on site and age.
+    rng : Generator
+        Stream of this mechanism.
+    """
+    factor = tilt_missing(columns["age_years"], sites, site, mean_age, assumptions)
+    missing = {}
+    for name in EPISODES:
+        share = assumptions.missing.get(name, assumptions.missing_other)
+        if name in columns and share > 0 and name not in ALWAYS_THERE:
+            missing[name] = rng.random(len(site), dtype=np.float32) < np.float32(share) * factor
+    return missing
+
+
+def tilt_missing(age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions) -> Float:
+    """Compute by what the share of missing values is multiplied.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    factor = 1 + np.float32(assumptions.missing_by_age / 10.0) * (age - np.float32(mean_age))
+    return np.asarray(np.maximum(factor, 0) * sites.missing.astype(np.float32)[site])
+
+
+def draw_missing_at_visits(
+    names: Sequence[str], shape: tuple[int, ...], assumptions: Assumptions, rng: np.random.Generator
+) -> dict[str, Truths]:
+    """Draw which items of visits are missing, completely at random."""
+    return {
+        name: rng.random(shape, dtype=np.float32) < np.float32(assumptions.missing_at_visits.get(name, 0.0))
+        for name in names
+    }
+
+
+def heap_pain(course: Course, before: Float, assumptions: Assumptions, rng: np.random.Generator) -> Float:
+    """Round most NRS scores to whole points, in tenths.
+
+    Where a whole point would lie on the other side of a line of response, half a point is given, or the score itself:
+    rounding does not change the answer, unless ``heaping_crosses``.
+
+    Returns
+    -------
+    ndarray of shape (n, n_months)
+    """
+    score = course.measures["pain_nrs"]
+    rounded = rng.random(score.shape, dtype=np.float32) < np.float32(assumptions.nrs_whole_share)
+    whole = np.rint(score / 10) * 10
+    if assumptions.heaping_crosses:
+        return np.where(rounded, whole, score)
+    lowest, highest = bound_pain(course.margins[PAIN], before, assumptions)
+    half = np.rint(score / 5) * 5
+    kept = np.where((half >= lowest) & (half <= highest), half, score)
+    kept = np.where((whole >= lowest) & (whole <= highest), whole, kept)
+    return np.where(rounded, kept, score)
+
+
+def draw_entry_errors(
+    table: str, values: Mapping[str, Float], share: float, rng: np.random.Generator
+) -> dict[str, Truths]:
+    """Draw which numbers are entered out of their range; none where the share is 0."""
+    if not share:
+        return {}
+    columns = VISITS if table == "visits" else EPISODES
+    numbers = [name for name in values if columns[name].type == "number" and columns[name].high is not None]
+    return {name: rng.random(values[name].shape, dtype=np.float32) < np.float32(share) for name in numbers}

@@ -1,14 +1,39 @@
-"""Patients: correlated latent factors, and a standard normal value behind every quantity of an episode."""
+"""Patients: correlated latent factors, and a standard normal score behind every quantity of an episode."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from paincast.cohort.simulate.assumptions import FACTORS, STATES, Assumptions
-from paincast.cohort.simulate.sites import FloatArray
-from paincast.errors import SettingsError
+from paincast.cohort.simulate.assumptions import Assumptions
+from paincast.cohort.simulate.checks import correlate_factors, explain_quantity
+from paincast.cohort.simulate.defaults import FACTORS, STATES
+from paincast.cohort.simulate.sites import Float, FloatArray, Sites, Whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """How quantities hang on factors.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Quantities.
+    loadings : mapping of str to ndarray of shape (3,)
+        Loading of each quantity on the factors.
+    own : mapping of str to float
+        Weight of what is particular to each quantity: scores have unit variance.
+    root : ndarray of shape (3, 3)
+        Cholesky root of the correlation of the factors.
+    """
+
+    names: tuple[str, ...]
+    loadings: Mapping[str, FloatArray]
+    own: Mapping[str, float]
+    root: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,59 +42,119 @@ class Latents:
 
     Parameters
     ----------
-    factors : ndarray of shape (n, 3)
+    factors : ndarray of shape (3, n)
         Sensitisation, distress and poor health.
-    particular : ndarray of shape (n, n_quantities)
-        What of each quantity no factor explains, standard normal, in the order of ``assumptions.loadings``.
+    particular : ndarray of shape (n_quantities, n)
+        What of each quantity no factor explains, standard normal.
     """
 
-    factors: FloatArray
-    particular: FloatArray
+    factors: Float
+    particular: Float
 
 
-def draw_patients(assumptions: Assumptions, case_mix: FloatArray, rng: np.random.Generator) -> Latents:
+def make_structure(names: Sequence[str], assumptions: Assumptions) -> Structure:
+    """Prepare the scores of some quantities; with independent correlations no factor acts on any of them."""
+    independent = assumptions.correlation == "independent"
+    loadings = {
+        name: np.zeros(len(FACTORS)) if independent else np.array(assumptions.loadings.get(name, (0.0,) * len(FACTORS)))
+        for name in names
+    }
+    explained = {name: 0.0 if independent else explain_quantity(assumptions, name) for name in names}
+    return Structure(
+        names=tuple(names),
+        loadings=loadings,
+        own={name: float(np.sqrt(1.0 - share)) for name, share in explained.items()},
+        root=np.asarray(np.linalg.cholesky(correlate_factors(assumptions)), dtype=float),
+    )
+
+
+def draw_patients(structure: Structure, sites: Sites, site: Whole, rng: np.random.Generator) -> Latents:
     """Draw the latent values of each patient's first episode.
+
+    Sensitisation differs between sites; its variance over all of them stays 1.
 
     Parameters
     ----------
-    assumptions : Assumptions
-        Correlations and loadings.
-    case_mix : ndarray of shape (n,)
-        Shift of sensitisation at the patient's site.
+    structure : Structure
+        From :func:`make_structure`.
+    sites, site
+        The sites, and that of each patient, shape (n,).
     rng : Generator
         Stream of this mechanism.
     """
-    n = len(case_mix)
-    factors = rng.standard_normal((n, len(FACTORS))) @ np.linalg.cholesky(_factor_correlation(assumptions)).T
-    factors[:, 0] += case_mix
-    return Latents(factors=factors, particular=rng.standard_normal((n, len(assumptions.loadings))))
+    n = len(site)
+    normal = rng.standard_normal((len(FACTORS), n), dtype=np.float32)
+    factors = np.empty_like(normal)
+    for place, weights in enumerate(structure.root.astype(np.float32)):
+        factors[place] = weights[0] * normal[0]
+        for other in range(1, place + 1):
+            factors[place] += weights[other] * normal[other]
+    between = float(sites.weight @ sites.case_mix**2)
+    factors[0] *= np.float32(np.sqrt(max(1.0 - between, 0.0)))
+    factors[0] += sites.case_mix.astype(np.float32)[site]
+    return Latents(factors=factors, particular=rng.standard_normal((len(structure.names), n), dtype=np.float32))
 
 
-def draw_repeats(assumptions: Assumptions, first: Latents, rng: np.random.Generator) -> Latents:
-    """Draw the latent values of second episodes: the same factors and traits, with states moved on."""
-    is_state = np.array([name in STATES for name in assumptions.loadings])
-    kept = np.where(is_state, assumptions.state_persistence, 1.0)
-    fresh = rng.standard_normal(first.particular.shape)
-    return Latents(factors=first.factors, particular=kept * first.particular + np.sqrt(1.0 - kept**2) * fresh)
+def add_repeats(
+    structure: Structure, assumptions: Assumptions, first: Latents, again: Whole, rng: np.random.Generator
+) -> Latents:
+    """Add second episodes of some patients after all first ones: the same factors and traits, with states moved on."""
+    kept = np.float32(assumptions.state_persistence)
+    particular = np.concatenate([first.particular, first.particular[:, again]], axis=1)
+    n = first.particular.shape[1]
+    for place, name in enumerate(structure.names):
+        if name in STATES:
+            fresh = rng.standard_normal(len(again), dtype=np.float32)
+            particular[place, n:] = kept * particular[place, n:] + np.sqrt(1 - kept * kept) * fresh
+    return Latents(factors=np.concatenate([first.factors, first.factors[:, again]], axis=1), particular=particular)
 
 
-def compute_scores(assumptions: Assumptions, latents: Latents) -> dict[str, FloatArray]:
-    """Compute the standard normal value behind each quantity: loadings times factors plus what is particular."""
-    loadings = np.array(list(assumptions.loadings.values()))
-    explained = np.einsum("kf,fg,kg->k", loadings, _factor_correlation(assumptions), loadings)
-    if explained.max() >= 1.0:
-        name = list(assumptions.loadings)[int(explained.argmax())]
-        share = explained.max()
-        raise SettingsError(f"loadings: those of '{name}' explain {share:.2f} of its variance; allowed is below 1")
-    values = latents.factors @ loadings.T + latents.particular * np.sqrt(1.0 - explained)
-    return {name: values[:, place] for place, name in enumerate(assumptions.loadings)}
+def compute_score(structure: Structure, latents: Latents, name: str, rows: Whole | None = None) -> Float:
+    """Compute the standard normal score behind a quantity: loadings times factors plus what is particular.
+
+    Returns
+    -------
+    ndarray of shape (n,) or (len(rows),)
+    """
+    at: Whole | slice = slice(None) if rows is None else rows
+    score = latents.particular[structure.names.index(name)][at] * np.float32(structure.own[name])
+    for factor, loading in zip(latents.factors, structure.loadings[name], strict=True):
+        if loading:
+            score += np.float32(loading) * factor[at]
+    return np.asarray(score)
 
 
-def _factor_correlation(assumptions: Assumptions) -> FloatArray:
-    matrix = np.eye(len(FACTORS))
-    upper = np.triu_indices(len(FACTORS), k=1)
-    matrix[upper] = assumptions.factor_correlations
-    matrix.T[upper] = assumptions.factor_correlations
-    if np.linalg.eigvalsh(matrix).min() <= 0:
-        raise SettingsError("factor_correlations: not positive definite; give correlations that can hold at once")
-    return matrix
+def documented_correlations(assumptions: Assumptions | None = None) -> pd.DataFrame:
+    """Compute the correlations of all scores and factors that the loadings imply.
+
+    Two scores correlate by the loadings of one times the correlation of the factors times the loadings of the other.
+    They are the correlations of the normal scores behind the recorded columns, among all who are referred; recording a
+    score as yes or no, or in steps, weakens what can be seen of them, and the selection of patients changes it.
+
+    Parameters
+    ----------
+    assumptions : Assumptions, optional
+        Settings; by default the documented ones.
+
+    Returns
+    -------
+    DataFrame of shape (k, k)
+        Labelled by factor and quantity.
+
+    Examples
+    --------
+    >>> documented_correlations().round(2).loc["pain_nrs", ["odi", "opioid_use", "depression"]].to_dict()
+    {'odi': 0.45, 'opioid_use': 0.29, 'depression': 0.38}
+    """
+    held = assumptions or Assumptions()
+    factors = correlate_factors(held)
+    for name in held.loadings:
+        explain_quantity(held, name)
+    loadings = np.array(list(held.loadings.values()))
+    if held.correlation == "independent":
+        loadings = np.zeros_like(loadings)
+    pattern = np.vstack([np.eye(len(FACTORS)), loadings])
+    matrix = pattern @ factors @ pattern.T
+    np.fill_diagonal(matrix, 1.0)
+    labels = [*FACTORS, *held.loadings]
+    return pd.DataFrame(matrix, index=labels, columns=labels)

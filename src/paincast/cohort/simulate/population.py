@@ -1,4 +1,4 @@
-"""A population of one indication: sites and years → patients → diagnosis and pain, with second episodes."""
+"""Those referred with one indication: sites and years → patients → diagnosis and pain, with second episodes."""
 
 from __future__ import annotations
 
@@ -6,88 +6,172 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from paincast.cohort.simulate.assumptions import Assumptions
-from paincast.cohort.simulate.pain import GRAIN, Columns, make_columns
-from paincast.cohort.simulate.patients import Latents, compute_scores, draw_patients, draw_repeats
-from paincast.cohort.simulate.sites import Sites, draw_sites, draw_years
+from paincast.cohort.simulate.marginals import (
+    GRAIN,
+    Columns,
+    is_true,
+    make_column,
+    make_skewed,
+    make_work_status,
+    name_quantities,
+    record,
+)
+from paincast.cohort.simulate.patients import (
+    Latents,
+    Structure,
+    add_repeats,
+    compute_score,
+    draw_patients,
+    make_structure,
+)
+from paincast.cohort.simulate.selection import Stage, normalise_selected
+from paincast.cohort.simulate.sites import Float, Sites, Whole, count_from_middle, draw_sites, draw_years
 from paincast.evidence.figures import Baseline
+
+YEARS_OLDER: Mapping[str, float] = {"age_years": 1.0, "pain_duration_months": 12.0}
+"""What a year adds to a second episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population:
-    """Episodes before any technique is chosen.
+class Background:
+    """What is the same for all who are referred with an indication.
 
     Parameters
     ----------
-    columns : dict of str to ndarray of shape (n,)
-        What is recorded before the procedure.
-    patient : ndarray of shape (n,)
-        Number of the patient; a second episode follows its first directly.
-    site, year : ndarray of shape (n,)
-        Number of the site, calendar year.
+    indication : str
+        The diagnosis.
+    baselines : mapping of str to Baseline
+        Distribution of each column.
+    structure : Structure
+        How the quantities behind the columns correlate.
+    stages : mapping of str to Stage
+        Trials and blocks, by the column of their result.
     """
 
-    columns: Columns
-    patient: NDArray[np.int64]
-    site: NDArray[np.int64]
-    year: NDArray[np.int64]
+    indication: str
+    baselines: Mapping[str, Baseline]
+    structure: Structure
+    stages: Mapping[str, Stage]
 
 
-def draw_population(
-    n_patients: int,
-    baselines: Mapping[str, Baseline],
-    sites: Sites,
-    assumptions: Assumptions,
-    rng: np.random.Generator,
-) -> Population:
+@dataclass(frozen=True, kw_only=True)
+class Referred:
+    """Episodes before anything is chosen; second episodes come after all first ones.
+
+    Parameters
+    ----------
+    latents : Latents
+        Factors and what is particular to each quantity.
+    patient, site, year : ndarray of shape (n,)
+        Number of the patient and of the site, calendar year.
+    n_patients : int
+        Number of patients; rows from here on are second episodes.
+    """
+
+    latents: Latents
+    patient: Whole
+    site: Whole
+    year: Whole
+    n_patients: int
+
+
+def make_background(
+    indication: str, baselines: Mapping[str, Baseline], stages: Mapping[str, Stage], assumptions: Assumptions
+) -> Background:
+    """Prepare the population of an indication."""
+    return Background(
+        indication=indication,
+        baselines=baselines,
+        structure=make_structure(name_quantities(baselines), assumptions),
+        stages=stages,
+    )
+
+
+def draw_referred(
+    background: Background, n_patients: int, sites: Sites, assumptions: Assumptions, rng: np.random.Generator
+) -> Referred:
     """Draw the episodes of ``n_patients`` patients of one indication, a share of them with a second episode."""
     rng_sites, rng_patients, rng_repeats = rng.spawn(3)
     site = draw_sites(sites, n_patients, rng_sites)
     year = draw_years(assumptions, n_patients, rng_sites)
-    first = draw_patients(assumptions, sites.case_mix[site], rng_patients)
-    again = np.flatnonzero(rng_repeats.random(n_patients) < assumptions.repeat_share)
-    second = draw_repeats(assumptions, _take(first, again), rng_repeats)
+    first = draw_patients(background.structure, sites, site, rng_patients)
+    again = np.flatnonzero(rng_repeats.random(n_patients, dtype=np.float32) < assumptions.repeat_share)
     patient = np.concatenate([np.arange(n_patients), again])
-    is_repeat = np.arange(len(patient)) >= n_patients
-    years = np.concatenate([year, year[again] + 1])
-    middle = (assumptions.first_year + assumptions.last_year) / 2.0
-    scores = compute_scores(assumptions, _join(first, second))
-    columns = make_columns(scores, baselines, assumptions, years - middle)
-    _age_repeats(columns, is_repeat)
-    order = np.argsort(patient, kind="stable")
-    return Population(
-        columns={name: values[order] for name, values in columns.items()},
-        patient=patient[order],
-        site=site[patient][order],
-        year=years[order],
+    return Referred(
+        latents=add_repeats(background.structure, assumptions, first, again, rng_repeats),
+        patient=patient,
+        site=site[patient],
+        year=np.concatenate([year, year[again] + 1]),
+        n_patients=n_patients,
     )
 
 
-def _age_repeats(columns: Columns, is_repeat: NDArray[np.bool_]) -> None:
-    for name, more in (("age_years", 1.0), ("pain_duration_months", 12.0)):
-        columns[name] = np.minimum(columns[name] + more * is_repeat, GRAIN[name][2])
-    columns["prior_procedure"] = columns["prior_procedure"] | is_repeat
+def make_columns(
+    background: Background,
+    referred: Referred,
+    assumptions: Assumptions,
+    *,
+    rows: Whole | None = None,
+    names: Iterable[str] | None = None,
+) -> Columns:
+    """Make columns of the episodes.
+
+    Parameters
+    ----------
+    background, referred
+        The population.
+    assumptions : Assumptions
+        Retirement age and drift.
+    rows : ndarray, optional
+        Rows wanted; by default all.
+    names : iterable of str, optional
+        Columns wanted; by default all that have a distribution, and those that are false for everybody.
+    """
+    wanted = list(background.baselines) if names is None else [name for name in names if name in background.baselines]
+    columns: Columns = {}
+    for name in wanted:
+        if name not in ("work_status", "opioid_mme"):
+            score = compute_funnel_score(background, referred, name, rows)
+            columns[name] = make_column(name, score, background.baselines[name])
+    _age_repeats(columns, _is_repeat(referred, rows))
+    if "opioid_mme" in wanted:
+        columns["opioid_mme"] = _make_doses(background, referred, assumptions, rows)
+    if "work_status" in wanted:
+        score = compute_score(background.structure, referred.latents, "work_status", rows)
+        columns["work_status"] = make_work_status(
+            score, columns["age_years"], background.baselines["work_status"], assumptions
+        )
+    if names is None:
+        for name in ("active_infection", "pregnant"):
+            columns[name] = np.zeros(len(columns["age_years"]), dtype=bool)
+    return columns
 
 
-def _take(latents: Latents, rows: NDArray[np.int64]) -> Latents:
-    return Latents(factors=latents.factors[rows], particular=latents.particular[rows])
+def compute_funnel_score(background: Background, referred: Referred, name: str, rows: Whole | None) -> Float:
+    """Compute the score of a column; that of a trial or block is normal among those who go on."""
+    score = compute_score(background.structure, referred.latents, name, rows)
+    return normalise_selected(background.stages[name], score) if name in background.stages else score
 
 
-def _join(*parts: Latents) -> Latents:
-    return Latents(
-        factors=np.concatenate([part.factors for part in parts]),
-        particular=np.concatenate([part.particular for part in parts]),
-    )
+def _make_doses(background: Background, referred: Referred, assumptions: Assumptions, rows: Whole | None) -> Float:
+    baseline = background.baselines["opioid_mme"]
+    year = referred.year if rows is None else referred.year[rows]
+    use = compute_score(background.structure, referred.latents, "opioid_use", rows)
+    use += np.float32(assumptions.opioid_drift_per_year) * count_from_middle(assumptions, year)
+    dose = make_skewed(compute_score(background.structure, referred.latents, "opioid_dose", rows), baseline)
+    return np.where(is_true(use, baseline), record(dose, "opioid_mme"), np.float32(0.0))
 
 
-def select_rows(columns: Columns, rows: NDArray[np.int64]) -> Columns:
-    """Select rows of every column."""
-    return {name: values[rows] for name, values in columns.items()}
+def _is_repeat(referred: Referred, rows: Whole | None) -> Whole:
+    at = np.arange(len(referred.patient)) if rows is None else rows
+    return np.flatnonzero(at >= referred.n_patients)
 
 
-def join_columns(parts: Iterable[Columns]) -> Columns:
-    """Join columns of several parts, which hold the same names, row after row."""
-    held = list(parts)
-    return {name: np.concatenate([part[name] for part in held]) for name in held[0]}
+def _age_repeats(columns: Columns, repeats: Whole) -> None:
+    for name, more in YEARS_OLDER.items():
+        if name in columns:
+            columns[name][repeats] = np.minimum(columns[name][repeats] + np.float32(more), GRAIN[name][2])
+    if "prior_procedure" in columns:
+        columns["prior_procedure"][repeats] = True

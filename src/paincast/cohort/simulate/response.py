@@ -1,12 +1,12 @@
-"""Potential responses: the probability of response at each month, under each eligible technique and under none.
+"""Potential outcomes: the probability of each outcome at each month, under each eligible option and under none.
 
-The log odds of response are an intercept, solved so that the marginal among those treated meets the evidence, plus the
-effects of the record's predictors and of the site.
+The log odds of an outcome are an intercept, solved so that the marginal among those treated meets its share, plus the
+effects of the record's predictors, plus what site and calendar year do to all alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,29 +14,42 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from paincast.cohort.simulate.assumptions import Assumptions
-from paincast.cohort.simulate.pain import Columns
-from paincast.cohort.simulate.sites import FloatArray
-from paincast.errors import RefusalError
+from paincast.cohort.simulate.checks import check_curve
+from paincast.cohort.simulate.marginals import Columns
+from paincast.cohort.simulate.sites import Float, FloatArray, Sites, Whole, count_from_middle
 from paincast.evidence.figures import PredictorEffect, Record
+from paincast.schema import EPISODES
+
+PAIN = "pain_response"
+PAIN_30 = "pain_response_30"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One outcome of one record: ``log odds = intercept + strength x effects + shared``.
+
+    Parameters
+    ----------
+    strength : float
+        Factor of the effects of predictors.
+    intercepts : ndarray of shape (n_months,)
+        Log odds, by month, where effects and shared part are 0.
+    control_strength, control_intercept : float
+        The same without the procedure, at each month; NaN where the evidence gives no control response.
+    """
+
+    strength: float
+    intercepts: FloatArray
+    control_strength: float
+    control_intercept: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseModel:
-    """Intercepts of one record.
+    """Months of a record's curve, and its outcomes."""
 
-    Parameters
-    ----------
-    months : ndarray of shape (n_months,)
-        Months of the curve.
-    intercepts : ndarray of shape (n_months,)
-        Log odds of response where all effects are 0.
-    control_intercept : float
-        The same without the procedure; NaN where the evidence gives no control response.
-    """
-
-    months: FloatArray
-    intercepts: FloatArray
-    control_intercept: float
+    months: tuple[float, ...]
+    questions: Mapping[str, Question]
 
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
@@ -46,30 +59,30 @@ def scale_curve(record: Record, scenario: str) -> dict[float, float]:
     ------
     RefusalError
         If the record gives no figure for the scenario.
+    SettingsError
+        If the curve contradicts itself.
     """
+    check_curve(record, scenario)
     if record.response is None or record.primary_month is None:
-        raise RefusalError(f"evidence record {record.id} holds no response curve; it cannot be simulated")
-    scenarios = record.response.scenarios
-    if scenario not in scenarios:
-        raise RefusalError(f"evidence record {record.id} has no scenario {scenario}; it has {', '.join(scenarios)}")
-    shift = logit(scenarios[scenario]) - logit(record.response.months[record.primary_month])
-    return {month: float(expit(logit(share) + shift)) for month, share in record.response.months.items()}
+        return {}
+    shift = logit(record.response.scenarios[scenario]) - logit(record.response.months[record.primary_month])
+    return {month: float(expit(logit(share) + shift)) for month, share in sorted(record.response.months.items())}
 
 
-def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> FloatArray:
+def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> Float:
     """Sum the predictors' log odds ratios times their transformed values.
 
     Returns
     -------
     ndarray of shape (n,)
     """
-    total = np.zeros(len(columns["age_years"]))
-    for effect in record.predictors:
-        total += np.log(effect.odds_ratio) * transform_column(effect, columns, record, assumptions)
+    total = np.zeros(len(columns["age_years"]), dtype=np.float32)
+    for effect in record.active_predictors:
+        total += np.float32(np.log(effect.odds_ratio)) * transform_column(effect, columns, record, assumptions)
     return total
 
 
-def transform_column(effect: PredictorEffect, columns: Columns, record: Record, assumptions: Assumptions) -> FloatArray:
+def transform_column(effect: PredictorEffect, columns: Columns, record: Record, assumptions: Assumptions) -> Float:
     """Transform a predictor's column to the form in which its odds ratio holds.
 
     Returns
@@ -78,23 +91,58 @@ def transform_column(effect: PredictorEffect, columns: Columns, record: Record, 
     """
     values, kind, value = columns[effect.column], effect.transform.kind, effect.transform.value
     if kind == "equals":
-        return np.asarray(values == value, dtype=float)
+        if EPISODES[effect.column].type == "category":
+            value = EPISODES[effect.column].categories.index(str(value))
+        return np.asarray(values == value, dtype=np.float32)
     if kind == "per_sd":
         spread = record.baseline.get(effect.column, assumptions.baseline.get(effect.column))
         value = spread.sd if spread and spread.sd else 1.0
     number = float(value)
     if kind in ("per", "per_sd"):
-        return np.asarray(values / number, dtype=float)
+        return np.asarray(values, dtype=np.float32) * np.float32(1.0 / number)
     compared = {"below": np.less, "at_least": np.greater_equal, "above": np.greater}[kind]
-    return np.asarray(compared(values, number), dtype=float)
+    return np.asarray(compared(values, np.float32(number)), dtype=np.float32)
+
+
+def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumptions) -> Float:
+    """Compute what site and calendar year add to the log odds of every outcome, with the procedure or without.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    shared = sites.response.astype(np.float32)[site]
+    shared += np.float32(assumptions.response_drift_per_year) * count_from_middle(assumptions, year)
+    return shared
+
+
+def list_strengths(assumptions: Assumptions, columns: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """List the outcomes that can be asked with the shift of their log odds and the strength of effects on them.
+
+    An outcome needs its measure before the procedure: function one of ODI and WOMAC, quality of life EQ-5D, opioid
+    reduction the dose.
+    """
+    needs = {
+        "function_response": ("odi", "womac"),
+        "quality_of_life_gain": ("eq5d_index",),
+        "opioid_reduction": ("opioid_mme",),
+        "satisfaction": ("pain_nrs",),
+    }
+    held = {PAIN: (0.0, 1.0), PAIN_30: (assumptions.response_30_shift, 1.0)}
+    for outcome, link in assumptions.outcome_links.items():
+        if any(column in columns for column in needs[outcome]):
+            held[outcome] = (link.shift, link.strength)
+    return held
 
 
 def solve_response(
     record: Record,
     scenario: str,
-    effects: FloatArray,
-    site_response: FloatArray,
-    weight: FloatArray,
+    effects: Float,
+    shared: Float,
+    weight: Float,
+    users: Float,
+    outcomes: Mapping[str, tuple[float, float]],
     assumptions: Assumptions,
 ) -> ResponseModel:
     """Solve the intercepts of a record on a reference population.
@@ -103,57 +151,73 @@ def solve_response(
     ----------
     record, scenario
         What the marginal response shall be.
-    effects, site_response : ndarray of shape (n,)
-        Summed log odds ratios of predictors, and the site's shift, in the reference population.
+    effects, shared : ndarray of shape (n,)
+        Effects of predictors, and of site and year, in the reference population.
     weight : ndarray of shape (n,)
         Probability of being treated by the record's technique and approach: the curve is that of the treated.
+    users : ndarray of shape (n,)
+        1 for those who take opioids: a reduction is asked among them.
+    outcomes : mapping of str to (float, float)
+        From :func:`list_strengths`.
     assumptions : Assumptions
         ``control_strength``.
     """
     curve = scale_curve(record, scenario)
-    halved = assumptions.control_strength * effects + site_response
-    control = () if record.control_share is None else (record.control_share,)
-    return ResponseModel(
-        months=np.array(list(curve)),
-        intercepts=np.array(_solve_intercepts(curve.values(), effects + site_response, weight)),
-        control_intercept=next(iter(_solve_intercepts(control, halved, weight)), np.nan),
-    )
+    control = np.nan if record.control_share is None else record.control_share
+    questions: dict[str, Question] = {}
+    for outcome, (shift, strength) in outcomes.items():
+        among = weight * users if outcome == "opioid_reduction" else weight
+        # Half the log odds between 50 % and 30 % relief is no marginal: the shift is of intercepts, so that one
+        # process answers both questions.
+        if outcome == PAIN_30:
+            base = questions[PAIN]
+            questions[outcome] = Question(
+                strength=strength,
+                intercepts=base.intercepts + shift,
+                control_strength=base.control_strength,
+                control_intercept=base.control_intercept + shift,
+            )
+            continue
+        shares = [float(expit(logit(share) + shift)) for share in curve.values()]
+        control_strength = strength * assumptions.control_strength
+        questions[outcome] = Question(
+            strength=strength,
+            intercepts=solve_intercepts(shares, strength * effects + shared, among),
+            control_strength=control_strength,
+            control_intercept=float(
+                solve_intercepts([expit(logit(control) + shift)], control_strength * effects + shared, among)[0]
+            ),
+        )
+    return ResponseModel(months=tuple(curve), questions=questions)
 
 
-def _solve_intercepts(shares: Iterable[float], offset: FloatArray, weight: FloatArray) -> list[float]:
-    # Offsets are condensed to a grid of 0.001 on the log-odds scale: the marginal moves by less than 1e-6.
-    grid, place = np.unique(np.round(offset, 3), return_inverse=True)
-    normed = np.bincount(place, weights=weight) / weight.sum()
-    low, high = -grid[-1] - 1.0, -grid[0] + 1.0
+def solve_intercepts(shares: Sequence[float], offset: Float, weight: Float) -> FloatArray:
+    """Solve the intercepts at which the weighted mean probability meets each share.
+
+    Offsets are condensed to a grid of 0.002 on the log-odds scale: the marginal moves by less than 1e-6.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        What the marginals shall be; NaN stays NaN.
+    offset, weight : ndarray of shape (n,)
+        The rest of the log odds, and the weight of each row.
+
+    Returns
+    -------
+    ndarray of shape (len(shares),)
+    """
+    cell = np.rint(np.asarray(offset, dtype=float) / 0.002).astype(np.int64)
+    low = int(cell.min())
+    mass = np.bincount(cell - low, weights=weight)
+    grid = (low + np.flatnonzero(mass)) * 0.002
+    mass = mass[mass > 0] / mass.sum()
 
     def excess(intercept: float, share: float) -> float:
-        return float(expit(intercept + grid) @ normed) - share
+        return float(expit(intercept + grid) @ mass) - share
 
-    return [
-        float(brentq(excess, logit(share) + low, logit(share) + high, args=(share,), xtol=1e-8)) for share in shares
-    ]
+    def solve(share: float) -> float:
+        ends = logit(share) - grid[-1] - 1.0, logit(share) - grid[0] + 1.0
+        return float(brentq(excess, *ends, args=(share,), xtol=1e-9))
 
-
-def compute_probability(model: ResponseModel, effects: FloatArray, site_response: FloatArray) -> FloatArray:
-    """Compute the probability of response with the procedure.
-
-    Returns
-    -------
-    ndarray of shape (n, n_months)
-    """
-    probability: FloatArray = expit(model.intercepts + (effects + site_response)[:, None])
-    return probability
-
-
-def compute_control_probability(
-    model: ResponseModel, effects: FloatArray, site_response: FloatArray, assumptions: Assumptions
-) -> FloatArray:
-    """Compute the probability of response without the procedure, the same at each month; NaN where unknown.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    halved = assumptions.control_strength * effects + site_response
-    probability: FloatArray = expit(model.control_intercept + halved)
-    return probability
+    return np.array([solve(share) if np.isfinite(share) else np.nan for share in shares])

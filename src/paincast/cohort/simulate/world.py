@@ -4,18 +4,92 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from paincast.cohort.simulate.assumptions import Assumptions
 from paincast.cohort.simulate.choice import compute_propensity, find_options
-from paincast.cohort.simulate.pain import merge_baselines
-from paincast.cohort.simulate.population import Population, draw_population
-from paincast.cohort.simulate.response import ResponseModel, compute_effects, solve_response
-from paincast.cohort.simulate.sites import FloatArray, Sites, make_sites
-from paincast.evidence.figures import Baseline, Record
+from paincast.cohort.simulate.events import Risk, list_risks
+from paincast.cohort.simulate.marginals import Columns, merge_baselines
+from paincast.cohort.simulate.patients import compute_score
+from paincast.cohort.simulate.population import (
+    Background,
+    Referred,
+    draw_referred,
+    make_background,
+    make_columns,
+)
+from paincast.cohort.simulate.response import (
+    ResponseModel,
+    compute_effects,
+    compute_shared,
+    list_strengths,
+    scale_curve,
+    solve_response,
+)
+from paincast.cohort.simulate.selection import compute_pass, find_share, make_stage, name_stage
+from paincast.cohort.simulate.sites import Float, FloatArray, Sites, make_sites
+from paincast.errors import SettingsError
+from paincast.evidence.figures import Record, Survival
 from paincast.evidence.records import load_records
 from paincast.schema import INDICATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A technique, by an approach, that a patient of an indication may receive.
+
+    Parameters
+    ----------
+    record : Record
+        Its evidence.
+    model : ResponseModel
+        Its outcomes.
+    risks : tuple of Risk
+        Its events.
+    stage : str or None
+        Column of the trial or block that decides who goes on.
+    effect : int
+        Place of its sum of predictors among the different ones of the indication.
+    """
+
+    record: Record
+    model: ResponseModel
+    risks: tuple[Risk, ...]
+    stage: str | None
+    effect: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Everything fixed of one indication.
+
+    Parameters
+    ----------
+    background : Background
+        Its population.
+    options : tuple of Option
+        What its patients may receive.
+    uptake : ndarray of shape (n_options,)
+        Share of those referred who are treated by each option.
+    survival : Survival or None
+        Where death competes.
+    mean_age : float
+        Mean age in years of those referred.
+    """
+
+    background: Background
+    options: tuple[Option, ...]
+    uptake: FloatArray
+    survival: Survival | None
+    mean_age: float
+
+    @property
+    def leads(self) -> tuple[Record, ...]:
+        """Give one record for each different sum of predictors, in the order of ``Option.effect``."""
+        held = {option.effect: option.record for option in reversed(self.options)}
+        return tuple(held[place] for place in sorted(held))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,30 +100,28 @@ class World:
     ----------
     assumptions : Assumptions
         Settings without a source.
-    records : tuple of Record
-        Records with a response curve; an option is a place in this tuple.
+    scenario : str
+        Reading of the evidence.
     sites : Sites
         The sites.
-    months : ndarray of shape (n_months,)
-        Every month at which some curve has a share.
-    baselines : mapping of str to mapping
-        Distributions of the columns, by indication.
-    options : mapping of str to tuple of int
-        Eligible options, by indication.
-    uptake : mapping of str to ndarray
-        Mean propensity of each option, by indication.
-    models : mapping of int to ResponseModel
-        Solved intercepts, by option.
+    grounds : mapping of str to Ground
+        What is fixed of each indication.
     """
 
     assumptions: Assumptions
-    records: tuple[Record, ...]
+    scenario: str
     sites: Sites
-    months: FloatArray
-    baselines: Mapping[str, Mapping[str, Baseline]]
-    options: Mapping[str, tuple[int, ...]]
-    uptake: Mapping[str, FloatArray]
-    models: Mapping[int, ResponseModel]
+    grounds: Mapping[str, Ground]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reference:
+    background: Background
+    records: tuple[Record, ...]
+    referred: Referred
+    columns: Columns
+    shared: Float
+    weight: Float
 
 
 def build_world(indications: Iterable[str], scenario: str, assumptions: Assumptions) -> World:
@@ -58,56 +130,116 @@ def build_world(indications: Iterable[str], scenario: str, assumptions: Assumpti
     Choices and intercepts are taken over a reference population of each indication, drawn with its own seed: they
     depend neither on the size nor on the seed of a cohort, nor on which techniques are asked for.
     """
-    records = tuple(record for record in load_records() if record.response)
+    records = tuple(record for record in load_records() if record.response and scenario in record.response.scenarios)
     site_rng, *streams = np.random.default_rng(assumptions.reference_seed).spawn(1 + len(INDICATIONS))
     pairs = list(dict.fromkeys((record.technique, record.approach) for record in records))
     sites = make_sites(assumptions, pairs, site_rng)
     asked = set(indications)
-    options = {name: find_options(name, records) for name in INDICATIONS if name in asked}
-    eligible = sorted({option for places in options.values() for option in places})
-    needed = [name for name in INDICATIONS if name in asked | {records[option].indication for option in eligible}]
-    baselines = {name: merge_baselines(name, records, assumptions) for name in needed}
+    options = {name: [records[place] for place in find_options(name, records)] for name in INDICATIONS if name in asked}
+    own = {record.indication for held in options.values() for record in held}
     references = {
-        name: draw_population(
-            assumptions.reference_size, baselines[name], sites, assumptions, streams[INDICATIONS.index(name)]
+        name: _draw_reference(name, records, sites, assumptions, streams[INDICATIONS.index(name)])
+        for name in INDICATIONS
+        if name in asked | own
+    }
+    models: dict[str, ResponseModel] = {}
+    for held in options.values():
+        for record in held:
+            if record.id not in models:
+                models[record.id] = _solve(record, references[record.indication], scenario, assumptions)
+    grounds = {name: _make_ground(references[name], models, scenario, assumptions) for name in options}
+    return World(assumptions=assumptions, scenario=scenario, sites=sites, grounds=grounds)
+
+
+def _draw_reference(
+    indication: str, records: Sequence[Record], sites: Sites, assumptions: Assumptions, rng: np.random.Generator
+) -> _Reference:
+    options = tuple(records[place] for place in find_options(indication, records))
+    named = [column for column in map(name_stage, options) if column]
+    stages = {
+        column: make_stage(
+            column,
+            find_share(column, [record for record in options if name_stage(record) == column], assumptions),
+            assumptions.selection_slope,
         )
-        for name in needed
+        for column in dict.fromkeys(named)
     }
-    propensity = {
-        name: compute_propensity(reference, find_options(name, records), records, sites, assumptions)
-        for name, reference in references.items()
-    }
-    return World(
-        assumptions=assumptions,
-        records=records,
-        sites=sites,
-        months=np.array(sorted({month for record in records for month in record.curve or ()})),
-        baselines=baselines,
-        options=options,
-        uptake={name: propensity[name].mean(axis=0) for name in options},
-        models={
-            option: _solve(option, records, scenario, references, propensity, sites, assumptions) for option in eligible
-        },
+    baselines = merge_baselines(indication, records, assumptions)
+    _check_predictors(indication, options, baselines)
+    background = make_background(indication, baselines, stages, assumptions)
+    referred = draw_referred(background, assumptions.reference_size, sites, assumptions, rng)
+    columns = make_columns(background, referred, assumptions)
+    weight = compute_propensity(columns, referred.site, options, sites, assumptions)
+    weight *= compute_going(background, referred, options)
+    shared = compute_shared(sites, referred.site, referred.year, assumptions)
+    return _Reference(
+        background=background, records=options, referred=referred, columns=columns, shared=shared, weight=weight
     )
 
 
-def _solve(
-    option: int,
-    records: Sequence[Record],
-    scenario: str,
-    references: Mapping[str, Population],
-    propensity: Mapping[str, FloatArray],
-    sites: Sites,
-    assumptions: Assumptions,
-) -> ResponseModel:
-    record = records[option]
-    reference = references[record.indication]
-    place = find_options(record.indication, records).index(option)
+def _check_predictors(indication: str, options: Sequence[Record], baselines: Mapping[str, Any]) -> None:
+    for record in options:
+        for effect in record.active_predictors:
+            if effect.column not in baselines:
+                raise SettingsError(
+                    f"baseline: evidence record {record.id} has a predictor {effect.column}, and nothing gives its "
+                    f"distribution in {indication}; add it to the record or to the assumptions"
+                )
+
+
+def compute_going(background: Background, referred: Referred, options: Sequence[Record]) -> Float:
+    """Compute the probability to go on to treatment after the trial or block of each option.
+
+    Returns
+    -------
+    ndarray of shape (n_options, n)
+    """
+    passing = {
+        column: compute_pass(stage, compute_score(background.structure, referred.latents, column))
+        for column, stage in background.stages.items()
+    }
+    everybody = np.ones(len(referred.patient), dtype=np.float32)
+    named = [name_stage(record) for record in options]
+    return np.array([everybody if column is None else passing[column] for column in named])
+
+
+def _solve(record: Record, reference: _Reference, scenario: str, assumptions: Assumptions) -> ResponseModel:
     return solve_response(
         record,
         scenario,
         compute_effects(record, reference.columns, assumptions),
-        sites.response[reference.site],
-        propensity[record.indication][:, place],
+        reference.shared,
+        reference.weight[reference.records.index(record)],
+        np.asarray(reference.columns["opioid_mme"] > 0, dtype=np.float32),
+        list_strengths(assumptions, list(reference.columns)),
         assumptions,
+    )
+
+
+def _make_ground(
+    reference: _Reference, models: Mapping[str, ResponseModel], scenario: str, assumptions: Assumptions
+) -> Ground:
+    sums: list[Any] = []
+    options = []
+    for record in reference.records:
+        terms = [(effect.column, effect.transform, effect.odds_ratio) for effect in record.active_predictors]
+        spreads = [record.baseline[column].sd for column, *_ in terms if column in record.baseline]
+        if (terms, spreads) not in sums:
+            sums.append((terms, spreads))
+        options.append(
+            Option(
+                record=record,
+                model=models[record.id],
+                risks=list_risks(record, scale_curve(record, scenario), assumptions),
+                stage=name_stage(record),
+                effect=sums.index((terms, spreads)),
+            )
+        )
+    survival = [record.survival for record in reference.records if record.survival]
+    return Ground(
+        background=reference.background,
+        options=tuple(options),
+        uptake=reference.weight.mean(axis=1, dtype=float),
+        survival=survival[0] if survival else None,
+        mean_age=float(reference.columns["age_years"].mean()),
     )

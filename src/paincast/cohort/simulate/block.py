@@ -1,0 +1,194 @@
+"""A block of simulated episodes: the mechanisms in causal order, each with its own stream.
+
+sites and years → patients → diagnosis and pain → choice → trial or block → course → events → what a registry sees
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paincast.cohort.simulate.choice import CHOICE_COLUMNS, compute_propensity, draw_choice
+from paincast.cohort.simulate.course import Course, follow_course
+from paincast.cohort.simulate.events import Happened, draw_death, draw_events
+from paincast.cohort.simulate.marginals import Columns
+from paincast.cohort.simulate.observation import (
+    draw_entry_errors,
+    draw_missing_at_visits,
+    draw_missing_items,
+    draw_observed,
+    heap_pain,
+)
+from paincast.cohort.simulate.population import Referred, draw_referred, make_columns
+from paincast.cohort.simulate.response import compute_effects, compute_shared
+from paincast.cohort.simulate.sites import Float, Truths, Whole
+from paincast.cohort.simulate.world import Ground, World, compute_going
+
+FIRST_BLOCKS = 4
+SMALL_BLOCK = 2048
+LARGE_BLOCK = 16384
+
+
+def count_patients(number: int) -> int:
+    """Count the patients of a block by its number: small ones first, so that a small cohort is soon drawn."""
+    return SMALL_BLOCK if number < FIRST_BLOCKS else LARGE_BLOCK
+
+
+def count_rows_before(number: int) -> int:
+    """Count the most episodes that the blocks before a number can hold: two of each patient."""
+    small = min(number, FIRST_BLOCKS)
+    return 2 * (small * SMALL_BLOCK + (number - small) * LARGE_BLOCK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screened:
+    """Those referred in a block, with the option chosen for each and who goes on to it.
+
+    Parameters
+    ----------
+    referred : Referred
+        Who is referred.
+    propensity, going : ndarray of shape (n_options, n)
+        Probability that each option is chosen, and to go on to it after its trial or block.
+    chosen : ndarray of shape (n,)
+        Option chosen.
+    goes_on : ndarray of shape (n,)
+        Who is treated.
+    streams : tuple of Generator
+        One for each option.
+    """
+
+    referred: Referred
+    propensity: Float
+    going: Float
+    chosen: NDArray[np.int8]
+    goes_on: Truths
+    streams: tuple[np.random.Generator, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treated:
+    """Episodes of a block that received one option.
+
+    Parameters
+    ----------
+    place : int
+        Option received.
+    rows : ndarray of shape (n,)
+        Their rows in the block.
+    columns : dict of str to ndarray of shape (n,)
+        What is known before.
+    effects : ndarray of shape (n_sums, n)
+        Each sum of predictors of the indication.
+    shared : ndarray of shape (n,)
+        What site and year add to all log odds.
+    course : Course
+        What happens.
+    death_month : ndarray of shape (n,)
+        Month of death.
+    events : tuple of Happened
+        Complications, and what follows from failure.
+    guidance : ndarray of shape (n,)
+        Place of the image guidance among the names of the option's technique.
+    seen : ndarray of shape (n, n_months)
+        Visits that the registry holds.
+    pain : ndarray of shape (n, n_months)
+        NRS score it holds, in tenths.
+    missing, missing_at_visits : dict of str to ndarray
+        Values it lacks.
+    wrong, wrong_at_visits : dict of str to ndarray
+        Values entered out of range.
+    """
+
+    place: int
+    rows: Whole
+    columns: Columns
+    effects: Float
+    shared: Float
+    course: Course
+    death_month: Float
+    events: tuple[Happened, ...]
+    guidance: NDArray[np.int8]
+    seen: Truths
+    pain: Float
+    missing: Mapping[str, Truths]
+    missing_at_visits: Mapping[str, Truths]
+    wrong: Mapping[str, Truths]
+    wrong_at_visits: Mapping[str, Truths]
+
+
+def screen_block(world: World, ground: Ground, rng: np.random.Generator, n_patients: int) -> Screened:
+    """Simulate who is referred with an indication, what is chosen for them and who goes on to it."""
+    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(ground.options))
+    assumptions, background = world.assumptions, ground.background
+    referred = draw_referred(background, n_patients, world.sites, assumptions, rng_patients)
+    columns = make_columns(background, referred, assumptions, names=CHOICE_COLUMNS)
+    records = [option.record for option in ground.options]
+    propensity = compute_propensity(columns, referred.site, records, world.sites, assumptions)
+    chosen = draw_choice(propensity, rng_choice)
+    going = compute_going(background, referred, records)
+    lucky = rng_selection.random(len(chosen), dtype=np.float32)
+    return Screened(
+        referred=referred,
+        propensity=propensity,
+        going=going,
+        chosen=chosen,
+        goes_on=lucky < going[chosen, np.arange(len(chosen))],
+        streams=tuple(streams),
+    )
+
+
+def treat_option(world: World, ground: Ground, screened: Screened, place: int) -> Treated:
+    """Simulate the course of those who received one option, and what a registry sees of it."""
+    option, assumptions = ground.options[place], world.assumptions
+    rng_course, rng_death, rng_events, rng_seen, rng_items, rng_scores, rng_errors = screened.streams[place].spawn(7)
+    rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)
+    referred = screened.referred
+    site, year = referred.site[rows], referred.year[rows]
+    columns = make_columns(ground.background, referred, assumptions, rows=rows)
+    effects = np.array([compute_effects(record, columns, assumptions) for record in ground.leads])
+    shared = compute_shared(world.sites, site, year, assumptions)
+
+    course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, rng_course)
+    death_month = draw_death(len(rows), ground.survival, rng_death)
+    responded, months = course.responded, option.model.months
+    events = tuple(draw_events(option.risks, months, responded, rng_events))
+
+    seen = draw_observed(responded, months, year, death_month, assumptions, rng_seen)
+    numbers = {name: values for name, values in columns.items() if values.dtype == np.float32}
+    return Treated(
+        place=place,
+        rows=rows,
+        columns=columns,
+        effects=effects,
+        shared=shared,
+        course=course,
+        death_month=death_month,
+        events=events,
+        guidance=_draw_guidance(list_guidance(world, option.record.technique), len(rows), rng_events),
+        seen=seen,
+        pain=heap_pain(course, columns["pain_nrs"], assumptions, rng_scores),
+        missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, rng_items),
+        missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, rng_items),
+        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, rng_errors),
+        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, rng_errors),
+    )
+
+
+def list_guidance(world: World, technique: str) -> Mapping[str, float]:
+    """Give the shares of image guidance of a technique."""
+    guidance = world.assumptions.guidance
+    return guidance.get(technique, guidance.get("", {}))
+
+
+def _draw_guidance(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    edges = np.cumsum(list(shares.values()))[:-1].astype(np.float32)
+    return np.searchsorted(edges, rng.random(n, dtype=np.float32), side="right").astype(np.int8)
+
+
+def take_rows(screened: Screened, places: Sequence[int]) -> Whole:
+    """Give the rows, in order, of those treated by any of some options."""
+    return np.flatnonzero(screened.goes_on & np.isin(screened.chosen, places))

@@ -1,0 +1,318 @@
+"""Every figure of the simulator that no source supports, named in one place, so that sensitivity to it can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from paincast.evidence.figures import Baseline
+
+FACTORS = ("sensitisation", "distress", "poor_health")
+
+
+def _assumed(**figures: float) -> Baseline:
+    return Baseline(source="", tag="ASSUMED", **figures)  # type: ignore[arg-type]
+
+
+LOADINGS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {
+        "age_years": (0.0, 0.0, 0.40),
+        "sex": (0.15, 0.10, 0.0),
+        "bmi": (0.0, 0.10, 0.30),
+        "smoker": (0.05, 0.25, 0.0),
+        "diabetes": (0.0, 0.0, 0.50),
+        "cardiovascular_disease": (0.0, 0.0, 0.60),
+        "anticoagulant": (0.0, 0.0, 0.50),
+        "contrast_allergy": (0.0, 0.0, 0.0),
+        "cardiac_device": (0.0, 0.0, 0.40),
+        "work_status": (0.20, 0.30, 0.20),
+        "compensation_claim": (0.0, 0.30, 0.0),
+        "regular_exercise": (-0.15, -0.25, -0.20),
+        "psychological_yellow_flags": (0.20, 0.60, 0.0),
+        "pain_nrs": (0.50, 0.20, 0.0),
+        "pain_duration_months": (0.30, 0.10, 0.05),
+        "odi": (0.45, 0.30, 0.20),
+        "womac": (0.45, 0.25, 0.20),
+        "eq5d_index": (-0.40, -0.35, -0.30),
+        "opioid_use": (0.35, 0.20, 0.0),
+        "opioid_dose": (0.35, 0.15, 0.0),
+        "analgesic_doses_per_week": (0.35, 0.15, 0.05),
+        "depression": (0.15, 0.65, 0.05),
+        "anxiety": (0.10, 0.65, 0.0),
+        "catastrophizing_pcs": (0.35, 0.55, 0.0),
+        "hads_anxiety": (0.10, 0.65, 0.0),
+        "hads_depression": (0.15, 0.65, 0.05),
+        "prior_spine_surgery": (0.15, 0.0, 0.10),
+        "spine_operations": (0.20, 0.05, 0.10),
+        "prior_procedure": (0.15, 0.05, 0.05),
+        "radicular_pattern": (-0.10, 0.0, 0.0),
+        "neuropathic_drug_response": (-0.15, -0.10, 0.0),
+        "paraspinal_tenderness": (0.10, 0.0, 0.0),
+        "facet_loading_pain": (0.10, 0.0, 0.0),
+        "brush_allodynia": (0.45, 0.0, 0.0),
+        "severe_central_stenosis": (0.0, 0.0, 0.15),
+        "scoliosis": (0.0, 0.0, 0.10),
+        "kellgren_lawrence": (0.10, 0.0, 0.20),
+        "opioid_refractory_pain": (0.35, 0.10, 0.10),
+        "somatic_component": (0.20, 0.0, 0.0),
+        "treated_levels": (0.10, 0.0, 0.25),
+        "diagnostic_blocks_positive": (-0.15, -0.10, 0.0),
+        "block_relief_percent": (-0.15, -0.15, 0.0),
+        "test_block_success": (-0.15, -0.10, 0.0),
+        "stimulation_trial_success": (-0.15, -0.20, 0.0),
+    }
+)
+"""Loading of each quantity on the factors; the rest of its unit variance is its own. One not named has none."""
+
+STATES = frozenset(
+    {
+        "pain_nrs",
+        "odi",
+        "womac",
+        "eq5d_index",
+        "opioid_use",
+        "opioid_dose",
+        "analgesic_doses_per_week",
+        "catastrophizing_pcs",
+        "hads_anxiety",
+        "hads_depression",
+        "treated_levels",
+        "diagnostic_blocks_positive",
+        "block_relief_percent",
+        "test_block_success",
+        "stimulation_trial_success",
+        "opioid_refractory_pain",
+        "joint_effusion",
+        "synovitis",
+        "failed_first_block",
+        "stimulation_waveform",
+        "rf_mode",
+    }
+)
+"""Quantities that change between two episodes of a patient; all others stay."""
+
+BASELINE: Mapping[str, Baseline] = MappingProxyType(
+    {
+        "bmi": _assumed(mean=27.5, sd=5.5),
+        "smoker": _assumed(share=0.22),
+        "diabetes": _assumed(share=0.15),
+        "cardiovascular_disease": _assumed(share=0.22),
+        "anticoagulant": _assumed(share=0.12),
+        "contrast_allergy": _assumed(share=0.03),
+        "cardiac_device": _assumed(share=0.02),
+        "work_status": _assumed(share=0.65),
+        "compensation_claim": _assumed(share=0.05),
+        "pain_nrs": _assumed(mean=6.8, sd=1.6),
+        "pain_duration_months": _assumed(median=24.0, log_sd=1.0),
+        "opioid_mme": _assumed(median=25.0, log_sd=0.8, share=0.30),
+        "odi": _assumed(mean=42.0, sd=15.0),
+        "eq5d_index": _assumed(mean=0.55, sd=0.20),
+        "depression": _assumed(share=0.30),
+        "anxiety": _assumed(share=0.28),
+        "catastrophizing_pcs": _assumed(mean=20.0, sd=11.0),
+        "prior_procedure": _assumed(share=0.25),
+    }
+)
+"""Distributions used where no record of an indication gives one."""
+
+REFERRALS: Mapping[str, float] = MappingProxyType(
+    {
+        "lumbar_radicular_disc": 0.30,
+        "lumbar_stenosis": 0.22,
+        "other_radicular": 0.04,
+        "failed_back_surgery": 0.10,
+        "lumbar_facet": 0.15,
+        "sacroiliac_joint": 0.08,
+        "crps": 0.04,
+        "pancreatic_cancer": 0.03,
+        "pelvic_cancer": 0.02,
+        "knee_osteoarthritis": 0.20,
+        "hip_osteoarthritis": 0.08,
+        "trigeminal_neuralgia": 0.03,
+        "chronic_low_back_pain": 0.10,
+        "other_neuropathic": 0.03,
+    }
+)
+"""How often each indication is referred, relative to the others; it sets the case mix of a technique."""
+
+PASS_SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        "stimulation_trial_success": 0.79,
+        "diagnostic_blocks_positive": 0.45,
+        "test_block_success": 0.85,
+        "block_relief_percent": 0.60,
+    }
+)
+"""Share of those referred who go on to treatment after a trial or block, by the column that holds its result, where no
+record gives it."""
+
+SELECTION_SLOPE = 1.0
+"""How steeply the chance to go on rises with the normal score of the result: the slope of a probit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """How strongly a technique (by an approach) is preferred: the terms of its utility.
+
+    Parameters
+    ----------
+    popularity : float
+        Share of use, relative to the alternatives, for a patient of 60 years with pain 7 and without opioids.
+    pain, age, prior_surgery, opioids : float
+        Change of the log odds of choice per NRS point, per 10 years, after an operation on the spine, and for users
+        of opioids.
+    """
+
+    popularity: float = 0.3
+    pain: float = 0.0
+    age: float = 0.0
+    prior_surgery: float = 0.0
+    opioids: float = 0.0
+
+
+PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
+    {
+        ("epidural_steroid_injection", "transforaminal"): Preference(popularity=0.45, pain=0.20, age=-0.10),
+        ("epidural_steroid_injection", "interlaminar"): Preference(popularity=0.35, pain=-0.10, prior_surgery=-0.5),
+        ("epidural_steroid_injection", "caudal"): Preference(popularity=0.20, pain=-0.05, age=0.15, prior_surgery=0.8),
+        ("nerve_root_block", None): Preference(popularity=0.25, pain=0.15, age=-0.05, opioids=0.3),
+        ("facet_joint_injection", None): Preference(popularity=0.50, pain=-0.15, age=-0.05),
+        ("facet_rfa", None): Preference(popularity=0.50, pain=0.15, age=0.05, opioids=0.4),
+        ("joint_injection", None): Preference(popularity=0.50, pain=-0.15, age=0.05),
+        ("genicular_rfa", None): Preference(popularity=0.25, pain=0.15, opioids=0.4),
+        ("genicular_artery_embolization", None): Preference(popularity=0.25, pain=0.10, age=-0.10),
+        ("spinal_cord_stimulation", None): Preference(
+            popularity=0.40, pain=0.35, age=-0.20, prior_surgery=0.8, opioids=0.8
+        ),
+    }
+)
+"""Preference of each option; one that is not named has the default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeLink:
+    """How an outcome hangs together with the pain response.
+
+    Parameters
+    ----------
+    shift : float
+        Log odds of the marginal share, over those of the pain response at the same month.
+    strength : float
+        Effects of predictors on it, as a share of their effects on the pain response.
+    correlation : float
+        Correlation of its process with that of the pain response.
+    """
+
+    shift: float
+    strength: float
+    correlation: float
+
+
+OUTCOME_LINKS: Mapping[str, OutcomeLink] = MappingProxyType(
+    {
+        "function_response": OutcomeLink(shift=-0.30, strength=0.8, correlation=0.60),
+        "quality_of_life_gain": OutcomeLink(shift=-0.20, strength=0.7, correlation=0.50),
+        "opioid_reduction": OutcomeLink(shift=-0.90, strength=0.6, correlation=0.40),
+        "satisfaction": OutcomeLink(shift=0.10, strength=0.9, correlation=0.70),
+    }
+)
+"""Outcomes beside pain; the correlations are those of the processes, before anything is recorded."""
+
+Knots = tuple[tuple[float, ...], tuple[float, ...]]
+
+COURSES: Mapping[str, Knots] = MappingProxyType(
+    {
+        "pain_relief": ((-6.0, -2.5, -0.7, 0.0, 1.5, 4.5), (-0.30, 0.0, 0.30, 0.50, 0.75, 1.0)),
+        "odi_change": ((-8.0, -1.0, 0.0, 4.0), (56.0, 8.0, 0.0, -40.0)),
+        "eq5d_change": ((-8.0, -1.0, 0.0, 4.0), (-0.60, -0.08, 0.0, 0.40)),
+        "opioid_dose_factor": ((-6.0, -1.0, 0.0, 1.0, 3.0, 5.0), (1.6, 1.0, 0.7, 0.45, 0.15, 0.0)),
+        "pgic": ((-3.8, -2.8, -1.8, -0.8, 0.0, 1.2), (7.0, 6.0, 5.0, 4.0, 3.0, 2.0)),
+    }
+)
+"""What is recorded at a visit, by the margin of the process: how far, in log odds, the patient is on the good side of
+the threshold of the outcome (0) or on the bad side of it (below 0). Relief is a share of the pain before; changes of
+ODI and EQ-5D are counted from the value that just counts as the outcome; the dose is a factor of that before; PGIC is
+the grade of those below each margin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consequence:
+    """An event that follows from failure: its share of all treated, and the month whose visit decides."""
+
+    share: float
+    month: float
+
+
+CONSEQUENCES: Mapping[str, Mapping[str, Consequence]] = MappingProxyType(
+    {
+        "": {"repeat_procedure": Consequence(share=0.12, month=12.0), "surgery": Consequence(share=0.04, month=24.0)},
+        "spinal_cord_stimulation": {
+            "explant": Consequence(share=0.10, month=24.0),
+            "surgery": Consequence(share=0.08, month=24.0),
+        },
+        "celiac_plexus_neurolysis": {"repeat_procedure": Consequence(share=0.10, month=3.0)},
+        "hypogastric_plexus_neurolysis": {"repeat_procedure": Consequence(share=0.10, month=3.0)},
+        "genicular_artery_embolization": {
+            "repeat_procedure": Consequence(share=0.083, month=24.0),
+            "surgery": Consequence(share=0.052, month=24.0),
+        },
+    }
+)
+"""Events after failure by technique; the entry without a name holds for the others."""
+
+MISSING: Mapping[str, float] = MappingProxyType(
+    {
+        "age_years": 0.0,
+        "sex": 0.0,
+        "diabetes": 0.02,
+        "cardiovascular_disease": 0.02,
+        "anticoagulant": 0.0,
+        "active_infection": 0.0,
+        "pregnant": 0.0,
+        "contrast_allergy": 0.0,
+        "cardiac_device": 0.0,
+        "prior_spine_surgery": 0.0,
+        "prior_procedure": 0.0,
+        "treated_levels": 0.0,
+        "diagnostic_blocks_positive": 0.0,
+        "stimulation_trial_success": 0.0,
+        "stimulation_waveform": 0.0,
+        "rf_mode": 0.0,
+        "bmi": 0.05,
+        "smoker": 0.04,
+        "work_status": 0.06,
+        "compensation_claim": 0.05,
+        "pain_nrs": 0.01,
+        "pain_duration_months": 0.04,
+        "odi": 0.10,
+        "eq5d_index": 0.15,
+        "opioid_mme": 0.04,
+        "depression": 0.06,
+        "anxiety": 0.08,
+        "catastrophizing_pcs": 0.20,
+        "radicular_pattern": 0.05,
+        "neuropathic_drug_response": 0.10,
+        "paraspinal_tenderness": 0.08,
+        "brush_allodynia": 0.10,
+        "block_relief_percent": 0.08,
+    }
+)
+"""Share of values before the procedure that a registry lacks, by column."""
+
+MISSING_AT_VISITS: Mapping[str, float] = MappingProxyType(
+    {"pain_nrs": 0.02, "odi": 0.12, "womac": 0.12, "eq5d_index": 0.15, "opioid_mme": 0.08, "pgic": 0.15}
+)
+"""Share of values that a visit which took place lacks, by column."""
+
+GUIDANCE: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "": {"fluoroscopy": 0.75, "ct": 0.20, "ultrasound": 0.05},
+        "joint_injection": {"fluoroscopy": 0.30, "ct": 0.02, "ultrasound": 0.68},
+        "celiac_plexus_neurolysis": {"fluoroscopy": 0.30, "ct": 0.70},
+        "hypogastric_plexus_neurolysis": {"fluoroscopy": 0.70, "ct": 0.30},
+        "spinal_cord_stimulation": {"fluoroscopy": 1.0},
+        "genicular_artery_embolization": {"fluoroscopy": 1.0},
+    }
+)
+"""Share of each kind of image guidance by technique; it has no effect on response."""

@@ -1,0 +1,136 @@
+"""Blocks of episodes in a fixed order, simulated by several threads.
+
+What a block holds depends on the seed, the indication and the number of the block alone; how many of its episodes are
+kept follows from the blocks before it. So the rows are the same whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from paincast.cohort.simulate.block import (
+    Screened,
+    count_patients,
+    count_rows_before,
+    screen_block,
+    take_rows,
+    treat_option,
+)
+from paincast.cohort.simulate.funnel import Funnel
+from paincast.cohort.simulate.tables import Tables, make_schemas, make_tables
+from paincast.cohort.simulate.world import World
+from paincast.schema import INDICATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be simulated.
+
+    Parameters
+    ----------
+    world : World
+        Everything fixed.
+    wanted : mapping of str to mapping
+        Episodes of each technique by indication.
+    seed : int
+        Seed of the cohort.
+    workers : int
+        Threads.
+    chunk_blocks : int
+        Blocks simulated ahead of the one that is handed out.
+    """
+
+    world: World
+    wanted: Mapping[str, Mapping[str, int]]
+    seed: int
+    workers: int
+    chunk_blocks: int
+
+
+def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
+    """Simulate the tables of blocks, in the order of indications, blocks and options.
+
+    Parameters
+    ----------
+    task : Task
+        What is to be simulated.
+    funnel : Funnel
+        Counts, added to.
+
+    Yields
+    ------
+    dict of str to Table
+    """
+    schemas = make_schemas(task.world)
+    pending: deque[Future[Tables]] = deque()
+    with ThreadPoolExecutor(task.workers) as pool:
+        for indication in INDICATIONS:
+            left = dict(task.wanted.get(indication, {}))
+            for number, screened in _screen_blocks(task, indication, left, pool):
+                for place, n in _take_first(task.world, indication, screened, left, funnel):
+                    future = pool.submit(_treat, task.world, indication, screened, place, n, number, schemas)
+                    pending.append(future)
+                while len(pending) > task.chunk_blocks:
+                    yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _screen_blocks(
+    task: Task, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, Screened]]:
+    ahead: deque[Future[Screened]] = deque()
+    number = 0
+    while any(left.values()):
+        while len(ahead) < task.workers + 1:
+            ahead.append(pool.submit(_screen, task.world, indication, task.seed, number + len(ahead)))
+        yield number, ahead.popleft().result()
+        number += 1
+    for future in ahead:
+        future.cancel()
+
+
+def _screen(world: World, indication: str, seed: int, number: int) -> Screened:
+    sequence = np.random.SeedSequence(seed, spawn_key=(INDICATIONS.index(indication), number))
+    return screen_block(world, world.grounds[indication], np.random.default_rng(sequence), count_patients(number))
+
+
+def _take_first(
+    world: World, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
+) -> Iterator[tuple[int, int]]:
+    """Take the first episodes of each technique still wanted, count them off, and tell how many of each option."""
+    options = world.grounds[indication].options
+    for technique in list(left):
+        if not left[technique]:
+            continue
+        places = [place for place, option in enumerate(options) if option.record.technique == technique]
+        rows = take_rows(screened, places)
+        until = int(rows[left[technique] - 1]) + 1 if len(rows) >= left[technique] else len(screened.chosen)
+        kept = rows[: left[technique]]
+        left[technique] -= len(kept)
+        funnel.add(indication, screened, places, until)
+        for place in places:
+            n = int((screened.chosen[kept] == place).sum())
+            if n:
+                funnel.keep(indication, place, n)
+                yield place, n
+
+
+def _treat(
+    world: World,
+    indication: str,
+    screened: Screened,
+    place: int,
+    n: int,
+    number: int,
+    schemas: Mapping[str, pa.Schema],
+) -> Tables:
+    ground = world.grounds[indication]
+    treated = treat_option(world, ground, screened, place)
+    return make_tables(world, ground, screened, treated, n, count_rows_before(number), schemas)
