@@ -1,0 +1,270 @@
+"""What the simulator promises, measured on large cohorts: each function gives a table with a verdict in every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from simulator_sample import (
+    draw,
+    open_with,
+    own_rows,
+    read_episodes,
+    read_probability,
+    read_response,
+    records_in,
+    size_for,
+)
+
+from paincast.cohort.simulate.response import scale_curve
+from paincast.evaluation.truth import compute_bayes_bound, load_propensity, load_whole_truth
+from paincast.evidence import PredictorEffect, Record, simulated_records, simulated_techniques
+from paincast.settings import SCENARIOS
+
+KEYS = ["episode_id", "technique", "indication", "approach", "pain_nrs"]
+
+
+def check_marginals(n: int = 200_000) -> pd.DataFrame:
+    """Largest deviation from the evidence curve over its months, in percentage points."""
+    rows = []
+    for technique in simulated_techniques():
+        for scenario in SCENARIOS:
+            if records_in(technique, scenario):
+                with draw([technique], size_for(technique, n, scenario), scenario=scenario) as folder:
+                    rows += _deviate(folder, technique, scenario)
+    found = pd.DataFrame(rows)
+    found["ok"] = found[["truth_pp", "observed_pp"]].abs().max(axis=1) <= 1.0
+    return found
+
+
+def _deviate(folder: Path, technique: str, scenario: str) -> list[dict[str, Any]]:
+    episodes, truth = read_episodes(folder, KEYS), load_whole_truth(folder)
+    records = records_in(technique, scenario)
+    months = sorted({month for record in records for month in record.curve or ()})
+    held = {month: read_probability(truth, episodes, month) for month in months}
+    seen = {month: read_response(folder, episodes, month) for month in months}
+    rows = []
+    for record in records:
+        own, curve = own_rows(episodes, record), scale_curve(record, scenario)
+        gaps = {month: 100 * (held[month][own].mean() - share) for month, share in curve.items()}
+        drawn = {month: 100 * (np.nanmean(seen[month][own]) - share) for month, share in curve.items()}
+        worst = max(drawn, key=lambda month: abs(drawn[month]))
+        told = {"record": record.id, "scenario": scenario, "n": int(own.sum()), "months": len(curve)}
+        rows.append({**told, "worst_month": f"{worst:g}", "truth_pp": _largest(gaps), "observed_pp": _largest(drawn)})
+    return rows
+
+
+def _largest(values: dict[float, float]) -> float:
+    return float(max(values.values(), key=abs))
+
+
+def check_ceilings(n: int = 100_000) -> pd.DataFrame:
+    """Bayes-optimal AUC of each record at its primary month, against what the record implies."""
+    alone = open_with(
+        correlation="independent", assignment="randomised", site_response_sd=0.0, response_drift_per_year=0.0
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for name, assumptions in (("independent", alone), ("default", open_with())):
+        for technique in simulated_techniques():
+            with draw([technique], size_for(technique, n), assumptions=assumptions) as folder:
+                episodes, truth = read_episodes(folder, KEYS), load_whole_truth(folder)
+                for record in records_in(technique, "literature"):
+                    own = own_rows(episodes, record)
+                    p = read_probability(truth, episodes.loc[own], float(record.primary_month or 0))
+                    row = found.setdefault(record.id, {"record": record.id, "implied": np.nan})
+                    row["implied"] = record.implied.bayes_optimal_auc if record.implied else np.nan
+                    row[name] = compute_bayes_bound(p)[0]
+    table = pd.DataFrame(found.values())
+    table["ok_independent"] = table["implied"].isna() | ((table["independent"] - table["implied"]).abs() <= 0.02)
+    table["ok_default"] = table["default"].between(0.55, 0.78)
+    return table
+
+
+def check_truth(n: int = 1_000_000, bins: int = 20) -> pd.DataFrame:
+    """Observed frequency against the true probability in bins of it, each technique at its primary month."""
+    techniques = simulated_techniques()
+    with draw(techniques, -(-n // len(techniques))) as folder:
+        p, y = collect_primary(folder)
+    return bin_truth(p, y, bins)
+
+
+def collect_primary(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """True probability and response at the primary month of each episode's record, where there was a visit."""
+    episodes, truth = read_episodes(folder, KEYS), load_whole_truth(folder)
+    primary = {technique: primary_of(technique) for technique in episodes["technique"].unique()}
+    p, y = np.full(len(episodes), np.nan), np.full(len(episodes), np.nan)
+    for month in sorted(set(primary.values())):
+        own = episodes["technique"].map(primary).eq(month).to_numpy()
+        p[own] = read_probability(truth, episodes.loc[own], month)
+        y[own] = read_response(folder, episodes.loc[own], month)
+    known = np.isfinite(p) & np.isfinite(y)
+    return p[known], y[known]
+
+
+def primary_of(technique: str) -> float:
+    return float(max(record.primary_month or 0 for record in simulated_records(technique)))
+
+
+def bin_truth(p: np.ndarray, y: np.ndarray, bins: int) -> pd.DataFrame:
+    rows = []
+    for place, own in enumerate(np.array_split(np.argsort(p, kind="stable"), bins), start=1):
+        expected, error = p[own].mean(), np.sqrt((p[own] * (1 - p[own])).sum()) / len(own)
+        ratio, spread = y[own].mean() / expected, error / expected
+        z = (y[own].mean() - expected) / error
+        judged = spread < 0.02 / 3
+        rows.append(
+            {
+                "bin": place,
+                "n": len(own),
+                "probability": expected,
+                "observed": y[own].mean(),
+                "z": z,
+                "O/E": ratio,
+                "ok": bool(abs(z) <= 3 and (not judged or 0.98 <= ratio <= 1.02)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def check_effects(n: int = 200_000) -> pd.DataFrame:
+    """Odds ratios recovered by logistic regression on the functional form of each record, with site and year."""
+    rows = []
+    for technique in simulated_techniques():
+        with draw([technique], size_for(technique, n)) as folder:
+            episodes = read_episodes(folder)
+            for record in records_in(technique, "literature"):
+                own = episodes.loc[own_rows(episodes, record)].reset_index(drop=True)
+                y = read_response(folder, own, float(record.primary_month or 0))
+                rows += recover_effects(own, y, record)
+    found = pd.DataFrame(rows)
+    found["ok"] = found["z"].abs() <= 3
+    return found
+
+
+def recover_effects(own: pd.DataFrame, y: np.ndarray, record: Record) -> list[dict[str, Any]]:
+    active = record.active_predictors
+    seen = np.isfinite(y)
+    design = [transform(effect, own, record).to_numpy(dtype=float) for effect in active]
+    year = own["procedure_year"].to_numpy(dtype=float) - 2019
+    sites = pd.get_dummies(own["site_id"], dtype=float).to_numpy()
+    x = np.column_stack([*design, year, sites])[seen]
+    estimate, error = fit_logistic_regression(x, y[seen])
+    return [
+        {
+            "record": record.id,
+            "predictor": effect.meaning,
+            "odds_ratio": effect.odds_ratio,
+            "recovered": float(np.exp(estimate[place])),
+            "z": float((estimate[place] - np.log(effect.odds_ratio)) / error[place]),
+        }
+        for place, effect in enumerate(active)
+    ]
+
+
+def transform(effect: PredictorEffect, episodes: pd.DataFrame, record: Record) -> pd.Series:
+    """The functional form in which an odds ratio is stated, taken from the words of the record alone."""
+    values, kind, value = episodes[effect.column], effect.transform.kind, effect.transform.value
+    if kind == "equals":
+        return values == value
+    numbers = values.astype(float)
+    if kind == "per_sd":
+        baseline = record.baseline.get(effect.column)
+        return numbers / (baseline.sd if baseline and baseline.sd else _assumed_sd(effect.column))
+    limit = float(value)
+    compared = {
+        "below": numbers < limit,
+        "at_least": numbers >= limit,
+        "above": numbers > limit,
+        "per": numbers / limit,
+    }
+    return compared[kind]
+
+
+def _assumed_sd(column: str) -> float:
+    baseline = open_with().baseline.get(column)
+    return float(baseline.sd if baseline and baseline.sd else 1.0)
+
+
+def fit_logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maximum likelihood by Newton's method, with standard errors from Fisher's information; no penalty."""
+    beta = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = expit(x @ beta)
+        information = (x * (p * (1 - p))[:, None]).T @ x
+        step = np.linalg.lstsq(information, x.T @ (y - p), rcond=None)[0]
+        beta += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return beta, np.sqrt(np.diag(np.linalg.pinv(information)))
+
+
+CONTRASTS = (
+    ("lumbar_radicular_disc", "epidural_steroid_injection", "nerve_root_block", 3.0),
+    ("lumbar_stenosis", "epidural_steroid_injection", "nerve_root_block", 3.0),
+)
+"""Indication, two techniques that are eligible for it and have no trial or block, and the month."""
+
+
+def check_confounding(n: int = 400_000) -> pd.DataFrame:
+    """Difference in response between two techniques: naive, weighted, in a randomised cohort, and the truth."""
+    return pd.concat([_compare_techniques(*contrast, n) for contrast in CONTRASTS], ignore_index=True)
+
+
+def _compare_techniques(indication: str, first: str, second: str, month: float, n: int) -> pd.DataFrame:
+    """What is compared is all who are referred: the weights undo the choice."""
+    rows = []
+    for assignment in ("confounded", "randomised"):
+        with draw([first, second], n, assumptions=open_with(assignment=assignment)) as folder:
+            episodes = read_episodes(folder, KEYS)
+            episodes = episodes[episodes["indication"] == indication].reset_index(drop=True)
+            y, weight, truth = (
+                read_response(folder, episodes, month),
+                1.0 / read_propensity(folder, episodes),
+                load_whole_truth(folder),
+            )
+        arm = (episodes["technique"] == first).to_numpy()
+        weighted = (*_contrast(y, arm, weight), len(y))
+        if assignment == "confounded":
+            rows.append(("naive", *_contrast(y, arm, np.ones(len(y))), len(y)))
+            rows.append(("weighted by the true propensity", *weighted))
+        else:
+            rows.append(("randomised cohort", *weighted))
+            gap = read_probability(truth, episodes, month, first) - read_probability(truth, episodes, month, second)
+            rows.append(("truth", *_average_arms(gap, arm, weight), len(y)))
+    found = pd.DataFrame(rows, columns=["estimate", "difference", "se", "n"])
+    known, error = found["difference"].iloc[-1], found["se"].iloc[-1]
+    found["z"] = (found["difference"] - known) / np.hypot(found["se"], error)
+    found["ok"] = (found["z"].abs() > 3) == (found["estimate"] == "naive")
+    found.insert(0, "techniques", f"{first} - {second}, {indication}, month {month:g}")
+    return found
+
+
+def _average_arms(gap: np.ndarray, arm: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Mean over all who are referred, from either arm, and its standard error."""
+    means, errors = [], []
+    for side in (arm, ~arm):
+        share = weight[side] / weight[side].sum()
+        means.append(share @ gap[side])
+        errors.append(np.sqrt((share**2) @ (gap[side] - means[-1]) ** 2))
+    return float(np.mean(means)), float(np.hypot(*errors) / 2)
+
+
+def read_propensity(folder: Path, episodes: pd.DataFrame) -> np.ndarray:
+    """Probability of being treated by the technique received, whichever approach."""
+    table = load_propensity(folder)
+    table["treated"] = table["probability"] * table["selection"]
+    held = table.groupby(["episode_id", "technique"], sort=False)["treated"].sum()
+    return held.reindex(pd.MultiIndex.from_frame(episodes[["episode_id", "technique"]])).to_numpy()
+
+
+def _contrast(y: np.ndarray, arm: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Difference of weighted means and its standard error (Hajek)."""
+    means, variance = [], 0.0
+    for side in (arm, ~arm):
+        share = weight[side] / weight[side].sum()
+        means.append(share @ y[side])
+        variance += (share**2) @ (y[side] - means[-1]) ** 2
+    return float(means[0] - means[1]), float(np.sqrt(variance))

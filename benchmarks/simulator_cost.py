@@ -1,0 +1,155 @@
+"""What the simulator costs: episodes a second, memory and how time grows, each size in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from simulator_sample import SEED, WORKERS
+from simulator_sdv import PINS, time_sdv
+
+from paincast.cohort.simulate import write_cohort
+from paincast.evidence import simulated_techniques
+
+BYTES_PER_EPISODE = 1_500
+"""Room asked for on disk before a cohort is written; about twice what is needed."""
+
+
+def time_writing(folder: Path, episodes: int, workers: int = WORKERS) -> dict[str, float]:
+    """Write a cohort of all techniques; seconds, episodes and bytes."""
+    techniques = simulated_techniques()
+    started = time.perf_counter()
+    write_cohort(
+        folder,
+        techniques=list(techniques),
+        episodes_per_technique=-(-episodes // len(techniques)),
+        seed=SEED,
+        workers=workers,
+    )
+    seconds = time.perf_counter() - started
+    rows = {file.stem: pq.ParquetFile(file).metadata.num_rows for file in folder.rglob("*.parquet")}
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return {"episodes": rows["episodes"], "seconds": seconds, "bytes": size, "visits": rows.get("visits", 0)}
+
+
+def measure_apart(episodes: int, workers: int = WORKERS) -> dict[str, float]:
+    """Write a cohort in a new process, watched from outside; adds the peak memory of it and its workers (PSS)."""
+    with tempfile.TemporaryDirectory(prefix="paincast-benchmark-") as scratch:
+        free, asked = shutil.disk_usage(scratch).free, BYTES_PER_EPISODE * episodes
+        if free < asked:
+            raise SystemExit(f"{episodes:,} episodes may need {asked / 1e9:.0f} GB on disk; {free / 1e9:.0f} are free")
+        command = [sys.executable, __file__, str(Path(scratch) / "cohort"), str(episodes), str(workers)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        peak = [0.0]
+        watcher = threading.Thread(target=_watch, args=(child, peak), daemon=True)
+        watcher.start()
+        output = child.communicate()[0]
+        watcher.join()
+        if child.returncode:
+            raise SystemExit(f"writing {episodes:,} episodes failed")
+    return {**json.loads(output.splitlines()[-1]), "peak_mib": peak[0]}
+
+
+def _watch(child: subprocess.Popen[str], peak: list[float]) -> None:
+    while child.poll() is None:
+        peak[0] = max(peak[0], sum(_resident(process) for process in _session(child.pid)) / 1024)
+        time.sleep(0.2)
+
+
+def _session(leader: int) -> list[int]:
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.getsid(int(entry.name)) == leader:
+                    members.append(int(entry.name))
+            except OSError:
+                continue
+    return members
+
+
+def _resident(process: int) -> float:
+    """Proportional set size in KiB: pages that processes share are counted once."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return float(next((line.split()[1] for line in lines if line.startswith("Pss:")), 0))
+
+
+def check_speed(episodes: int = 1_000_000) -> pd.DataFrame:
+    """Episodes a second with all tables streamed to Parquet, beside SDV sampling one table of equal width."""
+    with tempfile.TemporaryDirectory(prefix="paincast-benchmark-") as scratch:
+        first = time_writing(Path(scratch) / "first", 60_000)
+        table = Path(scratch) / "fitted.parquet"
+        frame = pd.read_parquet(Path(scratch) / "first" / "episodes.parquet")
+        frame = frame.dropna(axis=1, how="all").sample(5_000, random_state=1)
+        frame.to_parquet(table, index=False)
+        ours = time_writing(Path(scratch) / "large", episodes)
+        sdv = time_sdv(table, 50_000)
+        again = time_writing(Path(scratch) / "again", episodes)
+    best = max(found["episodes"] / found["seconds"] for found in (ours, again))
+    sampled = 50_000 / (sdv["sample"] + sdv["write"])
+    rows = [
+        ("paincast, 60,000 episodes, all tables written", first["episodes"] / first["seconds"], np.nan),
+        (f"paincast, {episodes:,} episodes, all tables written", ours["episodes"] / ours["seconds"], np.nan),
+        ("the same again, after SDV", again["episodes"] / again["seconds"], np.nan),
+        (f"{name_sdv()}, one table of {sdv['columns']} columns sampled and written", sampled, np.nan),
+        ("ratio", best / sampled, 20.0),
+    ]
+    found = pd.DataFrame(rows, columns=["what", "rows a second", "bar"])
+    found.loc[[1, 2], "bar"] = 100_000.0
+    found["ok"] = found["bar"].isna() | (found["rows a second"] >= found["bar"])
+    return found
+
+
+def name_sdv() -> str:
+    version = next(line.split("==")[1] for line in PINS.read_text().splitlines() if line.startswith("sdv=="))
+    return f"SDV {version} GaussianCopulaSynthesizer"
+
+
+def check_growth(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)) -> pd.DataFrame:
+    """Time and peak memory by number of episodes; the time of preparing, that of 12 episodes, is taken off."""
+    runs = [measure_apart(size) for size in (12, *sizes)]
+    found = pd.DataFrame(runs)
+    found["net_seconds"] = found["seconds"] - found["seconds"].iloc[0]
+    found["episodes a second"] = found["episodes"] / found["seconds"]
+    found["gb"] = found.pop("bytes") / 1e9
+    return found
+
+
+def summarize_growth(found: pd.DataFrame) -> pd.DataFrame:
+    """Slope of log time on log n, and the ratio of peak memories of the two largest."""
+    grown = found.iloc[1:]
+    net = np.polyfit(np.log10(grown["episodes"]), np.log10(grown["net_seconds"]), 1)[0]
+    whole = np.polyfit(np.log10(grown["episodes"]), np.log10(grown["seconds"]), 1)[0]
+    memory = grown["peak_mib"].iloc[-1] / grown["peak_mib"].iloc[-2]
+    rows = [
+        ("slope of log time, preparing taken off", net, "0.9 to 1.1", 0.9 <= net <= 1.1),
+        ("slope of log time, with preparing", whole, "", True),
+        ("peak memory, largest over the one before", memory, "at most 1.3", memory <= 1.3),
+    ]
+    return pd.DataFrame(rows, columns=["what", "value", "bar", "ok"])
+
+
+def describe_machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1] for line in lines if line.startswith("model name")), "")
+    return f"{model.strip()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    found: dict[str, Any] = time_writing(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    print(json.dumps(found))
