@@ -27,7 +27,7 @@ HEAVY = (
     "matplotlib",
     "pooch",
 )
-COMMANDS = ("simulate", "fetch", "ingest", "evaluate", "predict", "review", "schema", "completion")
+COMMANDS = ("simulate", "fetch", "ingest", "evaluate", "predict", "review", "schema", "evidence", "completion")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]], ids=" ".join)

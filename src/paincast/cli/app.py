@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, data, model
+from paincast.cli import completion, data, evidence, model
 from paincast.errors import PaincastError
 
 EXIT_BUG = 1
@@ -50,6 +50,7 @@ for command in (
     data.fetch,
     data.ingest,
     data.print_schema,
+    evidence.show_evidence,
     model.train,
     model.evaluate,
     model.predict,

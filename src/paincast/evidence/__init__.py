@@ -1,6 +1,6 @@
 """Published evidence as data: one record per technique and indication, every figure with its source and tag."""
 
-from paincast.evidence.figures import Contraindication, PredictorEffect, Record, Source, Transform
+from paincast.evidence.figures import PredictorEffect, Record, Source, Transform
 from paincast.evidence.records import (
     control_response,
     evidence_version,
@@ -16,8 +16,10 @@ from paincast.evidence.records import (
     simulated_records,
     simulated_techniques,
 )
+from paincast.evidence.safety import Complication, Contraindication
 
 __all__ = [
+    "Complication",
     "Contraindication",
     "PredictorEffect",
     "Record",

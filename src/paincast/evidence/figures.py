@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
 from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
+from paincast.evidence.safety import Complication, Contraindication
 
 PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +37,6 @@ class Source:
     citation: str
     access: str
     url: str = ""
-    doi: str = ""
     note: str = ""
 
 
@@ -180,79 +179,6 @@ class PublishedRate:
     ci95: tuple[float, float] | None = None
     population: str = ""
     design: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Complication:
-    """A complication and the lowest and highest rate reported; no rate where it was only named.
-
-    Parameters
-    ----------
-    event : str
-        In words.
-    kind : str
-        Name of the kind, the same for every figure of one kind.
-    event_kind : {"complication", "repeat_procedure", "explant", "surgery"}
-        Kind of event of the data contract.
-    rate : tuple of float, optional
-        Lowest and highest rate, of ``per``.
-    per : str
-        Of what the rate is: ``patient``, ``lesion``, ``lead``.
-    per_patient : tuple of float, optional
-        The rate per patient where ``per`` is something else.
-    by_month : float, optional
-        Month by which the rate was reached; early complications have none.
-    n : int, optional
-        Patients observed.
-    ci95 : tuple, optional
-        Published 95 % confidence interval.
-    repeats : str
-        What other figure of the record this one repeats, contains or competes with; empty for a figure that counts.
-    """
-
-    event: str
-    kind: str
-    source: str
-    tag: str
-    event_kind: str = "complication"
-    rate: tuple[float, float] | None = None
-    per: str = "patient"
-    per_patient: tuple[float, float] | None = None
-    by_month: float | None = None
-    n: int | None = None
-    ci95: tuple[float, float] | None = None
-    repeats: str = ""
-    note: str = ""
-
-    @property
-    def patient_rate(self) -> float | None:
-        """Give the middle of the rate per patient, or None where none is known."""
-        ends = self.rate if self.per == "patient" else self.per_patient
-        return None if ends is None else (ends[0] + ends[1]) / 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contraindication:
-    """What speaks against the procedure.
-
-    Parameters
-    ----------
-    column : str
-        Yes/no column of the episodes that carries it; empty where none does, so that only the card names it.
-    level : {"absolute", "relative", "caution"}
-        An absolute one makes a patient ineligible; a relative one needs a plan; a caution needs a thought.
-    reason : str
-        Why, in words for a clinician.
-    source, tag : str
-        Where that is stated and how it was seen.
-    """
-
-    level: Literal["absolute", "relative", "caution"]
-    reason: str
-    source: str
-    tag: str
-    column: str = ""
     note: str = ""
 
 

@@ -19,8 +19,6 @@ from paincast.evidence.figures import (
     TRANSFORMS,
     Baseline,
     Certainty,
-    Complication,
-    Contraindication,
     ControlResponse,
     Curve,
     Implied,
@@ -31,6 +29,7 @@ from paincast.evidence.figures import (
     Survival,
     Transform,
 )
+from paincast.evidence.safety import Complication, Contraindication
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES
 
 T = TypeVar("T")

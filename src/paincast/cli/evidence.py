@@ -1,0 +1,180 @@
+"""The command that shows the evidence: a list, the protocol card of a technique, references, and a forest plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
+from paincast.settings import SCENARIOS
+
+if TYPE_CHECKING:
+    from paincast.evidence import Record
+
+IMAGES = (".png", ".svg", ".pdf")
+
+
+def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    return lambda _context, _parameter, begun: [name for name in names if name.startswith(begun)]
+
+
+@click.command(name="evidence")
+@click.argument("technique", required=False, shell_complete=_complete(TECHNIQUES))
+@click.option(
+    "--indication", metavar="NAME", shell_complete=_complete(INDICATIONS), help="Only the records of this indication."
+)
+@click.option(
+    "--approach",
+    metavar="NAME",
+    shell_complete=_complete(EPISODES["approach"].categories),
+    help="Only the records of this approach.",
+)
+@click.option(
+    "--scenario",
+    default="literature",
+    show_default=True,
+    type=click.Choice(SCENARIOS),
+    help="Which reading of the evidence the expected response follows.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["md", "html", "json"]),
+    help="Form of the card or the list. Default: by the suffix of FILE, else md.",
+)
+@click.option("--references", type=click.Choice(["bibtex", "csl"]), help="The sources, for a bibliography.")
+@click.option("--forest", is_flag=True, help="Draw published response rates into the image FILE.")
+@click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
+def show_evidence(
+    technique: str | None,
+    indication: str | None,
+    approach: str | None,
+    scenario: str,
+    style: str | None,
+    references: str | None,
+    forest: bool,
+    out: Path | None,
+) -> None:
+    """Show the published evidence: all techniques, or the protocol card of TECHNIQUE.
+
+    \b
+    Examples:
+      paincast evidence
+      paincast evidence facet_rfa
+      paincast evidence epidural_steroid_injection --approach caudal --format html -o caudal.html
+      paincast evidence --references bibtex -o evidence.bib
+      paincast evidence --forest -o forest.png
+    """  # noqa: D301
+    _check_request(technique, indication, approach, references, forest, out)
+    records = _choose(technique, indication, approach)
+    if forest:
+        assert out is not None
+        _draw_forest(records, out)
+        return
+    if references:
+        text = _write_references(records, references)
+    elif technique is None:
+        text = _write_list(records, scenario, _find_style(style, out) if style or out else "text")
+    else:
+        text = _write_card(technique, indication, approach, scenario, _find_style(style, out))
+    _deliver(text, out)
+
+
+def _check_request(
+    technique: str | None,
+    indication: str | None,
+    approach: str | None,
+    references: str | None,
+    forest: bool,
+    out: Path | None,
+) -> None:
+    if technique is None and (indication or approach):
+        raise click.UsageError("--indication and --approach choose among the records of a TECHNIQUE; give one")
+    if forest and references:
+        raise click.UsageError("--forest and --references are two different outputs; give one of them")
+    if forest and (out is None or out.suffix.lower() not in IMAGES):
+        raise click.UsageError(f"--forest draws an image: give -o FILE with the suffix {', '.join(IMAGES)}")
+
+
+def _choose(technique: str | None, indication: str | None, approach: str | None) -> tuple[Record, ...]:
+    from paincast.evidence import load_records
+    from paincast.evidence.card import choose_records
+
+    if technique is None:
+        return load_records()
+    return choose_records(technique, indication=indication, approach=approach)
+
+
+def _find_style(style: str | None, out: Path | None) -> str:
+    by_suffix = {".html": "html", ".htm": "html", ".json": "json"}
+    return style or by_suffix.get(out.suffix.lower() if out else "", "md")
+
+
+def _write_list(records: tuple[Record, ...], scenario: str, style: str) -> str:
+    from paincast.evidence.listing import build_list, write_lines
+
+    if style == "json":
+        return _write_json(records, scenario)
+    if style == "text":
+        return write_lines(records, scenario)
+    from paincast.reporting.protocol import write_html, write_markdown
+
+    return {"md": write_markdown, "html": write_html}[style](build_list(records, scenario))
+
+
+def _write_card(technique: str, indication: str | None, approach: str | None, scenario: str, style: str) -> str:
+    from paincast.evidence.card import build_card, choose_records
+
+    if style == "json":
+        return _write_json(choose_records(technique, indication=indication, approach=approach), scenario)
+    from paincast.reporting.protocol import write_html, write_markdown
+
+    card = build_card(technique, indication=indication, approach=approach, scenario=scenario)
+    return {"md": write_markdown, "html": write_html}[style](card)
+
+
+def _write_json(records: tuple[Record, ...], scenario: str) -> str:
+    import json
+
+    from paincast.evidence.plain import describe_records
+
+    return json.dumps(describe_records(records, scenario), indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_references(records: tuple[Record, ...], style: str) -> str:
+    from paincast.evidence import load_sources
+    from paincast.evidence.references import format_bibtex, format_csl
+
+    held = load_sources()
+    names = {name for record in records for name in record.sources}
+    cited = [held[name] for name in sorted(names)]
+    return format_bibtex(cited) if style == "bibtex" else format_csl(cited) + "\n"
+
+
+def _draw_forest(records: tuple[Record, ...], out: Path) -> None:
+    from paincast.errors import RefusalError
+    from paincast.evidence.forest import collect_rates
+    from paincast.files import atomic_file
+    from paincast.reporting.forest import save_forest
+
+    rates = collect_rates(records)
+    if rates.empty:
+        raise RefusalError("no response rate is published for what was asked, so there is nothing to draw")
+    with atomic_file(out) as draft:
+        save_forest(rates, draft)
+    published = int((rates["kind"] == "published").sum())
+    click.echo(f"written: {out} ({published} published rates of {rates['record'].nunique()} records)")
+
+
+def _deliver(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    from paincast.files import atomic_file
+
+    with atomic_file(out) as draft:
+        draft.write_text(text, encoding="utf-8")
+    click.echo(f"written: {out}")

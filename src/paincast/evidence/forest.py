@@ -1,0 +1,142 @@
+"""Published response rates with their intervals, as one tidy frame to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+
+from paincast.evidence.figures import PublishedRate, Record
+
+COLUMNS = (
+    "record",
+    "technique",
+    "indication",
+    "approach",
+    "kind",
+    "label",
+    "month",
+    "share",
+    "lower",
+    "upper",
+    "interval",
+    "n",
+    "definition",
+    "source",
+    "tag",
+)
+Z_95 = 1.959963984540054
+
+
+def collect_rates(records: Iterable[Record]) -> pd.DataFrame:
+    """Collect the published response rates of records, and what is expected from them.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Records, in the order in which they shall stand; those without a published rate are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``record, technique, indication, approach, kind, label, month, share, lower, upper, interval, n, definition,
+        source, tag``. ``kind`` is ``published``, ``expected`` (the literature scenario at the primary month, its limits
+        the plausible range) or ``control``. ``interval`` says where the limits come from: ``published``, ``computed``
+        (Wilson's 95 % interval [1]_ from share and n), ``judged`` or ``none``.
+
+    References
+    ----------
+    .. [1] Wilson EB. J Am Stat Assoc 1927;22:209-212. doi:10.1080/01621459.1927.10502953
+    """
+    rows = [row for record in records if record.published for row in _rows_of(record)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({"month": float, "share": float, "lower": float, "upper": float, "n": float})
+
+
+def _rows_of(record: Record) -> list[dict[str, object]]:
+    place = {
+        "record": record.id,
+        "technique": record.technique,
+        "indication": record.indication,
+        "approach": record.approach or "",
+    }
+    return [{**place, **row} for row in (*map(_row_of, record.published), *_expect(record), *_control(record))]
+
+
+def _row_of(rate: PublishedRate) -> dict[str, object]:
+    lower, upper, interval = np.nan, np.nan, "none"
+    if rate.ci95 is not None:
+        (lower, upper), interval = rate.ci95, "published"
+    elif rate.n:
+        (lower, upper), interval = compute_wilson(rate.share, rate.n), "computed"
+    return {
+        "kind": "published",
+        "label": ", ".join(filter(None, (rate.source, rate.population))),
+        "month": rate.month,
+        "share": rate.share,
+        "lower": lower,
+        "upper": upper,
+        "interval": interval,
+        "n": rate.n,
+        "definition": rate.definition,
+        "source": rate.source,
+        "tag": rate.tag,
+    }
+
+
+def _expect(record: Record) -> list[dict[str, object]]:
+    if record.response is None or record.primary_month is None:
+        return []
+    lower, upper = record.response.range.get(record.primary_month, (np.nan, np.nan))
+    return [
+        {
+            "kind": "expected",
+            "label": "expected here (literature)",
+            "month": record.primary_month,
+            "share": record.response.scenarios["literature"],
+            "lower": lower,
+            "upper": upper,
+            "interval": "judged" if np.isfinite(lower) else "none",
+            "definition": "at least 50 % pain relief",
+            "source": ", ".join(record.response.source),
+            "tag": record.response.tag,
+        }
+    ]
+
+
+def _control(record: Record) -> list[dict[str, object]]:
+    control = record.control_response
+    if control is None:
+        return []
+    lower, upper = control.range or (np.nan, np.nan)
+    return [
+        {
+            "kind": "control",
+            "label": f"without the procedure, {control.source}",
+            "month": control.month,
+            "share": control.share,
+            "lower": lower,
+            "upper": upper,
+            "interval": "judged" if control.range else "none",
+            "definition": control.definition,
+            "source": control.source,
+            "tag": control.tag,
+        }
+    ]
+
+
+def compute_wilson(share: float, n: int) -> tuple[float, float]:
+    """Compute Wilson's 95 % interval of a share of ``n`` patients.
+
+    Examples
+    --------
+    >>> low, high = compute_wilson(0.5, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.404, 0.596)
+    """
+    pull = Z_95**2 / n
+    center = (share + pull / 2) / (1 + pull)
+    half = Z_95 * sqrt(share * (1 - share) / n + pull / (4 * n)) / (1 + pull)
+    return max(0.0, center - half), min(1.0, center + half)

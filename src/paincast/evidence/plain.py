@@ -1,0 +1,64 @@
+"""Records as plain data for other programs: what JSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from paincast.evidence.figures import Record
+from paincast.evidence.records import evidence_version, load_sources
+from paincast.evidence.scenarios import shift_curve
+
+
+def describe_records(records: Iterable[Record], scenario: str = "literature") -> dict[str, Any]:
+    """Describe records, their expected response in a scenario, and their sources.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Which records.
+    scenario : str
+        Which reading of the evidence ``expected_response`` follows.
+
+    Returns
+    -------
+    dict
+        ``evidence_version``, ``scenario``, ``records`` and ``sources``; keys are text.
+    """
+    held = tuple(records)
+    named = sorted({name for record in held for name in record.sources})
+    return {
+        "evidence_version": evidence_version(),
+        "scenario": scenario,
+        "records": [{**to_plain(record), "expected_response": _expect(record, scenario)} for record in held],
+        "sources": {name: to_plain(load_sources()[name]) for name in named},
+    }
+
+
+def _expect(record: Record, scenario: str) -> list[dict[str, float | None]]:
+    if record.response is None:
+        return []
+    curve = shift_curve(record, scenario)
+    return [{"month": month, "share": share, "control_share": record.control_share} for month, share in curve.items()]
+
+
+def to_plain(value: Any) -> Any:
+    """Turn frozen records, mappings and tuples into dictionaries and lists.
+
+    Examples
+    --------
+    >>> to_plain((1, {2.0: "a"}))
+    [1, {'2': 'a'}]
+    """
+    if is_dataclass(value):
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {_write_key(key): to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_plain(entry) for entry in value]
+    return value
+
+
+def _write_key(key: Any) -> str:
+    return f"{key:g}" if isinstance(key, (int, float)) else str(key)

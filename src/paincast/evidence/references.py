@@ -1,0 +1,175 @@
+"""Sources as references for a bibliography: what a citation tells, as BibTeX or CSL-JSON.
+
+Citations are short, and many hold a description where a title should be; a field is filled only from what the citation
+or the address says, and each entry tells how the source itself was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from paincast.evidence.figures import PROVENANCE_TAGS, Source
+
+_NAME = r"(?:(?:van|de|ter|von|Al) )?[A-Z][\w'’-]*(?: [A-Z][a-z][\w'’-]*)? [A-Z]{1,5}"
+_AUTHORS = re.compile(rf"^({_NAME}(?:, {_NAME})*)( et al)?\. ")
+_DOI = re.compile(r"(?:doi[:=/]|doi/full/|access_num=|term=)(10\.\d{4,}/(?:[^\s;&/]+\.pub\d|[^\s;&]+))")
+_PMID = re.compile(r"(?:PMID |pubmed(?:\.ncbi\.nlm\.nih\.gov)?/)(\d{5,})")
+_PLACE = re.compile(
+    r"(?P<journal>[A-Z][A-Za-z&]*(?: (?:[A-Z][A-Za-z&]*|J|of))*),? "
+    r"(?P<year>(?:19|20)\d{2})(?:/\d{4})?(?![-\d])"
+    r"(?:;(?P<volume>\d+)(?:\(\d+\))?(?::(?P<pages>[A-Za-z]{0,2}\d+[\w-]*))?)?"
+)
+_COCHRANE = re.compile(r"Cochrane (?P<pages>CD\d+), (?P<year>\d{4})")
+_YEAR = re.compile(r"\b(?<!-)((?:19|20)\d{2})(?![-\d])")
+_NOT_JOURNALS = frozenset({"Feb", "Friedly", "Japan"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What a citation tells.
+
+    Parameters
+    ----------
+    id : str
+        Id of the source.
+    title : str
+        Title or description.
+    authors : tuple of str
+        ``Family Initials``.
+    more_authors : bool
+        Whether the citation ends its authors with *et al*.
+    journal, year, volume, pages, doi, pmid, url : str
+        Empty where the citation does not give them.
+    note : str
+        How the source was seen.
+    """
+
+    id: str
+    title: str
+    authors: tuple[str, ...] = ()
+    more_authors: bool = False
+    journal: str = ""
+    year: str = ""
+    volume: str = ""
+    pages: str = ""
+    doi: str = ""
+    pmid: str = ""
+    url: str = ""
+    note: str = ""
+
+
+def parse_reference(source: Source) -> Reference:
+    """Read a source's citation and address.
+
+    Examples
+    --------
+    >>> from paincast.evidence import load_sources
+    >>> parse_reference(load_sources()["mint2017"]).pmid
+    '28672319'
+    """
+    citation = source.citation
+    authors = _AUTHORS.match(citation)
+    rest = citation[authors.end() :] if authors else citation
+    place = _find_place(rest)
+    title = rest[: place.start()] if place else rest
+    told = f"{citation} {source.url}"
+    doi, pmid = _DOI.search(told), _PMID.search(told)
+    found = {key: value or "" for key, value in place.groupdict().items()} if place else {}
+    if place is None and (year := _YEAR.search(rest)):
+        found["year"] = year.group(1)
+    if place is not None and place.re is _COCHRANE:
+        found["journal"] = "Cochrane Database of Systematic Reviews"
+    return Reference(
+        id=source.id,
+        title=_clean_title(title) or _describe(rest),
+        authors=tuple(authors.group(1).split(", ")) if authors else (),
+        more_authors=bool(authors and authors.group(2)),
+        doi=doi.group(1).rstrip(".,)") if doi else "",
+        pmid=pmid.group(1) if pmid else "",
+        url=source.url,
+        note="; ".join(filter(None, (PROVENANCE_TAGS[source.access], source.note))),
+        **found,
+    )
+
+
+def _find_place(rest: str) -> re.Match[str] | None:
+    if cochrane := _COCHRANE.search(rest):
+        return cochrane
+    places = [place for place in _PLACE.finditer(rest) if place["journal"] not in _NOT_JOURNALS]
+    return places[-1] if places else None
+
+
+def _clean_title(title: str) -> str:
+    plain = re.sub(r"\s*\((?:PMID [^)]*|[^)]*)$", "", re.sub(r"(?:data )?doi:\S+", "", title))
+    return plain.strip(" .;,(")
+
+
+def _describe(rest: str) -> str:
+    bracketed = re.search(r"\(([^)]{6,})\)$", rest)
+    return bracketed.group(1) if bracketed else rest
+
+
+def format_bibtex(sources: Iterable[Source]) -> str:
+    """Write sources as BibTeX, keyed by their ids."""
+    return "\n".join(_write_entry(parse_reference(source)) for source in sources)
+
+
+def _write_entry(reference: Reference) -> str:
+    authors = " and ".join([*map(_invert, reference.authors), *(["others"] if reference.more_authors else [])])
+    fields = {
+        "title": f"{{{reference.title}}}",
+        "author": authors,
+        "journal": reference.journal,
+        "year": reference.year,
+        "volume": reference.volume,
+        "pages": reference.pages.replace("-", "--"),
+        "doi": reference.doi,
+        "pmid": reference.pmid,
+        "url": reference.url,
+        "note": reference.note,
+    }
+    held = [f"  {name} = {{{_escape(name, value)}}}," for name, value in fields.items() if value.strip("{}")]
+    kind = "article" if reference.journal else "misc"
+    return "\n".join([f"@{kind}{{{reference.id},", *held, "}", ""])
+
+
+def _invert(name: str) -> str:
+    family, _, initials = name.rpartition(" ")
+    return f"{family}, {'. '.join(initials)}."
+
+
+def _escape(name: str, value: str) -> str:
+    return value if name in ("url", "doi") else re.sub(r"([&%#_$])", r"\\\1", value)
+
+
+def format_csl(sources: Iterable[Source]) -> str:
+    """Write sources as CSL-JSON, which reference managers and citation processors read."""
+    return json.dumps([_make_item(parse_reference(source)) for source in sources], indent=2, ensure_ascii=False)
+
+
+def _make_item(reference: Reference) -> dict[str, Any]:
+    authors: list[dict[str, str]] = []
+    for name in reference.authors:
+        family, _, given = name.rpartition(" ")
+        authors.append({"family": family, "given": given})
+    if reference.more_authors:
+        authors.append({"literal": "et al."})
+    item: dict[str, Any] = {
+        "id": reference.id,
+        "type": "article-journal" if reference.journal else "document",
+        "title": reference.title,
+        "author": authors,
+        "container-title": reference.journal,
+        "issued": {"date-parts": [[int(reference.year)]]} if reference.year else {},
+        "volume": reference.volume,
+        "page": reference.pages,
+        "DOI": reference.doi,
+        "PMID": reference.pmid,
+        "URL": reference.url,
+        "note": reference.note,
+    }
+    return {name: value for name, value in item.items() if value}

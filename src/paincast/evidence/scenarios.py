@@ -1,0 +1,51 @@
+"""A response curve under a scenario: the literature's course, shifted to the scenario's rate."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+from paincast.errors import RefusalError, SettingsError, suggest_name
+from paincast.evidence.figures import Record
+
+
+def shift_curve(record: Record, scenario: str) -> dict[float, float]:
+    """Shift the log odds of a record's curve so that it meets the scenario at the primary month.
+
+    Parameters
+    ----------
+    record : Record
+        A record with a response curve.
+    scenario : str
+        One of its scenarios.
+
+    Returns
+    -------
+    dict of float to float
+        Month to share responding.
+
+    Raises
+    ------
+    RefusalError
+        If the record holds no response curve.
+    SettingsError
+        If it has no such scenario.
+
+    Examples
+    --------
+    >>> from paincast.evidence import load_record
+    >>> shift_curve(load_record("facet_rfa"), "pragmatic")[6.0]
+    0.33
+    """
+    if record.response is None or record.primary_month is None:
+        raise RefusalError(f"evidence record {record.id} holds no response curve")
+    scenarios = record.response.scenarios
+    if scenario not in scenarios:
+        raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, scenarios)}")
+    shift = _log_odds(scenarios[scenario]) - _log_odds(record.response.months[record.primary_month])
+    return {
+        month: round(1.0 / (1.0 + exp(-_log_odds(share) - shift)), 9) for month, share in record.response.months.items()
+    }
+
+
+def _log_odds(share: float) -> float:
+    return log(share / (1.0 - share))

@@ -1,0 +1,153 @@
+"""The card tells what a clinician asks, and every technique has one."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from paincast.errors import RefusalError, SettingsError
+from paincast.evidence import load_record, load_records, load_sources
+from paincast.evidence.card import Grid, build_card, choose_records
+from paincast.evidence.listing import build_list, write_lines
+from paincast.evidence.plain import describe_records
+from paincast.evidence.scenarios import shift_curve
+from paincast.evidence.wording import percent
+from paincast.reporting.protocol import write_html, write_markdown
+from paincast.schema import TECHNIQUES
+from paincast.settings import SCENARIOS
+
+VOID = {"meta", "br"}
+
+
+class Nesting(HTMLParser):
+    """Follow tags, and fail where one closes another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        held = dict(attrs)
+        self.addresses += [str(held[name]) for name in ("href", "src") if name in held]
+        self.ids += [str(held["id"])] if "id" in held else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_technique_has_a_card_in_every_scenario(technique: str, scenario: str) -> None:
+    card = build_card(technique, scenario=scenario)
+    headings = [section.heading for section in card.sections]
+    assert {"Indications", "Who must not have it, and who needs a plan", "Not known", "Sources"} <= set(headings)
+    assert "None" not in write_markdown(card)
+    assert "nan" not in write_markdown(card).split()
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_the_page_is_whole_and_needs_no_network(technique: str) -> None:
+    page = write_html(build_card(technique))
+    nesting = Nesting()
+    nesting.feed(page)
+    assert nesting.open == []
+    assert all(address.startswith("#") for address in nesting.addresses)
+    assert {address[1:] for address in nesting.addresses} <= set(nesting.ids)
+    assert len(set(nesting.ids)) == len(nesting.ids)
+    assert '<html lang="en">' in page
+    assert 'name="viewport"' in page
+
+
+def test_the_card_of_facet_ablation_tells_what_a_clinician_asks() -> None:
+    text = " ".join(write_markdown(build_card("facet_rfa")).split())
+    for words in (
+        "Bleeding risk class: low",
+        "Absolute: local or systemic infection",
+        "| 6 months | 54 % | 30 to 65 % | 17 % |",
+        "positive diagnostic blocks, each: odds ratio 1.9, strong (acts on who is treated)",
+        "depression: odds ratio 0.52, moderate-strong. Published HR 2.97 (1.32 to 6.65)",
+        "neuritic pain for under 2 weeks: 0.5 % of lesions (2.6 % of patients)",
+        "Follow-up: before the procedure and at 1, 3, 6, 9 and 12 months",
+        "Graded low",
+        "but the reference is a single case report [reddy2023; FOUND]",
+        "the share with half relief in a control group",
+        "USD 26,008",
+    ):
+        assert words in text
+
+
+def test_lines_of_a_card_fit_a_terminal_apart_from_tables() -> None:
+    for technique in TECHNIQUES:
+        lines = write_markdown(build_card(technique)).splitlines()
+        assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
+
+
+def test_a_gap_is_named_on_the_card() -> None:
+    assert "No evidence: no clinical study of it reports a pain outcome" in write_markdown(
+        build_card("bariatric_embolization")
+    )
+    text = " ".join(write_markdown(build_card("spinal_cord_stimulation", indication="other_neuropathic")).split())
+    assert "No evidence: no source gives a response rate" in text
+
+
+def test_every_source_named_on_a_card_is_listed_below() -> None:
+    card = build_card("epidural_steroid_injection")
+    listed = {line.split("]")[0][1:] for line in card.sections[-1].blocks[1]}
+    for section in card.sections[:-1]:
+        for block in section.blocks:
+            lines = block.rows and [cell for row in block.rows for cell in row] if isinstance(block, Grid) else block
+            text = lines if isinstance(lines, str) else " ".join(lines)
+            named = {name for name in load_sources() if f"[{name};" in text or f", {name};" in text}
+            assert named <= listed
+
+
+def test_choosing_records() -> None:
+    assert len(choose_records("epidural_steroid_injection", approach="caudal")) == 2
+    assert len(choose_records("epidural_steroid_injection", indication="failed_back_surgery")) == 1
+    with pytest.raises(RefusalError, match=r"no evidence record for crps, caudal; there are: Radicular pain"):
+        choose_records("epidural_steroid_injection", indication="crps", approach="caudal")
+    with pytest.raises(SettingsError, match="did you mean 'pragmatic'"):
+        build_card("facet_rfa", scenario="pragmatik")
+
+
+def test_a_scenario_moves_the_whole_curve() -> None:
+    record = load_record("facet_rfa")
+    assert record.curve
+    literature, pragmatic = shift_curve(record, "literature"), shift_curve(record, "pragmatic")
+    assert literature == pytest.approx(dict(record.curve))
+    assert pragmatic[6] == pytest.approx(0.33)
+    assert all(pragmatic[month] < literature[month] for month in literature)
+    with pytest.raises(RefusalError, match="genicular_rfa__knee_osteoarthritis holds no response curve"):
+        shift_curve(load_record("genicular_rfa"), "literature")
+
+
+def test_the_list_names_every_record_and_its_gap() -> None:
+    text = write_lines(load_records())
+    assert all(technique in text for technique in TECHNIQUES)
+    assert "no clinical study of it reports a pain outcome" in text
+    assert max(map(len, text.splitlines())) <= 100
+    (grid,) = build_list(load_records()).sections[0].blocks
+    assert isinstance(grid, Grid)
+    assert len(grid.rows) == len(load_records())
+
+
+def test_json_holds_what_the_record_holds() -> None:
+    told = json.loads(json.dumps(describe_records(load_records(), "pragmatic")))
+    assert len(told["records"]) == len(load_records())
+    facet = next(record for record in told["records"] if record["id"] == "facet_rfa__lumbar_facet")
+    assert facet["curve" if "curve" in facet else "response"]["months"]["6"] == 0.54
+    assert next(row for row in facet["expected_response"] if row["month"] == 6)["share"] == 0.33
+    assert facet["baseline"]["diagnostic_blocks_positive"]["shares"]["2"] == 0.56
+    named = {name for record in told["records"] for name in record["sources"]}
+    assert named == set(told["sources"])
+
+
+@pytest.mark.parametrize(("share", "words"), [(1.0, "100 %"), (0.0499, "5 %"), (0.026, "2.6 %"), (0.0, "0 %"), (0.0005, "0.05 %")])
+def test_percent_keeps_rare_events(share: float, words: str) -> None:
+    assert percent(share) == words
