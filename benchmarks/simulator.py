@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 from simulator_claims import check_ceilings, check_confounding, check_effects, check_marginals, check_truth
@@ -32,13 +33,18 @@ CLAIMS: dict[str, Callable[[], pd.DataFrame]] = {
 }
 
 
+def describe(check: Callable[[], pd.DataFrame]) -> str:
+    told = check.func.__doc__ if isinstance(check, partial) else check.__doc__
+    return (told or "").partition("\n")[0]
+
+
 def show(name: str, check: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """Print a claim's title, its first words, its table and how many of its rows hold."""
     started = time.perf_counter()
     found = check()
     judged = [column for column in found if str(column).startswith("ok")]
     held = found[judged].all(axis=1).sum() if judged else len(found)
-    print(f"\n### {name}\n\n{(check.__doc__ or '').splitlines()[0]}\n\n{as_markdown(found)}\n")
+    print(f"\n### {name}\n\n{describe(check)}\n\n{as_markdown(found)}\n")
     print(f"{held} of {len(found)} rows hold; {time.perf_counter() - started:.0f} s", flush=True)
     return found
 
@@ -53,7 +59,7 @@ def main(words: list[str]) -> None:
         show("speed", check_speed)
     elif what in ("memory", "linearity"):
         grown = show("growth", check_growth)
-        show("memory and cost", lambda: summarize_growth(grown))
+        show("memory and cost", partial(summarize_growth, grown))
     else:
         raise SystemExit(__doc__)
 

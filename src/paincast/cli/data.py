@@ -46,17 +46,36 @@ _DEFAULTS = CohortSettings()
     help="Which published response rates.",
 )
 @click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--report",
+    is_flag=False,
+    flag_value=Path(),
+    type=click.Path(path_type=Path),
+    metavar="[FILE.html]",
+    help="Also write a page that holds the cohort against its evidence. Default: <OUT>.report.html.",
+)
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
-def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: str, seed: int, progress: bool) -> None:
+def simulate(
+    out: Path,
+    techniques: tuple[str, ...],
+    episodes: int,
+    scenario: str,
+    seed: int,
+    report: Path | None,
+    progress: bool,
+) -> None:
     """Simulate a cohort from published evidence, with its truth beside it.
 
+    Rows are written as they are simulated: ten million episodes need no more memory than one million.
+
     \b
-    Example:
+    Examples:
       paincast simulate --technique facet_rfa --technique si_joint_rfa --episodes 500 -o data/cohorts/simulated
+      paincast simulate -o data/cohorts/simulated --report
     """  # noqa: D301
     from tqdm import tqdm
 
-    from paincast.cohort.simulate import save_simulated, simulate_cohort
+    from paincast.cohort.simulate import write_cohort
 
     with tqdm(unit=" episodes", desc="simulate", disable=not progress) as bar:
 
@@ -64,18 +83,26 @@ def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: st
             bar.total = total
             bar.update(done - bar.n)
 
-        cohort, truth = simulate_cohort(
+        manifest = write_cohort(
+            out,
             techniques=techniques or None,
             episodes_per_technique=episodes,
             scenario=scenario,
             seed=seed,
             progress=show,
         )
-    save_simulated(cohort, truth, out)
-    counts = cohort.episodes["technique"].value_counts(sort=False)
-    for technique, n in counts.items():
-        click.echo(f"  {technique}: {n} episodes")
-    click.echo(f"written: {out} ({len(cohort.episodes)} episodes, {len(cohort.visits)} visits, basis {cohort.basis})")
+    for technique in manifest["details"]["techniques"]:
+        click.echo(f"  {technique}: {episodes} episodes")
+    click.echo(f"written: {out} ({manifest['n_episodes']} episodes, basis {manifest['basis']})")
+    if report is not None:
+        _write_report(out, report if report.name else out.with_name(f"{out.name}.report.html"))
+
+
+def _write_report(cohort: Path, path: Path) -> None:
+    from paincast.reporting.simulation import report_simulation
+
+    shown = report_simulation(cohort, path)
+    click.echo(f"written: {path} ({shown} episodes beside their evidence)")
 
 
 @click.command()

@@ -1,23 +1,18 @@
-"""What a simulated cohort looks like beside the evidence it came from: numbers only, one tidy frame a question."""
+"""How a simulated cohort looks before the procedure, beside its evidence: numbers only, one tidy frame a question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.evaluation.calibration import compute_wilson_interval
 from paincast.evaluation.latent import compute_latent_correlations
-from paincast.evaluation.truth import compute_bayes_bound
 from paincast.evidence.figures import Baseline, Record
-from paincast.evidence.records import load_record, primary_horizon
-from paincast.outcomes import OUTCOMES, compute_outcome
+from paincast.evidence.records import load_record
 from paincast.schema import EPISODES, is_model_input
 
-CONFIDENCE = 0.95
 GROUP = ["technique", "indication", "approach"]
 FEWEST = 30
 """Fewest episodes of which anything is reported."""
@@ -78,8 +73,13 @@ def _compare_column(episodes: pd.DataFrame, column: str, baseline: Baseline) -> 
     if baseline.share is not None:
         figure, evidence, simulated = "share", baseline.share, float((values > 0).mean())
         difference = (simulated - evidence) / np.sqrt(evidence * (1 - evidence)) if 0 < evidence < 1 else np.nan
+    elif baseline.shares is not None and EPISODES[column].categories:
+        first = EPISODES[column].categories[0]
+        figure, evidence = f"share {first}", float(baseline.shares.get(first, 0.0))
+        simulated = float(values.mean())
+        difference = (simulated - evidence) / np.sqrt(evidence * (1 - evidence)) if 0 < evidence < 1 else np.nan
     elif baseline.shares is not None:
-        levels, weights = np.array(list(baseline.shares)), np.array(list(baseline.shares.values()))
+        levels, weights = np.array(list(baseline.shares), dtype=float), np.array(list(baseline.shares.values()))
         evidence, simulated, figure = float(levels @ weights), float(values.mean()), "mean"
         difference = (simulated - evidence) / np.sqrt((levels - evidence) ** 2 @ weights)
     elif baseline.median is not None:
@@ -173,93 +173,6 @@ def compute_overlap(episodes: pd.DataFrame, propensity: pd.DataFrame, bins: int 
     return pd.DataFrame(rows, columns=names)
 
 
-def compute_response(
-    cohort: Cohort, probabilities: pd.DataFrame, curves: Mapping[str, Mapping[float, float]]
-) -> pd.DataFrame:
-    """Compare response at each month: as published, as generated, and as a registry would see it.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        A simulated cohort.
-    probabilities : DataFrame
-        Truth of ``pain_response``: ``episode_id, technique, month, probability, control_probability``.
-    curves : mapping of str to mapping
-        Month to share of the scenario, by id of the record.
-
-    Returns
-    -------
-    DataFrame
-        ``record, technique, month, evidence``, ``truth`` (mean probability of those treated) with ``truth_error`` (its
-        standard error), ``control`` (mean probability without the procedure), ``observed`` with ``lower`` and
-        ``upper`` limit (Wilson), and ``n`` observed.
-    """
-    truth = {key: own.set_index("episode_id") for key, own in probabilities.groupby(["technique", "month"])}
-    rows = []
-    for name, (record, mask) in find_records(cohort.episodes).items():
-        own = cohort.episodes.loc[mask]
-        visits = cohort.visits[cohort.visits["episode_id"].isin(set(own["episode_id"]))]
-        for month, share in curves.get(name, {}).items():
-            at = truth[record.technique, month].reindex(own["episode_id"])
-            outcome = compute_outcome(own, visits, OUTCOMES["pain_response"], month, (month, month)).dropna()
-            told = {"record": name, "technique": record.technique, "month": month, "evidence": share}
-            told |= {"truth": at["probability"].mean(), "truth_error": at["probability"].sem()}
-            told["control"] = at["control_probability"].mean()
-            rows.append({**told, **_estimate_share(float(outcome.sum()), len(outcome))})
-    names = [
-        "record",
-        "technique",
-        "month",
-        "evidence",
-        "truth",
-        "truth_error",
-        "control",
-        "observed",
-        "lower",
-        "upper",
-    ]
-    return pd.DataFrame(rows, columns=[*names, "n"])
-
-
-def _estimate_share(count: float, n: int) -> dict[str, float]:
-    if not n:
-        return {"observed": np.nan, "lower": np.nan, "upper": np.nan, "n": 0}
-    lower, upper = compute_wilson_interval(np.array([count / n]), np.array([n]), CONFIDENCE)
-    return {"observed": count / n, "lower": float(lower[0]), "upper": float(upper[0]), "n": n}
-
-
-def list_published(records: Iterable[Record]) -> pd.DataFrame:
-    """List the published response rates of records.
-
-    Parameters
-    ----------
-    records : iterable of Record
-        Evidence records.
-
-    Returns
-    -------
-    DataFrame
-        ``record, month, share, lower, upper, n, definition, source, tag``; limits are missing where none are published.
-    """
-    rows = [
-        {
-            "record": record.id,
-            "month": rate.month,
-            "share": rate.share,
-            "lower": rate.ci95[0] if rate.ci95 else np.nan,
-            "upper": rate.ci95[1] if rate.ci95 else np.nan,
-            "n": rate.n,
-            "definition": rate.definition,
-            "source": rate.source,
-            "tag": rate.tag,
-        }
-        for record in records
-        for rate in record.published
-    ]
-    names = ["record", "month", "share", "lower", "upper", "n", "definition", "source", "tag"]
-    return pd.DataFrame(rows, columns=names)
-
-
 def compute_missingness(episodes: pd.DataFrame) -> pd.DataFrame:
     """Compute the share of values a registry lacks, among the techniques and indications that record the column at all.
 
@@ -285,57 +198,3 @@ def compute_missingness(episodes: pd.DataFrame) -> pd.DataFrame:
             rows.append({**told, "n": int(held["count"].sum())})
     frame = pd.DataFrame(rows, columns=["column", "missing", "least", "most", "n"])
     return frame.sort_values("missing", ascending=False, kind="stable", ignore_index=True)
-
-
-def compute_follow_up(cohort: Cohort) -> pd.DataFrame:
-    """Compute how many of the episodes of a record still have a pain score at each month.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        A simulated cohort.
-
-    Returns
-    -------
-    DataFrame
-        ``record, technique, month, held`` (share of all episodes with a pain score), ``alive`` (share not known to have
-        died by then) and ``n`` episodes.
-    """
-    scored = cohort.visits[cohort.visits["pain_nrs"].notna() & (cohort.visits["month"] > 0)]
-    deaths = cohort.events[cohort.events["kind"] == "death"].set_index("episode_id")["month"]
-    rows = []
-    for name, (record, mask) in find_records(cohort.episodes).items():
-        ids = cohort.episodes.loc[mask, "episode_id"]
-        died = deaths.reindex(ids)
-        seen = scored.loc[scored["episode_id"].isin(set(ids))].groupby("month")["episode_id"].nunique()
-        rows += [
-            (name, record.technique, month, count / len(ids), 1 - float((died <= month).mean()), len(ids))
-            for month, count in seen.items()
-        ]
-    return pd.DataFrame(rows, columns=["record", "technique", "month", "held", "alive", "n"])
-
-
-def compute_ceilings(cohort: Cohort, probabilities: pd.DataFrame) -> pd.DataFrame:
-    """Compute the highest AUROC that any model of ``pain_response`` can be expected to reach, by technique.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        A simulated cohort.
-    probabilities : DataFrame
-        Truth of ``pain_response``.
-
-    Returns
-    -------
-    DataFrame
-        ``technique, month, ceiling``, ``standard_error`` of an AUROC drawn from the truth, and ``n`` episodes.
-    """
-    rows = []
-    for technique, own in cohort.episodes.groupby("technique", sort=False):
-        month = primary_horizon(str(technique))
-        at = probabilities[(probabilities["technique"] == technique) & (probabilities["month"] == month)]
-        p = at.set_index("episode_id")["probability"].reindex(own["episode_id"]).dropna()
-        if len(p) >= FEWEST:
-            ceiling, error = compute_bayes_bound(p.to_numpy())
-            rows.append((technique, month, ceiling, error, len(p)))
-    return pd.DataFrame(rows, columns=["technique", "month", "ceiling", "standard_error", "n"])

@@ -29,9 +29,8 @@ dt { color: #555; } dd { margin: 0; overflow-wrap: anywhere; }
 .note { border-left: 4px solid #d55e00; padding: 0.3rem 0.8rem; background: #fdf4ee; max-width: 46rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 0.8rem; }
 .panels.wide { display: block; overflow-x: auto; }
-.panels.wide img { min-width: 42rem; max-width: 60rem; }
 figure { margin: 0; } figure img { width: 100%; max-width: 28rem; height: auto; display: block; }
-.wide figure img { max-width: none; }
+.wide figure img { width: auto; max-width: none; }
 figcaption { font-size: 0.9rem; color: #444; max-width: 46rem; }
 details { margin: 0.8rem 0; } summary { cursor: pointer; color: #00507d; }
 .scroll { overflow-x: auto; max-height: 30rem; }
@@ -42,7 +41,7 @@ th { position: sticky; top: 0; background: #fff; } th.text, td.text { text-align
 @media print {
   body { max-width: none; font-size: 10pt; } nav, details { display: none; } h2 { break-after: avoid; }
   figure { break-inside: avoid; } .panels { grid-template-columns: repeat(2, 1fr); }
-  .panels.wide { overflow: visible; } .panels.wide img { min-width: 0; max-width: 100%; }
+  .panels.wide { overflow: visible; } .wide figure img { max-width: 100%; }
 }
 """
 
@@ -118,10 +117,11 @@ def write_page(title: str, note: str, settings: dict[str, str], sections: Sequen
 def _write_section(section: Section) -> str:
     panels = "".join(_write_panel(panel) for panel in section.panels)
     kind = "panels wide" if section.wide else "panels"
+    reach = f' role="region" aria-label="{html.escape(section.title)}, picture" tabindex="0"' if section.wide else ""
     numbers = "" if section.numbers is None else _write_numbers(section.title, section.numbers)
     return (
         f'<section id="{section.name}">\n<h2>{html.escape(section.title)}</h2>\n<p>{html.escape(section.said)}</p>\n'
-        + (f'<div class="{kind}">{panels}</div>\n' if panels else "")
+        + (f'<div class="{kind}"{reach}>{panels}</div>\n' if panels else "")
         + f"{numbers}</section>"
     )
 

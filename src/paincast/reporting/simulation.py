@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.cohort.simulate import Truth, documented_correlations, simulate_cohort
 from paincast.cohort.simulate.response import scale_curve
-from paincast.cohort.tables import Cohort, load_cohort
+from paincast.cohort.tables import Cohort, load_cohort, read_manifest
+from paincast.errors import RefusalError
+from paincast.evaluation import simulated_course as course
 from paincast.evaluation import simulation as numbers
-from paincast.evaluation.truth import load_propensity, load_truth
+from paincast.evaluation.truth import load_whole_truth
 from paincast.evidence.figures import Record
 from paincast.files import atomic_file
 from paincast.reporting import simulation_figures as figures
@@ -23,11 +27,17 @@ NOTE = (
     "whether the generator keeps its promises; it is no evidence that a procedure works, and no medical advice."
 )
 
+MOST_EPISODES = 20_000
+"""Most episodes of a technique that are shown."""
+
 ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
 
 
 def report_simulation(folder: str | Path, path: str | Path) -> int:
     """Write the report of a simulated cohort as one HTML file that needs no network.
+
+    Of a large cohort the first episodes of each technique are shown: they are simulated again from its seed, because a
+    smaller cohort of the same seed is a part of a larger one.
 
     Parameters
     ----------
@@ -39,20 +49,38 @@ def report_simulation(folder: str | Path, path: str | Path) -> int:
     Returns
     -------
     int
-        Bytes written.
+        Episodes shown.
 
     Raises
     ------
     RefusalError
-        If the cohort is not simulated.
+        If the cohort is not simulated, or it is large and its assumptions are not the default ones.
     DataError
         If the folder is no cohort or its truth is missing or changed.
     """
-    cohort = load_cohort(folder)
-    text = write_report(cohort, load_truth(folder), load_propensity(folder))
+    cohort, truth = _read_part(Path(folder))
+    text = write_report(cohort, truth.expand(outcome="pain_response"), truth.propensity)
     with atomic_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
-    return len(text.encode("utf-8"))
+    return len(cohort.episodes)
+
+
+def _read_part(folder: Path) -> tuple[Cohort, Truth]:
+    manifest = read_manifest(folder)
+    details = manifest["details"]
+    if manifest["basis"] != "synthetic" or details["episodes_per_technique"] <= MOST_EPISODES:
+        return load_cohort(folder), load_whole_truth(folder)
+    if details["changed_assumptions"]:
+        raise RefusalError(
+            f"{folder} is too large to show and was simulated with changed assumptions "
+            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique"
+        )
+    return simulate_cohort(
+        techniques=details["techniques"],
+        episodes_per_technique=MOST_EPISODES,
+        scenario=details["scenario"],
+        seed=details["seed"],
+    )
 
 
 def write_report(cohort: Cohort, probabilities: pd.DataFrame, propensity: pd.DataFrame) -> str:
@@ -95,6 +123,8 @@ def _make_sections(cohort: Cohort, responses: pd.DataFrame, propensity: pd.DataF
         _show_correlations(cohort),
         _show_overlap(cohort, propensity),
         _show_ceilings(cohort, responses),
+        _show_funnel(cohort),
+        _show_events(cohort),
         _show_missingness(cohort),
         _show_follow_up(cohort),
     ]
@@ -103,13 +133,13 @@ def _make_sections(cohort: Cohort, responses: pd.DataFrame, propensity: pd.DataF
 def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, Record]) -> Section:
     scenario = str(cohort.details["scenario"])
     curves = {name: scale_curve(record, scenario) for name, record in records.items()}
-    response = numbers.compute_response(cohort, responses, curves)
-    published = numbers.list_published(records.values())
+    response = course.compute_response(cohort, responses, curves)
+    published = course.list_published(records.values())
     panels = [Panel(ax=figures.draw_response_key(), alternative="Key of the panels that follow.")]
     for name, own in response.groupby("record", sort=False):
         title = _title_of(records[str(name)])
         ax = figures.plot_response(own, published[published["record"] == name], title)
-        panels.append(Panel(ax=ax, alternative=f"{title}: {_describe_curve(own)}"))
+        panels.append(Panel(ax=ax, alternative=f"{_flat(title)}: {_describe_curve(own)}"))
     gap = (response["truth"] - response["evidence"]).abs()
     bias = 100 * (response["observed"] - response["truth"]).mean()
     said = (
@@ -164,8 +194,15 @@ def _show_correlations(cohort: Cohort) -> Section:
         "Correlations are those of the normal scores behind each column, within indications, so that yes/no columns do "
         "not weaken them."
     )
-    panel = Panel(ax=figures.plot_correlations(matrix, matrix * float("nan")), alternative=said)
+    panel = Panel(ax=figures.plot_correlations(matrix, _document(matrix)), alternative=said)
     return Section(name="correlation", title="Correlation", said=said, panels=[panel], numbers=pairs, wide=True)
+
+
+def _document(matrix: pd.DataFrame) -> pd.DataFrame:
+    documented = documented_correlations().rename(
+        index={"opioid_use": "opioid_mme"}, columns={"opioid_use": "opioid_mme"}
+    )
+    return documented.reindex(index=matrix.index, columns=matrix.columns)
 
 
 def _list_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -200,7 +237,7 @@ def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
 
 
 def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
-    ceilings = numbers.compute_ceilings(cohort, responses)
+    ceilings = course.compute_ceilings(cohort, responses)
     said = (
         f"Even the true probability ranks patients no better than an AUROC of {ceilings['ceiling'].min():.2f} to "
         f"{ceilings['ceiling'].max():.2f}: no model of pain response on this cohort can be expected above it, and one "
@@ -209,6 +246,57 @@ def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
     told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
     panel = Panel(ax=figures.plot_ceilings(ceilings), alternative=f"Highest expected AUROC: {told}.")
     return Section(name="ceiling", title="The AUROC ceiling", said=said, panels=[panel], numbers=ceilings)
+
+
+def _show_funnel(cohort: Cohort) -> Section:
+    funnel = course.compute_funnel(cohort)
+    if funnel.empty:
+        return Section(
+            name="funnel", title="Trial, block and treatment", said="No technique here has a trial or block."
+        )
+    funnel["name"] = [_name_option(row) for row in funnel.to_dict("records")]
+    gap = funnel["response_per_treated"] - funnel["response_intention_to_treat"]
+    said = (
+        f"{len(funnel)} options have a trial or diagnostic block that {funnel['passes'].min():.0%} to "
+        f"{funnel['passes'].max():.0%} pass. Published rates are those of the treated; counted over all who were "
+        f"referred they are {100 * gap.min():.0f} to {100 * gap.max():.0f} percentage points lower."
+    )
+    rates = funnel.assign(least=funnel["passes"], most=funnel["passes"])
+    told = "; ".join(f"{_flat(row['name'])} {row['observed']:.0%} go on" for row in rates.to_dict("records"))
+    going = figures.plot_rates(rates, "Who, of those referred, goes on", "Share (bar: as set)")
+    response = figures.plot_funnel(funnel, "Response at the primary month")
+    panels = [Panel(ax=going, alternative=f"{told}."), Panel(ax=response, alternative=said)]
+    return Section(
+        name="funnel", title="Trial, block and treatment", said=said, panels=panels, numbers=funnel.drop(columns="name")
+    )
+
+
+def _name_option(row: Mapping[Hashable, Any]) -> str:
+    approach = f" ({row['approach']})" if isinstance(row["approach"], str) else ""
+    return f"{_spaced(row['technique'])}{approach}\nin {_spaced(row['indication'])}"
+
+
+def _show_events(cohort: Cohort) -> Section:
+    events = course.compute_events(cohort)
+    if events.empty:
+        return Section(name="events", title="Complications and other events", said="The cohort holds no event.")
+    known = events[events["least"].notna()]
+    inside = ((known["lower"] <= known["most"]) & (known["upper"] >= known["least"])).mean()
+    said = (
+        f"{len(known)} kinds of event have a published rate (grey: its range; bar: the middle, which is "
+        f"what is drawn); {inside:.0%} of the 95 % intervals reach it. {len(events) - len(known)} others rest on an "
+        "assumption. Events after a death or the end of the data are not in a registry."
+    )
+    titles = {name: _title_of(record) for name, (record, _) in numbers.find_records(cohort.episodes).items()}
+    panels = []
+    for name, own in events.assign(name=events["event"]).groupby("record", sort=False):
+        ax = figures.plot_rates(own, titles[str(name)], "Share (grey: as published)")
+        panels.append(Panel(ax=ax, alternative=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
+    return Section(name="events", title="Complications and other events", said=said, panels=panels, numbers=events)
+
+
+def _describe_events(own: pd.DataFrame) -> str:
+    return "; ".join(f"{row['event']} {row['observed']:.1%}" for row in own.head(12).to_dict("records")) + "."
 
 
 def _show_missingness(cohort: Cohort) -> Section:
@@ -226,7 +314,7 @@ def _show_missingness(cohort: Cohort) -> Section:
 
 
 def _show_follow_up(cohort: Cohort) -> Section:
-    follow_up = numbers.compute_follow_up(cohort)
+    follow_up = course.compute_follow_up(cohort)
     last = follow_up.sort_values("month").groupby("record").tail(1)["held"]
     said = (
         f"At the last month of their curve, records keep a pain score of {last.min():.0%} to {last.max():.0%} of their "
@@ -254,6 +342,10 @@ def _panels_by(
 def _title_of(record: Record) -> str:
     approach = f" ({record.approach})" if record.approach else ""
     return f"{_spaced(record.technique)}{approach}\nin {_spaced(record.indication)}"
+
+
+def _flat(title: str) -> str:
+    return title.replace("\n", " ")
 
 
 def _spaced(name: object) -> str:

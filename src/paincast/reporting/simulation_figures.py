@@ -217,38 +217,41 @@ def plot_ceilings(ceilings: pd.DataFrame) -> Axes:
     matplotlib.axes.Axes
     """
     own = ceilings[::-1]
-    ax = make_axes(4.2, 1.1 + 0.28 * max(len(own), 1))
+    ax = make_axes(4.2, 1.1 + 0.4 * max(len(own), 1))
     ax.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     errors = 1.96 * own["standard_error"]
+    ax.hlines(range(len(own)), own["least"] - 0.002, own["most"] + 0.002, color=GREY, linewidth=6, zorder=1)
     names = [
-        f"{name.replace('_', ' ')}, {month:g} mo" for name, month in zip(own["technique"], own["month"], strict=True)
+        f"{name.replace('_', ' ')}\n{month:g} months"
+        for name, month in zip(own["technique"], own["month"], strict=True)
     ]
     ax.errorbar(own["ceiling"], names, xerr=errors, fmt="o", color=BLUE, ms=6, capsize=3, elinewidth=1.2)
     for row, value in enumerate(own["ceiling"]):
         ax.annotate(
             f"{value:.2f}", (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=FONT - 1
         )
-    ax.set(xlim=(0.48, 0.86), xlabel="AUROC of the true probability")
+    ax.set(xlim=(0.48, 0.86), xlabel="AUROC (grey: by records)")
     ax.margins(y=0.08)
     return _finish(ax, "")
 
 
-def plot_rates(rates: pd.DataFrame, title: str) -> Axes:
+def plot_rates(rates: pd.DataFrame, title: str, label: str) -> Axes:
     """Draw shares with their intervals against what was set.
 
     Parameters
     ----------
     rates : DataFrame
         ``name``, ``observed`` with ``lower`` and ``upper`` limit, and the setting from ``least`` to ``most``.
-    title : str
-        Title of the panel.
+    title, label : str
+        Title of the panel, and what the shares are shares of.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     own = rates[::-1].reset_index(drop=True)
-    ax = make_axes(4.2, 1.1 + 0.27 * max(len(own), 1))
+    lines = 1 + own["name"].str.contains("\n").max() if len(own) else 1
+    ax = make_axes(4.2, 1.1 + (0.12 + 0.16 * lines) * max(len(own), 1))
     ax.hlines(own.index, own["least"], own["most"], color=GREY, linewidth=5, zorder=1)
     ax.plot((own["least"] + own["most"]) / 2, own.index, "|", color=INK, ms=9, zorder=2)
     errors = np.abs(own[["lower", "upper"]].to_numpy().T - own["observed"].to_numpy())
@@ -256,8 +259,33 @@ def plot_rates(rates: pd.DataFrame, title: str) -> Axes:
     ax.set_yticks(own.index, own["name"])
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     ax.set_xlim(left=0)
-    ax.set_xlabel("Share of episodes (grey: as set)")
+    ax.set_xlabel(label)
     ax.margins(y=0.08)
+    return _finish(ax, title)
+
+
+def plot_funnel(funnel: pd.DataFrame, title: str) -> Axes:
+    """Draw the response of those treated, and that of all who were referred: who does not go on does not respond.
+
+    Parameters
+    ----------
+    funnel : DataFrame
+        ``name``, ``response_per_treated`` and ``response_intention_to_treat``.
+    title : str
+        Title of the panel.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    own = funnel[::-1].reset_index(drop=True)
+    ax = make_axes(4.2, 1.6 + 0.44 * max(len(own), 1))
+    ax.hlines(own.index, own["response_intention_to_treat"], own["response_per_treated"], color=GREY, linewidth=2)
+    ax.plot(own["response_per_treated"], own.index, "o", color=BLUE, ms=6, label="per treated")
+    ax.plot(own["response_intention_to_treat"], own.index, "s", color=ORANGE, ms=5, label="of all referred")
+    ax.set_yticks(own.index, own["name"])
+    ax.set(xlim=(0, 1), xlabel="Share responding", ylim=(-0.7, len(own) + 0.6))
+    ax.legend(frameon=False, fontsize=FONT - 1, loc="upper left", borderaxespad=0)
     return _finish(ax, title)
 
 
@@ -274,5 +302,6 @@ def _finish(ax: Axes, title: str) -> Axes:
     for label in (ax.xaxis.label, ax.yaxis.label):
         label.set(size=FONT, color=INK)
     if title:
-        ax.set_title(title, fontsize=FONT + 0.5, color=INK, loc="left")
+        # Above the whole panel, because beside long labels the axes alone are too narrow for it.
+        ax.figure.suptitle(title, x=0.01, ha="left", fontsize=FONT + 0.5, color=INK)
     return ax
