@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paincast.cohort.simulate.choice import CHOICE_COLUMNS, compute_propensity, draw_choice
+from paincast.cohort.simulate.choice import compute_propensity, draw_choice, name_choice_columns
 from paincast.cohort.simulate.course import Course, follow_course
 from paincast.cohort.simulate.events import Happened, draw_death, draw_events
 from paincast.cohort.simulate.marginals import Columns
@@ -125,8 +125,9 @@ def screen_block(world: World, ground: Ground, rng: np.random.Generator, n_patie
     rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(ground.options))
     assumptions, background = world.assumptions, ground.background
     referred = draw_referred(background, n_patients, world.sites, assumptions, rng_patients)
-    columns = make_columns(background, referred, assumptions, names=CHOICE_COLUMNS)
     records = [option.record for option in ground.options]
+    names = name_choice_columns(records, assumptions)
+    columns = make_columns(background, referred, assumptions, names=names)
     propensity = compute_propensity(columns, referred.site, records, world.sites, assumptions)
     chosen = draw_choice(propensity, rng_choice)
     going = compute_going(background, referred, records)

@@ -19,6 +19,7 @@ MAXIMUM_EPISODES = 10_000_000
 QUANTITIES = ("opioid_use", "opioid_dose", *EPISODES)
 """Names that may have loadings: the columns, and the two quantities behind ``opioid_mme``."""
 
+_CHOICE = tuple(column.name for column in EPISODES.values() if column.type in ("number", "boolean"))
 _SHARES = (
     "repeat_share",
     "visit_missing_share",
@@ -134,6 +135,9 @@ def check_assumptions(assumptions: Assumptions) -> None:
     for name, share in assumptions.pass_shares.items():
         if not 0 < share <= 1:
             raise SettingsError(f"pass_shares['{name}']={share} is not allowed; above 0, at most 1")
+    for option, preference in assumptions.preferences.items():
+        if not preference.popularity > 0:
+            raise SettingsError(f"preferences[{option}].popularity={preference.popularity} is not allowed; above 0")
     for name, low in (("n_sites", 1), ("reference_size", 1000), ("reference_seed", 0)):
         check_whole(name, getattr(assumptions, name), low)
     if assumptions.first_year > assumptions.last_year:
@@ -165,6 +169,7 @@ def _check_choices(assumptions: Assumptions) -> None:
         ("consequences", [name for name in assumptions.consequences if name], TECHNIQUES),
         ("consequences", (kind for held in assumptions.consequences.values() for kind in held), EVENT_KINDS),
         ("preferences", (technique for technique, _ in assumptions.preferences), TECHNIQUES),
+        ("preferences", (name for held in assumptions.preferences.values() for name in held.terms), _CHOICE),
     )
     for setting, names, known in named:
         for name in names:

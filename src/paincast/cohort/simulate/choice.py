@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paincast.cohort.simulate.assumptions import Assumptions
-from paincast.cohort.simulate.defaults import Preference
+from paincast.cohort.simulate.defaults import CENTERS, Preference
 from paincast.cohort.simulate.marginals import Columns
 from paincast.cohort.simulate.sites import Float, Sites, Whole
 from paincast.evidence.figures import Record
-
-PAIN_CENTER_NRS = 7.0
-AGE_CENTER_YEARS = 60.0
-CHOICE_COLUMNS = ("age_years", "pain_nrs", "opioid_mme", "prior_spine_surgery")
-"""Columns before the procedure on which the choice depends."""
+from paincast.schema import EPISODES
 
 
 def find_options(indication: str, records: Sequence[Record]) -> tuple[int, ...]:
@@ -35,8 +31,8 @@ def compute_propensity(
 ) -> Float:
     """Compute the probability with which each option is chosen.
 
-    It depends only on what a cohort can hold: pain, age, earlier surgery, opioids and site. If the choice is
-    randomised it depends on popularity alone.
+    It depends only on what a cohort can hold: the columns named in the preferences, as they are before values get lost,
+    and the site. If the choice is randomised it depends on popularity alone.
 
     Parameters
     ----------
@@ -69,12 +65,22 @@ def compute_propensity(
 
 
 def _sum_utility(preference: Preference, columns: Columns) -> Float:
-    utility = np.float32(preference.pain) * (columns["pain_nrs"] - np.float32(PAIN_CENTER_NRS))
-    utility += np.float32(preference.age / 10.0) * (columns["age_years"] - np.float32(AGE_CENTER_YEARS))
-    utility += np.float32(preference.opioids) * (columns["opioid_mme"] > 0)
-    if preference.prior_surgery and "prior_spine_surgery" in columns:
-        utility += np.float32(preference.prior_surgery) * columns["prior_spine_surgery"]
-    return np.asarray(utility)
+    utility = np.zeros(len(next(iter(columns.values()))), dtype=np.float32)
+    for name, weight in preference.terms.items():
+        if name in columns:
+            values = columns[name] > 0 if name == "opioid_mme" else columns[name]
+            utility += np.float32(weight) * (values - np.float32(CENTERS.get(name, 0.0)))
+    return utility
+
+
+def name_choice_columns(options: Sequence[Record], assumptions: Assumptions) -> tuple[str, ...]:
+    """Name the columns before the procedure on which the choice between some options can depend."""
+    named = {
+        name
+        for record in options
+        for name in assumptions.preferences.get((record.technique, record.approach), Preference()).terms
+    }
+    return tuple(name for name in EPISODES if name in named | {"pain_nrs"})
 
 
 def draw_choice(propensity: Float, rng: np.random.Generator) -> NDArray[np.int8]:

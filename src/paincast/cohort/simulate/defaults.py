@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from paincast.evidence.figures import Baseline
@@ -158,32 +158,51 @@ class Preference:
     Parameters
     ----------
     popularity : float
-        Share of use, relative to the alternatives, for a patient of 60 years with pain 7 and without opioids.
-    pain, age, prior_surgery, opioids : float
-        Change of the log odds of choice per NRS point, per 10 years, after an operation on the spine, and for users
-        of opioids.
+        Share of use, relative to the alternatives, for a patient at all centres.
+    terms : mapping of str to float
+        Change of the log odds of choice by column before the procedure: per unit above its centre (``CENTERS``), or for
+        those of whom a yes/no column is true; for ``opioid_mme``, for those who take opioids.
     """
 
     popularity: float = 0.3
-    pain: float = 0.0
-    age: float = 0.0
-    prior_surgery: float = 0.0
-    opioids: float = 0.0
+    terms: Mapping[str, float] = field(default_factory=dict)
 
+
+CENTERS: Mapping[str, float] = MappingProxyType({"pain_nrs": 7.0, "age_years": 60.0, "odi": 40.0})
+"""Values of numbers at which a term of a preference is 0; 0 for others."""
 
 PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
     {
-        ("epidural_steroid_injection", "transforaminal"): Preference(popularity=0.45, pain=0.20, age=-0.10),
-        ("epidural_steroid_injection", "interlaminar"): Preference(popularity=0.35, pain=-0.10, prior_surgery=-0.5),
-        ("epidural_steroid_injection", "caudal"): Preference(popularity=0.20, pain=-0.05, age=0.15, prior_surgery=0.8),
-        ("nerve_root_block", None): Preference(popularity=0.25, pain=0.15, age=-0.05, opioids=0.3),
-        ("facet_joint_injection", None): Preference(popularity=0.50, pain=-0.15, age=-0.05),
-        ("facet_rfa", None): Preference(popularity=0.50, pain=0.15, age=0.05, opioids=0.4),
-        ("joint_injection", None): Preference(popularity=0.50, pain=-0.15, age=0.05),
-        ("genicular_rfa", None): Preference(popularity=0.25, pain=0.15, opioids=0.4),
-        ("genicular_artery_embolization", None): Preference(popularity=0.25, pain=0.10, age=-0.10),
+        ("epidural_steroid_injection", "transforaminal"): Preference(
+            popularity=0.45, terms={"pain_nrs": 0.20, "age_years": -0.01, "radicular_pattern": 0.5}
+        ),
+        ("epidural_steroid_injection", "interlaminar"): Preference(
+            popularity=0.35, terms={"pain_nrs": -0.10, "prior_spine_surgery": -0.5}
+        ),
+        ("epidural_steroid_injection", "caudal"): Preference(
+            popularity=0.20, terms={"pain_nrs": -0.05, "age_years": 0.015, "prior_spine_surgery": 0.8}
+        ),
+        ("nerve_root_block", None): Preference(
+            popularity=0.25, terms={"pain_nrs": 0.15, "age_years": -0.005, "radicular_pattern": 0.3}
+        ),
+        ("facet_joint_injection", None): Preference(popularity=0.50, terms={"pain_nrs": -0.15, "opioid_mme": -0.2}),
+        ("facet_rfa", None): Preference(
+            popularity=0.50, terms={"pain_nrs": 0.15, "age_years": 0.005, "opioid_mme": 0.3, "depression": -0.4}
+        ),
+        ("joint_injection", None): Preference(popularity=0.50, terms={"pain_nrs": -0.15, "age_years": 0.005}),
+        ("genicular_rfa", None): Preference(popularity=0.25, terms={"pain_nrs": 0.15, "opioid_mme": 0.4}),
+        ("genicular_artery_embolization", None): Preference(
+            popularity=0.25, terms={"pain_nrs": 0.10, "age_years": -0.01, "kellgren_lawrence": -0.4, "bmi": 0.02}
+        ),
         ("spinal_cord_stimulation", None): Preference(
-            popularity=0.40, pain=0.35, age=-0.20, prior_surgery=0.8, opioids=0.8
+            popularity=0.40,
+            terms={
+                "pain_nrs": 0.35,
+                "age_years": -0.02,
+                "opioid_mme": 0.4,
+                "depression": -0.8,
+                "prior_spine_surgery": 0.8,
+            },
         ),
     }
 )

@@ -24,7 +24,7 @@ from paincast.evidence.records import evidence_version, list_citations
 from paincast.schema import TABLES
 
 GENERATOR_VERSION = "2"
-CHUNK_BLOCKS = 4
+CHUNK_BLOCKS = 8
 
 Progress = Callable[[int, int], object]
 

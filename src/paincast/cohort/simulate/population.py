@@ -25,9 +25,10 @@ from paincast.cohort.simulate.patients import (
     compute_score,
     draw_patients,
     make_structure,
+    place_repeats,
 )
 from paincast.cohort.simulate.selection import Stage, normalise_selected
-from paincast.cohort.simulate.sites import Float, Sites, Whole, count_from_middle, draw_sites, draw_years
+from paincast.cohort.simulate.sites import Float, Sites, Truths, Whole, count_from_middle, draw_sites, draw_years
 from paincast.evidence.figures import Baseline
 
 YEARS_OLDER: Mapping[str, float] = {"age_years": 1.0, "pain_duration_months": 12.0}
@@ -58,7 +59,7 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True)
 class Referred:
-    """Episodes before anything is chosen; second episodes come after all first ones.
+    """Episodes before anything is chosen; a second episode directly follows its first.
 
     Parameters
     ----------
@@ -66,15 +67,15 @@ class Referred:
         Factors and what is particular to each quantity.
     patient, site, year : ndarray of shape (n,)
         Number of the patient and of the site, calendar year.
-    n_patients : int
-        Number of patients; rows from here on are second episodes.
+    is_repeat : ndarray of shape (n,)
+        Which are second episodes.
     """
 
     latents: Latents
     patient: Whole
     site: Whole
     year: Whole
-    n_patients: int
+    is_repeat: Truths
 
 
 def make_background(
@@ -97,14 +98,16 @@ def draw_referred(
     site = draw_sites(sites, n_patients, rng_sites)
     year = draw_years(assumptions, n_patients, rng_sites)
     first = draw_patients(background.structure, sites, site, rng_patients)
-    again = np.flatnonzero(rng_repeats.random(n_patients, dtype=np.float32) < assumptions.repeat_share)
-    patient = np.concatenate([np.arange(n_patients), again])
+    again = rng_repeats.random(n_patients, dtype=np.float32) < assumptions.repeat_share
+    patient, second = place_repeats(again)
+    is_repeat = np.zeros(len(patient), dtype=bool)
+    is_repeat[second] = True
     return Referred(
         latents=add_repeats(background.structure, assumptions, first, again, rng_repeats),
         patient=patient,
         site=site[patient],
-        year=np.concatenate([year, year[again] + 1]),
-        n_patients=n_patients,
+        year=year[patient] + is_repeat,
+        is_repeat=is_repeat,
     )
 
 
@@ -135,7 +138,7 @@ def make_columns(
         if name not in ("work_status", "opioid_mme"):
             score = compute_funnel_score(background, referred, name, rows)
             columns[name] = make_column(name, score, background.baselines[name])
-    _age_repeats(columns, _is_repeat(referred, rows))
+    _age_repeats(columns, _find_repeats(referred, rows))
     if "opioid_mme" in wanted:
         columns["opioid_mme"] = _make_doses(background, referred, assumptions, rows)
     if "work_status" in wanted:
@@ -164,9 +167,8 @@ def _make_doses(background: Background, referred: Referred, assumptions: Assumpt
     return np.where(is_true(use, baseline), record(dose, "opioid_mme"), np.float32(0.0))
 
 
-def _is_repeat(referred: Referred, rows: Whole | None) -> Whole:
-    at = np.arange(len(referred.patient)) if rows is None else rows
-    return np.flatnonzero(at >= referred.n_patients)
+def _find_repeats(referred: Referred, rows: Whole | None) -> Whole:
+    return np.flatnonzero(referred.is_repeat if rows is None else referred.is_repeat[rows])
 
 
 def _age_repeats(columns: Columns, repeats: Whole) -> None:
