@@ -148,6 +148,8 @@ def test_json_holds_what_the_record_holds() -> None:
     assert named == set(told["sources"])
 
 
-@pytest.mark.parametrize(("share", "words"), [(1.0, "100 %"), (0.0499, "5 %"), (0.026, "2.6 %"), (0.0, "0 %"), (0.0005, "0.05 %")])
+@pytest.mark.parametrize(
+    ("share", "words"), [(1.0, "100 %"), (0.0499, "5 %"), (0.026, "2.6 %"), (0.0, "0 %"), (0.0005, "0.05 %")]
+)
 def test_percent_keeps_rare_events(share: float, words: str) -> None:
     assert percent(share) == words

@@ -230,7 +230,9 @@ def _grid_of_curve(record: Record, scenario: str) -> Grid:
         )
         for month, share in curve.items()
     )
-    names = ("after", "respond (pain lower by at least half)", "plausible range", "without the procedure")
+    # The control response is known at one month only; later it is not known whether it holds.
+    seen = f" (at {wording.months(record.control_response.month)})" if record.control_response else ""
+    names = ("after", "respond (pain lower by at least half)", "plausible range", f"without the procedure{seen}")
     return Grid(columns=names, rows=rows, shares=tuple((share, control) for share in curve.values()))
 
 
