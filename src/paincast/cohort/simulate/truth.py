@@ -140,12 +140,11 @@ class Truth:
                 approach = options["approach"].iloc[0]
                 for _, rows in options.groupby(["outcome", "month"], sort=False):
                     named = {name: rows[name].iloc[0] for name in ("technique", "outcome", "month")}
-                    part = self._mix_options(episodes, rows).assign(**named)
+                    part = self._mix_options(episodes, rows, by_approach).assign(**named)
                     yield part.assign(approach=approach) if by_approach else part
 
-    def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-        received = episodes["option"].to_numpy()
-        places = rows["option"].to_numpy()
+    def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame, by_approach: bool) -> pd.DataFrame:
+        received, places = episodes["option"].to_numpy(), rows["option"].to_numpy()
         weight = np.array([episodes[f"propensity_{place}"].to_numpy(float) for place in places])
         weight /= weight.sum(axis=0)
         own = np.isin(received, places)
@@ -155,16 +154,18 @@ class Truth:
             asked = _ask(self.options, episodes, {str(name): value for name, value in row.items()})
             probability += np.where(share > 0, share * asked[0], 0.0)
             control += np.where(share > 0, share * asked[1], 0.0)
-        frame = pd.DataFrame(
-            {
-                "episode_id": episodes["episode_id"].to_numpy(),
-                "probability": probability,
-                "control_probability": control,
-            }
-        )
+        held = np.ones(len(episodes), dtype=bool) if by_approach else own | ~np.isin(received, self._siblings(rows))
         if (rows["outcome"] == "opioid_reduction").all():
-            frame = frame[episodes["opioid_user"].to_numpy(bool)]
-        return frame
+            held &= episodes["opioid_user"].to_numpy(bool)
+        frame = pd.DataFrame({"episode_id": episodes["episode_id"].to_numpy(), "probability": probability})
+        return frame.assign(control_probability=control)[held]
+
+    def _siblings(self, rows: pd.DataFrame) -> NDArray[Any]:
+        """Give the options of the same technique: the approach received may have no such outcome or month."""
+        same = (self.options["indication"] == rows["indication"].iloc[0]) & (
+            self.options["technique"] == rows["technique"].iloc[0]
+        )
+        return np.asarray(self.options.loc[same, "option"].unique())
 
     def _list_propensity(self) -> Iterator[pd.DataFrame]:
         named = self.options.drop_duplicates(["indication", "option"])
