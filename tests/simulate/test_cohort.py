@@ -347,6 +347,7 @@ def test_impossible_assumptions_are_refused(changed: dict[str, Any], words: str)
         ({6.0: 0.5, 12.0: 1.1}, {"literature": 0.5}, "month 12: share 1.1 is not allowed; above 0 and below 1"),
         ({6.0: 0.5}, {"literature": 1.0}, "scenario literature: share 1.0 is not allowed"),
         ({12.0: 0.5}, {"literature": 0.5}, "no share at its primary month 6"),
+        ({6.0: 0.5}, {"literature": 0.6}, "contradicts itself: at its primary month 6 it differs by 0.100"),
         ({0.0: 0.5, 6.0: 0.5}, {"literature": 0.5}, "a month is not above 0"),
     ],
 )

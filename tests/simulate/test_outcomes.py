@@ -24,7 +24,7 @@ from paincast.cohort.simulate.course import (
     score_quality,
 )
 from paincast.cohort.simulate.relief import compute_relief_survival
-from paincast.cohort.simulate.response import PAIN, compute_effects, scale_curve, transform_column
+from paincast.cohort.simulate.response import PAIN, compute_effects, scale_control, scale_curve, transform_column
 from paincast.cohort.simulate.world import World, build_world
 from paincast.evaluation.truth import compute_bayes_bound
 from paincast.evidence import load_record
@@ -94,9 +94,19 @@ def test_control_response_meets_the_record(failed_back: Drawn) -> None:
     question = failed_back.option("spinal_cord_stimulation").model.questions[PAIN]
     treated = failed_back.treated["spinal_cord_stimulation"]
     effects = treated.effects[failed_back.option("spinal_cord_stimulation").effect].astype(float)
-    control = expit(question.control_intercept + question.control_strength * effects + treated.shared)
+    control = expit(question.control_intercepts[0] + question.control_strength * effects + treated.shared)
     assert control.mean() == pytest.approx(0.02, abs=0.001)
     assert control.std() > 0.002
+
+
+def test_a_benefit_that_wanes_leaves_no_harm() -> None:
+    record = load_record("facet_rfa", "lumbar_facet")
+    assert record.control_share
+    curve = scale_curve(record, "literature")
+    control = scale_control(record, curve)
+    assert control[0] == record.control_share
+    assert control[-1] == curve[60.0] < record.control_share
+    assert np.isnan(scale_control(replace(record, control_response=None), curve)).all()
 
 
 @pytest.mark.parametrize("name", ["facet_rfa", "transforaminal"])

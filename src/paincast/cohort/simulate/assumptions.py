@@ -58,8 +58,7 @@ class Assumptions:
     state_persistence : float
         Correlation of what is particular to a patient's state between two episodes.
     control_strength : float
-        How strongly predictors act on the response without the procedure, relative to their effect with it. The
-        control response is the same at each month.
+        How strongly predictors act on the response without the procedure, relative to their effect with it.
     response_persistence : float
         Correlation of the process behind an outcome between a month and twice that month.
     response_30_shift : float

@@ -16,6 +16,9 @@ from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES, VISI
 from paincast.settings import SCENARIOS
 
 MAXIMUM_EPISODES = 10_000_000
+CURVE_TOLERANCE = 0.005
+"""How far a curve may lie from its literature scenario at the primary month, which both state."""
+
 QUANTITIES = ("opioid_use", "opioid_dose", *EPISODES)
 """Names that may have loadings: the columns, and the two quantities behind ``opioid_mme``."""
 
@@ -275,5 +278,11 @@ def check_curve(record: Record, scenario: str) -> None:
     for where, share in shares.items():
         if not (math.isfinite(share) and 0 < share < 1):
             raise SettingsError(f"curve of {record.id}, {where}: share {share} is not allowed; above 0 and below 1")
+    shift = abs(record.response.months[record.primary_month] - record.response.scenarios.get("literature", np.nan))
+    if shift > CURVE_TOLERANCE:
+        raise SettingsError(
+            f"curve of {record.id} contradicts itself: at its primary month {record.primary_month:g} it differs by "
+            f"{shift:.3f} from the literature scenario; at most {CURVE_TOLERANCE} is allowed"
+        )
     if any(not month > 0 for month in record.response.months):
         raise SettingsError(f"curve of {record.id}: a month is not above 0")

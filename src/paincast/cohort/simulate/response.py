@@ -34,14 +34,14 @@ class Question:
         Factor of the effects of predictors.
     intercepts : ndarray of shape (n_months,)
         Log odds, by month, where effects and shared part are 0.
-    control_strength, control_intercept : float
-        The same without the procedure, at each month; NaN where the evidence gives no control response.
+    control_strength, control_intercepts : float, ndarray of shape (n_months,)
+        The same without the procedure; NaN where the evidence gives no control response.
     """
 
     strength: float
     intercepts: FloatArray
     control_strength: float
-    control_intercept: float
+    control_intercepts: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,16 @@ def scale_curve(record: Record, scenario: str) -> dict[float, float]:
         return {}
     shift = logit(record.response.scenarios[scenario]) - logit(record.response.months[record.primary_month])
     return {month: float(expit(logit(share) + shift)) for month, share in sorted(record.response.months.items())}
+
+
+def scale_control(record: Record, curve: Mapping[float, float]) -> list[float]:
+    """Give the response without the procedure at each month of a curve; NaN where the evidence gives none.
+
+    It is the record's control response, which is published for one month, and never above the response of the treated:
+    what is left of a benefit that wanes is none, not a harm.
+    """
+    share = np.nan if record.control_share is None else record.control_share
+    return [float(np.fmin(share, treated)) if np.isfinite(share) else np.nan for treated in curve.values()]
 
 
 def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> Float:
@@ -163,7 +173,7 @@ def solve_response(
         ``control_strength``.
     """
     curve = scale_curve(record, scenario)
-    control = np.nan if record.control_share is None else record.control_share
+    control = scale_control(record, curve)
     questions: dict[str, Question] = {}
     for outcome, (shift, strength) in outcomes.items():
         among = weight * users if outcome == "opioid_reduction" else weight
@@ -175,18 +185,17 @@ def solve_response(
                 strength=strength,
                 intercepts=base.intercepts + shift,
                 control_strength=base.control_strength,
-                control_intercept=base.control_intercept + shift,
+                control_intercepts=base.control_intercepts + shift,
             )
             continue
         shares = [float(expit(logit(share) + shift)) for share in curve.values()]
+        without = [float(expit(logit(share) + shift)) for share in control]
         control_strength = strength * assumptions.control_strength
         questions[outcome] = Question(
             strength=strength,
             intercepts=solve_intercepts(shares, strength * effects + shared, among),
             control_strength=control_strength,
-            control_intercept=float(
-                solve_intercepts([expit(logit(control) + shift)], control_strength * effects + shared, among)[0]
-            ),
+            control_intercepts=solve_intercepts(without, control_strength * effects + shared, among),
         )
     return ResponseModel(months=tuple(curve), questions=questions)
 

@@ -230,14 +230,15 @@ def _describe(ground: Ground, place: int) -> dict[str, Any]:
 
 def _list_questions(option: Option, persistence: float) -> Iterator[dict[str, Any]]:
     for outcome, question in option.model.questions.items():
-        for month, intercept in zip(option.model.months, question.intercepts, strict=True):
+        intercepts = zip(option.model.months, question.intercepts, question.control_intercepts, strict=True)
+        for month, intercept, control_intercept in intercepts:
             yield {
                 "outcome": outcome,
                 "month": month,
                 "intercept": intercept,
                 "strength": question.strength,
                 "shared_strength": 1.0,
-                "control_intercept": question.control_intercept,
+                "control_intercept": control_intercept,
                 "control_strength": question.control_strength,
                 "persistence": np.nan,
             }
