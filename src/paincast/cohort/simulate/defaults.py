@@ -183,7 +183,8 @@ PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
             popularity=0.20, terms={"pain_nrs": -0.05, "age_years": 0.015, "prior_spine_surgery": 0.8}
         ),
         ("nerve_root_block", None): Preference(
-            popularity=0.25, terms={"pain_nrs": 0.15, "age_years": -0.005, "radicular_pattern": 0.3}
+            popularity=0.25,
+            terms={"pain_nrs": 0.15, "radicular_pattern": 0.3, "prior_spine_surgery": 0.7, "opioid_mme": 0.3},
         ),
         ("facet_joint_injection", None): Preference(popularity=0.50, terms={"pain_nrs": -0.15, "opioid_mme": -0.2}),
         ("facet_rfa", None): Preference(
