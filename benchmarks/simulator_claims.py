@@ -19,8 +19,9 @@ from simulator_sample import (
     size_for,
 )
 
+from paincast.cohort.simulate import Truth
 from paincast.cohort.simulate.response import scale_curve
-from paincast.evaluation.truth import compute_bayes_bound, load_propensity, load_whole_truth
+from paincast.evaluation.truth import compute_bayes_bound, load_whole_truth
 from paincast.evidence import PredictorEffect, Record, simulated_records, simulated_techniques
 from paincast.settings import SCENARIOS
 
@@ -51,9 +52,12 @@ def _deviate(folder: Path, technique: str, scenario: str) -> list[dict[str, Any]
         own, curve = own_rows(episodes, record), scale_curve(record, scenario)
         gaps = {month: 100 * (held[month][own].mean() - share) for month, share in curve.items()}
         drawn = {month: 100 * (np.nanmean(seen[month][own]) - share) for month, share in curve.items()}
+        counts = {month: np.isfinite(seen[month][own]).sum() for month in curve}
+        errors = {month: 100 * np.sqrt(share * (1 - share) / counts[month]) for month, share in curve.items()}
         worst = max(drawn, key=lambda month: abs(drawn[month]))
         told = {"record": record.id, "scenario": scenario, "n": int(own.sum()), "months": len(curve)}
-        rows.append({**told, "worst_month": f"{worst:g}", "truth_pp": _largest(gaps), "observed_pp": _largest(drawn)})
+        told |= {"worst_month": f"{worst:g}", "truth_pp": _largest(gaps), "observed_pp": _largest(drawn)}
+        rows.append({**told, "z": _largest({month: drawn[month] / errors[month] for month in curve})})
     return rows
 
 
@@ -201,45 +205,77 @@ def fit_logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, n
     return beta, np.sqrt(np.diag(np.linalg.pinv(information)))
 
 
-CONTRASTS = (
-    ("lumbar_radicular_disc", "epidural_steroid_injection", "nerve_root_block", 3.0),
-    ("lumbar_stenosis", "epidural_steroid_injection", "nerve_root_block", 3.0),
+Treatment = tuple[str, str | None]
+
+CONTRASTS: tuple[tuple[str, Treatment, Treatment, float], ...] = (
+    ("lumbar_facet", ("facet_rfa", None), ("facet_joint_injection", None), 3.0),
+    ("knee_osteoarthritis", ("genicular_artery_embolization", None), ("joint_injection", None), 6.0),
+    ("failed_back_surgery", ("spinal_cord_stimulation", None), ("epidural_steroid_injection", "caudal"), 3.0),
 )
-"""Indication, two techniques that are eligible for it and have no trial or block, and the month."""
+"""Indication, two treatments that are eligible for it, and the month.
+
+A technique is compared by one approach: by several it would be another treatment wherever they are mixed otherwise.
+"""
 
 
-def check_confounding(n: int = 400_000) -> pd.DataFrame:
-    """Difference in response between two techniques: naive, weighted, in a randomised cohort, and the truth."""
-    return pd.concat([_compare_techniques(*contrast, n) for contrast in CONTRASTS], ignore_index=True)
+def check_confounding(n: int = 200_000) -> pd.DataFrame:
+    """Difference in response between two techniques: naive, and weighted by the true propensity, against the truth."""
+    return pd.concat([compare_techniques(*contrast, n) for contrast in CONTRASTS], ignore_index=True)
 
 
-def _compare_techniques(indication: str, first: str, second: str, month: float, n: int) -> pd.DataFrame:
-    """What is compared is all who are referred: the weights undo the choice."""
+def compare_techniques(indication: str, first: Treatment, second: Treatment, month: float, n: int) -> pd.DataFrame:
+    """What is compared is all who are referred: the weights undo the choice, and the selection by a trial or block.
+
+    Each assignment has a truth of its own, because intercepts are solved among those treated.
+    """
     rows = []
     for assignment in ("confounded", "randomised"):
-        with draw([first, second], n, assumptions=open_with(assignment=assignment)) as folder:
+        with draw([first[0], second[0]], n, assumptions=open_with(assignment=assignment)) as folder:
             episodes = read_episodes(folder, KEYS)
-            episodes = episodes[episodes["indication"] == indication].reset_index(drop=True)
-            y, weight, truth = (
-                read_response(folder, episodes, month),
-                1.0 / read_propensity(folder, episodes),
-                load_whole_truth(folder),
-            )
-        arm = (episodes["technique"] == first).to_numpy()
-        weighted = (*_contrast(y, arm, weight), len(y))
-        if assignment == "confounded":
-            rows.append(("naive", *_contrast(y, arm, np.ones(len(y))), len(y)))
-            rows.append(("weighted by the true propensity", *weighted))
-        else:
-            rows.append(("randomised cohort", *weighted))
-            gap = read_probability(truth, episodes, month, first) - read_probability(truth, episodes, month, second)
-            rows.append(("truth", *_average_arms(gap, arm, weight), len(y)))
-    found = pd.DataFrame(rows, columns=["estimate", "difference", "se", "n"])
-    known, error = found["difference"].iloc[-1], found["se"].iloc[-1]
-    found["z"] = (found["difference"] - known) / np.hypot(found["se"], error)
-    found["ok"] = (found["z"].abs() > 3) == (found["estimate"] == "naive")
-    found.insert(0, "techniques", f"{first} - {second}, {indication}, month {month:g}")
+            episodes = episodes[episodes["indication"] == indication]
+            either = received(episodes, first) | received(episodes, second)
+            episodes = episodes[either].reset_index(drop=True)
+            y, truth = read_response(folder, episodes, month), load_whole_truth(folder)
+        arm = received(episodes, first)
+        weight = 1.0 / np.where(arm, read_propensity(truth, episodes, first), read_propensity(truth, episodes, second))
+        gap = read_potential(truth, episodes, month, first) - read_potential(truth, episodes, month, second)
+        known, error = _average_arms(gap, arm, weight)
+        for estimate, weights in (("naive", np.ones(len(y))), ("weighted", weight)):
+            if (assignment, estimate) == ("randomised", "naive"):
+                continue
+            difference, se = _contrast(y, arm, weights)
+            told = {"assignment": assignment, "estimate": estimate, "n": len(y), "truth": known}
+            rows.append({**told, "difference": difference, "se": se, "z": (difference - known) / np.hypot(se, error)})
+    found = pd.DataFrame(rows)
+    biased = (found["assignment"] == "confounded") & (found["estimate"] == "naive")
+    found["ok"] = (found["z"].abs() > 3) == biased
+    found.insert(0, "compared", f"{name_treatment(first)} - {name_treatment(second)}, {indication}, month {month:g}")
     return found
+
+
+def name_treatment(treatment: Treatment) -> str:
+    return " ".join(word for word in reversed(treatment) if word)
+
+
+def received(episodes: pd.DataFrame, treatment: Treatment) -> np.ndarray:
+    rows = episodes["technique"] == treatment[0]
+    return (rows if treatment[1] is None else rows & (episodes["approach"] == treatment[1])).to_numpy()
+
+
+def read_propensity(truth: Truth, episodes: pd.DataFrame, treatment: Treatment) -> np.ndarray:
+    """Probability of being treated in this way."""
+    table = truth.propensity
+    table = table[table["technique"] == treatment[0]]
+    table = table if treatment[1] is None else table[table["approach"] == treatment[1]]
+    held = (table["probability"] * table["selection"]).groupby(table["episode_id"]).sum()
+    return held.reindex(episodes["episode_id"]).to_numpy()
+
+
+def read_potential(truth: Truth, episodes: pd.DataFrame, month: float, treatment: Treatment) -> np.ndarray:
+    """True probability of response under a treatment, received or not."""
+    table = truth.expand(technique=treatment[0], outcome="pain_response", month=month, by_approach=True)
+    table = table if treatment[1] is None else table[table["approach"] == treatment[1]]
+    return table.set_index("episode_id")["probability"].reindex(episodes["episode_id"]).to_numpy()
 
 
 def _average_arms(gap: np.ndarray, arm: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -250,14 +286,6 @@ def _average_arms(gap: np.ndarray, arm: np.ndarray, weight: np.ndarray) -> tuple
         means.append(share @ gap[side])
         errors.append(np.sqrt((share**2) @ (gap[side] - means[-1]) ** 2))
     return float(np.mean(means)), float(np.hypot(*errors) / 2)
-
-
-def read_propensity(folder: Path, episodes: pd.DataFrame) -> np.ndarray:
-    """Probability of being treated by the technique received, whichever approach."""
-    table = load_propensity(folder)
-    table["treated"] = table["probability"] * table["selection"]
-    held = table.groupby(["episode_id", "technique"], sort=False)["treated"].sum()
-    return held.reindex(pd.MultiIndex.from_frame(episodes[["episode_id", "technique"]])).to_numpy()
 
 
 def _contrast(y: np.ndarray, arm: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from scipy.special import expit, logit, ndtri
-from scipy.stats import norm
+from scipy.stats import binom, norm
 from simulator_claims import KEYS, primary_of
 from simulator_sample import (
     OPEN,
@@ -34,10 +34,11 @@ Row = dict[str, Any]
 
 
 def judge_rate(observed: float, n: int, expected: float, **told: Any) -> Row:
-    """A row that says how many standard errors a share lies from its setting."""
-    error = np.sqrt(max(expected * (1 - expected), 1e-12) / n)
-    z = float((observed - expected) / error)
-    return {**told, "n": n, "setting": float(expected), "observed": float(observed), "z": z}
+    """A row that says how far a share lies from its setting: the normal score of its exact binomial tail."""
+    count = round(observed * n)
+    tail = min(float(binom.cdf(count, n, expected)), float(binom.sf(count - 1, n, expected)), 0.5)
+    z = float(norm.isf(max(tail, 1e-300))) * np.sign(observed - expected)
+    return {**told, "n": n, "setting": float(expected), "observed": float(observed), "z": float(z)}
 
 
 def close_rates(rows: list[Row]) -> pd.DataFrame:
