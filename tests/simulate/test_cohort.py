@@ -329,6 +329,10 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], error: type[Exce
         ({"courses": {**COURSES, "odi_change": ((1.0, 0.0), (2.0, 1.0))}}, "margins increasing"),
         ({"preferences": {("si_joint_rfa", None): Preference(terms={"site_id": 1.0})}}, "preferences: unknown name"),
         ({"preferences": {("si_joint_rfa", None): Preference(popularity=0.0)}}, "popularity=0.0 is not allowed"),
+        (
+            {"pass_shares": {"diagnostic_blocks_positive": 1e-5}},
+            "preferences, pass_shares: of those referred fewer than 1 in 10,000 would be treated by si_joint_rfa",
+        ),
         ({"courses": {}}, "courses lacks pain_relief"),
         ({"outcome_links": {}}, "outcome_links lacks function_response"),
         ({"referrals": {"sacroiliac_joint": 0.0}}, "referrals: no indication of si_joint_rfa is referred"),

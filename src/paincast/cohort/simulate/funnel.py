@@ -11,6 +11,9 @@ from paincast.cohort.simulate.response import scale_curve
 from paincast.cohort.simulate.world import World
 from paincast.errors import SettingsError
 
+MINIMUM_UPTAKE = 1e-4
+"""Smallest share of those referred that a technique may treat: below it hardly anybody would be found."""
+
 
 @dataclass
 class Funnel:
@@ -51,7 +54,8 @@ def allot_episodes(world: World, techniques: Sequence[str], total: int) -> dict[
             indication: world.assumptions.referrals.get(indication, 0.0) * _sum_uptake(world, indication, technique)
             for indication in world.grounds
         }
-        for indication, n in _apportion(technique, flow, total).items():
+        _check_uptake(world, technique, flow)
+        for indication, n in _apportion(flow, total).items():
             wanted.setdefault(indication, {})[technique] = n
     return wanted
 
@@ -62,10 +66,19 @@ def _sum_uptake(world: World, indication: str, technique: str) -> float:
     return float(sum(share for option, share in pairs if option.record.technique == technique))
 
 
-def _apportion(technique: str, flow: Mapping[str, float], total: int) -> dict[str, int]:
-    """Share a whole number in proportion, by largest remainder."""
-    if not sum(flow.values()) > 0:
+def _check_uptake(world: World, technique: str, flow: Mapping[str, float]) -> None:
+    referred = sum(world.assumptions.referrals.get(indication, 0.0) for indication, part in flow.items() if part > 0)
+    if not referred > 0:
         raise SettingsError(f"referrals: no indication of {technique} is referred; give one of them a number above 0")
+    if sum(flow.values()) < MINIMUM_UPTAKE * referred:
+        raise SettingsError(
+            f"preferences, pass_shares: of those referred fewer than 1 in {1 / MINIMUM_UPTAKE:,.0f} would be treated "
+            f"by {technique}; make it more popular, or let more pass its trial or block"
+        )
+
+
+def _apportion(flow: Mapping[str, float], total: int) -> dict[str, int]:
+    """Share a whole number in proportion, by largest remainder."""
     exact = {name: total * part / sum(flow.values()) for name, part in flow.items() if part > 0}
     whole = {name: int(share) for name, share in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
