@@ -243,9 +243,9 @@ Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
 COURSES: Mapping[str, Knots] = MappingProxyType(
     {
-        "pain_relief": ((-6.0, -2.5, -0.7, 0.0, 1.5, 4.5), (-0.30, 0.0, 0.30, 0.50, 0.75, 1.0)),
-        "odi_change": ((-8.0, -1.0, 0.0, 4.0), (56.0, 8.0, 0.0, -40.0)),
-        "eq5d_change": ((-8.0, -1.0, 0.0, 4.0), (-0.60, -0.08, 0.0, 0.40)),
+        "pain_relief": ((-5.0, -1.8, -0.7, 0.0, 1.3, 3.5), (-0.35, 0.0, 0.30, 0.50, 0.75, 1.0)),
+        "odi_change": ((-6.0, -1.0, 0.0, 3.0), (22.0, 6.0, 0.0, -36.0)),
+        "eq5d_change": ((-6.0, -1.0, 0.0, 3.0), (-0.25, -0.06, 0.0, 0.45)),
         "opioid_dose_factor": ((-6.0, -1.0, 0.0, 1.0, 3.0, 5.0), (1.6, 1.0, 0.7, 0.45, 0.15, 0.0)),
         "pgic": ((-3.8, -2.8, -1.8, -0.8, 0.0, 1.2), (7.0, 6.0, 5.0, 4.0, 3.0, 2.0)),
     }
@@ -253,7 +253,8 @@ COURSES: Mapping[str, Knots] = MappingProxyType(
 """What is recorded at a visit, by the margin of the process: how far, in log odds, the patient is on the good side of
 the threshold of the outcome (0) or on the bad side of it (below 0). Relief is a share of the pain before; changes of
 ODI and EQ-5D are counted from the value that just counts as the outcome; the dose is a factor of that before; PGIC is
-the grade of those below each margin."""
+the grade of those below each margin. They are set by hand so that mean changes of NRS and ODI lie near those that the
+records expect (transforaminal injection for a disc herniation at 3 months: -2.8 and -10 points; -2.6 and -13 expected)."""
 
 
 @dataclass(frozen=True, kw_only=True)
