@@ -207,23 +207,34 @@ def compute_events(cohort: Cohort) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``record, technique, kind, event``, ``observed`` with ``lower`` and ``upper`` limit (Wilson), ``n`` episodes,
-        and the published rate from ``least`` to ``most`` per patient; missing for events that rest on an assumption.
+        ``record, technique, kind, event``, ``observed`` with ``lower`` and ``upper`` limit (Wilson), ``n`` episodes
+        (those in whom the month of the published rate lies before the end of the data), and the published rate from
+        ``least`` to ``most`` per patient; missing for events that rest on an assumption.
     """
+    end = _find_end(cohort)
     rows = []
     for name, (record, mask) in find_records(cohort.episodes).items():
-        ids = set(cohort.episodes.loc[mask, "episode_id"])
-        own = cohort.events[cohort.events["episode_id"].isin(ids) & (cohort.events["kind"] != "death")]
-        published = {item.kind.replace("_", " "): item for item in record.counted_complications}
-        counts = {(item.event_kind, label): 0 for label, item in published.items()}
-        for kind, detail in own.drop_duplicates(["kind", "detail", "episode_id"])[["kind", "detail"]].to_numpy():
-            counts[kind, detail] = counts.get((kind, detail), 0) + 1
-        for (kind, detail), count in sorted(counts.items()):
-            ends = _rate_of(published[detail]) if detail in published else (np.nan, np.nan)
+        year = cohort.episodes.loc[mask].set_index("episode_id")["procedure_year"].astype(float)
+        own = cohort.events[cohort.events["episode_id"].isin(set(year.index)) & (cohort.events["kind"] != "death")]
+        published = {(item.event_kind, item.kind.replace("_", " ")): item for item in record.counted_complications}
+        held: dict[Any, set[str]] = {key: set(part) for key, part in own.groupby(["kind", "detail"])["episode_id"]}
+        for key in sorted({*held, *published}):
+            kind, detail = key
+            item = published.get(key)
+            followed = set(year.index[year + ((item.by_month if item else None) or 0.0) / 12.0 <= end])
+            ends = _rate_of(item) if item else (np.nan, np.nan)
             told: dict[str, Any] = {"record": name, "technique": record.technique, "kind": kind, "event": detail}
-            rows.append({**told, **_estimate_share(count, len(ids)), "least": ends[0], "most": ends[1]})
+            share = _estimate_share(len(held.get(key, set()) & followed), len(followed))
+            rows.append({**told, **share, "least": ends[0], "most": ends[1]})
     names = ["record", "technique", "kind", "event", "observed", "lower", "upper", "n", "least", "most"]
     return pd.DataFrame(rows, columns=names)
+
+
+def _find_end(cohort: Cohort) -> float:
+    """Find the last time, in years counted like those of the procedures, at which anything was seen."""
+    year = cohort.episodes.set_index("episode_id")["procedure_year"].astype(float)
+    seen = pd.concat([cohort.visits[["episode_id", "month"]], cohort.events[["episode_id", "month"]]])
+    return float((seen["episode_id"].map(year) + seen["month"] / 12.0).max())
 
 
 def _rate_of(item: Complication) -> tuple[float, float]:

@@ -244,7 +244,10 @@ def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
         "that is has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
     )
     told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
-    panel = Panel(ax=figures.plot_ceilings(ceilings), alternative=f"Highest expected AUROC: {told}.")
+    panel = Panel(
+        ax=figures.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
+        alternative=f"Highest expected AUROC: {told}.",
+    )
     return Section(name="ceiling", title="The AUROC ceiling", said=said, panels=[panel], numbers=ceilings)
 
 
@@ -285,7 +288,7 @@ def _show_events(cohort: Cohort) -> Section:
     said = (
         f"{len(known)} kinds of event have a published rate (grey: its range; bar: the middle, which is "
         f"what is drawn); {inside:.0%} of the 95 % intervals reach it. {len(events) - len(known)} others rest on an "
-        "assumption. Events after a death or the end of the data are not in a registry."
+        "assumption. Events after a death are none, and those after the end of the data are not seen."
     )
     titles = {name: _title_of(record) for name, (record, _) in numbers.find_records(cohort.episodes).items()}
     panels = []

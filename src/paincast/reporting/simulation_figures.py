@@ -24,9 +24,9 @@ def plot_response(response: pd.DataFrame, published: pd.DataFrame, title: str) -
     Parameters
     ----------
     response : DataFrame
-        Rows of one record, from :func:`paincast.evaluation.simulation.compute_response`.
+        Rows of one record, from :func:`paincast.evaluation.simulated_course.compute_response`.
     published : DataFrame
-        Rows of one record, from :func:`paincast.evaluation.simulation.list_published`.
+        Rows of one record, from :func:`paincast.evaluation.simulated_course.list_published`.
     title : str
         Title of the panel.
 
@@ -185,7 +185,7 @@ def plot_follow_up(follow_up: pd.DataFrame, title: str) -> Axes:
     Parameters
     ----------
     follow_up : DataFrame
-        Rows of one technique, from :func:`paincast.evaluation.simulation.compute_follow_up`.
+        Rows of one technique, from :func:`paincast.evaluation.simulated_course.compute_follow_up`.
     title : str
         Title of the panel.
 
@@ -210,7 +210,7 @@ def plot_ceilings(ceilings: pd.DataFrame) -> Axes:
     Parameters
     ----------
     ceilings : DataFrame
-        From :func:`paincast.evaluation.simulation.compute_ceilings`.
+        From :func:`paincast.evaluation.simulated_course.compute_ceilings`, with techniques named for reading.
 
     Returns
     -------
@@ -221,10 +221,7 @@ def plot_ceilings(ceilings: pd.DataFrame) -> Axes:
     ax.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     errors = 1.96 * own["standard_error"]
     ax.hlines(range(len(own)), own["least"] - 0.002, own["most"] + 0.002, color=GREY, linewidth=6, zorder=1)
-    names = [
-        f"{name.replace('_', ' ')}\n{month:g} months"
-        for name, month in zip(own["technique"], own["month"], strict=True)
-    ]
+    names = [f"{name}\nat month {month:g}" for name, month in zip(own["technique"], own["month"], strict=True)]
     ax.errorbar(own["ceiling"], names, xerr=errors, fmt="o", color=BLUE, ms=6, capsize=3, elinewidth=1.2)
     for row, value in enumerate(own["ceiling"]):
         ax.annotate(
