@@ -23,6 +23,7 @@ QUANTITIES = ("opioid_use", "opioid_dose", *EPISODES)
 """Names that may have loadings: the columns, and the two quantities behind ``opioid_mme``."""
 
 _CHOICE = tuple(column.name for column in EPISODES.values() if column.type in ("number", "boolean"))
+_GUIDANCE = EPISODES["guidance"].categories
 _SHARES = (
     "repeat_share",
     "visit_missing_share",
@@ -152,6 +153,11 @@ def check_assumptions(assumptions: Assumptions) -> None:
         )
     _check_correlations(assumptions)
     _check_courses(assumptions)
+    for technique, guidance in assumptions.guidance.items():
+        if not math.isclose(sum(guidance.values()), 1.0, abs_tol=1e-6):
+            raise SettingsError(f"guidance['{technique}']: shares add up to {sum(guidance.values()):g}; they must to 1")
+    if "" not in assumptions.guidance:
+        raise SettingsError("guidance lacks '', the shares of techniques that are not named")
 
 
 def _check_choices(assumptions: Assumptions) -> None:
@@ -169,6 +175,8 @@ def _check_choices(assumptions: Assumptions) -> None:
         ("missing_at_visits", assumptions.missing_at_visits, visits),
         ("outcome_links", assumptions.outcome_links, OUTCOME_LINKS),
         ("courses", assumptions.courses, COURSES),
+        ("guidance", [name for name in assumptions.guidance if name], TECHNIQUES),
+        ("guidance", (kind for held in assumptions.guidance.values() for kind in held), _GUIDANCE),
         ("consequences", [name for name in assumptions.consequences if name], TECHNIQUES),
         ("consequences", (kind for held in assumptions.consequences.values() for kind in held), EVENT_KINDS),
         ("preferences", (technique for technique, _ in assumptions.preferences), TECHNIQUES),

@@ -254,7 +254,7 @@ COURSES: Mapping[str, Knots] = MappingProxyType(
 the threshold of the outcome (0) or on the bad side of it (below 0). Relief is a share of the pain before; changes of
 ODI and EQ-5D are counted from the value that just counts as the outcome; the dose is a factor of that before; PGIC is
 the grade of those below each margin. They are set by hand so that mean changes of NRS and ODI lie near those that the
-records expect (transforaminal injection for a disc herniation at 3 months: -2.8 and -10 points; -2.6 and -13 expected)."""
+records expect: transforaminal injection for a disc herniation at 3 months -2.8 and -10 points (-2.6 and -13)."""
 
 
 @dataclass(frozen=True, kw_only=True)
