@@ -14,7 +14,14 @@ from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
-from simulator_claims import check_ceilings, check_confounding, check_effects, check_marginals, check_truth
+from simulator_claims import (
+    check_ceilings,
+    check_confounding,
+    check_effects,
+    check_marginals,
+    check_outcomes,
+    check_truth,
+)
 from simulator_cost import check_growth, check_speed, describe_machine, summarize_growth
 from simulator_rates import check_correlations, check_events, check_independence, check_loss, check_missing
 from simulator_sample import as_markdown
@@ -23,6 +30,7 @@ CLAIMS: dict[str, Callable[[], pd.DataFrame]] = {
     "marginals": check_marginals,
     "ceilings": check_ceilings,
     "truth": check_truth,
+    "outcomes": check_outcomes,
     "effects": check_effects,
     "independence": check_independence,
     "confounding": check_confounding,

@@ -42,6 +42,13 @@ def test_the_true_probability_is_the_one_that_generates() -> None:
     assert (found["observed"].iloc[-1] - found["observed"].iloc[0]) > 0.5
 
 
+def test_every_outcome_asked_of_the_visits_has_its_true_probability() -> None:
+    found = claims.check_outcomes(60_000)
+    assert {"function_response", "satisfaction", "opioid_reduction", "relief_duration"} <= set(found["outcome"])
+    assert found["largest |z| of bins"].max() < limit_of(20 * len(found))
+    assert found["n"].min() > 10_000
+
+
 def test_a_logistic_regression_recovers_every_odds_ratio() -> None:
     found = claims.check_effects(8_000)
     assert len(found) > 150
