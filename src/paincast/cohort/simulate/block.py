@@ -27,20 +27,35 @@ from paincast.cohort.simulate.response import compute_effects, compute_shared
 from paincast.cohort.simulate.sites import Float, Truths, Whole
 from paincast.cohort.simulate.world import Ground, World, compute_going
 
-FIRST_BLOCKS = 4
-SMALL_BLOCK = 2048
-LARGE_BLOCK = 16384
+SMALLEST_BLOCK = 2048
+LARGEST_BLOCK = 8192
+BLOCKS_OF_A_SIZE = 4
 
 
 def count_patients(number: int) -> int:
-    """Count the patients of a block by its number: small ones first, so that a small cohort is soon drawn."""
-    return SMALL_BLOCK if number < FIRST_BLOCKS else LARGE_BLOCK
+    """Count the patients of a block by its number: the size doubles every four blocks up to 8,192.
+
+    So little is drawn in vain for a small cohort, and little time is lost between blocks of a large one.
+
+    Examples
+    --------
+    >>> [count_patients(number) for number in (0, 3, 4, 8, 1000)]
+    [2048, 2048, 4096, 8192, 8192]
+    """
+    doublings = min(number // BLOCKS_OF_A_SIZE, (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length() - 1)
+    return SMALLEST_BLOCK << doublings
 
 
 def count_rows_before(number: int) -> int:
-    """Count the most episodes that the blocks before a number can hold: two of each patient."""
-    small = min(number, FIRST_BLOCKS)
-    return 2 * (small * SMALL_BLOCK + (number - small) * LARGE_BLOCK)
+    """Count the most episodes that the blocks before a number can hold: two of each patient.
+
+    Examples
+    --------
+    >>> count_rows_before(5) == 2 * (4 * 2048 + 4096)
+    True
+    """
+    growing = min(number, BLOCKS_OF_A_SIZE * (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length())
+    return 2 * (sum(map(count_patients, range(growing))) + (number - growing) * LARGEST_BLOCK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,12 +88,27 @@ def _screen_blocks(
     ahead: deque[Future[Screened]] = deque()
     number = 0
     while any(left.values()):
-        while len(ahead) < task.workers + 1:
+        for _ in range(_count_ahead(task, indication, left, number) - len(ahead)):
             ahead.append(pool.submit(_screen, task.world, indication, task.seed, number + len(ahead)))
         yield number, ahead.popleft().result()
         number += 1
     for future in ahead:
         future.cancel()
+
+
+def _count_ahead(task: Task, indication: str, left: Mapping[str, int], number: int) -> int:
+    """Count the blocks to have under way: as many as can be expected to be needed, one more than there are threads."""
+    ground = task.world.grounds[indication]
+    uptake = dict.fromkeys(left, 0.0)
+    for option, share in zip(ground.options, ground.uptake, strict=True):
+        if option.record.technique in uptake:
+            uptake[option.record.technique] += float(share)
+    needed = max(n / uptake[technique] for technique, n in left.items())
+    ahead = 0
+    while needed > 0 and ahead <= task.workers:
+        needed -= count_patients(number + ahead) * (1.0 + task.world.assumptions.repeat_share)
+        ahead += 1
+    return ahead
 
 
 def _screen(world: World, indication: str, seed: int, number: int) -> Screened:
