@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ SLACK = 1e-6
 KEYS = ["episode_id", "technique", "indication", "approach", "pain_nrs"]
 
 
-def check_marginals(n: int = 200_000) -> pd.DataFrame:
+def check_marginals(n: int = 200_000, scenarios: Sequence[str] = SCENARIOS) -> pd.DataFrame:
     """Largest deviation from the evidence curve over its months, in percentage points."""
     rows = []
     for technique in simulated_techniques():
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             if records_in(technique, scenario):
                 with draw([technique], size_for(technique, n, scenario), scenario=scenario) as folder:
                     rows += _deviate(folder, technique, scenario)

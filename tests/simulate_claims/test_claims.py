@@ -14,17 +14,19 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from paincast.cohort.simulate import Assumptions
+from paincast.settings import SCENARIOS
 
 
 def limit_of(values: int, share: float = 0.01) -> float:
     return float(norm.isf(share / (2 * values)))
 
 
-def test_marginal_response_meets_every_curve() -> None:
-    found = claims.check_marginals(3_000)
-    assert set(found["scenario"]) == {"literature", "pragmatic", "seed_optimistic"}
-    assert len(found) > 40
-    assert found["z"].abs().max() < limit_of(int(found["months"].sum())) + 0.5  # intercepts have an error of their own
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_marginal_response_meets_every_curve(scenario: str) -> None:
+    found = claims.check_marginals(3_000, [scenario])
+    assert len(found) > 15
+    # Half a standard error more than chance alone: the intercepts are solved on a population of finite size.
+    assert found["z"].abs().max() < limit_of(int(found["months"].sum())) + 0.5
     assert found["truth_pp"].abs().max() < 1.5
 
 
