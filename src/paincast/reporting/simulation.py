@@ -27,7 +27,7 @@ NOTE = (
     "whether the generator keeps its promises; it is no evidence that a procedure works, and no medical advice."
 )
 
-MOST_EPISODES = 20_000
+MOST_EPISODES = 10_000
 """Most episodes of a technique that are shown."""
 
 ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
