@@ -90,7 +90,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
     control = row["control_probability"]
-    against = [row["ineligible_because"], row["cautions"]]
+    barred = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
+    care = f"care: {row['cautions']}" if row["cautions"] else ""
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
     told = [f"{reason['variable']} {reason['value']} ({reason['log_odds']:+.2f})" for reason in reasons]
     return {
@@ -100,7 +101,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         "probability": f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})",
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
         "basis": row["basis"] if row["basis"] == "synthetic" else f"{row['basis']}, n = {row['n_real']:g}",
-        "says": "; ".join(part for part in [*told, *against] if part),
+        "says": "; ".join(part for part in [barred, *told, care] if part),
     }
 
 
