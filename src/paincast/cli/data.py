@@ -58,7 +58,7 @@ def simulate(out: Path, techniques: tuple[str, ...], episodes: int, scenario: st
 
     from paincast.cohort.simulate import save_simulated, simulate_cohort
 
-    with tqdm(unit=" episodes", desc="simulate", disable=not progress) as bar:
+    with tqdm(unit=" episodes", desc="simulate", disable=None if progress else True) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
