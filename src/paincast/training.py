@@ -25,7 +25,7 @@ from paincast.explain import Explanation, compute_importance
 from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model, require_both_classes
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.summary import say_precision, summarize_training
+from paincast.reporting.summary import judge_sample_size, say_precision, summarize_training
 from paincast.rules import TechniqueRules, collect_rules
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings, check_settings
@@ -327,6 +327,7 @@ def _describe_run(
         captions={name: picture.caption for name, picture in pictures.items()},
         tables={
             "flow": trained.flow,
+            "sample_size": judge_sample_size(predictor),
             "selection": response.selection,
             "calibration_curve": trained.curve,
             "importance": compute_importance(trained.explanation),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.outcomes import Outcome, compute_outcome, get_outcome, visit_window
 from paincast.settings import OutcomeSettings
@@ -65,6 +66,11 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
     Returns
     -------
     TrainingSet
+
+    Raises
+    ------
+    RefusalError
+        If no visit answers: which months were asked, and which the cohort holds.
     """
     own = cohort.select_technique(technique)
     outcome = get_outcome(settings.name)
@@ -72,6 +78,8 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
     first, last = settings.window_months or visit_window(horizon)
     answers = compute_outcome(own.episodes, own.visits, outcome, horizon, (first, last))
     known = answers.notna()
+    if not known.any():
+        raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)))
     before = own.episodes[outcome.measure].notna()
     counts = {
         "episodes of the technique": len(own.episodes),
@@ -89,4 +97,13 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
         flow=pd.DataFrame({"step": list(counts), "n": list(counts.values())}),
         episodes=own.episodes.loc[known].reset_index(drop=True),
         observed=answers[known].to_numpy(float),
+    )
+
+
+def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
+    held = cohort.visits.loc[cohort.visits[outcome.measure].notna(), "month"]
+    when = f"visits lie between months {held.min():g} and {held.max():g}" if len(held) else "there is no visit with it"
+    return (
+        f"no visit with {outcome.measure} in months {window[0]:g} to {window[1]:g} answers for month {horizon:g}; "
+        f"{when}; set outcome.horizon_months to a month that was asked"
     )

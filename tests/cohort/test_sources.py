@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -107,12 +108,20 @@ def test_good_file_is_stored_under_its_name(folder: Path) -> None:
     assert held(folder) == [FILE]
 
 
-def test_nothing_is_printed_but_the_progress_bar(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_but_the_progress_bar(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fetch("trial", folder, progress=True)
     shown = capfd.readouterr()
     assert shown.out == ""
     assert FILE in shown.err
     assert "100%" in shown.err
+
+
+def test_progress_is_for_a_terminal_not_for_a_log(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fetch("trial", folder, progress=True)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_silent_without_progress(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -90,3 +90,20 @@ def test_every_real_file_gets_a_suggestion_that_is_refused_only_for_what_is_to_d
 def test_a_file_that_cannot_be_read_gets_no_suggestion(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a directory"):
         suggest_mapping(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dates", "reading"),
+    [
+        (["2021-02-27", "2022-11-30"], ", reads: year of date}"),
+        (["27/02/2021", "11/12/2022"], ', reads: year of date, date_format: "%d/%m/%Y"}'),
+        (["02/27/2021", "11/12/2022"], ', reads: year of date, date_format: "%m/%d/%Y"}'),
+        (["01/02/2021", "11/12/2022"], ', reads: year of date, date_format: "TODO"}'),
+        (["2021", "2022"], "}"),
+    ],
+)
+def test_the_way_a_date_is_written_is_guessed_only_where_it_is_plain(tmp_path: Path, dates: list[str], reading: str):
+    file = tmp_path / "registry.csv"
+    file.write_text("year of procedure,NRS\n" + "".join(f"{date},7\n" for date in dates))
+    line = next(line for line in suggest_mapping(file).splitlines() if "procedure_year" in line)
+    assert line == f'  procedure_year: {{column: "year of procedure"{reading}  # guess'

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -59,7 +62,19 @@ def test_only_one_technique(patients, capsys):
     patients.to_csv("patients.csv", index=False)
     assert run(["predict", "patients.csv", "-o", "out.parquet", "--technique", "facet_rfa"]) == 0
     assert set(pd.read_parquet("out.parquet")["technique"]) == {"facet_rfa"}
-    assert "predict" in capsys.readouterr().err
+    assert capsys.readouterr().err == "", "progress is for a terminal, not for a log"
+
+
+def test_progress_shows_in_a_terminal(folder, patients):
+    patients.to_csv("patients.csv", index=False)
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 100))
+    command = [Path(sys.executable).with_name("paincast"), "predict", "patients.csv", "-o", "out.csv"]
+    subprocess.run(command, cwd=folder, stderr=follower, stdout=subprocess.DEVNULL, check=True)
+    shown = b""
+    while select.select([leader], [], [], 0.2)[0]:
+        shown += os.read(leader, 65536)
+    assert b"patients/s" in shown
 
 
 @pytest.mark.usefixtures("folder")

@@ -32,3 +32,11 @@ def test_summary_gives_every_answer_and_a_reason_for_every_silence(models_folder
     assert silent["says"].str.len().gt(10).all()
     answered = lines[lines["technique"] != "none"]
     assert answered["probability"].str.fullmatch(r"\d+% \(\d+% to \d+%\)").all()
+
+
+def test_summary_says_first_who_is_not_eligible(models_folder):
+    infected = pd.read_csv(EXAMPLES, dtype="str").assign(active_infection="yes")
+    lines = summarize_predictions(predict(infected, models_folder))
+    answered = lines[lines["technique"] != "none"]
+    assert len(answered)
+    assert answered["says"].str.startswith("NOT ELIGIBLE: local or systemic infection").all()

@@ -77,7 +77,7 @@ def simulate(
 
     from paincast.cohort.simulate import write_cohort
 
-    with tqdm(unit=" episodes", desc="simulate", disable=not progress) as bar:
+    with tqdm(unit=" episodes", desc="simulate", disable=None if progress else True) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -142,7 +142,8 @@ def predict(
     summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=progress)
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
-        click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions")
+        because = f", most often because {summary.reasons[technique]}" if abstained else ""
+        click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions{because}")
     if show:
         from paincast.reporting.summary import summarize_predictions
 

@@ -233,7 +233,9 @@ def _store(response: requests.Response, part: Path, have: int, progress: bool) -
     label = part.name.removesuffix(".part")
     with (
         part.open("ab" if have else "wb") as stream,
-        tqdm(desc=label, total=total, initial=have, unit="B", unit_scale=True, disable=not progress) as bar,
+        tqdm(
+            desc=label, total=total, initial=have, unit="B", unit_scale=True, disable=None if progress else True
+        ) as bar,
     ):
         for chunk in response.iter_content(CHUNK_BYTES):
             stream.write(chunk)

@@ -89,6 +89,9 @@ _NOISE = frozenset(
 _FOLLOW_UP = re.compile(
     r"(?:^|[\s_.-])(?:fu|m|month|post)?[\s_.-]?(\d{1,2})[\s_.-]?(m|mo|month|months|w|wk|week|weeks)(?:$|[\s_.-])"
 )
+DATE_FORMATS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y")
+"""Usual ways to write a date beside ISO 8601."""
+
 _WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 
@@ -220,6 +223,8 @@ def _write_field(column: Column, source: str, text: pd.Series, *, indent: int) -
 def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
     words = re.findall(r"[a-z]+", source.lower())
     values = to_numbers(text)[0].dropna()
+    if column.name == "procedure_year" and values.empty:
+        return _guess_date_reading(text)
     if column.role == "outcome" and ({"delta", "change", "diff"} & set(words) or (values < 0).mean() > 0.2):
         return ", reads: change from baseline"
     if column.unit == "NRS points" and (values > 10).mean() > 0.2:
@@ -228,6 +233,15 @@ def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
     allowed = allowed or {"kg": ("kg", "pounds"), "cm": ("cm", "inches")}.get(column.unit or "", ())
     named = [unit for unit in allowed if set(_UNIT_WORDS[unit]) & set(words)]
     return f", unit: {named[0]}" if named else ""
+
+
+def _guess_date_reading(text: pd.Series) -> str:
+    """Find the one usual format in which every date reads; days and months that cannot be told apart stay to do."""
+    given = text[~text.isin(MISSING_MARKERS)]
+    if pd.to_datetime(given, format="ISO8601", errors="coerce").notna().all():
+        return ", reads: year of date"
+    fitting = [form for form in DATE_FORMATS if pd.to_datetime(given, format=form, errors="coerce").notna().all()]
+    return f', reads: year of date, date_format: "{fitting[0] if len(fitting) == 1 else UNFINISHED}"'
 
 
 def _codes_to_show(text: pd.Series) -> tuple[list[str], int]:

@@ -33,7 +33,7 @@ class ResponseModel:
     model : LinearModel or BoostedModel
         Calibrated model: its margin is the log odds that is served.
     refits : tuple of models
-        The same model refitted to reweighted patients, for the interval.
+        Models of the same kind refitted to reweighted patients, each with the tuning that is best for its weights.
     domain : Domain
         Summary of the training cohort.
     candidate : Candidate
@@ -57,9 +57,14 @@ class ResponseModel:
         return self.model.margin(self.encoder.transform(episodes))
 
     def margin_spread(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the standard deviation of the log odds over the refits, shape (n,)."""
+        """Give the root mean square distance of the refits' log odds from the served ones, shape (n,).
+
+        It holds the variance of refitting and, because refits are not held to the simplest candidate, how far the
+        served model may be shrunk.
+        """
         matrix = self.encoder.transform(episodes)
-        return np.asarray(np.std([refit.margin(matrix) for refit in self.refits], axis=0, ddof=1), dtype=float)
+        distances = np.array([refit.margin(matrix) for refit in self.refits]) - self.model.margin(matrix)
+        return np.asarray(np.sqrt(np.mean(distances**2, axis=0)), dtype=float)
 
 
 def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
@@ -198,17 +203,17 @@ def _fit_calibrated(
     selection = select_candidate(episodes, outcome, settings.model, selection_rng)
     encoder = EpisodeEncoder(native_missing=selection.chosen.native_missing).fit(episodes)
     matrix = encoder.transform(episodes)
-    calibration = _calibrate(selection, outcome, settings.calibration)
+    calibration = _calibrate(selection.margins[selection.position], outcome, settings.calibration)
     model = fit_candidate(selection.chosen, matrix, outcome, fit_rng).recalibrate(calibration)
     return _CalibratedFit(encoder=encoder, matrix=matrix, selection=selection, calibration=calibration, model=model)
 
 
 def _calibrate(
-    selection: Selection, outcome: FloatArray, settings: CalibrationSettings, weights: FloatArray | None = None
+    margins: FloatArray, outcome: FloatArray, settings: CalibrationSettings, weights: FloatArray | None = None
 ) -> AffineCalibration:
     if settings.method == "none":
         return IDENTITY
-    return fit_affine_calibration(selection.margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weights)
+    return fit_affine_calibration(margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weights)
 
 
 def _refit(
@@ -218,8 +223,10 @@ def _refit(
     weights: FloatArray,
     rng: np.random.Generator,
 ) -> Model:
-    model = fit_candidate(fitted.selection.chosen, fitted.matrix, outcome, rng, weights)
-    return model.recalibrate(_calibrate(fitted.selection, outcome, settings, weights))
+    selection = fitted.selection
+    best = selection.find_best(weights)
+    model = fit_candidate(selection.candidates[best], fitted.matrix, outcome, rng, weights)
+    return model.recalibrate(_calibrate(selection.margins[best], outcome, settings, weights))
 
 
 def _draw_patient_weights(patients: pd.Series, rng: np.random.Generator) -> FloatArray:

@@ -42,17 +42,33 @@ class Selection:
 
     Parameters
     ----------
-    chosen : Candidate
-        What was chosen.
-    margins : ndarray of shape (n,)
-        Cross-fitted margins of the chosen candidate.
+    candidates : tuple of Candidate
+        What was compared, the simplest first.
+    position : int
+        Place of the chosen one.
+    margins : ndarray of shape (n_candidates, n)
+        Cross-fitted margins.
+    losses : ndarray of shape (n_candidates, n)
+        Log loss of each row.
     table : DataFrame
         One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``.
     """
 
-    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    position: int
     margins: FloatArray
+    losses: FloatArray
     table: pd.DataFrame
+
+    @property
+    def chosen(self) -> Candidate:
+        """Give the chosen candidate."""
+        return self.candidates[self.position]
+
+    def find_best(self, weights: FloatArray) -> int:
+        """Find the candidate of the chosen kind with the lowest log loss when rows are reweighted."""
+        own = [position for position, one in enumerate(self.candidates) if one.kind == self.chosen.kind]
+        return own[int(np.argmin(self.losses[own] @ weights))]
 
 
 def list_candidates(settings: ModelSettings) -> tuple[Candidate, ...]:
@@ -122,7 +138,7 @@ def select_candidate(
     )
     chosen = _simplest_within(table, settings.standard_errors)
     table["chosen"] = table.index == chosen
-    return Selection(chosen=candidates[chosen], margins=margins[chosen], table=table)
+    return Selection(candidates=candidates, position=chosen, margins=margins, losses=losses, table=table)
 
 
 def _simplest_within(table: pd.DataFrame, standard_errors: float) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.evaluation.sample_size import minimum_n_for_overall_risk, overall_risk_margin
+from paincast.evaluation.sample_size import compute_development_sizes, overall_risk_margin
 from paincast.predictor import Predictor
 
 HEADLINES = {
@@ -43,6 +43,7 @@ def summarize_training(
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
     numbers = {row["metric"]: row for row in metrics.to_dict("records")}
+    sizes = judge_sample_size(predictor)
     return {
         "technique": predictor.technique,
         "basis": predictor.basis,
@@ -51,7 +52,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.candidate.kind,
         **{title: _show(numbers[metric]) for metric, title in HEADLINES.items()},
-        "note": "" if _knows_overall_risk(predictor) else "too few episodes, see the run",
+        "note": "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed",
     }
 
 
@@ -61,8 +62,27 @@ def _show(row: Mapping[Hashable, Any]) -> str:
     return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
 
 
-def _knows_overall_risk(predictor: Predictor) -> bool:
-    return predictor.n_training >= minimum_n_for_overall_risk(predictor.n_events / predictor.n_training)
+def judge_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
+    """Hold the training cohort against the sizes that developing such a model needs.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        A trained model.
+    anticipated_auroc : float
+        What models of response to pain procedures are known to reach, not what this one was measured at.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, n, available, met``.
+    """
+    sizes = compute_development_sizes(
+        auroc=anticipated_auroc,
+        prevalence=predictor.n_events / predictor.n_training,
+        parameters=max(len(predictor.response.encoder.owners), 1),
+    )
+    return sizes.assign(available=predictor.n_training, met=sizes["n"] <= predictor.n_training)
 
 
 def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +110,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
     control = row["control_probability"]
-    against = [row["ineligible_because"], row["cautions"]]
+    barred = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
+    care = f"care: {row['cautions']}" if row["cautions"] else ""
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
     told = [f"{reason['variable']} {reason['value']} ({reason['log_odds']:+.2f})" for reason in reasons]
     return {
@@ -100,7 +121,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         "probability": f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})",
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
         "basis": row["basis"] if row["basis"] == "synthetic" else f"{row['basis']}, n = {row['n_real']:g}",
-        "says": "; ".join(part for part in [*told, *against] if part),
+        "says": "; ".join(part for part in [barred, *told, care] if part),
     }
 
 
@@ -112,7 +133,7 @@ def _plainest_reason(own: pd.DataFrame) -> str:
 
 
 def say_precision(predictor: Predictor) -> str:
-    """Say how well the training cohort knows the overall risk, beside the size that would be needed.
+    """Say how well the training cohort knows the overall risk, beside the sizes that would be needed.
 
     Parameters
     ----------
@@ -123,11 +144,11 @@ def say_precision(predictor: Predictor) -> str:
     -------
     str
     """
-    prevalence = predictor.n_events / predictor.n_training
-    margin = overall_risk_margin(prevalence, predictor.n_training)
-    needed = minimum_n_for_overall_risk(prevalence)
-    verdict = "enough" if _knows_overall_risk(predictor) else "too few"
+    verdict = judge_sample_size(predictor)
+    margin = overall_risk_margin(predictor.n_events / predictor.n_training, predictor.n_training)
+    judged = "enough" if verdict["met"].all() else "too few"
+    needed = "; ".join(f"{row.n} for {row.criterion}" for row in verdict.itertuples())
     return (
-        f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}; {needed} are needed for "
-        f"±0.05: {verdict} by that measure alone."
+        f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}. Needed for "
+        f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {judged}."
     )

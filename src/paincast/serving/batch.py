@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,10 +48,12 @@ class BatchSummary:
         Answers with and without a probability; a patient has one for each technique asked about.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
+    reasons : dict
+        The commonest reason to abstain, by technique.
     n_rejects : int
         Lines of the rejects file.
     reject_share : float
-        See :func:`paincast.cohort.reject_share.compute_reject_share`.
+        See :func:`paincast.cohort.rejects.compute_reject_share`.
     rejects_path : Path or None
         Where the rejects are listed; None when there are none.
     """
@@ -60,6 +62,7 @@ class BatchSummary:
     n_predicted: int
     n_abstained: int
     by_technique: dict[str, tuple[int, int]]
+    reasons: dict[str, str]
     n_rejects: int
     reject_share: float
     rejects_path: Path | None
@@ -70,6 +73,7 @@ class _Tally:
     n_patients: int = 0
     predicted: Counter[str] = field(default_factory=Counter)
     abstained: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     rejects: list[pd.DataFrame] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -194,7 +198,10 @@ def _predict_chunk(
     rejects.loc[cells, "row"] = fresh_places[rejects.loc[cells, "row"] - 1]
     tally.rejects.append(rejects)
     tally.predicted.update(rows.loc[~rows["abstained"], "technique"])
-    tally.abstained.update(rows.loc[rows["abstained"], "technique"])
+    silent = rows.loc[rows["abstained"], ["technique", "abstained_because"]]
+    tally.abstained.update(silent["technique"])
+    for technique, reasons in silent.groupby("technique")["abstained_because"]:
+        tally.reasons[str(technique)].update(reasons)
     return rows
 
 
@@ -248,6 +255,7 @@ def _summarise(tally: _Tally, rejects: pd.DataFrame, rejects_path: Path) -> Batc
         n_predicted=tally.predicted.total(),
         n_abstained=tally.abstained.total(),
         by_technique={name: (tally.predicted[name], tally.abstained[name]) for name in techniques},
+        reasons={name: counted.most_common(1)[0][0] for name, counted in tally.reasons.items()},
         n_rejects=len(rejects),
         reject_share=compute_reject_share(rejects, tally.n_patients),
         rejects_path=rejects_path if len(rejects) else None,
