@@ -20,7 +20,7 @@ from paincast.cohort.tables import Cohort, load_cohort
 from paincast.errors import RefusalError, SettingsError
 from paincast.evaluation.calibration import compute_calibration_curve
 from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.truth import check_against_truth, load_truth, refuse_leak
+from paincast.evaluation.truth import check_against_truth, load_truth, match_truth, refuse_leak
 from paincast.explain import Explanation, compute_importance
 from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model, require_both_classes
 from paincast.predictor import Predictor, save_predictor, seal_predictor
@@ -258,9 +258,18 @@ def _measure(
         resamples=settings.evaluation.resamples,
         confidence=confidence,
     )
-    known = None if truth is None else _match_truth(truth, data)
-    if known is None:
+    if truth is None:
         return metrics
+    true = match_truth(
+        truth,
+        data.episodes["episode_id"],
+        technique=data.technique,
+        outcome=data.outcome.name,
+        horizon_months=data.horizon_months,
+    )
+    if true.isna().any():
+        return metrics
+    known = true.to_numpy(float)
     refuse_leak(data.observed, probability, known, patients)
     against = check_against_truth(data.observed, probability, known, patients, confidence=confidence)
     return pd.concat([metrics, against], ignore_index=True)
@@ -335,14 +344,3 @@ def _describe_run(
         tags={"model_content": predictor.version},
         notes=(say_precision(predictor),),
     )
-
-
-def _match_truth(truth: pd.DataFrame, data: TrainingSet) -> FloatArray | None:
-    """Find the true probability of each episode for the question asked; None where truth does not hold it."""
-    asked = (
-        (truth["technique"] == data.technique)
-        & (truth["outcome"] == data.outcome.name)
-        & (truth["month"] == data.horizon_months)
-    )
-    known = data.episodes["episode_id"].map(truth.loc[asked].set_index("episode_id")["probability"])
-    return None if known.isna().any() else known.to_numpy(float)

@@ -69,6 +69,32 @@ def load_truth(
     return truth.expand(technique=technique, outcome=outcome, month=month, by_approach=by_approach)
 
 
+def match_truth(
+    truth: pd.DataFrame, episodes: pd.Series, *, technique: str, outcome: str, horizon_months: float
+) -> pd.Series:
+    """Find the true probability of each episode for one question.
+
+    Parameters
+    ----------
+    truth : DataFrame
+        From :func:`load_truth`, or the probabilities of a simulated truth.
+    episodes : Series of shape (n,)
+        Ids of the episodes.
+    technique, outcome : str
+        The question.
+    horizon_months : float
+        The month at which it is asked.
+
+    Returns
+    -------
+    Series of shape (n,)
+        Indexed like ``episodes``; NaN where the truth does not hold the question.
+    """
+    asked = (truth["technique"] == technique) & (truth["outcome"] == outcome)
+    at_horizon = np.isclose(truth["month"], horizon_months)
+    return episodes.map(truth.loc[asked & at_horizon].set_index("episode_id")["probability"])
+
+
 def load_propensity(folder: str | Path) -> pd.DataFrame:
     """Read the probabilities with which the techniques of a simulated cohort were chosen.
 

@@ -40,7 +40,10 @@ def _expect(record: Record, scenario: str) -> list[dict[str, float | None]]:
     if record.response is None:
         return []
     curve = shift_curve(record, scenario)
-    return [{"month": month, "share": share, "control_share": record.control_share} for month, share in curve.items()]
+    return [
+        {"month": month, "share": round(share, 9), "control_share": record.control_share}
+        for month, share in curve.items()
+    ]
 
 
 def to_plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
     Returns
     -------
     dict of float to float
-        Month to share responding.
+        Month to share responding, in the order of months.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
     Examples
     --------
     >>> from paincast.evidence import load_record
-    >>> shift_curve(load_record("facet_rfa"), "pragmatic")[6.0]
+    >>> round(shift_curve(load_record("facet_rfa"), "pragmatic")[6.0], 9)
     0.33
     """
     if record.response is None or record.primary_month is None:
@@ -43,7 +43,7 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
         raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, scenarios)}")
     shift = _log_odds(scenarios[scenario]) - _log_odds(record.response.months[record.primary_month])
     return {
-        month: round(1.0 / (1.0 + exp(-_log_odds(share) - shift)), 9) for month, share in record.response.months.items()
+        month: 1.0 / (1.0 + exp(-_log_odds(share) - shift)) for month, share in sorted(record.response.months.items())
     }
 
 

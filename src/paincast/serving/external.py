@@ -11,7 +11,7 @@ import pandas as pd
 from paincast.cohort.tables import Cohort
 from paincast.errors import RefusalError
 from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.truth import check_against_truth
+from paincast.evaluation.truth import check_against_truth, match_truth
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
 
@@ -117,19 +117,18 @@ def _evaluate(
         )
     ]
     if truth is not None:
-        known = scored.assign(truth=scored["id"].map(_true_probabilities(truth, model))).dropna(subset="truth")
+        asked: dict[str, Any] = {
+            "technique": model.technique,
+            "outcome": model.outcome,
+            "horizon_months": model.horizon_months,
+        }
+        known = scored.assign(truth=match_truth(truth, scored["id"], **asked)).dropna(subset="truth")
         flow["note"] = "" if len(known) else f"the truth holds nothing at {model.horizon_months:g} months"
         if len(known):
             tables.append(
                 check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
             )
     return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
-
-
-def _true_probabilities(truth: pd.DataFrame, model: Predictor) -> pd.Series:
-    asked = (truth["technique"] == model.technique) & (truth["outcome"] == model.outcome)
-    at_horizon = np.isclose(truth["month"], model.horizon_months)
-    return truth[asked & at_horizon].set_index("episode_id")["probability"]
 
 
 def _identify(metrics: pd.DataFrame, model: Predictor, cohort: Cohort) -> pd.DataFrame:

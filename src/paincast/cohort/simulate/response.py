@@ -18,6 +18,7 @@ from paincast.cohort.simulate.checks import check_curve
 from paincast.cohort.simulate.marginals import Columns
 from paincast.cohort.simulate.sites import Float, FloatArray, Sites, Whole, count_from_middle
 from paincast.evidence.figures import PredictorEffect, Record
+from paincast.evidence.scenarios import shift_curve
 from paincast.schema import EPISODES
 
 PAIN = "pain_response"
@@ -53,7 +54,7 @@ class ResponseModel:
 
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
-    """Shift the log odds of a record's curve so that it meets the scenario at the primary month.
+    """Give the curve to simulate: that of the evidence in the scenario, once it is found free of contradictions.
 
     Raises
     ------
@@ -63,10 +64,7 @@ def scale_curve(record: Record, scenario: str) -> dict[float, float]:
         If the curve contradicts itself.
     """
     check_curve(record, scenario)
-    if record.response is None or record.primary_month is None:
-        return {}
-    shift = logit(record.response.scenarios[scenario]) - logit(record.response.months[record.primary_month])
-    return {month: float(expit(logit(share) + shift)) for month, share in sorted(record.response.months.items())}
+    return shift_curve(record, scenario)
 
 
 def scale_control(record: Record, curve: Mapping[float, float]) -> list[float]:
