@@ -28,11 +28,12 @@ class Drawn:
         return self.ground.options[self.treated[name].place]
 
 
-def draw_block(world: World, indication: str, seed: int, n_patients: int = N_PATIENTS) -> Drawn:
+def draw_block(world: World, indication: str, seed: int, n_patients: int = N_PATIENTS, *, treat: bool = True) -> Drawn:
     ground = world.grounds[indication]
     screened = screen_block(world, ground, np.random.default_rng(seed), n_patients)
     treated = {
-        name_option(option): treat_option(world, ground, screened, place) for place, option in enumerate(ground.options)
+        name_option(option): treat_option(world, ground, screened, place)
+        for place, option in enumerate(ground.options if treat else ())
     }
     return Drawn(world=world, ground=ground, screened=screened, treated=treated)
 

@@ -240,9 +240,15 @@ def test_episodes_do_not_depend_on_what_else_is_asked_for(simulated: tuple[Cohor
 
 
 def test_a_smaller_cohort_is_a_part_of_a_larger_one() -> None:
-    small = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=50, seed=9)[0]
-    large = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=3000, seed=9)[0]
+    damaged = Assumptions(entry_error_share=0.05)
+    asked = {"techniques": ["facet_rfa"], "seed": 9, "assumptions": damaged}
+    small = simulate_cohort(**asked, episodes_per_technique=50)[0]
+    large = simulate_cohort(**asked, episodes_per_technique=3000)[0]
     pd.testing.assert_frame_equal(small.episodes, large.episodes.head(50))
+    for table in ("visits", "events"):
+        held = getattr(large, table)
+        held = held[held["episode_id"].isin(small.episodes["episode_id"])]
+        pd.testing.assert_frame_equal(getattr(small, table), held.reset_index(drop=True))
 
 
 def test_progress_counts_episodes() -> None:

@@ -12,6 +12,7 @@ from scipy.special import expit
 from scipy.stats import kstest
 
 from paincast.cohort.simulate import Assumptions, documented_correlations
+from paincast.cohort.simulate.block import treat_option
 from paincast.cohort.simulate.choice import compute_propensity, name_choice_columns
 from paincast.cohort.simulate.defaults import FACTORS
 from paincast.cohort.simulate.events import Risk, compute_any_complication, list_risks
@@ -62,10 +63,9 @@ def _compute_noise(drawn: Drawn, name: str) -> dict[str, FloatArray]:
     for column, missing in treated.missing.items():
         share = world.assumptions.missing.get(column, world.assumptions.missing_other)
         noise[f"missing {column}"] = missing - share * tilt
-    for happened in treated.events:
+    for place, risk in enumerate(option.risks):
         occurred = np.zeros(len(responded))
-        occurred[happened.rows] = 1.0
-        risk = happened.risk
+        occurred[treated.events.rows[treated.events.risk == place]] = 1.0
         able = 1.0 if risk.place is None else ~treated.course.responded[:, risk.place]
         noise[f"{risk.event_kind} {risk.detail}"] = occurred - risk.conditional * able
     return noise
@@ -217,10 +217,11 @@ def _average_over_referred(drawn: Drawn, name: str, month: int) -> float:
 
 def test_complications_have_the_rates_of_the_record(radicular: Drawn, cancer: Drawn) -> None:
     for drawn, name in ((radicular, "transforaminal"), (radicular, "caudal"), (cancer, "celiac_plexus_neurolysis")):
-        treated, record = drawn.treated[name], drawn.option(name).record
+        treated, option = drawn.treated[name], drawn.option(name)
         n = len(treated.rows)
-        counted = {item.kind.replace("_", " "): item.patient_rate for item in record.counted_complications}
-        seen = {happened.risk.detail: len(happened.rows) / n for happened in treated.events}
+        counted = {item.kind.replace("_", " "): item.patient_rate for item in option.record.counted_complications}
+        shares = np.bincount(treated.events.risk, minlength=len(option.risks)) / n
+        seen = {risk.detail: share for risk, share in zip(option.risks, shares, strict=True)}
         assert counted
         for kind, rate in counted.items():
             assert rate is not None
@@ -228,18 +229,49 @@ def test_complications_have_the_rates_of_the_record(radicular: Drawn, cancer: Dr
 
 
 def test_what_follows_from_failure_has_its_rate_and_only_those_who_fail(failed_back: Drawn) -> None:
-    treated = failed_back.treated["spinal_cord_stimulation"]
+    treated, option = failed_back.treated["spinal_cord_stimulation"], failed_back.option("spinal_cord_stimulation")
     n = len(treated.rows)
     kinds = set()
-    for happened in treated.events:
-        risk = happened.risk
+    for place, risk in enumerate(option.risks):
         if risk.place is not None:
             kinds.add(risk.event_kind)
-            assert not treated.course.responded[happened.rows, risk.place].any()
-            assert len(happened.rows) / n == pytest.approx(risk.probability, abs=0.01)
-            month = failed_back.option("spinal_cord_stimulation").model.months[risk.place]
-            assert happened.month.min(initial=np.inf) >= month
+            own = treated.events.risk == place
+            assert not treated.course.responded[treated.events.rows[own], risk.place].any()
+            assert own.sum() / n == pytest.approx(risk.probability, abs=0.01)
+            assert treated.events.month[own].min(initial=np.inf) >= option.model.months[risk.place]
     assert "explant" in kinds
+
+
+def test_events_come_evenly_within_their_window(radicular: Drawn, failed_back: Drawn) -> None:
+    for drawn, name in ((radicular, "transforaminal"), (failed_back, "spinal_cord_stimulation")):
+        treated, option = drawn.treated[name], drawn.option(name)
+        for place, risk in enumerate(option.risks):
+            month = treated.events.month[treated.events.risk == place]
+            start = 0.0 if risk.place is None else option.model.months[risk.place]
+            if len(month) > 100:
+                assert kstest((month - start) / (risk.by_month - start), "uniform").pvalue > 1e-4, risk.detail
+
+
+def test_what_happens_to_the_first_does_not_depend_on_how_many_follow(world: World) -> None:
+    whole, part = (
+        treat_option(drawn.world, drawn.ground, drawn.screened, 0, n)
+        for drawn, n in ((draw_block(world, "failed_back_surgery", 3, 2_000, treat=False), n) for n in (None, 100))
+    )
+    for name in ("rows", "shared", "death_month", "guidance", "seen", "pain"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:100])
+    np.testing.assert_array_equal(part.effects, whole.effects[:, :100])
+    for held, others in (
+        (part.course.margins, whole.course.margins),
+        (part.course.measures, whole.course.measures),
+        (part.missing, whole.missing),
+        (part.missing_at_visits, whole.missing_at_visits),
+        (part.columns, whole.columns),
+    ):
+        for name in others:
+            np.testing.assert_array_equal(held[name], others[name][:100])
+    first = whole.events.rows < 100
+    for name in ("rows", "risk", "month"):
+        np.testing.assert_array_equal(getattr(part.events, name), getattr(whole.events, name)[first])
 
 
 def test_more_events_than_failures_do_not_depend_on_response() -> None:

@@ -172,8 +172,8 @@ def test_logistic_scores_are_logistic() -> None:
 
 def test_processes_persist_and_correlate_as_set() -> None:
     assumptions = replace(Assumptions(), response_persistence=0.7)
-    drawn = draw_processes(60_000, [1.0, 2.0, 8.0], [PAIN, "satisfaction"], assumptions, np.random.default_rng(5))
-    pain, satisfied = drawn[PAIN], drawn["satisfaction"]
+    outcomes = [PAIN, "satisfaction"]
+    pain, satisfied = draw_processes(60_000, [1.0, 2.0, 8.0], outcomes, assumptions, np.random.default_rng(5))
     assert pain.std(axis=0) == pytest.approx(1.0, abs=0.015)
     assert satisfied.std(axis=0) == pytest.approx(1.0, abs=0.015)
     for one, other, expected in ((0, 1, 0.7), (1, 2, 0.7**2), (0, 2, 0.7**3)):

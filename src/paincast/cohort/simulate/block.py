@@ -27,20 +27,20 @@ from paincast.cohort.simulate.response import compute_effects, compute_shared
 from paincast.cohort.simulate.sites import Float, Truths, Whole
 from paincast.cohort.simulate.world import Ground, World, compute_going
 
-SMALLEST_BLOCK = 2048
+SMALLEST_BLOCK = 4096
 LARGEST_BLOCK = 8192
 BLOCKS_OF_A_SIZE = 4
 
 
 def count_patients(number: int) -> int:
-    """Count the patients of a block by its number: the size doubles every four blocks up to 8,192.
+    """Count the patients of a block by its number: 4,096 for the first four, then 8,192.
 
     So little is drawn in vain for a small cohort, and little time is lost between blocks of a large one.
 
     Examples
     --------
     >>> [count_patients(number) for number in (0, 3, 4, 8, 1000)]
-    [2048, 2048, 4096, 8192, 8192]
+    [4096, 4096, 8192, 8192, 8192]
     """
     doublings = min(number // BLOCKS_OF_A_SIZE, (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length() - 1)
     return SMALLEST_BLOCK << doublings
@@ -51,7 +51,7 @@ def count_rows_before(number: int) -> int:
 
     Examples
     --------
-    >>> count_rows_before(5) == 2 * (4 * 2048 + 4096)
+    >>> count_rows_before(5) == 2 * (4 * 4096 + 8192)
     True
     """
     growing = min(number, BLOCKS_OF_A_SIZE * (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length())
@@ -86,7 +86,7 @@ class Screened:
 
 @dataclass(frozen=True, kw_only=True)
 class Treated:
-    """Episodes of a block that received one option.
+    """The first episodes of a block that received one option.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Treated:
         What happens.
     death_month : ndarray of shape (n,)
         Month of death.
-    events : tuple of Happened
+    events : Happened
         Complications, and what follows from failure.
     guidance : ndarray of shape (n,)
         Place of the image guidance among the names of the option's technique.
@@ -125,7 +125,7 @@ class Treated:
     shared: Float
     course: Course
     death_month: Float
-    events: tuple[Happened, ...]
+    events: Happened
     guidance: NDArray[np.int8]
     seen: Truths
     pain: Float
@@ -157,23 +157,24 @@ def screen_block(world: World, ground: Ground, rng: np.random.Generator, n_patie
     )
 
 
-def treat_option(world: World, ground: Ground, screened: Screened, place: int) -> Treated:
-    """Simulate the course of those who received one option, and what a registry sees of it."""
+def treat_option(world: World, ground: Ground, screened: Screened, place: int, n: int | None = None) -> Treated:
+    """Simulate the course of those who received one option, or the first ``n``, and what a registry sees of it.
+
+    Every mechanism draws once, episode after episode: what happens to the first does not depend on how many follow.
+    """
     option, assumptions = ground.options[place], world.assumptions
-    rng_course, rng_death, rng_events, rng_seen, rng_items, rng_scores, rng_errors = screened.streams[place].spawn(7)
-    rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)
+    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(10)
+    rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)[:n]
     referred = screened.referred
     site, year = referred.site[rows], referred.year[rows]
     columns = make_columns(ground.background, referred, assumptions, rows=rows)
     effects = np.array([compute_effects(record, columns, assumptions) for record in ground.leads])
     shared = compute_shared(world.sites, site, year, assumptions)
 
-    course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, rng_course)
-    death_month = draw_death(len(rows), ground.survival, rng_death)
+    course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, course_rng)
+    death_month = draw_death(len(rows), ground.survival, death_rng)
     responded, months = course.responded, option.model.months
-    events = tuple(draw_events(option.risks, months, responded, rng_events))
-
-    seen = draw_observed(responded, months, year, death_month, assumptions, rng_seen)
+    seen = draw_observed(responded, months, year, death_month, assumptions, visit_rng)
     numbers = {name: values for name, values in columns.items() if values.dtype == np.float32}
     return Treated(
         place=place,
@@ -183,14 +184,14 @@ def treat_option(world: World, ground: Ground, screened: Screened, place: int) -
         shared=shared,
         course=course,
         death_month=death_month,
-        events=events,
-        guidance=_draw_guidance(list_guidance(world, option.record.technique), len(rows), rng_events),
+        events=draw_events(option.risks, months, responded, event_rng),
+        guidance=_draw_guidance(list_guidance(world, option.record.technique), len(rows), guidance_rng),
         seen=seen,
-        pain=heap_pain(course, columns["pain_nrs"], assumptions, rng_scores),
-        missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, rng_items),
-        missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, rng_items),
-        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, rng_errors),
-        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, rng_errors),
+        pain=heap_pain(course, columns["pain_nrs"], assumptions, score_rng),
+        missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, item_rngs[0]),
+        missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, item_rngs[1]),
+        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, item_rngs[2]),
+        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, item_rngs[3]),
     )
 
 

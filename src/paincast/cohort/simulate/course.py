@@ -77,7 +77,7 @@ def make_logistic(normal: Float) -> Float:
 
 def draw_processes(
     n: int, months: Sequence[float], outcomes: Sequence[str], assumptions: Assumptions, rng: np.random.Generator
-) -> dict[str, Float]:
+) -> Float:
     """Draw the normal scores of each outcome at each month.
 
     Between two months they correlate by ``response_persistence`` to the power of the number of doublings between them
@@ -91,7 +91,7 @@ def draw_processes(
     months : sequence of float
         Increasing months.
     outcomes : sequence of str
-        Outcomes wanted, of those in ``PROCESSES``.
+        Outcomes wanted, of those in ``PROCESSES``; the pain response first.
     assumptions : Assumptions
         Persistence and links.
     rng : Generator
@@ -99,21 +99,19 @@ def draw_processes(
 
     Returns
     -------
-    dict of str to ndarray of shape (n, n_months)
+    ndarray of shape (n_outcomes, n, n_months)
     """
+    drawn = rng.standard_normal((n, len(outcomes), len(months)), dtype=np.float32)
+    scores = np.ascontiguousarray(drawn.swapaxes(0, 1))
     kept = assumptions.response_persistence ** np.log2(np.array(months[1:]) / np.array(months[:-1]))
-    drawn: dict[str, Float] = {}
-    for outcome in outcomes:
-        score = rng.standard_normal((n, len(months)), dtype=np.float32)
-        for place, correlation in enumerate(kept.astype(np.float32), start=1):
-            score[:, place] *= np.sqrt(1 - correlation * correlation)
-            score[:, place] += correlation * score[:, place - 1]
-        if outcome != PAIN:
-            correlation = np.float32(assumptions.outcome_links[outcome].correlation)
-            score *= np.sqrt(1 - correlation * correlation)
-            score += correlation * drawn[PAIN]
-        drawn[outcome] = score
-    return drawn
+    for place, correlation in enumerate(kept.astype(np.float32), start=1):
+        scores[:, :, place] *= np.sqrt(1 - correlation * correlation)
+        scores[:, :, place] += correlation * scores[:, :, place - 1]
+    for score, outcome in zip(scores[1:], outcomes[1:], strict=True):
+        correlation = np.float32(assumptions.outcome_links[outcome].correlation)
+        score *= np.sqrt(1 - correlation * correlation)
+        score += correlation * scores[0]
+    return scores
 
 
 def follow_course(
@@ -140,15 +138,13 @@ def follow_course(
         Stream of this mechanism.
     """
     outcomes = [name for name in PROCESSES if name in model.questions]
-    process = draw_processes(len(effects), model.months, outcomes, assumptions, rng)
-    margins = {}
-    for outcome in outcomes:
+    held = make_logistic(draw_processes(len(effects), model.months, outcomes, assumptions, rng))
+    np.negative(held, out=held)
+    for margin, outcome in zip(held, outcomes, strict=True):
         question = model.questions[outcome]
-        margin = make_logistic(process[outcome])
-        np.negative(margin, out=margin)
         margin += (np.float32(question.strength) * effects + shared)[:, None]
         margin += question.intercepts.astype(np.float32)
-        margins[outcome] = np.asarray(margin)
+    margins = dict(zip(outcomes, held, strict=True))
     return Course(margins=margins, measures=_measure(margins, before, assumptions))
 
 

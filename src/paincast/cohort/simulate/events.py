@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,10 @@ class Risk:
 
 @dataclass(frozen=True, kw_only=True)
 class Happened:
-    """Events of one kind: rows of the episodes and months."""
+    """Events in the order of the episodes: rows of these, places among the risks of the option, and months."""
 
-    risk: Risk
     rows: Whole
+    risk: Whole
     month: Float
 
 
@@ -110,8 +110,10 @@ def compute_any_complication(risks: Sequence[Risk]) -> float:
 
 def draw_events(
     risks: Sequence[Risk], months: Sequence[float], responded: Truths, rng: np.random.Generator
-) -> Iterator[Happened]:
+) -> Happened:
     """Draw the events of each risk, with months evenly between its start and its end.
+
+    An event happens where a draw lies below its probability; how far below tells when.
 
     Parameters
     ----------
@@ -124,15 +126,17 @@ def draw_events(
     rng : Generator
         Stream of this mechanism.
     """
-    for risk in risks:
-        happens = rng.random(len(responded), dtype=np.float32) < risk.conditional
-        start = 0.0
+    chance = np.array([risk.conditional for risk in risks], dtype=np.float32)
+    start = np.array([0.0 if risk.place is None else months[risk.place] for risk in risks], dtype=np.float32)
+    end = np.array([risk.by_month for risk in risks], dtype=np.float32)
+    drawn = rng.random((len(responded), len(risks)), dtype=np.float32)
+    happens = drawn < chance
+    for column, risk in enumerate(risks):
         if risk.place is not None:
-            happens &= ~responded[:, risk.place]
-            start = months[risk.place]
-        rows = np.flatnonzero(happens)
-        month = start + (risk.by_month - start) * rng.random(len(rows), dtype=np.float32)
-        yield Happened(risk=risk, rows=rows, month=np.asarray(month, dtype=np.float32))
+            happens[:, column] &= ~responded[:, risk.place]
+    rows, kind = happens.nonzero()
+    passed = drawn[rows, kind] / chance[kind]
+    return Happened(rows=rows, risk=kind, month=start[kind] + (end - start)[kind] * passed)
 
 
 def draw_death(n: int, survival: Survival | None, rng: np.random.Generator) -> Float:

@@ -23,7 +23,7 @@ from paincast.evidence.figures import Record
 from paincast.evidence.records import evidence_version, list_citations
 from paincast.schema import TABLES
 
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 CHUNK_BLOCKS = 8
 
 Progress = Callable[[int, int], object]

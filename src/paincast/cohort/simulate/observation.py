@@ -66,10 +66,11 @@ def draw_observed(
     """
     failing, responding = (np.float32(share) for share in compute_loss(assumptions))
     hazard = np.where(responded, responding, failing)
-    staying = rng.random(responded.shape, dtype=np.float32) >= hazard
+    drawn = rng.random((*responded.shape, 2), dtype=np.float32)
+    staying = drawn[..., 0] >= hazard
     for place in range(1, len(months)):
         staying[:, place] &= staying[:, place - 1]
-    staying &= rng.random(responded.shape, dtype=np.float32) >= np.float32(assumptions.visit_missing_share)
+    staying &= drawn[..., 1] >= np.float32(assumptions.visit_missing_share)
     for place, month in enumerate(months):
         staying[:, place] &= is_in_time(year, month, assumptions) & (month < death_month)
     return staying
@@ -97,12 +98,14 @@ def draw_missing_items(
         Stream of this mechanism.
     """
     factor = tilt_missing(columns["age_years"], sites, site, mean_age, assumptions)
-    missing = {}
-    for name in EPISODES:
-        share = assumptions.missing.get(name, assumptions.missing_other)
-        if name in columns and share > 0 and name not in ALWAYS_THERE:
-            missing[name] = rng.random(len(site), dtype=np.float32) < np.float32(share) * factor
-    return missing
+    asked = {
+        name: share
+        for name in EPISODES
+        if name in columns and name not in ALWAYS_THERE
+        if (share := assumptions.missing.get(name, assumptions.missing_other)) > 0
+    }
+    drawn = rng.random((len(site), len(asked)), dtype=np.float32)
+    return {name: drawn[:, place] < np.float32(share) * factor for place, (name, share) in enumerate(asked.items())}
 
 
 def tilt_missing(age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions) -> Float:
@@ -120,9 +123,10 @@ def draw_missing_at_visits(
     names: Sequence[str], shape: tuple[int, ...], assumptions: Assumptions, rng: np.random.Generator
 ) -> dict[str, Truths]:
     """Draw which items of visits are missing, completely at random."""
+    drawn = rng.random((*shape, len(names)), dtype=np.float32)
     return {
-        name: rng.random(shape, dtype=np.float32) < np.float32(assumptions.missing_at_visits.get(name, 0.0))
-        for name in names
+        name: drawn[..., place] < np.float32(assumptions.missing_at_visits.get(name, 0.0))
+        for place, name in enumerate(names)
     }
 
 
@@ -156,4 +160,5 @@ def draw_entry_errors(
         return {}
     columns = VISITS if table == "visits" else EPISODES
     numbers = [name for name in values if columns[name].type == "number" and columns[name].high is not None]
-    return {name: rng.random(values[name].shape, dtype=np.float32) < np.float32(share) for name in numbers}
+    drawn = rng.random((*values[numbers[0]].shape, len(numbers)), dtype=np.float32)
+    return {name: drawn[..., place] < np.float32(share) for place, name in enumerate(numbers)}

@@ -147,5 +147,5 @@ def _treat(
     schemas: Mapping[str, pa.Schema],
 ) -> Tables:
     ground = world.grounds[indication]
-    treated = treat_option(world, ground, screened, place)
-    return make_tables(world, ground, screened, treated, n, count_rows_before(number), schemas)
+    treated = treat_option(world, ground, screened, place, n)
+    return make_tables(world, ground, screened, treated, count_rows_before(number), schemas)

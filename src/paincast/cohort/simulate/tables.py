@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 
 from paincast.cohort.simulate.block import Screened, Treated, list_guidance
 from paincast.cohort.simulate.defaults import FACTORS
+from paincast.cohort.simulate.events import NEVER
 from paincast.cohort.simulate.marginals import count_decimals
 from paincast.cohort.simulate.observation import is_in_time
 from paincast.cohort.simulate.sites import Truths, Whole
 from paincast.cohort.simulate.world import Ground, World
-from paincast.schema import EPISODES, EVENTS, INDICATIONS, TABLES, Column
+from paincast.schema import EPISODES, EVENTS, INDICATIONS, TABLES, VISITS, Column
 
 DIGITS = 10
 """Digits of the number in an id."""
 
 CHOSEN_ROLES = ("funnel", "technique")
 """Roles of columns that only exist where a technique has them."""
+
+WORDS = pa.dictionary(pa.int8(), pa.string())
 
 Tables = dict[str, pa.Table]
 Values = NDArray[Any]
@@ -33,7 +37,7 @@ def arrow_type(column: Column) -> pa.DataType:
     """Give the Arrow type in which a column of the contract is written."""
     kinds = {
         "text": pa.string(),
-        "category": pa.dictionary(pa.int8(), pa.string()),
+        "category": WORDS,
         "number": pa.float64(),
         "integer": pa.int64(),
         "boolean": pa.bool_(),
@@ -51,11 +55,10 @@ def make_schemas(world: World) -> dict[str, pa.Schema]:
     options = max(len(ground.options) for ground in world.grounds.values())
     numbers = [*FACTORS, "shared", *_name_parts("effect", sums)]
     numbers += [*_name_parts("propensity", options), *_name_parts("selection", options)]
-    words = pa.dictionary(pa.int8(), pa.string())
     schemas["truth"] = pa.schema(
         [
             ("episode_id", pa.string()),
-            ("indication", words),
+            ("indication", WORDS),
             ("option", pa.int8()),
             ("opioid_user", pa.bool_()),
             *((name, pa.float32()) for name in numbers),
@@ -73,18 +76,15 @@ def make_tables(
     ground: Ground,
     screened: Screened,
     treated: Treated,
-    n: int,
     first_row: int,
     schemas: Mapping[str, pa.Schema],
 ) -> Tables:
-    """Make the tables of the first ``n`` episodes that received one option.
+    """Make the tables of episodes that received one option.
 
     Parameters
     ----------
     world, ground, screened, treated
         What was simulated.
-    n : int
-        How many to keep.
     first_row : int
         Number of the first row of the block within its indication; it makes the ids unique.
     schemas : mapping of str to Schema
@@ -96,13 +96,13 @@ def make_tables(
         ``episodes``, ``visits``, ``events``, ``truth``.
     """
     code = INDICATIONS.index(ground.background.indication)
-    rows = treated.rows[:n]
-    ids = spell_ids(f"E{code:02d}-", first_row + rows)
+    ids = spell_ids(f"E{code:02d}-", first_row + treated.rows)
+    patients = spell_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
     return {
-        "episodes": _make_episodes(world, ground, screened, treated, n, first_row, ids, schemas["episodes"]),
-        "visits": _make_visits(ground, treated, n, ids, schemas["visits"]),
-        "events": _make_events(world, screened, treated, n, ids, schemas["events"]),
-        "truth": _make_truth(ground, screened, treated, n, ids, schemas["truth"]),
+        "episodes": _make_episodes(world, ground, screened, treated, ids, patients, schemas["episodes"]),
+        "visits": _make_visits(ground, treated, ids, schemas["visits"]),
+        "events": _make_events(world, ground, screened, treated, ids, schemas["events"]),
+        "truth": _make_truth(ground, screened, treated, ids, schemas["truth"]),
     }
 
 
@@ -130,23 +130,37 @@ def _text(spelled: NDArray[np.uint8]) -> pa.Array:
     return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(spelled)))
 
 
+@cache
+def _words(words: tuple[str | None, ...]) -> pa.Array:
+    return pa.array(words, type=pa.string())
+
+
 def _constant(word: str | None, n: int) -> pa.Array:
     if word is None:
-        return pa.nulls(n, pa.dictionary(pa.int8(), pa.string()))
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, dtype=np.int8)), pa.array([word]))
+        return pa.nulls(n, WORDS)
+    return _coded(np.zeros(n, dtype=np.int8), (word,))
 
 
-def _coded(places: Values, words: Sequence[str], missing: Truths | None = None) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int8), mask=missing), pa.array(list(words)))
+def _coded(places: NDArray[np.int8], words: tuple[str, ...], missing: Truths | None = None) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=missing), _words(words))
 
 
 def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truths | None, column: Column) -> pa.Array:
     exact = values.astype(np.float64)
     if decimals:
-        exact = np.round(exact, decimals)
+        exact.round(decimals, out=exact)
     if wrong is not None and column.high is not None:
         exact = np.where(wrong, column.high + 1.0 + np.abs(exact), exact)
     return pa.array(exact, mask=missing)
+
+
+def _assemble(held: Mapping[str, pa.Array], n: int, schema: pa.Schema) -> pa.Table:
+    """Make a table of the columns held; those that are not are missing for everybody."""
+    names = schema.names
+    absent = {name: schema.field(name).type for name in names if name not in held}
+    nothing = {kind: pa.nulls(n, kind) for kind in set(absent.values())}
+    columns = [held[name] if name in held else nothing[absent[name]] for name in names]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _make_episodes(
@@ -154,108 +168,96 @@ def _make_episodes(
     ground: Ground,
     screened: Screened,
     treated: Treated,
-    n: int,
-    first_row: int,
     ids: NDArray[np.uint8],
+    patients: NDArray[np.uint8],
     schema: pa.Schema,
 ) -> pa.Table:
-    rows, record = treated.rows[:n], ground.options[treated.place].record
-    referred = screened.referred
-    code = INDICATIONS.index(ground.background.indication)
+    rows, record, referred = treated.rows, ground.options[treated.place].record, screened.referred
+    n = len(rows)
     held = {
         "episode_id": _text(ids),
-        "patient_id": _text(spell_ids(f"P{code:02d}-", first_row // 2 + referred.patient[rows])),
-        "site_id": _name_sites(world, referred.site[rows]),
+        "patient_id": _text(patients),
+        "site_id": _name_sites(world.assumptions.n_sites).take(pa.array(referred.site[rows])),
         "procedure_year": pa.array(referred.year[rows]),
         "technique": _constant(record.technique, n),
         "indication": _constant(ground.background.indication, n),
         "approach": _constant(record.approach, n),
-        "guidance": _coded(treated.guidance[:n], list(list_guidance(world, record.technique))),
+        "guidance": _coded(treated.guidance, tuple(list_guidance(world, record.technique))),
     }
     for name in treated.columns:
         if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
-            held[name] = _make_column(EPISODES[name], treated, n)
-    columns = [held[name] if name in held else pa.nulls(n, schema.field(name).type) for name in schema.names]
-    return pa.table(columns, schema=schema)
+            held[name] = _make_column(EPISODES[name], treated)
+    return _assemble(held, n, schema)
 
 
-def _name_sites(world: World, site: Whole) -> pa.Array:
-    names = pa.array([f"site-{place + 1:02d}" for place in range(world.assumptions.n_sites)])
-    return names.take(pa.array(site))
+@cache
+def _name_sites(n_sites: int) -> pa.Array:
+    return pa.array([f"site-{place + 1:02d}" for place in range(n_sites)])
 
 
-def _make_column(column: Column, treated: Treated, n: int) -> pa.Array:
-    values = treated.columns[column.name][:n]
-    missing = treated.missing[column.name][:n] if column.name in treated.missing else None
+def _make_column(column: Column, treated: Treated) -> pa.Array:
+    values, missing = treated.columns[column.name], treated.missing.get(column.name)
     if column.type == "boolean":
         return pa.array(values, mask=missing)
     if column.type == "category":
         return _coded(values, column.categories, missing)
-    wrong = treated.wrong[column.name][:n] if column.name in treated.wrong else None
-    return _numbers(values, count_decimals(column.name), missing, wrong, column)
+    return _numbers(values, count_decimals(column.name), missing, treated.wrong.get(column.name), column)
 
 
-def _make_visits(ground: Ground, treated: Treated, n: int, ids: NDArray[np.uint8], schema: pa.Schema) -> pa.Table:
+def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema) -> pa.Table:
     months = np.array(ground.options[treated.place].model.months)
-    seen = np.flatnonzero(treated.seen[:n].ravel())
+    seen = np.flatnonzero(treated.seen)
     row, place = np.divmod(seen, len(months))
     held = {"episode_id": _text(ids[row]), "month": pa.array(months[place])}
     measures = {**treated.course.measures, "pain_nrs": treated.pain}
     for name, values in measures.items():
-        column = TABLES["visits"][name]
         exact = values.ravel()[seen].astype(np.float64)
         exact /= _VISIT_SCALE.get(name, 1.0)
         wrong = treated.wrong_at_visits[name].ravel()[seen] if name in treated.wrong_at_visits else None
-        held[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, column)
-    columns = [held[name] if name in held else pa.nulls(len(seen), schema.field(name).type) for name in schema.names]
-    return pa.table(columns, schema=schema)
+        held[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
+    return _assemble(held, len(seen), schema)
 
 
 def _make_events(
-    world: World, screened: Screened, treated: Treated, n: int, ids: NDArray[np.uint8], schema: pa.Schema
+    world: World, ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema
 ) -> pa.Table:
-    year = screened.referred.year[treated.rows]
-    rows, months, kinds, details = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.float32)], [], []
-    for happened in treated.events:
-        known = (happened.rows < n) & is_in_time(year[happened.rows], happened.month, world.assumptions)
-        known &= happened.month < treated.death_month[happened.rows]
-        rows.append(happened.rows[known])
-        months.append(happened.month[known])
-        kinds += [happened.risk.event_kind] * int(known.sum())
-        details += [happened.risk.detail] * int(known.sum())
-    died = treated.death_month[:n]
-    dead = np.flatnonzero(np.isfinite(died) & is_in_time(year[:n], died, world.assumptions))
-    row, month = np.concatenate([*rows, dead]), np.concatenate([*months, died[dead]])
-    kinds += ["death"] * len(dead)
-    order = np.argsort(row, kind="stable")
-    kind = pa.array(kinds, type=pa.string()).take(pa.array(order))
-    detail = pa.array(details + [None] * len(dead), type=pa.string()).take(pa.array(order))
+    risks, kinds = ground.options[treated.place].risks, EVENTS["kind"].categories
+    code = np.array([kinds.index(kind) for kind in (*(risk.event_kind for risk in risks), "death")], dtype=np.int8)
+    died, happened = treated.death_month, treated.events
+    dead = np.flatnonzero(died < NEVER)
+    row = np.concatenate([happened.rows, dead])
+    month = np.concatenate([happened.month, died[dead]])
+    place = np.concatenate([happened.risk, np.full(len(dead), len(risks))])
+    known = is_in_time(screened.referred.year[treated.rows[row]], month, world.assumptions)
+    known &= (month < died[row]) | (place == len(risks))
+    kept = np.flatnonzero(known)
+    kept = kept[np.argsort(row[kept], kind="stable")]
     held = {
-        "episode_id": _text(ids[row[order]]),
-        "month": pa.array(np.round(month[order].astype(np.float64), 2)),
-        "kind": kind.dictionary_encode().cast(schema.field("kind").type),
-        "detail": detail,
+        "episode_id": _text(ids[row[kept]]),
+        "month": pa.array(month[kept].astype(np.float64).round(2)),
+        "kind": _coded(code[place[kept]], kinds),
+        "detail": _words((*(risk.detail for risk in risks), None)).take(pa.array(place[kept])),
     }
-    return pa.table([held[name] for name in EVENTS], schema=schema)
+    return pa.Table.from_arrays([held[name] for name in EVENTS], schema=schema)
 
 
 def _make_truth(
-    ground: Ground, screened: Screened, treated: Treated, n: int, ids: NDArray[np.uint8], schema: pa.Schema
+    ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema
 ) -> pa.Table:
-    rows = treated.rows[:n]
+    rows, n = treated.rows, len(treated.rows)
     held = {
         "episode_id": _text(ids),
         "indication": _constant(ground.background.indication, n),
         "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
-        "opioid_user": pa.array(treated.columns["opioid_mme"][:n] > 0),
-        "shared": pa.array(treated.shared[:n]),
+        "opioid_user": pa.array(treated.columns["opioid_mme"] > 0),
+        "shared": pa.array(treated.shared),
     }
-    for name, factor in zip(FACTORS, screened.referred.latents.factors, strict=True):
-        held[name] = pa.array(factor[rows])
-    for place, effect in enumerate(treated.effects):
-        held[f"effect_{place}"] = pa.array(effect[:n])
-    for place in range(len(ground.options)):
-        held[f"propensity_{place}"] = pa.array(screened.propensity[place][rows])
-        held[f"selection_{place}"] = pa.array(screened.going[place][rows])
-    columns = [held[name] if name in held else pa.nulls(n, schema.field(name).type) for name in schema.names]
-    return pa.table(columns, schema=schema)
+    parts = {
+        "effect": treated.effects,
+        "propensity": screened.propensity.take(rows, axis=1),
+        "selection": screened.going.take(rows, axis=1),
+    }
+    for name, values in parts.items():
+        held |= {f"{name}_{place}": pa.array(part) for place, part in enumerate(values)}
+    held |= dict(zip(FACTORS, map(pa.array, screened.referred.latents.factors.take(rows, axis=1)), strict=True))
+    return _assemble(held, n, schema)
