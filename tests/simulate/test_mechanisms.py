@@ -17,7 +17,7 @@ from paincast.cohort.simulate.choice import compute_propensity, name_choice_colu
 from paincast.cohort.simulate.defaults import FACTORS
 from paincast.cohort.simulate.events import Risk, compute_any_complication, list_risks
 from paincast.cohort.simulate.observation import compute_loss, draw_observed, tilt_missing
-from paincast.cohort.simulate.patients import compute_score
+from paincast.cohort.simulate.patients import compute_scores
 from paincast.cohort.simulate.population import make_columns
 from paincast.cohort.simulate.response import PAIN, compute_effects, compute_shared, scale_curve
 from paincast.cohort.simulate.selection import compute_pass, make_stage, normalise_selected
@@ -101,7 +101,7 @@ def test_correlations_are_the_documented_ones(radicular: Drawn) -> None:
     background, referred = radicular.ground.background, radicular.screened.referred
     first = np.flatnonzero(~referred.is_repeat)
     names = [name for name in documented_correlations().index if name in background.structure.names]
-    scores = np.array([compute_score(background.structure, referred.latents, name, first) for name in names])
+    scores = np.array(list(compute_scores(background.structure, referred.latents, names, first).values()))
     expected = documented_correlations().loc[names, names].to_numpy()
     assert np.corrcoef(scores) == pytest.approx(expected, abs=0.03)
     factors = np.corrcoef(referred.latents.factors[:, first])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,17 +22,17 @@ class Structure:
     ----------
     names : tuple of str
         Quantities.
-    loadings : mapping of str to ndarray of shape (3,)
+    loadings : ndarray of shape (n_quantities, 3)
         Loading of each quantity on the factors.
-    own : mapping of str to float
+    own : ndarray of shape (n_quantities,)
         Weight of what is particular to each quantity: scores have unit variance.
     root : ndarray of shape (3, 3)
         Cholesky root of the correlation of the factors.
     """
 
     names: tuple[str, ...]
-    loadings: Mapping[str, FloatArray]
-    own: Mapping[str, float]
+    loadings: Float
+    own: Float
     root: FloatArray
 
 
@@ -55,15 +55,13 @@ class Latents:
 def make_structure(names: Sequence[str], assumptions: Assumptions) -> Structure:
     """Prepare the scores of some quantities; with independent correlations no factor acts on any of them."""
     independent = assumptions.correlation == "independent"
-    loadings = {
-        name: np.zeros(len(FACTORS)) if independent else np.array(assumptions.loadings.get(name, (0.0,) * len(FACTORS)))
-        for name in names
-    }
-    explained = {name: 0.0 if independent else explain_quantity(assumptions, name) for name in names}
+    none = (0.0,) * len(FACTORS)
+    loadings = [none if independent else assumptions.loadings.get(name, none) for name in names]
+    explained = [0.0 if independent else explain_quantity(assumptions, name) for name in names]
     return Structure(
         names=tuple(names),
-        loadings=loadings,
-        own={name: float(np.sqrt(1.0 - share)) for name, share in explained.items()},
+        loadings=np.array(loadings, dtype=np.float32),
+        own=np.sqrt(1.0 - np.array(explained)).astype(np.float32),
         root=np.asarray(np.linalg.cholesky(correlate_factors(assumptions)), dtype=float),
     )
 
@@ -128,19 +126,23 @@ def place_repeats(again: Truths) -> tuple[Whole, Whole]:
     return source, second + np.arange(1, len(second) + 1)
 
 
-def compute_score(structure: Structure, latents: Latents, name: str, rows: Whole | None = None) -> Float:
-    """Compute the standard normal score behind a quantity: loadings times factors plus what is particular.
+def compute_scores(
+    structure: Structure, latents: Latents, names: Sequence[str], rows: Whole | None = None
+) -> dict[str, Float]:
+    """Compute the standard normal score behind quantities: loadings times factors plus what is particular.
 
     Returns
     -------
-    ndarray of shape (n,) or (len(rows),)
+    dict of str to ndarray of shape (n,) or (len(rows),)
     """
-    at: Whole | slice = slice(None) if rows is None else rows
-    score = latents.particular[structure.names.index(name)][at] * np.float32(structure.own[name])
-    for factor, loading in zip(latents.factors, structure.loadings[name], strict=True):
-        if loading:
-            score += np.float32(loading) * factor[at]
-    return np.asarray(score)
+    places = np.array([structure.names.index(name) for name in names], dtype=np.intp)
+    factors = latents.factors if rows is None else latents.factors.take(rows, axis=1)
+    scores = latents.particular[places] if rows is None else latents.particular[np.ix_(places, rows)]
+    scores *= structure.own[places, None]
+    # A product of matrices would be summed in an order of its own on each machine.
+    for loading, factor in zip(structure.loadings[places].T, factors, strict=True):
+        scores += loading[:, None] * factor
+    return dict(zip(names, scores, strict=True))
 
 
 def documented_correlations(assumptions: Assumptions | None = None) -> pd.DataFrame:

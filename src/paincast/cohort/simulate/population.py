@@ -22,7 +22,7 @@ from paincast.cohort.simulate.patients import (
     Latents,
     Structure,
     add_repeats,
-    compute_score,
+    compute_scores,
     draw_patients,
     make_structure,
     place_repeats,
@@ -133,18 +133,22 @@ def make_columns(
         Columns wanted; by default all that have a distribution, and those that are false for everybody.
     """
     wanted = list(background.baselines) if names is None else [name for name in names if name in background.baselines]
-    columns: Columns = {}
-    for name in wanted:
-        if name not in ("work_status", "opioid_mme"):
-            score = compute_funnel_score(background, referred, name, rows)
-            columns[name] = make_column(name, score, background.baselines[name])
+    scores = compute_scores(background.structure, referred.latents, name_quantities(wanted), rows)
+    for name, stage in background.stages.items():
+        if name in scores:
+            scores[name] = normalise_selected(stage, scores[name])
+    columns: Columns = {
+        name: make_column(name, scores[name], background.baselines[name])
+        for name in wanted
+        if name not in ("work_status", "opioid_mme")
+    }
     _age_repeats(columns, _find_repeats(referred, rows))
     if "opioid_mme" in wanted:
-        columns["opioid_mme"] = _make_doses(background, referred, assumptions, rows)
+        year = referred.year if rows is None else referred.year[rows]
+        columns["opioid_mme"] = _make_doses(scores, year, background.baselines["opioid_mme"], assumptions)
     if "work_status" in wanted:
-        score = compute_score(background.structure, referred.latents, "work_status", rows)
         columns["work_status"] = make_work_status(
-            score, columns["age_years"], background.baselines["work_status"], assumptions
+            scores["work_status"], columns["age_years"], background.baselines["work_status"], assumptions
         )
     if names is None:
         for name in ("active_infection", "pregnant"):
@@ -152,18 +156,9 @@ def make_columns(
     return columns
 
 
-def compute_funnel_score(background: Background, referred: Referred, name: str, rows: Whole | None) -> Float:
-    """Compute the score of a column; that of a trial or block is normal among those who go on."""
-    score = compute_score(background.structure, referred.latents, name, rows)
-    return normalise_selected(background.stages[name], score) if name in background.stages else score
-
-
-def _make_doses(background: Background, referred: Referred, assumptions: Assumptions, rows: Whole | None) -> Float:
-    baseline = background.baselines["opioid_mme"]
-    year = referred.year if rows is None else referred.year[rows]
-    use = compute_score(background.structure, referred.latents, "opioid_use", rows)
-    use += np.float32(assumptions.opioid_drift_per_year) * count_from_middle(assumptions, year)
-    dose = make_skewed(compute_score(background.structure, referred.latents, "opioid_dose", rows), baseline)
+def _make_doses(scores: Mapping[str, Float], year: Whole, baseline: Baseline, assumptions: Assumptions) -> Float:
+    use = scores["opioid_use"] + np.float32(assumptions.opioid_drift_per_year) * count_from_middle(assumptions, year)
+    dose = make_skewed(scores["opioid_dose"], baseline)
     return np.where(is_true(use, baseline), record(dose, "opioid_mme"), np.float32(0.0))
 
 

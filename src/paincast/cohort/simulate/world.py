@@ -12,7 +12,7 @@ from paincast.cohort.simulate.assumptions import Assumptions
 from paincast.cohort.simulate.choice import compute_propensity, find_options
 from paincast.cohort.simulate.events import Risk, list_risks
 from paincast.cohort.simulate.marginals import Columns, merge_baselines
-from paincast.cohort.simulate.patients import compute_score
+from paincast.cohort.simulate.patients import compute_scores
 from paincast.cohort.simulate.population import (
     Background,
     Referred,
@@ -194,10 +194,8 @@ def compute_going(background: Background, referred: Referred, options: Sequence[
     -------
     ndarray of shape (n_options, n)
     """
-    passing = {
-        column: compute_pass(stage, compute_score(background.structure, referred.latents, column))
-        for column, stage in background.stages.items()
-    }
+    scores = compute_scores(background.structure, referred.latents, list(background.stages))
+    passing = {column: compute_pass(stage, scores[column]) for column, stage in background.stages.items()}
     everybody = np.ones(len(referred.patient), dtype=np.float32)
     named = [name_stage(record) for record in options]
     return np.array([everybody if column is None else passing[column] for column in named])
