@@ -163,7 +163,7 @@ def treat_option(world: World, ground: Ground, screened: Screened, place: int, n
     Every mechanism draws once, episode after episode: what happens to the first does not depend on how many follow.
     """
     option, assumptions = ground.options[place], world.assumptions
-    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(10)
+    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(8)
     rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)[:n]
     referred = screened.referred
     site, year = referred.site[rows], referred.year[rows]
@@ -190,8 +190,8 @@ def treat_option(world: World, ground: Ground, screened: Screened, place: int, n
         pain=heap_pain(course, columns["pain_nrs"], assumptions, score_rng),
         missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, item_rngs[0]),
         missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, item_rngs[1]),
-        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, item_rngs[2]),
-        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, item_rngs[3]),
+        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, item_rngs[0]),
+        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, item_rngs[1]),
     )
 
 

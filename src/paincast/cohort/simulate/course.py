@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -67,7 +68,7 @@ def make_logistic(normal: Float) -> Float:
     """
     place = normal + np.float32(_REACH)
     place *= np.float32(_CELLS / (2 * _REACH))
-    np.clip(place, 0, np.float32(_CELLS) - np.float32(0.01), out=place)
+    place.clip(0, np.float32(_CELLS) - np.float32(0.01), out=place)
     cell = place.astype(np.int32)
     place -= cell
     place *= _LOGISTIC[1][cell]
@@ -103,14 +104,14 @@ def draw_processes(
     """
     drawn = rng.standard_normal((n, len(outcomes), len(months)), dtype=np.float32)
     scores = np.ascontiguousarray(drawn.swapaxes(0, 1))
-    kept = assumptions.response_persistence ** np.log2(np.array(months[1:]) / np.array(months[:-1]))
-    for place, correlation in enumerate(kept.astype(np.float32), start=1):
-        scores[:, :, place] *= np.sqrt(1 - correlation * correlation)
-        scores[:, :, place] += correlation * scores[:, :, place - 1]
-    for score, outcome in zip(scores[1:], outcomes[1:], strict=True):
-        correlation = np.float32(assumptions.outcome_links[outcome].correlation)
-        score *= np.sqrt(1 - correlation * correlation)
-        score += correlation * scores[0]
+    kept = (assumptions.response_persistence ** np.diff(np.log2(months))).astype(np.float32)
+    scores[:, :, 1:] *= np.sqrt(1 - kept * kept)
+    for place, correlation in enumerate(kept):
+        scores[:, :, place + 1] += correlation * scores[:, :, place]
+    links = [assumptions.outcome_links[outcome].correlation for outcome in outcomes[1:]]
+    linked = np.array(links, dtype=np.float32)[:, None, None]
+    scores[1:] *= np.sqrt(1 - linked * linked)
+    scores[1:] += linked * scores[0]
     return scores
 
 
@@ -175,11 +176,21 @@ def interpolate(margin: Float, knots: Knots) -> Float:
     -------
     ndarray of the same shape
     """
-    margins, values = (np.array(part, dtype=np.float32) for part in knots)
-    value = np.full_like(margin, values[0])
-    for start, end, slope in zip(margins[:-1], margins[1:], np.diff(values) / np.diff(margins), strict=True):
-        value += slope * (np.clip(margin, start, end) - start)
+    first, pieces = _cut_course(tuple(knots[0]), tuple(knots[1]))
+    value = np.full(margin.shape, first, dtype=np.float32)
+    for start, end, slope in pieces:
+        part = margin.clip(start, end)
+        part -= start
+        part *= slope
+        value += part
     return value
+
+
+@cache
+def _cut_course(at: tuple[float, ...], values: tuple[float, ...]) -> tuple[np.float32, list[tuple[np.float32, ...]]]:
+    margins, levels = np.array(at, dtype=np.float32), np.array(values, dtype=np.float32)
+    slopes = np.diff(levels) / np.diff(margins)
+    return levels[0], list(zip(margins[:-1], margins[1:], slopes, strict=True))
 
 
 def score_pain(margin: Float, before: Float, assumptions: Assumptions) -> Float:

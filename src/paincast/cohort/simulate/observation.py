@@ -155,10 +155,10 @@ def heap_pain(course: Course, before: Float, assumptions: Assumptions, rng: np.r
 def draw_entry_errors(
     table: str, values: Mapping[str, Float], share: float, rng: np.random.Generator
 ) -> dict[str, Truths]:
-    """Draw which numbers are entered out of their range; none where the share is 0."""
+    """Draw, in a stream of its own, which numbers are entered out of their range; none where the share is 0."""
     if not share:
         return {}
     columns = VISITS if table == "visits" else EPISODES
     numbers = [name for name in values if columns[name].type == "number" and columns[name].high is not None]
-    drawn = rng.random((*values[numbers[0]].shape, len(numbers)), dtype=np.float32)
+    drawn = rng.spawn(1)[0].random((*values[numbers[0]].shape, len(numbers)), dtype=np.float32)
     return {name: drawn[..., place] < np.float32(share) for place, name in enumerate(numbers)}

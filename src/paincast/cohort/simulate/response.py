@@ -6,6 +6,7 @@ effects of the record's predictors, plus what site and calendar year do to all a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) 
     """
     total = np.zeros(len(columns["age_years"]), dtype=np.float32)
     for effect in record.active_predictors:
-        total += np.float32(np.log(effect.odds_ratio)) * transform_column(effect, columns, record, assumptions)
+        total += np.float32(math.log(effect.odds_ratio)) * transform_column(effect, columns, record, assumptions)
     return total
 
 

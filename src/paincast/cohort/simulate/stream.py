@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from paincast.cohort.simulate.block import (
     Screened,
@@ -23,7 +22,7 @@ from paincast.cohort.simulate.block import (
     treat_option,
 )
 from paincast.cohort.simulate.funnel import Funnel
-from paincast.cohort.simulate.tables import Tables, make_schemas, make_tables
+from paincast.cohort.simulate.tables import Layout, Tables, make_layouts, make_tables
 from paincast.cohort.simulate.world import World
 from paincast.schema import INDICATIONS
 
@@ -67,14 +66,14 @@ def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
     ------
     dict of str to Table
     """
-    schemas = make_schemas(task.world)
+    layouts = make_layouts(task.world)
     pending: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(task.workers) as pool:
         for indication in INDICATIONS:
             left = dict(task.wanted.get(indication, {}))
             for number, screened in _screen_blocks(task, indication, left, pool):
                 for place, n in _take_first(task.world, indication, screened, left, funnel):
-                    future = pool.submit(_treat, task.world, indication, screened, place, n, number, schemas)
+                    future = pool.submit(_treat, task.world, indication, screened, place, n, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
                     yield pending.popleft().result()
@@ -144,8 +143,8 @@ def _treat(
     place: int,
     n: int,
     number: int,
-    schemas: Mapping[str, pa.Schema],
+    layouts: Mapping[str, Layout],
 ) -> Tables:
     ground = world.grounds[indication]
     treated = treat_option(world, ground, screened, place, n)
-    return make_tables(world, ground, screened, treated, count_rows_before(number), schemas)
+    return make_tables(world, ground, screened, treated, count_rows_before(number), layouts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,7 @@ WORDS = pa.dictionary(pa.int8(), pa.string())
 Tables = dict[str, pa.Table]
 Values = NDArray[Any]
 
+_PAIRS = np.frombuffer("".join(f"{number:02d}" for number in range(100)).encode("ascii"), dtype=np.uint16)
 _VISIT_SCALE: Mapping[str, float] = {"pain_nrs": 10.0, "eq5d_index": 1000.0}
 
 
@@ -67,6 +69,37 @@ def make_schemas(world: World) -> dict[str, pa.Schema]:
     return schemas
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The columns of a table.
+
+    Parameters
+    ----------
+    schema : Schema
+        Arrow schema.
+    kinds : mapping of str to str
+        Name of the type of each column.
+    types : mapping of str to DataType
+        The types by their name.
+    """
+
+    schema: pa.Schema
+    kinds: Mapping[str, str]
+    types: Mapping[str, pa.DataType]
+
+
+def make_layouts(world: World) -> dict[str, Layout]:
+    """Give the layout of each table of a world."""
+    return {
+        name: Layout(
+            schema=schema,
+            kinds={field.name: str(field.type) for field in schema},
+            types={str(field.type): field.type for field in schema},
+        )
+        for name, schema in make_schemas(world).items()
+    }
+
+
 def _name_parts(name: str, n: int) -> list[str]:
     return [f"{name}_{place}" for place in range(n)]
 
@@ -77,7 +110,7 @@ def make_tables(
     screened: Screened,
     treated: Treated,
     first_row: int,
-    schemas: Mapping[str, pa.Schema],
+    layouts: Mapping[str, Layout],
 ) -> Tables:
     """Make the tables of episodes that received one option.
 
@@ -87,8 +120,8 @@ def make_tables(
         What was simulated.
     first_row : int
         Number of the first row of the block within its indication; it makes the ids unique.
-    schemas : mapping of str to Schema
-        From :func:`make_schemas`.
+    layouts : mapping of str to Layout
+        From :func:`make_layouts`.
 
     Returns
     -------
@@ -99,10 +132,10 @@ def make_tables(
     ids = spell_ids(f"E{code:02d}-", first_row + treated.rows)
     patients = spell_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
     return {
-        "episodes": _make_episodes(world, ground, screened, treated, ids, patients, schemas["episodes"]),
-        "visits": _make_visits(ground, treated, ids, schemas["visits"]),
-        "events": _make_events(world, ground, screened, treated, ids, schemas["events"]),
-        "truth": _make_truth(ground, screened, treated, ids, schemas["truth"]),
+        "episodes": _make_episodes(world, ground, screened, treated, ids, patients, layouts["episodes"]),
+        "visits": _make_visits(ground, treated, ids, layouts["visits"]),
+        "events": _make_events(world, ground, screened, treated, ids, layouts["events"]),
+        "truth": _make_truth(ground, screened, treated, ids, layouts["truth"]),
     }
 
 
@@ -117,10 +150,12 @@ def spell_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
     start = np.frombuffer(prefix.encode("ascii"), dtype=np.uint8)
     spelled = np.empty((len(numbers), len(start) + DIGITS), dtype=np.uint8)
     spelled[:, : len(start)] = start
-    left = numbers.astype(np.int64)
-    for place in range(len(start) + DIGITS - 1, len(start) - 1, -1):
-        left, digit = np.divmod(left, 10)
-        spelled[:, place] = digit + ord("0")
+    pairs = np.empty((len(numbers), DIGITS // 2), dtype=np.uint16)
+    left = numbers
+    for place in reversed(range(DIGITS // 2)):
+        left, pair = np.divmod(left, 100)
+        pairs[:, place] = _PAIRS[pair]
+    spelled[:, len(start) :] = pairs.view(np.uint8)
     return spelled
 
 
@@ -154,13 +189,12 @@ def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truth
     return pa.array(exact, mask=missing)
 
 
-def _assemble(held: Mapping[str, pa.Array], n: int, schema: pa.Schema) -> pa.Table:
+def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
     """Make a table of the columns held; those that are not are missing for everybody."""
-    names = schema.names
-    absent = {name: schema.field(name).type for name in names if name not in held}
-    nothing = {kind: pa.nulls(n, kind) for kind in set(absent.values())}
-    columns = [held[name] if name in held else nothing[absent[name]] for name in names]
-    return pa.Table.from_arrays(columns, schema=schema)
+    absent = {kind for name, kind in layout.kinds.items() if name not in held}
+    nothing = {kind: pa.nulls(n, layout.types[kind]) for kind in absent}
+    columns = [held[name] if name in held else nothing[kind] for name, kind in layout.kinds.items()]
+    return pa.Table.from_arrays(columns, schema=layout.schema)
 
 
 def _make_episodes(
@@ -170,7 +204,7 @@ def _make_episodes(
     treated: Treated,
     ids: NDArray[np.uint8],
     patients: NDArray[np.uint8],
-    schema: pa.Schema,
+    layout: Layout,
 ) -> pa.Table:
     rows, record, referred = treated.rows, ground.options[treated.place].record, screened.referred
     n = len(rows)
@@ -187,7 +221,7 @@ def _make_episodes(
     for name in treated.columns:
         if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
             held[name] = _make_column(EPISODES[name], treated)
-    return _assemble(held, n, schema)
+    return _assemble(held, n, layout)
 
 
 @cache
@@ -204,7 +238,7 @@ def _make_column(column: Column, treated: Treated) -> pa.Array:
     return _numbers(values, count_decimals(column.name), missing, treated.wrong.get(column.name), column)
 
 
-def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema) -> pa.Table:
+def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
     months = np.array(ground.options[treated.place].model.months)
     seen = np.flatnonzero(treated.seen)
     row, place = np.divmod(seen, len(months))
@@ -215,11 +249,11 @@ def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], schem
         exact /= _VISIT_SCALE.get(name, 1.0)
         wrong = treated.wrong_at_visits[name].ravel()[seen] if name in treated.wrong_at_visits else None
         held[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
-    return _assemble(held, len(seen), schema)
+    return _assemble(held, len(seen), layout)
 
 
 def _make_events(
-    world: World, ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema
+    world: World, ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
     risks, kinds = ground.options[treated.place].risks, EVENTS["kind"].categories
     code = np.array([kinds.index(kind) for kind in (*(risk.event_kind for risk in risks), "death")], dtype=np.int8)
@@ -238,11 +272,11 @@ def _make_events(
         "kind": _coded(code[place[kept]], kinds),
         "detail": _words((*(risk.detail for risk in risks), None)).take(pa.array(place[kept])),
     }
-    return pa.Table.from_arrays([held[name] for name in EVENTS], schema=schema)
+    return _assemble(held, len(kept), layout)
 
 
 def _make_truth(
-    ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], schema: pa.Schema
+    ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
     rows, n = treated.rows, len(treated.rows)
     held = {
@@ -260,4 +294,4 @@ def _make_truth(
     for name, values in parts.items():
         held |= {f"{name}_{place}": pa.array(part) for place, part in enumerate(values)}
     held |= dict(zip(FACTORS, map(pa.array, screened.referred.latents.factors.take(rows, axis=1)), strict=True))
-    return _assemble(held, n, schema)
+    return _assemble(held, n, layout)
