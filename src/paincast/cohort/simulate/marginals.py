@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -103,12 +104,15 @@ def make_column(name: str, score: Float, baseline: Baseline) -> NDArray[Any]:
 
 
 def _make_graded(name: str, score: Float, shares: Mapping[Any, float]) -> NDArray[Any]:
-    total = float(np.sum(list(shares.values())))
-    edges = ndtri(np.cumsum(list(shares.values()))[:-1] / total).astype(np.float32)
-    grade = np.searchsorted(edges, score)
+    grade = _cut_grades(tuple(shares.values())).searchsorted(score)
     if EPISODES[name].type == "category":
         return _code(grade, name, tuple(shares))
     return np.array(list(shares), dtype=np.float32)[grade]
+
+
+@cache
+def _cut_grades(shares: tuple[float, ...]) -> Float:
+    return np.asarray(ndtri(np.cumsum(shares)[:-1] / np.sum(shares)), dtype=np.float32)
 
 
 def _code(place: NDArray[Any], name: str, values: Sequence[str]) -> NDArray[np.int8]:
@@ -118,8 +122,13 @@ def _code(place: NDArray[Any], name: str, values: Sequence[str]) -> NDArray[np.i
 
 def is_true(score: Float, baseline: Baseline) -> Truths:
     """Say for whom a yes/no quantity is true."""
-    true: Truths = score > np.float32(-ndtri(known(baseline.share)))
+    true: Truths = score > _cut_share(known(baseline.share))
     return true
+
+
+@cache
+def _cut_share(share: float) -> np.float32:
+    return np.float32(-ndtri(share))
 
 
 def make_skewed(score: Float, baseline: Baseline) -> Float:
@@ -129,12 +138,18 @@ def make_skewed(score: Float, baseline: Baseline) -> Float:
 
 def record(values: Float, name: str) -> Float:
     """Record values in their step and range."""
+    steps_per_unit, low, high = _find_grain(name)
+    steps = np.rint(values * steps_per_unit)
+    if steps_per_unit != 1.0:
+        steps /= steps_per_unit
+    return np.asarray(steps.clip(low, high, out=steps))
+
+
+@cache
+def _find_grain(name: str) -> tuple[np.float32, np.float32, np.float32]:
     column = EPISODES[name]
     step, low, high = GRAIN.get(name, (1.0, column.low or 0.0, np.inf if column.high is None else column.high))
-    steps = np.rint(values * np.float32(1.0 / step))
-    if step != 1.0:
-        steps = steps / np.float32(1.0 / step)
-    return np.asarray(np.clip(steps, np.float32(low), np.float32(high), out=steps))
+    return np.float32(1.0 / step), np.float32(low), np.float32(high)
 
 
 def count_decimals(name: str) -> int:

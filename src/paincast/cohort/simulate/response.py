@@ -110,7 +110,7 @@ def transform_column(effect: PredictorEffect, columns: Columns, record: Record, 
     if kind in ("per", "per_sd"):
         return np.asarray(values, dtype=np.float32) * np.float32(1.0 / number)
     compared = {"below": np.less, "at_least": np.greater_equal, "above": np.greater}[kind]
-    return np.asarray(compared(values, np.float32(number)), dtype=np.float32)
+    return np.asarray(compared(values, np.float32(number)).astype(np.float32))
 
 
 def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumptions) -> Float:
