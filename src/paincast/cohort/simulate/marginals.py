@@ -69,8 +69,9 @@ def _average(baselines: list[Baseline]) -> Baseline:
 def name_quantities(columns: Iterable[str]) -> tuple[str, ...]:
     """Name the quantities with a score of their own behind some columns: opioid use and dose are two of them."""
     names: list[str] = []
+    held = frozenset(columns)
     for column in EPISODES:
-        if column in columns:
+        if column in held:
             names += ["opioid_use", "opioid_dose"] if column == "opioid_mme" else [column]
     return tuple(names)
 
@@ -152,6 +153,7 @@ def _find_grain(name: str) -> tuple[np.float32, np.float32, np.float32]:
     return np.float32(1.0 / step), np.float32(low), np.float32(high)
 
 
+@cache
 def count_decimals(name: str) -> int:
     """Count the decimals in which a column is recorded."""
     step = GRAIN.get(name, (1.0,))[0]

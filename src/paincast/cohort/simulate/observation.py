@@ -104,8 +104,8 @@ def draw_missing_items(
         if name in columns and name not in ALWAYS_THERE
         if (share := assumptions.missing.get(name, assumptions.missing_other)) > 0
     }
-    drawn = rng.random((len(site), len(asked)), dtype=np.float32)
-    return {name: drawn[:, place] < np.float32(share) * factor for place, (name, share) in enumerate(asked.items())}
+    limits = np.array(list(asked.values()), dtype=np.float32)[:, None] * factor
+    return dict(zip(asked, rng.random((len(site), len(asked)), dtype=np.float32).T.copy() < limits, strict=True))
 
 
 def tilt_missing(age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions) -> Float:
