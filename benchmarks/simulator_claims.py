@@ -71,7 +71,7 @@ def _largest(values: dict[float, float]) -> float:
 def check_ceilings(n: int = 100_000) -> pd.DataFrame:
     """Bayes-optimal AUC of each record at its primary month, against what the record implies."""
     alone = open_with(
-        correlation="independent", assignment="randomised", site_response_sd=0.0, response_drift_per_year=0.0
+        correlation="independent", confounding_strength=0.0, site_response_sd=0.0, response_drift_per_year=0.0
     )
     found: dict[str, dict[str, Any]] = {}
     for name, assumptions in (("independent", alone), ("default", open_with())):
@@ -282,7 +282,7 @@ def check_confounding(n: int = 200_000) -> pd.DataFrame:
 def compare_techniques(indication: str, first: Treatment, second: Treatment, month: float, n: int) -> pd.DataFrame:
     """What is compared is all who are referred: the weights undo the choice, and the selection by a trial or block.
 
-    Each assignment has a truth of its own, because intercepts are solved among those treated.
+    The potential outcomes are the same in both assignments.
     """
     rows = []
     for assignment in ("confounded", "randomised"):

@@ -12,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import kstest
 
 from paincast.cohort.simulate import Assumptions, documented_correlations
-from paincast.cohort.simulate.block import treat_option
+from paincast.cohort.simulate.block import screen_block, treat_option
 from paincast.cohort.simulate.choice import compute_propensity, name_choice_columns
 from paincast.cohort.simulate.defaults import FACTORS
 from paincast.cohort.simulate.events import Risk, compute_any_complication, list_risks
@@ -21,6 +21,7 @@ from paincast.cohort.simulate.patients import compute_scores
 from paincast.cohort.simulate.population import make_columns
 from paincast.cohort.simulate.response import PAIN, compute_effects, compute_shared, scale_curve
 from paincast.cohort.simulate.selection import compute_pass, make_stage, normalise_selected
+from paincast.cohort.simulate.truth import list_options
 from paincast.cohort.simulate.world import World, build_world
 from paincast.evidence import load_record
 
@@ -213,6 +214,21 @@ def _average_over_referred(drawn: Drawn, name: str, month: int) -> float:
     predictor = compute_effects(option.record, columns, world.assumptions)
     predictor = predictor + compute_shared(world.sites, referred.site, referred.year, world.assumptions)
     return float(expit(option.model.questions[PAIN].intercepts[month] + predictor).mean())
+
+
+def test_a_randomised_choice_leaves_the_potential_outcomes_as_they_are(world: World) -> None:
+    other = replace(world.assumptions, assignment="randomised")
+    randomised = build_world(world.grounds, world.scenario, other)
+    pd.testing.assert_frame_equal(list_options(randomised), list_options(world))
+    ground, of_random = world.grounds["failed_back_surgery"], randomised.grounds["failed_back_surgery"]
+    assert not np.allclose(of_random.uptake, ground.uptake, rtol=0.02)
+    one, two = (
+        screen_block(held, held.grounds["failed_back_surgery"], np.random.default_rng(4), 500)
+        for held in (world, randomised)
+    )
+    np.testing.assert_array_equal(one.referred.latents.particular, two.referred.latents.particular)
+    np.testing.assert_array_equal(one.going, two.going)
+    assert two.propensity.std(axis=1).max() < 1e-6 < one.propensity.std(axis=1).min()
 
 
 def test_complications_have_the_rates_of_the_record(radicular: Drawn, cancer: Drawn) -> None:

@@ -36,7 +36,8 @@ class Assumptions:
     selection_slope : float
         Slope of the probit by which the result decides.
     assignment : {"confounded", "randomised"}
-        Whether the choice depends on the patient and the site, or only on popularity.
+        Whether the choice depends on the patient and the site, or only on popularity. The potential outcomes are the
+        same: they are solved among those whom the confounded choice would treat.
     confounding_strength : float
         Factor of everything but popularity in the choice: the higher, the less overlap.
     preferences : mapping of (technique, approach) to Preference

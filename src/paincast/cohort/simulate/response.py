@@ -163,7 +163,8 @@ def solve_response(
     effects, shared : ndarray of shape (n,)
         Effects of predictors, and of site and year, in the reference population.
     weight : ndarray of shape (n,)
-        Probability of being treated by the record's technique and approach: the curve is that of the treated.
+        Probability of being treated by the record's technique and approach, as long as the choice is not randomised:
+        the curve is that of the treated.
     users : ndarray of shape (n,)
         1 for those who take opioids: a reduction is asked among them.
     outcomes : mapping of str to (float, float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -121,7 +121,8 @@ class _Reference:
     referred: Referred
     columns: Columns
     shared: Float
-    weight: Float
+    treated: Float
+    uptake: FloatArray
 
 
 def build_world(indications: Iterable[str], scenario: str, assumptions: Assumptions) -> World:
@@ -169,11 +170,20 @@ def _draw_reference(
     background = make_background(indication, baselines, stages, assumptions)
     referred = draw_referred(background, assumptions.reference_size, sites, assumptions, rng)
     columns = make_columns(background, referred, assumptions)
-    weight = compute_propensity(columns, referred.site, options, sites, assumptions)
-    weight *= compute_going(background, referred, options)
-    shared = compute_shared(sites, referred.site, referred.year, assumptions)
+    going = compute_going(background, referred, options)
+    # The curves are those of patients who were not allotted by chance: what would happen to a patient is solved as in
+    # practice, whatever the assignment of the cohort.
+    practice = replace(assumptions, assignment="confounded")
+    treated = going * compute_propensity(columns, referred.site, options, sites, practice)
+    allotted = going * compute_propensity(columns, referred.site, options, sites, assumptions)
     return _Reference(
-        background=background, records=options, referred=referred, columns=columns, shared=shared, weight=weight
+        background=background,
+        records=options,
+        referred=referred,
+        columns=columns,
+        shared=compute_shared(sites, referred.site, referred.year, assumptions),
+        treated=treated,
+        uptake=allotted.mean(axis=1, dtype=float),
     )
 
 
@@ -207,7 +217,7 @@ def _solve(record: Record, reference: _Reference, scenario: str, assumptions: As
         scenario,
         compute_effects(record, reference.columns, assumptions),
         reference.shared,
-        reference.weight[reference.records.index(record)],
+        reference.treated[reference.records.index(record)],
         np.asarray(reference.columns["opioid_mme"] > 0, dtype=np.float32),
         list_strengths(assumptions, list(reference.columns)),
         assumptions,
@@ -237,7 +247,7 @@ def _make_ground(
     return Ground(
         background=reference.background,
         options=tuple(options),
-        uptake=reference.weight.mean(axis=1, dtype=float),
+        uptake=reference.uptake,
         survival=survival[0] if survival else None,
         mean_age=float(reference.columns["age_years"].mean()),
     )
