@@ -1,4 +1,8 @@
-"""What the simulator costs: episodes a second, memory and how time grows, each size in a process of its own."""
+"""What the simulator costs: episodes a second, memory and how time grows, each size in a process of its own.
+
+Other work on a machine can only make a run slower. What is compared is therefore run in turns, so that a busy spell
+meets all alike, and of each the fastest run is taken.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,12 @@ from paincast.evidence import simulated_techniques
 BYTES_PER_EPISODE = 1_500
 """Room asked for on disk before a cohort is written; about twice what is needed."""
 
+TURNS = 3
+LARGE = 5_000_000
+"""From this number of episodes on there are no more than two turns."""
+
+TIMES = ("seconds", "processor")
+
 
 def time_writing(folder: Path, episodes: int, workers: int = WORKERS) -> dict[str, float]:
     """Write a cohort of all techniques; seconds on the clock and of the processor, episodes and bytes."""
@@ -40,12 +51,22 @@ def time_writing(folder: Path, episodes: int, workers: int = WORKERS) -> dict[st
 
 
 def time_after_preparing(folder: Path, episodes: int, workers: int) -> dict[str, float]:
-    """The same, with the time of one episode of each technique, measured directly before on warm caches, taken off."""
-    least = [time_writing(folder.with_name("least"), 1, workers) for _ in range(4)][1:]
-    found = time_writing(folder, episodes, workers)
-    for name in ("seconds", "processor"):
-        found[f"net_{name}"] = found[name] - min(run[name] for run in least)
+    """The same, with the time of one episode of each technique, on warm caches, taken off; short runs are repeated."""
+    time_writing(folder.with_name("least"), 1, workers)
+    runs, least = [], []
+    for _ in range(5 if episodes <= 100_000 else 1):
+        least += [time_writing(folder.with_name("least"), 1, workers) for _ in range(2)]
+        runs.append(time_writing(folder, episodes, workers))
+    found = take_fastest(runs)
+    for name, preparing in take_fastest(least).items():
+        if name in TIMES:
+            found |= {f"least_{name}": preparing, f"net_{name}": found[name] - preparing}
     return found
+
+
+def take_fastest(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Take the least of each figure over runs of the same work."""
+    return {name: min(run[name] for run in runs) for name in runs[0]}
 
 
 def measure_apart(episodes: int, workers: int = WORKERS) -> dict[str, float]:
@@ -94,27 +115,26 @@ def _resident(process: int) -> float:
 
 
 def check_speed(episodes: int = 1_000_000) -> pd.DataFrame:
-    """Episodes a second with all tables streamed to Parquet, beside SDV sampling one table of equal width."""
+    """Episodes a second with all tables streamed to Parquet, beside SDV sampling one table of equal width, in turns."""
     with tempfile.TemporaryDirectory(prefix="paincast-benchmark-") as scratch:
         first = time_writing(Path(scratch) / "first", 60_000)
         table = Path(scratch) / "fitted.parquet"
         frame = pd.read_parquet(Path(scratch) / "first" / "episodes.parquet")
         frame = frame.dropna(axis=1, how="all").sample(5_000, random_state=1)
         frame.to_parquet(table, index=False)
-        ours = time_writing(Path(scratch) / "large", episodes)
-        sdv = time_sdv(table, 50_000)
-        again = time_writing(Path(scratch) / "again", episodes)
-    best = max(found["episodes"] / found["seconds"] for found in (ours, again))
-    sampled = 50_000 / (sdv["sample"] + sdv["write"])
+        ours, theirs = [], []
+        for _ in range(TURNS):
+            written, sdv = time_writing(Path(scratch) / "large", episodes), time_sdv(table, 50_000)
+            ours.append(written["episodes"] / written["seconds"])
+            theirs.append(50_000 / (sdv["sample"] + sdv["write"]))
+    small = first["episodes"] / first["seconds"]
     rows = [
-        ("paincast, 60,000 episodes, all tables written", first["episodes"] / first["seconds"], np.nan),
-        (f"paincast, {episodes:,} episodes, all tables written", ours["episodes"] / ours["seconds"], np.nan),
-        ("the same again, after SDV", again["episodes"] / again["seconds"], np.nan),
-        (f"{name_sdv()}, one table of {sdv['columns']} columns sampled and written", sampled, np.nan),
-        ("ratio", best / sampled, 20.0),
+        ("paincast, 60,000 episodes, all tables written", small, small, np.nan),
+        (f"paincast, {episodes:,} episodes, all tables written", max(ours), min(ours), 100_000.0),
+        (f"{name_sdv()}, one table of {sdv['columns']} columns sampled and written", max(theirs), min(theirs), np.nan),
+        ("ratio of the fastest turns", max(ours) / max(theirs), min(np.divide(ours, theirs)), 20.0),
     ]
-    found = pd.DataFrame(rows, columns=["what", "rows a second", "bar"])
-    found.loc[[1, 2], "bar"] = 100_000.0
+    found = pd.DataFrame(rows, columns=["what", "rows a second", "slowest turn", "bar"])
     found["ok"] = found["bar"].isna() | (found["rows a second"] >= found["bar"])
     return found
 
@@ -125,17 +145,24 @@ def name_sdv() -> str:
 
 
 def check_growth(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)) -> pd.DataFrame:
-    """Time and peak memory by number of episodes; net of preparing, which one episode of each technique costs too."""
-    found = pd.DataFrame([_measure_often(size) for size in sizes])
+    """Time and peak memory by number of episodes; net of preparing, which one episode of each technique costs too.
+
+    Sizes are run in turns; the shortest time of each is taken, as is that of preparing over all, and the middle peak.
+    """
+    runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
+    for turn in range(TURNS):
+        for size in sizes:
+            if turn < 2 or size < LARGE:
+                runs[size].append(measure_apart(size))
+    least = take_fastest([run for held in runs.values() for run in held])
+    rows = []
+    for held in runs.values():
+        row = take_fastest(held) | {"peak_mib": float(np.median([run["peak_mib"] for run in held]))}
+        rows.append(row | {f"net_{name}": row[name] - least[f"least_{name}"] for name in TIMES})
+    found = pd.DataFrame(rows).drop(columns=[f"least_{name}" for name in TIMES])
     found["episodes a second"] = found["episodes"] / found["seconds"]
     found["gb"] = found.pop("bytes") / 1e9
     return found
-
-
-def _measure_often(episodes: int) -> dict[str, float]:
-    """Measure a short run five times and take the middle."""
-    runs = [measure_apart(episodes) for _ in range(1 if episodes >= 1_000_000 else 5)]
-    return pd.DataFrame(runs).median().to_dict()
 
 
 def summarize_growth(found: pd.DataFrame) -> pd.DataFrame:
