@@ -40,7 +40,7 @@ def test_help_answers_at_once(arguments):
     # In turns, so that a busy machine slows both.
     turns = [(measure([SCRIPT, *arguments]), measure([sys.executable, "-c", "import click"])) for _ in range(5)]
     ours, click = map(min, zip(*turns, strict=True))
-    assert ours < 3 * click
+    assert ours < 5 * click
 
 
 def test_help_imports_nothing_heavy():
