@@ -14,7 +14,10 @@ from paincast.errors import SettingsError, suggest_name
 from paincast.schema import TECHNIQUES
 
 MODEL_KINDS = ("logistic", "xgboost")
-CALIBRATION_METHODS = ("affine", "none")
+FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
+"""Methods of calibration, the simplest first."""
+
+CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 
 
@@ -66,10 +69,17 @@ class ModelSettings:
 
 @dataclass
 class CalibrationSettings:
-    """How cross-fitted margins are recalibrated; ``slope_prior_sd`` shrinks the log slope towards 0 (slope 1)."""
+    """How cross-fitted margins are recalibrated; ``slope_prior_sd`` shrinks slopes towards 1.
+
+    ``method=auto`` takes the simplest of ``candidates`` whose log loss, cross-validated in ``folds`` on the margins,
+    is within ``standard_errors`` of the lowest.
+    """
 
     method: str = "affine"
     slope_prior_sd: float = 0.25
+    candidates: list[str] = field(default_factory=lambda: ["none", "affine"])
+    folds: int = 10
+    standard_errors: float = 0.5
 
 
 @dataclass
@@ -145,7 +155,6 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
         raise SettingsError(
             "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort"
         )
-    _check_name("calibration.method", settings.calibration.method, CALIBRATION_METHODS)
     if not settings.model.candidates:
         raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")
     for kind in settings.model.candidates:
@@ -161,13 +170,24 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
     _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
     _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
-    _check_range("calibration.slope_prior_sd", settings.calibration.slope_prior_sd, 1e-3, 100)
+    _check_calibration(settings.calibration)
     if settings.outcome.horizon_months is not None:
         _check_range("outcome.horizon_months", settings.outcome.horizon_months, 0.1, 240)
     window = settings.outcome.window_months
     if window is not None and (len(window) != 2 or not 0 < window[0] < window[1]):
         raise SettingsError("outcome.window_months needs two increasing months above 0, for example [0.5, 1.5]")
     return settings
+
+
+def _check_calibration(settings: CalibrationSettings) -> None:
+    _check_name("calibration.method", settings.method, CALIBRATION_METHODS)
+    if not settings.candidates:
+        raise SettingsError(f"calibration.candidates is empty; allowed: {', '.join(FITTED_CALIBRATIONS)}")
+    for method in settings.candidates:
+        _check_name("calibration.candidates", method, FITTED_CALIBRATIONS)
+    _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
+    _check_range("calibration.folds", settings.folds, 2, 100)
+    _check_range("calibration.standard_errors", settings.standard_errors, 0, 10)
 
 
 def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:
