@@ -18,13 +18,13 @@ from paincast.cohort.simulate import Assumptions, simulate_cohort
 from paincast.cohort.simulate.generator import GENERATOR_VERSION
 from paincast.evaluation.truth import match_truth
 from paincast.evidence.records import evidence_version, primary_horizon
-from paincast.outcomes import compute_outcome, get_outcome
 from paincast.schema import model_columns
 
 FloatArray = npt.NDArray[np.float64]
 
 WORLDS = ("evidence", "foreign")
 OUTCOME = "pain_response"
+RELATIVE_FALL = 0.5
 TEST_SEED = 990_001
 SPARE = 1.05
 """Episodes simulated for each one of the test cohort: some lack the pain score that the outcome is asked of."""
@@ -69,8 +69,16 @@ def draw_labelled(world: str, technique: str, n: int, seed: int) -> Labelled:
     probability = match_truth(
         known, cohort.episodes["episode_id"], technique=technique, outcome=OUTCOME, horizon_months=horizon
     )
-    outcome = compute_outcome(cohort.episodes, cohort.visits, get_outcome(OUTCOME), horizon)
-    return Labelled(episodes=episodes, outcome=outcome.to_numpy(float), truth=probability.to_numpy(float))
+    outcome = ask_response(cohort.episodes, cohort.visits, horizon)
+    return Labelled(episodes=episodes, outcome=outcome, truth=probability.to_numpy(float))
+
+
+def ask_response(episodes: pd.DataFrame, visits: pd.DataFrame, month: float) -> FloatArray:
+    """Ask the response at the very visit whose probability is known; NaN where pain is missing before or at it."""
+    after = visits.loc[visits["month"] == month].set_index("episode_id")["pain_nrs"].astype(float)
+    before = episodes["pain_nrs"].to_numpy(float, na_value=np.nan)
+    fall = 1.0 - episodes["episode_id"].map(after).to_numpy(float) / np.where(before > 0, before, np.nan)
+    return np.where(np.isfinite(fall), fall >= RELATIVE_FALL - 1e-12, np.nan)
 
 
 def draw_test(world: str, technique: str, n: int) -> Labelled:

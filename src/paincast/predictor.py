@@ -21,6 +21,7 @@ from paincast.models.domain import Domain, find_strangers
 from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
 from paincast.models.response import ResponseModel
 from paincast.models.selection import Candidate
+from paincast.outcomes import get_outcome, list_denials
 from paincast.rules import (
     TechniqueRules,
     check_indication,
@@ -31,7 +32,7 @@ from paincast.rules import (
 )
 
 MANIFEST = "bundle.json"
-FORMAT = 1
+FORMAT = 2
 
 PREDICTION_COLUMNS = (
     "episode_id",
@@ -70,8 +71,8 @@ class Predictor:
         The month at which it is asked.
     window_months : tuple of float
         First and last month, included, of the visits that answer for the horizon.
-    measure : str
-        Column that must be known before the procedure for the outcome to exist.
+    measures : tuple of str
+        Columns of which one must be known before the procedure for the outcome to be asked; empty where none is needed.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
     n_training, n_events, n_real : int
@@ -94,7 +95,7 @@ class Predictor:
     outcome: str
     horizon_months: float
     window_months: tuple[float, float]
-    measure: str
+    measures: tuple[str, ...]
     basis: str
     n_training: int
     n_events: int
@@ -131,7 +132,7 @@ class Predictor:
                 self._check_readable(episodes, unreadable),
                 check_indication(self.rules, episodes),
                 self._check_levels(episodes),
-                self._check_measure(episodes),
+                list_denials(get_outcome(self.outcome), episodes),
                 strange,
             ],
         )
@@ -165,7 +166,7 @@ class Predictor:
     def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
         if unreadable is None:
             return pd.Series("", index=episodes.index, dtype="str")
-        used = {variable.name for variable in self.response.encoder.variables_} | {self.measure, "indication"}
+        used = {variable.name for variable in self.response.encoder.variables_} | {*self.measures, "indication"}
         named = [", ".join(name for name in names if name in used) for names in unreadable]
         said = [f"could not be read: {names}; correct it or leave it empty" if names else "" for names in named]
         return pd.Series(said, index=episodes.index, dtype="str")
@@ -180,12 +181,6 @@ class Predictor:
                 say_where(unseen[v.name] & fits, f"{v.name} is none the model has seen ({', '.join(v.levels)})")
                 for v in categories
             ],
-        )
-
-    def _check_measure(self, episodes: pd.DataFrame) -> pd.Series:
-        before = episodes[self.measure].astype(float)
-        return say_where(before.isna(), f"{self.measure} is missing; it is required") + say_where(
-            before == 0, f"{self.measure} is 0 before the procedure: no fall is possible"
         )
 
 
@@ -340,7 +335,7 @@ def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     plain = {
         name: state[name] for name in Predictor.__dataclass_fields__ if name not in ("response", "rules", "version")
     }
-    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months")}
+    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
     return Predictor(**plain, response=response, rules=rules)
 
 

@@ -17,6 +17,7 @@ MODEL_KINDS = ("logistic", "xgboost")
 FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
 """Methods of calibration, the simplest first."""
 
+OBSERVATION_METHODS = ("weighted", "complete_case")
 CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 
@@ -38,11 +39,34 @@ class CohortSettings:
 
 @dataclass
 class OutcomeSettings:
-    """Which question is asked of the visits; ``horizon_months`` empty means the technique's primary horizon."""
+    """Which question is asked of the follow-up; ``name="all"`` asks every one of them.
+
+    ``horizon_months`` empty means the technique's primary horizon, ``window_months`` empty the window of the outcome.
+    ``complication_kind`` counts complications of one kind only, as written in ``detail`` of the events.
+    """
 
     name: str = "pain_response"
     horizon_months: float | None = None
     window_months: list[float] | None = None
+    complication_kind: str | None = None
+
+
+@dataclass
+class ObservationSettings:
+    """What is done about loss to follow-up.
+
+    ``method`` is ``weighted`` (inverse probability of being observed) or ``complete_case`` (those observed stand for
+    all). The penalty of the model of being observed is chosen among ``inverse_penalties`` by cross-validation in
+    ``folds``; weights are cut off at their quantile ``truncation``. With fewer than ``minimum_lost`` episodes on a side
+    no model is fitted and weights are 1. The sweep shifts the log odds of those lost by each of ``shifts``.
+    """
+
+    method: str = "weighted"
+    inverse_penalties: list[float] = field(default_factory=lambda: [0.0001, 0.003, 0.1])
+    folds: int = 3
+    truncation: float = 0.99
+    minimum_lost: int = 20
+    shifts: list[float] = field(default_factory=lambda: [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0])
 
 
 @dataclass
@@ -118,6 +142,7 @@ class TrainingSettings:
     cohort: CohortSettings = field(default_factory=CohortSettings)
     techniques: list[str] = field(default_factory=list)
     outcome: OutcomeSettings = field(default_factory=OutcomeSettings)
+    observation: ObservationSettings = field(default_factory=ObservationSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)

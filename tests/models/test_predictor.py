@@ -34,7 +34,7 @@ def make_predictor(make_episodes):
             outcome="pain_response",
             horizon_months=6.0,
             window_months=(3.0, 9.0),
-            measure="pain_nrs",
+            measures=("pain_nrs",),
             basis="synthetic",
             n_training=n,
             n_events=int(outcome.sum()),

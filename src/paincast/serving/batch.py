@@ -173,8 +173,11 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
 
 
 def _require_columns(source: Path, predictors: Mapping[str, Predictor]) -> None:
-    needed = ["indication", *sorted({predictor.measure for predictor in predictors.values()})]
     columns = read_columns(source)
+    measures = [predictor.measures for predictor in predictors.values()]
+    # A model whose measures are absent abstains; only where none can answer is the file refused.
+    answers = any(not names or set(names) & set(columns) for names in measures)
+    needed = ["indication", *([] if answers else sorted({name for names in measures for name in names}))]
     missing = [name for name in needed if name not in columns]
     if missing:
         hints = "; ".join(f"'{name}' ({name_nearest(name, columns)})" for name in missing)

@@ -85,7 +85,9 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     part = cohort.select_technique(model.technique)
     question = get_outcome(model.outcome)
-    outcome = compute_outcome(part.episodes, part.visits, question, model.horizon_months, model.window_months)
+    outcome = compute_outcome(
+        part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
+    ).value
     answers = model.predict(part.episodes)
     followed = outcome.notna()
     usable = followed & ~answers["abstained"]
@@ -99,7 +101,7 @@ def _evaluate(
         "note": "",
     }
     if not usable.any():
-        flow["note"] = f"no visit tells {model.outcome} at {model.horizon_months:g} months"
+        flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
         if followed.any():
             flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up"
         return pd.DataFrame(), flow
