@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +27,14 @@ from paincast.models.calibration import (
     read_calibration,
 )
 from paincast.models.curved_calibration import BetaCalibration, fit_beta_calibration, fit_venn_abers_calibration
-from paincast.models.learners import fit_boosted, fit_logistic
-from paincast.settings import CALIBRATION_METHODS, FITTED_CALIBRATIONS, CalibrationSettings
+from paincast.models.learners import LinearModel, fit_boosted
+from paincast.settings import (
+    CALIBRATION_METHODS,
+    FITTED_CALIBRATIONS,
+    CalibrationSettings,
+    TrainingSettings,
+    check_settings,
+)
 
 CURVED = ("beta", "isotonic", "venn_abers")
 TREES = {"n_estimators": 40, "max_depth": 3, "learning_rate": 0.1}
@@ -188,6 +196,19 @@ def test_venn_abers_is_its_definition(rows, fresh):
         np.testing.assert_allclose(found, make_venn_abers_oracle(margins, outcome, weights, asked), atol=1e-9)
 
 
+def test_venn_abers_agrees_with_the_package_of_that_name():
+    golden = pd.read_csv(Path(__file__).parents[1] / "golden" / "venn_abers_pairs.csv")
+    calibration = fit_venn_abers_calibration(
+        golden["margin"].to_numpy(), golden["outcome"].to_numpy(float), np.ones(len(golden))
+    )
+    lower, upper = calibration.find_pair(golden["asked"].to_numpy())
+    np.testing.assert_allclose(lower, golden["lower"], atol=1e-10)
+    np.testing.assert_allclose(upper, golden["upper"], atol=1e-10)
+    np.testing.assert_allclose(
+        expit(calibration.transform(golden["asked"].to_numpy())), golden["probability"], atol=1e-10
+    )
+
+
 def test_venn_abers_of_many_rows_is_fast_and_keeps_few_knots():
     margins, outcome = make_rows(20_000, slope=0.8)
     calibration = fit_venn_abers_calibration(margins, outcome, np.ones(20_000))
@@ -235,14 +256,18 @@ def test_auto_keeps_a_patients_rows_together():
     assert apart.loc[1, "log_loss"] < together.loc[1, "log_loss"]
 
 
+def make_linear(matrix):
+    coefficients = np.random.default_rng(8).normal(0, 0.3, matrix.shape[1])
+    return LinearModel(intercept=-0.4, coefficients=coefficients, means=matrix.mean(axis=0))
+
+
 @pytest.mark.parametrize("method", ["affine", *CURVED])
 def test_a_folded_model_equals_the_model_and_its_calibrator(make_episodes, method):
     episodes, outcome, _ = make_episodes(600)
-    for native in (False, True):
-        matrix = EpisodeEncoder(native_missing=native).fit(episodes).transform(episodes)
-        fit = fit_boosted if native else fit_logistic
-        options = {"parameters": TREES, "rng": np.random.default_rng(0)} if native else {"inverse_penalty": 0.1}
-        model = fit(matrix, outcome, **options)
+    filled = EpisodeEncoder().fit(episodes).transform(episodes)
+    native = EpisodeEncoder(native_missing=True).fit(episodes).transform(episodes)
+    boosted = fit_boosted(native, outcome, parameters=TREES, rng=np.random.default_rng(0))
+    for model, matrix in ((make_linear(filled), filled), (boosted, native)):
         calibration = fit_calibration(method, 1.4 * model.margin(matrix) + 0.3, outcome)
         served = apply_calibration(model, calibration)
         assert isinstance(served, CalibratedModel) == (method != "affine")
@@ -255,7 +280,7 @@ def test_a_folded_model_equals_the_model_and_its_calibrator(make_episodes, metho
 def test_a_calibrated_model_takes_updates_and_keeps_its_reasons(make_episodes):
     episodes, outcome, _ = make_episodes(300)
     matrix = EpisodeEncoder().fit(episodes).transform(episodes)
-    model = fit_logistic(matrix, outcome, inverse_penalty=0.1)
+    model = make_linear(matrix)
     served = apply_calibration(model, fit_calibration("isotonic", model.margin(matrix), outcome))
     updated = served.recalibrate(AffineCalibration(0.2, 0.5)).recalibrate(AffineCalibration(-0.1, 2.0))
     np.testing.assert_allclose(updated.margin(matrix), 0.3 + served.margin(matrix), atol=1e-12)
@@ -309,3 +334,18 @@ def test_no_probability_of_an_isotonic_map_is_0_or_1():
     outcome = (margins > 0).astype(float)
     found = fit_calibration("isotonic", margins, outcome).transform(np.array([-9.0, 9.0]))
     np.testing.assert_allclose(found, logit([1 / 22, 21 / 22]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (CalibrationSettings(method="betta"), "calibration.method: unknown name 'betta'; did you mean 'beta'"),
+        (CalibrationSettings(candidates=["auto"]), "calibration.candidates: unknown name 'auto'"),
+        (CalibrationSettings(candidates=[]), "calibration.candidates is empty"),
+        (CalibrationSettings(folds=1), "calibration.folds=1 is outside"),
+        (CalibrationSettings(standard_errors=-1.0), "calibration.standard_errors=-1 is outside"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_any_work(settings, told):
+    with pytest.raises(SettingsError, match=told):
+        check_settings(TrainingSettings(calibration=settings))
