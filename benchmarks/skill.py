@@ -1,6 +1,10 @@
 """Compare response models, ours and peers', on fresh simulated patients whose true probability is known.
 
-Usage: python benchmarks/skill.py [--quick] [--worlds ...] [--n ...] [--seeds N] [--peers ...] [--techniques ...]
+python benchmarks/skill.py --quick                     the evidence world, one seed, few peers: a minute
+python benchmarks/skill.py --results rows.csv          all but FLAML and AutoGluon; goes on where it was stopped
+python benchmarks/skill.py --results rows.csv --peers ours flaml --n 2000 --seeds 1
+
+--n 150/2000 models one technique of 150 episodes while each of the others has 2,000.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from simulator_cost import describe_machine
 from simulator_sample import as_markdown
-from skill_peers import PEERS, check_names
+from skill_peers import check_names, list_usual
 from skill_runs import list_tasks, run
 from skill_tables import (
     LEAK_STANDARD_ERRORS,
@@ -48,7 +52,7 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     asked.n = asked.n or (["2000", "150"] if asked.quick else ["2000", "150", "150/2000"])
     asked.seeds = asked.seeds or (1 if asked.quick else 5)
     asked.test = asked.test or (20_000 if asked.quick else 200_000)
-    asked.peers = check_names(asked.peers or (QUICK if asked.quick else PEERS))
+    asked.peers = check_names(asked.peers or (QUICK if asked.quick else list_usual()))
     return asked
 
 

@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, ndtri
+from skill_automl import BUDGET_SECONDS, fit_elsewhere
 from skill_measures import Prediction
+from skill_tuned import TRIALS, TechniqueProducts, make_explainable_boosting, make_tuned_boosting
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from paincast.models.response import fit_response_model
 from paincast.schema import EPISODES, TECHNIQUES, model_columns
-from paincast.settings import TrainingSettings
 
 FloatArray = npt.NDArray[np.float64]
 Frames = Mapping[str, pd.DataFrame]
@@ -50,16 +50,22 @@ class Peer:
     told : str
         What it is, for the table.
     pooled : bool
-        Whether one fit serves all techniques.
+        Whether it learns from all techniques.
+    asked_only : bool
+        Whether it runs only where it is named, for what it takes.
     """
 
     fit: Fit
     told: str
     pooled: bool = False
+    asked_only: bool = False
 
 
 def fit_ours(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
     """Fit a response model of this package with its default settings."""
+    from paincast.models.response import fit_response_model
+    from paincast.settings import TrainingSettings
+
     settings = TrainingSettings(jobs=1)
     own, outcome = take_known(episodes[technique], outcomes[technique])
     model = fit_response_model(own, outcome, settings, rng)
@@ -79,7 +85,7 @@ def take_known(episodes: pd.DataFrame, outcome: FloatArray) -> tuple[pd.DataFram
 
 
 def make_plain(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Give the columns a model may see as numbers and categories, skewed numbers on the log scale, missing as missing."""
+    """Give the columns a model may see as numbers and categories; skewed numbers on the log scale."""
     held = {}
     for column in model_columns():
         values = episodes[column.name]
@@ -115,6 +121,19 @@ def fit_pooled(make: Make) -> Fit:
         known = [take_known(episodes[name], outcomes[name]) for name in episodes]
         pooled = pd.concat([add_technique(own) for own, _ in known], ignore_index=True)
         return _fit_estimator(make, pooled, np.concatenate([outcome for _, outcome in known]), rng, add_technique)
+
+    return fit
+
+
+def fit_automl(name: str) -> Fit:
+    """Fit an automatic learner in its own environment to the episodes of the technique only."""
+
+    def fit(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
+        own, outcome = take_known(episodes[technique], outcomes[technique])
+        frame = make_plain(own)
+        columns = list_varying(frame)
+        ask = fit_elsewhere(name, frame[columns], outcome, int(rng.integers(2**31)))
+        return lambda asked: Prediction(probability=ask(make_plain(asked)[columns]))
 
     return fit
 
@@ -170,10 +189,13 @@ def make_logistic_cv(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
 
 
 def _cross_validate(seed: int, **more: Any) -> LogisticRegressionCV:
-    # Rows come technique by technique and indication by indication: without a shuffle a fold would be one of them.
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    settings = {"Cs": PENALTIES, "cv": folds, "scoring": "neg_log_loss", "max_iter": 2000, "l1_ratios": (0.0,)}
+    settings = {"Cs": PENALTIES, "cv": _shuffle(seed), "scoring": "neg_log_loss", "max_iter": 2000, "l1_ratios": (0.0,)}
     return LogisticRegressionCV(**{**settings, "use_legacy_attributes": False, **more})
+
+
+def _shuffle(seed: int) -> StratifiedKFold:
+    # Rows come technique by technique and indication by indication: without a shuffle a fold would be one of them.
+    return StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
 
 
 def make_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
@@ -192,13 +214,48 @@ def make_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG
     )
 
 
+def make_tuned_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:
+    """Histogram gradient boosting, rounds and size of trees by cross-validated log loss."""
+    model = make_histogram_boosting(frame, seed).set_params(early_stopping=False)
+    grid = {"max_iter": (25, 50, 100, 200), "max_leaf_nodes": (2, 4, 8), "min_samples_leaf": (10, 30)}
+    return GridSearchCV(model, grid, scoring="neg_log_loss", cv=_shuffle(seed))
+
+
+def make_elastic_net(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
+    """Logistic regression, elastic net, both penalties by cross-validated log loss."""
+    mixes = {"l1_ratios": (0.1, 0.5, 1.0), "solver": "saga", "tol": 1e-3, "max_iter": 500}
+    return make_pipeline(make_encoder(), _cross_validate(seed, Cs=np.logspace(-2.5, 0.5, 9), **mixes))
+
+
+def make_pooled_products(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
+    """Logistic regression, shared slopes and a deviation for each technique, ridge by cross-validated log loss."""
+    return make_pipeline(TechniqueProducts(make_encoder()), _cross_validate(seed, Cs=np.logspace(-4, 0, 9)))
+
+
 PEERS: Mapping[str, Peer] = {
     "ours": Peer(fit=fit_ours, told="paincast, default settings"),
     "logistic": Peer(fit=fit_alone(make_logistic), told="LogisticRegression, imputation, one-hot"),
     "logistic_cv": Peer(fit=fit_alone(make_logistic_cv), told="LogisticRegressionCV, ridge, log loss"),
+    "elastic_net": Peer(fit=fit_alone(make_elastic_net), told="LogisticRegressionCV, elastic net, log loss"),
     "hgb": Peer(fit=fit_alone(make_histogram_boosting), told="HistGradientBoosting, early stopping"),
+    "hgb_tuned": Peer(fit=fit_alone(make_tuned_histogram_boosting), told="HistGradientBoosting, grid of 24"),
+    "xgboost": Peer(fit=fit_alone(make_tuned_boosting), told=f"XGBoost, {TRIALS} trials of optuna, sigmoid"),
+    "ebm": Peer(fit=fit_alone(make_explainable_boosting), told="explainable boosting machine, time bounded"),
     "pooled": Peer(fit=fit_pooled(make_logistic_cv), told="LogisticRegressionCV, technique as a column", pooled=True),
+    "pooled_products": Peer(
+        fit=fit_pooled(make_pooled_products), told="the same, with technique x column", pooled=True
+    ),
+    "pooled_hgb": Peer(
+        fit=fit_pooled(make_histogram_boosting), told="HistGradientBoosting, technique as a column", pooled=True
+    ),
+    "flaml": Peer(fit=fit_automl("flaml"), told=f"FLAML, {BUDGET_SECONDS} s a technique", asked_only=True),
+    "autogluon": Peer(fit=fit_automl("autogluon"), told=f"AutoGluon, {BUDGET_SECONDS} s a technique", asked_only=True),
 }
+
+
+def list_usual() -> list[str]:
+    """List the peers of a run in which none is named."""
+    return [name for name, peer in PEERS.items() if not peer.asked_only]
 
 
 def check_names(names: Sequence[str]) -> list[str]:

@@ -128,7 +128,7 @@ def run(tasks: Sequence[Task], results: Path | None, jobs: int) -> pd.DataFrame:
         for rows in made:
             _append(results, rows)
             bar.update()
-    frame = pd.read_csv(results, dtype={name: "str" for name in KEYS})
+    frame = pd.read_csv(results, dtype=dict.fromkeys(KEYS, "str"))
     kept = [tuple(row) in asked for row in frame[list(KEYS)].itertuples(index=False)]
     return frame[kept].drop_duplicates(list(KEYS), keep="last").reset_index(drop=True)
 
@@ -147,7 +147,7 @@ def run_task(task: Task) -> list[dict[str, Any]]:
         warnings.simplefilter("ignore")
         try:
             predict = PEERS[task.peer].fit(episodes, outcomes, task.techniques[0], rng)
-        except Exception as raised:  # noqa: BLE001 (a model that cannot be fitted is a result)
+        except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"[:300]
         # A fit for all techniques is shared by them.
         shares = len(task.techniques)
