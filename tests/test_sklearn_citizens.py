@@ -167,6 +167,13 @@ def test_unknown_calibration_is_named():
         ResponseClassifier(calibration="isotonik", kinds=["logistic"], **QUICK).fit(X, y)
 
 
+@pytest.mark.parametrize(("kinds", "told"), [(["xgbost"], "did you mean 'xgboost'"), ([], "kinds is empty")])
+def test_unknown_kinds_are_named(kinds, told):
+    X, y = make_rows(60)
+    with pytest.raises(SettingsError, match=told):
+        ResponseClassifier(kinds=kinds).fit(X, y)
+
+
 def test_one_patient_in_a_class_gets_the_simplest_model_without_comparison():
     X, y = np.arange(20.0)[:, None], np.repeat([0, 1], [19, 1])
     fitted = ResponseClassifier(**QUICK).fit(X, y)

@@ -18,14 +18,18 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from paincast.errors import SettingsError, suggest_name
 from paincast.models.calibrated import apply_calibration
 from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
 from paincast.models.choice import compare_losses, find_simplest
-from paincast.models.selection import Candidate, fit_candidate, list_candidates
+from paincast.models.selection import Candidate, fit_candidate, list_linear
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
+
+KINDS = ("logistic", "xgboost")
+"""Kinds of candidates, the simplest first."""
 
 
 class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -40,7 +44,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     kinds : sequence of str
-        Kinds of candidates, of :data:`paincast.settings.MODEL_KINDS`.
+        Kinds of candidates: ``logistic`` (penalised) and ``xgboost``, the parameter sets at which a search would start.
     calibration : str
         Method of calibration, of :data:`paincast.settings.CALIBRATION_METHODS`.
     folds : int
@@ -115,6 +119,8 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If the input is not allowed or does not hold two classes with weight.
+        SettingsError
+            If a kind or calibration is unknown.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
@@ -162,7 +168,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng: np.random.Generator,
     ) -> None:
         fold_rng, select_rng, fit_rng = rng.spawn(3)
-        candidates = list_candidates(ModelSettings(candidates=list(self.kinds)))
+        candidates = _list_candidates(self.kinds)
         calibration: Calibration = IDENTITY
         smaller_class = min(len(set(patients[outcome == label])) for label in (0, 1))
         if smaller_class < 2:
@@ -198,6 +204,18 @@ def _find_classes(y: npt.NDArray[Any], weights: FloatArray) -> npt.NDArray[Any]:
     return classes
 
 
+def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}")
+    if not kinds:
+        raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}")
+    settings = ModelSettings()
+    boosted = tuple(Candidate(kind="xgboost", parameters=dict(one)) for one in settings.boosting)
+    listed = {"logistic": list_linear(settings, borrows=False), "xgboost": boosted}
+    return tuple(candidate for kind in KINDS if kind in kinds for candidate in listed[kind])
+
+
 def _fit_encoder(X: FloatArray, candidate: Candidate) -> Pipeline | None:
     if candidate.native_missing:
         return None
@@ -218,7 +236,8 @@ def _cross_fit(
     for train, test in folds:
         if len(np.unique(outcome[train])) < 2:
             continue
-        encoders = {candidate.native_missing: _fit_encoder(X[train], candidate) for candidate in candidates}
+        natives = {candidate.native_missing: candidate for candidate in candidates}
+        encoders = {native: _fit_encoder(X[train], candidate) for native, candidate in natives.items()}
         for position, candidate in enumerate(candidates):
             encoder = encoders[candidate.native_missing]
             fitted_on, held_out = (part if encoder is None else encoder.transform(part) for part in (X[train], X[test]))
