@@ -17,7 +17,7 @@ from sklearn.isotonic import IsotonicRegression, isotonic_regression
 
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.features import EpisodeEncoder
-from paincast.models.calibrated import CalibratedModel, apply_calibration
+from paincast.models.calibrated import CalibratedModel, apply_calibration, join_model, split_model
 from paincast.models.calibration import (
     IDENTITY,
     AffineCalibration,
@@ -239,7 +239,7 @@ def test_auto_leaves_a_calibrated_model_alone_and_repairs_a_bad_one():
 
 def test_auto_compares_what_it_is_told_to_and_says_so():
     margins, outcome = make_rows(400)
-    settings = CalibrationSettings(candidates=["venn_abers", "isotonic", "none"], folds=5)
+    settings = CalibrationSettings(method="auto", candidates=["venn_abers", "isotonic", "none"], folds=5)
     choice = choose_calibration(margins, outcome, settings=settings)
     assert choice.table["method"].tolist() == ["none", "isotonic", "venn_abers"]
     assert choice.table["chosen"].sum() == 1
@@ -247,10 +247,20 @@ def test_auto_compares_what_it_is_told_to_and_says_so():
     assert choice.calibration == fit_calibration("auto", margins, outcome, settings=settings) == IDENTITY
 
 
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+def test_a_named_method_is_taken_without_comparison(method):
+    margins, outcome = make_rows(100)
+    choice = choose_calibration(margins, outcome, settings=CalibrationSettings(method=method))
+    expected = fit_calibration(method, margins, outcome)
+    assert choice.method == method
+    assert choice.table.empty
+    np.testing.assert_array_equal(choice.calibration.transform(margins), expected.transform(margins))
+
+
 def test_auto_keeps_a_patients_rows_together():
     margins, outcome = make_rows(60, seed=5)
     tripled = [np.repeat(part, 3) for part in (margins, outcome)]
-    settings = CalibrationSettings(candidates=["isotonic", "none"])
+    settings = CalibrationSettings(method="auto", candidates=["isotonic", "none"])
     apart = choose_calibration(*tripled, settings=settings).table
     together = choose_calibration(*tripled, patients=np.repeat(np.arange(60), 3), settings=settings).table
     assert apart.loc[1, "log_loss"] < together.loc[1, "log_loss"]
@@ -290,6 +300,19 @@ def test_a_calibrated_model_takes_updates_and_keeps_its_reasons(make_episodes):
     )
 
 
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+def test_a_served_model_is_taken_apart_and_put_together(make_episodes, method):
+    episodes, outcome, _ = make_episodes(300)
+    matrix = EpisodeEncoder().fit(episodes).transform(episodes)
+    model = make_linear(matrix)
+    served = apply_calibration(model, fit_calibration(method, model.margin(matrix), outcome))
+    served = served.recalibrate(AffineCalibration(0.1, 1.1))
+    bare, state = split_model(served)
+    assert isinstance(bare, LinearModel)
+    again = join_model(bare, json.loads(json.dumps(state)))
+    np.testing.assert_array_equal(again.margin(matrix), served.margin(matrix))
+
+
 def test_affine_by_either_door_is_the_same():
     margins, outcome = make_rows(200)
     assert fit_calibration("affine", margins, outcome) == fit_affine_calibration(margins, outcome, slope_prior_sd=0.25)
@@ -322,9 +345,9 @@ def test_unknown_names_are_told_with_the_nearest():
     with pytest.raises(SettingsError, match="did you mean 'isotonic'"):
         fit_calibration("isotonik", margins, outcome)
     with pytest.raises(SettingsError, match="did you mean 'affine'"):
-        choose_calibration(margins, outcome, settings=CalibrationSettings(candidates=["afine"]))
+        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=["afine"]))
     with pytest.raises(SettingsError, match="candidates is empty"):
-        choose_calibration(margins, outcome, settings=CalibrationSettings(candidates=[]))
+        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=[]))
     with pytest.raises(DataError, match="unknown calibration 'platt'"):
         read_calibration({"method": "platt"})
 

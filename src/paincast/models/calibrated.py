@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.calibration import IDENTITY, AffineCalibration, Calibration
+from paincast.models.calibration import IDENTITY, AffineCalibration, Calibration, read_calibration
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,3 +81,21 @@ def apply_calibration(model: ModelT, calibration: Calibration) -> ModelT | Calib
     if isinstance(calibration, AffineCalibration):
         return model if calibration == IDENTITY else model.recalibrate(calibration)
     return CalibratedModel(model=model, calibration=calibration)
+
+
+def split_model(model: MarginModel) -> tuple[MarginModel, dict[str, Any] | None]:
+    """Give a model without the calibration beside it, and that as plain data; None where there is none."""
+    if not isinstance(model, CalibratedModel):
+        return model, None
+    return model.model, {"calibration": model.calibration.to_state(), "update": model.update.to_state()}
+
+
+def join_model(model: ModelT, state: dict[str, Any] | None) -> ModelT | CalibratedModel:
+    """Put back together what :func:`split_model` took apart."""
+    if state is None:
+        return model
+    return CalibratedModel(
+        model=model,
+        calibration=read_calibration(state["calibration"]),
+        update=AffineCalibration.from_state(state["update"]),
+    )

@@ -7,7 +7,7 @@ log odds. The others (:mod:`paincast.models.curved_calibration`) bend the log od
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -89,7 +89,7 @@ class CalibrationChoice:
     calibration : Calibration
         Fitted on all rows.
     table : DataFrame
-        One row per method compared: ``method, log_loss, excess, excess_se, chosen``.
+        One row per method compared: ``method, log_loss, excess, excess_se, chosen``; empty where none was.
     """
 
     method: str
@@ -156,6 +156,7 @@ def fit_calibration(
     [-1.609, 0.0, 0.0, 1.609]
     """
     if method == "auto":
+        settings = replace(settings or CalibrationSettings(), method="auto")
         return choose_calibration(margins, outcome, weights, patients=patients, settings=settings).calibration
     rows, _ = _check_rows(margins, outcome, weights, patients)
     return _fit(method, *rows, settings or CalibrationSettings())
@@ -169,26 +170,32 @@ def choose_calibration(
     patients: npt.NDArray[Any] | None = None,
     settings: CalibrationSettings | None = None,
 ) -> CalibrationChoice:
-    """Choose a calibration by cross-validated log loss on cross-fitted margins, the simplest first.
+    """Fit the calibration of the settings; ``auto`` chooses by cross-validated log loss, the simplest first.
 
     Folds are dealt in the order of the margins, patients kept together, so that they resemble each other and nothing is
     left to chance. Rows that are held out from one class only keep their margins under every method.
 
     Parameters
     ----------
-    margins, outcome, weights, patients, settings
+    margins, outcome, weights, patients
         As for :func:`fit_calibration`.
+    settings : CalibrationSettings, optional
+        By default ``auto`` among ``none`` and ``affine``.
 
     Returns
     -------
     CalibrationChoice
+        With an empty table where there was nothing to choose.
 
     Raises
     ------
     SettingsError, DataError, RefusalError
         As for :func:`fit_calibration`.
     """
-    settings = settings or CalibrationSettings()
+    settings = settings or CalibrationSettings(method="auto")
+    if settings.method != "auto":
+        calibration = fit_calibration(settings.method, margins, outcome, weights, settings=settings)
+        return CalibrationChoice(method=settings.method, calibration=calibration, table=pd.DataFrame())
     for name in settings.candidates:
         _check_method(name)
     methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
