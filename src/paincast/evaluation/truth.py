@@ -295,7 +295,9 @@ def refuse_leak(
     both alike and largely cancels, and so does what changed the outcomes that were seen (loss to follow-up, rounding);
     its standard error is that of the paired difference, clustered by patient. The other is the expectation over the
     true probabilities, with the spread of the truth's own AUROC: it holds where the outcomes themselves have been
-    tampered with, so that truth and model rise together. The verdict uses no random numbers.
+    tampered with, so that truth and model rise together. Where the truth hardly differs between patients, as of
+    complications, its own AUROC has no spread, and the standard error of the difference is taken. The verdict uses no
+    random numbers.
 
     A model whose AUROC stays below the bound is not proven free of leakage: a weak model may leak and stay below.
 
@@ -319,7 +321,7 @@ def refuse_leak(
     expected, expected_se = compute_bayes_bound(truth)
     bounds = (
         ("that of the true probabilities on the same outcomes", auroc - difference, difference_se),
-        ("the highest that can be expected", expected, expected_se),
+        ("the highest that can be expected", expected, max(expected_se, difference_se)),
     )
     for name, bound, se in bounds:
         if is_leak(auroc, se, bound, standard_errors=standard_errors):

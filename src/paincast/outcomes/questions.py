@@ -79,6 +79,8 @@ class Outcome:
         What measures must do; the first that a patient has before and after the procedure answers.
     detail : str
         With ``asked="events"``, the only kind of complication that counts; empty for any.
+    follows_response : bool
+        Whether what is published to foretell pain response is taken to point the same way for this outcome.
     references : tuple of str
         Where the thresholds come from.
     """
@@ -93,6 +95,7 @@ class Outcome:
     missing: str
     lines: tuple[Line, ...] = ()
     detail: str = ""
+    follows_response: bool = False
     references: tuple[str, ...] = ()
 
     @property
@@ -112,6 +115,7 @@ def _pain(name: str, share: float) -> Outcome:
         denominator=f"episodes with pain above 0 before the procedure, {ALIVE}",
         missing=WEIGHTED,
         lines=(Line(measure="pain_nrs", direction="fall", share=share),),
+        follows_response=True,
         references=("Dworkin RH, et al. J Pain 2008;9:105-121. doi:10.1016/j.jpain.2007.09.005",),
     )
 
@@ -143,6 +147,7 @@ _CHANGES = (
             Line(measure="odi", direction="fall", points=10.0, share=0.3),
             Line(measure="womac", direction="fall", share=0.3),
         ),
+        follows_response=True,
         references=(
             "Ostelo RWJG, et al. Spine 2008;33:90-94. doi:10.1097/BRS.0b013e31815e3a10",
             "Tubach F, et al. Ann Rheum Dis 2005;64:29-33. doi:10.1136/ard.2004.022905 (WOMAC: 21 to 26 % matter)",
@@ -158,6 +163,7 @@ _CHANGES = (
         denominator=f"episodes with an EQ-5D index of at most 0.92 before the procedure, {ALIVE}",
         missing=WEIGHTED,
         lines=(Line(measure="eq5d_index", direction="rise", points=0.08, highest=0.92),),
+        follows_response=True,
     ),
     Outcome(
         name="opioid_reduction",
@@ -180,6 +186,7 @@ _CHANGES = (
         denominator=f"all episodes, {ALIVE}",
         missing=WEIGHTED,
         lines=(Line(measure="pgic", direction="at_most", points=2.0),),
+        follows_response=True,
         references=("Dworkin RH, et al. J Pain 2008;9:105-121. doi:10.1016/j.jpain.2007.09.005",),
     ),
 )

@@ -22,22 +22,24 @@ HEADLINES = {
 def summarize_training(
     trained: Mapping[str, tuple[Predictor, pd.DataFrame]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Summarize a training run in one row per technique.
+    """Summarize a training run in one row per technique and outcome.
 
     Parameters
     ----------
     trained : mapping of str to (Predictor, DataFrame)
-        Model and out-of-fold metrics by technique.
+        Model and out-of-fold metrics by ``technique/outcome``.
     refused : mapping of str to str
-        Why no model was made, by technique.
+        Why no model was made, by ``technique/outcome``.
 
     Returns
     -------
     DataFrame of str
-        Technique, basis, n, share with the outcome, month, model, headline metrics with intervals, and a note.
+        Technique, outcome, basis, n, share with the outcome, month, model, headline metrics with intervals, and a note.
     """
     rows = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
-    rows += [{"technique": technique, "note": f"no model: {reason}"} for technique, reason in refused.items()]
+    for name, reason in refused.items():
+        technique, _, outcome = name.partition("/")
+        rows.append({"technique": technique, "outcome": outcome, "note": f"no model: {reason}"})
     return pd.DataFrame(rows).fillna("")
 
 
@@ -46,6 +48,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
     sizes = judge_sample_size(predictor)
     return {
         "technique": predictor.technique,
+        "outcome": predictor.outcome,
         "basis": predictor.basis,
         "n": str(predictor.n_training),
         "with outcome": f"{predictor.n_events / predictor.n_training:.0%}",
@@ -151,4 +154,33 @@ def say_precision(predictor: Predictor) -> str:
     return (
         f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}. Needed for "
         f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {judged}."
+    )
+
+
+def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFrame) -> str:
+    """Say how many were lost to follow-up, what weighting for them changed, and when the verdict would tip.
+
+    Parameters
+    ----------
+    weights : DataFrame
+        From :func:`paincast.models.observation.summarize_weights`.
+    loss : DataFrame
+        Metrics weighted and of complete cases: ``metric, weighted_estimate, complete_case_estimate``.
+    tipping_point : DataFrame
+        From :func:`paincast.evaluation.tipping.compute_tipping_point`.
+
+    Returns
+    -------
+    str
+    """
+    counts = weights.set_index("measure")["value"]
+    if not counts["lost"]:
+        return f"All {counts['asked']:.0f} episodes of whom the outcome was asked have an answer."
+    ratio = loss.set_index("metric").loc["o_e_ratio"]
+    told = [f"{odds:.2g}" for odds in tipping_point.loc[tipping_point["tips"], "odds_ratio"]]
+    tipped = f"odds of those lost {' or '.join(told)} times the predicted ones" if told else "no odds of those lost"
+    return (
+        f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. Weights for those followed: effective "
+        f"sample size {counts['effective sample size']:.0f}. Observed / expected {ratio['weighted_estimate']:.2f} "
+        f"weighted, {ratio['complete_case_estimate']:.2f} among complete cases. The verdict on it tips at {tipped}."
     )
