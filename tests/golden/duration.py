@@ -37,7 +37,9 @@ def compute_expected(rows: pd.DataFrame) -> pd.DataFrame:
     predicted = rows[[f"survival_{month:g}" for month in MONTHS]].to_numpy()
     times, survival, limits = kaplan_meier_estimator(status == 1, months, conf_type="log-log")
     place = np.searchsorted(times, MONTHS, side="right") - 1
-    at, incidence, bounds = cumulative_incidence_competing_risks(status, months, conf_type="log-log")
+    at, incidence, bounds = cumulative_incidence_competing_risks(
+        status, months, conf_type="log-log", var_type="Dinse_Approx"
+    )
     own = np.searchsorted(at, MONTHS, side="right") - 1
     told = [
         *(("kaplan_meier", m, v) for m, v in zip(MONTHS, survival[place], strict=True)),

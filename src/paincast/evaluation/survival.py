@@ -58,12 +58,12 @@ def compute_kaplan_meier(
         variance = np.cumsum(np.where(at_risk > lost, lost / (at_risk * (at_risk - lost)), np.inf))
     place = np.searchsorted(times, np.asarray(at, dtype=float), side="right")
     estimate = np.append(1.0, survival)[place]
-    lower, upper = _limit_survival(estimate, np.append(0.0, variance)[place], level)
+    lower, upper = _limit(estimate, np.append(0.0, variance)[place], level)
     risk = (months[:, None] >= np.asarray(at, dtype=float)).sum(axis=0)
     return pd.DataFrame({"month": list(at), "survival": estimate, "lower": lower, "upper": upper, "at_risk": risk})
 
 
-def _limit_survival(estimate: FloatArray, variance: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+def _limit(estimate: FloatArray, variance: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     inside = (estimate > 0) & (estimate < 1) & np.isfinite(variance)
     safe = np.where(inside, estimate, 0.5)
     spread = norm.ppf((1 + level) / 2) * np.sqrt(np.where(inside, variance, 0.0)) / -np.log(safe)
@@ -90,7 +90,7 @@ def compute_aalen_johansen(
     Returns
     -------
     DataFrame
-        ``month, incidence, lower, upper``; limits by the variance of Aalen on the scale of log(-log).
+        ``month, incidence, lower, upper``; limits by the variance of Dinse and Larson on the scale of log(-log).
 
     Raises
     ------
@@ -100,7 +100,7 @@ def compute_aalen_johansen(
     References
     ----------
     Aalen OO, Johansen S. Scand J Stat 1978;5:141-150.
-    Marubini E, Valsecchi MG. Analysing Survival Data (1995), section 10.3.1 (variance).
+    Dinse GE, Larson MG. Biometrika 1986;73:379-386. doi:10.1093/biomet/73.2.379 (variance, equation 6)
 
     Examples
     --------
@@ -118,15 +118,14 @@ def compute_aalen_johansen(
     asked = np.asarray(at, dtype=float)
     place = np.searchsorted(times, asked, side="right")
     estimate = np.append(0.0, incidence)[place]
-    error = np.array([_aalen_variance(at_risk[:p], own[:p], both[:p], before[:p], incidence[:p]) for p in place])
-    # log(-log(1 - F)) of the incidence is log(-log S) of its complement.
+    error = np.array([_estimate_variance(at_risk[:p], own[:p], both[:p], before[:p], incidence[:p]) for p in place])
     inside = (estimate > 0) & (estimate < 1)
-    relative = np.where(inside, error / np.where(inside, (1 - estimate) ** 2, 1.0), 0.0)
-    lower, upper = _limit_survival(1.0 - estimate, relative, level)
-    return pd.DataFrame({"month": list(at), "incidence": estimate, "lower": 1.0 - upper, "upper": 1.0 - lower})
+    relative = np.where(inside, error / np.where(inside, estimate**2, 1.0), 0.0)
+    lower, upper = _limit(estimate, relative, level)
+    return pd.DataFrame({"month": list(at), "incidence": estimate, "lower": lower, "upper": upper})
 
 
-def _aalen_variance(
+def _estimate_variance(
     at_risk: FloatArray, own: FloatArray, both: FloatArray, before: FloatArray, incidence: FloatArray
 ) -> float:
     if not len(at_risk):

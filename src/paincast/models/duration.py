@@ -262,7 +262,8 @@ def require_durations(months: FloatArray, status: FloatArray, settings: Duration
     ):
         raise RefusalError(
             f"{n_lost} with and {len(status) - n_lost} without a loss of relief among {len(status)} episodes with "
-            f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration"
+            f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration, and "
+            f"{settings.minimum_interval_events} losses by a visit of the schedule"
         )
 
 

@@ -102,7 +102,7 @@ class HazardModel:
 def choose_cuts(months: FloatArray, status: FloatArray, minimum_events: int) -> tuple[float, ...]:
     """Choose the months that end the intervals: visits of the schedule, so that each interval holds enough losses.
 
-    An interval with fewer goes together with the next one; the last takes in the one before.
+    An interval with fewer goes together with the next one; what comes after the last that has enough is not modelled.
 
     Parameters
     ----------
