@@ -16,8 +16,10 @@ from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.features import EpisodeEncoder
 from paincast.files import atomic_folder
-from paincast.models.calibration import AffineCalibration
+from paincast.models.calibrated import join_model, split_model
+from paincast.models.calibration import read_calibration
 from paincast.models.domain import Domain, find_strangers
+from paincast.models.heterogeneity import Heterogeneity
 from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
 from paincast.models.response import ResponseModel
 from paincast.models.selection import Candidate
@@ -299,6 +301,7 @@ def load_predictor(path: str | Path) -> Predictor:
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
     response = predictor.response
+    models = [split_model(model) for model in (response.model, *response.refits)]
     plain = {
         name: getattr(predictor, name)
         for name in Predictor.__dataclass_fields__
@@ -311,24 +314,28 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
         "encoder": response.encoder.to_state(),
         "domain": response.domain.to_state(),
         "candidate": {"kind": response.candidate.kind, "parameters": response.candidate.parameters},
-        "calibration": {"intercept": response.calibration.intercept, "slope": response.calibration.slope},
+        "calibration": response.calibration.to_state(),
+        "heterogeneity": response.heterogeneity.to_state(),
         "selection": response.selection.to_dict(orient="records"),
-        "models": [
-            _linear_state(model) for model in (response.model, *response.refits) if isinstance(model, LinearModel)
-        ],
+        "models": [_linear_state(model) for model, _ in models if isinstance(model, LinearModel)],
+        "calibrations_beside": [beside for _, beside in models],
         "n_refits": len(response.refits),
     }
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    model, *refits = _read_models(state, folder)
+    model, *refits = [
+        join_model(model, beside)
+        for model, beside in zip(_read_models(state, folder), state["calibrations_beside"], strict=True)
+    ]
     response = ResponseModel(
         encoder=EpisodeEncoder.from_state(state["encoder"]),
         model=model,
         refits=tuple(refits),
         domain=Domain.from_state(state["domain"]),
         candidate=Candidate(**state["candidate"]),
-        calibration=AffineCalibration(**state["calibration"]),
+        calibration=read_calibration(state["calibration"]),
+        heterogeneity=Heterogeneity.from_state(state["heterogeneity"]),
         selection=pd.DataFrame(state["selection"]),
     )
     rules = TechniqueRules(**{name: tuple(rows) for name, rows in state["rules"].items()})
@@ -362,7 +369,8 @@ def _linear_state(model: LinearModel) -> dict[str, Any]:
 
 
 def _booster_files(response: ResponseModel) -> dict[str, bytes]:
-    boosted = [model for model in (response.model, *response.refits) if isinstance(model, BoostedModel)]
+    models = [split_model(model)[0] for model in (response.model, *response.refits)]
+    boosted = [model for model in models if isinstance(model, BoostedModel)]
     return {_booster_name(position): bytes(model.booster.save_raw("ubj")) for position, model in enumerate(boosted)}
 
 
