@@ -14,7 +14,7 @@ from paincast.cohort.simulate import simulate_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.duration import compute_brier_terms, integrate_over_months
 from paincast.evaluation.survival import compute_aalen_johansen, compute_kaplan_meier
-from paincast.models.duration import DurationModel, DurationSettings, cross_fit_survival, fit_duration_model
+from paincast.models.duration import DurationModel, DurationSettings, cross_fit_durations, fit_curve, fit_duration_model
 from paincast.models.hazard import choose_cuts, expand_periods, fit_hazard
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.outcomes.answers import DIED, LOST_RELIEF
@@ -187,10 +187,23 @@ def test_few_patients_and_constant_columns_end_in_a_sensible_model(make_episodes
 def test_cross_fitting_predicts_everybody_and_beats_no_model(make_episodes):
     episodes, _, probability = make_episodes(800, seed=16)
     months, status, truth = draw_times(probability, 17)
-    months[:5] = np.nan
-    held_out = cross_fit_survival(episodes, months, status, VISITS, QUICK, np.random.default_rng(1), folds=3)
-    assert np.isfinite(held_out).all()
-    assert np.abs(held_out - truth).mean() < np.abs(truth.mean(axis=0) - truth).mean()
+    months[:5], status[:5] = np.nan, np.nan
+    found = cross_fit_durations(episodes, months, status, QUICK, np.random.default_rng(1), folds=3)
+    assert found.months == tuple(VISITS)
+    assert np.isfinite(found.survival).all()
+    assert np.abs(found.survival - truth).mean() < np.abs(found.survival_of_all - truth).mean()
+    np.testing.assert_allclose(found.lost, 1.0 - found.survival)
+    np.testing.assert_allclose(found.lost_of_all.mean(axis=0), 1.0 - truth.mean(axis=0), atol=0.05)
+
+
+def test_the_curve_of_all_is_that_of_aalen_and_johansen(make_episodes):
+    episodes, _, probability = make_episodes(3000, seed=18)
+    months, status, _ = draw_times(probability, 19, deaths=0.05, losses=0.0)
+    model = fit_duration_model(episodes, months, status, replace(QUICK, refits=0), np.random.default_rng(1))
+    curve = fit_curve(model, months, status)
+    for one, cause in zip(curve.incidence(episodes.head(1), VISITS), (1.0, 2.0), strict=True):
+        observed = compute_aalen_johansen(months, status, VISITS, cause)["incidence"]
+        np.testing.assert_allclose(one[0], observed, atol=2e-3)
 
 
 def test_simulated_relief_is_predicted_better_than_by_its_curve():

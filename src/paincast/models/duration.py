@@ -8,7 +8,7 @@ operation or an explant ends relief.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.models.hazard import HazardModel, choose_cuts
+from paincast.models.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.hazard_choice import HazardChoice, choose_hazard
 from paincast.outcomes.answers import DIED, LOST_RELIEF
 from paincast.splits import make_folds
@@ -195,6 +195,8 @@ def fit_duration_model(
     settings: DurationSettings,
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    *,
+    cuts: tuple[float, ...] | None = None,
 ) -> DurationModel:
     """Choose and fit the hazards of losing relief and of death, with refits for the interval.
 
@@ -212,6 +214,8 @@ def fit_duration_model(
         Source of folds and patient weights.
     weights : ndarray of shape (n,), optional
         Weights of the episodes, for example of the inverse probability of being seen at all.
+    cuts : tuple of float, optional
+        Months of the visits at which relief is asked; by default those of the schedule at which enough lost it.
 
     Returns
     -------
@@ -228,7 +232,7 @@ def fit_duration_model(
     with threadpool_limits(limits=1, user_api="blas"):
         lost = (status == LOST_RELIEF).astype(float)
         folds = make_folds(lost, episodes["patient_id"].to_numpy(object), settings.folds, fold_rng)
-        cuts = choose_cuts(months, status, settings.minimum_interval_events)
+        cuts = cuts or choose_cuts(months, status, settings.minimum_interval_events)
 
         def choose(cause: float) -> HazardChoice:
             candidates = settings.list_candidates(cause)
@@ -267,43 +271,100 @@ def require_durations(months: FloatArray, status: FloatArray, settings: Duration
         )
 
 
-def cross_fit_survival(
+def fit_curve(
+    model: DurationModel,
+    months: FloatArray,
+    status: FloatArray,
+    weights: FloatArray | None = None,
+) -> DurationModel:
+    """Fit the same hazards without any predictor: the curve of all, to compare with.
+
+    It is the estimate of Kaplan and Meier at the visits, and where death competes that of Aalen and Johansen.
+
+    Parameters
+    ----------
+    model : DurationModel
+        Model fitted to the same rows.
+    months, status, weights
+        As for :func:`fit_duration_model`.
+    """
+    weight = np.ones(len(months)) if weights is None else np.asarray(weights, dtype=float)
+    seen = np.isfinite(months) & (weight > 0)
+    empty = np.empty((int(seen.sum()), 0))
+    none = np.zeros(len(model.relief.coefficients))
+
+    def fit(cause: float) -> HazardModel:
+        periods = expand_periods(months[seen], status[seen], model.cuts, cause)
+        curve = fit_hazard(empty, periods, len(model.cuts), inverse_penalty=1.0, weights=weight[seen])
+        return replace(curve, coefficients=none, first=none)
+
+    death = None if model.death is None else fit(DIED)
+    return replace(model, relief=fit(LOST_RELIEF), death=death, refits=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFittedDurations:
+    """Predictions for every episode by models that never saw its patient.
+
+    Parameters
+    ----------
+    months : tuple of float
+        Months of the visits at which relief is asked.
+    survival, survival_of_all : ndarray of shape (n, n_months)
+        Probability that relief lasts beyond each, of those alive at it; and the same without predictors.
+    lost, lost_of_all : ndarray of shape (n, n_months)
+        Cumulative incidence of losing relief, death competing; and the same without predictors.
+    """
+
+    months: tuple[float, ...]
+    survival: FloatArray
+    survival_of_all: FloatArray
+    lost: FloatArray
+    lost_of_all: FloatArray
+
+
+def cross_fit_durations(
     episodes: pd.DataFrame,
     months: FloatArray,
     status: FloatArray,
-    at: Sequence[float],
     settings: DurationSettings,
     rng: np.random.Generator,
     *,
     folds: int = 5,
     weights: FloatArray | None = None,
-) -> FloatArray:
+) -> CrossFittedDurations:
     """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
+
+    Only the months of the visits are the same in all folds.
 
     Parameters
     ----------
     episodes, months, status, settings, rng, weights
-        As for :func:`fit_duration_model`.
-    at : sequence of float
-        Months.
+        As for :func:`fit_duration_model`; episodes never seen are predicted too.
     folds : int
         Outer folds.
 
-    Returns
-    -------
-    ndarray of shape (n, n_months)
-        Probability that relief lasts beyond each month, also of those who were never seen.
+    Raises
+    ------
+    RefusalError
+        If too few lost relief, or too few did not.
     """
     fold_rng, *streams = rng.spawn(1 + folds)
-    patients = episodes["patient_id"].to_numpy(object)
-    survival = np.full((len(episodes), len(at)), np.nan)
-    splits = make_folds((status == LOST_RELIEF).astype(float), patients, folds, fold_rng)
+    seen = np.isfinite(months)
+    require_durations(months[seen], status[seen], settings)
+    cuts = choose_cuts(months[seen], status[seen], settings.minimum_interval_events)
+    splits = make_folds((status == LOST_RELIEF).astype(float), episodes["patient_id"].to_numpy(object), folds, fold_rng)
+    parts = np.full((4, len(episodes), len(cuts)), np.nan)
     for (train, test), child in zip(splits, streams, strict=False):
         weight = None if weights is None else weights[train]
-        without = DurationSettings(**{**vars(settings), "refits": 0})
-        model = fit_duration_model(episodes.iloc[train], months[train], status[train], without, child, weight)
-        survival[test] = model.survival(episodes.iloc[test], at)
-    return survival
+        own = months[train], status[train]
+        model = fit_duration_model(episodes.iloc[train], *own, replace(settings, refits=0), child, weight, cuts=cuts)
+        for place, one in enumerate((model, fit_curve(model, *own, weight))):
+            parts[place, test] = one.survival(episodes.iloc[test], cuts)
+            parts[2 + place, test] = one.incidence(episodes.iloc[test], cuts)[0]
+    return CrossFittedDurations(
+        months=cuts, survival=parts[0], survival_of_all=parts[1], lost=parts[2], lost_of_all=parts[3]
+    )
 
 
 def _keep_seen(
