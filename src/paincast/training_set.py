@@ -117,12 +117,19 @@ def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
         **{f"not asked: {reason}": int(n) for reason, n in reasons.items()},
         f"asked: {answers.outcome.denominator}": int(answers.eligible.sum()),
         **{f"lost: {reason}": n for reason, n in _count_lost(cohort, answers).items()},
-        f"with an answer in months {answers.window_months[0]:g} to {answers.window_months[1]:g}": int(known.sum()),
+        _say_known(answers): int(known.sum()),
     }
     if answers.outcome.kind == "binary":
         counts["with the outcome"] = int(answers.value[known].sum())
     counts["patients with an answer"] = patients
     return pd.DataFrame({"step": list(counts), "n": list(counts.values())})
+
+
+def _say_known(answers: Answers) -> str:
+    first, last = answers.window_months
+    if answers.outcome.asked == "events":
+        return f"followed to month {answers.horizon_months:g}"
+    return f"with an answer in months {first:g} to {last:g}"
 
 
 def _count_lost(cohort: Cohort, answers: Answers) -> dict[str, int]:

@@ -69,7 +69,7 @@ def test_a_complication_of_who_was_not_followed_is_counted(cohort):
         ("asked: all episodes, alive at the horizon", 6),
         ("lost: no follow-up that answers", 1),
         ("lost: of these with a complication before", 1),
-        ("with an answer in months 5 to 6", 5),
+        ("followed to month 6", 5),
         ("with the outcome", 1),
         ("patients with an answer", 4),
     ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paincast.outcomes import OUTCOMES
+from paincast.errors import SettingsError
+from paincast.outcomes import Outcome, get_outcome
 
 if TYPE_CHECKING:
     from paincast.tracking.dataset import DatasetSummary
@@ -79,11 +80,19 @@ def _say_headline(model: ModelRun) -> str:
 
 
 def _say_question(model: ModelRun) -> str:
-    outcome = OUTCOMES.get(model.outcome)
+    outcome = _find_outcome(model.outcome)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
     asked = f"{question}, at {model.horizon_months:g} months"
     return f"Probability of: {asked}, *given* {technique}. Model: {model.model_kind}."
+
+
+def _find_outcome(name: str) -> Outcome | None:
+    """Find an outcome; an old run may have asked one that there is no longer."""
+    try:
+        return get_outcome(name)
+    except SettingsError:
+        return None
 
 
 def _say_dataset(dataset: DatasetSummary) -> str:
@@ -95,7 +104,7 @@ def _bullets(lines: Iterable[str]) -> str:
 
 
 def _list_limits(model: ModelRun) -> list[str]:
-    outcome = OUTCOMES.get(model.outcome)
+    outcome = _find_outcome(model.outcome)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, "Research software: not medical advice."]
 
