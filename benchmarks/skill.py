@@ -4,6 +4,7 @@ python benchmarks/skill.py --quick                     the evidence world, one s
 python benchmarks/skill.py --results rows.csv          all but FLAML and AutoGluon; goes on where it was stopped
 python benchmarks/skill.py --results rows.csv --peers ours flaml --n 2000 --seeds 1
 
+A file of results does not know of changed models: name another after a change.
 --n 150/2000 models one technique of 150 episodes while each of the others has 2,000.
 """
 
@@ -20,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from simulator_cost import describe_machine
 from simulator_sample import as_markdown
 from skill_peers import check_names, list_usual
-from skill_runs import list_tasks, run
+from skill_runs import list_tasks, run, share_alone
 from skill_tables import (
     LEAK_STANDARD_ERRORS,
     compare_techniques,
@@ -61,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     seeds = range(1, asked.seeds + 1)
     tasks = list_tasks(asked.worlds, asked.n, seeds, asked.peers, asked.techniques, asked.test)
-    rows = run(tasks, asked.results, asked.jobs)
+    rows = share_alone(run(tasks, asked.results, asked.jobs))
     print(f"Measured on {describe_machine()}; {len(rows)} rows, {time.perf_counter() - started:.0f} s")
     for world in asked.worlds:
         for size in asked.n:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.special import expit, logit, xlogy
 from skill_worlds import Labelled
 
@@ -31,7 +32,8 @@ def measure(prediction: Prediction, test: Labelled) -> dict[str, Any]:
     ``regret`` is the expected log loss above that of the truth, ``slope`` and ``oe`` are those of infinitely many
     outcomes drawn from the truth, ``auroc_gap`` is the expected AUROC of the truth above that of the model, and
     ``leak_z`` the AUROC of the model above that of the truth on the outcomes that happened, in standard errors of the
-    paired difference.
+    paired difference. ``oe_seen`` is O/E among those not lost to follow-up: what a registry could check. Loss depends
+    on the outcome itself, so a model that is right among those seen overstates the response of all.
     """
     probability = np.clip(prediction.probability, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     bound = compute_concordance(test.truth, test.truth).estimate
@@ -81,14 +83,19 @@ def fit_recalibration(margins: FloatArray, truth: FloatArray) -> tuple[float, fl
 
 
 def compare_auroc(probability: FloatArray, test: Labelled) -> dict[str, float]:
-    """Compare the AUROC of model and truth on the outcomes that happened and were seen."""
+    """Compare the AUROC of model and truth on the outcomes that were seen, and those outcomes with the predictions."""
     seen = np.isfinite(test.outcome)
     outcome = test.outcome[seen]
     model, best = (compute_concordance(score[seen], outcome) for score in (probability, test.truth))
-    patients = np.unique(test.episodes["patient_id"].to_numpy(object)[seen].astype(str), return_inverse=True)[1]
+    patients = pd.factorize(test.episodes["patient_id"][seen])[0]
     error = compute_clustered_error(model.influence - best.influence, patients)
     difference = model.estimate - best.estimate
-    return {"auroc_seen": model.estimate, "auroc_se": error, "leak_z": difference / error if error > 0 else 0.0}
+    return {
+        "auroc_seen": model.estimate,
+        "auroc_se": error,
+        "leak_z": difference / error if error > 0 else 0.0,
+        "oe_seen": float(outcome.mean() / probability[seen].mean()),
+    }
 
 
 def measure_coverage(prediction: Prediction, truth: FloatArray) -> dict[str, float]:

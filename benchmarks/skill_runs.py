@@ -9,17 +9,21 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from skill_automl import PROGRAMS, make_environment
 from skill_measures import measure
-from skill_peers import PEERS
-from skill_worlds import Shelf, parse_size
+from skill_peers import OURS, PEERS
+from skill_worlds import Labelled, Shelf, parse_size
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+from paincast.evidence import simulated_techniques
 
 KEYS = ("world", "size", "seed", "peer", "technique", "n_test")
 MEASURES = (
@@ -34,6 +38,7 @@ MEASURES = (
     "auroc_seen",
     "auroc_se",
     "leak_z",
+    "oe_seen",
     "coverage",
     "width",
     *(f"coverage_{tenth}" for tenth in range(1, 11)),
@@ -68,28 +73,43 @@ def list_tasks(
 ) -> list[Task]:
     """List the fits, seed after seed, so that a run cut short holds whole seeds.
 
-    A pooled model of techniques of one size is fitted once for all of them.
+    A pooled model of techniques of one size is fitted once for all of them. Who learns from the own technique alone is
+    not fitted again where the others hold more.
     """
     tasks = []
     for seed in seeds:
         for world in worlds:
             for size in sizes:
-                for peer in peers:
-                    together = PEERS[peer].pooled and "/" not in size
-                    asked = [tuple(techniques)] if together else [(name,) for name in techniques]
-                    tasks += [
+                for names, peer in _group(size, peers, techniques):
+                    tasks.append(
                         Task(
                             world=world,
                             size=size,
                             seed=seed,
                             peer=peer,
                             techniques=names,
-                            cohort=tuple(techniques),
+                            cohort=simulated_techniques(),
                             n_test=n_test,
                         )
-                        for names in asked
-                    ]
+                    )
     return tasks
+
+
+def _group(size: str, peers: Sequence[str], techniques: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
+    """Pair techniques with peers, the peers of a technique in a row: they read the same test cohort."""
+    borrowed = "/" in size
+    fitted = [name for name in peers if not borrowed or PEERS[name].pooled or name == OURS]
+    together = [name for name in fitted if PEERS[name].pooled and not borrowed]
+    single = [name for name in fitted if name not in together]
+    return [
+        *((tuple(techniques), peer) for peer in together),
+        *(((technique,), peer) for technique in techniques for peer in single),
+    ]
+
+
+@lru_cache(maxsize=2)
+def _load_test(world: str, technique: str, n: int) -> Labelled:
+    return Shelf().load_test(world, technique, n)
 
 
 def prepare(tasks: Sequence[Task], jobs: int) -> None:
@@ -120,6 +140,8 @@ def run(tasks: Sequence[Task], results: Path | None, jobs: int) -> pd.DataFrame:
     asked = {task.key(technique) for task in tasks for technique in task.techniques}
     done = set(_read_keys(results))
     left = [task for task in tasks if not all(task.key(technique) in done for technique in task.techniques)]
+    for name in sorted({task.peer for task in left} & set(PROGRAMS)):
+        make_environment(name)
     prepare(left, jobs)
     with tqdm(total=len(left), desc="fits", unit="fit") as bar:
         made: Iterator[list[dict[str, Any]]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
@@ -131,6 +153,17 @@ def run(tasks: Sequence[Task], results: Path | None, jobs: int) -> pd.DataFrame:
     frame = pd.read_csv(results, dtype=dict.fromkeys(KEYS, "str"))
     kept = [tuple(row) in asked for row in frame[list(KEYS)].itertuples(index=False)]
     return frame[kept].drop_duplicates(list(KEYS), keep="last").reset_index(drop=True)
+
+
+def share_alone(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add, where the others hold more, the rows of those who learn from the own technique alone."""
+    alone = [name for name, peer in PEERS.items() if not peer.pooled and name != OURS]
+    parts = [rows]
+    for size in rows["size"].unique():
+        same = rows[(rows["size"] == str(size).partition("/")[0]) & rows["peer"].isin(alone)]
+        if "/" in str(size):
+            parts.append(same.assign(size=size))
+    return pd.concat(parts, ignore_index=True)
 
 
 def run_task(task: Task) -> list[dict[str, Any]]:
@@ -161,7 +194,7 @@ def run_task(task: Task) -> list[dict[str, Any]]:
             known = outcomes[technique][np.isfinite(outcomes[technique])]
             row |= {"n_known": len(known), "n_events": int(known.sum())}
             if predict is not None:
-                test = shelf.load_test(task.world, technique, task.n_test)
+                test = _load_test(task.world, technique, task.n_test)
                 row |= measure(predict(test.episodes), test)
             rows.append(row)
     return rows
@@ -171,7 +204,10 @@ def _read_keys(results: Path) -> list[tuple[str, ...]]:
     if not results.is_file():
         return []
     with results.open(newline="") as file:
-        return [tuple(row[name] for name in KEYS) for row in csv.DictReader(file) if not row["error"]]
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise SystemExit(f"{results} holds other columns than this version writes; name another file")
+        return [tuple(row[name] for name in KEYS) for row in reader if not row["error"]]
 
 
 def _append(results: Path, rows: Sequence[dict[str, Any]]) -> None:

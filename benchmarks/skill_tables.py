@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from skill_peers import PEERS
+from skill_peers import OURS, PEERS
 
-OURS = "ours"
-NEVER_A_PEER = ("ours", "ours_alone")
 LEAK_STANDARD_ERRORS = 3.0
 
 
@@ -29,9 +27,11 @@ def summarize(rows: pd.DataFrame, world: str, size: str) -> pd.DataFrame:
                 "MAE": _spread(by_seed["mae"], 4),
                 "slope, 10th-90th": _range(own["slope"]),
                 "O/E, 10th-90th": _range(own["oe"]),
+                "O/E seen": _range(own["oe_seen"]),
                 "AUROC gap": _number(own["auroc_gap"].mean()),
                 "coverage": _number(own["coverage"].mean()),
                 "seconds": _number(own["seconds"].mean(), 2),
+                "of processor": _number(own["processor_seconds"].mean(), 2),
                 "_order": by_seed["regret"].mean(),
             }
         )
@@ -73,7 +73,7 @@ def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[s
     regret, mae = (rows.groupby("peer")[name].mean() for name in ("regret", "mae"))
     if OURS not in regret or not np.isfinite(regret[OURS]):
         return
-    peers = [name for name in regret.index if name not in NEVER_A_PEER]
+    peers = [name for name in regret.index if name != OURS]
     alone = [name for name in peers if name in PEERS and not PEERS[name].pooled]
     pooled = [name for name in peers if name not in alone]
     rare = int(size.partition("/")[0]) < 500
@@ -101,7 +101,11 @@ def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[s
 
 
 def _judge_calibration(ours: pd.DataFrame, world: str, size: str) -> Iterator[dict[str, object]]:
-    for name, column, low, high in (("slope", "slope", 0.90, 1.10), ("O/E", "oe", 0.97, 1.03)):
+    for name, column, low, high in (
+        ("slope", "slope", 0.90, 1.10),
+        ("O/E", "oe", 0.97, 1.03),
+        ("O/E among those not lost", "oe_seen", 0.97, 1.03),
+    ):
         held = ours[column].between(low, high).groupby(ours["technique"]).mean()
         yield _verdict(
             world,

@@ -14,7 +14,7 @@ import pandas as pd
 from foreign_world import FOREIGN_VERSION, draw_foreign
 from simulator_sample import OPEN
 
-from paincast.cohort.simulate import Assumptions, simulate_cohort
+from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.simulate.generator import GENERATOR_VERSION
 from paincast.evaluation.truth import match_truth
 from paincast.evidence.records import evidence_version, primary_horizon
@@ -144,9 +144,3 @@ def _save(drawn: Labelled, path: Path) -> None:
     half = path.with_suffix(f".{np.random.SeedSequence().entropy}")
     frame.to_parquet(half, index=False)
     half.replace(path)
-
-
-def describe_assumptions() -> str:
-    """Say which missingness and loss the training episodes have."""
-    default = Assumptions()
-    return f"loss {default.loss_share:g} at each visit (log odds + {default.loss_mnar:g} where there is no response)"
