@@ -25,7 +25,9 @@ class Explanation:
     Parameters
     ----------
     base : ndarray of shape (n,)
-        Log odds before anything about the patient is known.
+        Log odds before anything about the patient is known. Where a calibration is served beside the model, what it
+        adds to the patient's log odds belongs to no variable: it is in the base, which then differs between patients
+        (:class:`paincast.models.calibrated.CalibratedModel`).
     contributions : DataFrame of shape (n, n_variables)
         Log-odds contribution of each variable: dummy columns and missing marks are summed to their variable.
     values : DataFrame of shape (n, n_variables)

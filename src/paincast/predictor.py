@@ -16,7 +16,8 @@ from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.features import EpisodeEncoder
 from paincast.files import atomic_folder
-from paincast.models.calibrated import join_model, split_model
+from paincast.models.additive import AdditiveModel
+from paincast.models.calibrated import MarginModel, join_model, split_model
 from paincast.models.calibration import read_calibration
 from paincast.models.domain import Domain, find_strangers
 from paincast.models.heterogeneity import Heterogeneity
@@ -287,7 +288,10 @@ def load_predictor(path: str | Path) -> Predictor:
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
     if state.get("format") != FORMAT:
-        raise DataError(f"{folder} has bundle format {state.get('format')}; this version reads format {FORMAT}")
+        raise DataError(
+            f"{folder} has bundle format {state.get('format')}; this version reads format {FORMAT}; "
+            "train the model again"
+        )
     try:
         predictor = _from_state(state, folder)
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -317,16 +321,15 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
         "calibration": response.calibration.to_state(),
         "heterogeneity": response.heterogeneity.to_state(),
         "selection": response.selection.to_dict(orient="records"),
-        "models": [_linear_state(model) for model, _ in models if isinstance(model, LinearModel)],
+        "models": [_to_model_state(model) for model, _ in models],
         "calibrations_beside": [beside for _, beside in models],
-        "n_refits": len(response.refits),
     }
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     model, *refits = [
-        join_model(model, beside)
-        for model, beside in zip(_read_models(state, folder), state["calibrations_beside"], strict=True)
+        join_model(_read_model(one, folder / _booster_name(position)), beside)
+        for position, (one, beside) in enumerate(zip(state["models"], state["calibrations_beside"], strict=True))
     ]
     response = ResponseModel(
         encoder=EpisodeEncoder.from_state(state["encoder"]),
@@ -346,32 +349,30 @@ def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     return Predictor(**plain, response=response, rules=rules)
 
 
-def _read_models(state: dict[str, Any], folder: Path) -> list[Model]:
-    if state["candidate"]["kind"] == "logistic":
-        return [
-            LinearModel(
-                intercept=one["intercept"],
-                coefficients=np.array(one["coefficients"], dtype=float),
-                means=np.array(one["means"], dtype=float),
-            )
-            for one in state["models"]
-        ]
-    names = [_booster_name(position) for position in range(state["n_refits"] + 1)]
-    return [BoostedModel(booster=read_booster((folder / name).read_bytes())) for name in names]
+def _to_model_state(model: MarginModel) -> dict[str, Any]:
+    """Give a model with its kind as plain data; of trees the kind alone, for they have a file of their own."""
+    if isinstance(model, BoostedModel):
+        return {"kind": "xgboost"}
+    if isinstance(model, AdditiveModel):
+        return {"kind": "ebm", **model.to_state()}
+    if isinstance(model, LinearModel):
+        return {"kind": "logistic", **model.to_state()}
+    raise TypeError(f"a bundle has no place for a {type(model).__name__}")
 
 
-def _linear_state(model: LinearModel) -> dict[str, Any]:
-    return {
-        "intercept": model.intercept,
-        "coefficients": model.coefficients.tolist(),
-        "means": model.means.tolist(),
-    }
+def _read_model(state: dict[str, Any], booster: Path) -> Model:
+    if state["kind"] == "xgboost":
+        return BoostedModel(booster=read_booster(booster.read_bytes()))
+    return AdditiveModel.from_state(state) if state["kind"] == "ebm" else LinearModel.from_state(state)
 
 
 def _booster_files(response: ResponseModel) -> dict[str, bytes]:
     models = [split_model(model)[0] for model in (response.model, *response.refits)]
-    boosted = [model for model in models if isinstance(model, BoostedModel)]
-    return {_booster_name(position): bytes(model.booster.save_raw("ubj")) for position, model in enumerate(boosted)}
+    return {
+        _booster_name(position): bytes(model.booster.save_raw("ubj"))
+        for position, model in enumerate(models)
+        if isinstance(model, BoostedModel)
+    }
 
 
 def _booster_name(position: int) -> str:

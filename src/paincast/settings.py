@@ -13,7 +13,7 @@ from typing import Any
 from paincast.errors import SettingsError, suggest_name
 from paincast.schema import TECHNIQUES
 
-MODEL_KINDS = ("logistic", "xgboost")
+MODEL_KINDS = ("logistic", "xgboost", "ebm")
 FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
 """Methods of calibration, the simplest first."""
 
@@ -84,6 +84,11 @@ class ModelSettings:
         default_factory=lambda: [
             {"n_estimators": 60, "max_depth": 2, "learning_rate": 0.1, "min_child_weight": 10.0, "reg_lambda": 5.0},
             {"n_estimators": 150, "max_depth": 3, "learning_rate": 0.05, "min_child_weight": 20.0, "reg_lambda": 10.0},
+        ]
+    )
+    additive: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            {"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for rounds in (10, 20, 40, 80, 160)
         ]
     )
     selection_folds: int = 5

@@ -1,6 +1,6 @@
-"""The two kinds of response model: penalised logistic regression and gradient-boosted trees.
+"""The kinds of response model: penalised logistic regression, gradient-boosted trees and, elsewhere, additive steps.
 
-Both give margins (log odds) and contributions that add up to the margin, and both take an affine calibration into
+All give margins (log odds) and contributions that add up to the margin, and all take an affine calibration into
 themselves, so that what is served is one model.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
 from scipy.special import expit, logit
 
+from paincast.models.additive import AdditiveModel
 from paincast.models.calibration import AffineCalibration
 from paincast.models.penalised import SCORE_FACTOR, Penalised, find_level, fit_penalised
 
@@ -60,6 +61,23 @@ class LinearModel:
             means=self.means,
         )
 
+    def to_state(self) -> dict[str, Any]:
+        """Give the model as plain data."""
+        return {
+            "intercept": self.intercept,
+            "coefficients": self.coefficients.tolist(),
+            "means": self.means.tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build it from :meth:`to_state`."""
+        return cls(
+            intercept=state["intercept"],
+            coefficients=np.array(state["coefficients"], dtype=float),
+            means=np.array(state["means"], dtype=float),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoostedModel:
@@ -102,7 +120,7 @@ class BoostedModel:
         return BoostedModel(booster=read_booster(json.dumps(model).encode()))
 
 
-Model = LinearModel | BoostedModel
+Model = LinearModel | BoostedModel | AdditiveModel
 
 
 def fit_logistic(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
+from paincast.models.additive import fit_additive
 from paincast.models.borrowing import Pool, fit_shared, make_part, weigh_directions
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.models.learners import Model, fit_boosted, fit_logistic
@@ -19,6 +20,9 @@ from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
+
+NATIVE_MISSING = ("ebm", "xgboost")
+"""Kinds that take missing values as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Candidate:
     @property
     def native_missing(self) -> bool:
         """Tell whether the kind takes missing values as they are."""
-        return self.kind == "xgboost"
+        return self.kind in NATIVE_MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,10 +192,9 @@ def fit_candidate(
     The strength of a ridge is the inverse variance of a normal prior of the coefficients, that of a lasso a multiple of
     one over the square root of the number of rows: the same grid serves small and large cohorts.
     """
-    if candidate.kind == "xgboost":
-        return fit_boosted(
-            matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, monotone=monotone
-        )
+    if candidate.native_missing:
+        fit = fit_boosted if candidate.kind == "xgboost" else fit_additive
+        return fit(matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, monotone=monotone)
     strength, l1_ratio = candidate.parameters["strength"], candidate.parameters["l1_ratio"]
     n = len(outcome) if weights is None else int(np.count_nonzero(weights))
     shrink = strength and strength / (np.sqrt(n) if l1_ratio else n)
@@ -210,7 +213,7 @@ def fit_candidate(
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
     """Encode rows for every kind of candidate, and fit what they share with other techniques."""
-    kinds = {kind == "xgboost" for kind in settings.candidates}
+    kinds = {kind in NATIVE_MISSING for kind in settings.candidates}
     encoders = {
         native: EpisodeEncoder(native_missing=native, splines=settings.splines and not native).fit(sample.episodes)
         for native in kinds
@@ -241,7 +244,8 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
 
     The simplest candidate wins whose log loss exceeds the lowest by no more than ``settings.standard_errors`` standard
     errors of the paired difference, patients being the unit. What all techniques share is the simplest model, or the
-    overall risk where nothing is borrowed; trees come last. What is shared is fitted anew in every fold.
+    overall risk where nothing is borrowed; additive steps and then trees come last. What is shared is fitted anew in
+    every fold.
 
     Parameters
     ----------
@@ -266,6 +270,8 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     candidates: tuple[Candidate, ...] = ()
     if "logistic" in settings.candidates:
         candidates = list_linear(settings, borrows=sample.borrows)
+    if "ebm" in settings.candidates:
+        candidates = (*candidates, *(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive))
     margins = _cross_fit(candidates, sample, folds, fitted_on, fit_rng)
     if "xgboost" in settings.candidates:
         found = _search_trees(sample, folds, fitted_on, margins, settings, search_rng)
@@ -288,7 +294,7 @@ def _search_trees(
     settings: ModelSettings,
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
-    """Search for the best trees; none where all are clearly worse than the best linear model."""
+    """Search for the best trees; none where all are clearly worse than the best of the others."""
     losses = _compute_losses(margins, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
     held_out = [test for _, test in folds]
