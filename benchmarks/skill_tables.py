@@ -9,6 +9,7 @@ import pandas as pd
 from skill_peers import OURS, PEERS
 
 LEAK_STANDARD_ERRORS = 3.0
+RARE_BELOW = 500
 
 
 def summarize(rows: pd.DataFrame, world: str, size: str) -> pd.DataFrame:
@@ -70,34 +71,40 @@ def judge(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[str, object]]:
-    regret, mae = (rows.groupby("peer")[name].mean() for name in ("regret", "mae"))
-    if OURS not in regret or not np.isfinite(regret[OURS]):
+    regret, mae, seconds = (compare_with_ours(rows, name) for name in ("regret", "mae", "seconds"))
+    if regret.empty:
         return
-    peers = [name for name in regret.index if name != OURS]
-    alone = [name for name in peers if name in PEERS and not PEERS[name].pooled]
-    pooled = [name for name in peers if name not in alone]
-    rare = int(size.partition("/")[0]) < 500
+    alone = [name for name in regret.index if name in PEERS and not PEERS[name].pooled]
+    pooled = [name for name in regret.index if name not in alone]
+    rare = int(size.partition("/")[0]) < RARE_BELOW
     bars = [(alone, " that trains per technique", 0.6), (pooled, " that is pooled", 0.9)]
     if not rare:
-        bars = [(peers, "", 1.0 if world == "foreign" else 0.8)]
+        bars = [(list(regret.index), "", 1.0 if world == "foreign" else 0.8)]
     for names, kind, bar in bars:
         if names:
-            best = regret[names].idxmin()
-            yield _verdict(
-                world, size, f"regret over that of the best peer{kind} ({best})", regret[OURS] / regret[best], "<=", bar
-            )
-    if peers:
-        best = mae[peers].idxmin()
-        yield _verdict(
-            world,
-            size,
-            f"mean absolute difference over that of the best peer ({best})",
-            mae[OURS] / mae[best],
-            "<=",
-            1.0,
-        )
+            best = regret[names].idxmax()
+            yield _verdict(world, size, f"regret over that of the best peer{kind} ({best})", regret[best], "<=", bar)
+    yield _verdict(
+        world, size, f"mean absolute difference over that of the best peer ({mae.idxmax()})", mae.max(), "<=", 1.0
+    )
     if not rare:
         yield from _judge_calibration(rows[rows["peer"] == OURS], world, size)
+    if "flaml" in regret:
+        yield _verdict(world, size, "regret over that of FLAML", regret["flaml"], "<=", 1.0)
+        yield _verdict(world, size, "time over that of FLAML", seconds["flaml"], "<=", 0.2)
+
+
+def compare_with_ours(rows: pd.DataFrame, measure: str) -> pd.Series:
+    """Divide our mean by that of each peer, over the techniques and seeds that both have."""
+    table = rows.pivot_table(index=["technique", "seed"], columns="peer", values=measure)
+    if OURS not in table:
+        return pd.Series(dtype=float)
+    ratios = {}
+    for peer in table.columns.drop(OURS):
+        both = table[[OURS, peer]].dropna()
+        if len(both):
+            ratios[str(peer)] = float(both[OURS].mean() / both[peer].mean())
+    return pd.Series(ratios, dtype=float)
 
 
 def _judge_calibration(ours: pd.DataFrame, world: str, size: str) -> Iterator[dict[str, object]]:
