@@ -70,7 +70,10 @@ class AdditiveModel:
 
     def margin(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,)."""
-        return np.asarray(self.intercept + self._add(matrix).sum(axis=1), dtype=float)
+        total = np.full(len(matrix), self.intercept)
+        for place, column in enumerate(self.columns):
+            total += column.look_up(matrix[:, place])
+        return total
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.

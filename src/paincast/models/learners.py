@@ -41,8 +41,10 @@ class LinearModel:
     means: FloatArray
 
     def margin(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
-        return self.intercept + matrix @ self.coefficients
+        """Give the log odds, shape (n,), of each row to the last digit whichever rows stand beside it."""
+        # A matrix product sums in an order that depends on the number of rows.
+        added = np.einsum("ij,j->i", np.ascontiguousarray(matrix), self.coefficients)
+        return np.asarray(self.intercept + added, dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.

@@ -80,7 +80,9 @@ class ResponseModel:
         sites, and that of values that are missing.
         """
         distances = self.refit_margins(episodes) - self.margins(episodes)
-        total = np.mean(distances**2, axis=0) + self.heterogeneity.variance(episodes)
+        # A running sum: the order in which a mean is summed depends on how many patients stand together.
+        refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
+        total = refitting + self.heterogeneity.variance(episodes)
         return np.asarray(np.sqrt(total), dtype=float)
 
 
