@@ -19,6 +19,8 @@ FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
 
 OBSERVATION_METHODS = ("weighted", "complete_case")
 CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
+COHORT_SOURCES = ("simulated", "folder", "blended")
+LADDER_METHODS = ("cross_validation", "closed_test")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 
 
@@ -26,12 +28,14 @@ SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 class CohortSettings:
     """Where the episodes come from.
 
-    ``source`` is ``simulated`` (made on the spot from the evidence) or ``folder`` (a cohort written by
-    ``paincast simulate`` or ``paincast ingest`` at ``path``).
+    ``source`` is ``simulated`` (made on the spot from the evidence), ``folder`` (a cohort written by
+    ``paincast simulate`` or ``paincast ingest`` at ``path``) or ``blended`` (real episodes ingested at ``real``, and
+    beside them episodes simulated as for ``simulated``; :class:`LadderSettings` say how much each counts).
     """
 
     source: str = "simulated"
     path: str | None = None
+    real: str | None = None
     episodes_per_technique: int = 1500
     scenario: str = "literature"
     seed: int = 20260101
@@ -112,6 +116,26 @@ class CalibrationSettings:
 
 
 @dataclass
+class LadderSettings:
+    """How far ``cohort.source=blended`` goes from what evidence says to what real patients say.
+
+    ``method`` is ``cross_validation`` on the real rows (``folds``, ``repeats``; the level that stands most on evidence
+    wins whose log loss is within ``standard_errors`` of the lowest) or ``closed_test`` at level ``significance``. The
+    weight of a simulated row beside a real one is chosen among ``synthetic_weights``. The log of the slope by which
+    evidence is recalibrated has a normal prior with standard deviation ``slope_prior_sd``. All levels are linear in the
+    log odds: of the candidate models only ``logistic`` is used.
+    """
+
+    method: str = "cross_validation"
+    folds: int = 5
+    repeats: int = 5
+    standard_errors: float = 1.0
+    synthetic_weights: list[float] = field(default_factory=lambda: [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
+    slope_prior_sd: float = 1.0
+    significance: float = 0.05
+
+
+@dataclass
 class UncertaintySettings:
     """Interval for the individual's probability: bootstrap refits of patients, and its level."""
 
@@ -150,6 +174,7 @@ class TrainingSettings:
     observation: ObservationSettings = field(default_factory=ObservationSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    ladder: LadderSettings = field(default_factory=LadderSettings)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
@@ -179,12 +204,13 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     """
     for technique in settings.techniques:
         _check_name("technique", technique, TECHNIQUES)
-    _check_name("cohort.source", settings.cohort.source, ("simulated", "folder"))
+    _check_name("cohort.source", settings.cohort.source, COHORT_SOURCES)
     _check_name("cohort.scenario", settings.cohort.scenario, SCENARIOS)
     if settings.cohort.source == "folder" and not settings.cohort.path:
         raise SettingsError(
             "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort"
         )
+    _check_ladder(settings)
     if not settings.model.candidates:
         raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")
     for kind in settings.model.candidates:
@@ -218,6 +244,37 @@ def _check_calibration(settings: CalibrationSettings) -> None:
     _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
     _check_range("calibration.folds", settings.folds, 2, 100)
     _check_range("calibration.standard_errors", settings.standard_errors, 0, 10)
+
+
+def _check_ladder(settings: TrainingSettings) -> None:
+    ladder = settings.ladder
+    _check_name("ladder.method", ladder.method, LADDER_METHODS)
+    _check_range("ladder.folds", ladder.folds, 2, 20)
+    _check_range("ladder.repeats", ladder.repeats, 1, 100)
+    _check_range("ladder.standard_errors", ladder.standard_errors, 0, 10)
+    _check_range("ladder.slope_prior_sd", ladder.slope_prior_sd, 1e-3, 100)
+    _check_range("ladder.significance", ladder.significance, 1e-6, 0.5)
+    if not ladder.synthetic_weights:
+        raise SettingsError("ladder.synthetic_weights is empty; give at least one weight, for example [0.1]")
+    for weight in ladder.synthetic_weights:
+        _check_range("ladder.synthetic_weights", weight, 1e-8, 100)
+    if settings.cohort.source != "blended":
+        return
+    if not settings.cohort.real:
+        raise SettingsError(
+            "cohort.real is empty; cohort=blended needs the folder of real episodes that 'paincast ingest' wrote: "
+            "cohort.real=DIR"
+        )
+    if "logistic" not in settings.model.candidates:
+        raise SettingsError(
+            f"cohort=blended compares models that are linear in the log odds; model.candidates holds "
+            f"{', '.join(settings.model.candidates) or 'none'}; use model=logistic"
+        )
+    if settings.calibration.method not in ("none", "affine"):
+        raise SettingsError(
+            f"cohort=blended keeps models linear in the log odds; calibration.method={settings.calibration.method} "
+            "bends them; use calibration=affine or calibration=none"
+        )
 
 
 def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from paincast.outcomes import name_in_truth
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.tracking import log_model_run
 from paincast.training.recording import describe_model
-from paincast.training.task import Announce, Task, TrainedModel
+from paincast.training.task import Announce, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,10 +64,31 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
     directed = data.outcome.follows_response
     around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
     margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
-    evaluation = _evaluate(task, margins, metric_rng)
+    evaluation = evaluate_margins(task, margins, metric_rng)
     announce("fitting")
     response = fit_response_model(data.episodes, data.observed, settings, fit_rng, surroundings=around)
-    predictor = _assemble(task, response, evaluation.metrics)
+    return finish_model(task, assemble_predictor(task, response, evaluation.metrics), evaluation, announce)
+
+
+def finish_model(
+    task: Task, predictor: Predictor, evaluation: Evaluation, announce: Announce, further: Further | None = None
+) -> TrainedModel:
+    """Explain, save and record a model that is fitted and evaluated.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    predictor : Predictor
+        The sealed model.
+    evaluation : Evaluation
+        Its honest evaluation.
+    announce : callable
+        Told the name of each stage as it begins.
+    further : Further, optional
+        What is recorded beside.
+    """
+    data, settings = task.data, task.settings
     announce("explaining")
     known = data.known
     trained = TrainedModel(
@@ -78,6 +100,7 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
         weights=evaluation.weights,
         tipping_point=evaluation.tipping_point,
         explanation=predictor.explain(data.episodes),
+        further=further or Further(),
     )
     announce("recording")
     bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
@@ -87,7 +110,8 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
     return trained
 
 
-def _evaluate(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
+def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
+    """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
     data, settings = task.data, task.settings
     weight_rng, metric_rng = rng.spawn(2)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
@@ -172,26 +196,26 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
     return found.to_numpy(dtype=float, na_value=np.nan)
 
 
-def _assemble(task: Task, response: ResponseModel, metrics: pd.DataFrame) -> Predictor:
+def assemble_predictor(task: Task, response: ResponseModel, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
+    """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
     data = task.data
     performance = metrics.astype(object).where(metrics.notna(), None).to_dict(orient="records")
     rows = tuple({str(name): value for name, value in row.items()} for row in performance)
     n_known = int(data.known.sum())
-    return seal_predictor(
-        Predictor(
-            technique=data.technique,
-            outcome=data.outcome.name,
-            horizon_months=data.horizon_months,
-            window_months=data.window_months,
-            measures=data.outcome.measures,
-            basis=data.cohort.basis,
-            n_training=n_known,
-            n_events=int(np.nansum(data.observed)),
-            n_real=n_known if data.cohort.basis == "real" else 0,
-            level=task.settings.uncertainty.level,
-            response=response,
-            rules=task.rules,
-            sources=data.cohort.sources,
-            performance=rows,
-        )
+    predictor = Predictor(
+        technique=data.technique,
+        outcome=data.outcome.name,
+        horizon_months=data.horizon_months,
+        window_months=data.window_months,
+        measures=data.outcome.measures,
+        basis=data.cohort.basis,
+        n_training=n_known,
+        n_events=int(np.nansum(data.observed)),
+        n_real=n_known if data.cohort.basis == "real" else 0,
+        level=task.settings.uncertainty.level,
+        response=response,
+        rules=task.rules,
+        sources=data.cohort.sources,
+        performance=rows,
     )
+    return seal_predictor(replace(predictor, **stands_on))

@@ -73,6 +73,7 @@ def describe_model(
             "n_events": predictor.n_events,
             "n_lost": int((~data.known).sum()),
             "effective_n": read_effective_size(trained.weights),
+            **trained.further.params,
         },
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
@@ -85,12 +86,14 @@ def describe_model(
             "loss_to_follow_up": trained.loss,
             "observation_weights": trained.weights,
             "tipping_point": trained.tipping_point,
+            **trained.further.tables,
         },
         tags={"model_content": predictor.version},
         notes=(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
             say_precision(predictor),
             say_loss(trained.weights, trained.loss, trained.tipping_point),
+            *trained.further.notes,
         ),
     )
 

@@ -29,6 +29,7 @@ from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
 from paincast.tracking import Store, TrainingRun, resolve_store, start_training
 from paincast.training.binary import train_binary
+from paincast.training.blended import open_real_cohort, train_blended
 from paincast.training.task import Task, TrainedModel, Trainer
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -137,6 +138,8 @@ def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
 
 def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:
     wanted = settings.cohort
+    if wanted.source == "blended":
+        return open_real_cohort(str(wanted.real)), None
     if wanted.source == "simulated":
         return simulate_cohort(
             techniques=settings.techniques or None,
@@ -173,8 +176,9 @@ def _record(
     if store is None:
         yield None
         return
-    name = f"{settings.outcome.name} · {cohort.basis}"
-    tags = {"basis": cohort.basis, "n_real": str(cohort.n_real), "outcome": settings.outcome.name}
+    basis = "blended" if settings.cohort.source == "blended" else cohort.basis
+    name = f"{settings.outcome.name} · {basis}"
+    tags = {"basis": basis, "n_real": str(cohort.n_real), "outcome": settings.outcome.name}
     params = {"seed": settings.seed, "outcome": settings.outcome.name, "n_episodes": len(cohort.episodes)}
     with start_training(store, name, params=params, tags=tags, config_yaml=config_yaml) as run:
         yield run
@@ -196,6 +200,8 @@ def _prepare(
         try:
             if outcome.kind not in TRAINERS:
                 raise RefusalError(f"there is no model yet of outcomes of kind {outcome.kind}")
+            if outcome.kind != "binary" and settings.cohort.source == "blended":
+                raise RefusalError(f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}")
             rules = collect_rules(technique, outcome.name)
             data = make_training_set(technique, cohort, outcome, settings.outcome)
             if outcome.kind == "binary":
@@ -211,7 +217,7 @@ def _gather_parts(
     outcome: Outcome, prepared: list[Prepared], cohort: Cohort, settings: TrainingSettings
 ) -> Mapping[str, Part]:
     """Encode every technique of the cohort, trained in this run or not, for others to borrow from."""
-    if outcome.kind != "binary" or not prepared:
+    if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
         return {}
     asked = {data.technique: (data.episodes, data.observed) for data, _ in prepared}
     for technique in TECHNIQUES:
@@ -232,6 +238,7 @@ def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
         told.append(stage)
         bar.set_description(f"{task.name}: {stage}")
 
-    trained = TRAINERS[task.data.outcome.kind](task, announce)
+    blended = task.settings.cohort.source == "blended"
+    trained = (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
     bar.update(len(STAGES) - len(told) + 1)
     return trained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,25 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Further:
+    """What a way of training records beside what all of them do.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        Parameters of the run.
+    tables : mapping of str to DataFrame
+        Summary tables; never rows of patients.
+    notes : tuple of str
+        Sentences for the description.
+    """
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """What came of training one technique and outcome.
 
@@ -79,6 +98,8 @@ class TrainedModel:
         What becomes of overall risk and O/E as those lost differ from what is predicted.
     explanation : Explanation
         Contributions over the training cohort.
+    further : Further
+        What else is recorded.
     """
 
     predictor: Predictor
@@ -89,6 +110,7 @@ class TrainedModel:
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
     explanation: Explanation
+    further: Further = field(default_factory=Further)
 
 
 Trainer = Callable[[Task, Announce], TrainedModel]
