@@ -63,13 +63,16 @@ class Peer:
 
 
 def fit_ours(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
-    """Fit a response model of this package with its default settings."""
+    """Fit a response model of this package with its default settings, the other techniques beside it."""
     from paincast.models.response import fit_response_model
+    from paincast.models.surroundings import make_parts, make_surroundings
     from paincast.settings import TrainingSettings
 
     settings = TrainingSettings(jobs=1)
-    own, outcome = take_known(episodes[technique], outcomes[technique])
-    model = fit_response_model(own, outcome, settings, rng)
+    part_rng, pool_rng, fit_rng = rng.spawn(3)
+    parts = make_parts({name: (episodes[name], outcomes[name]) for name in episodes}, settings, part_rng)
+    around = make_surroundings(technique, episodes[technique], parts, settings, pool_rng)
+    model = fit_response_model(episodes[technique], outcomes[technique], settings, fit_rng, surroundings=around)
 
     def predict(asked: pd.DataFrame) -> Prediction:
         margins = model.margins(asked)

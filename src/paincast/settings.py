@@ -77,24 +77,47 @@ class ObservationSettings:
 class ModelSettings:
     """Candidate models and how one is chosen.
 
-    ``inverse_penalties`` is the grid of C for the penalised logistic model, the smallest being the simplest;
-    ``boosting`` holds the XGBoost parameter sets tried. The simplest candidate wins whose cross-validated log loss is
-    within ``standard_errors`` of the lowest.
+    Penalised logistic models are tried with every ``ridge_spreads`` (standard deviation of the prior of a log odds
+    ratio per two standard deviations of a number, or per yes) and ``lasso_strengths`` (elastic net with ``l1_ratio``;
+    a multiple of one over the square root of the number of rows), on ``splines`` or straight lines, and shrunk towards
+    each share in ``borrowing`` of what techniques have in common. That is fitted with one of ``pool_penalties`` on at
+    most ``pool_rows`` episodes of every other technique. Boosted trees are searched in ``trials`` trials, ``boosting``
+    first, kept in the file ``search_storage`` if one is named; ``monotone`` imposes the directions that evidence calls
+    moderate or strong. An explainable boosting machine is tried with each set of parameters in ``additive``, the
+    simplest first. The simplest candidate wins whose cross-validated log loss is within ``standard_errors`` of the
+    lowest.
     """
 
     candidates: list[str] = field(default_factory=lambda: ["logistic", "xgboost"])
-    inverse_penalties: list[float] = field(default_factory=lambda: [0.001, 0.01, 0.03, 0.1, 0.3, 1.0])
+    splines: bool = True
+    ridge_spreads: list[float] = field(default_factory=lambda: [0.03, 0.06, 0.12, 0.25])
+    lasso_strengths: list[float] = field(default_factory=lambda: [1.6, 0.8, 0.4, 0.2])
+    l1_ratio: float = 0.9
+    borrowing: list[float] = field(default_factory=lambda: [1.0, 0.5, 0.0])
+    directions: bool = True
+    pool_penalties: list[float] = field(default_factory=lambda: [0.001, 0.002, 0.004, 0.008, 0.03])
+    pool_rows: int = 3000
     boosting: list[dict[str, Any]] = field(
         default_factory=lambda: [
-            {"n_estimators": 60, "max_depth": 2, "learning_rate": 0.1, "min_child_weight": 10.0, "reg_lambda": 5.0},
-            {"n_estimators": 150, "max_depth": 3, "learning_rate": 0.05, "min_child_weight": 20.0, "reg_lambda": 10.0},
+            {
+                "n_estimators": 60,
+                "max_depth": 2,
+                "learning_rate": 0.1,
+                "min_child_weight": 10.0,
+                "reg_lambda": 5.0,
+                "subsample": 1.0,
+                "colsample_bytree": 1.0,
+            },
         ]
     )
+    trials: int = 8
+    search_storage: str | None = None
     additive: list[dict[str, Any]] = field(
         default_factory=lambda: [
             {"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for rounds in (10, 20, 40, 80, 160)
         ]
     )
+    monotone: bool = True
     selection_folds: int = 5
     standard_errors: float = 1.0
     minimum_events: int = 8
@@ -137,10 +160,14 @@ class LadderSettings:
 
 @dataclass
 class UncertaintySettings:
-    """Interval for the individual's probability: bootstrap refits of patients, and its level."""
+    """Interval for the individual's probability: bootstrap refits of patients, and its level.
+
+    The standard deviation of the log odds between sites is estimated, and taken to be ``least_site_spread`` at least.
+    """
 
     refits: int = 30
     level: float = 0.90
+    least_site_spread: float = 0.1
 
 
 @dataclass
@@ -218,13 +245,13 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("cohort.episodes_per_technique", settings.cohort.episodes_per_technique, 1, 10_000_000)
     _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
     _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
-    for penalty in settings.model.inverse_penalties:
-        _check_range("model.inverse_penalties", penalty, 1e-8, 1e8)
+    _check_model(settings.model)
     _check_range("evaluation.folds", settings.evaluation.folds, 2, 20)
     _check_range("evaluation.repeats", settings.evaluation.repeats, 1, 100)
     _check_range("evaluation.resamples", settings.evaluation.resamples, 50, 100_000)
     _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
     _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
+    _check_range("uncertainty.least_site_spread", settings.uncertainty.least_site_spread, 0, 5)
     _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
     _check_calibration(settings.calibration)
     if settings.outcome.horizon_months is not None:
@@ -244,6 +271,26 @@ def _check_calibration(settings: CalibrationSettings) -> None:
     _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
     _check_range("calibration.folds", settings.folds, 2, 100)
     _check_range("calibration.standard_errors", settings.standard_errors, 0, 10)
+
+
+def _check_model(model: ModelSettings) -> None:
+    for name, low, high in (
+        ("ridge_spreads", 1e-4, 100.0),
+        ("lasso_strengths", 1e-4, 1e4),
+        ("borrowing", 0.0, 1.0),
+        ("pool_penalties", 1e-8, 1e3),
+    ):
+        for value in getattr(model, name):
+            _check_range(f"model.{name}", value, low, high)
+    if not model.borrowing:
+        raise SettingsError("model.borrowing is empty; [0.0] borrows nothing")
+    if "ebm" in model.candidates and not model.additive:
+        raise SettingsError("model.additive is empty; 'ebm' needs at least one set of parameters, {} for the defaults")
+    if not model.pool_penalties:
+        raise SettingsError("model.pool_penalties is empty; give at least one penalty, for example [0.004]")
+    _check_range("model.l1_ratio", model.l1_ratio, 0.01, 1.0)
+    _check_range("model.trials", model.trials, 1, 10_000)
+    _check_range("model.pool_rows", model.pool_rows, 0, 1_000_000)
 
 
 def _check_ladder(settings: TrainingSettings) -> None:

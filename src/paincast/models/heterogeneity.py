@@ -27,7 +27,7 @@ class Heterogeneity:
     Parameters
     ----------
     between_sites : float
-        Variance between sites; 0 where fewer than three sites were seen.
+        Variance between sites.
     missing : dict of str to float
         By variable, the variance of what it adds to the log odds of those whose value is known: what is unknown of a
         patient whose value is missing.
@@ -60,6 +60,8 @@ def fit_heterogeneity(
     margins: FloatArray,
     contributions: FloatArray,
     owners: Sequence[str],
+    *,
+    least_site_spread: float,
 ) -> Heterogeneity:
     """Estimate the variances.
 
@@ -75,6 +77,8 @@ def fit_heterogeneity(
         What each encoded column adds to the log odds of the model.
     owners : sequence of str
         Variable of each encoded column.
+    least_site_spread : float
+        Standard deviation between sites that is assumed at least: few sites seldom show what there is.
     """
     missing = {}
     for name in dict.fromkeys(owners):
@@ -83,7 +87,8 @@ def fit_heterogeneity(
         if known.sum() > 1:
             missing[name] = float(np.var(added[known]))
     sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
-    return Heterogeneity(between_sites=estimate_site_variance(sites, outcome, weights, margins), missing=missing)
+    seen = estimate_site_variance(sites, outcome, weights, margins)
+    return Heterogeneity(between_sites=max(seen, least_site_spread**2), missing=missing)
 
 
 def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: FloatArray, margins: FloatArray) -> float:

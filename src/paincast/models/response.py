@@ -41,7 +41,8 @@ class ResponseModel:
     model : model
         Calibrated model: its margin is the log odds that is served.
     refits : tuple of models
-        Models of the same kind refitted to reweighted patients, each with the tuning that is best for its weights.
+        Models of the same kind refitted to reweighted patients, each with a tuning drawn from those that
+        cross-validation could not tell from the best.
     heterogeneity : Heterogeneity
         What lies between a prediction and a patient beside the uncertainty of the model.
     domain : Domain
@@ -75,9 +76,9 @@ class ResponseModel:
     def margin_spread(self, episodes: pd.DataFrame) -> FloatArray:
         """Give the standard deviation of a patient's log odds around the served ones, shape (n,).
 
-        It holds the mean square distance of the refits from the served model (the variance of refitting and, because
-        refits are not held to the simplest candidate, how far the served model may be shrunk), the variance between
-        sites, and that of values that are missing.
+        It holds the mean square distance of the refits from the served model (the variance of refitting, and that of
+        the choice of tuning: refits are not held to the simplest candidate), the variance between sites, and that of
+        values that are missing.
         """
         distances = self.refit_margins(episodes) - self.margins(episodes)
         # A running sum: the order in which a mean is summed depends on how many patients stand together.
@@ -158,6 +159,7 @@ def fit_response_model(
         fitted.calibration.transform(fitted.selection.margins[fitted.selection.position]),
         fitted.model.contributions(matrix)[1],
         fitted.encoder.owners,
+        least_site_spread=settings.uncertainty.least_site_spread,
     )
     return ResponseModel(
         encoder=fitted.encoder,
@@ -289,14 +291,15 @@ def _calibrate(
 
 def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator) -> tuple[Served, ...]:
     """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
-    prior_rng, model_rng = rng.spawn(2)
+    prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
     linear = selection.chosen.kind == "logistic"
     priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if linear else [fitted.encoded.prior]
+    plausible = selection.list_plausible()
     refits: list[Served] = []
     for number, child in enumerate(model_rng.spawn(settings.uncertainty.refits)):
         weights = draw_patient_weights(sample.patients, child)
-        best = selection.find_best(sample.weights * weights)
+        best = int(choice_rng.choice(plausible))
         encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
         model = encoded.fit(selection.candidates[best], child, weights)
         calibration = _calibrate(selection.margins[best], sample, settings.calibration, weights)

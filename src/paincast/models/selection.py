@@ -153,10 +153,14 @@ class Selection:
         """Give the chosen candidate."""
         return self.candidates[self.position]
 
-    def find_best(self, weights: FloatArray) -> int:
-        """Find the candidate of the chosen kind with the lowest log loss when rows are reweighted."""
-        own = [position for position, one in enumerate(self.candidates) if one.kind == self.chosen.kind]
-        return own[int(np.argmin(self.losses[own] @ weights))]
+    def list_plausible(self) -> list[int]:
+        """Give the looser half of the candidates of the chosen kind that cross-validation cannot tell from the best.
+
+        A model that is shrunk as far as may be is biased towards what it is shrunk to; looser fits show how far.
+        """
+        within = self.table["excess"] <= self.table["excess_se"]
+        places = [int(place) for place in self.table.index[within & (self.table["kind"] == self.chosen.kind)]]
+        return places[len(places) // 2 :]
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:
