@@ -14,6 +14,9 @@ from paincast.outcomes.answers import CENSORED, DIED, LOST_RELIEF
 
 FloatArray = npt.NDArray[np.float64]
 
+_LEAST = 1e-12
+"""A share nearer to 0 or 1 differs from it by rounding alone, and has no limits on the scale of log(-log)."""
+
 
 def compute_kaplan_meier(
     months: FloatArray, status: FloatArray, at: Sequence[float], level: float = 0.95
@@ -64,7 +67,7 @@ def compute_kaplan_meier(
 
 
 def _limit(estimate: FloatArray, variance: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
-    inside = (estimate > 0) & (estimate < 1) & np.isfinite(variance)
+    inside = (estimate > _LEAST) & (estimate < 1 - _LEAST) & np.isfinite(variance)
     safe = np.where(inside, estimate, 0.5)
     spread = norm.ppf((1 + level) / 2) * np.sqrt(np.where(inside, variance, 0.0)) / -np.log(safe)
     lower, upper = safe ** np.exp(spread), safe ** np.exp(-spread)
