@@ -18,7 +18,10 @@ from threadpoolctl import threadpool_limits
 from paincast.features import EpisodeEncoder
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.models.level_model import make_level_model
-from paincast.models.levels import (
+from paincast.models.levels import Level, Rows, compute_losses, fit_level, make_real_settings, make_rows
+from paincast.models.observation import fit_observation_weights
+from paincast.models.penalised import fit_penalised
+from paincast.models.prior_evidence import (
     BLENDED,
     EVIDENCE,
     INTERCEPT,
@@ -26,15 +29,7 @@ from paincast.models.levels import (
     OVERALL_RISK,
     REAL,
     Evidence,
-    Level,
-    Rows,
-    compute_losses,
-    fit_level,
-    make_real_settings,
-    make_rows,
 )
-from paincast.models.observation import fit_observation_weights
-from paincast.models.penalised import fit_penalised
 from paincast.models.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.settings import TrainingSettings
 from paincast.splits import Fold, make_folds

@@ -12,18 +12,9 @@ from paincast.features import EpisodeEncoder
 from paincast.models.domain import fit_domain
 from paincast.models.heterogeneity import fit_heterogeneity
 from paincast.models.learners import LinearModel
-from paincast.models.levels import (
-    BLENDED,
-    EVIDENCE,
-    OVERALL_RISK,
-    Evidence,
-    Level,
-    Rows,
-    blend,
-    make_constant,
-    recalibrate_evidence,
-)
+from paincast.models.levels import Level, Rows, blend, recalibrate_evidence
 from paincast.models.penalised import find_level
+from paincast.models.prior_evidence import BLENDED, EVIDENCE, OVERALL_RISK, Evidence, make_constant
 from paincast.models.response import ResponseModel, draw_patient_weights
 from paincast.settings import TrainingSettings
 

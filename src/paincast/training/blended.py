@@ -17,7 +17,8 @@ from paincast.evaluation.levels import compare_levels
 from paincast.evidence import load_sources, records_of
 from paincast.evidence.figures import PublishedRate
 from paincast.models.ladder import CrossFittedLadder, FittedLadder, cross_fit_ladder, fit_ladder
-from paincast.models.levels import (
+from paincast.models.observation import fit_observation_weights
+from paincast.models.prior_evidence import (
     EVIDENCE,
     OVERALL_RISK,
     REAL,
@@ -26,7 +27,6 @@ from paincast.models.levels import (
     make_no_evidence,
     make_rate_evidence,
 )
-from paincast.models.observation import fit_observation_weights
 from paincast.models.response import fit_response_model, require_both_classes
 from paincast.models.selection import Sample
 from paincast.models.surroundings import make_surroundings
