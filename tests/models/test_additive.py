@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from importlib.util import find_spec
@@ -154,6 +155,14 @@ def test_all_fits_of_2000_rows_take_seconds():
     for parameters in ModelSettings().additive:
         fit_additive(matrix, outcome, parameters=parameters, rng=rng)
     assert time.process_time() - start < 5.0
+
+
+@needs_library
+def test_the_library_keeps_quiet_where_the_application_logs(caplog):
+    matrix, outcome = make_rows(60)
+    with caplog.at_level(logging.INFO):
+        fit_additive(matrix, outcome, parameters=PARAMETERS, rng=np.random.default_rng(0))
+    assert caplog.records == []
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from paincast.models import selection as module
 from paincast.models.search import search_boosting
 from paincast.models.selection import Sample, select_candidate
 from paincast.settings import ModelSettings
@@ -65,6 +68,14 @@ def test_a_search_goes_on_where_its_file_ends(folds, tmp_path):
     assert sum(number == 0 for _, number, _ in fresh.asked) == 5
 
 
+def test_a_file_of_other_rows_is_not_gone_on_from(folds, tmp_path):
+    settings = ModelSettings(trials=3, search_storage=str(tmp_path / "search.db"))
+    for asked_of, known, trials in ((b"a", folds, 3), (b"a", folds, 0), (b"b", folds, 3), (b"a", folds[:2], 3)):
+        scores = Scores()
+        search_boosting(scores, known, settings, np.random.default_rng(1), asked_of=asked_of)
+        assert sum(number == 0 for _, number, _ in scores.asked) == trials
+
+
 def test_a_trial_is_given_up_after_one_fold_where_it_is_clearly_worse():
     known = [(np.ones(N_ROWS), np.full(N_ROWS, 0.3)) for _ in range(N_FOLDS)]
     scores = Scores(added=1.0)
@@ -104,11 +115,11 @@ def test_a_choice_resumes_its_search(make_episodes, tmp_path, monkeypatch):
     )
     first = select_candidate(sample, settings, np.random.default_rng(0))
     fits = []
-    from paincast.models import selection as module
-
     fit = module.fit_boosted
     monkeypatch.setattr(module, "fit_boosted", lambda *args, **more: fits.append(1) or fit(*args, **more))
     again = select_candidate(sample, settings, np.random.default_rng(0))
     assert again.chosen == first.chosen
     np.testing.assert_array_equal(again.margins, first.margins)
     assert len(fits) == 3
+    select_candidate(replace(sample, outcome=1.0 - outcome), settings, np.random.default_rng(0))
+    assert len(fits) > 3 + 3

@@ -5,6 +5,7 @@ It is fitted by interpret-core, an optional extra; what is kept needs only numpy
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -216,6 +217,10 @@ def _make_machine(
             "model=ebm needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
             "or take 'ebm' out of model.candidates"
         ) from error
+    log = logging.getLogger("interpret")
+    if log.level == logging.NOTSET:
+        # Five lines for every fit, where the application logs at level INFO.
+        log.setLevel(logging.WARNING)
     chosen = {"outer_bags": 1, "validation_size": 0, "early_stopping_rounds": 0, "smoothing_rounds": 0, **parameters}
     return ExplainableBoostingClassifier(
         feature_types=["continuous"] * n_columns,

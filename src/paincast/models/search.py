@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def search_boosting(
     folds: Sequence[Known],
     settings: ModelSettings,
     rng: np.random.Generator,
+    *,
+    asked_of: bytes = b"",
 ) -> dict[str, Any] | None:
     """Search for the parameters of boosted trees with the lowest cross-validated log loss.
 
@@ -44,6 +47,9 @@ def search_boosting(
         ``trials``, ``boosting`` and ``search_storage``, a file in which trials are kept so that a search can go on.
     rng : numpy.random.Generator
         Source of the seeds.
+    asked_of : bytes
+        What stands for the rows that are scored. A search goes on from its file only where these, the folds and the
+        seed are the same: losses of other rows are no trials of this search.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def search_boosting(
                 raise optuna.TrialPruned
         return float(own @ weight / weight.sum())
 
-    study = _open_study(settings, seed)
+    study = _open_study(settings, seed, _name_search(seed, folds, asked_of))
     for parameters in settings.boosting:
         study.enqueue_trial(parameters, skip_if_exists=True)
     study.optimize(evaluate, n_trials=max(settings.trials - len(_list_ended(study)), 0))
@@ -78,13 +84,20 @@ def search_boosting(
     return dict(study.best_trial.params) if finished else None
 
 
-def _open_study(settings: ModelSettings, seed: int) -> optuna.Study:
+def _name_search(seed: int, folds: Sequence[Known], asked_of: bytes) -> str:
+    digest = hashlib.sha256(asked_of)
+    for weights, best in folds:
+        digest.update(weights.tobytes() + (b"" if best is None else best.tobytes()))
+    return f"boosting-{seed}-{digest.hexdigest()[:16]}"
+
+
+def _open_study(settings: ModelSettings, seed: int, name: str) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept = settings.search_storage
     return optuna.create_study(
-        study_name=f"boosting-{seed}",
+        study_name=name,
         storage=f"sqlite:///{kept}" if kept else None,
         load_if_exists=True,
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5),

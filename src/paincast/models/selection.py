@@ -310,9 +310,19 @@ def _search_trees(
         return _compute_losses(margins, sample.outcome[test])
 
     parameters = search_boosting(
-        score_fold, [(sample.weights[test], None if best is None else best[test]) for test in held_out], settings, rng
+        score_fold,
+        [(sample.weights[test], None if best is None else best[test]) for test in held_out],
+        settings,
+        rng,
+        asked_of=_describe_rows(sample, fitted_on),
     )
     return () if parameters is None else (Candidate(kind="xgboost", parameters=parameters),)
+
+
+def _describe_rows(sample: Sample, fitted_on: Sequence[Encoded]) -> bytes:
+    """Give bytes that differ where the rows, their outcome or the directions imposed on trees do."""
+    parts = [sample.outcome.tobytes(), repr(sorted(sample.strong_directions.items())).encode()]
+    return b"".join([*parts, *(encoded.matrices[True].tobytes() for encoded in fitted_on)])
 
 
 def _cross_fit(
