@@ -51,7 +51,7 @@ FloatArray = npt.NDArray[np.float64]
 
 LINEAR = Candidate(kind="logistic", parameters={})
 
-SOURCE_FACTOR = 0.01
+SOURCE_FACTOR = 1e-4
 """Penalty of the difference in the level of risk between simulated and real rows: hardly any."""
 
 
