@@ -26,6 +26,8 @@ COMMAND_LINE_MISTAKES = [
     (["technique=facet_rfaa"], "technique: unknown choice 'facet_rfaa'; did you mean 'facet_rfa'"),
     (["experiment=nope"], "experiment: unknown choice 'nope'; known: caudal_esi_2018"),
     (["cohort=folder"], "cohort.path is empty"),
+    (["cohort=blended"], "cohort.real is empty"),
+    (["cohort=blended", "real=somewhere"], "real: unknown setting; did you mean 'cohort.real'?"),
     (["evaluation.folds=1"], "evaluation.folds=1 is outside what is allowed"),
     (["cohort.seed=["], "cannot read 'cohort.seed=['"),
     (["cohort"], "cannot read 'cohort'"),
@@ -115,7 +117,7 @@ def test_help_teaches_with_examples_choices_and_settings(tell):
     code, out, _ = tell("train", "--help")
     assert code == 0
     assert "paincast train experiment=caudal_esi_2018" in out
-    assert "model: auto, logistic, xgboost" in out
+    assert "model: auto, ebm, logistic, xgboost" in out
     assert "episodes_per_technique: 1500" in out
     assert "--multirun" in out
 

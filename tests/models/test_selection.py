@@ -94,6 +94,15 @@ def test_zero_standard_errors_take_the_best(make_episodes):
     assert table.loc[table["chosen"], "excess"].tolist() == [0.0]
 
 
+def test_refits_have_a_tuning_to_draw_even_where_the_chosen_kind_is_clearly_behind(make_episodes):
+    selection = select_candidate(make_sample(make_episodes), LINEAR, np.random.default_rng(0))
+    plausible = selection.list_plausible()
+    assert plausible
+    assert all(selection.table.loc[place, "excess"] <= selection.table.loc[place, "excess_se"] for place in plausible)
+    behind = replace(selection, table=selection.table.assign(excess=1.0, excess_se=0.1))
+    assert behind.list_plausible() == [selection.position]
+
+
 def test_the_loss_of_the_choice_is_weighted(make_episodes):
     sample = make_sample(make_episodes)
     weights = np.where(np.arange(300) < 200, 1.4, 0.2)

@@ -160,7 +160,7 @@ class Selection:
         """
         within = self.table["excess"] <= self.table["excess_se"]
         places = [int(place) for place in self.table.index[within & (self.table["kind"] == self.chosen.kind)]]
-        return places[len(places) // 2 :]
+        return places[len(places) // 2 :] or [self.position]
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:
