@@ -252,7 +252,7 @@ def test_interval_is_wider_with_fewer_patients(make_episodes):
     for n in (60, 1500):
         episodes, outcome, _ = make_episodes(n, seed=1)
         model = fit_response_model(episodes, outcome, QUICK, np.random.default_rng(0))
-        spreads.append(np.median(model.margin_spread(fresh)))
+        spreads.append(np.std(model.refit_margins(fresh) - model.margins(fresh)))
     assert spreads[0] > 2 * spreads[1]
 
 

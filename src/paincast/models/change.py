@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.quantiles import conformalise, fit_quantile
+from paincast.settings import ChangeSettings
 from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,34 +29,9 @@ HIGHEST_SCORE = 10.0
 NAMES = ("lower", "median", "upper")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChangeSettings:
-    """How a model of change is chosen and fitted.
-
-    Parameters
-    ----------
-    penalties : tuple of float
-        Ridge penalties per unit of mean loss.
-    bandwidth : float
-        Width, as a share of the score before, over which the corner of the pinball loss is rounded.
-    folds : int
-        Folds of the choice and of the conformal scores, patients kept together.
-    level : float
-        Level of the interval.
-    minimum_episodes : int
-        Least number of episodes with a known change.
-    """
-
-    penalties: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
-    bandwidth: float = 0.05
-    folds: int = 5
-    level: float = 0.80
-    minimum_episodes: int = 20
-
-    @property
-    def quantiles(self) -> tuple[float, float, float]:
-        """Give the quantiles of lower limit, median and upper limit."""
-        return (1.0 - self.level) / 2.0, 0.5, (1.0 + self.level) / 2.0
+def list_quantiles(level: float) -> tuple[float, float, float]:
+    """Give the quantiles of lower limit, median and upper limit of an interval of a level."""
+    return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +227,7 @@ def _choose_penalty(
             start = _fit_quantiles(matrix, share[train], weights[train], penalty, settings, start)
             held_out[place, test] = _predict_shares(start, other)
     error = share[:, None] - held_out
-    quantiles = np.array(settings.quantiles)
+    quantiles = np.array(list_quantiles(settings.level))
     losses = np.maximum(quantiles * error, (quantiles - 1.0) * error).sum(axis=2) @ weights
     best = int(np.argmin(losses))
     return penalties[best], held_out[best]
@@ -276,7 +252,7 @@ def _fit_quantiles(
                 weights=weights,
                 start=None if starts is None else starts[place],
             )
-            for place, quantile in enumerate(settings.quantiles)
+            for place, quantile in enumerate(list_quantiles(settings.level))
         ]
     )
 

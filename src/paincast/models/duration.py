@@ -23,6 +23,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.hazard_choice import HazardChoice, choose_hazard
 from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.settings import DurationSettings
 from paincast.splits import make_folds
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,37 +31,10 @@ FloatArray = npt.NDArray[np.float64]
 STATE_VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class DurationSettings:
-    """How a duration model is chosen and fitted.
-
-    Parameters
-    ----------
-    inverse_penalties : tuple of float
-        Grid of C of the penalised hazards; the smallest is the simplest.
-    first_differs : tuple of bool
-        Whether effects may differ between the first visit and later ones; both are tried.
-    folds : int
-        Folds of the choice, patients kept together.
-    refits : int
-        Bayesian-bootstrap refits for the interval.
-    minimum_events : int
-        Least number of losses of relief, and of episodes without, to fit at all.
-    minimum_interval_events : int
-        Least number of losses in an interval between visits; those with fewer are joined.
-    """
-
-    inverse_penalties: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    first_differs: tuple[bool, ...] = (False, True)
-    folds: int = 5
-    refits: int = 30
-    minimum_events: int = 8
-    minimum_interval_events: int = 5
-
-    def list_candidates(self, cause: float) -> tuple[tuple[bool, float], ...]:
-        """Give what is tried for a cause: whether effects differ at the first visit (never for death), and C."""
-        grid = sorted(self.first_differs) if cause == LOST_RELIEF else [False]
-        return tuple((differs, c) for differs in grid for c in sorted(self.inverse_penalties))
+def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
+    """Give what is tried for a cause: whether effects differ at the first visit (never for death), and C."""
+    grid = sorted(settings.first_differs) if cause == LOST_RELIEF else [False]
+    return tuple((differs, c) for differs in grid for c in sorted(settings.inverse_penalties))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +209,7 @@ def fit_duration_model(
         cuts = cuts or choose_cuts(months, status, settings.minimum_interval_events)
 
         def choose(cause: float) -> HazardChoice:
-            candidates = settings.list_candidates(cause)
+            candidates = list_candidates(settings, cause)
             return choose_hazard(episodes, months, status, cause, folds, cuts, candidates, weight)
 
         relief = choose(LOST_RELIEF)

@@ -7,6 +7,7 @@ themselves, so that what is served is one model.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -184,6 +185,15 @@ def fit_logistic(
         fitted = Penalised(intercept=found.intercept, coefficients=own)
     coefficients = start + fitted.coefficients[:-1] / unit + fitted.coefficients[-1] * score
     return LinearModel(intercept=fitted.intercept - float(means @ coefficients), coefficients=coefficients, means=means)
+
+
+def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearModel:
+    """Average the log odds of linear models on the same columns: the average is linear too."""
+    return LinearModel(
+        intercept=float(shares @ [model.intercept for model in models]),
+        coefficients=shares @ np.array([model.coefficients for model in models]),
+        means=models[0].means,
+    )
 
 
 def fit_boosted(

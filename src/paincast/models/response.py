@@ -156,7 +156,7 @@ def fit_response_model(
         sample.episodes,
         sample.outcome,
         sample.weights,
-        fitted.calibration.transform(fitted.selection.margins[fitted.selection.position]),
+        fitted.calibration.transform(fitted.selection.chosen_margins),
         fitted.model.contributions(matrix)[1],
         fitted.encoder.owners,
         least_site_spread=settings.uncertainty.least_site_spread,
@@ -275,8 +275,8 @@ def _fit_calibrated(
     )
     selection = select_candidate(sample, settings.model, selection_rng)
     encoded = encode_sample(sample, settings.model)
-    calibration = _calibrate(selection.margins[selection.position], sample, settings.calibration)
-    model = apply_calibration(encoded.fit(selection.chosen, fit_rng), calibration)
+    calibration = _calibrate(selection.chosen_margins, sample, settings.calibration)
+    model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
     return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)
 
 

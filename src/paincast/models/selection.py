@@ -14,7 +14,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.additive import fit_additive
 from paincast.models.borrowing import Pool, fit_shared, make_part, weigh_directions
 from paincast.models.choice import compare_losses, find_simplest
-from paincast.models.learners import Model, fit_boosted, fit_logistic
+from paincast.models.learners import LinearModel, Model, average_linear, fit_boosted, fit_logistic
 from paincast.models.search import search_boosting
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
@@ -23,6 +23,9 @@ FloatArray = npt.NDArray[np.float64]
 
 NATIVE_MISSING = ("ebm", "xgboost")
 """Kinds that take missing values as they are."""
+
+SMALLEST_SHARE = 0.01
+"""Share, beside that of the largest, below which a candidate is left out of the average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,11 @@ class Candidate:
         """Say in a few words what the candidate is."""
         held = {name: value for name, value in self.parameters.items() if value is not None}
         return f"{self.kind} (" + ", ".join(f"{name}={value:.4g}" for name, value in held.items()) + ")"
+
+    @property
+    def is_average(self) -> bool:
+        """Tell whether it stands for an average of others."""
+        return "averaged" in self.parameters
 
     @property
     def native_missing(self) -> bool:
@@ -139,7 +147,9 @@ class Selection:
     losses : ndarray of shape (n_candidates, n)
         Log loss of each row.
     table : DataFrame
-        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``.
+        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
+    shares : ndarray of shape (n_candidates,)
+        Part of each candidate in the model that is served; they add up to 1.
     """
 
     candidates: tuple[Candidate, ...]
@@ -147,11 +157,26 @@ class Selection:
     margins: FloatArray
     losses: FloatArray
     table: pd.DataFrame
+    shares: FloatArray
 
     @property
     def chosen(self) -> Candidate:
         """Give the chosen candidate."""
         return self.candidates[self.position]
+
+    @property
+    def chosen_margins(self) -> FloatArray:
+        """Give the cross-fitted margins of the model that is served, shape (n,)."""
+        return np.asarray(self.margins[self.position], dtype=float)
+
+    def fit(self, encoded: Encoded, rng: np.random.Generator) -> Model:
+        """Fit what was chosen to encoded rows."""
+        members = np.flatnonzero(self.shares)
+        models = [encoded.fit(self.candidates[place], rng) for place in members]
+        if len(models) == 1:
+            return models[0]
+        linear = [model for model in models if isinstance(model, LinearModel)]
+        return average_linear(linear, self.shares[members])
 
     def list_plausible(self) -> list[int]:
         """Give the looser half of the candidates of the chosen kind that cross-validation cannot tell from the best.
@@ -159,8 +184,10 @@ class Selection:
         A model that is shrunk as far as may be is biased towards what it is shrunk to; looser fits show how far.
         """
         within = self.table["excess"] <= self.table["excess_se"]
-        places = [int(place) for place in self.table.index[within & (self.table["kind"] == self.chosen.kind)]]
-        return places[len(places) // 2 :] or [self.position]
+        single = np.array([not candidate.is_average for candidate in self.candidates])
+        places = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
+        held = [int(place) for place in places]
+        return held[len(held) // 2 :] or [int(np.argmax(self.shares))]
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:
@@ -246,10 +273,12 @@ def fit_prior(
 def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Generator) -> Selection:
     """Choose a candidate by grouped cross-validation.
 
-    The simplest candidate wins whose log loss exceeds the lowest by no more than ``settings.standard_errors`` standard
-    errors of the paired difference, patients being the unit. What all techniques share is the simplest model, or the
-    overall risk where nothing is borrowed; additive steps and then trees come last. What is shared is fitted anew in
-    every fold.
+    The penalised logistic models are averaged, which gives one logistic model again, each weighted by its
+    cross-validated likelihood to the power ``settings.averaging``, times ``settings.simplest_odds`` for the simplest:
+    what all techniques share, or the overall risk where nothing is borrowed [1]_. The simplest kind wins whose log loss
+    exceeds the lowest by no more than ``settings.standard_errors`` standard errors of the paired difference, patients
+    being the unit [2]_: the average, then additive steps, then trees. Without averaging the rule holds for every
+    single candidate. What is shared is fitted anew in every fold.
 
     Parameters
     ----------
@@ -266,28 +295,61 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
 
     References
     ----------
-    Breiman L et al. Classification and Regression Trees (1984), section 3.4.3 (one-standard-error rule).
+    .. [1] Yao Y et al. Using stacking to average Bayesian predictive distributions. Bayesian Anal 2018;13:917-1007.
+       doi:10.1214/17-BA1091 (pseudo-Bayesian model averaging; tempered here by the power).
+    .. [2] Breiman L et al. Classification and Regression Trees (1984), section 3.4.3 (one-standard-error rule).
     """
     fold_rng, fit_rng, search_rng = rng.spawn(3)
     folds = make_folds(sample.outcome, sample.patients, settings.selection_folds, fold_rng)
     fitted_on = [encode_sample(sample.take(train), settings) for train, _ in folds]
-    candidates: tuple[Candidate, ...] = ()
-    if "logistic" in settings.candidates:
-        candidates = list_linear(settings, borrows=sample.borrows)
+    candidates, margins, shares = _compare_linear(sample, folds, fitted_on, settings, fit_rng)
+    more: tuple[Candidate, ...] = ()
     if "ebm" in settings.candidates:
-        candidates = (*candidates, *(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive))
-    margins = _cross_fit(candidates, sample, folds, fitted_on, fit_rng)
+        more = tuple(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive)
+        margins = np.concatenate([margins, _cross_fit(more, sample, folds, fitted_on, fit_rng)])
     if "xgboost" in settings.candidates:
         found = _search_trees(sample, folds, fitted_on, margins, settings, search_rng)
-        candidates = (*candidates, *found)
         margins = np.concatenate([margins, _cross_fit(found, sample, folds, fitted_on, search_rng)])
+        more = (*more, *found)
+    candidates = (*candidates, *more)
+    shares = np.concatenate([shares, np.zeros(len(more))])
     losses = _compute_losses(margins, sample.outcome)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
-    position = find_simplest(table, settings.standard_errors)
+    averaged = any(candidate.is_average for candidate in candidates)
+    eligible = [place for place, one in enumerate(candidates) if one.kind != "logistic" or one.is_average == averaged]
+    position = eligible[find_simplest(table.iloc[eligible], settings.standard_errors)]
+    if not candidates[position].is_average:
+        shares = np.eye(len(candidates))[position]
     table.insert(0, "candidate", [candidate.label for candidate in candidates])
     table.insert(1, "kind", [candidate.kind for candidate in candidates])
-    table["chosen"] = table.index == position
-    return Selection(candidates=candidates, position=position, margins=margins, losses=losses, table=table)
+    table = table.assign(share=shares, chosen=table.index == position)
+    return Selection(
+        candidates=candidates, position=position, margins=margins, losses=losses, table=table, shares=shares
+    )
+
+
+def _compare_linear(
+    sample: Sample,
+    folds: Sequence[Fold],
+    fitted_on: Sequence[Encoded],
+    settings: ModelSettings,
+    rng: np.random.Generator,
+) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
+    """Give the logistic candidates, their average last, their cross-fitted margins and their shares in the average."""
+    if "logistic" not in settings.candidates:
+        return (), np.empty((0, len(sample.outcome))), np.empty(0)
+    single = list_linear(settings, borrows=sample.borrows)
+    margins = _cross_fit(single, sample, folds, fitted_on, rng)
+    if not settings.averaging:
+        return single, margins, np.zeros(len(single))
+    log_share = -settings.averaging * (_compute_losses(margins, sample.outcome) @ sample.weights)
+    log_share[0] += np.log(settings.simplest_odds)
+    shares = np.exp(log_share - log_share.max())
+    shares[shares < SMALLEST_SHARE * shares.max()] = 0.0
+    shares /= shares.sum()
+    borrowed = float(shares @ [one.parameters["borrowed"] for one in single])
+    average = Candidate(kind="logistic", parameters={"borrowed": borrowed, "averaged": int(np.count_nonzero(shares))})
+    return (*single, average), np.vstack([margins, shares @ margins]), np.append(shares, 0.0)
 
 
 def _search_trees(
