@@ -24,9 +24,10 @@ from paincast.evaluation.duration import compute_brier_terms, compute_duration_m
 from paincast.evaluation.survival import compute_aalen_johansen, compute_kaplan_meier
 from paincast.evidence.records import primary_horizon, simulated_techniques
 from paincast.features import EpisodeEncoder
-from paincast.models.change import ChangeSettings, fit_change_model
-from paincast.models.duration import DurationSettings, fit_duration_model
+from paincast.models.change import fit_change_model
+from paincast.models.duration import fit_duration_model
 from paincast.outcomes import OUTCOMES, compute_outcome
+from paincast.settings import ChangeSettings, DurationSettings
 
 TRAIN, FRESH, FRESH_SEED = 2_000, 10_000, 9_000
 OURS, CURVE, TRUTH = "paincast", "Kaplan-Meier", "truth"

@@ -12,11 +12,12 @@ from sklearn.linear_model import QuantileRegressor
 from paincast.cohort.simulate import simulate_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.change import compute_change_metrics
-from paincast.models.change import ChangeModel, ChangeSettings, cross_fit_change, fit_change_model
+from paincast.models.change import ChangeModel, cross_fit_change, fit_change_model
 from paincast.models.quantiles import conformalise, fit_quantile
 from paincast.outcomes import OUTCOMES, compute_outcome
+from paincast.settings import ChangeSettings
 
-SETTINGS = ChangeSettings(penalties=(0.03, 0.3))
+SETTINGS = ChangeSettings(penalties=[0.03, 0.3])
 
 
 def draw_change(episodes, probability, seed):

@@ -168,7 +168,6 @@ class DurationSettings:
 
     inverse_penalties: list[float] = field(default_factory=lambda: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
     first_differs: list[bool] = field(default_factory=lambda: [False, True])
-    splines: bool = False
     folds: int = 5
     refits: int = 30
     minimum_events: int = 8
