@@ -19,11 +19,11 @@ from paincast.files import atomic_folder
 from paincast.models.additive import AdditiveModel
 from paincast.models.calibrated import MarginModel, join_model, split_model
 from paincast.models.calibration import read_calibration
+from paincast.models.candidates import Candidate
 from paincast.models.domain import Domain, find_strangers
 from paincast.models.heterogeneity import Heterogeneity
 from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
 from paincast.models.response import ResponseModel
-from paincast.models.selection import Candidate
 from paincast.outcomes import get_outcome, list_denials
 from paincast.rules import (
     TechniqueRules,

@@ -16,8 +16,9 @@ from paincast.errors import SettingsError
 from paincast.models import additive
 from paincast.models.additive import AdditiveModel, Steps, fit_additive, read_steps
 from paincast.models.calibration import AffineCalibration
+from paincast.models.candidates import Candidate
 from paincast.models.response import fit_response_model
-from paincast.models.selection import Candidate, Sample, encode_sample, select_candidate
+from paincast.models.selection import Sample, encode_sample, select_candidate
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings, check_settings
 
 PARAMETERS = {"max_bins": 16, "learning_rate": 0.04, "max_rounds": 40}

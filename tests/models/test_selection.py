@@ -13,14 +13,9 @@ from paincast.cohort.tables import conform
 from paincast.evidence import directions as directions_module
 from paincast.evidence.directions import load_directions
 from paincast.evidence.records import load_records
+from paincast.models.candidates import Candidate, list_linear
 from paincast.models.learners import LinearModel
-from paincast.models.selection import (
-    Candidate,
-    Sample,
-    encode_sample,
-    list_linear,
-    select_candidate,
-)
+from paincast.models.selection import Sample, encode_sample, select_candidate
 from paincast.models.surroundings import make_surroundings
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import make_folds

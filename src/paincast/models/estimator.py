@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from paincast.errors import SettingsError, suggest_name
 from paincast.models.calibrated import apply_calibration
 from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
+from paincast.models.candidates import Candidate, fit_candidate, list_linear
 from paincast.models.choice import compare_losses, find_simplest
-from paincast.models.selection import Candidate, fit_candidate, list_linear
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 

@@ -31,6 +31,7 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.models.calibration import IDENTITY, AffineCalibration, fit_affine_calibration
+from paincast.models.candidates import Candidate
 from paincast.models.choice import compare_losses
 from paincast.models.learners import LinearModel
 from paincast.models.penalised import find_level, fit_penalised
@@ -43,7 +44,7 @@ from paincast.models.prior_evidence import (
     Evidence,
     make_constant,
 )
-from paincast.models.selection import Candidate, Sample, encode_sample, select_candidate
+from paincast.models.selection import Sample, encode_sample, select_candidate
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import make_folds
 

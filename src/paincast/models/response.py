@@ -14,11 +14,12 @@ from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.calibrated import CalibratedModel, apply_calibration
 from paincast.models.calibration import Calibration, fit_calibration
+from paincast.models.candidates import Candidate
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.heterogeneity import Heterogeneity, fit_heterogeneity
 from paincast.models.learners import Model
 from paincast.models.observation import fit_observation_weights
-from paincast.models.selection import Candidate, Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
+from paincast.models.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
 from paincast.models.surroundings import NOTHING, Surroundings
 from paincast.settings import CalibrationSettings, TrainingSettings
 from paincast.splits import Fold, make_folds

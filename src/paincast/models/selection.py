@@ -11,45 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.models.additive import fit_additive
 from paincast.models.borrowing import Pool, fit_shared, make_part, weigh_directions
+from paincast.models.candidates import NATIVE_MISSING, Candidate, fit_candidate, list_linear
 from paincast.models.choice import compare_losses, find_simplest
-from paincast.models.learners import LinearModel, Model, average_linear, fit_boosted, fit_logistic
+from paincast.models.learners import LinearModel, Model, average_linear
 from paincast.models.search import search_boosting
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 
-NATIVE_MISSING = ("ebm", "xgboost")
-"""Kinds that take missing values as they are."""
-
 SMALLEST_SHARE = 0.01
 """Share, beside that of the largest, below which a candidate is left out of the average."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A kind of model with its tuning parameters."""
-
-    kind: str
-    parameters: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        """Say in a few words what the candidate is."""
-        held = {name: value for name, value in self.parameters.items() if value is not None}
-        return f"{self.kind} (" + ", ".join(f"{name}={value:.4g}" for name, value in held.items()) + ")"
-
-    @property
-    def is_average(self) -> bool:
-        """Tell whether it stands for an average of others."""
-        return "averaged" in self.parameters
-
-    @property
-    def native_missing(self) -> bool:
-        """Tell whether the kind takes missing values as they are."""
-        return self.kind in NATIVE_MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,58 +161,6 @@ class Selection:
         places = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
         held = [int(place) for place in places]
         return held[len(held) // 2 :] or [int(np.argmax(self.shares))]
-
-
-def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:
-    """Give the penalised logistic candidates, the simplest first: what is shared alone, then looser and looser fits."""
-    shares = sorted(settings.borrowing, reverse=True) if borrows else [0.0]
-    ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_spreads)]
-    lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_strengths, reverse=True)]
-    longest = max(len(ridges), len(lassos))
-    steps = [one for place in range(longest) for grid in (ridges, lassos) for one in grid[place : place + 1]]
-    simplest = Candidate(kind="logistic", parameters={"borrowed": shares[0], "strength": None, "l1_ratio": None})
-    others = [
-        Candidate(kind="logistic", parameters={"borrowed": share, "strength": strength, "l1_ratio": l1_ratio})
-        for l1_ratio, strength in steps
-        for share in shares
-    ]
-    return (simplest, *others)
-
-
-def fit_candidate(
-    candidate: Candidate,
-    matrix: FloatArray,
-    outcome: FloatArray,
-    rng: np.random.Generator,
-    weights: FloatArray | None = None,
-    *,
-    spreads: FloatArray | None = None,
-    prior: FloatArray | None = None,
-    directions: FloatArray | None = None,
-    monotone: tuple[int, ...] = (),
-) -> Model:
-    """Fit one candidate to an encoded matrix.
-
-    The strength of a ridge is the inverse variance of a normal prior of the coefficients, that of a lasso a multiple of
-    one over the square root of the number of rows: the same grid serves small and large cohorts.
-    """
-    if candidate.native_missing:
-        fit = fit_boosted if candidate.kind == "xgboost" else fit_additive
-        return fit(matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, monotone=monotone)
-    strength, l1_ratio = candidate.parameters["strength"], candidate.parameters["l1_ratio"]
-    n = len(outcome) if weights is None else int(np.count_nonzero(weights))
-    shrink = strength and strength / (np.sqrt(n) if l1_ratio else n)
-    borrowed = candidate.parameters["borrowed"]
-    return fit_logistic(
-        matrix,
-        outcome,
-        penalty=shrink,
-        l1_ratio=l1_ratio or 0.0,
-        weights=weights,
-        spreads=spreads,
-        prior=None if prior is None else borrowed * prior,
-        directions=directions,
-    )
 
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
