@@ -10,20 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, ndtri
 
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
-from paincast.features import EpisodeEncoder
 from paincast.files import atomic_folder
-from paincast.models.additive import AdditiveModel
-from paincast.models.calibrated import MarginModel, join_model, split_model
-from paincast.models.calibration import read_calibration
-from paincast.models.candidates import Candidate
-from paincast.models.domain import Domain, find_strangers
-from paincast.models.heterogeneity import Heterogeneity
-from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
-from paincast.models.response import ResponseModel
+from paincast.models.domain import find_strangers
+from paincast.models.stored import Response, list_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
 from paincast.rules import (
     TechniqueRules,
@@ -46,6 +38,10 @@ PREDICTION_COLUMNS = (
     "probability",
     "lower",
     "upper",
+    "expected",
+    "expected_lower",
+    "expected_upper",
+    "level",
     "control_probability",
     "eligible",
     "ineligible_because",
@@ -59,7 +55,15 @@ PREDICTION_COLUMNS = (
     "reasons_for",
     "reasons_against",
 )
-"""What a prediction returns, in order; ``lower`` and ``upper`` bound the individual's probability."""
+"""What a prediction returns, in order.
+
+``lower`` and ``upper`` bound the individual's probability, ``expected_lower`` and ``expected_upper`` the individual's
+change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
+``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
+probability, and ``expected`` is the median in points: below 0 is less pain.
+"""
+
+ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +82,13 @@ class Predictor:
         Columns of which one must be known before the procedure for the outcome to be asked; empty where none is needed.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
-    n_training, n_events, n_real : int
-        Episodes with follow-up, those with the outcome, and how many of the episodes are real.
+    n_training, n_real : int
+        Episodes with an answer at the horizon, and how many of them are real.
+    n_events : int or None
+        Those with the outcome; None where the outcome is a number.
     level : float
-        Level of the interval of the individual's probability.
-    response : ResponseModel
+        Level of the interval of the individual's probability or change.
+    response : ResponseModel, DurationResponse or ChangeResponse
         The model.
     rules : TechniqueRules
         Indications, control response and contraindications.
@@ -101,10 +107,10 @@ class Predictor:
     measures: tuple[str, ...]
     basis: str
     n_training: int
-    n_events: int
+    n_events: int | None
     n_real: int
     level: float
-    response: ResponseModel
+    response: Response
     rules: TechniqueRules
     sources: tuple[str, ...] = ()
     performance: tuple[dict[str, Any], ...] = field(default=())
@@ -126,7 +132,7 @@ class Predictor:
         -------
         DataFrame of shape (n, len(PREDICTION_COLUMNS))
             Indexed like ``episodes``. ``probability`` is the share of such patients expected to have the outcome
-            *given* the technique: a prognosis, not the effect of the technique.
+            *given* the technique, and ``expected`` their median: a prognosis, not the effect of the technique.
         """
         strange = find_strangers(self.response.domain, self.response.encoder, episodes)
         because = join_reasons(
@@ -140,15 +146,13 @@ class Predictor:
             ],
         )
         answered = because == ""
-        logits = self.response.margins(episodes)
-        reach = ndtri(0.5 + self.level / 2) * self.response.margin_spread(episodes)
+        answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
         reasons_for, reasons_against = list_reasons(self.explain(episodes).mask_rows(~answered))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
-            probability=np.where(answered, expit(logits), np.nan),
-            lower=np.where(answered, expit(logits - reach), np.nan),
-            upper=np.where(answered, expit(logits + reach), np.nan),
+            **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
+            level=np.where(answered, self.level, np.nan),
             control_probability=find_controls(self.rules, episodes),
             ineligible_because=find_contraindications(self.rules, episodes, absolute=True),
             cautions=find_contraindications(self.rules, episodes, absolute=False),
@@ -163,7 +167,7 @@ class Predictor:
         )
 
     def explain(self, episodes: pd.DataFrame) -> Explanation:
-        """Give SHAP values that add up, with the base, to the log odds of the served probability."""
+        """Give contributions that add up, with the base, to the log odds served, or to the change in points."""
         return explain_model(self.response, episodes)
 
     def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
@@ -190,7 +194,7 @@ class Predictor:
 def make_abstentions(
     episodes: pd.DataFrame, technique: str | pd.Series, outcome: str, because: str | pd.Series
 ) -> pd.DataFrame:
-    """Make prediction rows without a probability, of which eligibility and domain are unknown.
+    """Make prediction rows without an answer, of which eligibility and domain are unknown.
 
     Parameters
     ----------
@@ -215,9 +219,8 @@ def make_abstentions(
             "technique": technique,
             "outcome": outcome,
             "horizon_months": np.nan,
-            "probability": np.nan,
-            "lower": np.nan,
-            "upper": np.nan,
+            **dict.fromkeys(ANSWERS, np.nan),
+            "level": np.nan,
             "control_probability": np.nan,
             "eligible": pd.array([pd.NA] * len(episodes), dtype="boolean"),
             "ineligible_because": "",
@@ -239,7 +242,7 @@ def make_abstentions(
 def seal_predictor(predictor: Predictor) -> Predictor:
     """Give a predictor its version: a hash of everything it predicts with."""
     digest = hashlib.sha256(json.dumps(_to_state(predictor), sort_keys=True).encode())
-    for raw in _booster_files(predictor.response).values():
+    for raw in list_boosters(predictor.response).values():
         digest.update(raw)
     return replace(predictor, version=digest.hexdigest()[:12])
 
@@ -267,7 +270,7 @@ def save_predictor(predictor: Predictor, path: str | Path) -> Path:
     with atomic_folder(path, marker=MANIFEST) as folder:
         state = {**_to_state(predictor), "version": predictor.version}
         (folder / MANIFEST).write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        for name, raw in _booster_files(predictor.response).items():
+        for name, raw in list_boosters(predictor.response).items():
             (folder / name).write_bytes(raw)
     return Path(path)
 
@@ -304,76 +307,19 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
-    response = predictor.response
-    models = [split_model(model) for model in (response.model, *response.refits)]
     plain = {
         name: getattr(predictor, name)
         for name in Predictor.__dataclass_fields__
         if name not in ("response", "rules", "version")
     }
-    return {
-        "format": FORMAT,
-        **plain,
-        "rules": asdict(predictor.rules),
-        "encoder": response.encoder.to_state(),
-        "domain": response.domain.to_state(),
-        "candidate": {"kind": response.candidate.kind, "parameters": response.candidate.parameters},
-        "calibration": response.calibration.to_state(),
-        "heterogeneity": response.heterogeneity.to_state(),
-        "selection": response.selection.to_dict(orient="records"),
-        "models": [_to_model_state(model) for model, _ in models],
-        "calibrations_beside": [beside for _, beside in models],
-    }
+    rules = {"rules": asdict(predictor.rules)}
+    return {"format": FORMAT, **plain, **rules, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    model, *refits = [
-        join_model(_read_model(one, folder / _booster_name(position)), beside)
-        for position, (one, beside) in enumerate(zip(state["models"], state["calibrations_beside"], strict=True))
-    ]
-    response = ResponseModel(
-        encoder=EpisodeEncoder.from_state(state["encoder"]),
-        model=model,
-        refits=tuple(refits),
-        domain=Domain.from_state(state["domain"]),
-        candidate=Candidate(**state["candidate"]),
-        calibration=read_calibration(state["calibration"]),
-        heterogeneity=Heterogeneity.from_state(state["heterogeneity"]),
-        selection=pd.DataFrame(state["selection"]),
-    )
     rules = TechniqueRules(**{name: tuple(rows) for name, rows in state["rules"].items()})
     plain = {
         name: state[name] for name in Predictor.__dataclass_fields__ if name not in ("response", "rules", "version")
     }
     plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
-    return Predictor(**plain, response=response, rules=rules)
-
-
-def _to_model_state(model: MarginModel) -> dict[str, Any]:
-    """Give a model with its kind as plain data; of trees the kind alone, for they have a file of their own."""
-    if isinstance(model, BoostedModel):
-        return {"kind": "xgboost"}
-    if isinstance(model, AdditiveModel):
-        return {"kind": "ebm", **model.to_state()}
-    if isinstance(model, LinearModel):
-        return {"kind": "logistic", **model.to_state()}
-    raise TypeError(f"a bundle has no place for a {type(model).__name__}")
-
-
-def _read_model(state: dict[str, Any], booster: Path) -> Model:
-    if state["kind"] == "xgboost":
-        return BoostedModel(booster=read_booster(booster.read_bytes()))
-    return AdditiveModel.from_state(state) if state["kind"] == "ebm" else LinearModel.from_state(state)
-
-
-def _booster_files(response: ResponseModel) -> dict[str, bytes]:
-    models = [split_model(model)[0] for model in (response.model, *response.refits)]
-    return {
-        _booster_name(position): bytes(model.booster.save_raw("ubj"))
-        for position, model in enumerate(models)
-        if isinstance(model, BoostedModel)
-    }
-
-
-def _booster_name(position: int) -> str:
-    return "booster.ubj" if position == 0 else f"refit-{position:03d}.ubj"
+    return Predictor(**plain, response=read_response(state, folder), rules=rules)

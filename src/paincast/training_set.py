@@ -12,6 +12,7 @@ from paincast.cohort.tables import Cohort
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
+from paincast.outcomes.answers import DIED, LOST_RELIEF
 from paincast.settings import OutcomeSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,6 +65,15 @@ class TrainingSet:
     def known(self) -> BoolArray:
         """Tell whose outcome is known, shape (n,)."""
         return np.asarray(np.isfinite(self.observed))
+
+    @property
+    def durations(self) -> tuple[FloatArray, FloatArray]:
+        """Give months and status of an outcome that is a time, each of shape (n,); NaN for those never seen."""
+        months, status = self.answers.months, self.answers.status
+        if months is None or status is None:
+            raise TypeError(f"{self.outcome.name} has no times")
+        asked = self.answers.eligible
+        return months[asked].to_numpy(float), status[asked].to_numpy(float)
 
 
 def make_training_set(technique: str, cohort: Cohort, outcome: Outcome, settings: OutcomeSettings) -> TrainingSet:
@@ -121,12 +131,27 @@ def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
     }
     if answers.outcome.kind == "binary":
         counts["with the outcome"] = int(answers.value[known].sum())
+    if answers.status is not None:
+        counts |= _count_course(answers, known)
     counts["patients with an answer"] = patients
     return pd.DataFrame({"step": list(counts), "n": list(counts.values())})
 
 
+def _count_course(answers: Answers, known: pd.Series) -> dict[str, int]:
+    assert answers.status is not None
+    ended, held = answers.status[known], answers.value[known]
+    return {
+        "relief lost": int((ended == LOST_RELIEF).sum()),
+        "died with relief": int((ended == DIED).sum()),
+        f"alive and followed to month {answers.horizon_months:g}": int(held.notna().sum()),
+        f"of these with relief up to month {answers.horizon_months:g}": int(held.sum()),
+    }
+
+
 def _say_known(answers: Answers) -> str:
     first, last = answers.window_months
+    if answers.outcome.asked == "course":
+        return "seen after the procedure"
     if answers.outcome.asked == "events":
         return f"followed to month {answers.horizon_months:g}"
     return f"with an answer in months {first:g} to {last:g}"

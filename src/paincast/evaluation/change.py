@@ -49,6 +49,7 @@ def compute_change_metrics(
     reference: pd.DataFrame | None = None,
     level: float = 0.80,
     confidence: float = 0.95,
+    weights: FloatArray | None = None,
     group: str = "overall",
 ) -> pd.DataFrame:
     """Compute the metrics of a predicted median with its interval.
@@ -78,6 +79,8 @@ def compute_change_metrics(
         Level of the interval predicted.
     confidence : float
         Level of the limits of the metrics.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows, for example of the inverse probability of being observed.
     group : str
         Name of the rows.
 
@@ -114,7 +117,8 @@ def compute_change_metrics(
     if reference is not None:
         terms["pinball_gain"] = _mean_loss(observed, reference, level) - loss
     rows = [
-        (name, *compute_clustered_mean(np.asarray(part, float), patients, confidence)) for name, part in terms.items()
+        (name, *compute_clustered_mean(np.asarray(part, float), patients, confidence, weights))
+        for name, part in terms.items()
     ]
     table = pd.DataFrame(rows, columns=["metric", "estimate", "lower", "upper"])
     return table.assign(group=group, n=len(observed), method="mean; patients as units")[list(COLUMNS)]

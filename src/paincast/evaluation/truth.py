@@ -11,7 +11,7 @@ import pandas as pd
 
 from paincast.cohort.simulate.truth import OPTION_COLUMNS, Truth
 from paincast.cohort.tables import read_manifest, read_table
-from paincast.errors import DataError, RefusalError
+from paincast.errors import DataError, LeakError, RefusalError
 from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
 from paincast.evaluation.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import check_confidence
@@ -310,8 +310,10 @@ def refuse_leak(
 
     Raises
     ------
+    LeakError
+        If a bound is exceeded.
     RefusalError
-        If a bound is exceeded, or cannot be checked because an outcome class is missing.
+        If one cannot be checked because an outcome class is missing.
     DataError
         If rows are missing, of unequal number or not allowed.
     """
@@ -325,7 +327,7 @@ def refuse_leak(
     )
     for name, bound, se in bounds:
         if is_leak(auroc, se, bound, standard_errors=standard_errors):
-            raise RefusalError(
+            raise LeakError(
                 f"leak: the AUROC {auroc:.3f} exceeds {name}, {bound:.3f}, by more than {standard_errors:g} standard "
                 f"errors of {se:.4f} (n = {len(truth)}); something known only after the procedure reaches the model: "
                 "check its predictors and the splits"

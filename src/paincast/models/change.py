@@ -79,7 +79,7 @@ class ChangeModel:
         shares = _predict_shares(self.coefficients, self.encoder.transform(episodes))
         shares += np.array([-self.corrections[0], 0.0, self.corrections[1]])
         before = _read_before(episodes)
-        points = np.clip(shares * _scale(before)[:, None], -before[:, None], (HIGHEST_SCORE - before)[:, None])
+        points = np.clip(shares * _limit_scale(before)[:, None], -before[:, None], (HIGHEST_SCORE - before)[:, None])
         # A correction may narrow the interval past the median, which must stay inside it.
         points[:, 0] = np.minimum(points[:, 0], points[:, 1])
         points[:, 2] = np.maximum(points[:, 2], points[:, 1])
@@ -164,9 +164,9 @@ def fit_change_model(
         )
     own, weight = episodes.loc[known].reset_index(drop=True), weight[known]
     before = _read_before(own)
-    share = change[known] / _scale(before)
+    share = change[known] / _limit_scale(before)
     # A loss in shares, weighted by the score before, is a loss in points.
-    weight = weight * _scale(before)
+    weight = weight * _limit_scale(before)
     with threadpool_limits(limits=1, user_api="blas"):
         folds = _make_folds(share, own["patient_id"].to_numpy(object), settings.folds, rng)
         penalty, held_out = _choose_penalty(own, share, weight, folds, settings)
@@ -258,7 +258,9 @@ def _fit_quantiles(
 
 
 def _predict_shares(coefficients: FloatArray, matrix: FloatArray) -> FloatArray:
-    return np.sort(coefficients[:, 0] + matrix @ coefficients[:, 1:].T, axis=1)
+    # A matrix product sums in an order that depends on the number of rows.
+    added = np.einsum("ij,kj->ik", np.ascontiguousarray(matrix), coefficients[:, 1:])
+    return np.sort(coefficients[:, 0] + added, axis=1)
 
 
 def _make_folds(
@@ -275,5 +277,10 @@ def _read_before(episodes: pd.DataFrame) -> FloatArray:
     return np.asarray(episodes[MEASURE].to_numpy(float, na_value=np.nan), dtype=float)
 
 
-def _scale(before: FloatArray) -> FloatArray:
+def read_scale(episodes: pd.DataFrame) -> FloatArray:
+    """Give what a share of the score before is a share of: that score, taken as 1 where it is lower; shape (n,)."""
+    return _limit_scale(_read_before(episodes))
+
+
+def _limit_scale(before: FloatArray) -> FloatArray:
     return np.maximum(before, 1.0)

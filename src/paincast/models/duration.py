@@ -94,7 +94,7 @@ class DurationModel:
         matrix = self.encoder.transform(episodes)
         served = _log_odds(self.relief.survival(matrix))
         distances = np.array([_log_odds(refit.survival(matrix)) for refit in self.refits]) - served
-        reach = norm.ppf((1 + level) / 2) * np.sqrt(np.mean(distances**2, axis=0))
+        reach = norm.ppf((1 + level) / 2) * np.sqrt(np.cumsum(distances**2, axis=0)[-1] / len(distances))
         return self._read(expit(served - reach), months), self._read(expit(served + reach), months)
 
     def incidence(self, episodes: pd.DataFrame, months: Sequence[float]) -> tuple[FloatArray, FloatArray]:

@@ -70,8 +70,10 @@ class HazardModel:
 
     def margins(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds of the event in each interval, shape (n, n_intervals)."""
-        margins = self.intercepts + (matrix @ self.coefficients)[:, None]
-        margins[:, 0] += matrix @ self.first
+        # A matrix product sums in an order that depends on the number of rows.
+        held = np.ascontiguousarray(matrix)
+        margins = self.intercepts + np.einsum("ij,j->i", held, self.coefficients)[:, None]
+        margins[:, 0] += np.einsum("ij,j->i", held, self.first)
         return np.asarray(margins)
 
     def hazards(self, matrix: FloatArray) -> FloatArray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
 from paincast.errors import RefusalError
@@ -64,6 +66,32 @@ class ResponseModel:
     candidate: Candidate
     calibration: Calibration
     selection: pd.DataFrame
+
+    unit: ClassVar[str] = "log_odds"
+    sign: ClassVar[float] = 1.0
+
+    @property
+    def kind(self) -> str:
+        """Give the kind of model that was chosen."""
+        return self.candidate.kind
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Give the parameters that were chosen."""
+        return self.candidate.parameters
+
+    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
+        """Give the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
+        served = self.margins(episodes)
+        reach = ndtri(0.5 + level / 2) * self.margin_spread(episodes)
+        return pd.DataFrame(
+            {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)},
+            index=episodes.index,
+        )
+
+    def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
+        return self.model.contributions(self.encoder.transform(episodes))
 
     def margins(self, episodes: pd.DataFrame) -> FloatArray:
         """Give the log odds of the served probability, shape (n,)."""

@@ -18,15 +18,18 @@ from tqdm import tqdm
 from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_file
-from paincast.predictor import PREDICTION_COLUMNS, Predictor
+from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
 from paincast.serving.predict import check_techniques, load_models, predict_checked
 
 CHUNK_ROWS = 5000
 
-_REASONS = pa.list_(pa.struct([("variable", pa.string()), ("value", pa.string()), ("log_odds", pa.float64())]))
+_SIZES = ("log_odds", "points")
+_REASONS = pa.list_(
+    pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
+)
 _TYPES = {
-    **dict.fromkeys(("horizon_months", "probability", "lower", "upper", "control_probability"), pa.float64()),
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level", "control_probability"), pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
     **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
     "n_real": pa.int64(),
@@ -45,7 +48,7 @@ class BatchSummary:
     n_patients : int
         Rows read.
     n_predicted, n_abstained : int
-        Answers with and without a probability; a patient has one for each technique asked about.
+        Answers and abstentions; a patient has one for each technique asked about.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
     reasons : dict
@@ -161,7 +164,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 
 
 def _read_reasons(written: Any) -> list[Any]:
-    return list(json.loads(written) if isinstance(written, str) else written)
+    reasons = json.loads(written) if isinstance(written, str) else written
+    return [{name: said for name, said in reason.items() if said is not None} for reason in reasons]
 
 
 def _check_output(source: Path, target: Path, rejects_path: Path) -> None:

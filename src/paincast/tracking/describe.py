@@ -27,9 +27,28 @@ METRIC_NAMES = {
     "bayes_optimal_auroc": "AUROC of the true probabilities",
     "auroc_above_truth": "AUROC above that of the true probabilities",
     "mean_absolute_error_of_probability": "Mean distance from the true probability",
+    "integrated_brier": "Integrated Brier score",
+    "integrated_brier_gain": "Integrated Brier score of the curve of all minus that of the model",
+    "concordance_uno": "Concordance (Uno)",
+    "concordance_harrell": "Concordance (Harrell)",
+    "coverage": "Share of changes inside the interval",
+    "below_interval": "Share of changes below the interval",
+    "above_interval": "Share of changes above the interval",
+    "mean_width": "Mean width of the interval, points",
+    "pinball_loss": "Pinball loss, points",
+    "pinball_gain": "Pinball loss of the quantiles of all minus that of the model, points",
+    "mean_absolute_error": "Mean absolute error of the median, points",
+    "below_median": "Share of changes below the median",
 }
 
-HEADLINES = ("auroc", "o_e_ratio", "calibration_slope")
+HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
+
+SERVED = {
+    "binary": "Probability of",
+    "continuous": "Median, with an interval, of",
+    "time_to_event": "Probability that relief lasts beyond the horizon, and the median, of",
+}
+"""What a model serves, by the kind of its outcome."""
 
 BASIS_LIMITS = {
     "synthetic": (
@@ -84,7 +103,8 @@ def _say_question(model: ModelRun) -> str:
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
     asked = f"{question}, at {model.horizon_months:g} months"
-    return f"Probability of: {asked}, *given* {technique}. Model: {model.model_kind}."
+    served = SERVED[outcome.kind] if outcome else "Probability of"
+    return f"{served}: {asked}, *given* {technique}. Model: {model.model_kind}."
 
 
 def _find_outcome(name: str) -> Outcome | None:

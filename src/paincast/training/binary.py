@@ -1,4 +1,4 @@
-"""Training one binary outcome: honest evaluation with those lost accounted for, final fit, explanation, record."""
+"""Training one binary outcome, and what all outcomes share: honest evaluation, explanation, record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.tipping import compute_tipping_point
 from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
 from paincast.models.observation import fit_observation_weights, summarize_weights
-from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model
+from paincast.models.response import cross_fit_margins, fit_response_model
+from paincast.models.stored import Response
 from paincast.models.surroundings import make_surroundings
 from paincast.outcomes import name_in_truth
 from paincast.predictor import Predictor, save_predictor, seal_predictor
@@ -30,9 +31,9 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What out-of-fold predictions say, see :class:`paincast.training.task.TrainedModel`."""
+    """What out-of-fold predictions say, see :class:`paincast.training.task.TrainedModel`; n are those asked."""
 
-    probability: FloatArray
+    probability: FloatArray | None
     metrics: pd.DataFrame
     loss: pd.DataFrame
     weights: pd.DataFrame
@@ -90,12 +91,13 @@ def finish_model(
     """
     data, settings = task.data, task.settings
     announce("explaining")
-    known = data.known
+    known, probability = data.known, evaluation.probability
+    held = None if probability is None else probability[known]
     trained = TrainedModel(
         predictor=predictor,
         flow=data.flow,
         metrics=evaluation.metrics,
-        curve=compute_calibration_curve(data.observed[known], evaluation.probability[known]),
+        curve=None if held is None else compute_calibration_curve(data.observed[known], held),
         loss=evaluation.loss,
         weights=evaluation.weights,
         tipping_point=evaluation.tipping_point,
@@ -105,7 +107,7 @@ def finish_model(
     announce("recording")
     bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
     if task.run is not None:
-        model = describe_model(trained, evaluation.probability[known], bundle, data, settings)
+        model = describe_model(trained, held, bundle, data, settings)
         log_model_run(task.run, model, register=settings.tracking.register)
     return trained
 
@@ -120,7 +122,7 @@ def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) 
     return Evaluation(
         probability=probability,
         metrics=pd.concat([weighted, _hold_against_truth(task, probability)], ignore_index=True),
-        loss=_put_beside(weighted, complete),
+        loss=put_beside(weighted, complete),
         weights=summarize_weights(weights),
         tipping_point=compute_tipping_point(
             data.observed,
@@ -155,7 +157,8 @@ def _measure(
     return weighted, complete
 
 
-def _put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+    """Put metrics weighted for loss to follow-up beside those of complete cases."""
     columns = ["estimate", "lower", "upper"]
     held = {
         f"{name}_{column}": frame[column]
@@ -196,7 +199,7 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
     return found.to_numpy(dtype=float, na_value=np.nan)
 
 
-def assemble_predictor(task: Task, response: ResponseModel, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
+def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
     """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
     data = task.data
     performance = metrics.astype(object).where(metrics.notna(), None).to_dict(orient="records")
@@ -210,7 +213,7 @@ def assemble_predictor(task: Task, response: ResponseModel, metrics: pd.DataFram
         measures=data.outcome.measures,
         basis=data.cohort.basis,
         n_training=n_known,
-        n_events=int(np.nansum(data.observed)),
+        n_events=None if data.outcome.kind == "continuous" else int(np.nansum(data.observed)),
         n_real=n_known if data.cohort.basis == "real" else 0,
         level=task.settings.uncertainty.level,
         response=response,

@@ -1,4 +1,4 @@
-"""What is recorded of one model of a binary outcome."""
+"""What is recorded of one model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.explain import compute_importance
+from paincast.models.change_response import ChangeResponse
+from paincast.models.response import ResponseModel
+from paincast.models.stored import Response
 from paincast.reporting.pictures import draw_pictures
 from paincast.reporting.summary import judge_sample_size, say_loss, say_precision
 from paincast.settings import TrainingSettings
@@ -19,7 +22,7 @@ from paincast.training_set import TrainingSet
 
 def describe_model(
     trained: TrainedModel,
-    probability: npt.NDArray[np.float64],
+    probability: npt.NDArray[np.float64] | None,
     bundle: Path,
     data: TrainingSet,
     settings: TrainingSettings,
@@ -31,7 +34,7 @@ def describe_model(
     trained : TrainedModel
         The model with its evaluation.
     probability : ndarray of shape (n_known,)
-        Out-of-fold predictions of those whose outcome is known.
+        Out-of-fold predictions of those whose outcome is known; None where it is a number.
     bundle : Path
         Where it was saved.
     data : TrainingSet
@@ -45,32 +48,30 @@ def describe_model(
     """
     predictor = trained.predictor
     response = predictor.response
-    pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, probability, predictor.basis)
+    drawn = [] if probability is None else probability
+    pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, drawn, predictor.basis)
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
         horizon_months=predictor.horizon_months,
-        model_kind=response.candidate.kind,
+        model_kind=response.kind,
         basis=predictor.basis,
         n_real=predictor.n_real,
         bundle=bundle,
         metrics=trained.metrics,
         dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
         params={
-            **{f"model.{name}": value for name, value in response.candidate.parameters.items()},
-            **{
-                f"calibration.{name}": value
-                for name, value in response.calibration.to_state().items()
-                if isinstance(value, str | int | float)
-            },
+            **{f"model.{name}": value for name, value in response.parameters.items()},
+            **_list_calibration(response),
             "evaluation.folds": settings.evaluation.folds,
             "evaluation.repeats": settings.evaluation.repeats,
             "observation.method": settings.observation.method,
             "observation.truncation": settings.observation.truncation,
-            "uncertainty.refits": settings.uncertainty.refits,
+            "uncertainty.level": predictor.level,
+            "uncertainty.refits": _count_refits(response),
             "seed": settings.seed,
             "n_training": predictor.n_training,
-            "n_events": predictor.n_events,
+            **({} if predictor.n_events is None else {"n_events": predictor.n_events}),
             "n_lost": int((~data.known).sum()),
             "effective_n": read_effective_size(trained.weights),
             **trained.further.params,
@@ -79,23 +80,36 @@ def describe_model(
         captions={name: picture.caption for name, picture in pictures.items()},
         tables={
             "flow": trained.flow,
-            "sample_size": judge_sample_size(predictor),
+            **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
             "selection": response.selection,
-            "calibration_curve": trained.curve,
+            **({} if trained.curve is None else {"calibration_curve": trained.curve}),
             "importance": compute_importance(trained.explanation),
             "loss_to_follow_up": trained.loss,
             "observation_weights": trained.weights,
-            "tipping_point": trained.tipping_point,
+            **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
             **trained.further.tables,
         },
         tags={"model_content": predictor.version},
         notes=(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
-            say_precision(predictor),
+            *(() if predictor.n_events is None else (say_precision(predictor),)),
             say_loss(trained.weights, trained.loss, trained.tipping_point),
             *trained.further.notes,
         ),
     )
+
+
+def _list_calibration(response: Response) -> dict[str, object]:
+    if not isinstance(response, ResponseModel):
+        return {}
+    state = response.calibration.to_state()
+    return {f"calibration.{name}": value for name, value in state.items() if isinstance(value, str | int | float)}
+
+
+def _count_refits(response: Response) -> int:
+    if isinstance(response, ChangeResponse):
+        return 0
+    return len(response.refits if isinstance(response, ResponseModel) else response.model.refits)
 
 
 def read_effective_size(weights: pd.DataFrame) -> float:

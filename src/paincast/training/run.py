@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort, load_cohort
-from paincast.errors import RefusalError, SettingsError
+from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.truth import load_whole_truth
 from paincast.models.borrowing import Part
 from paincast.models.response import require_both_classes
@@ -30,13 +30,17 @@ from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
 from paincast.tracking import Store, TrainingRun, resolve_store, start_training
 from paincast.training.binary import train_binary
 from paincast.training.blended import open_real_cohort, train_blended
+from paincast.training.change import train_change
+from paincast.training.duration import train_duration
 from paincast.training.task import Task, TrainedModel, Trainer
 from paincast.training_set import TrainingSet, make_training_set
 
 STAGES = ("evaluating", "fitting", "explaining", "recording")
 
-TRAINERS: Mapping[str, Trainer] = MappingProxyType({"binary": train_binary})
-"""What trains an outcome, by its kind; an outcome of another kind is refused."""
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {"binary": train_binary, "continuous": train_change, "time_to_event": train_duration}
+)
+"""What trains an outcome, by its kind."""
 
 Prepared = tuple[TrainingSet, TechniqueRules]
 
@@ -85,8 +89,9 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     SettingsError
         If a setting is not allowed.
     RefusalError
-        If nothing could be trained: the reasons, with the numbers. On simulated data also when discrimination exceeds
-        what is possible, which means that something leaked.
+        If nothing could be trained: the reasons, with the numbers.
+    LeakError
+        On simulated data, if discrimination exceeds what is possible: something leaked.
     """
     check_settings(settings)
     outcomes = list_outcomes(settings.outcome)
@@ -107,7 +112,12 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data, rules in prepared:
                 task = Task(data=data, rules=rules, parts=parts, truth=known, settings=settings, run=run)
-                trained[task.name] = _train_task(task, bar)
+                try:
+                    trained[task.name] = _train_task(task, bar)
+                except LeakError:
+                    raise
+                except RefusalError as refusal:
+                    refused[task.name] = str(refusal)
         if not trained:
             raise RefusalError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
     return TrainingResult(
@@ -198,8 +208,6 @@ def _prepare(
     prepared, refused = [], {}
     for technique in techniques:
         try:
-            if outcome.kind not in TRAINERS:
-                raise RefusalError(f"there is no model yet of outcomes of kind {outcome.kind}")
             if outcome.kind != "binary" and settings.cohort.source == "blended":
                 raise RefusalError(f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}")
             rules = collect_rules(technique, outcome.name)
@@ -239,6 +247,7 @@ def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
         bar.set_description(f"{task.name}: {stage}")
 
     blended = task.settings.cohort.source == "blended"
-    trained = (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
-    bar.update(len(STAGES) - len(told) + 1)
-    return trained
+    try:
+        return (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
+    finally:
+        bar.update(len(STAGES) - len(told) + bool(told))

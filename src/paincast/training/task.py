@@ -88,14 +88,16 @@ class TrainedModel:
         The sealed model.
     flow : DataFrame
         Who was counted in and who was left out: ``step, n``.
-    metrics, curve : DataFrame
-        Honest out-of-fold metrics, weighted for loss to follow-up, and the calibration curve of those followed.
+    metrics : DataFrame
+        Honest out-of-fold metrics, weighted for loss to follow-up.
+    curve : DataFrame or None
+        Calibration curve of those followed; None where the outcome is a number.
     loss : DataFrame
         The metrics weighted and of the complete cases, side by side.
     weights : DataFrame
         Effective sample size and spread of the weights: ``measure, value``.
     tipping_point : DataFrame
-        What becomes of overall risk and O/E as those lost differ from what is predicted.
+        What becomes of overall risk and O/E as those lost differ from what is predicted; empty for a number.
     explanation : Explanation
         Contributions over the training cohort.
     further : Further
@@ -105,7 +107,7 @@ class TrainedModel:
     predictor: Predictor
     flow: pd.DataFrame
     metrics: pd.DataFrame
-    curve: pd.DataFrame
+    curve: pd.DataFrame | None
     loss: pd.DataFrame
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
