@@ -253,7 +253,7 @@ def test_interval_is_wider_with_fewer_patients(make_episodes):
         episodes, outcome, _ = make_episodes(n, seed=1)
         model = fit_response_model(episodes, outcome, QUICK, np.random.default_rng(0))
         spreads.append(np.std(model.refit_margins(fresh) - model.margins(fresh)))
-    assert spreads[0] > 2 * spreads[1]
+    assert spreads[0] > 1.5 * spreads[1]
 
 
 def test_held_out_margins_are_honest_on_noise(make_episodes):

@@ -20,7 +20,8 @@ from paincast.models.surroundings import make_surroundings
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import make_folds
 
-LINEAR = ModelSettings(candidates=["logistic"], ridge_spreads=[0.06, 0.25], lasso_strengths=[0.8], selection_folds=3)
+AVERAGED = ModelSettings(candidates=["logistic"], ridge_spreads=[0.06, 0.25], lasso_strengths=[0.8], selection_folds=3)
+LINEAR = replace(AVERAGED, averaging=0.0)
 PRIOR_ONLY = {"strength": None, "l1_ratio": None}
 
 
@@ -75,12 +76,38 @@ def test_table_says_what_was_compared_and_the_rule_is_kept(make_episodes):
     sample = make_sample(make_episodes)
     selection = select_candidate(sample, LINEAR, np.random.default_rng(0))
     table = selection.table
-    assert list(table.columns) == ["candidate", "kind", "log_loss", "excess", "excess_se", "chosen"]
+    assert list(table.columns) == ["candidate", "kind", "log_loss", "excess", "excess_se", "share", "chosen"]
     assert list(table["candidate"]) == [one.label for one in selection.candidates]
     np.testing.assert_allclose(table["log_loss"], selection.losses.mean(axis=1))
     within = table["excess"] <= table["excess_se"]
     assert list(table.index[table["chosen"]]) == [table.index[within][0]] == [selection.position]
     assert selection.chosen == selection.candidates[selection.position]
+
+
+def test_average_of_logistic_models_is_one_logistic_model(make_episodes):
+    sample = make_sample(make_episodes)
+    selection = select_candidate(sample, AVERAGED, np.random.default_rng(0))
+    assert selection.chosen.is_average
+    assert selection.shares.sum() == pytest.approx(1.0)
+    members = np.flatnonzero(selection.shares)
+    assert selection.chosen.parameters["averaged"] == len(members) > 1
+    encoded = encode_sample(sample, AVERAGED)
+    served = selection.fit(encoded, np.random.default_rng(0))
+    assert isinstance(served, LinearModel)
+    parts = [encoded.fit(selection.candidates[place], np.random.default_rng(0)) for place in members]
+    matrix = encoded.matrices[False]
+    expected = sum(share * part.margin(matrix) for share, part in zip(selection.shares[members], parts, strict=True))
+    assert served.margin(matrix) == pytest.approx(expected, abs=1e-9)
+    assert selection.chosen_margins == pytest.approx(selection.shares @ selection.margins, abs=1e-9)
+
+
+def test_average_leans_to_the_simplest_by_its_prior_odds(make_episodes):
+    sample = make_sample(make_episodes, 60)
+    shares = [
+        select_candidate(sample, replace(AVERAGED, simplest_odds=odds), np.random.default_rng(0)).shares[0]
+        for odds in (1.0, 1e6)
+    ]
+    assert shares[0] < 0.9 < shares[1]
 
 
 def test_zero_standard_errors_take_the_best(make_episodes):

@@ -18,7 +18,15 @@ from threadpoolctl import threadpool_limits
 from paincast.features import EpisodeEncoder
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.models.level_model import make_level_model
-from paincast.models.levels import Level, Rows, compute_losses, fit_level, make_real_settings, make_rows
+from paincast.models.levels import (
+    Level,
+    Rows,
+    compute_losses,
+    count_smaller_class,
+    fit_level,
+    make_real_settings,
+    make_rows,
+)
 from paincast.models.observation import fit_observation_weights
 from paincast.models.penalised import fit_penalised
 from paincast.models.prior_evidence import (
@@ -148,6 +156,8 @@ def climb_ladder(
        Stat Med 2017;36:4529-39. doi:10.1002/sim.7179
     """
     sample = rows.sample
+    if count_smaller_class(sample) < 2:
+        return _stay(evidence, rows, settings)
     tasks = [
         (repeat, train, test, child)
         for repeat, repeat_rng in enumerate(rng.spawn(settings.ladder.repeats))
@@ -174,6 +184,18 @@ def climb_ladder(
     return Ladder(names=evidence.levels, position=position, margins=margins, table=table)
 
 
+def _stay(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> Ladder:
+    """Keep the first level where a class of one patient allows no comparison."""
+    nothing = np.full(len(evidence.levels), np.nan)
+    table = pd.DataFrame({"candidate": list(evidence.levels), "kind": "logistic"})
+    return Ladder(
+        names=evidence.levels,
+        position=0,
+        margins=np.full((len(nothing), settings.ladder.repeats, len(rows.sample.outcome)), np.nan),
+        table=table.assign(log_loss=nothing, excess=nothing, excess_se=nothing, chosen=table.index == 0),
+    )
+
+
 def _predict_levels(
     evidence: Evidence, train: Rows, test: Rows, settings: TrainingSettings, rng: np.random.Generator
 ) -> FloatArray:
@@ -192,7 +214,9 @@ def _spread(
     """Split rows, those seen stratified by outcome, those lost likewise; give each fold a stream of its own."""
     fold_rng, stream_rng = rng.spawn(2)
     lost = np.isnan(outcome)
-    folds = make_folds(np.where(lost, 2.0 if lost.sum() >= n_folds else 0.0, outcome), patients, n_folds, fold_rng)
+    # A few lost join the larger class: among the smaller they would stand in for events that a fold then lacks.
+    larger = float(np.nanmean(outcome) >= 0.5)
+    folds = make_folds(np.where(lost, 2.0 if lost.sum() >= n_folds else larger, outcome), patients, n_folds, fold_rng)
     return list(zip(folds, stream_rng.spawn(len(folds)), strict=True))
 
 

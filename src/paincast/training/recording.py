@@ -48,7 +48,7 @@ def describe_model(
     """
     predictor = trained.predictor
     response = predictor.response
-    drawn = [] if probability is None else probability
+    drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
     pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, drawn, predictor.basis)
     return ModelRun(
         technique=predictor.technique,
