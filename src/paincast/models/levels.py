@@ -238,11 +238,11 @@ def _fit_real(rows: Rows, settings: TrainingSettings, rng: np.random.Generator) 
     own = make_real_settings(settings)
     selection = select_candidate(sample, own.model, selection_rng)
     encoded = encode_sample(sample, own.model)
-    model = encoded.fit(selection.chosen, fit_rng)
+    model = selection.fit(encoded, fit_rng)
     assert isinstance(model, LinearModel)
     calibration = IDENTITY
     if settings.calibration.method == "affine":
-        margins, prior = selection.margins[selection.position], settings.calibration.slope_prior_sd
+        margins, prior = selection.chosen_margins, settings.calibration.slope_prior_sd
         calibration = fit_affine_calibration(margins, sample.outcome, slope_prior_sd=prior, weights=sample.weights)
     return Level(
         name=REAL,
