@@ -64,7 +64,7 @@ def make_regret(n: int, seed: int, *, borrowing: tuple[float, ...], distance: fl
     sample = Sample(episodes=episodes, outcome=outcome, weights=np.ones(n), technique=OWN, pool=near.pool)
     selection = select_candidate(sample, settings.model, np.random.default_rng(3))
     encoded = encode_sample(sample, settings.model)
-    model = encoded.fit(selection.chosen, np.random.default_rng(4))
+    model = selection.fit(encoded, np.random.default_rng(4))
     fresh, _, margins = make_episodes(OWN, 4000, rng, own)
     served = model.margin(encoded.encoders[False].transform(fresh))
     loss = np.logaddexp(0, served) - expit(margins) * served

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paincast.models import selection as module
+from paincast.models import candidates as module
 from paincast.models.search import search_boosting
 from paincast.models.selection import Sample, select_candidate
 from paincast.settings import ModelSettings
