@@ -12,13 +12,16 @@ from paincast.cohort.ingest import ingest
 from paincast.cohort.mapping import load_mapping
 from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import load_cohort, save_cohort
-from paincast.errors import RefusalError, SettingsError
+from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
 from paincast.reporting.summary import say_loss
 from paincast.rules import collect_rules
+from paincast.serving.predict import predict
 from paincast.settings import (
+    ChangeSettings,
     CohortSettings,
+    DurationSettings,
     EvaluationSettings,
     ModelSettings,
     OutcomeSettings,
@@ -82,7 +85,7 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
         return np.nan_to_num(4.0 * observed - 2.0)
 
     monkeypatch.setattr("paincast.training.binary.cross_fit_margins", know_the_answer)
-    with pytest.raises(RefusalError, match=r"leak: the AUROC 1\.000 exceeds"):
+    with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(make_settings(tmp_path))
     assert not (tmp_path / "models").exists()
 
@@ -133,16 +136,104 @@ def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(t
             model=ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2),
         )
     )
-    binary = {name for name, outcome in OUTCOMES.items() if outcome.kind == "binary"}
     asked = {f"{technique}/{name}" for technique in ("facet_rfa", "joint_injection") for name in OUTCOMES}
     assert result.trained.keys() | result.refused.keys() == asked
-    assert {f"facet_rfa/{name}" for name in binary} <= result.trained.keys()
+    assert {f"facet_rfa/{name}" for name in OUTCOMES} <= result.trained.keys()
     assert "function_response can be asked of none" in result.refused["joint_injection/function_response"]
     for name in result.trained:
         predictor = load_predictor(tmp_path / "models" / name)
         assert f"{predictor.technique}/{predictor.outcome}" == name
     assert set(result.summary["outcome"]) == set(OUTCOMES)
+    assert result.summary.columns[-2:].tolist() == ["times and changes", "note"]
+    told = result.summary.set_index(["technique", "outcome"])["times and changes"]
+    assert "interval holds 0." in told["facet_rfa", "pain_change"]
+    assert "concordance 0." in told["facet_rfa", "relief_duration"]
+    patients, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=5, seed=8)
+    rows = predict(patients.episodes, tmp_path / "models", techniques=["facet_rfa"])
+    assert rows["outcome"].tolist() == [*OUTCOMES] * 5
+    assert (rows["abstained_because"] == "").groupby(rows["outcome"], sort=False).any().all()
     assert result.trained["facet_rfa/satisfaction"].predictor.measures == ()
+
+
+def train_one(outcome: str, technique: str, folder: Path, **changes: object):
+    result = train(make_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes))
+    trained = result.trained[f"{technique}/{outcome}"]
+    loaded = load_predictor(folder / "models" / technique / outcome)
+    assert loaded.version == trained.predictor.version
+    fresh, _ = simulate_cohort(techniques=[technique], episodes_per_technique=60, seed=8)
+    rows = trained.predictor.predict(fresh.episodes)
+    pd.testing.assert_frame_equal(rows, loaded.predict(fresh.episodes))
+    one_by_one = pd.concat([loaded.predict(fresh.episodes.iloc[[place]]) for place in range(5)])
+    pd.testing.assert_frame_equal(one_by_one, rows.head(5), check_exact=True)
+    return trained, fresh.episodes, rows
+
+
+def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
+    settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, level=0.7)
+    trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings)
+    metrics = trained.metrics.set_index("metric")
+    assert {"coverage", "mean_width", "pinball_loss", "pinball_gain", "mean_absolute_error"} <= set(metrics.index)
+    assert 0.6 < metrics.loc["coverage", "estimate"] < 0.8
+    assert metrics.loc["coverage", "n"] == trained.predictor.n_training
+    assert trained.predictor.n_events is None
+    assert trained.curve is None
+    answered = rows[~rows["abstained"]]
+    assert len(answered) > 50
+    assert answered[["probability", "lower", "upper"]].isna().all(axis=None)
+    assert (answered["expected_lower"] <= answered["expected"]).all()
+    assert (answered["expected"] <= answered["expected_upper"]).all()
+    assert (answered["level"] == 0.7).all()
+    assert rows.loc[rows["abstained"], ["expected", "expected_lower", "level"]].isna().all(axis=None)
+    explained = trained.predictor.explain(episodes)
+    total = explained.base + explained.contributions.sum(axis=1)
+    np.testing.assert_allclose(total[answered.index], answered["expected"], atol=1e-9)
+    assert all(reason["points"] < 0 for reasons in answered["reasons_for"] for reason in reasons)
+    assert "The interval holds 0." in say_loss(trained.weights, trained.loss, trained.tipping_point)
+
+
+def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):
+    settings = DurationSettings(inverse_penalties=[0.01, 0.1], refits=10, folds=3)
+    trained, episodes, rows = train_one("relief_duration", "celiac_plexus_neurolysis", tmp_path, duration=settings)
+    metrics = trained.metrics.set_index("metric")
+    assert {"auroc", "o_e_ratio", "integrated_brier", "integrated_brier_gain", "concordance_uno"} <= set(metrics.index)
+    assert metrics.loc["o_e_ratio_1", "method"] == "observed by Aalen-Johansen"
+    assert "regret" in metrics.index
+    counts = dict(zip(trained.flow["step"], trained.flow["n"], strict=True))
+    assert counts["alive and followed to month 1"] == trained.predictor.n_training
+    assert counts["of these with relief up to month 1"] == trained.predictor.n_events
+    assert trained.further.tables["course"]["month"].is_monotonic_increasing
+    answered = rows[~rows["abstained"]]
+    assert len(answered) > 50
+    assert (answered["lower"] <= answered["probability"]).all()
+    assert (answered["probability"] <= answered["upper"]).all()
+    assert answered["expected"].notna().any()
+    # The median lies beyond the horizon for those, and only for those, of whom more than half keep relief up to it.
+    ended = answered["expected"].notna()
+    assert ((answered["expected"] > 1.0) == (answered["probability"] > 0.5))[ended].all()
+    assert answered[["expected_lower", "expected_upper"]].isna().all(axis=None)
+    explained = trained.predictor.explain(episodes)
+    total = (explained.base + explained.contributions.sum(axis=1))[answered.index]
+    np.testing.assert_allclose(total, np.log(answered["probability"] / (1 - answered["probability"])), atol=1e-6)
+
+
+@pytest.mark.parametrize("outcome", ["pain_change", "relief_duration"])
+def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
+    trained, episodes, _ = train_one(outcome, "facet_rfa", tmp_path)
+    strange = episodes.head(3).copy()
+    strange.loc[strange.index[0], "indication"] = "knee_osteoarthritis"
+    strange.loc[strange.index[1], "pain_nrs"] = np.nan
+    strange.loc[strange.index[2], "bmi"] = 200.0
+    rows = trained.predictor.predict(strange)
+    assert rows["abstained"].all()
+    for said, told in zip(rows["abstained_because"], ("not one this technique", "is missing", "far from"), strict=True):
+        assert told in said
+    assert rows[["probability", "lower", "expected", "expected_upper"]].isna().all(axis=None)
+
+
+def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
+    asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
+    with pytest.raises(RefusalError, match="month 0.2 is outside; set outcome.horizon_months to a month within"):
+        train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
 
 
 def test_settings_of_one_outcome_do_not_go_with_all(tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_settings)
 def train(overrides: tuple[str, ...]) -> None:
-    """Train, evaluate, explain and track one model per technique.
+    """Train, evaluate, explain and track one model per technique and outcome.
 
     OVERRIDES are Hydra overrides; `paincast train --help` shows the groups and all settings.
     """
@@ -120,9 +120,13 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique, in a fixed order: rows are never ranked by probability, because a
-    probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row says so in
-    `abstained_because` and holds no probability. `paincast schema --table episodes` lists the columns.
+    Every patient gets one row per technique and outcome, in a fixed order: rows are never ranked by probability,
+    because a probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row
+    says so in `abstained_because` and holds no number. `paincast schema --table episodes` lists the columns.
+
+    `probability` stands between `lower` and `upper` at `level`; of relief_duration it is that relief lasts beyond
+    `horizon_months`, and `expected` is the median in months where the visits reach it. Of pain_change `expected` is
+    the median in NRS points (below 0 is less pain), between `expected_lower` and `expected_upper` at `level`.
 
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.

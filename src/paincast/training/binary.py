@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,15 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
     announce("evaluating")
     directed = data.outcome.follows_response
     around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
-    margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
-    evaluation = evaluate_margins(task, margins, metric_rng)
-    announce("fitting")
-    response = fit_response_model(data.episodes, data.observed, settings, fit_rng, surroundings=around)
+    # The final fit runs here while the folds run in processes of their own: no core waits for the longest of them.
+    with ThreadPoolExecutor(1) as beside:
+        fitting = beside.submit(
+            fit_response_model, data.episodes, data.observed, settings, fit_rng, surroundings=around
+        )
+        margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
+        evaluation = evaluate_margins(task, margins, metric_rng)
+        announce("fitting")
+        response = fitting.result()
     return finish_model(task, assemble_predictor(task, response, evaluation.metrics), evaluation, announce)
 
 
