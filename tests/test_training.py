@@ -232,7 +232,7 @@ def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
 
 def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
     asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
-    with pytest.raises(RefusalError, match="month 0.2 is outside; set outcome.horizon_months to a month within"):
+    with pytest.raises(RefusalError, match=r"month 0\.2 is outside; set outcome\.horizon_months to a month within"):
         train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
 
 
