@@ -33,7 +33,10 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     from paincast.training import train as train_models
 
     result = train_models(settings, config_yaml=config_yaml)
-    click.echo(result.summary.to_string(index=False))
+    # A reason is a sentence: as a cell it would push every other row apart.
+    click.echo(result.summary[: len(result.trained)].to_string(index=False))
+    for name, reason in result.refused.items():
+        click.echo(f"no model for {name}: {reason}")
     click.echo(f"\nmodels: {result.models_folder}")
     if result.review_hint:
         click.echo(result.review_hint)

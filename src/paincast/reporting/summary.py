@@ -27,6 +27,10 @@ FURTHER = {
 """What is said of times and of changes."""
 
 
+SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", "without", "basis", "says")
+"""Columns of answers written for reading, in order."""
+
+
 def summarize_training(
     trained: Mapping[str, tuple[Predictor, pd.DataFrame]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
@@ -138,7 +142,7 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
             lines.append({"patient": str(patient), "technique": "none", "says": _plainest_reason(own)})
     table = pd.DataFrame(lines).fillna("")
     several = rows.loc[~rows["abstained"].astype(bool), "outcome"].nunique() > 1
-    return table if several else table.drop(columns="outcome", errors="ignore")
+    return table[[name for name in SHOWN if name in table and (several or name != "outcome")]]
 
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
