@@ -204,7 +204,10 @@ class UncertaintySettings:
 
 @dataclass
 class EvaluationSettings:
-    """Honest evaluation: outer folds (patients kept together), repeats, and bootstrap intervals of the metrics."""
+    """Honest evaluation: outer folds (patients kept together), repeats, and bootstrap intervals of the metrics.
+
+    Durations and changes are predicted once in each fold, without ``repeats``.
+    """
 
     folds: int = 5
     repeats: int = 1

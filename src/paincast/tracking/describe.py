@@ -43,13 +43,6 @@ METRIC_NAMES = {
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
 
-SERVED = {
-    "binary": "Probability of",
-    "continuous": "Median, with an interval, of",
-    "time_to_event": "Probability that relief lasts beyond the horizon, and the median, of",
-}
-"""What a model serves, by the kind of its outcome."""
-
 BASIS_LIMITS = {
     "synthetic": (
         "**Synthetic evidence.** Trained and tested on simulated patients whose truth is published averages: the "
@@ -102,8 +95,11 @@ def _say_question(model: ModelRun) -> str:
     outcome = _find_outcome(model.outcome)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
+    if outcome and outcome.kind == "time_to_event":
+        lasting = f"Probability that relief lasts beyond month {model.horizon_months:g}, and median, of: {question}"
+        return f"{lasting}; *given* {technique}. Model: {model.model_kind}."
     asked = f"{question}, at {model.horizon_months:g} months"
-    served = SERVED[outcome.kind] if outcome else "Probability of"
+    served = "Median, with an interval, of" if outcome and outcome.kind == "continuous" else "Probability of"
     return f"{served}: {asked}, *given* {technique}. Model: {model.model_kind}."
 
 
@@ -145,9 +141,16 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     lines = ["| Metric | Estimate (interval) | n | Method |", "|---|---|---|---|"]
     for row in metrics.to_dict("records"):
         group = "" if row["group"] == OVERALL else f" ({row['group']})"
-        name = METRIC_NAMES.get(row["metric"], row["metric"].replace("_", " ").capitalize()) + group
+        name = _name_metric(row["metric"]) + group
         lines.append(f"| {name} | {_show(row, 3)} | {row['n']} | {row['method']} |")
     return "\n".join(lines)
+
+
+def _name_metric(metric: str) -> str:
+    whole, _, month = metric.rpartition("_")
+    if whole in METRIC_NAMES and month.replace(".", "").isdecimal():
+        return f"{METRIC_NAMES[whole]}, month {month}"
+    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
 
 
 def _show(row: Mapping[Hashable, Any], digits: int) -> str:

@@ -64,7 +64,7 @@ def describe_model(
             **{f"model.{name}": value for name, value in response.parameters.items()},
             **_list_calibration(response),
             "evaluation.folds": settings.evaluation.folds,
-            "evaluation.repeats": settings.evaluation.repeats,
+            "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
             "observation.method": settings.observation.method,
             "observation.truncation": settings.observation.truncation,
             "uncertainty.level": predictor.level,
