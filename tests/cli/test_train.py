@@ -81,6 +81,7 @@ def test_settings_reach_training_and_the_result_is_shown(tell, training, tmp_pat
     assert (settings.techniques, settings.cohort.seed, settings.models_folder) == (["facet_rfa"], 3, "mine")
     assert "seed: 3" in training.configs[0]
     assert "facet_rfa" in out
+    assert "\nno model for si_joint_rfa/pain_response: 3 with the outcome\n" in out
     assert "paincast review" in out
     assert list((tmp_path / "outputs").glob("*/*/.hydra/config.yaml"))
     assert Path.cwd() == tmp_path
