@@ -30,7 +30,7 @@ def measure_coverage(episodes: int, seed: int) -> pd.DataFrame:
             models_folder=folder,
             progress=False,
         )
-        trained = train(settings).trained
+        trained = {one.predictor.technique: one for one in train(settings).trained.values()}
     cohort, truth = simulate_cohort(
         techniques=list(trained), episodes_per_technique=FRESH_EPISODES, seed=FRESH_SEED + seed
     )

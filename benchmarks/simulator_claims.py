@@ -15,8 +15,8 @@ from simulator_sample import (
     open_with,
     own_rows,
     read_episodes,
+    read_outcome,
     read_probability,
-    read_response,
     records_in,
     size_for,
 )
@@ -27,8 +27,15 @@ from paincast.evaluation.truth import compute_bayes_bound, load_whole_truth
 from paincast.evidence import PredictorEffect, Record, simulated_records, simulated_techniques
 from paincast.settings import SCENARIOS
 
-MEASURES = ("pain_nrs", "odi", "womac", "eq5d_index", "opioid_mme", "pgic")
-SLACK = 1e-6
+ASKED = (
+    "pain_response_30",
+    "function_response",
+    "quality_of_life_gain",
+    "opioid_reduction",
+    "satisfaction",
+    "complication",
+    "relief_duration",
+)
 KEYS = ["episode_id", "technique", "indication", "approach", "pain_nrs"]
 
 
@@ -50,7 +57,7 @@ def _deviate(folder: Path, technique: str, scenario: str) -> list[dict[str, Any]
     records = records_in(technique, scenario)
     months = sorted({month for record in records for month in record.curve or ()})
     held = {month: read_probability(truth, episodes, month) for month in months}
-    seen = {month: read_response(folder, episodes, month) for month in months}
+    seen = {month: read_outcome(folder, episodes, month) for month in months}
     rows = []
     for record in records:
         own, curve = own_rows(episodes, record), scale_curve(record, scenario)
@@ -110,7 +117,7 @@ def collect_primary(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     for month in sorted(set(primary.values())):
         own = episodes["technique"].map(primary).eq(month).to_numpy()
         p[own] = read_probability(truth, episodes.loc[own], month)
-        y[own] = read_response(folder, episodes.loc[own], month)
+        y[own] = read_outcome(folder, episodes.loc[own], month)
     known = np.isfinite(p) & np.isfinite(y)
     return p[known], y[known]
 
@@ -142,7 +149,7 @@ def bin_truth(p: np.ndarray, y: np.ndarray, bins: int, limit: float = 3.0) -> pd
 
 
 def check_outcomes(n: int = 400_000, bins: int = 20) -> pd.DataFrame:
-    """Every other outcome, asked of what the visits hold, against its true probability in 20 bins.
+    """Every other outcome, asked of the visits and events, against its true probability in 20 bins.
 
     Together the bins of all outcomes are asked one question at 3 standard errors: their limit is Bonferroni's, 4.2
     standard errors for 120 bins. One question for each bin would fail by chance for more than a quarter of all seeds.
@@ -169,33 +176,15 @@ def ask_outcomes(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """True probability and answer of each outcome at a technique's primary month, by the definitions of the design."""
     own, month = episodes[episodes["technique"] == technique].reset_index(drop=True), primary_of(technique)
-    seen = pd.read_parquet(folder / "visits.parquet", filters=[("month", "==", month)]).set_index("episode_id")
-    after = seen.reindex(own["episode_id"])
-    pain, odi, womac, eq5d, opioid, pgic = (after[name].to_numpy(dtype=float, na_value=np.nan) for name in MEASURES)
-    before = {name: own[name].to_numpy(dtype=float, na_value=np.nan) for name in MEASURES[:-1]}
-    by_odi = (odi <= before["odi"] - 10 + SLACK) | (odi <= 0.7 * before["odi"] + SLACK)
-    function = np.where(np.isfinite(odi), by_odi, womac <= 0.7 * before["womac"] + SLACK)
-    answers = {
-        "pain_response_30": pain <= 0.7 * before["pain_nrs"] + SLACK,
-        "function_response": np.where(np.isfinite(odi) | np.isfinite(womac), function, np.nan),
-        "quality_of_life_gain": np.where(np.isfinite(eq5d), eq5d >= before["eq5d_index"] + 0.08 - SLACK, np.nan),
-        "opioid_reduction": np.where(before["opioid_mme"] > 0, opioid <= 0.7 * before["opioid_mme"] + SLACK, np.nan),
-        "satisfaction": np.where(np.isfinite(pgic), pgic <= 2, np.nan),
-        "relief_duration": _hold_relief(folder, own, month),
-    }
-    alive = np.isfinite(pain)
-    return {
-        outcome: (read_probability(truth, own, month, outcome=outcome), np.where(alive, answer, np.nan))
-        for outcome, answer in answers.items()
-    }
-
-
-def _hold_relief(folder: Path, episodes: pd.DataFrame, month: float) -> np.ndarray:
-    """Whether the pain response holds at every visit up to a month."""
-    records = simulated_records(str(episodes["technique"].iloc[0]))
-    months = sorted({held for record in records for held in record.curve or () if held <= month})
-    answers = np.array([read_response(folder, episodes, held) for held in months])
-    return np.where(np.isnan(answers).all(axis=0), np.nan, np.nanmin(np.where(np.isnan(answers), 1.0, answers), axis=0))
+    held = truth.options[truth.options["technique"] == technique].groupby("outcome")["month"].max()
+    answers = {}
+    for outcome in ASKED:
+        if outcome in held.index:
+            # The truth holds complications at the month of their published rate.
+            at = float(held[outcome]) if outcome == "complication" else month
+            known = read_probability(truth, own, at, outcome=outcome)
+            answers[outcome] = (known, read_outcome(folder, own, at, outcome))
+    return answers
 
 
 def check_effects(n: int = 200_000) -> pd.DataFrame:
@@ -206,7 +195,7 @@ def check_effects(n: int = 200_000) -> pd.DataFrame:
             episodes = read_episodes(folder)
             for record in records_in(technique, "literature"):
                 own = episodes.loc[own_rows(episodes, record)].reset_index(drop=True)
-                y = read_response(folder, own, float(record.primary_month or 0))
+                y = read_outcome(folder, own, float(record.primary_month or 0))
                 rows += recover_effects(own, y, record)
     found = pd.DataFrame(rows)
     found["ok"] = found["z"].abs() <= 3
@@ -300,7 +289,7 @@ def compare_techniques(indication: str, first: Treatment, second: Treatment, mon
             episodes = episodes[episodes["indication"] == indication]
             either = received(episodes, first) | received(episodes, second)
             episodes = episodes[either].reset_index(drop=True)
-            y, truth = read_response(folder, episodes, month), load_whole_truth(folder)
+            y, truth = read_outcome(folder, episodes, month), load_whole_truth(folder)
         arm = received(episodes, first)
         weight = 1.0 / np.where(arm, read_propensity(truth, episodes, first), read_propensity(truth, episodes, second))
         gap = read_potential(truth, episodes, month, first) - read_potential(truth, episodes, month, second)

@@ -18,8 +18,8 @@ from simulator_sample import (
     open_with,
     own_rows,
     read_episodes,
+    read_outcome,
     read_probability,
-    read_response,
 )
 
 from paincast.cohort.simulate import Assumptions, documented_correlations
@@ -129,7 +129,7 @@ def check_loss(n: int = 200_000, technique: str = "facet_rfa") -> pd.DataFrame:
         months = sorted({month for record in simulated_records(technique) for month in record.curve or ()})
         rows, held = [], np.ones(len(episodes), dtype=bool)
         for month in months:
-            responded, kept = read_response(whole, episodes, month), read_response(seen, episodes, month)
+            responded, kept = read_outcome(whole, episodes, month), read_outcome(seen, episodes, month)
             there = np.isfinite(kept)
             assert np.array_equal(kept[there], responded[there])
             for value, share in ((1.0, lossy.loss_share), (0.0, expit(logit(lossy.loss_share) + lossy.loss_mnar))):
@@ -254,7 +254,7 @@ def summarize_noise(frame: pd.DataFrame) -> pd.DataFrame:
 def _correlate_noise(folder: Path, technique: str) -> dict[tuple[str, str], float]:
     episodes, truth = read_episodes(folder), load_whole_truth(folder)
     month = primary_of(technique)
-    p, y = read_probability(truth, episodes, month), read_response(folder, episodes, month)
+    p, y = read_probability(truth, episodes, month), read_outcome(folder, episodes, month)
     visits = pq.read_table(
         folder / "visits.parquet", columns=["episode_id", "month"], filters=[("month", "==", month)]
     ).to_pandas()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from paincast.cohort.simulate import Assumptions, Truth, write_cohort
 from paincast.evidence import Record, simulated_records
+from paincast.outcomes import OUTCOMES, compute_outcome
 
 SEED = 20260101
 WORKERS = 2
@@ -50,15 +51,18 @@ def read_episodes(folder: Path, columns: Sequence[str] | None = None) -> pd.Data
     return pq.read_table(folder / "episodes.parquet", columns=columns).to_pandas()
 
 
-def read_response(folder: Path, episodes: pd.DataFrame, month: float, share: float = 0.5) -> np.ndarray:
-    """Response of each episode at a month by its recorded pain (1, 0, or missing where there is no visit)."""
-    table = pq.read_table(
-        folder / "visits.parquet", columns=["episode_id", "pain_nrs"], filters=[("month", "==", month)]
-    ).to_pandas()
-    after = table.set_index("episode_id")["pain_nrs"].astype(float)
-    before = episodes["pain_nrs"].to_numpy(dtype=float)
-    value = after.reindex(episodes["episode_id"]).to_numpy()
-    return np.where(np.isnan(value), np.nan, value <= (1 - share) * before + 1e-9)
+def read_outcome(folder: Path, episodes: pd.DataFrame, month: float, outcome: str = "pain_response") -> np.ndarray:
+    """Answer of each episode at a month (1, 0, or missing where nothing answers).
+
+    A visit must be at that month. Complications and relief count from the first day, so all visits are read.
+    """
+    question = OUTCOMES[outcome]
+    at_visit = question.asked == "visit"
+    visits = pq.read_table(folder / "visits.parquet", filters=[("month", "==", month)] if at_visit else None)
+    events = pq.read_table(folder / "events.parquet").to_pandas()
+    window = (month, month) if at_visit else None
+    answers = compute_outcome(episodes, visits.to_pandas(), events, question, month, window)
+    return answers.value.to_numpy(dtype=float)
 
 
 def read_probability(

@@ -17,6 +17,7 @@ LOCKS = {
     name: (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8") for name in ("core", "dev", "build")
 }
 CORE = PYPROJECT["project"]["dependencies"]
+EXTRAS = [text for texts in PYPROJECT["project"].get("optional-dependencies", {}).values() for text in texts]
 GROUPS = PYPROJECT["dependency-groups"]
 DECLARED = {"core": CORE, "dev": [*CORE, *GROUPS["dev"], *GROUPS["build"]], "build": GROUPS["build"]}
 PLATFORMS = [
@@ -71,7 +72,13 @@ def test_the_build_backend_is_in_the_build_group() -> None:
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
-    homes = {"hydra": "hydra-core", "sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "yaml": "pyyaml"}
+    homes = {
+        "hydra": "hydra-core",
+        "interpret": "interpret-core",
+        "sklearn": "scikit-learn",
+        "xgboost": "xgboost-cpu",
+        "yaml": "pyyaml",
+    }
     imported = set()
     for module in (ROOT / "src" / "paincast").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -80,4 +87,5 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"paincast"}
-    assert {homes.get(name, name) for name in foreign} == {canonicalize_name(Requirement(text).name) for text in CORE}
+    declared = {canonicalize_name(Requirement(text).name) for text in (*CORE, *EXTRAS)}
+    assert {homes.get(name, name) for name in foreign} == declared

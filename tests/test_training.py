@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from paincast.cohort.ingest import ingest
 from paincast.cohort.mapping import load_mapping
+from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import load_cohort, save_cohort
-from paincast.errors import RefusalError, SettingsError
+from paincast.errors import LeakError, RefusalError, SettingsError
+from paincast.outcomes import OUTCOMES
+from paincast.predictor import load_predictor
+from paincast.reporting.summary import say_loss
 from paincast.rules import collect_rules
+from paincast.serving.predict import predict
 from paincast.settings import (
+    ChangeSettings,
     CohortSettings,
+    DurationSettings,
     EvaluationSettings,
+    ModelSettings,
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
@@ -54,7 +63,7 @@ def train_real(name: str, technique: str, month: float, real_data: Path, folder:
 
 def test_47_real_knees_get_the_simple_model_and_are_told_how_little_it_knows(real_data, tmp_path):
     result = train_real("genicular_rfa_2024", "genicular_rfa", 3.0, real_data, tmp_path)
-    trained = result.trained["genicular_rfa"]
+    trained = result.trained["genicular_rfa/pain_response"]
     row = result.summary.iloc[0]
     assert (row["basis"], row["n"], row["with outcome"], row["model"]) == ("real", "47", "49%", "logistic")
     assert "too few" in row["note"]
@@ -66,19 +75,23 @@ def test_47_real_knees_get_the_simple_model_and_are_told_how_little_it_knows(rea
 
 
 def test_trigeminal_patients_are_refused_with_the_numbers(real_data, tmp_path):
-    with pytest.raises(RefusalError, match=r"trigeminal_rhizotomy: \d+ with and \d+ without the outcome among \d+"):
+    told = r"trigeminal_rhizotomy/pain_response: \d+ with and \d+ without the outcome among \d+"
+    with pytest.raises(RefusalError, match=told):
         train_real("trigeminal_percutaneous_2024", "trigeminal_rhizotomy", 18.0, real_data, tmp_path)
 
 
 def test_a_leak_fails_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("paincast.training.cross_fit_margins", lambda _, observed, *__: 4.0 * observed - 2.0)
-    with pytest.raises(RefusalError, match=r"leak: the AUROC 1\.000 exceeds"):
+    def know_the_answer(_, observed, *__, **___):
+        return np.nan_to_num(4.0 * observed - 2.0)
+
+    monkeypatch.setattr("paincast.training.binary.cross_fit_margins", know_the_answer)
+    with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(make_settings(tmp_path))
     assert not (tmp_path / "models").exists()
 
 
 def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
-    metrics = train(make_settings(tmp_path)).trained["facet_rfa"].metrics.set_index("metric")["estimate"]
+    metrics = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
     assert 0.5 < metrics["bayes_optimal_auroc"] < 0.8
     assert metrics["regret"] > 0
     assert {"auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope"} <= set(
@@ -87,11 +100,145 @@ def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
 
 
 def test_a_technique_gets_the_same_model_whichever_others_are_trained(tmp_path):
-    alone = train(make_settings(tmp_path / "one"))
-    beside = train(make_settings(tmp_path / "two", techniques=["facet_rfa", "si_joint_rfa"]))
-    first, second = (result.trained["facet_rfa"] for result in (alone, beside))
+    """From one cohort: others lend what they share whether or not they are trained too."""
+    cohort, truth = simulate_cohort(techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=250, seed=5)
+    save_simulated(cohort, truth, tmp_path / "cohort")
+    source = CohortSettings(source="folder", path=str(tmp_path / "cohort"))
+    alone = train(make_settings(tmp_path / "one", cohort=source))
+    beside = train(make_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))
+    first, second = (result.trained["facet_rfa/pain_response"] for result in (alone, beside))
     pd.testing.assert_frame_equal(first.explanation.contributions, second.explanation.contributions)
     pd.testing.assert_frame_equal(first.metrics, second.metrics)
+
+
+def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
+    trained = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"]
+    counts = dict(zip(trained.flow["step"], trained.flow["n"], strict=True))
+    weights = trained.weights.set_index("measure")["value"]
+    assert weights["asked"] == weights["observed"] + weights["lost"] == trained.tipping_point["n"].iloc[0]
+    assert counts["lost: no follow-up that answers"] == weights["lost"] > 0
+    assert weights["effective sample size"] <= weights["observed"] == trained.predictor.n_training
+    beside = trained.loss.set_index("metric")
+    served = trained.metrics.set_index("metric")["estimate"]
+    assert beside.loc["auroc", "weighted_estimate"] == served["auroc"]
+    assert beside["complete_case_lower"].notna().all()
+    assert trained.tipping_point["overall_risk"].is_monotonic_increasing
+    said = say_loss(trained.weights, trained.loss, trained.tipping_point)
+    assert f"{weights['lost']:.0f} of {weights['asked']:.0f} were lost to follow-up" in said
+
+
+def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(tmp_path):
+    result = train(
+        make_settings(
+            tmp_path,
+            techniques=["facet_rfa", "joint_injection"],
+            outcome=OutcomeSettings(name="all"),
+            model=ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2),
+        )
+    )
+    asked = {f"{technique}/{name}" for technique in ("facet_rfa", "joint_injection") for name in OUTCOMES}
+    assert result.trained.keys() | result.refused.keys() == asked
+    assert {f"facet_rfa/{name}" for name in OUTCOMES} <= result.trained.keys()
+    assert "function_response can be asked of none" in result.refused["joint_injection/function_response"]
+    for name in result.trained:
+        predictor = load_predictor(tmp_path / "models" / name)
+        assert f"{predictor.technique}/{predictor.outcome}" == name
+    assert set(result.summary["outcome"]) == set(OUTCOMES)
+    assert result.summary.columns[-2:].tolist() == ["times and changes", "note"]
+    told = result.summary.set_index(["technique", "outcome"])["times and changes"]
+    assert "interval holds 0." in told["facet_rfa", "pain_change"]
+    assert "concordance 0." in told["facet_rfa", "relief_duration"]
+    patients, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=5, seed=8)
+    rows = predict(patients.episodes, tmp_path / "models", techniques=["facet_rfa"])
+    assert rows["outcome"].tolist() == [*OUTCOMES] * 5
+    assert (rows["abstained_because"] == "").groupby(rows["outcome"], sort=False).any().all()
+    assert result.trained["facet_rfa/satisfaction"].predictor.measures == ()
+
+
+def train_one(outcome: str, technique: str, folder: Path, **changes: object):
+    result = train(make_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes))
+    trained = result.trained[f"{technique}/{outcome}"]
+    loaded = load_predictor(folder / "models" / technique / outcome)
+    assert loaded.version == trained.predictor.version
+    fresh, _ = simulate_cohort(techniques=[technique], episodes_per_technique=60, seed=8)
+    rows = trained.predictor.predict(fresh.episodes)
+    pd.testing.assert_frame_equal(rows, loaded.predict(fresh.episodes))
+    one_by_one = pd.concat([loaded.predict(fresh.episodes.iloc[[place]]) for place in range(5)])
+    pd.testing.assert_frame_equal(one_by_one, rows.head(5), check_exact=True)
+    return trained, fresh.episodes, rows
+
+
+def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
+    settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, level=0.7)
+    trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings)
+    metrics = trained.metrics.set_index("metric")
+    assert {"coverage", "mean_width", "pinball_loss", "pinball_gain", "mean_absolute_error"} <= set(metrics.index)
+    assert 0.6 < metrics.loc["coverage", "estimate"] < 0.8
+    assert metrics.loc["coverage", "n"] == trained.predictor.n_training
+    assert trained.predictor.n_events is None
+    assert trained.curve is None
+    answered = rows[~rows["abstained"]]
+    assert len(answered) > 50
+    assert answered[["probability", "lower", "upper"]].isna().all(axis=None)
+    assert (answered["expected_lower"] <= answered["expected"]).all()
+    assert (answered["expected"] <= answered["expected_upper"]).all()
+    assert (answered["level"] == 0.7).all()
+    assert rows.loc[rows["abstained"], ["expected", "expected_lower", "level"]].isna().all(axis=None)
+    explained = trained.predictor.explain(episodes)
+    total = explained.base + explained.contributions.sum(axis=1)
+    np.testing.assert_allclose(total[answered.index], answered["expected"], atol=1e-9)
+    assert all(reason["points"] < 0 for reasons in answered["reasons_for"] for reason in reasons)
+    assert "The interval holds 0." in say_loss(trained.weights, trained.loss, trained.tipping_point)
+
+
+def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):
+    settings = DurationSettings(inverse_penalties=[0.01, 0.1], refits=10, folds=3)
+    trained, episodes, rows = train_one("relief_duration", "celiac_plexus_neurolysis", tmp_path, duration=settings)
+    metrics = trained.metrics.set_index("metric")
+    assert {"auroc", "o_e_ratio", "integrated_brier", "integrated_brier_gain", "concordance_uno"} <= set(metrics.index)
+    assert metrics.loc["o_e_ratio_1", "method"] == "observed by Aalen-Johansen"
+    assert "regret" in metrics.index
+    counts = dict(zip(trained.flow["step"], trained.flow["n"], strict=True))
+    assert counts["alive and followed to month 1"] == trained.predictor.n_training
+    assert counts["of these with relief up to month 1"] == trained.predictor.n_events
+    assert trained.further.tables["course"]["month"].is_monotonic_increasing
+    answered = rows[~rows["abstained"]]
+    assert len(answered) > 50
+    assert (answered["lower"] <= answered["probability"]).all()
+    assert (answered["probability"] <= answered["upper"]).all()
+    assert answered["expected"].notna().any()
+    # The median lies beyond the horizon for those, and only for those, of whom more than half keep relief up to it.
+    ended = answered["expected"].notna()
+    assert ((answered["expected"] > 1.0) == (answered["probability"] > 0.5))[ended].all()
+    assert answered[["expected_lower", "expected_upper"]].isna().all(axis=None)
+    explained = trained.predictor.explain(episodes)
+    total = (explained.base + explained.contributions.sum(axis=1))[answered.index]
+    np.testing.assert_allclose(total, np.log(answered["probability"] / (1 - answered["probability"])), atol=1e-6)
+
+
+@pytest.mark.parametrize("outcome", ["pain_change", "relief_duration"])
+def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
+    trained, episodes, _ = train_one(outcome, "facet_rfa", tmp_path)
+    strange = episodes.head(3).copy()
+    strange.loc[strange.index[0], "indication"] = "knee_osteoarthritis"
+    strange.loc[strange.index[1], "pain_nrs"] = np.nan
+    strange.loc[strange.index[2], "bmi"] = 200.0
+    rows = trained.predictor.predict(strange)
+    assert rows["abstained"].all()
+    for said, told in zip(rows["abstained_because"], ("not one this technique", "is missing", "far from"), strict=True):
+        assert told in said
+    assert rows[["probability", "lower", "expected", "expected_upper"]].isna().all(axis=None)
+
+
+def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
+    asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
+    with pytest.raises(RefusalError, match=r"month 0\.2 is outside; set outcome\.horizon_months to a month within"):
+        train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
+
+
+def test_settings_of_one_outcome_do_not_go_with_all(tmp_path):
+    with pytest.raises(SettingsError, match="belong to one outcome; name it, or leave them empty"):
+        train(make_settings(tmp_path, outcome=OutcomeSettings(name="all", window_months=[1.0, 2.0])))
 
 
 def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -100,9 +247,9 @@ def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, m
             raise RefusalError("no evidence today")
         return collect_rules(technique, outcome)
 
-    monkeypatch.setattr("paincast.training.collect_rules", refuse)
+    monkeypatch.setattr("paincast.training.run.collect_rules", refuse)
     result = train(make_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
-    assert result.refused == {"si_joint_rfa": "no evidence today"}
+    assert result.refused == {"si_joint_rfa/pain_response": "no evidence today"}
     assert result.summary["note"].tolist()[1] == "no model: no evidence today"
     assert (tmp_path / "models" / "facet_rfa" / "pain_response" / "bundle.json").is_file()
 

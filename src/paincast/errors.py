@@ -25,6 +25,10 @@ class RefusalError(PaincastError):
     """The package declines to answer because the evidence or the data do not carry an answer."""
 
 
+class LeakError(RefusalError):
+    """Predictions rank outcomes better than the truth behind them can: something leaked, and nothing may go on."""
+
+
 class OutputError(PaincastError):
     """A result cannot be written where it was asked for."""
 

@@ -1,15 +1,15 @@
-"""Why a prediction is what it is: SHAP values summed to the clinician's variables, on the log odds that are served."""
+"""Why a prediction is what it is: contributions to what is served, summed to the clinician's variables."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.models.response import ResponseModel
+from paincast.models.stored import Response
 from paincast.schema import EPISODES
 
 if TYPE_CHECKING:
@@ -20,21 +20,29 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Contributions that add up, with the base, to the log odds of the served probability.
+    """Contributions that add up, with the base, to the log odds of the served probability, or to a change in points.
 
     Parameters
     ----------
     base : ndarray of shape (n,)
-        Log odds before anything about the patient is known.
+        What is served before anything about the patient is known. Where a calibration is served beside the model,
+        what it adds to the patient's log odds belongs to no variable: it is in the base, which then differs between
+        patients (:class:`paincast.models.calibrated.CalibratedModel`).
     contributions : DataFrame of shape (n, n_variables)
-        Log-odds contribution of each variable: dummy columns and missing marks are summed to their variable.
+        Contribution of each variable: dummy columns and missing marks are summed to their variable.
     values : DataFrame of shape (n, n_variables)
         The variables' values.
+    unit : {"log_odds", "points"}
+        Of base and contributions.
+    sign : float
+        Sign of the contributions that speak for the outcome; -1 where less is better, as of a change of pain.
     """
 
     base: FloatArray
     contributions: pd.DataFrame
     values: pd.DataFrame
+    unit: str = "log_odds"
+    sign: float = 1.0
 
     def to_shap(self) -> shap.Explanation:
         """Give the contributions as the object that the figures of the shap package draw, for example its waterfall."""
@@ -48,17 +56,17 @@ class Explanation:
         )
 
     def mask_rows(self, rows: pd.Series) -> Explanation:
-        """Blank the contributions of some patients: where no probability is served there is nothing to explain."""
+        """Blank the contributions of some patients: where no answer is served there is nothing to explain."""
         kept = self.contributions.mul((~rows.to_numpy(bool)).astype(float), axis=0)
-        return Explanation(base=self.base, contributions=kept, values=self.values)
+        return replace(self, contributions=kept)
 
 
-def explain_model(response: ResponseModel, episodes: pd.DataFrame) -> Explanation:
+def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
     """Explain the predictions of a response model.
 
     Parameters
     ----------
-    response : ResponseModel
+    response : ResponseModel, DurationResponse or ChangeResponse
         A fitted model.
     episodes : DataFrame of shape (n, ...)
         Episodes in the types of the contract.
@@ -71,17 +79,21 @@ def explain_model(response: ResponseModel, episodes: pd.DataFrame) -> Explanatio
     ----------
     Lundberg SM, Lee SI. NeurIPS 2017, doi:10.48550/arXiv.1705.07874.
     """
-    base, encoded = response.model.contributions(response.encoder.transform(episodes))
+    base, encoded = response.contributions(episodes)
     owners = np.array(response.encoder.owners, dtype=object)
     variables = list(dict.fromkeys(response.encoder.owners))
     summed = {name: encoded[:, owners == name].sum(axis=1) for name in variables}
     return Explanation(
-        base=base, contributions=pd.DataFrame(summed, index=episodes.index), values=episodes[variables].copy()
+        base=base,
+        contributions=pd.DataFrame(summed, index=episodes.index),
+        values=episodes[variables].copy(),
+        unit=response.unit,
+        sign=response.sign,
     )
 
 
 def compute_importance(explanation: Explanation) -> pd.DataFrame:
-    """Rank variables by their mean absolute log-odds contribution.
+    """Rank variables by their mean absolute contribution.
 
     Parameters
     ----------
@@ -91,10 +103,10 @@ def compute_importance(explanation: Explanation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``variable, mean_absolute_log_odds``, the largest first.
+        ``variable``, and ``mean_absolute_`` with the unit, the largest first.
     """
     importance = explanation.contributions.abs().mean().sort_values(ascending=False, kind="stable")
-    return importance.rename_axis("variable").rename("mean_absolute_log_odds").reset_index()
+    return importance.rename_axis("variable").rename(f"mean_absolute_{explanation.unit}").reset_index()
 
 
 def list_reasons(explanation: Explanation, *, most: int = 3) -> tuple[list[list[Reason]], list[list[Reason]]]:
@@ -110,31 +122,34 @@ def list_reasons(explanation: Explanation, *, most: int = 3) -> tuple[list[list[
     Returns
     -------
     reasons_for, reasons_against : list of length n
-        Each a list of ``{"variable", "value", "log_odds"}``, the strongest first.
+        Each a list of ``{"variable", "value", "log_odds"}``, of a change of pain ``"points"`` instead of the last, the
+        strongest first. For the outcome means for a higher probability, and for a change of pain for less pain.
     """
     names = list(explanation.contributions.columns)
     values = [
         [format_value(name, value) for name, value in zip(names, row, strict=True)]
         for row in explanation.values.itertuples(index=False, name=None)
     ]
-    contributions = explanation.contributions.to_numpy()
+    contributions = explanation.sign * explanation.contributions.to_numpy()
     order = np.argsort(-contributions, axis=1, kind="stable")
-    upward = [_pick(names, values[i], contributions[i], order[i][:most], 1.0) for i in range(len(values))]
-    downward = [_pick(names, values[i], contributions[i], order[i][::-1][:most], -1.0) for i in range(len(values))]
+
+    def pick(row: int, chosen: npt.NDArray[np.intp], sign: float) -> list[Reason]:
+        return [
+            {
+                "variable": names[j],
+                "value": values[row][j],
+                explanation.unit: round(float(explanation.sign * contributions[row, j]), 6),
+            }
+            for j in chosen
+            if sign * contributions[row, j] > 0
+        ]
+
+    upward = [pick(row, order[row][:most], 1.0) for row in range(len(values))]
+    downward = [pick(row, order[row][::-1][:most], -1.0) for row in range(len(values))]
     return upward, downward
 
 
 Reason = dict[str, str | float]
-
-
-def _pick(
-    names: list[str], values: list[str], contributions: FloatArray, order: npt.NDArray[np.intp], sign: float
-) -> list[Reason]:
-    return [
-        {"variable": names[j], "value": values[j], "log_odds": round(float(contributions[j]), 6)}
-        for j in order
-        if sign * contributions[j] > 0
-    ]
 
 
 def format_value(name: str, value: object) -> str:

@@ -6,13 +6,14 @@ to predict.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from paincast.errors import DataError
@@ -21,6 +22,12 @@ from paincast.schema import EPISODES, Column, model_columns
 FloatArray = npt.NDArray[np.float64]
 
 MISSING = "missing"
+ZERO = "0"
+KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
+"""Where a spline bends (Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.6)."""
+
+MINIMUM_ZEROS = 0.05
+"""Share of zeros from which on they are marked by a column of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,12 @@ class EncodedVariable:
     varies : bool
         Whether the variable took more than one value in training; if not, it adds no column and only its known
         levels are kept.
+    knots : tuple of float
+        Places, on the standardised scale, where a restricted cubic spline may bend; empty for a straight line.
+    bends : tuple of tuple of float
+        Mean and standard deviation in training of each bending part of the spline.
+    marks_zero : bool
+        Whether a column tells that the number is 0, as of doses among those who take none.
     """
 
     name: str
@@ -55,6 +68,9 @@ class EncodedVariable:
     shares: tuple[float, ...] = ()
     marks_missing: bool = False
     varies: bool = True
+    knots: tuple[float, ...] = ()
+    bends: tuple[tuple[float, float], ...] = ()
+    marks_zero: bool = False
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -62,7 +78,19 @@ class EncodedVariable:
         if not self.varies:
             return ()
         own = tuple(f"{self.name}={level}" for level in self.levels[1:]) if self.kind == "category" else (self.name,)
-        return (*own, f"{self.name}={MISSING}") if self.marks_missing else own
+        bends = tuple(f"{self.name}~{place + 1}" for place in range(len(self.bends)))
+        zero = (f"{self.name}={ZERO}",) if self.marks_zero else ()
+        missing = (f"{self.name}={MISSING}",) if self.marks_missing else ()
+        return (*own, *bends, *zero, *missing)
+
+    @property
+    def encoded_spreads(self) -> tuple[float, ...]:
+        """Give what counts as one unit of each matrix column for a penalty: 1 standard deviation, or half a flag.
+
+        So a number's two standard deviations weigh like a yes against a no (Gelman 2008, doi:10.1002/sim.3107).
+        """
+        numeric = 1 + len(self.bends) if self.kind == "number" else 0
+        return tuple(1.0 if place < numeric else 0.5 for place in range(len(self.encoded_names)))
 
 
 class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -79,6 +107,9 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Smallest share of recorded values for a variable to be used.
     minimum_missing : int
         A column that marks missing values is made from this many missing values on.
+    splines : bool
+        Let numbers act as restricted cubic splines with four knots at quantiles of the training values, and mark
+        zeros where they are frequent.
 
     Attributes
     ----------
@@ -89,11 +120,17 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, native_missing: bool = False, minimum_observed: float = 0.5, minimum_missing: int = 20
+        self,
+        *,
+        native_missing: bool = False,
+        minimum_observed: float = 0.5,
+        minimum_missing: int = 20,
+        splines: bool = False,
     ) -> None:
         self.native_missing = native_missing
         self.minimum_observed = minimum_observed
         self.minimum_missing = minimum_missing
+        self.splines = splines
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn passes the outcome)
         """Learn levels, means and scales.
@@ -108,6 +145,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         EpisodeEncoder
         """
+        _require_table(X)
         candidates = [column for column in model_columns() if column.name in X]
         usable = [column for column in candidates if self._is_recorded(X[column.name])]
         self.variables_ = tuple(self._learn(column, X[column.name]) for column in usable)
@@ -127,6 +165,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of shape (n_episodes, n_encoded)
         """
         check_is_fitted(self, "variables_")
+        _require_table(X)
         absent = [variable.name for variable in self.variables_ if variable.name not in X]
         if absent:
             raise DataError(
@@ -144,6 +183,12 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def owners(self) -> tuple[str, ...]:
         """Name, for each matrix column, the clinician's variable it belongs to."""
         return tuple(variable.name for variable in self.variables_ for _ in variable.encoded_names)
+
+    @property
+    def spreads(self) -> FloatArray:
+        """Give what counts as one unit of each matrix column for a penalty."""
+        units = [unit for variable in self.variables_ for unit in variable.encoded_spreads]
+        return np.array(units, dtype=float)
 
     def find_unseen(self, X: pd.DataFrame) -> pd.DataFrame:
         """Tell which values are levels that training never saw.
@@ -175,11 +220,22 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Build a fitted encoder from :meth:`to_state`."""
         encoder = cls(**state["parameters"])
         encoder.variables_ = tuple(
-            EncodedVariable(**{**variable, "levels": tuple(variable["levels"]), "shares": tuple(variable["shares"])})
+            EncodedVariable(
+                **{
+                    **variable,
+                    **{name: tuple(variable.get(name, ())) for name in ("levels", "shares", "knots")},
+                    "bends": tuple((mean, spread) for mean, spread in variable.get("bends", ())),
+                }
+            )
             for variable in state["variables"]
         )
         encoder.unavailable_ = tuple(state["unavailable"])
         return encoder
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = True
+        return tags
 
     def _is_recorded(self, values: pd.Series) -> bool:
         return bool(len(values)) and float(values.notna().mean()) >= self.minimum_observed
@@ -202,7 +258,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         numbers = scale_number(column, values)
         spread = float(np.nanstd(numbers))
         varies = spread > 1e-9
-        return EncodedVariable(
+        straight = EncodedVariable(
             name=column.name,
             kind="number",
             centre=float(np.nanmean(numbers)),
@@ -210,6 +266,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             marks_missing=varies and many_missing and not self.native_missing,
             varies=varies,
         )
+        return _bend(straight, values) if varies and self.splines else straight
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
@@ -218,7 +275,10 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 for level in list(zip(variable.levels, variable.shares, strict=True))[1:]
             ]
         else:
-            columns = [self._standardise(variable, values)]
+            z = self._standardise(variable, values)
+            columns = [z, *_bending_parts(variable, z)]
+        if variable.marks_zero:
+            columns.append(np.asarray((values == 0).to_numpy(float, na_value=0.0), dtype=float))
         if variable.marks_missing:
             columns.append(np.asarray(values.isna().to_numpy(float), dtype=float))
         return np.column_stack(columns)
@@ -245,6 +305,63 @@ def standard_scores(variable: EncodedVariable, values: pd.Series) -> FloatArray:
     """Give the standard scores of a numeric variable against the training cohort; missing stays NaN."""
     scores: FloatArray = (scale_number(EPISODES[variable.name], values) - variable.centre) / variable.scale
     return scores
+
+
+def _bend(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
+    """Let a number act as a spline and mark its zeros, as far as the training values differ enough."""
+    recorded = values[values.notna()]
+    zero = (recorded == 0).to_numpy(bool)
+    marks_zero = bool(MINIMUM_ZEROS <= zero.mean() <= 1.0 - MINIMUM_ZEROS)
+    scores = standard_scores(variable, recorded)
+    knots = np.unique(np.quantile(scores[~zero] if marks_zero else scores, KNOT_QUANTILES).round(9))
+    curved = replace(variable, marks_zero=marks_zero)
+    if len(knots) < len(KNOT_QUANTILES):
+        return curved
+    parts = compute_spline(scores, tuple(knots))
+    bends = tuple((float(part.mean()), float(part.std())) for part in parts.T)
+    return replace(curved, knots=tuple(map(float, knots)), bends=bends) if min(b for _, b in bends) > 1e-9 else curved
+
+
+def _bending_parts(variable: EncodedVariable, scores: FloatArray) -> list[FloatArray]:
+    if not variable.knots:
+        return []
+    parts = compute_spline(scores, variable.knots).T
+    return [(part - mean) / spread for part, (mean, spread) in zip(parts, variable.bends, strict=True)]
+
+
+def compute_spline(values: FloatArray, knots: tuple[float, ...]) -> FloatArray:
+    """Compute the bending parts of a restricted cubic spline, which is a straight line beyond the outer knots.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Numbers; NaN stays NaN.
+    knots : tuple of float
+        At least three, increasing.
+
+    Returns
+    -------
+    ndarray of shape (n, n_knots - 2)
+
+    References
+    ----------
+    Harrell FE. Regression Modeling Strategies, 2nd ed. (2015), equation 2.25, doi:10.1007/978-3-319-19425-7.
+    """
+    last, before = knots[-1], knots[-2]
+
+    def cube(knot: float) -> FloatArray:
+        return np.asarray(np.maximum(values - knot, 0.0) ** 3, dtype=float)
+
+    parts = [
+        cube(knot) - cube(before) * (last - knot) / (last - before) + cube(last) * (before - knot) / (last - before)
+        for knot in knots[:-2]
+    ]
+    return np.column_stack(parts) / (last - knots[0]) ** 2
+
+
+def _require_table(X: object) -> None:
+    if not isinstance(X, pd.DataFrame):
+        raise DataError(f"episodes must be a DataFrame with the columns of the contract, not {type(X).__name__}")
 
 
 def _as_level(values: pd.Series) -> pd.Series:

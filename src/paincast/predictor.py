@@ -10,17 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, ndtri
 
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
-from paincast.features import EpisodeEncoder
 from paincast.files import atomic_folder
-from paincast.models.calibration import AffineCalibration
-from paincast.models.domain import Domain, find_strangers
-from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
-from paincast.models.response import ResponseModel
-from paincast.models.selection import Candidate
+from paincast.models.domain import find_strangers
+from paincast.models.stored import Response, list_boosters, read_response, to_response_state
+from paincast.outcomes import get_outcome, list_denials
 from paincast.rules import (
     TechniqueRules,
     check_indication,
@@ -31,7 +27,7 @@ from paincast.rules import (
 )
 
 MANIFEST = "bundle.json"
-FORMAT = 1
+FORMAT = 2
 
 PREDICTION_COLUMNS = (
     "episode_id",
@@ -42,6 +38,10 @@ PREDICTION_COLUMNS = (
     "probability",
     "lower",
     "upper",
+    "expected",
+    "expected_lower",
+    "expected_upper",
+    "level",
     "control_probability",
     "eligible",
     "ineligible_because",
@@ -55,7 +55,15 @@ PREDICTION_COLUMNS = (
     "reasons_for",
     "reasons_against",
 )
-"""What a prediction returns, in order; ``lower`` and ``upper`` bound the individual's probability."""
+"""What a prediction returns, in order.
+
+``lower`` and ``upper`` bound the individual's probability, ``expected_lower`` and ``expected_upper`` the individual's
+change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
+``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
+probability, and ``expected`` is the median in points: below 0 is less pain.
+"""
+
+ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +78,17 @@ class Predictor:
         The month at which it is asked.
     window_months : tuple of float
         First and last month, included, of the visits that answer for the horizon.
-    measure : str
-        Column that must be known before the procedure for the outcome to exist.
+    measures : tuple of str
+        Columns of which one must be known before the procedure for the outcome to be asked; empty where none is needed.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
-    n_training, n_events, n_real : int
-        Episodes with follow-up, those with the outcome, and how many of the episodes are real.
+    n_training, n_real : int
+        Episodes with an answer at the horizon, and how many of them are real.
+    n_events : int or None
+        Those with the outcome; None where the outcome is a number.
     level : float
-        Level of the interval of the individual's probability.
-    response : ResponseModel
+        Level of the interval of the individual's probability or change.
+    response : ResponseModel, DurationResponse or ChangeResponse
         The model.
     rules : TechniqueRules
         Indications, control response and contraindications.
@@ -94,13 +104,13 @@ class Predictor:
     outcome: str
     horizon_months: float
     window_months: tuple[float, float]
-    measure: str
+    measures: tuple[str, ...]
     basis: str
     n_training: int
-    n_events: int
+    n_events: int | None
     n_real: int
     level: float
-    response: ResponseModel
+    response: Response
     rules: TechniqueRules
     sources: tuple[str, ...] = ()
     performance: tuple[dict[str, Any], ...] = field(default=())
@@ -122,7 +132,7 @@ class Predictor:
         -------
         DataFrame of shape (n, len(PREDICTION_COLUMNS))
             Indexed like ``episodes``. ``probability`` is the share of such patients expected to have the outcome
-            *given* the technique: a prognosis, not the effect of the technique.
+            *given* the technique, and ``expected`` their median: a prognosis, not the effect of the technique.
         """
         strange = find_strangers(self.response.domain, self.response.encoder, episodes)
         because = join_reasons(
@@ -131,20 +141,18 @@ class Predictor:
                 self._check_readable(episodes, unreadable),
                 check_indication(self.rules, episodes),
                 self._check_levels(episodes),
-                self._check_measure(episodes),
+                list_denials(get_outcome(self.outcome), episodes),
                 strange,
             ],
         )
         answered = because == ""
-        logits = self.response.margins(episodes)
-        reach = ndtri(0.5 + self.level / 2) * self.response.margin_spread(episodes)
+        answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
         reasons_for, reasons_against = list_reasons(self.explain(episodes).mask_rows(~answered))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
-            probability=np.where(answered, expit(logits), np.nan),
-            lower=np.where(answered, expit(logits - reach), np.nan),
-            upper=np.where(answered, expit(logits + reach), np.nan),
+            **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
+            level=np.where(answered, self.level, np.nan),
             control_probability=find_controls(self.rules, episodes),
             ineligible_because=find_contraindications(self.rules, episodes, absolute=True),
             cautions=find_contraindications(self.rules, episodes, absolute=False),
@@ -159,13 +167,13 @@ class Predictor:
         )
 
     def explain(self, episodes: pd.DataFrame) -> Explanation:
-        """Give SHAP values that add up, with the base, to the log odds of the served probability."""
+        """Give contributions that add up, with the base, to the log odds served, or to the change in points."""
         return explain_model(self.response, episodes)
 
     def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
         if unreadable is None:
             return pd.Series("", index=episodes.index, dtype="str")
-        used = {variable.name for variable in self.response.encoder.variables_} | {self.measure, "indication"}
+        used = {variable.name for variable in self.response.encoder.variables_} | {*self.measures, "indication"}
         named = [", ".join(name for name in names if name in used) for names in unreadable]
         said = [f"could not be read: {names}; correct it or leave it empty" if names else "" for names in named]
         return pd.Series(said, index=episodes.index, dtype="str")
@@ -182,17 +190,11 @@ class Predictor:
             ],
         )
 
-    def _check_measure(self, episodes: pd.DataFrame) -> pd.Series:
-        before = episodes[self.measure].astype(float)
-        return say_where(before.isna(), f"{self.measure} is missing; it is required") + say_where(
-            before == 0, f"{self.measure} is 0 before the procedure: no fall is possible"
-        )
-
 
 def make_abstentions(
     episodes: pd.DataFrame, technique: str | pd.Series, outcome: str, because: str | pd.Series
 ) -> pd.DataFrame:
-    """Make prediction rows without a probability, of which eligibility and domain are unknown.
+    """Make prediction rows without an answer, of which eligibility and domain are unknown.
 
     Parameters
     ----------
@@ -217,9 +219,8 @@ def make_abstentions(
             "technique": technique,
             "outcome": outcome,
             "horizon_months": np.nan,
-            "probability": np.nan,
-            "lower": np.nan,
-            "upper": np.nan,
+            **dict.fromkeys(ANSWERS, np.nan),
+            "level": np.nan,
             "control_probability": np.nan,
             "eligible": pd.array([pd.NA] * len(episodes), dtype="boolean"),
             "ineligible_because": "",
@@ -241,7 +242,7 @@ def make_abstentions(
 def seal_predictor(predictor: Predictor) -> Predictor:
     """Give a predictor its version: a hash of everything it predicts with."""
     digest = hashlib.sha256(json.dumps(_to_state(predictor), sort_keys=True).encode())
-    for raw in _booster_files(predictor.response).values():
+    for raw in list_boosters(predictor.response).values():
         digest.update(raw)
     return replace(predictor, version=digest.hexdigest()[:12])
 
@@ -269,7 +270,7 @@ def save_predictor(predictor: Predictor, path: str | Path) -> Path:
     with atomic_folder(path, marker=MANIFEST) as folder:
         state = {**_to_state(predictor), "version": predictor.version}
         (folder / MANIFEST).write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        for name, raw in _booster_files(predictor.response).items():
+        for name, raw in list_boosters(predictor.response).items():
             (folder / name).write_bytes(raw)
     return Path(path)
 
@@ -290,7 +291,10 @@ def load_predictor(path: str | Path) -> Predictor:
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
     if state.get("format") != FORMAT:
-        raise DataError(f"{folder} has bundle format {state.get('format')}; this version reads format {FORMAT}")
+        raise DataError(
+            f"{folder} has bundle format {state.get('format')}; this version reads format {FORMAT}; "
+            "train the model again"
+        )
     try:
         predictor = _from_state(state, folder)
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -303,73 +307,19 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
-    response = predictor.response
     plain = {
         name: getattr(predictor, name)
         for name in Predictor.__dataclass_fields__
         if name not in ("response", "rules", "version")
     }
-    return {
-        "format": FORMAT,
-        **plain,
-        "rules": asdict(predictor.rules),
-        "encoder": response.encoder.to_state(),
-        "domain": response.domain.to_state(),
-        "candidate": {"kind": response.candidate.kind, "parameters": response.candidate.parameters},
-        "calibration": {"intercept": response.calibration.intercept, "slope": response.calibration.slope},
-        "selection": response.selection.to_dict(orient="records"),
-        "models": [
-            _linear_state(model) for model in (response.model, *response.refits) if isinstance(model, LinearModel)
-        ],
-        "n_refits": len(response.refits),
-    }
+    rules = {"rules": asdict(predictor.rules)}
+    return {"format": FORMAT, **plain, **rules, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    model, *refits = _read_models(state, folder)
-    response = ResponseModel(
-        encoder=EpisodeEncoder.from_state(state["encoder"]),
-        model=model,
-        refits=tuple(refits),
-        domain=Domain.from_state(state["domain"]),
-        candidate=Candidate(**state["candidate"]),
-        calibration=AffineCalibration(**state["calibration"]),
-        selection=pd.DataFrame(state["selection"]),
-    )
     rules = TechniqueRules(**{name: tuple(rows) for name, rows in state["rules"].items()})
     plain = {
         name: state[name] for name in Predictor.__dataclass_fields__ if name not in ("response", "rules", "version")
     }
-    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months")}
-    return Predictor(**plain, response=response, rules=rules)
-
-
-def _read_models(state: dict[str, Any], folder: Path) -> list[Model]:
-    if state["candidate"]["kind"] == "logistic":
-        return [
-            LinearModel(
-                intercept=one["intercept"],
-                coefficients=np.array(one["coefficients"], dtype=float),
-                means=np.array(one["means"], dtype=float),
-            )
-            for one in state["models"]
-        ]
-    names = [_booster_name(position) for position in range(state["n_refits"] + 1)]
-    return [BoostedModel(booster=read_booster((folder / name).read_bytes())) for name in names]
-
-
-def _linear_state(model: LinearModel) -> dict[str, Any]:
-    return {
-        "intercept": model.intercept,
-        "coefficients": model.coefficients.tolist(),
-        "means": model.means.tolist(),
-    }
-
-
-def _booster_files(response: ResponseModel) -> dict[str, bytes]:
-    boosted = [model for model in (response.model, *response.refits) if isinstance(model, BoostedModel)]
-    return {_booster_name(position): bytes(model.booster.save_raw("ubj")) for position, model in enumerate(boosted)}
-
-
-def _booster_name(position: int) -> str:
-    return "booster.ubj" if position == 0 else f"refit-{position:03d}.ubj"
+    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
+    return Predictor(**plain, response=read_response(state, folder), rules=rules)

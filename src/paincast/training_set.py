@@ -1,4 +1,4 @@
-"""The rows one model is trained on: the outcome asked of a cohort, and who was left out."""
+"""The rows one model is trained on: the outcome asked of a cohort, who is lost to follow-up, and who was left out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pandas as pd
 from paincast.cohort.tables import Cohort
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
-from paincast.outcomes import Outcome, compute_outcome, get_outcome, visit_window
+from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
+from paincast.outcomes.answers import DIED, LOST_RELIEF
 from paincast.settings import OutcomeSettings
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,34 +27,57 @@ class TrainingSet:
     ----------
     technique : str
         The technique.
-    outcome : Outcome
-        The question.
-    horizon_months : float
-        The month at which it is asked.
-    window_months : tuple of float
-        First and last month, included, of the visits that answer for it.
     cohort : Cohort
         All episodes of the technique.
+    answers : Answers
+        The outcome asked of all of them.
     flow : DataFrame
         Who was counted in and who was left out: ``step, n``.
     episodes : DataFrame of shape (n, ...)
-        Episodes with a known outcome.
+        Episodes in the denominator, those lost to follow-up among them.
     observed : ndarray of shape (n,)
-        Their outcome, 0 or 1.
+        Their outcome, NaN for those lost to follow-up.
     """
 
     technique: str
-    outcome: Outcome
-    horizon_months: float
-    window_months: tuple[float, float]
     cohort: Cohort
+    answers: Answers
     flow: pd.DataFrame
     episodes: pd.DataFrame
     observed: FloatArray
 
+    @property
+    def outcome(self) -> Outcome:
+        """Give the question."""
+        return self.answers.outcome
 
-def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings) -> TrainingSet:
-    """Ask the outcome of the episodes of one technique, and count who was left out and why.
+    @property
+    def horizon_months(self) -> float:
+        """Give the month at which it is asked."""
+        return self.answers.horizon_months
+
+    @property
+    def window_months(self) -> tuple[float, float]:
+        """Give the first and last month, included, of the follow-up that answers for it."""
+        return self.answers.window_months
+
+    @property
+    def known(self) -> BoolArray:
+        """Tell whose outcome is known, shape (n,)."""
+        return np.asarray(np.isfinite(self.observed))
+
+    @property
+    def durations(self) -> tuple[FloatArray, FloatArray]:
+        """Give months and status of an outcome that is a time, each of shape (n,); NaN for those never seen."""
+        months, status = self.answers.months, self.answers.status
+        if months is None or status is None:
+            raise TypeError(f"{self.outcome.name} has no times")
+        asked = self.answers.eligible
+        return months[asked].to_numpy(float), status[asked].to_numpy(float)
+
+
+def make_training_set(technique: str, cohort: Cohort, outcome: Outcome, settings: OutcomeSettings) -> TrainingSet:
+    """Ask an outcome of the episodes of one technique, and count who was left out and why.
 
     Parameters
     ----------
@@ -60,8 +85,10 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
         The technique.
     cohort : Cohort
         The cohort.
+    outcome : Outcome
+        The question.
     settings : OutcomeSettings
-        Outcome, horizon and visit window.
+        Horizon and window.
 
     Returns
     -------
@@ -70,40 +97,93 @@ def make_training_set(technique: str, cohort: Cohort, settings: OutcomeSettings)
     Raises
     ------
     RefusalError
-        If no visit answers: which months were asked, and which the cohort holds.
+        If nobody is asked or nothing answers: how many were left out and why, which months were asked, and which the
+        cohort holds.
     """
     own = cohort.select_technique(technique)
-    outcome = get_outcome(settings.name)
     horizon = settings.horizon_months or primary_horizon(technique)
-    first, last = settings.window_months or visit_window(horizon)
-    answers = compute_outcome(own.episodes, own.visits, outcome, horizon, (first, last))
-    known = answers.notna()
-    if not known.any():
+    first, last = settings.window_months or default_window(outcome, horizon)
+    answers = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
+    if not answers.eligible.any():
+        raise RefusalError(_say_nobody_asked(answers))
+    if not (answers.eligible & answers.known).any():
         raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)))
-    before = own.episodes[outcome.measure].notna()
-    counts = {
-        "episodes of the technique": len(own.episodes),
-        f"with {outcome.measure} before the procedure": int(before.sum()),
-        f"with follow-up in months {first:g} to {last:g}": int(known.sum()),
-        "with the outcome": int(answers.sum()),
-        "patients with follow-up": own.episodes.loc[known, "patient_id"].nunique(),
-    }
     return TrainingSet(
         technique=technique,
-        outcome=outcome,
-        horizon_months=horizon,
-        window_months=(first, last),
         cohort=own,
-        flow=pd.DataFrame({"step": list(counts), "n": list(counts.values())}),
-        episodes=own.episodes.loc[known].reset_index(drop=True),
-        observed=answers[known].to_numpy(float),
+        answers=answers,
+        flow=_count(own, answers),
+        episodes=own.episodes.loc[answers.eligible].reset_index(drop=True),
+        observed=answers.value[answers.eligible].to_numpy(float),
     )
 
 
+def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
+    reasons = answers.because[~answers.eligible].value_counts(sort=False)
+    known = answers.eligible & answers.known
+    patients = cohort.episodes.loc[known, "patient_id"].nunique()
+    counts = {
+        "episodes of the technique": len(cohort.episodes),
+        **{f"not asked: {reason}": int(n) for reason, n in reasons.items()},
+        f"asked: {answers.outcome.denominator}": int(answers.eligible.sum()),
+        **{f"lost: {reason}": n for reason, n in _count_lost(cohort, answers).items()},
+        _say_known(answers): int(known.sum()),
+    }
+    if answers.outcome.kind == "binary":
+        counts["with the outcome"] = int(answers.value[known].sum())
+    if answers.status is not None:
+        counts |= _count_course(answers, known)
+    counts["patients with an answer"] = patients
+    return pd.DataFrame({"step": list(counts), "n": list(counts.values())})
+
+
+def _count_course(answers: Answers, known: pd.Series) -> dict[str, int]:
+    assert answers.status is not None
+    ended, held = answers.status[known], answers.value[known]
+    return {
+        "relief lost": int((ended == LOST_RELIEF).sum()),
+        "died with relief": int((ended == DIED).sum()),
+        f"alive and followed to month {answers.horizon_months:g}": int(held.notna().sum()),
+        f"of these with relief up to month {answers.horizon_months:g}": int(held.sum()),
+    }
+
+
+def _say_known(answers: Answers) -> str:
+    first, last = answers.window_months
+    if answers.outcome.asked == "course":
+        return "seen after the procedure"
+    if answers.outcome.asked == "events":
+        return f"followed to month {answers.horizon_months:g}"
+    return f"with an answer in months {first:g} to {last:g}"
+
+
+def _count_lost(cohort: Cohort, answers: Answers) -> dict[str, int]:
+    lost = answers.eligible & ~answers.known
+    counts = {str(reason): int(n) for reason, n in answers.because[lost].value_counts(sort=False).items()}
+    if answers.outcome.asked == "events":
+        kind, detail = cohort.events["kind"] == "complication", answers.outcome.detail
+        happened = cohort.events.loc[kind & (cohort.events["detail"] == detail) if detail else kind, "episode_id"]
+        seen = int(cohort.episodes.loc[lost, "episode_id"].isin(set(happened)).sum())
+        return {**counts, "of these with a complication before": seen}
+    return counts
+
+
+def _say_nobody_asked(answers: Answers) -> str:
+    reasons = answers.because.value_counts(sort=False)
+    told = "; ".join(f"{n} because {reason}" for reason, n in reasons.items())
+    return f"{answers.outcome.name} can be asked of none of {len(answers.because)} episodes: {told}"
+
+
 def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
-    held = cohort.visits.loc[cohort.visits[outcome.measure].notna(), "month"]
-    when = f"visits lie between months {held.min():g} and {held.max():g}" if len(held) else "there is no visit with it"
+    asked = [line.measure for line in outcome.lines]
+    holding = cohort.visits[asked].notna().any(axis=1) if asked else cohort.visits["month"].notna()
+    held = cohort.visits.loc[holding, "month"]
+    named = f"visit with {' or '.join(asked)}" if asked else "visit or later event"
+    when = f"visits lie between months {held.min():g} and {held.max():g}" if len(held) else "there is no such visit"
+    if outcome.asked == "events":
+        shown = f"no {named} shows who was followed to month {horizon:g}"
+        return f"{shown}; {when}; set outcome.horizon_months to an earlier month"
     return (
-        f"no visit with {outcome.measure} in months {window[0]:g} to {window[1]:g} answers for month {horizon:g}; "
+        f"no {named} in months {window[0]:g} to {window[1]:g} answers for month {horizon:g}; "
         f"{when}; set outcome.horizon_months to a month that was asked"
     )

@@ -43,8 +43,14 @@ class FakeTraining(ModuleType):
         self.configs.append(config_yaml)
         if self.failure is not None:
             raise self.failure
-        summary = pd.DataFrame({"technique": ["facet_rfa"], "auroc": [0.6]})
-        return SimpleNamespace(summary=summary, models_folder=Path("models"), review_hint="paincast review")
+        summary = pd.DataFrame({"technique": ["facet_rfa", "si_joint_rfa"], "auroc": [0.6, None]})
+        return SimpleNamespace(
+            summary=summary,
+            models_folder=Path("models"),
+            review_hint="paincast review",
+            trained={"facet_rfa/pain_response": None},
+            refused={"si_joint_rfa/pain_response": "3 with the outcome"},
+        )
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def test_without_overrides_the_configuration_is_the_default_of_the_settings():
 
 @pytest.mark.parametrize("file", FILES, ids=choice_of)
 def test_each_file_composes_and_passes_the_checks(file):
-    needs_path = choice_of(file) == "cohort=folder"
-    settings = read(choice_of(file), *(["cohort.path=somewhere"] if needs_path else []))
+    needed = {"cohort=folder": ["cohort.path=somewhere"], "cohort=blended": ["cohort.real=somewhere"]}
+    settings = read(choice_of(file), *needed.get(choice_of(file), []))
     assert isinstance(settings, TrainingSettings)
 
 

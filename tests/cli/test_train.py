@@ -26,6 +26,8 @@ COMMAND_LINE_MISTAKES = [
     (["technique=facet_rfaa"], "technique: unknown choice 'facet_rfaa'; did you mean 'facet_rfa'"),
     (["experiment=nope"], "experiment: unknown choice 'nope'; known: caudal_esi_2018"),
     (["cohort=folder"], "cohort.path is empty"),
+    (["cohort=blended"], "cohort.real is empty"),
+    (["cohort=blended", "real=somewhere"], "real: unknown setting; did you mean 'cohort.real'?"),
     (["evaluation.folds=1"], "evaluation.folds=1 is outside what is allowed"),
     (["cohort.seed=["], "cannot read 'cohort.seed=['"),
     (["cohort"], "cannot read 'cohort'"),
@@ -79,6 +81,7 @@ def test_settings_reach_training_and_the_result_is_shown(tell, training, tmp_pat
     assert (settings.techniques, settings.cohort.seed, settings.models_folder) == (["facet_rfa"], 3, "mine")
     assert "seed: 3" in training.configs[0]
     assert "facet_rfa" in out
+    assert "\nno model for si_joint_rfa/pain_response: 3 with the outcome\n" in out
     assert "paincast review" in out
     assert list((tmp_path / "outputs").glob("*/*/.hydra/config.yaml"))
     assert Path.cwd() == tmp_path
@@ -115,7 +118,7 @@ def test_help_teaches_with_examples_choices_and_settings(tell):
     code, out, _ = tell("train", "--help")
     assert code == 0
     assert "paincast train experiment=caudal_esi_2018" in out
-    assert "model: auto, logistic, xgboost" in out
+    assert "model: auto, ebm, logistic, xgboost" in out
     assert "episodes_per_technique: 1500" in out
     assert "--multirun" in out
 

@@ -76,7 +76,8 @@ def pair(cohort: Cohort, months: tuple[float, float]) -> pd.DataFrame:
 
 
 def share(cohort: Cohort, outcome: str, horizon: float, window: tuple[float, float] | None = None) -> float:
-    return float(compute_outcome(cohort.episodes, cohort.visits, OUTCOMES[outcome], horizon, window).mean())
+    tables = cohort.episodes, cohort.visits, cohort.events
+    return float(compute_outcome(*tables, OUTCOMES[outcome], horizon, window).value.mean())
 
 
 def kinds(rejects: pd.DataFrame) -> list[tuple[object, ...]]:

@@ -357,3 +357,24 @@ def test_resamples_draw_whole_patients(n):
     np.testing.assert_array_equal(weights, drawn[:, rows.patient])
     assert (drawn.sum(axis=1) == 30).all()
     assert drawn.var() == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_weight_of_two_is_a_row_that_stands_twice():
+    rng = np.random.default_rng(8)
+    probability = rng.random(60).round(2)
+    outcome = (rng.random(60) < probability).astype(float)
+    twice = np.arange(60) % 3 == 0
+    weighted = compute_metrics(
+        outcome, probability, patients=None, rng=np.random.default_rng(1), resamples=50, weights=1.0 + twice
+    )
+    repeated = compute_metrics(
+        np.concatenate([outcome, outcome[twice]]),
+        np.concatenate([probability, probability[twice]]),
+        patients=None,
+        rng=np.random.default_rng(1),
+        resamples=50,
+    )
+    assert weighted["estimate"].tolist() == pytest.approx(repeated["estimate"].tolist(), abs=1e-9)
+    assert weighted["method"].str.contains("weighted, effective n 53").all()
+    with pytest.raises(DataError, match="weights: 60 finite numbers above 0 are needed"):
+        compute_metrics(outcome, probability, patients=None, rng=rng, resamples=50, weights=np.zeros(60))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
@@ -289,3 +290,12 @@ def test_a_truth_of_another_form_is_refused(tmp_path):
     folder = save(tmp_path / "cohort", truth=TRUTH.drop(columns=["shared", "effect_0"]))
     with pytest.raises(DataError, match=r"truth\.parquet lacks shared, effect_0"):
         load_truth(folder)
+
+
+def test_a_truth_that_is_the_same_for_all_is_no_reason_to_cry_leak():
+    rng = np.random.default_rng(11)
+    outcome = (rng.random(300) < 0.2).astype(float)
+    noise = expit(rng.normal(0.0, 1.0, 300))
+    refuse_leak(outcome, noise, np.full(300, 0.2), np.arange(300))
+    with pytest.raises(RefusalError, match="leak"):
+        refuse_leak(outcome, 0.1 + 0.5 * outcome + 0.3 * noise, np.full(300, 0.2), np.arange(300))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
-from paincast.features import EpisodeEncoder
+from paincast.features import EpisodeEncoder, compute_spline
 from paincast.schema import EPISODES, is_model_input
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_no_column_known_later_or_sensitive_reaches_the_matrix(make_episodes):
@@ -120,3 +123,94 @@ def test_missing_category_is_encoded_as_the_average_patient(make_episodes):
     np.testing.assert_allclose(
         encoder.transform(unknown)[0, of_status], encoder.transform(episodes)[:, of_status].mean(axis=0)
     )
+
+
+@pytest.mark.parametrize("name", ["even", "skewed"])
+def test_splines_are_those_of_rms(name):
+    golden = pd.read_csv(GOLDEN / "splines.csv").groupby("set").get_group(name)
+    knots = tuple(golden[[f"knot_{place}" for place in (1, 2, 3, 4)]].iloc[0])
+    parts = compute_spline(golden["value"].to_numpy(), knots)
+    np.testing.assert_allclose(parts, golden[["first", "second"]], rtol=1e-12, atol=1e-13)
+
+
+def test_a_spline_is_flat_below_its_knots_straight_above_and_smooth_between():
+    knots = (-1.645, -0.385, 0.385, 1.645)
+    assert not compute_spline(np.linspace(-9, knots[0], 30), knots).any()
+    above = compute_spline(np.linspace(knots[-1], 9, 30), knots)
+    np.testing.assert_allclose(np.diff(above, n=2, axis=0), 0, atol=1e-12)
+    assert (np.diff(above, axis=0) > 0).all()
+    step = 1e-4
+    across = compute_spline(np.array(knots)[:, None].ravel().repeat(3) + np.tile([-step, 0, step], 4), knots)
+    curvature = np.diff(across.reshape(4, 3, 2), n=2, axis=1)[:, 0] / step**2
+    inside = np.abs(curvature[[0, 3]])
+    np.testing.assert_allclose(inside, 0, atol=1e-2)
+    assert np.isnan(compute_spline(np.array([np.nan]), knots)).all()
+
+
+def test_encoded_splines_are_straight_lines_beyond_the_outer_knots(make_episodes):
+    episodes, _, _ = make_episodes(400)
+    encoder = EpisodeEncoder(splines=True).fit(episodes)
+    names = [str(name) for name in encoder.get_feature_names_out()]
+    assert {"age_years", "age_years~1", "age_years~2"} <= set(names)
+    assert "depression~1" not in names
+    of_age = [name.startswith("age_years") for name in names]
+    for ages in (np.linspace(90, 118, 8), np.linspace(1, 25, 8)):
+        asked = conform("episodes", episodes.head(8).assign(age_years=ages))
+        encoded = encoder.transform(asked)[:, of_age]
+        np.testing.assert_allclose(np.diff(encoded, n=2, axis=0), 0, atol=1e-10)
+    assert np.abs(np.diff(encoder.transform(episodes.sort_values("age_years"))[:, of_age], n=2, axis=0)).max() > 1e-3
+
+
+def test_columns_of_a_spline_have_mean_0_and_spread_1_in_training(make_episodes):
+    episodes, _, _ = make_episodes(500)
+    encoder = EpisodeEncoder(splines=True).fit(episodes)
+    names = list(encoder.get_feature_names_out())
+    recorded = episodes["odi"].notna().to_numpy()
+    encoded = encoder.transform(episodes)[recorded][:, [names.index(f"odi~{place}") for place in (1, 2)]]
+    np.testing.assert_allclose(encoded.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(encoded.std(axis=0), 1, atol=1e-9)
+    assert len(encoder.spreads) == len(names)
+    assert set(encoder.spreads) == {0.5, 1.0}
+
+
+def test_state_of_splines_survives_json(make_episodes):
+    episodes, _, _ = make_episodes(300)
+    encoder = EpisodeEncoder(splines=True).fit(episodes)
+    again = EpisodeEncoder.from_state(json.loads(json.dumps(encoder.to_state())))
+    assert again.variables_ == encoder.variables_
+    np.testing.assert_array_equal(again.transform(episodes), encoder.transform(episodes))
+    np.testing.assert_array_equal(again.spreads, encoder.spreads)
+
+
+def test_missing_values_of_a_spline_are_the_average_patient(make_episodes):
+    episodes, _, _ = make_episodes(300)
+    encoder = EpisodeEncoder(splines=True).fit(episodes)
+    names = list(encoder.get_feature_names_out())
+    bends = [names.index(name) for name in ("odi~1", "odi~2")]
+    encoded = encoder.transform(episodes)
+    average = encoded[episodes["odi"].isna().to_numpy()]
+    assert (average[:, names.index("odi")] == 0).all()
+    assert (average[:, names.index("odi=missing")] == 1).all()
+    assert np.isfinite(encoded).all()
+    assert np.ptp(average[:, bends], axis=0).max() == 0
+
+
+def test_frequent_zeros_have_a_column_and_the_knots_are_of_the_others(make_episodes):
+    episodes, _, _ = make_episodes(400)
+    rng = np.random.default_rng(1)
+    doses = np.where(rng.random(400) < 0.6, 0.0, rng.lognormal(3, 1, 400))
+    episodes = conform("episodes", episodes.assign(opioid_mme=doses))
+    encoder = EpisodeEncoder(splines=True).fit(episodes)
+    names = list(encoder.get_feature_names_out())
+    flags = encoder.transform(episodes)[:, names.index("opioid_mme=0")]
+    np.testing.assert_array_equal(flags, doses == 0)
+    variable = next(one for one in encoder.variables_ if one.name == "opioid_mme")
+    lowest = (np.log1p(doses[doses > 0].min()) - variable.centre) / variable.scale
+    assert min(variable.knots) > lowest
+
+
+def test_few_different_values_stay_a_straight_line(make_episodes):
+    episodes, _, _ = make_episodes(200)
+    names = set(EpisodeEncoder(splines=True).fit(episodes).get_feature_names_out())
+    assert "diagnostic_blocks_positive" in names
+    assert "diagnostic_blocks_positive~1" not in names

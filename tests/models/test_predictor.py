@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -11,22 +12,45 @@ from scipy.special import logit
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
+from paincast.models.calibrated import CalibratedModel
 from paincast.models.response import fit_response_model
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
 from paincast.rules import collect_rules
-from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
+from paincast.settings import (
+    FITTED_CALIBRATIONS,
+    MODEL_KINDS,
+    CalibrationSettings,
+    ModelSettings,
+    TrainingSettings,
+    UncertaintySettings,
+)
 
-KINDS = ("logistic", "xgboost")
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.skipif(kind == "ebm" and not find_spec("interpret"), reason="needs the extra"))
+    for kind in MODEL_KINDS
+]
+FOLDED = ("none", "affine")
+FEW = {
+    "ridge_spreads": [0.12],
+    "lasso_strengths": [],
+    "trials": 1,
+    "additive": [{"max_rounds": 30}],
+    "selection_folds": 3,
+}
 
 
 @pytest.fixture
 def make_predictor(make_episodes):
     """Make a sealed predictor of one kind, with the episodes it was fitted on."""
 
-    def make(kind: str, n: int = 400) -> tuple[Predictor, pd.DataFrame]:
+    def make(kind: str, n: int = 400, calibration: str = "affine") -> tuple[Predictor, pd.DataFrame]:
         episodes, outcome, _ = make_episodes(n)
+        episodes = episodes.assign(site_id=pd.Series([f"s{i % 5}" for i in range(n)], dtype="str"))
         settings = TrainingSettings(
-            model=ModelSettings(candidates=[kind]), uncertainty=UncertaintySettings(refits=12), jobs=1
+            model=ModelSettings(candidates=[kind], **FEW),
+            calibration=CalibrationSettings(method=calibration),
+            uncertainty=UncertaintySettings(refits=10),
+            jobs=1,
         )
         response = fit_response_model(episodes, outcome, settings, np.random.default_rng(1))
         predictor = Predictor(
@@ -34,7 +58,7 @@ def make_predictor(make_episodes):
             outcome="pain_response",
             horizon_months=6.0,
             window_months=(3.0, 9.0),
-            measure="pain_nrs",
+            measures=("pain_nrs",),
             basis="synthetic",
             n_training=n,
             n_events=int(outcome.sum()),
@@ -49,8 +73,9 @@ def make_predictor(make_episodes):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind):
-    predictor, episodes = make_predictor(kind)
+@pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
+def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind, calibration):
+    predictor, episodes = make_predictor(kind, calibration=calibration)
     served = predictor.predict(episodes)
     explanation = predictor.explain(episodes)
     total = explanation.base + explanation.contributions.sum(axis=1).to_numpy()
@@ -60,12 +85,56 @@ def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_pre
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_loaded_bundle_predicts_the_same(make_predictor, kind, tmp_path):
-    predictor, episodes = make_predictor(kind)
-    loaded = load_predictor(save_predictor(predictor, tmp_path / "bundle"))
-    pd.testing.assert_frame_equal(loaded.predict(episodes), predictor.predict(episodes))
+@pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
+def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, calibration, tmp_path):
+    predictor, episodes = make_predictor(kind, calibration=calibration)
+    folder = save_predictor(predictor, tmp_path / "bundle")
+    loaded = load_predictor(folder)
+    pd.testing.assert_frame_equal(loaded.predict(episodes), predictor.predict(episodes), check_exact=True)
+    np.testing.assert_array_equal(loaded.explain(episodes).base, predictor.explain(episodes).base)
+    np.testing.assert_array_equal(loaded.response.refit_margins(episodes), predictor.response.refit_margins(episodes))
     assert loaded.version == predictor.version
     assert len(loaded.version) == 12
+    assert loaded.response.candidate == predictor.response.candidate
+    assert loaded.response.heterogeneity == predictor.response.heterogeneity
+    assert loaded.response.calibration.to_state() == predictor.response.calibration.to_state()
+    assert (folder / "booster.ubj").exists() == (kind == "xgboost")
+
+
+@pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
+def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibration):
+    predictor, episodes = make_predictor("logistic", calibration=calibration)
+    response, explained = predictor.response, predictor.explain(episodes)
+    beside = [isinstance(model, CalibratedModel) for model in (response.model, *response.refits)]
+    assert beside == [calibration not in FOLDED] * 11
+    assert (np.ptp(explained.base) > 1e-9) == (calibration not in FOLDED)
+    inner = response.model.model if isinstance(response.model, CalibratedModel) else response.model
+    matrix = response.encoder.transform(episodes)
+    np.testing.assert_allclose(
+        explained.contributions.sum(axis=1), inner.contributions(matrix)[1].sum(axis=1), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        explained.base - inner.contributions(matrix)[0], response.margins(episodes) - inner.margin(matrix), atol=1e-9
+    )
+    masked = explained.mask_rows(pd.Series(True, index=episodes.index))
+    assert not masked.contributions.to_numpy().any()
+
+
+def test_a_calibration_changed_in_the_bundle_is_refused(make_predictor, tmp_path):
+    folder = save_predictor(make_predictor("logistic", calibration="isotonic")[0], tmp_path / "bundle")
+    state = json.loads((folder / "bundle.json").read_text())
+    state["calibrations_beside"][0]["calibration"]["probabilities"][0] /= 2
+    (folder / "bundle.json").write_text(json.dumps(state))
+    with pytest.raises(DataError, match="was changed after it was saved"):
+        load_predictor(folder)
+
+
+def test_a_bundle_of_another_format_asks_for_training(make_predictor, tmp_path):
+    folder = save_predictor(make_predictor("logistic")[0], tmp_path / "bundle")
+    state = json.loads((folder / "bundle.json").read_text()) | {"format": 1}
+    (folder / "bundle.json").write_text(json.dumps(state))
+    with pytest.raises(DataError, match="bundle format 1; this version reads format 2; train the model again"):
+        load_predictor(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.errors import RefusalError
+from paincast.outcomes import get_outcome
 from paincast.settings import OutcomeSettings
 from paincast.training_set import make_training_set
 
@@ -34,27 +37,59 @@ def cohort() -> Cohort:
     )
 
 
+def ask(cohort, name="pain_response", **settings):
+    return make_training_set("facet_rfa", cohort, get_outcome(name), OutcomeSettings(**settings))
+
+
+def count(data):
+    return dict(zip(data.flow["step"], data.flow["n"], strict=True))
+
+
 def test_everyone_is_counted_in_or_out(cohort):
-    data = make_training_set("facet_rfa", cohort, OutcomeSettings())
-    assert data.horizon_months == 6.0
-    assert data.flow["n"].tolist() == [6, 5, 4, 3, 3]
-    assert data.episodes["episode_id"].tolist() == list("abcd")
-    assert data.observed.tolist() == [1.0, 1.0, 0.0, 1.0]
+    data = ask(cohort)
+    assert (data.horizon_months, data.window_months) == (6.0, (3.0, 9.0))
+    assert count(data) == {
+        "episodes of the technique": 6,
+        "not asked: pain_nrs is missing; it is required": 1,
+        "asked: episodes with pain above 0 before the procedure, alive at the horizon": 5,
+        "lost: no follow-up that answers": 1,
+        "with an answer in months 3 to 9": 4,
+        "with the outcome": 3,
+        "patients with an answer": 3,
+    }
+    assert data.episodes["episode_id"].tolist() == list("abcde")
+    assert data.observed.tolist() == pytest.approx([1.0, 1.0, 0.0, 1.0, float("nan")], nan_ok=True)
+    assert data.known.tolist() == [True] * 4 + [False]
+
+
+def test_a_complication_of_who_was_not_followed_is_counted(cohort):
+    events = pd.DataFrame({"episode_id": ["e", "a", "a"], "month": [1.0, 1.0, 2.0], "kind": "complication"})
+    more = replace(cohort, events=conform("events", events))
+    assert list(count(ask(more, "complication", window_months=[5.0, 6.0])).items())[1:] == [
+        ("asked: all episodes, alive at the horizon", 6),
+        ("lost: no follow-up that answers", 1),
+        ("lost: of these with a complication before", 1),
+        ("followed to month 6", 5),
+        ("with the outcome", 1),
+        ("patients with an answer", 4),
+    ]
+
+
+def test_what_cannot_be_asked_of_anybody_is_refused_with_the_reasons(cohort):
+    with pytest.raises(RefusalError, match="opioid_reduction can be asked of none of 6 episodes: 6 because opioid_mme"):
+        ask(cohort, "opioid_reduction")
+    with pytest.raises(RefusalError, match="no visit or later event shows who was followed to month 24; visits lie"):
+        ask(cohort, "complication", horizon_months=24.0)
 
 
 def test_the_nearest_visit_in_the_window_answers(cohort):
     later = pd.DataFrame({"episode_id": ["c"], "month": [6.2], "pain_nrs": [1.0]})
-    more = Cohort(
-        episodes=cohort.episodes,
-        visits=pd.concat([conform("visits", later), cohort.visits], ignore_index=True),
-        events=cohort.events,
-        basis="real",
-    )
-    assert make_training_set("facet_rfa", more, OutcomeSettings()).observed.tolist() == [1.0, 1.0, 0.0, 1.0]
+    more = replace(cohort, visits=pd.concat([conform("visits", later), cohort.visits], ignore_index=True))
+    assert ask(more).observed[:4].tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
 def test_a_horizon_nobody_was_asked_at_is_refused_with_the_months_there_are(cohort):
     with pytest.raises(
         RefusalError, match="in months 12 to 36 answers for month 24; visits lie between months 5 and 7"
     ):
-        make_training_set("facet_rfa", cohort, OutcomeSettings(horizon_months=24.0))
+        ask(cohort, horizon_months=24.0)

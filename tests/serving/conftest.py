@@ -47,7 +47,7 @@ def make_predictor(technique: str, seed: int = 0, n: int = 240) -> Predictor:
             outcome="pain_response",
             horizon_months=6.0,
             window_months=(3.0, 9.0),
-            measure="pain_nrs",
+            measures=("pain_nrs",),
             basis="synthetic",
             n_training=n,
             n_events=int(outcome.sum()),

@@ -19,8 +19,9 @@ def store(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def use(uri: str) -> None:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        # First: taking back an address that an earlier test set takes the variable away too.
         mlflow.set_tracking_uri(None)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     yield use
     mlflow.set_tracking_uri(None)

@@ -71,9 +71,9 @@ def make_cohort() -> Cohort:
 
 def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
     outcome = OUTCOMES["pain_response"]
-    observed = compute_outcome(cohort.episodes, cohort.visits, outcome, HORIZON).to_numpy(float)
+    observed = compute_outcome(cohort.episodes, cohort.visits, cohort.events, outcome, HORIZON).value.to_numpy(float)
     settings = TrainingSettings(
-        model=ModelSettings(candidates=["logistic"], inverse_penalties=[0.1], selection_folds=2),
+        model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.12], lasso_strengths=[], selection_folds=2),
         uncertainty=UncertaintySettings(refits=10),
     )
     response = fit_response_model(cohort.episodes, observed, settings, np.random.default_rng(1))
@@ -82,7 +82,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
         outcome="pain_response",
         horizon_months=HORIZON,
         window_months=(0.5 * HORIZON, 1.5 * HORIZON),
-        measure="pain_nrs",
+        measures=("pain_nrs",),
         basis=cohort.basis,
         n_training=len(observed),
         n_events=int(observed.sum()),

@@ -168,6 +168,9 @@ def _say_unknown(setting: str) -> str:
     if setting.startswith("hydra."):
         return f"{setting}: no such setting of Hydra; 'paincast train --cfg hydra' shows what there is"
     names = [*known_settings(), *_list_groups()]
+    inside = [name for name in names if name.endswith(f".{setting}")]
+    if len(inside) == 1:
+        return f"{setting}: unknown setting; did you mean '{inside[0]}'?"
     hint = suggest_name(setting, names)
     if hint.startswith("known:"):
         hint = suggest_name(setting, [name for name in names if "." not in name])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_settings)
 def train(overrides: tuple[str, ...]) -> None:
-    """Train, evaluate, explain and track one model per technique.
+    """Train, evaluate, explain and track one model per technique and outcome.
 
     OVERRIDES are Hydra overrides; `paincast train --help` shows the groups and all settings.
     """
@@ -33,7 +33,10 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     from paincast.training import train as train_models
 
     result = train_models(settings, config_yaml=config_yaml)
-    click.echo(result.summary.to_string(index=False))
+    # A reason is a sentence: as a cell it would push every other row apart.
+    click.echo(result.summary[: len(result.trained)].to_string(index=False))
+    for name, reason in result.refused.items():
+        click.echo(f"no model for {name}: {reason}")
     click.echo(f"\nmodels: {result.models_folder}")
     if result.review_hint:
         click.echo(result.review_hint)
@@ -120,9 +123,13 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique, in a fixed order: rows are never ranked by probability, because a
-    probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row says so in
-    `abstained_because` and holds no probability. `paincast schema --table episodes` lists the columns.
+    Every patient gets one row per technique and outcome, in a fixed order: rows are never ranked by probability,
+    because a probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row
+    says so in `abstained_because` and holds no number. `paincast schema --table episodes` lists the columns.
+
+    `probability` stands between `lower` and `upper` at `level`; of relief_duration it is that relief lasts beyond
+    `horizon_months`, and `expected` is the median in months where the visits reach it. Of pain_change `expected` is
+    the median in NRS points (below 0 is less pain), between `expected_lower` and `expected_upper` at `level`.
 
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.errors import DataError
 from paincast.evaluation.estimators import (
     ESTIMATORS,
     USES_LOG_ODDS,
@@ -36,6 +37,7 @@ def compute_metrics(
     resamples: int = 500,
     confidence: float = 0.95,
     group: str = "overall",
+    weights: Any = None,
 ) -> pd.DataFrame:
     """Compute the metrics of predicted probabilities with percentile intervals from a bootstrap of patients.
 
@@ -67,6 +69,9 @@ def compute_metrics(
         Coverage of the intervals, from 0.5 to 0.999.
     group : str
         Label of these rows.
+    weights : array-like of shape (n,), optional
+        Weight above 0 of each row, for rows that stand for others who were lost. Resamples multiply them; intervals
+        take them as known.
 
     Returns
     -------
@@ -96,9 +101,11 @@ def compute_metrics(
     check_confidence(confidence)
     rows = check_scored_rows(outcome, probability, patients)
     estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
-    resampled = _resample(estimators, draw_patient_weights(rows, resamples, rng))
+    whole = _order_weights(weights, probability, rows)
+    resampled = _resample(estimators, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
     manner = f"percentile bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
-    whole = np.ones((1, rows.n))
+    if weights is not None:
+        manner += f"; weighted, effective n {whole.sum() ** 2 / np.square(whole).sum():.0f}"
     table = [
         {
             "metric": metric,
@@ -109,6 +116,16 @@ def compute_metrics(
         for metric, estimate in estimators.items()
     ]
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
+
+
+def _order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
+    """Give the weights in the order of the scored rows, shape (1, n)."""
+    if weights is None:
+        return np.ones((1, rows.n))
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (rows.n,) or not (np.isfinite(given) & (given > 0)).all():
+        raise DataError(f"weights: {rows.n} finite numbers above 0 are needed, one for each row")
+    return given[np.argsort(np.asarray(probability, dtype=np.float64), kind="stable")][None, :]
 
 
 def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:

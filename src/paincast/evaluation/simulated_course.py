@@ -45,10 +45,12 @@ def compute_response(
     rows = []
     for name, (record, mask) in find_records(cohort.episodes).items():
         own = cohort.episodes.loc[mask]
-        visits = cohort.visits[cohort.visits["episode_id"].isin(set(own["episode_id"]))]
+        ids = set(own["episode_id"])
+        visits, events = (table[table["episode_id"].isin(ids)] for table in (cohort.visits, cohort.events))
         for month, share in curves.get(name, {}).items():
             at = truth[record.technique, month].reindex(own["episode_id"])
-            outcome = compute_outcome(own, visits, OUTCOMES["pain_response"], month, (month, month)).dropna()
+            answers = compute_outcome(own, visits, events, OUTCOMES["pain_response"], month, (month, month))
+            outcome = answers.value.dropna()
             told = {"record": name, "technique": record.technique, "month": month, "evidence": share}
             told |= {"truth": at["probability"].mean(), "truth_error": at["probability"].sem()}
             told["control"] = at["control_probability"].mean()

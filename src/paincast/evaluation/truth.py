@@ -11,7 +11,7 @@ import pandas as pd
 
 from paincast.cohort.simulate.truth import OPTION_COLUMNS, Truth
 from paincast.cohort.tables import read_manifest, read_table
-from paincast.errors import DataError, RefusalError
+from paincast.errors import DataError, LeakError, RefusalError
 from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
 from paincast.evaluation.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import check_confidence
@@ -295,7 +295,9 @@ def refuse_leak(
     both alike and largely cancels, and so does what changed the outcomes that were seen (loss to follow-up, rounding);
     its standard error is that of the paired difference, clustered by patient. The other is the expectation over the
     true probabilities, with the spread of the truth's own AUROC: it holds where the outcomes themselves have been
-    tampered with, so that truth and model rise together. The verdict uses no random numbers.
+    tampered with, so that truth and model rise together. Where the truth hardly differs between patients, as of
+    complications, its own AUROC has no spread, and the standard error of the difference is taken. The verdict uses no
+    random numbers.
 
     A model whose AUROC stays below the bound is not proven free of leakage: a weak model may leak and stay below.
 
@@ -308,8 +310,10 @@ def refuse_leak(
 
     Raises
     ------
+    LeakError
+        If a bound is exceeded.
     RefusalError
-        If a bound is exceeded, or cannot be checked because an outcome class is missing.
+        If one cannot be checked because an outcome class is missing.
     DataError
         If rows are missing, of unequal number or not allowed.
     """
@@ -319,11 +323,11 @@ def refuse_leak(
     expected, expected_se = compute_bayes_bound(truth)
     bounds = (
         ("that of the true probabilities on the same outcomes", auroc - difference, difference_se),
-        ("the highest that can be expected", expected, expected_se),
+        ("the highest that can be expected", expected, max(expected_se, difference_se)),
     )
     for name, bound, se in bounds:
         if is_leak(auroc, se, bound, standard_errors=standard_errors):
-            raise RefusalError(
+            raise LeakError(
                 f"leak: the AUROC {auroc:.3f} exceeds {name}, {bound:.3f}, by more than {standard_errors:g} standard "
                 f"errors of {se:.4f} (n = {len(truth)}); something known only after the procedure reaches the model: "
                 "check its predictors and the splits"

@@ -1,22 +1,24 @@
-"""The two kinds of response model: penalised logistic regression and gradient-boosted trees.
+"""The kinds of response model: penalised logistic regression, gradient-boosted trees and, elsewhere, additive steps.
 
-Both give margins (log odds) and contributions that add up to the margin, and both take an affine calibration into
+All give margins (log odds) and contributions that add up to the margin, and all take an affine calibration into
 themselves, so that what is served is one model.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
+from paincast.models.additive import AdditiveModel
 from paincast.models.calibration import AffineCalibration
+from paincast.models.penalised import SCORE_FACTOR, Penalised, find_level, fit_penalised
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,8 +42,10 @@ class LinearModel:
     means: FloatArray
 
     def margin(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
-        return self.intercept + matrix @ self.coefficients
+        """Give the log odds, shape (n,), of each row to the last digit whichever rows stand beside it."""
+        # A matrix product sums in an order that depends on the number of rows.
+        added = np.einsum("ij,j->i", np.ascontiguousarray(matrix), self.coefficients)
+        return np.asarray(self.intercept + added, dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
@@ -58,6 +62,23 @@ class LinearModel:
             intercept=calibration.intercept + calibration.slope * self.intercept,
             coefficients=calibration.slope * self.coefficients,
             means=self.means,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the model as plain data."""
+        return {
+            "intercept": self.intercept,
+            "coefficients": self.coefficients.tolist(),
+            "means": self.means.tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build it from :meth:`to_state`."""
+        return cls(
+            intercept=state["intercept"],
+            coefficients=np.array(state["coefficients"], dtype=float),
+            means=np.array(state["means"], dtype=float),
         )
 
 
@@ -102,13 +123,21 @@ class BoostedModel:
         return BoostedModel(booster=read_booster(json.dumps(model).encode()))
 
 
-Model = LinearModel | BoostedModel
+Model = LinearModel | BoostedModel | AdditiveModel
 
 
 def fit_logistic(
-    matrix: FloatArray, outcome: FloatArray, *, inverse_penalty: float, weights: FloatArray | None = None
+    matrix: FloatArray,
+    outcome: FloatArray,
+    *,
+    penalty: float | None,
+    l1_ratio: float = 0.0,
+    weights: FloatArray | None = None,
+    spreads: FloatArray | None = None,
+    prior: FloatArray | None = None,
+    directions: FloatArray | None = None,
 ) -> LinearModel:
-    """Fit a ridge-penalised logistic regression; the intercept is not penalised.
+    """Fit a logistic regression whose coefficients are shrunk towards a prior by an elastic net.
 
     Parameters
     ----------
@@ -116,18 +145,55 @@ def fit_logistic(
         Encoded episodes without missing values.
     outcome : ndarray of shape (n,)
         0 or 1, both present.
-    inverse_penalty : float
-        ``C`` of scikit-learn: the smaller, the stronger the penalty.
+    penalty : float or None
+        Strength on the mean log loss; None keeps the prior as it is and fits the intercept alone.
+    l1_ratio : float
+        0 for ridge, 1 for lasso.
     weights : ndarray of shape (n,), optional
         Weights of the rows.
+    spreads : ndarray of shape (n_encoded,), optional
+        What counts as one unit of each column for the penalty; by default 1.
+    prior : ndarray of shape (n_encoded,), optional
+        Coefficients to shrink towards; by default 0.
+    directions : ndarray of shape (n_encoded,), optional
+        Weights of the columns in the direction score (:func:`paincast.models.borrowing.weigh_directions`), whose own
+        coefficient is penalised lightly.
     """
     weight = np.ones(len(outcome)) if weights is None else weights
+    unit = np.ones(matrix.shape[1]) if spreads is None else spreads
+    start = np.zeros(matrix.shape[1]) if prior is None else prior
+    score = np.zeros(matrix.shape[1]) if directions is None else directions
     means = np.average(matrix, axis=0, weights=weight)
-    if matrix.shape[1] == 0:
-        prevalence = float(np.average(outcome, weights=weight))
-        return LinearModel(intercept=float(logit(prevalence)), coefficients=np.empty(0), means=means)
-    fitted = LogisticRegression(C=inverse_penalty, max_iter=1000).fit(matrix, outcome, sample_weight=weight)
-    return LinearModel(intercept=float(fitted.intercept_[0]), coefficients=fitted.coef_[0], means=means)
+    offset = (matrix - means) @ start
+    if penalty is None or matrix.shape[1] == 0:
+        fitted = Penalised(intercept=find_level(outcome, weight, offset), coefficients=np.zeros(matrix.shape[1] + 1))
+    else:
+        design = np.column_stack([(matrix - means) / unit, (matrix - means) @ score])
+        used = slice(None) if score.any() else slice(-1)
+        factors = np.concatenate([np.ones(matrix.shape[1]), [SCORE_FACTOR]])
+        found = fit_penalised(
+            design[:, used],
+            outcome,
+            weight,
+            penalty=penalty,
+            l1_ratio=l1_ratio,
+            factors=factors[used],
+            offset=offset,
+        )
+        own = np.zeros(matrix.shape[1] + 1)
+        own[used] = found.coefficients
+        fitted = Penalised(intercept=found.intercept, coefficients=own)
+    coefficients = start + fitted.coefficients[:-1] / unit + fitted.coefficients[-1] * score
+    return LinearModel(intercept=fitted.intercept - float(means @ coefficients), coefficients=coefficients, means=means)
+
+
+def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearModel:
+    """Average the log odds of linear models on the same columns: the average is linear too."""
+    return LinearModel(
+        intercept=float(shares @ [model.intercept for model in models]),
+        coefficients=shares @ np.array([model.coefficients for model in models]),
+        means=models[0].means,
+    )
 
 
 def fit_boosted(
@@ -137,6 +203,7 @@ def fit_boosted(
     parameters: dict[str, Any],
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    monotone: tuple[int, ...] = (),
 ) -> BoostedModel:
     """Fit gradient-boosted trees on log loss.
 
@@ -152,6 +219,8 @@ def fit_boosted(
         Source of the seed of row and column sampling.
     weights : ndarray of shape (n,), optional
         Weights of the rows.
+    monotone : tuple of {-1, 0, 1}
+        Direction imposed on each column; empty for none.
     """
     rounds = int(parameters["n_estimators"])
     tree_parameters = {name: value for name, value in parameters.items() if name != "n_estimators"}
@@ -162,6 +231,7 @@ def fit_boosted(
         "nthread": 1,
         "seed": int(rng.integers(2**31)),
         "verbosity": 0,
+        **({"monotone_constraints": monotone} if any(monotone) else {}),
         **tree_parameters,
     }
     return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))

@@ -170,19 +170,21 @@ def describe_calibration(curve: pd.DataFrame, metrics: pd.DataFrame) -> str:
     )
 
 
-def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: str = "") -> Axes:
+def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: str = "", unit: str = "log odds") -> Axes:
     """Draw how much each of the clinician's variables moves the prediction on average.
 
     Parameters
     ----------
     mean_absolute : Series of shape (n_variables,)
-        Mean absolute log-odds contribution, indexed by variable.
+        Mean absolute contribution, indexed by variable.
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
     title : str
         Title of the figure.
+    unit : str
+        Of the contributions.
 
     Returns
     -------
@@ -191,14 +193,14 @@ def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: st
     shown = _strongest(mean_absolute)[::-1]
     bars = ax.barh([display_name(str(name)) for name in shown.index], shown.to_numpy(), color=BLUE, height=0.7)
     ax.bar_label(bars, fmt="{:.2g}", padding=3, fontsize=FONT - 2, color=INK)
-    ax.set_xlabel("Mean size of the contribution (log odds)")
+    ax.set_xlabel(f"Mean size of the contribution ({unit})")
     ax.set_xlim(0, max(float(shown.max()) * 1.12, 0.01) if len(shown) else 1)
     ax.spines[["left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return _finish(ax, basis, title)
 
 
-def describe_importance(mean_absolute: pd.Series) -> str:
+def describe_importance(mean_absolute: pd.Series, *, unit: str = "log odds") -> str:
     """Say in a sentence what the importance figure shows.
 
     Parameters
@@ -212,13 +214,21 @@ def describe_importance(mean_absolute: pd.Series) -> str:
     """
     strongest = _strongest(mean_absolute[mean_absolute > 0])[:3]
     if strongest.empty:
-        return "Contributions: no variable moves the prediction; every patient gets the same probability."
+        same = "probability" if unit == "log odds" else "prediction"
+        return f"Contributions: no variable moves the prediction; every patient gets the same {same}."
     named = ", ".join(f"{display_name(str(name))} ({size:.2g})" for name, size in strongest.items())
-    return f"Strongest contributions to the log odds, mean size: {named}."
+    served = f"the {unit}" if unit == "log odds" else "the change in points"
+    return f"Strongest contributions to {served}, mean size: {named}."
 
 
 def plot_contributions(
-    contributions: pd.DataFrame, values: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
+    contributions: pd.DataFrame,
+    values: pd.DataFrame,
+    ax: Axes,
+    *,
+    basis: str,
+    title: str = "",
+    unit: str = "log odds",
 ) -> Axes:
     """Draw in which direction, and how far, each variable moves the prediction.
 
@@ -228,7 +238,7 @@ def plot_contributions(
     Parameters
     ----------
     contributions : DataFrame of shape (n, n_variables)
-        Log-odds contributions, from :class:`paincast.explain.Explanation`.
+        Contributions, from :class:`paincast.explain.Explanation`.
     values : DataFrame of shape (n, n_variables)
         Values of the same variables.
     ax : matplotlib.axes.Axes
@@ -237,6 +247,8 @@ def plot_contributions(
         What the rows are.
     title : str
         Title of the figure.
+    unit : str
+        Of the contributions.
 
     Returns
     -------
@@ -249,8 +261,8 @@ def plot_contributions(
     ax.axvline(0, color=INK, linewidth=1, zorder=1)
     ax.set_yticks(range(len(shown)), [display_name(str(name)) for name in shown])
     ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
-    unit = "a dot is a patient" if basis == "synthetic" else f"a bubble is {SMALLEST_CELL} patients or more"
-    ax.set_xlabel(f"Contribution to the log odds ({unit})")
+    mark = "a dot is a patient" if basis == "synthetic" else f"a bubble is {SMALLEST_CELL} patients or more"
+    ax.set_xlabel(f"Contribution, {unit} ({mark})")
     ax.grid(axis="y", color="#EEEEEE", zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.spines[["left"]].set_visible(False)

@@ -29,7 +29,7 @@ class Picture(NamedTuple):
 
 
 def draw_pictures(
-    curve: pd.DataFrame,
+    curve: pd.DataFrame | None,
     metrics: pd.DataFrame,
     explanation: Explanation,
     probability: npt.ArrayLike,
@@ -40,7 +40,7 @@ def draw_pictures(
     Parameters
     ----------
     curve, metrics : DataFrame
-        Out-of-fold calibration curve and metrics.
+        Out-of-fold calibration curve and metrics; without a curve, as of a number, calibration is not drawn.
     explanation : Explanation
         Contributions over the training cohort.
     probability : array-like of shape (n,)
@@ -51,27 +51,33 @@ def draw_pictures(
     Returns
     -------
     dict of str to Picture
-        ``calibration``, ``shap_importance`` and ``shap_contributions``.
+        ``calibration`` where there is a curve, ``shap_importance`` and ``shap_contributions``.
     """
-    importance = compute_importance(explanation).set_index("variable")["mean_absolute_log_odds"]
-    said = describe_importance(importance)
+    importance = compute_importance(explanation).set_index("variable")[f"mean_absolute_{explanation.unit}"]
+    unit = explanation.unit.replace("_", " ")
+    said = describe_importance(importance, unit=unit)
     height = 1.8 + 0.36 * min(len(importance), MOST_VARIABLES)
-    calibration = plot_calibration(
-        curve, metrics, make_axes(), basis=basis, probability=probability, title="Calibration, out of fold"
+    sizes = plot_importance(
+        importance, make_axes(8.0, height), basis=basis, title="What moves the prediction", unit=unit
     )
-    sizes = plot_importance(importance, make_axes(8.0, height), basis=basis, title="What moves the prediction")
     directions = plot_contributions(
         explanation.contributions,
         explanation.values,
         make_axes(9.5, height),
         basis=basis,
         title="How each variable moves the prediction",
+        unit=unit,
     )
-    return {
-        "calibration": Picture(_figure_of(calibration), describe_calibration(curve, metrics)),
+    drawn = {
         "shap_importance": Picture(_figure_of(sizes), said),
         "shap_contributions": Picture(_figure_of(directions), f"{said} Direction by the value of the variable."),
     }
+    if curve is None:
+        return drawn
+    calibration = plot_calibration(
+        curve, metrics, make_axes(), basis=basis, probability=probability, title="Calibration, out of fold"
+    )
+    return {"calibration": Picture(_figure_of(calibration), describe_calibration(curve, metrics)), **drawn}
 
 
 def _figure_of(ax: Axes) -> Figure:

@@ -18,47 +18,75 @@ HEADLINES = {
     "calibration_slope": "slope",
 }
 
+FURTHER = {
+    "concordance_uno": "concordance",
+    "integrated_brier": "integrated Brier",
+    "coverage": "interval holds",
+    "mean_absolute_error": "mean error",
+}
+"""What is said of times and of changes."""
+
+
+SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", "without", "basis", "says")
+"""Columns of answers written for reading, in order."""
+
 
 def summarize_training(
     trained: Mapping[str, tuple[Predictor, pd.DataFrame]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Summarize a training run in one row per technique.
+    """Summarize a training run in one row per technique and outcome.
 
     Parameters
     ----------
     trained : mapping of str to (Predictor, DataFrame)
-        Model and out-of-fold metrics by technique.
+        Model and out-of-fold metrics by ``technique/outcome``.
     refused : mapping of str to str
-        Why no model was made, by technique.
+        Why no model was made, by ``technique/outcome``.
 
     Returns
     -------
     DataFrame of str
-        Technique, basis, n, share with the outcome, month, model, headline metrics with intervals, and a note.
+        Technique, outcome, basis, n, share with the outcome, month, model, headline metrics with intervals, where there
+        are outcomes of other kinds what is said of times and changes, and a note.
     """
-    rows = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
-    rows += [{"technique": technique, "note": f"no model: {reason}"} for technique, reason in refused.items()]
-    return pd.DataFrame(rows).fillna("")
+    rows: list[dict[str, str]] = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
+    for name, reason in refused.items():
+        technique, _, outcome = name.partition("/")
+        rows.append({"technique": technique, "outcome": outcome, "note": f"no model: {reason}"})
+    table = pd.DataFrame(rows).fillna("")
+    return table[[name for name in table if name != "note"] + ["note"]]
 
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
-    numbers = {row["metric"]: row for row in metrics.to_dict("records")}
-    sizes = judge_sample_size(predictor)
+    numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
+    further = "; ".join(f"{title} {_show(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
+    share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
     return {
         "technique": predictor.technique,
+        "outcome": predictor.outcome,
         "basis": predictor.basis,
         "n": str(predictor.n_training),
-        "with outcome": f"{predictor.n_events / predictor.n_training:.0%}",
+        "with outcome": share,
         "month": f"{predictor.horizon_months:g}",
-        "model": predictor.response.candidate.kind,
-        **{title: _show(numbers[metric]) for metric, title in HEADLINES.items()},
-        "note": "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed",
+        "model": predictor.response.kind,
+        **{title: _show(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **({"times and changes": further} if further else {}),
+        "note": _note_size(predictor),
     }
+
+
+def _note_size(predictor: Predictor) -> str:
+    if predictor.n_events is None:
+        return ""
+    sizes = judge_sample_size(predictor)
+    return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
 
 
 def _show(row: Mapping[Hashable, Any]) -> str:
     if np.isnan(row["estimate"]):
         return "not estimable"
+    if np.isnan(row["lower"]):
+        return f"{row['estimate']:.2f}"
     return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
 
 
@@ -76,7 +104,14 @@ def judge_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -
     -------
     DataFrame
         ``criterion, n, available, met``.
+
+    Raises
+    ------
+    TypeError
+        If the outcome is a number: the criteria are those of a probability.
     """
+    if predictor.n_events is None:
+        raise TypeError(f"{predictor.outcome} has no share with the outcome")
     sizes = compute_development_sizes(
         auroc=anticipated_auroc,
         prevalence=predictor.n_events / predictor.n_training,
@@ -96,8 +131,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame of str
-        Patient, technique, month, probability with its interval, response without the procedure, what the model stands
-        on, and the strongest reason each way.
+        Patient, technique, outcome where there are several, month, answer with its interval, response without the
+        procedure, what the model stands on, and the strongest reason each way.
     """
     lines = []
     for patient, own in rows.groupby("episode_id", sort=False):
@@ -105,7 +140,9 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
         lines += [_write_answer(row) for _, row in answered.iterrows()]
         if answered.empty:
             lines.append({"patient": str(patient), "technique": "none", "says": _plainest_reason(own)})
-    return pd.DataFrame(lines).fillna("")
+    table = pd.DataFrame(lines).fillna("")
+    several = rows.loc[~rows["abstained"].astype(bool), "outcome"].nunique() > 1
+    return table[[name for name in SHOWN if name in table and (several or name != "outcome")]]
 
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
@@ -113,16 +150,29 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
     barred = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
     care = f"care: {row['cautions']}" if row["cautions"] else ""
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
-    told = [f"{reason['variable']} {reason['value']} ({reason['log_odds']:+.2f})" for reason in reasons]
+    told = [f"{reason['variable']} {reason['value']} ({_read_size(reason):+.2f})" for reason in reasons]
     return {
         "patient": row["episode_id"],
         "technique": row["technique"],
+        "outcome": row["outcome"],
         "month": f"{row['horizon_months']:g}",
-        "probability": f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})",
+        **_write_numbers(row),
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
         "basis": row["basis"] if row["basis"] == "synthetic" else f"{row['basis']}, n = {row['n_real']:g}",
         "says": "; ".join(part for part in [barred, *told, care] if part),
     }
+
+
+def _write_numbers(row: pd.Series) -> dict[str, str]:
+    if np.isnan(row["probability"]):
+        told = f"{row['expected']:+.1f} ({row['expected_lower']:+.1f} to {row['expected_upper']:+.1f})"
+        return {"probability": "", "expected": f"{told} points, {row['level']:.0%} interval"}
+    told = f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})"
+    return {"probability": told} | ({} if np.isnan(row["expected"]) else {"expected": f"{row['expected']:g} months"})
+
+
+def _read_size(reason: Mapping[str, Any]) -> float:
+    return float(next(size for name, size in reason.items() if name not in ("variable", "value")))
 
 
 def _plainest_reason(own: pd.DataFrame) -> str:
@@ -145,10 +195,47 @@ def say_precision(predictor: Predictor) -> str:
     str
     """
     verdict = judge_sample_size(predictor)
-    margin = overall_risk_margin(predictor.n_events / predictor.n_training, predictor.n_training)
+    margin = overall_risk_margin((predictor.n_events or 0) / predictor.n_training, predictor.n_training)
     judged = "enough" if verdict["met"].all() else "too few"
     needed = "; ".join(f"{row.n} for {row.criterion}" for row in verdict.itertuples())
     return (
         f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}. Needed for "
         f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {judged}."
+    )
+
+
+def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFrame) -> str:
+    """Say how many were lost to follow-up, what weighting for them changed, and when the verdict would tip.
+
+    Parameters
+    ----------
+    weights : DataFrame
+        From :func:`paincast.models.observation.summarize_weights`.
+    loss : DataFrame
+        Metrics weighted and of complete cases: ``metric, weighted_estimate, complete_case_estimate``.
+    tipping_point : DataFrame
+        From :func:`paincast.evaluation.tipping.compute_tipping_point`.
+
+    Returns
+    -------
+    str
+    """
+    counts = weights.set_index("measure")["value"]
+    if not counts["lost"]:
+        return f"All {counts['asked']:.0f} episodes of whom the outcome was asked have an answer."
+    if "o_e_ratio" not in set(loss["metric"]):
+        held = loss.set_index("metric").loc["coverage"]
+        return (
+            f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. Weights for those followed: "
+            f"effective sample size {counts['effective sample size']:.0f}. The interval holds "
+            f"{held['weighted_estimate']:.2f} of changes weighted, {held['complete_case_estimate']:.2f} among complete "
+            "cases. No sweep over those lost is made for a number."
+        )
+    ratio = loss.set_index("metric").loc["o_e_ratio"]
+    told = [f"{odds:.2g}" for odds in tipping_point.loc[tipping_point["tips"], "odds_ratio"]]
+    tipped = f"odds of those lost {' or '.join(told)} times the predicted ones" if told else "no odds of those lost"
+    return (
+        f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. Weights for those followed: effective "
+        f"sample size {counts['effective sample size']:.0f}. Observed / expected {ratio['weighted_estimate']:.2f} "
+        f"weighted, {ratio['complete_case_estimate']:.2f} among complete cases. The verdict on it tips at {tipped}."
     )

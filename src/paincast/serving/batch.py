@@ -18,15 +18,18 @@ from tqdm import tqdm
 from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_file
-from paincast.predictor import PREDICTION_COLUMNS, Predictor
+from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
 from paincast.serving.predict import check_techniques, load_models, predict_checked
 
 CHUNK_ROWS = 5000
 
-_REASONS = pa.list_(pa.struct([("variable", pa.string()), ("value", pa.string()), ("log_odds", pa.float64())]))
+_SIZES = ("log_odds", "points")
+_REASONS = pa.list_(
+    pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
+)
 _TYPES = {
-    **dict.fromkeys(("horizon_months", "probability", "lower", "upper", "control_probability"), pa.float64()),
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level", "control_probability"), pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
     **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
     "n_real": pa.int64(),
@@ -45,7 +48,7 @@ class BatchSummary:
     n_patients : int
         Rows read.
     n_predicted, n_abstained : int
-        Answers with and without a probability; a patient has one for each technique asked about.
+        Answers and abstentions; a patient has one for each technique asked about.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
     reasons : dict
@@ -161,7 +164,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 
 
 def _read_reasons(written: Any) -> list[Any]:
-    return list(json.loads(written) if isinstance(written, str) else written)
+    reasons = json.loads(written) if isinstance(written, str) else written
+    return [{name: said for name, said in reason.items() if said is not None} for reason in reasons]
 
 
 def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
@@ -173,8 +177,11 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
 
 
 def _require_columns(source: Path, predictors: Mapping[str, Predictor]) -> None:
-    needed = ["indication", *sorted({predictor.measure for predictor in predictors.values()})]
     columns = read_columns(source)
+    measures = [predictor.measures for predictor in predictors.values()]
+    # A model whose measures are absent abstains; only where none can answer is the file refused.
+    answers = any(not names or set(names) & set(columns) for names in measures)
+    needed = ["indication", *([] if answers else sorted({name for names in measures for name in names}))]
     missing = [name for name in needed if name not in columns]
     if missing:
         hints = "; ".join(f"'{name}' ({name_nearest(name, columns)})" for name in missing)

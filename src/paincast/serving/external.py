@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
 from paincast.errors import RefusalError
+from paincast.evaluation.change import compute_change_metrics
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.truth import check_against_truth, match_truth
+from paincast.models.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
 
@@ -28,7 +31,8 @@ def evaluate_models(
     """Apply models to the episodes of their technique in another cohort and measure how they do.
 
     The outcome is asked at the horizon of the model, in its window. Metrics hold for the episodes
-    with follow-up that the model answers for; the flow says how many those are.
+    with follow-up that the model answers for; the flow says how many those are. Of how long relief lasts the
+    probability at the horizon is evaluated, of the change of pain the median with its interval.
 
     Parameters
     ----------
@@ -49,7 +53,8 @@ def evaluate_models(
     -------
     metrics : DataFrame
         ``technique, outcome, horizon_months, model_version, model_basis, cohort_basis`` before the columns of
-        :func:`paincast.evaluation.metrics.compute_metrics`, and rows against the truth where there is one.
+        :func:`paincast.evaluation.metrics.compute_metrics` (of a change of pain
+        :func:`paincast.evaluation.change.compute_change_metrics`), and rows against the truth where there is one.
     flow : DataFrame
         ``technique, outcome, episodes, followed_up, abstained, evaluated, note`` of each model.
 
@@ -85,7 +90,9 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     part = cohort.select_technique(model.technique)
     question = get_outcome(model.outcome)
-    outcome = compute_outcome(part.episodes, part.visits, question, model.horizon_months, model.window_months)
+    outcome = compute_outcome(
+        part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
+    ).value
     answers = model.predict(part.episodes)
     followed = outcome.notna()
     usable = followed & ~answers["abstained"]
@@ -99,10 +106,14 @@ def _evaluate(
         "note": "",
     }
     if not usable.any():
-        flow["note"] = f"no visit tells {model.outcome} at {model.horizon_months:g} months"
+        flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
         if followed.any():
             flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up"
         return pd.DataFrame(), flow
+    if question.kind == "continuous":
+        patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)
+        metrics = _evaluate_change(model, outcome[usable], answers[usable], patients, confidence)
+        return _identify(metrics, model, cohort), flow
     scored = pd.DataFrame(
         {
             "y": outcome,
@@ -129,6 +140,15 @@ def _evaluate(
                 check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
             )
     return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
+
+
+def _evaluate_change(
+    model: Predictor, observed: pd.Series, answers: pd.DataFrame, patients: npt.NDArray[np.object_], confidence: float
+) -> pd.DataFrame:
+    predicted = answers[["expected_lower", "expected", "expected_upper"]].set_axis(list(NAMES), axis=1)
+    return compute_change_metrics(
+        observed.to_numpy(float), predicted, patients, level=model.level, confidence=confidence
+    )
 
 
 def _identify(metrics: pd.DataFrame, model: Predictor, cohort: Cohort) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from paincast.cohort.rejects import list_unreadable
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
 from paincast.evidence import indications_of
-from paincast.outcomes import OUTCOMES
+from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
 from paincast.serving.addresses import download_bundle, is_address
@@ -223,7 +223,7 @@ def predict_episodes(
     patients = episodes.reset_index(drop=True)
     misread = None if unreadable is None else unreadable.reset_index(drop=True)
     asked_of_all = set(techniques) if techniques is not None else {model.technique for model in models.values()}
-    outcomes = [name for name in OUTCOMES if any(model.outcome == name for model in models.values())]
+    outcomes = sort_outcomes(model.outcome for model in models.values())
     blocks = []
     for technique in TECHNIQUES + COMPARATORS:
         named = (patients["technique"] == technique) & (techniques is None)

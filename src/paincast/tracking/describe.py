@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paincast.outcomes import OUTCOMES
+from paincast.errors import SettingsError
+from paincast.outcomes import Outcome, get_outcome
 
 if TYPE_CHECKING:
     from paincast.tracking.dataset import DatasetSummary
@@ -26,9 +27,21 @@ METRIC_NAMES = {
     "bayes_optimal_auroc": "AUROC of the true probabilities",
     "auroc_above_truth": "AUROC above that of the true probabilities",
     "mean_absolute_error_of_probability": "Mean distance from the true probability",
+    "integrated_brier": "Integrated Brier score",
+    "integrated_brier_gain": "Integrated Brier score of the curve of all minus that of the model",
+    "concordance_uno": "Concordance (Uno)",
+    "concordance_harrell": "Concordance (Harrell)",
+    "coverage": "Share of changes inside the interval",
+    "below_interval": "Share of changes below the interval",
+    "above_interval": "Share of changes above the interval",
+    "mean_width": "Mean width of the interval, points",
+    "pinball_loss": "Pinball loss, points",
+    "pinball_gain": "Pinball loss of the quantiles of all minus that of the model, points",
+    "mean_absolute_error": "Mean absolute error of the median, points",
+    "below_median": "Share of changes below the median",
 }
 
-HEADLINES = ("auroc", "o_e_ratio", "calibration_slope")
+HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
 
 BASIS_LIMITS = {
     "synthetic": (
@@ -79,11 +92,23 @@ def _say_headline(model: ModelRun) -> str:
 
 
 def _say_question(model: ModelRun) -> str:
-    outcome = OUTCOMES.get(model.outcome)
+    outcome = _find_outcome(model.outcome)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
+    if outcome and outcome.kind == "time_to_event":
+        lasting = f"Probability that relief lasts beyond month {model.horizon_months:g}, and median, of: {question}"
+        return f"{lasting}; *given* {technique}. Model: {model.model_kind}."
     asked = f"{question}, at {model.horizon_months:g} months"
-    return f"Probability of: {asked}, *given* {technique}. Model: {model.model_kind}."
+    served = "Median, with an interval, of" if outcome and outcome.kind == "continuous" else "Probability of"
+    return f"{served}: {asked}, *given* {technique}. Model: {model.model_kind}."
+
+
+def _find_outcome(name: str) -> Outcome | None:
+    """Find an outcome; an old run may have asked one that there is no longer."""
+    try:
+        return get_outcome(name)
+    except SettingsError:
+        return None
 
 
 def _say_dataset(dataset: DatasetSummary) -> str:
@@ -95,7 +120,7 @@ def _bullets(lines: Iterable[str]) -> str:
 
 
 def _list_limits(model: ModelRun) -> list[str]:
-    outcome = OUTCOMES.get(model.outcome)
+    outcome = _find_outcome(model.outcome)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, "Research software: not medical advice."]
 
@@ -116,9 +141,16 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     lines = ["| Metric | Estimate (interval) | n | Method |", "|---|---|---|---|"]
     for row in metrics.to_dict("records"):
         group = "" if row["group"] == OVERALL else f" ({row['group']})"
-        name = METRIC_NAMES.get(row["metric"], row["metric"].replace("_", " ").capitalize()) + group
+        name = _name_metric(row["metric"]) + group
         lines.append(f"| {name} | {_show(row, 3)} | {row['n']} | {row['method']} |")
     return "\n".join(lines)
+
+
+def _name_metric(metric: str) -> str:
+    whole, _, month = metric.rpartition("_")
+    if whole in METRIC_NAMES and month.replace(".", "").isdecimal():
+        return f"{METRIC_NAMES[whole]}, month {month}"
+    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
 
 
 def _show(row: Mapping[Hashable, Any], digits: int) -> str:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PINNED = ("paincast", "mlflow", "numpy", "pandas", "scipy", "xgboost-cpu", "xgboost")
-DOUBLES = frozenset({"horizon_months", "probability", "lower", "upper", "control_probability", "n_real"})
+DOUBLES = frozenset(
+    {
+        *("horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper", "level"),
+        *("control_probability", "n_real"),
+    }
+)
 BOOLEANS = frozenset({"eligible", "in_domain", "abstained"})
 
 

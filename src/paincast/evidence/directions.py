@@ -1,0 +1,53 @@
+"""Which way published predictors point: signs alone, no sizes."""
+
+from __future__ import annotations
+
+from paincast.evidence.figures import PredictorEffect
+from paincast.evidence.records import load_records
+
+STRONG = ("strong", "moderate")
+"""Words with which the strength of a direction begins that is strong enough to be imposed on a model."""
+
+
+def load_directions(technique: str, *, strong: bool = False) -> dict[str, int]:
+    """Tell which way the published predictors of response to a technique point.
+
+    Parameters
+    ----------
+    technique : str
+        The technique; its records of all indications must agree on a direction.
+    strong : bool
+        Give only those whose evidence is called moderate or strong.
+
+    Returns
+    -------
+    dict of str to {-1, 1}
+        By column of ``episodes``, or ``column=level`` for a category: 1 where more of it (or a yes) goes with more
+        response, -1 where it goes with less. Directions that sources or records contradict are left out.
+
+    Examples
+    --------
+    >>> load_directions("facet_rfa", strong=True)["depression"]
+    -1
+    """
+    found: dict[str, set[int]] = {}
+    for record in load_records():
+        if record.technique == technique and record.response:
+            for effect in record.active_predictors:
+                found.setdefault(_name(effect), set()).add(_find_sign(effect, strong))
+    agreed = {name: next(iter(signs)) for name, signs in found.items() if len(signs) == 1}
+    return {name: sign for name, sign in agreed.items() if sign}
+
+
+def _name(effect: PredictorEffect) -> str:
+    value = effect.transform.value
+    is_level = effect.transform.kind == "equals" and isinstance(value, str)
+    return f"{effect.column}={value}" if is_level else effect.column
+
+
+def _find_sign(effect: PredictorEffect, strong: bool) -> int:
+    if strong and effect.strength.replace("-", " ").split()[0] not in STRONG:
+        return 0
+    sign = {"better": 1, "worse": -1}.get(effect.direction.split()[0], 0)
+    falls = effect.transform.kind == "below" or effect.transform.value is False
+    return -sign if falls else sign

@@ -1,0 +1,76 @@
+"""The one-standard-error rule: the first of several candidates, simplest first, that is as good as the best."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def compare_losses(
+    losses: FloatArray, *, weights: FloatArray | None = None, groups: npt.NDArray[np.generic] | None = None
+) -> pd.DataFrame:
+    """Compare candidates on the same rows: mean loss, and its paired excess over the best with a standard error.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n_candidates, n)
+        Loss of each candidate in each row, out of sample.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows, not negative.
+    groups : ndarray of shape (n,), optional
+        Patient of each row; the standard error takes patients as the unit. By default each row is a patient.
+
+    Returns
+    -------
+    DataFrame of shape (n_candidates, 3)
+        ``log_loss, excess, excess_se``.
+
+    Examples
+    --------
+    >>> compare_losses(np.array([[0.5, 0.7, 0.6, 0.6], [0.4, 0.6, 0.6, 0.4]])).round(3).to_numpy().tolist()
+    [[0.6, 0.1, 0.041], [0.5, 0.0, 0.0]]
+    """
+    n = losses.shape[1]
+    weight = np.ones(n) if weights is None else weights
+    codes = np.arange(n) if groups is None else pd.factorize(groups)[0]
+    mean = losses @ weight / weight.sum()
+    excess = losses - losses[int(np.argmin(mean))]
+    return pd.DataFrame(
+        {
+            "log_loss": mean,
+            "excess": excess @ weight / weight.sum(),
+            "excess_se": [_standard_error(row, weight, codes) for row in excess],
+        }
+    )
+
+
+def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
+    """Find the first candidate whose excess is no more than so many of its standard errors.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From :func:`compare_losses`, the simplest candidate first.
+    standard_errors : float
+        0 takes the best as it is.
+
+    Returns
+    -------
+    int
+        Place of the candidate.
+
+    References
+    ----------
+    Breiman L et al. Classification and Regression Trees (1984), section 3.4.3.
+    """
+    return int(np.argmax(comparison["excess"] <= standard_errors * comparison["excess_se"]))
+
+
+def _standard_error(values: FloatArray, weight: FloatArray, codes: npt.NDArray[np.intp]) -> float:
+    centred = weight * (values - values @ weight / weight.sum())
+    totals = np.bincount(codes[weight > 0], centred[weight > 0])
+    n_groups = len(np.unique(codes[weight > 0]))
+    return float(np.sqrt(n_groups / max(n_groups - 1, 1) * np.sum(totals**2)) / weight.sum())

@@ -1,0 +1,246 @@
+"""The response model as a scikit-learn classifier of a plain numeric matrix: to compare and to compose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags, check_consistent_length, check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from paincast.errors import SettingsError, suggest_name
+from paincast.models.calibrated import apply_calibration
+from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
+from paincast.models.candidates import Candidate, fit_candidate, list_linear
+from paincast.models.choice import compare_losses, find_simplest
+from paincast.settings import ModelSettings
+from paincast.splits import Fold, make_folds
+
+FloatArray = npt.NDArray[np.float64]
+
+KINDS = ("logistic", "xgboost")
+"""Kinds of candidates, the simplest first."""
+
+
+class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Choose, fit and calibrate a model of a binary outcome on a numeric matrix.
+
+    The steps are those of :func:`paincast.models.response.fit_response_model`, without what needs the data contract
+    (encoding by declared types, domain, rules): candidates are compared by cross-validated log loss, patients kept
+    together; the simplest within ``standard_errors`` of the best is fitted to all rows and calibrated on its
+    cross-fitted margins. Missing values are allowed: trees take them as they are, a linear model gets means and columns
+    that mark them.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Kinds of candidates: ``logistic`` (penalised) and ``xgboost``, the parameter sets at which a search would start.
+    calibration : str
+        Method of calibration, of :data:`paincast.settings.CALIBRATION_METHODS`.
+    folds : int
+        Folds of the cross-validation.
+    standard_errors : float
+        How many standard errors of the paired difference the simplest may lie behind the best.
+    random_state : int, RandomState or None
+        Source of folds and sampling.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The two labels; probabilities are of the second in sorted order.
+    n_features_in_ : int
+        Columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if all were text.
+    candidate_ : Candidate
+        What was chosen.
+    selection_ : DataFrame
+        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``; None when the smaller class
+        had too few patients for a comparison and the simplest was taken.
+    calibration_ : Calibration
+        What calibrates the margins of the chosen model.
+    model_ : LinearModel, BoostedModel or CalibratedModel
+        Its margin is the decision function.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 2))
+    >>> y = np.where(rng.random(200) < expit(2 * X[:, 0]), "relief", "none")
+    >>> classifier = ResponseClassifier(kinds=["logistic"], random_state=0).fit(X, y)
+    >>> classifier.predict([[2.0, 0.0], [-2.0, 0.0]]).tolist()
+    ['relief', 'none']
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[str] = ("logistic", "xgboost"),
+        calibration: str = "affine",
+        folds: int = 5,
+        standard_errors: float = 1.0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.kinds = kinds
+        self.calibration = calibration
+        self.folds = folds
+        self.standard_errors = standard_errors
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Choose, fit and calibrate.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, n_features)
+            Numbers; NaN where missing.
+        y : array-like of shape (n,)
+            Two different labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows; a weight of 0 is a row left out.
+        groups : array-like of shape (n,), optional
+            Patient of each row; by default each row is a patient.
+
+        Returns
+        -------
+        ResponseClassifier
+
+        Raises
+        ------
+        ValueError
+            If the input is not allowed or does not hold two classes with weight.
+        SettingsError
+            If a kind or calibration is unknown.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        patients = np.arange(len(X)) if groups is None else np.asarray(groups)
+        check_consistent_length(X, patients)
+        self.classes_ = _find_classes(y, weights)
+        kept = weights > 0
+        outcome = (y[kept] == self.classes_[1]).astype(np.float64)
+        state = check_random_state(self.random_state)
+        rng = np.random.default_rng(state.randint(2**31))
+        # The matrices are small: more than one BLAS thread costs more in waiting than it saves.
+        with threadpool_limits(limits=1, user_api="blas"):
+            self._fit_rows(X[kept], outcome, weights[kept], pd.factorize(patients[kept])[0], rng)
+        return self
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Give the log odds of the second class, shape (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        return np.asarray(self.model_.margin(self._encode(X)), dtype=np.float64)
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Give the probability of each class, shape (n, 2)."""
+        margins = self.decision_function(X)
+        return np.column_stack([expit(-margins), expit(margins)])
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Give the more probable class, shape (n,)."""
+        above = self.decision_function(X) > 0
+        return np.asarray(self.classes_[above.astype(int)])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _fit_rows(
+        self,
+        X: FloatArray,
+        outcome: FloatArray,
+        weights: FloatArray,
+        patients: npt.NDArray[np.intp],
+        rng: np.random.Generator,
+    ) -> None:
+        fold_rng, select_rng, fit_rng = rng.spawn(3)
+        candidates = _list_candidates(self.kinds)
+        calibration: Calibration = IDENTITY
+        smaller_class = min(len(set(patients[outcome == label])) for label in (0, 1))
+        if smaller_class < 2:
+            position, self.selection_ = 0, None
+        else:
+            folds = make_folds(outcome, patients.astype(object), self.folds, fold_rng)
+            margins = _cross_fit(candidates, X, outcome, weights, folds, select_rng)
+            losses = np.logaddexp(0.0, margins) - outcome * margins
+            table = compare_losses(losses, weights=weights, groups=patients)
+            position = find_simplest(table, self.standard_errors)
+            table.insert(0, "candidate", [candidate.label for candidate in candidates])
+            table.insert(1, "kind", [candidate.kind for candidate in candidates])
+            self.selection_ = table.assign(chosen=table.index == position)
+            calibration = fit_calibration(self.calibration, margins[position], outcome, weights, patients=patients)
+        self.candidate_ = candidates[position]
+        self.calibration_ = calibration
+        self.encoder_ = _fit_encoder(X, self.candidate_)
+        fitted = fit_candidate(self.candidate_, self._encode(X), outcome, fit_rng, weights)
+        self.model_ = apply_calibration(fitted, calibration)
+
+    def _encode(self, X: FloatArray) -> FloatArray:
+        return X if self.encoder_ is None else np.asarray(self.encoder_.transform(X), dtype=np.float64)
+
+
+def _find_classes(y: npt.NDArray[Any], weights: FloatArray) -> npt.NDArray[Any]:
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind != "binary":
+        raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+    classes = np.unique(y)
+    counted = len(np.unique(y[weights > 0]))
+    if counted < 2:
+        raise ValueError(f"{counted} class has rows of weight above 0; two classes are needed")
+    return classes
+
+
+def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}")
+    if not kinds:
+        raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}")
+    settings = ModelSettings()
+    boosted = tuple(Candidate(kind="xgboost", parameters=dict(one)) for one in settings.boosting)
+    listed = {"logistic": list_linear(settings, borrows=False), "xgboost": boosted}
+    return tuple(candidate for kind in KINDS if kind in kinds for candidate in listed[kind])
+
+
+def _fit_encoder(X: FloatArray, candidate: Candidate) -> Pipeline | None:
+    if candidate.native_missing:
+        return None
+    filled = SimpleImputer(strategy="mean", add_indicator=True, keep_empty_features=True)
+    return make_pipeline(filled, StandardScaler()).fit(X)
+
+
+def _cross_fit(
+    candidates: Sequence[Candidate],
+    X: FloatArray,
+    outcome: FloatArray,
+    weights: FloatArray,
+    folds: Sequence[Fold],
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Give margins, shape (n_candidates, n); 0 where the other folds hold one class only, for every candidate."""
+    margins = np.zeros((len(candidates), len(outcome)))
+    for train, test in folds:
+        if len(np.unique(outcome[train])) < 2:
+            continue
+        natives = {candidate.native_missing: candidate for candidate in candidates}
+        encoders = {native: _fit_encoder(X[train], candidate) for native, candidate in natives.items()}
+        for position, candidate in enumerate(candidates):
+            encoder = encoders[candidate.native_missing]
+            fitted_on, held_out = (part if encoder is None else encoder.transform(part) for part in (X[train], X[test]))
+            model = fit_candidate(candidate, fitted_on, outcome[train], rng, weights[train])
+            margins[position, test] = model.margin(held_out)
+    return margins

@@ -1,0 +1,129 @@
+"""How far a patient's probability lies from what predictors say, for reasons that refitting cannot show.
+
+Refits tell how uncertain the coefficients are. Two things more stand between a prediction and the patient's own
+probability: sites differ in ways no predictor holds, and a value that is missing could have been any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+FloatArray = npt.NDArray[np.float64]
+
+FEWEST_SITES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heterogeneity:
+    """Variances of the log odds.
+
+    Parameters
+    ----------
+    between_sites : float
+        Variance between sites.
+    missing : dict of str to float
+        By variable, the variance of what it adds to the log odds of those whose value is known: what is unknown of a
+        patient whose value is missing.
+    """
+
+    between_sites: float
+    missing: dict[str, float]
+
+    def variance(self, episodes: pd.DataFrame) -> FloatArray:
+        """Give the variance of the log odds of each patient, shape (n,)."""
+        total = np.full(len(episodes), self.between_sites)
+        for name, variance in self.missing.items():
+            total += variance * episodes[name].isna().to_numpy(float)
+        return total
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the variances as plain data."""
+        return {"between_sites": self.between_sites, "missing": self.missing}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build it from :meth:`to_state`."""
+        return cls(**state)
+
+
+def fit_heterogeneity(
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    weights: FloatArray,
+    margins: FloatArray,
+    contributions: FloatArray,
+    owners: Sequence[str],
+    *,
+    least_site_spread: float,
+) -> Heterogeneity:
+    """Estimate the variances.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Training episodes.
+    outcome, weights : ndarray of shape (n,)
+        0 or 1, and weights of the rows.
+    margins : ndarray of shape (n,)
+        Cross-fitted, calibrated log odds.
+    contributions : ndarray of shape (n, n_encoded)
+        What each encoded column adds to the log odds of the model.
+    owners : sequence of str
+        Variable of each encoded column.
+    least_site_spread : float
+        Standard deviation between sites that is assumed at least: few sites seldom show what there is.
+    """
+    missing = {}
+    for name in dict.fromkeys(owners):
+        known = episodes[name].notna().to_numpy(bool)
+        added = contributions[:, [owner == name for owner in owners]].sum(axis=1)
+        if known.sum() > 1:
+            missing[name] = float(np.var(added[known]))
+    sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
+    seen = estimate_site_variance(sites, outcome, weights, margins)
+    return Heterogeneity(between_sites=max(seen, least_site_spread**2), missing=missing)
+
+
+def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: FloatArray, margins: FloatArray) -> float:
+    """Estimate the variance of the log odds between sites by the method of moments.
+
+    The estimate of a site's shift is one Newton step from 0, (observed - expected) / information; their spread beyond
+    chance is the variance between sites [1]_.
+
+    Parameters
+    ----------
+    sites : Series of shape (n,)
+        Site of each row; rows without one are left out.
+    outcome, weights, margins : ndarray of shape (n,)
+        0 or 1, weights, and log odds expected without the site.
+
+    Returns
+    -------
+    float
+        0 where there are fewer than three sites or no spread beyond chance.
+
+    References
+    ----------
+    .. [1] DerSimonian R, Laird N. Control Clin Trials 1986;7:177-188. doi:10.1016/0197-2456(86)90046-2
+    """
+    codes, names = pd.factorize(sites)
+    if len(names) < FEWEST_SITES:
+        return 0.0
+    kept = codes >= 0
+    expected = expit(margins[kept])
+    residual = np.bincount(codes[kept], (weights * (outcome - expit(margins)))[kept], len(names))
+    information = np.bincount(codes[kept], weights[kept] * expected * (1.0 - expected), len(names))
+    noise = np.bincount(codes[kept], weights[kept] ** 2 * expected * (1.0 - expected), len(names))
+    held = information > 0
+    shift, precision = residual[held] / information[held], information[held] ** 2 / noise[held]
+    centre = float(precision @ shift / precision.sum())
+    spread = float(precision @ (shift - centre) ** 2) - (held.sum() - 1)
+    scale = precision.sum() - float(precision @ precision) / precision.sum()
+    return max(0.0, spread / float(scale)) if scale > 0 else 0.0

@@ -1,0 +1,136 @@
+"""Loss to follow-up: weights by the inverse of the probability that an outcome is observed, given what is known before.
+
+Those seen stand for those lost who were like them before the procedure. The weights heal loss that depends on what the
+encoder sees; they do not heal loss that depends on the outcome itself (see :mod:`paincast.evaluation.tipping`). The
+site is no predictor of a response model and none here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from paincast.features import EpisodeEncoder
+from paincast.settings import ObservationSettings
+from paincast.splits import make_folds
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def fit_observation_weights(
+    episodes: pd.DataFrame, observed: BoolArray, settings: ObservationSettings, rng: np.random.Generator
+) -> FloatArray:
+    """Weight the observed episodes so that they stand for all of them.
+
+    The weight of an observed episode is P(observed) / P(observed | x), stabilised by the share observed [1]_ [2]_; it
+    is cut off at a quantile of the weights [2]_ and then scaled to mean 1 over the observed. P(observed | x) is a
+    ridge-penalised logistic regression on the encoded columns before the procedure. Its penalty has the lowest
+    cross-validated log loss, patients kept together: where nothing known before foretells the loss, the strongest
+    penalty wins and the weights stay near 1.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        All episodes of whom the outcome is asked, in the types of the contract.
+    observed : ndarray of bool, shape (n,)
+        Whose outcome is known.
+    settings : ObservationSettings
+        Penalties, folds, cut-off, and the fewest episodes lost (and observed) with which a model is fitted.
+    rng : numpy.random.Generator
+        Source of the folds.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        0 for those lost; 1 for all others when weighting is off or too few are lost.
+
+    References
+    ----------
+    .. [1] Seaman SR, White IR. Review of inverse probability weighting for dealing with missing data.
+       Stat Methods Med Res 2013;22:278-295. doi:10.1177/0962280210395740
+    .. [2] Cole SR, Hernán MA. Constructing inverse probability weights for marginal structural models.
+       Am J Epidemiol 2008;168:656-664. doi:10.1093/aje/kwn164
+    """
+    seen = np.asarray(observed, dtype=bool)
+    smaller = min(int(seen.sum()), int((~seen).sum()))
+    if settings.method == "complete_case" or smaller < settings.minimum_lost:
+        return seen.astype(float)
+    with threadpool_limits(limits=1, user_api="blas"):
+        probability = _fit_probability(episodes, seen.astype(float), settings, rng)
+    weights = seen.mean() / probability[seen]
+    weights = np.minimum(weights, np.quantile(weights, settings.truncation))
+    spread = np.zeros(len(seen))
+    spread[seen] = weights / weights.mean()
+    return spread
+
+
+def _fit_probability(
+    episodes: pd.DataFrame, observed: FloatArray, settings: ObservationSettings, rng: np.random.Generator
+) -> FloatArray:
+    patients = episodes["patient_id"].to_numpy(object)
+    penalties = sorted(settings.inverse_penalties)
+    matrix = EpisodeEncoder().fit(episodes).transform(episodes)
+    if not matrix.shape[1]:
+        return np.full(len(observed), observed.mean())
+    chosen = penalties[0]
+    if len(penalties) > 1 and min(len(set(patients[observed == label])) for label in (0.0, 1.0)) > 1:
+        # The encoder centres, scales and fills in; it never sees who was lost, so that one encoding serves all folds.
+        losses = np.zeros(len(penalties))
+        for train, test in make_folds(observed, patients, settings.folds, rng):
+            for place, penalty in enumerate(penalties):
+                margin = _fit_margin(matrix[train], observed[train], penalty, matrix[test])
+                losses[place] += float(np.sum(np.logaddexp(0.0, margin) - observed[test] * margin))
+        chosen = penalties[int(np.argmin(losses))]
+    return np.asarray(expit(_fit_margin(matrix, observed, chosen, matrix)), dtype=float)
+
+
+def _fit_margin(matrix: FloatArray, observed: FloatArray, inverse_penalty: float, asked: FloatArray) -> FloatArray:
+    # Newton's method with an exact Hessian: columns are few and standardised, and ridge keeps it away from singular.
+    model = LogisticRegression(C=inverse_penalty, solver="newton-cholesky").fit(matrix, observed)
+    return np.asarray(asked @ model.coef_[0] + model.intercept_[0], dtype=float)
+
+
+def compute_effective_size(weights: FloatArray) -> float:
+    """Compute how many episodes of equal weight would know a mean as well: (sum of w)^2 / sum of w^2 [1]_.
+
+    References
+    ----------
+    .. [1] Kish L. Survey Sampling. Wiley 1965, section 11.7.
+
+    Examples
+    --------
+    >>> round(compute_effective_size(np.array([1.0, 1.0, 2.0, 0.0])), 3)
+    2.667
+    """
+    square = float(np.sum(np.square(weights)))
+    return float(np.sum(weights)) ** 2 / square if square > 0 else 0.0
+
+
+def summarize_weights(weights: FloatArray) -> pd.DataFrame:
+    """Summarize weights: how many are observed and lost, the effective sample size, and the spread of the weights.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n,)
+        From :func:`fit_observation_weights`.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, value``.
+    """
+    held = weights[weights > 0]
+    spread = {
+        "asked": float(len(weights)),
+        "observed": float(len(held)),
+        "lost": float(len(weights) - len(held)),
+        "effective sample size": compute_effective_size(held),
+        "smallest weight": float(held.min()) if len(held) else np.nan,
+        "largest weight": float(held.max()) if len(held) else np.nan,
+    }
+    return pd.DataFrame({"measure": list(spread), "value": list(spread.values())})

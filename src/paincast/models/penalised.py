@@ -1,0 +1,86 @@
+"""Logistic regression with an elastic-net penalty of its own for each column, and a known part of the log odds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.special import expit
+
+FloatArray = npt.NDArray[np.float64]
+
+SCORE_FACTOR = 0.05
+"""Penalty of the direction score, relative to that of a column: it stands for many."""
+
+FARTHEST_LEVEL = 40.0
+"""Log odds beyond which no level of risk is looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalised:
+    """Intercept and coefficients of a fit."""
+
+    intercept: float
+    coefficients: FloatArray
+
+
+def fit_penalised(
+    design: FloatArray,
+    outcome: FloatArray,
+    weights: FloatArray,
+    *,
+    penalty: float,
+    l1_ratio: float,
+    factors: FloatArray,
+    offset: FloatArray | None = None,
+) -> Penalised:
+    """Fit a logistic regression by penalised maximum likelihood.
+
+    The mean weighted log loss is minimised, plus ``penalty`` times the sum over columns of ``factor x (l1_ratio x
+    abs(coefficient) + (1 - l1_ratio) x coefficient**2 / 2)`` (elastic net) [1]_. The intercept is free.
+
+    Parameters
+    ----------
+    design : ndarray of shape (n, n_columns)
+        Columns in comparable units.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present among rows of positive weight.
+    weights : ndarray of shape (n,)
+        Weights of the rows.
+    penalty, l1_ratio : float
+        Strength and mixture.
+    factors : ndarray of shape (n_columns,)
+        What multiplies the penalty of each column.
+    offset : ndarray of shape (n,), optional
+        Known part of the log odds.
+
+    Returns
+    -------
+    Penalised
+
+    References
+    ----------
+    .. [1] Zou H, Hastie T. J R Stat Soc B 2005;67:301-20. doi:10.1111/j.1467-9868.2005.00503.x
+    """
+    known = np.zeros(len(outcome)) if offset is None else offset
+    if design.shape[1] == 0:
+        return Penalised(intercept=find_level(outcome, weights, known), coefficients=np.empty(0))
+    from glum import GeneralizedLinearRegressor
+
+    learner = GeneralizedLinearRegressor(
+        family="binomial", alpha=penalty, l1_ratio=l1_ratio, P1=factors, P2=factors, max_iter=300
+    )
+    learner.fit(np.asfortranarray(design), outcome, sample_weight=weights, offset=known)
+    return Penalised(intercept=float(learner.intercept_), coefficients=np.asarray(learner.coef_, dtype=float))
+
+
+def find_level(outcome: FloatArray, weights: FloatArray, offset: FloatArray) -> float:
+    """Find the intercept that makes expected and observed numbers agree, given a known part of the log odds."""
+    observed = float(weights @ outcome)
+
+    def excess(level: float) -> float:
+        return float(weights @ expit(level + offset)) - observed
+
+    return float(brentq(excess, -FARTHEST_LEVEL, FARTHEST_LEVEL, xtol=1e-12))

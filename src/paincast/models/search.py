@@ -1,0 +1,131 @@
+"""Search for the parameters of boosted trees, fold by fold; a trial is given up where it is clearly worse."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.settings import ModelSettings
+
+if TYPE_CHECKING:
+    import optuna
+
+FloatArray = npt.NDArray[np.float64]
+
+CLEARLY_WORSE = 2.0
+"""Standard errors of the paired difference from which on a trial is given up."""
+
+Known = tuple[FloatArray, FloatArray | None]
+"""Weights of the rows of a fold, and the losses to beat there."""
+
+
+def search_boosting(
+    score_fold: Callable[[dict[str, Any], int, int], FloatArray],
+    folds: Sequence[Known],
+    settings: ModelSettings,
+    rng: np.random.Generator,
+    *,
+    asked_of: bytes = b"",
+) -> dict[str, Any] | None:
+    """Search for the parameters of boosted trees with the lowest cross-validated log loss.
+
+    Trials are proposed by a tree-structured Parzen estimator [1]_, the parameter sets of ``settings.boosting`` first. A
+    trial is given up after a fold when the median of earlier ones was better there, or when it is clearly worse than
+    the losses to beat.
+
+    Parameters
+    ----------
+    score_fold : callable
+        Called as ``score_fold(parameters, fold, seed)``; gives the loss of each held-out row.
+    folds : sequence of (ndarray, ndarray or None)
+        Weights of the held-out rows of each fold, and the losses to beat.
+    settings : ModelSettings
+        ``trials``, ``boosting`` and ``search_storage``, a file in which trials are kept so that a search can go on.
+    rng : numpy.random.Generator
+        Source of the seeds.
+    asked_of : bytes
+        What stands for the rows that are scored. A search goes on from its file only where these, the folds and the
+        seed are the same: losses of other rows are no trials of this search.
+
+    Returns
+    -------
+    dict or None
+        Parameters of XGBoost; None where every trial was clearly worse.
+
+    References
+    ----------
+    .. [1] Bergstra J et al. Algorithms for hyper-parameter optimization. NeurIPS 2011.
+    """
+    import optuna
+
+    seed = int(rng.integers(2**31))
+
+    def evaluate(trial: optuna.Trial) -> float:
+        parameters = _suggest(trial)
+        losses: list[FloatArray] = []
+        for number in range(len(folds)):
+            losses.append(score_fold(parameters, number, seed))
+            weight = np.concatenate([weights for weights, _ in folds[: number + 1]])
+            own = np.concatenate(losses)
+            trial.report(float(own @ weight / weight.sum()), number)
+            if trial.should_prune() or _is_clearly_worse(own, weight, folds):
+                raise optuna.TrialPruned
+        return float(own @ weight / weight.sum())
+
+    study = _open_study(settings, seed, _name_search(seed, folds, asked_of))
+    for parameters in settings.boosting:
+        study.enqueue_trial(parameters, skip_if_exists=True)
+    study.optimize(evaluate, n_trials=max(settings.trials - len(_list_ended(study)), 0))
+    finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return dict(study.best_trial.params) if finished else None
+
+
+def _name_search(seed: int, folds: Sequence[Known], asked_of: bytes) -> str:
+    digest = hashlib.sha256(asked_of)
+    for weights, best in folds:
+        digest.update(weights.tobytes() + (b"" if best is None else best.tobytes()))
+    return f"boosting-{seed}-{digest.hexdigest()[:16]}"
+
+
+def _open_study(settings: ModelSettings, seed: int, name: str) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    kept = settings.search_storage
+    return optuna.create_study(
+        study_name=name,
+        storage=f"sqlite:///{kept}" if kept else None,
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+    )
+
+
+def _list_ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def _suggest(trial: optuna.Trial) -> dict[str, Any]:
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 30, 300, log=True),
+        "max_depth": trial.suggest_int("max_depth", 1, 4),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "min_child_weight": trial.suggest_float("min_child_weight", 2.0, 60.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 0.5, 50.0, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
+    }
+
+
+def _is_clearly_worse(losses: FloatArray, weight: FloatArray, folds: Sequence[Known]) -> bool:
+    known = [best for _, best in folds if best is not None]
+    if not known:
+        return False
+    excess = losses - np.concatenate(known)[: len(losses)]
+    mean = float(excess @ weight / weight.sum())
+    error = float(np.sqrt(np.sum((weight * (excess - mean)) ** 2)) / weight.sum())
+    return mean > CLEARLY_WORSE * error

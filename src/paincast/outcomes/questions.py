@@ -1,0 +1,284 @@
+"""The questions: what each outcome is, when it is asked, of whom, what a loss to follow-up does, and what it is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from paincast.errors import SettingsError, suggest_name
+
+Kind = Literal["binary", "continuous", "time_to_event"]
+Asked = Literal["visit", "events", "course"]
+Direction = Literal["fall", "rise", "at_most", "change"]
+
+AT_A_VISIT = "the visit nearest to the horizon, from half to one and a half times of it, that holds the measure"
+ALIVE = "alive at the horizon"
+WEIGHTED = (
+    "who has no such visit is lost: those seen are weighted by the inverse of their probability to be seen, and a "
+    "sweep says how far those lost would have to differ"
+)
+NOT_AN_EFFECT = "the effect of the procedure: some patients respond to placebo or with time alone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What a measure must do to reach an outcome.
+
+    Parameters
+    ----------
+    measure : str
+        Column of ``visits``, and of ``episodes`` unless ``direction`` is ``at_most``.
+    direction : {"fall", "rise", "at_most", "change"}
+        A fall or a rise since before the procedure; a value that is at most ``points``; or the change itself.
+    points : float, optional
+        Smallest fall or rise in points of the measure that counts; the largest value for ``at_most``.
+    share : float, optional
+        Smallest fall as a share of the value before; with ``points``, either suffices.
+    highest : float, optional
+        Highest value before the procedure from which the rise is possible.
+    """
+
+    measure: str
+    direction: Direction
+    points: float | None = None
+    share: float | None = None
+    highest: float | None = None
+
+    @property
+    def needs_before(self) -> bool:
+        """Tell whether the value before the procedure must be known."""
+        return self.direction != "at_most"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A question asked of follow-up.
+
+    Parameters
+    ----------
+    name : str
+        Name of the outcome.
+    kind : {"binary", "continuous", "time_to_event"}
+        What an answer is: 0 or 1, a number, or months with a status.
+    asked : {"visit", "events", "course"}
+        Of what it is asked: of one visit, of the events up to the horizon, or of all visits and events.
+    question : str
+        What a probability (or number, or duration) of this outcome is the probability of.
+    is_not : str
+        What it must not be read as.
+    horizon_rule : str
+        Which follow-up answers for the horizon.
+    denominator : str
+        Of whom it is asked.
+    missing : str
+        What is done about loss to follow-up.
+    lines : tuple of Line
+        What measures must do; the first that a patient has before and after the procedure answers.
+    detail : str
+        With ``asked="events"``, the only kind of complication that counts; empty for any.
+    follows_response : bool
+        Whether what is published to foretell pain response is taken to point the same way for this outcome.
+    references : tuple of str
+        Where the thresholds come from.
+    """
+
+    name: str
+    kind: Kind
+    asked: Asked
+    question: str
+    is_not: str
+    horizon_rule: str
+    denominator: str
+    missing: str
+    lines: tuple[Line, ...] = ()
+    detail: str = ""
+    follows_response: bool = False
+    references: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Columns of which one must be known before the procedure; empty where none is needed."""
+        return tuple(line.measure for line in self.lines if line.needs_before)
+
+
+def _pain(name: str, share: float) -> Outcome:
+    return Outcome(
+        name=name,
+        kind="binary",
+        asked="visit",
+        question=f"pain (NRS) lower by at least {100 * share:g} % than before the procedure",
+        is_not=NOT_AN_EFFECT,
+        horizon_rule=AT_A_VISIT,
+        denominator=f"episodes with pain above 0 before the procedure, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(Line(measure="pain_nrs", direction="fall", share=share),),
+        follows_response=True,
+        references=("Dworkin RH, et al. J Pain 2008;9:105-121. doi:10.1016/j.jpain.2007.09.005",),
+    )
+
+
+_CHANGES = (
+    _pain("pain_response", 0.5),
+    _pain("pain_response_30", 0.3),
+    Outcome(
+        name="pain_change",
+        kind="continuous",
+        asked="visit",
+        question="points of pain (NRS) after minus before the procedure: below 0 is less pain",
+        is_not=NOT_AN_EFFECT + ", and high scores fall by regression to the mean",
+        horizon_rule=AT_A_VISIT,
+        denominator=f"episodes with a pain score before the procedure, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(Line(measure="pain_nrs", direction="change"),),
+    ),
+    Outcome(
+        name="function_response",
+        kind="binary",
+        asked="visit",
+        question="disability (ODI) lower by at least 10 points or 30 %, or where ODI is not recorded WOMAC by 30 %",
+        is_not="freedom from disability: a fall of 10 points leaves a severely disabled patient disabled",
+        horizon_rule=AT_A_VISIT,
+        denominator=f"episodes with ODI or WOMAC above 0 before the procedure, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(
+            Line(measure="odi", direction="fall", points=10.0, share=0.3),
+            Line(measure="womac", direction="fall", share=0.3),
+        ),
+        follows_response=True,
+        references=(
+            "Ostelo RWJG, et al. Spine 2008;33:90-94. doi:10.1097/BRS.0b013e31815e3a10",
+            "Tubach F, et al. Ann Rheum Dis 2005;64:29-33. doi:10.1136/ard.2004.022905 (WOMAC: 21 to 26 % matter)",
+        ),
+    ),
+    Outcome(
+        name="quality_of_life_gain",
+        kind="binary",
+        asked="visit",
+        question="quality of life (EQ-5D index) higher by at least 0.08 than before the procedure",
+        is_not="a gain in life years, or worth its cost: value sets differ between countries",
+        horizon_rule=AT_A_VISIT,
+        denominator=f"episodes with an EQ-5D index of at most 0.92 before the procedure, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(Line(measure="eq5d_index", direction="rise", points=0.08, highest=0.92),),
+        follows_response=True,
+    ),
+    Outcome(
+        name="opioid_reduction",
+        kind="binary",
+        asked="visit",
+        question="opioid dose (oral morphine equivalents) lower by at least 30 % than before the procedure",
+        is_not="less pain, or a reason to taper: a dose is changed by a prescriber, for many reasons",
+        horizon_rule=AT_A_VISIT,
+        denominator=f"episodes of patients who took opioids before the procedure, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(Line(measure="opioid_mme", direction="fall", share=0.3),),
+    ),
+    Outcome(
+        name="satisfaction",
+        kind="binary",
+        asked="visit",
+        question="the patient calls the change much or very much improved (PGIC 1 or 2)",
+        is_not="pain relief: the patient weighs everything that happened, and nothing before the procedure is compared",
+        horizon_rule=AT_A_VISIT,
+        denominator=f"all episodes, {ALIVE}",
+        missing=WEIGHTED,
+        lines=(Line(measure="pgic", direction="at_most", points=2.0),),
+        follows_response=True,
+        references=("Dworkin RH, et al. J Pain 2008;9:105-121. doi:10.1016/j.jpain.2007.09.005",),
+    ),
+)
+
+_EVENTS = (
+    Outcome(
+        name="complication",
+        kind="binary",
+        asked="events",
+        question="at least one complication is recorded up to the horizon",
+        is_not="harm caused by the procedure, or how grave it is: it is what was recorded, the mild with the severe",
+        horizon_rule="events from the procedure up to the horizon; an event without a month counts",
+        denominator=f"all episodes, {ALIVE}",
+        missing=(
+            "known where a visit or later event shows that the patient was followed to the horizon; who was not is "
+            "lost, also with a complication: counting these but not their like without one would raise the risk. "
+            + WEIGHTED
+        ),
+    ),
+    Outcome(
+        name="relief_duration",
+        kind="time_to_event",
+        asked="course",
+        question="months until the fall of pain (NRS) is below 50 %, or a repeat procedure, surgery or explant",
+        is_not="how long the procedure works: relief is seen at visits only, and may be lost before the one that tells",
+        horizon_rule="all visits with pain and all events; relief never reached is lost at the first visit",
+        denominator="episodes with pain above 0 before the procedure",
+        missing="censored at the last visit with pain; death competes",
+        lines=(Line(measure="pain_nrs", direction="fall", share=0.5),),
+        references=("Fine JP, Gray RJ. J Am Stat Assoc 1999;94:496-509. doi:10.1080/01621459.1999.10474144",),
+    ),
+)
+
+OUTCOMES: Mapping[str, Outcome] = MappingProxyType({outcome.name: outcome for outcome in (*_CHANGES, *_EVENTS)})
+
+COMPLICATION = "complication"
+
+
+def get_outcome(name: str, *, complication_kind: str | None = None) -> Outcome:
+    """Look an outcome up by name.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`OUTCOMES`, or ``complication_`` and a kind, for example ``complication_motor_weakness``.
+    complication_kind : str, optional
+        Of complications, the only kind that counts, as written in ``detail`` of the events.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of that name, or a kind is given for another outcome.
+
+    Examples
+    --------
+    >>> get_outcome("complication", complication_kind="motor weakness").name
+    'complication_motor_weakness'
+    """
+    if complication_kind is not None and name != COMPLICATION:
+        raise SettingsError(f"outcome.complication_kind is only for outcome={COMPLICATION}, not for {name}")
+    prefix = f"{COMPLICATION}_"
+    detail = complication_kind or (name.removeprefix(prefix).replace("_", " ") if name.startswith(prefix) else "")
+    if not detail and name in OUTCOMES:
+        return OUTCOMES[name]
+    if not re.fullmatch(r"[A-Za-z0-9]+([ -][A-Za-z0-9]+)*", detail):
+        raise SettingsError(f"outcome: unknown name '{name}'; {suggest_name(name, OUTCOMES)}")
+    return replace(
+        OUTCOMES[COMPLICATION],
+        name=f"{COMPLICATION}_{detail.replace(' ', '_')}",
+        question=f"this complication is recorded up to the horizon: {detail}",
+        detail=detail,
+    )
+
+
+def name_in_truth(outcome: Outcome) -> str:
+    """Give the name under which the truth of a simulated cohort holds an outcome."""
+    return f"{COMPLICATION}: {outcome.detail}" if outcome.detail else outcome.name
+
+
+def sort_outcomes(names: Iterable[str]) -> list[str]:
+    """Sort names of outcomes as they are declared; complications by kind come last, in alphabetical order."""
+    places = {name: place for place, name in enumerate(OUTCOMES)}
+    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+
+
+def default_window(outcome: Outcome, horizon_months: float) -> tuple[float, float]:
+    """Give the months, ends included, in which follow-up answers for a horizon.
+
+    A visit answers from half to one and a half times of the horizon. Of events the first month is the one from which
+    a contact shows that a patient was followed to the horizon, and the last the one up to which they count: both are
+    the horizon. A course is read from the first day to the horizon.
+    """
+    if outcome.asked == "visit":
+        return 0.5 * horizon_months, 1.5 * horizon_months
+    return (horizon_months, horizon_months) if outcome.asked == "events" else (0.0, horizon_months)

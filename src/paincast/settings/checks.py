@@ -1,0 +1,170 @@
+"""What types alone cannot check of settings, before any work starts."""
+
+from __future__ import annotations
+
+from paincast.errors import SettingsError, suggest_name
+from paincast.schema import TECHNIQUES
+from paincast.settings.declarations import (
+    CALIBRATION_METHODS,
+    COHORT_SOURCES,
+    FITTED_CALIBRATIONS,
+    LADDER_METHODS,
+    MODEL_KINDS,
+    SCENARIOS,
+    CalibrationSettings,
+    ChangeSettings,
+    DurationSettings,
+    ModelSettings,
+    TrainingSettings,
+)
+
+
+def check_settings(settings: TrainingSettings) -> TrainingSettings:
+    """Check the values that types alone cannot.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Settings of the right types.
+
+    Returns
+    -------
+    TrainingSettings
+        The same object.
+
+    Raises
+    ------
+    SettingsError
+        Naming the setting, what is allowed and the nearest known name.
+    """
+    for technique in settings.techniques:
+        _check_name("technique", technique, TECHNIQUES)
+    _check_name("cohort.source", settings.cohort.source, COHORT_SOURCES)
+    _check_name("cohort.scenario", settings.cohort.scenario, SCENARIOS)
+    if settings.cohort.source == "folder" and not settings.cohort.path:
+        raise SettingsError(
+            "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort"
+        )
+    _check_ladder(settings)
+    if not settings.model.candidates:
+        raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")
+    for kind in settings.model.candidates:
+        _check_name("model.candidates", kind, MODEL_KINDS)
+    _check_range("cohort.episodes_per_technique", settings.cohort.episodes_per_technique, 1, 10_000_000)
+    _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
+    _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
+    _check_model(settings.model)
+    _check_range("evaluation.folds", settings.evaluation.folds, 2, 20)
+    _check_range("evaluation.repeats", settings.evaluation.repeats, 1, 100)
+    _check_range("evaluation.resamples", settings.evaluation.resamples, 50, 100_000)
+    _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
+    _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
+    _check_range("uncertainty.least_site_spread", settings.uncertainty.least_site_spread, 0, 5)
+    _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
+    _check_calibration(settings.calibration)
+    _check_courses(settings.duration, settings.change)
+    if settings.outcome.horizon_months is not None:
+        _check_range("outcome.horizon_months", settings.outcome.horizon_months, 0.1, 240)
+    window = settings.outcome.window_months
+    if window is not None and (len(window) != 2 or not 0 < window[0] < window[1]):
+        raise SettingsError("outcome.window_months needs two increasing months above 0, for example [0.5, 1.5]")
+    return settings
+
+
+def _check_calibration(settings: CalibrationSettings) -> None:
+    _check_name("calibration.method", settings.method, CALIBRATION_METHODS)
+    if not settings.candidates:
+        raise SettingsError(f"calibration.candidates is empty; allowed: {', '.join(FITTED_CALIBRATIONS)}")
+    for method in settings.candidates:
+        _check_name("calibration.candidates", method, FITTED_CALIBRATIONS)
+    _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
+    _check_range("calibration.folds", settings.folds, 2, 100)
+    _check_range("calibration.standard_errors", settings.standard_errors, 0, 10)
+
+
+def _check_courses(duration: DurationSettings, change: ChangeSettings) -> None:
+    for name, values in (
+        ("duration.inverse_penalties", duration.inverse_penalties),
+        ("duration.first_differs", duration.first_differs),
+        ("change.penalties", change.penalties),
+    ):
+        if not values:
+            raise SettingsError(f"{name} is empty; give at least one")
+    for penalty in duration.inverse_penalties:
+        _check_range("duration.inverse_penalties", penalty, 1e-8, 1e4)
+    for penalty in change.penalties:
+        _check_range("change.penalties", penalty, 1e-8, 1e4)
+    for name, value, low, high in (
+        ("duration.folds", duration.folds, 2, 20),
+        ("duration.refits", duration.refits, 10, 1000),
+        ("duration.minimum_events", duration.minimum_events, 2, 1000),
+        ("duration.minimum_interval_events", duration.minimum_interval_events, 1, 1000),
+        ("change.bandwidth", change.bandwidth, 1e-4, 1.0),
+        ("change.folds", change.folds, 2, 20),
+        ("change.level", change.level, 0.5, 0.999),
+        ("change.minimum_episodes", change.minimum_episodes, 10, 1000),
+    ):
+        _check_range(name, value, low, high)
+
+
+def _check_model(model: ModelSettings) -> None:
+    for name, low, high in (
+        ("ridge_spreads", 1e-4, 100.0),
+        ("lasso_strengths", 1e-4, 1e4),
+        ("borrowing", 0.0, 1.0),
+        ("pool_penalties", 1e-8, 1e3),
+    ):
+        for value in getattr(model, name):
+            _check_range(f"model.{name}", value, low, high)
+    if not model.borrowing:
+        raise SettingsError("model.borrowing is empty; [0.0] borrows nothing")
+    if "ebm" in model.candidates and not model.additive:
+        raise SettingsError("model.additive is empty; 'ebm' needs at least one set of parameters, {} for the defaults")
+    if not model.pool_penalties:
+        raise SettingsError("model.pool_penalties is empty; give at least one penalty, for example [0.004]")
+    _check_range("model.l1_ratio", model.l1_ratio, 0.01, 1.0)
+    _check_range("model.averaging", model.averaging, 0.0, 1.0)
+    _check_range("model.simplest_odds", model.simplest_odds, 1.0, 1e6)
+    _check_range("model.trials", model.trials, 1, 10_000)
+    _check_range("model.pool_rows", model.pool_rows, 0, 1_000_000)
+
+
+def _check_ladder(settings: TrainingSettings) -> None:
+    ladder = settings.ladder
+    _check_name("ladder.method", ladder.method, LADDER_METHODS)
+    _check_range("ladder.folds", ladder.folds, 2, 20)
+    _check_range("ladder.repeats", ladder.repeats, 1, 100)
+    _check_range("ladder.standard_errors", ladder.standard_errors, 0, 10)
+    _check_range("ladder.slope_prior_sd", ladder.slope_prior_sd, 1e-3, 100)
+    _check_range("ladder.significance", ladder.significance, 1e-6, 0.5)
+    if not ladder.synthetic_weights:
+        raise SettingsError("ladder.synthetic_weights is empty; give at least one weight, for example [0.1]")
+    for weight in ladder.synthetic_weights:
+        _check_range("ladder.synthetic_weights", weight, 1e-8, 100)
+    if settings.cohort.source != "blended":
+        return
+    if not settings.cohort.real:
+        raise SettingsError(
+            "cohort.real is empty; cohort=blended needs the folder of real episodes that 'paincast ingest' wrote: "
+            "cohort.real=DIR"
+        )
+    if "logistic" not in settings.model.candidates:
+        raise SettingsError(
+            f"cohort=blended compares models that are linear in the log odds; model.candidates holds "
+            f"{', '.join(settings.model.candidates) or 'none'}; use model=logistic"
+        )
+    if settings.calibration.method not in ("none", "affine"):
+        raise SettingsError(
+            f"cohort=blended keeps models linear in the log odds; calibration.method={settings.calibration.method} "
+            "bends them; use calibration=affine or calibration=none"
+        )
+
+
+def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:
+    if name not in allowed:
+        raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, allowed)}")
+
+
+def _check_range(setting: str, number: float, low: float, high: float) -> None:
+    if not low <= number <= high:
+        raise SettingsError(f"{setting}={number:g} is outside what is allowed, {low:g} to {high:g}")

@@ -1,0 +1,230 @@
+"""Training one binary outcome, and what all outcomes share: honest evaluation, explanation, record."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from paincast.evaluation.calibration import compute_calibration_curve
+from paincast.evaluation.metrics import compute_metrics
+from paincast.evaluation.tipping import compute_tipping_point
+from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
+from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.models.response import cross_fit_margins, fit_response_model
+from paincast.models.stored import Response
+from paincast.models.surroundings import make_surroundings
+from paincast.outcomes import name_in_truth
+from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.tracking import log_model_run
+from paincast.training.recording import describe_model
+from paincast.training.task import Announce, Further, Task, TrainedModel
+from paincast.training_set import TrainingSet
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What out-of-fold predictions say, see :class:`paincast.training.task.TrainedModel`; n are those asked."""
+
+    probability: FloatArray | None
+    metrics: pd.DataFrame
+    loss: pd.DataFrame
+    weights: pd.DataFrame
+    tipping_point: pd.DataFrame
+
+
+def train_binary(task: Task, announce: Announce) -> TrainedModel:
+    """Train, evaluate, explain and record the model of a binary outcome.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    announce : callable
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    RefusalError
+        On simulated data, if discrimination exceeds what is possible: something leaked.
+    """
+    data, settings = task.data, task.settings
+    evaluation_rng, fit_rng, metric_rng, pool_rng = task.make_stream().spawn(4)
+    announce("evaluating")
+    directed = data.outcome.follows_response
+    around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
+    # The final fit runs here while the folds run in processes of their own: no core waits for the longest of them.
+    with ThreadPoolExecutor(1) as beside:
+        fitting = beside.submit(
+            fit_response_model, data.episodes, data.observed, settings, fit_rng, surroundings=around
+        )
+        margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
+        evaluation = evaluate_margins(task, margins, metric_rng)
+        announce("fitting")
+        response = fitting.result()
+    return finish_model(task, assemble_predictor(task, response, evaluation.metrics), evaluation, announce)
+
+
+def finish_model(
+    task: Task, predictor: Predictor, evaluation: Evaluation, announce: Announce, further: Further | None = None
+) -> TrainedModel:
+    """Explain, save and record a model that is fitted and evaluated.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    predictor : Predictor
+        The sealed model.
+    evaluation : Evaluation
+        Its honest evaluation.
+    announce : callable
+        Told the name of each stage as it begins.
+    further : Further, optional
+        What is recorded beside.
+    """
+    data, settings = task.data, task.settings
+    announce("explaining")
+    known, probability = data.known, evaluation.probability
+    held = None if probability is None else probability[known]
+    trained = TrainedModel(
+        predictor=predictor,
+        flow=data.flow,
+        metrics=evaluation.metrics,
+        curve=None if held is None else compute_calibration_curve(data.observed[known], held),
+        loss=evaluation.loss,
+        weights=evaluation.weights,
+        tipping_point=evaluation.tipping_point,
+        explanation=predictor.explain(data.episodes),
+        further=further or Further(),
+    )
+    announce("recording")
+    bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
+    if task.run is not None:
+        model = describe_model(trained, held, bundle, data, settings)
+        log_model_run(task.run, model, register=settings.tracking.register)
+    return trained
+
+
+def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
+    """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
+    data, settings = task.data, task.settings
+    weight_rng, metric_rng = rng.spawn(2)
+    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    probability = expit(margins)
+    weighted, complete = _measure(task, probability, weights, metric_rng)
+    return Evaluation(
+        probability=probability,
+        metrics=pd.concat([weighted, _hold_against_truth(task, probability)], ignore_index=True),
+        loss=put_beside(weighted, complete),
+        weights=summarize_weights(weights),
+        tipping_point=compute_tipping_point(
+            data.observed,
+            margins,
+            data.episodes["patient_id"].tolist(),
+            shifts=settings.observation.shifts,
+            confidence=settings.evaluation.confidence,
+        ),
+    )
+
+
+def _measure(
+    task: Task, probability: FloatArray, weights: FloatArray, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute the metrics weighted and of the complete cases, on the same resamples."""
+    data, settings = task.data, task.settings.evaluation
+    known = data.known
+    seed = int(rng.integers(2**63))
+    held = None if known.all() else weights[known]
+    weighted, complete = (
+        compute_metrics(
+            data.observed[known],
+            probability[known],
+            patients=data.episodes.loc[known, "patient_id"].to_numpy(object),
+            rng=np.random.default_rng(seed),
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            weights=one,
+        )
+        for one in (held, None)
+    )
+    return weighted, complete
+
+
+def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+    """Put metrics weighted for loss to follow-up beside those of complete cases."""
+    columns = ["estimate", "lower", "upper"]
+    held = {
+        f"{name}_{column}": frame[column]
+        for name, frame in (("weighted", weighted), ("complete_case", complete))
+        for column in columns
+    }
+    difference = weighted["estimate"] - complete["estimate"]
+    return pd.DataFrame({"metric": weighted["metric"], **held, "difference": difference, "n": weighted["n"]})
+
+
+def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:
+    """Compare with the truth of those followed; None where there is none."""
+    if task.truth is None:
+        return None
+    known = task.data.known
+    true = _find_truth(task.data, task.truth)[known]
+    if np.isnan(true).any():
+        return None
+    patients = task.data.episodes.loc[known, "patient_id"].to_numpy(object)
+    observed, predicted = task.data.observed[known], probability[known]
+    refuse_leak(observed, predicted, true, patients)
+    return check_against_truth(observed, predicted, true, patients, confidence=task.settings.evaluation.confidence)
+
+
+def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
+    month = data.horizon_months
+    if data.outcome.asked == "events":
+        # The truth holds complications at the month of their published rate, after which there are no more.
+        reached = truth.loc[(truth["technique"] == data.technique) & (truth["month"] <= month), "month"]
+        month = float(reached.max()) if len(reached) else month
+    found = match_truth(
+        truth,
+        data.episodes["episode_id"],
+        technique=data.technique,
+        outcome=name_in_truth(data.outcome),
+        horizon_months=month,
+    )
+    return found.to_numpy(dtype=float, na_value=np.nan)
+
+
+def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
+    """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
+    data = task.data
+    performance = metrics.astype(object).where(metrics.notna(), None).to_dict(orient="records")
+    rows = tuple({str(name): value for name, value in row.items()} for row in performance)
+    n_known = int(data.known.sum())
+    predictor = Predictor(
+        technique=data.technique,
+        outcome=data.outcome.name,
+        horizon_months=data.horizon_months,
+        window_months=data.window_months,
+        measures=data.outcome.measures,
+        basis=data.cohort.basis,
+        n_training=n_known,
+        n_events=None if data.outcome.kind == "continuous" else int(np.nansum(data.observed)),
+        n_real=n_known if data.cohort.basis == "real" else 0,
+        level=task.settings.uncertainty.level,
+        response=response,
+        rules=task.rules,
+        sources=data.cohort.sources,
+        performance=rows,
+    )
+    return seal_predictor(replace(predictor, **stands_on))

@@ -1,0 +1,88 @@
+"""Training the change of pain in points: honest evaluation of median and interval, final fit, record."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.evaluation.change import compute_change_metrics
+from paincast.models.change import cross_fit_change, fit_change_model, list_quantiles
+from paincast.models.change_response import make_change_response
+from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.training.binary import Evaluation, assemble_predictor, finish_model, put_beside
+from paincast.training.task import Announce, Further, Task, TrainedModel
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def train_change(task: Task, announce: Announce) -> TrainedModel:
+    """Train, evaluate, explain and record the model of the change of pain.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    announce : callable
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    RefusalError
+        If too few episodes have a known change.
+    """
+    data, settings = task.data, task.settings
+    weight_rng, evaluation_rng, fit_rng = task.make_stream().spawn(3)
+    announce("evaluating")
+    known = data.known
+    weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng)
+    asked = settings.change
+    crossed = cross_fit_change(
+        data.episodes, data.observed, asked, evaluation_rng, folds=settings.evaluation.folds, weights=weights
+    )
+    evaluation = evaluate_change(task, crossed, weights)
+    announce("fitting")
+    model = fit_change_model(data.episodes, data.observed, asked, fit_rng, weights)
+    response = make_change_response(model, data.episodes.loc[known], weights[known])
+    predictor = assemble_predictor(task, response, evaluation.metrics, level=asked.level)
+    told = (
+        f"Interval of the patient's change at level {asked.level:.0%}. Change in those followed: median "
+        f"{np.median(data.observed[known]):+.1f} points; its quantiles are what the gain in pinball loss is over."
+    )
+    return finish_model(task, predictor, evaluation, announce, Further(notes=(told,)))
+
+
+def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> Evaluation:
+    """Evaluate held-out medians and intervals, beside the same quantiles for everybody.
+
+    The latter are those of all who were followed, held-out patients among them, which favours them.
+    """
+    data, settings = task.data, task.settings
+    known = data.known
+    observed = data.observed[known]
+    plain = dict(
+        zip(("lower", "median", "upper"), np.quantile(observed, list_quantiles(settings.change.level)), strict=True)
+    )
+    weighted, complete = (
+        compute_change_metrics(
+            observed,
+            crossed.loc[known],
+            data.episodes.loc[known, "patient_id"].to_numpy(object),
+            reference=pd.DataFrame(plain, index=crossed.index[known]),
+            level=settings.change.level,
+            confidence=settings.evaluation.confidence,
+            weights=one,
+        )
+        for one in (None if known.all() else weights[known], None)
+    )
+    return Evaluation(
+        probability=None,
+        metrics=weighted,
+        loss=put_beside(weighted, complete),
+        weights=summarize_weights(weights),
+        tipping_point=pd.DataFrame(),
+    )

@@ -1,0 +1,117 @@
+"""What is recorded of one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.explain import compute_importance
+from paincast.models.change_response import ChangeResponse
+from paincast.models.response import ResponseModel
+from paincast.models.stored import Response
+from paincast.reporting.pictures import draw_pictures
+from paincast.reporting.summary import judge_sample_size, say_loss, say_precision
+from paincast.settings import TrainingSettings
+from paincast.tracking import ModelRun, summarize_dataset
+from paincast.training.task import TrainedModel
+from paincast.training_set import TrainingSet
+
+
+def describe_model(
+    trained: TrainedModel,
+    probability: npt.NDArray[np.float64] | None,
+    bundle: Path,
+    data: TrainingSet,
+    settings: TrainingSettings,
+) -> ModelRun:
+    """Gather parameters, figures, tables and notes of a model.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+        The model with its evaluation.
+    probability : ndarray of shape (n_known,)
+        Out-of-fold predictions of those whose outcome is known; None where it is a number.
+    bundle : Path
+        Where it was saved.
+    data : TrainingSet
+        What it was trained on.
+    settings : TrainingSettings
+        How.
+
+    Returns
+    -------
+    ModelRun
+    """
+    predictor = trained.predictor
+    response = predictor.response
+    drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
+    pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, drawn, predictor.basis)
+    return ModelRun(
+        technique=predictor.technique,
+        outcome=predictor.outcome,
+        horizon_months=predictor.horizon_months,
+        model_kind=response.kind,
+        basis=predictor.basis,
+        n_real=predictor.n_real,
+        bundle=bundle,
+        metrics=trained.metrics,
+        dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
+        params={
+            **{f"model.{name}": value for name, value in response.parameters.items()},
+            **_list_calibration(response),
+            "evaluation.folds": settings.evaluation.folds,
+            "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
+            "observation.method": settings.observation.method,
+            "observation.truncation": settings.observation.truncation,
+            "uncertainty.level": predictor.level,
+            "uncertainty.refits": _count_refits(response),
+            "seed": settings.seed,
+            "n_training": predictor.n_training,
+            **({} if predictor.n_events is None else {"n_events": predictor.n_events}),
+            "n_lost": int((~data.known).sum()),
+            "effective_n": read_effective_size(trained.weights),
+            **trained.further.params,
+        },
+        figures={name: picture.figure for name, picture in pictures.items()},
+        captions={name: picture.caption for name, picture in pictures.items()},
+        tables={
+            "flow": trained.flow,
+            **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
+            "selection": response.selection,
+            **({} if trained.curve is None else {"calibration_curve": trained.curve}),
+            "importance": compute_importance(trained.explanation),
+            "loss_to_follow_up": trained.loss,
+            "observation_weights": trained.weights,
+            **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
+            **trained.further.tables,
+        },
+        tags={"model_content": predictor.version},
+        notes=(
+            f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
+            *(() if predictor.n_events is None else (say_precision(predictor),)),
+            say_loss(trained.weights, trained.loss, trained.tipping_point),
+            *trained.further.notes,
+        ),
+    )
+
+
+def _list_calibration(response: Response) -> dict[str, object]:
+    if not isinstance(response, ResponseModel):
+        return {}
+    state = response.calibration.to_state()
+    return {f"calibration.{name}": value for name, value in state.items() if isinstance(value, str | int | float)}
+
+
+def _count_refits(response: Response) -> int:
+    if isinstance(response, ChangeResponse):
+        return 0
+    return len(response.refits if isinstance(response, ResponseModel) else response.model.refits)
+
+
+def read_effective_size(weights: pd.DataFrame) -> float:
+    """Read the effective sample size from a summary of weights."""
+    return float(weights.set_index("measure")["value"]["effective sample size"])

@@ -1,0 +1,253 @@
+"""A run over techniques and outcomes: what is asked is prepared, trained by its kind, and the refused are told."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from paincast.cohort.simulate import Truth, simulate_cohort
+from paincast.cohort.tables import Cohort, load_cohort
+from paincast.errors import LeakError, RefusalError, SettingsError
+from paincast.evaluation.truth import load_whole_truth
+from paincast.models.borrowing import Part
+from paincast.models.response import require_both_classes
+from paincast.models.surroundings import make_parts
+from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
+from paincast.reporting.summary import summarize_training
+from paincast.rules import TechniqueRules, collect_rules
+from paincast.schema import TECHNIQUES
+from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
+from paincast.tracking import Store, TrainingRun, resolve_store, start_training
+from paincast.training.binary import train_binary
+from paincast.training.blended import open_real_cohort, train_blended
+from paincast.training.change import train_change
+from paincast.training.duration import train_duration
+from paincast.training.task import Task, TrainedModel, Trainer
+from paincast.training_set import TrainingSet, make_training_set
+
+STAGES = ("evaluating", "fitting", "explaining", "recording")
+
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {"binary": train_binary, "continuous": train_change, "time_to_event": train_duration}
+)
+"""What trains an outcome, by its kind."""
+
+Prepared = tuple[TrainingSet, TechniqueRules]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a training run returns.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        One row per technique and outcome, for reading.
+    models_folder : Path
+        Where the bundles are: ``<technique>/<outcome>``.
+    review_hint : str
+        The command that opens the review; empty when nothing was tracked.
+    trained : dict of str to TrainedModel
+        What was made, by ``technique/outcome``.
+    refused : dict of str to str
+        Why no model was made, by ``technique/outcome``.
+    """
+
+    summary: pd.DataFrame
+    models_folder: Path
+    review_hint: str
+    trained: dict[str, TrainedModel]
+    refused: dict[str, str]
+
+
+def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> TrainingResult:
+    """Train and evaluate a model for every technique and outcome asked for.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        What to train, on what and how.
+    config_yaml : str, optional
+        Resolved configuration to record; by default the settings themselves.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    SettingsError
+        If a setting is not allowed.
+    RefusalError
+        If nothing could be trained: the reasons, with the numbers.
+    LeakError
+        On simulated data, if discrimination exceeds what is possible: something leaked.
+    """
+    check_settings(settings)
+    outcomes = list_outcomes(settings.outcome)
+    cohort, truth = _open_cohort(settings)
+    techniques = _list_techniques(settings, cohort)
+    store = resolve_store(settings.tracking) if settings.tracking.enabled else None
+    config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
+    trained: dict[str, TrainedModel] = {}
+    refused: dict[str, str] = {}
+    with (
+        _record(store, settings, cohort, config) as run,
+        _progress(settings, len(techniques) * len(outcomes)) as bar,
+    ):
+        for outcome in outcomes:
+            prepared, reasons = _prepare(outcome, techniques, cohort, settings)
+            refused |= reasons
+            bar.update(len(STAGES) * len(reasons))
+            known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
+            for data, rules in prepared:
+                task = Task(data=data, rules=rules, parts=parts, truth=known, settings=settings, run=run)
+                try:
+                    trained[task.name] = _train_task(task, bar)
+                except LeakError:
+                    raise
+                except RefusalError as refusal:
+                    refused[task.name] = str(refusal)
+        if not trained:
+            raise RefusalError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
+    return TrainingResult(
+        summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
+        models_folder=Path(settings.models_folder),
+        review_hint=f"paincast review --tracking-uri {store.uri}" if store else "",
+        trained=trained,
+        refused=refused,
+    )
+
+
+def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
+    """List the outcomes that settings ask for.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of that name, or a window or kind of complication is set for all.
+    """
+    if settings.name != "all":
+        return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
+    if settings.window_months is not None or settings.complication_kind is not None:
+        raise SettingsError(
+            "outcome=all: window_months and complication_kind belong to one outcome; name it, or leave them empty"
+        )
+    return list(OUTCOMES.values())
+
+
+def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:
+    wanted = settings.cohort
+    if wanted.source == "blended":
+        return open_real_cohort(str(wanted.real)), None
+    if wanted.source == "simulated":
+        return simulate_cohort(
+            techniques=settings.techniques or None,
+            episodes_per_technique=wanted.episodes_per_technique,
+            scenario=wanted.scenario,
+            seed=wanted.seed,
+        )
+    cohort = load_cohort(str(wanted.path))
+    return cohort, load_whole_truth(str(wanted.path)) if cohort.basis == "synthetic" else None
+
+
+def _read_truth(truth: Truth | None, outcome: Outcome) -> pd.DataFrame | None:
+    name = name_in_truth(outcome)
+    if truth is None or name not in set(truth.options["outcome"]):
+        return None
+    return truth.expand(outcome=name)
+
+
+def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
+    held = set(cohort.episodes["technique"])
+    absent = [technique for technique in settings.techniques if technique not in held]
+    present = [technique for technique in TECHNIQUES if technique in held]
+    if absent:
+        raise SettingsError(
+            f"the cohort holds no episode of {', '.join(absent)}; it holds {', '.join(present) or 'none'}"
+        )
+    return [technique for technique in present if not settings.techniques or technique in settings.techniques]
+
+
+@contextmanager
+def _record(
+    store: Store | None, settings: TrainingSettings, cohort: Cohort, config_yaml: str
+) -> Iterator[TrainingRun | None]:
+    if store is None:
+        yield None
+        return
+    basis = "blended" if settings.cohort.source == "blended" else cohort.basis
+    name = f"{settings.outcome.name} · {basis}"
+    tags = {"basis": basis, "n_real": str(cohort.n_real), "outcome": settings.outcome.name}
+    params = {"seed": settings.seed, "outcome": settings.outcome.name, "n_episodes": len(cohort.episodes)}
+    with start_training(store, name, params=params, tags=tags, config_yaml=config_yaml) as run:
+        yield run
+
+
+@contextmanager
+def _progress(settings: TrainingSettings, n_models: int) -> Iterator[tqdm[Any]]:
+    steps, shape = len(STAGES) * n_models, "{l_bar}{bar:24}| {elapsed}"
+    with tqdm(total=steps, disable=None if settings.progress else True, bar_format=shape) as bar:
+        yield bar
+
+
+def _prepare(
+    outcome: Outcome, techniques: list[str], cohort: Cohort, settings: TrainingSettings
+) -> tuple[list[Prepared], dict[str, str]]:
+    """Ask the outcome of each technique; give what can be trained, and why the others cannot."""
+    prepared, refused = [], {}
+    for technique in techniques:
+        try:
+            if outcome.kind != "binary" and settings.cohort.source == "blended":
+                raise RefusalError(f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}")
+            rules = collect_rules(technique, outcome.name)
+            data = make_training_set(technique, cohort, outcome, settings.outcome)
+            if outcome.kind == "binary":
+                require_both_classes(data.observed, settings.model.minimum_events)
+        except RefusalError as refusal:
+            refused[f"{technique}/{outcome.name}"] = str(refusal)
+        else:
+            prepared.append((data, rules))
+    return prepared, refused
+
+
+def _gather_parts(
+    outcome: Outcome, prepared: list[Prepared], cohort: Cohort, settings: TrainingSettings
+) -> Mapping[str, Part]:
+    """Encode every technique of the cohort, trained in this run or not, for others to borrow from."""
+    if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
+        return {}
+    asked = {data.technique: (data.episodes, data.observed) for data, _ in prepared}
+    for technique in TECHNIQUES:
+        if technique not in asked and (cohort.episodes["technique"] == technique).any():
+            with suppress(RefusalError):
+                data = make_training_set(technique, cohort, outcome, settings.outcome)
+                asked[technique] = (data.episodes, data.observed)
+    stream = np.random.SeedSequence(settings.seed, spawn_key=(len(TECHNIQUES), zlib.crc32(outcome.name.encode())))
+    ordered = {technique: asked[technique] for technique in TECHNIQUES if technique in asked}
+    return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
+
+
+def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
+    told: list[str] = []
+
+    def announce(stage: str) -> None:
+        bar.update(bool(told))
+        told.append(stage)
+        bar.set_description(f"{task.name}: {stage}")
+
+    blended = task.settings.cohort.source == "blended"
+    try:
+        return (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
+    finally:
+        bar.update(len(STAGES) - len(told) + bool(told))

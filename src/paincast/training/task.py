@@ -1,0 +1,118 @@
+"""What a trainer is given and what it gives back: one technique and one outcome."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from paincast.explain import Explanation
+from paincast.models.borrowing import Part
+from paincast.predictor import Predictor
+from paincast.rules import TechniqueRules
+from paincast.schema import TECHNIQUES
+from paincast.settings import TrainingSettings
+from paincast.tracking import TrainingRun
+from paincast.training_set import TrainingSet
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One technique and one outcome, ready to be trained.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Episodes of whom the outcome is asked, with the answers of those who were followed.
+    rules : TechniqueRules
+        Indications, control response and contraindications.
+    parts : mapping of str to Part
+        The same outcome of every technique of the cohort, to borrow from.
+    truth : DataFrame, optional
+        Truth of this outcome, where the cohort is simulated and the truth holds it. For evaluation only.
+    settings : TrainingSettings
+        All settings of the run.
+    run : TrainingRun, optional
+        Where to record; None when nothing is tracked.
+    """
+
+    data: TrainingSet
+    rules: TechniqueRules
+    parts: Mapping[str, Part]
+    truth: pd.DataFrame | None
+    settings: TrainingSettings
+    run: TrainingRun | None
+
+    @property
+    def name(self) -> str:
+        """Give ``technique/outcome``: the folder of the bundle below that of the models, and the key of the model."""
+        return f"{self.data.technique}/{self.data.outcome.name}"
+
+    def make_stream(self) -> np.random.Generator:
+        """Give technique and outcome a stream of their own, the same whichever others are trained beside them."""
+        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()))
+        return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Further:
+    """What a way of training records beside what all of them do.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        Parameters of the run.
+    tables : mapping of str to DataFrame
+        Summary tables; never rows of patients.
+    notes : tuple of str
+        Sentences for the description.
+    """
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """What came of training one technique and outcome.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The sealed model.
+    flow : DataFrame
+        Who was counted in and who was left out: ``step, n``.
+    metrics : DataFrame
+        Honest out-of-fold metrics, weighted for loss to follow-up.
+    curve : DataFrame or None
+        Calibration curve of those followed; None where the outcome is a number.
+    loss : DataFrame
+        The metrics weighted and of the complete cases, side by side.
+    weights : DataFrame
+        Effective sample size and spread of the weights: ``measure, value``.
+    tipping_point : DataFrame
+        What becomes of overall risk and O/E as those lost differ from what is predicted; empty for a number.
+    explanation : Explanation
+        Contributions over the training cohort.
+    further : Further
+        What else is recorded.
+    """
+
+    predictor: Predictor
+    flow: pd.DataFrame
+    metrics: pd.DataFrame
+    curve: pd.DataFrame | None
+    loss: pd.DataFrame
+    weights: pd.DataFrame
+    tipping_point: pd.DataFrame
+    explanation: Explanation
+    further: Further = field(default_factory=Further)
+
+
+Trainer = Callable[[Task, Announce], TrainedModel]

@@ -1,0 +1,374 @@
+"""Calibrations: what each maps to, against other implementations, and what none of them may do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression, isotonic_regression
+
+from paincast.errors import DataError, RefusalError, SettingsError
+from paincast.features import EpisodeEncoder
+from paincast.models.calibrated import CalibratedModel, apply_calibration, join_model, split_model
+from paincast.models.calibration import (
+    IDENTITY,
+    AffineCalibration,
+    choose_calibration,
+    fit_affine_calibration,
+    fit_calibration,
+    read_calibration,
+)
+from paincast.models.curved_calibration import BetaCalibration, fit_beta_calibration, fit_venn_abers_calibration
+from paincast.models.learners import LinearModel, fit_boosted
+from paincast.settings import (
+    CALIBRATION_METHODS,
+    FITTED_CALIBRATIONS,
+    CalibrationSettings,
+    TrainingSettings,
+    check_settings,
+)
+
+CURVED = ("beta", "isotonic", "venn_abers")
+TREES = {"n_estimators": 40, "max_depth": 3, "learning_rate": 0.1}
+
+
+def make_rows(n, seed=0, *, shift=0.0, slope=1.0):
+    """Margins whose true log odds are ``shift + slope * margin``."""
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(-0.3, 1.1, n)
+    return margins, (rng.random(n) < expit(shift + slope * margins)).astype(float)
+
+
+@st.composite
+def some_rows(draw):
+    n = draw(st.integers(4, 60))
+    margins = draw(stn.arrays(float, n, elements=st.floats(-12, 12, width=32)))
+    outcome = draw(stn.arrays(float, n, elements=st.sampled_from([0.0, 1.0])))
+    weights = draw(stn.arrays(float, n, elements=st.sampled_from([0.0, 0.25, 1.0, 3.0])))
+    outcome[:2], weights[:2] = [0.0, 1.0], 1.0
+    return margins, outcome, weights
+
+
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+@given(rows=some_rows())
+def test_every_calibration_rises_and_gives_probabilities_inside_0_and_1(method, rows):
+    calibration = fit_calibration(method, *rows)
+    ascending = np.linspace(-14, 14, 300)
+    calibrated = calibration.transform(ascending)
+    assert np.isfinite(calibrated).all()
+    assert (np.diff(calibrated) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+@given(rows=some_rows())
+def test_a_weight_of_zero_is_a_row_left_out(method, rows):
+    margins, outcome, weights = rows
+    kept = weights > 0
+    whole = fit_calibration(method, margins, outcome, weights).transform(margins)
+    fewer = fit_calibration(method, margins[kept], outcome[kept], weights[kept]).transform(margins)
+    np.testing.assert_array_equal(whole, fewer)
+
+
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+def test_a_weight_of_two_is_a_row_given_twice(method):
+    margins, outcome = make_rows(80, slope=0.6)
+    patients = np.arange(80)
+    weights = np.random.default_rng(1).integers(1, 4, 80)
+    weighted = fit_calibration(method, margins, outcome, weights.astype(float), patients=patients)
+    copies = [np.repeat(part, weights) for part in (margins, outcome)]
+    repeated = fit_calibration(method, *copies, patients=np.repeat(patients, weights))
+    np.testing.assert_allclose(weighted.transform(margins), repeated.transform(margins), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+def test_state_survives_json_unchanged(method):
+    margins, outcome = make_rows(300, slope=0.5)
+    calibration = fit_calibration(method, margins, outcome)
+    again = read_calibration(json.loads(json.dumps(calibration.to_state())))
+    assert type(again) is type(calibration)
+    np.testing.assert_array_equal(again.transform(margins), calibration.transform(margins))
+
+
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+@pytest.mark.parametrize(
+    ("margins", "outcome"),
+    [
+        (np.zeros(40), np.tile([0.0, 1.0, 0.0, 0.0], 10)),
+        (np.r_[-np.ones(20), np.ones(20)], np.r_[np.zeros(20), np.ones(20)]),
+        (np.r_[-np.ones(20), np.ones(20)], np.r_[np.ones(20), np.zeros(20)]),
+    ],
+    ids=["constant", "separated", "reversed"],
+)
+def test_degenerate_margins_still_calibrate_to_something_finite(method, margins, outcome):
+    calibrated = fit_calibration(method, margins, outcome).transform(np.array([-3.0, 0.0, 3.0]))
+    assert np.isfinite(calibrated).all()
+    assert (np.diff(calibrated) >= 0).all()
+
+
+@given(rows=some_rows())
+def test_affine_calibration_keeps_the_ranks(rows):
+    calibrated = fit_calibration("affine", *rows).transform(rows[0])
+    order = np.argsort(rows[0], kind="stable")
+    steps, margins = np.diff(calibrated[order]), np.diff(rows[0][order])
+    assert ((steps > 0) | (margins < 1e-9)).all()
+
+
+def test_isotonic_agrees_with_scikit_learn_within_its_bounds():
+    margins, outcome = make_rows(500, slope=0.4)
+    weights = np.random.default_rng(2).exponential(size=500)
+    expected = IsotonicRegression().fit(margins, outcome, sample_weight=weights).predict(margins)
+    found = expit(fit_calibration("isotonic", margins, outcome, weights).transform(margins))
+    floor = 1 / (weights.sum() + 2)
+    np.testing.assert_allclose(found, np.clip(expected, floor, 1 - floor), atol=1e-12)
+    assert len(np.unique(expected)) > 5
+
+
+def make_betacal_oracle(margins, outcome):
+    """Kull's fit: a logistic regression without penalty; a negative slope is dropped and the rest refitted."""
+    probability = expit(margins)
+    columns = np.column_stack([np.ones(len(margins)), np.log(probability), -np.log(1 - probability)])
+
+    def fit(kept):
+        def loss(theta):
+            logits = columns[:, kept] @ theta
+            return np.sum(np.logaddexp(0, logits) - outcome * logits)
+
+        theta = np.zeros(3)
+        theta[kept] = minimize(loss, np.zeros(len(kept)), method="BFGS", options={"gtol": 1e-7}).x
+        return theta
+
+    theta = fit([0, 1, 2])
+    if theta[1] < 0:
+        return fit([0, 2])
+    return fit([0, 1]) if theta[2] < 0 else theta
+
+
+@pytest.mark.parametrize(("seed", "bend"), [(0, 0.5), (1, 2.0), (2, -0.3)])
+def test_beta_agrees_with_the_formula_of_kull(seed, bend):
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(0.2, 1.0, 3000)
+    truth = np.where(margins > 0, bend * margins, margins)
+    outcome = (rng.random(3000) < expit(truth)).astype(float)
+    found = fit_beta_calibration(margins, outcome, np.ones(3000), slope_prior_sd=np.inf)
+    expected = make_betacal_oracle(margins, outcome)
+    np.testing.assert_allclose([found.intercept, found.event, found.other], expected, atol=2e-3)
+
+
+def test_beta_with_equal_slopes_is_affine():
+    margins = np.linspace(-6, 6, 50)
+    np.testing.assert_allclose(BetaCalibration(0.3, 0.7, 0.7).transform(margins), 0.3 + 0.7 * margins, atol=1e-12)
+
+
+def test_the_prior_holds_few_rows_near_slope_one():
+    margins, outcome = make_rows(30, slope=0.0)
+    strong = CalibrationSettings(slope_prior_sd=0.01)
+    found = fit_calibration("beta", margins, outcome, settings=strong)
+    assert (found.event, found.other) == pytest.approx((1.0, 1.0), abs=0.01)
+    assert fit_calibration("affine", margins, outcome, settings=strong).slope == pytest.approx(1.0, abs=0.01)
+
+
+def make_venn_abers_oracle(margins, outcome, weights, fresh):
+    """The definition: isotonic regression with the patient added, once with each outcome."""
+    pair = []
+    for label in (0.0, 1.0):
+        rows = np.append(margins, fresh), np.append(outcome, label), np.append(weights, 1.0)
+        knots, place = np.unique(rows[0], return_inverse=True)
+        total = np.bincount(place, rows[2])
+        mean = np.bincount(place, rows[2] * rows[1]) / total
+        pair.append(isotonic_regression(mean, sample_weight=total)[np.searchsorted(knots, fresh)])
+    return pair
+
+
+@given(rows=some_rows(), fresh=st.floats(-13, 13, width=32))
+def test_venn_abers_is_its_definition(rows, fresh):
+    margins, outcome, weights = (part[rows[2] > 0] for part in rows)
+    calibration = fit_venn_abers_calibration(margins, outcome, weights)
+    for asked in (fresh, margins[0], margins[-1]):
+        found = [float(side[0]) for side in calibration.find_pair(np.array([asked]))]
+        np.testing.assert_allclose(found, make_venn_abers_oracle(margins, outcome, weights, asked), atol=1e-9)
+
+
+def test_venn_abers_agrees_with_the_package_of_that_name():
+    golden = pd.read_csv(Path(__file__).parents[1] / "golden" / "venn_abers_pairs.csv")
+    calibration = fit_venn_abers_calibration(
+        golden["margin"].to_numpy(), golden["outcome"].to_numpy(float), np.ones(len(golden))
+    )
+    lower, upper = calibration.find_pair(golden["asked"].to_numpy())
+    np.testing.assert_allclose(lower, golden["lower"], atol=1e-10)
+    np.testing.assert_allclose(upper, golden["upper"], atol=1e-10)
+    np.testing.assert_allclose(
+        expit(calibration.transform(golden["asked"].to_numpy())), golden["probability"], atol=1e-10
+    )
+
+
+def test_venn_abers_of_many_rows_is_fast_and_keeps_few_knots():
+    margins, outcome = make_rows(20_000, slope=0.8)
+    calibration = fit_venn_abers_calibration(margins, outcome, np.ones(20_000))
+    assert len(calibration.lower_knots) + len(calibration.upper_knots) < 1000
+    lower, upper = calibration.find_pair(margins)
+    probability = expit(calibration.transform(margins))
+    assert ((lower <= probability) & (probability <= upper)).all()
+    assert np.mean(upper - lower) < 0.02
+
+
+@pytest.mark.parametrize("method", ["affine", *CURVED])
+def test_calibration_repairs_a_model_that_is_too_extreme(method):
+    margins, outcome = make_rows(5000, seed=3, shift=0.4, slope=0.5)
+    fresh, later = make_rows(5000, seed=4, shift=0.4, slope=0.5)
+
+    def loss(logits):
+        return np.mean(np.logaddexp(0, logits) - later * logits)
+
+    assert loss(fit_calibration(method, margins, outcome).transform(fresh)) < loss(fresh) - 0.02
+
+
+def test_auto_leaves_a_calibrated_model_alone_and_repairs_a_bad_one():
+    good = [choose_calibration(*make_rows(2000, seed=seed)).method for seed in range(12)]
+    bad = [choose_calibration(*make_rows(2000, seed=seed, slope=0.6)).method for seed in range(12)]
+    assert good.count("none") >= 10
+    assert set(bad) == {"affine"}
+
+
+def test_auto_compares_what_it_is_told_to_and_says_so():
+    margins, outcome = make_rows(400)
+    settings = CalibrationSettings(method="auto", candidates=["venn_abers", "isotonic", "none"], folds=5)
+    choice = choose_calibration(margins, outcome, settings=settings)
+    assert choice.table["method"].tolist() == ["none", "isotonic", "venn_abers"]
+    assert choice.table["chosen"].sum() == 1
+    assert choice.table.loc[choice.table["chosen"], "method"].item() == choice.method == "none"
+    assert choice.calibration == fit_calibration("auto", margins, outcome, settings=settings) == IDENTITY
+
+
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+def test_a_named_method_is_taken_without_comparison(method):
+    margins, outcome = make_rows(100)
+    choice = choose_calibration(margins, outcome, settings=CalibrationSettings(method=method))
+    expected = fit_calibration(method, margins, outcome)
+    assert choice.method == method
+    assert choice.table.empty
+    np.testing.assert_array_equal(choice.calibration.transform(margins), expected.transform(margins))
+
+
+def test_auto_keeps_a_patients_rows_together():
+    margins, outcome = make_rows(60, seed=5)
+    tripled = [np.repeat(part, 3) for part in (margins, outcome)]
+    settings = CalibrationSettings(method="auto", candidates=["isotonic", "none"])
+    apart = choose_calibration(*tripled, settings=settings).table
+    together = choose_calibration(*tripled, patients=np.repeat(np.arange(60), 3), settings=settings).table
+    assert apart.loc[1, "log_loss"] < together.loc[1, "log_loss"]
+
+
+def make_linear(matrix):
+    coefficients = np.random.default_rng(8).normal(0, 0.3, matrix.shape[1])
+    return LinearModel(intercept=-0.4, coefficients=coefficients, means=matrix.mean(axis=0))
+
+
+@pytest.mark.parametrize("method", ["affine", *CURVED])
+def test_a_folded_model_equals_the_model_and_its_calibrator(make_episodes, method):
+    episodes, outcome, _ = make_episodes(600)
+    filled = EpisodeEncoder().fit(episodes).transform(episodes)
+    native = EpisodeEncoder(native_missing=True).fit(episodes).transform(episodes)
+    boosted = fit_boosted(native, outcome, parameters=TREES, rng=np.random.default_rng(0))
+    for model, matrix in ((make_linear(filled), filled), (boosted, native)):
+        calibration = fit_calibration(method, 1.4 * model.margin(matrix) + 0.3, outcome)
+        served = apply_calibration(model, calibration)
+        assert isinstance(served, CalibratedModel) == (method != "affine")
+        expected = expit(calibration.transform(model.margin(matrix)))
+        np.testing.assert_allclose(expit(served.margin(matrix)), expected, atol=1e-6)
+        base, values = served.contributions(matrix)
+        np.testing.assert_allclose(base + values.sum(axis=1), served.margin(matrix), atol=1e-5)
+
+
+def test_a_calibrated_model_takes_updates_and_keeps_its_reasons(make_episodes):
+    episodes, outcome, _ = make_episodes(300)
+    matrix = EpisodeEncoder().fit(episodes).transform(episodes)
+    model = make_linear(matrix)
+    served = apply_calibration(model, fit_calibration("isotonic", model.margin(matrix), outcome))
+    updated = served.recalibrate(AffineCalibration(0.2, 0.5)).recalibrate(AffineCalibration(-0.1, 2.0))
+    np.testing.assert_allclose(updated.margin(matrix), 0.3 + served.margin(matrix), atol=1e-12)
+    np.testing.assert_array_equal(updated.contributions(matrix)[1], model.contributions(matrix)[1])
+    np.testing.assert_allclose(
+        model.margin(matrix) + updated.calibration_term(matrix), updated.margin(matrix), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
+def test_a_served_model_is_taken_apart_and_put_together(make_episodes, method):
+    episodes, outcome, _ = make_episodes(300)
+    matrix = EpisodeEncoder().fit(episodes).transform(episodes)
+    model = make_linear(matrix)
+    served = apply_calibration(model, fit_calibration(method, model.margin(matrix), outcome))
+    served = served.recalibrate(AffineCalibration(0.1, 1.1))
+    bare, state = split_model(served)
+    assert isinstance(bare, LinearModel)
+    again = join_model(bare, json.loads(json.dumps(state)))
+    np.testing.assert_array_equal(again.margin(matrix), served.margin(matrix))
+
+
+def test_affine_by_either_door_is_the_same():
+    margins, outcome = make_rows(200)
+    assert fit_calibration("affine", margins, outcome) == fit_affine_calibration(margins, outcome, slope_prior_sd=0.25)
+    assert fit_calibration("none", margins, outcome) is IDENTITY
+    assert AffineCalibration(0.0, 1.0).method == "none"
+
+
+@pytest.mark.parametrize(
+    ("margins", "outcome", "weights", "error", "told"),
+    [
+        ([0.0, 1.0], [0.0], None, DataError, "margins has 2, outcome has 1"),
+        ([0.0, np.nan], [0.0, 1.0], None, DataError, "margins: 1 of 2 values are not allowed"),
+        ([0.0, 1.0], [0.0, 2.0], None, DataError, "outcome: 1 of 2 .* allowed: 0 or 1"),
+        ([0.0, 1.0], [0.0, np.nan], None, DataError, "outcome: 1 of 2"),
+        ([0.0, 1.0], [0.0, 1.0], [1.0, -1.0], DataError, "weights: 1 of 2"),
+        ([0.0, 1.0], [1.0, 1.0], None, RefusalError, "2 rows with and 0 without"),
+        ([0.0, 1.0], [0.0, 1.0], [1.0, 0.0], RefusalError, "0 rows with and 1 without"),
+        ([], [], None, RefusalError, "0 rows with and 0 without"),
+    ],
+)
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+def test_bad_rows_are_refused_with_the_numbers(method, margins, outcome, weights, error, told):
+    given_weights = None if weights is None else np.array(weights)
+    with pytest.raises(error, match=told):
+        fit_calibration(method, np.array(margins), np.array(outcome), given_weights)
+
+
+def test_unknown_names_are_told_with_the_nearest():
+    margins, outcome = make_rows(50)
+    with pytest.raises(SettingsError, match="did you mean 'isotonic'"):
+        fit_calibration("isotonik", margins, outcome)
+    with pytest.raises(SettingsError, match="did you mean 'affine'"):
+        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=["afine"]))
+    with pytest.raises(SettingsError, match="candidates is empty"):
+        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=[]))
+    with pytest.raises(DataError, match="unknown calibration 'platt'"):
+        read_calibration({"method": "platt"})
+
+
+def test_no_probability_of_an_isotonic_map_is_0_or_1():
+    margins = np.linspace(-2, 2, 20)
+    outcome = (margins > 0).astype(float)
+    found = fit_calibration("isotonic", margins, outcome).transform(np.array([-9.0, 9.0]))
+    np.testing.assert_allclose(found, logit([1 / 22, 21 / 22]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (CalibrationSettings(method="betta"), "calibration.method: unknown name 'betta'; did you mean 'beta'"),
+        (CalibrationSettings(candidates=["auto"]), "calibration.candidates: unknown name 'auto'"),
+        (CalibrationSettings(candidates=[]), "calibration.candidates is empty"),
+        (CalibrationSettings(folds=1), "calibration.folds=1 is outside"),
+        (CalibrationSettings(standard_errors=-1.0), "calibration.standard_errors=-1 is outside"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_any_work(settings, told):
+    with pytest.raises(SettingsError, match=told):
+        check_settings(TrainingSettings(calibration=settings))

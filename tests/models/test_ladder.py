@@ -1,0 +1,327 @@
+"""The ladder: what each level is, which one real rows choose, and that evidence is left only for a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from paincast.errors import RefusalError
+from paincast.evaluation.levels import compare_levels
+from paincast.models.ladder import _spread, climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
+from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
+from paincast.models.prior_evidence import (
+    BLENDED,
+    EVIDENCE,
+    INTERCEPT,
+    INTERCEPT_AND_SLOPE,
+    OVERALL_RISK,
+    REAL,
+    Evidence,
+    make_model_evidence,
+    make_no_evidence,
+    make_rate_evidence,
+)
+from paincast.models.response import fit_response_model
+from paincast.models.selection import Sample
+from paincast.settings import (
+    EvaluationSettings,
+    LadderSettings,
+    ModelSettings,
+    TrainingSettings,
+    UncertaintySettings,
+)
+
+SETTINGS = TrainingSettings(
+    model=ModelSettings(
+        candidates=["logistic"],
+        splines=False,
+        ridge_spreads=[0.06, 0.25, 0.5],
+        lasso_strengths=[],
+        borrowing=[0.0],
+        selection_folds=3,
+    ),
+    ladder=LadderSettings(folds=3, repeats=2, synthetic_weights=[1.0, 0.1, 0.01]),
+    evaluation=EvaluationSettings(folds=3),
+    uncertainty=UncertaintySettings(refits=10),
+    jobs=1,
+    progress=False,
+)
+
+
+@pytest.fixture
+def evidence(make_episodes) -> Evidence:
+    episodes, outcome, _ = make_episodes(1500, seed=1)
+    response = fit_response_model(episodes, outcome, SETTINGS, np.random.default_rng(1))
+    sample = Sample(episodes=episodes, outcome=outcome, weights=np.ones(len(outcome)))
+    return make_model_evidence(response, sample, "1500 made-up episodes")
+
+
+def draw_real(make_episodes, n: int, *, seed: int, shift: float = 0.0, stretch: float = 1.0):
+    """Real patients whose log odds are those of the evidence, shifted and stretched."""
+    episodes, _, probability = make_episodes(n, seed=seed)
+    log_odds = shift + stretch * logit(probability)
+    outcome = (np.random.default_rng(seed + 1000).random(n) < expit(log_odds)).astype(float)
+    return episodes, outcome
+
+
+def make_real(evidence: Evidence, make_episodes, n: int, **changes: float):
+    episodes, outcome = draw_real(make_episodes, n, **changes)
+    return make_rows(evidence, episodes, outcome, np.ones(n))
+
+
+def test_the_evidence_is_served_as_it_is(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 80, seed=5)
+    level = fit_level(EVIDENCE, evidence, rows, SETTINGS, np.random.default_rng(0))
+    np.testing.assert_array_equal(level.margin(rows), evidence.response.margins(rows.sample.episodes))
+
+
+def test_the_intercept_makes_observed_and_expected_agree_and_changes_nothing_else(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 80, seed=5, shift=-1.5)
+    level = fit_level(INTERCEPT, evidence, rows, SETTINGS, np.random.default_rng(0))
+    margins = level.margin(rows)
+    assert expit(margins).sum() == pytest.approx(rows.sample.outcome.sum(), abs=1e-8)
+    assert np.ptp(margins - evidence.model.margin(rows.matrix)) < 1e-9
+
+
+def test_intercept_and_slope_are_those_of_a_logistic_regression_when_the_prior_is_wide(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 600, seed=5, shift=-0.5, stretch=0.6)
+    wide = replace(SETTINGS, ladder=replace(SETTINGS.ladder, slope_prior_sd=100.0))
+    level = fit_level(INTERCEPT_AND_SLOPE, evidence, rows, wide, np.random.default_rng(0))
+    margins = evidence.model.margin(rows.matrix)
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(margins[:, None], rows.sample.outcome)
+    assert level.calibration.slope == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
+    assert level.calibration.intercept == pytest.approx(oracle.intercept_[0], abs=1e-4)
+
+
+def test_a_blend_of_heavy_simulated_rows_keeps_their_coefficients_and_the_risk_of_the_real_ones(
+    evidence, make_episodes
+):
+    rows = make_real(evidence, make_episodes, 60, seed=5, shift=-1.5)
+    heavy = blend(evidence, rows, 50.0, SETTINGS.model)
+    alone = LogisticRegression(C=np.inf, tol=1e-10).fit(evidence.matrix, evidence.outcome)
+    np.testing.assert_allclose(heavy.coefficients, alone.coef_[0], atol=0.02)
+    for weight in (50.0, 1.0, 0.001):
+        fitted = blend(evidence, rows, weight, SETTINGS.model)
+        assert expit(fitted.margin(rows.matrix)).sum() == pytest.approx(rows.sample.outcome.sum(), rel=1e-3)
+
+
+def test_a_blend_of_weightless_simulated_rows_is_a_ridge_on_the_real_ones(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 200, seed=5)
+    spreads = evidence.encoder.spreads
+    light = blend(evidence, rows, 1e-8, SETTINGS.model)
+    ridge = LogisticRegression(C=0.5**2, tol=1e-10).fit(rows.matrix / spreads, rows.sample.outcome)
+    np.testing.assert_allclose(light.coefficients, ridge.coef_[0] / spreads, atol=1e-3)
+
+
+def test_the_effective_size_of_simulated_rows_is_their_number_times_their_weight(evidence):
+    assert evidence.measure_size(0.03) == pytest.approx(0.03 * 1500)
+
+
+def test_real_rows_that_agree_keep_the_evidence(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 120, seed=8)
+    ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert ladder.chosen == EVIDENCE
+    assert list(ladder.table["candidate"]) == list(evidence.levels)
+    assert ladder.table["chosen"].sum() == 1
+
+
+def test_another_level_of_risk_is_met_by_the_intercept(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 150, seed=8, shift=-2.0)
+    ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert ladder.chosen == INTERCEPT
+
+
+def test_many_real_rows_against_the_evidence_speak_for_themselves(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 700, seed=8, stretch=-1.0)
+    ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert ladder.chosen in (BLENDED, REAL)
+    blended = fit_level(BLENDED, evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert blended.weights[0] == min(SETTINGS.ladder.synthetic_weights)
+
+
+def test_the_choice_is_repeatable_and_the_same_in_several_processes(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 90, seed=8)
+    one, two = (climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3), jobs=jobs) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.margins, two.margins)
+    pd.testing.assert_frame_equal(one.table, two.table)
+
+
+def test_levels_that_exist_depend_on_the_evidence(evidence):
+    assert evidence.levels == (EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, BLENDED, REAL)
+    rate = make_rate_evidence(0.4, 50, np.random.default_rng(1), "a rate")
+    assert rate.levels == (EVIDENCE, OVERALL_RISK, REAL)
+    assert make_no_evidence("none").levels == (OVERALL_RISK, REAL)
+
+
+def test_a_published_rate_is_as_uncertain_as_its_patients_are_few():
+    few, many = (make_rate_evidence(0.4, n, np.random.default_rng(1), "a rate", refits=400) for n in (50, 5000))
+    spreads = [np.std([refit.intercept for refit in one.refits]) for one in (few, many)]
+    assert spreads[0] == pytest.approx(np.sqrt(1 / (50 * 0.4 * 0.6)), rel=0.15)
+    assert spreads[1] == pytest.approx(np.sqrt(1 / (5000 * 0.4 * 0.6)), rel=0.15)
+    assert few.outcome.sum() == 20
+
+
+@pytest.mark.parametrize("kind", ["rate", "none"])
+def test_without_a_simulation_there_is_a_whole_model_all_the_same(make_episodes, kind):
+    known = {
+        "rate": make_rate_evidence(0.6, 80, np.random.default_rng(1), "a rate"),
+        "none": make_no_evidence("none"),
+    }[kind]
+    episodes, outcome = draw_real(make_episodes, 90, seed=4, stretch=0.0, shift=-1.0)
+    fitted = fit_ladder(known, episodes, outcome, SETTINGS, np.random.default_rng(2))
+    assert fitted.ladder.chosen == OVERALL_RISK
+    assert expit(fitted.response.margins(episodes)) == pytest.approx(np.full(90, outcome.mean()))
+    assert (fitted.response.margin_spread(episodes) > 0.1).all()
+    assert fitted.response.domain.names
+    assert fitted.blended is None
+
+
+@pytest.mark.parametrize("level", [EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, BLENDED, REAL])
+def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, monkeypatch):
+    episodes, outcome = draw_real(make_episodes, 150, seed=8, shift=-0.5)
+    position = evidence.levels.index(level)
+    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: position)
+    fitted = fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
+    response = fitted.response
+    assert fitted.ladder.chosen == level
+    assert response.candidate.kind == "logistic"
+    assert list(response.selection["candidate"]) == list(evidence.levels)
+    if level != REAL:
+        np.testing.assert_allclose(response.margins(episodes), fitted.level.margin(fitted.rows), atol=1e-9)
+    assert len(response.refits) == 10
+    assert (response.margin_spread(episodes) > 0.0).all()
+    base, parts = response.model.contributions(response.encoder.transform(episodes))
+    np.testing.assert_allclose(base + parts.sum(axis=1), response.margins(episodes), atol=1e-9)
+
+
+def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 160, seed=8)
+    lost = np.random.default_rng(3).random(160) < expit(-1.5 + 2.0 * episodes["depression"].to_numpy(float))
+    outcome[lost] = np.nan
+    crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
+    assert crossed.margins.shape == (5, 1, 160)
+    assert np.isfinite(crossed.chosen_margins).all()
+    assert len(crossed.chosen) == 3
+    fitted = fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
+    weights = pd.Series(fitted.rows.sample.weights).groupby(fitted.rows.sample.episodes["depression"].to_numpy()).mean()
+    assert len(fitted.rows.sample.outcome) == (~lost).sum()
+    assert weights[True] > weights[False]
+
+
+def test_the_honest_predictions_are_those_of_the_level_chosen_in_the_fold(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
+    crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
+    among = np.isclose(crossed.margins, crossed.chosen_margins).any(axis=0)
+    assert among.all()
+
+
+def test_a_class_of_one_patient_leaves_the_overall_risk(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 30, seed=8)
+    outcome[:] = 0.0
+    outcome[3] = 1.0
+    rows = make_rows(evidence, episodes, outcome, np.ones(30))
+    assert count_smaller_class(rows.sample) == 1
+    level = fit_level(REAL, evidence, rows, SETTINGS, np.random.default_rng(0))
+    np.testing.assert_allclose(expit(level.margin(rows)), 1 / 30)
+    assert fit_level(BLENDED, evidence, rows, SETTINGS, np.random.default_rng(0)).weights == (1.0,)
+
+
+def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 30, seed=8)
+    outcome[:] = 0.0
+    outcome[3] = 1.0
+    rows = make_rows(evidence, episodes, outcome, np.ones(30))
+    ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert ladder.chosen == EVIDENCE
+    assert ladder.table["log_loss"].isna().all()
+
+
+def test_a_few_lost_do_not_take_the_place_of_events_in_a_fold(make_episodes):
+    """Three patients of a class in three folds leave two of them to train on in each, whoever is lost."""
+    episodes, outcome = draw_real(make_episodes, 26, seed=8)
+    outcome[:] = 1.0
+    outcome[[2, 9, 20]] = 0.0
+    outcome[[4, 5]] = np.nan
+    for seed in range(20):
+        folds = _spread(outcome, episodes["episode_id"].to_numpy(object), 3, np.random.default_rng(seed))
+        assert [int((outcome[train] == 0).sum()) for (train, _), _ in folds] == [2, 2, 2]
+
+
+def test_too_few_events_are_refused_with_the_numbers(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 40, seed=8)
+    outcome[:] = 0.0
+    outcome[:5] = 1.0
+    with pytest.raises(RefusalError, match="5 with and 35 without the outcome among 40"):
+        fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
+
+
+def test_the_statistic_of_the_closed_test_is_the_likelihood_ratio(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 400, seed=8)
+    tested = run_closed_test(evidence, rows, SETTINGS)
+    outcome = rows.sample.outcome
+    revised = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(rows.matrix, outcome)
+    best = compute_losses(revised.decision_function(rows.matrix), outcome).sum()
+    loss = compute_losses(evidence.model.margin(rows.matrix), outcome).sum()
+    assert tested["statistic"][0] == pytest.approx(2 * (loss - best), abs=1e-2)
+    assert tested["df"][:3].tolist() == [rows.matrix.shape[1] + 1 - used for used in (0, 1, 2)]
+    assert tested["p_value"][3:].isna().all()
+
+
+def draw_from(evidence: Evidence, make_episodes, n: int, *, seed: int, shift: float = 0.0):
+    """Real patients of whom the evidence is the truth but for the level of risk."""
+    episodes, _, _ = make_episodes(n, seed=seed)
+    risk = expit(shift + evidence.response.margins(episodes))
+    outcome = (np.random.default_rng(seed + 5000).random(n) < risk).astype(float)
+    return make_rows(evidence, episodes, outcome, np.ones(n))
+
+
+def test_the_closed_test_seldom_leaves_evidence_that_is_right(evidence, make_episodes):
+    """At level 0.05 of 60 tests 3 are expected to leave it; 8 are 3 SE more."""
+    tests = [
+        run_closed_test(evidence, draw_from(evidence, make_episodes, 500, seed=seed), SETTINGS) for seed in range(60)
+    ]
+    assert sum(find_unrejected(tested, 0.05) > 0 for tested in tests) <= 8
+
+
+def test_the_closed_test_stops_at_the_intercept_where_only_the_risk_is_another(evidence, make_episodes):
+    """At level 0.05 of 20 tests one is expected to go on; 4 are 3 SE more."""
+    tests = [
+        run_closed_test(evidence, draw_from(evidence, make_episodes, 500, seed=seed, shift=-1.0), SETTINGS)
+        for seed in range(20)
+    ]
+    chosen = [evidence.levels[find_unrejected(tested, 0.05)] for tested in tests]
+    assert chosen.count(INTERCEPT) >= 16
+    assert EVIDENCE not in chosen
+
+
+def test_the_closed_test_chooses_where_it_is_asked_to(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 500, seed=8, stretch=-1.0)
+    asked = replace(SETTINGS, ladder=replace(SETTINGS.ladder, method="closed_test", repeats=1))
+    ladder = climb_ladder(evidence, rows, asked, np.random.default_rng(3))
+    assert ladder.chosen == REAL
+    assert {"log_loss", "statistic", "df", "p_value"} <= set(ladder.table)
+
+
+def test_the_table_of_levels_holds_gains_with_intervals_of_patients():
+    rng = np.random.default_rng(1)
+    margins = rng.normal(0, 1, 300)
+    outcome = (rng.random(300) < expit(margins)).astype(float)
+    stacked = np.array([np.zeros((2, 300)), np.tile(margins, (2, 1))])
+    table = compare_levels(outcome, stacked, ["flat", "true"], patients=np.arange(300), rng=rng, flat=("flat",))
+    assert table["log_loss"][1] == pytest.approx(compute_losses(margins, outcome).mean())
+    assert table["gain"].tolist() == pytest.approx([0.0, table["log_loss"][0] - table["log_loss"][1]])
+    assert table["gain_lower"][1] < table["gain"][1] < table["gain_upper"][1]
+    difference = compute_losses(np.zeros(300), outcome) - compute_losses(margins, outcome)
+    reach = 1.96 * difference.std() / np.sqrt(300)
+    assert table["gain_upper"][1] - table["gain_lower"][1] == pytest.approx(2 * reach, rel=0.15)
+    assert table.loc[0, ["calibration_slope", "auroc"]].isna().all()
+    assert table["auroc"][1] > 0.6
+    twice = compare_levels(
+        np.tile(outcome, 2), np.tile(stacked, 2), ["flat", "true"], patients=np.tile(np.arange(300), 2), rng=rng
+    )
+    assert twice["gain_upper"][1] - twice["gain_lower"][1] == pytest.approx(2 * reach, rel=0.2)
