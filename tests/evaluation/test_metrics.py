@@ -10,16 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.estimators import ESTIMATORS
+from paincast.evaluation.fast_resampling import make_groups, resample_metrics
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.evaluation.resampling import compute_percentile_interval, draw_patient_weights
 from paincast.evaluation.scored import check_scored_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-METRICS = ["auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope"]
+METRICS = [
+    "auroc",
+    "auprc",
+    "log_loss",
+    "brier",
+    "scaled_brier",
+    "o_e_ratio",
+    "calibration_intercept",
+    "calibration_slope",
+    "ece",
+]
 
 
 def make_probability(log_odds):
@@ -70,6 +81,8 @@ def test_estimates_agree_with_scikit_learn(rows):
     probability = make_probability(log_odds)
     assert estimate("auroc", outcome, probability) == pytest.approx(roc_auc_score(outcome, probability), abs=1e-12)
     assert estimate("brier", outcome, probability) == pytest.approx(brier_score_loss(outcome, probability), abs=1e-12)
+    precision = average_precision_score(outcome, probability)
+    assert estimate("auprc", outcome, probability) == pytest.approx(precision, abs=1e-12)
     assert estimate("log_loss", outcome, probability) == pytest.approx(log_loss(outcome, probability), abs=1e-12)
     fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(log_odds[:, None], outcome)
     assert estimate("calibration_slope", outcome, probability) == pytest.approx(fit.coef_[0, 0], abs=1e-4)
@@ -80,6 +93,8 @@ def test_weighted_estimates_are_those_of_repeated_rows():
     rows = check_scored_rows(outcome, probability.round(1))
     weights = np.random.default_rng(5).integers(0, 4, size=(20, rows.n)).astype(float)
     for metric, make in ESTIMATORS.items():
+        if metric == "ece":  # its groups are those of the rows, not of the resample
+            continue
         repeated = [
             estimate(metric, np.repeat(rows.outcome, counts), np.repeat(rows.probability, counts))
             for counts in weights.astype(int)
@@ -181,10 +196,11 @@ def test_intervals_cover_the_truth(intercept, slope):
     truth = {metric: estimate(metric, *reference) for metric in METRICS} | {"calibration_slope": slope}
     if slope == 1.0:
         truth["calibration_intercept"] = intercept
-    covered, replicates = dict.fromkeys(METRICS, 0), 200
+    biased = {"ece"}  # above 0 for perfect predictions, and above that again in a resample
+    covered, replicates = dict.fromkeys([metric for metric in METRICS if metric not in biased], 0), 200
     for seed in range(replicates):
         metrics = compute(*make_rows(300, 1000 + seed, intercept=intercept, slope=slope), seed=seed, resamples=200)
-        for metric in METRICS:
+        for metric in covered:
             covered[metric] += metrics.loc[metric, "lower"] <= truth[metric] <= metrics.loc[metric, "upper"]
     assert all(0.88 <= count / replicates <= 0.99 for count in covered.values()), covered
 
@@ -206,10 +222,10 @@ def test_intervals_do_not_take_repeated_rows_for_information():
 @pytest.mark.parametrize("only", [0.0, 1.0])
 def test_one_outcome_class_is_no_perfect_score(only):
     metrics = compute(np.full(30, only), np.linspace(0.1, 0.9, 30))
-    gone = ["auroc", "calibration_intercept", "calibration_slope"]
+    gone = ["auroc", "auprc", "scaled_brier", "calibration_intercept", "calibration_slope"]
     assert metrics.loc[gone, ["estimate", "lower", "upper"]].isna().all(axis=None)
     assert set(metrics.loc[gone, "method"]) == {"not estimable: one outcome class only"}
-    kept = ["log_loss", "brier", "o_e_ratio"]
+    kept = ["log_loss", "brier", "o_e_ratio", "ece"]
     assert metrics.loc[kept, "estimate"].notna().all()
     assert metrics.loc[kept, ["lower", "upper"]].isna().all(axis=None)
     assert metrics.loc[kept, "method"].str.contains("no interval: one outcome class only").all()
@@ -374,7 +390,58 @@ def test_a_weight_of_two_is_a_row_that_stands_twice():
         rng=np.random.default_rng(1),
         resamples=50,
     )
-    assert weighted["estimate"].tolist() == pytest.approx(repeated["estimate"].tolist(), abs=1e-9)
+    same = weighted["metric"] != "ece"  # whose groups are of rows, however heavy
+    assert weighted["estimate"][same].tolist() == pytest.approx(repeated["estimate"][same].tolist(), abs=1e-9)
     assert weighted["method"].str.contains("weighted, effective n 53").all()
     with pytest.raises(DataError, match="weights: 60 finite numbers above 0 are needed"):
         compute_metrics(outcome, probability, patients=None, rng=rng, resamples=50, weights=np.zeros(60))
+
+
+def test_the_scaled_brier_score_is_none_at_the_observed_rate_and_one_at_best():
+    outcome, _ = make_rows(200, 9)
+    assert estimate("scaled_brier", outcome, np.full(200, outcome.mean())) == pytest.approx(0.0, abs=1e-12)
+    assert estimate("scaled_brier", outcome, outcome) == 1.0
+
+
+def test_the_calibration_error_is_that_of_tenths():
+    outcome, probability = make_rows(1000, 4, slope=0.5)
+    order = np.argsort(probability)
+    gaps = (outcome - probability)[order].reshape(10, 100).mean(axis=1)
+    assert estimate("ece", outcome, probability) == pytest.approx(np.abs(gaps).mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["smooth", "steep", "flat", "tied", "weighted", "a far row", "certain"])
+def test_many_rows_are_resampled_as_few_are(kind):
+    slope = {"steep": 4.0, "flat": 0.2}.get(kind, 0.8)
+    outcome, probability = make_rows(6000, 21, slope=slope, spread=0.5 if kind == "steep" else 1.2)
+    if kind == "tied":
+        probability = probability.round(1).clip(0.05, 0.95)
+    if kind == "a far row":
+        probability[0] = 1e-11
+    if kind == "certain":
+        probability[:9] = [0, 0, 1, 1, 1, 0, 0, 1, 1]
+    rows = check_scored_rows(outcome, probability, np.random.default_rng(2).integers(4000, size=6000))
+    weights = np.ones(6000) if kind != "weighted" else 1.0 + np.random.default_rng(3).random(6000)
+    groups = make_groups(rows, weights)
+    fast = resample_metrics(rows, weights, groups, 60, np.random.default_rng(7))
+    blocks = np.concatenate(list(draw_patient_weights(rows, 60, np.random.default_rng(7)))) * weights
+    for metric, make in ESTIMATORS.items():
+        limit = 1e-6 if metric in ("calibration_intercept", "calibration_slope") else 1e-11
+        np.testing.assert_allclose(fast[metric], make(rows)(blocks), rtol=0, atol=limit, err_msg=metric)
+
+
+def test_rows_that_cannot_be_grouped_are_resampled_exactly():
+    outcome, probability = make_rows(500, 1)
+    ones = np.ones(500)
+    assert make_groups(check_scored_rows(outcome, np.full(500, 0.4)), ones) is None
+    assert make_groups(check_scored_rows(np.zeros(500), probability), ones) is None
+    assert make_groups(check_scored_rows(outcome, np.where(outcome == 1, 0.9, 0.1)), ones) is None
+
+
+def test_many_rows_take_the_compiled_pass_and_say_the_same(monkeypatch):
+    rows = make_rows(3000, 12)
+    slow = compute(*rows, resamples=100)
+    monkeypatch.setattr("paincast.evaluation.metrics.SMALLEST_WORK", 0)
+    fast = compute(*rows, resamples=100)
+    pd.testing.assert_frame_equal(slow, fast, rtol=0, atol=1e-6)
+    assert (slow["lower"] != fast["lower"]).any()

@@ -74,7 +74,7 @@ def compute_calibration_curve(
     rows = check_scored_rows(outcome, probability)
     if rows.n < minimum_cell:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVE_COLUMNS.items()})
-    starts = _find_bin_starts(rows.tie_starts, rows.n, bins, max(2 * minimum_cell, 10))
+    starts = find_bin_starts(rows.tie_starts, rows.n, bins, max(2 * minimum_cell, 10))
     n = np.diff(np.append(starts, rows.n))
     observed = np.add.reduceat(rows.outcome, starts) / n
     lower, upper = compute_wilson_interval(observed, n, confidence)
@@ -112,7 +112,7 @@ def compute_wilson_interval(share: FloatArray, n: IntArray, confidence: float) -
     return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
-def _find_bin_starts(tie_starts: IntArray, n: int, bins: int, smallest: int) -> IntArray:
+def find_bin_starts(tie_starts: IntArray, n: int, bins: int, smallest: int) -> IntArray:
     """Place each group of equal predictions by its middle rank, then join bins that are too small to a neighbour."""
     count = max(1, min(bins, n // smallest))
     tie_ends = np.append(tie_starts[1:], n)

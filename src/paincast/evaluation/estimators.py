@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from paincast.evaluation.calibration import find_bin_starts
 from paincast.evaluation.logistic import fit_logistic
 from paincast.evaluation.scored import BoolArray, FloatArray, ScoredRows
 
@@ -19,6 +20,9 @@ Estimator = Callable[[FloatArray], FloatArray]
 
 SMALLEST_SPREAD = 1e-9
 """Predictions whose log odds differ by less are taken to be constant."""
+
+ECE_BINS = 10
+"""Groups of the expected calibration error."""
 
 
 def make_auroc(rows: ScoredRows) -> Estimator:
@@ -49,6 +53,67 @@ def make_log_loss(rows: ScoredRows) -> Estimator:
 def make_brier(rows: ScoredRows) -> Estimator:
     """Estimate the mean squared difference of outcome and probability."""
     return _make_mean((rows.outcome - rows.probability) ** 2)
+
+
+def make_auprc(rows: ScoredRows) -> Estimator:
+    """Estimate the area under the precision-recall curve as average precision: no line is drawn between points [1]_.
+
+    What it is without skill is the share of cases, so that it cannot be compared between groups of unequal shares.
+
+    References
+    ----------
+    .. [1] Davis J, Goadrich M. The relationship between precision-recall and ROC curves. ICML 2006:233-240.
+       doi:10.1145/1143844.1143874
+    """
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        cases = np.add.reduceat(weights * rows.outcome, rows.tie_starts, axis=1)
+        above, cases_above = (
+            np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
+            for part in (np.add.reduceat(weights, rows.tie_starts, axis=1), cases)
+        )
+        precision = np.divide(cases_above, above, out=np.zeros_like(above), where=above > 0)
+        auprc = _divide(np.einsum("bn,bn->b", cases, precision), cases.sum(axis=1))
+        auprc[~has_both_classes(rows, weights)] = np.nan
+        return auprc
+
+    return estimate
+
+
+def make_scaled_brier(rows: ScoredRows) -> Estimator:
+    """Estimate the share of the Brier score of the observed rate that the predictions save, 1 at best [1]_.
+
+    References
+    ----------
+    .. [1] Steyerberg EW, et al. Epidemiology 2010;21:128-138. doi:10.1097/EDE.0b013e3181c30fb2
+    """
+    brier = make_brier(rows)
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        rate = weights @ rows.outcome / weights.sum(axis=1)
+        return 1.0 - _divide(brier(weights), rate * (1.0 - rate))
+
+    return estimate
+
+
+def make_ece(rows: ScoredRows) -> Estimator:
+    """Estimate the expected calibration error: mean distance of predicted and observed frequency over tenths [1]_.
+
+    The :data:`ECE_BINS` groups of about equal size are those of the rows and stay the same in every resample. The error
+    is above 0 for perfect predictions too, the more so the fewer the rows.
+
+    References
+    ----------
+    .. [1] Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using Bayesian binning. AAAI
+       2015:2901-2907. doi:10.1609/aaai.v29i1.9602
+    """
+    starts = find_bin_starts(rows.tie_starts, rows.n, ECE_BINS, 1)
+    gap = rows.outcome - rows.probability
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        return _divide(np.abs(np.add.reduceat(weights * gap, starts, axis=1)).sum(axis=1), weights.sum(axis=1))
+
+    return estimate
 
 
 def make_o_e_ratio(rows: ScoredRows) -> Estimator:
@@ -91,11 +156,14 @@ def make_calibration_slope(rows: ScoredRows) -> Estimator:
 ESTIMATORS: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
     {
         "auroc": make_auroc,
+        "auprc": make_auprc,
         "log_loss": make_log_loss,
         "brier": make_brier,
+        "scaled_brier": make_scaled_brier,
         "o_e_ratio": make_o_e_ratio,
         "calibration_intercept": make_calibration_intercept,
         "calibration_slope": make_calibration_slope,
+        "ece": make_ece,
     }
 )
 

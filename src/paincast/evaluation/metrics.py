@@ -16,6 +16,7 @@ from paincast.evaluation.estimators import (
     has_constant_predictions,
     has_overlap,
 )
+from paincast.evaluation.fast_resampling import SMALLEST_WORK, make_groups, resample_metrics
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
@@ -43,13 +44,17 @@ def compute_metrics(
 
     ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large: the slope is fixed at 1, below 0
     means that probabilities are too high. ``calibration_slope`` comes from a joint fit, below 1 means that they are too
-    extreme. The two belong to the first levels of the calibration hierarchy [1]_. The probabilities are taken as
-    given: intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
+    extreme. The two belong to the first levels of the calibration hierarchy [1]_. ``ece`` takes ten groups of about
+    equal size and is above 0 for perfect predictions too; so is its interval. The probabilities are taken as given:
+    intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
 
-    Where a metric does not exist the estimate is NaN and ``method`` says why: AUROC, intercept and slope with one
-    outcome class, the slope of constant predictions or of predictions that separate the classes. A resample in which
-    a metric does not exist is counted in ``method``; when more than a tenth are lost there is no interval. There is
-    none either when all resamples agree, as with an AUROC of 1: no spread among resamples is no certainty.
+    Many rows are resampled by :mod:`paincast.evaluation.fast_resampling`: the same draws and, to 1e-6, the same limits.
+
+    Where a metric does not exist the estimate is NaN and ``method`` says why: AUROC, AUPRC, scaled Brier, intercept and
+    slope with one outcome class, the slope of constant predictions or of predictions that separate the classes. A
+    resample in which a metric does not exist is counted in ``method``; when more than a tenth are lost there is no
+    interval. There is none either when all resamples agree, as with an AUROC of 1: no spread among resamples is no
+    certainty.
 
     Parameters
     ----------
@@ -102,7 +107,12 @@ def compute_metrics(
     rows = check_scored_rows(outcome, probability, patients)
     estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
     whole = _order_weights(weights, probability, rows)
-    resampled = _resample(estimators, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
+    estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
+    groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
+    if groups is None:
+        resampled = _resample(estimators, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
+    else:
+        resampled = resample_metrics(rows, whole[0], groups, resamples, rng)
     manner = f"percentile bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
     if weights is not None:
         manner += f"; weighted, effective n {whole.sum() ** 2 / np.square(whole).sum():.0f}"
@@ -111,9 +121,9 @@ def compute_metrics(
             "metric": metric,
             "group": group,
             "n": rows.n,
-            **_describe(metric, rows, float(estimate(whole)[0]), resampled[metric], confidence, manner),
+            **_describe(metric, rows, estimate, resampled[metric], confidence, manner),
         }
-        for metric, estimate in estimators.items()
+        for metric, estimate in estimates.items()
     ]
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from paincast.errors import SettingsError
-from paincast.evaluation.scored import FloatArray, ScoredRows
+from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
 
 MAXIMUM_LOST_SHARE = 0.1
 """An interval is withheld when more than this share of the resamples could not be estimated."""
@@ -67,13 +67,24 @@ def draw_patient_weights(rows: ScoredRows, resamples: int, rng: np.random.Genera
     .. [1] Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B 2007;69:369-390.
        doi:10.1111/j.1467-9868.2007.00593.x
     """
+    for drawn in draw_patients(rows, resamples, rng):
+        size = len(drawn)
+        placed = drawn + np.arange(size)[:, None] * rows.n_patients
+        counts = np.bincount(placed.ravel(), minlength=size * rows.n_patients).reshape(size, rows.n_patients)
+        yield counts[:, rows.patient].astype(np.float64)
+
+
+def draw_patients(rows: ScoredRows, resamples: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Draw patients with replacement, as many as there are, and yield who was drawn in blocks of resamples.
+
+    Yields
+    ------
+    ndarray of shape (n_resamples_in_block, n_patients)
+        Numbers of patients.
+    """
     block = max(SMALLEST_BLOCK, CELLS_PER_BLOCK // rows.n)
     for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = rng.integers(rows.n_patients, size=(size, rows.n_patients))
-        drawn += np.arange(size)[:, None] * rows.n_patients
-        counts = np.bincount(drawn.ravel(), minlength=size * rows.n_patients).reshape(size, rows.n_patients)
-        yield counts[:, rows.patient].astype(np.float64)
+        yield rng.integers(rows.n_patients, size=(min(block, resamples - start), rows.n_patients))
 
 
 def compute_percentile_interval(estimates: FloatArray, confidence: float) -> tuple[float, float, str]:
