@@ -15,7 +15,12 @@ LARGEST_REACH = 1e7
 
 
 def fit_logistic(
-    weights: FloatArray, outcome: FloatArray, columns: FloatArray, offset: FloatArray, start: FloatArray
+    weights: FloatArray,
+    outcome: FloatArray,
+    columns: FloatArray,
+    offset: FloatArray,
+    start: FloatArray,
+    ridge: FloatArray | float = 0.0,
 ) -> FloatArray:
     """Maximise weighted binomial log likelihoods by Newton's method.
 
@@ -27,14 +32,16 @@ def fit_logistic(
     ----------
     weights : ndarray of shape (resamples, n)
         Weight of each row in each fit.
-    outcome : ndarray of shape (n,)
-        0.0 or 1.0.
+    outcome : ndarray of shape (n,) or (resamples, n)
+        0.0 or 1.0; from 0 to 1 where a row stands for several.
     columns : ndarray of shape (n, k)
         Design.
     offset : ndarray of shape (n,)
         Part of the log odds with its coefficient fixed at 1.
     start : ndarray of shape (k,)
         Where every fit begins.
+    ridge : float or ndarray of shape (k,)
+        Half of it times the squared coefficient is taken off the log likelihood.
 
     Returns
     -------
@@ -52,8 +59,9 @@ def fit_logistic(
         held = weights if len(live) == fits else weights[live]
         fitted = _to_probability(theta[live] @ columns.T + offset)
         weighted = held * fitted
-        gradient = total[live] - weighted @ columns
+        gradient = total[live] - weighted @ columns - ridge * theta[live]
         information = (weighted @ products - (weighted * fitted) @ products).reshape(-1, k, k)
+        np.einsum("bkk->bk", information)[:] += ridge
         newton = _limit(_solve(information, gradient, held.sum(axis=1)), ends)
         slope = np.einsum("bk,bk->b", gradient, step[live])
         overshot = slope < -0.5 * rise[live]

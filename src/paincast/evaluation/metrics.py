@@ -20,7 +20,7 @@ from paincast.evaluation.fast_resampling import SMALLEST_WORK, make_groups, resa
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
-    compute_percentile_interval,
+    describe_estimate,
     draw_patient_weights,
 )
 from paincast.evaluation.scored import PROBABILITY_FLOOR, FloatArray, ScoredRows, check_scored_rows
@@ -106,7 +106,7 @@ def compute_metrics(
     check_confidence(confidence)
     rows = check_scored_rows(outcome, probability, patients)
     estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
-    whole = _order_weights(weights, probability, rows)
+    whole = order_weights(weights, probability, rows)
     estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
     groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
     if groups is None:
@@ -128,8 +128,14 @@ def compute_metrics(
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
 
 
-def _order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
-    """Give the weights in the order of the scored rows, shape (1, n)."""
+def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
+    """Give the weights in the order of the scored rows, shape (1, n); ones where there are none.
+
+    Raises
+    ------
+    DataError
+        If one is missing, infinite or not above 0.
+    """
     if weights is None:
         return np.ones((1, rows.n))
     given = np.asarray(weights, dtype=np.float64)
@@ -147,16 +153,14 @@ def _describe(
     metric: str, rows: ScoredRows, estimate: float, resampled: FloatArray, confidence: float, manner: str
 ) -> dict[str, Any]:
     if not np.isfinite(estimate):
-        method = f"not estimable: {_explain(metric, rows)}"
-        return {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "method": method}
-    if rows.has_one_class:
-        lower, upper, note = np.nan, np.nan, "no interval: one outcome class only"
-    else:
-        lower, upper, note = compute_percentile_interval(resampled, confidence)
-    clipped = rows.n_clipped if metric in USES_LOG_ODDS else 0
-    moved = f"{clipped} of {rows.n} probabilities moved to {PROBABILITY_FLOOR:g} from 0 or 1" if clipped else ""
-    method = "; ".join(part for part in (manner, note, moved) if part)
-    return {"estimate": estimate, "lower": lower, "upper": upper, "method": method}
+        return describe_estimate(estimate, resampled, confidence, manner, reason=_explain(metric, rows))
+    reason = "one outcome class only" if rows.has_one_class else ""
+    row = describe_estimate(estimate, resampled, confidence, manner, reason=reason)
+    if rows.n_clipped and metric in USES_LOG_ODDS:
+        row["method"] = (
+            f"{row['method']}; {rows.n_clipped} of {rows.n} probabilities moved to {PROBABILITY_FLOOR:g} from 0 or 1"
+        )
+    return row
 
 
 def _explain(metric: str, rows: ScoredRows) -> str:

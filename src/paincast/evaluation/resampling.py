@@ -43,6 +43,34 @@ def check_confidence(confidence: float) -> None:
         raise SettingsError(f"confidence={confidence:g} is outside what is allowed, 0.5 to 0.999")
 
 
+def describe_estimate(
+    estimate: float, resampled: FloatArray, confidence: float, manner: str, *, reason: str = ""
+) -> dict[str, float | str]:
+    """Give ``estimate, lower, upper, method`` of a metric from its bootstrap.
+
+    Parameters
+    ----------
+    estimate : float
+        NaN where the metric does not exist.
+    resampled : ndarray of shape (resamples,)
+        NaN where a resample could not be estimated.
+    confidence : float
+        Coverage of the interval.
+    manner : str
+        How the interval came about.
+    reason : str
+        Why there is no estimate, or why there can be no interval.
+    """
+    if not np.isfinite(estimate):
+        return {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "method": f"not estimable: {reason}"}
+    if reason:
+        lower, upper, note = np.nan, np.nan, f"no interval: {reason}"
+    else:
+        lower, upper, note = compute_percentile_interval(resampled, confidence)
+    method = "; ".join(part for part in (manner, note) if part)
+    return {"estimate": estimate, "lower": lower, "upper": upper, "method": method}
+
+
 def draw_patient_weights(rows: ScoredRows, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Draw patients with replacement and yield how often each row stands in each resample.
 
