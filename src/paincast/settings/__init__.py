@@ -3,6 +3,7 @@
 from paincast.settings.checks import check_settings
 from paincast.settings.configs import find_configs
 from paincast.settings.declarations import (
+    BASES,
     CALIBRATION_METHODS,
     COHORT_SOURCES,
     FITTED_CALIBRATIONS,
@@ -15,6 +16,7 @@ from paincast.settings.declarations import (
     CohortSettings,
     DurationSettings,
     EvaluationSettings,
+    GateSettings,
     LadderSettings,
     ModelSettings,
     ObservationSettings,
@@ -25,6 +27,7 @@ from paincast.settings.declarations import (
 )
 
 __all__ = [
+    "BASES",
     "CALIBRATION_METHODS",
     "COHORT_SOURCES",
     "FITTED_CALIBRATIONS",
@@ -37,6 +40,7 @@ __all__ = [
     "CohortSettings",
     "DurationSettings",
     "EvaluationSettings",
+    "GateSettings",
     "LadderSettings",
     "ModelSettings",
     "ObservationSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from paincast.errors import SettingsError, suggest_name
 from paincast.schema import TECHNIQUES
 from paincast.settings.declarations import (
+    BASES,
     CALIBRATION_METHODS,
     COHORT_SOURCES,
     FITTED_CALIBRATIONS,
@@ -14,6 +15,7 @@ from paincast.settings.declarations import (
     CalibrationSettings,
     ChangeSettings,
     DurationSettings,
+    GateSettings,
     ModelSettings,
     TrainingSettings,
 )
@@ -63,6 +65,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
     _check_calibration(settings.calibration)
     _check_courses(settings.duration, settings.change)
+    _check_gate(settings.gate)
     if settings.outcome.horizon_months is not None:
         _check_range("outcome.horizon_months", settings.outcome.horizon_months, 0.1, 240)
     window = settings.outcome.window_months
@@ -80,6 +83,34 @@ def _check_calibration(settings: CalibrationSettings) -> None:
     _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
     _check_range("calibration.folds", settings.folds, 2, 100)
     _check_range("calibration.standard_errors", settings.standard_errors, 0, 10)
+
+
+def _check_gate(gate: GateSettings) -> None:
+    if not gate.bases:
+        raise SettingsError(f"gate.bases is empty; allowed: {', '.join(BASES)}")
+    for basis in gate.bases:
+        _check_name("gate.bases", basis, BASES)
+    if "synthetic" in gate.bases and not gate.research_use:
+        raise SettingsError(
+            "gate.bases holds synthetic, which may be promoted for research only; set gate.research_use=true, or leave "
+            "synthetic out"
+        )
+    for name, limits, low, high in (
+        ("auroc", gate.auroc, 0.0, 1.0),
+        ("calibration_slope", gate.calibration_slope, 0.0, 10.0),
+        ("o_e_ratio", gate.o_e_ratio, 0.0, 10.0),
+        ("subgroup_o_e_ratio", gate.subgroup_o_e_ratio, 0.0, 10.0),
+    ):
+        _check_limits(f"gate.{name}", limits, low, high)
+    for name, number, low, high in (
+        ("confidence", gate.confidence, 0.5, 0.999),
+        ("minimum_real", gate.minimum_real, 0, 10_000_000),
+        ("ici", gate.ici, 0.0, 1.0),
+        ("subgroup_size", gate.subgroup_size, 1, 10_000_000),
+        ("coverage_margin", gate.coverage_margin, 0.0, 0.5),
+    ):
+        if number is not None:
+            _check_range(f"gate.{name}", number, low, high)
 
 
 def _check_courses(duration: DurationSettings, change: ChangeSettings) -> None:
@@ -163,6 +194,15 @@ def _check_ladder(settings: TrainingSettings) -> None:
 def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:
     if name not in allowed:
         raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, allowed)}")
+
+
+def _check_limits(setting: str, limits: list[float] | None, low: float, high: float) -> None:
+    if limits is None:
+        return
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise SettingsError(f"{setting} needs two increasing limits, for example [0.8, 1.25]")
+    for limit in limits:
+        _check_range(setting, limit, low, high)
 
 
 def _check_range(setting: str, number: float, low: float, high: float) -> None:

@@ -17,6 +17,7 @@ OBSERVATION_METHODS = ("weighted", "complete_case")
 CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 COHORT_SOURCES = ("simulated", "folder", "blended")
 LADDER_METHODS = ("cross_validation", "closed_test")
+BASES = ("synthetic", "real", "blended")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 
 
@@ -216,6 +217,41 @@ class EvaluationSettings:
 
 
 @dataclass
+class GateSettings:
+    """What a model must show to be promoted; limits are held against the bounds of intervals, not against estimates.
+
+    ``bases`` are those allowed; ``synthetic`` needs ``research_use``, and what is promoted under it carries that mark.
+    At least ``minimum_real`` real episodes must be behind the model, its cohort must have met every minimum sample size
+    (``sample_size``), and intervals must cover at least ``confidence``.
+
+    The interval of the AUROC must lie above the first of ``auroc``; above the second as a whole it is taken for a leak,
+    as it is on simulated data above the AUROC of the true probabilities. The intervals of ``calibration_slope`` and
+    ``o_e_ratio`` must lie within their two limits, that of the ICI not above ``ici``, and at some threshold the net
+    benefit must be above that of treating all (``net_benefit``). No subgroup may have an interval of its O/E wholly
+    outside ``subgroup_o_e_ratio``; one of at least ``subgroup_size`` episodes must have one. Of outcomes that are
+    numbers, the interval of the coverage must lie within ``coverage_margin`` of what was promised, and ``pinball_gain``
+    above 0. ``card_items`` must be filled in the model card. Null, false or an empty list leaves a criterion out.
+    """
+
+    name: str = "default"
+    research_use: bool = False
+    bases: list[str] = field(default_factory=lambda: ["real", "blended"])
+    minimum_real: int = 100
+    sample_size: bool = True
+    confidence: float = 0.95
+    auroc: list[float] = field(default_factory=lambda: [0.5, 0.95])
+    calibration_slope: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
+    o_e_ratio: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
+    ici: float | None = 0.05
+    net_benefit: bool = True
+    subgroup_o_e_ratio: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
+    subgroup_size: int = 100
+    coverage_margin: float | None = 0.05
+    pinball_gain: bool = True
+    card_items: list[str] = field(default_factory=list)
+
+
+@dataclass
 class TrackingSettings:
     """Where runs are recorded; no ``uri`` means ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the working folder."""
 
@@ -241,6 +277,7 @@ class TrainingSettings:
     change: ChangeSettings = field(default_factory=ChangeSettings)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    gate: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     models_folder: str = "models"
     seed: int = 7

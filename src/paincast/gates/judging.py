@@ -1,0 +1,259 @@
+"""Evidence held against the criteria of a gate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, Evidence, Finding, Verdict
+from paincast.settings import GateSettings
+
+OVERALL = "overall"
+ABOVE_TREAT_ALL = "net_benefit_above_treat_all"
+"""Metric of a decision curve: net benefit at a threshold minus that of treating all."""
+
+
+def gate(evidence: Evidence, criteria: GateSettings) -> Verdict:
+    """Hold evidence against the criteria of a gate.
+
+    Limits are held against the bounds of intervals: what is not known well enough is refused like what is bad. The
+    exception are subgroups, many and small, where only an interval wholly outside the limits is held against a model.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        What is known of the model.
+    criteria : GateSettings
+        What is asked; checked by :func:`paincast.settings.check_settings`.
+
+    Returns
+    -------
+    Verdict
+        A finding for every criterion. A number that is missing fails, as does one that stands twice.
+
+    Examples
+    --------
+    >>> verdict = gate(Evidence(kind="binary", basis="synthetic", n_real=0), GateSettings())
+    >>> verdict.findings[0].reason
+    'stands on simulated patients only, which is for research use'
+    """
+    findings = tuple(judge(evidence, criteria) for judge in CRITERIA.values())
+    return Verdict(gate=criteria.name, research_use=criteria.research_use, findings=findings)
+
+
+def _judge_basis(evidence: Evidence, criteria: GateSettings) -> Finding:
+    required = " or ".join(criteria.bases)
+    if evidence.basis == "synthetic" and not criteria.research_use:
+        return _find("basis", FAILED, required, "stands on simulated patients only, which is for research use")
+    return _find("basis", evidence.basis in criteria.bases, required, f"stands on {evidence.basis} evidence")
+
+
+def _judge_n_real(evidence: Evidence, criteria: GateSettings) -> Finding:
+    required = f"at least {criteria.minimum_real} real episodes"
+    if evidence.n_real is None:
+        return _find("n_real", MISSING, required, "the number of real episodes is not told")
+    return _find("n_real", evidence.n_real >= criteria.minimum_real, required, f"{evidence.n_real} real episodes")
+
+
+def _judge_sample_size(evidence: Evidence, criteria: GateSettings) -> Finding:
+    required = "every minimum sample size is met"
+    table = evidence.sample_size
+    if not criteria.sample_size or evidence.is_number:
+        return _leave_out("sample_size", evidence.is_number)
+    if table is None or table.empty:
+        return _find("sample_size", MISSING, required, "no sample sizes are told")
+    short = [f"{row['available']} of {row['n']} for {row['criterion']}" for row in _list_rows(table, "met", False)]
+    if len(_list_rows(table, "met", True)) + len(short) < len(table):
+        return _find("sample_size", MISSING, required, "a sample size has no verdict")
+    return _find("sample_size", not short, required, "; ".join(short) or f"{len(table)} sizes are met")
+
+
+def _judge_confidence(evidence: Evidence, criteria: GateSettings) -> Finding:
+    required = f"intervals of at least {criteria.confidence:.1%}"
+    if not _is_number(evidence.confidence):
+        return _find("confidence", MISSING, required, "the coverage of the intervals is not told")
+    held = float(evidence.confidence or 0.0)
+    return _find("confidence", held >= criteria.confidence - 1e-9, required, f"intervals of {held:.1%}")
+
+
+def _judge_leak(evidence: Evidence, criteria: GateSettings) -> Finding:
+    highest = criteria.auroc[1]
+    required = f"an AUROC that is possible: interval not wholly above {highest:g}, nor above that of the truth"
+    if evidence.is_number:
+        return _leave_out("leak", True)
+    bounds = [("auroc", highest, "the AUROC")]
+    if evidence.basis == "synthetic":
+        bounds.append(("auroc_above_truth", 0.0, "the AUROC above that of the true probabilities"))
+    told = []
+    for metric, bound, name in bounds:
+        row = _read_interval(evidence.metrics, metric)
+        if isinstance(row, str):
+            return _find("leak", MISSING, required, row)
+        told.append(f"{name} {_show(row)}")
+        if row["lower"] > bound:
+            return _find("leak", FAILED, required, f"{told[-1]}: something known only afterwards reaches the model")
+    return _find("leak", PASSED, required, "; ".join(told))
+
+
+def _judge_auroc(evidence: Evidence, criteria: GateSettings) -> Finding:
+    lowest = criteria.auroc[0]
+    if evidence.is_number:
+        return _leave_out("auroc", True)
+    return _judge_interval(evidence, "auroc", f"lower bound above {lowest:g}", lambda low, _: low > lowest)
+
+
+def _judge_slope(evidence: Evidence, criteria: GateSettings) -> Finding:
+    return _judge_within(evidence, "calibration_slope", criteria.calibration_slope)
+
+
+def _judge_o_e_ratio(evidence: Evidence, criteria: GateSettings) -> Finding:
+    return _judge_within(evidence, "o_e_ratio", criteria.o_e_ratio)
+
+
+def _judge_ici(evidence: Evidence, criteria: GateSettings) -> Finding:
+    largest = criteria.ici
+    if largest is None or evidence.is_number:
+        return _leave_out("ici", evidence.is_number)
+    return _judge_interval(evidence, "ici", f"upper bound at most {largest:g}", lambda _, high: high <= largest)
+
+
+def _judge_net_benefit(evidence: Evidence, criteria: GateSettings) -> Finding:
+    required = "at some threshold a net benefit whose lower bound is above that of treating all"
+    if not criteria.net_benefit or evidence.is_number:
+        return _leave_out("net_benefit", evidence.is_number)
+    table = evidence.decision_curve
+    rows = [] if table is None else _list_rows(table, "metric", ABOVE_TREAT_ALL)
+    rows = [row for row in rows if _is_interval(row)]
+    if not rows:
+        return _find("net_benefit", MISSING, required, "no decision curve with intervals")
+    above = [row for row in rows if row["lower"] > 0]
+    best = max(rows, key=lambda row: row["lower"])
+    reason = f"above it at {len(above)} of {len(rows)} thresholds; most clearly at {best['group']}: {_show(best)}"
+    return _find("net_benefit", bool(above), required, reason)
+
+
+def _judge_subgroups(evidence: Evidence, criteria: GateSettings) -> Finding:
+    limits = criteria.subgroup_o_e_ratio
+    if limits is None or evidence.is_number:
+        return _leave_out("subgroups", evidence.is_number)
+    required = f"no subgroup with an interval of O/E wholly outside {limits[0]:g} to {limits[1]:g}"
+    rows = [] if evidence.subgroups is None else _list_rows(evidence.subgroups, "metric", "o_e_ratio")
+    if not rows:
+        return _find("subgroups", MISSING, required, "no subgroup has an O/E")
+    known = [row for row in rows if _is_interval(row)]
+    wrong = [row for row in known if row["upper"] < limits[0] or row["lower"] > limits[1]]
+    if wrong:
+        return _find("subgroups", FAILED, required, "; ".join(f"{row['group']}: {_show(row)}" for row in wrong))
+    large = [str(row["group"]) for row in rows if not _is_interval(row) and not row["n"] < criteria.subgroup_size]
+    if large:
+        return _find("subgroups", MISSING, required, f"no interval of O/E for {', '.join(large)}")
+    if not known:
+        return _find("subgroups", MISSING, required, f"all {len(rows)} subgroups are too small for an interval")
+    small = f"; {len(rows) - len(known)} too small for one" if len(known) < len(rows) else ""
+    return _find("subgroups", PASSED, required, f"{len(known)} subgroups with an interval{small}")
+
+
+def _judge_coverage(evidence: Evidence, criteria: GateSettings) -> Finding:
+    margin = criteria.coverage_margin
+    if margin is None or not evidence.is_number:
+        return _leave_out("coverage", not evidence.is_number)
+    if not _is_number(evidence.level):
+        return _find("coverage", MISSING, f"within {margin:g} of its level", "the level of the interval is not told")
+    level = float(evidence.level or 0.0)
+    return _judge_within(evidence, "coverage", [level - margin, level + margin], numbers=True)
+
+
+def _judge_pinball_gain(evidence: Evidence, criteria: GateSettings) -> Finding:
+    if not criteria.pinball_gain or not evidence.is_number:
+        return _leave_out("pinball_gain", not evidence.is_number)
+    return _judge_interval(evidence, "pinball_gain", "lower bound above 0", lambda low, _: low > 0)
+
+
+def _judge_card(evidence: Evidence, criteria: GateSettings) -> Finding:
+    if not criteria.card_items:
+        return _leave_out("model_card", False)
+    required = f"filled: {', '.join(criteria.card_items)}"
+    if evidence.card_items is None:
+        return _find("model_card", MISSING, required, "there is no model card")
+    absent = [item for item in criteria.card_items if item not in evidence.card_items]
+    reason = f"missing: {', '.join(absent)}" if absent else f"{len(criteria.card_items)} items are filled"
+    return _find("model_card", MISSING if absent else PASSED, required, reason)
+
+
+Criterion = Callable[[Evidence, GateSettings], Finding]
+
+CRITERIA: Mapping[str, Criterion] = MappingProxyType(
+    {
+        "basis": _judge_basis,
+        "n_real": _judge_n_real,
+        "sample_size": _judge_sample_size,
+        "confidence": _judge_confidence,
+        "leak": _judge_leak,
+        "auroc": _judge_auroc,
+        "calibration_slope": _judge_slope,
+        "o_e_ratio": _judge_o_e_ratio,
+        "ici": _judge_ici,
+        "net_benefit": _judge_net_benefit,
+        "subgroups": _judge_subgroups,
+        "coverage": _judge_coverage,
+        "pinball_gain": _judge_pinball_gain,
+        "model_card": _judge_card,
+    }
+)
+"""Every criterion by its name; each gives a finding of that name."""
+
+
+def _judge_within(evidence: Evidence, metric: str, limits: list[float] | None, *, numbers: bool = False) -> Finding:
+    """Ask that the whole interval of a metric lies within limits; of probabilities, or of numbers."""
+    other_kind = evidence.is_number is not numbers
+    if limits is None or other_kind:
+        return _leave_out(metric, other_kind)
+    least, most = limits
+    required = f"interval within {least:g} to {most:g}"
+    return _judge_interval(evidence, metric, required, lambda low, high: least <= low and high <= most)
+
+
+def _judge_interval(evidence: Evidence, metric: str, required: str, is_met: Callable[[float, float], bool]) -> Finding:
+    row = _read_interval(evidence.metrics, metric)
+    if isinstance(row, str):
+        return _find(metric, MISSING, required, row)
+    return _find(metric, is_met(row["lower"], row["upper"]), required, _show(row))
+
+
+def _read_interval(table: pd.DataFrame | None, metric: str) -> dict[str, Any] | str:
+    """Give the one overall row of a metric, or say why there is none to judge."""
+    rows = [] if table is None else _list_rows(table, "metric", metric)
+    rows = [row for row in rows if row["group"] == OVERALL]
+    if len(rows) != 1:
+        return f"{metric} stands {len(rows)} times in the metrics" if rows else f"no {metric} in the metrics"
+    return rows[0] if _is_interval(rows[0]) else f"{metric} has no interval ({rows[0]['method']})"
+
+
+def _list_rows(table: pd.DataFrame, column: str, value: object) -> list[dict[str, Any]]:
+    return [{str(name): cell for name, cell in row.items()} for row in table[table[column] == value].to_dict("records")]
+
+
+def _is_interval(row: Mapping[str, Any]) -> bool:
+    return all(_is_number(row[bound]) for bound in ("estimate", "lower", "upper")) and row["lower"] <= row["upper"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _show(row: Mapping[str, Any]) -> str:
+    return f"{row['estimate']:.3g} ({row['lower']:.3g} to {row['upper']:.3g})"
+
+
+def _find(criterion: str, status: str | bool, required: str, reason: str) -> Finding:
+    status = status if isinstance(status, str) else PASSED if status else FAILED
+    return Finding(criterion=criterion, status=status, required=required, reason=reason)
+
+
+def _leave_out(criterion: str, other_kind: bool) -> Finding:
+    reason = "does not apply to an outcome of this kind" if other_kind else "the gate leaves it out"
+    return _find(criterion, NOT_ASKED, "", reason)

@@ -1,0 +1,126 @@
+"""What a gate is given and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+PASSED = "passed"
+FAILED = "failed"
+MISSING = "missing"
+NOT_ASKED = "not asked"
+
+OVERALL = "overall"
+VERDICT_COLUMNS = ("criterion", "status", "required", "reason")
+RESEARCH_MARK = "research use only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of a model when it is judged; None, or an absent row, is missing and fails what needs it.
+
+    Parameters
+    ----------
+    kind : {"binary", "time_to_event", "continuous"}
+        Kind of the outcome; of the first two a probability is judged.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on.
+    n_real : int or None
+        Real episodes behind it.
+    confidence : float or None
+        Coverage of the intervals in the tables.
+    level : float or None
+        Level of the interval of the individual's outcome, where that is a number.
+    metrics : DataFrame or None
+        ``metric, group, estimate, lower, upper, n, method``, out of sample.
+    subgroups : DataFrame or None
+        The same columns by subgroup.
+    decision_curve : DataFrame or None
+        The same columns by threshold; what counts are rows of :data:`paincast.gates.judging.ABOVE_TREAT_ALL`.
+    sample_size : DataFrame or None
+        ``criterion, n, available, met``.
+    card_items : frozenset of str or None
+        Items of the model card that are filled.
+    """
+
+    kind: str
+    basis: str
+    n_real: int | None
+    confidence: float | None = None
+    level: float | None = None
+    metrics: pd.DataFrame | None = None
+    subgroups: pd.DataFrame | None = None
+    decision_curve: pd.DataFrame | None = None
+    sample_size: pd.DataFrame | None = None
+    card_items: frozenset[str] | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Say whether the outcome is a number, which has no probability."""
+        return self.kind == "continuous"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of one criterion.
+
+    Parameters
+    ----------
+    criterion : str
+        Name of the criterion.
+    status : {"passed", "failed", "missing", "not asked"}
+        ``missing`` counts as failed.
+    required : str
+        What the gate asks.
+    reason : str
+        What was found.
+    """
+
+    criterion: str
+    status: str
+    required: str
+    reason: str
+
+    @property
+    def is_met(self) -> bool:
+        """Say whether it stands in nobody's way."""
+        return self.status in (PASSED, NOT_ASKED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The verdict of a gate, with a finding for every criterion."""
+
+    gate: str
+    research_use: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Say whether the model may be promoted."""
+        return not self.unmet
+
+    @property
+    def unmet(self) -> tuple[Finding, ...]:
+        """Give what stands in the way."""
+        return tuple(finding for finding in self.findings if not finding.is_met)
+
+    @property
+    def mark(self) -> str:
+        """Give what a model promoted by this verdict has to carry everywhere; empty where nothing."""
+        return RESEARCH_MARK if self.research_use else ""
+
+    def say(self) -> str:
+        """Say the verdict in a line."""
+        asked = sum(finding.status != NOT_ASKED for finding in self.findings)
+        if self.passed:
+            mark = f", {self.mark}" if self.mark else ""
+            return f"passes gate '{self.gate}' ({asked} criteria{mark})"
+        named = ", ".join(finding.criterion for finding in self.unmet)
+        return f"refused by gate '{self.gate}' ({len(self.unmet)} of {asked} criteria: {named})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give a row for each criterion: ``criterion, status, required, reason``."""
+        rows = [[getattr(finding, column) for column in VERDICT_COLUMNS] for finding in self.findings]
+        return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))

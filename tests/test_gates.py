@@ -1,0 +1,279 @@
+"""The gate: what it refuses and why, what it accepts, and what holds for any evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paincast.errors import SettingsError
+from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.gates import ABOVE_TREAT_ALL, CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
+from paincast.settings import GateSettings, TrainingSettings, check_settings
+
+RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0)
+GOOD = {
+    "auroc": (0.70, 0.66, 0.74),
+    "auroc_above_truth": (-0.02, -0.04, 0.01),
+    "calibration_slope": (1.0, 0.86, 1.15),
+    "o_e_ratio": (1.01, 0.95, 1.07),
+    "ici": (0.02, 0.01, 0.04),
+}
+NUMBER = {"coverage": (0.80, 0.77, 0.83), "pinball_gain": (0.2, 0.1, 0.3)}
+NAN = (np.nan, np.nan, np.nan)
+
+
+def make_table(rows: dict[str, tuple[float, float, float]], *, metric: str = "", n: int = 2000) -> pd.DataFrame:
+    """Make rows by metric or, with ``metric``, rows of one metric by group."""
+    table = [(metric or name, name if metric else "overall", *interval, n, "a test") for name, interval in rows.items()]
+    return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
+
+
+def make_evidence(**changes: object) -> Evidence:
+    """Make evidence that passes, and change the overall metrics or a field of it."""
+    fields = {name: value for name, value in changes.items() if name in Evidence.__dataclass_fields__}
+    metrics = {name: value for name, value in changes.items() if name not in fields}
+    good = Evidence(
+        kind="binary",
+        basis="real",
+        n_real=2000,
+        confidence=0.95,
+        level=0.8,
+        metrics=make_table({**GOOD, **metrics}),
+        subgroups=make_table({"sex: female": (1.02, 0.9, 1.1), "sex: male": (0.98, 0.9, 1.1)}, metric="o_e_ratio"),
+        decision_curve=make_table({"0.3": (-0.01, -0.02, 0.01), "0.6": (0.05, 0.02, 0.08)}, metric=ABOVE_TREAT_ALL),
+        sample_size=pd.DataFrame({"criterion": ["shrinkage"], "n": [900], "available": [2000], "met": [True]}),
+        card_items=frozenset({"limits"}),
+    )
+    return replace(good, **fields)
+
+
+def list_unmet(verdict: Verdict) -> dict[str, str]:
+    return {finding.criterion: finding.status for finding in verdict.unmet}
+
+
+def reason_of(verdict: Verdict, criterion: str) -> str:
+    return next(finding.reason for finding in verdict.findings if finding.criterion == criterion)
+
+
+def test_a_good_model_passes_with_a_reason_for_every_criterion():
+    verdict = gate(make_evidence(), GateSettings(card_items=["limits"]))
+    assert verdict.passed
+    assert verdict.mark == ""
+    assert verdict.say() == "passes gate 'default' (12 criteria)"
+    assert list(verdict.to_frame()["criterion"]) == list(CRITERIA)
+    assert (verdict.to_frame()["reason"] != "").all()
+    assert (
+        reason_of(verdict, "net_benefit") == "above it at 1 of 2 thresholds; most clearly at 0.6: 0.05 (0.02 to 0.08)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "interval", "criterion"),
+    [
+        ("calibration_slope", (0.9, 0.79, 1.1), "calibration_slope"),
+        ("calibration_slope", (1.1, 0.9, 1.26), "calibration_slope"),
+        ("o_e_ratio", (1.2, 1.1, 1.3), "o_e_ratio"),
+        ("ici", (0.04, 0.02, 0.051), "ici"),
+        ("auroc", (0.53, 0.5, 0.56), "auroc"),
+        ("auroc", (0.97, 0.96, 0.98), "leak"),
+    ],
+)
+def test_bounds_count_and_not_estimates(metric, interval, criterion):
+    verdict = gate(make_evidence(**{metric: interval}), GateSettings())
+    assert list_unmet(verdict) == {criterion: "failed"}
+    assert f"({interval[1]:.3g} to {interval[2]:.3g})" in verdict.unmet[0].reason
+
+
+def test_probabilities_that_are_too_extreme_are_refused():
+    rng = np.random.default_rng(4)
+    log_odds = rng.normal(0.0, 1.0, 3000)
+    outcome = rng.random(3000) < 1.0 / (1.0 + np.exp(-log_odds))
+
+    def judge(factor: float) -> dict[str, str]:
+        probability = 1.0 / (1.0 + np.exp(-factor * log_odds))
+        metrics = compute_metrics(outcome, probability, patients=None, rng=np.random.default_rng(1), resamples=100)
+        return list_unmet(gate(make_evidence(metrics=metrics), GateSettings(ici=None)))
+
+    assert judge(1.0) == {}
+    assert judge(2.0) == {"calibration_slope": "failed"}
+
+
+def test_a_model_above_its_truth_is_refused_even_for_research():
+    leaked = make_evidence(basis="synthetic", n_real=0, auroc_above_truth=(0.1, 0.05, 0.15))
+    verdict = gate(leaked, RESEARCH)
+    assert list_unmet(verdict) == {"leak": "failed"}
+    assert "above that of the true probabilities 0.1 (0.05 to 0.15)" in verdict.unmet[0].reason
+
+
+def test_a_simulated_model_that_was_not_held_against_its_truth_is_refused():
+    verdict = gate(make_evidence(basis="synthetic", n_real=0, auroc_above_truth=NAN), RESEARCH)
+    assert list_unmet(verdict) == {"leak": "missing"}
+
+
+def test_too_few_patients_are_refused():
+    sizes = pd.DataFrame({"criterion": ["shrinkage", "risk"], "n": [900, 380], "available": 400, "met": [False, True]})
+    verdict = gate(make_evidence(n_real=47, sample_size=sizes), GateSettings())
+    assert list_unmet(verdict) == {"n_real": "failed", "sample_size": "failed"}
+    assert reason_of(verdict, "sample_size") == "400 of 900 for shrinkage"
+
+
+def test_simulated_patients_alone_make_no_champion_but_for_research():
+    synthetic = make_evidence(basis="synthetic", n_real=0)
+    verdict = gate(synthetic, GateSettings(minimum_real=0))
+    assert list_unmet(verdict) == {"basis": "failed"}
+    assert "for research use" in verdict.unmet[0].reason
+    assert list_unmet(gate(synthetic, GateSettings(minimum_real=0, bases=["synthetic"]))) == {"basis": "failed"}
+    accepted = gate(synthetic, RESEARCH)
+    assert accepted.passed
+    assert accepted.mark == RESEARCH_MARK
+    assert RESEARCH_MARK in accepted.say()
+
+
+def test_a_basis_that_the_gate_does_not_name_is_refused():
+    assert list_unmet(gate(make_evidence(basis="blended"), GateSettings(bases=["real"]))) == {"basis": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "criterion"),
+    [
+        ({"n_real": None}, "n_real"),
+        ({"confidence": None}, "confidence"),
+        ({"confidence": float("nan")}, "confidence"),
+        ({"sample_size": None}, "sample_size"),
+        ({"sample_size": pd.DataFrame({"criterion": ["a"], "n": [9], "available": [9], "met": [None]})}, "sample_size"),
+        ({"decision_curve": None}, "net_benefit"),
+        ({"decision_curve": make_table({"0.3": NAN}, metric=ABOVE_TREAT_ALL)}, "net_benefit"),
+        ({"subgroups": None}, "subgroups"),
+        ({"subgroups": make_table({"site: a": NAN}, metric="o_e_ratio")}, "subgroups"),
+        ({"subgroups": make_table({"site: a": NAN}, metric="o_e_ratio", n=9)}, "subgroups"),
+        ({"calibration_slope": NAN}, "calibration_slope"),
+        ({"calibration_slope": (1.0, np.nan, 1.1)}, "calibration_slope"),
+        ({"calibration_slope": (1.0, -np.inf, 1.1)}, "calibration_slope"),
+        ({"calibration_slope": (1.0, 1.1, 0.9)}, "calibration_slope"),
+        ({"ici": NAN}, "ici"),
+        ({"card_items": None}, "model_card"),
+        ({"card_items": frozenset()}, "model_card"),
+    ],
+)
+def test_what_is_missing_fails(changes, criterion):
+    verdict = gate(make_evidence(**changes), GateSettings(card_items=["limits"]))
+    assert list_unmet(verdict) == {criterion: "missing"}
+
+
+def test_a_metric_that_stands_twice_is_not_chosen_from():
+    twice = pd.concat([make_table(GOOD), make_table({"ici": (0.01, 0.0, 0.02)})], ignore_index=True)
+    verdict = gate(make_evidence(metrics=twice), GateSettings())
+    assert list_unmet(verdict) == {"ici": "missing"}
+    assert verdict.unmet[0].reason == "ici stands 2 times in the metrics"
+
+
+def test_narrow_intervals_of_low_coverage_are_refused():
+    assert list_unmet(gate(make_evidence(confidence=0.5), GateSettings())) == {"confidence": "failed"}
+
+
+def test_only_subgroups_wholly_outside_are_held_against_a_model():
+    groups = {"imprecise": (1.2, 0.9, 1.6), "wrong": (1.6, 1.3, 1.9), "low": (0.6, 0.5, 0.79)}
+    verdict = gate(make_evidence(subgroups=make_table(groups, metric="o_e_ratio")), GateSettings())
+    assert list_unmet(verdict) == {"subgroups": "failed"}
+    assert verdict.unmet[0].reason == "wrong: 1.6 (1.3 to 1.9); low: 0.6 (0.5 to 0.79)"
+
+
+def test_a_subgroup_too_small_for_an_interval_is_told_and_no_bar():
+    small = make_table({"rare": NAN}, metric="o_e_ratio", n=20)
+    groups = pd.concat([make_evidence().subgroups, small], ignore_index=True)
+    verdict = gate(make_evidence(subgroups=groups), GateSettings())
+    assert verdict.passed
+    assert reason_of(verdict, "subgroups") == "2 subgroups with an interval; 1 too small for one"
+
+
+@pytest.mark.parametrize(
+    ("changes", "unmet"),
+    [
+        ({}, {}),
+        ({"coverage": (0.7, 0.67, 0.73)}, {"coverage": "failed"}),
+        ({"pinball_gain": (0.1, -0.1, 0.3)}, {"pinball_gain": "failed"}),
+        ({"pinball_gain": NAN}, {"pinball_gain": "missing"}),
+    ],
+)
+def test_a_number_is_judged_by_its_interval_and_not_by_probabilities(changes, unmet):
+    evidence = make_evidence(kind="continuous", metrics=make_table({**NUMBER, **changes}))
+    assert list_unmet(gate(evidence, GateSettings())) == unmet
+    assert list_unmet(gate(replace(evidence, level=None), GateSettings())) == {**unmet, "coverage": "missing"}
+
+
+def test_a_gate_tells_what_it_leaves_out():
+    lenient = GateSettings(calibration_slope=None, ici=None, net_benefit=False, sample_size=False)
+    verdict = gate(make_evidence(calibration_slope=NAN, ici=NAN, decision_curve=None, sample_size=None), lenient)
+    assert verdict.passed
+    left_out = verdict.to_frame().query("reason == 'the gate leaves it out'")["criterion"]
+    assert {"calibration_slope", "ici", "net_benefit", "sample_size", "model_card"} == set(left_out)
+
+
+ends = st.floats(0.0, 2.0) | st.just(float("nan"))
+intervals = st.tuples(ends, ends, ends)
+evidences = st.builds(
+    lambda basis, n_real, kind, held: make_evidence(
+        basis=basis, n_real=n_real, kind=kind, metrics=make_table(held) if held else None
+    ),
+    st.sampled_from(["synthetic", "real", "blended"]),
+    st.none() | st.integers(0, 5000),
+    st.sampled_from(["binary", "time_to_event", "continuous"]),
+    st.dictionaries(st.sampled_from([*GOOD, *NUMBER]), intervals),
+)
+gates = st.sampled_from([GateSettings(), RESEARCH, GateSettings(net_benefit=False, ici=None)])
+
+
+@given(evidences, gates)
+def test_every_criterion_gets_one_finding_and_the_same_twice(evidence, criteria):
+    verdict = gate(evidence, criteria)
+    assert [finding.criterion for finding in verdict.findings] == list(CRITERIA)
+    assert verdict == gate(evidence, criteria)
+    assert verdict.passed == set(verdict.to_frame()["status"]).issubset({"passed", "not asked"})
+    assert all(finding.reason for finding in verdict.findings)
+
+
+@given(evidences)
+def test_no_gate_but_one_for_research_lets_synthetic_through(evidence):
+    assert not gate(replace(evidence, basis="synthetic"), GateSettings(bases=["synthetic", "real"])).passed
+
+
+@given(st.sampled_from(list(GOOD)), st.integers(0, 2))
+def test_taking_a_number_away_never_helps(metric, place):
+    interval = [*GOOD[metric]]
+    interval[place] = float("nan")
+    before = gate(make_evidence(basis="synthetic"), RESEARCH)
+    after = gate(make_evidence(basis="synthetic", **{metric: tuple(interval)}), RESEARCH)
+    assert before.passed
+    assert not after.passed
+
+
+@given(st.floats(0.81, 1.24), st.floats(0.0, 0.4), st.floats(0.0, 0.4))
+def test_a_wider_interval_never_passes_where_a_narrower_fails(centre, narrow, more):
+    def passes(reach: float) -> bool:
+        slope = (centre, centre - reach, centre + reach)
+        return gate(make_evidence(calibration_slope=slope), GateSettings()).passed
+
+    assert passes(narrow) or not passes(narrow + more)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"bases": []}, r"gate\.bases is empty"),
+        ({"bases": ["reel"]}, r"gate\.bases: unknown name 'reel'; did you mean 'real'"),
+        ({"bases": ["synthetic"]}, r"set gate\.research_use=true"),
+        ({"calibration_slope": [1.25, 0.8]}, r"gate\.calibration_slope needs two increasing limits"),
+        ({"auroc": [0.5, 1.5]}, r"gate\.auroc=1\.5 is outside what is allowed, 0 to 1"),
+        ({"ici": -0.1}, r"gate\.ici=-0\.1 is outside"),
+        ({"confidence": 1.0}, r"gate\.confidence=1 is outside"),
+        ({"minimum_real": -1}, r"gate\.minimum_real=-1 is outside"),
+    ],
+)
+def test_criteria_that_make_no_sense_are_refused(changed, told):
+    with pytest.raises(SettingsError, match=told):
+        check_settings(TrainingSettings(gate=GateSettings(**changed)))
