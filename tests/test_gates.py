@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paincast.errors import SettingsError
+from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curve
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
-from paincast.gates import ABOVE_TREAT_ALL, CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
+from paincast.gates import CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
 from paincast.settings import GateSettings, TrainingSettings, check_settings
 
 RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0)
@@ -33,6 +34,16 @@ def make_table(rows: dict[str, tuple[float, float, float]], *, metric: str = "",
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
 
 
+def make_curve(lower: dict[float, tuple[float, float]]) -> pd.DataFrame:
+    """Make a decision curve from the lower bounds of what is gained over treating all and over treating none."""
+    rows = [
+        ("net_benefit_difference", "overall", low + 0.01, low, low + 0.02, 2000, "a test", threshold, "model", versus)
+        for threshold, both in lower.items()
+        for versus, low in zip(("treat_all", "treat_none"), both, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(DECISION_COLUMNS))
+
+
 def make_evidence(**changes: object) -> Evidence:
     """Make evidence that passes, and change the overall metrics or a field of it."""
     fields = {name: value for name, value in changes.items() if name in Evidence.__dataclass_fields__}
@@ -45,7 +56,7 @@ def make_evidence(**changes: object) -> Evidence:
         level=0.8,
         metrics=make_table({**GOOD, **metrics}),
         subgroups=make_table({"sex: female": (1.02, 0.9, 1.1), "sex: male": (0.98, 0.9, 1.1)}, metric="o_e_ratio"),
-        decision_curve=make_table({"0.3": (-0.01, -0.02, 0.01), "0.6": (0.05, 0.02, 0.08)}, metric=ABOVE_TREAT_ALL),
+        decision_curve=make_curve({0.3: (0.01, -0.02), 0.5: (0.02, 0.03), 0.6: (0.05, -0.01)}),
         sample_size=pd.DataFrame({"criterion": ["shrinkage"], "n": [900], "available": [2000], "met": [True]}),
         card_items=frozenset({"limits"}),
     )
@@ -68,7 +79,8 @@ def test_a_good_model_passes_with_a_reason_for_every_criterion():
     assert list(verdict.to_frame()["criterion"]) == list(CRITERIA)
     assert (verdict.to_frame()["reason"] != "").all()
     assert (
-        reason_of(verdict, "net_benefit") == "above it at 1 of 2 thresholds; most clearly at 0.6: 0.05 (0.02 to 0.08)"
+        reason_of(verdict, "net_benefit")
+        == "above both at 1 of 3 thresholds; most clearly at 0.5, by 0.03 (0.02 to 0.04)"
     )
 
 
@@ -87,6 +99,19 @@ def test_bounds_count_and_not_estimates(metric, interval, criterion):
     verdict = gate(make_evidence(**{metric: interval}), GateSettings())
     assert list_unmet(verdict) == {criterion: "failed"}
     assert f"({interval[1]:.3g} to {interval[2]:.3g})" in verdict.unmet[0].reason
+
+
+def test_a_model_that_treats_nobody_gains_nothing_though_treating_all_does_harm():
+    rng = np.random.default_rng(3)
+    outcome, probability = rng.random(800) < 0.4, rng.uniform(0.38, 0.42, 800)
+    curve = compute_decision_curve(
+        outcome, probability, patients=None, thresholds=[0.3, 0.5, 0.7], base_rate=None, rng=rng, resamples=100
+    )
+    over_all = curve[(curve["versus"] == "treat_all") & (curve["threshold"] == 0.7)].iloc[0]
+    assert over_all["lower"] > 0
+    assert "net_benefit" in list_unmet(gate(make_evidence(decision_curve=curve), GateSettings()))
+    verdict = gate(make_evidence(decision_curve=make_curve({0.6: (0.05, -0.01)})), GateSettings())
+    assert list_unmet(verdict) == {"net_benefit": "failed"}
 
 
 def test_probabilities_that_are_too_extreme_are_refused():
@@ -147,7 +172,7 @@ def test_a_basis_that_the_gate_does_not_name_is_refused():
         ({"sample_size": None}, "sample_size"),
         ({"sample_size": pd.DataFrame({"criterion": ["a"], "n": [9], "available": [9], "met": [None]})}, "sample_size"),
         ({"decision_curve": None}, "net_benefit"),
-        ({"decision_curve": make_table({"0.3": NAN}, metric=ABOVE_TREAT_ALL)}, "net_benefit"),
+        ({"decision_curve": make_curve({0.3: (np.nan, 0.1)})}, "net_benefit"),
         ({"subgroups": None}, "subgroups"),
         ({"subgroups": make_table({"site: a": NAN}, metric="o_e_ratio")}, "subgroups"),
         ({"subgroups": make_table({"site: a": NAN}, metric="o_e_ratio", n=9)}, "subgroups"),

@@ -1,10 +1,9 @@
 """May this model be promoted: a pure function of its evidence, with a reason for every criterion."""
 
-from paincast.gates.judging import ABOVE_TREAT_ALL, CRITERIA, gate
+from paincast.gates.judging import CRITERIA, gate
 from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, RESEARCH_MARK, Evidence, Finding, Verdict
 
 __all__ = [
-    "ABOVE_TREAT_ALL",
     "CRITERIA",
     "FAILED",
     "MISSING",

@@ -13,8 +13,11 @@ from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, Evidence,
 from paincast.settings import GateSettings
 
 OVERALL = "overall"
-ABOVE_TREAT_ALL = "net_benefit_above_treat_all"
-"""Metric of a decision curve: net benefit at a threshold minus that of treating all."""
+NET_BENEFIT_GAIN = "net_benefit_difference"
+"""Metric of a decision curve: what the model gains over the strategy in ``versus``."""
+
+DEFAULTS = ("treat_all", "treat_none")
+"""What is done without a model. Above the rate of response a model that treats nobody gains over treating all."""
 
 
 def gate(evidence: Evidence, criteria: GateSettings) -> Verdict:
@@ -122,18 +125,33 @@ def _judge_ici(evidence: Evidence, criteria: GateSettings) -> Finding:
 
 
 def _judge_net_benefit(evidence: Evidence, criteria: GateSettings) -> Finding:
-    required = "at some threshold a net benefit whose lower bound is above that of treating all"
+    required = "at one threshold a net benefit whose lower bound is above those of treating all and of treating none"
     if not criteria.net_benefit or evidence.is_number:
         return _leave_out("net_benefit", evidence.is_number)
-    table = evidence.decision_curve
-    rows = [] if table is None else _list_rows(table, "metric", ABOVE_TREAT_ALL)
-    rows = [row for row in rows if _is_interval(row)]
-    if not rows:
+    gains = _find_least_gains(evidence.decision_curve)
+    if not gains:
         return _find("net_benefit", MISSING, required, "no decision curve with intervals")
-    above = [row for row in rows if row["lower"] > 0]
-    best = max(rows, key=lambda row: row["lower"])
-    reason = f"above it at {len(above)} of {len(rows)} thresholds; most clearly at {best['group']}: {_show(best)}"
-    return _find("net_benefit", bool(above), required, reason)
+    best = max(gains, key=lambda threshold: gains[threshold]["lower"])
+    n_above = sum(gain["lower"] > 0 for gain in gains.values())
+    reason = f"above both at {n_above} of {len(gains)} thresholds; most clearly at {best:g}, by {_show(gains[best])}"
+    return _find("net_benefit", n_above > 0, required, reason)
+
+
+def _find_least_gains(curve: pd.DataFrame | None) -> dict[float, dict[str, Any]]:
+    """Give for each threshold the gain over the better default; thresholds without an interval are left out."""
+    rows = [] if curve is None else _list_rows(curve, "metric", NET_BENEFIT_GAIN)
+    by_default: list[dict[float, dict[str, Any]]] = [
+        {row["threshold"]: row for row in rows if row["versus"] == default and row["group"] == OVERALL}
+        for default in DEFAULTS
+    ]
+    pairs = {
+        threshold: [held[threshold] for held in by_default] for threshold in by_default[0] if threshold in by_default[1]
+    }
+    return {
+        threshold: min(pair, key=lambda row: row["lower"])
+        for threshold, pair in pairs.items()
+        if all(_is_interval(row) for row in pair)
+    }
 
 
 def _judge_subgroups(evidence: Evidence, criteria: GateSettings) -> Finding:

@@ -37,7 +37,8 @@ class Evidence:
     subgroups : DataFrame or None
         The same columns by subgroup.
     decision_curve : DataFrame or None
-        The same columns by threshold; what counts are rows of :data:`paincast.gates.judging.ABOVE_TREAT_ALL`.
+        The same columns and ``threshold, strategy, versus``, as of
+        :func:`paincast.evaluation.decision.compute_decision_curve`.
     sample_size : DataFrame or None
         ``criterion, n, available, met``.
     card_items : frozenset of str or None

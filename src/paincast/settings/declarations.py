@@ -227,10 +227,10 @@ class GateSettings:
     The interval of the AUROC must lie above the first of ``auroc``; above the second as a whole it is taken for a leak,
     as it is on simulated data above the AUROC of the true probabilities. The intervals of ``calibration_slope`` and
     ``o_e_ratio`` must lie within their two limits, that of the ICI not above ``ici``, and at some threshold the net
-    benefit must be above that of treating all (``net_benefit``). No subgroup may have an interval of its O/E wholly
-    outside ``subgroup_o_e_ratio``; one of at least ``subgroup_size`` episodes must have one. Of outcomes that are
-    numbers, the interval of the coverage must lie within ``coverage_margin`` of what was promised, and ``pinball_gain``
-    above 0. ``card_items`` must be filled in the model card. Null, false or an empty list leaves a criterion out.
+    benefit must be above those of treating all and none (``net_benefit``). No subgroup may have an interval of its O/E
+    wholly outside ``subgroup_o_e_ratio``; one of at least ``subgroup_size`` episodes must have one. Of outcomes that
+    are numbers, the interval of the coverage must lie within ``coverage_margin`` of what was promised, and
+    ``pinball_gain`` above 0. ``card_items`` must be filled in the model card. Null, false or an empty list leaves a criterion out.
     """
 
     name: str = "default"
