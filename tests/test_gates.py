@@ -289,6 +289,7 @@ def test_a_wider_interval_never_passes_where_a_narrower_fails(centre, narrow, mo
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
+        ({"name": "../mine"}, r"gate\.name: '\.\./mine' is not allowed; use letters"),
         ({"bases": []}, r"gate\.bases is empty"),
         ({"bases": ["reel"]}, r"gate\.bases: unknown name 'reel'; did you mean 'real'"),
         ({"bases": ["synthetic"]}, r"set gate\.research_use=true"),

@@ -65,7 +65,8 @@ def test_tags_and_parameters_tell_models_apart(recorded, child):
         "model_kind": "logistic",
         "basis": "real",
         "n_real": str(len(recorded.cohort.episodes)),
-        "verdict": "not reviewed",
+        "verdict": "refused",
+        "gate": "default",
         "paincast_version": paincast.__version__,
     }
     assert expected.items() <= child.data.tags.items()
@@ -76,7 +77,8 @@ def test_description_gives_basis_numbers_and_limits(child):
     text = child.data.tags["mlflow.note.content"]
     first = text.splitlines()[0]
     assert first.startswith("**REAL**: 80 real of 80 episodes · AUROC 0.")
-    assert first.endswith("Calibration slope not estimable · not reviewed")
+    assert "Calibration slope not estimable · refused by gate 'default' (" in first
+    assert "| calibration slope | missing | interval within 0.8 to 1.25 | calibration_slope has no interval" in text
     assert "| Calibration slope | not estimable | 80 | not estimable: a test |" in text
     assert "80 episodes are too few." in text
     assert "not the effect of the procedure" in text
@@ -110,7 +112,7 @@ def test_model_is_registered_as_candidate(recorded, client):
     version = client.get_model_version_by_alias("paincast.genicular_rfa.pain_response", "candidate")
     assert recorded.logged.model_name == version.name
     assert recorded.logged.model_version == int(version.version) == 1
-    assert {"basis": "real", "n_real": "80", "verdict": "not reviewed"}.items() <= version.tags.items()
+    assert {"basis": "real", "n_real": "80", "verdict": "refused", "gate": "default"}.items() <= version.tags.items()
     assert "Out-of-fold performance" in version.description
 
 

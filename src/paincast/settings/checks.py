@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from paincast.errors import SettingsError, suggest_name
 from paincast.schema import TECHNIQUES
 from paincast.settings.declarations import (
@@ -86,6 +88,8 @@ def _check_calibration(settings: CalibrationSettings) -> None:
 
 
 def _check_gate(gate: GateSettings) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", gate.name):
+        raise SettingsError(f"gate.name: '{gate.name}' is not allowed; use letters, digits, _ and -")
     if not gate.bases:
         raise SettingsError(f"gate.bases is empty; allowed: {', '.join(BASES)}")
     for basis in gate.bases:

@@ -230,7 +230,8 @@ class GateSettings:
     benefit must be above those of treating all and none (``net_benefit``). No subgroup may have an interval of its O/E
     wholly outside ``subgroup_o_e_ratio``; one of at least ``subgroup_size`` episodes must have one. Of outcomes that
     are numbers, the interval of the coverage must lie within ``coverage_margin`` of what was promised, and
-    ``pinball_gain`` above 0. ``card_items`` must be filled in the model card. Null, false or an empty list leaves a criterion out.
+    ``pinball_gain`` above 0. ``card_items`` must be filled in the model card. Null, false or an empty list leaves a
+    criterion out.
     """
 
     name: str = "default"

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from paincast.errors import SettingsError
+from paincast.gates import NOT_ASKED
 from paincast.outcomes import Outcome, get_outcome
 
 if TYPE_CHECKING:
+    from paincast.gates import Verdict
     from paincast.tracking.dataset import DatasetSummary
     from paincast.tracking.runs import ModelRun
 
@@ -59,13 +61,15 @@ BASIS_LIMITS = {
 }
 
 
-def describe_run(model: ModelRun) -> str:
-    """Write the description of a run in Markdown: what it is, its basis, its numbers with intervals, its limits.
+def describe_run(model: ModelRun, verdict: Verdict) -> str:
+    """Write the description of a run in Markdown: what it is, the verdict, its numbers with intervals, its limits.
 
     Parameters
     ----------
     model : ModelRun
         What is recorded.
+    verdict : Verdict
+        Of the gate it was held against.
 
     Returns
     -------
@@ -73,22 +77,23 @@ def describe_run(model: ModelRun) -> str:
     """
     captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
     sections = {
+        f"Verdict: {verdict.say()}": format_verdict(verdict),
         "Out-of-fold performance": format_metrics(model.metrics),
         "Limits": _bullets(_list_limits(model)),
         "Figures": _bullets(captions),
         "Data": _bullets([_say_dataset(model.dataset), *model.dataset.sources]),
     }
     text = "\n\n".join(f"#### {title}\n\n{content}" for title, content in sections.items() if content)
-    return f"{_say_headline(model)}\n\n{_say_question(model)}\n\n{text}"
+    return f"{_say_headline(model, verdict)}\n\n{_say_question(model)}\n\n{text}"
 
 
-def _say_headline(model: ModelRun) -> str:
-    """Write the lines that show before a reader unfolds the rest: basis, size and the main numbers."""
+def _say_headline(model: ModelRun, verdict: Verdict) -> str:
+    """Write the lines that show before a reader unfolds the rest: basis, size, the main numbers and the verdict."""
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
     numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
     counted = f"{model.n_real} real of {model.dataset.n_episodes} episodes"
-    return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, "not reviewed"])
+    return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, verdict.say()])
 
 
 def _say_question(model: ModelRun) -> str:
@@ -123,6 +128,15 @@ def _list_limits(model: ModelRun) -> list[str]:
     outcome = _find_outcome(model.outcome)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, "Research software: not medical advice."]
+
+
+def format_verdict(verdict: Verdict) -> str:
+    """Write what became of each criterion that was asked as a Markdown table, what stands in the way first."""
+    asked = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
+    lines = ["| Criterion | Status | Required | Found |", "|---|---|---|---|"]
+    for one in sorted(asked, key=lambda finding: finding.is_met):
+        lines.append(f"| {one.criterion.replace('_', ' ')} | {one.status} | {one.required} | {one.reason} |")
+    return "\n".join(lines)
 
 
 def format_metrics(metrics: pd.DataFrame) -> str:

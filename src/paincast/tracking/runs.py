@@ -21,9 +21,12 @@ import pandas as pd
 
 import paincast
 from paincast.errors import OutputError, PaincastError
+from paincast.gates import Verdict
 from paincast.schema import EPISODES
+from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, describe_run
+from paincast.tracking.judging import judge_model, name_verdict_table, tag_verdict
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
 from paincast.tracking.store import Store, use_store
 
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
 
 MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
-NOT_REVIEWED = "not reviewed"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
+VERSION_TAGS = ("basis", "n_real", "model_kind", "verdict", "gate", "unmet", "use")
+"""Tags of the run that the registered version carries too."""
+
 FIGURE_DPI = 150
 PARAMETERS_PER_CALL = 100
 
@@ -91,6 +96,8 @@ class ModelRun:
         Further tags.
     notes : tuple of str
         Further limits or findings for the description.
+    gate : GateSettings
+        What the model is judged by when it is recorded; :data:`paincast.tracking.judging.TABLES` are its evidence.
     """
 
     technique: str
@@ -108,6 +115,7 @@ class ModelRun:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    gate: GateSettings = field(default_factory=GateSettings)
 
     @property
     def name(self) -> str:
@@ -163,7 +171,7 @@ def start_training(
 
 
 def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = True) -> LoggedModel:
-    """Record one model as a child run, and register it under the alias ``candidate``.
+    """Judge one model, record it as a child run with its verdict, and register it under the alias ``candidate``.
 
     Parameters
     ----------
@@ -186,8 +194,9 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     """
     _refuse_identifiers(model.tables)
     values, missing = _metric_values(model.metrics)
-    description = describe_run(model)
-    tags = _model_tags(model) | ({"not_estimable": ", ".join(missing)} if missing else {})
+    verdict = judge_model(model, model.gate)
+    description = describe_run(model, verdict)
+    tags = _model_tags(model) | tag_verdict(verdict) | ({"not_estimable": ", ".join(missing)} if missing else {})
     with (
         _mlflow_errors_in_words(training.store),
         _started_run(training.experiment_id, model.name, tags, description, training.run_id) as run_id,
@@ -195,9 +204,9 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         shared = {name: tags[name] for name in ("technique", "outcome", "horizon_months", "model_kind", "basis")}
         _log_parameters_and_metrics(run_id, {**shared, **model.params}, values)
         _log_dataset(run_id, model.dataset)
-        _log_pictures_and_tables(run_id, model)
+        _log_pictures_and_tables(run_id, model, verdict)
         address = _log_pyfunc(model)
-        version = _register(model, address, run_id, description) if register else None
+        version = _register(model, address, run_id, description, tags) if register else None
     return LoggedModel(
         run_id=run_id,
         model_uri=address,
@@ -260,7 +269,6 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "model_kind": model.model_kind,
         "basis": model.basis,
         "n_real": str(model.n_real),
-        "verdict": NOT_REVIEWED,
         "paincast_version": paincast.__version__,
         **model.tags,
     }
@@ -314,7 +322,7 @@ def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
     MlflowClient().log_inputs(run_id, datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
 
 
-def _log_pictures_and_tables(run_id: str, model: ModelRun) -> None:
+def _log_pictures_and_tables(run_id: str, model: ModelRun, verdict: Verdict) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -325,7 +333,8 @@ def _log_pictures_and_tables(run_id: str, model: ModelRun) -> None:
         for name, figure in model.figures.items():
             caption = {"Description": model.captions.get(name, "")}
             figure.savefig(pictures / f"{name}.png", dpi=FIGURE_DPI, metadata=caption)
-        for name, table in {**model.tables, "metrics": model.metrics}.items():
+        judged = {"metrics": model.metrics, name_verdict_table(verdict): verdict.to_frame()}
+        for name, table in {**model.tables, **judged}.items():
             table.to_csv(tables / f"{name}.csv", index=False)
         client.log_artifacts(run_id, scratch)
     client.log_table(run_id, model.metrics, "tables/metrics.json")
@@ -348,7 +357,7 @@ def _log_pyfunc(model: ModelRun) -> str:
     return str(logged.model_uri)
 
 
-def _register(model: ModelRun, address: str, run_id: str, description: str) -> int:
+def _register(model: ModelRun, address: str, run_id: str, description: str, tags: Mapping[str, str]) -> int:
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -356,10 +365,8 @@ def _register(model: ModelRun, address: str, run_id: str, description: str) -> i
     _ensure_registered(
         client, name, f"{model.outcome} after {model.technique}: prognosis given the technique, no effect."
     )
-    tags = {
-        key: value for key, value in _model_tags(model).items() if key in ("basis", "n_real", "model_kind", "verdict")
-    }
-    made = client.create_model_version(name, address, run_id=run_id, tags=tags, description=description)
+    kept = {key: tags[key] for key in VERSION_TAGS}
+    made = client.create_model_version(name, address, run_id=run_id, tags=kept, description=description)
     client.set_registered_model_alias(name, CANDIDATE, str(made.version))
     return int(made.version)
 

@@ -64,6 +64,7 @@ def describe_model(
             **{f"model.{name}": value for name, value in response.parameters.items()},
             **_list_calibration(response),
             "evaluation.folds": settings.evaluation.folds,
+            "evaluation.confidence": settings.evaluation.confidence,
             "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
             "observation.method": settings.observation.method,
             "observation.truncation": settings.observation.truncation,
@@ -96,6 +97,7 @@ def describe_model(
             say_loss(trained.weights, trained.loss, trained.tipping_point),
             *trained.further.notes,
         ),
+        gate=settings.gate,
     )
 
 

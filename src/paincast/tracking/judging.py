@@ -1,0 +1,152 @@
+"""What MLflow holds as evidence for a gate, and how it keeps the verdict."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from paincast.gates import Evidence, Verdict, gate
+from paincast.outcomes import get_outcome
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from paincast.settings import GateSettings
+    from paincast.tracking.runs import ModelRun
+
+CONFIDENCE = "evaluation.confidence"
+LEVEL = "uncertainty.level"
+"""Parameters of a run that a gate reads."""
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "metrics": ("metric", "group", "estimate", "lower", "upper", "n", "method"),
+    "subgroups": ("metric", "group", "estimate", "lower", "upper", "n", "method"),
+    "decision_curve": ("metric", "group", "estimate", "lower", "upper", "threshold", "versus"),
+    "sample_size": ("criterion", "n", "available", "met"),
+    "checklist": ("item", "status"),
+}
+"""Tables of a run that a gate reads, and the columns it needs of them."""
+
+FILLED = "filled"
+"""Status of an item in ``checklist`` whose evidence is there."""
+
+LONGEST_TAG = 4000
+
+
+def judge_model(model: ModelRun, criteria: GateSettings) -> Verdict:
+    """Judge a model that is being recorded.
+
+    Parameters
+    ----------
+    model : ModelRun
+        What is recorded of it.
+    criteria : GateSettings
+        The gate.
+
+    Returns
+    -------
+    Verdict
+    """
+    evidence = gather_evidence(
+        model.outcome, model.basis, str(model.n_real), model.params, {**model.tables, "metrics": model.metrics}
+    )
+    return gate(evidence, criteria)
+
+
+def read_evidence(client: MlflowClient, run: Run) -> Evidence:
+    """Read the evidence of a recorded model back from its run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Client of the store.
+    run : Run
+        Run of one model.
+
+    Returns
+    -------
+    Evidence
+        What the run does not hold is missing.
+    """
+    tags = run.data.tags
+    with tempfile.TemporaryDirectory() as scratch:
+        held = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "tables")}
+        tables = {
+            name: pd.read_csv(client.download_artifacts(run.info.run_id, f"tables/{name}.csv", scratch))
+            for name in TABLES
+            if f"{name}.csv" in held
+        }
+    return gather_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), run.data.params, tables)
+
+
+def gather_evidence(
+    outcome: str, basis: str, n_real: str | None, params: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> Evidence:
+    """Gather evidence from what a run records.
+
+    Parameters
+    ----------
+    outcome, basis : str
+        Name of the outcome, and what the model stands on.
+    n_real : str or None
+        Real episodes behind it, as the tag of a run.
+    params : mapping
+        Parameters of the run; of them :data:`CONFIDENCE` and :data:`LEVEL`.
+    tables : mapping of str to DataFrame
+        Tables of the run by name; one without the columns of :data:`TABLES` counts as missing.
+
+    Returns
+    -------
+    Evidence
+    """
+    held = {name: table for name, table in tables.items() if set(TABLES.get(name, ())) <= set(table.columns)}
+    checklist = held.get("checklist")
+    return Evidence(
+        kind=get_outcome(outcome).kind,
+        basis=basis,
+        n_real=int(n_real) if n_real and n_real.isdecimal() else None,
+        confidence=_read_number(params, CONFIDENCE),
+        level=_read_number(params, LEVEL),
+        **{name: held.get(name) for name in ("metrics", "subgroups", "decision_curve", "sample_size")},
+        card_items=None
+        if checklist is None
+        else frozenset(checklist.loc[checklist["status"] == FILLED, "item"].astype(str)),
+    )
+
+
+def _read_number(params: Mapping[str, Any], name: str) -> float | None:
+    try:
+        return float(params[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def tag_verdict(verdict: Verdict) -> dict[str, str]:
+    """Give the tags of a run or model version that hold a verdict; ``use`` is the mark that has to travel.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From :func:`paincast.gates.gate`.
+
+    Returns
+    -------
+    dict of str
+        ``verdict, gate, unmet, use``.
+    """
+    return {
+        "verdict": "passes" if verdict.passed else "refused",
+        "gate": verdict.gate,
+        "unmet": "; ".join(f"{one.criterion}: {one.reason}" for one in verdict.unmet)[:LONGEST_TAG],
+        "use": verdict.mark,
+    }
+
+
+def name_verdict_table(verdict: Verdict) -> str:
+    """Give the name of the table of a run that holds the verdict of a gate."""
+    return f"verdict_{verdict.gate}"
