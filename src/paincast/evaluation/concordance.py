@@ -50,8 +50,8 @@ def compute_concordance(score: FloatArray, chance: FloatArray) -> Concordance:
     ----------
     .. [1] DeLong ER, DeLong DM, Clarke-Pearson DL. Biometrics 1988;44:837-845. doi:10.2307/2531595
     """
-    wins = _sum_below(score, 1.0 - chance)
-    losses = _sum_below(-score, chance)
+    wins = sum_below(score, 1.0 - chance)
+    losses = sum_below(-score, chance)
     other_cases, other_non_cases = chance.sum() - chance, (1.0 - chance).sum() - (1.0 - chance)
     pairs = float(chance @ other_non_cases)
     if pairs <= 0:
@@ -79,7 +79,7 @@ def compute_clustered_error(influence: FloatArray, patient: IntArray) -> float:
     return float(np.sqrt(patients / (patients - 1) * (sums @ sums))) if patients > 1 else np.nan
 
 
-def _sum_below(score: FloatArray, mass: FloatArray) -> FloatArray:
+def sum_below(score: FloatArray, mass: FloatArray) -> FloatArray:
     """Sum the mass of the other rows with a lower score, and half the mass of the other rows with the same one."""
     order = np.argsort(score, kind="stable")
     starts = find_tie_starts(score[order])

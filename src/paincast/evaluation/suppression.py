@@ -1,0 +1,86 @@
+"""Counts that may be shown: small cells are hidden, and with them those from which they could be worked out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from paincast.errors import DataError, SettingsError
+from paincast.evaluation.scored import BoolArray, IntArray
+
+SMALLEST_CELL = 5
+"""Fewest patients that a cell of a table may stand for."""
+
+
+def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) -> pd.DataFrame:
+    """Hide counts under a minimum, and their complements, in a table whose sums are known or shown.
+
+    Rows are groups that share no patient and columns are parts of a group, as responders and others. Whoever sees the
+    sum of a row or of a column works out the one cell that is hidden in it; therefore the smallest of the others is
+    hidden too, until every row and column hides none or at least two. Sums by row are given in a column ``total`` and
+    treated in the same way. A 0 in a group that has patients is small as well: it says something of all of them.
+
+    Parameters
+    ----------
+    counts : DataFrame of shape (n_groups, n_parts)
+        Whole numbers, 0 or more.
+    minimum : int
+        Smallest count that may be shown, at least 1.
+
+    Returns
+    -------
+    DataFrame of shape (n_groups, n_parts + 1)
+        ``Int64``, ``<NA>`` where a count is hidden, with the column ``total``. The sum of all totals is taken to be
+        known.
+
+    Raises
+    ------
+    DataError
+        If a count is missing, negative or not whole.
+    SettingsError
+        If ``minimum`` is below 1.
+
+    References
+    ----------
+    Willenborg L, de Waal T. Elements of Statistical Disclosure Control. Springer 2001. doi:10.1007/978-1-4613-0121-9
+
+    Examples
+    --------
+    >>> counts = pd.DataFrame({"responded": [40, 3, 30], "did_not": [38, 9, 25]}, index=["a", "b", "c"])
+    >>> suppress_small_cells(counts)["responded"].isna().tolist()
+    [False, True, True]
+    """
+    if minimum < 1:
+        raise SettingsError(f"minimum={minimum} is not allowed; allowed: 1 or more")
+    values = _check_counts(counts)
+    totals = values.sum(axis=1, keepdims=True)
+    hidden_totals = _hide_complements(totals, (totals > 0) & (totals < minimum))
+    hidden = hidden_totals | ((values < minimum) & (totals > 0))
+    hidden = _hide_complements(values, hidden)
+    shown = pd.DataFrame(np.hstack([values, totals]), index=counts.index, columns=[*counts.columns, "total"])
+    return shown.astype("Int64").mask(np.hstack([hidden, hidden_totals]))
+
+
+def _check_counts(counts: pd.DataFrame) -> IntArray:
+    values = counts.to_numpy(dtype=np.float64, na_value=np.nan)
+    odd = int((~np.isfinite(values) | (values < 0) | (values != np.floor(values))).sum())
+    if odd:
+        raise DataError(f"counts: {odd} of {values.size} are not allowed; allowed: whole numbers, 0 or more")
+    return values.astype(np.int64)
+
+
+def _hide_complements(values: IntArray, hidden: BoolArray) -> BoolArray:
+    """Hide the smallest shown count of every row and column that hides exactly one, until there is none."""
+    hidden = hidden.copy()
+    changed = True
+    while changed:
+        changed = False
+        for view, mask in ((values, hidden), (values.T, hidden.T)):
+            for counts, gone in zip(view, mask, strict=True):
+                shown = np.flatnonzero(~gone)
+                if gone.sum() == 1 and len(shown):
+                    # A count above 0 hides better: a 0 leaves the other as the whole of the sum.
+                    kept = shown[counts[shown] > 0] if (counts[shown] > 0).any() else shown
+                    gone[kept[np.argmin(counts[kept])]] = True
+                    changed = True
+    return hidden
