@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.evaluation.levels import compare_levels
-from paincast.models.ladder import _spread, climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
+from paincast.models.ladder import climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
 from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
 from paincast.models.prior_evidence import (
     BLENDED,
@@ -239,17 +239,6 @@ def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
     assert ladder.chosen == EVIDENCE
     assert ladder.table["log_loss"].isna().all()
-
-
-def test_a_few_lost_do_not_take_the_place_of_events_in_a_fold(make_episodes):
-    """Three patients of a class in three folds leave two of them to train on in each, whoever is lost."""
-    episodes, outcome = draw_real(make_episodes, 26, seed=8)
-    outcome[:] = 1.0
-    outcome[[2, 9, 20]] = 0.0
-    outcome[[4, 5]] = np.nan
-    for seed in range(20):
-        folds = _spread(outcome, episodes["episode_id"].to_numpy(object), 3, np.random.default_rng(seed))
-        assert [int((outcome[train] == 0).sum()) for (train, _), _ in folds] == [2, 2, 2]
 
 
 def test_too_few_events_are_refused_with_the_numbers(evidence, make_episodes):
