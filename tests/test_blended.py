@@ -163,11 +163,16 @@ def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch)
     assert "a registry" not in predictor.sources
     # The metrics are those on real patients all the same.
     assert trained.metrics["n"].iloc[0] == trained.weights.set_index("measure")["value"]["observed"] < 150
+    instability = trained.instability.metrics.set_index("metric")
+    assert (instability["n"] == trained.metrics["n"].iloc[0]).all()
+    assert instability.loc["instability_mean", "lower"] > 0
 
 
 def test_a_blend_names_both_of_its_sources(tmp_path, monkeypatch):
     monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 3)
-    predictor = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"].predictor
+    trained = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"]
+    predictor = trained.predictor
+    assert trained.instability.bins["n_patients"].min() >= 5
     assert predictor.basis == "blended"
     assert predictor.n_real == predictor.n_training < 150
     assert predictor.sources[0] == "a registry"

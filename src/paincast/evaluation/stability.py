@@ -30,6 +30,7 @@ BIN_COLUMNS = {
     "instability": "float64",
     "n": "int64",
     "n_patients": "int64",
+    "n_refits": "int64",
 }
 """Columns of instability by served probability and their types."""
 
@@ -188,7 +189,7 @@ def compute_instability_by_bin(
     DataFrame
         ``bin`` (from 1, ascending); means over its rows of the served ``probability``, of the mean of the refits
         (``refitted``), of the limits between which a row's refits lie (``lower``, ``upper``) and of ``instability``;
-        rows ``n`` and ``n_patients``. Empty with fewer than 5 patients.
+        rows ``n``, ``n_patients`` and ``n_refits``. Empty with fewer than 5 patients.
 
     Raises
     ------
@@ -214,7 +215,7 @@ def compute_instability_by_bin(
     grouped = rows.groupby("bin")
     means = grouped[["probability", "refitted", "lower", "upper", "instability"]].mean()
     counts = pd.DataFrame({"n": grouped.size(), "n_patients": grouped["patient"].nunique()})
-    return means.join(counts).reset_index()[list(BIN_COLUMNS)].astype(BIN_COLUMNS)
+    return means.join(counts).assign(n_refits=len(refits)).reset_index()[list(BIN_COLUMNS)].astype(BIN_COLUMNS)
 
 
 def _find_bins(served: FloatArray, patient: IntArray, bins: int) -> IntArray:

@@ -102,7 +102,7 @@ def plot_calibration(
     ax.legend(loc="upper left", frameon=False, fontsize=FONT - 1.5)
     summary: dict[str, Any] = {"va": "top", "fontsize": FONT - 1, "linespacing": 1.7, "color": INK}
     ax.text(1.04, 0.98, summarize_calibration(metrics), transform=ax.transAxes, **summary)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def _draw_risk_bars(ax: Axes, probability: FloatArray) -> None:
@@ -197,7 +197,7 @@ def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: st
     ax.set_xlim(0, max(float(shown.max()) * 1.12, 0.01) if len(shown) else 1)
     ax.spines[["left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def describe_importance(mean_absolute: pd.Series, *, unit: str = "log odds") -> str:
@@ -267,7 +267,7 @@ def plot_contributions(
     ax.tick_params(axis="y", length=0)
     ax.spines[["left"]].set_visible(False)
     _draw_value_scale(ax)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def _draw_swarm(ax: Axes, row: int, contribution: pd.Series, value: pd.Series) -> None:
@@ -310,7 +310,22 @@ def display_name(variable: str) -> str:
     return EPISODES[variable].display_name if variable in EPISODES else variable.replace("_", " ")
 
 
-def _finish(ax: Axes, basis: str, title: str) -> Axes:
+def finish_axes(ax: Axes, basis: str, title: str) -> Axes:
+    """Give axes the look of all figures of a model: title, no frame, and what it stands on as a mark.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        What was drawn.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on; marked unless it is real.
+    title : str
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=FONT - 1, colors=INK)
     for label in (ax.xaxis.label, ax.yaxis.label):

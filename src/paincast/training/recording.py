@@ -13,7 +13,7 @@ from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
 from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.summary import judge_sample_size, say_loss, say_precision
+from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.task import TrainedModel
@@ -49,7 +49,16 @@ def describe_model(
     predictor = trained.predictor
     response = predictor.response
     drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
-    pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, drawn, predictor.basis)
+    measured = trained.instability
+    pictures = draw_pictures(
+        trained.curve,
+        trained.metrics,
+        trained.explanation,
+        drawn,
+        predictor.basis,
+        instability=measured,
+        tipping_point=trained.tipping_point,
+    )
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
@@ -59,6 +68,7 @@ def describe_model(
         n_real=predictor.n_real,
         bundle=bundle,
         metrics=trained.metrics,
+        **({} if measured is None else {"instability": measured.metrics}),
         dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
         params={
             **{f"model.{name}": value for name, value in response.parameters.items()},
@@ -87,6 +97,7 @@ def describe_model(
             "loss_to_follow_up": trained.loss,
             "observation_weights": trained.weights,
             **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
+            **({} if measured is None else {"instability_bins": measured.bins}),
             **trained.further.tables,
         },
         tags={"model_content": predictor.version},
@@ -94,6 +105,7 @@ def describe_model(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
             *(() if predictor.n_events is None else (say_precision(predictor),)),
             say_loss(trained.weights, trained.loss, trained.tipping_point),
+            *(() if measured is None else (say_instability(measured.metrics),)),
             *trained.further.notes,
         ),
     )
