@@ -241,6 +241,20 @@ def test_the_command_line_asks_for_a_ladder():
     assert settings.techniques == ["facet_rfa"]
 
 
+def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeypatch):
+    drawn = []
+
+    def keep(*given, **options):
+        drawn.append((given[-1], options["simulated"]))
+        return {}
+
+    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 0)
+    monkeypatch.setattr("paincast.training.recording.draw_pictures", keep)
+    tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
+    train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked))
+    assert drawn == [("synthetic", False)]
+
+
 def test_the_ladder_is_recorded_in_the_run(tmp_path):
     import mlflow
 

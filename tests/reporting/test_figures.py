@@ -229,6 +229,15 @@ def test_nothing_is_drawn_of_nobody():
     assert set(pictures) == {"shap_importance", "shap_contributions"}
 
 
+def test_real_patients_explained_by_a_model_of_simulated_ones_are_groups():
+    explanation = make_explanation()
+    shown = (explanation.contributions, explanation.values, make_axes())
+    ax = plot_contributions(*shown, basis="synthetic", simulated=False)
+    assert n_points(ax) <= 6 * explanation.contributions.shape[1]
+    assert "5 patients or more" in ax.get_xlabel()
+    assert "SYNTHETIC EVIDENCE" in texts(ax)
+
+
 def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
     drawn = {"instability": make_instability(), "tipping_point": make_sweep()}

@@ -229,6 +229,7 @@ def plot_contributions(
     basis: str,
     title: str = "",
     unit: str = "log odds",
+    simulated: bool | None = None,
 ) -> Axes:
     """Draw in which direction, and how far, each variable moves the prediction.
 
@@ -244,24 +245,28 @@ def plot_contributions(
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}
-        What the rows are.
+        What the model stands on; marked unless it is real.
     title : str
         Title of the figure.
     unit : str
         Of the contributions.
+    simulated : bool, optional
+        Whether the rows are simulated patients; by default those of a synthetic model are. A model that stands on
+        evidence alone may be explained on real ones.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     shown = list(_strongest(contributions.abs().mean()).index)[::-1]
-    draw = _draw_swarm if basis == "synthetic" else _draw_bubbles
+    dots = basis == "synthetic" if simulated is None else simulated
+    draw = _draw_swarm if dots else _draw_bubbles
     for row, name in enumerate(shown):
         draw(ax, row, contributions[name], values[name])
     ax.axvline(0, color=INK, linewidth=1, zorder=1)
     ax.set_yticks(range(len(shown)), [display_name(str(name)) for name in shown])
     ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
-    mark = "a dot is a patient" if basis == "synthetic" else f"a bubble is {SMALLEST_CELL} patients or more"
+    mark = "a dot is a patient" if dots else f"a bubble is {SMALLEST_CELL} patients or more"
     ax.set_xlabel(f"Contribution, {unit} ({mark})")
     ax.grid(axis="y", color="#EEEEEE", zorder=0)
     ax.tick_params(axis="y", length=0)

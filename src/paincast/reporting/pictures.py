@@ -51,6 +51,7 @@ def draw_pictures(
     probability: npt.ArrayLike,
     basis: str,
     *,
+    simulated: bool | None = None,
     instability: MeasuredInstability | None = None,
     tipping_point: pd.DataFrame | None = None,
 ) -> dict[str, Picture]:
@@ -66,6 +67,8 @@ def draw_pictures(
         Out-of-fold predictions.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
+    simulated : bool, optional
+        Whether the patients are simulated; by default those of a synthetic model are.
     instability : MeasuredInstability, optional
         From :func:`paincast.training.instability.measure_instability`.
     tipping_point : DataFrame, optional
@@ -78,7 +81,9 @@ def draw_pictures(
         was measured on five patients or more, and ``tipping_point`` where some were lost to follow-up.
     """
     calibration = {} if curve is None else {"calibration": _draw_calibration(curve, metrics, probability, basis)}
-    return calibration | _draw_reasons(explanation, basis) | _draw_robustness(instability, tipping_point, basis)
+    return (
+        calibration | _draw_reasons(explanation, basis, simulated) | _draw_robustness(instability, tipping_point, basis)
+    )
 
 
 def _draw_calibration(curve: pd.DataFrame, metrics: pd.DataFrame, probability: npt.ArrayLike, basis: str) -> Picture:
@@ -102,7 +107,7 @@ def _draw_robustness(
     return drawn
 
 
-def _draw_reasons(explanation: Explanation, basis: str) -> dict[str, Picture]:
+def _draw_reasons(explanation: Explanation, basis: str, simulated: bool | None) -> dict[str, Picture]:
     importance = compute_importance(explanation).set_index("variable")[f"mean_absolute_{explanation.unit}"]
     unit = explanation.unit.replace("_", " ")
     said = describe_importance(importance, unit=unit)
@@ -117,6 +122,7 @@ def _draw_reasons(explanation: Explanation, basis: str) -> dict[str, Picture]:
         basis=basis,
         title="How each variable moves the prediction",
         unit=unit,
+        simulated=simulated,
     )
     return {
         "shap_importance": Picture(_figure_of(sizes), said),

@@ -56,6 +56,7 @@ def describe_model(
         trained.explanation,
         drawn,
         predictor.basis,
+        simulated=data.cohort.basis == "synthetic",
         instability=measured,
         tipping_point=trained.tipping_point,
     )
