@@ -89,18 +89,7 @@ def describe_model(
         },
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
-        tables={
-            "flow": trained.flow,
-            **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
-            "selection": response.selection,
-            **({} if trained.curve is None else {"calibration_curve": trained.curve}),
-            "importance": compute_importance(trained.explanation),
-            "loss_to_follow_up": trained.loss,
-            "observation_weights": trained.weights,
-            **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
-            **({} if measured is None else {"instability_bins": measured.bins}),
-            **trained.further.tables,
-        },
+        tables=_gather_tables(trained),
         tags={"model_content": predictor.version},
         notes=(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
@@ -110,6 +99,22 @@ def describe_model(
             *trained.further.notes,
         ),
     )
+
+
+def _gather_tables(trained: TrainedModel) -> dict[str, pd.DataFrame]:
+    predictor, measured = trained.predictor, trained.instability
+    return {
+        "flow": trained.flow,
+        **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
+        "selection": predictor.response.selection,
+        **({} if trained.curve is None else {"calibration_curve": trained.curve}),
+        "importance": compute_importance(trained.explanation),
+        "loss_to_follow_up": trained.loss,
+        "observation_weights": trained.weights,
+        **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
+        **({} if measured is None else {"instability_bins": measured.bins}),
+        **trained.further.tables,
+    }
 
 
 def _list_calibration(response: Response) -> dict[str, object]:
