@@ -242,7 +242,7 @@ def test_additive_steps_without_their_library_are_refused_with_the_extra(monkeyp
 def test_encoder_gives_a_table_with_the_index_of_the_episodes():
     table = pd.DataFrame({"age_years": [40.0, 60.0, np.nan], "sex": ["female", "male", "male"]}, index=[7, 8, 9])
     encoded = EpisodeEncoder().set_output(transform="pandas").fit_transform(table)
-    assert encoded.columns.tolist() == ["age_years", "sex=female"]
+    assert encoded.columns.tolist() == ["age_years", "sex=male", "sex=female"]
     assert encoded.index.tolist() == [7, 8, 9]
 
 

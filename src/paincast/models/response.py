@@ -16,7 +16,7 @@ from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.calibrated import CalibratedModel, apply_calibration
 from paincast.models.calibration import Calibration, fit_calibration
-from paincast.models.candidates import Candidate
+from paincast.models.candidates import Candidate, keep_affordable
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.heterogeneity import Heterogeneity, fit_heterogeneity
 from paincast.models.learners import Model
@@ -291,8 +291,9 @@ def _fit_calibrated(
         strong_directions=surroundings.strong_directions,
         pool=surroundings.pool,
     )
-    selection = select_candidate(sample, settings.model, selection_rng)
-    encoded = encode_sample(sample, settings.model)
+    affordable = keep_affordable(settings.model, sample.outcome)
+    selection = select_candidate(sample, affordable, selection_rng)
+    encoded = encode_sample(sample, affordable)
     calibration = _calibrate(selection.chosen_margins, sample, settings.calibration)
     model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
     return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)
