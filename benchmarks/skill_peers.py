@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ Fit = Callable[[Frames, Outcomes, str, np.random.Generator], Predict]
 Make = Callable[[pd.DataFrame, int], Any]
 
 OURS = "ours"
+ALONE = "ours_alone"
 FOLDS = 5
 PENALTIES = np.logspace(-4, 2, 13)
 """Grid of C: from a model that is nearly the overall risk to one that is nearly free."""
@@ -62,7 +64,9 @@ class Peer:
     asked_only: bool = False
 
 
-def fit_ours(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
+def fit_ours(
+    episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator, *, borrows: bool = True
+) -> Predict:
     """Fit a response model of this package with its default settings, the other techniques beside it."""
     from paincast.models.response import fit_response_model
     from paincast.models.surroundings import make_parts, make_surroundings
@@ -70,7 +74,8 @@ def fit_ours(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.rando
 
     settings = TrainingSettings(jobs=1)
     part_rng, pool_rng, fit_rng = rng.spawn(3)
-    parts = make_parts({name: (episodes[name], outcomes[name]) for name in episodes}, settings, part_rng)
+    beside = {name: (episodes[name], outcomes[name]) for name in episodes if borrows or name == technique}
+    parts = make_parts(beside, settings, part_rng)
     around = make_surroundings(technique, episodes[technique], parts, settings, pool_rng)
     model = fit_response_model(episodes[technique], outcomes[technique], settings, fit_rng, surroundings=around)
 
@@ -243,6 +248,7 @@ def make_pooled_products(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
 
 PEERS: Mapping[str, Peer] = {
     OURS: Peer(fit=fit_ours, told="paincast, default settings"),
+    ALONE: Peer(fit=partial(fit_ours, borrows=False), told="paincast, no other techniques beside", asked_only=True),
     "logistic": Peer(fit=fit_alone(make_logistic), told="LogisticRegression, imputation, one-hot"),
     "logistic_cv": Peer(fit=fit_alone(make_logistic_cv), told="LogisticRegressionCV, ridge, log loss"),
     "elastic_net": Peer(fit=fit_alone(make_elastic_net), told="LogisticRegressionCV, elastic net, log loss"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from skill_peers import OURS, PEERS
+from skill_peers import ALONE, OURS, PEERS
 
 LEAK_STANDARD_ERRORS = 3.0
 RARE_BELOW = 500
@@ -74,21 +74,31 @@ def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[s
     regret, mae, seconds = (compare_with_ours(rows, name) for name in ("regret", "mae", "seconds"))
     if regret.empty:
         return
-    alone = [name for name in regret.index if name in PEERS and not PEERS[name].pooled]
-    pooled = [name for name in regret.index if name not in alone]
+    peers = regret.index.drop(ALONE, errors="ignore")
+    alone = [name for name in peers if not PEERS[name].pooled]
+    pooled = [name for name in peers if name not in alone]
     rare = int(size.partition("/")[0]) < RARE_BELOW
     bars = [(alone, " that trains per technique", 0.6), (pooled, " that is pooled", 0.9)]
     if not rare:
-        bars = [(list(regret.index), "", 1.0 if world == "foreign" else 0.8)]
+        bars = [(list(peers), "", 1.0 if world == "foreign" else 0.8)]
     for names, kind, bar in bars:
         if names:
             best = regret[names].idxmax()
             yield _verdict(world, size, f"regret over that of the best peer{kind} ({best})", regret[best], "<=", bar)
-    yield _verdict(
-        world, size, f"mean absolute difference over that of the best peer ({mae.idxmax()})", mae.max(), "<=", 1.0
-    )
+    if len(peers):
+        nearest = mae[peers].idxmax()
+        claim = f"mean absolute difference over that of the best peer ({nearest})"
+        yield _verdict(world, size, claim, mae[nearest], "<=", 1.0)
     if not rare:
         yield from _judge_calibration(rows[rows["peer"] == OURS], world, size)
+    if ALONE in regret:
+        excess, error = compare_with_alone(rows)
+        yield _verdict(
+            world, size, f"regret added by borrowing, in SE, worst technique ({error.idxmax()})", error.max(), "<=", 1.0
+        )
+        yield _verdict(
+            world, size, "regret x 1000 added by borrowing, mean of techniques", 1000 * excess.mean(), "<=", 0.0
+        )
     if "flaml" in regret:
         yield _verdict(world, size, "regret over that of FLAML", regret["flaml"], "<=", 1.0)
         yield _verdict(world, size, "time over that of FLAML", seconds["flaml"], "<=", 0.2)
@@ -105,6 +115,14 @@ def compare_with_ours(rows: pd.DataFrame, measure: str) -> pd.Series:
         if len(both):
             ratios[str(peer)] = float(both[OURS].mean() / both[peer].mean())
     return pd.Series(ratios, dtype=float)
+
+
+def compare_with_alone(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Give by technique the mean regret that borrowing adds, and the same in standard errors over seeds."""
+    table = rows.pivot_table(index=["technique", "seed"], columns="peer", values="regret")
+    by_technique = (table[OURS] - table[ALONE]).groupby("technique")
+    mean = by_technique.mean()
+    return mean, mean / by_technique.sem()
 
 
 def _judge_calibration(ours: pd.DataFrame, world: str, size: str) -> Iterator[dict[str, object]]:

@@ -163,11 +163,16 @@ def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch)
     assert "a registry" not in predictor.sources
     # The metrics are those on real patients all the same.
     assert trained.metrics["n"].iloc[0] == trained.weights.set_index("measure")["value"]["observed"] < 150
+    instability = trained.instability.metrics.set_index("metric")
+    assert (instability["n"] == trained.metrics["n"].iloc[0]).all()
+    assert instability.loc["instability_mean", "lower"] > 0
 
 
 def test_a_blend_names_both_of_its_sources(tmp_path, monkeypatch):
     monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 3)
-    predictor = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"].predictor
+    trained = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"]
+    predictor = trained.predictor
+    assert trained.instability.bins["n_patients"].min() >= 5
     assert predictor.basis == "blended"
     assert predictor.n_real == predictor.n_training < 150
     assert predictor.sources[0] == "a registry"
@@ -234,6 +239,20 @@ def test_the_command_line_asks_for_a_ladder():
     assert (settings.cohort.source, settings.cohort.real) == ("blended", "data/mine")
     assert settings.ladder == LadderSettings(method="closed_test")
     assert settings.techniques == ["facet_rfa"]
+
+
+def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeypatch):
+    drawn = []
+
+    def keep(*given, **options):
+        drawn.append((given[-1], options["simulated"]))
+        return {}
+
+    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 0)
+    monkeypatch.setattr("paincast.training.recording.draw_pictures", keep)
+    tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
+    train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked))
+    assert drawn == [("synthetic", False)]
 
 
 def test_the_ladder_is_recorded_in_the_run(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +23,7 @@ from paincast.models.calibrated import CalibratedModel
 from paincast.models.estimator import ResponseClassifier
 from paincast.schema import model_columns
 
+HAS_ADDITIVE = find_spec("interpret") is not None
 QUICK = {"folds": 3, "random_state": 0}
 # Columns on the log scale come last: scikit-learn's matrices hold negative numbers.
 NUMBERS = [
@@ -52,12 +56,10 @@ class ContractColumns(TransformerMixin, BaseEstimator):
 
 
 def list_expected(estimator):
-    if isinstance(estimator, ResponseClassifier) and "logistic" in estimator.kinds:
-        return {
-            "check_sample_weight_equivalence_on_dense_data": (
-                "folds are drawn over rows: a row given twice may stand in two folds, one of weight 2 in one only"
-            )
-        }
+    if isinstance(estimator, ResponseClassifier) and {"logistic", "ebm"} & set(estimator.kinds):
+        torn = "folds are drawn over rows: a row given twice may stand in two folds, one of weight 2 in one only"
+        cut = "; additive steps are cut at quantiles of rows, whatever their weight" if "ebm" in estimator.kinds else ""
+        return {"check_sample_weight_equivalence_on_dense_data": torn + cut}
     if isinstance(estimator, Pipeline):
         in_place = "a pipeline fits its steps in place"
         return {
@@ -72,6 +74,7 @@ def list_expected(estimator):
     [
         ResponseClassifier(kinds=["logistic"]),
         ResponseClassifier(kinds=["xgboost"]),
+        *([ResponseClassifier(kinds=["ebm"])] if HAS_ADDITIVE else []),
         make_pipeline(ContractColumns(), EpisodeEncoder()),
         make_pipeline(ContractColumns(), EpisodeEncoder(native_missing=True)),
     ],
@@ -182,7 +185,14 @@ def test_one_patient_in_a_class_gets_the_simplest_model_without_comparison():
     assert fitted.predict_proba(X)[:, 1].mean() == pytest.approx(0.05, abs=0.01)
 
 
-@pytest.mark.parametrize("kind", ["logistic", "xgboost"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "logistic",
+        "xgboost",
+        pytest.param("ebm", marks=pytest.mark.skipif(not HAS_ADDITIVE, reason="needs the extra 'ebm'")),
+    ],
+)
 @pytest.mark.parametrize(
     "make",
     [
@@ -213,10 +223,26 @@ def test_one_class_is_refused_in_words():
         ResponseClassifier().fit(np.zeros((4, 1)), [0, 1, 0, 1], sample_weight=[1, 0, 1, 0])
 
 
+@pytest.mark.skipif(not HAS_ADDITIVE, reason="needs the extra 'ebm'")
+def test_additive_steps_are_compared_between_linear_models_and_trees():
+    X, y = make_rows()
+    fitted = ResponseClassifier(kinds=["xgboost", "ebm", "logistic"], **QUICK).fit(X, y)
+    assert fitted.selection_["kind"].unique().tolist() == ["logistic", "ebm", "xgboost"]
+    additive = clone(fitted).set_params(kinds=["ebm"]).fit(X, y)
+    assert additive.candidate_.kind == "ebm"
+    assert additive.predict_proba(pd.DataFrame({"first": [2.0, -2.0], "second": np.nan}))[:, 1] @ [1, -1] > 0.4
+
+
+def test_additive_steps_without_their_library_are_refused_with_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "interpret", None)
+    with pytest.raises(SettingsError, match=r"kinds: 'ebm' needs interpret-core.*pip install paincast\[ebm\]"):
+        ResponseClassifier(kinds=["logistic", "ebm"]).fit(*make_rows())
+
+
 def test_encoder_gives_a_table_with_the_index_of_the_episodes():
     table = pd.DataFrame({"age_years": [40.0, 60.0, np.nan], "sex": ["female", "male", "male"]}, index=[7, 8, 9])
     encoded = EpisodeEncoder().set_output(transform="pandas").fit_transform(table)
-    assert encoded.columns.tolist() == ["age_years", "sex=female"]
+    assert encoded.columns.tolist() == ["age_years", "sex=male", "sex=female"]
     assert encoded.index.tolist() == [7, 8, 9]
 
 

@@ -15,7 +15,7 @@ from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
-from paincast.reporting.summary import say_loss
+from paincast.reporting.summary import say_instability, say_loss
 from paincast.rules import collect_rules
 from paincast.serving.predict import predict
 from paincast.settings import (
@@ -30,6 +30,8 @@ from paincast.settings import (
     UncertaintySettings,
 )
 from paincast.training import train
+
+LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
 
 
 def make_settings(folder: Path, **changes: object) -> TrainingSettings:
@@ -127,13 +129,26 @@ def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
     assert f"{weights['lost']:.0f} of {weights['asked']:.0f} were lost to follow-up" in said
 
 
+def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_path):
+    result = train(make_settings(tmp_path, model=LINEAR))
+    trained = result.trained["facet_rfa/pain_response"]
+    rows, bins = trained.instability.metrics.set_index("metric"), trained.instability.bins
+    assert (rows["n"] == trained.predictor.n_training).all()
+    assert bins["n"].sum() == trained.predictor.n_training
+    assert bins["n_patients"].min() >= 5
+    mean = rows.loc["instability_mean"]
+    assert 0 < mean["lower"] < mean["estimate"] < mean["upper"] < 0.3
+    assert mean["estimate"] == pytest.approx(np.average(bins["instability"], weights=bins["n"]))
+    assert f"by {mean['estimate']:.3f} ({mean['lower']:.3f} to" in say_instability(trained.instability.metrics)
+
+
 def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(tmp_path):
     result = train(
         make_settings(
             tmp_path,
             techniques=["facet_rfa", "joint_injection"],
             outcome=OutcomeSettings(name="all"),
-            model=ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2),
+            model=LINEAR,
         )
     )
     asked = {f"{technique}/{name}" for technique in ("facet_rfa", "joint_injection") for name in OUTCOMES}

@@ -44,7 +44,7 @@ class EncodedVariable:
         Mean and standard deviation of a number (on the log scale where the column asks for it); share of true values
         of a boolean.
     levels : tuple of str
-        Levels of a category or boolean seen in training, the most frequent first: it is the reference.
+        Levels of a category or boolean seen in training, the most frequent first.
     shares : tuple of float
         Their shares among the recorded values; a missing category is encoded as the average patient.
     marks_missing : bool
@@ -77,7 +77,7 @@ class EncodedVariable:
         """Names of the matrix columns this variable makes."""
         if not self.varies:
             return ()
-        own = tuple(f"{self.name}={level}" for level in self.levels[1:]) if self.kind == "category" else (self.name,)
+        own = tuple(f"{self.name}={level}" for level in self.levels) if self.kind == "category" else (self.name,)
         bends = tuple(f"{self.name}~{place + 1}" for place in range(len(self.bends)))
         zero = (f"{self.name}={ZERO}",) if self.marks_zero else ()
         missing = (f"{self.name}={MISSING}",) if self.marks_missing else ()
@@ -96,8 +96,9 @@ class EncodedVariable:
 class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode episodes for a response model.
 
-    Numbers are standardised (skewed ones on the log scale), booleans become 0 or 1, categories one column per level
-    beside the most frequent one. Variables are left out when too few values were recorded.
+    Numbers are standardised (skewed ones on the log scale), booleans become 0 or 1, categories one column per level.
+    No level is the reference: it would differ between techniques, and a penalty would depend on it. Variables are left
+    out when too few values were recorded.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame of shape (n_episodes, ...)
-            Episodes; a category never seen in training is encoded as the reference, see :meth:`find_unseen`.
+            Episodes; a category never seen in training is encoded as none of its levels, see :meth:`find_unseen`.
 
         Returns
         -------
@@ -270,10 +271,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
-            columns = [
-                self._flag_level(values, *level)
-                for level in list(zip(variable.levels, variable.shares, strict=True))[1:]
-            ]
+            levels = zip(variable.levels, variable.shares, strict=True)
+            columns = [self._flag_level(values, *level) for level in levels]
         else:
             z = self._standardise(variable, values)
             columns = [z, *_bending_parts(variable, z)]

@@ -44,3 +44,40 @@ def make_folds(
         n_splits=min(n_folds, smallest), shuffle=True, random_state=np.random.RandomState(rng.bit_generator)
     )
     return list(splitter.split(outcome, outcome, patients))
+
+
+def spread_folds(
+    outcome: npt.NDArray[np.float64], patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
+) -> list[tuple[Fold, np.random.Generator]]:
+    """Split episodes into folds when some are lost to follow-up, and give each fold a stream of its own.
+
+    Those seen are stratified by outcome, those lost likewise if there is one for each fold.
+
+    Parameters
+    ----------
+    outcome : ndarray of shape (n_episodes,)
+        0 or 1, NaN for those lost; both classes present.
+    patients : ndarray of shape (n_episodes,)
+        Patient of each episode.
+    n_folds : int
+        As for :func:`make_folds`.
+    rng : numpy.random.Generator
+        Source of the shuffle and of the streams.
+
+    Returns
+    -------
+    list of ((train, test), Generator)
+        Positions of the rows on each side, and a stream.
+
+    Raises
+    ------
+    RefusalError
+        If one class holds fewer than two patients.
+    """
+    fold_rng, stream_rng = rng.spawn(2)
+    lost = np.isnan(outcome)
+    # A few lost join the larger class: among the smaller they would stand in for events that a fold then lacks.
+    larger = float(np.nanmean(outcome) >= 0.5)
+    strata = np.where(lost, 2.0 if lost.sum() >= n_folds else larger, outcome)
+    folds = make_folds(strata, patients, n_folds, fold_rng)
+    return list(zip(folds, stream_rng.spawn(len(folds)), strict=True))

@@ -148,6 +148,19 @@ def test_without_columns_there_is_the_overall_risk():
 
 
 @needs_library
+def test_a_column_without_any_value_adds_nothing():
+    rng = np.random.default_rng(3)
+    first = rng.normal(size=200)
+    outcome = (rng.random(200) < expit(first)).astype(float)
+    fitted = fit_additive(
+        np.column_stack([first, np.full(200, np.nan)]), outcome, parameters={"max_rounds": 20}, rng=rng
+    )
+    answers = fitted.margin(np.array([[1.0, np.nan], [1.0, 5.0], [-1.0, 5.0]]))
+    assert answers[0] == answers[1] > answers[2]
+    np.testing.assert_array_equal(fitted.contributions(np.array([[1.0, 5.0]]))[1][:, 1], 0.0)
+
+
+@needs_library
 def test_all_fits_of_2000_rows_take_seconds():
     rng = np.random.default_rng(7)
     matrix = rng.normal(size=(2000, 40))

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.evaluation.levels import compare_levels
-from paincast.models.ladder import _spread, climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
+from paincast.models.ladder import climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
 from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
 from paincast.models.prior_evidence import (
     BLENDED,
@@ -104,7 +104,9 @@ def test_a_blend_of_heavy_simulated_rows_keeps_their_coefficients_and_the_risk_o
     rows = make_real(evidence, make_episodes, 60, seed=5, shift=-1.5)
     heavy = blend(evidence, rows, 50.0, SETTINGS.model)
     alone = LogisticRegression(C=np.inf, tol=1e-10).fit(evidence.matrix, evidence.outcome)
-    np.testing.assert_allclose(heavy.coefficients, alone.coef_[0], atol=0.02)
+    # The flags of a category add up to 1: the coefficients are not unique, what they say of two patients is.
+    said = evidence.matrix @ heavy.coefficients - alone.decision_function(evidence.matrix)
+    assert np.ptp(said) < 0.05
     for weight in (50.0, 1.0, 0.001):
         fitted = blend(evidence, rows, weight, SETTINGS.model)
         assert expit(fitted.margin(rows.matrix)).sum() == pytest.approx(rows.sample.outcome.sum(), rel=1e-3)
@@ -241,17 +243,6 @@ def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
     assert ladder.table["log_loss"].isna().all()
 
 
-def test_a_few_lost_do_not_take_the_place_of_events_in_a_fold(make_episodes):
-    """Three patients of a class in three folds leave two of them to train on in each, whoever is lost."""
-    episodes, outcome = draw_real(make_episodes, 26, seed=8)
-    outcome[:] = 1.0
-    outcome[[2, 9, 20]] = 0.0
-    outcome[[4, 5]] = np.nan
-    for seed in range(20):
-        folds = _spread(outcome, episodes["episode_id"].to_numpy(object), 3, np.random.default_rng(seed))
-        assert [int((outcome[train] == 0).sum()) for (train, _), _ in folds] == [2, 2, 2]
-
-
 def test_too_few_events_are_refused_with_the_numbers(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 40, seed=8)
     outcome[:] = 0.0
@@ -268,7 +259,8 @@ def test_the_statistic_of_the_closed_test_is_the_likelihood_ratio(evidence, make
     best = compute_losses(revised.decision_function(rows.matrix), outcome).sum()
     loss = compute_losses(evidence.model.margin(rows.matrix), outcome).sum()
     assert tested["statistic"][0] == pytest.approx(2 * (loss - best), abs=1e-2)
-    assert tested["df"][:3].tolist() == [rows.matrix.shape[1] + 1 - used for used in (0, 1, 2)]
+    free = np.linalg.matrix_rank(np.column_stack([np.ones(len(outcome)), rows.matrix]))
+    assert tested["df"][:3].tolist() == [free - used for used in (0, 1, 2)]
     assert tested["p_value"][3:].isna().all()
 
 

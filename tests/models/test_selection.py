@@ -13,7 +13,7 @@ from paincast.cohort.tables import conform
 from paincast.evidence import directions as directions_module
 from paincast.evidence.directions import load_directions
 from paincast.evidence.records import load_records
-from paincast.models.candidates import Candidate, list_linear
+from paincast.models.candidates import Candidate, keep_affordable, list_linear
 from paincast.models.learners import LinearModel
 from paincast.models.selection import Sample, encode_sample, select_candidate
 from paincast.models.surroundings import make_surroundings
@@ -225,3 +225,12 @@ def test_perfect_separation_ends_in_a_finite_model(make_episodes):
     )
     assert np.isfinite(selection.margins).all()
     assert selection.table["log_loss"].min() < 0.2
+
+
+def test_flexible_kinds_are_tried_beside_a_logistic_model_only_where_data_are_many():
+    settings = ModelSettings(candidates=["logistic", "xgboost"], minimum_flexible=20)
+    few, many = np.repeat([0.0, 1.0], [200, 19]), np.repeat([1.0, 0.0], [200, 20])
+    assert keep_affordable(settings, few).candidates == ["logistic"]
+    assert keep_affordable(settings, many) is settings
+    asked = replace(settings, candidates=["xgboost"])
+    assert keep_affordable(asked, few) is asked

@@ -5,8 +5,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
+from scipy.special import expit
 
+from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
+from paincast.evaluation.tipping import compute_tipping_point
 from paincast.explain import Explanation
 from paincast.reporting.figures import (
     describe_calibration,
@@ -18,6 +21,13 @@ from paincast.reporting.figures import (
     summarize_calibration,
 )
 from paincast.reporting.pictures import draw_pictures
+from paincast.reporting.robustness_figures import (
+    describe_instability,
+    describe_tipping_point,
+    plot_instability,
+    plot_tipping_point,
+)
+from paincast.training.instability import Instability
 
 N = 60
 
@@ -67,6 +77,20 @@ def make_explanation(n: int = N) -> Explanation:
         }
     )
     return Explanation(base=np.zeros(n), contributions=contributions, values=values)
+
+
+def make_instability(n: int = N) -> Instability:
+    rng = np.random.default_rng(0)
+    margins = rng.normal(0.0, 1.0, n)
+    served, refits = expit(margins), expit(margins + rng.normal(0.0, 0.3, (12, n)))
+    metrics = compute_instability(served, refits, rng=rng, resamples=50)
+    return Instability(metrics=metrics, bins=compute_instability_by_bin(served, refits))
+
+
+def make_sweep(n: int = N, lost: float = 0.3) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    outcome = np.where(np.arange(n) < lost * n, np.nan, (rng.random(n) < 0.5).astype(float))
+    return compute_tipping_point(outcome, np.zeros(n))
 
 
 def texts(ax):
@@ -119,12 +143,14 @@ def test_calibration_without_groups_still_draws():
     ("basis", "mark"), [("synthetic", "SYNTHETIC EVIDENCE"), ("blended", "BLENDED EVIDENCE"), ("real", None)]
 )
 def test_basis_is_marked_on_every_figure(basis, mark):
-    explanation = make_explanation()
+    explanation, instability = make_explanation(), make_instability()
     size = explanation.contributions.abs().mean()
     drawn = [
         plot_calibration(make_curve(), make_metrics(), make_axes(), basis=basis),
         plot_importance(size, make_axes(), basis=basis),
         plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis),
+        plot_instability(instability.bins, instability.metrics, make_axes(), basis=basis),
+        plot_tipping_point(make_sweep(), make_axes(), basis=basis),
     ]
     for ax in drawn:
         assert [text for text in texts(ax) if "EVIDENCE" in text] == ([mark] if mark else [])
@@ -151,9 +177,71 @@ def test_simulated_patients_are_dots_and_real_ones_are_groups():
         assert "5 patients or more" in grouped.get_xlabel()
 
 
+def test_instability_draws_groups_of_patients_and_no_patient():
+    measured = make_instability()
+    ax = plot_instability(measured.bins, measured.metrics, make_axes(), basis="real")
+    (bars,) = (one for one in ax.collections if isinstance(one, LineCollection))
+    drawn = np.array([[segment[0][1], segment[1][1]] for segment in bars.get_segments()])
+    np.testing.assert_allclose(drawn, measured.bins[["lower", "upper"]])
+    assert len(drawn) <= N / 5
+    assert n_points(ax) == 0
+    mean = measured.metrics.set_index("metric").loc["instability_mean", "estimate"]
+    assert any(f"Mean {mean:.3f} (" in text for text in texts(ax))
+    said = describe_instability(measured.bins, measured.metrics)
+    assert said.startswith(f"Prediction instability in {len(drawn)} groups of patients: 12 refits lie {mean:.3f} (")
+
+
+def test_instability_of_a_constant_model_still_draws():
+    served = np.full(N, 0.4)
+    rows = compute_instability(served, np.tile(served, (3, 1)), rng=np.random.default_rng(0), resamples=50)
+    bins = compute_instability_by_bin(served, np.tile(served, (3, 1)))
+    plot_instability(bins, rows, make_axes(), basis="real").figure.canvas.draw()
+    assert "in 1 group of patients: 3 refits lie 0.000 (no interval)" in describe_instability(bins, rows)
+
+
+def test_tipping_point_draws_the_sweep_and_marks_where_the_verdict_changes():
+    sweep = make_sweep()
+    ax = plot_tipping_point(sweep, make_axes(), basis="real")
+    lines = {line.get_label(): line.get_xydata() for line in ax.lines}
+    np.testing.assert_allclose(lines["O/E, with interval"], sweep[["shift", "o_e_ratio"]])
+    tips = sweep[sweep["tips"]]
+    assert len(tips) == 2
+    np.testing.assert_allclose(lines["verdict changes"], tips[["shift", "o_e_ratio"]])
+    assert [text for text in texts(ax) if "odds" in text] == [f"odds × {odds:.2g}" for odds in tips["odds_ratio"]]
+    said = describe_tipping_point(sweep)
+    assert said.startswith("18 of 60 were lost to follow-up; as the log odds of their outcome shift from -2 to +2")
+    assert f"changes at a shift of {tips['shift'].iloc[0]:+.2f}" in said
+
+
+def test_a_verdict_that_no_plausible_shift_changes_stretches_no_axis():
+    sweep = make_sweep()
+    sweep.loc[sweep["tips"], "shift"] = [-15.0, 12.0]
+    ax = plot_tipping_point(sweep.sort_values("shift"), make_axes(), basis="real")
+    assert -3 < ax.get_xlim()[0] < ax.get_xlim()[1] < 3
+    assert "No shift changes the verdict." in describe_tipping_point(sweep[~sweep["tips"]])
+
+
+def test_nothing_is_drawn_of_nobody():
+    few, none_lost = make_instability(4), make_sweep(lost=0.0)
+    pictures = draw_pictures(
+        None, make_metrics(), make_explanation(), [], "real", instability=few, tipping_point=none_lost
+    )
+    assert set(pictures) == {"shap_importance", "shap_contributions"}
+
+
+def test_real_patients_explained_by_a_model_of_simulated_ones_are_groups():
+    explanation = make_explanation()
+    shown = (explanation.contributions, explanation.values, make_axes())
+    ax = plot_contributions(*shown, basis="synthetic", simulated=False)
+    assert n_points(ax) <= 6 * explanation.contributions.shape[1]
+    assert "5 patients or more" in ax.get_xlabel()
+    assert "SYNTHETIC EVIDENCE" in texts(ax)
+
+
 def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
-    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real")
-    assert set(pictures) == {"calibration", "shap_importance", "shap_contributions"}
+    drawn = {"instability": make_instability(), "tipping_point": make_sweep()}
+    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real", **drawn)
+    assert set(pictures) == {"calibration", "shap_importance", "shap_contributions", *drawn}
     assert all(picture.caption.endswith(".") for picture in pictures.values())
     assert "matplotlib.pyplot" not in sys.modules

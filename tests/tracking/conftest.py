@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.evaluation.calibration import compute_calibration_curve
 from paincast.evaluation.metrics import compute_metrics
+from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
 from paincast.models.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, save_predictor, seal_predictor
@@ -28,6 +30,7 @@ from paincast.tracking import (
     start_training,
     summarize_dataset,
 )
+from paincast.training.instability import Instability
 
 N_EPISODES = 80
 HORIZON = 6.0
@@ -103,7 +106,13 @@ def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
     metrics.loc[metrics["metric"] == "calibration_slope", ["estimate", "lower", "upper"]] = np.nan
     metrics.loc[metrics["metric"] == "calibration_slope", "method"] = "not estimable: a test"
     curve = compute_calibration_curve(observed, probability)
-    pictures = draw_pictures(curve, metrics, predictor.explain(cohort.episodes), probability, cohort.basis)
+    refits = expit(predictor.response.refit_margins(cohort.episodes))
+    measured = Instability(
+        metrics=compute_instability(probability, refits, rng=rng, resamples=50),
+        bins=compute_instability_by_bin(probability, refits),
+    )
+    explanation = predictor.explain(cohort.episodes)
+    pictures = draw_pictures(curve, metrics, explanation, probability, cohort.basis, instability=measured)
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
@@ -113,11 +122,12 @@ def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
         n_real=predictor.n_real,
         bundle=save_predictor(predictor, bundle),
         metrics=metrics,
+        instability=measured.metrics,
         dataset=summarize_dataset(cohort, "registry_of_the_tests"),
         params={"penalty": 0.1, "folds": 5},
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
-        tables={"calibration_curve": curve},
+        tables={"calibration_curve": curve, "instability_bins": measured.bins},
         notes=("80 episodes are too few.",),
     )
 

@@ -89,12 +89,25 @@ def test_figures_and_tables_are_artifacts(recorded, child):
         file.relative_to(recorded.store.artifacts).as_posix().partition("/artifacts/")[2]
         for file in list_files(recorded)
     }
-    assert {f"figures/{name}.png" for name in ("calibration", "shap_importance", "shap_contributions")} <= names
+    assert {f"figures/{name}.png" for name in recorded.model.figures} <= names
+    assert {"calibration", "shap_importance", "shap_contributions", "instability"} == recorded.model.figures.keys()
     assert {"tables/metrics.csv", "tables/metrics.json", "tables/calibration_curve.csv"} <= names
+    assert {"tables/instability.csv", "tables/instability_bins.csv"} <= names
     table = json.loads(
         (Path(child.info.artifact_uri.removeprefix("file://").replace("%20", " ")) / "tables/metrics.json").read_text()
     )
     assert table["columns"] == ["metric", "group", "estimate", "lower", "upper", "n", "method"]
+
+
+def test_instability_is_a_metric_with_its_interval_and_stands_apart_from_performance(recorded, child):
+    mean = recorded.model.instability.set_index("metric").loc["instability_mean"]
+    for suffix, value in (("", "estimate"), ("_lower", "lower"), ("_upper", "upper")):
+        assert child.data.metrics[f"instability_mean{suffix}"] == pytest.approx(mean[value])
+    text = child.data.tags["mlflow.note.content"]
+    assert text.index("#### Out-of-fold performance") < text.index("#### Prediction instability")
+    assert text.index("#### Prediction instability") < text.index(
+        "| Distance of refits from the served probability, mean"
+    )
 
 
 def test_lineage_holds_columns_and_counts(recorded, child):

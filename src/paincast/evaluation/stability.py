@@ -21,6 +21,19 @@ MINIMUM_REFITS = 2
 SMALLEST_CELL = 5
 """Fewest patients whose quantiles may be shown."""
 
+BIN_COLUMNS = {
+    "bin": "int64",
+    "probability": "float64",
+    "refitted": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "instability": "float64",
+    "n": "int64",
+    "n_patients": "int64",
+    "n_refits": "int64",
+}
+"""Columns of instability by served probability and their types."""
+
 
 def compute_instability(
     probability: Any,
@@ -35,10 +48,11 @@ def compute_instability(
 ) -> pd.DataFrame:
     """Summarize the instability of individual predictions over refits of the model [1]_.
 
-    A patient's mean absolute prediction error (MAPE) is the mean, over refits, of the distance between the refit's
-    probability and the served one. It tells what the choice of training patients does to a prediction, not how far the
-    prediction is from the truth: a model that gives everybody one number is stable. It covers those steps of model
-    building that the refits repeat, and is as Riley and Collins define it only when they repeat all.
+    A patient's instability is the mean absolute prediction error of Riley and Collins: the mean, over refits, of the
+    distance between the refit's probability and the served one. It tells what the choice of training patients does to
+    a prediction, not how far the prediction is from the truth: a model that gives everybody one number is stable. It
+    covers those steps of model building that the refits repeat, and is as Riley and Collins define it only when they
+    repeat all.
 
     ``classification_instability`` is the mean over patients of the share of refits that put the patient on the other
     side of a threshold than the served model does; a probability equal to the threshold counts as above.
@@ -69,9 +83,10 @@ def compute_instability(
     Returns
     -------
     DataFrame
-        Columns :data:`paincast.evaluation.metrics.METRIC_COLUMNS`; ``metric`` is ``mape_mean``, ``mape_median``,
-        ``mape_q05`` and so on (quantiles over rows, in probability), and ``classification_instability_at_0.5`` for a
-        threshold of 0.5. With fewer than 5 patients the quantiles are NaN: they would be the values of persons.
+        Columns :data:`paincast.evaluation.metrics.METRIC_COLUMNS`; ``metric`` is ``instability_mean``,
+        ``instability_median``, ``instability_q05`` and so on (quantiles over rows, in probability), and
+        ``classification_instability_at_0.5`` for a threshold of 0.5. With fewer than 5 patients the quantiles are NaN:
+        they would be the values of persons.
 
     Raises
     ------
@@ -90,7 +105,8 @@ def compute_instability(
     --------
     >>> served, refits = [0.2, 0.5, 0.4, 0.6, 0.7], [[0.3, 0.5, 0.4, 0.5, 0.7], [0.1, 0.6, 0.4, 0.4, 0.7]]
     >>> rows = compute_instability(served, refits, thresholds=[0.55], rng=np.random.default_rng(1))
-    >>> rows.set_index("metric")["estimate"].round(3)[["mape_mean", "classification_instability_at_0.55"]].tolist()
+    >>> found = rows.set_index("metric")["estimate"].round(3)
+    >>> found[["instability_mean", "classification_instability_at_0.55"]].tolist()
     [0.06, 0.3]
     """
     check_resamples(resamples)
@@ -123,7 +139,7 @@ def compute_instability_by_row(probability: Any, refits: Any, *, coverage: float
     Returns
     -------
     DataFrame of shape (n, 4)
-        ``probability``, ``lower``, ``upper`` and ``mape``, in the order of the rows.
+        ``probability``, ``lower``, ``upper`` and ``instability``, in the order of the rows.
 
     Raises
     ------
@@ -138,9 +154,82 @@ def compute_instability_by_row(probability: Any, refits: Any, *, coverage: float
             "probability": served,
             "lower": lower,
             "upper": upper,
-            "mape": np.abs(refitted - served).mean(axis=0),
+            "instability": np.abs(refitted - served).mean(axis=0),
         }
     )
+
+
+def compute_instability_by_bin(
+    probability: Any,
+    refits: Any,
+    *,
+    patients: Iterable[Any] | None = None,
+    bins: int = 20,
+    coverage: float = 0.95,
+) -> pd.DataFrame:
+    """Average what a prediction instability plot shows over groups of similar served probability.
+
+    No row is shown: a group holds at least 5 patients. Equal probabilities stay in one group.
+
+    Parameters
+    ----------
+    probability : array-like of shape (n,)
+        Probabilities of the served model.
+    refits : array-like of shape (n_refits, n)
+        Probabilities of the refits.
+    patients : array-like of shape (n,), optional
+        Who each row belongs to; by default each row is a patient.
+    bins : int
+        Largest number of groups.
+    coverage : float
+        Share of the refits between ``lower`` and ``upper``, from 0.5 to 0.999.
+
+    Returns
+    -------
+    DataFrame
+        ``bin`` (from 1, ascending); means over its rows of the served ``probability``, of the mean of the refits
+        (``refitted``), of the limits between which a row's refits lie (``lower``, ``upper``) and of ``instability``;
+        rows ``n``, ``n_patients`` and ``n_refits``. Empty with fewer than 5 patients.
+
+    Raises
+    ------
+    DataError, SettingsError
+        As for :func:`compute_instability`.
+
+    Examples
+    --------
+    >>> served = np.repeat([0.2, 0.6], 5)
+    >>> found = compute_instability_by_bin(served, [served - 0.1, served + 0.1])
+    >>> found[["probability", "refitted", "instability", "n"]].round(3).to_numpy().tolist()
+    [[0.2, 0.2, 0.1, 5.0], [0.6, 0.6, 0.1, 5.0]]
+    """
+    if bins < 1:
+        raise SettingsError(f"bins={bins} is outside what is allowed: 1 or more")
+    rows = compute_instability_by_row(probability, refits, coverage=coverage)
+    rows["refitted"] = np.asarray(refits, dtype=np.float64).mean(axis=0)
+    rows["patient"] = check_patients(patients, n=len(rows))
+    if rows["patient"].nunique() < SMALLEST_CELL:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in BIN_COLUMNS.items()})
+    rows = rows.sort_values("probability", kind="stable", ignore_index=True)
+    rows["bin"] = _find_bins(rows["probability"].to_numpy(float), rows["patient"].to_numpy(), bins)
+    grouped = rows.groupby("bin")
+    means = grouped[["probability", "refitted", "lower", "upper", "instability"]].mean()
+    counts = pd.DataFrame({"n": grouped.size(), "n_patients": grouped["patient"].nunique()})
+    return means.join(counts).assign(n_refits=len(refits)).reset_index()[list(BIN_COLUMNS)].astype(BIN_COLUMNS)
+
+
+def _find_bins(served: FloatArray, patient: IntArray, bins: int) -> IntArray:
+    """Give each of ascending rows its group, from 1; the last joins the one before when its patients are too few."""
+    starts, held = [0], set[int]()
+    for row, person in enumerate(patient):
+        full = row - starts[-1] >= len(served) / bins and len(held) >= SMALLEST_CELL
+        if full and served[row] > served[row - 1]:
+            starts.append(row)
+            held = set()
+        held.add(int(person))
+    if len(held) < SMALLEST_CELL:
+        starts.pop()
+    return np.searchsorted(starts, np.arange(len(served)), side="right").astype(np.int64)
 
 
 Draws = list[tuple[FloatArray, FloatArray]]
@@ -152,10 +241,10 @@ def _list_metrics(
 ) -> Iterator[tuple[str, FloatArray, Describe]]:
     """Give each metric with the distances it rests on, shape (n_refits, n), and how they are described."""
     errors = np.abs(refitted - served)
-    yield "mape_mean", errors, partial(_describe_mean, n_patients)
-    yield "mape_median", errors, partial(_describe_quantile, n_patients, 0.5)
+    yield "instability_mean", errors, partial(_describe_mean, n_patients)
+    yield "instability_median", errors, partial(_describe_quantile, n_patients, 0.5)
     for share in QUANTILES:
-        yield f"mape_q{round(100 * share):02d}", errors, partial(_describe_quantile, n_patients, share)
+        yield f"instability_q{round(100 * share):02d}", errors, partial(_describe_quantile, n_patients, share)
     for threshold in thresholds:
         turned = ((refitted >= threshold) != (served >= threshold)).astype(np.float64)
         yield f"classification_instability_at_{threshold:g}", turned, partial(_describe_mean, n_patients)

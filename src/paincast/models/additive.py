@@ -182,6 +182,9 @@ def fit_additive(
     seed = int(rng.integers(2**31))
     if matrix.shape[1] == 0:
         return AdditiveModel(intercept=float(logit(np.average(answers, weights=weight))), columns=())
+    # The library looks for the range of a column, which one without any value does not have: it gets 0 everywhere.
+    recorded = np.isfinite(rows).any(axis=0)
+    rows = np.where(recorded, rows, 0.0)
     machine = _make_machine(matrix.shape[1], parameters, seed, monotone)
     with warnings.catch_warnings():
         # It concerns the figures of the library, which are not drawn here.

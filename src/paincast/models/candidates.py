@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,23 @@ class Candidate:
     def native_missing(self) -> bool:
         """Tell whether the kind takes missing values as they are."""
         return self.kind in NATIVE_MISSING
+
+
+def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettings:
+    """Leave out, beside a logistic model, the kinds for which there are too few episodes of the smaller class.
+
+    Flexible learners need many times the events of a logistic regression before their performance is stable [1]_: with
+    few, cross-validation lets one win by chance too often.
+
+    References
+    ----------
+    .. [1] van der Ploeg T et al. Modern modelling techniques are data hungry. BMC Med Res Methodol 2014;14:137.
+       doi:10.1186/1471-2288-14-137
+    """
+    smaller = int(min(outcome.sum(), (1.0 - outcome).sum()))
+    if "logistic" not in settings.candidates or smaller >= settings.minimum_flexible:
+        return settings
+    return replace(settings, candidates=["logistic"])
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +29,7 @@ from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 
-KINDS = ("logistic", "xgboost")
+KINDS = ("logistic", "ebm", "xgboost")
 """Kinds of candidates, the simplest first."""
 
 
@@ -44,7 +45,8 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     kinds : sequence of str
-        Kinds of candidates: ``logistic`` (penalised) and ``xgboost``, the parameter sets at which a search would start.
+        Kinds of candidates: ``logistic`` (penalised), ``ebm`` (additive steps; needs the extra ``ebm``) and
+        ``xgboost``, the parameter sets at which a search would start.
     calibration : str
         Method of calibration, of :data:`paincast.settings.CALIBRATION_METHODS`.
     folds : int
@@ -69,7 +71,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         had too few patients for a comparison and the simplest was taken.
     calibration_ : Calibration
         What calibrates the margins of the chosen model.
-    model_ : LinearModel, BoostedModel or CalibratedModel
+    model_ : LinearModel, AdditiveModel, BoostedModel or CalibratedModel
         Its margin is the decision function.
 
     Examples
@@ -120,7 +122,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If the input is not allowed or does not hold two classes with weight.
         SettingsError
-            If a kind or calibration is unknown.
+            If a kind or calibration is unknown, or ``ebm`` is wanted and interpret-core is not installed.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
@@ -210,9 +212,17 @@ def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
             raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}")
     if not kinds:
         raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}")
+    if "ebm" in kinds and find_spec("interpret") is None:
+        raise SettingsError(
+            "kinds: 'ebm' needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
+            "or take 'ebm' out of kinds"
+        )
     settings = ModelSettings()
-    boosted = tuple(Candidate(kind="xgboost", parameters=dict(one)) for one in settings.boosting)
-    listed = {"logistic": list_linear(settings, borrows=False), "xgboost": boosted}
+    listed = {
+        "logistic": list_linear(settings, borrows=False),
+        "ebm": tuple(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive),
+        "xgboost": tuple(Candidate(kind="xgboost", parameters=dict(one)) for one in settings.boosting),
+    }
     return tuple(candidate for kind in KINDS if kind in kinds for candidate in listed[kind])
 
 

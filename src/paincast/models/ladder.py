@@ -40,7 +40,7 @@ from paincast.models.prior_evidence import (
 )
 from paincast.models.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.settings import TrainingSettings
-from paincast.splits import Fold, make_folds
+from paincast.splits import spread_folds
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -161,7 +161,7 @@ def climb_ladder(
     tasks = [
         (repeat, train, test, child)
         for repeat, repeat_rng in enumerate(rng.spawn(settings.ladder.repeats))
-        for (train, test), child in _spread(sample.outcome, sample.patients, settings.ladder.folds, repeat_rng)
+        for (train, test), child in spread_folds(sample.outcome, sample.patients, settings.ladder.folds, repeat_rng)
     ]
     held_out = Parallel(n_jobs=jobs)(
         delayed(_predict_levels)(evidence, rows.take(train), rows.take(test), settings, child)
@@ -206,18 +206,6 @@ def _predict_levels(
             for name, child in zip(evidence.levels, streams, strict=True)
         ]
     return np.array([level.margin(test) for level in fitted])
-
-
-def _spread(
-    outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
-) -> list[tuple[Fold, np.random.Generator]]:
-    """Split rows, those seen stratified by outcome, those lost likewise; give each fold a stream of its own."""
-    fold_rng, stream_rng = rng.spawn(2)
-    lost = np.isnan(outcome)
-    # A few lost join the larger class: among the smaller they would stand in for events that a fold then lacks.
-    larger = float(np.nanmean(outcome) >= 0.5)
-    folds = make_folds(np.where(lost, 2.0 if lost.sum() >= n_folds else larger, outcome), patients, n_folds, fold_rng)
-    return list(zip(folds, stream_rng.spawn(len(folds)), strict=True))
 
 
 def run_closed_test(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> pd.DataFrame:
@@ -336,7 +324,7 @@ def cross_fit_ladder(
     tasks = [
         (repeat, train, test, child)
         for repeat, repeat_rng in enumerate(rng.spawn(repeats))
-        for (train, test), child in _spread(outcome, patients, settings.evaluation.folds, repeat_rng)
+        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
     held_out = Parallel(n_jobs=settings.jobs)(
         delayed(_predict_fold)(evidence, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)

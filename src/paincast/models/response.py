@@ -16,7 +16,7 @@ from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.calibrated import CalibratedModel, apply_calibration
 from paincast.models.calibration import Calibration, fit_calibration
-from paincast.models.candidates import Candidate
+from paincast.models.candidates import Candidate, keep_affordable
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.heterogeneity import Heterogeneity, fit_heterogeneity
 from paincast.models.learners import Model
@@ -24,7 +24,7 @@ from paincast.models.observation import fit_observation_weights
 from paincast.models.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
 from paincast.models.surroundings import NOTHING, Surroundings
 from paincast.settings import CalibrationSettings, TrainingSettings
-from paincast.splits import Fold, make_folds
+from paincast.splits import spread_folds
 
 FloatArray = npt.NDArray[np.float64]
 Served = Model | CalibratedModel
@@ -235,7 +235,7 @@ def cross_fit_margins(
     tasks = [
         (train, test, child)
         for repeat_rng in rng.spawn(settings.evaluation.repeats)
-        for (train, test), child in _folds_with_streams(outcome, patients, settings.evaluation.folds, repeat_rng)
+        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
     held_out = Parallel(n_jobs=settings.jobs)(
         delayed(_predict_fold)(episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings)
@@ -245,17 +245,6 @@ def cross_fit_margins(
     for (_, test, _), predicted in zip(tasks, held_out, strict=True):
         margins[test] += predicted
     return margins / settings.evaluation.repeats
-
-
-def _folds_with_streams(
-    outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
-) -> list[tuple[Fold, np.random.Generator]]:
-    """Split those seen, stratified by outcome, and those lost likewise, no patient on two sides."""
-    fold_rng, stream_rng = rng.spawn(2)
-    lost = np.isnan(outcome)
-    strata = np.where(lost, 2.0 if lost.sum() >= n_folds else 0.0, outcome)
-    folds = make_folds(strata, patients, n_folds, fold_rng)
-    return list(zip(folds, stream_rng.spawn(len(folds)), strict=True))
 
 
 def _predict_fold(
@@ -302,8 +291,9 @@ def _fit_calibrated(
         strong_directions=surroundings.strong_directions,
         pool=surroundings.pool,
     )
-    selection = select_candidate(sample, settings.model, selection_rng)
-    encoded = encode_sample(sample, settings.model)
+    affordable = keep_affordable(settings.model, sample.outcome)
+    selection = select_candidate(sample, affordable, selection_rng)
+    encoded = encode_sample(sample, affordable)
     calibration = _calibrate(selection.chosen_margins, sample, settings.calibration)
     model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
     return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)

@@ -102,7 +102,7 @@ def plot_calibration(
     ax.legend(loc="upper left", frameon=False, fontsize=FONT - 1.5)
     summary: dict[str, Any] = {"va": "top", "fontsize": FONT - 1, "linespacing": 1.7, "color": INK}
     ax.text(1.04, 0.98, summarize_calibration(metrics), transform=ax.transAxes, **summary)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def _draw_risk_bars(ax: Axes, probability: FloatArray) -> None:
@@ -197,7 +197,7 @@ def plot_importance(mean_absolute: pd.Series, ax: Axes, *, basis: str, title: st
     ax.set_xlim(0, max(float(shown.max()) * 1.12, 0.01) if len(shown) else 1)
     ax.spines[["left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def describe_importance(mean_absolute: pd.Series, *, unit: str = "log odds") -> str:
@@ -229,6 +229,7 @@ def plot_contributions(
     basis: str,
     title: str = "",
     unit: str = "log odds",
+    simulated: bool | None = None,
 ) -> Axes:
     """Draw in which direction, and how far, each variable moves the prediction.
 
@@ -244,30 +245,34 @@ def plot_contributions(
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}
-        What the rows are.
+        What the model stands on; marked unless it is real.
     title : str
         Title of the figure.
     unit : str
         Of the contributions.
+    simulated : bool, optional
+        Whether the rows are simulated patients; by default those of a synthetic model are. A model that stands on
+        evidence alone may be explained on real ones.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     shown = list(_strongest(contributions.abs().mean()).index)[::-1]
-    draw = _draw_swarm if basis == "synthetic" else _draw_bubbles
+    dots = basis == "synthetic" if simulated is None else simulated
+    draw = _draw_swarm if dots else _draw_bubbles
     for row, name in enumerate(shown):
         draw(ax, row, contributions[name], values[name])
     ax.axvline(0, color=INK, linewidth=1, zorder=1)
     ax.set_yticks(range(len(shown)), [display_name(str(name)) for name in shown])
     ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
-    mark = "a dot is a patient" if basis == "synthetic" else f"a bubble is {SMALLEST_CELL} patients or more"
+    mark = "a dot is a patient" if dots else f"a bubble is {SMALLEST_CELL} patients or more"
     ax.set_xlabel(f"Contribution, {unit} ({mark})")
     ax.grid(axis="y", color="#EEEEEE", zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.spines[["left"]].set_visible(False)
     _draw_value_scale(ax)
-    return _finish(ax, basis, title)
+    return finish_axes(ax, basis, title)
 
 
 def _draw_swarm(ax: Axes, row: int, contribution: pd.Series, value: pd.Series) -> None:
@@ -310,7 +315,22 @@ def display_name(variable: str) -> str:
     return EPISODES[variable].display_name if variable in EPISODES else variable.replace("_", " ")
 
 
-def _finish(ax: Axes, basis: str, title: str) -> Axes:
+def finish_axes(ax: Axes, basis: str, title: str) -> Axes:
+    """Give axes the look of all figures of a model: title, no frame, and what it stands on as a mark.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        What was drawn.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on; marked unless it is real.
+    title : str
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=FONT - 1, colors=INK)
     for label in (ax.xaxis.label, ax.yaxis.label):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy.typing as npt
 import pandas as pd
@@ -19,6 +19,12 @@ from paincast.reporting.figures import (
     plot_contributions,
     plot_importance,
 )
+from paincast.reporting.robustness_figures import (
+    describe_instability,
+    describe_tipping_point,
+    plot_instability,
+    plot_tipping_point,
+)
 
 
 class Picture(NamedTuple):
@@ -28,14 +34,28 @@ class Picture(NamedTuple):
     caption: str
 
 
+class MeasuredInstability(Protocol):
+    """Instability as it is drawn: its metrics, and means over groups of patients."""
+
+    @property
+    def metrics(self) -> pd.DataFrame: ...  # noqa: D102
+
+    @property
+    def bins(self) -> pd.DataFrame: ...  # noqa: D102
+
+
 def draw_pictures(
     curve: pd.DataFrame | None,
     metrics: pd.DataFrame,
     explanation: Explanation,
     probability: npt.ArrayLike,
     basis: str,
+    *,
+    simulated: bool | None = None,
+    instability: MeasuredInstability | None = None,
+    tipping_point: pd.DataFrame | None = None,
 ) -> dict[str, Picture]:
-    """Draw calibration and SHAP figures of one model.
+    """Draw the figures of one model: calibration, SHAP, instability and tipping point.
 
     Parameters
     ----------
@@ -47,12 +67,47 @@ def draw_pictures(
         Out-of-fold predictions.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
+    simulated : bool, optional
+        Whether the patients are simulated; by default those of a synthetic model are.
+    instability : MeasuredInstability, optional
+        From :func:`paincast.training.instability.measure_instability`.
+    tipping_point : DataFrame, optional
+        From :func:`paincast.evaluation.tipping.compute_tipping_point`.
 
     Returns
     -------
     dict of str to Picture
-        ``calibration`` where there is a curve, ``shap_importance`` and ``shap_contributions``.
+        ``calibration`` where there is a curve, ``shap_importance`` and ``shap_contributions``, ``instability`` where it
+        was measured on five patients or more, and ``tipping_point`` where some were lost to follow-up.
     """
+    calibration = {} if curve is None else {"calibration": _draw_calibration(curve, metrics, probability, basis)}
+    return (
+        calibration | _draw_reasons(explanation, basis, simulated) | _draw_robustness(instability, tipping_point, basis)
+    )
+
+
+def _draw_calibration(curve: pd.DataFrame, metrics: pd.DataFrame, probability: npt.ArrayLike, basis: str) -> Picture:
+    title = "Calibration, out of fold"
+    ax = plot_calibration(curve, metrics, make_axes(), basis=basis, probability=probability, title=title)
+    return Picture(_figure_of(ax), describe_calibration(curve, metrics))
+
+
+def _draw_robustness(
+    instability: MeasuredInstability | None, tipping_point: pd.DataFrame | None, basis: str
+) -> dict[str, Picture]:
+    drawn: dict[str, Picture] = {}
+    if instability is not None and len(instability.bins):
+        bins, found = instability.bins, instability.metrics
+        ax = plot_instability(bins, found, make_axes(9.2, 6.0), basis=basis, title="Prediction instability")
+        drawn["instability"] = Picture(_figure_of(ax), describe_instability(bins, found))
+    if tipping_point is not None and len(tipping_point) and tipping_point["n_lost"].iloc[0]:
+        title = "What if those lost to follow-up fared differently"
+        ax = plot_tipping_point(tipping_point, make_axes(8.8, 5.2), basis=basis, title=title)
+        drawn["tipping_point"] = Picture(_figure_of(ax), describe_tipping_point(tipping_point))
+    return drawn
+
+
+def _draw_reasons(explanation: Explanation, basis: str, simulated: bool | None) -> dict[str, Picture]:
     importance = compute_importance(explanation).set_index("variable")[f"mean_absolute_{explanation.unit}"]
     unit = explanation.unit.replace("_", " ")
     said = describe_importance(importance, unit=unit)
@@ -67,17 +122,12 @@ def draw_pictures(
         basis=basis,
         title="How each variable moves the prediction",
         unit=unit,
+        simulated=simulated,
     )
-    drawn = {
+    return {
         "shap_importance": Picture(_figure_of(sizes), said),
         "shap_contributions": Picture(_figure_of(directions), f"{said} Direction by the value of the variable."),
     }
-    if curve is None:
-        return drawn
-    calibration = plot_calibration(
-        curve, metrics, make_axes(), basis=basis, probability=probability, title="Calibration, out of fold"
-    )
-    return {"calibration": Picture(_figure_of(calibration), describe_calibration(curve, metrics)), **drawn}
 
 
 def _figure_of(ax: Axes) -> Figure:

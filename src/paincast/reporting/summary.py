@@ -204,6 +204,29 @@ def say_precision(predictor: Predictor) -> str:
     )
 
 
+def say_instability(metrics: pd.DataFrame) -> str:
+    """Say how far a patient's probability would move had the model been fitted to other patients.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        From :func:`paincast.evaluation.stability.compute_instability`.
+
+    Returns
+    -------
+    str
+    """
+    rows: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
+    mean, most = rows["instability_mean"], rows["instability_q95"]["estimate"]
+    interval = "" if np.isnan(mean["lower"]) else f" ({mean['lower']:.3f} to {mean['upper']:.3f})"
+    told = "" if np.isnan(most) else f", and by {most:.3f} or less for 95 % of them"
+    return (
+        f"Fitted to other patients like these, the model would move a patient's probability by "
+        f"{mean['estimate']:.3f}{interval} on average{told}: its mean absolute prediction error over refits, which "
+        "says nothing of the distance from the truth."
+    )
+
+
 def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFrame) -> str:
     """Say how many were lost to follow-up, what weighting for them changed, and when the verdict would tip.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping, Sequence
 
 from paincast.errors import SettingsError, suggest_name
 from paincast.schema import TECHNIQUES
@@ -13,14 +15,32 @@ from paincast.settings.declarations import (
     FITTED_CALIBRATIONS,
     LADDER_METHODS,
     MODEL_KINDS,
+    OBSERVATION_METHODS,
     SCENARIOS,
     CalibrationSettings,
     ChangeSettings,
     DurationSettings,
     GateSettings,
     ModelSettings,
+    ObservationSettings,
     TrainingSettings,
 )
+
+PARAMETER_RANGES = {
+    "n_estimators": (1, 100_000),
+    "max_depth": (0, 100),
+    "learning_rate": (1e-6, 1.0),
+    "min_child_weight": (0.0, 1e6),
+    "reg_lambda": (0.0, 1e6),
+    "reg_alpha": (0.0, 1e6),
+    "subsample": (0.01, 1.0),
+    "colsample_bytree": (0.01, 1.0),
+    "max_rounds": (1, 1_000_000),
+    "max_bins": (2, 65_535),
+}
+"""What is allowed of the parameters that ``model.boosting`` and ``model.additive`` pass on to their libraries."""
+
+LARGEST_SEED = 2**63 - 1
 
 
 def check_settings(settings: TrainingSettings) -> TrainingSettings:
@@ -55,7 +75,12 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     for kind in settings.model.candidates:
         _check_name("model.candidates", kind, MODEL_KINDS)
     _check_range("cohort.episodes_per_technique", settings.cohort.episodes_per_technique, 1, 10_000_000)
+    _check_range("cohort.seed", settings.cohort.seed, 0, LARGEST_SEED)
+    _check_range("seed", settings.seed, 0, LARGEST_SEED)
+    _check_jobs(settings.jobs)
+    _check_observation(settings.observation)
     _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
+    _check_range("model.minimum_flexible", settings.model.minimum_flexible, 2, 100_000)
     _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
     _check_model(settings.model)
     _check_range("evaluation.folds", settings.evaluation.folds, 2, 20)
@@ -71,9 +96,26 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     if settings.outcome.horizon_months is not None:
         _check_range("outcome.horizon_months", settings.outcome.horizon_months, 0.1, 240)
     window = settings.outcome.window_months
-    if window is not None and (len(window) != 2 or not 0 < window[0] < window[1]):
-        raise SettingsError("outcome.window_months needs two increasing months above 0, for example [0.5, 1.5]")
+    if window is not None and (len(window) != 2 or not 0 < window[0] < window[1] <= 240):
+        raise SettingsError(
+            "outcome.window_months needs two increasing months above 0 and up to 240, for example [0.5, 1.5]"
+        )
     return settings
+
+
+def _check_jobs(jobs: int) -> None:
+    _check_range("jobs", jobs, -1024, 1024)
+    if jobs == 0:
+        raise SettingsError("jobs=0 starts no process; 1 is one at a time, -1 one for each core")
+
+
+def _check_observation(settings: ObservationSettings) -> None:
+    _check_name("observation.method", settings.method, OBSERVATION_METHODS)
+    _check_all("observation.inverse_penalties", settings.inverse_penalties, 1e-8, 1e4)
+    _check_range("observation.folds", settings.folds, 2, 20)
+    _check_range("observation.truncation", settings.truncation, 0.5, 1.0)
+    _check_range("observation.minimum_lost", settings.minimum_lost, 1, 1_000_000)
+    _check_all("observation.shifts", settings.shifts, -10.0, 10.0)
 
 
 def _check_calibration(settings: CalibrationSettings) -> None:
@@ -118,17 +160,10 @@ def _check_gate(gate: GateSettings) -> None:
 
 
 def _check_courses(duration: DurationSettings, change: ChangeSettings) -> None:
-    for name, values in (
-        ("duration.inverse_penalties", duration.inverse_penalties),
-        ("duration.first_differs", duration.first_differs),
-        ("change.penalties", change.penalties),
-    ):
-        if not values:
-            raise SettingsError(f"{name} is empty; give at least one")
-    for penalty in duration.inverse_penalties:
-        _check_range("duration.inverse_penalties", penalty, 1e-8, 1e4)
-    for penalty in change.penalties:
-        _check_range("change.penalties", penalty, 1e-8, 1e4)
+    if not duration.first_differs:
+        raise SettingsError("duration.first_differs is empty; give at least one")
+    _check_all("duration.inverse_penalties", duration.inverse_penalties, 1e-8, 1e4)
+    _check_all("change.penalties", change.penalties, 1e-8, 1e4)
     for name, value, low, high in (
         ("duration.folds", duration.folds, 2, 20),
         ("duration.refits", duration.refits, 10, 1000),
@@ -162,6 +197,21 @@ def _check_model(model: ModelSettings) -> None:
     _check_range("model.simplest_odds", model.simplest_odds, 1.0, 1e6)
     _check_range("model.trials", model.trials, 1, 10_000)
     _check_range("model.pool_rows", model.pool_rows, 0, 1_000_000)
+    _check_range("model.standard_errors", model.standard_errors, 0, 10)
+    for one in model.boosting:
+        _check_parameters("model.boosting", one)
+    for one in model.additive:
+        _check_parameters("model.additive", one)
+
+
+def _check_parameters(setting: str, parameters: Mapping[str, object]) -> None:
+    for name, value in parameters.items():
+        if not isinstance(value, int | float):
+            raise SettingsError(f"{setting}: {name} needs a number, got {type(value).__name__}")
+        if name in PARAMETER_RANGES:
+            _check_range(f"{setting}: {name}", value, *PARAMETER_RANGES[name])
+        elif not math.isfinite(value):
+            raise SettingsError(f"{setting}: {name}={value:g} is outside what is allowed, any finite number")
 
 
 def _check_ladder(settings: TrainingSettings) -> None:
@@ -207,6 +257,13 @@ def _check_limits(setting: str, limits: list[float] | None, low: float, high: fl
         raise SettingsError(f"{setting} needs two increasing limits, for example [0.8, 1.25]")
     for limit in limits:
         _check_range(setting, limit, low, high)
+
+
+def _check_all(setting: str, numbers: Sequence[float], low: float, high: float) -> None:
+    if not numbers:
+        raise SettingsError(f"{setting} is empty; give at least one")
+    for number in numbers:
+        _check_range(setting, number, low, high)
 
 
 def _check_range(setting: str, number: float, low: float, high: float) -> None:

@@ -81,8 +81,9 @@ class ModelSettings:
     most ``pool_rows`` episodes of every other technique. Boosted trees are searched in ``trials`` trials, ``boosting``
     first, kept in the file ``search_storage`` if one is named; ``monotone`` imposes the directions that evidence calls
     moderate or strong. An explainable boosting machine is tried with each set of parameters in ``additive``, the
-    simplest first. The simplest candidate wins whose cross-validated log loss is within ``standard_errors`` of the
-    lowest.
+    simplest first. Trees and additive steps need more data than a logistic model: beside one they are tried only with
+    ``minimum_flexible`` episodes of the smaller class. The simplest candidate wins whose cross-validated log loss is
+    within ``standard_errors`` of the lowest.
     """
 
     candidates: list[str] = field(default_factory=lambda: ["logistic", "xgboost"])
@@ -90,7 +91,7 @@ class ModelSettings:
     ridge_spreads: list[float] = field(default_factory=lambda: [0.03, 0.06, 0.12, 0.25, 0.5])
     lasso_strengths: list[float] = field(default_factory=lambda: [1.6, 0.8, 0.4, 0.2])
     l1_ratio: float = 0.9
-    averaging: float = 0.25
+    averaging: float = 0.35
     simplest_odds: float = 20.0
     borrowing: list[float] = field(default_factory=lambda: [1.0, 0.5, 0.0])
     directions: bool = True
@@ -117,6 +118,7 @@ class ModelSettings:
         ]
     )
     monotone: bool = True
+    minimum_flexible: int = 200
     selection_folds: int = 5
     standard_errors: float = 1.0
     minimum_events: int = 8

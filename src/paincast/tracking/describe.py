@@ -41,6 +41,10 @@ METRIC_NAMES = {
     "pinball_gain": "Pinball loss of the quantiles of all minus that of the model, points",
     "mean_absolute_error": "Mean absolute error of the median, points",
     "below_median": "Share of changes below the median",
+    "instability_mean": "Distance of refits from the served probability, mean",
+    "instability_median": "Distance of refits from the served probability, median patient",
+    **{f"instability_q{part}": f"Distance of refits, {part}th percentile" for part in ("25", "75", "95")},
+    "instability_q05": "Distance of refits, 5th percentile",
 }
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
@@ -79,6 +83,7 @@ def describe_run(model: ModelRun, verdict: Verdict) -> str:
     sections = {
         f"Verdict: {verdict.say()}": format_verdict(verdict),
         "Out-of-fold performance": format_metrics(model.metrics),
+        "Prediction instability": format_metrics(model.instability) if len(model.instability) else "",
         "Limits": _bullets(_list_limits(model)),
         "Figures": _bullets(captions),
         "Data": _bullets([_say_dataset(model.dataset), *model.dataset.sources]),

@@ -82,6 +82,9 @@ class ModelRun:
         Folder written by :func:`paincast.predictor.save_predictor`.
     metrics : DataFrame
         Columns ``metric, group, estimate, lower, upper, n, method``.
+    instability : DataFrame
+        The same columns: how far predictions would move had the model been fitted to other patients. They are metrics
+        of the run too, and saved as ``tables/instability.csv``.
     dataset : DatasetSummary
         Lineage, from :func:`paincast.tracking.dataset.summarize_dataset`.
     params : mapping
@@ -109,6 +112,7 @@ class ModelRun:
     bundle: Path
     metrics: pd.DataFrame
     dataset: DatasetSummary
+    instability: pd.DataFrame = field(default_factory=pd.DataFrame)
     params: Mapping[str, object] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
@@ -193,7 +197,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         If a table names an identifier of patients, or the store cannot be written.
     """
     _refuse_identifiers(model.tables)
-    values, missing = _metric_values(model.metrics)
+    values, missing = _metric_values(pd.concat([model.metrics, model.instability], ignore_index=True))
     verdict = judge_model(model, model.gate)
     description = describe_run(model, verdict)
     tags = _model_tags(model) | tag_verdict(verdict) | ({"not_estimable": ", ".join(missing)} if missing else {})
@@ -333,8 +337,9 @@ def _log_pictures_and_tables(run_id: str, model: ModelRun, verdict: Verdict) -> 
         for name, figure in model.figures.items():
             caption = {"Description": model.captions.get(name, "")}
             figure.savefig(pictures / f"{name}.png", dpi=FIGURE_DPI, metadata=caption)
+        measured = {"instability": model.instability} if len(model.instability) else {}
         judged = {"metrics": model.metrics, name_verdict_table(verdict): verdict.to_frame()}
-        for name, table in {**model.tables, **judged}.items():
+        for name, table in {**model.tables, **measured, **judged}.items():
             table.to_csv(tables / f"{name}.csv", index=False)
         client.log_artifacts(run_id, scratch)
     client.log_table(run_id, model.metrics, "tables/metrics.json")

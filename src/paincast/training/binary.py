@@ -23,6 +23,7 @@ from paincast.models.surroundings import make_surroundings
 from paincast.outcomes import name_in_truth
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.tracking import log_model_run
+from paincast.training.instability import Instability, measure_instability
 from paincast.training.recording import describe_model
 from paincast.training.task import Announce, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet
@@ -61,7 +62,7 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
         On simulated data, if discrimination exceeds what is possible: something leaked.
     """
     data, settings = task.data, task.settings
-    evaluation_rng, fit_rng, metric_rng, pool_rng = task.make_stream().spawn(4)
+    evaluation_rng, fit_rng, metric_rng, pool_rng, instability_rng = task.make_stream().spawn(5)
     announce("evaluating")
     directed = data.outcome.follows_response
     around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
@@ -74,11 +75,19 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
         evaluation = evaluate_margins(task, margins, metric_rng)
         announce("fitting")
         response = fitting.result()
-    return finish_model(task, assemble_predictor(task, response, evaluation.metrics), evaluation, announce)
+    instability = measure_instability(response, data, settings.evaluation, instability_rng)
+    predictor = assemble_predictor(task, response, evaluation.metrics)
+    return finish_model(task, predictor, evaluation, announce, instability=instability)
 
 
 def finish_model(
-    task: Task, predictor: Predictor, evaluation: Evaluation, announce: Announce, further: Further | None = None
+    task: Task,
+    predictor: Predictor,
+    evaluation: Evaluation,
+    announce: Announce,
+    further: Further | None = None,
+    *,
+    instability: Instability | None = None,
 ) -> TrainedModel:
     """Explain, save and record a model that is fitted and evaluated.
 
@@ -94,6 +103,8 @@ def finish_model(
         Told the name of each stage as it begins.
     further : Further, optional
         What is recorded beside.
+    instability : Instability, optional
+        How far predictions would move had the model been fitted to other patients.
     """
     data, settings = task.data, task.settings
     announce("explaining")
@@ -108,6 +119,7 @@ def finish_model(
         weights=evaluation.weights,
         tipping_point=evaluation.tipping_point,
         explanation=predictor.explain(data.episodes),
+        instability=instability,
         further=further or Further(),
     )
     announce("recording")

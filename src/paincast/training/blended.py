@@ -35,6 +35,7 @@ from paincast.rules import CONTROLLED_OUTCOME
 from paincast.schema import TECHNIQUES, model_columns
 from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
+from paincast.training.instability import measure_instability
 from paincast.training.task import Announce, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -93,7 +94,7 @@ def train_blended(task: Task, announce: Announce) -> TrainedModel:
     TrainedModel
     """
     data, settings = task.data, task.settings
-    evidence_rng, evaluation_rng, fit_rng, metric_rng, table_rng = task.make_stream().spawn(5)
+    evidence_rng, evaluation_rng, fit_rng, metric_rng, table_rng, instability_rng = task.make_stream().spawn(6)
     announce("evaluating")
     evidence = gather_evidence(data, settings, evidence_rng)
     crossed = cross_fit_ladder(evidence, data.episodes, data.observed, settings, evaluation_rng)
@@ -103,7 +104,9 @@ def train_blended(task: Task, announce: Announce) -> TrainedModel:
     table = describe_levels(fitted, crossed, settings, table_rng)
     stands_on = _say_basis(evidence, fitted, data)
     predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
-    return finish_model(task, predictor, evaluation, announce, _gather_further(evidence, fitted, table, settings))
+    further = _gather_further(evidence, fitted, table, settings)
+    instability = measure_instability(fitted.response, data, settings.evaluation, instability_rng)
+    return finish_model(task, predictor, evaluation, announce, further, instability=instability)
 
 
 def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:

@@ -13,7 +13,7 @@ from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
 from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.summary import judge_sample_size, say_loss, say_precision
+from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.task import TrainedModel
@@ -49,7 +49,17 @@ def describe_model(
     predictor = trained.predictor
     response = predictor.response
     drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
-    pictures = draw_pictures(trained.curve, trained.metrics, trained.explanation, drawn, predictor.basis)
+    measured = trained.instability
+    pictures = draw_pictures(
+        trained.curve,
+        trained.metrics,
+        trained.explanation,
+        drawn,
+        predictor.basis,
+        simulated=data.cohort.basis == "synthetic",
+        instability=measured,
+        tipping_point=trained.tipping_point,
+    )
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
@@ -59,6 +69,7 @@ def describe_model(
         n_real=predictor.n_real,
         bundle=bundle,
         metrics=trained.metrics,
+        **({} if measured is None else {"instability": measured.metrics}),
         dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
         params={
             **{f"model.{name}": value for name, value in response.parameters.items()},
@@ -79,26 +90,33 @@ def describe_model(
         },
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
-        tables={
-            "flow": trained.flow,
-            **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
-            "selection": response.selection,
-            **({} if trained.curve is None else {"calibration_curve": trained.curve}),
-            "importance": compute_importance(trained.explanation),
-            "loss_to_follow_up": trained.loss,
-            "observation_weights": trained.weights,
-            **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
-            **trained.further.tables,
-        },
+        tables=_gather_tables(trained),
         tags={"model_content": predictor.version},
         notes=(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
             *(() if predictor.n_events is None else (say_precision(predictor),)),
             say_loss(trained.weights, trained.loss, trained.tipping_point),
+            *(() if measured is None else (say_instability(measured.metrics),)),
             *trained.further.notes,
         ),
         gate=settings.gate,
     )
+
+
+def _gather_tables(trained: TrainedModel) -> dict[str, pd.DataFrame]:
+    predictor, measured = trained.predictor, trained.instability
+    return {
+        "flow": trained.flow,
+        **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
+        "selection": predictor.response.selection,
+        **({} if trained.curve is None else {"calibration_curve": trained.curve}),
+        "importance": compute_importance(trained.explanation),
+        "loss_to_follow_up": trained.loss,
+        "observation_weights": trained.weights,
+        **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
+        **({} if measured is None else {"instability_bins": measured.bins}),
+        **trained.further.tables,
+    }
 
 
 def _list_calibration(response: Response) -> dict[str, object]:

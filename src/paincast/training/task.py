@@ -16,6 +16,7 @@ from paincast.rules import TechniqueRules
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
+from paincast.training.instability import Instability
 from paincast.training_set import TrainingSet
 
 Announce = Callable[[str], None]
@@ -100,6 +101,8 @@ class TrainedModel:
         What becomes of overall risk and O/E as those lost differ from what is predicted; empty for a number.
     explanation : Explanation
         Contributions over the training cohort.
+    instability : Instability or None
+        How far predictions would move had the model been fitted to other patients; None where it was not measured.
     further : Further
         What else is recorded.
     """
@@ -112,6 +115,7 @@ class TrainedModel:
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
     explanation: Explanation
+    instability: Instability | None = None
     further: Further = field(default_factory=Further)
 
 
