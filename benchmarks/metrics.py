@@ -1,4 +1,4 @@
-"""Time the bootstrap of the metrics against a loop that draws, sorts and fits each resample on its own.
+"""Time the bootstrap of the metrics against a loop that draws, sorts and fits each resample on its own; and the curves.
 
 Run with: OMP_NUM_THREADS=1 python benchmarks/metrics.py [rows] [resamples of the loop]
 
@@ -15,6 +15,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from paincast.evaluation.decision import compute_decision_curve
+from paincast.evaluation.flexible import compute_flexible_calibration
 from paincast.evaluation.metrics import compute_metrics
 
 RESAMPLES = 1000
@@ -83,6 +85,13 @@ def main() -> None:
     )
     print(f" (from {looped} resamples), ratio {naive_seconds / batched_seconds:.0f}")
     print(f"on the clock: first call {first_clock:.2f} s, later ones {clock:.2f} s")
+    rows = {"patients": patients, "rng": np.random.default_rng(5), "resamples": RESAMPLES}
+    clock = time.perf_counter()
+    compute_flexible_calibration(outcome, probability, **rows)
+    print(f"flexible curve with band, ICI, E50, E90 and Emax: {time.perf_counter() - clock:.2f} s on the clock")
+    clock = time.perf_counter()
+    compute_decision_curve(outcome, probability, thresholds=np.linspace(0.2, 0.7, 51), base_rate=0.5, **rows)
+    print(f"decision curves at 51 thresholds: {time.perf_counter() - clock:.2f} s on the clock")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from paincast.errors import SettingsError
 from paincast.evaluation import flexible
+from paincast.evaluation.estimators import make_auroc, make_brier
 from paincast.evaluation.flexible import compute_flexible_calibration, compute_weighted_quantile, place_knots
 from paincast.evaluation.logistic import fit_logistic
 from paincast.evaluation.metrics import METRIC_COLUMNS
@@ -82,6 +83,15 @@ def test_joint_intercept_and_slope_agree_with_val_prob(golden):
     # lrm.fit stops at a relative change of 0.00025 of the deviance; on 47 rows that is felt in the sixth digit.
     limit = 5e-6 if name == "tiny" else 1e-6
     assert got.tolist() == pytest.approx(expected[["val_prob_intercept", "val_prob_slope"]].tolist(), abs=limit)
+
+
+def test_c_index_and_brier_score_agree_with_val_prob(golden):
+    _, rows, expected, _ = golden
+    scored = check_scored_rows(rows["outcome"], rows["probability"])
+    ones = np.ones((1, scored.n))
+    assert make_brier(scored)(ones)[0] == pytest.approx(expected["val_prob_brier"], abs=1e-12)
+    # lrm.fit ranks probabilities in steps of 0.002, so that neighbours count as tied.
+    assert make_auroc(scored)(ones)[0] == pytest.approx(expected["val_prob_c"], abs=1e-4)
 
 
 def test_a_known_bend_is_found():

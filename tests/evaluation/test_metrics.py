@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from paincast.errors import DataError, SettingsError
+from paincast.evaluation.compiled import compile_cached
 from paincast.evaluation.estimators import ESTIMATORS
 from paincast.evaluation.fast_resampling import make_groups, resample_metrics
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
@@ -445,3 +446,18 @@ def test_many_rows_take_the_compiled_pass_and_say_the_same(monkeypatch):
     fast = compute(*rows, resamples=100)
     pd.testing.assert_frame_equal(slow, fast, rtol=0, atol=1e-6)
     assert (slow["lower"] != fast["lower"]).any()
+
+
+def test_without_a_folder_to_keep_it_machine_code_is_made_anew(monkeypatch):
+    made = []
+
+    def njit(function, *, cache=False, **more):
+        del more
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        made.append(function)
+        return function
+
+    monkeypatch.setattr("paincast.evaluation.compiled.numba.njit", njit)
+    assert compile_cached(len) is len
+    assert made == [len]

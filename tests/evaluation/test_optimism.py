@@ -145,6 +145,8 @@ def test_bad_input_is_refused():
     model, outcome = make_model()
     with pytest.raises(SettingsError, match="resamples=10 is too few"):
         compute(model, outcome, resamples=10)
+    with pytest.raises(DataError, match="weights: 120 finite numbers above 0"):
+        compute(model, outcome, weights=[1.0, 2.0])
     with pytest.raises(DataError, match="outcome: 1 of 2 values are not allowed"):
         compute(model, [0, 2])
     with pytest.raises(DataError, match="probability: 120 of 120 values are missing"):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.evaluation.estimators import has_overlap
-from paincast.evaluation.metrics import METRIC_COLUMNS, order_weights
+from paincast.evaluation.metrics import METRIC_COLUMNS, check_weights, order_weights
 from paincast.evaluation.pooling import pool_random_effects, shrink_estimates
 from paincast.evaluation.resampling import check_confidence
 from paincast.evaluation.scales import SCALES, measure_on_scale
@@ -141,9 +141,7 @@ def compute_metrics_by_group(
         raise DataError(
             f"attributes has {len(attributes)} rows, the outcome has {len(observed)}; give one for each row"
         )
-    whole = check_scored_rows(observed, predicted, patient)
-    order_weights(weights, predicted, whole)  # refuses weights that are not allowed
-    weight = np.ones(len(observed)) if weights is None else np.asarray(weights, dtype=np.float64)
+    weight = check_weights(weights, len(observed))
     parts = []
     for attribute in attributes:
         levels = _as_levels(attributes[attribute])

@@ -128,20 +128,26 @@ def compute_metrics(
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
 
 
-def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
-    """Give the weights in the order of the scored rows, shape (1, n); ones where there are none.
+def check_weights(weights: Any, n: int) -> FloatArray:
+    """Check the weights of ``n`` rows and give them as numbers; ones where there are none.
 
     Raises
     ------
     DataError
-        If one is missing, infinite or not above 0.
+        If the number differs, or one is missing, infinite or not above 0.
     """
     if weights is None:
-        return np.ones((1, rows.n))
+        return np.ones(n)
     given = np.asarray(weights, dtype=np.float64)
-    if given.shape != (rows.n,) or not (np.isfinite(given) & (given > 0)).all():
-        raise DataError(f"weights: {rows.n} finite numbers above 0 are needed, one for each row")
-    return given[np.argsort(np.asarray(probability, dtype=np.float64), kind="stable")][None, :]
+    if given.shape != (n,) or not (np.isfinite(given) & (given > 0)).all():
+        raise DataError(f"weights: {n} finite numbers above 0 are needed, one for each row")
+    return given
+
+
+def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
+    """Check weights and give them in the order of the scored rows, shape (1, n)."""
+    order = np.argsort(np.asarray(probability, dtype=np.float64), kind="stable")
+    return check_weights(weights, rows.n)[order][None, :]
 
 
 def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 
 from paincast.errors import PaincastError
 from paincast.evaluation.estimators import ESTIMATORS
-from paincast.evaluation.metrics import METRIC_COLUMNS, order_weights
+from paincast.evaluation.metrics import METRIC_COLUMNS, check_weights, order_weights
 from paincast.evaluation.resampling import (
     MAXIMUM_LOST_SHARE,
     check_confidence,
@@ -106,7 +106,7 @@ def compute_optimism(
     check_confidence(confidence)
     observed = check_outcome(outcome)
     patient = check_patients(patients, n=len(observed))
-    weight = np.ones(len(observed)) if weights is None else np.asarray(weights, dtype=np.float64)
+    weight = check_weights(weights, len(observed))
     own, *streams = rng.spawn(resamples + 1)
     everyone = np.arange(len(observed))
     apparent = _score(observed, fit_and_predict(everyone, own), weight, everyone)
