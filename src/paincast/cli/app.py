@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, data, evidence, model
+from paincast.cli import completion, data, evidence, model, registry
 from paincast.errors import PaincastError
 
 EXIT_BUG = 1
@@ -33,6 +33,7 @@ def paincast() -> None:
       paincast ingest caudal_esi_2018 -o data/cohorts/caudal_esi_2018
       paincast train experiment=caudal_esi_2018
       paincast review
+      paincast promote paincast.epidural_steroid_injection.pain_response@candidate
       paincast predict patients.csv -o predictions.csv
 
     \b
@@ -55,6 +56,9 @@ for command in (
     model.evaluate,
     model.predict,
     model.review,
+    registry.promote,
+    registry.rollback,
+    registry.compare_runs,
     completion.print_completion,
 ):
     paincast.add_command(command)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import hydra
@@ -20,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from paincast.errors import PaincastError, SettingsError, suggest_name
-from paincast.settings import TrainingSettings, check_settings, find_configs
+from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
 
 _TYPE_WORDS = {
     int: "a whole number",
@@ -116,6 +117,38 @@ def read_settings(config: DictConfig) -> TrainingSettings:
         raise explain_refusal(error) from error
     assert isinstance(settings, TrainingSettings)
     return check_settings(settings)
+
+
+def read_gate(choice: str) -> GateSettings:
+    """Read the criteria of a gate.
+
+    Parameters
+    ----------
+    choice : str
+        Name of a file in ``configs/gate``, or the path of a YAML file with criteria of one's own; what it does not
+        name stays as in ``default``, and without a ``name`` it is called like the file.
+
+    Returns
+    -------
+    GateSettings
+
+    Raises
+    ------
+    SettingsError
+        If there is no such gate, or a criterion is unknown or not allowed.
+    """
+    shipped = find_configs() / "gate"
+    path = Path(choice) if choice.endswith((".yaml", ".yml")) else shipped / f"{choice}.yaml"
+    if not path.is_file():
+        names = [file.stem for file in shipped.glob("*.yaml")]
+        raise SettingsError(f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file")
+    try:
+        criteria = OmegaConf.merge({"name": path.stem}, OmegaConf.load(path))
+        merged = OmegaConf.merge(OmegaConf.structured(TrainingSettings), {"gate": criteria})
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise explain_refusal(error) from error
+    assert isinstance(merged, DictConfig)
+    return read_settings(merged).gate
 
 
 def known_settings(settings: type = TrainingSettings, prefix: str = "") -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
+from paincast.cli.registry import find_store, tracking_uri_option
 from paincast.schema import TECHNIQUES
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def predict(
 
 
 @click.command()
-@click.option("--tracking-uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or mlflow.db in this folder.")
+@tracking_uri_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, help="First port to try.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
@@ -180,11 +181,6 @@ def review(context: click.Context, tracking_uri: str | None, host: str, port: in
       paincast review
       paincast review --tracking-uri sqlite:////srv/paincast/mlflow.db --no-browser --port 8080
     """  # noqa: D301
-    from paincast.errors import DataError
-    from paincast.settings import TrackingSettings
-    from paincast.tracking import open_review, resolve_store
+    from paincast.tracking import open_review
 
-    store = resolve_store(TrackingSettings(uri=tracking_uri))
-    if store.database is not None and not store.database.is_file():
-        raise DataError(f"no runs are recorded in {store.database}; run 'paincast train' first, or give --tracking-uri")
-    context.exit(open_review(store, host=host, port=port, open_browser=browser))
+    context.exit(open_review(find_store(tracking_uri), host=host, port=port, open_browser=browser))

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit
 
 from paincast.errors import SettingsError
-from paincast.evaluation.estimators import has_constant_predictions, has_overlap
+from paincast.evaluation.estimators import Estimator, has_constant_predictions, has_overlap
 from paincast.evaluation.logistic import fit_logistic
 from paincast.evaluation.metrics import METRIC_COLUMNS, order_weights
 from paincast.evaluation.resampling import (
@@ -193,6 +193,21 @@ def compute_flexible_calibration(
             ],
         ),
     )
+
+
+def make_ici(rows: ScoredRows) -> Estimator:
+    """Estimate the ICI as :func:`compute_flexible_calibration` does, the knots held in every resample."""
+    if _find_obstacle(rows):
+        return lambda weights: np.full(len(weights), np.nan)
+    shared = _prepare(rows, np.ones(rows.n), RIDGE)
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        weight, cases = _sum_groups(rows, shared, [weights])
+        theta = shared.fit(weight, cases)
+        theta[~has_overlap_in_groups(weight, cases)] = np.nan
+        return _measure(shared, theta, weight)[:, 0]
+
+    return estimate
 
 
 def has_overlap_in_groups(weight: FloatArray, cases: FloatArray) -> BoolArray:

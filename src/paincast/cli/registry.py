@@ -1,0 +1,162 @@
+"""Commands around champions: promote, roll back, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from paincast.cohort.tables import Cohort
+    from paincast.predictor import Predictor
+    from paincast.tracking import Store
+
+tracking_uri_option = click.option(
+    "--tracking-uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or mlflow.db in this folder."
+)
+
+
+def find_store(tracking_uri: str | None) -> Store:
+    """Find the MLflow store, which must already be there."""
+    from paincast.errors import DataError
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import resolve_store
+
+    store = resolve_store(TrackingSettings(uri=tracking_uri))
+    if store.database is not None and not store.database.is_file():
+        raise DataError(f"no runs are recorded in {store.database}; run 'paincast train' first, or give --tracking-uri")
+    return store
+
+
+@click.command()
+@click.argument("run_or_version")
+@click.option(
+    "--gate", "choice", default="default", show_default=True, help="default, research, or a YAML file of criteria."
+)
+@tracking_uri_option
+def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
+    """Make a model the champion if its evidence passes a gate.
+
+    RUN_OR_VERSION is the id of a run, NAME/VERSION or NAME@ALIAS. Every criterion is printed with what is required and
+    what was found; a number that is missing fails. A refused promotion changes nothing. What passes is served at
+    models:/NAME@champion, and the verdict stands with its run and version in MLflow.
+
+    A model of simulated patients only is refused by every gate but one for research; its run, version and registered
+    model then say "research use only".
+
+    \b
+    Examples:
+      paincast promote paincast.genicular_rfa.pain_response@candidate
+      paincast promote paincast.facet_rfa.pain_response/2 --gate research
+      paincast promote paincast.facet_rfa.pain_response/2 --gate our_gate.yaml
+
+    \b
+    Exit codes: 0 promoted; 2 refused, or something to mend; nothing was changed.
+    """  # noqa: D301
+    from paincast.cli.hydra_app import read_gate
+    from paincast.errors import RefusalError
+    from paincast.tracking import promote as promote_version
+
+    done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice))
+    for one in done.verdict.findings:
+        required = f" (required: {one.required})" if one.required else ""
+        click.echo(f"{one.status:<10} {one.criterion.replace('_', ' ')}: {one.reason}{required}")
+    name = f"{done.model_name} version {done.version}"
+    if not done.verdict.passed:
+        raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed")
+    mark = f"; {done.verdict.mark}" if done.verdict.mark else ""
+    before = f", before it version {done.former}" if done.former not in (None, done.version) else ""
+    click.echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")
+
+
+@click.command()
+@click.argument("model")
+@tracking_uri_option
+def rollback(model: str, tracking_uri: str | None) -> None:
+    """Give the alias of the champion back to the version that held it before.
+
+    MODEL is the name in the registry. Called again, it goes back one further. The former champion is not judged anew:
+    it keeps the verdict it was promoted with.
+
+    \b
+    Example:
+      paincast rollback paincast.genicular_rfa.pain_response
+    """  # noqa: D301
+    from paincast.tracking import roll_back
+
+    done = roll_back(find_store(tracking_uri), model)
+    use = f"; {done.use}" if done.use else ""
+    click.echo(f"{done.model_name}: version {done.restored} is champion again, in place of version {done.demoted}{use}")
+
+
+@click.command("compare-runs")
+@click.argument("champion")
+@click.argument("candidate")
+@click.option(
+    "--cohort", required=True, type=click.Path(path_type=Path), help="Folder of a cohort neither was trained on."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The table as a .csv file too.")
+@click.option("--resamples", default=1000, show_default=True, help="Bootstrap resamples of patients.")
+@click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+@tracking_uri_option
+def compare_runs(
+    champion: str,
+    candidate: str,
+    cohort: Path,
+    out: Path | None,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    tracking_uri: str | None,
+) -> None:
+    """Compare CHAMPION and CANDIDATE on the same rows of a cohort.
+
+    Each is the id of a run, NAME/VERSION, NAME@ALIAS or the folder of a model; both must answer the same question.
+    Differences are candidate minus champion, with intervals from a paired bootstrap of patients: log loss, Brier score
+    and ICI are better below, AUROC above, and of the calibration slope 1 is best. Take a cohort neither was trained on:
+    on its own patients the model that fitted them closest wins.
+
+    \b
+    Example:
+      paincast compare-runs paincast.facet_rfa.pain_response@champion \\
+          paincast.facet_rfa.pain_response@candidate --cohort data/cohorts/later_years
+    """  # noqa: D301
+    import numpy as np
+
+    from paincast.cohort.tables import load_cohort
+    from paincast.files import atomic_file
+    from paincast.serving.comparison import compare_models
+
+    held = load_cohort(cohort)
+    first, second = (_load_untrained_on(source, held, tracking_uri) for source in (champion, candidate))
+    rng = np.random.default_rng(seed)
+    table, flow = compare_models(first, second, held, rng=rng, resamples=resamples, confidence=confidence)
+    click.echo(flow.to_string(index=False))
+    click.echo("\n" + table.drop(columns="method").to_string(index=False, float_format="%.4f"))
+    click.echo(f"\n{table['method'].iloc[0]}; the cohort is {held.basis}")
+    if out is not None:
+        with atomic_file(out) as draft:
+            table.to_csv(draft, index=False)
+        click.echo(f"written: {out}")
+
+
+def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) -> Predictor:
+    """Load a model, and refuse to compare it on the very episodes it was trained on, where a run tells them."""
+    from paincast.errors import RefusalError
+    from paincast.serving.predict import load_model
+    from paincast.tracking import find_recorded, summarize_dataset, use_store
+
+    if Path(source).is_dir():
+        return load_model(source)
+    store = find_store(tracking_uri)
+    recorded = find_recorded(store, source)
+    with use_store(store):
+        model = load_model(recorded.address)
+    if summarize_dataset(cohort.select_technique(model.technique), "cohort").digest in recorded.digests:
+        raise RefusalError(
+            f"{source} was trained on these very episodes, where it looks better than it is; give a cohort that "
+            "neither model was trained on"
+        )
+    return model

@@ -1,0 +1,94 @@
+"""Champion against candidate on the same rows of a cohort that neither was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.tables import Cohort
+from paincast.errors import RefusalError
+from paincast.evaluation.paired import compare_predictions
+from paincast.outcomes import compute_outcome, get_outcome
+from paincast.predictor import Predictor
+
+
+def compare_models(
+    champion: Predictor,
+    candidate: Predictor,
+    cohort: Cohort,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare two models that answer the same question, on the episodes for which both do.
+
+    Parameters
+    ----------
+    champion, candidate : Predictor
+        Models of one technique, outcome, horizon and window.
+    cohort : Cohort
+        A cohort that neither was trained on.
+    rng : Generator
+        Source of the resamples.
+    resamples : int
+        Bootstrap resamples of patients.
+    confidence : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    table : DataFrame
+        As of :func:`paincast.evaluation.paired.compare_predictions`.
+    flow : DataFrame
+        ``step, n``: who is compared and who is left out.
+
+    Raises
+    ------
+    RefusalError
+        If the models answer different questions, the outcome is a number, or there is nobody to compare.
+    """
+    _require_one_question(champion, candidate)
+    part = cohort.select_technique(champion.technique)
+    question = get_outcome(champion.outcome)
+    outcome = compute_outcome(
+        part.episodes, part.visits, part.events, question, champion.horizon_months, champion.window_months
+    ).value
+    answers = [model.predict(part.episodes) for model in (champion, candidate)]
+    followed = outcome.notna()
+    abstained = [rows["abstained"].astype(bool) for rows in answers]
+    compared = followed & ~abstained[0] & ~abstained[1]
+    flow = pd.DataFrame(
+        {
+            "step": ["episodes", "followed up", "champion abstains", "candidate abstains", "compared"],
+            "n": [
+                len(outcome),
+                int(followed.sum()),
+                *(int((followed & one).sum()) for one in abstained),
+                int(compared.sum()),
+            ],
+        }
+    )
+    if not compared.any():
+        told = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
+        raise RefusalError(f"there is nobody to compare the models on ({champion.technique}, {told})")
+    table = compare_predictions(
+        outcome[compared],
+        *(rows.loc[compared, "probability"] for rows in answers),
+        patients=part.episodes.loc[compared, "patient_id"].to_numpy(object),
+        rng=rng,
+        resamples=resamples,
+        confidence=confidence,
+    )
+    return table, flow
+
+
+def _require_one_question(champion: Predictor, candidate: Predictor) -> None:
+    for name in ("technique", "outcome", "horizon_months", "window_months"):
+        first, second = getattr(champion, name), getattr(candidate, name)
+        if first != second:
+            raise RefusalError(
+                f"the models answer different questions: {name} of the champion is {first}, of the candidate {second}"
+            )
+    if get_outcome(champion.outcome).kind == "continuous":
+        raise RefusalError(f"{champion.outcome} is a number; what is compared are probabilities")

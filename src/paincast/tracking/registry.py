@@ -1,0 +1,208 @@
+"""Champions: promotion through a gate, the way back, and the history that makes both plain."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paincast.errors import DataError, RefusalError
+from paincast.gates import Verdict, gate
+from paincast.settings import GateSettings
+from paincast.tracking.judging import name_verdict_table, read_evidence, tag_verdict
+from paincast.tracking.store import Store
+from paincast.tracking.versions import find_version, get_run, require_model, use_registry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+HISTORY = "former_champions"
+"""Tag of a registered model: its former champions as a JSON list of versions, the last one last."""
+
+CHAMPION_USE = "champion_use"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """What came of asking for a promotion.
+
+    Parameters
+    ----------
+    model_name : str
+        Name in the registry.
+    version : int
+        The version that was judged.
+    former : int or None
+        The champion before; None where there was none.
+    verdict : Verdict
+        Of the gate. Where it did not pass nothing was changed.
+    """
+
+    model_name: str
+    version: int
+    former: int | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """What a rollback did.
+
+    Parameters
+    ----------
+    model_name : str
+        Name in the registry.
+    demoted, restored : int
+        The version that was champion, and the one that is again.
+    use : str
+        Mark that the restored champion carries; empty for none.
+    """
+
+    model_name: str
+    demoted: int
+    restored: int
+    use: str
+
+
+def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
+    """Make a registered version the champion if its evidence passes a gate.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    source : str
+        Id of a run, ``NAME/VERSION`` or ``NAME@ALIAS``, the latter two also with ``models:/`` before them.
+    criteria : GateSettings
+        The gate.
+
+    Returns
+    -------
+    Promotion
+        With a verdict that did not pass, nothing was changed.
+
+    Raises
+    ------
+    DataError
+        If there is no such version.
+    OutputError
+        If the store cannot be used.
+    """
+    with use_registry(store) as client:
+        version = find_version(client, source)
+        run = _find_run(client, version)
+        verdict = gate(read_evidence(client, run), criteria)
+        former = _find_champion(client, version.name)
+        if verdict.passed:
+            _record_promotion(client, version, run, verdict)
+            if former is not None and former != int(version.version):
+                _write_history(client, version.name, [*_read_history(client, version.name), former])
+            _crown(client, version, verdict.mark)
+    return Promotion(model_name=version.name, version=int(version.version), former=former, verdict=verdict)
+
+
+def roll_back(store: Store, model_name: str) -> Rollback:
+    """Give the alias of the champion back to the version that held it before.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    model_name : str
+        Name in the registry.
+
+    Returns
+    -------
+    Rollback
+
+    Raises
+    ------
+    DataError
+        If there is no such model, or the former champion was deleted.
+    RefusalError
+        If it has no champion, or none before this one.
+    OutputError
+        If the store cannot be used.
+    """
+    with use_registry(store) as client:
+        require_model(client, model_name)
+        demoted = _find_champion(client, model_name)
+        if demoted is None:
+            raise RefusalError(f"{model_name} has no champion; nothing was changed. 'paincast promote' makes one")
+        # A promotion that was interrupted leaves the champion itself as the last entry.
+        history = _read_history(client, model_name)
+        while history and history[-1] == demoted:
+            history.pop()
+        if not history:
+            raise RefusalError(
+                f"{model_name} has had no champion before version {demoted}, so there is nothing to go back to; "
+                "nothing was changed"
+            )
+        restored = find_version(client, f"{model_name}/{history[-1]}")
+        use = restored.tags.get("use", "")
+        _crown(client, restored, use)
+        _write_history(client, model_name, history[:-1])
+        client.set_model_version_tag(model_name, str(demoted), "rolled_back_at", _say_now())
+    return Rollback(model_name=model_name, demoted=demoted, restored=int(restored.version), use=use)
+
+
+def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
+    """Find the run that made a version, and check that it is the run of that very model."""
+    if not version.run_id:
+        raise DataError(
+            f"{version.name} version {version.version} was registered without a run, which holds its evidence"
+        )
+    run = get_run(client, version.run_id)
+    tags = run.data.tags
+    made = f"paincast.{tags.get('technique')}.{tags.get('outcome')}"
+    if made != version.name:
+        raise DataError(
+            f"{version.name} version {version.version} comes from a run of {made}: its evidence is of another"
+        )
+    return run
+
+
+def _find_champion(client: MlflowClient, name: str) -> int | None:
+    held = client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if held is None else int(held)
+
+
+def _crown(client: MlflowClient, version: ModelVersion, use: str) -> None:
+    """Move the alias; the registered model says what its champion may be used for, where models are listed."""
+    client.set_registered_model_tag(version.name, CHAMPION_USE, use)
+    client.set_registered_model_alias(version.name, CHAMPION, version.version)
+
+
+def _read_history(client: MlflowClient, name: str) -> list[int]:
+    return [int(version) for version in json.loads(client.get_registered_model(name).tags.get(HISTORY, "[]"))]
+
+
+def _write_history(client: MlflowClient, name: str, history: list[int]) -> None:
+    client.set_registered_model_tag(name, HISTORY, json.dumps(history))
+
+
+def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, verdict: Verdict) -> None:
+    """Keep the verdict with run and version; the alias comes last, so that no champion is without its marks."""
+    now = _say_now()
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch, f"{name_verdict_table(verdict)}.csv")
+        verdict.to_frame().to_csv(table, index=False)
+        client.log_artifact(run.info.run_id, str(table), "tables")
+    for key, value in tag_verdict(verdict).items():
+        client.set_tag(run.info.run_id, key, value)
+        client.set_model_version_tag(version.name, version.version, key, value)
+    client.set_model_version_tag(version.name, version.version, "promoted_at", now)
+    mark = f" **{verdict.mark.capitalize()}.**" if verdict.mark else ""
+    promoted = f"Promoted to champion on {now[:10]}: {verdict.say()}.{mark}"
+    note = run.data.tags.get("mlflow.note.content", "")
+    client.update_model_version(version.name, version.version, description=f"{promoted}\n\n{note}")
+
+
+def _say_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

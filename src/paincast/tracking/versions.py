@@ -1,0 +1,161 @@
+"""Finding what is registered: versions by run, number or alias, and what is said when there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paincast.errors import DataError, OutputError, suggest_name
+from paincast.tracking.store import Store, use_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedModel:
+    """Where MLflow keeps a model: its address, and digests of the cohorts it was trained on."""
+
+    address: str
+    digests: frozenset[str]
+
+
+@contextmanager
+def use_registry(store: Store) -> Iterator[MlflowClient]:
+    """Open a store, and say what MLflow refuses in words."""
+    with use_store(store):
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield MlflowClient()
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise OutputError(
+                f"the registry in {store.address} cannot be used ({type(error).__name__}: {reason})"
+            ) from error
+
+
+def find_version(client: MlflowClient, source: str) -> ModelVersion:
+    """Find a registered version by the id of its run or by its address.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Client of the store.
+    source : str
+        As of :func:`paincast.tracking.registry.promote`.
+
+    Returns
+    -------
+    ModelVersion
+
+    Raises
+    ------
+    DataError
+        If there is none, or the address cannot be read.
+    """
+    run_id = _read_run_id(source)
+    if run_id is not None:
+        return _find_version_of_run(client, run_id)
+    found = VERSION.fullmatch(source)
+    if found is None:
+        raise DataError(
+            f"'{source}' names no model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias"
+        )
+    name, number, alias = found["name"], found["version"], found["alias"]
+    require_model(client, name)
+    if number is None:
+        held = client.get_registered_model(name).aliases
+        if alias not in held:
+            raise DataError(f"{name} has no alias '{alias}'; {suggest_name(alias, held) if held else 'it has none'}")
+        number = held[alias]
+    made = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
+    if int(number) not in made:
+        raise DataError(f"{name} has no version {number}; it has {', '.join(map(str, made)) or 'none'}")
+    return client.get_model_version(name, str(int(number)))
+
+
+def find_recorded(store: Store, source: str) -> RecordedModel:
+    """Find where MLflow keeps a model, registered or not, and what it was trained on.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    source : str
+        As of :func:`paincast.tracking.registry.promote`.
+
+    Returns
+    -------
+    RecordedModel
+
+    Raises
+    ------
+    DataError
+        If there is no such run or version.
+    OutputError
+        If the store cannot be used.
+    """
+    with use_registry(store) as client:
+        run_id = _read_run_id(source)
+        if run_id is not None:
+            return RecordedModel(address=f"runs:/{run_id}/model", digests=_read_digests(get_run(client, run_id)))
+        version = find_version(client, source)
+        digests = _read_digests(get_run(client, version.run_id)) if version.run_id else frozenset()
+        return RecordedModel(address=f"models:/{version.name}/{version.version}", digests=digests)
+
+
+def _read_digests(run: Run) -> frozenset[str]:
+    return frozenset(entry.dataset.digest for entry in run.inputs.dataset_inputs) if run.inputs else frozenset()
+
+
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """Get a run, or say that there is none of that id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise DataError(f"there is no run {run_id}; its page in 'paincast review' shows the id") from None
+
+
+def _read_run_id(source: str) -> str | None:
+    run_id = source.removeprefix("runs:/").partition("/")[0]
+    return run_id if RUN_ID.fullmatch(run_id) else None
+
+
+def _find_version_of_run(client: MlflowClient, run_id: str) -> ModelVersion:
+    versions = client.search_model_versions(f"run_id='{run_id}'")
+    if len(versions) != 1:
+        told = f"{len(versions)} registered versions" if versions else "no registered version"
+        raise DataError(
+            f"run {run_id} has {told}; give the run of one model of a training with tracking.register=true, or "
+            "NAME/VERSION"
+        )
+    return versions[0]
+
+
+def require_model(client: MlflowClient, name: str) -> None:
+    """Say that there is no registered model of that name, and which comes nearest."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        known = [model.name for model in client.search_registered_models(max_results=1000)]
+        hint = suggest_name(name, known) if known else "none is registered; run 'paincast train' first"
+        raise DataError(f"there is no registered model '{name}'; {hint}") from None

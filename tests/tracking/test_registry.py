@@ -1,0 +1,282 @@
+"""Promotion through a gate and the way back, in a store of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from paincast.cli.app import run as run_command
+from paincast.errors import DataError, RefusalError
+from paincast.gates import RESEARCH_MARK
+from paincast.settings import GateSettings, TrackingSettings
+from paincast.tracking import (
+    ModelRun,
+    Store,
+    find_recorded,
+    log_model_run,
+    prepare_store,
+    promote,
+    resolve_store,
+    roll_back,
+    start_training,
+)
+
+NAME = "paincast.genicular_rfa.pain_response"
+RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "real"], minimum_real=0)
+INTERVALS = {
+    "auroc": (0.70, 0.66, 0.74),
+    "auroc_above_truth": (-0.02, -0.04, 0.01),
+    "calibration_slope": (1.0, 0.86, 1.15),
+    "o_e_ratio": (1.01, 0.95, 1.07),
+    "ici": (0.02, 0.01, 0.04),
+}
+
+
+def tabulate(intervals: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
+    rows = [(metric, "overall", *interval, 2000, "a test") for metric, interval in intervals.items()]
+    return pd.DataFrame(rows, columns=["metric", "group", "estimate", "lower", "upper", "n", "method"])
+
+
+def make_good(model: ModelRun, **changes: object) -> ModelRun:
+    """Give a recorded model evidence that every gate of these tests accepts."""
+    gains = tabulate({"net_benefit_difference": (0.02, 0.01, 0.03)}).assign(threshold=0.5, strategy="model")
+    good = {
+        "n_real": 2000,
+        "metrics": tabulate(INTERVALS),
+        "params": {"evaluation.confidence": 0.95},
+        "tables": {
+            "subgroups": tabulate({"o_e_ratio": (1.0, 0.9, 1.1)}).assign(group="sex: female"),
+            "decision_curve": pd.concat([gains.assign(versus="treat_all"), gains.assign(versus="treat_none")]),
+            "sample_size": pd.DataFrame({"criterion": ["risk"], "n": [385], "available": [2000], "met": [True]}),
+            "checklist": pd.DataFrame({"item": ["limits", "funding"], "status": ["filled", "missing"]}),
+        },
+        "figures": {},
+    }
+    return replace(model, **{**good, **changes})
+
+
+@dataclass
+class Registry:
+    """A store of one test, and how a version comes into it."""
+
+    store: Store
+    model: ModelRun
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=self.store.uri)
+
+    @property
+    def champion(self) -> int:
+        return int(self.client.get_registered_model(NAME).aliases["champion"])
+
+    def add(self, **changes: object) -> str:
+        """Record and register a model; give the id of its run."""
+        with start_training(self.store, "a test", params={}, tags={}, config_yaml="") as training:
+            return log_model_run(training, make_good(self.model, **changes)).run_id
+
+    def look(self) -> dict[str, object]:
+        """Give all that a promotion could change."""
+        model = self.client.get_registered_model(NAME)
+        versions = self.client.search_model_versions(f"name='{NAME}'")
+        runs = [self.client.get_run(version.run_id) for version in versions]
+        return {
+            "model": (model.aliases, model.tags),
+            "versions": [(version.version, version.tags, version.description) for version in versions],
+            "runs": [run.data.to_dictionary() for run in runs],
+            "files": [[file.path for file in self.client.list_artifacts(run.info.run_id, "tables")] for run in runs],
+        }
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Store:
+    """Make a store that is made once and copied, which is quicker."""
+    store = resolve_store(TrackingSettings(), tmp_path_factory.mktemp("empty"))
+    prepare_store(store)
+    return store
+
+
+@pytest.fixture
+def registry(empty, recorded, tmp_path) -> Registry:
+    shutil.copy(empty.database, tmp_path / "mlflow.db")
+    return Registry(replace(empty, uri=f"sqlite:///{tmp_path}/mlflow.db"), recorded.model)
+
+
+def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):
+    run_id = registry.add()
+    done = promote(registry.store, f"{NAME}@candidate", GateSettings(card_items=["limits"]))
+    assert (done.verdict.passed, done.version, done.former) == (True, 1, None)
+    version = registry.client.get_model_version_by_alias(NAME, "champion")
+    assert {"verdict": "passes", "gate": "default", "unmet": "", "use": ""}.items() <= version.tags.items()
+    assert version.tags["promoted_at"].endswith("+00:00")
+    assert version.description.startswith("Promoted to champion on 20")
+    assert "Out-of-fold performance" in version.description
+    table = pd.read_csv(registry.client.download_artifacts(run_id, "tables/verdict_default.csv"))
+    assert set(table["status"]) == {"passed", "not asked"}
+    assert table.set_index("criterion").loc["model_card", "reason"] == "1 items are filled"
+
+
+@pytest.mark.parametrize(
+    ("changes", "criteria", "unmet"),
+    [
+        ({"metrics": tabulate({**INTERVALS, "calibration_slope": (0.5, 0.4, 0.6)})}, {}, ["calibration_slope"]),
+        ({"metrics": tabulate({**INTERVALS, "auroc": (0.98, 0.97, 0.99)})}, {}, ["leak"]),
+        ({"n_real": 47}, {}, ["n_real"]),
+        ({"basis": "synthetic", "n_real": 0}, {}, ["basis", "n_real"]),
+        ({"tables": {}, "params": {}}, {}, ["sample_size", "confidence", "net_benefit", "subgroups"]),
+        ({}, {"card_items": ["limits", "funding"]}, ["model_card"]),
+    ],
+)
+def test_a_refused_promotion_says_why_and_changes_nothing(registry, changes, criteria, unmet):
+    registry.add(**changes)
+    before = registry.look()
+    done = promote(registry.store, f"{NAME}/1", GateSettings(**criteria))
+    assert [one.criterion for one in done.verdict.unmet] == unmet
+    assert registry.look() == before
+
+
+def test_what_was_recorded_is_judged_as_it_was_when_recorded(registry):
+    run_id = registry.add()
+    recorded = pd.read_csv(registry.client.download_artifacts(run_id, "tables/verdict_default.csv"))
+    again = promote(registry.store, run_id, GateSettings()).verdict.to_frame()
+    pd.testing.assert_frame_equal(recorded.fillna(""), again, check_dtype=False)
+
+
+def test_a_simulated_model_is_champion_for_research_only_and_says_so(registry):
+    run_id = registry.add(basis="synthetic", n_real=0)
+    done = promote(registry.store, f"models:/{NAME}/1", RESEARCH)
+    assert done.verdict.mark == RESEARCH_MARK
+    version = registry.client.get_model_version_by_alias(NAME, "champion")
+    assert version.tags["use"] == RESEARCH_MARK
+    assert "**Research use only.**" in version.description.splitlines()[0]
+    assert registry.client.get_run(run_id).data.tags["use"] == RESEARCH_MARK
+    assert registry.client.get_registered_model(NAME).tags["champion_use"] == RESEARCH_MARK
+
+
+def test_the_mark_goes_when_a_stricter_gate_accepts(registry):
+    registry.add()
+    promote(registry.store, f"{NAME}/1", RESEARCH)
+    assert promote(registry.store, f"{NAME}/1", GateSettings()).former == 1
+    assert registry.client.get_model_version_by_alias(NAME, "champion").tags["use"] == ""
+    assert registry.client.get_registered_model(NAME).tags["champion_use"] == ""
+    with pytest.raises(RefusalError, match="no champion before version 1"):
+        roll_back(registry.store, NAME)
+
+
+def test_of_three_champions_each_goes_back_to_the_one_before(registry):
+    for number in (1, 2, 3):
+        registry.add()
+        assert promote(registry.store, f"{NAME}@candidate", GateSettings()).former == (number - 1 or None)
+    assert json.loads(registry.client.get_registered_model(NAME).tags["former_champions"]) == [1, 2]
+    first = roll_back(registry.store, NAME)
+    assert (first.demoted, first.restored, registry.champion) == (3, 2, 2)
+    assert "rolled_back_at" in registry.client.get_model_version(NAME, "3").tags
+    assert roll_back(registry.store, NAME).restored == 1
+    before = registry.look()
+    with pytest.raises(RefusalError, match="no champion before version 1, so there is nothing to go back to"):
+        roll_back(registry.store, NAME)
+    assert registry.look() == before
+
+
+def test_an_earlier_champion_promoted_again_is_gone_back_over_once(registry):
+    registry.add()
+    registry.add()
+    for version in (1, 2, 1):
+        promote(registry.store, f"{NAME}/{version}", GateSettings())
+    assert [roll_back(registry.store, NAME).restored for _ in range(2)] == [2, 1]
+    with pytest.raises(RefusalError, match="nothing to go back to"):
+        roll_back(registry.store, NAME)
+
+
+def test_rolling_back_brings_the_mark_of_the_one_before(registry):
+    registry.add(basis="synthetic", n_real=0)
+    promote(registry.store, f"{NAME}/1", RESEARCH)
+    registry.add()
+    promote(registry.store, f"{NAME}/2", GateSettings())
+    assert roll_back(registry.store, NAME).use == RESEARCH_MARK
+    assert registry.client.get_registered_model(NAME).tags["champion_use"] == RESEARCH_MARK
+
+
+def test_a_former_champion_that_was_deleted_is_named(registry):
+    for _ in range(2):
+        registry.add()
+        promote(registry.store, f"{NAME}@candidate", GateSettings())
+    registry.client.delete_model_version(NAME, "1")
+    with pytest.raises(DataError, match="has no version 1; it has 2"):
+        roll_back(registry.store, NAME)
+    assert registry.champion == 2
+
+
+def test_what_is_not_there_is_said_with_what_is(registry):
+    registry.add()
+    for source, told in (
+        ("paincast.genicular_rfa.pain_respons/1", f"did you mean '{NAME}'"),
+        (f"{NAME}/7", "has no version 7; it has 1"),
+        (f"{NAME}@champoin", "has no alias 'champoin'; known: candidate"),
+        ("0" * 32, f"there is no run|run {'0' * 32} has no registered version"),
+        ("whatever", "'whatever' names no model; allowed: the id of a run"),
+    ):
+        with pytest.raises(DataError, match=told):
+            promote(registry.store, source, GateSettings())
+    with pytest.raises(RefusalError, match="has no champion; nothing was changed"):
+        roll_back(registry.store, NAME)
+
+
+def test_a_run_of_another_model_is_no_evidence(registry):
+    run_id = registry.add()
+    registry.client.create_registered_model("paincast.facet_rfa.pain_response")
+    registry.client.create_model_version("paincast.facet_rfa.pain_response", "file:///nowhere", run_id=run_id)
+    with pytest.raises(DataError, match=f"comes from a run of {NAME}: its evidence is of another"):
+        promote(registry.store, "paincast.facet_rfa.pain_response/1", GateSettings())
+
+
+def test_a_version_without_a_run_has_no_evidence(registry):
+    registry.add()
+    registry.client.create_model_version(NAME, "file:///nowhere")
+    with pytest.raises(DataError, match="was registered without a run, which holds its evidence"):
+        promote(registry.store, f"{NAME}/2", GateSettings())
+
+
+def test_a_recorded_model_is_found_with_what_it_was_trained_on(registry):
+    run_id = registry.add()
+    by_run, by_version = (find_recorded(registry.store, source) for source in (run_id, f"{NAME}/1"))
+    assert by_run.address == f"runs:/{run_id}/model"
+    assert by_version.address == f"models:/{NAME}/1"
+    assert by_run.digests == by_version.digests == {registry.model.dataset.digest}
+
+
+def test_nothing_of_the_store_is_left_set(registry, monkeypatch):
+    registry.add()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/mlflow.db")
+    promote(registry.store, f"{NAME}/1", GateSettings())
+    assert mlflow.get_tracking_uri() == "sqlite:////elsewhere/mlflow.db"
+
+
+def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, tmp_path, capsys):
+    registry.add()
+    registry.add(n_real=47)
+    store = ("--tracking-uri", registry.store.uri)
+    assert run_command(["promote", f"{NAME}/1", *store]) == 0
+    out = capsys.readouterr().out
+    assert "passed     calibration slope: 1 (0.86 to 1.15) (required: interval within 0.8 to 1.25)" in out
+    assert f"{NAME} version 1 is champion: models:/{NAME}@champion" in out
+    assert run_command(["promote", f"{NAME}/2", *store]) == 2
+    said = capsys.readouterr()
+    assert "failed     n real: 47 real episodes (required: at least 100 real episodes)" in said.out
+    assert "version 2 is not promoted: refused by gate 'default' (1 of 11 criteria: n_real); nothing was" in said.err
+    assert registry.champion == 1
+    Path(tmp_path, "ours.yaml").write_text("minimum_real: 40\n")
+    assert run_command(["promote", f"{NAME}/2", "--gate", str(tmp_path / "ours.yaml"), *store]) == 0
+    assert "version 2 is champion, before it version 1" in capsys.readouterr().out
+    assert registry.client.get_model_version(NAME, "2").tags["gate"] == "ours"
+    assert run_command(["rollback", NAME, *store]) == 0
+    assert f"{NAME}: version 1 is champion again, in place of version 2" in capsys.readouterr().out
+    assert run_command(["rollback", NAME, *store]) == 2
+    assert "nothing was changed" in capsys.readouterr().err
