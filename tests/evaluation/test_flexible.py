@@ -106,7 +106,7 @@ def test_a_known_bend_is_found():
 
 def test_the_band_covers_the_truth():
     covered = []
-    for seed in range(100):
+    for seed in range(60):
         curve = compute(*make_rows(400, seed, lambda log_odds: 0.7 * log_odds), seed=seed, resamples=200).curve
         truth = expit(0.7 * np.log(curve["predicted"] / (1 - curve["predicted"])))
         covered.append(((curve["lower"] <= truth) & (truth <= curve["upper"])).mean())
@@ -139,9 +139,13 @@ def test_distances_are_ordered_and_the_curve_is_of_probabilities(n, seed, digits
         return
     assert 0 <= index["e50"] <= index["e90"] <= index["emax"] <= 1
     assert 0 <= index["ici"] <= index["emax"]
-    assert found.curve[["predicted", "observed", "lower", "upper"]].stack().between(0, 1).all()
-    assert found.curve["predicted"].is_monotonic_increasing
-    assert (found.curve["lower"] <= found.curve["upper"]).all()
+    curve = found.curve
+    assert curve[["predicted", "observed"]].stack().between(0, 1).all()
+    assert curve["predicted"].is_monotonic_increasing
+    if curve["lower"].isna().all():
+        assert found.indices["method"].str.contains("of 50 resamples not estimable").all()
+        return
+    assert ((curve["lower"] >= 0) & (curve["lower"] <= curve["upper"]) & (curve["upper"] <= 1)).all()
 
 
 @settings(deadline=None)

@@ -141,6 +141,22 @@ def test_weights_count_in_the_metrics():
     )
 
 
+def test_those_lost_to_follow_up_are_drawn_and_not_scored():
+    model, outcome = make_model()
+    lost = np.arange(120) % 6 == 0
+    drawn_lost = []
+
+    def fit(drawn, rng):
+        drawn_lost.append(lost[drawn].sum())
+        return model(drawn[~lost[drawn]], rng)
+
+    found = compute(fit, np.where(lost, np.nan, outcome))
+    assert set(found["n"]) == {100}
+    assert min(drawn_lost) > 0
+    known = model(np.flatnonzero(~lost), None)[~lost]
+    assert found.loc["brier", "apparent"] == pytest.approx(((known - outcome[~lost]) ** 2).mean())
+
+
 def test_bad_input_is_refused():
     model, outcome = make_model()
     with pytest.raises(SettingsError, match="resamples=10 is too few"):
@@ -149,5 +165,7 @@ def test_bad_input_is_refused():
         compute(model, outcome, weights=[1.0, 2.0])
     with pytest.raises(DataError, match="outcome: 1 of 2 values are not allowed"):
         compute(model, [0, 2])
+    with pytest.raises(DataError, match="nothing to evaluate: 0 rows"):
+        compute(model, np.full(120, np.nan))
     with pytest.raises(DataError, match="probability: 120 of 120 values are missing"):
         compute(lambda drawn, rng: np.full(120, np.nan), outcome)  # noqa: ARG005

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from joblib import Parallel, delayed
 
 from paincast.errors import PaincastError
 from paincast.evaluation.estimators import ESTIMATORS
+from paincast.evaluation.flexible import make_ici
 from paincast.evaluation.metrics import METRIC_COLUMNS, check_weights, order_weights
 from paincast.evaluation.resampling import (
     MAXIMUM_LOST_SHARE,
@@ -22,6 +25,9 @@ from paincast.evaluation.scored import FloatArray, IntArray, check_outcome, chec
 
 FitAndPredict = Callable[[IntArray, np.random.Generator], FloatArray]
 """Repeats the whole modelling on rows at these positions, some of them repeated, and predicts for *all* rows."""
+
+METRICS = MappingProxyType({**ESTIMATORS, "ici": make_ici})
+"""What is corrected."""
 
 OPTIMISM_COLUMNS = (*METRIC_COLUMNS, "apparent", "optimism")
 
@@ -45,7 +51,8 @@ def compute_optimism(
     calibrating. Optimism is the mean, over resamples, of the performance on the resample less that on the rows
     themselves. The interval is that of the apparent performance over resamples, shifted by the optimism [2]_; it is
     somewhat short in small samples. There is none where the apparent performance is the same in all resamples, as the
-    slope of a model fitted by maximum likelihood is.
+    slope of a model fitted by maximum likelihood is. Modelling that may end with nearly constant predictions has slopes
+    in some resamples that are far from all others, and a mean of them that is worth as little as its interval is wide.
 
     Parameters
     ----------
@@ -55,7 +62,7 @@ def compute_optimism(
         together. It must be picklable when ``jobs`` is not 1. A :class:`paincast.errors.PaincastError` that it raises
         counts as a lost resample, but not on the rows themselves.
     outcome : array-like of shape (n,)
-        0 or 1.
+        0 or 1; NaN for those lost to follow-up, who are drawn with the others and not scored.
     patients : array-like of shape (n,) or None
         Who each row belongs to; with None each row is a patient.
     rng : Generator
@@ -104,14 +111,15 @@ def compute_optimism(
     """
     check_resamples(resamples)
     check_confidence(confidence)
-    observed = check_outcome(outcome)
+    observed = pd.Series(outcome).to_numpy(dtype=np.float64, na_value=np.nan)
+    known = np.flatnonzero(~np.isnan(observed))
+    check_outcome(observed[known])
     patient = check_patients(patients, n=len(observed))
-    weight = check_weights(weights, len(observed))
+    rows = _Rows(observed, patient, check_weights(weights, len(observed)))
     own, *streams = rng.spawn(resamples + 1)
-    everyone = np.arange(len(observed))
-    apparent = _score(observed, fit_and_predict(everyone, own), weight, everyone)
-    tasks = (delayed(_try_resample)(fit_and_predict, observed, patient, weight, stream) for stream in streams)
-    trained, tested = np.empty((2, resamples, len(ESTIMATORS)))
+    apparent = rows.score(fit_and_predict(np.arange(len(observed)), own), known)
+    tasks = (delayed(_try_resample)(fit_and_predict, rows, stream) for stream in streams)
+    trained, tested = np.empty((2, resamples, len(METRICS)))
     for done, pair in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
         trained[done], tested[done] = pair
         if progress is not None:
@@ -124,10 +132,10 @@ def compute_optimism(
         {
             "metric": metric,
             "group": group,
-            "n": len(observed),
+            "n": len(known),
             **_correct(apparent[place], trained[:, place], tested[:, place], confidence, manner),
         }
-        for place, metric in enumerate(ESTIMATORS)
+        for place, metric in enumerate(METRICS)
     ]
     return pd.DataFrame(table, columns=list(OPTIMISM_COLUMNS))
 
@@ -141,29 +149,35 @@ def draw_rows(patient: IntArray, rng: np.random.Generator) -> IntArray:
     return np.concatenate([order[starts[one] : starts[one] + sizes[one]] for one in drawn])
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Outcome (NaN for those lost), patient and weight of each row."""
+
+    outcome: FloatArray
+    patient: IntArray
+    weight: FloatArray
+
+    def score(self, probability: FloatArray, chosen: IntArray) -> FloatArray:
+        """Give each metric on the chosen rows; NaN where it does not exist."""
+        predicted = np.asarray(probability)[chosen]
+        rows = check_scored_rows(self.outcome[chosen], predicted)
+        weights = order_weights(self.weight[chosen], predicted, rows)
+        return np.array([float(make(rows)(weights)[0]) for make in METRICS.values()])
+
+
 def _try_resample(
-    fit_and_predict: FitAndPredict,
-    outcome: FloatArray,
-    patient: IntArray,
-    weight: FloatArray,
-    rng: np.random.Generator,
+    fit_and_predict: FitAndPredict, rows: _Rows, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Give the performance on the resample and on all rows; NaN where the modelling was refused."""
     draw_rng, fit_rng = rng.spawn(2)
-    drawn = draw_rows(patient, draw_rng)
+    drawn = draw_rows(rows.patient, draw_rng)
+    known = ~np.isnan(rows.outcome)
     try:
         probability = fit_and_predict(drawn, fit_rng)
     except PaincastError:
-        lost = np.full(len(ESTIMATORS), np.nan)
+        lost = np.full(len(METRICS), np.nan)
         return lost, lost
-    everyone = np.arange(len(outcome))
-    return _score(outcome, probability, weight, drawn), _score(outcome, probability, weight, everyone)
-
-
-def _score(outcome: FloatArray, probability: FloatArray, weight: FloatArray, chosen: IntArray) -> FloatArray:
-    rows = check_scored_rows(outcome[chosen], np.asarray(probability)[chosen])
-    weights = order_weights(weight[chosen], np.asarray(probability)[chosen], rows)
-    return np.array([float(make(rows)(weights)[0]) for make in ESTIMATORS.values()])
+    return rows.score(probability, drawn[known[drawn]]), rows.score(probability, np.flatnonzero(known))
 
 
 def _correct(
