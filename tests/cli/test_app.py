@@ -27,7 +27,10 @@ HEAVY = (
     "matplotlib",
     "pooch",
 )
-COMMANDS = ("simulate", "fetch", "ingest", "evaluate", "predict", "review", "schema", "evidence", "completion")
+COMMANDS = (
+    *("simulate", "fetch", "ingest", "evaluate", "predict", "review", "promote", "rollback", "compare-runs", "schema"),
+    *("evidence", "completion"),
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]], ids=" ".join)

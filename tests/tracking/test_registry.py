@@ -265,11 +265,11 @@ def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, t
     store = ("--tracking-uri", registry.store.uri)
     assert run_command(["promote", f"{NAME}/1", *store]) == 0
     out = capsys.readouterr().out
-    assert "passed     calibration slope: 1 (0.86 to 1.15) (required: interval within 0.8 to 1.25)" in out
+    assert "passed     calibration_slope: 1 (0.86 to 1.15) (required: interval within 0.8 to 1.25)" in out
     assert f"{NAME} version 1 is champion: models:/{NAME}@champion" in out
     assert run_command(["promote", f"{NAME}/2", *store]) == 2
     said = capsys.readouterr()
-    assert "failed     n real: 47 real episodes (required: at least 100 real episodes)" in said.out
+    assert "failed     n_real: 47 real episodes (required: at least 100 real episodes)" in said.out
     assert "version 2 is not promoted: refused by gate 'default' (1 of 11 criteria: n_real); nothing was" in said.err
     assert registry.champion == 1
     Path(tmp_path, "ours.yaml").write_text("minimum_real: 40\n")

@@ -78,7 +78,7 @@ def test_description_gives_basis_numbers_and_limits(child):
     first = text.splitlines()[0]
     assert first.startswith("**REAL**: 80 real of 80 episodes · AUROC 0.")
     assert "Calibration slope not estimable · refused by gate 'default' (" in first
-    assert "| calibration slope | missing | interval within 0.8 to 1.25 | calibration_slope has no interval" in text
+    assert "| calibration_slope | missing | interval within 0.8 to 1.25 | calibration_slope has no interval" in text
     assert "| Calibration slope | not estimable | 80 | not estimable: a test |" in text
     assert "80 episodes are too few." in text
     assert "not the effect of the procedure" in text

@@ -61,7 +61,7 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice))
     for one in done.verdict.findings:
         required = f" (required: {one.required})" if one.required else ""
-        click.echo(f"{one.status:<10} {one.criterion.replace('_', ' ')}: {one.reason}{required}")
+        click.echo(f"{one.status:<10} {one.criterion}: {one.reason}{required}")
     name = f"{done.model_name} version {done.version}"
     if not done.verdict.passed:
         raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed")

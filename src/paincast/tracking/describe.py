@@ -140,7 +140,7 @@ def format_verdict(verdict: Verdict) -> str:
     asked = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
     lines = ["| Criterion | Status | Required | Found |", "|---|---|---|---|"]
     for one in sorted(asked, key=lambda finding: finding.is_met):
-        lines.append(f"| {one.criterion.replace('_', ' ')} | {one.status} | {one.required} | {one.reason} |")
+        lines.append(f"| {one.criterion} | {one.status} | {one.required} | {one.reason} |")
     return "\n".join(lines)
 
 

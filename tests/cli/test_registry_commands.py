@@ -1,0 +1,170 @@
+"""From training to champion, to the next champion and back, with the commands a user types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paincast.cli.app import run
+from paincast.cli.hydra_app import read_gate
+from paincast.cohort.simulate import save_simulated, simulate_cohort
+from paincast.errors import SettingsError
+from paincast.settings import (
+    CohortSettings,
+    EvaluationSettings,
+    GateSettings,
+    ModelSettings,
+    TrackingSettings,
+    TrainingSettings,
+    UncertaintySettings,
+    find_configs,
+)
+
+NAME = "paincast.facet_rfa.pain_response"
+LENIENT = """
+research_use: true
+bases: [synthetic]
+minimum_real: 0
+sample_size: false
+auroc: [0.4, 0.95]
+calibration_slope: null
+o_e_ratio: [0.5, 2]
+ici: null
+net_benefit: false
+subgroup_o_e_ratio: null
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train two small models of different simulated cohorts into one store, and keep a third cohort."""
+    from paincast.training import train
+
+    folder = tmp_path_factory.mktemp("registry")
+    for seed in (1, 2, 3):
+        cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=400, seed=seed)
+        save_simulated(cohort, truth, folder / f"cohort_{seed}")
+    for seed in (1, 2):
+        settings = TrainingSettings(
+            cohort=CohortSettings(source="folder", path=str(folder / f"cohort_{seed}")),
+            model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.25], lasso_strengths=[], borrowing=[0.0]),
+            uncertainty=UncertaintySettings(refits=10),
+            evaluation=EvaluationSettings(folds=3, resamples=60),
+            tracking=TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "artifacts")),
+            models_folder=str(folder / f"models_{seed}"),
+            jobs=1,
+            progress=False,
+        )
+        train(settings)
+    (folder / "lenient.yaml").write_text(LENIENT)
+    return folder
+
+
+@pytest.fixture
+def call(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def run_it(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run_it
+
+
+def test_a_simulated_model_goes_all_the_way_for_research_only(call):
+    code, out, err = call("promote", f"{NAME}@candidate")
+    assert code == 2
+    assert "failed     basis: stands on simulated patients only, which is for research use" in out
+    assert "missing    subgroups: no subgroup has an O/E" in out
+    assert f"{NAME} version 2 is not promoted: refused by gate 'default'" in err
+    assert "nothing was changed" in err
+    code, out, err = call("rollback", NAME)
+    assert (code, out) == (2, "")
+    assert "has no champion" in err
+    for version, before in ((1, ""), (2, ", before it version 1")):
+        code, out, _ = call("promote", f"{NAME}/{version}", "--gate", "lenient.yaml")
+        assert code == 0, out
+        assert f"{NAME} version {version} is champion{before}; research use only: models:/{NAME}@champion" in out
+    code, out, _ = call("rollback", NAME)
+    assert (code, out) == (
+        0,
+        f"{NAME}: version 1 is champion again, in place of version 2; research use only\n",
+    )
+    code, out, err = call("rollback", NAME)
+    assert code == 2
+    assert "nothing to go back to" in err
+
+
+def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
+    code, out, _ = call(
+        "compare-runs", f"{NAME}/1", f"{NAME}/2", "--cohort", "cohort_3", "--resamples", "60", "-o", "table.csv"
+    )
+    assert code == 0
+    assert all(metric in out for metric in ("log_loss", "brier", "auroc", "calibration_slope", "ici", "compared"))
+    assert "paired percentile bootstrap" in out
+    assert "the cohort is synthetic" in out
+    assert (trained / "table.csv").read_text().startswith("metric,champion,candidate,difference,lower,upper,n,method\n")
+
+
+def test_a_folder_stands_for_a_model_and_a_run_for_its_own(call):
+    from mlflow import MlflowClient
+
+    run_id = MlflowClient(tracking_uri="sqlite:///mlflow.db").get_model_version(NAME, "2").run_id
+    folder = "models_2/facet_rfa/pain_response"
+    code, out, _ = call("compare-runs", folder, str(run_id), "--cohort", "cohort_3", "--resamples", "60")
+    assert code == 0
+    assert "0.0000" in out
+
+
+def test_a_model_is_not_compared_on_its_own_patients(call):
+    code, _, err = call("compare-runs", f"{NAME}/1", f"{NAME}/2", "--cohort", "cohort_1")
+    assert code == 2
+    assert f"{NAME}/1 was trained on these very episodes" in err
+
+
+@pytest.mark.parametrize("command", [["promote", f"{NAME}/1"], ["rollback", NAME]], ids=" ".join)
+def test_without_a_store_none_is_made(tell, tmp_path, monkeypatch, command):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code, _, err = tell(*command)
+    assert code == 2
+    assert "run 'paincast train' first" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", sorted((find_configs() / "gate").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_shipped_gate_is_called_like_its_file(file):
+    assert read_gate(file.stem).name == file.stem
+
+
+def test_the_default_gate_is_strict_and_that_for_research_says_so():
+    assert read_gate("default") == GateSettings()
+    assert read_gate("research").research_use
+
+
+def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):
+    (tmp_path / "ours.yaml").write_text("ici: 0.1\n")
+    assert read_gate(str(tmp_path / "ours.yaml")) == GateSettings(name="ours", ici=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("icy: 0.1", r"gate\.icy: unknown setting; did you mean 'gate\.ici'"),
+        ("ici: little", r"gate\.ici: needs a number or null, got 'little'"),
+        ("ici: 2", r"gate\.ici=2 is outside what is allowed, 0 to 1"),
+        ("ici: [", "no valid YAML"),
+        ("bases: [synthetic]", r"set gate\.research_use=true"),
+    ],
+)
+def test_a_mistake_in_a_gate_is_said_in_words(tmp_path, text, told):
+    (tmp_path / "ours.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        read_gate(str(tmp_path / "ours.yaml"))
+
+
+def test_a_gate_that_is_not_there_is_named():
+    with pytest.raises(SettingsError, match="there is no 'reserch'; did you mean 'research'"):
+        read_gate("reserch")
