@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from paincast.errors import SettingsError
 from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curve
+from paincast.evaluation.groups import compute_metrics_by_group
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.gates import CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
 from paincast.settings import GateSettings, TrainingSettings, check_settings
@@ -214,6 +215,26 @@ def test_a_subgroup_too_small_for_an_interval_is_told_and_no_bar():
     verdict = gate(make_evidence(subgroups=groups), GateSettings())
     assert verdict.passed
     assert reason_of(verdict, "subgroups") == "2 subgroups with an interval; 1 too small for one"
+
+
+def test_of_many_levels_the_shrunken_interval_is_judged():
+    wrong = make_table({"year: 2019": (1.6, 1.3, 1.9)}, metric="o_e_ratio")
+    shrunken = wrong.assign(shrunken=1.15, shrunken_lower=1.0, shrunken_upper=1.3)
+    assert gate(make_evidence(subgroups=shrunken), GateSettings()).passed
+    unknown = wrong.assign(shrunken=np.nan, shrunken_lower=np.nan, shrunken_upper=np.nan)
+    assert list_unmet(gate(make_evidence(subgroups=unknown), GateSettings())) == {"subgroups": "failed"}
+
+
+@pytest.mark.parametrize("n_small", [6, 30])
+def test_subgroups_as_they_are_computed_are_judged(n_small):
+    rng = np.random.default_rng(2)
+    probability = rng.uniform(0.2, 0.8, 900)
+    levels = pd.DataFrame({"sex": ["a"] * n_small + ["b"] * 400 + ["c"] * (500 - n_small)})
+    table = compute_metrics_by_group(rng.random(900) < probability, probability, levels, patients=None)
+    verdict = gate(make_evidence(subgroups=table), GateSettings())
+    assert verdict.passed
+    told = "; 1 too small for one" if n_small == 6 else ""
+    assert reason_of(verdict, "subgroups") == f"{3 - (n_small == 6)} subgroups with an interval{told}"
 
 
 @pytest.mark.parametrize(

@@ -159,20 +159,34 @@ def _judge_subgroups(evidence: Evidence, criteria: GateSettings) -> Finding:
     if limits is None or evidence.is_number:
         return _leave_out("subgroups", evidence.is_number)
     required = f"no subgroup with an interval of O/E wholly outside {limits[0]:g} to {limits[1]:g}"
-    rows = [] if evidence.subgroups is None else _list_rows(evidence.subgroups, "metric", "o_e_ratio")
+    table = evidence.subgroups
+    rows = [] if table is None else [_prefer_shrunken(row) for row in _list_rows(table, "metric", "o_e_ratio")]
     if not rows:
         return _find("subgroups", MISSING, required, "no subgroup has an O/E")
     known = [row for row in rows if _is_interval(row)]
     wrong = [row for row in known if row["upper"] < limits[0] or row["lower"] > limits[1]]
     if wrong:
         return _find("subgroups", FAILED, required, "; ".join(f"{row['group']}: {_show(row)}" for row in wrong))
-    large = [str(row["group"]) for row in rows if not _is_interval(row) and not row["n"] < criteria.subgroup_size]
+    # A hidden count is a small one: those hidden as complements of another have their interval.
+    large = [str(row["group"]) for row in rows if not _is_interval(row) and _has_size(row, criteria.subgroup_size)]
     if large:
         return _find("subgroups", MISSING, required, f"no interval of O/E for {', '.join(large)}")
     if not known:
         return _find("subgroups", MISSING, required, f"all {len(rows)} subgroups are too small for an interval")
     small = f"; {len(rows) - len(known)} too small for one" if len(known) < len(rows) else ""
     return _find("subgroups", PASSED, required, f"{len(known)} subgroups with an interval{small}")
+
+
+def _prefer_shrunken(row: dict[str, Any]) -> dict[str, Any]:
+    """Take the interval drawn towards the other levels where there is one: of many levels some differ by chance."""
+    bounds = ("shrunken", "shrunken_lower", "shrunken_upper")
+    if not all(_is_number(row.get(name)) for name in bounds):
+        return row
+    return {**row, **{name: row[drawn] for name, drawn in zip(("estimate", "lower", "upper"), bounds, strict=True)}}
+
+
+def _has_size(row: Mapping[str, Any], size: int) -> bool:
+    return _is_number(row["n"]) and row["n"] >= size
 
 
 def _judge_coverage(evidence: Evidence, criteria: GateSettings) -> Finding:

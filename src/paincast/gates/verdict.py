@@ -35,7 +35,7 @@ class Evidence:
     metrics : DataFrame or None
         ``metric, group, estimate, lower, upper, n, method``, out of sample.
     subgroups : DataFrame or None
-        The same columns by subgroup.
+        The same columns by subgroup; where there are ``shrunken, shrunken_lower, shrunken_upper`` they are judged.
     decision_curve : DataFrame or None
         The same columns and ``threshold, strategy, versus``, as of
         :func:`paincast.evaluation.decision.compute_decision_curve`.
