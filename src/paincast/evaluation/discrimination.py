@@ -19,6 +19,8 @@ def compute_auroc_delong(
 ) -> pd.DataFrame:
     """Compute the AUROC with the interval of DeLong [1]_, in Obuchowski's form [2]_ where patients bring many rows.
 
+    Every row counts once; for weighted rows there is the bootstrap.
+
     Parameters
     ----------
     outcome : array-like of shape (n,)
