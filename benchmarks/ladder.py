@@ -33,7 +33,8 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
-from paincast.training.blended import counted_in, gather_evidence
+from paincast.training.blended import gather_evidence
+from paincast.training.published import counted_in
 from paincast.training_set import TrainingSet, make_training_set
 
 CHOICE = "choice"

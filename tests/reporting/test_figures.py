@@ -30,6 +30,7 @@ from paincast.reporting.robustness_figures import (
 from paincast.training.instability import Instability
 
 N = 60
+REASONS = {"explanation/shap_importance", "explanation/shap_contributions"}
 
 
 def make_curve(n_bins: int = 3) -> pd.DataFrame:
@@ -226,7 +227,7 @@ def test_nothing_is_drawn_of_nobody():
     pictures = draw_pictures(
         None, make_metrics(), make_explanation(), [], "real", instability=few, tipping_point=none_lost
     )
-    assert set(pictures) == {"shap_importance", "shap_contributions"}
+    assert set(pictures) == REASONS
 
 
 def test_real_patients_explained_by_a_model_of_simulated_ones_are_groups():
@@ -242,6 +243,6 @@ def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
     drawn = {"instability": make_instability(), "tipping_point": make_sweep()}
     pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real", **drawn)
-    assert set(pictures) == {"calibration", "shap_importance", "shap_contributions", *drawn}
+    assert set(pictures) == {"calibration/calibration", *REASONS, *(f"uncertainty/{name}" for name in drawn)}
     assert all(picture.caption.endswith(".") for picture in pictures.values())
     assert "matplotlib.pyplot" not in sys.modules

@@ -57,6 +57,7 @@ def plot_calibration(
     *,
     basis: str,
     probability: npt.ArrayLike | None = None,
+    flexible: pd.DataFrame | None = None,
     title: str = "",
 ) -> Axes:
     """Draw observed against predicted frequency, with the numbers that summarize calibration.
@@ -73,6 +74,8 @@ def plot_calibration(
         What the model stands on; marked unless it is real.
     probability : array-like of shape (n,), optional
         Predictions, for the histogram at the foot; bars of fewer than five patients are not drawn.
+    flexible : DataFrame, optional
+        Curve of :func:`paincast.evaluation.flexible.compute_flexible_calibration`, drawn with its band.
     title : str
         Title of the figure.
 
@@ -81,6 +84,10 @@ def plot_calibration(
     matplotlib.axes.Axes
     """
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="ideal", zorder=1)
+    if flexible is not None and len(flexible):
+        x, band = flexible["predicted"], (flexible["lower"], flexible["upper"])
+        ax.fill_between(x, *band, color=ORANGE, alpha=0.15, linewidth=0, zorder=2)
+        ax.plot(x, flexible["observed"], color=ORANGE, linewidth=1.8, label="flexible curve, with band", zorder=2)
     if len(curve):
         errors = np.abs(curve[["lower", "upper"]].to_numpy().T - curve["observed"].to_numpy())
         ax.errorbar(
@@ -132,6 +139,7 @@ def summarize_calibration(metrics: pd.DataFrame) -> str:
         "o_e_ratio": "O/E",
         "calibration_intercept": "Intercept",
         "calibration_slope": "Slope",
+        "ici": "ICI",
         "brier": "Brier",
     }
     lines = [f"{label} {_with_interval(overall[name])}" for name, label in names.items() if name in overall]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy.typing as npt
@@ -19,12 +21,22 @@ from paincast.reporting.figures import (
     plot_contributions,
     plot_importance,
 )
+from paincast.reporting.review_figures import (
+    describe_decision_curve,
+    describe_groups,
+    make_group_axes,
+    plot_decision_curve,
+    plot_groups,
+    select_ratios,
+)
 from paincast.reporting.robustness_figures import (
     describe_instability,
     describe_tipping_point,
     plot_instability,
     plot_tipping_point,
 )
+
+CALIBRATION = "calibration/calibration"
 
 
 class Picture(NamedTuple):
@@ -54,8 +66,9 @@ def draw_pictures(
     simulated: bool | None = None,
     instability: MeasuredInstability | None = None,
     tipping_point: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
 ) -> dict[str, Picture]:
-    """Draw the figures of one model: calibration, SHAP, instability and tipping point.
+    """Draw the figures of one model, named by the folder they are kept in.
 
     Parameters
     ----------
@@ -73,23 +86,66 @@ def draw_pictures(
         From :func:`paincast.training.instability.measure_instability`.
     tipping_point : DataFrame, optional
         From :func:`paincast.evaluation.tipping.compute_tipping_point`.
+    tables : mapping of str to DataFrame
+        ``calibration_flexible``, ``decision_curve``, ``subgroups``, ``sites``, ``years`` and ``pooled``, where known.
 
     Returns
     -------
     dict of str to Picture
-        ``calibration`` where there is a curve, ``shap_importance`` and ``shap_contributions``, ``instability`` where it
-        was measured on five patients or more, and ``tipping_point`` where some were lost to follow-up.
+        ``calibration/calibration`` where there is a curve, ``benefit/decision_curve``, ``subgroups/`` of subgroups,
+        sites and years, ``explanation/shap_importance`` and ``shap_contributions``, ``uncertainty/instability`` where
+        it was measured on five patients or more, and ``uncertainty/tipping_point`` where some were lost to follow-up.
     """
-    calibration = {} if curve is None else {"calibration": _draw_calibration(curve, metrics, probability, basis)}
+    calibration = {} if curve is None else {CALIBRATION: _draw_calibration(curve, metrics, probability, basis, tables)}
     return (
-        calibration | _draw_reasons(explanation, basis, simulated) | _draw_robustness(instability, tipping_point, basis)
+        calibration
+        | _draw_benefit(tables, basis)
+        | _draw_robustness(instability, tipping_point, basis)
+        | _draw_reasons(explanation, basis, simulated)
+        | _draw_groups(tables, basis)
     )
 
 
-def _draw_calibration(curve: pd.DataFrame, metrics: pd.DataFrame, probability: npt.ArrayLike, basis: str) -> Picture:
-    title = "Calibration, out of fold"
-    ax = plot_calibration(curve, metrics, make_axes(), basis=basis, probability=probability, title=title)
+def _draw_calibration(
+    curve: pd.DataFrame,
+    metrics: pd.DataFrame,
+    probability: npt.ArrayLike,
+    basis: str,
+    tables: Mapping[str, pd.DataFrame],
+) -> Picture:
+    ax = plot_calibration(
+        curve,
+        metrics,
+        make_axes(),
+        basis=basis,
+        probability=probability,
+        flexible=tables.get("calibration_flexible"),
+        title="Calibration, out of fold",
+    )
     return Picture(_figure_of(ax), describe_calibration(curve, metrics))
+
+
+def _draw_benefit(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, Picture]:
+    table = tables.get("decision_curve")
+    if table is None:
+        return {}
+    ax = plot_decision_curve(table, make_axes(8.8, 5.2), basis=basis, title="Decision curve, out of fold")
+    return {"benefit/decision_curve": Picture(_figure_of(ax), describe_decision_curve(table))}
+
+
+def _draw_groups(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, Picture]:
+    drawn = {}
+    for name in ("subgroups", "sites", "years"):
+        table = tables.get(name)
+        if table is None:
+            continue
+        rows = tables["pooled"].to_dict("records") if name != "subgroups" and "pooled" in tables else []
+        attribute = table["attribute"].iloc[0]
+        pooled = next((row for row in rows if (row["attribute"], row["metric"]) == (attribute, "o_e_ratio")), None)
+        ax = make_group_axes(len(select_ratios(table)) + bool(pooled))
+        ax = plot_groups(table, ax, basis=basis, title=f"Observed / expected by {name}, out of fold", pooled=pooled)
+        drawn[f"subgroups/{name}"] = Picture(_figure_of(ax), describe_groups(table, of=name))
+    return drawn
 
 
 def _draw_robustness(
@@ -99,11 +155,11 @@ def _draw_robustness(
     if instability is not None and len(instability.bins):
         bins, found = instability.bins, instability.metrics
         ax = plot_instability(bins, found, make_axes(9.2, 6.0), basis=basis, title="Prediction instability")
-        drawn["instability"] = Picture(_figure_of(ax), describe_instability(bins, found))
+        drawn["uncertainty/instability"] = Picture(_figure_of(ax), describe_instability(bins, found))
     if tipping_point is not None and len(tipping_point) and tipping_point["n_lost"].iloc[0]:
         title = "What if those lost to follow-up fared differently"
         ax = plot_tipping_point(tipping_point, make_axes(8.8, 5.2), basis=basis, title=title)
-        drawn["tipping_point"] = Picture(_figure_of(ax), describe_tipping_point(tipping_point))
+        drawn["uncertainty/tipping_point"] = Picture(_figure_of(ax), describe_tipping_point(tipping_point))
     return drawn
 
 
@@ -125,8 +181,10 @@ def _draw_reasons(explanation: Explanation, basis: str, simulated: bool | None) 
         simulated=simulated,
     )
     return {
-        "shap_importance": Picture(_figure_of(sizes), said),
-        "shap_contributions": Picture(_figure_of(directions), f"{said} Direction by the value of the variable."),
+        "explanation/shap_importance": Picture(_figure_of(sizes), said),
+        "explanation/shap_contributions": Picture(
+            _figure_of(directions), f"{said} Direction by the value of the variable."
+        ),
     }
 
 

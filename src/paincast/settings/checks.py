@@ -87,6 +87,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("evaluation.repeats", settings.evaluation.repeats, 1, 100)
     _check_range("evaluation.resamples", settings.evaluation.resamples, 50, 100_000)
     _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
+    _check_limits("evaluation.threshold_range", settings.evaluation.threshold_range, 0.01, 0.99)
     _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
     _check_range("uncertainty.least_site_spread", settings.uncertainty.least_site_spread, 0, 5)
     _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
@@ -254,7 +255,7 @@ def _check_limits(setting: str, limits: list[float] | None, low: float, high: fl
     if limits is None:
         return
     if len(limits) != 2 or not limits[0] < limits[1]:
-        raise SettingsError(f"{setting} needs two increasing limits, for example [0.8, 1.25]")
+        raise SettingsError(f"{setting} needs two increasing limits within {low:g} to {high:g}")
     for limit in limits:
         _check_range(setting, limit, low, high)
 

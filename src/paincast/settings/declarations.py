@@ -209,13 +209,15 @@ class UncertaintySettings:
 class EvaluationSettings:
     """Honest evaluation: outer folds (patients kept together), repeats, and bootstrap intervals of the metrics.
 
-    Durations and changes are predicted once in each fold, without ``repeats``.
+    Durations and changes are predicted once in each fold, without ``repeats``. Somebody might decide for or against the
+    procedure at a probability within ``threshold_range``, over which the decision curve is drawn.
     """
 
     folds: int = 5
     repeats: int = 1
     resamples: int = 500
     confidence: float = 0.95
+    threshold_range: list[float] = field(default_factory=lambda: [0.2, 0.6])
 
 
 @dataclass

@@ -336,7 +336,9 @@ def _log_pictures_and_tables(run_id: str, model: ModelRun, verdict: Verdict) -> 
         tables.mkdir()
         for name, figure in model.figures.items():
             caption = {"Description": model.captions.get(name, "")}
-            figure.savefig(pictures / f"{name}.png", dpi=FIGURE_DPI, metadata=caption)
+            path = pictures / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            figure.savefig(path, dpi=FIGURE_DPI, metadata=caption)
         measured = {"instability": model.instability} if len(model.instability) else {}
         judged = {"metrics": model.metrics, name_verdict_table(verdict): verdict.to_frame()}
         for name, table in {**model.tables, **measured, **judged}.items():

@@ -23,6 +23,7 @@ from paincast.models.surroundings import make_surroundings
 from paincast.outcomes import name_in_truth
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.tracking import log_model_run
+from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.instability import Instability, measure_instability
 from paincast.training.recording import describe_model
 from paincast.training.task import Announce, Further, Task, TrainedModel
@@ -40,6 +41,7 @@ class Evaluation:
     loss: pd.DataFrame
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
+    assessment: Assessment | None = None
 
 
 def train_binary(task: Task, announce: Announce) -> TrainedModel:
@@ -120,6 +122,7 @@ def finish_model(
         tipping_point=evaluation.tipping_point,
         explanation=predictor.explain(data.episodes),
         instability=instability,
+        assessment=evaluation.assessment,
         further=further or Further(),
     )
     announce("recording")
@@ -133,13 +136,15 @@ def finish_model(
 def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
     """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
     data, settings = task.data, task.settings
-    weight_rng, metric_rng = rng.spawn(2)
+    weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
     probability = expit(margins)
     weighted, complete = _measure(task, probability, weights, metric_rng)
+    assessed = assess_predictions(data, probability, weights, settings.evaluation, assessment_rng)
+    further = [assessed.metrics, _hold_against_truth(task, probability)]
     return Evaluation(
         probability=probability,
-        metrics=pd.concat([weighted, _hold_against_truth(task, probability)], ignore_index=True),
+        metrics=pd.concat([weighted, *further], ignore_index=True),
         loss=put_beside(weighted, complete),
         weights=summarize_weights(weights),
         tipping_point=compute_tipping_point(
@@ -149,6 +154,7 @@ def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) 
             shifts=settings.observation.shifts,
             confidence=settings.evaluation.confidence,
         ),
+        assessment=assessed,
     )
 
 

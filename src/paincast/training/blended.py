@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import Cohort, conform, load_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.levels import compare_levels
-from paincast.evidence import load_sources, records_of
+from paincast.evidence import load_sources
 from paincast.evidence.figures import PublishedRate
 from paincast.models.ladder import CrossFittedLadder, FittedLadder, cross_fit_ladder, fit_ladder
 from paincast.models.observation import fit_observation_weights
@@ -30,12 +29,11 @@ from paincast.models.prior_evidence import (
 from paincast.models.response import fit_response_model, require_both_classes
 from paincast.models.selection import Sample
 from paincast.models.surroundings import make_surroundings
-from paincast.outcomes import Outcome
-from paincast.rules import CONTROLLED_OUTCOME
 from paincast.schema import TECHNIQUES, model_columns
 from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
 from paincast.training.instability import measure_instability
+from paincast.training.published import find_nearest_rate, list_fitting_rates
 from paincast.training.task import Announce, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -127,7 +125,7 @@ def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.rando
     try:
         return _simulate_evidence(data, settings, rng)
     except RefusalError as refusal:
-        return find_published_rate(data.technique, data.outcome, data, settings, rng, because=str(refusal))
+        return find_published_rate(data, settings, rng, because=str(refusal))
 
 
 def _simulate_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
@@ -167,24 +165,14 @@ def keep_recorded(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_published_rate(
-    technique: str,
-    outcome: Outcome,
-    data: TrainingSet,
-    settings: TrainingSettings,
-    rng: np.random.Generator,
-    *,
-    because: str,
+    data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator, *, because: str
 ) -> Evidence:
     """Find a published rate of the outcome in the window that was not counted in these same data.
 
     Parameters
     ----------
-    technique : str
-        The technique.
-    outcome : Outcome
-        The question; rates are published for half relief of pain.
     data : TrainingSet
-        The real episodes, for their window and sources.
+        The real episodes, for their technique, outcome, window and sources.
     settings : TrainingSettings
         Number of refits.
     rng : numpy.random.Generator
@@ -192,22 +180,12 @@ def find_published_rate(
     because : str
         Why nothing could be simulated.
     """
-    rates = [rate for record in records_of(technique) for rate in record.published]
-    first, last = data.window_months
-    fits = [
-        rate
-        for rate in rates
-        if outcome.name == CONTROLLED_OUTCOME
-        and "at least 50 % pain relief" in rate.definition
-        and first <= rate.month <= last
-        and rate.n
-    ]
-    foreign = [rate for rate in fits if not counted_in(rate.source, data.cohort.sources)]
-    if not foreign:
-        own = f"; {len(fits)} published rate(s) were counted in these same data" if fits else "; no rate is published"
-        return make_no_evidence(f"nothing to start from: {because}{own}")
-    rate = min(foreign, key=lambda one: (abs(one.month - data.horizon_months), -(one.n or 0)))
-    return _take_rate(rate, settings, rng)
+    rate = find_nearest_rate(data)
+    if rate is not None:
+        return _take_rate(rate, settings, rng)
+    own = len(list_fitting_rates(data))
+    told = f"; {own} published rate(s) were counted in these same data" if own else "; no rate is published"
+    return make_no_evidence(f"nothing to start from: {because}{told}")
 
 
 def _take_rate(rate: PublishedRate, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
@@ -216,24 +194,6 @@ def _take_rate(rate: PublishedRate, settings: TrainingSettings, rng: np.random.G
     return make_rate_evidence(
         rate.share, int(rate.n or 0), rng, said, sources=(citation,), refits=settings.uncertainty.refits
     )
-
-
-def counted_in(source: str, citations: tuple[str, ...]) -> bool:
-    """Tell whether a source of the evidence is one of the data sets cited, by its DOI.
-
-    Examples
-    --------
-    >>> counted_in("genicular_rfa_2024", ("Korean J Pain 2024, doi:10.3344/kjp.24098",))
-    True
-    >>> counted_in("genicular_rfa_2024", ("our own registry",))
-    False
-    """
-    own = _find_dois(load_sources()[source].citation)
-    return bool(own & {doi for citation in citations for doi in _find_dois(citation)})
-
-
-def _find_dois(text: str) -> set[str]:
-    return {doi.rstrip(".,;").lower() for doi in re.findall(r"10\.\d{4,}/[^\s,;]+", text)}
 
 
 def describe_levels(

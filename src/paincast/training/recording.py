@@ -16,6 +16,7 @@ from paincast.reporting.pictures import draw_pictures
 from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
+from paincast.training.small_counts import FEW, hide_small_loss, hide_small_steps, is_small
 from paincast.training.task import TrainedModel
 from paincast.training_set import TrainingSet
 
@@ -49,7 +50,8 @@ def describe_model(
     predictor = trained.predictor
     response = predictor.response
     drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
-    measured = trained.instability
+    measured, n_lost = trained.instability, int((~data.known).sum())
+    few_lost = is_small(n_lost)
     pictures = draw_pictures(
         trained.curve,
         trained.metrics,
@@ -58,7 +60,8 @@ def describe_model(
         predictor.basis,
         simulated=data.cohort.basis == "synthetic",
         instability=measured,
-        tipping_point=trained.tipping_point,
+        tipping_point=None if few_lost else trained.tipping_point,
+        tables=trained.assessment.list_tables() if trained.assessment else {},
     )
     return ModelRun(
         technique=predictor.technique,
@@ -84,18 +87,20 @@ def describe_model(
             "seed": settings.seed,
             "n_training": predictor.n_training,
             **({} if predictor.n_events is None else {"n_events": predictor.n_events}),
-            "n_lost": int((~data.known).sum()),
+            "n_lost": FEW if few_lost else n_lost,
             "effective_n": read_effective_size(trained.weights),
             **trained.further.params,
         },
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
-        tables=_gather_tables(trained),
+        tables=_gather_tables(trained, few_lost=few_lost),
         tags={"model_content": predictor.version},
         notes=(
             f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
             *(() if predictor.n_events is None else (say_precision(predictor),)),
-            say_loss(trained.weights, trained.loss, trained.tipping_point),
+            f"Lost to follow-up: {FEW}."
+            if few_lost
+            else say_loss(trained.weights, trained.loss, trained.tipping_point),
             *(() if measured is None else (say_instability(measured.metrics),)),
             *trained.further.notes,
         ),
@@ -103,17 +108,19 @@ def describe_model(
     )
 
 
-def _gather_tables(trained: TrainedModel) -> dict[str, pd.DataFrame]:
+def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.DataFrame]:
     predictor, measured = trained.predictor, trained.instability
+    tipping = trained.tipping_point
     return {
-        "flow": trained.flow,
+        "flow": hide_small_steps(trained.flow),
         **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
         "selection": predictor.response.selection,
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
         "importance": compute_importance(trained.explanation),
         "loss_to_follow_up": trained.loss,
-        "observation_weights": trained.weights,
-        **({"tipping_point": trained.tipping_point} if len(trained.tipping_point) else {}),
+        "observation_weights": hide_small_loss(trained.weights),
+        **({"tipping_point": tipping} if len(tipping) and not few_lost else {}),
+        **(trained.assessment.list_tables() if trained.assessment else {}),
         **({} if measured is None else {"instability_bins": measured.bins}),
         **trained.further.tables,
     }

@@ -16,6 +16,7 @@ from paincast.rules import TechniqueRules
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
+from paincast.training.assessment import Assessment
 from paincast.training.instability import Instability
 from paincast.training_set import TrainingSet
 
@@ -103,6 +104,8 @@ class TrainedModel:
         Contributions over the training cohort.
     instability : Instability or None
         How far predictions would move had the model been fitted to other patients; None where it was not measured.
+    assessment : Assessment or None
+        Calibration as a curve, benefit and groups; None where no probability at one month is predicted.
     further : Further
         What else is recorded.
     """
@@ -116,6 +119,7 @@ class TrainedModel:
     tipping_point: pd.DataFrame
     explanation: Explanation
     instability: Instability | None = None
+    assessment: Assessment | None = None
     further: Further = field(default_factory=Further)
 
 

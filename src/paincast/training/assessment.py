@@ -1,0 +1,166 @@
+"""What a reviewer asks of out-of-fold probabilities beyond the headline: calibration as a curve, benefit, groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.evaluation.decision import compute_decision_curve
+from paincast.evaluation.discrimination import compute_auroc_delong
+from paincast.evaluation.flexible import compute_flexible_calibration
+from paincast.evaluation.groups import compute_metrics_by_group, make_audit_attributes, pool_groups
+from paincast.settings import EvaluationSettings
+from paincast.training.published import find_nearest_rate
+from paincast.training_set import TrainingSet
+
+FloatArray = npt.NDArray[np.float64]
+
+SITE, YEAR = "site", "procedure_year"
+THRESHOLD_STEP = 0.02
+"""Distance between the thresholds of the decision curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """Tables of out-of-fold probabilities, of groups of patients only.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        ``auroc_delong`` (of complete cases), ``ici``, ``e50``, ``e90`` and ``emax``, in the columns of metrics.
+    curve : DataFrame
+        From :func:`paincast.evaluation.flexible.compute_flexible_calibration`; empty where there is none.
+    decision_curve : DataFrame
+        From :func:`paincast.evaluation.decision.compute_decision_curve`.
+    base_rate : float or None
+        Published response rate that the decision curve was held against.
+    subgroups, sites, years : DataFrame
+        From :func:`paincast.evaluation.groups.compute_metrics_by_group`; empty where the cohort does not tell them.
+    pooled : DataFrame
+        Sites and years pooled, with the prediction interval of a new one.
+    """
+
+    metrics: pd.DataFrame
+    curve: pd.DataFrame
+    decision_curve: pd.DataFrame
+    base_rate: float | None
+    subgroups: pd.DataFrame
+    sites: pd.DataFrame
+    years: pd.DataFrame
+    pooled: pd.DataFrame
+
+    def list_tables(self) -> dict[str, pd.DataFrame]:
+        """Give the tables that hold anything, by the name under which they are recorded."""
+        tables = {
+            "calibration_flexible": self.curve,
+            "decision_curve": self.decision_curve,
+            "subgroups": self.subgroups,
+            "sites": self.sites,
+            "years": self.years,
+            "pooled": self.pooled,
+        }
+        return {name: table for name, table in tables.items() if len(table)}
+
+
+def assess_predictions(
+    data: TrainingSet,
+    probability: FloatArray,
+    weights: FloatArray,
+    settings: EvaluationSettings,
+    rng: np.random.Generator,
+) -> Assessment:
+    """Assess out-of-fold probabilities of those whose outcome is known, weighted for those who were lost.
+
+    Sites are numbered from the largest: their names stay in the cohort.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Episodes with the answers of those followed.
+    probability : ndarray of shape (n,)
+        Out-of-fold probability of everybody asked.
+    weights : ndarray of shape (n,)
+        Weights for loss to follow-up.
+    settings : EvaluationSettings
+        Resamples, confidence and range of thresholds.
+    rng : numpy.random.Generator
+        Source of the resamples.
+    """
+    known = data.known
+    episodes, outcome, predicted = data.episodes[known], data.observed[known], probability[known]
+    patients, held = episodes["patient_id"].to_numpy(object), weights[known]
+    calibration_rng, decision_rng = rng.spawn(2)
+    confidence = settings.confidence
+    flexible = compute_flexible_calibration(
+        outcome,
+        predicted,
+        patients=patients,
+        rng=calibration_rng,
+        resamples=settings.resamples,
+        confidence=confidence,
+        weights=held,
+    )
+    rate = find_nearest_rate(data)
+    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"])})
+    grouped = compute_metrics_by_group(
+        outcome, predicted, attributes, patients=patients, confidence=confidence, weights=held
+    )
+    # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
+    grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
+    along = grouped["attribute"].isin([SITE, YEAR])
+    return Assessment(
+        metrics=pd.concat(
+            [
+                compute_auroc_delong(outcome, predicted, patients=patients, confidence=confidence),
+                flexible.indices,
+            ],
+            ignore_index=True,
+        ),
+        curve=flexible.curve,
+        decision_curve=compute_decision_curve(
+            outcome,
+            predicted,
+            patients=patients,
+            thresholds=list_thresholds(settings),
+            base_rate=rate.share if rate else None,
+            rng=decision_rng,
+            resamples=settings.resamples,
+            confidence=confidence,
+            weights=held,
+        ),
+        base_rate=rate.share if rate else None,
+        subgroups=grouped[~along].reset_index(drop=True),
+        sites=grouped[grouped["attribute"] == SITE].reset_index(drop=True),
+        years=grouped[grouped["attribute"] == YEAR].reset_index(drop=True),
+        pooled=pool_groups(grouped[along], confidence=confidence),
+    )
+
+
+def list_thresholds(settings: EvaluationSettings) -> list[float]:
+    """List the thresholds of the decision curve, both ends of the range included.
+
+    Examples
+    --------
+    >>> list_thresholds(EvaluationSettings(threshold_range=[0.2, 0.25]))
+    [0.2, 0.225, 0.25]
+    """
+    lowest, highest = settings.threshold_range
+    points = max(2, round((highest - lowest) / THRESHOLD_STEP) + 1)
+    return [round(float(cut), 6) for cut in np.linspace(lowest, highest, points)]
+
+
+def number_sites(sites: pd.Series) -> pd.Series:
+    """Give sites numbers from the largest, so that no hospital is named.
+
+    Examples
+    --------
+    >>> number_sites(pd.Series(["St Elsewhere", "Mercy", "Mercy", None])).tolist()
+    ['2', '1', '1', None]
+    """
+    ranked = sites.value_counts().index
+    width = len(str(len(ranked)))
+    numbers = {site: str(place).zfill(width) for place, site in enumerate(ranked, 1)}
+    return sites.map(numbers).astype(object).where(sites.notna(), None)

@@ -1,0 +1,47 @@
+"""Published response rates that stand beside a training set, and whether they were counted in those same patients."""
+
+from __future__ import annotations
+
+import re
+
+from paincast.evidence.figures import PublishedRate
+from paincast.evidence.records import load_sources, records_of
+from paincast.rules import CONTROLLED_OUTCOME
+from paincast.training_set import TrainingSet
+
+
+def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
+    """List published rates of the outcome in the window that is asked; rates are published for half relief of pain."""
+    if data.outcome.name != CONTROLLED_OUTCOME:
+        return []
+    first, last = data.window_months
+    return [
+        rate
+        for record in records_of(data.technique)
+        for rate in record.published
+        if "at least 50 % pain relief" in rate.definition and first <= rate.month <= last and rate.n
+    ]
+
+
+def find_nearest_rate(data: TrainingSet) -> PublishedRate | None:
+    """Find the fitting rate nearest to the horizon, the largest of equals, that was not counted in these same data."""
+    foreign = [rate for rate in list_fitting_rates(data) if not counted_in(rate.source, data.cohort.sources)]
+    return min(foreign, key=lambda one: (abs(one.month - data.horizon_months), -(one.n or 0)), default=None)
+
+
+def counted_in(source: str, citations: tuple[str, ...]) -> bool:
+    """Tell whether a source of the evidence is one of the data sets cited, by its DOI.
+
+    Examples
+    --------
+    >>> counted_in("genicular_rfa_2024", ("Korean J Pain 2024, doi:10.3344/kjp.24098",))
+    True
+    >>> counted_in("genicular_rfa_2024", ("our own registry",))
+    False
+    """
+    own = _find_dois(load_sources()[source].citation)
+    return bool(own & {doi for citation in citations for doi in _find_dois(citation)})
+
+
+def _find_dois(text: str) -> set[str]:
+    return {doi.rstrip(".,;").lower() for doi in re.findall(r"10\.\d{4,}/[^\s,;]+", text)}

@@ -1,0 +1,64 @@
+"""Counts of few patients, and those from which they could be worked out, are hidden in what is recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from paincast.evaluation.suppression import SMALLEST_CELL
+
+LEFT_OUT = ("not asked: ", "lost: ")
+"""Steps that leave people out; those of one prefix and the step after them sum to a step before."""
+
+TOTALS = ("episodes of the technique", "asked: ")
+FEW = f"fewer than {SMALLEST_CELL}"
+
+
+def is_small(n: float) -> bool:
+    """Say whether a count tells of so few patients that it is hidden; 0 tells of nobody."""
+    return 0 < n < SMALLEST_CELL
+
+
+def hide_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
+    """Hide small counts of a flow table, with their complements.
+
+    Beside each hidden reason the smallest other one is hidden, until they stand for five or more; where there are too
+    few reasons for that, or those hidden are of one kind, the sums are hidden too. The number with an answer is always
+    told.
+
+    Parameters
+    ----------
+    flow : DataFrame
+        ``step, n`` of :class:`paincast.training_set.TrainingSet`.
+
+    Returns
+    -------
+    DataFrame
+        The same with ``n`` as ``Int64``, ``<NA>`` where it is hidden.
+
+    Examples
+    --------
+    >>> steps = ["episodes of the technique", "not asked: no pain", "asked: all", "lost: no visit", "with an answer"]
+    >>> hide_small_steps(pd.DataFrame({"step": steps, "n": [60, 10, 50, 3, 47]}))["n"].tolist()
+    [60, <NA>, <NA>, <NA>, 47]
+    """
+    step, n = flow["step"].str, flow["n"].to_numpy(dtype=np.int64)
+    reason = np.logical_or.reduce([step.startswith(prefix).to_numpy() for prefix in LEFT_OUT])
+    total = np.logical_or.reduce([step.startswith(prefix).to_numpy() for prefix in TOTALS])
+    small = (n > 0) & (n < SMALLEST_CELL)
+    hidden = small & reason
+    if hidden.any():
+        others = sorted(np.flatnonzero(reason & ~hidden & (n > 0)), key=lambda place: n[place])
+        while others and (hidden.sum() < 2 or n[hidden].sum() < SMALLEST_CELL):
+            hidden[others.pop(0)] = True
+        hidden |= step.startswith(TOTALS[1]).to_numpy()
+        if hidden[reason].sum() < 2 or n[hidden & reason].sum() < SMALLEST_CELL:
+            hidden |= total
+    return flow.assign(n=flow["n"].astype("Int64").mask(hidden | small))
+
+
+def hide_small_loss(weights: pd.DataFrame) -> pd.DataFrame:
+    """Hide how many were asked and lost in a summary of weights when those lost are few."""
+    lost = weights.set_index("measure")["value"]["lost"]
+    hidden = weights["measure"].isin(["asked", "lost"]) & is_small(lost)
+    return weights.assign(value=weights["value"].mask(hidden))

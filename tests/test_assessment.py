@@ -1,0 +1,107 @@
+"""What a run records beyond the headline, and that it tells of no few patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paincast.cohort.simulate import simulate_cohort
+from paincast.errors import SettingsError
+from paincast.outcomes import get_outcome
+from paincast.reporting.figures import make_axes
+from paincast.reporting.review_figures import describe_decision_curve, describe_groups, plot_groups
+from paincast.settings import EvaluationSettings, OutcomeSettings, TrainingSettings, check_settings
+from paincast.training.assessment import Assessment, assess_predictions, list_thresholds
+from paincast.training.small_counts import hide_small_loss, hide_small_steps
+from paincast.training_set import TrainingSet, make_training_set
+
+QUICK = EvaluationSettings(resamples=60, threshold_range=[0.3, 0.5])
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    cohort, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=300, seed=3)
+    rare = cohort.episodes.index < 3
+    cohort.episodes["payer"] = pd.Series(np.where(rare, "private", "public"), dtype="str")
+    return make_training_set("facet_rfa", cohort, get_outcome("pain_response"), OutcomeSettings())
+
+
+@pytest.fixture(scope="module")
+def assessed(data) -> Assessment:
+    probability = np.random.default_rng(1).uniform(0.2, 0.8, len(data.observed))
+    return assess_predictions(data, probability, data.known.astype(float), QUICK, np.random.default_rng(2))
+
+
+def test_every_table_a_gate_asks_for_is_there(assessed):
+    assert set(assessed.metrics["metric"]) == {"auroc_delong", "ici", "e50", "e90", "emax"}
+    assert set(assessed.list_tables()) == {
+        *("calibration_flexible", "decision_curve", "subgroups", "sites", "years", "pooled")
+    }
+    assert assessed.decision_curve["threshold"].min() == 0.3
+    assert assessed.base_rate is not None
+    assert {"sex", "age_band", "indication", "payer"} <= set(assessed.subgroups["attribute"])
+
+
+def test_no_site_is_named(assessed, data):
+    named = set(data.episodes["site_id"].dropna())
+    assert not named & set(assessed.sites["level"])
+    assert assessed.sites.drop_duplicates("level")["n"].is_monotonic_decreasing
+
+
+def test_a_group_of_three_is_hidden_and_the_other_with_it(assessed):
+    payers = assessed.subgroups[assessed.subgroups["attribute"] == "payer"]
+    assert payers[["n", "n_patients", "n_events"]].isna().all().all()
+    few = payers[payers["level"] == "private"]
+    assert few["estimate"].isna().all()
+    assert few["method"].str.contains("fewer than 5 patients").all()
+
+
+def test_the_pictures_of_groups_and_benefit_say_what_they_show(assessed):
+    tables = assessed.list_tables()
+    ax = plot_groups(tables["subgroups"], make_axes(), basis="real")
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert any("n not shown" in label for label in labels)
+    assert "too small to tell" in describe_groups(tables["subgroups"], of="subgroups")
+    assert "at 0 of 11 thresholds from 0.3 to 0.5" in describe_decision_curve(tables["decision_curve"])
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        ([100, 10, 90, 20, 70, 30], [100, 10, 90, 20, 70, 30]),
+        ([100, 2, 98, 0, 98, 30], [None, None, None, 0, 98, 30]),
+        ([100, 2, 98, 28, 70, 30], [100, None, None, None, 70, 30]),
+        ([100, 20, 80, 3, 77, 4], [100, None, None, None, 77, None]),
+        ([100, 2, 98, 1, 97, 30], [None, None, None, None, 97, 30]),
+    ],
+)
+def test_small_steps_of_the_flow_are_hidden_with_what_gives_them_away(counts, shown):
+    steps = [
+        "episodes of the technique",
+        "not asked: no pain",
+        "asked: all",
+        "lost: no visit",
+        "with an answer",
+        "with",
+    ]
+    hidden = hide_small_steps(pd.DataFrame({"step": steps, "n": counts}))["n"]
+    assert [None if pd.isna(n) else n for n in hidden] == shown
+
+
+def test_a_few_lost_are_hidden_from_the_weights():
+    weights = pd.DataFrame({"measure": ["asked", "observed", "lost"], "value": [50.0, 47.0, 3.0]})
+    assert hide_small_loss(weights)["value"].isna().tolist() == [True, False, True]
+    assert hide_small_loss(weights.replace(3.0, 30.0))["value"].notna().all()
+
+
+@pytest.mark.parametrize("limits", [[0.6, 0.2], [0.0, 0.5], [0.3]])
+def test_a_range_of_thresholds_is_checked(limits):
+    settings = TrainingSettings(evaluation=EvaluationSettings(threshold_range=limits))
+    with pytest.raises(SettingsError, match=r"evaluation\.threshold_range"):
+        check_settings(settings)
+
+
+def test_thresholds_hold_both_ends():
+    cuts = list_thresholds(EvaluationSettings())
+    assert (cuts[0], cuts[-1], len(cuts)) == (0.2, 0.6, 21)
