@@ -135,11 +135,11 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     curves = {name: scale_curve(record, scenario) for name, record in records.items()}
     response = course.compute_response(cohort, responses, curves)
     published = course.list_published(records.values())
-    panels = [Panel(ax=figures.draw_response_key(), alternative="Key of the panels that follow.")]
+    panels = [Panel(picture=figures.draw_response_key(), alternative="Key of the panels that follow.")]
     for name, own in response.groupby("record", sort=False):
         title = _title_of(records[str(name)])
         ax = figures.plot_response(own, published[published["record"] == name], title)
-        panels.append(Panel(ax=ax, alternative=f"{_flat(title)}: {_describe_curve(own)}"))
+        panels.append(Panel(picture=ax, alternative=f"{_flat(title)}: {_describe_curve(own)}"))
     gap = (response["truth"] - response["evidence"]).abs()
     bias = 100 * (response["observed"] - response["truth"]).mean()
     said = (
@@ -194,7 +194,7 @@ def _show_correlations(cohort: Cohort) -> Section:
         "Correlations are those of the normal scores behind each column, within indications, so that yes/no columns do "
         "not weaken them."
     )
-    panel = Panel(ax=figures.plot_correlations(matrix, _document(matrix)), alternative=said)
+    panel = Panel(picture=figures.plot_correlations(matrix, _document(matrix)), alternative=said)
     return Section(name="correlation", title="Correlation", said=said, panels=[panel], numbers=pairs, wide=True)
 
 
@@ -226,7 +226,7 @@ def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
     for (indication, option), own in overlap.groupby(["indication", "option"], sort=False):
         title = f"{_spaced(option)}\nin {_spaced(indication)}"
         said_of = f"{_spaced(option)} in {_spaced(indication)}: shared area {own['overlap'].iloc[0]:.2f}."
-        panels.append(Panel(ax=figures.plot_overlap(own, title), alternative=said_of))
+        panels.append(Panel(picture=figures.plot_overlap(own, title), alternative=said_of))
     return Section(
         name="overlap",
         title="Propensity overlap",
@@ -245,7 +245,7 @@ def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
     )
     told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
     panel = Panel(
-        ax=figures.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
+        picture=figures.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
         alternative=f"Highest expected AUROC: {told}.",
     )
     return Section(name="ceiling", title="The AUROC ceiling", said=said, panels=[panel], numbers=ceilings)
@@ -268,7 +268,7 @@ def _show_funnel(cohort: Cohort) -> Section:
     told = "; ".join(f"{_flat(row['name'])} {row['observed']:.0%} go on" for row in rates.to_dict("records"))
     going = figures.plot_rates(rates, "Who, of those referred, goes on", "Share (bar: as set)")
     response = figures.plot_funnel(funnel, "Response at the primary month")
-    panels = [Panel(ax=going, alternative=f"{told}."), Panel(ax=response, alternative=said)]
+    panels = [Panel(picture=going, alternative=f"{told}."), Panel(picture=response, alternative=said)]
     return Section(
         name="funnel", title="Trial, block and treatment", said=said, panels=panels, numbers=funnel.drop(columns="name")
     )
@@ -294,7 +294,7 @@ def _show_events(cohort: Cohort) -> Section:
     panels = []
     for name, own in events.assign(name=events["event"]).groupby("record", sort=False):
         ax = figures.plot_rates(own, titles[str(name)], "Share (grey: as published)")
-        panels.append(Panel(ax=ax, alternative=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
+        panels.append(Panel(picture=ax, alternative=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
     return Section(name="events", title="Complications and other events", said=said, panels=panels, numbers=events)
 
 
@@ -312,7 +312,7 @@ def _show_missingness(cohort: Cohort) -> Section:
         "Columns that a technique does not record at all are not counted."
     )
     told = "; ".join(f"{_spaced(row['column'])} {row['missing']:.0%}" for row in missing.head(8).to_dict("records"))
-    panel = Panel(ax=figures.plot_missingness(missing), alternative=f"Share missing: {told}.")
+    panel = Panel(picture=figures.plot_missingness(missing), alternative=f"Share missing: {told}.")
     return Section(name="missing", title="Missing values", said=said, panels=[panel], numbers=missing)
 
 
@@ -339,7 +339,7 @@ def _panels_by(
 ) -> Iterator[Panel]:
     for name, own in frame.groupby(column, sort=False):
         title = _spaced(name)
-        yield Panel(ax=plot(own, title), alternative=f"{title}: {describe(own)}")
+        yield Panel(picture=plot(own, title), alternative=f"{title}: {describe(own)}")
 
 
 def _title_of(record: Record) -> str:

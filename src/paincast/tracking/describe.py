@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.errors import SettingsError
+from paincast.evaluation.names import METRIC_NAMES, name_metric
 from paincast.gates import NOT_ASKED
 from paincast.outcomes import Outcome, get_outcome
 
@@ -18,34 +19,6 @@ if TYPE_CHECKING:
     from paincast.tracking.runs import ModelRun
 
 OVERALL = "overall"
-
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "log_loss": "Log loss",
-    "brier": "Brier score",
-    "o_e_ratio": "Observed / expected",
-    "calibration_intercept": "Calibration intercept (slope fixed at 1)",
-    "calibration_slope": "Calibration slope",
-    "bayes_optimal_auroc": "AUROC of the true probabilities",
-    "auroc_above_truth": "AUROC above that of the true probabilities",
-    "mean_absolute_error_of_probability": "Mean distance from the true probability",
-    "integrated_brier": "Integrated Brier score",
-    "integrated_brier_gain": "Integrated Brier score of the curve of all minus that of the model",
-    "concordance_uno": "Concordance (Uno)",
-    "concordance_harrell": "Concordance (Harrell)",
-    "coverage": "Share of changes inside the interval",
-    "below_interval": "Share of changes below the interval",
-    "above_interval": "Share of changes above the interval",
-    "mean_width": "Mean width of the interval, points",
-    "pinball_loss": "Pinball loss, points",
-    "pinball_gain": "Pinball loss of the quantiles of all minus that of the model, points",
-    "mean_absolute_error": "Mean absolute error of the median, points",
-    "below_median": "Share of changes below the median",
-    "instability_mean": "Distance of refits from the served probability, mean",
-    "instability_median": "Distance of refits from the served probability, median patient",
-    **{f"instability_q{part}": f"Distance of refits, {part}th percentile" for part in ("25", "75", "95")},
-    "instability_q05": "Distance of refits, 5th percentile",
-}
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
 
@@ -160,16 +133,9 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     lines = ["| Metric | Estimate (interval) | n | Method |", "|---|---|---|---|"]
     for row in metrics.to_dict("records"):
         group = "" if row["group"] == OVERALL else f" ({row['group']})"
-        name = _name_metric(row["metric"]) + group
+        name = name_metric(row["metric"]) + group
         lines.append(f"| {name} | {_show(row, 3)} | {row['n']} | {row['method']} |")
     return "\n".join(lines)
-
-
-def _name_metric(metric: str) -> str:
-    whole, _, month = metric.rpartition("_")
-    if whole in METRIC_NAMES and month.replace(".", "").isdecimal():
-        return f"{METRIC_NAMES[whole]}, month {month}"
-    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
 
 
 def _show(row: Mapping[Hashable, Any], digits: int) -> str:
