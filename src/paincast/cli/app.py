@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, data, evidence, model, registry
+from paincast.cli import completion, data, evidence, model, registry, report
 from paincast.errors import PaincastError
 
 EXIT_BUG = 1
@@ -56,6 +56,7 @@ for command in (
     model.evaluate,
     model.predict,
     model.review,
+    report.report,
     registry.promote,
     registry.rollback,
     registry.compare_runs,

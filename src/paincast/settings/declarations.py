@@ -269,7 +269,11 @@ class TrackingSettings:
 
 @dataclass
 class TrainingSettings:
-    """Everything one training run needs."""
+    """Everything one training run needs.
+
+    ``statements`` hold what only people can say of a model, by item of its checklists: ``tripod_17`` is the approval of
+    an ethics committee, ``tripod_18a`` who paid. An item that nothing fills is shown as missing.
+    """
 
     cohort: CohortSettings = field(default_factory=CohortSettings)
     techniques: list[str] = field(default_factory=list)
@@ -285,6 +289,7 @@ class TrainingSettings:
     gate: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     models_folder: str = "models"
+    statements: dict[str, str] = field(default_factory=dict)
     seed: int = 7
     jobs: int = -1
     progress: bool = True

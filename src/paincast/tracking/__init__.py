@@ -1,6 +1,7 @@
 """MLflow: the store, the runs, the registry and the page of review."""
 
 from paincast.tracking.dataset import DatasetSummary, summarize_dataset
+from paincast.tracking.recorded import RecordedRun, fetch_runs, log_overview
 from paincast.tracking.registry import Promotion, Rollback, promote, roll_back
 from paincast.tracking.review import open_review, review_command
 from paincast.tracking.runs import LoggedModel, ModelRun, TrainingRun, log_model_run, start_training
@@ -13,11 +14,14 @@ __all__ = [
     "ModelRun",
     "Promotion",
     "RecordedModel",
+    "RecordedRun",
     "Rollback",
     "Store",
     "TrainingRun",
+    "fetch_runs",
     "find_recorded",
     "log_model_run",
+    "log_overview",
     "open_review",
     "prepare_store",
     "promote",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ class ModelRun:
     params : mapping
         Parameters, flat.
     figures : mapping of str to Figure
-        Saved as ``figures/<name>.png``.
+        Saved as ``figures/<name>.png``; a name may hold a folder.
     captions : mapping of str to str
         A sentence for each figure, for those who cannot see it.
     tables : mapping of str to DataFrame
@@ -101,6 +101,9 @@ class ModelRun:
         Further limits or findings for the description.
     gate : GateSettings
         What the model is judged by when it is recorded; :data:`paincast.tracking.judging.TABLES` are its evidence.
+    write_report : callable, optional
+        Given a folder of the run's tables and figures, its tags and parameters, writes into ``report`` there and gives
+        the model card, which becomes the description of the registered version.
     """
 
     technique: str
@@ -120,6 +123,7 @@ class ModelRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     gate: GateSettings = field(default_factory=GateSettings)
+    write_report: Callable[[Path, Mapping[str, str], Mapping[str, str]], str] | None = None
 
     @property
     def name(self) -> str:
@@ -206,11 +210,12 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         _started_run(training.experiment_id, model.name, tags, description, training.run_id) as run_id,
     ):
         shared = {name: tags[name] for name in ("technique", "outcome", "horizon_months", "model_kind", "basis")}
-        _log_parameters_and_metrics(run_id, {**shared, **model.params}, values)
+        params = {name: _parameter_text(value) for name, value in {**shared, **model.params}.items()}
+        _log_parameters_and_metrics(run_id, params, values)
         _log_dataset(run_id, model.dataset)
-        _log_pictures_and_tables(run_id, model, verdict)
+        card = _log_pictures_and_tables(run_id, model, verdict, tags, params)
         address = _log_pyfunc(model)
-        version = _register(model, address, run_id, description, tags) if register else None
+        version = _register(model, address, run_id, card or description, tags) if register else None
     return LoggedModel(
         run_id=run_id,
         model_uri=address,
@@ -326,7 +331,10 @@ def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
     MlflowClient().log_inputs(run_id, datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
 
 
-def _log_pictures_and_tables(run_id: str, model: ModelRun, verdict: Verdict) -> None:
+def _log_pictures_and_tables(
+    run_id: str, model: ModelRun, verdict: Verdict, tags: Mapping[str, str], params: Mapping[str, str]
+) -> str:
+    """Record figures, tables and the report made of them; give the model card, empty where there is none."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -343,8 +351,10 @@ def _log_pictures_and_tables(run_id: str, model: ModelRun, verdict: Verdict) -> 
         judged = {"metrics": model.metrics, name_verdict_table(verdict): verdict.to_frame()}
         for name, table in {**model.tables, **measured, **judged}.items():
             table.to_csv(tables / f"{name}.csv", index=False)
+        card = model.write_report(Path(scratch), tags, params) if model.write_report else ""
         client.log_artifacts(run_id, scratch)
     client.log_table(run_id, model.metrics, "tables/metrics.json")
+    return card
 
 
 def _log_pyfunc(model: ModelRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,15 @@ from paincast.explain import compute_importance
 from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
+from paincast.predictor import Predictor
+from paincast.reporting.checklist import fill_checklists
+from paincast.reporting.model_report import write_report_folder
 from paincast.reporting.pictures import draw_pictures
+from paincast.reporting.run_facts import CHECKLIST, FACTS, PICTURES, RunFacts
 from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
+from paincast.training.provenance import describe_patients, list_facts
 from paincast.training.small_counts import FEW, hide_small_loss, hide_small_steps, is_small
 from paincast.training.task import TrainedModel
 from paincast.training_set import TrainingSet
@@ -63,7 +69,7 @@ def describe_model(
         tipping_point=None if few_lost else trained.tipping_point,
         tables=trained.assessment.list_tables() if trained.assessment else {},
     )
-    return ModelRun(
+    run = ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,
         horizon_months=predictor.horizon_months,
@@ -105,7 +111,30 @@ def describe_model(
             *trained.further.notes,
         ),
         gate=settings.gate,
+        write_report=write_report_folder,
     )
+    return _add_review(run, predictor, data, settings)
+
+
+def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings: TrainingSettings) -> ModelRun:
+    """Add what report, card and checklists are made of; the checklists are evidence for the gate."""
+    tables = {
+        **run.tables,
+        "characteristics": describe_patients(data),
+        FACTS: list_facts(predictor, data, run.dataset, settings, run.notes),
+        PICTURES: pd.DataFrame({"figure": list(run.captions), "shows": list(run.captions.values())}),
+    }
+    tags = {
+        "technique": run.technique,
+        "outcome": run.outcome,
+        "horizon_months": f"{run.horizon_months:g}",
+        "model_kind": run.model_kind,
+        "basis": run.basis,
+    }
+    measured = {"metrics": run.metrics, "instability": run.instability}
+    params = {name: str(value) for name, value in run.params.items()}
+    known = RunFacts(tags=tags, params=params, tables={**tables, **measured})
+    return replace(run, tables={**tables, CHECKLIST: fill_checklists(known, settings.statements, run.figures)})
 
 
 def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.DataFrame]:

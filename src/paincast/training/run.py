@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,11 +23,14 @@ from paincast.models.borrowing import Part
 from paincast.models.response import require_both_classes
 from paincast.models.surroundings import make_parts
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
+from paincast.reporting.checklist import check_statements
+from paincast.reporting.overview import write_overview
+from paincast.reporting.run_facts import read_run_folder
 from paincast.reporting.summary import summarize_training
 from paincast.rules import TechniqueRules, collect_rules
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
-from paincast.tracking import Store, TrainingRun, resolve_store, start_training
+from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.binary import train_binary
 from paincast.training.blended import open_real_cohort, train_blended
 from paincast.training.change import train_change
@@ -94,6 +97,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         On simulated data, if discrimination exceeds what is possible: something leaked.
     """
     check_settings(settings)
+    check_statements(settings.statements)
     outcomes = list_outcomes(settings.outcome)
     cohort, truth = _open_cohort(settings)
     techniques = _list_techniques(settings, cohort)
@@ -192,6 +196,11 @@ def _record(
     params = {"seed": settings.seed, "outcome": settings.outcome.name, "n_episodes": len(cohort.episodes)}
     with start_training(store, name, params=params, tags=tags, config_yaml=config_yaml) as run:
         yield run
+        log_overview(run, _write_overview)
+
+
+def _write_overview(recorded: Sequence[RecordedRun]) -> str:
+    return write_overview([read_run_folder(one.folder, one.tags, one.params) for one in recorded])
 
 
 @contextmanager

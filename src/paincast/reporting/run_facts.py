@@ -1,0 +1,137 @@
+"""What a run records of one model, read from memory or from its artefacts: all that report, card and checklists say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.errors import EmptyDataError
+
+from paincast.evaluation.names import name_metric
+from paincast.evidence.wording import name_technique
+from paincast.gates.verdict import NOT_ASKED, OVERALL
+
+FACTS = "provenance"
+"""Table of ``fact, value``: what is known of question, data and software."""
+
+PICTURES = "figures"
+"""Table of ``figure, shows``: every picture in words."""
+
+CHECKLIST = "checklist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What a run holds of one model.
+
+    Parameters
+    ----------
+    tags, params : mapping of str to str
+        Tags and parameters of the run.
+    tables : mapping of str to DataFrame
+        Its tables by name.
+    pictures : mapping of str to bytes
+        Its figures as PNG, by folder and name; empty before they are drawn.
+    """
+
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name technique and outcome in words."""
+        return f"{name_technique(self.tags['technique'])}: {self.tags['outcome'].replace('_', ' ')}"
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Give what is known of question, data and software."""
+        table = self.tables.get(FACTS)
+        return {} if table is None else dict(zip(table["fact"], table["value"].astype(str), strict=True))
+
+    @property
+    def verdict(self) -> pd.DataFrame:
+        """Give the findings of the gate that were asked for, what stands in the way first."""
+        table = self.tables.get(f"verdict_{self.tags.get('gate', '')}")
+        if table is None:
+            return pd.DataFrame(columns=["criterion", "status", "required", "reason"])
+        asked = table[table["status"] != NOT_ASKED].fillna("")
+        return asked.sort_values("status", key=lambda status: status == "passed", kind="stable")
+
+    def say_verdict(self) -> str:
+        """Say the verdict and its reasons in a sentence."""
+        found, gate = self.verdict, self.tags.get("gate", "")
+        if found.empty:
+            return "No gate has judged this model."
+        unmet = found[found["status"] != "passed"]
+        if unmet.empty:
+            use = f": {self.tags['use']}" if self.tags.get("use") else ""
+            return f"Passes the gate '{gate}' in all {len(found)} criteria{use}."
+        named = ", ".join(unmet["criterion"].str.replace("_", " "))
+        return f"Refused by the gate '{gate}' for {len(unmet)} of {len(found)} criteria: {named}."
+
+    def list_metrics(self, names: tuple[str, ...] = ()) -> pd.DataFrame:
+        """Give overall metrics for reading, those named and in that order, or all: metric, estimate, interval, n."""
+        rows = {row["metric"]: row for row in self.tables["metrics"].to_dict("records") if row["group"] == OVERALL}
+        shown = [rows[name] for name in names if name in rows] if names else list(rows.values())
+        return pd.DataFrame(
+            [
+                {
+                    "Metric": name_metric(row["metric"]),
+                    "Estimate": show_number(row["estimate"]),
+                    "Interval": show_interval(row),
+                    "n": f"{row['n']:,.0f}",
+                    "Method": row["method"],
+                }
+                for row in shown
+            ]
+        )
+
+
+def read_run_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> RunFacts:
+    """Read the artefacts of a run from a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``tables/*.csv`` and ``figures/*/*.png``.
+    tags, params : mapping of str to str
+        Of the run.
+    """
+    home = folder / "figures"
+    tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
+    return RunFacts(
+        tags=tags,
+        params=params,
+        tables={name: table for name, table in tables.items() if table is not None},
+        pictures={
+            path.relative_to(home).with_suffix("").as_posix(): path.read_bytes() for path in sorted(home.rglob("*.png"))
+        },
+    )
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    """Read a table in which an empty word is a word, or None where it has no column."""
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+    except EmptyDataError:
+        return None
+    words = [name for name in table if table[name].isna().any() and not pd.api.types.is_numeric_dtype(table[name])]
+    return table.fillna(dict.fromkeys(words, ""))
+
+
+def show_number(value: Any, digits: int = 3) -> str:
+    """Write an estimate."""
+    return f"{value:z.{digits}f}" if np.isfinite(value) else "not estimable"
+
+
+def show_interval(row: Mapping[Any, Any], digits: int = 3) -> str:
+    """Write an interval, or that there is none."""
+    if not np.isfinite(row["estimate"]):
+        return ""
+    return "none" if np.isnan(row["lower"]) else f"{row['lower']:z.{digits}f} to {row['upper']:z.{digits}f}"

@@ -1,0 +1,128 @@
+"""What is recorded of where a model comes from: question, data, software, and who the patients are in the mean."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+
+import paincast
+from paincast.evaluation.suppression import SMALLEST_CELL, suppress_small_cells
+from paincast.evidence import evidence_version
+from paincast.predictor import Predictor
+from paincast.schema import EPISODES, model_columns
+from paincast.settings import TrainingSettings
+from paincast.tracking import DatasetSummary
+from paincast.training.small_counts import is_small
+from paincast.training_set import TrainingSet
+
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "shap", "xgboost-cpu")
+MISSING = "missing"
+
+
+def list_facts(
+    predictor: Predictor, data: TrainingSet, dataset: DatasetSummary, settings: TrainingSettings, notes: tuple[str, ...]
+) -> pd.DataFrame:
+    """List what is known of question, data and software.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The sealed model.
+    data : TrainingSet
+        What it was trained on.
+    dataset : DatasetSummary
+        The same cohort as MLflow is told of it.
+    settings : TrainingSettings
+        How it was trained.
+    notes : tuple of str
+        Sentences on limits and findings.
+
+    Returns
+    -------
+    DataFrame
+        ``fact, value``; facts without a value are left out.
+    """
+    outcome, first, last = data.outcome, *data.window_months
+    counted = data.episodes["procedure_year"].value_counts()
+    years = counted.index[counted >= SMALLEST_CELL]
+    facts = {
+        "question": outcome.question,
+        "is_not": outcome.is_not,
+        "kind": outcome.kind,
+        "denominator": outcome.denominator,
+        "horizon_rule": outcome.horizon_rule,
+        "window": f"months {first:g} to {last:g}",
+        "loss": outcome.missing,
+        "outcome_references": "; ".join(outcome.references),
+        "sources": "; ".join(dataset.sources),
+        "dataset": dataset.name,
+        "digest": dataset.digest,
+        "sites": _count_of(data.episodes["site_id"].nunique()),
+        "years": f"{years.min():g} to {years.max():g}" if len(years) else "",
+        "indications": ", ".join(predictor.rules.indications).replace("_", " "),
+        "evidence_version": evidence_version(),
+        "predictors": ", ".join(
+            EPISODES[name].display_name for name in dict.fromkeys(predictor.response.encoder.owners)
+        ),
+        "confidence": f"{settings.evaluation.confidence:g}",
+        "content": predictor.version,
+        "software": "; ".join(_list_software()),
+        "notes": "\n".join(notes),
+    }
+    return pd.DataFrame([(fact, value) for fact, value in facts.items() if value], columns=["fact", "value"])
+
+
+def _count_of(n: int) -> str:
+    return str(n) if n else ""
+
+
+def _list_software() -> Iterator[str]:
+    yield f"paincast {paincast.__version__}"
+    yield f"Python {platform.python_version()}"
+    for package in PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+
+
+def describe_patients(data: TrainingSet) -> pd.DataFrame:
+    """Describe the episodes of whom the outcome is asked: means, shares and what is missing, small counts hidden.
+
+    Returns
+    -------
+    DataFrame
+        ``variable, level, n, share, mean, sd``; a level ``missing`` where values are.
+    """
+    asked = data.episodes
+    columns = [column for column in model_columns() if column.name in asked and asked[column.name].notna().any()]
+    rows = [
+        {"variable": column.display_name, **row}
+        for column in columns
+        for row in (_describe_number if column.type in ("number", "integer") else _describe_levels)(asked[column.name])
+    ]
+    return pd.DataFrame(rows, columns=["variable", "level", "n", "share", "mean", "sd"])
+
+
+def _describe_number(values: pd.Series) -> Iterator[dict[str, Any]]:
+    values = values.astype("float64")
+    known, lost = int(values.notna().sum()), int(values.isna().sum())
+    hidden = is_small(known) or is_small(lost)
+    told = {"level": "", "n": None if hidden else known, "share": None}
+    yield told | ({} if known < SMALLEST_CELL else {"mean": values.mean(), "sd": values.std()})
+    if lost:
+        share = None if hidden else lost / len(values)
+        yield {"level": MISSING, "n": None if hidden else lost, "share": share}
+
+
+def _describe_levels(values: pd.Series) -> Iterator[dict[str, Any]]:
+    named = values.map({True: "yes", False: "no"}) if values.dtype == "boolean" else values
+    counts = named.astype(object).where(named.notna(), MISSING).value_counts(sort=False).sort_index()
+    shown = suppress_small_cells(counts.to_frame("n"))["n"]
+    for level, n in shown.items():
+        hidden: Mapping[str, Any] = {"n": None, "share": None}
+        yield {"level": str(level), **(hidden if pd.isna(n) else {"n": int(n), "share": int(n) / len(values)})}

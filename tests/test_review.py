@@ -1,0 +1,262 @@
+"""What a reviewer gets of a training on real patients: report, card and checklists, and nothing of any patient."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from paincast.cli.app import run
+from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.tables import Cohort, save_cohort
+from paincast.errors import DataError, SettingsError
+from paincast.reporting.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
+from paincast.reporting.limits import BASIS_LIMITS, list_limits
+from paincast.reporting.model_card import LONGEST_CARD, write_model_card
+from paincast.reporting.model_report import write_report
+from paincast.reporting.run_facts import RunFacts, read_run_folder
+from paincast.settings import (
+    CohortSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrackingSettings,
+    TrainingSettings,
+    UncertaintySettings,
+)
+from paincast.tracking import fetch_runs, resolve_store
+from paincast.training import train
+
+LARGEST_REPORT = 3_000_000
+STATEMENTS = {"tripod_17": "Approved by the board of the tests, 2026/1."}
+TECHNIQUES = ["facet_rfa", "si_joint_rfa"]
+
+
+def make_real_cohort() -> Cohort:
+    """Make patients called real, whose ids and values can be recognized wherever they turn up."""
+    cohort, _ = simulate_cohort(techniques=TECHNIQUES, episodes_per_technique=120, seed=11)
+    rng = np.random.default_rng(4)
+    episodes = cohort.episodes.copy()
+    for name in ("patient_id", "site_id"):
+        episodes[name] = ("SENTINEL-" + episodes[name].astype(str)).astype(episodes[name].dtype)
+    renamed = {old: f"SENTINEL-{old}" for old in episodes["episode_id"]}
+    tables = {}
+    for name, table in (("episodes", episodes), ("visits", cohort.visits), ("events", cohort.events)):
+        ids = table["episode_id"].map(renamed).astype(table["episode_id"].dtype)
+        tables[name] = table.assign(episode_id=ids)
+    exact = tables["episodes"]
+    for name in ("age_years", "bmi", "pain_nrs"):
+        exact[name] = (exact[name] + rng.uniform(0.01, 0.04, len(exact))).clip(upper=exact[name].max())
+    exact["payer"] = pd.Series(np.where(exact.index % 60 == 0, "workers_compensation", "public")).astype("str")
+    return replace(cohort, **tables, basis="real", sources=("Registry of the tests, 2024",))
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    return make_real_cohort()
+
+
+@pytest.fixture(scope="module")
+def store(cohort, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("review")
+    save_cohort(cohort, folder / "cohort")
+    tracking = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "artifacts"))
+    train(
+        TrainingSettings(
+            cohort=CohortSettings(source="folder", path=str(folder / "cohort")),
+            model=ModelSettings(candidates=["logistic"], borrowing=[0.0], lasso_strengths=[], selection_folds=2),
+            uncertainty=UncertaintySettings(refits=10),
+            evaluation=EvaluationSettings(folds=3, resamples=60),
+            tracking=tracking,
+            statements=STATEMENTS,
+            models_folder=str(folder / "models"),
+            jobs=1,
+            progress=False,
+        )
+    )
+    return resolve_store(tracking)
+
+
+@pytest.fixture(scope="module")
+def facts(store, tmp_path_factory) -> RunFacts:
+    (one,) = fetch_runs(store, "paincast.facet_rfa.pain_response@candidate", tmp_path_factory.mktemp("fetched"))
+    return read_run_folder(one.folder, one.tags, one.params)
+
+
+@pytest.fixture(scope="module")
+def page(facts) -> str:
+    return write_report(facts)
+
+
+class Outline(HTMLParser):
+    """Headings, pictures and whatever would be fetched."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.headings: list[int] = []
+        self.pictures: list[dict[str, str]] = []
+        self.fetched: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        given = {name: value or "" for name, value in attrs}
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "img":
+            self.pictures.append(given)
+        addresses = [given.get(name, "") for name in ("src", "href", "srcset", "action", "data")]
+        self.fetched += [tag] if tag in ("script", "link", "iframe", "object") else []
+        self.fetched += [address for address in addresses if address and not address.startswith(("#", "data:"))]
+
+
+def test_the_report_needs_no_network_and_is_small(page):
+    assert Outline(page).fetched == []
+    assert "@import" not in page
+    assert not re.findall(r"url\((?!#)", page)
+    assert len(page.encode()) < LARGEST_REPORT
+
+
+def test_headings_are_in_order_and_every_picture_has_words(page):
+    outline = Outline(page)
+    assert outline.headings[0] == 1
+    assert outline.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(outline.headings, outline.headings[1:], strict=False))
+    assert len(outline.pictures) >= 8
+    assert all(len(picture["alt"]) > 10 for picture in outline.pictures)
+    assert page.count("<figcaption>") == len(outline.pictures)
+
+
+def test_the_verdict_comes_first_and_the_limits_are_those_of_the_basis(page, facts):
+    order = ["verdict", "calibration", "benefit", "uncertainty", "explanation", "subgroups", "data", "limits"]
+    assert re.findall(r'<section id="(\w+)">', page) == [*order, "checklists"]
+    assert "Refused by the gate &#x27;default&#x27;" in page
+    assert page.index("Sample size") < page.index("intervals of at least")
+    assert BASIS_LIMITS["real"][1] in page
+    assert not set(BASIS_LIMITS["synthetic"]) & set(list_limits(facts))
+
+
+@pytest.mark.parametrize("basis", BASIS_LIMITS)
+def test_every_basis_has_limits_of_its_own(basis, facts):
+    said = list_limits(replace(facts, tags={**facts.tags, "basis": basis}))
+    assert said[: len(BASIS_LIMITS[basis])] == list(BASIS_LIMITS[basis])
+
+
+def test_the_card_is_the_description_of_the_version_and_fits_it(store, facts):
+    client = MlflowClient(tracking_uri=store.uri)
+    version = client.get_model_version_by_alias("paincast.facet_rfa.pain_response", "candidate")
+    card = write_model_card(facts)
+    assert version.description == card
+    assert len(card) <= LONGEST_CARD
+    assert "**Refused by the gate 'default'" in card
+    assert "tripod_18a" in card
+    assert "REAL evidence" in card
+    long = replace(facts, tables={**facts.tables, "provenance": make_facts(sources="a source of words " * 600)})
+    assert len(write_model_card(long)) <= LONGEST_CARD
+
+
+def make_facts(**facts: str) -> pd.DataFrame:
+    return pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
+
+
+def test_the_checklists_have_a_row_for_each_item_and_show_what_is_missing(facts):
+    table = facts.tables["checklist"].set_index("item")
+    expected = [name_item(name, one["item"]) for name in CHECKLISTS for one in load_checklist(name)["items"]]
+    assert table.index.tolist() == expected
+    numbers = {int(re.match(r"\d+", item.removeprefix("tripod_"))[0]) for item in expected if "tripod" in item}
+    assert numbers == set(range(1, 28))
+    assert table.loc["tripod_17", ["status", "says"]].tolist() == ["filled", STATEMENTS["tripod_17"]]
+    assert table.loc["tripod_18a", "status"] == "missing"
+    assert "statements.tripod_18a" in table.loc["tripod_18a", "says"]
+    assert table.loc["tripod_20a", "evidence"] == "tables/flow.csv"
+    filled = table[table["status"] == "filled"]
+    assert not filled["says"].str.contains("unknown|{").any()
+
+
+def test_an_item_whose_table_is_gone_is_missing_and_one_of_a_number_does_not_apply(facts):
+    tables = {name: table for name, table in facts.tables.items() if name != "flow"}
+    without = fill_checklists(replace(facts, tables=tables), {}, facts.pictures).set_index("item")
+    assert without.loc["tripod_20a", ["status", "says"]].tolist() == [
+        "missing",
+        "the run does not hold tables/flow.csv",
+    ]
+    number = replace(facts, tables={**facts.tables, "provenance": make_facts(kind="continuous")})
+    assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_4", "status"] == "does not apply"
+
+
+def test_a_statement_on_no_item_is_refused():
+    with pytest.raises(SettingsError, match=r"statements: unknown item 'tripod_17b'; did you mean 'tripod_17'"):
+        train(TrainingSettings(statements={"tripod_17b": "x"}))
+
+
+def test_every_pointer_of_a_filled_item_leads_somewhere(store, facts):
+    client = MlflowClient(tracking_uri=store.uri)
+    (run_id,) = {
+        version.run_id for version in client.search_model_versions("name = 'paincast.facet_rfa.pain_response'")
+    }
+    held = {
+        file.path
+        for folder in ("tables", *(entry.path for entry in client.list_artifacts(run_id, "figures")))
+        for file in client.list_artifacts(run_id, folder)
+    }
+    pointers = "; ".join(facts.tables["checklist"]["evidence"]).split("; ")
+    files = {pointer.partition(":")[0] for pointer in pointers if pointer.endswith((".csv", ".png"))}
+    assert len(files) > 10
+    assert files <= held
+
+
+def test_no_patient_leaves_for_mlflow(store, cohort):
+    secrets = {b"SENTINEL"}
+    for name in ("age_years", "bmi", "pain_nrs"):
+        values = map(repr, cohort.episodes[name].dropna().astype(float).tolist())
+        secrets |= {value.encode() for value in values if len(value) > 8}
+    files = [path for path in Path(store.artifacts).rglob("*") if path.is_file()]
+    assert {"report.html", "overview.html", "characteristics.csv", "model_card.md"} <= {path.name for path in files}
+    assert len(secrets) > 400
+    contents = {path: path.read_bytes() for path in [*files, store.database]}
+    assert [(path.name, secret) for path, content in contents.items() for secret in secrets if secret in content] == []
+
+
+def test_no_cell_tells_of_fewer_than_five(facts):
+    payers = facts.tables["subgroups"].query("attribute == 'payer'")
+    assert payers["n"].isna().all()
+    counts = [
+        facts.tables[table][column]
+        for table, column in (
+            *((name, count) for name in ("subgroups", "sites", "years") for count in ("n", "n_patients", "n_events")),
+            ("flow", "n"),
+            ("characteristics", "n"),
+            ("calibration_curve", "n"),
+        )
+    ]
+    shown = pd.concat(counts).dropna()
+    assert shown[(shown > 0) & (shown < 5)].empty
+
+
+def test_the_command_writes_one_model_or_a_whole_training(store, tmp_path, page):
+    name = "paincast.facet_rfa.pain_response@candidate"
+    assert run(["report", name, "-o", str(tmp_path / "one"), "--tracking-uri", store.uri]) == 0
+    assert (tmp_path / "one" / "report.html").read_text(encoding="utf-8") == page
+    assert (tmp_path / "one" / "model_card.md").is_file()
+    client = MlflowClient(tracking_uri=store.uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, "tags.kind = 'training'")
+    assert run(["report", parent.info.run_id, "-o", str(tmp_path / "all"), "--tracking-uri", store.uri]) == 0
+    overview = (tmp_path / "all" / "overview.html").read_text(encoding="utf-8")
+    assert len(Outline(overview).pictures) == len(TECHNIQUES)
+    assert Outline(overview).fetched == []
+    assert sorted(path.parent.parent.name for path in (tmp_path / "all").rglob("report.html")) == TECHNIQUES
+    held = client.download_artifacts(parent.info.run_id, "report/overview.html", str(tmp_path))
+    assert Path(held).read_text(encoding="utf-8") == overview
+
+
+def test_a_run_without_a_model_is_refused_in_words(store, tmp_path):
+    client = MlflowClient(tracking_uri=store.uri)
+    experiment = client.get_experiment_by_name("paincast")
+    empty = client.create_run(experiment.experiment_id).info.run_id
+    with pytest.raises(DataError, match="holds no model that was recorded"):
+        fetch_runs(store, empty, tmp_path)
