@@ -5,7 +5,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.reporting.swarm import compute_bubbles, compute_offsets, rank_values
+from paincast.explain.grouping import rank_values
+from paincast.reporting.swarm import compute_bubbles, compute_offsets
 
 
 @settings(deadline=None)
@@ -51,4 +52,11 @@ def test_bubbles_are_means_of_their_group():
 def test_one_group_of_few_takes_another_with_it():
     values = pd.Series(["a"] * 3 + ["b"] * 8 + ["c"] * 9, dtype="str")
     bubbles = compute_bubbles(pd.Series(np.ones(20)), values, smallest=5)
+    assert bubbles["n"].tolist() == [9]
+
+
+def test_many_episodes_of_one_patient_are_one_patient():
+    values = pd.Series(["a"] * 9 + ["b"] * 9 + ["c"] * 9, dtype="str")
+    patients = np.array(["one"] * 7 + ["two"] * 2 + [f"p{i}" for i in range(18)])
+    bubbles = compute_bubbles(pd.Series(np.ones(27)), values, smallest=5, patients=patients)
     assert bubbles["n"].tolist() == [9]

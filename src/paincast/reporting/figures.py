@@ -18,7 +18,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from paincast.reporting.swarm import compute_bubbles, compute_offsets, rank_values
+from paincast.explain.grouping import rank_values
+from paincast.reporting.swarm import compute_bubbles, compute_offsets
 from paincast.schema import EPISODES
 
 FloatArray = npt.NDArray[np.float64]
@@ -238,6 +239,7 @@ def plot_contributions(
     title: str = "",
     unit: str = "log odds",
     simulated: bool | None = None,
+    patients: npt.NDArray[np.generic] | None = None,
 ) -> Axes:
     """Draw in which direction, and how far, each variable moves the prediction.
 
@@ -261,6 +263,8 @@ def plot_contributions(
     simulated : bool, optional
         Whether the rows are simulated patients; by default those of a synthetic model are. A model that stands on
         evidence alone may be explained on real ones.
+    patients : ndarray of shape (n,), optional
+        Patient of each row, so that no bubble is one patient with many episodes.
 
     Returns
     -------
@@ -268,9 +272,11 @@ def plot_contributions(
     """
     shown = list(_strongest(contributions.abs().mean()).index)[::-1]
     dots = basis == "synthetic" if simulated is None else simulated
-    draw = _draw_swarm if dots else _draw_bubbles
     for row, name in enumerate(shown):
-        draw(ax, row, contributions[name], values[name])
+        if dots:
+            _draw_swarm(ax, row, contributions[name], values[name])
+        else:
+            _draw_bubbles(ax, row, contributions[name], values[name], patients)
     ax.axvline(0, color=INK, linewidth=1, zorder=1)
     ax.set_yticks(range(len(shown)), [display_name(str(name)) for name in shown])
     ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
@@ -290,8 +296,10 @@ def _draw_swarm(ax: Axes, row: int, contribution: pd.Series, value: pd.Series) -
     )
 
 
-def _draw_bubbles(ax: Axes, row: int, contribution: pd.Series, value: pd.Series) -> None:
-    bubbles = compute_bubbles(contribution, value, smallest=SMALLEST_CELL)
+def _draw_bubbles(
+    ax: Axes, row: int, contribution: pd.Series, value: pd.Series, patients: npt.NDArray[np.generic] | None
+) -> None:
+    bubbles = compute_bubbles(contribution, value, smallest=SMALLEST_CELL, patients=patients)
     sizes = 30 + 370 * bubbles["n"].to_numpy(dtype=float) / max(len(contribution), 1)
     height = np.full(len(bubbles), float(row))
     style = {"s": sizes, "alpha": 0.85, "edgecolors": "white", "linewidths": 0.8}

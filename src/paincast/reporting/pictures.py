@@ -179,6 +179,7 @@ def _draw_reasons(explanation: Explanation, basis: str, simulated: bool | None) 
         title="How each variable moves the prediction",
         unit=unit,
         simulated=simulated,
+        patients=explanation.patients,
     )
     return {
         "explanation/shap_importance": Picture(_figure_of(sizes), said),

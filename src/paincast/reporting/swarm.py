@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.explain.grouping import choose_shown, name_groups, rank_values
+
 FloatArray = npt.NDArray[np.float64]
 
 SLICES = 60
@@ -35,32 +37,13 @@ def compute_offsets(position: FloatArray) -> FloatArray:
     return np.asarray(step / max(int(size.max()) / 2, 3.0), dtype=float)
 
 
-def rank_values(values: pd.Series) -> FloatArray:
-    """Rank values from 0 (lowest, or no) to 1 (highest, or yes).
-
-    Parameters
-    ----------
-    values : Series of shape (n,)
-        Numbers, booleans or categories.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        NaN where a value is missing, and everywhere for categories, which have no order.
-    """
-    if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
-        return np.full(len(values), np.nan)
-    ranked = values.astype("Float64").rank(method="average")
-    ranks: FloatArray = np.asarray(ranked.to_numpy(dtype=float, na_value=np.nan), dtype=np.float64)
-    if not np.isfinite(ranks).any():
-        return ranks
-    low, high = np.nanmin(ranks), np.nanmax(ranks)
-    return np.asarray(
-        (ranks - low) / (high - low) if high > low else np.where(np.isnan(ranks), np.nan, 0.5), dtype=float
-    )
-
-
-def compute_bubbles(contribution: pd.Series, values: pd.Series, *, smallest: int) -> pd.DataFrame:
+def compute_bubbles(
+    contribution: pd.Series,
+    values: pd.Series,
+    *,
+    smallest: int,
+    patients: npt.NDArray[np.generic] | None = None,
+) -> pd.DataFrame:
     """Group patients of similar value, and give the mean contribution of each group.
 
     Numbers are cut into at most five groups at quantiles, equal values together; categories and missing values are
@@ -74,30 +57,28 @@ def compute_bubbles(contribution: pd.Series, values: pd.Series, *, smallest: int
     values : Series of shape (n,)
         Its values.
     smallest : int
-        Smallest group that may be shown.
+        Fewest patients of a group that may be shown.
+    patients : ndarray of shape (n,), optional
+        Patient of each row: many episodes of one patient are one patient. By default each row is a patient.
 
     Returns
     -------
     DataFrame
-        ``contribution`` (mean), ``rank`` (mean rank of the value from 0 to 1, NaN without order) and ``n``.
+        ``contribution`` (mean), ``rank`` (mean rank of the value from 0 to 1, NaN without order) and ``n`` (patients).
     """
-    ranks = rank_values(values)
-    group = _name_groups(ranks, values)
+    rows = len(values)
+    group = name_groups(values, groups=GROUPS)
+    codes = np.arange(rows) if patients is None else pd.factorize(np.asarray(patients))[0]
     table = (
-        pd.DataFrame({"contribution": contribution.to_numpy(dtype=float), "rank": ranks, "group": group})
+        pd.DataFrame(
+            {
+                "contribution": contribution.to_numpy(dtype=float),
+                "rank": rank_values(values),
+                "patient": codes,
+                "group": group,
+            }
+        )
         .groupby("group", sort=True)
-        .agg(contribution=("contribution", "mean"), rank=("rank", "mean"), n=("contribution", "size"))
+        .agg(contribution=("contribution", "mean"), rank=("rank", "mean"), n=("patient", "nunique"))
     )
-    by_size = table.sort_values("n", kind="stable")
-    smaller = by_size["n"].cumsum() - by_size["n"]
-    shown = by_size[(by_size["n"] >= smallest) & ((smaller == 0) | (smaller >= smallest))]
-    return shown.sort_index().reset_index(drop=True)
-
-
-def _name_groups(ranks: FloatArray, values: pd.Series) -> npt.NDArray[np.object_]:
-    names = values.astype("str").fillna("missing").to_numpy(dtype=object)
-    ordered = np.isfinite(ranks)
-    if ordered.any():
-        names[ordered] = [f"{cut:d}" for cut in np.minimum((ranks[ordered] * GROUPS).astype(int), GROUPS - 1)]
-        names[~ordered] = "missing"
-    return names
+    return table.loc[choose_shown(group, codes, smallest=smallest)].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Why a prediction is what it is: contributions to what is served, summed to the clinician's variables."""
+"""Contributions to what is served, summed to the clinician's variables."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Explanation:
         Of base and contributions.
     sign : float
         Sign of the contributions that speak for the outcome; -1 where less is better, as of a change of pain.
+    patients : ndarray of shape (n,), optional
+        Patient of each row, so that a group is never one patient with many episodes; by default each row is a patient.
     """
 
     base: FloatArray
@@ -43,6 +45,29 @@ class Explanation:
     values: pd.DataFrame
     unit: str = "log_odds"
     sign: float = 1.0
+    patients: npt.NDArray[np.object_] | None = None
+
+    @property
+    def patient_codes(self) -> npt.NDArray[np.intp]:
+        """Number the patients of the rows from 0, shape (n,)."""
+        if self.patients is None:
+            return np.arange(len(self.base))
+        return np.asarray(pd.factorize(self.patients)[0], dtype=np.intp)
+
+    @property
+    def served(self) -> FloatArray:
+        """Give what is served, shape (n,): base and contributions together."""
+        return np.asarray(self.base + self.contributions.to_numpy(dtype=float).sum(axis=1), dtype=float)
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Explanation:
+        """Keep the rows of a mask."""
+        return replace(
+            self,
+            base=self.base[rows],
+            contributions=self.contributions.iloc[rows],
+            values=self.values.iloc[rows],
+            patients=None if self.patients is None else self.patients[rows],
+        )
 
     def to_shap(self) -> shap.Explanation:
         """Give the contributions as the object that the figures of the shap package draw, for example its waterfall."""
@@ -89,6 +114,7 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
         values=episodes[variables].copy(),
         unit=response.unit,
         sign=response.sign,
+        patients=episodes["patient_id"].to_numpy(object) if "patient_id" in episodes else None,
     )
 
 

@@ -1,0 +1,36 @@
+"""Why predictions are what they are: contributions, how sure their ranking is, and whether evidence agrees."""
+
+from paincast.explain.contributions import (
+    Explanation,
+    Reason,
+    compute_importance,
+    explain_model,
+    format_value,
+    list_reasons,
+)
+from paincast.explain.dependence import compute_dependence, list_dependence
+from paincast.explain.directions import Verdict, judge_directions, list_unseen_directions
+from paincast.explain.resampling import Resamples, rank_importance, resample_explanations
+from paincast.explain.review import ExplanationReview, review_explanation
+from paincast.explain.waterfall import compute_waterfall, summarize_group
+
+__all__ = [
+    "Explanation",
+    "ExplanationReview",
+    "Reason",
+    "Resamples",
+    "Verdict",
+    "compute_dependence",
+    "compute_importance",
+    "compute_waterfall",
+    "explain_model",
+    "format_value",
+    "judge_directions",
+    "list_dependence",
+    "list_reasons",
+    "list_unseen_directions",
+    "rank_importance",
+    "resample_explanations",
+    "review_explanation",
+    "summarize_group",
+]

@@ -1,0 +1,176 @@
+"""Whether a model has learned what is published: the direction of each variable, held against the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.explain.contributions import Explanation
+from paincast.explain.grouping import is_ordered, rank_values
+from paincast.explain.resampling import Resamples
+
+FloatArray = npt.NDArray[np.float64]
+
+MORE, LESS, UNCLEAR, UNUSED, NO_ORDER = "more", "less", "unclear", "not used", "no order"
+STRONG, WEAK = "moderate or strong", "weaker"
+
+
+class Verdict(StrEnum):
+    """How a learned direction stands to the published one."""
+
+    AGREES = "agrees"
+    CONFLICTS = "conflicts"
+    UNDECIDED = "undecided"
+    UNPUBLISHED = "no published direction"
+
+
+class _Learned(NamedTuple):
+    """What was learned of one contrast: of a variable, or of one level of a category against the others."""
+
+    level: str
+    direction: str
+    published: str
+    verdict: Verdict
+
+
+def judge_directions(
+    explanation: Explanation,
+    resamples: Resamples,
+    directions: Mapping[str, int],
+    *,
+    strong: Collection[str] = (),
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Hold the direction in which each variable moves the prediction against the published one.
+
+    A learned direction is the slope of the contributions over the ranks of the values, of a yes/no variable the
+    difference between yes and no, and of a level of a category that between it and the others. It is *more* or *less*
+    of the outcome where the interval of the slope, over patients and refits, leaves out zero, and *unclear* elsewhere.
+
+    A conflict is a finding, not an error: the cohort may differ from those published, a variable may stand in for
+    another that is correlated with it, or the published direction may be wrong. Agreement is no independent
+    confirmation where published directions helped to fit the model.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the cohort by the served model.
+    resamples : Resamples
+        From :func:`paincast.explain.resampling.resample_explanations` of the same cohort.
+    directions : mapping of str to {-1, 1}
+        From :func:`paincast.evidence.directions.load_directions`: by variable, or ``variable=level``. Directions that
+        sources contradict are not among them, and count as not published.
+    strong : collection of str
+        Those of them whose evidence is moderate or strong.
+    confidence : float
+        Coverage asked of the interval of the slope.
+
+    Returns
+    -------
+    DataFrame
+        ``variable, evidence_direction, learned_direction, verdict, evidence_strength``; of a category the directions
+        are listed by level, and one conflict makes the verdict.
+    """
+    rows = []
+    for place, name in enumerate(explanation.contributions.columns):
+        learned = _learn(explanation, resamples, place, directions, confidence)
+        keys = [f"{name}={one.level}" if one.level else str(name) for one in learned if one.published]
+        rows.append(
+            {
+                "variable": name,
+                "evidence_direction": "; ".join(_say(one.level, one.published) for one in learned if one.published),
+                "learned_direction": "; ".join(_say(one.level, one.direction) for one in learned),
+                "verdict": _join_verdicts([one.verdict for one in learned]).value,
+                "evidence_strength": "" if not keys else STRONG if any(key in strong for key in keys) else WEAK,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def list_unseen_directions(explanation: Explanation, directions: Mapping[str, int]) -> list[str]:
+    """List the variables with a published direction that the model does not see, sorted by name."""
+    return sorted({name.split("=")[0] for name in directions} - set(map(str, explanation.contributions.columns)))
+
+
+def _learn(
+    explanation: Explanation, resamples: Resamples, place: int, directions: Mapping[str, int], confidence: float
+) -> list[_Learned]:
+    name = str(explanation.contributions.columns[place])
+    values, contribution = explanation.values[name], explanation.contributions[name].to_numpy(dtype=float)
+    learned = []
+    for level, key, score in _list_scores(name, values, directions):
+        sign = directions.get(key, 0)
+        published = {1: MORE, -1: LESS}.get(sign, "")
+        slope = _find_slope(score, contribution, np.ones((1, len(score))))[0]
+        drawn = _draw_slopes(score[resamples.rows], resamples, place)
+        direction = _find_direction(explanation.sign * slope, explanation.sign * drawn, confidence)
+        learned.append(_Learned(level, direction, published, _judge(direction, published)))
+    return learned or [_Learned("", NO_ORDER, "", Verdict.UNPUBLISHED)]
+
+
+def _list_scores(name: str, values: pd.Series, directions: Mapping[str, int]) -> list[tuple[str, str, FloatArray]]:
+    """Give level, key among the directions and score of what is asked of a variable; NaN where a value is missing."""
+    if is_ordered(values):
+        return [("", name, rank_values(values))]
+    levels = sorted(key.split("=", 1)[1] for key in directions if key.startswith(f"{name}="))
+    known = values.notna().to_numpy(bool)
+    return [
+        (level, f"{name}={level}", np.where(known, (values == level).to_numpy(float, na_value=0.0), np.nan))
+        for level in levels
+    ]
+
+
+def _find_slope(score: FloatArray, contribution: FloatArray, weights: FloatArray) -> FloatArray:
+    """Give the least-squares slope of contributions over a score, of each row of weights; NaN where it has none."""
+    known = np.isfinite(score)
+    x, y, w = score[known], contribution[known], weights[:, known]
+    centred, total = x - (x.mean() if len(x) else 0.0), w.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = w @ centred / total
+        spread = w @ centred**2 / total - mean**2
+        slope = (w @ (centred * y) / total - mean * (w @ y) / total) / spread
+    return np.asarray(np.where(spread > 1e-12, slope, np.nan), dtype=float)
+
+
+def _draw_slopes(score: FloatArray, resamples: Resamples, place: int) -> FloatArray:
+    drawn = np.full(len(resamples.weights), np.nan)
+    for model, held in enumerate(resamples.contributions):
+        chosen = resamples.model == model
+        drawn[chosen] = _find_slope(score, held[:, place], resamples.weights[chosen])
+    return drawn
+
+
+def _find_direction(slope: float, drawn: FloatArray, confidence: float) -> str:
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(slope) or not len(known):
+        return UNCLEAR
+    if abs(slope) <= 1e-9 and np.abs(known).max() <= 1e-9:
+        return UNUSED
+    lower, upper = np.quantile(known, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    if min(lower, slope) > 1e-9:
+        return MORE
+    return LESS if max(upper, slope) < -1e-9 else UNCLEAR
+
+
+def _judge(direction: str, published: str) -> Verdict:
+    if not published:
+        return Verdict.UNPUBLISHED
+    if direction not in (MORE, LESS):
+        return Verdict.UNDECIDED
+    return Verdict.AGREES if direction == published else Verdict.CONFLICTS
+
+
+def _join_verdicts(verdicts: list[Verdict]) -> Verdict:
+    for verdict in (Verdict.CONFLICTS, Verdict.UNDECIDED, Verdict.AGREES):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.UNPUBLISHED
+
+
+def _say(level: str, direction: str) -> str:
+    return f"{level}: {direction}" if level else direction

@@ -1,0 +1,116 @@
+"""What a reviewer is told of the explanation of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from paincast.explain.contributions import Explanation
+from paincast.explain.dependence import list_dependence
+from paincast.explain.directions import Verdict, judge_directions, list_unseen_directions
+from paincast.explain.resampling import rank_importance, resample_explanations
+from paincast.models.stored import Response
+
+MOST_DEPENDENCE = 6
+COLUMNS = (
+    "variable",
+    "importance",
+    "lower",
+    "upper",
+    "rank",
+    "rank_lower",
+    "rank_upper",
+    "evidence_direction",
+    "learned_direction",
+    "verdict",
+    "evidence_strength",
+    "method",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationReview:
+    """Tables of the explanation, of groups of patients only.
+
+    Parameters
+    ----------
+    importance : DataFrame
+        A row for each variable, the most important first: ``variable, importance, lower, upper, rank, rank_lower,
+        rank_upper, evidence_direction, learned_direction, verdict, evidence_strength, method``.
+    dependence : DataFrame
+        From :func:`paincast.explain.dependence.compute_dependence`, of the most important variables and of each that
+        conflicts with its published direction.
+    unseen : tuple of str
+        Variables with a published direction that the model does not see.
+    guided : bool
+        Whether published directions helped to fit the model, so that agreement confirms nothing.
+    """
+
+    importance: pd.DataFrame
+    dependence: pd.DataFrame
+    unseen: tuple[str, ...] = ()
+    guided: bool = True
+
+    @property
+    def conflicts(self) -> pd.DataFrame:
+        """Give the rows of ``importance`` that conflict with a published direction."""
+        return self.importance[self.importance["verdict"] == Verdict.CONFLICTS.value]
+
+
+def review_explanation(
+    response: Response,
+    episodes: pd.DataFrame,
+    explanation: Explanation,
+    rng: np.random.Generator,
+    *,
+    directions: Mapping[str, int],
+    simulated: bool,
+    strong: Collection[str] = (),
+    guided: bool = True,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> ExplanationReview:
+    """Rank variables with intervals, judge their directions, and give the dependence of the foremost.
+
+    Parameters
+    ----------
+    response : ResponseModel, DurationResponse or ChangeResponse
+        The served model.
+    episodes : DataFrame of shape (n, ...)
+        Episodes in the types of the contract.
+    explanation : Explanation
+        Their explanation by the served model.
+    rng : numpy.random.Generator
+        Source of the resamples.
+    directions : mapping of str to {-1, 1}
+        From :func:`paincast.evidence.directions.load_directions`; empty where the outcome does not follow response.
+    simulated : bool
+        Whether all patients are simulated.
+    strong : collection of str
+        Those of the directions whose evidence is moderate or strong.
+    guided : bool
+        Whether the directions helped to fit the model.
+    resamples : int
+        Number of resamples of patients and refits.
+    confidence : float
+        Coverage of all intervals.
+
+    Returns
+    -------
+    ExplanationReview
+    """
+    drawn = resample_explanations(response, episodes, rng, resamples=resamples)
+    ranked = rank_importance(explanation, drawn, confidence=confidence)
+    judged = judge_directions(explanation, drawn, directions, strong=strong, confidence=confidence)
+    importance = ranked.merge(judged, on="variable", how="left", validate="one_to_one")[list(COLUMNS)]
+    foremost = (importance["rank"] <= MOST_DEPENDENCE) & (importance["importance"] > 0)
+    told = importance[foremost | (importance["verdict"] == Verdict.CONFLICTS.value)]["variable"]
+    return ExplanationReview(
+        importance=importance,
+        dependence=list_dependence(explanation, drawn, told.tolist(), simulated=simulated, confidence=confidence),
+        unseen=tuple(list_unseen_directions(explanation, directions)),
+        guided=guided,
+    )
