@@ -51,6 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.25], lasso_strengths=[], borrowing=[0.0]),
             uncertainty=UncertaintySettings(refits=10),
             evaluation=EvaluationSettings(folds=3, resamples=60),
+            gate=read_gate("research"),
             tracking=TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "artifacts")),
             models_folder=str(folder / f"models_{seed}"),
             jobs=1,
@@ -78,7 +79,7 @@ def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     code, out, err = call("promote", f"{NAME}@candidate")
     assert code == 2
     assert "failed     basis: stands on simulated patients only, which is for research use" in out
-    assert "missing    subgroups: no subgroup has an O/E" in out
+    assert "failed     n_real: 0 real episodes (required: at least 100 real episodes)" in out
     assert f"{NAME} version 2 is not promoted: refused by gate 'default'" in err
     assert "nothing was changed" in err
     code, out, err = call("rollback", NAME)
@@ -96,6 +97,16 @@ def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     code, out, err = call("rollback", NAME)
     assert code == 2
     assert "nothing to go back to" in err
+
+
+def test_training_judges_by_the_gate_it_was_given(trained):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{trained}/mlflow.db")
+    for found in client.search_runs(["1"], filter_string="tags.kind = 'model'"):
+        judged = {file.path for file in client.list_artifacts(found.info.run_id, "tables")}
+        assert "tables/verdict_research.csv" in judged
+        assert "#### Verdict: refused by gate 'research' (" in found.data.tags["mlflow.note.content"]
 
 
 def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
