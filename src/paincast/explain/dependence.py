@@ -81,7 +81,8 @@ def compute_dependence(
     labels = _label(values)
     numbers = values.astype(float).to_numpy(dtype=float, na_value=np.nan) if _is_number(values) else None
     rows: list[dict[str, Any]] = []
-    for label in choose_shown(labels, patients, smallest=SMALLEST_GROUP):
+    shown = choose_shown(labels, patients, smallest=SMALLEST_GROUP)
+    for label in sorted(shown, key=lambda name: (name == MISSING, name)):
         member = labels == label
         mean = float(contribution[member].mean())
         lower, upper = _find_interval(member[resamples.rows], resamples, place, confidence)

@@ -54,7 +54,7 @@ def judge_directions(
 
     A conflict is a finding, not an error: the cohort may differ from those published, a variable may stand in for
     another that is correlated with it, or the published direction may be wrong. Agreement is no independent
-    confirmation where published directions helped to fit the model.
+    confirmation where published directions helped to fit the model or to simulate its patients.
 
     Parameters
     ----------

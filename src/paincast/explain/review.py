@@ -46,7 +46,7 @@ class ExplanationReview:
     unseen : tuple of str
         Variables with a published direction that the model does not see.
     guided : bool
-        Whether published directions helped to fit the model, so that agreement confirms nothing.
+        Whether published directions helped to fit the model, or to simulate its patients: agreement confirms nothing.
     """
 
     importance: pd.DataFrame
@@ -92,7 +92,7 @@ def review_explanation(
     strong : collection of str
         Those of the directions whose evidence is moderate or strong.
     guided : bool
-        Whether the directions helped to fit the model.
+        Whether the directions helped to fit the model, or to simulate its patients.
     resamples : int
         Number of resamples of patients and refits.
     confidence : float

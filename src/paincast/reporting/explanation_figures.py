@@ -1,8 +1,9 @@
-"""Pictures of the explanation of a model: importance with its doubt, dependence beside evidence, one patient's steps."""
+"""Pictures of the explanation of a model: importance with its doubt, dependence beside evidence, waterfalls."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,10 @@ VERDICT_STYLES: Mapping[str, tuple[str, str, str]] = {
     Verdict.UNDECIDED: (BLUE, "D", "published, but no direction is sure"),
     Verdict.UNPUBLISHED: ("#777777", "s", "no published direction"),
 }
-ARROWS = {"more": (0.06, 0.30), "less": (0.30, 0.06)}
+ARROWS = {"more": (0.06, 0.28), "less": (0.28, 0.06)}
 MOST_DOTS = 500
 MOST_PANELS = 9
+LINE_WIDTH = 40
 TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
 _DOTS: dict[str, Any] = {"s": 5, "color": GREY, "alpha": 0.45, "linewidths": 0, "zorder": 1}
 
@@ -140,7 +142,11 @@ def describe_verdicts(review: ExplanationReview) -> str:
     absent = f" Published, but not seen by the model: {unseen}." if unseen else ""
     if not told:
         return f"None of the variables has a published direction for this outcome.{absent}"
-    guided = " They helped to fit the model, so that agreement confirms nothing." if review.guided and agree else ""
+    guided = (
+        " They helped to make the model or its patients, so that agreement confirms nothing."
+        if review.guided and agree
+        else ""
+    )
     return (
         f"Of {told} variables with a published direction, {agree} agree with it, {len(conflicts)} conflict and "
         f"{undecided} show no sure direction.{guided} Conflicts: {'; '.join(conflicts) or 'none'}.{absent}"
@@ -155,6 +161,8 @@ def plot_dependence(
     dots: tuple[pd.Series, pd.Series] | None = None,
 ) -> Axes:
     """Draw the contribution of one variable over its values, with the published direction as an arrow.
+
+    Of a category the levels with a published direction are marked by triangles.
 
     Parameters
     ----------
@@ -218,8 +226,15 @@ def _draw_levels(ax: Axes, groups: pd.DataFrame) -> None:
     places = np.arange(len(groups))
     errors = np.abs(groups[["lower", "upper"]].to_numpy(float).T - groups["contribution"].to_numpy(float))
     ax.errorbar(
-        places, groups["contribution"], yerr=np.nan_to_num(errors), fmt="o", color=BLUE, markersize=6, capsize=3, zorder=3
-    )  # fmt: skip
+        places,
+        groups["contribution"],
+        yerr=np.nan_to_num(errors),
+        fmt="o",
+        color=BLUE,
+        markersize=6,
+        capsize=3,
+        zorder=3,
+    )
     names = [str(name).replace("_", " ") for name in groups["group"]]
     tilt = {"rotation": 25, "ha": "right"} if max(map(len, names)) * len(names) > 24 else {}
     ax.set_xticks(places, names, **tilt)  # type: ignore[arg-type]
@@ -232,9 +247,9 @@ def _mark_direction(ax: Axes, judged: Row) -> None:
     published = str(judged["evidence_direction"])
     told = "no published direction"
     if published:
-        told = f"published: {published}\n{judged['verdict']}"
-        if judged["verdict"] != Verdict.AGREES:
-            told += f" (learned: {judged['learned_direction']})"
+        learned = "" if judged["verdict"] == Verdict.AGREES else f" (learned: {judged['learned_direction']})"
+        lines = (f"published: {published}", f"{judged['verdict']}{learned}")
+        told = "\n".join(fill(line.replace("_", " "), LINE_WIDTH) for line in lines)
     ax.set_title(told, fontsize=FONT - 2, color=colour, loc="left", pad=6)
     if published in ARROWS:
         begin, end = ARROWS[published]
@@ -242,6 +257,13 @@ def _mark_direction(ax: Axes, judged: Row) -> None:
             "", xy=(0.24, end), xytext=(0.04, begin), xycoords="axes fraction", textcoords="axes fraction",
             arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "mutation_scale": 15}, zorder=5,
         )  # fmt: skip
+    for place, label in enumerate(ax.get_xticklabels()):
+        for level, marker in _MARKERS.items():
+            if f"{label.get_text()}: {level}" in published.replace("_", " ").split("; "):
+                ax.plot(place, 0.06, marker, color=colour, markersize=9, transform=ax.get_xaxis_transform(), zorder=5)
+
+
+_MARKERS = {"more": "^", "less": "v"}
 
 
 def draw_dependence(
@@ -283,7 +305,9 @@ def draw_dependence(
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
     figure.supylabel(f"Contribution ({unit})", fontsize=FONT, color=INK)
-    figure.suptitle("How the contribution depends on the value; arrows: published direction", fontsize=FONT + 1)
+    figure.suptitle(
+        "How the contribution depends on the value; arrows and triangles: published direction", fontsize=FONT + 1
+    )
     mark = BASIS_MARKS.get(basis)
     if mark:
         figure.text(0.5, 0.5, mark, ha="center", va="center", rotation=30, fontsize=30, alpha=0.07, fontweight="bold")
@@ -307,7 +331,8 @@ def describe_dependence(review: ExplanationReview, *, unit: str = "log odds") ->
     verdicts = review.importance.set_index("variable")["verdict"]
     told = []
     for name, groups in review.dependence.groupby("variable", sort=False):
-        low, high = (groups.loc[place] for place in (groups["contribution"].idxmin(), groups["contribution"].idxmax()))
+        ordered = groups.sort_values("contribution").to_dict("records")
+        low, high = ordered[0], ordered[-1]
         span = f"{low['contribution']:+.2f} at {_say_group(low)} to {high['contribution']:+.2f} at {_say_group(high)}"
         told.append(f"{display_name(str(name))} {span} ({verdicts[name]})")
     if not told:
@@ -315,7 +340,7 @@ def describe_dependence(review: ExplanationReview, *, unit: str = "log odds") ->
     return f"Mean contribution ({unit}) by value: {'; '.join(told)}."
 
 
-def _say_group(row: pd.Series) -> str:
+def _say_group(row: Row) -> str:
     return f"{row['value']:.3g}" if row["group"] == "number" else str(row["group"]).replace("_", " ")
 
 
@@ -360,11 +385,11 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
             row["end"] + 1.5 * room, place, _say_served(float(row["end"]), unit),
             va="center", fontsize=FONT - 1, color=INK, fontweight="bold",
         )  # fmt: skip
-    labels = ["start: the average patient", *map(_label_step, moves), "served"]
+    labels = ["start: average prediction", *map(_label_step, moves), "served"]
     ax.set_yticks(range(last + 1), labels)
     ax.set_ylim(last + 0.6, -0.6)
     span = max(reach) - min(reach) or 1.0
-    ax.set_xlim(min(reach) - 0.06 * span, max(reach) + 0.3 * span)
+    ax.set_xlim(min(reach) - 0.06 * span, max(reach) + 0.36 * span)
     ax.set_xlabel("Log odds" if unit == "log_odds" else "Change of pain, points")
     ax.tick_params(axis="y", length=0)
     finish_axes(ax, basis, title)
