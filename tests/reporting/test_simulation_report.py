@@ -113,7 +113,7 @@ def test_text_from_outside_is_escaped() -> None:
         name="s",
         title="<i>",
         said="a & b",
-        panels=[Panel(ax=make_axes(), alternative='"quoted" <b>')],
+        panels=[Panel(picture=make_axes(), alternative='"quoted" <b>')],
         numbers=pd.DataFrame({"<x>": ["<script>"]}),
     )
     page = write_page("<t>", "<n>", {"<k>": "<v>"}, [section])

@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 import paincast
 from paincast.errors import OutputError, RefusalError
 from paincast.tracking import log_model_run, start_training
+from paincast.tracking.describe import describe_run
+from paincast.tracking.judging import judge_model
 
 
 @pytest.fixture
@@ -82,6 +84,18 @@ def test_description_gives_basis_numbers_and_limits(child):
     assert "| Calibration slope | not estimable | 80 | not estimable: a test |" in text
     assert "80 episodes are too few." in text
     assert "not the effect of the procedure" in text
+
+
+def test_a_description_fits_every_database_and_names_the_report(recorded):
+    verdict = judge_model(recorded.model, recorded.model.gate)
+    wordy = replace(recorded.model, notes=("A note. " * 900,), write_report=lambda *_: "")
+    text = describe_run(wordy, verdict)
+    assert len(text) <= 8000
+    assert text.startswith("**REAL**: 80 real of 80 episodes")
+    assert "`report/report.html` under Artifacts" in text
+    sources = tuple(f"source {number}" for number in range(9))
+    many = replace(recorded.model, dataset=replace(recorded.model.dataset, sources=sources))
+    assert "- source 3\n- and 5 more, in `tables/provenance.csv`" in describe_run(many, verdict)
 
 
 def test_figures_and_tables_are_artifacts(recorded, child):

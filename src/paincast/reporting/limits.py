@@ -35,7 +35,7 @@ BASIS_LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 ALWAYS = (
-    "A probability here is what to expect given the procedure, not what the procedure adds: some patients get better "
+    "A prediction here is what to expect given the procedure, not what the procedure adds: some patients get better "
     "without it. Do not rank procedures by it.",
     "Research software: not a medical device, not medical advice.",
 )

@@ -18,6 +18,7 @@ from paincast.reporting.page import Panel, Section, Sheet, write_page
 from paincast.reporting.run_facts import CHECKLIST, PICTURES, RunFacts, read_run_folder, show_interval, show_number
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean_absolute_error")
+GROUPED = ("subgroups", "sites", "years")
 REPORT, CARD = "report.html", "model_card.md"
 
 PICTURE_TITLES = {
@@ -27,6 +28,7 @@ PICTURE_TITLES = {
     "tipping_point": "Tipping point of those lost to follow-up",
     "shap_importance": "Importance of variables",
     "shap_contributions": "Contributions of variables",
+    **{name: f"Observed / expected by {name}" for name in GROUPED},
 }
 
 
@@ -152,16 +154,16 @@ def _write_benefit(run: RunFacts) -> Section:
 
 
 def _write_uncertainty(run: RunFacts) -> Section:
-    level = run.params.get("uncertainty.level", "")
+    level, panels = run.params.get("uncertainty.level", ""), _list_panels(run, "uncertainty")
+    beside = (
+        " Beside it: how far answers would move had other patients been in the cohort, and how far those lost to "
+        "follow-up would have to differ for the verdict on calibration to change."
+    )
     return Section(
         name="uncertainty",
         title="Uncertainty",
-        said=(
-            f"Every answer comes with an interval of level {level}. Beside it: how far answers would move had other "
-            "patients been in the cohort, and how far those lost to follow-up would have to differ for the verdict on "
-            "calibration to change."
-        ),
-        panels=_list_panels(run, "uncertainty"),
+        said=f"Every answer comes with an interval of level {level}.{beside if panels else ''}",
+        panels=panels,
         sheets=[
             Sheet(title=title, rows=run.tables[name])
             for name, title in (
@@ -190,7 +192,7 @@ def _write_explanation(run: RunFacts) -> Section:
 
 
 def _write_groups(run: RunFacts) -> Section:
-    named = [name for name in ("subgroups", "sites", "years") if name in run.tables]
+    named = [name for name in GROUPED if name in run.tables]
     said = "No metrics by group: they are made of a probability at one month."
     if named:
         said = (
@@ -295,4 +297,4 @@ def _list_panels(run: RunFacts, folder: str) -> list[Panel]:
 
 def _name_picture(name: str) -> str:
     last = name.rpartition("/")[2]
-    return PICTURE_TITLES.get(last, f"Observed / expected by {last.replace('_', ' ')}")
+    return PICTURE_TITLES.get(last, last.replace("_", " ").capitalize())

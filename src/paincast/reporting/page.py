@@ -177,7 +177,7 @@ def _write_panel(panel: Panel) -> str:
     drawn = panel.picture
     address = f"data:image/png;base64,{_to_text(drawn)}" if isinstance(drawn, bytes) else _encode(drawn)
     image = f'<img src="{address}" alt="{html.escape(panel.alternative)}">'
-    return f"<figure><div>{image}</div>{caption}</figure>\n"
+    return f'<figure><div tabindex="0">{image}</div>{caption}</figure>\n'
 
 
 def _encode(ax: Axes) -> str:

@@ -121,7 +121,7 @@ def plot_groups(
             ax.text(0.99, place, "too few to tell", transform=ax.get_yaxis_transform(), **_NOTE)
     if pooled is not None and np.isfinite(pooled["estimate"]):
         foot = len(rows) + 0.4
-        labels.append("all, and in grey where a new one is expected")
+        labels.append("all (grey: a new one)")
         ax.plot(_clip([pooled["predicted_lower"], pooled["predicted_upper"]]), [foot, foot], color=GREY, linewidth=7)
         _draw_interval(ax, foot, pooled, ORANGE)
     places = [*range(len(rows)), *([len(rows) + 0.4] if len(labels) > len(rows) else [])]

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from paincast.tracking.runs import ModelRun
 
 OVERALL = "overall"
+REPORT = "report/report.html"
+
+LONGEST_DESCRIPTION = 8000
+"""Characters that MLflow keeps of a tag on every database."""
+
+MOST_SOURCES = 4
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
 
@@ -51,6 +57,7 @@ def describe_run(model: ModelRun, verdict: Verdict) -> str:
     Returns
     -------
     str
+        At most :data:`LONGEST_DESCRIPTION` characters; what does not fit is left out from the end.
     """
     captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
     sections = {
@@ -58,11 +65,18 @@ def describe_run(model: ModelRun, verdict: Verdict) -> str:
         "Out-of-fold performance": format_metrics(model.metrics),
         "Prediction instability": format_metrics(model.instability) if len(model.instability) else "",
         "Limits": _bullets(_list_limits(model)),
+        "Data": _bullets([_say_dataset(model.dataset), *_list_sources(model.dataset)]),
         "Figures": _bullets(captions),
-        "Data": _bullets([_say_dataset(model.dataset), *model.dataset.sources]),
     }
-    text = "\n\n".join(f"#### {title}\n\n{content}" for title, content in sections.items() if content)
-    return f"{_say_headline(model, verdict)}\n\n{_say_question(model)}\n\n{text}"
+    parts = [
+        _say_headline(model, verdict),
+        _say_question(model),
+        *([f"The whole of it: `{REPORT}` under Artifacts."] if model.write_report else []),
+        *(f"#### {title}\n\n{content}" for title, content in sections.items() if content),
+    ]
+    while sum(map(len, parts)) + 2 * len(parts) > LONGEST_DESCRIPTION and len(parts) > 1:
+        parts.pop()
+    return "\n\n".join(parts)
 
 
 def _say_headline(model: ModelRun, verdict: Verdict) -> str:
@@ -96,6 +110,13 @@ def _find_outcome(name: str) -> Outcome | None:
 
 def _say_dataset(dataset: DatasetSummary) -> str:
     return f"`{dataset.name}`, digest `{dataset.digest[:12]}`; from:"
+
+
+def _list_sources(dataset: DatasetSummary) -> list[str]:
+    """List the first sources: a simulated cohort has dozens."""
+    more = len(dataset.sources) - MOST_SOURCES
+    told = [f"and {more} more, in `tables/provenance.csv`"] if more > 0 else []
+    return [*dataset.sources[:MOST_SOURCES], *told]
 
 
 def _bullets(lines: Iterable[str]) -> str:

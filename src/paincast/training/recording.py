@@ -101,15 +101,7 @@ def describe_model(
         captions={name: picture.caption for name, picture in pictures.items()},
         tables=_gather_tables(trained, few_lost=few_lost),
         tags={"model_content": predictor.version},
-        notes=(
-            f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
-            *(() if predictor.n_events is None else (say_precision(predictor),)),
-            f"Lost to follow-up: {FEW}."
-            if few_lost
-            else say_loss(trained.weights, trained.loss, trained.tipping_point),
-            *(() if measured is None else (say_instability(measured.metrics),)),
-            *trained.further.notes,
-        ),
+        notes=_write_notes(trained, data, few_lost=few_lost),
         gate=settings.gate,
         write_report=write_report_folder,
     )
@@ -135,6 +127,18 @@ def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings
     params = {name: str(value) for name, value in run.params.items()}
     known = RunFacts(tags=tags, params=params, tables={**tables, **measured})
     return replace(run, tables={**tables, CHECKLIST: fill_checklists(known, settings.statements, run.figures)})
+
+
+def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) -> tuple[str, ...]:
+    predictor, measured = trained.predictor, trained.instability
+    lost = f"Lost to follow-up: {FEW}."
+    return (
+        f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
+        *(() if predictor.n_events is None else (say_precision(predictor),)),
+        lost if few_lost else say_loss(trained.weights, trained.loss, trained.tipping_point),
+        *(() if measured is None else (say_instability(measured.metrics),)),
+        *trained.further.notes,
+    )
 
 
 def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.DataFrame]:
