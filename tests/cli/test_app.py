@@ -28,8 +28,8 @@ HEAVY = (
     "pooch",
 )
 COMMANDS = (
-    *("simulate", "fetch", "ingest", "evaluate", "predict", "review", "promote", "rollback", "compare-runs", "schema"),
-    *("evidence", "completion"),
+    *("simulate", "fetch", "ingest", "evaluate", "predict", "review", "report", "promote", "rollback", "compare-runs"),
+    *("schema", "evidence", "completion"),
 )
 
 
