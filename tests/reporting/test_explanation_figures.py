@@ -119,7 +119,7 @@ def test_dependence_of_real_patients_draws_no_patient():
     figure.canvas.draw()
     assert count_dots(figure) == 0
     panels = [ax.get_xlabel() for ax in figure.axes if ax.axison]
-    assert panels == ["work status", "depression", "disability (ODI) (percent)"]
+    assert panels == ["work status", "depression", "disability (ODI) (ODI points)"]
     assert "BLENDED EVIDENCE" in list_texts(figure)
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles[0] == "published: working: more\nconflicts (learned: working: less)"

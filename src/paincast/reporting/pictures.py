@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paincast.explain import Explanation, compute_importance
+from paincast.explain import Explanation, ExplanationReview, compute_importance
+from paincast.reporting.explanation_figures import draw_explanation
 from paincast.reporting.figures import (
     MOST_VARIABLES,
     describe_calibration,
@@ -64,6 +65,7 @@ def draw_pictures(
     basis: str,
     *,
     simulated: bool | None = None,
+    review: ExplanationReview | None = None,
     instability: MeasuredInstability | None = None,
     tipping_point: pd.DataFrame | None = None,
     tables: Mapping[str, pd.DataFrame] = MappingProxyType({}),
@@ -82,6 +84,8 @@ def draw_pictures(
         What the model stands on.
     simulated : bool, optional
         Whether the patients are simulated; by default those of a synthetic model are.
+    review : ExplanationReview, optional
+        From :func:`paincast.explain.review_explanation`.
     instability : MeasuredInstability, optional
         From :func:`paincast.training.instability.measure_instability`.
     tipping_point : DataFrame, optional
@@ -93,7 +97,8 @@ def draw_pictures(
     -------
     dict of str to Picture
         ``calibration/calibration`` where there is a curve, ``benefit/decision_curve``, ``subgroups/`` of subgroups,
-        sites and years, ``explanation/shap_importance`` and ``shap_contributions``, ``uncertainty/instability`` where
+        sites and years, ``explanation/shap_importance`` and ``shap_contributions``, and of a review
+        ``explanation/shap_dependence``, ``shap_low`` and ``shap_high``, ``uncertainty/instability`` where
         it was measured on five patients or more, and ``uncertainty/tipping_point`` where some were lost to follow-up.
     """
     calibration = {} if curve is None else {CALIBRATION: _draw_calibration(curve, metrics, probability, basis, tables)}
@@ -102,6 +107,7 @@ def draw_pictures(
         | _draw_benefit(tables, basis)
         | _draw_robustness(instability, tipping_point, basis)
         | _draw_reasons(explanation, basis, simulated)
+        | _draw_review(explanation, review, basis, simulated)
         | _draw_groups(tables, basis)
     )
 
@@ -187,6 +193,17 @@ def _draw_reasons(explanation: Explanation, basis: str, simulated: bool | None) 
             _figure_of(directions), f"{said} Direction by the value of the variable."
         ),
     }
+
+
+def _draw_review(
+    explanation: Explanation, review: ExplanationReview | None, basis: str, simulated: bool | None
+) -> dict[str, Picture]:
+    """Draw importance with its doubt in place of importance alone, and what else a review tells."""
+    if review is None:
+        return {}
+    dots = basis == "synthetic" if simulated is None else simulated
+    drawn = draw_explanation(explanation, review, basis=basis, simulated=dots)
+    return {name: Picture(*pair) for name, pair in drawn.items()}
 
 
 def _figure_of(ax: Axes) -> Figure:

@@ -16,6 +16,8 @@ from paincast.evaluation.calibration import compute_calibration_curve
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.tipping import compute_tipping_point
 from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
+from paincast.evidence.directions import load_directions
+from paincast.explain import Explanation, ExplanationReview, review_explanation
 from paincast.models.observation import fit_observation_weights, summarize_weights
 from paincast.models.response import cross_fit_margins, fit_response_model
 from paincast.models.stored import Response
@@ -112,6 +114,7 @@ def finish_model(
     announce("explaining")
     known, probability = data.known, evaluation.probability
     held = None if probability is None else probability[known]
+    explanation = predictor.explain(data.episodes)
     trained = TrainedModel(
         predictor=predictor,
         flow=data.flow,
@@ -120,7 +123,8 @@ def finish_model(
         loss=evaluation.loss,
         weights=evaluation.weights,
         tipping_point=evaluation.tipping_point,
-        explanation=predictor.explain(data.episodes),
+        explanation=explanation,
+        review=_review(task, predictor.response, explanation),
         instability=instability,
         assessment=evaluation.assessment,
         further=further or Further(),
@@ -131,6 +135,27 @@ def finish_model(
         model = describe_model(trained, held, bundle, data, settings)
         log_model_run(task.run, model, register=settings.tracking.register)
     return trained
+
+
+def _review(task: Task, response: Response, explanation: Explanation) -> ExplanationReview:
+    """Hold the explanation against what is published, where that is taken to hold for the outcome."""
+    data, settings = task.data, task.settings
+    simulated = data.cohort.basis == "synthetic"
+    directions, strong = (
+        load_directions(data.technique, strong=only) if data.outcome.follows_response else {} for only in (False, True)
+    )
+    return review_explanation(
+        response,
+        data.episodes,
+        explanation,
+        task.make_stream("explanation"),
+        directions=directions,
+        strong=strong,
+        simulated=simulated,
+        guided=simulated or settings.model.directions,
+        resamples=settings.evaluation.resamples,
+        confidence=settings.evaluation.confidence,
+    )
 
 
 def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.explain import compute_importance
 from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
@@ -65,6 +64,7 @@ def describe_model(
         drawn,
         predictor.basis,
         simulated=data.cohort.basis == "synthetic",
+        review=trained.review,
         instability=measured,
         tipping_point=None if few_lost else trained.tipping_point,
         tables=trained.assessment.list_tables() if trained.assessment else {},
@@ -149,7 +149,8 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
         **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
         "selection": predictor.response.selection,
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
-        "importance": compute_importance(trained.explanation),
+        "importance": trained.review.importance,
+        "dependence": trained.review.dependence,
         "loss_to_follow_up": trained.loss,
         "observation_weights": hide_small_loss(trained.weights),
         **({"tipping_point": tipping} if len(tipping) and not few_lost else {}),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from paincast.explain import Explanation
+from paincast.explain import Explanation, ExplanationReview
 from paincast.models.borrowing import Part
 from paincast.predictor import Predictor
 from paincast.rules import TechniqueRules
@@ -55,9 +55,13 @@ class Task:
         """Give ``technique/outcome``: the folder of the bundle below that of the models, and the key of the model."""
         return f"{self.data.technique}/{self.data.outcome.name}"
 
-    def make_stream(self) -> np.random.Generator:
-        """Give technique and outcome a stream of their own, the same whichever others are trained beside them."""
-        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()))
+    def make_stream(self, purpose: str = "") -> np.random.Generator:
+        """Give technique and outcome a stream of their own, the same whichever others are trained beside them.
+
+        A stream for a purpose is independent of the one that fits and evaluates: what comes later changes no model.
+        """
+        own = (zlib.crc32(purpose.encode()),) if purpose else ()
+        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()), *own)
         return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
 
 
@@ -102,6 +106,8 @@ class TrainedModel:
         What becomes of overall risk and O/E as those lost differ from what is predicted; empty for a number.
     explanation : Explanation
         Contributions over the training cohort.
+    review : ExplanationReview
+        Ranking of variables with intervals, their directions held against the evidence, and their dependence.
     instability : Instability or None
         How far predictions would move had the model been fitted to other patients; None where it was not measured.
     assessment : Assessment or None
@@ -118,6 +124,7 @@ class TrainedModel:
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
     explanation: Explanation
+    review: ExplanationReview
     instability: Instability | None = None
     assessment: Assessment | None = None
     further: Further = field(default_factory=Further)
