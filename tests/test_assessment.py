@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,9 +51,18 @@ def test_no_site_is_named(assessed, data):
     assert assessed.sites.drop_duplicates("level")["n"].is_monotonic_decreasing
 
 
+def test_what_the_cohort_does_not_tell_is_no_group(data):
+    known = data.known.astype(float)
+    nowhere = replace(data, episodes=data.episodes.assign(site_id=None, sex=None))
+    found = assess_predictions(nowhere, 0.5 + 0.1 * known, known, QUICK, np.random.default_rng(2))
+    assert "sites" not in found.list_tables()
+    assert not {"sex", "site"} & set(found.subgroups["attribute"])
+
+
 def test_a_group_of_three_is_hidden_and_the_other_with_it(assessed):
     payers = assessed.subgroups[assessed.subgroups["attribute"] == "payer"]
     assert payers[["n", "n_patients", "n_events"]].isna().all().all()
+    assert (payers["estimate"].dropna() == payers["estimate"].dropna().round(2)).all()
     few = payers[payers["level"] == "private"]
     assert few["estimate"].isna().all()
     assert few["method"].str.contains("fewer than 5 patients").all()

@@ -11,7 +11,7 @@ import pandas as pd
 from paincast.evaluation.decision import compute_decision_curve
 from paincast.evaluation.discrimination import compute_auroc_delong
 from paincast.evaluation.flexible import compute_flexible_calibration
-from paincast.evaluation.groups import compute_metrics_by_group, make_audit_attributes, pool_groups
+from paincast.evaluation.groups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
 from paincast.settings import EvaluationSettings
 from paincast.training.published import find_nearest_rate
 from paincast.training_set import TrainingSet
@@ -104,13 +104,14 @@ def assess_predictions(
         weights=held,
     )
     rate = find_nearest_rate(data)
-    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"])})
-    grouped = compute_metrics_by_group(
-        outcome, predicted, attributes, patients=patients, confidence=confidence, weights=held
-    )
+    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
+    told = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
+    grouped = compute_metrics_by_group(outcome, predicted, told, patients=patients, confidence=confidence, weights=held)
     # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
     grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
     along = grouped["attribute"].isin([SITE, YEAR])
+    pooled = pool_groups(grouped[along], confidence=confidence)
+    grouped = blur_hidden(grouped)
     return Assessment(
         metrics=pd.concat(
             [
@@ -135,8 +136,26 @@ def assess_predictions(
         subgroups=grouped[~along].reset_index(drop=True),
         sites=grouped[grouped["attribute"] == SITE].reset_index(drop=True),
         years=grouped[grouped["attribute"] == YEAR].reset_index(drop=True),
-        pooled=pool_groups(grouped[along], confidence=confidence),
+        pooled=pooled,
     )
+
+
+def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
+    """Round the numbers of groups whose size is hidden: with all digits a ratio of counts gives the counts away.
+
+    Parameters
+    ----------
+    by_group : DataFrame
+        From :func:`paincast.evaluation.groups.compute_metrics_by_group`.
+
+    Examples
+    --------
+    >>> blur_hidden(pd.DataFrame({"n": [26.0, np.nan], "estimate": [0.43333, 0.43333]}))["estimate"].tolist()
+    [0.43333, 0.43]
+    """
+    numbers = by_group.select_dtypes("float64").columns
+    hidden = by_group["n"].isna()
+    return by_group.assign(**{name: by_group[name].mask(hidden, by_group[name].round(2)) for name in numbers})
 
 
 def list_thresholds(settings: EvaluationSettings) -> list[float]:
