@@ -16,6 +16,7 @@ from paincast.cli.app import run
 from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, SettingsError
+from paincast.gates import gate
 from paincast.reporting.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
 from paincast.reporting.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model_card import LONGEST_CARD, write_model_card
@@ -24,12 +25,14 @@ from paincast.reporting.run_facts import RunFacts, read_run_folder
 from paincast.settings import (
     CohortSettings,
     EvaluationSettings,
+    GateSettings,
     ModelSettings,
     TrackingSettings,
     TrainingSettings,
     UncertaintySettings,
 )
 from paincast.tracking import fetch_runs, resolve_store
+from paincast.tracking.judging import gather_evidence
 from paincast.training import train
 
 LARGEST_REPORT = 3_000_000
@@ -146,6 +149,14 @@ def test_every_basis_has_limits_of_its_own(basis, facts):
     assert said[: len(BASIS_LIMITS[basis])] == list(BASIS_LIMITS[basis])
 
 
+def test_what_conflicts_with_published_directions_is_named(facts, page):
+    assert "Directions that agree with published evidence: " in page
+    turned = facts.tables["importance"].assign(verdict="conflicts").head(1)
+    assert "that conflict with it: positive blocks." in write_report(
+        replace(facts, tables={**facts.tables, "importance": turned.assign(variable="diagnostic_blocks_positive")})
+    )
+
+
 def test_the_card_is_the_description_of_the_version_and_fits_it(store, facts):
     client = MlflowClient(tracking_uri=store.uri)
     version = client.get_model_version_by_alias("paincast.facet_rfa.pain_response", "candidate")
@@ -186,6 +197,14 @@ def test_an_item_whose_table_is_gone_is_missing_and_one_of_a_number_does_not_app
     ]
     number = replace(facts, tables={**facts.tables, "provenance": make_facts(kind="continuous")})
     assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_4", "status"] == "does not apply"
+
+
+@pytest.mark.parametrize(("item", "met"), [("tripod_17", True), ("tripod_20a", True), ("tripod_18a", False)])
+def test_a_gate_asks_for_items_of_the_checklists(facts, item, met):
+    tags = facts.tags
+    evidence = gather_evidence(tags["outcome"], tags["basis"], tags["n_real"], facts.params, facts.tables)
+    found = {one.criterion: one for one in gate(evidence, GateSettings(card_items=[item])).findings}["model_card"]
+    assert (found.status, item in found.reason) == (("passed", False) if met else ("missing", True))
 
 
 def test_a_statement_on_no_item_is_refused():

@@ -186,9 +186,18 @@ def _write_explanation(run: RunFacts) -> Section:
             "model reckons, not what causes relief."
         ),
         panels=_list_panels(run, "explanation"),
-        numbers=run.tables.get("importance"),
+        listed=[_say_directions(run.tables["importance"])] if "verdict" in run.tables["importance"] else [],
+        numbers=run.tables["importance"],
         tall=True,
     )
+
+
+def _say_directions(importance: pd.DataFrame) -> str:
+    """Say which variables the model has learned the other way round than published."""
+    conflicts = importance.loc[importance["verdict"] == "conflicts", "variable"]
+    named = ", ".join(display_name(str(name)) for name in conflicts) or "none"
+    agreeing = int((importance["verdict"] == "agrees").sum())
+    return f"Directions that agree with published evidence: {agreeing}; that conflict with it: {named}."
 
 
 def _write_groups(run: RunFacts) -> Section:
@@ -289,9 +298,9 @@ def _list_panels(run: RunFacts, folder: str) -> list[Panel]:
     table = run.tables.get(PICTURES)
     shows = {} if table is None else dict(zip(table["figure"], table["shows"], strict=True))
     return [
-        Panel(picture=png, alternative=f"{_name_picture(name)}. It is told below.", caption=shows.get(name, ""))
-        for name, png in run.pictures.items()
-        if name.partition("/")[0] == folder
+        Panel(picture=run.pictures[name], alternative=f"{_name_picture(name)}. It is told below.", caption=caption)
+        for name, caption in shows.items()
+        if name.partition("/")[0] == folder and name in run.pictures
     ]
 
 

@@ -61,6 +61,7 @@ th { position: sticky; top: 0; background: #fff; } th.text, td.text { text-align
   .panels.wide { overflow: visible; } .wide figure img { max-width: 100%; }
   .panels.tall { grid-template-columns: 1fr; } .tall figure img { min-width: 0; max-width: 80%; }
   .open, .tall figure div { overflow: visible; } tr { break-inside: avoid; } th { position: static; }
+  .open td.text { min-width: 0; } .open th { white-space: normal; }
 }
 """
 
