@@ -29,6 +29,10 @@ from paincast.explain import (
 )
 from paincast.explain.grouping import choose_shown
 from paincast.explain.resampling import list_refits
+from paincast.features import EpisodeEncoder
+from paincast.models.duration import DurationModel
+from paincast.models.duration_response import make_duration_response
+from paincast.models.hazard import HazardModel
 from paincast.models.response import ResponseModel, fit_response_model
 from paincast.predictor import Predictor, seal_predictor
 from paincast.rules import collect_rules
@@ -174,6 +178,32 @@ def test_refits_are_explained_on_their_own_log_odds(kind):
         np.testing.assert_allclose(explain_model(refit, episodes).served, margin, atol=1e-5)
 
 
+def test_refits_of_a_duration_are_explained_at_its_horizon():
+    episodes, _ = make_episodes(300)
+    encoder = EpisodeEncoder(splines=False).fit(episodes)
+    n = len(encoder.owners)
+    rng = np.random.default_rng(0)
+    hazards = [
+        HazardModel(intercepts=np.array([-1.0, -2.0]), coefficients=rng.normal(0, 0.3, n), first=np.zeros(n))
+        for _ in range(4)
+    ]
+    model = DurationModel(
+        encoder=encoder,
+        cuts=(3.0, 6.0),
+        relief=hazards[0],
+        death=None,
+        refits=tuple(hazards[1:]),
+        selection=pd.DataFrame(),
+    )
+    response = make_duration_response(model, episodes, np.ones(300), 6.0)
+    drawn = resample_explanations(response, episodes, np.random.default_rng(0), resamples=60)
+    assert drawn.n_refits == 3
+    for refit, hazard in zip(list_refits(response), hazards[1:], strict=True):
+        served = hazard.survival(encoder.transform(episodes))[:, 1]
+        np.testing.assert_allclose(explain_model(refit, episodes).served, logit(served), atol=1e-6)
+    assert list_refits(replace(response, model=replace(model, refits=()))) == []
+
+
 def test_a_ranking_tells_what_is_sure_and_what_is_not(fitted):
     response, episodes = fitted
     explanation = explain_model(response, episodes)
@@ -275,7 +305,9 @@ def test_dependence_gives_means_of_groups_that_are_large_enough(fitted):
     member = episodes["depression"].fillna(False).to_numpy(bool)
     assert yes["contribution"] == pytest.approx(explanation.contributions.loc[member, "depression"].mean())
     assert yes["n"] == episodes.loc[member, "patient_id"].nunique()
-    odi = compute_dependence(explanation, drawn, "odi", simulated=False)
+    exact, odi = (compute_dependence(explanation, drawn, "odi", simulated=known) for known in (True, False))
+    np.testing.assert_allclose(odi["contribution"], exact["contribution"], rtol=0.05)
+    assert all(float(f"{mean:.2g}") == mean for mean in odi["contribution"])
     assert odi["group"].tolist() == ["number"] * 10 + ["missing"]
     assert odi["value"].dropna().is_monotonic_increasing
     # No group ends at a patient: its mean lies inside.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,13 +15,12 @@ from paincast.explain import Explanation, ExplanationReview, compute_waterfall
 from paincast.reporting.explanation_figures import (
     describe_dependence,
     describe_ranked_importance,
-    describe_waterfall,
     draw_dependence,
     draw_explanation,
     plot_ranked_importance,
-    plot_waterfall,
 )
 from paincast.reporting.figures import make_axes
+from paincast.reporting.waterfall_figures import describe_waterfall, plot_waterfall
 
 N = 60
 
@@ -47,7 +48,7 @@ def make_review() -> ExplanationReview:
         ("odi", "missing", np.nan, 0.02, -0.1, 0.1, 10),
     ]
     dependence = pd.DataFrame(groups, columns=["variable", "group", "value", "contribution", "lower", "upper", "n"])
-    return ExplanationReview(importance=importance, dependence=dependence, unseen=("scoliosis",))
+    return ExplanationReview(importance=importance, dependence=dependence, n_refits=9, unseen=("scoliosis",))
 
 
 def make_explanation(n: int = N) -> Explanation:
@@ -104,11 +105,16 @@ def test_the_caption_names_each_conflict_and_what_is_not_seen():
     assert "agreement confirms nothing" in said
     assert "Conflicts: work status (published: working: more; learned: working: less; evidence weaker)." in said
     assert said.endswith("Published, but not seen by the model: scoliosis.")
+    assert "no refits" not in said
+    assert "no refits: intervals and directions leave its own doubt out" in describe_ranked_importance(
+        replace(make_review(), n_refits=0)
+    )
 
 
 def test_a_model_without_reasons_says_so():
     review = make_review()
-    none = ExplanationReview(importance=review.importance.assign(importance=0.0), dependence=review.dependence.head(0))
+    still = review.importance.assign(importance=0.0)
+    none = ExplanationReview(importance=still, dependence=review.dependence.head(0), n_refits=9)
     assert describe_ranked_importance(none).startswith("Contributions: no variable moves the prediction")
     assert describe_dependence(none) == "Dependence: no group of patients is large enough to show."
     draw_dependence(none, basis="real").canvas.draw()

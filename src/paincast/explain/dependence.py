@@ -16,6 +16,7 @@ from paincast.explain.resampling import Resamples
 FloatArray = npt.NDArray[np.float64]
 
 COLUMNS = ("variable", "group", "value", "contribution", "lower", "upper", "n")
+MEANS = ("contribution", "lower", "upper")
 SMALLEST_GROUP = 5
 MOST_GROUPS = 10
 ROWS_PER_GROUP = 20
@@ -52,7 +53,8 @@ def compute_dependence(
     Numbers are cut at quantiles into at most ten groups, equal values together; each category is a group, and so are
     yes, no and what is missing. A group holds at least five patients; smaller ones are left out, and the next larger
     one with them where they could be worked out. Of real patients neither the ends of a group nor its spread are
-    given, and its size is rounded to five.
+    given, its size is rounded to five, and contributions to two digits: those of a category are the same for all its
+    patients and add up to about zero over the cohort, so that more digits would give the sizes away.
 
     Parameters
     ----------
@@ -98,7 +100,10 @@ def compute_dependence(
                 "n": _count(member, patients, simulated),
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if not simulated:
+        table[list(MEANS)] = table[list(MEANS)].map(lambda mean: float(f"{mean:.2g}"))
+    return table
 
 
 def _is_number(values: pd.Series) -> bool:

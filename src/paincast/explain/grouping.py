@@ -86,6 +86,12 @@ def choose_shown(labels: Labels, patients: IntArray, *, smallest: int) -> list[s
     -------
     list of str
         Sorted by name.
+
+    Examples
+    --------
+    >>> labels = np.array(["few"] * 3 + ["some"] * 8 + ["many"] * 9, dtype=object)
+    >>> choose_shown(labels, np.arange(20), smallest=5)
+    ['many']
     """
     members = {str(name): set(part) for name, part in pd.Series(patients).groupby(labels)}
     shown: list[str] = []

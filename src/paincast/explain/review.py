@@ -43,6 +43,8 @@ class ExplanationReview:
     dependence : DataFrame
         From :func:`paincast.explain.dependence.compute_dependence`, of the most important variables and of each that
         conflicts with its published direction.
+    n_refits : int
+        Refits of the model behind the intervals; 0 where it has none, and the intervals leave its own doubt out.
     unseen : tuple of str
         Variables with a published direction that the model does not see.
     guided : bool
@@ -51,6 +53,7 @@ class ExplanationReview:
 
     importance: pd.DataFrame
     dependence: pd.DataFrame
+    n_refits: int
     unseen: tuple[str, ...] = ()
     guided: bool = True
 
@@ -111,6 +114,7 @@ def review_explanation(
     return ExplanationReview(
         importance=importance,
         dependence=list_dependence(explanation, drawn, told.tolist(), simulated=simulated, confidence=confidence),
+        n_refits=drawn.n_refits,
         unseen=tuple(list_unseen_directions(explanation, directions)),
         guided=guided,
     )

@@ -1,4 +1,4 @@
-"""Pictures of the explanation of a model: importance with its doubt, dependence beside evidence, waterfalls."""
+"""Pictures of the explanation of a model: importance with its doubt, and dependence beside evidence."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.special import expit
 
-from paincast.explain import Explanation, ExplanationReview, Verdict, compute_waterfall, summarize_group
+from paincast.explain import Explanation, ExplanationReview, Verdict
 from paincast.reporting.figures import (
     BASIS_MARKS,
     BLUE,
@@ -27,6 +26,7 @@ from paincast.reporting.figures import (
     finish_axes,
     make_axes,
 )
+from paincast.reporting.waterfall_figures import draw_fifths
 from paincast.schema import EPISODES
 
 FloatArray = npt.NDArray[np.float64]
@@ -125,7 +125,8 @@ def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log od
         f"{row['rank_upper']})"
         for row in used.head(3).to_dict("records")
     ]
-    return f"Mean size of the contribution ({unit}): {', '.join(foremost)}. {describe_verdicts(review)}"
+    doubt = "" if review.n_refits else " The model has no refits: intervals and directions leave its own doubt out."
+    return f"Mean size of the contribution ({unit}): {', '.join(foremost)}.{doubt} {describe_verdicts(review)}"
 
 
 def describe_verdicts(review: ExplanationReview) -> str:
@@ -344,91 +345,6 @@ def _say_group(row: Row) -> str:
     return f"{row['value']:.3g}" if row["group"] == "number" else str(row["group"]).replace("_", " ")
 
 
-def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", unit: str = "log_odds") -> Axes:
-    """Draw a prediction as steps from the base to what is served.
-
-    Parameters
-    ----------
-    steps : DataFrame
-        From :func:`paincast.explain.compute_waterfall`. Of a real patient it is drawn for those who treat that patient
-        only, and never kept with a model.
-    ax : matplotlib.axes.Axes
-        Where to draw.
-    basis : {"synthetic", "real", "blended"}
-        What the model stands on; marked unless it is real.
-    title : str
-        Title of the figure.
-    unit : {"log_odds", "points"}
-        Of the contributions.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    rows = steps.to_dict("records")
-    moves = [row for row in rows if row["step"] in ("variable", "rest")]
-    start, served = rows[0], rows[-1]
-    reach = [float(row[end]) for row in moves for end in ("begin", "end")] + [start["end"], served["end"]]
-    room = 0.02 * (max(reach) - min(reach) or 1.0)
-    for place, row in enumerate(moves, start=1):
-        up = row["contribution"] >= 0
-        colour = ORANGE if up else BLUE
-        ax.barh(place, row["contribution"], left=row["begin"], height=0.62, color=colour, zorder=3)
-        ax.plot([row["end"]] * 2, [place - 0.31, place + 1.0], color=GREY, linewidth=0.8, zorder=2)
-        at, side = max(row["begin"], row["end"]) + room, "left"
-        ax.text(at, place, f"{row['contribution']:+.2f}", ha=side, va="center", fontsize=FONT - 2, color=INK)
-    ax.plot([start["end"]] * 2, [0, 1.31], color=GREY, linewidth=0.8, zorder=2)
-    last = len(moves) + 1
-    ax.plot([start["end"], served["end"]], [0, last], "D", color=INK, markersize=7, zorder=4)
-    for place, row in ((0, start), (last, served)):
-        ax.text(
-            row["end"] + 1.5 * room, place, _say_served(float(row["end"]), unit),
-            va="center", fontsize=FONT - 1, color=INK, fontweight="bold",
-        )  # fmt: skip
-    labels = ["start: average prediction", *map(_label_step, moves), "served"]
-    ax.set_yticks(range(last + 1), labels)
-    ax.set_ylim(last + 0.6, -0.6)
-    span = max(reach) - min(reach) or 1.0
-    ax.set_xlim(min(reach) - 0.06 * span, max(reach) + 0.36 * span)
-    ax.set_xlabel("Log odds" if unit == "log_odds" else "Change of pain, points")
-    ax.tick_params(axis="y", length=0)
-    finish_axes(ax, basis, title)
-    ax.spines[["left"]].set_visible(False)
-    return ax
-
-
-def _label_step(row: Row) -> str:
-    if row["step"] == "rest":
-        return str(row["value"])
-    name = display_name(str(row["variable"]))
-    return f"{name}: {str(row['value']).replace('_', ' ')}" if row["value"] else name
-
-
-def _say_served(value: float, unit: str) -> str:
-    return f"{value:+.2f}, that is {100 * expit(value):.0f} %" if unit == "log_odds" else f"{value:+.2f} points"
-
-
-def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds") -> str:
-    """Say where a prediction starts, its strongest steps, and where it ends.
-
-    Parameters
-    ----------
-    steps : DataFrame
-        From :func:`paincast.explain.compute_waterfall`.
-    unit : {"log_odds", "points"}
-        Of the contributions.
-
-    Returns
-    -------
-    str
-    """
-    rows = steps.to_dict("records")
-    moves = [f"{_label_step(row)} {row['contribution']:+.2f}" for row in rows if row["step"] == "variable"][:3]
-    ends = [_say_served(float(row["end"]), unit) for row in (rows[0], rows[-1])]
-    scale = "log odds" if unit == "log_odds" else "change of pain"
-    return f"From {ends[0]} ({scale}) to {ends[1]}; strongest steps: {', '.join(moves) or 'none'}."
-
-
 def draw_explanation(
     explanation: Explanation, review: ExplanationReview, *, basis: str, simulated: bool
 ) -> dict[str, tuple[Figure, str]]:
@@ -461,22 +377,7 @@ def draw_explanation(
     if len(review.dependence):
         panels = draw_dependence(review, basis=basis, explanation=explanation if simulated else None, unit=words)
         drawn["explanation/shap_dependence"] = (panels, describe_dependence(review, unit=words))
-    return drawn | _draw_fifths(explanation, basis)
-
-
-def _draw_fifths(explanation: Explanation, basis: str) -> dict[str, tuple[Figure, str]]:
-    served, codes = explanation.served, explanation.patient_codes
-    low, high = np.quantile(served, [0.2, 0.8]) if len(served) else (0.0, 0.0)
-    drawn = {}
-    for name, told, member in (("low", "lowest", served <= low), ("high", "highest", served >= high)):
-        if len(np.unique(codes[member])) < 5 or not high > low:
-            continue
-        steps = compute_waterfall(summarize_group(explanation, member))
-        title = f"Mean of the fifth with the {told} predictions"
-        ax = plot_waterfall(steps, make_axes(8.8, 5.4), basis=basis, title=title, unit=explanation.unit)
-        said = describe_waterfall(steps, unit=explanation.unit)
-        drawn[f"explanation/shap_{name}"] = (_figure_of(ax), f"{title}. {said}")
-    return drawn
+    return drawn | draw_fifths(explanation, basis)
 
 
 def _figure_of(ax: Axes) -> Figure:
