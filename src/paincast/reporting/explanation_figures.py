@@ -44,6 +44,8 @@ MOST_DOTS = 500
 MOST_PANELS = 9
 LINE_WIDTH = 40
 TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
+FINE_TICKS = (0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
+FEWEST_TICKS = 3
 _DOTS: dict[str, Any] = {"s": 5, "color": GREY, "alpha": 0.45, "linewidths": 0, "zorder": 1}
 
 
@@ -208,9 +210,10 @@ def _draw_numbers(
     ax.plot(numbers["value"], numbers["contribution"], "o-", color=BLUE, markersize=5, linewidth=1.6, zorder=3)
     if log_scale:
         ax.set_xscale("function", functions=(_grow_slowly, np.expm1))
-        top = ax.get_xlim()[1]
-        ax.set_xticks([tick for tick in TICKS if tick <= top] or [0])
-        ax.set_xlim(left=max(0.0, 0.8 * float(numbers["value"].min()) - 0.3))
+        left, right = max(0.0, 0.8 * float(numbers["value"].min()) - 0.3), ax.get_xlim()[1]
+        coarse, fine = ([tick for tick in ticks if left <= tick <= right] for ticks in (TICKS, FINE_TICKS))
+        ax.set_xticks(coarse if len(coarse) >= FEWEST_TICKS else fine)
+        ax.set_xlim(left, right)
     for row in groups[groups["group"] == "missing"].to_dict("records"):
         ax.axhline(row["contribution"], color="#777777", linewidth=1.1, linestyle=(0, (2, 2)), zorder=2)
         ax.text(
