@@ -5,8 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 
@@ -14,6 +18,7 @@ from paincast.errors import OutputError, SettingsError
 from paincast.tracking import Store, review_command
 from paincast.tracking.review import PORTS_TRIED, find_free_port
 
+REVIEW_SECONDS = 90.0
 OPEN = """
 import sys
 from paincast.tracking import Store, open_review
@@ -56,16 +61,29 @@ def test_the_page_opens_and_ends_with_an_interrupt(recorded):
     port = find_free_port(first=5100)
     store = recorded.store
     command = [sys.executable, "-c", OPEN, store.uri, str(store.artifacts), store.experiment, str(port)]
-    env = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as review:
-        try:
-            assert f"http://127.0.0.1:{port}/#/experiments/1" in review.stdout.readline()
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
-                assert "MLflow" in page.read().decode()
-        finally:
-            review.send_signal(signal.SIGINT)
+    with start_review(command) as review:
+        assert f"http://127.0.0.1:{port}/#/experiments/1" in review.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+            assert "MLflow" in page.read().decode()
+        review.send_signal(signal.SIGINT)
         assert review.wait(timeout=30) == 0
     assert _is_closed(port)
+
+
+@contextmanager
+def start_review(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a review whose processes are gone afterwards, and end at the latest when the time is over."""
+    env = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as review:
+        end = partial(os.killpg, review.pid, signal.SIGKILL)
+        timer = threading.Timer(REVIEW_SECONDS, end)
+        timer.start()
+        try:
+            yield review
+        finally:
+            timer.cancel()
+            with suppress(ProcessLookupError):
+                end()
 
 
 def _is_closed(port: int) -> bool:

@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 PORT = 5000
 PORTS_TRIED = 50
 START_SECONDS = 120.0
+LOOK_SECONDS = 0.2
 MODEL_RUNS = urlencode(
     {
         "workflowType": "machine_learning",
@@ -125,7 +126,7 @@ def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browse
             print(f"MLflow shows {store.address} at {address}\nPress Ctrl-C to end.", flush=True)
             if open_browser:
                 webbrowser.open(address)
-            return server.wait()
+            return _await_end(server)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -140,5 +141,15 @@ def _await_server(server: subprocess.Popen[bytes], host: str, port: int) -> None
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:
                 return
-        time.sleep(0.2)
+        time.sleep(LOOK_SECONDS)
     raise OutputError(f"the MLflow UI did not answer within {START_SECONDS:g} s on {host}:{port}")
+
+
+def _await_end(server: subprocess.Popen[bytes]) -> int:
+    """Wait by looking again and again: a library with a signal handler of its own (polars) makes ``wait`` sleep on.
+
+    Such a handler restarts the system call, so that an interrupt sent to this process alone would never be seen.
+    """
+    while (code := server.poll()) is None:
+        time.sleep(LOOK_SECONDS)
+    return code
