@@ -16,7 +16,7 @@ import pytest
 
 from paincast.errors import OutputError, SettingsError
 from paincast.tracking import Store, review_command
-from paincast.tracking.review import PORTS_TRIED, find_free_port
+from paincast.tracking.review import PORTS_TRIED, find_free_port, review_environment
 
 REVIEW_SECONDS = 90.0
 OPEN = """
@@ -27,12 +27,19 @@ sys.exit(open_review(Store(*sys.argv[1:4]), port=int(sys.argv[4]), open_browser=
 
 
 def test_command_serves_the_store_to_this_machine_only():
-    command = review_command(Store("sqlite:////data/mlflow.db", "/data/ml artifacts", "paincast"), port=5005)
+    store = Store("sqlite:////data/mlflow.db", "/data/ml artifacts", "paincast")
+    command = review_command(store, port=5005)
     assert command[1:4] == ["-m", "mlflow", "server"]
-    assert command[command.index("--backend-store-uri") + 1] == "sqlite:////data/mlflow.db"
+    assert review_environment(store)["MLFLOW_BACKEND_STORE_URI"] == "sqlite:////data/mlflow.db"
     assert "file:///data/ml%20artifacts" in command
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5005"
+
+
+def test_no_command_line_shows_a_password():
+    store = Store("postgresql+psycopg://user:secret@host/runs", "/share", "paincast")
+    assert "secret" not in " ".join(review_command(store))
+    assert "secret" in review_environment(store)["MLFLOW_REGISTRY_STORE_URI"]
 
 
 def test_a_tracking_server_has_its_own_page():

@@ -53,7 +53,7 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
     Returns
     -------
     list of str
-        Program and arguments.
+        Program and arguments; it needs :func:`review_environment` too, which holds the address of the store.
 
     Raises
     ------
@@ -64,12 +64,17 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
         raise SettingsError(f"the store {store.address} is a server with a page of its own; open it in a browser")
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", store.uri, "--registry-store-uri", store.uri),
         *("--default-artifact-root", store.artifacts if "://" in store.artifacts else Path(store.artifacts).as_uri()),
         "--no-serve-artifacts",
         *("--host", host, "--port", str(port), "--workers", "1"),
         *("--uvicorn-opts", "--log-level warning"),
     ]
+
+
+def review_environment(store: Store) -> dict[str, str]:
+    """Give the variables that the server needs; the address may hold a password, which a command line would show."""
+    addresses = {"MLFLOW_BACKEND_STORE_URI": store.uri, "MLFLOW_REGISTRY_STORE_URI": store.uri}
+    return SERVER_SETTINGS | dict(os.environ) | addresses
 
 
 def find_free_port(host: str = HOST, first: int = PORT) -> int:
@@ -120,7 +125,7 @@ def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browse
     free = find_free_port(host, port)
     command = review_command(store, host=host, port=free)
     address = f"http://{host}:{free}/#/experiments/{prepare_store(store)}/runs?{MODEL_RUNS}"
-    with subprocess.Popen(command, env=SERVER_SETTINGS | os.environ, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, env=review_environment(store), stdout=subprocess.DEVNULL) as server:
         try:
             _await_server(server, host, free)
             print(f"MLflow shows {store.address} at {address}\nPress Ctrl-C to end.", flush=True)

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +17,10 @@ from paincast.settings import TrackingSettings
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https", "databricks")
+POSTGRESQL = ("postgresql://", "postgresql+")
 LOCK_SECONDS = 120.0
+ADVISORY_LOCK = 0x7061696E
+"""Number of the lock in PostgreSQL under which one process at a time prepares the store."""
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Response models of image-guided pain procedures, a run for each technique and outcome. "
@@ -78,8 +81,9 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
     Raises
     ------
     SettingsError
-        If the address is of a kind that MLflow cannot keep a model registry in.
+        If the address is of a kind that MLflow cannot keep a model registry in, or ``uri`` holds a password.
     """
+    _refuse_password(settings.uri)
     home = (folder or Path.cwd()).resolve()
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     scheme = uri.partition(":")[0] if "://" in uri or uri == "databricks" else ""
@@ -94,6 +98,15 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
     if kind == "sqlite":
         uri = _absolute_sqlite(uri, home)
     return Store(uri, _absolute_artifacts(settings.artifacts or "mlartifacts", home), settings.experiment)
+
+
+def _refuse_password(uri: str | None) -> None:
+    """Refuse a password in a setting, which is recorded with the run and shows in the list of processes."""
+    if uri and "://" in uri and urlsplit(uri).password:
+        raise SettingsError(
+            "tracking.uri (or --tracking-uri) holds a password, and settings are recorded with every run; leave it out "
+            "and put it into ~/.pgpass or PGPASSWORD, or give the whole address as MLFLOW_TRACKING_URI"
+        )
 
 
 def _absolute_sqlite(uri: str, home: Path) -> str:
@@ -190,21 +203,56 @@ def _check_reachable(store: Store) -> None:
         ) from None
 
 
-def _alone(store: Store) -> closing[sqlite3.Connection] | nullcontext[None]:
-    """Hold a lock beside a SQLite store: MLflow's migrations break when two processes run them at once.
+def _alone(store: Store) -> AbstractContextManager[object]:
+    """Let one process at a time prepare a store: MLflow's migrations break when two run them at once.
 
-    The lock is an exclusive transaction on an empty database; the operating system frees it if the process dies.
+    Beside SQLite the lock is an exclusive transaction on an empty database, in PostgreSQL an advisory lock, which holds
+    between machines too; either is freed if the process dies.
     """
-    if store.database is None:
-        return nullcontext()
-    lock = store.database.with_name(f".{store.database.name}.lock")
+    if store.uri.startswith(POSTGRESQL):
+        return _lock_server(store)
+    return nullcontext() if store.database is None else closing(_lock_file(store, store.database))
+
+
+def _lock_file(store: Store, database: Path) -> sqlite3.Connection:
+    lock = database.with_name(f".{database.name}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f"the MLflow store {store.address} cannot be written ({_first_line(error)})") from error
-    return closing(connection)
+    return connection
+
+
+@contextmanager
+def _lock_server(store: Store) -> Iterator[None]:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        connection = create_engine(store.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+    except (SQLAlchemyError, ImportError) as error:
+        raise OutputError(_say_no_database(store, error)) from None
+    with connection:
+        try:
+            connection.execute(text(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}"))
+            connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+        except SQLAlchemyError as error:
+            raise OutputError(_say_no_database(store, error)) from None
+        yield
+
+
+def _say_no_database(store: Store, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return (
+            f"the MLflow store {store.address} needs a driver ({error}); install it with: pip install 'paincast[team]'"
+        )
+    return (
+        f"the MLflow store {store.address} does not answer ({type(error).__name__}: {_first_line(error)}); check the "
+        "address, that the server runs, and that you may create tables in that database"
+    )
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from paincast.training.binary import train_binary
 from paincast.training.blended import open_real_cohort, train_blended
 from paincast.training.change import train_change
 from paincast.training.duration import train_duration
-from paincast.training.task import Task, TrainedModel, Trainer
+from paincast.training.task import Task, TrainedModel, Trainer, do_beside
 from paincast.training_set import TrainingSet, make_training_set
 
 STAGES = ("evaluating", "fitting", "explaining", "recording")
@@ -108,6 +108,8 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     with (
         _record(store, settings, cohort, config) as run,
         _progress(settings, len(techniques) * len(outcomes)) as bar,
+        # Drawing and recording take one core: meanwhile the next model is fitted.
+        do_beside() as hand_over,
     ):
         for outcome in outcomes:
             prepared, reasons = _prepare(outcome, techniques, cohort, settings)
@@ -115,7 +117,15 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
             bar.update(len(STAGES) * len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data, rules in prepared:
-                task = Task(data=data, rules=rules, parts=parts, truth=known, settings=settings, run=run)
+                task = Task(
+                    data=data,
+                    rules=rules,
+                    parts=parts,
+                    truth=known,
+                    settings=settings,
+                    run=run,
+                    hand_over=hand_over,
+                )
                 try:
                     trained[task.name] = _train_task(task, bar)
                 except LeakError:
@@ -127,7 +137,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     return TrainingResult(
         summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
         models_folder=Path(settings.models_folder),
-        review_hint=f"paincast review --tracking-uri {store.uri}" if store else "",
+        review_hint=f"paincast review --tracking-uri {store.address}" if store else "",
         trained=trained,
         refused=refused,
     )
