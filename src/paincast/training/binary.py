@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,14 @@ def finish_model(
     )
     announce("recording")
     bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
-    if task.run is not None:
-        model = describe_model(trained, held, bundle, data, settings)
-        log_model_run(task.run, model, register=settings.tracking.register)
+    task.hand_over(partial(_record, task, trained, held, bundle))
     return trained
+
+
+def _record(task: Task, trained: TrainedModel, probability: FloatArray | None, bundle: Path) -> None:
+    if task.run is not None:
+        model = describe_model(trained, probability, bundle, task.data, task.settings)
+        log_model_run(task.run, model, register=task.settings.tracking.register)
 
 
 def _review(task: Task, response: Response, explanation: Explanation) -> ExplanationReview:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +24,31 @@ from paincast.training.instability import Instability
 from paincast.training_set import TrainingSet
 
 Announce = Callable[[str], None]
+HandOver = Callable[[Callable[[], None]], None]
+
+
+def do_now(work: Callable[[], None]) -> None:
+    """Do what is handed over, at once."""
+    work()
+
+
+@contextmanager
+def do_beside() -> Iterator[HandOver]:
+    """Give a function that does what is handed over beside what follows: one thing at a time, in order.
+
+    What fails is raised when the next thing is handed over, or at the end.
+    """
+    pending: deque[Future[None]] = deque()
+
+    def hand_over(work: Callable[[], None]) -> None:
+        while pending and pending[0].done():
+            pending.popleft().result()
+        pending.append(pool.submit(work))
+
+    with ThreadPoolExecutor(1) as pool:
+        yield hand_over
+        for future in pending:
+            future.result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +69,8 @@ class Task:
         All settings of the run.
     run : TrainingRun, optional
         Where to record; None when nothing is tracked.
+    hand_over : callable
+        Takes the work of recording, to do it now or while the next model is fitted.
     """
 
     data: TrainingSet
@@ -49,6 +79,7 @@ class Task:
     truth: pd.DataFrame | None
     settings: TrainingSettings
     run: TrainingRun | None
+    hand_over: HandOver = do_now
 
     @property
     def name(self) -> str:
