@@ -93,9 +93,10 @@ class Team:
             text=True,
         )
 
-    def finish(self, *started: subprocess.Popen[str]) -> None:
+    def finish(self, *started: subprocess.Popen[str]) -> list[str]:
         told = [process.communicate(timeout=PROCESS_SECONDS)[0] for process in started]
         assert [process.returncode for process in started] == [0] * len(started), "\n".join(told)
+        return told
 
     def list_runs(self, kind: str):
         experiment = self.client.get_experiment_by_name("paincast")
@@ -130,7 +131,8 @@ def test_two_write_at_once_to_a_store_that_neither_has_prepared(team, recorded, 
 def test_a_multirun_of_eight_in_parallel_loses_no_run(team, recorded):
     seeds = list(range(1, JOBS + 1))
     sweep = ["-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={JOBS}", f"seed={','.join(map(str, seeds))}"]
-    team.finish(team.start("desk", *sweep))
+    (told,) = team.finish(team.start("desk", *sweep))
+    assert "error" not in told.lower()
     assert_all_are_kept(team, recorded, seeds)
 
 

@@ -263,7 +263,7 @@ def quiet_mlflow() -> Iterator[None]:
     """
     for name, setting in QUIET.items():
         os.environ.setdefault(name, setting)
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "psycopg")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy|pydantic)(\.|$)")

@@ -137,10 +137,18 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     return TrainingResult(
         summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
         models_folder=Path(settings.models_folder),
-        review_hint=f"paincast review --tracking-uri {store.address}" if store else "",
+        review_hint=_say_review(store, settings),
         trained=trained,
         refused=refused,
     )
+
+
+def _say_review(store: Store | None, settings: TrainingSettings) -> str:
+    """Say how the review is opened; an address from the environment may hold a password, and is found there again."""
+    if store is None:
+        return ""
+    told = settings.tracking.uri or store.database
+    return f"paincast review --tracking-uri {store.uri}" if told else "paincast review"
 
 
 def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
