@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REAL_SETS = ("back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024")
 
