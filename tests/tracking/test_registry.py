@@ -98,7 +98,9 @@ class Registry:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Store:
     """Make a store that is made once and copied, which is quicker."""
-    store = resolve_store(TrackingSettings(), tmp_path_factory.mktemp("empty"))
+    folder = tmp_path_factory.mktemp("empty")
+    # Named: the store of another test may stand in the environment.
+    store = resolve_store(TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db"), folder)
     prepare_store(store)
     return store
 
