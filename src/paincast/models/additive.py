@@ -210,16 +210,21 @@ def read_steps(machine: ExplainableBoostingClassifier, n_columns: int) -> list[S
     return steps
 
 
+def say_library_missing(asked: str, listed: str) -> SettingsError:
+    """Say that what was asked needs a library that is not installed, and where else to leave it out."""
+    return SettingsError(
+        f"{asked} needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
+        f"or take 'ebm' out of {listed}"
+    )
+
+
 def _make_machine(
     n_columns: int, parameters: dict[str, Any], seed: int, monotone: tuple[int, ...]
 ) -> ExplainableBoostingClassifier:
     try:
         from interpret.glassbox import ExplainableBoostingClassifier
     except ImportError as error:
-        raise SettingsError(
-            "model=ebm needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
-            "or take 'ebm' out of model.candidates"
-        ) from error
+        raise say_library_missing("model=ebm", "model.candidates") from error
     log = logging.getLogger("interpret")
     if log.level == logging.NOTSET:
         # Five lines for every fit, where the application logs at level INFO.

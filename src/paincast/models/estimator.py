@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import threadpool_limits
 
 from paincast.errors import SettingsError, suggest_name
+from paincast.models.additive import say_library_missing
 from paincast.models.calibrated import apply_calibration
 from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
 from paincast.models.candidates import Candidate, fit_candidate, list_linear
@@ -213,10 +214,7 @@ def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
     if not kinds:
         raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}")
     if "ebm" in kinds and find_spec("interpret") is None:
-        raise SettingsError(
-            "kinds: 'ebm' needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
-            "or take 'ebm' out of kinds"
-        )
+        raise say_library_missing("kinds: 'ebm'", "kinds")
     settings = ModelSettings()
     listed = {
         "logistic": list_linear(settings, borrows=False),

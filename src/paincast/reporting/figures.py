@@ -18,6 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from paincast.evaluation.suppression import SMALLEST_CELL
 from paincast.explain.grouping import rank_values
 from paincast.reporting.swarm import compute_bubbles, compute_offsets
 from paincast.schema import EPISODES
@@ -28,7 +29,6 @@ BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#B0B0B0", "#333333"
 LOW_TO_HIGH: Colormap = LinearSegmentedColormap.from_list("low_to_high", ["#56B4E9", "#0072B2", "#7B3F61", "#D55E00"])
 BASIS_MARKS = {"synthetic": "SYNTHETIC EVIDENCE", "blended": "BLENDED EVIDENCE"}
 FEWEST_BARS, MOST_BARS = 5, 20
-SMALLEST_CELL = 5
 MOST_VARIABLES = 15
 FONT = 11.0
 
@@ -143,17 +143,19 @@ def summarize_calibration(metrics: pd.DataFrame) -> str:
         "ici": "ICI",
         "brier": "Brier",
     }
-    lines = [f"{label} {_with_interval(overall[name])}" for name, label in names.items() if name in overall]
+    lines = [f"{label} {write_interval(overall[name])}" for name, label in names.items() if name in overall]
     n = max((int(row["n"]) for row in overall.values()), default=0)
     return "\n".join([*lines, f"n = {n:,}"])
 
 
-def _with_interval(row: Mapping[Hashable, Any]) -> str:
+def write_interval(row: Mapping[Hashable, Any] | pd.Series, *, digits: int = 2, absent: str = "not estimable") -> str:
+    """Write an estimate with its interval, as it stands in a figure."""
+    estimate, lower, upper = (f"{row[name]:z.{digits}f}" for name in ("estimate", "lower", "upper"))
     if np.isnan(row["estimate"]):
-        return "not estimable"
+        return absent
     if np.isnan(row["lower"]) or np.isnan(row["upper"]):
-        return f"{row['estimate']:z.2f} (no interval)"
-    return f"{row['estimate']:z.2f} ({row['lower']:z.2f} to {row['upper']:z.2f})"
+        return f"{estimate} (no interval)"
+    return f"{estimate} ({lower} to {upper})"
 
 
 def describe_calibration(curve: pd.DataFrame, metrics: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from paincast.evaluation.tipping import O_E_LIMITS
-from paincast.reporting.figures import BLUE, FONT, GREY, INK, ORANGE, finish_axes
+from paincast.reporting.figures import BLUE, FONT, GREY, INK, ORANGE, finish_axes, write_interval
 
 FARTHEST_SHIFT = 4.0
 """Shift of the log odds up to which a change of the verdict is drawn; the odds are then 55 times as high or low."""
@@ -202,8 +202,4 @@ def describe_tipping_point(sweep: pd.DataFrame) -> str:
 
 
 def _write_interval(row: Mapping[Hashable, Any] | pd.Series) -> str:
-    if np.isnan(row["estimate"]):
-        return "not shown"
-    if np.isnan(row["lower"]) or np.isnan(row["upper"]):
-        return f"{row['estimate']:.3f} (no interval)"
-    return f"{row['estimate']:.3f} ({row['lower']:.3f} to {row['upper']:.3f})"
+    return write_interval(row, digits=3, absent="not shown")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import expit
 
+from paincast.evaluation.suppression import SMALLEST_CELL
 from paincast.explain import Explanation, compute_waterfall, summarize_group
 from paincast.reporting.figures import (
     BLUE,
@@ -18,7 +19,6 @@ from paincast.reporting.figures import (
     GREY,
     INK,
     ORANGE,
-    SMALLEST_CELL,
     display_name,
     finish_axes,
     make_axes,
