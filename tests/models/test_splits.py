@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
-from paincast.splits import spread_folds
+from paincast.splits import QuickGroupKFold, spread_folds
 
 
 @pytest.mark.parametrize("rare", [0.0, 1.0])
@@ -34,3 +37,31 @@ def test_each_fold_has_a_stream_of_its_own_and_patients_stay_together():
     assert len({stream.integers(2**62) for _, stream in folds}) == 4
     for (train, test), _ in folds:
         assert not set(patients[train]) & set(patients[test])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=30, max_size=120),
+    st.integers(2, 5),
+    st.integers(0, 2**32 - 1),
+)
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+def test_the_quick_folds_are_those_of_the_library(rows, n_folds, seed):
+    outcome, patients = np.array(rows + [(0, n) for n in range(5)]).T
+    quick, plain = (
+        list(kind(n_folds, shuffle=True, random_state=seed).split(outcome, outcome, patients))
+        for kind in (QuickGroupKFold, StratifiedGroupKFold)
+    )
+    for one, other in zip(quick, plain, strict=True):
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_the_quick_folds_are_those_of_the_library_at_the_size_of_a_cohort():
+    rng = np.random.default_rng(4)
+    outcome = rng.choice(3, size=5_000, p=[0.5, 0.4, 0.1])
+    patients = rng.integers(0, 4_200, size=5_000)
+    quick, plain = (
+        list(kind(5, shuffle=True, random_state=1).split(outcome, outcome, patients))
+        for kind in (QuickGroupKFold, StratifiedGroupKFold)
+    )
+    for one, other in zip(quick, plain, strict=True):
+        np.testing.assert_array_equal(one[1], other[1])
