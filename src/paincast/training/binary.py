@@ -20,7 +20,7 @@ from paincast.evaluation.truth import check_against_truth, match_truth, refuse_l
 from paincast.evidence.directions import load_directions
 from paincast.explain import Explanation, ExplanationReview, review_explanation
 from paincast.models.observation import fit_observation_weights, summarize_weights
-from paincast.models.response import cross_fit_margins, fit_response_model
+from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model
 from paincast.models.stored import Response
 from paincast.models.surroundings import make_surroundings
 from paincast.outcomes import name_in_truth
@@ -29,7 +29,7 @@ from paincast.tracking import log_model_run
 from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.instability import Instability, measure_instability
 from paincast.training.recording import describe_model
-from paincast.training.task import Announce, Further, Task, TrainedModel
+from paincast.training.task import Announce, Finish, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,8 +47,8 @@ class Evaluation:
     assessment: Assessment | None = None
 
 
-def train_binary(task: Task, announce: Announce) -> TrainedModel:
-    """Train, evaluate, explain and record the model of a binary outcome.
+def train_binary(task: Task, announce: Announce) -> Finish:
+    """Cross-fit and fit the model of a binary outcome; what is left is to evaluate, explain and record it.
 
     Parameters
     ----------
@@ -59,12 +59,13 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
+    callable
+        What is left to do; it raises a LeakError on simulated data, if discrimination exceeds what is possible.
 
     Raises
     ------
     RefusalError
-        On simulated data, if discrimination exceeds what is possible: something leaked.
+        If one class of the outcome is too small.
     """
     data, settings = task.data, task.settings
     evaluation_rng, fit_rng, metric_rng, pool_rng, instability_rng = task.make_stream().spawn(5)
@@ -77,19 +78,28 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
             fit_response_model, data.episodes, data.observed, settings, fit_rng, surroundings=around
         )
         margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
-        evaluation = evaluate_margins(task, margins, metric_rng)
         announce("fitting")
         response = fitting.result()
-    instability = measure_instability(response, data, settings.evaluation, instability_rng)
+    return partial(_finish_binary, task, response, margins, metric_rng, instability_rng)
+
+
+def _finish_binary(
+    task: Task,
+    response: ResponseModel,
+    margins: FloatArray,
+    metric_rng: np.random.Generator,
+    instability_rng: np.random.Generator,
+) -> TrainedModel:
+    evaluation = evaluate_margins(task, margins, metric_rng)
+    instability = measure_instability(response, task.data, task.settings.evaluation, instability_rng)
     predictor = assemble_predictor(task, response, evaluation.metrics)
-    return finish_model(task, predictor, evaluation, announce, instability=instability)
+    return finish_model(task, predictor, evaluation, instability=instability)
 
 
 def finish_model(
     task: Task,
     predictor: Predictor,
     evaluation: Evaluation,
-    announce: Announce,
     further: Further | None = None,
     *,
     instability: Instability | None = None,
@@ -104,15 +114,12 @@ def finish_model(
         The sealed model.
     evaluation : Evaluation
         Its honest evaluation.
-    announce : callable
-        Told the name of each stage as it begins.
     further : Further, optional
         What is recorded beside.
     instability : Instability, optional
         How far predictions would move had the model been fitted to other patients.
     """
     data, settings = task.data, task.settings
-    announce("explaining")
     known, probability = data.known, evaluation.probability
     held = None if probability is None else probability[known]
     explanation = predictor.explain(data.episodes)
@@ -130,9 +137,8 @@ def finish_model(
         assessment=evaluation.assessment,
         further=further or Further(),
     )
-    announce("recording")
     bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
-    task.hand_over(partial(_record, task, trained, held, bundle))
+    _record(task, trained, held, bundle)
     return trained
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
 from paincast.training.instability import measure_instability
 from paincast.training.published import find_nearest_rate, list_fitting_rates
-from paincast.training.task import Announce, Further, Task, TrainedModel
+from paincast.training.task import Announce, Finish, Further, Task
 from paincast.training_set import TrainingSet, make_training_set
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,8 +76,8 @@ def open_real_cohort(path: str) -> Cohort:
     return cohort
 
 
-def train_blended(task: Task, announce: Announce) -> TrainedModel:
-    """Choose a level of the ladder on real episodes, train, evaluate, explain and record its model.
+def train_blended(task: Task, announce: Announce) -> Finish:
+    """Choose a level of the ladder on real episodes, train and evaluate its model.
 
     The metrics are those of predictions for patients on whom neither the level nor its model was chosen or fitted.
 
@@ -89,7 +90,8 @@ def train_blended(task: Task, announce: Announce) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
+    callable
+        What is left to do: to explain and record it.
     """
     data, settings = task.data, task.settings
     evidence_rng, evaluation_rng, fit_rng, metric_rng, table_rng, instability_rng = task.make_stream().spawn(6)
@@ -104,7 +106,7 @@ def train_blended(task: Task, announce: Announce) -> TrainedModel:
     predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
     further = _gather_further(evidence, fitted, table, settings)
     instability = measure_instability(fitted.response, data, settings.evaluation, instability_rng)
-    return finish_model(task, predictor, evaluation, announce, further, instability=instability)
+    return partial(finish_model, task, predictor, evaluation, further, instability=instability)
 
 
 def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,13 +13,13 @@ from paincast.models.change import cross_fit_change, fit_change_model, list_quan
 from paincast.models.change_response import make_change_response
 from paincast.models.observation import fit_observation_weights, summarize_weights
 from paincast.training.binary import Evaluation, assemble_predictor, finish_model, put_beside
-from paincast.training.task import Announce, Further, Task, TrainedModel
+from paincast.training.task import Announce, Finish, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def train_change(task: Task, announce: Announce) -> TrainedModel:
-    """Train, evaluate, explain and record the model of the change of pain.
+def train_change(task: Task, announce: Announce) -> Finish:
+    """Train and evaluate the model of the change of pain.
 
     Parameters
     ----------
@@ -28,7 +30,8 @@ def train_change(task: Task, announce: Announce) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
+    callable
+        What is left to do: to explain and record it.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def train_change(task: Task, announce: Announce) -> TrainedModel:
         f"Interval of the patient's change at level {asked.level:.0%}. Change in those followed: median "
         f"{np.median(data.observed[known]):+.1f} points; its quantiles are what the gain in pinball loss is over."
     )
-    return finish_model(task, predictor, evaluation, announce, Further(notes=(told,)))
+    return partial(finish_model, task, predictor, evaluation, Further(notes=(told,)))
 
 
 def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from paincast.models.duration_response import make_duration_response
 from paincast.models.observation import fit_observation_weights
 from paincast.outcomes.answers import DIED
 from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
-from paincast.training.task import Announce, Further, Task, TrainedModel
+from paincast.training.task import Announce, Finish, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,8 +26,8 @@ SMALLEST = 1e-9
 """Probabilities are kept so far from 0 and 1 when their log odds are evaluated."""
 
 
-def train_duration(task: Task, announce: Announce) -> TrainedModel:
-    """Train, evaluate, explain and record the model of how long relief lasts.
+def train_duration(task: Task, announce: Announce) -> Finish:
+    """Train and evaluate the model of how long relief lasts.
 
     At the horizon the probability that relief lasts is evaluated like that of a binary outcome, on those alive and
     followed to it; over all visits that are modelled the curves are, on all who were seen. Those never seen are
@@ -41,7 +42,8 @@ def train_duration(task: Task, announce: Announce) -> TrainedModel:
 
     Returns
     -------
-    TrainedModel
+    callable
+        What is left to do: to explain and record it.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def train_duration(task: Task, announce: Announce) -> TrainedModel:
     model = fit_duration_model(data.episodes, months, status, asked, fit_rng, weights, cuts=crossed.months)
     response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
     predictor = assemble_predictor(task, response, evaluation.metrics)
-    return finish_model(task, predictor, evaluation, announce, _gather_further(task, crossed, seen))
+    return partial(finish_model, task, predictor, evaluation, _gather_further(task, crossed, seen))
 
 
 def find_visit(months: tuple[float, ...], horizon_months: float) -> int:

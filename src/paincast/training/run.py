@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,15 +36,15 @@ from paincast.training.binary import train_binary
 from paincast.training.blended import open_real_cohort, train_blended
 from paincast.training.change import train_change
 from paincast.training.duration import train_duration
-from paincast.training.task import Task, TrainedModel, Trainer, do_beside
+from paincast.training.task import Finish, Task, TrainedModel, Trainer
 from paincast.training_set import TrainingSet, make_training_set
 
-STAGES = ("evaluating", "fitting", "explaining", "recording")
+STAGES = ("evaluating", "fitting", "recording")
 
 TRAINERS: Mapping[str, Trainer] = MappingProxyType(
     {"binary": train_binary, "continuous": train_change, "time_to_event": train_duration}
 )
-"""What trains an outcome, by its kind."""
+"""What trains an outcome, by its kind: it fits, and gives back what finishes the work."""
 
 Prepared = tuple[TrainingSet, TechniqueRules]
 
@@ -108,30 +109,24 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     with (
         _record(store, settings, cohort, config) as run,
         _progress(settings, len(techniques) * len(outcomes)) as bar,
-        # Drawing and recording take one core: meanwhile the next model is fitted.
-        do_beside() as hand_over,
+        # To evaluate, explain, draw and record takes one core: meanwhile the next model is fitted.
+        ThreadPoolExecutor(1) as beside,
     ):
+        finishing: dict[str, Future[TrainedModel]] = {}
         for outcome in outcomes:
             prepared, reasons = _prepare(outcome, techniques, cohort, settings)
             refused |= reasons
             bar.update(len(STAGES) * len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data, rules in prepared:
-                task = Task(
-                    data=data,
-                    rules=rules,
-                    parts=parts,
-                    truth=known,
-                    settings=settings,
-                    run=run,
-                    hand_over=hand_over,
-                )
+                task = Task(data=data, rules=rules, parts=parts, truth=known, settings=settings, run=run)
                 try:
-                    trained[task.name] = _train_task(task, bar)
-                except LeakError:
-                    raise
+                    finishing[task.name] = beside.submit(_fit(task, bar))
                 except RefusalError as refusal:
                     refused[task.name] = str(refusal)
+                _collect(finishing, trained, refused, bar, wait=False)
+        bar.set_description("recording")
+        _collect(finishing, trained, refused, bar, wait=True)
         if not trained:
             raise RefusalError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
     return TrainingResult(
@@ -265,7 +260,8 @@ def _gather_parts(
     return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
 
 
-def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
+def _fit(task: Task, bar: tqdm[Any]) -> Finish:
+    """Fit what a task asks for; the bar moves on by the stages of it, or by all if it is refused."""
     told: list[str] = []
 
     def announce(stage: str) -> None:
@@ -275,6 +271,29 @@ def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
 
     blended = task.settings.cohort.source == "blended"
     try:
-        return (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
-    finally:
-        bar.update(len(STAGES) - len(told) + bool(told))
+        finish = (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
+    except RefusalError:
+        bar.update(len(STAGES) - max(len(told) - 1, 0))
+        raise
+    bar.update()
+    return finish
+
+
+def _collect(
+    finishing: dict[str, Future[TrainedModel]],
+    trained: dict[str, TrainedModel],
+    refused: dict[str, str],
+    bar: tqdm[Any],
+    *,
+    wait: bool,
+) -> None:
+    """Take over what is finished, or all of it; a refusal is told, and whatever else failed is raised."""
+    for name in [name for name, finished in finishing.items() if wait or finished.done()]:
+        finished = finishing.pop(name)
+        try:
+            trained[name] = finished.result()
+        except LeakError:
+            raise
+        except RefusalError as refusal:
+            refused[name] = str(refusal)
+        bar.update()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,31 +21,6 @@ from paincast.training.instability import Instability
 from paincast.training_set import TrainingSet
 
 Announce = Callable[[str], None]
-HandOver = Callable[[Callable[[], None]], None]
-
-
-def do_now(work: Callable[[], None]) -> None:
-    """Do what is handed over, at once."""
-    work()
-
-
-@contextmanager
-def do_beside() -> Iterator[HandOver]:
-    """Give a function that does what is handed over beside what follows: one thing at a time, in order.
-
-    What fails is raised when the next thing is handed over, or at the end.
-    """
-    pending: deque[Future[None]] = deque()
-
-    def hand_over(work: Callable[[], None]) -> None:
-        while pending and pending[0].done():
-            pending.popleft().result()
-        pending.append(pool.submit(work))
-
-    with ThreadPoolExecutor(1) as pool:
-        yield hand_over
-        for future in pending:
-            future.result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +41,6 @@ class Task:
         All settings of the run.
     run : TrainingRun, optional
         Where to record; None when nothing is tracked.
-    hand_over : callable
-        Takes the work of recording, to do it now or while the next model is fitted.
     """
 
     data: TrainingSet
@@ -79,7 +49,6 @@ class Task:
     truth: pd.DataFrame | None
     settings: TrainingSettings
     run: TrainingRun | None
-    hand_over: HandOver = do_now
 
     @property
     def name(self) -> str:
@@ -161,4 +130,7 @@ class TrainedModel:
     further: Further = field(default_factory=Further)
 
 
-Trainer = Callable[[Task, Announce], TrainedModel]
+Finish = Callable[[], TrainedModel]
+"""What is left to do of a training once everything is fitted; another can be fitted meanwhile."""
+
+Trainer = Callable[[Task, Announce], Finish]
