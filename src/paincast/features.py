@@ -175,6 +175,16 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         blocks = [self._encode(variable, X[variable.name]) for variable in self.variables_ if variable.varies]
         return np.concatenate([np.empty((len(X), 0)), *blocks], axis=1)
 
+    def leave_missing(self) -> Self:
+        """Give what the same episodes fit when missing values are left as they are and nothing acts as a spline."""
+        check_is_fitted(self, "variables_")
+        encoder = type(self)(**{**self.get_params(), "native_missing": True, "splines": False})
+        encoder.variables_ = tuple(
+            replace(variable, marks_missing=False, marks_zero=False, knots=(), bends=()) for variable in self.variables_
+        )
+        encoder.unavailable_ = self.unavailable_
+        return encoder
+
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002 (ditto)
         """Name the matrix columns, for example ``age_years`` or ``approach=caudal``."""
         check_is_fitted(self, "variables_")

@@ -62,6 +62,16 @@ def test_native_missing_stays_missing(make_episodes):
     assert not np.isnan(EpisodeEncoder().fit(episodes).transform(episodes)).any()
 
 
+@pytest.mark.parametrize("splines", [False, True])
+def test_an_encoder_that_leaves_missing_values_is_the_one_that_the_episodes_fit(make_episodes, splines):
+    episodes, _, _ = make_episodes(300)
+    emptied = episodes.assign(age_years=episodes["age_years"].mask(np.arange(len(episodes)) % 4 == 0))
+    fitted = EpisodeEncoder(native_missing=True).fit(emptied)
+    left = EpisodeEncoder(splines=splines).fit(emptied).leave_missing()
+    assert left.to_state() == fitted.to_state()
+    np.testing.assert_array_equal(left.transform(emptied), fitted.transform(emptied))
+
+
 def test_seldom_recorded_column_is_left_out_and_named(make_episodes):
     episodes, _, _ = make_episodes(100)
     episodes.loc[5:, "odi"] = np.nan

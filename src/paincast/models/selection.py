@@ -166,10 +166,8 @@ class Selection:
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
     """Encode rows for every kind of candidate, and fit what they share with other techniques."""
     kinds = {kind in NATIVE_MISSING for kind in settings.candidates}
-    encoders = {
-        native: EpisodeEncoder(native_missing=native, splines=settings.splines and not native).fit(sample.episodes)
-        for native in kinds
-    }
+    linear = EpisodeEncoder(splines=settings.splines).fit(sample.episodes)
+    encoders = {native: linear.leave_missing() if native else linear for native in kinds}
     matrices = {native: encoder.transform(sample.episodes) for native, encoder in encoders.items()}
     prior = np.zeros(0)
     if False in kinds:
