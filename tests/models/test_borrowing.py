@@ -176,6 +176,18 @@ def test_borrowing_can_be_turned_off(off):
     assert near.pool == Pool()
 
 
+@pytest.mark.parametrize(("minimum", "lenders"), [(41, 2), (40, 0)])
+def test_a_technique_with_episodes_enough_borrows_from_none(minimum, lenders):
+    rng = np.random.default_rng(0)
+    episodes, _, _ = make_episodes(OWN, 120, rng, SHARED)
+    outcome = np.where(np.arange(120) < 10, np.nan, (np.arange(120) < 50).astype(float))
+    others = {name: make_episodes(name, 90, rng, SHARED)[:2] for name in RELATED[:2]}
+    settings = TrainingSettings(model=ModelSettings(minimum_alone=minimum))
+    parts = make_parts({OWN: (episodes, outcome), **others}, settings, rng)
+    near = make_surroundings(OWN, episodes, parts, settings, rng)
+    assert len(near.pool.parts) == lenders
+
+
 def test_directions_weigh_a_yes_as_two_standard_deviations():
     episodes, _, _ = make_episodes(OWN, 200, np.random.default_rng(0), SHARED)
     encoder = EpisodeEncoder().fit(episodes)

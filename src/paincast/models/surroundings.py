@@ -93,7 +93,7 @@ def make_surroundings(
     episodes : DataFrame of shape (n, ...)
         Its episodes: what their patients received elsewhere is not borrowed from.
     parts : mapping of str to Part
-        From :func:`make_parts`; that of the technique itself is not used.
+        From :func:`make_parts`; that of the technique itself tells whether it has to borrow.
     settings : TrainingSettings
         Whether and how to borrow.
     rng : numpy.random.Generator
@@ -102,7 +102,8 @@ def make_surroundings(
         Whether published directions of response hold for the outcome.
     """
     pool = Pool()
-    if any(settings.model.borrowing) and settings.model.pool_rows and "logistic" in settings.model.candidates:
+    asked = any(settings.model.borrowing) and settings.model.pool_rows and "logistic" in settings.model.candidates
+    if asked and not _stands_alone(parts.get(technique), settings):
         with threadpool_limits(limits=1):
             pool = make_pool(
                 [part for name, part in parts.items() if name != technique],
@@ -117,6 +118,11 @@ def make_surroundings(
         strong_directions=_direct(technique, settings, directed and settings.model.monotone, strong=True),
         pool=pool,
     )
+
+
+def _stands_alone(own: Part | None, settings: TrainingSettings) -> bool:
+    """Tell whether a technique has so many episodes of the smaller class that others have nothing to add."""
+    return own is not None and min(np.bincount(own.outcome.astype(int), minlength=2)) >= settings.model.minimum_alone
 
 
 def _direct(technique: str, settings: TrainingSettings, directed: bool, *, strong: bool) -> Mapping[str, int]:

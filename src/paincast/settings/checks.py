@@ -80,6 +80,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_jobs(settings.jobs)
     _check_observation(settings.observation)
     _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
+    _check_range("model.minimum_alone", settings.model.minimum_alone, 2, 10_000_000)
     _check_range("model.minimum_flexible", settings.model.minimum_flexible, 2, 100_000)
     _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
     _check_model(settings.model)

@@ -78,7 +78,8 @@ class ModelSettings:
     ratio per two standard deviations of a number, or per yes) and ``lasso_strengths`` (elastic net with ``l1_ratio``;
     a multiple of one over the square root of the number of rows), on ``splines`` or straight lines, and shrunk towards
     each share in ``borrowing`` of what techniques have in common. That is fitted with one of ``pool_penalties`` on at
-    most ``pool_rows`` episodes of every other technique. Boosted trees are searched in ``trials`` trials, ``boosting``
+    most ``pool_rows`` episodes of every other technique; with ``minimum_alone`` episodes of the smaller class a
+    technique has nothing to gain and borrows from none. Boosted trees are searched in ``trials`` trials, ``boosting``
     first, kept in the file ``search_storage`` if one is named; ``monotone`` imposes the directions that evidence calls
     moderate or strong. An explainable boosting machine is tried with each set of parameters in ``additive``, the
     simplest first. Trees and additive steps need more data than a logistic model: beside one they are tried only with
@@ -97,6 +98,7 @@ class ModelSettings:
     directions: bool = True
     pool_penalties: list[float] = field(default_factory=lambda: [0.001, 0.002, 0.004, 0.008, 0.03])
     pool_rows: int = 3000
+    minimum_alone: int = 4000
     boosting: list[dict[str, Any]] = field(
         default_factory=lambda: [
             {
