@@ -35,6 +35,14 @@ from paincast.training import train
 from paincast.training.blended import gather_evidence, keep_recorded, open_real_cohort
 from paincast.training_set import make_training_set
 
+LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", "real"]
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, place: int) -> LadderSettings:
+    """Have the level at a place chosen, whatever cross-validation says."""
+    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: place)
+    return LadderSettings(method="cross_validation", folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01])
+
 
 def make_settings(real: Path | None, folder: Path, **changes: object) -> TrainingSettings:
     given: dict[str, object] = {
@@ -77,7 +85,7 @@ def test_caudal_injections_get_a_ladder_whose_every_level_is_told(real_data, tmp
     )
     trained = train(settings).trained["epidural_steroid_injection/pain_response"]
     table = trained.further.tables["ladder"].set_index("level")
-    assert list(table.index) == ["evidence", "intercept", "intercept_and_slope", "blended", "real"]
+    assert list(table.index) == LEVELS
     measured = ["log_loss", "gain", "o_e_ratio"]
     limits = [f"{name}_{end}" for name in measured for end in ("lower", "upper")]
     assert table[[*measured, *limits, "calibration_slope"]].notna().all(axis=None)
@@ -92,6 +100,9 @@ def test_caudal_injections_get_a_ladder_whose_every_level_is_told(real_data, tmp
         params["ladder.synthetic_weight"] * params["ladder.n_synthetic"], rel=0.1
     )
     assert "beside 111 real ones" in trained.further.notes[0]
+    assert "the level average (" in trained.further.notes[0]
+    assert table["share"].sum() == pytest.approx(1.0)
+    assert table.loc["real", "share"] == table.loc["average", "share"] == 0.0
     predictor = trained.predictor
     assert predictor.basis in ("blended", "real")
     assert predictor.n_real == predictor.n_training == 111
@@ -154,8 +165,8 @@ def test_genicular_knees_say_that_there_is_nothing_to_start_from(real_data, tmp_
 
 
 def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch):
-    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 0)
-    trained = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"]
+    settings = make_settings(pretend_real(tmp_path), tmp_path, ladder=choose(monkeypatch, 0))
+    trained = train(settings).trained["facet_rfa/pain_response"]
     predictor = trained.predictor
     assert trained.further.params["ladder.level"] == "evidence"
     assert (predictor.basis, predictor.n_real) == ("synthetic", 0)
@@ -169,8 +180,8 @@ def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch)
 
 
 def test_a_blend_names_both_of_its_sources(tmp_path, monkeypatch):
-    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 3)
-    trained = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"]
+    settings = make_settings(pretend_real(tmp_path), tmp_path, ladder=choose(monkeypatch, 3))
+    trained = train(settings).trained["facet_rfa/pain_response"]
     predictor = trained.predictor
     assert trained.instability.bins["n_patients"].min() >= 5
     assert predictor.basis == "blended"
@@ -248,10 +259,10 @@ def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeyp
         drawn.append((given[-1], options["simulated"]))
         return {}
 
-    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: 0)
+    ladder = choose(monkeypatch, 0)
     monkeypatch.setattr("paincast.training.recording.draw_pictures", keep)
     tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
-    train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked))
+    train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked, ladder=ladder))
     assert drawn == [("synthetic", False)]
 
 
@@ -269,4 +280,4 @@ def test_the_ladder_is_recorded_in_the_run(tmp_path):
     assert parent["tags.basis"] == "blended"
     tables = list((tmp_path / "artifacts").rglob("tables/ladder.csv"))
     assert len(tables) == 1
-    assert list(pd.read_csv(tables[0])["level"]) == ["evidence", "intercept", "intercept_and_slope", "blended", "real"]
+    assert list(pd.read_csv(tables[0])["level"]) == LEVELS

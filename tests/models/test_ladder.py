@@ -15,6 +15,7 @@ from paincast.evaluation.levels import compare_levels
 from paincast.models.ladder import climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
 from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
 from paincast.models.prior_evidence import (
+    AVERAGE,
     BLENDED,
     EVIDENCE,
     INTERCEPT,
@@ -45,7 +46,7 @@ SETTINGS = TrainingSettings(
         borrowing=[0.0],
         selection_folds=3,
     ),
-    ladder=LadderSettings(folds=3, repeats=2, synthetic_weights=[1.0, 0.1, 0.01]),
+    ladder=LadderSettings(method="cross_validation", folds=3, repeats=2, synthetic_weights=[1.0, 0.1, 0.01]),
     evaluation=EvaluationSettings(folds=3),
     uncertainty=UncertaintySettings(refits=10),
     jobs=1,
@@ -201,6 +202,75 @@ def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, mo
     np.testing.assert_allclose(base + parts.sum(axis=1), response.margins(episodes), atol=1e-9)
 
 
+AVERAGED = replace(SETTINGS, ladder=replace(SETTINGS.ladder, method="average"))
+
+
+def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_episodes):
+    rows = make_real(evidence, make_episodes, 120, seed=8, shift=-0.5)
+    ladder = climb_ladder(evidence, rows, AVERAGED, np.random.default_rng(3))
+    single = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
+    assert ladder.names == (EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, BLENDED, AVERAGE, REAL)
+    assert ladder.chosen == AVERAGE
+    np.testing.assert_array_equal(ladder.margins[[0, 1, 2, 3, 5]], single.margins)
+    np.testing.assert_allclose(ladder.margins[4], np.tensordot(ladder.shares[:4], single.margins[:4], 1))
+    losses = compute_losses(single.margins[:4], rows.sample.outcome).mean(axis=1).sum(axis=1)
+    odds = ladder.shares[1] / ladder.shares[3]
+    assert odds == pytest.approx(np.exp(-0.35 * (losses[1] - losses[3])))
+    assert ladder.table["share"].sum() == pytest.approx(1.0)
+
+
+def test_real_rows_speak_alone_only_where_the_average_is_clearly_worse(evidence, make_episodes):
+    against = make_real(evidence, make_episodes, 700, seed=8, stretch=-1.0)
+    heavy = replace(AVERAGED, ladder=replace(AVERAGED.ladder, synthetic_weights=[1.0]))
+    assert climb_ladder(evidence, against, heavy, np.random.default_rng(3)).chosen == REAL
+    agreeing = make_real(evidence, make_episodes, 700, seed=8)
+    assert climb_ladder(evidence, agreeing, heavy, np.random.default_rng(3)).chosen == AVERAGE
+
+
+def test_a_level_with_all_of_the_share_stands_for_itself(make_episodes):
+    rate = make_rate_evidence(0.95, 80, np.random.default_rng(1), "a rate")
+    episodes, outcome = draw_real(make_episodes, 90, seed=4, stretch=0.0, shift=-1.0)
+    fitted = fit_ladder(rate, episodes, outcome, AVERAGED, np.random.default_rng(2))
+    assert fitted.ladder.names == (EVIDENCE, OVERALL_RISK, AVERAGE, REAL)
+    assert fitted.ladder.chosen == fitted.level.name == OVERALL_RISK
+
+
+def test_an_average_is_served_as_one_linear_model_with_refits_of_its_members(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 150, seed=8, shift=-0.5)
+    fitted = fit_ladder(evidence, episodes, outcome, AVERAGED, np.random.default_rng(2))
+    response, level = fitted.response, fitted.level
+    assert level.name == AVERAGE
+    assert sum(level.shares) == pytest.approx(1.0)
+    members = [member.margin(fitted.rows) for member in level.members]
+    np.testing.assert_allclose(response.margins(episodes), level.shares @ np.array(members), atol=1e-9)
+    base, parts = response.model.contributions(response.encoder.transform(episodes))
+    np.testing.assert_allclose(base + parts.sum(axis=1), response.margins(episodes), atol=1e-9)
+    assert len(response.refits) == 10
+    assert (response.margin_spread(episodes) > 0.0).all()
+    assert response.parameters == {"averaged": len(level.members), "synthetic_weight": fitted.blended.weights[0]}
+
+
+def test_the_average_of_held_out_patients_is_by_the_shares_of_the_others(evidence, make_episodes):
+    episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
+    crossed = cross_fit_ladder(evidence, episodes, outcome, AVERAGED, np.random.default_rng(5))
+    assert crossed.names[4] == AVERAGE
+    assert crossed.margins.shape == (6, 1, 120)
+    lowest, highest = crossed.margins[:4].min(axis=0), crossed.margins[:4].max(axis=0)
+    assert ((crossed.margins[4] >= lowest - 1e-9) & (crossed.margins[4] <= highest + 1e-9)).all()
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, AVERAGED])
+def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes, settings):
+    episodes, outcome = draw_real(make_episodes, 30, seed=8)
+    outcome[:] = 0.0
+    outcome[3] = 1.0
+    rows = make_rows(evidence, episodes, outcome, np.ones(30))
+    ladder = climb_ladder(evidence, rows, settings, np.random.default_rng(3))
+    assert ladder.chosen == EVIDENCE
+    assert ladder.table["log_loss"].isna().all()
+    assert len(ladder.table) == len(ladder.margins) == len(ladder.names)
+
+
 def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 160, seed=8)
     lost = np.random.default_rng(3).random(160) < expit(-1.5 + 2.0 * episodes["depression"].to_numpy(float))
@@ -231,16 +301,6 @@ def test_a_class_of_one_patient_leaves_the_overall_risk(evidence, make_episodes)
     level = fit_level(REAL, evidence, rows, SETTINGS, np.random.default_rng(0))
     np.testing.assert_allclose(expit(level.margin(rows)), 1 / 30)
     assert fit_level(BLENDED, evidence, rows, SETTINGS, np.random.default_rng(0)).weights == (1.0,)
-
-
-def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
-    episodes, outcome = draw_real(make_episodes, 30, seed=8)
-    outcome[:] = 0.0
-    outcome[3] = 1.0
-    rows = make_rows(evidence, episodes, outcome, np.ones(30))
-    ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
-    assert ladder.chosen == EVIDENCE
-    assert ladder.table["log_loss"].isna().all()
 
 
 def test_too_few_events_are_refused_with_the_numbers(evidence, make_episodes):

@@ -8,6 +8,9 @@ import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 
+SMALLEST_SHARE = 0.01
+"""Share, beside that of the largest, below which a candidate is left out of an average."""
+
 
 def compare_losses(
     losses: FloatArray, *, weights: FloatArray | None = None, groups: npt.NDArray[np.generic] | None = None
@@ -67,6 +70,34 @@ def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
     Breiman L et al. Classification and Regression Trees (1984), section 3.4.3.
     """
     return int(np.argmax(comparison["excess"] <= standard_errors * comparison["excess_se"]))
+
+
+def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArray | None = None) -> FloatArray:
+    """Share one model among candidates in proportion to their cross-validated likelihoods to a power.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n_candidates,)
+        Sum of the log losses of held-out rows.
+    power : float
+        1 is the ratio of the likelihoods; below, the shares are more even.
+    log_prior : ndarray of shape (n_candidates,), optional
+        Log of the odds of a candidate before any row is seen.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,)
+        Shares that add up to 1; those below a hundredth of the greatest are 0.
+
+    Examples
+    --------
+    >>> share_by_likelihood(np.array([10.0, 10.0, 40.0]), 0.35).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    log_share = -power * losses + (0.0 if log_prior is None else log_prior)
+    shares = np.exp(log_share - log_share.max())
+    shares[shares < SMALLEST_SHARE] = 0.0
+    return np.asarray(shares / shares.sum(), dtype=float)
 
 
 def _standard_error(values: FloatArray, weight: FloatArray, codes: npt.NDArray[np.intp]) -> float:

@@ -1,7 +1,8 @@
 """The ladder from what evidence says to what real patients say: which level real rows can carry.
 
-The choice is made on real rows alone, by repeated grouped cross-validation or by a closed test, and leans towards
-evidence: a level further from it must show that it is better.
+The choice is made on real rows alone: levels that hold evidence are averaged by how well each predicts in repeated
+grouped cross-validation, and are left for real rows alone only where these show that they are better; or a single level
+is chosen, by cross-validation or by a closed test, where a level further from evidence must show that it is better.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from scipy.stats import chi2
 from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
-from paincast.models.choice import compare_losses, find_simplest
+from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.models.level_model import make_level_model
 from paincast.models.levels import (
     Level,
     Rows,
+    average_levels,
     compute_losses,
     count_smaller_class,
     fit_level,
@@ -30,6 +32,7 @@ from paincast.models.levels import (
 from paincast.models.observation import fit_observation_weights
 from paincast.models.penalised import fit_penalised
 from paincast.models.prior_evidence import (
+    AVERAGE,
     BLENDED,
     EVIDENCE,
     INTERCEPT,
@@ -63,12 +66,15 @@ class Ladder:
     table : DataFrame
         One row per level: ``candidate, kind, log_loss, excess, excess_se, chosen``; with a closed test also
         ``statistic, df, p_value`` of the level against a revision of all coefficients.
+    shares : ndarray of shape (n_levels,)
+        Part of each level in the average; 0 where none is made.
     """
 
     names: tuple[str, ...]
     position: int
     margins: FloatArray
     table: pd.DataFrame
+    shares: FloatArray
 
     @property
     def chosen(self) -> str:
@@ -128,6 +134,10 @@ def climb_ladder(
 ) -> Ladder:
     """Compare the levels on real rows and choose one.
 
+    The average is that of every level but ``real``, with shares in proportion to their cross-validated likelihoods to
+    the power of ``settings.ladder.averaging`` (the log odds of a logarithmic opinion pool [2]_); a sole member stands
+    for itself. ``real`` is chosen over it where its log loss is lower by more than ``settings.ladder.standard_errors``.
+
     By cross-validation the first level wins, from evidence on, whose log loss exceeds the lowest by no more than
     ``settings.ladder.standard_errors`` standard errors of the paired difference between patients, each row's loss being
     its mean over repeats. The closed test keeps the first level that does not fit significantly worse than a revision
@@ -154,6 +164,7 @@ def climb_ladder(
     ----------
     .. [1] Vergouwe Y et al. A closed testing procedure to select an appropriate method for updating prediction models.
        Stat Med 2017;36:4529-39. doi:10.1002/sim.7179
+    .. [2] Genest C, Zidek JV. Combining probability distributions. Stat Sci 1986;1:114-35. doi:10.1214/ss/1177013825
     """
     sample = rows.sample
     if count_smaller_class(sample) < 2:
@@ -170,29 +181,60 @@ def climb_ladder(
     margins = np.zeros((len(evidence.levels), settings.ladder.repeats, len(sample.outcome)))
     for (repeat, _, test, _), predicted in zip(tasks, held_out, strict=True):
         margins[:, repeat, test] = predicted
+    names, shares = list_names(evidence, settings), np.zeros(len(evidence.levels))
+    if AVERAGE in names:
+        losses = compute_losses(margins[:-1], sample.outcome).mean(axis=1)
+        found = share_by_likelihood(losses @ sample.weights, settings.ladder.averaging)
+        margins, shares = insert_average(margins, found), np.append(found, [0.0, 0.0])
     losses = compute_losses(margins, sample.outcome).mean(axis=1)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
-    if settings.ladder.method == "closed_test":
+    if settings.ladder.method == "average":
+        last = compare_losses(losses[-2:], weights=sample.weights, groups=sample.patients)
+        position = len(names) - 2 + find_simplest(last, settings.ladder.standard_errors)
+        if names[position] == AVERAGE and np.count_nonzero(shares) == 1:
+            position = int(np.argmax(shares))
+        table["share"] = shares
+    elif settings.ladder.method == "closed_test":
         tested = run_closed_test(evidence, rows, settings)
         table = table.join(tested)
         position = find_unrejected(tested, settings.ladder.significance)
     else:
         position = find_simplest(table, settings.ladder.standard_errors)
-    table.insert(0, "candidate", list(evidence.levels))
+    table.insert(0, "candidate", list(names))
     table.insert(1, "kind", "logistic")
     table["chosen"] = table.index == position
-    return Ladder(names=evidence.levels, position=position, margins=margins, table=table)
+    return Ladder(names=names, position=position, margins=margins, table=table, shares=shares)
+
+
+def list_names(evidence: Evidence, settings: TrainingSettings) -> tuple[str, ...]:
+    """Name what is compared: the levels and, before the last, the average of the others where it is asked for."""
+    levels = evidence.levels
+    averaged = settings.ladder.method == "average" and len(levels) > 2
+    return (*levels[:-1], AVERAGE, REAL) if averaged else levels
+
+
+def insert_average(margins: FloatArray, shares: FloatArray) -> FloatArray:
+    """Put the average of all levels but the last before the last.
+
+    Examples
+    --------
+    >>> insert_average(np.array([[0.0], [1.0], [5.0]]), np.array([0.25, 0.75])).ravel().tolist()
+    [0.0, 1.0, 0.75, 5.0]
+    """
+    return np.concatenate([margins[:-1], np.tensordot(shares, margins[:-1], 1)[None], margins[-1:]])
 
 
 def _stay(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> Ladder:
     """Keep the first level where a class of one patient allows no comparison."""
-    nothing = np.full(len(evidence.levels), np.nan)
-    table = pd.DataFrame({"candidate": list(evidence.levels), "kind": "logistic"})
+    names = list_names(evidence, settings)
+    nothing = np.full(len(names), np.nan)
+    table = pd.DataFrame({"candidate": list(names), "kind": "logistic"})
     return Ladder(
-        names=evidence.levels,
+        names=names,
         position=0,
-        margins=np.full((len(nothing), settings.ladder.repeats, len(rows.sample.outcome)), np.nan),
+        margins=np.full((len(names), settings.ladder.repeats, len(rows.sample.outcome)), np.nan),
         table=table.assign(log_loss=nothing, excess=nothing, excess_se=nothing, chosen=table.index == 0),
+        shares=np.eye(len(names))[0],
     )
 
 
@@ -283,8 +325,7 @@ def fit_ladder(
     chosen, margins = ladder.chosen, ladder.margins[ladder.position].mean(axis=0)
     with threadpool_limits(limits=1):
         blended = fit_level(BLENDED, evidence, rows, settings, blend_rng) if BLENDED in ladder.names else None
-        level = blended if chosen == BLENDED else None
-        level = level or fit_level(chosen, evidence, rows, settings, level_rng)
+        level = _fit_chosen(evidence, rows, ladder, settings, level_rng, blended)
     if chosen == REAL:
         response = fit_response_model(episodes, outcome, make_real_settings(settings), refit_rng)
         response = replace(response, selection=ladder.table)
@@ -292,6 +333,23 @@ def fit_ladder(
         with threadpool_limits(limits=1):
             response = make_level_model(evidence, level, rows, margins, ladder.table, settings, refit_rng)
     return FittedLadder(ladder=ladder, response=response, level=level, blended=blended, rows=rows)
+
+
+def _fit_chosen(
+    evidence: Evidence,
+    rows: Rows,
+    ladder: Ladder,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    blended: Level | None,
+) -> Level:
+    def fit(name: str) -> Level:
+        return blended if blended and name == BLENDED else fit_level(name, evidence, rows, settings, rng)
+
+    if ladder.chosen != AVERAGE:
+        return fit(ladder.chosen)
+    members = [fit(name) for name in evidence.levels[:-1]]
+    return average_levels(members, ladder.shares[: len(members)])
 
 
 def _weigh(
@@ -330,13 +388,14 @@ def cross_fit_ladder(
         delayed(_predict_fold)(evidence, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
         for _, train, test, child in tasks
     )
-    margins = np.zeros((len(evidence.levels), repeats, len(outcome)))
+    names = list_names(evidence, settings)
+    margins = np.zeros((len(names), repeats, len(outcome)))
     chosen_margins = np.zeros((repeats, len(outcome)))
     for (repeat, _, test, _), (position, predicted) in zip(tasks, held_out, strict=True):
         margins[:, repeat, test] = predicted
         chosen_margins[repeat, test] = predicted[position]
-    chosen = tuple(evidence.levels[position] for position, _ in held_out)
-    return CrossFittedLadder(names=evidence.levels, margins=margins, chosen_margins=chosen_margins, chosen=chosen)
+    chosen = tuple(names[position] for position, _ in held_out)
+    return CrossFittedLadder(names=names, margins=margins, chosen_margins=chosen_margins, chosen=chosen)
 
 
 def _predict_fold(
@@ -350,5 +409,8 @@ def _predict_fold(
     weight_rng, climb_rng, level_rng = rng.spawn(3)
     rows = _weigh(evidence, train, outcome, settings, weight_rng)
     held_out = make_rows(evidence, test, np.full(len(test), np.nan), np.ones(len(test)))
-    position = climb_ladder(evidence, rows, settings, climb_rng).position
-    return position, _predict_levels(evidence, rows, held_out, settings, level_rng)
+    ladder = climb_ladder(evidence, rows, settings, climb_rng)
+    predicted = _predict_levels(evidence, rows, held_out, settings, level_rng)
+    if AVERAGE in ladder.names:
+        predicted = insert_average(predicted, ladder.shares[: len(predicted) - 1])
+    return ladder.position, predicted

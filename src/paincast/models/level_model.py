@@ -34,7 +34,7 @@ def make_level_model(
 
     Refits take the uncertainty of the evidence (its own refits), that of the real rows (Bayesian-bootstrap weights of
     patients) and, for ``blended``, that of the weight (drawn from those that cross-validation could not tell from the
-    best).
+    best). Those of ``average`` are refits of its members, drawn by their shares.
 
     Parameters
     ----------
@@ -79,12 +79,16 @@ def make_level_model(
             least_site_spread=settings.uncertainty.least_site_spread,
         ),
         domain=fit_domain(encoder, training),
-        candidate=replace(
-            level.candidate, parameters={"synthetic_weight": level.weights[0]} if level.name == BLENDED else {}
-        ),
+        candidate=replace(level.candidate, parameters=_list_parameters(level)),
         calibration=level.calibration,
         selection=table,
     )
+
+
+def _list_parameters(level: Level) -> dict[str, object]:
+    weights = {one.name: one.weights[0] for one in (level, *level.members) if one.name == BLENDED}
+    averaged = {"averaged": len(level.members)} if level.members else {}
+    return averaged | ({"synthetic_weight": weights[BLENDED]} if weights else {})
 
 
 def _refit(
@@ -103,6 +107,8 @@ def _refit_once(
     rng: np.random.Generator,
 ) -> LinearModel:
     real_rng, simulated_rng, choice_rng = rng.spawn(3)
+    if level.members:
+        level = level.members[int(choice_rng.choice(len(level.members), p=level.shares))]
     drawn = draw_patient_weights(rows.sample.patients, real_rng)
     weights = rows.sample.weights * drawn
     if level.name == OVERALL_RISK:

@@ -10,6 +10,7 @@ intercept           the same with the level of risk of the real patients
 intercept_and_slope the same with its log odds stretched or shrunk as well
 blended             one penalised refit on the simulated rows, weighted, and the real ones
 overall_risk        the share of the real patients with the outcome; in place of the three where nothing is simulated
+average             the log odds of all these, averaged by how well each predicts real patients
 real                the usual choice among penalised models, on the real rows alone
 =================== ================================================================================================
 
@@ -23,6 +24,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,9 +35,10 @@ from paincast.features import EpisodeEncoder
 from paincast.models.calibration import IDENTITY, AffineCalibration, fit_affine_calibration
 from paincast.models.candidates import Candidate
 from paincast.models.choice import compare_losses
-from paincast.models.learners import LinearModel
+from paincast.models.learners import LinearModel, average_linear
 from paincast.models.penalised import find_level, fit_penalised
 from paincast.models.prior_evidence import (
+    AVERAGE,
     BLENDED,
     EVIDENCE,
     INTERCEPT,
@@ -101,6 +104,10 @@ class Level:
     weights : tuple of float
         Of ``blended``: the weight of a simulated row that was chosen, and then the others that cross-validation could
         not tell from it.
+    members : tuple of Level
+        Of ``average``: what was averaged.
+    shares : tuple of float
+        Their shares, which add up to 1.
     """
 
     name: str
@@ -109,6 +116,8 @@ class Level:
     calibration: AffineCalibration = IDENTITY
     candidate: Candidate = LINEAR
     weights: tuple[float, ...] = ()
+    members: tuple[Level, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def margin(self, rows: Rows) -> FloatArray:
         """Give the log odds of rows, shape (n,)."""
@@ -146,6 +155,14 @@ def fit_level(name: str, evidence: Evidence, rows: Rows, settings: TrainingSetti
         return Level(name=name, model=blend(evidence, rows, weights[0], settings.model), weights=weights)
     calibration = recalibrate_evidence(name, evidence.model, rows, rows.sample.weights, settings)
     return Level(name=name, model=evidence.model.recalibrate(calibration), calibration=calibration)
+
+
+def average_levels(members: Sequence[Level], shares: FloatArray) -> Level:
+    """Average levels on the columns of the evidence; those without a share are left out."""
+    kept = [(level, float(share)) for level, share in zip(members, shares, strict=True) if share > 0.0]
+    levels, weights = zip(*kept, strict=True)
+    model = average_linear([level.model for level in levels], np.array(weights))
+    return Level(name=AVERAGE, model=model, members=levels, shares=weights)
 
 
 def recalibrate_evidence(

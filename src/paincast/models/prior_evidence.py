@@ -21,6 +21,7 @@ INTERCEPT = "intercept"
 INTERCEPT_AND_SLOPE = "intercept_and_slope"
 BLENDED = "blended"
 OVERALL_RISK = "overall_risk"
+AVERAGE = "average"
 REAL = "real"
 
 

@@ -13,16 +13,13 @@ import pandas as pd
 from paincast.features import EpisodeEncoder
 from paincast.models.borrowing import Pool, fit_shared, make_part, weigh_directions
 from paincast.models.candidates import NATIVE_MISSING, Candidate, fit_candidate, list_linear
-from paincast.models.choice import compare_losses, find_simplest
+from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.models.learners import LinearModel, Model, average_linear
 from paincast.models.search import search_boosting
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 
 FloatArray = npt.NDArray[np.float64]
-
-SMALLEST_SHARE = 0.01
-"""Share, beside that of the largest, below which a candidate is left out of the average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,11 +258,10 @@ def _compare_linear(
     margins = _cross_fit(single, sample, folds, fitted_on, rng)
     if not settings.averaging:
         return single, margins, np.zeros(len(single))
-    log_share = -settings.averaging * (_compute_losses(margins, sample.outcome) @ sample.weights)
-    log_share[0] += np.log(settings.simplest_odds)
-    shares = np.exp(log_share - log_share.max())
-    shares[shares < SMALLEST_SHARE * shares.max()] = 0.0
-    shares /= shares.sum()
+    log_prior = np.zeros(len(single))
+    log_prior[0] = np.log(settings.simplest_odds)
+    losses = _compute_losses(margins, sample.outcome) @ sample.weights
+    shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
     borrowed = float(shares @ [one.parameters["borrowed"] for one in single])
     average = Candidate(kind="logistic", parameters={"borrowed": borrowed, "averaged": int(np.count_nonzero(shares))})
     return (*single, average), np.vstack([margins, shares @ margins]), np.append(shares, 0.0)

@@ -219,6 +219,7 @@ def _check_parameters(setting: str, parameters: Mapping[str, object]) -> None:
 def _check_ladder(settings: TrainingSettings) -> None:
     ladder = settings.ladder
     _check_name("ladder.method", ladder.method, LADDER_METHODS)
+    _check_range("ladder.averaging", ladder.averaging, 0, 10)
     _check_range("ladder.folds", ladder.folds, 2, 20)
     _check_range("ladder.repeats", ladder.repeats, 1, 100)
     _check_range("ladder.standard_errors", ladder.standard_errors, 0, 10)

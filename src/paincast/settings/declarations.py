@@ -16,7 +16,7 @@ FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
 OBSERVATION_METHODS = ("weighted", "complete_case")
 CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 COHORT_SOURCES = ("simulated", "folder", "blended")
-LADDER_METHODS = ("cross_validation", "closed_test")
+LADDER_METHODS = ("average", "cross_validation", "closed_test")
 BASES = ("synthetic", "real", "blended")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 
@@ -145,14 +145,17 @@ class CalibrationSettings:
 class LadderSettings:
     """How far ``cohort.source=blended`` goes from what evidence says to what real patients say.
 
-    ``method`` is ``cross_validation`` on the real rows (``folds``, ``repeats``; the level that stands most on evidence
-    wins whose log loss is within ``standard_errors`` of the lowest) or ``closed_test`` at level ``significance``. The
-    weight of a simulated row beside a real one is chosen among ``synthetic_weights``. The log of the slope by which
-    evidence is recalibrated has a normal prior with standard deviation ``slope_prior_sd``. All levels are linear in the
-    log odds: of the candidate models only ``logistic`` is used.
+    ``method`` is ``average``: cross-validation on the real rows (``folds``, ``repeats``) gives each level that
+    holds evidence its share, in proportion to its likelihood to the power ``averaging``, and real rows speak alone
+    where their log loss is lower by more than ``standard_errors``; or ``cross_validation``: the level that stands
+    most on evidence wins whose log loss is within ``standard_errors`` of the lowest; or ``closed_test`` at level
+    ``significance``. The weight of a simulated row beside a real one is chosen among ``synthetic_weights``. The log
+    of the slope by which evidence is recalibrated has a normal prior with standard deviation ``slope_prior_sd``.
+    All levels are linear in the log odds: of the candidate models only ``logistic`` is used.
     """
 
-    method: str = "cross_validation"
+    method: str = "average"
+    averaging: float = 0.35
     folds: int = 5
     repeats: int = 5
     standard_errors: float = 1.0

@@ -19,6 +19,7 @@ from paincast.evidence.figures import PublishedRate
 from paincast.models.ladder import CrossFittedLadder, FittedLadder, cross_fit_ladder, fit_ladder
 from paincast.models.observation import fit_observation_weights
 from paincast.models.prior_evidence import (
+    AVERAGE,
     EVIDENCE,
     OVERALL_RISK,
     REAL,
@@ -220,7 +221,7 @@ def describe_levels(
         weights=None if np.allclose(sample.weights, 1.0) else sample.weights,
         resamples=evaluation.resamples,
         confidence=evaluation.confidence,
-        flat=(OVERALL_RISK,),
+        flat=(OVERALL_RISK,) if fitted.blended else (OVERALL_RISK, AVERAGE),
     )
     compared = fitted.ladder.table.drop(columns=["candidate", "kind", "log_loss"])
     counts = Counter(crossed.chosen)
@@ -261,6 +262,9 @@ def _gather_further(
 def say_ladder(evidence: Evidence, fitted: FittedLadder, table: pd.DataFrame) -> str:
     """Say in words which level was chosen, what the evidence is and what each level gains over the first."""
     chosen = fitted.ladder.chosen
+    if chosen == AVERAGE:
+        parts = zip(fitted.level.members, fitted.level.shares, strict=True)
+        chosen = f"average ({', '.join(f'{member.name} {share:.0%}' for member, share in parts)})"
     gains = [
         f"{row['level']} {row['gain']:+.3f} ({row['gain_lower']:+.3f} to {row['gain_upper']:+.3f})"
         for _, row in table.iloc[1:].iterrows()
