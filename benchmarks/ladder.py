@@ -23,11 +23,17 @@ from paincast.evidence import load_records, load_sources
 from paincast.models.choice import compare_losses
 from paincast.models.ladder import cross_fit_ladder
 from paincast.models.levels import compute_losses
-from paincast.models.prior_evidence import OVERALL_RISK, Evidence, make_no_evidence, make_rate_evidence
+from paincast.models.prior_evidence import (
+    AVERAGE,
+    EVIDENCE,
+    OVERALL_RISK,
+    Evidence,
+    make_no_evidence,
+    make_rate_evidence,
+)
 from paincast.outcomes import get_outcome
 from paincast.settings import (
     EvaluationSettings,
-    LadderSettings,
     ModelSettings,
     OutcomeSettings,
     TrainingSettings,
@@ -59,14 +65,9 @@ QUESTIONS = (
 
 
 def make_settings(repeats: int, seed: int) -> TrainingSettings:
-    """Give the shipped settings with two exceptions.
-
-    The level is chosen by one round of cross-validation instead of five, because it is chosen 100 times; and three
-    patients of a class suffice, because the trigeminal set has no more: training refuses it.
-    """
+    """Give the shipped settings, but let three patients of a class suffice: the trigeminal set has no more."""
     return TrainingSettings(
         model=ModelSettings(candidates=["logistic"], minimum_events=3),
-        ladder=LadderSettings(repeats=1),
         evaluation=EvaluationSettings(folds=5, repeats=repeats),
         uncertainty=UncertaintySettings(refits=10),
         seed=seed,
@@ -103,10 +104,12 @@ def measure(data: TrainingSet, settings: TrainingSettings) -> tuple[pd.DataFrame
     names = (*crossed.names, CHOICE)
     margins = np.concatenate([crossed.margins, crossed.chosen_margins[None]])[:, :, known]
     counts = Counter(crossed.chosen)
-    flat = {OVERALL_RISK} | ({CHOICE} if set(counts) <= {OVERALL_RISK} else set())
+    constant = {OVERALL_RISK} if evidence.response else {OVERALL_RISK, EVIDENCE, AVERAGE}
+    flat = constant | ({CHOICE} if set(counts) <= constant else set())
     table = compare_levels(outcome, margins, names, patients=patients, rng=table_rng, flat=tuple(flat))
     losses = compute_losses(margins, outcome).mean(axis=1)
-    best = int(np.argmin(losses[:-1].mean(axis=1)))
+    single = [place for place, name in enumerate(crossed.names) if name != AVERAGE]
+    best = min(single, key=lambda place: losses[place].mean())
     paired = compare_losses(losses[[best, -1]], groups=patients)
     difference = losses[-1] - losses[best]
     error = float(paired["excess_se"].max())
