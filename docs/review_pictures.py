@@ -1,8 +1,8 @@
-"""Take the pictures of the tour in docs/review.md: train two models on simulated patients, promote one, photograph.
+"""Take the pictures of the tour in docs/review.md: train models on simulated patients, promote one, photograph.
 
 python docs/review_pictures.py -o reports/tour
 
-Needs a chromium or chrome on the path, and the environment of `make run`. What it makes stays out of the repository.
+Needs a chromium or chrome on the path, and the environment of `make test`. What it makes stays out of the repository.
 """
 
 from __future__ import annotations
@@ -17,16 +17,34 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paincast.cli.app import run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 MODEL = "paincast.facet_rfa.pain_response"
-QUICK = ("technique=facet_rfa", "model=logistic", "model.selection_folds=2", "uncertainty.refits=20")
-FEW, MANY = 300, 6000
+FEW = ("techniques=[facet_rfa,si_joint_rfa]", "cohort.episodes_per_technique=300")
+MANY = ("techniques=[facet_rfa]", "cohort.episodes_per_technique=6000")
+QUICK = (
+    *("model=logistic", "model.selection_folds=2", "model.ridge_spreads=[0.25]", "model.lasso_strengths=[]"),
+    *("model.borrowing=[0.0]", "uncertainty.refits=10", "evaluation=quick", "gate=research", "progress=false"),
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-DESKTOP, PHONE = (1800, 1000), (500, 1000)
-"""Width and height in pixels; a window of chromium is at least 500 wide."""
+CALM = (
+    *("--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+"""No graphics card, and no calls of the browser itself."""
 
-PATIENCE_MS = 20_000
-PHOTOGRAPH_SECONDS = 120
+DESKTOP, PHONE = 1280, 390
+"""Widths in pixels."""
+
+HEIGHT = 900
+PORT = 5200
+PICTURES = "[...document.images].every(image => image.complete)"
+"""Whether all pictures of a page have come, or failed to."""
 
 
 def main() -> None:
@@ -34,72 +52,83 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, default=Path("reports/tour"), help="folder of the pictures")
     out = parser.parse_args().out.resolve()
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    if find_browser() is None:
         sys.exit(f"no browser found; install one of: {', '.join(BROWSERS)}")
     work = out / "store"
-    work.mkdir(parents=True, exist_ok=True)
-    train_two_models(work)
-    call(work, "report", f"{MODEL}@champion", "-o", str(out / "report"))
-    with serve(work) as address:
-        host, _, runs = address.partition("/#/")
-        run = re.search(r"run_id=([0-9a-f]{32})|$", read_champion(work))[1]
-        experiment = runs.split("/")[1]
-        page = f"{host}/#/experiments/{experiment}/runs/{run}"
-        report = (out / "report" / "report.html").as_uri()
-        for name, where, size in (
-            ("1_run_list", address, DESKTOP),
-            ("2_run", page, DESKTOP),
-            ("3_calibration", f"{page}/artifacts/figures/calibration/calibration.png", DESKTOP),
-            ("4_report_in_mlflow", f"{page}/artifacts/report/report.html", DESKTOP),
-            ("5_report", report, (DESKTOP[0], 3000)),
-            ("6_report_on_a_phone", report, (PHONE[0], 3000)),
-            ("7_champion", f"{host}/#/models/{MODEL}", DESKTOP),
+    if not (work / "mlflow.db").is_file():
+        train_models(work)
+    call("report", f"{MODEL}@champion", "-o", str(out / "report"), "--tracking-uri", name_store(work))
+    report = (out / "report" / "report.html").as_uri()
+    with serve(work) as address, open_browser() as browser:
+        host = address.partition("#")[0]
+        run_page, version_page = (f"{host}{page}" for page in find_champion(work))
+        for name, where, shown, width in (
+            ("1_run_list", address, "text=refused", DESKTOP),
+            ("2_run", f"{run_page}?workflowType=machine_learning", "text=SYNTHETIC", DESKTOP),
+            ("3_calibration", f"{run_page}/artifacts/figures/calibration/calibration.png", "img", DESKTOP),
+            ("4_report_in_mlflow", f"{run_page}/artifacts/report/report.html", "iframe", DESKTOP),
+            ("5_report", report, "h1", DESKTOP),
+            ("6_report_on_a_phone", report, "h1", PHONE),
+            ("7_champion", version_page, "text=@ champion", DESKTOP),
         ):
-            photograph(browser, where, out / f"{name}.png", size)
+            photograph(browser, where, shown, width, out / f"{name}.png")
             print(f"written: {out / name}.png", flush=True)
 
 
-def train_two_models(work: Path) -> None:
-    """Train one that is refused and one that passes for research, unless both are there."""
-    if (work / "mlflow.db").is_file():
-        return
-    for episodes in (FEW, MANY):
-        chosen = (*QUICK, f"cohort.episodes_per_technique={episodes}", "evaluation=quick", "gate=research")
-        call(work, "train", *chosen, "progress=false")
-    call(work, "promote", f"{MODEL}@candidate", "--gate", "research")
-
-
-def call(work: Path, *arguments: str) -> None:
-    """Run one command of paincast on the store of the tour."""
-    subprocess.run([*paincast(), *arguments], cwd=work, env=environment(), check=True)
-
-
-def paincast() -> list[str]:
-    """Give the command, of the environment that runs this script."""
-    return [sys.executable, "-c", "from paincast.cli import main; main()"]
-
-
-def environment() -> dict[str, str]:
-    """Leave out a store that the environment names: the tour has one of its own."""
-    return {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-
-
-def read_champion(work: Path) -> str:
-    """Ask the registry for the run of the champion."""
-    code = f"""
-from mlflow import MlflowClient
-print("run_id=" + MlflowClient("sqlite:///mlflow.db").get_model_version_by_alias("{MODEL}", "champion").run_id)
-"""
-    told = subprocess.run([sys.executable, "-c", code], cwd=work, env=environment(), stdout=subprocess.PIPE, text=True)
-    return told.stdout
+def find_browser() -> str | None:
+    """Find the machine's own chromium."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @contextmanager
-def serve(work: Path) -> Iterator[str]:
+def open_browser() -> Iterator[Browser]:
+    """Open the machine's chromium, without a window and without its calls home, for as long as the block lasts."""
+    from playwright.sync_api import sync_playwright
+
+    options = [*CALM, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=find_browser(), args=options)
+        yield browser
+        browser.close()
+
+
+def train_models(work: Path) -> None:
+    """Train models that are refused and one that passes for research, and make that one champion."""
+    kept = (f"tracking.uri={name_store(work)}", f"tracking.artifacts={work}/artifacts", f"hydra.run.dir={work}/outputs")
+    for chosen in (FEW, MANY):
+        call("train", *QUICK, *chosen, *kept, f"models_folder={work}/models")
+    call("promote", f"{MODEL}@candidate", "--gate", "research", "--tracking-uri", name_store(work))
+
+
+def name_store(work: Path) -> str:
+    """Give the address of the store in a folder."""
+    return f"sqlite:///{work}/mlflow.db"
+
+
+def call(*arguments: str) -> None:
+    """Run one command of paincast."""
+    if code := run(arguments):
+        sys.exit(code)
+
+
+def find_champion(work: Path) -> tuple[str, str]:
+    """Ask the registry for the champion, and give the page of its run and that of its version."""
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import resolve_store
+    from paincast.tracking.versions import use_registry
+
+    with use_registry(resolve_store(TrackingSettings(uri=name_store(work)))) as client:
+        version = client.get_model_version_by_alias(MODEL, "champion")
+        experiment = client.get_run(version.run_id).info.experiment_id
+    return f"#/experiments/{experiment}/runs/{version.run_id}", f"#/models/{MODEL}/versions/{version.version}"
+
+
+@contextmanager
+def serve(work: Path, port: int = PORT) -> Iterator[str]:
     """Open the review for as long as the block lasts, and give its address."""
-    command = [*paincast(), "review", "--no-browser", "--port", "5200"]
-    with subprocess.Popen(command, cwd=work, env=environment(), stdout=subprocess.PIPE, text=True) as review:
+    command = [sys.executable, "-c", "from paincast.cli import main; main()", "review", "--no-browser"]
+    command += ["--port", str(port), "--tracking-uri", name_store(work)]
+    with subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, text=True) as review:
         try:
             assert review.stdout is not None
             found = re.search(r"http://\S+", review.stdout.readline())
@@ -110,19 +139,14 @@ def serve(work: Path) -> Iterator[str]:
             review.send_signal(signal.SIGINT)
 
 
-def photograph(browser: str, address: str, picture: Path, size: tuple[int, int]) -> None:
-    """Take a picture of a page once its scripts have had their time."""
-    options = ["--headless", "--disable-gpu", "--hide-scrollbars", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    subprocess.run(
-        [
-            *(browser, *options, f"--window-size={size[0]},{size[1]}", f"--virtual-time-budget={PATIENCE_MS}"),
-            *(f"--screenshot={picture}", address),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=PHOTOGRAPH_SECONDS,
-        check=True,
-    )
+def photograph(browser: Browser, address: str, shown: str, width: int, picture: Path) -> None:
+    """Take a picture of a page once what it is about is shown."""
+    page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+    page.goto(address)
+    page.locator(shown).first.wait_for()
+    page.wait_for_function(PICTURES)
+    page.screenshot(path=picture, full_page=True)
+    page.close()
 
 
 if __name__ == "__main__":

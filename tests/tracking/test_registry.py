@@ -125,6 +125,19 @@ def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):
     assert table.set_index("criterion").loc["model_card", "reason"] == "1 items are filled"
 
 
+def test_a_promotion_keeps_the_card_and_what_a_reviewer_wrote(registry):
+    registry.add()
+    card = f"# The card\n\nLooked at the calibration, M. R.\n\n{'A word. ' * 700}"
+    registry.client.update_model_version(NAME, "1", description=card)
+    for gate in (RESEARCH, GateSettings()):
+        promote(registry.store, f"{NAME}/1", gate)
+    told = registry.client.get_model_version_by_alias(NAME, "champion").description
+    assert told.startswith("Promoted to champion on 20")
+    assert told.count("Promoted to champion") == 1
+    assert told.split("\n\n")[1:3] == card.split("\n\n")[:2]
+    assert 4900 < len(told) <= 5000
+
+
 @pytest.mark.parametrize(
     ("changes", "criteria", "unmet"),
     [

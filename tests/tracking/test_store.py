@@ -5,10 +5,12 @@ import socket
 import sqlite3
 
 import pytest
+from mlflow import MlflowClient
 
 from paincast.errors import OutputError, SettingsError
 from paincast.settings import TrackingSettings
 from paincast.tracking import Store, prepare_store, resolve_store
+from paincast.tracking.store import VIEW_TAG, describe_view
 
 
 def test_default_is_absolute_in_the_working_folder(tmp_path, monkeypatch):
@@ -63,6 +65,18 @@ def test_messages_hide_passwords():
 def test_two_processes_prepare_one_store_at_once(recorded):
     first, second = recorded.prepared_by
     assert first.strip() == second.strip() == "1"
+
+
+def test_an_experiment_of_before_gets_the_view_and_keeps_one_that_was_changed(recorded):
+    client = MlflowClient(tracking_uri=recorded.store.uri)
+
+    def prepare_again() -> str:
+        return client.get_experiment(prepare_store(recorded.store)).tags[VIEW_TAG]
+
+    client.set_experiment_tag("1", VIEW_TAG, "mine")
+    assert prepare_again() == "mine"
+    client.delete_experiment_tag("1", VIEW_TAG)
+    assert prepare_again() == describe_view()
 
 
 def test_deleted_experiment_is_said_in_words(recorded):

@@ -53,15 +53,17 @@ th { position: sticky; top: 0; background: #fff; } th.text, td.text { text-align
   .open tr { border-bottom: 1px solid #d5d5d5; padding: 0.4rem 0; }
   .open td, .open td.text { border: 0; padding: 0.05rem 0; white-space: normal; overflow-wrap: anywhere; }
   .open td::before { content: attr(data-name) ": "; color: #555; font-weight: 400; }
+  .open td:empty { display: none; }
   .open td:first-child { font-weight: 600; } .open td:first-child::before { content: ""; }
 }
 @media print {
-  body { max-width: none; font-size: 10pt; } nav, details { display: none; } h2 { break-after: avoid; }
+  body { max-width: none; padding: 0; font-size: 10pt; } nav, details { display: none; } h2 { break-after: avoid; }
   figure { break-inside: avoid; } .panels { grid-template-columns: repeat(2, 1fr); }
   .panels.wide { overflow: visible; } .wide figure img { max-width: 100%; }
   .panels.tall { grid-template-columns: 1fr; } .tall figure img { min-width: 0; max-width: 80%; }
   .open, .tall figure div { overflow: visible; } tr { break-inside: avoid; } th { position: static; }
-  .open td.text { min-width: 0; } .open th { white-space: normal; }
+  .open table { font-size: 7.5pt; } .open th, .open td { padding: 0.1rem 0.25rem; } .open th { white-space: normal; }
+  .open td.text { min-width: 11vw; overflow-wrap: anywhere; }
 }
 """
 

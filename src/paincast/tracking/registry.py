@@ -26,6 +26,9 @@ HISTORY = "former_champions"
 """Tag of a registered model: its former champions as a JSON list of versions, the last one last."""
 
 CHAMPION_USE = "champion_use"
+PROMOTED = "Promoted to champion on "
+LONGEST_DESCRIPTION = 5000
+"""Characters that MLflow's registry keeps of a description on every database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,9 +202,14 @@ def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, ver
         client.set_model_version_tag(version.name, version.version, key, value)
     client.set_model_version_tag(version.name, version.version, "promoted_at", now)
     mark = f" **{verdict.mark.capitalize()}.**" if verdict.mark else ""
-    promoted = f"Promoted to champion on {now[:10]}: {verdict.say()}.{mark}"
-    note = run.data.tags.get("mlflow.note.content", "")
-    client.update_model_version(version.name, version.version, description=f"{promoted}\n\n{note}")
+    promoted = f"{PROMOTED}{now[:10]}: {verdict.say()}.{mark}"
+    text = f"{promoted}\n\n{_drop_promotion(version.description or '')}"[:LONGEST_DESCRIPTION]
+    client.update_model_version(version.name, version.version, description=text)
+
+
+def _drop_promotion(description: str) -> str:
+    """Keep the model card and what reviewers wrote, without the line of an earlier promotion."""
+    return description.partition("\n\n")[2] if description.startswith(PROMOTED) else description
 
 
 def _say_now() -> str:

@@ -9,26 +9,18 @@ import sys
 import time
 import webbrowser
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 from paincast.errors import OutputError, SettingsError
-from paincast.tracking.store import SERVERS, Store, prepare_store
+from paincast.tracking.store import SERVERS, VIEW, Store, prepare_store
 
 HOST = "127.0.0.1"
 PORT = 5000
 PORTS_TRIED = 50
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-MODEL_RUNS = urlencode(
-    {
-        "workflowType": "machine_learning",
-        "searchFilter": 'tags.kind = "model"',
-        "orderByKey": "tags.`technique`",
-        "orderByAsc": "true",
-    },
-    quote_via=quote,
-)
-"""What the page shows first: the models by technique. Any order but the default one spares unfolding their parents."""
+MODEL_RUNS = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
+"""What the page shows first: the saved view of the experiment, models with their verdicts."""
+
 SERVER_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
