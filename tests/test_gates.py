@@ -15,7 +15,7 @@ from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curv
 from paincast.evaluation.groups import compute_metrics_by_group
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.gates import CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
-from paincast.settings import GateSettings, TrainingSettings, check_settings
+from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
 
 RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0)
 GOOD = {
@@ -59,7 +59,7 @@ def make_evidence(**changes: object) -> Evidence:
         subgroups=make_table({"sex: female": (1.02, 0.9, 1.1), "sex: male": (0.98, 0.9, 1.1)}, metric="o_e_ratio"),
         decision_curve=make_curve({0.3: (0.01, -0.02), 0.5: (0.02, 0.03), 0.6: (0.05, -0.01)}),
         sample_size=pd.DataFrame({"criterion": ["shrinkage"], "n": [900], "available": [2000], "met": [True]}),
-        card_items=frozenset({"limits"}),
+        card_items=frozenset({"limits", *CARD_ITEMS}),
     )
     return replace(good, **fields)
 
@@ -253,7 +253,7 @@ def test_a_number_is_judged_by_its_interval_and_not_by_probabilities(changes, un
 
 
 def test_a_gate_tells_what_it_leaves_out():
-    lenient = GateSettings(calibration_slope=None, ici=None, net_benefit=False, sample_size=False)
+    lenient = GateSettings(calibration_slope=None, ici=None, net_benefit=False, sample_size=False, card_items=[])
     verdict = gate(make_evidence(calibration_slope=NAN, ici=NAN, decision_curve=None, sample_size=None), lenient)
     assert verdict.passed
     left_out = verdict.to_frame().query("reason == 'the gate leaves it out'")["criterion"]

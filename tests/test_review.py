@@ -23,6 +23,7 @@ from paincast.reporting.model_card import LONGEST_CARD, write_model_card
 from paincast.reporting.model_report import write_report
 from paincast.reporting.run_facts import RunFacts, read_run_folder
 from paincast.settings import (
+    CARD_ITEMS,
     CohortSettings,
     EvaluationSettings,
     GateSettings,
@@ -37,6 +38,9 @@ from paincast.training import train
 
 LARGEST_REPORT = 3_000_000
 STATEMENTS = {"tripod_17": "Approved by the board of the tests, 2026/1."}
+PROBAST = {"d": {1: 3, 2: 4, 3: 4, 4: 5}, "e": {1: 3, 2: 4, 3: 4, 4: 7}}
+"""Signalling questions by domain of development and evaluation, 16 and 18, as published."""
+
 TECHNIQUES = ["facet_rfa", "si_joint_rfa"]
 
 
@@ -180,6 +184,8 @@ def test_the_checklists_have_a_row_for_each_item_and_show_what_is_missing(facts)
     assert table.index.tolist() == expected
     numbers = {int(re.match(r"\d+", item.removeprefix("tripod_"))[0]) for item in expected if "tripod" in item}
     assert numbers == set(range(1, 28))
+    domains = pd.Series([item[:10] for item in expected if "probast" in item]).value_counts(sort=False).to_dict()
+    assert domains == {f"probast_{part}{place}": n for part, sizes in PROBAST.items() for place, n in sizes.items()}
     assert table.loc["tripod_17", ["status", "says"]].tolist() == ["filled", STATEMENTS["tripod_17"]]
     assert table.loc["tripod_18a", "status"] == "missing"
     assert "statements.tripod_18a" in table.loc["tripod_18a", "says"]
@@ -196,7 +202,15 @@ def test_an_item_whose_table_is_gone_is_missing_and_one_of_a_number_does_not_app
         "the run does not hold tables/flow.csv",
     ]
     number = replace(facts, tables={**facts.tables, "provenance": make_facts(kind="continuous")})
-    assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_4", "status"] == "does not apply"
+    assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_7", "status"] == "does not apply"
+
+
+def test_what_the_shipped_gates_ask_for_is_filled_by_a_run(facts):
+    table = facts.tables["checklist"].set_index("item")
+    assert set(table.loc[list(CARD_ITEMS), "status"]) == {"filled"}
+    found = facts.tables["verdict_default"].set_index("criterion").loc["model_card"]
+    assert found["status"] == "passed"
+    assert CARD_ITEMS[0] in found["required"]
 
 
 @pytest.mark.parametrize(("item", "met"), [("tripod_17", True), ("tripod_20a", True), ("tripod_18a", False)])

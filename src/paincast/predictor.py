@@ -14,6 +14,7 @@ import pandas as pd
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.files import atomic_folder
+from paincast.gates import RESEARCH_MARK
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
@@ -51,6 +52,7 @@ PREDICTION_COLUMNS = (
     "abstained_because",
     "basis",
     "n_real",
+    "use",
     "model_version",
     "reasons_for",
     "reasons_against",
@@ -60,8 +62,12 @@ PREDICTION_COLUMNS = (
 ``lower`` and ``upper`` bound the individual's probability, ``expected_lower`` and ``expected_upper`` the individual's
 change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
 ``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
-probability, and ``expected`` is the median in points: below 0 is less pain.
+probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
+where nothing limits it: see :attr:`Predictor.mark`.
 """
+
+APART = ("response", "rules", "version", "use")
+"""Fields of a predictor that are no plain state of its bundle."""
 
 ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
 
@@ -98,6 +104,8 @@ class Predictor:
         Honest out-of-fold metrics: ``metric, group, estimate, lower, upper, n, method``.
     version : str
         First twelve digits of the content hash; empty before the predictor is sealed.
+    use : str
+        Mark that the registry gave it, no part of the bundle: what it was promoted for. Empty for none.
     """
 
     technique: str
@@ -115,6 +123,12 @@ class Predictor:
     sources: tuple[str, ...] = ()
     performance: tuple[dict[str, Any], ...] = field(default=())
     version: str = ""
+    use: str = ""
+
+    @property
+    def mark(self) -> str:
+        """Give what every answer has to say of its use: research only on simulated patients, whatever is registered."""
+        return RESEARCH_MARK if self.basis == "synthetic" else self.use
 
     def predict(self, episodes: pd.DataFrame, *, unreadable: pd.Series | None = None) -> pd.DataFrame:
         """Predict the outcome for each patient, or abstain with a reason.
@@ -161,6 +175,7 @@ class Predictor:
             abstained=~answered,
             basis=self.basis,
             n_real=self.n_real,
+            use=self.mark,
             model_version=self.version,
             reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
             reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
@@ -230,6 +245,7 @@ def make_abstentions(
             "abstained_because": because,
             "basis": "",
             "n_real": 0,
+            "use": "",
             "model_version": "",
             "reasons_for": no_reasons,
             "reasons_against": no_reasons,
@@ -307,19 +323,13 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
-    plain = {
-        name: getattr(predictor, name)
-        for name in Predictor.__dataclass_fields__
-        if name not in ("response", "rules", "version")
-    }
+    plain = {name: getattr(predictor, name) for name in Predictor.__dataclass_fields__ if name not in APART}
     rules = {"rules": asdict(predictor.rules)}
     return {"format": FORMAT, **plain, **rules, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     rules = TechniqueRules(**{name: tuple(rows) for name, rows in state["rules"].items()})
-    plain = {
-        name: state[name] for name in Predictor.__dataclass_fields__ if name not in ("response", "rules", "version")
-    }
+    plain = {name: state[name] for name in Predictor.__dataclass_fields__ if name not in APART}
     plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
     return Predictor(**plain, response=read_response(state, folder), rules=rules)

@@ -11,6 +11,7 @@ from paincast.cli.hydra_app import read_gate
 from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.errors import SettingsError
 from paincast.settings import (
+    CARD_ITEMS,
     CohortSettings,
     EvaluationSettings,
     GateSettings,
@@ -80,6 +81,7 @@ def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     assert code == 2
     assert "failed     basis: stands on simulated patients only, which is for research use" in out
     assert "failed     n_real: 0 real episodes (required: at least 100 real episodes)" in out
+    assert f"passed     model_card: {len(CARD_ITEMS)} items are filled" in out
     assert f"{NAME} version 2 is not promoted: refused by gate 'default'" in err
     assert "nothing was changed" in err
     code, out, err = call("rollback", NAME)
@@ -153,6 +155,7 @@ def test_a_shipped_gate_is_called_like_its_file(file):
 def test_the_default_gate_is_strict_and_that_for_research_says_so():
     assert read_gate("default") == GateSettings()
     assert read_gate("research").research_use
+    assert read_gate("research").card_items == list(CARD_ITEMS)
 
 
 def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):
@@ -168,6 +171,7 @@ def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):
         ("ici: 2", r"gate\.ici=2 is outside what is allowed, 0 to 1"),
         ("ici: [", "no valid YAML"),
         ("bases: [synthetic]", r"set gate\.research_use=true"),
+        ("card_items: [tripod_10a]", r"gate\.card_items: unknown item 'tripod_10a'; did you mean 'tripod_10'"),
     ],
 )
 def test_a_mistake_in_a_gate_is_said_in_words(tmp_path, text, told):

@@ -31,6 +31,7 @@ COMMAND_LINE_MISTAKES = [
     (["evaluation.folds=1"], "evaluation.folds=1 is outside what is allowed"),
     (["cohort.seed=["], "cannot read 'cohort.seed=['"),
     (["cohort"], "cannot read 'cohort'"),
+    (["gate.card_items=[probast_e5_1]"], "gate.card_items: unknown item 'probast_e5_1'; did you mean 'probast_e"),
     (["hydra.run.dirr=x"], "'paincast train --cfg hydra' shows"),
     (["--multirun", "--cfg", "job"], "Only one of"),
     (["--config-dir", "missing"], "not found"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import logit
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
+from paincast.gates import RESEARCH_MARK
 from paincast.models.calibrated import CalibratedModel
 from paincast.models.response import fit_response_model
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
@@ -99,6 +101,26 @@ def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, ca
     assert loaded.response.heterogeneity == predictor.response.heterogeneity
     assert loaded.response.calibration.to_state() == predictor.response.calibration.to_state()
     assert (folder / "booster.ubj").exists() == (kind == "xgboost")
+
+
+@pytest.mark.parametrize(
+    ("basis", "use", "mark"),
+    [
+        ("synthetic", "", RESEARCH_MARK),
+        ("real", "", ""),
+        ("real", RESEARCH_MARK, RESEARCH_MARK),
+        ("blended", RESEARCH_MARK, RESEARCH_MARK),
+    ],
+)
+def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients(
+    make_predictor, tmp_path, basis, use, mark
+):
+    predictor, episodes = make_predictor("logistic", n=200)
+    held = seal_predictor(replace(predictor, basis=basis))
+    given = replace(held, use=use)
+    assert set(given.predict(episodes)["use"]) == {mark}
+    assert seal_predictor(given).version == held.version
+    assert load_predictor(save_predictor(given, tmp_path / "bundle")).use == ""
 
 
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)

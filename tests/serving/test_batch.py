@@ -12,6 +12,7 @@ import pytest
 
 from paincast.cohort.rejects import compute_reject_share
 from paincast.errors import DataError, OutputError, SettingsError
+from paincast.gates import RESEARCH_MARK
 from paincast.predictor import PREDICTION_COLUMNS
 from paincast.serving import batch
 from paincast.serving.batch import PREDICTION_SCHEMA, predict_file
@@ -56,7 +57,8 @@ def test_a_file_gives_what_the_function_gives(patients, models_folder, tmp_path,
         found = pd.DataFrame(pq.read_table(out).to_pylist())
         found["reasons_for"] = found["reasons_for"].map(drop_other_unit)
     assert tuple(found.columns) == PREDICTION_COLUMNS
-    for column in ("episode_id", "technique", "abstained", "abstained_because", "cautions", "n_real", "reasons_for"):
+    texts = ("episode_id", "technique", "abstained_because", "cautions", "use")
+    for column in (*texts, "abstained", "n_real", "reasons_for"):
         assert found[column].tolist() == expected[column].tolist(), column
     assert found["probability"].astype(float).to_numpy() == pytest.approx(
         expected["probability"].to_numpy(), nan_ok=True
@@ -64,6 +66,8 @@ def test_a_file_gives_what_the_function_gives(patients, models_folder, tmp_path,
     assert (summary.n_patients, summary.n_rejects, summary.rejects_path) == (5, 0, None)
     assert summary.n_predicted == int((~expected["abstained"]).sum())
     assert summary.n_abstained == int(expected["abstained"].sum())
+    assert set(expected.loc[~expected["abstained"], "use"]) == {RESEARCH_MARK}
+    assert set(summary.marked) == {"epidural_steroid_injection", "facet_rfa"}
     assert summary.by_technique["trigeminal_rhizotomy"] == (0, 1)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import paincast
 from paincast.cohort.tables import conform
 from paincast.errors import DataError, RefusalError, SettingsError
+from paincast.gates import RESEARCH_MARK
 from paincast.predictor import PREDICTION_COLUMNS, load_predictor, save_predictor
 from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.predict import load_model, load_models, predict
@@ -45,7 +46,7 @@ def test_an_answer_is_that_of_the_model(patients, models_folder):
     assert answer["probability"] == pytest.approx(direct["probability"], abs=1e-12)
     assert 0 < answer["lower"] < answer["probability"] < answer["upper"] < 1
     assert not answer["abstained"]
-    assert answer["basis"] == "synthetic"
+    assert (answer["basis"], answer["use"]) == ("synthetic", RESEARCH_MARK)
     assert answer["model_version"] == predictor.version
 
 

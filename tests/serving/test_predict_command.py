@@ -38,6 +38,7 @@ def test_the_examples_are_predicted_with_abstentions(capsys):
     assert run(["predict", str(EXAMPLES / "patients.csv"), "-o", "out.csv", "--no-progress"]) == 0
     said = capsys.readouterr()
     assert "10 patients" in said.out
+    assert "\nresearch use only: epidural_steroid_injection, facet_rfa\n" in said.out
     assert said.err == ""
     found = pd.read_csv("out.csv").set_index(["episode_id", "technique"])
     assert found.index.get_level_values("episode_id").nunique() == 10

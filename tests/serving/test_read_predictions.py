@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from paincast.gates import RESEARCH_MARK
 from paincast.reporting.summary import summarize_predictions
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import predict
@@ -31,7 +32,15 @@ def test_summary_gives_every_answer_and_a_reason_for_every_silence(models_folder
     silent = lines[lines["technique"] == "none"]
     assert silent["says"].str.len().gt(10).all()
     answered = lines[lines["technique"] != "none"]
+    assert set(answered["basis"]) == {"synthetic, research use only"}
     assert answered["probability"].str.fullmatch(r"\d+% \(\d+% to \d+%\)").all()
+
+
+def test_summary_of_real_patients_says_how_many_and_a_mark_only_where_there_is_one(models_folder):
+    rows = predict(pd.read_csv(EXAMPLES, dtype="str"), models_folder).assign(basis="real", n_real=111)
+    for use, said in (("", "real, n = 111"), (RESEARCH_MARK, "real, n = 111, research use only")):
+        lines = summarize_predictions(rows.assign(use=use))
+        assert set(lines.loc[lines["technique"] != "none", "basis"]) == {said}
 
 
 def test_summary_says_first_who_is_not_eligible(models_folder):

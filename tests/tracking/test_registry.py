@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from paincast.cli.app import run as run_command
 from paincast.errors import DataError, RefusalError
 from paincast.gates import RESEARCH_MARK
-from paincast.settings import GateSettings, TrackingSettings
+from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
 from paincast.tracking import (
     ModelRun,
     Store,
@@ -44,6 +44,12 @@ def tabulate(intervals: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["metric", "group", "estimate", "lower", "upper", "n", "method"])
 
 
+def tabulate_items(**statuses: str) -> pd.DataFrame:
+    """Make a checklist in which all that gates ask for is filled, but for those named."""
+    items = {**dict.fromkeys(CARD_ITEMS, "filled"), **statuses}
+    return pd.DataFrame({"item": list(items), "status": list(items.values())})
+
+
 def make_good(model: ModelRun, **changes: object) -> ModelRun:
     """Give a recorded model evidence that every gate of these tests accepts."""
     gains = tabulate({"net_benefit_difference": (0.02, 0.01, 0.03)}).assign(threshold=0.5, strategy="model")
@@ -55,7 +61,7 @@ def make_good(model: ModelRun, **changes: object) -> ModelRun:
             "subgroups": tabulate({"o_e_ratio": (1.0, 0.9, 1.1)}).assign(group="sex: female"),
             "decision_curve": pd.concat([gains.assign(versus="treat_all"), gains.assign(versus="treat_none")]),
             "sample_size": pd.DataFrame({"criterion": ["risk"], "n": [385], "available": [2000], "met": [True]}),
-            "checklist": pd.DataFrame({"item": ["limits", "funding"], "status": ["filled", "missing"]}),
+            "checklist": tabulate_items(tripod_18a="missing"),
         },
         "figures": {},
     }
@@ -113,7 +119,7 @@ def registry(empty, recorded, tmp_path) -> Registry:
 
 def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):
     run_id = registry.add()
-    done = promote(registry.store, f"{NAME}@candidate", GateSettings(card_items=["limits"]))
+    done = promote(registry.store, f"{NAME}@candidate", GateSettings())
     assert (done.verdict.passed, done.version, done.former) == (True, 1, None)
     version = registry.client.get_model_version_by_alias(NAME, "champion")
     assert {"verdict": "passes", "gate": "default", "unmet": "", "use": ""}.items() <= version.tags.items()
@@ -122,7 +128,7 @@ def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):
     assert "Out-of-fold performance" in version.description
     table = pd.read_csv(registry.client.download_artifacts(run_id, "tables/verdict_default.csv"))
     assert set(table["status"]) == {"passed", "not asked"}
-    assert table.set_index("criterion").loc["model_card", "reason"] == "1 items are filled"
+    assert table.set_index("criterion").loc["model_card", "reason"] == f"{len(CARD_ITEMS)} items are filled"
 
 
 def test_a_promotion_keeps_the_card_and_what_a_reviewer_wrote(registry):
@@ -145,8 +151,13 @@ def test_a_promotion_keeps_the_card_and_what_a_reviewer_wrote(registry):
         ({"metrics": tabulate({**INTERVALS, "auroc": (0.98, 0.97, 0.99)})}, {}, ["leak"]),
         ({"n_real": 47}, {}, ["n_real"]),
         ({"basis": "synthetic", "n_real": 0}, {}, ["basis", "n_real"]),
-        ({"tables": {}, "params": {}}, {}, ["sample_size", "confidence", "net_benefit", "subgroups"]),
-        ({}, {"card_items": ["limits", "funding"]}, ["model_card"]),
+        ({"tables": {}, "params": {}}, {}, ["sample_size", "confidence", "net_benefit", "subgroups", "model_card"]),
+        ({}, {"card_items": ["tripod_20a", "tripod_18a"]}, ["model_card"]),
+        (
+            {"metrics": tabulate({**INTERVALS, "ici": (0.06, 0.04, 0.08), "o_e_ratio": (0.7, 0.6, 0.8)}), "n_real": 9},
+            {},
+            ["n_real", "o_e_ratio", "ici"],
+        ),
     ],
 )
 def test_a_refused_promotion_says_why_and_changes_nothing(registry, changes, criteria, unmet):
@@ -155,6 +166,22 @@ def test_a_refused_promotion_says_why_and_changes_nothing(registry, changes, cri
     done = promote(registry.store, f"{NAME}/1", GateSettings(**criteria))
     assert [one.criterion for one in done.verdict.unmet] == unmet
     assert registry.look() == before
+
+
+@pytest.mark.parametrize("item", CARD_ITEMS)
+def test_a_model_that_lacks_an_item_of_its_card_is_refused_by_its_name(registry, item):
+    tables = make_good(registry.model).tables
+    registry.add(tables={**tables, "checklist": tabulate_items(**{item: "missing"})})
+    done = promote(registry.store, f"{NAME}/1", GateSettings())
+    assert [(one.criterion, one.status, one.reason) for one in done.verdict.unmet] == [
+        ("model_card", "missing", f"missing: {item}")
+    ]
+
+
+def test_an_item_that_does_not_apply_is_not_missed(registry):
+    tables = make_good(registry.model).tables
+    registry.add(tables={**tables, "checklist": tabulate_items(tripod_10="does not apply")})
+    assert promote(registry.store, f"{NAME}/1", GateSettings()).verdict.passed
 
 
 def test_what_was_recorded_is_judged_as_it_was_when_recorded(registry):
@@ -285,7 +312,7 @@ def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, t
     assert run_command(["promote", f"{NAME}/2", *store]) == 2
     said = capsys.readouterr()
     assert "failed     n_real: 47 real episodes (required: at least 100 real episodes)" in said.out
-    assert "version 2 is not promoted: refused by gate 'default' (1 of 11 criteria: n_real); nothing was" in said.err
+    assert "version 2 is not promoted: refused by gate 'default' (1 of 12 criteria: n_real); nothing was" in said.err
     assert registry.champion == 1
     Path(tmp_path, "ours.yaml").write_text("minimum_real: 40\n")
     assert run_command(["promote", f"{NAME}/2", "--gate", str(tmp_path / "ours.yaml"), *store]) == 0

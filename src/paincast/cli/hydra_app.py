@@ -104,7 +104,8 @@ def read_settings(config: DictConfig) -> TrainingSettings:
     Raises
     ------
     SettingsError
-        If a setting was added that does not exist, is missing or has a value that is not allowed.
+        If a setting was added that does not exist, is missing or has a value that is not allowed, or an item of the
+        checklists is named that there is not.
     """
     known = known_settings()
     try:
@@ -116,6 +117,9 @@ def read_settings(config: DictConfig) -> TrainingSettings:
     except OmegaConfBaseException as error:
         raise explain_refusal(error) from error
     assert isinstance(settings, TrainingSettings)
+    from paincast.reporting.checklist import check_items
+
+    check_items(settings)
     return check_settings(settings)
 
 

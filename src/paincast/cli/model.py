@@ -132,6 +132,9 @@ def predict(
     `horizon_months`, and `expected` is the median in months where the visits reach it. Of pain_change `expected` is
     the median in NRS points (below 0 is less pain), between `expected_lower` and `expected_upper` at `level`.
 
+    `use` says "research use only" where the model stands on simulated patients alone, or was promoted for research only
+    and is given by its MLflow address.
+
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.
 
@@ -152,6 +155,8 @@ def predict(
     for technique, (predicted, abstained) in summary.by_technique.items():
         because = f", most often because {summary.reasons[technique]}" if abstained else ""
         click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions{because}")
+    if summary.marked:
+        click.echo(f"research use only: {', '.join(summary.marked)}")
     if show:
         from paincast.reporting.summary import summarize_predictions
 

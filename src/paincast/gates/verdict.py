@@ -42,7 +42,7 @@ class Evidence:
     sample_size : DataFrame or None
         ``criterion, n, available, met``.
     card_items : frozenset of str or None
-        Items of the model card that are filled.
+        Items of the model card that are filled, or do not apply to an outcome of this kind.
     """
 
     kind: str

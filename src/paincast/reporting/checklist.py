@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 
 from paincast.errors import SettingsError, suggest_name
 from paincast.reporting.run_facts import RunFacts
+from paincast.settings import TrainingSettings
 
 FOLDER = Path(__file__).resolve().parent / "checklists"
 CHECKLISTS = ("tripod_ai", "probast_ai")
@@ -38,18 +39,19 @@ def name_item(checklist: str, item: str) -> str:
     return f"{checklist.partition('_')[0]}_{item}"
 
 
-def check_statements(statements: Iterable[str]) -> None:
-    """Check that statements are of items that there are.
+def check_items(settings: TrainingSettings) -> None:
+    """Check that there are the items that are stated and those that the gate asks for.
 
     Raises
     ------
     SettingsError
-        Naming the nearest item.
+        Naming the setting, the item that there is not, and the nearest.
     """
     known = [name_item(name, one["item"]) for name in CHECKLISTS for one in load_checklist(name)["items"]]
-    for statement in statements:
-        if statement not in known:
-            raise SettingsError(f"statements: unknown item '{statement}'; {suggest_name(statement, known)}")
+    for setting, items in (("statements", settings.statements), ("gate.card_items", settings.gate.card_items)):
+        for item in items:
+            if item not in known:
+                raise SettingsError(f"{setting}: unknown item '{item}'; {suggest_name(item, known)}")
 
 
 def fill_checklists(run: RunFacts, statements: Mapping[str, str], figures: Collection[str]) -> pd.DataFrame:

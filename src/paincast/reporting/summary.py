@@ -132,7 +132,7 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame of str
         Patient, technique, outcome where there are several, month, answer with its interval, response without the
-        procedure, what the model stands on, and the strongest reason each way.
+        procedure, what the model stands on and may be used for, and the strongest reason each way.
     """
     lines = []
     for patient, own in rows.groupby("episode_id", sort=False):
@@ -158,9 +158,14 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         "month": f"{row['horizon_months']:g}",
         **_write_numbers(row),
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
-        "basis": row["basis"] if row["basis"] == "synthetic" else f"{row['basis']}, n = {row['n_real']:g}",
+        "basis": _say_basis(row),
         "says": "; ".join(part for part in [barred, *told, care] if part),
     }
+
+
+def _say_basis(row: pd.Series) -> str:
+    counted = "" if row["basis"] == "synthetic" else f"n = {row['n_real']:g}"
+    return ", ".join(part for part in (row["basis"], counted, row["use"]) if part)
 
 
 def _write_numbers(row: pd.Series) -> dict[str, str]:

@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
 from paincast.predictor import MANIFEST
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -27,8 +31,15 @@ def is_address(source: str | Path) -> bool:
     return str(source).startswith(SCHEMES)
 
 
-def download_bundle(address: str, scratch: Path) -> Path:
-    """Bring a bundle from the store of ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` of the working folder.
+VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
+RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})/.*")
+LOGGED = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
+
+
+def fetch_bundle(address: str, scratch: Path) -> tuple[Path, str]:
+    """Bring a bundle, and the mark it was registered with, from the store of ``MLFLOW_TRACKING_URI``.
+
+    Without the variable it is ``mlflow.db`` of the working folder.
 
     Parameters
     ----------
@@ -39,8 +50,10 @@ def download_bundle(address: str, scratch: Path) -> Path:
 
     Returns
     -------
-    Path
+    folder : Path
         The folder of the bundle.
+    use : str
+        Tag ``use`` of the version or run: what the model may be used for. Empty for no mark.
 
     Raises
     ------
@@ -48,14 +61,14 @@ def download_bundle(address: str, scratch: Path) -> Path:
         If there is no such store, it does not answer, or the address holds no bundle.
     """
     with _calm_environment():
-        downloaded = _download(address, scratch)
+        downloaded, use = _download(address, scratch)
     found = sorted(downloaded.rglob(MANIFEST))
     if len(found) != 1:
         raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
-    return found[0].parent
+    return found[0].parent, use
 
 
-def _download(address: str, scratch: Path) -> Path:
+def _download(address: str, scratch: Path) -> tuple[Path, str]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -65,10 +78,23 @@ def _download(address: str, scratch: Path) -> Path:
             f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first"
         )
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(scratch)))
+        pinned, use = _look_up(mlflow.MlflowClient(), address)
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=pinned, dst_path=str(scratch))), use
     except (MlflowException, OSError) as error:
         reason = _hide_password((str(error).splitlines() or [""])[0])
         raise DataError(f"cannot load {address} from the MLflow store {store}: {reason[:200]}") from error
+
+
+def _look_up(client: MlflowClient, address: str) -> tuple[str, str]:
+    """Give the address with its alias resolved, so that bundle and mark are of one version, and the mark."""
+    if found := VERSION.fullmatch(address):
+        name, number, alias = found["name"], found["version"], found["alias"]
+        version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+        return f"models:/{name}/{version.version}", version.tags.get("use", "")
+    run_id = found["run"] if (found := RUN.fullmatch(address)) else None
+    if found := LOGGED.fullmatch(address):
+        run_id = client.get_logged_model(found["model"]).source_run_id
+    return address, client.get_run(run_id).data.tags.get("use", "") if run_id else ""
 
 
 def _hide_password(text: str) -> str:

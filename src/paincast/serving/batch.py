@@ -51,6 +51,8 @@ class BatchSummary:
         Answers and abstentions; a patient has one for each technique asked about.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
+    marked : tuple of str
+        Techniques on which an answer is for research use only.
     reasons : dict
         The commonest reason to abstain, by technique.
     n_rejects : int
@@ -65,6 +67,7 @@ class BatchSummary:
     n_predicted: int
     n_abstained: int
     by_technique: dict[str, tuple[int, int]]
+    marked: tuple[str, ...]
     reasons: dict[str, str]
     n_rejects: int
     reject_share: float
@@ -76,6 +79,7 @@ class _Tally:
     n_patients: int = 0
     predicted: Counter[str] = field(default_factory=Counter)
     abstained: Counter[str] = field(default_factory=Counter)
+    marked: set[str] = field(default_factory=set)
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     rejects: list[pd.DataFrame] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -204,7 +208,9 @@ def _predict_chunk(
     cells = rejects["row"] != WHOLE_COLUMN
     rejects.loc[cells, "row"] = fresh_places[rejects.loc[cells, "row"] - 1]
     tally.rejects.append(rejects)
-    tally.predicted.update(rows.loc[~rows["abstained"], "technique"])
+    answers = rows[~rows["abstained"]]
+    tally.predicted.update(answers["technique"])
+    tally.marked.update(answers.loc[answers["use"] != "", "technique"])
     silent = rows.loc[rows["abstained"], ["technique", "abstained_because"]]
     tally.abstained.update(silent["technique"])
     for technique, reasons in silent.groupby("technique")["abstained_because"]:
@@ -262,6 +268,7 @@ def _summarise(tally: _Tally, rejects: pd.DataFrame, rejects_path: Path) -> Batc
         n_predicted=tally.predicted.total(),
         n_abstained=tally.abstained.total(),
         by_technique={name: (tally.predicted[name], tally.abstained[name]) for name in techniques},
+        marked=tuple(name for name in techniques if name in tally.marked),
         reasons={name: counted.most_common(1)[0][0] for name, counted in tally.reasons.items()},
         n_rejects=len(rejects),
         reject_share=compute_reject_share(rejects, tally.n_patients),

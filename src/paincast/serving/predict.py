@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from paincast.evidence import indications_of
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
-from paincast.serving.addresses import download_bundle, is_address
+from paincast.serving.addresses import fetch_bundle, is_address
 
 DEFAULT_MODELS = Path("models")
 
@@ -36,6 +37,7 @@ def load_model(source: str | Path) -> Predictor:
     Returns
     -------
     Predictor
+        From an address with the tag ``use`` of its version or run, which its answers repeat.
 
     Raises
     ------
@@ -44,7 +46,8 @@ def load_model(source: str | Path) -> Predictor:
     """
     if is_address(source):
         with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
-            return load_predictor(download_bundle(str(source), Path(scratch)))
+            folder, use = fetch_bundle(str(source), Path(scratch))
+            return replace(load_predictor(folder), use=use)
     return load_predictor(source)
 
 

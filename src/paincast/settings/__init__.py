@@ -5,6 +5,7 @@ from paincast.settings.configs import find_configs
 from paincast.settings.declarations import (
     BASES,
     CALIBRATION_METHODS,
+    CARD_ITEMS,
     COHORT_SOURCES,
     FITTED_CALIBRATIONS,
     LADDER_METHODS,
@@ -29,6 +30,7 @@ from paincast.settings.declarations import (
 __all__ = [
     "BASES",
     "CALIBRATION_METHODS",
+    "CARD_ITEMS",
     "COHORT_SOURCES",
     "FITTED_CALIBRATIONS",
     "LADDER_METHODS",

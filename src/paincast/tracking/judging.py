@@ -32,8 +32,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """Tables of a run that a gate reads, and the columns it needs of them."""
 
-FILLED = "filled"
-"""Status of an item in ``checklist`` whose evidence is there."""
+ANSWERED = ("filled", "does not apply")
+"""Statuses of an item in ``checklist`` that nobody misses: its evidence is there, or it is asked of another outcome."""
 
 LONGEST_TAG = 4000
 
@@ -115,7 +115,7 @@ def gather_evidence(
         **{name: held.get(name) for name in ("metrics", "subgroups", "decision_curve", "sample_size")},
         card_items=None
         if checklist is None
-        else frozenset(checklist.loc[checklist["status"] == FILLED, "item"].astype(str)),
+        else frozenset(checklist.loc[checklist["status"].isin(ANSWERED), "item"].astype(str)),
     )
 
 

@@ -24,7 +24,7 @@ from paincast.models.borrowing import Part
 from paincast.models.response import require_both_classes
 from paincast.models.surroundings import make_parts
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
-from paincast.reporting.checklist import check_statements
+from paincast.reporting.checklist import check_items
 from paincast.reporting.overview import write_overview
 from paincast.reporting.run_facts import read_run_folder
 from paincast.reporting.summary import summarize_training
@@ -98,7 +98,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         On simulated data, if discrimination exceeds what is possible: something leaked.
     """
     check_settings(settings)
-    check_statements(settings.statements)
+    check_items(settings)
     outcomes = list_outcomes(settings.outcome)
     cohort, truth = _open_cohort(settings)
     techniques = _list_techniques(settings, cohort)
