@@ -28,7 +28,9 @@ from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.tracking import log_model_run
 from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.instability import Instability, measure_instability
+from paincast.training.internal_validation import InternalValidation, Remodel, validate_modelling
 from paincast.training.recording import describe_model
+from paincast.training.remodelling import ResponseRemodel
 from paincast.training.task import Announce, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet
 
@@ -81,8 +83,16 @@ def train_binary(task: Task, announce: Announce) -> TrainedModel:
         announce("fitting")
         response = fitting.result()
     instability = measure_instability(response, data, settings.evaluation, instability_rng)
+    remodel = ResponseRemodel(settings=settings, around=around, parts=task.parts, directed=directed)
+    validation = validate_task(task, remodel, announce)
     predictor = assemble_predictor(task, response, evaluation.metrics)
-    return finish_model(task, predictor, evaluation, announce, instability=instability)
+    return finish_model(task, predictor, evaluation, announce, instability=instability, validation=validation)
+
+
+def validate_task(task: Task, remodel: Remodel, announce: Announce) -> InternalValidation:
+    """Do the whole modelling again as often as the settings ask, from a stream of its own."""
+    stream = task.make_stream("validation")
+    return validate_modelling(task.data, task.settings, remodel, stream, announce, everybody=task.everybody)
 
 
 def finish_model(
@@ -93,6 +103,7 @@ def finish_model(
     further: Further | None = None,
     *,
     instability: Instability | None = None,
+    validation: InternalValidation | None = None,
 ) -> TrainedModel:
     """Explain, save and record a model that is fitted and evaluated.
 
@@ -110,6 +121,8 @@ def finish_model(
         What is recorded beside.
     instability : Instability, optional
         How far predictions would move had the model been fitted to other patients.
+    validation : InternalValidation, optional
+        What came of doing the whole modelling again.
     """
     data, settings = task.data, task.settings
     announce("explaining")
@@ -128,6 +141,7 @@ def finish_model(
         review=_review(task, predictor.response, explanation),
         instability=instability,
         assessment=evaluation.assessment,
+        validation=validation,
         further=further or Further(),
     )
     announce("recording")

@@ -122,6 +122,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
                     rules=rules,
                     parts=parts,
                     truth=known,
+                    everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
                     settings=settings,
                     run=run,
                     hand_over=hand_over,
@@ -269,8 +270,9 @@ def _train_task(task: Task, bar: tqdm[Any]) -> TrainedModel:
     told: list[str] = []
 
     def announce(stage: str) -> None:
-        bar.update(bool(told))
-        told.append(stage)
+        if stage in STAGES:
+            bar.update(bool(told))
+            told.append(stage)
         bar.set_description(f"{task.name}: {stage}")
 
     blended = task.settings.cohort.source == "blended"
