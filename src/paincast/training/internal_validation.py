@@ -348,7 +348,7 @@ def say_optimism(table: pd.DataFrame, repeats: int) -> str:
             told.append(f"{name_metric(metric)} {row['estimate']:.2f} (apparent {row['apparent']:.2f})")
         else:
             told.append(f"{name_metric(metric)} {row['method']}")
-    return f"Corrected for optimism, the whole modelling done again on {repeats} resamples: {'; '.join(told)}."
+    return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(told)}."
 
 
 def say_held_out(table: pd.DataFrame, attribute: str) -> str:
