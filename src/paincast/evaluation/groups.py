@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def compute_metrics_by_group(
     patients: Any,
     confidence: float = 0.95,
     weights: Any = None,
+    obstacles: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Compute AUROC, Brier score, O/E, intercept and slope of each level of each attribute, raw and shrunken.
 
@@ -106,6 +108,8 @@ def compute_metrics_by_group(
         As for :func:`paincast.evaluation.metrics.compute_metrics`.
     attributes : DataFrame of shape (n, n_attributes)
         Level of each row in each attribute, in the order of the rows; missing values are a level of their own.
+    obstacles : mapping of str to str
+        Why a level has no metrics, by level: it is counted and its predictions are not looked at.
 
     Returns
     -------
@@ -152,7 +156,7 @@ def compute_metrics_by_group(
             rows = check_scored_rows(observed[chosen], predicted[chosen], patient[chosen])
             ordered = order_weights(weight[chosen], predicted[chosen], rows)[0]
             shown = {"attribute": attribute, "level": level, **counts.loc[level, list(_COUNTS)]}
-            obstacle = _find_obstacle(rows, bool(counts.loc[level, "small"]))
+            obstacle = obstacles.get(str(level)) or _find_obstacle(rows, bool(counts.loc[level, "small"]))
             table += [{**shown, **_describe(metric, rows, ordered, obstacle, confidence)} for metric in SCALES]
         parts.append(_shrink(pd.DataFrame(table), confidence))
     if not parts:

@@ -385,7 +385,7 @@ def cross_fit_ladder(
         for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
     held_out = Parallel(n_jobs=settings.jobs)(
-        delayed(_predict_fold)(evidence, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
+        delayed(climb_and_predict)(evidence, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
         for _, train, test, child in tasks
     )
     names = list_names(evidence, settings)
@@ -398,7 +398,7 @@ def cross_fit_ladder(
     return CrossFittedLadder(names=names, margins=margins, chosen_margins=chosen_margins, chosen=chosen)
 
 
-def _predict_fold(
+def climb_and_predict(
     evidence: Evidence,
     train: pd.DataFrame,
     outcome: FloatArray,
@@ -406,6 +406,11 @@ def _predict_fold(
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> tuple[int, FloatArray]:
+    """Choose a level on some real episodes and predict others by every level: the place of the one chosen, log odds.
+
+    Parameters are those of :func:`fit_ladder`; ``test``, of shape (m, ...), is predicted. The log odds are of shape
+    (n_levels, m).
+    """
     weight_rng, climb_rng, level_rng = rng.spawn(3)
     rows = _weigh(evidence, train, outcome, settings, weight_rng)
     held_out = make_rows(evidence, test, np.full(len(test), np.nan), np.ones(len(test)))

@@ -238,7 +238,9 @@ def cross_fit_margins(
         for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
     held_out = Parallel(n_jobs=settings.jobs)(
-        delayed(_predict_fold)(episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings)
+        delayed(fit_and_predict)(
+            episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings=surroundings
+        )
         for train, test, child in tasks
     )
     margins = np.zeros(len(outcome))
@@ -247,14 +249,33 @@ def cross_fit_margins(
     return margins / settings.evaluation.repeats
 
 
-def _predict_fold(
+def fit_and_predict(
     train: pd.DataFrame,
     outcome: FloatArray,
     test: pd.DataFrame,
     settings: TrainingSettings,
     rng: np.random.Generator,
-    surroundings: Surroundings,
+    *,
+    surroundings: Surroundings = NOTHING,
 ) -> FloatArray:
+    """Choose, fit and calibrate on some episodes and predict others: the whole modelling, without an interval.
+
+    Parameters
+    ----------
+    train : DataFrame of shape (n, ...)
+        Episodes of whom the outcome is asked.
+    outcome : ndarray of shape (n,)
+        Their outcome: 0 or 1, NaN where follow-up is missing.
+    test : DataFrame of shape (m, ...)
+        Episodes to predict.
+    settings, rng, surroundings
+        As for :func:`fit_response_model`.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Log odds.
+    """
     with threadpool_limits(limits=1):
         fitted = _fit_calibrated(train, outcome, settings, rng, surroundings)
     return fitted.model.margin(fitted.encoder.transform(test))

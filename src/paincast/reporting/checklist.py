@@ -93,7 +93,21 @@ def _fill_item(
         return {**told, "status": MISSING, "says": _say_absent(absent, name), "evidence": ""}
     words = {**run.params, **run.tags, **run.facts, "title": run.title}
     said = one.get("says", "").format_map(_Words({word.replace(".", "_"): told for word, told in words.items()}))
-    return {**told, "status": FILLED, "says": said, "evidence": "; ".join(map(_point, one["evidence"]))}
+    also, further = _add_further(one, run, figures)
+    pointers = "; ".join(map(_point, [*one["evidence"], *further]))
+    return {**told, "status": FILLED, "says": f"{said}{also}", "evidence": pointers}
+
+
+def _add_further(one: Mapping[str, Any], run: RunFacts, figures: Collection[str]) -> tuple[str, list[str]]:
+    """Give what the run says beside, where it holds it, that it is missing where not, and what is pointed to."""
+    said = ""
+    held: list[str] = []
+    for pointer, words in one.get("also", {}).items():
+        if _holds(pointer, run, figures):
+            said, held = f"{said}; {words}", [*held, pointer]
+        else:
+            said = f"{said}; missing: {words}"
+    return said, held
 
 
 class _Words(dict[str, str]):

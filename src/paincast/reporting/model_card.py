@@ -10,6 +10,7 @@ from paincast.reporting.checklist import list_missing
 from paincast.reporting.figures import display_name
 from paincast.reporting.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.run_facts import CHECKLIST, RunFacts
+from paincast.reporting.validation import list_validation
 
 LONGEST_CARD = 5000
 """Characters that MLflow's registry keeps of a description on every database."""
@@ -49,6 +50,7 @@ def _list_parts(run: RunFacts) -> Iterator[tuple[str, str]]:
     )
     yield "For whom", f"{facts.get('indications', '')}; asked of {facts.get('denominator', '')}."
     yield "Performance, out of fold", _write_numbers(run)
+    yield "Internal validation", _bullets(list_validation(run))
     yield "Groups", _say_groups(run)
     yield "What moves it", _say_importance(run)
     yield "Limits", _bullets([*BASIS_LIMITS[tags["basis"]], f"It is not {facts.get('is_not', '')}.", *ALWAYS])

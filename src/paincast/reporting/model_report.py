@@ -15,7 +15,18 @@ from paincast.reporting.figures import display_name
 from paincast.reporting.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model_card import write_model_card
 from paincast.reporting.page import Panel, Section, Sheet, write_page
-from paincast.reporting.run_facts import CHECKLIST, PICTURES, RunFacts, read_run_folder, show_interval, show_number
+from paincast.reporting.run_facts import (
+    CHECKLIST,
+    HELD_OUT_SITES,
+    HELD_OUT_YEARS,
+    OPTIMISM,
+    PICTURES,
+    RunFacts,
+    read_run_folder,
+    show_interval,
+    show_number,
+)
+from paincast.reporting.validation import list_validation, tabulate_held_out, tabulate_optimism
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean_absolute_error")
 GROUPED = ("subgroups", "sites", "years")
@@ -29,6 +40,8 @@ PICTURE_TITLES = {
     "shap_importance": "Importance of variables",
     "shap_contributions": "Contributions of variables",
     **{name: f"Observed / expected by {name}" for name in GROUPED},
+    HELD_OUT_SITES: "Sites held out in turn",
+    HELD_OUT_YEARS: "Years predicted from those before",
 }
 
 
@@ -88,6 +101,7 @@ def write_report(run: RunFacts) -> str:
 def _list_sections(run: RunFacts) -> Iterator[Section]:
     yield _write_verdict(run)
     yield _write_calibration(run)
+    yield _write_validation(run)
     yield _write_benefit(run)
     yield _write_uncertainty(run)
     yield _write_explanation(run)
@@ -129,6 +143,32 @@ def _write_calibration(run: RunFacts) -> Section:
         panels=_list_panels(run, "calibration"),
         sheets=[Sheet(title="All numbers, out of fold", rows=run.list_metrics())],
         numbers=run.tables.get("calibration_curve"),
+        tall=True,
+    )
+
+
+def _write_validation(run: RunFacts) -> Section:
+    tables = run.tables
+    sheets = [
+        Sheet(title=title, rows=tabulate_held_out(tables[name]))
+        for name, title in ((HELD_OUT_SITES, "Sites, each held out"), (HELD_OUT_YEARS, "Years, from those before"))
+        if name in tables
+    ]
+    if OPTIMISM in tables:
+        rows = tabulate_optimism(tables[OPTIMISM], tables["metrics"])
+        sheets.insert(0, Sheet(title="Corrected for optimism", rows=rows))
+    return Section(
+        name="validation",
+        title="Internal validation: the whole modelling done again",
+        said=(
+            "How much of the performance comes of fitting to these very patients, and does it hold at a site or in a "
+            "year the model has not seen? Choosing, fitting and calibrating are done again each time. Sites are "
+            "numbered from the largest; those of few patients are hidden. What lies outside is still another question."
+        ),
+        panels=_list_panels(run, "validation"),
+        listed=list_validation(run),
+        sheets=sheets,
+        numbers=tables.get(OPTIMISM),
         tall=True,
     )
 

@@ -31,11 +31,15 @@ from paincast.reporting.review_figures import (
     select_ratios,
 )
 from paincast.reporting.robustness_figures import (
+    describe_held_out,
     describe_instability,
     describe_tipping_point,
+    make_forest_axes,
+    plot_held_out,
     plot_instability,
     plot_tipping_point,
 )
+from paincast.reporting.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS
 
 CALIBRATION = "calibration/calibration"
 
@@ -91,7 +95,8 @@ def draw_pictures(
     tipping_point : DataFrame, optional
         From :func:`paincast.evaluation.tipping.compute_tipping_point`.
     tables : mapping of str to DataFrame
-        ``calibration_flexible``, ``decision_curve``, ``subgroups``, ``sites``, ``years`` and ``pooled``, where known.
+        ``calibration_flexible``, ``decision_curve``, ``subgroups``, ``sites``, ``years``, ``pooled``,
+        ``held_out_site`` and ``held_out_year``, where known.
 
     Returns
     -------
@@ -99,11 +104,13 @@ def draw_pictures(
         ``calibration/calibration`` where there is a curve, ``benefit/decision_curve``, ``subgroups/`` of subgroups,
         sites and years, ``explanation/shap_importance`` and ``shap_contributions``, and of a review
         ``explanation/shap_dependence``, ``shap_low`` and ``shap_high``, ``uncertainty/instability`` where
-        it was measured on five patients or more, and ``uncertainty/tipping_point`` where some were lost to follow-up.
+        it was measured on five patients or more, ``uncertainty/tipping_point`` where some were lost to follow-up, and
+        ``validation/`` of sites and years held out.
     """
     calibration = {} if curve is None else {CALIBRATION: _draw_calibration(curve, metrics, probability, basis, tables)}
     return (
         calibration
+        | _draw_held_out(tables, basis)
         | _draw_benefit(tables, basis)
         | _draw_robustness(instability, tipping_point, basis)
         | _draw_reasons(explanation, basis, simulated)
@@ -151,6 +158,17 @@ def _draw_groups(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, Pi
         ax = make_group_axes(len(select_ratios(table)) + bool(pooled))
         ax = plot_groups(table, ax, basis=basis, title=f"Observed / expected by {name}, out of fold", pooled=pooled)
         drawn[f"subgroups/{name}"] = Picture(_figure_of(ax), describe_groups(table, of=name))
+    return drawn
+
+
+def _draw_held_out(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, Picture]:
+    drawn = {}
+    for name, title in ((HELD_OUT_SITES, "Sites held out in turn"), (HELD_OUT_YEARS, "Years predicted from the past")):
+        table = tables.get(name)
+        if table is not None:
+            panels = make_forest_axes(table.loc[table["n_groups"].isna(), "level"].nunique())
+            ax = plot_held_out(table, panels, basis=basis, title=title)
+            drawn[f"validation/{name}"] = Picture(_figure_of(ax), describe_held_out(table))
     return drawn
 
 

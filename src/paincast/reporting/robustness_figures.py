@@ -1,8 +1,8 @@
-"""Pictures of what a prediction hangs on: the patients a model was fitted to, and those lost to follow-up."""
+"""Pictures of what a prediction hangs on: the patients a model was fitted to, those lost, and the site or year."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from paincast.evaluation.tipping import O_E_LIMITS
-from paincast.reporting.figures import BLUE, FONT, GREY, INK, ORANGE, finish_axes, write_interval
+from paincast.reporting.figures import (
+    BASIS_MARKS,
+    BLUE,
+    FONT,
+    GREY,
+    INK,
+    ORANGE,
+    finish_axes,
+    make_axes,
+    write_interval,
+)
 
 FARTHEST_SHIFT = 4.0
 """Shift of the log odds up to which a change of the verdict is drawn; the odds are then 55 times as high or low."""
@@ -203,3 +213,132 @@ def describe_tipping_point(sweep: pd.DataFrame) -> str:
 
 def _write_interval(row: Mapping[Hashable, Any] | pd.Series) -> str:
     return write_interval(row, digits=3, absent="not shown")
+
+
+FOREST: Mapping[str, tuple[str, float, tuple[float, float]]] = {
+    "o_e_ratio": ("Observed / expected", 1.0, (0.4, 2.5)),
+    "calibration_slope": ("Calibration slope", 1.0, (-1.0, 3.0)),
+    "auroc": ("AUROC", 0.5, (0.3, 1.0)),
+}
+"""Panels of the forest: title, where nothing is to be seen, and the ends of the axis; what lies beyond is an arrow at the end."""
+
+
+def make_forest_axes(n_groups: int) -> list[Axes]:
+    """Make the panels of a forest of a number of groups, side by side."""
+    first = make_axes(11.0, 2.0 + 0.32 * (max(n_groups, 2) + 2))
+    figure = first.figure
+    first.remove()
+    return [figure.add_subplot(1, len(FOREST), place + 1) for place in range(len(FOREST))]
+
+
+def plot_held_out(table: pd.DataFrame, panels: Sequence[Axes], *, basis: str, title: str = "") -> Axes:
+    """Draw how the model of all other groups did in each: a forest of observed / expected, slope and AUROC [1]_.
+
+    At the foot stand the mean of all with its confidence interval, and in grey where a new group is expected.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`paincast.evaluation.groups.compute_metrics_by_group` of held-out predictions, with the rows of
+        :func:`paincast.evaluation.groups.pool_groups` below.
+    panels : sequence of matplotlib.axes.Axes
+        Where to draw; see :func:`make_forest_axes`.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on; marked unless it is real.
+    title : str
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The first panel.
+
+    References
+    ----------
+    .. [1] Riley RD, et al. External validation of clinical prediction models using big datasets from e-health records
+       or IPD meta-analysis. BMJ 2016;353:i3140. doi:10.1136/bmj.i3140
+    """
+    pooled = table["n_groups"].notna()
+    for ax, (metric, (name, neutral, ends)) in zip(panels, FOREST.items(), strict=True):
+        rows = table[(table["metric"] == metric) & ~pooled].to_dict("records")
+        ax.axvline(neutral, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        for place, row in enumerate(rows):
+            _draw_row(ax, place, row, ends)
+        _draw_pooled(ax, len(rows) + 0.5, table[(table["metric"] == metric) & pooled].to_dict("records")[0], ends)
+        labels = [_label_level(row) for row in rows] if ax is panels[0] else [""] * len(rows)
+        foot = ["mean (grey: a new one)"] if ax is panels[0] else [""]
+        ax.set_yticks([*range(len(rows)), len(rows) + 0.5], [*labels, *foot])
+        ax.set_ylim(len(rows) + 1.2, -0.7)
+        if metric == "o_e_ratio":
+            ax.set_xscale("log")
+            ax.set_xticks([0.5, 0.8, 1.0, 1.25, 2.0], labels=["0.5", "0.8", "1", "1.25", "2"])
+            ax.minorticks_off()
+        ax.set_xlim(*ends)
+        ax.set_xlabel(name)
+        ax.tick_params(axis="y", length=0)
+        finish_axes(ax, basis, title if ax is panels[0] else "")
+        ax.spines[["left"]].set_visible(False)
+        _make_room(ax, marked=ax is panels[len(panels) // 2])
+    return panels[0]
+
+
+def _make_room(ax: Axes, *, marked: bool) -> None:
+    """Keep the mark of what the model stands on in one panel; it is wider than that, and may lie over its neighbours."""
+    ax.patch.set_visible(False)
+    for text in list(ax.texts):
+        if text.get_text() in BASIS_MARKS.values():
+            text.set_in_layout(False)
+            text.set_visible(marked)
+
+
+def _label_level(row: Mapping[Hashable, Any]) -> str:
+    size = f"n = {row['n']:,.0f}" if pd.notna(row["n"]) else "n not shown"
+    return f"{str(row['attribute']).removeprefix('procedure_')} {row['level']} ({size})"
+
+
+def _draw_row(ax: Axes, place: float, row: Mapping[Hashable, Any], ends: tuple[float, float]) -> None:
+    if not np.isfinite(row["estimate"]):
+        told: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": FONT - 2, "color": "#666666"}
+        ax.text(0.5, place, "not shown", transform=ax.get_yaxis_transform(), style="italic", **told)
+        return
+    drawn: dict[str, Any] = {"color": BLUE, "zorder": 3}
+    ax.plot(np.clip([row["lower"], row["upper"]], *ends), [place, place], linewidth=1.6, **drawn)
+    shape = "<" if row["estimate"] < ends[0] else ">" if row["estimate"] > ends[1] else "o"
+    ax.plot(np.clip([row["estimate"]], *ends), [place], shape, markersize=6, clip_on=False, **drawn)
+
+
+def _draw_pooled(ax: Axes, place: float, row: Mapping[Hashable, Any], ends: tuple[float, float]) -> None:
+    if not np.isfinite(row["estimate"]):
+        return
+    if np.isfinite(row["predicted_lower"]):
+        expected = np.clip([row["predicted_lower"], row["predicted_upper"]], *ends)
+        ax.plot(expected, [place, place], color=GREY, linewidth=8, solid_capstyle="butt", zorder=2)
+    ax.plot(np.clip([row["lower"], row["upper"]], *ends), [place, place], color=ORANGE, linewidth=2, zorder=3)
+    ax.plot(np.clip([row["estimate"]], *ends), [place], "D", color=ORANGE, markersize=7, zorder=4)
+
+
+def describe_held_out(table: pd.DataFrame) -> str:
+    """Say in a sentence what the forest shows, for readers who cannot see it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for :func:`plot_held_out`.
+
+    Returns
+    -------
+    str
+    """
+    name = str(table["attribute"].iloc[0]).removeprefix("procedure_")
+    told = []
+    for metric, (title, _, _) in FOREST.items():
+        rows = table[table["metric"] == metric]
+        pooled = rows[rows["n_groups"].notna()].iloc[0]
+        new = "" if np.isnan(pooled["predicted_lower"]) else "; of a new one {:.2f} to {:.2f} is expected"
+        new = new.format(pooled["predicted_lower"], pooled["predicted_upper"])
+        told.append(f"{title} {write_interval(pooled, digits=2)} on average{new}")
+    own = table[(table["metric"] == "o_e_ratio") & table["n_groups"].isna()]
+    shown = int(own["estimate"].notna().sum())
+    left = f"{len(own) - shown} not shown" if shown < len(own) else "all shown"
+    learnt = "from the years before it" if name == "year" else f"by a model that had not seen the {name}"
+    return f"{len(own)} {name}s, {left}, each predicted {learnt}. {'. '.join(told)}."

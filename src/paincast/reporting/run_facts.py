@@ -23,6 +23,12 @@ PICTURES = "figures"
 
 CHECKLIST = "checklist"
 
+VALIDATION = "internal_validation"
+"""Table of ``part, status, says``: what came of doing the whole modelling again, and why the rest was not measured."""
+
+OPTIMISM, HELD_OUT_SITES, HELD_OUT_YEARS = "optimism", "held_out_site", "held_out_year"
+"""Parts of internal validation, and the tables that hold them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:

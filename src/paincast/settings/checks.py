@@ -13,6 +13,7 @@ from paincast.settings.declarations import (
     CALIBRATION_METHODS,
     COHORT_SOURCES,
     FITTED_CALIBRATIONS,
+    HELD_OUT,
     LADDER_METHODS,
     MODEL_KINDS,
     OBSERVATION_METHODS,
@@ -20,6 +21,7 @@ from paincast.settings.declarations import (
     CalibrationSettings,
     ChangeSettings,
     DurationSettings,
+    EvaluationSettings,
     GateSettings,
     ModelSettings,
     ObservationSettings,
@@ -41,6 +43,9 @@ PARAMETER_RANGES = {
 """What is allowed of the parameters that ``model.boosting`` and ``model.additive`` pass on to their libraries."""
 
 LARGEST_SEED = 2**63 - 1
+
+FEWEST_REPEATS = 50
+"""Of the whole modelling, to measure optimism."""
 
 
 def check_settings(settings: TrainingSettings) -> TrainingSettings:
@@ -84,11 +89,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("model.minimum_flexible", settings.model.minimum_flexible, 2, 100_000)
     _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
     _check_model(settings.model)
-    _check_range("evaluation.folds", settings.evaluation.folds, 2, 20)
-    _check_range("evaluation.repeats", settings.evaluation.repeats, 1, 100)
-    _check_range("evaluation.resamples", settings.evaluation.resamples, 50, 100_000)
-    _check_range("evaluation.confidence", settings.evaluation.confidence, 0.5, 0.999)
-    _check_limits("evaluation.threshold_range", settings.evaluation.threshold_range, 0.01, 0.99)
+    _check_evaluation(settings.evaluation)
     _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
     _check_range("uncertainty.least_site_spread", settings.uncertainty.least_site_spread, 0, 5)
     _check_range("uncertainty.level", settings.uncertainty.level, 0.5, 0.999)
@@ -118,6 +119,21 @@ def _check_observation(settings: ObservationSettings) -> None:
     _check_range("observation.truncation", settings.truncation, 0.5, 1.0)
     _check_range("observation.minimum_lost", settings.minimum_lost, 1, 1_000_000)
     _check_all("observation.shifts", settings.shifts, -10.0, 10.0)
+
+
+def _check_evaluation(settings: EvaluationSettings) -> None:
+    _check_range("evaluation.folds", settings.folds, 2, 20)
+    _check_range("evaluation.repeats", settings.repeats, 1, 100)
+    _check_range("evaluation.resamples", settings.resamples, 50, 100_000)
+    _check_range("evaluation.confidence", settings.confidence, 0.5, 0.999)
+    _check_limits("evaluation.threshold_range", settings.threshold_range, 0.01, 0.99)
+    _check_range("evaluation.optimism", settings.optimism, 0, 10_000)
+    if 0 < settings.optimism < FEWEST_REPEATS:
+        raise SettingsError(
+            f"evaluation.optimism={settings.optimism} repeats are too few for an interval; allowed: 0, which measures "
+            f"no optimism, or {FEWEST_REPEATS} to 10000"
+        )
+    _check_name("evaluation.held_out", settings.held_out, HELD_OUT)
 
 
 def _check_calibration(settings: CalibrationSettings) -> None:

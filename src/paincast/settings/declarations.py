@@ -18,6 +18,7 @@ CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 COHORT_SOURCES = ("simulated", "folder", "blended")
 LADDER_METHODS = ("average", "cross_validation", "closed_test")
 BASES = ("synthetic", "real", "blended")
+HELD_OUT = ("none", "site", "year", "both")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
 CARD_ITEMS = (
     *("tripod_5a", "tripod_6b", "tripod_8a", "tripod_9a", "tripod_10", "tripod_11", "tripod_20a", "tripod_20b"),
@@ -221,6 +222,10 @@ class EvaluationSettings:
 
     Durations and changes are predicted once in each fold, without ``repeats``. Somebody might decide for or against the
     procedure at a probability within ``threshold_range``, over which the decision curve is drawn.
+
+    Of binary outcomes the whole modelling can be done again: ``optimism`` times on patients drawn with replacement, to
+    correct the apparent performance (0: not at all), and for each site without it or each year from those before it
+    (``held_out``: none, site, year or both). Each takes as long as one fold.
     """
 
     folds: int = 5
@@ -228,6 +233,8 @@ class EvaluationSettings:
     resamples: int = 500
     confidence: float = 0.95
     threshold_range: list[float] = field(default_factory=lambda: [0.2, 0.6])
+    optimism: int = 0
+    held_out: str = "none"
 
 
 @dataclass

@@ -85,6 +85,8 @@ class ModelRun:
     instability : DataFrame
         The same columns: how far predictions would move had the model been fitted to other patients. They are metrics
         of the run too, and saved as ``tables/instability.csv``.
+    validation : DataFrame
+        The same columns: metrics of the run that come of doing the whole modelling again.
     dataset : DatasetSummary
         Lineage, from :func:`paincast.tracking.dataset.summarize_dataset`.
     params : mapping
@@ -102,8 +104,7 @@ class ModelRun:
     gate : GateSettings
         What the model is judged by when it is recorded; :data:`paincast.tracking.judging.TABLES` are its evidence.
     write_report : callable, optional
-        Given a folder of the run's tables and figures, its tags and parameters, writes into ``report`` there and gives
-        the model card, which becomes the description of the registered version.
+        Given a folder of tables and figures, tags and parameters, writes ``report`` there and gives the model card.
     """
 
     technique: str
@@ -116,6 +117,7 @@ class ModelRun:
     metrics: pd.DataFrame
     dataset: DatasetSummary
     instability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    validation: pd.DataFrame = field(default_factory=pd.DataFrame)
     params: Mapping[str, object] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
@@ -201,7 +203,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         If a table names an identifier of patients, or the store cannot be written.
     """
     _refuse_identifiers(model.tables)
-    values, missing = _metric_values(pd.concat([model.metrics, model.instability], ignore_index=True))
+    values, missing = _metric_values(pd.concat([model.metrics, model.instability, model.validation], ignore_index=True))
     verdict = judge_model(model, model.gate)
     description = describe_run(model, verdict)
     tags = _model_tags(model) | tag_verdict(verdict) | ({"not_estimable": ", ".join(missing)} if missing else {})

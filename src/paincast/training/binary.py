@@ -28,7 +28,9 @@ from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.tracking import log_model_run
 from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.instability import Instability, measure_instability
+from paincast.training.internal_validation import InternalValidation, Remodel, validate_modelling
 from paincast.training.recording import describe_model
+from paincast.training.remodelling import ResponseRemodel
 from paincast.training.task import Announce, Finish, Further, Task, TrainedModel
 from paincast.training_set import TrainingSet
 
@@ -80,20 +82,29 @@ def train_binary(task: Task, announce: Announce) -> Finish:
         margins = cross_fit_margins(data.episodes, data.observed, settings, evaluation_rng, surroundings=around)
         announce("fitting")
         response = fitting.result()
-    return partial(_finish_binary, task, response, margins, metric_rng, instability_rng)
+    remodel = ResponseRemodel(settings=settings, around=around, parts=task.parts, directed=directed)
+    validation = validate_task(task, remodel, announce)
+    return partial(_finish_binary, task, response, margins, validation, (metric_rng, instability_rng))
+
+
+def validate_task(task: Task, remodel: Remodel, announce: Announce) -> InternalValidation:
+    """Do the whole modelling again as often as the settings ask, from a stream of its own."""
+    stream = task.make_stream("validation")
+    return validate_modelling(task.data, task.settings, remodel, stream, announce, everybody=task.everybody)
 
 
 def _finish_binary(
     task: Task,
     response: ResponseModel,
     margins: FloatArray,
-    metric_rng: np.random.Generator,
-    instability_rng: np.random.Generator,
+    validation: InternalValidation,
+    streams: tuple[np.random.Generator, np.random.Generator],
 ) -> TrainedModel:
+    metric_rng, instability_rng = streams
     evaluation = evaluate_margins(task, margins, metric_rng)
     instability = measure_instability(response, task.data, task.settings.evaluation, instability_rng)
     predictor = assemble_predictor(task, response, evaluation.metrics)
-    return finish_model(task, predictor, evaluation, instability=instability)
+    return finish_model(task, predictor, evaluation, instability=instability, validation=validation)
 
 
 def finish_model(
@@ -103,6 +114,7 @@ def finish_model(
     further: Further | None = None,
     *,
     instability: Instability | None = None,
+    validation: InternalValidation | None = None,
 ) -> TrainedModel:
     """Explain, save and record a model that is fitted and evaluated.
 
@@ -118,6 +130,8 @@ def finish_model(
         What is recorded beside.
     instability : Instability, optional
         How far predictions would move had the model been fitted to other patients.
+    validation : InternalValidation, optional
+        What came of doing the whole modelling again.
     """
     data, settings = task.data, task.settings
     known, probability = data.known, evaluation.probability
@@ -135,6 +149,7 @@ def finish_model(
         review=_review(task, predictor.response, explanation),
         instability=instability,
         assessment=evaluation.assessment,
+        validation=validation,
         further=further or Further(),
     )
     bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)

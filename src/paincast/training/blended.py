@@ -33,9 +33,10 @@ from paincast.models.selection import Sample
 from paincast.models.surroundings import make_surroundings
 from paincast.schema import TECHNIQUES, model_columns
 from paincast.settings import OutcomeSettings, TrainingSettings
-from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
+from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model, validate_task
 from paincast.training.instability import measure_instability
 from paincast.training.published import find_nearest_rate, list_fitting_rates
+from paincast.training.remodelling import LadderRemodel
 from paincast.training.task import Announce, Finish, Further, Task
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -107,7 +108,8 @@ def train_blended(task: Task, announce: Announce) -> Finish:
     predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
     further = _gather_further(evidence, fitted, table, settings)
     instability = measure_instability(fitted.response, data, settings.evaluation, instability_rng)
-    return partial(finish_model, task, predictor, evaluation, further, instability=instability)
+    validation = validate_task(task, LadderRemodel(settings=settings, evidence=evidence), announce)
+    return partial(finish_model, task, predictor, evaluation, further, instability=instability, validation=validation)
 
 
 def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:

@@ -16,10 +16,11 @@ from paincast.predictor import Predictor
 from paincast.reporting.checklist import fill_checklists
 from paincast.reporting.model_report import write_report_folder
 from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.run_facts import CHECKLIST, FACTS, PICTURES, RunFacts
+from paincast.reporting.run_facts import CHECKLIST, FACTS, PICTURES, VALIDATION, RunFacts
 from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
+from paincast.training.internal_validation import say_not_measured
 from paincast.training.provenance import describe_patients, list_facts
 from paincast.training.small_counts import FEW, hide_small_loss, hide_small_steps, is_small
 from paincast.training.task import TrainedModel
@@ -54,6 +55,7 @@ def describe_model(
     """
     predictor = trained.predictor
     response = predictor.response
+    validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
     drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
     measured, n_lost = trained.instability, int((~data.known).sum())
     few_lost = is_small(n_lost)
@@ -67,7 +69,7 @@ def describe_model(
         review=trained.review,
         instability=measured,
         tipping_point=None if few_lost else trained.tipping_point,
-        tables=trained.assessment.list_tables() if trained.assessment else {},
+        tables={**(trained.assessment.list_tables() if trained.assessment else {}), **validation.tables},
     )
     run = ModelRun(
         technique=predictor.technique,
@@ -79,6 +81,7 @@ def describe_model(
         bundle=bundle,
         metrics=trained.metrics,
         **({} if measured is None else {"instability": measured.metrics}),
+        validation=validation.list_metrics(),
         dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
         params={
             **{f"model.{name}": value for name, value in response.parameters.items()},
@@ -86,6 +89,8 @@ def describe_model(
             "evaluation.folds": settings.evaluation.folds,
             "evaluation.confidence": settings.evaluation.confidence,
             "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
+            "evaluation.optimism": settings.evaluation.optimism,
+            "evaluation.held_out": settings.evaluation.held_out,
             "observation.method": settings.observation.method,
             "observation.truncation": settings.observation.truncation,
             "uncertainty.level": predictor.level,
@@ -99,7 +104,11 @@ def describe_model(
         },
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
-        tables=_gather_tables(trained, few_lost=few_lost),
+        tables={
+            **_gather_tables(trained, few_lost=few_lost),
+            VALIDATION: validation.parts,
+            **validation.tables,
+        },
         tags={"model_content": predictor.version},
         notes=_write_notes(trained, data, few_lost=few_lost),
         gate=settings.gate,

@@ -119,7 +119,15 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
             bar.update(len(STAGES) * len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data, rules in prepared:
-                task = Task(data=data, rules=rules, parts=parts, truth=known, settings=settings, run=run)
+                task = Task(
+                    data=data,
+                    rules=rules,
+                    parts=parts,
+                    truth=known,
+                    everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
+                    settings=settings,
+                    run=run,
+                )
                 try:
                     finishing[task.name] = beside.submit(_fit(task, bar))
                 except RefusalError as refusal:
@@ -265,8 +273,9 @@ def _fit(task: Task, bar: tqdm[Any]) -> Finish:
     told: list[str] = []
 
     def announce(stage: str) -> None:
-        bar.update(bool(told))
-        told.append(stage)
+        if stage in STAGES:
+            bar.update(bool(told))
+            told.append(stage)
         bar.set_description(f"{task.name}: {stage}")
 
     blended = task.settings.cohort.source == "blended"

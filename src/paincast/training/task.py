@@ -18,6 +18,7 @@ from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
 from paincast.training.assessment import Assessment
 from paincast.training.instability import Instability
+from paincast.training.internal_validation import InternalValidation
 from paincast.training_set import TrainingSet
 
 Announce = Callable[[str], None]
@@ -37,6 +38,8 @@ class Task:
         The same outcome of every technique of the cohort, to borrow from.
     truth : DataFrame, optional
         Truth of this outcome, where the cohort is simulated and the truth holds it. For evaluation only.
+    everybody : DataFrame
+        ``patient_id, site_id, procedure_year`` of every episode of the cohort, of other techniques too.
     settings : TrainingSettings
         All settings of the run.
     run : TrainingRun, optional
@@ -47,6 +50,7 @@ class Task:
     rules: TechniqueRules
     parts: Mapping[str, Part]
     truth: pd.DataFrame | None
+    everybody: pd.DataFrame
     settings: TrainingSettings
     run: TrainingRun | None
 
@@ -112,6 +116,8 @@ class TrainedModel:
         How far predictions would move had the model been fitted to other patients; None where it was not measured.
     assessment : Assessment or None
         Calibration as a curve, benefit and groups; None where no probability at one month is predicted.
+    validation : InternalValidation or None
+        What came of doing the whole modelling again; None where the outcome is not binary.
     further : Further
         What else is recorded.
     """
@@ -127,6 +133,7 @@ class TrainedModel:
     review: ExplanationReview
     instability: Instability | None = None
     assessment: Assessment | None = None
+    validation: InternalValidation | None = None
     further: Further = field(default_factory=Further)
 
 

@@ -1,0 +1,370 @@
+"""Internal validation by doing the whole modelling again: optimism by bootstrap, sites in turn, years from earlier.
+
+Choosing, weighting for loss to follow-up, fitting and calibrating are repeated each time, on patients whose episodes
+stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Set
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from paincast.evaluation.groups import MISSING, compute_metrics_by_group, pool_groups
+from paincast.evaluation.held_out import predict_held_out_groups
+from paincast.evaluation.names import name_metric
+from paincast.evaluation.optimism import compute_optimism
+from paincast.evaluation.suppression import SMALLEST_CELL
+from paincast.models.observation import fit_observation_weights
+from paincast.reporting.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
+from paincast.settings import EvaluationSettings, TrainingSettings
+from paincast.training.assessment import SITE, YEAR, blur_hidden, number_sites
+from paincast.training_set import TrainingSet
+
+FloatArray = npt.NDArray[np.float64]
+Announce = Callable[[str], None]
+
+MEASURED, IMPOSSIBLE, NOT_ASKED = "measured", "cannot be measured", "not measured"
+SHOWN = ("auroc", "o_e_ratio", "calibration_slope")
+"""Metrics of groups that become metrics of the run."""
+
+RANKED_OR_SCORED = ("auroc", "auprc", "log_loss", "brier", "scaled_brier")
+"""Metrics whose apparent value varies with the patients; a model is calibrated to its own, whoever they are."""
+
+
+class Remodel(Protocol):
+    """The whole modelling on some episodes, and the log odds of others.
+
+    ``barred`` are patients whom nothing may be learnt from, not in other techniques either.
+    """
+
+    def __call__(  # noqa: D102
+        self,
+        train: pd.DataFrame,
+        outcome: FloatArray,
+        test: pd.DataFrame,
+        rng: np.random.Generator,
+        barred: Set[object],
+    ) -> FloatArray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class InternalValidation:
+    """What came of doing the whole modelling again.
+
+    Parameters
+    ----------
+    parts : DataFrame
+        ``part, status, says``, a row for each of optimism, sites and years.
+    tables : mapping of str to DataFrame
+        ``optimism`` (:func:`paincast.evaluation.optimism.compute_optimism`), ``held_out_site`` and ``held_out_year``
+        (:func:`paincast.evaluation.groups.compute_metrics_by_group`, and below them the rows of
+        :func:`paincast.evaluation.groups.pool_groups`, known by their ``n_groups``), where measured.
+    """
+
+    parts: pd.DataFrame
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def list_metrics(self) -> pd.DataFrame:
+        """Give the metrics of the run: corrected, optimism, means of held-out groups, what a new one may show."""
+        found: list[dict[Hashable, Any]] = []
+        for row in self.tables.get(OPTIMISM, pd.DataFrame()).to_dict("records"):
+            plain: dict[Hashable, Any] = {"estimate": row["optimism"], "lower": np.nan, "upper": np.nan}
+            found += [
+                {**row, "metric": f"optimism_corrected_{row['metric']}"},
+                {**row, **plain, "metric": f"optimism_{row['metric']}"},
+            ]
+        for name in (HELD_OUT_SITES, HELD_OUT_YEARS):
+            if name not in self.tables:
+                continue
+            pooled = self.tables[name].query("n_groups.notna() and metric in @SHOWN", local_dict={"SHOWN": SHOWN})
+            for row in pooled.to_dict("records"):
+                new: dict[Hashable, Any] = {"lower": row["predicted_lower"], "upper": row["predicted_upper"]}
+                found += [
+                    {**row, "metric": f"{name}_{row['metric']}"},
+                    {**row, **new, "metric": f"{name.replace('held_out', 'new')}_{row['metric']}"},
+                ]
+        columns = ["metric", "group", "estimate", "lower", "upper", "n", "method"]
+        return pd.DataFrame(found, columns=columns).assign(group="overall")
+
+
+def list_parts(said: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    """Make the table of what was measured from status and sentence of each part."""
+    return pd.DataFrame([{"part": part, "status": one[0], "says": one[1]} for part, one in said.items()])
+
+
+def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidation:
+    """Say of each part why it was not measured: nobody asked, or the outcome is of another kind.
+
+    Parameters
+    ----------
+    settings : EvaluationSettings
+        What was asked for.
+    kind : str
+        Kind of the outcome.
+    """
+    wanted = {
+        OPTIMISM: (settings.optimism > 0, "evaluation.optimism=200"),
+        HELD_OUT_SITES: (settings.held_out in ("site", "both"), "evaluation.held_out=site"),
+        HELD_OUT_YEARS: (settings.held_out in ("year", "both"), "evaluation.held_out=year"),
+    }
+    told = {}
+    for part, (asked, setting) in wanted.items():
+        if kind != "binary":
+            told[part] = (IMPOSSIBLE if asked else NOT_ASKED, f"made for binary outcomes only; this one is {kind}")
+        else:
+            told[part] = (NOT_ASKED, f"it was not asked for: {setting}, or evaluation=thorough for all three")
+    return InternalValidation(parts=list_parts(told))
+
+
+def validate_modelling(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    remodel: Remodel,
+    rng: np.random.Generator,
+    announce: Announce,
+    *,
+    everybody: pd.DataFrame,
+) -> InternalValidation:
+    """Do the whole modelling again as often as the settings ask.
+
+    Metrics are weighted for loss to follow-up as all others are, with weights fitted once to everybody asked. A site or
+    year with fewer than five patients with or without the outcome has no metrics; such a site is not held out either,
+    and others learn from it.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Episodes of whom the outcome is asked.
+    settings : TrainingSettings
+        ``evaluation.optimism``, ``evaluation.held_out``, confidence and processes.
+    remodel : Remodel
+        The modelling; picklable when ``jobs`` is not 1.
+    rng : numpy.random.Generator
+        Source of everything random; the number of processes changes nothing.
+    announce : callable
+        Told how far it is.
+    everybody : DataFrame
+        ``patient_id, site_id, procedure_year`` of every episode of the cohort, of other techniques too.
+    """
+    evaluation, found = settings.evaluation, say_not_measured(settings.evaluation, data.outcome.kind)
+    if not evaluation.optimism and evaluation.held_out == "none":
+        return found
+    weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
+    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    work = _Work(data, settings, remodel, announce, everybody, np.where(data.known, weights, 1.0))
+    parts = found.parts.set_index("part")
+    tables: dict[str, pd.DataFrame] = {}
+    if evaluation.optimism:
+        tables[OPTIMISM] = work.measure_optimism(optimism_rng)
+        parts.loc[OPTIMISM] = (MEASURED, say_optimism(tables[OPTIMISM], evaluation.optimism))
+    for part, attribute, stream in ((HELD_OUT_SITES, SITE, site_rng), (HELD_OUT_YEARS, YEAR, year_rng)):
+        if evaluation.held_out not in (attribute.removeprefix("procedure_"), "both"):
+            continue
+        obstacle, table = work.hold_out(attribute, stream)
+        if table is not None:
+            tables[part] = table
+        parts.loc[part] = (IMPOSSIBLE, obstacle) if table is None else (MEASURED, say_held_out(table, attribute))
+    return InternalValidation(parts=parts.reset_index(), tables=tables)
+
+
+@dataclass(frozen=True)
+class _Work:
+    data: TrainingSet
+    settings: TrainingSettings
+    remodel: Remodel
+    announce: Announce
+    everybody: pd.DataFrame
+    weights: FloatArray
+
+    @property
+    def patients(self) -> npt.NDArray[np.object_]:
+        return self.data.episodes["patient_id"].to_numpy(object)
+
+    def measure_optimism(self, rng: np.random.Generator) -> pd.DataFrame:
+        evaluation = self.settings.evaluation
+        table = compute_optimism(
+            _Again(self.remodel, self.data.episodes, self.data.observed),
+            self.data.observed,
+            patients=self.patients,
+            rng=rng,
+            resamples=evaluation.optimism,
+            confidence=evaluation.confidence,
+            weights=self.weights,
+            jobs=self.settings.jobs,
+            progress=self._tell("measuring optimism"),
+        )
+        return withhold_intervals(table)
+
+    def hold_out(self, attribute: str, rng: np.random.Generator) -> tuple[str, pd.DataFrame | None]:
+        """Give why groups cannot be held out, or the table of those that were."""
+        column = "site_id" if attribute == SITE else attribute
+        groups = self.data.episodes[column]
+        large = list_large_groups(groups[self.data.known], self.patients[self.data.known], self._outcome)
+        obstacle = find_obstacle(groups[self.data.known], large, attribute)
+        if obstacle:
+            return obstacle, None
+        earlier = attribute == YEAR
+        # A small site is learnt from by the others; years are needed in their order, whatever their size.
+        held = groups if earlier else groups.where(groups.isin(large))
+        probability, told = predict_held_out_groups(
+            _WithoutGroup(self.remodel, self.data.episodes, self.data.observed, self.everybody, column, earlier),
+            held,
+            patients=self.patients,
+            rng=rng,
+            earlier_only=earlier,
+            jobs=self.settings.jobs,
+            progress=self._tell(f"holding out {attribute.removeprefix('procedure_')}s"),
+        )
+        return "", self._tabulate(attribute, groups, probability, told)
+
+    def _tabulate(self, attribute: str, groups: pd.Series, probability: FloatArray, told: pd.DataFrame) -> pd.DataFrame:
+        known, confidence = self.data.known, self.settings.evaluation.confidence
+        names = number_sites(groups[known]) if attribute == SITE else groups[known]
+        levels = names.astype("str").where(names.notna(), MISSING).to_numpy(object)
+        predicted = probability[known]
+        obstacles = {str(level): f"{attribute} not recorded" for level in levels if level == MISSING}
+        first = told["group"].iloc[0]
+        for level, group in zip(levels, groups[known], strict=True):
+            if level not in obstacles and np.isnan(predicted[levels == level]).any():
+                none_before = attribute == YEAR and group == first
+                obstacles[str(level)] = "no year before it" if none_before else "not held out: too few patients"
+        # What stands for a prediction that is not there is looked at by nobody: its level has an obstacle.
+        by_group = compute_metrics_by_group(
+            self._outcome,
+            np.where(np.isnan(predicted), 0.5, predicted),
+            pd.DataFrame({attribute: levels}),
+            patients=self.patients[known],
+            confidence=confidence,
+            weights=self.weights[known],
+            obstacles=obstacles,
+        ).astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
+        pooled = pool_groups(by_group, confidence=confidence).astype({"n": "float64"})
+        return pd.concat([blur_hidden(by_group), pooled.assign(level="all")], ignore_index=True)
+
+    @property
+    def _outcome(self) -> FloatArray:
+        return self.data.observed[self.data.known]
+
+    def _tell(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, of: self.announce(f"{what}, {done} of {of}")
+
+
+def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Withhold the shifted interval of the metrics of calibration, which would be far too short.
+
+    Apparent calibration is next to perfect in every resample, whoever is drawn: how it varies over resamples says
+    nothing of how well it is known.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`paincast.evaluation.optimism.compute_optimism`.
+    """
+    hidden = ~table["metric"].isin(RANKED_OR_SCORED) & table["estimate"].notna()
+    repeats = table["method"].str.extract(r"(\d+ resamples of \d+ patients.*)", expand=False)
+    told = "mean over " + repeats + "; no interval: a model is calibrated to its own patients, whoever they are"
+    limits = {limit: table[limit].mask(hidden) for limit in ("lower", "upper")}
+    return table.assign(**limits, method=table["method"].mask(hidden, told))
+
+
+def list_large_groups(groups: pd.Series, patients: npt.NDArray[np.object_], outcome: FloatArray) -> list[object]:
+    """List the groups with at least five patients with the outcome, and five without.
+
+    Examples
+    --------
+    >>> groups = pd.Series(["a"] * 10 + ["b"] * 9)
+    >>> list_large_groups(groups, np.arange(19), np.array([0.0] * 5 + [1.0] * 14))
+    ['a']
+    """
+    rows = pd.DataFrame({"group": groups.to_numpy(), "patient": patients, "outcome": outcome}).dropna(subset="group")
+    people = rows.groupby(["group", "patient"])["outcome"].max().groupby("group").agg(["sum", "size"])
+    enough = (people["sum"] >= SMALLEST_CELL) & (people["size"] - people["sum"] >= SMALLEST_CELL)
+    return list(people.index[enough])
+
+
+def find_obstacle(groups: pd.Series, large: list[object], attribute: str) -> str:
+    """Say why groups cannot be held out in turn; nothing where they can."""
+    name, count = attribute.removeprefix("procedure_"), groups.nunique()
+    if count < 2:
+        return f"cannot be held out: {f'one {name}' if count else f'no {name} is recorded'}"
+    if len(large) < 2:
+        told = f"{len(large)} of {count} {name}s {'has' if len(large) == 1 else 'have'}"
+        return f"cannot be held out: {told} {SMALLEST_CELL} patients with the outcome and {SMALLEST_CELL} without"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The whole modelling on rows at some positions, and the probability of everybody."""
+
+    remodel: Remodel
+    episodes: pd.DataFrame
+    observed: FloatArray
+
+    def __call__(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+        return self._model(rows, rng, frozenset())
+
+    def _model(self, rows: npt.NDArray[np.int64], rng: np.random.Generator, barred: Set[object]) -> FloatArray:
+        # A patient drawn twice has rows twice: an index of their own keeps them apart.
+        train = self.episodes.iloc[rows].reset_index(drop=True)
+        return np.asarray(expit(self.remodel(train, self.observed[rows], self.episodes, rng, barred)))
+
+
+@dataclass(frozen=True)
+class _WithoutGroup(_Again):
+    """The same, and nothing is borrowed from whoever was treated in a group that was left out, in any technique."""
+
+    everybody: pd.DataFrame
+    column: str
+    earlier: bool
+
+    def __call__(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+        return self._model(rows, rng, self.bar_patients(rows))
+
+    def bar_patients(self, rows: npt.NDArray[np.int64]) -> Set[object]:
+        """Give who was treated in a group that none of the rows is of: a site left out, a year not before."""
+        own, groups = self.episodes[self.column], self.everybody[self.column]
+        learnt = own.iloc[rows].dropna()
+        if self.earlier:
+            outside = ~(groups <= learnt.max()).fillna(False).astype(bool)
+        else:
+            outside = groups.isin(set(own.dropna()) - set(learnt))
+        return set(self.everybody.loc[outside, "patient_id"])
+
+
+def say_optimism(table: pd.DataFrame, repeats: int) -> str:
+    """Say what is left of the apparent performance, in a sentence."""
+    rows = table.set_index("metric")
+    told = []
+    for metric in SHOWN:
+        row = rows.loc[metric]
+        if np.isfinite(row["estimate"]):
+            told.append(f"{name_metric(metric)} {row['estimate']:.2f} (apparent {row['apparent']:.2f})")
+        else:
+            told.append(f"{name_metric(metric)} {row['method']}")
+    return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(told)}."
+
+
+def say_held_out(table: pd.DataFrame, attribute: str) -> str:
+    """Say how many groups were held out, the mean of observed / expected, and what a new group may show."""
+    name = attribute.removeprefix("procedure_")
+    ratio = table[table["metric"] == "o_e_ratio"]
+    pooled, own = ratio[ratio["n_groups"].notna()].iloc[0], ratio[ratio["n_groups"].isna()]
+    absent = int(own["error"].isna().sum())
+    left = f"; {absent} of {len(own)} without metrics, as the table says" if absent else ""
+    how = "predicted from the years before" if name == "year" else "held out in turn"
+    if not np.isfinite(pooled["estimate"]):
+        return f"{len(own) - absent} {name}(s) {how}{left}; observed / expected {pooled['method']}."
+    new = f"for a new {name}, {pooled['predicted_lower']:.2f} to {pooled['predicted_upper']:.2f} is expected"
+    if not np.isfinite(pooled["predicted_lower"]):
+        new = f"two {name}s do not tell what to expect of a new one"
+    return (
+        f"{len(own) - absent} {name}s {how}{left}: observed / expected {pooled['estimate']:.2f} "
+        f"({pooled['lower']:.2f} to {pooled['upper']:.2f}) on average; {new}."
+    )
