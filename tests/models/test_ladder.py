@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.evaluation.levels import compare_levels
-from paincast.models.ladder import climb_ladder, cross_fit_ladder, find_unrejected, fit_ladder, run_closed_test
+from paincast.models.closed_test import find_unrejected, run_closed_test
+from paincast.models.ladder import climb_ladder, cross_fit_ladder, fit_ladder
 from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
 from paincast.models.prior_evidence import (
     AVERAGE,

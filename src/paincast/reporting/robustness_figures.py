@@ -220,7 +220,7 @@ FOREST: Mapping[str, tuple[str, float, tuple[float, float]]] = {
     "calibration_slope": ("Calibration slope", 1.0, (-1.0, 3.0)),
     "auroc": ("AUROC", 0.5, (0.3, 1.0)),
 }
-"""Panels of the forest: title, where nothing is to be seen, and the ends of the axis; what lies beyond is an arrow at the end."""
+"""Panels of the forest: title, where nothing is to be seen, and the ends of the axis, where arrows stand for more."""
 
 
 def make_forest_axes(n_groups: int) -> list[Axes]:
@@ -283,7 +283,7 @@ def plot_held_out(table: pd.DataFrame, panels: Sequence[Axes], *, basis: str, ti
 
 
 def _make_room(ax: Axes, *, marked: bool) -> None:
-    """Keep the mark of what the model stands on in one panel; it is wider than that, and may lie over its neighbours."""
+    """Keep the mark of what the model stands on in one panel; it is wider, and may lie over its neighbours."""
     ax.patch.set_visible(False)
     for text in list(ax.texts):
         if text.get_text() in BASIS_MARKS.values():

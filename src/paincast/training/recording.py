@@ -83,25 +83,7 @@ def describe_model(
         **({} if measured is None else {"instability": measured.metrics}),
         validation=validation.list_metrics(),
         dataset=summarize_dataset(data.cohort, f"{data.technique} ({predictor.basis})"),
-        params={
-            **{f"model.{name}": value for name, value in response.parameters.items()},
-            **_list_calibration(response),
-            "evaluation.folds": settings.evaluation.folds,
-            "evaluation.confidence": settings.evaluation.confidence,
-            "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
-            "evaluation.optimism": settings.evaluation.optimism,
-            "evaluation.held_out": settings.evaluation.held_out,
-            "observation.method": settings.observation.method,
-            "observation.truncation": settings.observation.truncation,
-            "uncertainty.level": predictor.level,
-            "uncertainty.refits": _count_refits(response),
-            "seed": settings.seed,
-            "n_training": predictor.n_training,
-            **({} if predictor.n_events is None else {"n_events": predictor.n_events}),
-            "n_lost": FEW if few_lost else n_lost,
-            "effective_n": read_effective_size(trained.weights),
-            **trained.further.params,
-        },
+        params=_list_parameters(trained, data, settings),
         figures={name: picture.figure for name, picture in pictures.items()},
         captions={name: picture.caption for name, picture in pictures.items()},
         tables={
@@ -115,6 +97,30 @@ def describe_model(
         write_report=write_report_folder,
     )
     return _add_review(run, predictor, data, settings)
+
+
+def _list_parameters(trained: TrainedModel, data: TrainingSet, settings: TrainingSettings) -> dict[str, object]:
+    predictor, response = trained.predictor, trained.predictor.response
+    n_lost = int((~data.known).sum())
+    return {
+        **{f"model.{name}": value for name, value in response.parameters.items()},
+        **_list_calibration(response),
+        "evaluation.folds": settings.evaluation.folds,
+        "evaluation.confidence": settings.evaluation.confidence,
+        "evaluation.repeats": settings.evaluation.repeats if isinstance(response, ResponseModel) else 1,
+        "evaluation.optimism": settings.evaluation.optimism,
+        "evaluation.held_out": settings.evaluation.held_out,
+        "observation.method": settings.observation.method,
+        "observation.truncation": settings.observation.truncation,
+        "uncertainty.level": predictor.level,
+        "uncertainty.refits": _count_refits(response),
+        "seed": settings.seed,
+        "n_training": predictor.n_training,
+        **({} if predictor.n_events is None else {"n_events": predictor.n_events}),
+        "n_lost": FEW if is_small(n_lost) else n_lost,
+        "effective_n": read_effective_size(trained.weights),
+        **trained.further.params,
+    }
 
 
 def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings: TrainingSettings) -> ModelRun:
