@@ -10,7 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from paincast.evaluation.tipping import O_E_LIMITS
-from paincast.reporting.figures import BASIS_MARKS, BLUE, FONT, GREY, INK, ORANGE, finish_axes, make_axes, write_interval
+from paincast.reporting.figures import (
+    BASIS_MARKS,
+    BLUE,
+    FONT,
+    GREY,
+    INK,
+    ORANGE,
+    finish_axes,
+    make_axes,
+    write_interval,
+)
 
 FARTHEST_SHIFT = 4.0
 """Shift of the log odds up to which a change of the verdict is drawn; the odds are then 55 times as high or low."""
@@ -210,7 +220,7 @@ FOREST: Mapping[str, tuple[str, float, tuple[float, float]]] = {
     "calibration_slope": ("Calibration slope", 1.0, (-1.0, 3.0)),
     "auroc": ("AUROC", 0.5, (0.3, 1.0)),
 }
-"""Panels of the forest: title, where nothing is to be seen, and the ends of the axis; what lies beyond is an arrow at the end."""
+"""Panels of the forest: title, where nothing is to be seen, ends of the axis; an arrow there lies beyond."""
 
 
 def make_forest_axes(n_groups: int) -> list[Axes]:
@@ -273,7 +283,7 @@ def plot_held_out(table: pd.DataFrame, panels: Sequence[Axes], *, basis: str, ti
 
 
 def _make_room(ax: Axes, *, marked: bool) -> None:
-    """Keep the mark of what the model stands on in one panel; it is wider than that, and may lie over its neighbours."""
+    """Keep the mark of what the model stands on in one panel; it is wider than that and lies over its neighbours."""
     ax.patch.set_visible(False)
     for text in list(ax.texts):
         if text.get_text() in BASIS_MARKS.values():
