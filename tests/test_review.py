@@ -139,7 +139,17 @@ def test_headings_are_in_order_and_every_picture_has_words(page):
 
 
 def test_the_verdict_comes_first_and_the_limits_are_those_of_the_basis(page, facts):
-    order = ["verdict", "calibration", "benefit", "uncertainty", "explanation", "subgroups", "data", "limits"]
+    order = [
+        "verdict",
+        "calibration",
+        "validation",
+        "benefit",
+        "uncertainty",
+        "explanation",
+        "subgroups",
+        "data",
+        "limits",
+    ]
     assert re.findall(r'<section id="(\w+)">', page) == [*order, "checklists"]
     assert "Refused by the gate &#x27;default&#x27;" in page
     assert page.index("Sample size") < page.index("intervals of at least")

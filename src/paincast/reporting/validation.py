@@ -37,7 +37,7 @@ def _say_part(row: Mapping[Any, Any]) -> str:
 
 
 def tabulate_optimism(table: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    """Give a row for each metric: apparent, its optimism, corrected with an interval, and out of fold beside it.
+    """Give a row for each metric: apparent, its optimism, corrected, and out of fold with its interval beside it.
 
     Parameters
     ----------
@@ -46,15 +46,16 @@ def tabulate_optimism(table: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.Data
     out_of_fold : DataFrame
         Metrics of the run.
     """
-    beside = out_of_fold[out_of_fold["group"] == "overall"].drop_duplicates("metric").set_index("metric")["estimate"]
+    overall = out_of_fold[out_of_fold["group"] == "overall"].to_dict("records")
+    beside = {row["metric"]: row for row in overall}
     rows = [
         {
             "Metric": name_metric(row["metric"]),
             "Apparent": show_number(row["apparent"]),
             "Optimism": show_number(row["optimism"]),
             "Corrected": show_number(row["estimate"]),
-            "Interval": show_interval(row),
-            "Out of fold": show_number(beside.get(row["metric"], np.nan)),
+            "Out of fold": show_number(beside[row["metric"]]["estimate"]) if row["metric"] in beside else "",
+            "Its interval": show_interval(beside[row["metric"]]) if row["metric"] in beside else "",
         }
         for row in table.to_dict("records")
     ]
