@@ -115,7 +115,7 @@ def test_the_band_covers_the_truth():
 
 @pytest.mark.parametrize(("shift", "true"), [(0.0, 0.0), (0.5, 0.112)])
 def test_an_interval_of_the_ici_holds_its_estimate_and_the_truth(shift, true):
-    """Percentiles held neither: 0 never, and in small samples not even the estimate. Of 40 at 95 % 34 are 3 SE fewer."""
+    """Percentiles held neither: 0 never, and in small samples not even the estimate. 34 of 40 are 3 SE below 95 %."""
     found = []
     for seed in range(40):
         log_odds = np.random.default_rng(seed).normal(-0.2, 0.7, 400)
