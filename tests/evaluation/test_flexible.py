@@ -113,6 +113,20 @@ def test_the_band_covers_the_truth():
     assert 0.90 <= np.mean(covered) <= 0.98
 
 
+@pytest.mark.parametrize(("shift", "true"), [(0.0, 0.0), (0.5, 0.112)])
+def test_an_interval_of_the_ici_holds_its_estimate_and_the_truth(shift, true):
+    """Percentiles held neither: 0 never, and in small samples not even the estimate. 34 of 40 are 3 SE below 95 %."""
+    found = []
+    for seed in range(40):
+        log_odds = np.random.default_rng(seed).normal(-0.2, 0.7, 400)
+        outcome = (np.random.default_rng(1000 + seed).random(400) < expit(log_odds + shift)).astype(float)
+        indices = compute(outcome, expit(log_odds), seed=seed, resamples=100).indices
+        assert (indices["lower"] <= indices["estimate"]).all()
+        assert (indices["estimate"] <= indices["upper"]).all()
+        found.append(indices.set_index("metric").loc["ici"])
+    assert sum(one["lower"] <= true <= one["upper"] for one in found) >= 34
+
+
 def test_a_resample_cannot_run_away():
     """Without penalty and with uniform knots upper limits near 0.4 were seen on as many calibrated rows."""
     uppers = [compute(*make_rows(2000, seed), seed=seed, resamples=200).indices["upper"][0] for seed in range(10)]

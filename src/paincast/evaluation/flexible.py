@@ -107,8 +107,9 @@ def compute_flexible_calibration(
     penalised, so that a resample cannot run away; intercept and slope are free. ``ici`` is the mean distance between
     curve and prediction over the rows, ``e50``, ``e90`` and ``emax`` its median, 90 % quantile and largest value [2]_.
 
-    Intervals and band are percentiles of a bootstrap of patients, the curve fitted anew with the knots held. A distance
-    is above 0 for perfect predictions too, and more so in a resample: the limits lie high rather than low.
+    The band holds percentiles of a bootstrap of patients, the curve fitted anew with the knots held. Of the distances,
+    which are above 0 for perfect predictions too and more so in a resample, the same resamples give an interval that
+    holds the estimate: :func:`paincast.evaluation.resampling.compute_distance_interval`.
 
     Parameters
     ----------
@@ -175,9 +176,11 @@ def compute_flexible_calibration(
     )
     drawn[~has_overlap_in_groups(drawn_weight, drawn_cases)] = np.nan
     estimates, resampled = _measure(shared, theta, weight)[0], _measure(shared, drawn, drawn_weight)
+    noise = _measure(shared, drawn, drawn_weight, expit(theta @ shared.make_columns(shared.log_odds).T))
     manner = (
-        f"restricted cubic spline with {len(shared.knots)} knots, ridge {ridge:g}; percentile bootstrap of "
-        f"{rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
+        f"restricted cubic spline with {len(shared.knots)} knots, ridge {ridge:g}; bootstrap of {rows.n_patients} "
+        f"patients, {resamples} resamples: lower limit from their distance from the curve, upper from their standard "
+        f"error, {100 * confidence:g} %"
     )
     ends = max(0.01, SMALLEST_CLASS / rows.n)
     first, last = np.quantile(rows.log_odds, [ends, 1.0 - ends])
@@ -188,7 +191,7 @@ def compute_flexible_calibration(
             group,
             rows.n,
             [
-                describe_estimate(float(estimate), resampled[:, place], confidence, manner)
+                describe_estimate(float(estimate), resampled[:, place], confidence, manner, noise=noise[:, place])
                 for place, estimate in enumerate(estimates)
             ],
         ),
@@ -307,9 +310,10 @@ def _sum_groups(rows: ScoredRows, shared: _Curve, blocks: Iterable[FloatArray]) 
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _measure(shared: _Curve, theta: FloatArray, weight: FloatArray) -> FloatArray:
-    """Measure the distance between curve and predictions in each resample, shape (resamples, 4)."""
-    distance = np.abs(expit(theta @ shared.make_columns(shared.log_odds).T) - shared.probability)
+def _measure(shared: _Curve, theta: FloatArray, weight: FloatArray, reference: FloatArray | None = None) -> FloatArray:
+    """Measure the distance between curve and predictions, or a reference, in each resample, shape (resamples, 4)."""
+    reference = shared.probability if reference is None else reference
+    distance = np.abs(expit(theta @ shared.make_columns(shared.log_odds).T) - reference)
     mean = (distance * weight).sum(axis=1) / weight.sum(axis=1)
     quantiles = [compute_weighted_quantile(distance, weight, quantile) for quantile in (0.5, 0.9)]
     return np.column_stack([mean, *quantiles, np.where(weight > 0, distance, 0.0).max(axis=1)])
