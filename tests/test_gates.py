@@ -14,7 +14,8 @@ from paincast.errors import SettingsError
 from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curve
 from paincast.evaluation.groups import compute_metrics_by_group
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
-from paincast.gates import CRITERIA, RESEARCH_MARK, Evidence, Verdict, gate
+from paincast.gates import CRITERIA, Evidence, Verdict, gate
+from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
 
 RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0)

@@ -116,9 +116,9 @@ def test_a_patient_drawn_twice_is_one_patient_and_nobody_else_is_in_the_resample
     (first, _), *resamples = seen
     assert len(first) == len(data.episodes)
     assert len(resamples) == 50
-    for train, _ in resamples:
-        assert train.index.is_unique
-        sizes = train.groupby("patient_id").size() / data.episodes.groupby("patient_id").size()
+    for drawn, _ in resamples:
+        assert drawn.index.is_unique
+        sizes = drawn.groupby("patient_id").size() / data.episodes.groupby("patient_id").size()
         assert (sizes.dropna() % 1 == 0).all()
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.files import atomic_folder
-from paincast.gates import RESEARCH_MARK
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
@@ -26,6 +25,7 @@ from paincast.rules import (
     join_reasons,
     say_where,
 )
+from paincast.schema import RESEARCH_MARK
 
 MANIFEST = "bundle.json"
 FORMAT = 2

@@ -55,6 +55,12 @@ INDICATIONS = (
 
 EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")
 
+RESEARCH_MARK = "research use only"
+"""What a model that stands on simulated patients alone is for, as runs, versions, reports and predictions say it."""
+
+SMALLEST_CELL = 5
+"""Fewest patients that a cell of a table, or a mark in a picture, may stand for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:

@@ -13,11 +13,11 @@ from scipy.special import logit
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
-from paincast.gates import RESEARCH_MARK
 from paincast.models.calibrated import CalibratedModel
 from paincast.models.response import fit_response_model
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
 from paincast.rules import collect_rules
+from paincast.schema import RESEARCH_MARK
 from paincast.settings import (
     FITTED_CALIBRATIONS,
     MODEL_KINDS,

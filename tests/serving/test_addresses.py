@@ -11,8 +11,8 @@ import mlflow
 import pytest
 
 from paincast.errors import DataError
-from paincast.gates import RESEARCH_MARK
 from paincast.predictor import save_predictor, seal_predictor
+from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import load_model, load_models, predict
 

@@ -12,8 +12,8 @@ import pytest
 
 from paincast.cohort.rejects import compute_reject_share
 from paincast.errors import DataError, OutputError, SettingsError
-from paincast.gates import RESEARCH_MARK
 from paincast.predictor import PREDICTION_COLUMNS
+from paincast.schema import RESEARCH_MARK
 from paincast.serving import batch
 from paincast.serving.batch import PREDICTION_SCHEMA, predict_file
 from paincast.serving.predict import predict

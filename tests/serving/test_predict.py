@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 import paincast
 from paincast.cohort.tables import conform
 from paincast.errors import DataError, RefusalError, SettingsError
-from paincast.gates import RESEARCH_MARK
 from paincast.predictor import PREDICTION_COLUMNS, load_predictor, save_predictor
-from paincast.schema import COMPARATORS, TECHNIQUES
+from paincast.schema import COMPARATORS, RESEARCH_MARK, TECHNIQUES
 from paincast.serving.predict import load_model, load_models, predict
 
 

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from paincast.cli.app import run as run_command
 from paincast.errors import DataError, RefusalError
-from paincast.gates import RESEARCH_MARK
+from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
 from paincast.tracking import (
     ModelRun,

@@ -1,7 +1,7 @@
 """May this model be promoted: a pure function of its evidence, with a reason for every criterion."""
 
 from paincast.gates.judging import CRITERIA, gate
-from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, RESEARCH_MARK, Evidence, Finding, Verdict
+from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, Evidence, Finding, Verdict
 
 __all__ = [
     "CRITERIA",
@@ -9,7 +9,6 @@ __all__ = [
     "MISSING",
     "NOT_ASKED",
     "PASSED",
-    "RESEARCH_MARK",
     "Evidence",
     "Finding",
     "Verdict",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from paincast.schema import RESEARCH_MARK
+
 PASSED = "passed"
 FAILED = "failed"
 MISSING = "missing"
@@ -13,7 +15,6 @@ NOT_ASKED = "not asked"
 
 OVERALL = "overall"
 VERDICT_COLUMNS = ("criterion", "status", "required", "reason")
-RESEARCH_MARK = "research use only"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from paincast.evaluation.groups import MISSING, compute_metrics_by_group, pool_g
 from paincast.evaluation.held_out import predict_held_out_groups
 from paincast.evaluation.names import name_metric
 from paincast.evaluation.optimism import compute_optimism
-from paincast.evaluation.suppression import SMALLEST_CELL
 from paincast.models.observation import fit_observation_weights
 from paincast.reporting.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
+from paincast.schema import SMALLEST_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
 from paincast.training.assessment import SITE, YEAR, blur_hidden, number_sites
 from paincast.training_set import TrainingSet
