@@ -50,11 +50,11 @@ def compute_optimism(
     In each resample of patients everything that looked at the outcome has to be done anew: choosing, tuning, fitting,
     calibrating. Optimism is the mean, over resamples, of the performance on the resample less that on the rows
     themselves. The interval is that of the apparent performance over resamples, shifted by the optimism [2]_; it is
-    too short, and too high, where a model is overfitted: of 95 % intervals of the AUROC with 15 predictors 47 %
-    held that of new patients at n = 150, 83 % at n = 1,500. There is none where the apparent performance is the
-    same in all resamples, as the slope of a model fitted by maximum likelihood is. Modelling that may end with
-    nearly constant predictions has slopes in some resamples that are far from all others, and a mean of them that
-    is worth as little as its interval is wide.
+    too short, and too high, where a model is overfitted: of 95 % intervals of the AUROC with 15 predictors 47 % held
+    that of new patients at n = 150, 83 % at n = 1,500. There is none where the apparent performance is the same in all
+    resamples, as the slope of a model fitted by maximum likelihood is. Modelling that may end with nearly constant
+    predictions has slopes in some resamples that are far from all others, and a mean of them that is worth as little as
+    its interval is wide.
 
     Parameters
     ----------
