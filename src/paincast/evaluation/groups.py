@@ -23,8 +23,8 @@ from paincast.evaluation.scored import (
     check_probability,
     check_scored_rows,
 )
-from paincast.evaluation.suppression import SMALLEST_CELL, suppress_small_cells
-from paincast.schema import EPISODES
+from paincast.evaluation.suppression import suppress_small_cells
+from paincast.schema import EPISODES, SMALLEST_CELL
 
 GROUP_COLUMNS = (
     *METRIC_COLUMNS,

@@ -13,7 +13,7 @@ from paincast.errors import DataError, SettingsError
 from paincast.evaluation.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import check_confidence, check_resamples, compute_percentile_interval
 from paincast.evaluation.scored import FloatArray, IntArray, check_patients
-from paincast.evaluation.suppression import SMALLEST_CELL
+from paincast.schema import SMALLEST_CELL
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 """Quantiles over patients at which the mean absolute prediction error is told, beside mean and median."""

@@ -7,9 +7,7 @@ import pandas as pd
 
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.scored import BoolArray, IntArray
-
-SMALLEST_CELL = 5
-"""Fewest patients that a cell of a table may stand for."""
+from paincast.schema import SMALLEST_CELL
 
 
 def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) -> pd.DataFrame:

@@ -12,12 +12,12 @@ import pandas as pd
 from paincast.explain.contributions import Explanation
 from paincast.explain.grouping import MISSING, IntArray, Labels, choose_shown, is_ordered, name_groups
 from paincast.explain.resampling import Resamples
+from paincast.schema import SMALLEST_CELL
 
 FloatArray = npt.NDArray[np.float64]
 
 COLUMNS = ("variable", "group", "value", "contribution", "lower", "upper", "n")
 MEANS = ("contribution", "lower", "upper")
-SMALLEST_GROUP = 5
 MOST_GROUPS = 10
 ROWS_PER_GROUP = 20
 ROUNDED_TO = 5
@@ -83,7 +83,7 @@ def compute_dependence(
     labels = _label(values)
     numbers = values.astype(float).to_numpy(dtype=float, na_value=np.nan) if _is_number(values) else None
     rows: list[dict[str, Any]] = []
-    shown = choose_shown(labels, patients, smallest=SMALLEST_GROUP)
+    shown = choose_shown(labels, patients, smallest=SMALLEST_CELL)
     for label in sorted(shown, key=lambda name: (name == MISSING, name)):
         member = labels == label
         mean = float(contribution[member].mean())

@@ -8,9 +8,9 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.explain.contributions import Explanation, format_value
+from paincast.schema import SMALLEST_CELL
 
 MOST_STEPS = 9
-SMALLEST_GROUP = 5
 START, REST, END = "start", "rest", "served"
 
 
@@ -91,8 +91,8 @@ def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> 
         If the group holds fewer than five patients.
     """
     n_patients = len(np.unique(explanation.patient_codes[member]))
-    if n_patients < SMALLEST_GROUP:
-        raise DataError(f"a group of {n_patients} patients is not averaged; allowed: {SMALLEST_GROUP} or more")
+    if n_patients < SMALLEST_CELL:
+        raise DataError(f"a group of {n_patients} patients is not averaged; allowed: {SMALLEST_CELL} or more")
     held = explanation.take(member)
     names = held.contributions.columns
     return Explanation(

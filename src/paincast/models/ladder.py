@@ -16,13 +16,13 @@ from scipy.stats import chi2
 from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
+from paincast.models.candidates import count_smaller_class
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.models.level_model import make_level_model
 from paincast.models.levels import (
     Level,
     Rows,
     compute_losses,
-    count_smaller_class,
     fit_level,
     make_real_settings,
     make_rows,
@@ -156,7 +156,7 @@ def climb_ladder(
        Stat Med 2017;36:4529-39. doi:10.1002/sim.7179
     """
     sample = rows.sample
-    if count_smaller_class(sample) < 2:
+    if count_smaller_class(sample.outcome, sample.patients) < 2:
         return _stay(evidence, rows, settings)
     tasks = [
         (repeat, train, test, child)

@@ -18,10 +18,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from paincast.evaluation.suppression import SMALLEST_CELL
 from paincast.explain.grouping import rank_values
 from paincast.reporting.swarm import compute_bubbles, compute_offsets
-from paincast.schema import EPISODES
+from paincast.schema import EPISODES, SMALLEST_CELL
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import expit
 
-from paincast.evaluation.suppression import SMALLEST_CELL
 from paincast.explain import Explanation, compute_waterfall, summarize_group
 from paincast.reporting.figures import (
     BLUE,
@@ -23,6 +22,7 @@ from paincast.reporting.figures import (
     finish_axes,
     make_axes,
 )
+from paincast.schema import SMALLEST_CELL
 
 Row = Mapping[Hashable, Any]
 

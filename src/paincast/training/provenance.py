@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 import paincast
-from paincast.evaluation.suppression import SMALLEST_CELL, suppress_small_cells
+from paincast.evaluation.suppression import suppress_small_cells
 from paincast.evidence import evidence_version
 from paincast.predictor import Predictor
-from paincast.schema import EPISODES, model_columns
+from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
 from paincast.training.small_counts import is_small

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from paincast.evaluation.suppression import SMALLEST_CELL
+from paincast.schema import SMALLEST_CELL
 
 LEFT_OUT = ("not asked: ", "lost: ")
 """Steps that leave people out; those of one prefix and the step after them sum to a step before."""
