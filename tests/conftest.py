@@ -1,16 +1,41 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from paincast.settings import MODEL_KINDS
+
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.skipif(kind == "ebm" and not find_spec("interpret"), reason="needs the extra"))
+    for kind in MODEL_KINDS
+]
 REAL_SETS = ("back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024")
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Give every kind of model in turn; the extra ones where they are installed."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def few_candidates() -> dict[str, object]:
+    """Settings of a model with one candidate of each kind, so that fitting takes no time."""
+    return {
+        "ridge_spreads": [0.12],
+        "lasso_strengths": [],
+        "trials": 1,
+        "additive": [{"max_rounds": 30}],
+        "selection_folds": 3,
+    }
 
 
 @pytest.fixture(scope="session")

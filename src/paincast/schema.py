@@ -33,6 +33,9 @@ TECHNIQUES = (
 )
 """What is done, one response model each (``bariatric_embolization`` is refused: there is no pain evidence)."""
 
+SMALLEST_CELL = 5
+"""Fewest patients that a cell of a table, a group or a mark in a figure may stand for."""
+
 COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")
 """What an episode may hold instead of a technique; there is no response model for these."""
 
@@ -57,9 +60,6 @@ EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death"
 
 RESEARCH_MARK = "research use only"
 """What a model that stands on simulated patients alone is for, as runs, versions, reports and predictions say it."""
-
-SMALLEST_CELL = 5
-"""Fewest patients that a cell of a table, or a mark in a picture, may stand for."""
 
 
 @dataclass(frozen=True, kw_only=True)

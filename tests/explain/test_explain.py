@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -38,24 +38,13 @@ from paincast.predictor import Predictor, seal_predictor
 from paincast.rules import collect_rules
 from paincast.settings import (
     FITTED_CALIBRATIONS,
-    MODEL_KINDS,
     CalibrationSettings,
     ModelSettings,
     TrainingSettings,
     UncertaintySettings,
 )
 
-KINDS = [
-    pytest.param(kind, marks=pytest.mark.skipif(kind == "ebm" and not find_spec("interpret"), reason="needs the extra"))
-    for kind in MODEL_KINDS
-]
-FEW = {
-    "ridge_spreads": [0.12],
-    "lasso_strengths": [],
-    "trials": 1,
-    "additive": [{"max_rounds": 30}],
-    "selection_folds": 3,
-}
+Fit = Callable[..., tuple[ResponseModel, pd.DataFrame]]
 DIRECTIONS = {"depression": -1, "diagnostic_blocks_positive": 1, "odi": 1, "scoliosis": -1}
 """True of the made-up cohort but for that of ``odi``, which is turned round; it holds no ``scoliosis``."""
 
@@ -83,19 +72,25 @@ def make_episodes(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     return conform("episodes", episodes), (rng.random(n) < probability).astype(float)
 
 
-def fit(kind: str, n: int = 400, calibration: str = "affine", refits: int = 10) -> tuple[ResponseModel, pd.DataFrame]:
-    episodes, outcome = make_episodes(n)
-    settings = TrainingSettings(
-        model=ModelSettings(candidates=[kind], **FEW),
-        calibration=CalibrationSettings(method=calibration),
-        uncertainty=UncertaintySettings(refits=refits),
-        jobs=1,
-    )
-    return fit_response_model(episodes, outcome, settings, np.random.default_rng(1)), episodes
+@pytest.fixture(scope="module")
+def fit(few_candidates) -> Fit:
+    """Fit a response model of one kind, and give it with its episodes."""
+
+    def fit_it(kind: str, n: int = 400, calibration: str = "affine") -> tuple[ResponseModel, pd.DataFrame]:
+        episodes, outcome = make_episodes(n)
+        settings = TrainingSettings(
+            model=ModelSettings(candidates=[kind], **few_candidates),
+            calibration=CalibrationSettings(method=calibration),
+            uncertainty=UncertaintySettings(refits=10),
+            jobs=1,
+        )
+        return fit_response_model(episodes, outcome, settings, np.random.default_rng(1)), episodes
+
+    return fit_it
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[ResponseModel, pd.DataFrame]:
+def fitted(fit) -> tuple[ResponseModel, pd.DataFrame]:
     return fit("logistic", 800)
 
 
@@ -110,9 +105,8 @@ def make_constant(contributions: dict[str, list[float]], values: dict[str, objec
     return explanation, Resamples(rows=rows, contributions=held, weights=weights, model=model, n_refits=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
-def test_a_waterfall_ends_at_the_served_log_odds(kind, calibration):
+def test_a_waterfall_ends_at_the_served_log_odds(fit, kind, calibration):
     response, episodes = fit(kind, calibration=calibration)
     predictor = seal_predictor(
         Predictor(
@@ -170,8 +164,7 @@ def test_the_mean_of_a_group_adds_up_and_shows_no_value_and_nobody_alone(fitted)
         summarize_group(explanation, np.arange(len(episodes)) < 8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_refits_are_explained_on_their_own_log_odds(kind):
+def test_refits_are_explained_on_their_own_log_odds(fit, kind):
     response, episodes = fit(kind)
     margins = response.refit_margins(episodes)
     for refit, margin in zip(list_refits(response), margins, strict=True):

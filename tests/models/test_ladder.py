@@ -12,9 +12,10 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.evaluation.levels import compare_levels
+from paincast.models.candidates import count_smaller_class
 from paincast.models.closed_test import find_unrejected, run_closed_test
 from paincast.models.ladder import climb_ladder, cross_fit_ladder, fit_ladder
-from paincast.models.levels import blend, compute_losses, count_smaller_class, fit_level, make_rows
+from paincast.models.levels import blend, compute_losses, fit_level, make_rows
 from paincast.models.prior_evidence import (
     AVERAGE,
     BLENDED,
@@ -298,7 +299,7 @@ def test_a_class_of_one_patient_leaves_the_overall_risk(evidence, make_episodes)
     outcome[:] = 0.0
     outcome[3] = 1.0
     rows = make_rows(evidence, episodes, outcome, np.ones(30))
-    assert count_smaller_class(rows.sample) == 1
+    assert count_smaller_class(rows.sample.outcome, rows.sample.patients) == 1
     level = fit_level(REAL, evidence, rows, SETTINGS, np.random.default_rng(0))
     np.testing.assert_allclose(expit(level.margin(rows)), 1 / 30)
     assert fit_level(BLENDED, evidence, rows, SETTINGS, np.random.default_rng(0)).weights == (1.0,)

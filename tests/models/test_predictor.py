@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -20,36 +19,24 @@ from paincast.rules import collect_rules
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import (
     FITTED_CALIBRATIONS,
-    MODEL_KINDS,
     CalibrationSettings,
     ModelSettings,
     TrainingSettings,
     UncertaintySettings,
 )
 
-KINDS = [
-    pytest.param(kind, marks=pytest.mark.skipif(kind == "ebm" and not find_spec("interpret"), reason="needs the extra"))
-    for kind in MODEL_KINDS
-]
 FOLDED = ("none", "affine")
-FEW = {
-    "ridge_spreads": [0.12],
-    "lasso_strengths": [],
-    "trials": 1,
-    "additive": [{"max_rounds": 30}],
-    "selection_folds": 3,
-}
 
 
 @pytest.fixture
-def make_predictor(make_episodes):
+def make_predictor(make_episodes, few_candidates):
     """Make a sealed predictor of one kind, with the episodes it was fitted on."""
 
     def make(kind: str, n: int = 400, calibration: str = "affine") -> tuple[Predictor, pd.DataFrame]:
         episodes, outcome, _ = make_episodes(n)
         episodes = episodes.assign(site_id=pd.Series([f"s{i % 5}" for i in range(n)], dtype="str"))
         settings = TrainingSettings(
-            model=ModelSettings(candidates=[kind], **FEW),
+            model=ModelSettings(candidates=[kind], **few_candidates),
             calibration=CalibrationSettings(method=calibration),
             uncertainty=UncertaintySettings(refits=10),
             jobs=1,
@@ -74,7 +61,6 @@ def make_predictor(make_episodes):
     return make
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind, calibration):
     predictor, episodes = make_predictor(kind, calibration=calibration)
@@ -86,7 +72,6 @@ def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_pre
     np.testing.assert_allclose(total[answered], logit(served["probability"].to_numpy()[answered]), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, calibration, tmp_path):
     predictor, episodes = make_predictor(kind, calibration=calibration)
@@ -159,7 +144,6 @@ def test_a_bundle_of_another_format_asks_for_training(make_predictor, tmp_path):
         load_predictor(folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_bundle_holds_no_pickle(make_predictor, kind, tmp_path):
     folder = save_predictor(make_predictor(kind)[0], tmp_path / "bundle")
     assert {file.suffix for file in folder.iterdir()} <= {".json", ".ubj"}

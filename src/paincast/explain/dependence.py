@@ -18,7 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 
 COLUMNS = ("variable", "group", "value", "contribution", "lower", "upper", "n")
 MEANS = ("contribution", "lower", "upper")
-
 MOST_GROUPS = 10
 ROWS_PER_GROUP = 20
 ROUNDED_TO = 5

@@ -11,7 +11,6 @@ from paincast.explain.contributions import Explanation, format_value
 from paincast.schema import SMALLEST_CELL
 
 MOST_STEPS = 9
-
 START, REST, END = "start", "rest", "served"
 
 

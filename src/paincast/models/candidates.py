@@ -53,10 +53,21 @@ def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettin
     .. [1] van der Ploeg T et al. Modern modelling techniques are data hungry. BMC Med Res Methodol 2014;14:137.
        doi:10.1186/1471-2288-14-137
     """
-    smaller = int(min(outcome.sum(), (1.0 - outcome).sum()))
-    if "logistic" not in settings.candidates or smaller >= settings.minimum_flexible:
+    if "logistic" not in settings.candidates or count_smaller_class(outcome) >= settings.minimum_flexible:
         return settings
     return replace(settings, candidates=["logistic"])
+
+
+def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[Any] | None = None) -> int:
+    """Count the episodes of the class of the outcome that has fewer or, where they are told, the patients.
+
+    Examples
+    --------
+    >>> count_smaller_class(np.array([0.0, 0.0, 1.0, 1.0, 0.0]), np.array(["a", "b", "c", "c", "d"]))
+    1
+    """
+    units = np.arange(len(outcome)) if patients is None else patients
+    return min(len(set(units[outcome == label])) for label in (0.0, 1.0))
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:

@@ -15,6 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from paincast.models.candidates import count_smaller_class
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.models.closed_test import find_unrejected, run_closed_test
 from paincast.models.level_model import make_level_model
@@ -23,7 +24,6 @@ from paincast.models.levels import (
     Rows,
     average_levels,
     compute_losses,
-    count_smaller_class,
     fit_level,
     make_real_settings,
     make_rows,
@@ -158,7 +158,7 @@ def climb_ladder(
     .. [2] Genest C, Zidek JV. Combining probability distributions. Stat Sci 1986;1:114-35. doi:10.1214/ss/1177013825
     """
     sample = rows.sample
-    if count_smaller_class(sample) < 2:
+    if count_smaller_class(sample.outcome, sample.patients) < 2:
         return _stay(evidence, rows, settings)
     tasks = [
         (repeat, train, test, child)

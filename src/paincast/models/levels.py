@@ -33,7 +33,7 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.models.calibration import IDENTITY, AffineCalibration, fit_affine_calibration
-from paincast.models.candidates import Candidate
+from paincast.models.candidates import Candidate, count_smaller_class
 from paincast.models.choice import compare_losses
 from paincast.models.learners import LinearModel, average_linear
 from paincast.models.penalised import find_level, fit_penalised
@@ -230,7 +230,7 @@ def _list_weights(
     """Choose the weight of a simulated row by cross-validation on the real rows, and name those as good."""
     grid = sorted(settings.ladder.synthetic_weights, reverse=True)
     sample = rows.sample
-    if len(grid) == 1 or count_smaller_class(sample) < 2:
+    if len(grid) == 1 or count_smaller_class(sample.outcome, sample.patients) < 2:
         return (grid[0],)
     margins = np.zeros((len(grid), len(sample.outcome)))
     for train, test in make_folds(sample.outcome, sample.patients, settings.model.selection_folds, rng):
@@ -248,7 +248,7 @@ def _list_weights(
 def _fit_real(rows: Rows, settings: TrainingSettings, rng: np.random.Generator) -> Level:
     """Choose and calibrate a model on real rows alone; the overall risk where a class is too small to be split."""
     sample = rows.sample
-    if count_smaller_class(sample) < 2:
+    if count_smaller_class(sample.outcome, sample.patients) < 2:
         risk = find_level(sample.outcome, sample.weights, np.zeros(len(sample.outcome)))
         return Level(name=REAL, model=make_constant(risk, rows.matrix.shape[1]))
     selection_rng, fit_rng = rng.spawn(2)
@@ -274,11 +274,6 @@ def make_real_settings(settings: TrainingSettings) -> TrainingSettings:
     """Give the settings with which real rows speak alone: linear models that borrow nothing and are given no signs."""
     alone = replace(settings.model, candidates=["logistic"], borrowing=[0.0], directions=False, monotone=False)
     return replace(settings, model=alone)
-
-
-def count_smaller_class(sample: Sample) -> int:
-    """Count the patients of the class of the outcome that has fewer."""
-    return min(len(set(sample.patients[sample.outcome == label])) for label in (0.0, 1.0))
 
 
 def compute_losses(margins: FloatArray, outcome: FloatArray) -> FloatArray:
