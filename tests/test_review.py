@@ -22,17 +22,20 @@ from paincast.reporting.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model_card import LONGEST_CARD, write_model_card
 from paincast.reporting.model_report import write_report
 from paincast.reporting.run_facts import RunFacts, read_run_folder
+from paincast.schema import TABLES
+from paincast.serving.predict import load_model
 from paincast.settings import (
     CARD_ITEMS,
     CohortSettings,
     EvaluationSettings,
     GateSettings,
     ModelSettings,
+    OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
     UncertaintySettings,
 )
-from paincast.tracking import fetch_runs, resolve_store
+from paincast.tracking import Store, fetch_runs, resolve_store, use_store
 from paincast.tracking.judging import gather_evidence
 from paincast.training import train
 
@@ -56,11 +59,42 @@ def make_real_cohort() -> Cohort:
     for name, table in (("episodes", episodes), ("visits", cohort.visits), ("events", cohort.events)):
         ids = table["episode_id"].map(renamed).astype(table["episode_id"].dtype)
         tables[name] = table.assign(episode_id=ids)
-    exact = tables["episodes"]
-    for name in ("age_years", "bmi", "pain_nrs"):
-        exact[name] = (exact[name] + rng.uniform(0.01, 0.04, len(exact))).clip(upper=exact[name].max())
-    exact["payer"] = pd.Series(np.where(exact.index % 60 == 0, "workers_compensation", "public")).astype("str")
+        for column in list_numbers(name, table):
+            exact = table[column] + rng.uniform(0.01, 0.04, len(table))
+            tables[name][column] = exact.clip(upper=table[column].max()).astype(table[column].dtype)
+    payers = np.where(episodes.index % 60 == 0, "workers_compensation", "public")
+    tables["episodes"]["payer"] = pd.Series(payers).astype("str")
     return replace(cohort, **tables, basis="real", sources=("Registry of the tests, 2024",))
+
+
+def list_numbers(name: str, table: pd.DataFrame) -> list[str]:
+    """Name the measurements of a table; a month is when somebody was asked, the same for many."""
+    declared = TABLES[name]
+    return [column for column in table if declared[column].type == "number" and column != "month"]
+
+
+def list_secrets(cohort: Cohort) -> set[bytes]:
+    """List ids, and every measurement that is written with enough digits to be somebody's."""
+    secrets = {b"SENTINEL"}
+    for name in ("episodes", "visits", "events"):
+        table = getattr(cohort, name)
+        for column in list_numbers(name, table):
+            told = map(repr, table[column].dropna().astype(float).tolist())
+            secrets |= {value.lstrip("-").encode() for value in told if len(value) > 8}
+    return secrets
+
+
+def find_leaks(store: Store, secrets: set[bytes]) -> list[tuple[str, bytes]]:
+    """Scan every artifact of a store, and its database, for what is a patient's."""
+    files = [path for path in Path(store.artifacts).rglob("*") if path.is_file()]
+    found = []
+    for path in [*files, store.database]:
+        # A secret is a run of digits, or an id; each run of a file is looked up once.
+        content = path.read_bytes()
+        held = set(re.findall(rb"\d+\.\d+", content)) & secrets
+        held |= {b"SENTINEL"} if b"SENTINEL" in content else set()
+        found += [(path.name, secret) for secret in held]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -246,15 +280,59 @@ def test_every_pointer_of_a_filled_item_leads_somewhere(store, facts):
 
 
 def test_no_patient_leaves_for_mlflow(store, cohort):
-    secrets = {b"SENTINEL"}
-    for name in ("age_years", "bmi", "pain_nrs"):
-        values = map(repr, cohort.episodes[name].dropna().astype(float).tolist())
-        secrets |= {value.encode() for value in values if len(value) > 8}
-    files = [path for path in Path(store.artifacts).rglob("*") if path.is_file()]
-    assert {"report.html", "overview.html", "characteristics.csv", "model_card.md"} <= {path.name for path in files}
-    assert len(secrets) > 400
-    contents = {path: path.read_bytes() for path in [*files, store.database]}
-    assert [(path.name, secret) for path, content in contents.items() for secret in secrets if secret in content] == []
+    secrets = list_secrets(cohort)
+    names = {path.name for path in Path(store.artifacts).rglob("*")}
+    assert {"report.html", "overview.html", "characteristics.csv", "model_card.md"} <= names
+    assert len(secrets) > 3000
+    assert find_leaks(store, secrets) == []
+    assert not {name for name in names if "input_example" in name or name.endswith((".pkl", ".parquet"))}
+    for path in Path(store.artifacts).rglob("MLmodel"):
+        assert "input_example" not in path.read_text(encoding="utf-8")
+
+
+def test_the_scan_finds_what_it_looks_for(cohort, tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), "paincast")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "mlflow.db").touch()
+    cohort.visits.iloc[[3]].to_csv(tmp_path / "artifacts" / "visits.csv")
+    (tmp_path / "artifacts" / "age.html").write_text(f"<td>{cohort.episodes['age_years'].iloc[7]!r}</td>")
+    found = find_leaks(store, list_secrets(cohort))
+    assert {name for name, _ in found} == {"visits.csv", "age.html"}
+    assert ("visits.csv", b"SENTINEL") in found
+
+
+@pytest.mark.parametrize("outcome", ["pain_change", "relief_duration"])
+def test_no_patient_of_a_number_or_a_time_leaves_for_mlflow(cohort, tmp_path, outcome):
+    secrets = list_secrets(cohort)
+    save_cohort(cohort.select_technique("facet_rfa"), tmp_path / "cohort")
+    tracking = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
+    train(
+        TrainingSettings(
+            cohort=CohortSettings(source="folder", path=str(tmp_path / "cohort")),
+            outcome=OutcomeSettings(name=outcome),
+            evaluation=EvaluationSettings(folds=2, resamples=50),
+            tracking=tracking,
+            models_folder=str(tmp_path / "models"),
+            jobs=1,
+            progress=False,
+        )
+    )
+    assert find_leaks(resolve_store(tracking), secrets) == []
+
+
+def test_no_table_holds_what_was_predicted_for_a_patient(store, cohort, facts):
+    with use_store(store):
+        model = load_model("models:/paincast.facet_rfa.pain_response@candidate")
+    rows = model.predict(cohort.select_technique("facet_rfa").episodes)
+    served = rows[["probability", "lower", "upper"]].to_numpy(float)
+    served = np.unique(served[np.isfinite(served)].round(9))
+    assert len(served) > 200
+    held = {
+        f"{name}: {column}": int(np.isin(table[column].dropna().to_numpy(float).round(9), served).sum())
+        for name, table in facts.tables.items()
+        for column in table.select_dtypes("number")
+    }
+    assert {place: n for place, n in held.items() if n} == {}
 
 
 def test_no_cell_tells_of_fewer_than_five(facts):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from paincast.cli.app import run
@@ -119,7 +121,11 @@ def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
     assert all(metric in out for metric in ("log_loss", "brier", "auroc", "calibration_slope", "ici", "compared"))
     assert "paired percentile bootstrap" in out
     assert "the cohort is synthetic" in out
-    assert (trained / "table.csv").read_text().startswith("metric,champion,candidate,difference,lower,upper,n,method\n")
+    table = pd.read_csv(trained / "table.csv")
+    assert list(table.columns) == ["metric", "champion", "candidate", "difference", "lower", "upper", "n", "method"]
+    assert table["n"].nunique() == 1
+    np.testing.assert_allclose(table["difference"], table["candidate"] - table["champion"], atol=1e-12)
+    assert ((table["lower"] < table["upper"]) & (table["lower"] <= table["difference"])).all()
 
 
 def test_a_folder_stands_for_a_model_and_a_run_for_its_own(call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -314,6 +315,16 @@ def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, t
     assert "failed     n_real: 47 real episodes (required: at least 100 real episodes)" in said.out
     assert "version 2 is not promoted: refused by gate 'default' (1 of 12 criteria: n_real); nothing was" in said.err
     assert registry.champion == 1
+    faults = {"ici": (0.06, 0.04, 0.08), "o_e_ratio": (0.7, 0.6, 0.8), "auroc": (0.98, 0.97, 0.99)}
+    checklist = {"checklist": tabulate_items(tripod_20a="missing")}
+    wrong = {"metrics": tabulate({**INTERVALS, **faults}), "tables": {**make_good(registry.model).tables, **checklist}}
+    registry.add(n_real=9, **wrong)
+    assert run_command(["promote", f"{NAME}/3", *store]) == 2
+    said = capsys.readouterr()
+    assert re.findall(r"^(?:failed|missing) +(\w+): .+ \(required: .+\)$", said.out, re.MULTILINE) == [
+        *("n_real", "leak", "o_e_ratio", "ici", "model_card")
+    ]
+    assert "(5 of 12 criteria: n_real, leak, o_e_ratio, ici, model_card); nothing was changed" in said.err
     Path(tmp_path, "ours.yaml").write_text("minimum_real: 40\n")
     assert run_command(["promote", f"{NAME}/2", "--gate", str(tmp_path / "ours.yaml"), *store]) == 0
     assert "version 2 is champion, before it version 1" in capsys.readouterr().out

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -37,6 +39,24 @@ def record(settings, config_yaml):
 run_training(sys.argv[2:], record)
 """
 """A training that records a model made beforehand, so that what is slow is the recording."""
+
+COMMAND = "from paincast.cli import main; main()"
+SWEEP = {
+    "technique": ("facet_rfa", "si_joint_rfa", "facet_joint_injection", "nerve_root_block"),
+    "outcome": ("pain_response", "function_response"),
+}
+SMALLEST = (
+    *("cohort.episodes_per_technique=100", "observation.method=complete_case", "calibration=none"),
+    *("model=logistic", "model.ridge_spreads=[0.12]", "model.lasso_strengths=[]", "model.borrowing=[0.0]"),
+    *("model.selection_folds=2", "evaluation.folds=2", "evaluation.resamples=50", "uncertainty.refits=10"),
+    *("jobs=1", "progress=false"),
+)
+"""Settings of the smallest training that is one."""
+
+ARTIFACTS = (
+    *("tables/metrics.csv", "tables/checklist.csv", "tables/verdict_default.csv"),
+    *("figures/calibration/calibration.png", "report/report.html", "report/model_card.md"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +99,15 @@ class Team:
     def client(self) -> MlflowClient:
         return MlflowClient(tracking_uri=self.store.uri)
 
-    def start(self, desk: str, *overrides: str) -> subprocess.Popen[str]:
-        """Start a training at a desk, in a folder that no other has."""
+    def start(self, desk: str, *overrides: str, code: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start a training at a desk, in a folder that no other has; of a model made beforehand unless told how."""
         folder = self.desks / desk
         folder.mkdir(parents=True)
         place = [f"tracking.artifacts={self.artifacts}", "hydra.sweep.dir=sweep", "hydra.run.dir=run"]
         return subprocess.Popen(
-            [sys.executable, "-c", RECORD, str(self.model), *overrides, *place],
+            [sys.executable, "-c", *(code or (RECORD, str(self.model))), *overrides, *place],
             cwd=folder,
-            env=os.environ | self.environment,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -134,6 +154,33 @@ def test_a_multirun_of_eight_in_parallel_loses_no_run(team, recorded):
     (told,) = team.finish(team.start("desk", *sweep))
     assert "error" not in told.lower()
     assert_all_are_kept(team, recorded, seeds)
+
+
+def test_eight_trainings_in_parallel_lose_no_run(team):
+    combined = [f"{name}={','.join(choices)}" for name, choices in SWEEP.items()]
+    sweep = ["-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={JOBS}", *combined, *SMALLEST]
+    (told,) = team.finish(team.start("desk", *sweep, code=(COMMAND, "train")))
+    assert "no model for" not in told
+    parents, models = team.list_runs("training"), team.list_runs("model")
+    asked = sorted(itertools.product(*SWEEP.values()))
+    assert len(parents) == len(asked) == JOBS
+    assert {run.info.status for run in (*parents, *models)} == {"FINISHED"}
+    assert sorted((run.data.tags["technique"], run.data.tags["outcome"]) for run in models) == asked
+    assert sorted(run.data.tags["mlflow.parentRunId"] for run in models) == sorted(run.info.run_id for run in parents)
+    for run in models:
+        table = pd.read_csv(team.artifacts / run.info.run_id / "artifacts" / "tables" / "metrics.csv")
+        known = table[(table["group"] == "overall") & table["estimate"].notna()].set_index("metric")
+        assert {"auroc", "o_e_ratio", "ici"} <= set(known.index)
+        for name, bound in (("", "estimate"), ("_lower", "lower"), ("_upper", "upper")):
+            expected = known[bound].dropna()
+            recorded = [run.data.metrics[f"{metric}{name}"] for metric in expected.index]
+            assert recorded == pytest.approx(expected.tolist())
+        home = team.artifacts / run.info.run_id / "artifacts"
+        assert [name for name in ARTIFACTS if not (home / name).is_file()] == []
+        model = f"paincast.{run.data.tags['technique']}.{run.data.tags['outcome']}"
+        version = team.client.get_model_version_by_alias(model, "candidate")
+        assert (int(version.version), version.run_id) == (1, run.info.run_id)
+    assert not list(team.desks.rglob("mlflow.db"))
 
 
 def assert_all_are_kept(team: Team, recorded, seeds: list[int]) -> None:
