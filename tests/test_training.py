@@ -92,6 +92,17 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
     assert not (tmp_path / "models").exists()
 
 
+def test_a_leak_fails_the_run_of_a_duration_too(tmp_path, monkeypatch):
+    """It is evaluated before it is handed over to be finished: a leak is no refusal there either."""
+
+    def leak(*_, **__):
+        raise LeakError("a leak")
+
+    monkeypatch.setattr("paincast.training.binary.refuse_leak", leak)
+    with pytest.raises(LeakError, match=r"^a leak$"):
+        train(make_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
+
+
 def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
     metrics = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
     assert 0.5 < metrics["bayes_optimal_auroc"] < 0.8

@@ -128,10 +128,8 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
                     settings=settings,
                     run=run,
                 )
-                try:
+                with _telling(task.name, refused):
                     finishing[task.name] = beside.submit(_fit(task, bar))
-                except RefusalError as refusal:
-                    refused[task.name] = str(refusal)
                 _collect(finishing, trained, refused, bar, wait=False)
         bar.set_description("recording")
         _collect(finishing, trained, refused, bar, wait=True)
@@ -299,10 +297,17 @@ def _collect(
     """Take over what is finished, or all of it; a refusal is told, and whatever else failed is raised."""
     for name in [name for name, finished in finishing.items() if wait or finished.done()]:
         finished = finishing.pop(name)
-        try:
+        with _telling(name, refused):
             trained[name] = finished.result()
-        except LeakError:
-            raise
-        except RefusalError as refusal:
-            refused[name] = str(refusal)
         bar.update()
+
+
+@contextmanager
+def _telling(name: str, refused: dict[str, str]) -> Iterator[None]:
+    """Keep the reason of a refusal and go on; a leak ends everything."""
+    try:
+        yield
+    except LeakError:
+        raise
+    except RefusalError as refusal:
+        refused[name] = str(refusal)
