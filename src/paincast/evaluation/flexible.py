@@ -77,6 +77,10 @@ class _Curve:
             return straight
         return np.column_stack([straight, (compute_spline(log_odds, self.knots) - straight @ self.line) / self.spread])
 
+    def follow(self, theta: FloatArray, log_odds: FloatArray) -> FloatArray:
+        """Give the probabilities of each curve at some log odds, shape (n_curves, n)."""
+        return np.asarray(expit(theta @ self.make_columns(log_odds).T), dtype=float)
+
     def fit(self, weight: FloatArray, cases: FloatArray) -> FloatArray:
         """Fit the coefficients in each resample, shape (resamples, k); NaN where the fit did not converge."""
         share = np.divide(cases, weight, out=np.zeros_like(cases), where=weight > 0)
@@ -175,8 +179,9 @@ def compute_flexible_calibration(
         [shared.fit(*(part[at : at + FITS_PER_BLOCK] for part in (drawn_weight, drawn_cases))) for at in blocks]
     )
     drawn[~has_overlap_in_groups(drawn_weight, drawn_cases)] = np.nan
-    estimates, resampled = _measure(shared, theta, weight)[0], _measure(shared, drawn, drawn_weight)
-    noise = _measure(shared, drawn, drawn_weight, expit(theta @ shared.make_columns(shared.log_odds).T))
+    observed, redrawn = (shared.follow(one, shared.log_odds) for one in (theta, drawn))
+    estimates = _measure(observed, shared.probability, weight)[0]
+    resampled, noise = (_measure(redrawn, other, drawn_weight) for other in (shared.probability, observed))
     manner = (
         f"restricted cubic spline with {len(shared.knots)} knots, ridge {ridge:g}; bootstrap of {rows.n_patients} "
         f"patients, {resamples} resamples: lower limit from their distance from the curve, upper from their standard "
@@ -186,7 +191,7 @@ def compute_flexible_calibration(
     first, last = np.quantile(rows.log_odds, [ends, 1.0 - ends])
     grid = np.linspace(first, last, points)
     return FlexibleCalibration(
-        curve=_make_curve(shared, grid, theta[0], drawn, confidence).assign(group=group)[list(CURVE_COLUMNS)],
+        curve=_make_curve(shared, grid, theta, drawn, confidence).assign(group=group)[list(CURVE_COLUMNS)],
         indices=_make_indices(
             group,
             rows.n,
@@ -208,7 +213,7 @@ def make_ici(rows: ScoredRows) -> Estimator:
         weight, cases = _sum_groups(rows, shared, [weights])
         theta = shared.fit(weight, cases)
         theta[~has_overlap_in_groups(weight, cases)] = np.nan
-        return _measure(shared, theta, weight)[:, 0]
+        return _measure(shared.follow(theta, shared.log_odds), shared.probability, weight)[:, 0]
 
     return estimate
 
@@ -310,10 +315,9 @@ def _sum_groups(rows: ScoredRows, shared: _Curve, blocks: Iterable[FloatArray]) 
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _measure(shared: _Curve, theta: FloatArray, weight: FloatArray, reference: FloatArray | None = None) -> FloatArray:
-    """Measure the distance between curve and predictions, or a reference, in each resample, shape (resamples, 4)."""
-    reference = shared.probability if reference is None else reference
-    distance = np.abs(expit(theta @ shared.make_columns(shared.log_odds).T) - reference)
+def _measure(curves: FloatArray, other: FloatArray, weight: FloatArray) -> FloatArray:
+    """Measure the distance of each curve from predictions, or from another curve, shape (n_curves, 4)."""
+    distance = np.abs(curves - other)
     mean = (distance * weight).sum(axis=1) / weight.sum(axis=1)
     quantiles = [compute_weighted_quantile(distance, weight, quantile) for quantile in (0.5, 0.9)]
     return np.column_stack([mean, *quantiles, np.where(weight > 0, distance, 0.0).max(axis=1)])
@@ -322,14 +326,13 @@ def _measure(shared: _Curve, theta: FloatArray, weight: FloatArray, reference: F
 def _make_curve(
     shared: _Curve, grid: FloatArray, theta: FloatArray, drawn: FloatArray, confidence: float
 ) -> pd.DataFrame:
-    columns = shared.make_columns(grid)
-    curves = expit(drawn @ columns.T)
+    curves = shared.follow(drawn, grid)
     kept = curves[np.isfinite(curves).all(axis=1)]
     limits = np.full((2, len(grid)), np.nan)
     if len(curves) - len(kept) <= MAXIMUM_LOST_SHARE * len(curves):
         limits = np.quantile(kept, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return pd.DataFrame(
-        {"predicted": expit(grid), "observed": expit(columns @ theta), "lower": limits[0], "upper": limits[1]}
+        {"predicted": expit(grid), "observed": shared.follow(theta, grid)[0], "lower": limits[0], "upper": limits[1]}
     )
 
 

@@ -40,6 +40,7 @@ def run_closed_test(evidence: Evidence, rows: Rows, settings: TrainingSettings) 
         columns, sample.outcome, sample.weights, penalty=TINY_PENALTY, l1_ratio=0.0, factors=np.ones(columns.shape[1])
     )
     best = float(sample.weights @ compute_losses(revised.intercept + columns @ revised.coefficients, sample.outcome))
+    rank = int(np.linalg.matrix_rank(design))
     freedom = {EVIDENCE: 0, INTERCEPT: 1, OVERALL_RISK: 1, INTERCEPT_AND_SLOPE: 2}
     found = []
     for name in evidence.levels:
@@ -48,7 +49,7 @@ def run_closed_test(evidence: Evidence, rows: Rows, settings: TrainingSettings) 
             continue
         level = fit_level(name, evidence, rows, free, np.random.default_rng(0))
         loss = float(sample.weights @ compute_losses(level.margin(rows), sample.outcome))
-        statistic, df = max(0.0, 2.0 * (loss - best)), int(np.linalg.matrix_rank(design)) - freedom[name]
+        statistic, df = max(0.0, 2.0 * (loss - best)), rank - freedom[name]
         found.append((statistic, float(df), float(chi2.sf(statistic, df)) if df > 0 else 1.0))
     return pd.DataFrame(found, columns=["statistic", "df", "p_value"])
 

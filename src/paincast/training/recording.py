@@ -57,8 +57,7 @@ def describe_model(
     response = predictor.response
     validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
     drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
-    measured, n_lost = trained.instability, int((~data.known).sum())
-    few_lost = is_small(n_lost)
+    measured, few_lost = trained.instability, is_small(int((~data.known).sum()))
     pictures = draw_pictures(
         trained.curve,
         trained.metrics,
