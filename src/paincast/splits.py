@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from paincast.errors import RefusalError
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 FloatArray = npt.NDArray[np.float64]
+
+MOST_DRAWS = 50
+"""How often patients are drawn into folds until both classes are left to train on in each."""
 
 
 class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
@@ -33,6 +36,18 @@ class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
         return best
 
 
+def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[np.generic] | None = None) -> int:
+    """Count the episodes of the class of the outcome that has fewer or, where they are told, the patients.
+
+    Examples
+    --------
+    >>> count_smaller_class(np.array([0.0, 0.0, 1.0, 1.0, 0.0]), np.array(["a", "b", "c", "c", "d"]))
+    1
+    """
+    units = np.arange(len(outcome)) if patients is None else patients
+    return min(len(set(units[outcome == label])) for label in (0.0, 1.0))
+
+
 def make_folds(
     outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[Fold]:
@@ -52,20 +67,29 @@ def make_folds(
     Returns
     -------
     list of (train, test)
-        Positions of the rows on each side.
+        Positions of the rows on each side. Both classes are left to train on, where the patients allow it.
 
     Raises
     ------
     RefusalError
         If one class holds fewer than two patients.
     """
-    smallest = min(len(set(patients[outcome == label])) for label in (0, 1))
+    smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
         raise RefusalError(f"cannot split: {smallest} patient(s) in the smaller outcome class; at least 2 are needed")
-    splitter = QuickGroupKFold(
-        n_splits=min(n_folds, smallest), shuffle=True, random_state=np.random.RandomState(rng.bit_generator)
-    )
-    return list(splitter.split(outcome, outcome, patients))
+    asked = {
+        "n_splits": min(n_folds, smallest),
+        "shuffle": True,
+        "random_state": np.random.RandomState(rng.bit_generator),
+    }
+    stratified, free = QuickGroupKFold(**asked), GroupKFold(**asked)
+    folds = found = list(stratified.split(outcome, outcome, patients))
+    # Few patients, some with both classes: stratifying can then leave one class alone to train on.
+    for _ in range(MOST_DRAWS):
+        if all(count_smaller_class(outcome[train]) for train, _ in found):
+            return found
+        found = list(free.split(outcome, outcome, patients))
+    return folds
 
 
 def spread_folds(

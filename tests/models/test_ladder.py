@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.evaluation.levels import compare_levels
-from paincast.models.candidates import count_smaller_class
 from paincast.models.closed_test import find_unrejected, run_closed_test
 from paincast.models.ladder import climb_ladder, cross_fit_ladder, fit_ladder
 from paincast.models.levels import blend, compute_losses, fit_level, make_rows
@@ -38,6 +37,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.splits import count_smaller_class
 
 SETTINGS = TrainingSettings(
     model=ModelSettings(

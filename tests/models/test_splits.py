@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from paincast.splits import QuickGroupKFold, spread_folds
+from paincast.splits import QuickGroupKFold, make_folds, spread_folds
 
 
 @pytest.mark.parametrize("rare", [0.0, 1.0])
@@ -28,6 +28,15 @@ def test_many_lost_are_spread_evenly_like_a_class_of_their_own():
     for seed in range(5):
         folds = spread_folds(outcome, np.arange(45).astype(object), 3, np.random.default_rng(seed))
         assert [int(np.isnan(outcome[test]).sum()) for (_, test), _ in folds] == [2, 2, 2]
+
+
+def test_both_classes_are_left_to_train_on_where_some_split_leaves_them():
+    """Of three patients, one with both classes, two must not be tested together: one class alone would be left."""
+    outcome = np.array([0.0, 1.0, 0.0, 0.0, 1.0])
+    patients = np.array(["p0", "p0", "p1", "p1", "p2"], dtype=object)
+    for seed in range(40):
+        for train, _ in make_folds(outcome, patients, 3, np.random.default_rng(seed)):
+            assert set(outcome[train]) == {0.0, 1.0}
 
 
 def test_each_fold_has_a_stream_of_its_own_and_patients_stay_together():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from paincast.models.additive import fit_additive
 from paincast.models.learners import Model, fit_boosted, fit_logistic
 from paincast.settings import ModelSettings
+from paincast.splits import count_smaller_class
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,18 +57,6 @@ def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettin
     if "logistic" not in settings.candidates or count_smaller_class(outcome) >= settings.minimum_flexible:
         return settings
     return replace(settings, candidates=["logistic"])
-
-
-def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[Any] | None = None) -> int:
-    """Count the episodes of the class of the outcome that has fewer or, where they are told, the patients.
-
-    Examples
-    --------
-    >>> count_smaller_class(np.array([0.0, 0.0, 1.0, 1.0, 0.0]), np.array(["a", "b", "c", "c", "d"]))
-    1
-    """
-    units = np.arange(len(outcome)) if patients is None else patients
-    return min(len(set(units[outcome == label])) for label in (0.0, 1.0))
 
 
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:

@@ -19,7 +19,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.quantiles import conformalise, fit_quantile
 from paincast.settings import ChangeSettings
-from paincast.splits import Fold, make_folds
+from paincast.splits import Fold, count_smaller_class, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -268,7 +268,7 @@ def _make_folds(
 ) -> list[Fold]:
     """Stratify by the side of the median; where all values are the same nothing can be, or need be, stratified."""
     high = (values > np.nanmedian(values)).astype(float)
-    if min(len(set(patients[high == label])) for label in (0, 1)) < 2:
+    if count_smaller_class(high, patients) < 2:
         high = (np.arange(len(values)) % 2).astype(float)
     return make_folds(high, patients, n_folds, rng)
 

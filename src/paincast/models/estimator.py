@@ -26,7 +26,7 @@ from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
 from paincast.models.candidates import Candidate, fit_candidate, list_linear
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import ModelSettings
-from paincast.splits import Fold, make_folds
+from paincast.splits import Fold, count_smaller_class, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -173,7 +173,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fold_rng, select_rng, fit_rng = rng.spawn(3)
         candidates = _list_candidates(self.kinds)
         calibration: Calibration = IDENTITY
-        smaller_class = min(len(set(patients[outcome == label])) for label in (0, 1))
+        smaller_class = count_smaller_class(outcome, patients)
         if smaller_class < 2:
             position, self.selection_ = 0, None
         else:

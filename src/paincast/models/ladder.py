@@ -15,7 +15,6 @@ import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from paincast.models.candidates import count_smaller_class
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.models.closed_test import find_unrejected, run_closed_test
 from paincast.models.level_model import make_level_model
@@ -37,7 +36,7 @@ from paincast.models.prior_evidence import (
 )
 from paincast.models.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.settings import TrainingSettings
-from paincast.splits import spread_folds
+from paincast.splits import count_smaller_class, spread_folds
 
 FloatArray = npt.NDArray[np.float64]
 

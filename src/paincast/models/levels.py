@@ -33,7 +33,7 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.models.calibration import IDENTITY, AffineCalibration, fit_affine_calibration
-from paincast.models.candidates import Candidate, count_smaller_class
+from paincast.models.candidates import Candidate
 from paincast.models.choice import compare_losses
 from paincast.models.learners import LinearModel, average_linear
 from paincast.models.penalised import find_level, fit_penalised
@@ -49,7 +49,7 @@ from paincast.models.prior_evidence import (
 )
 from paincast.models.selection import Sample, encode_sample, select_candidate
 from paincast.settings import ModelSettings, TrainingSettings
-from paincast.splits import make_folds
+from paincast.splits import count_smaller_class, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 

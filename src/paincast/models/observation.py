@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
 from paincast.settings import ObservationSettings
-from paincast.splits import make_folds
+from paincast.splits import count_smaller_class, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -78,7 +78,7 @@ def _fit_probability(
     if not matrix.shape[1]:
         return np.full(len(observed), observed.mean())
     chosen = penalties[0]
-    if len(penalties) > 1 and min(len(set(patients[observed == label])) for label in (0.0, 1.0)) > 1:
+    if len(penalties) > 1 and count_smaller_class(observed, patients) > 1:
         # The encoder centres, scales and fills in; it never sees who was lost, so that one encoding serves all folds.
         losses = np.zeros(len(penalties))
         for train, test in make_folds(observed, patients, settings.folds, rng):

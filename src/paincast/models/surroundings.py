@@ -15,6 +15,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.borrowing import Part, Pool, make_part, make_pool
 from paincast.models.observation import fit_observation_weights
 from paincast.settings import TrainingSettings
+from paincast.splits import count_smaller_class
 
 FloatArray = npt.NDArray[np.float64]
 Asked = Mapping[str, tuple[pd.DataFrame, FloatArray]]
@@ -122,7 +123,7 @@ def make_surroundings(
 
 def _stands_alone(own: Part | None, settings: TrainingSettings) -> bool:
     """Tell whether a technique has so many episodes of the smaller class that others have nothing to add."""
-    return own is not None and min(np.bincount(own.outcome.astype(int), minlength=2)) >= settings.model.minimum_alone
+    return own is not None and count_smaller_class(own.outcome) >= settings.model.minimum_alone
 
 
 def _direct(technique: str, settings: TrainingSettings, directed: bool, *, strong: bool) -> Mapping[str, int]:
