@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.simulate import simulate_cohort
+from paincast.disclosure.flow import hide_small_loss, hide_small_steps
 from paincast.errors import SettingsError
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures import make_axes
 from paincast.reporting.review_figures import describe_decision_curve, describe_groups, plot_groups
 from paincast.settings import EvaluationSettings, OutcomeSettings, TrainingSettings, check_settings
 from paincast.training.assessment import Assessment, assess_predictions, list_thresholds
-from paincast.training.small_counts import hide_small_loss, hide_small_steps
 from paincast.training_set import TrainingSet, make_training_set
 
 QUICK = EvaluationSettings(resamples=60, threshold_range=[0.3, 0.5])

@@ -11,6 +11,7 @@ import pytest
 from scipy.special import expit, logit
 
 from paincast.cohort.tables import conform
+from paincast.disclosure.grouping import choose_shown
 from paincast.errors import DataError
 from paincast.explain import (
     Explanation,
@@ -27,7 +28,6 @@ from paincast.explain import (
     review_explanation,
     summarize_group,
 )
-from paincast.explain.grouping import choose_shown
 from paincast.explain.resampling import list_refits
 from paincast.features import EpisodeEncoder
 from paincast.models.duration import DurationModel

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.explain.grouping import rank_values
+from paincast.disclosure.grouping import rank_values
 from paincast.reporting.swarm import compute_bubbles, compute_offsets
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.disclosure.cells import suppress_small_cells
 from paincast.errors import DataError
 from paincast.evaluation.estimators import has_overlap
 from paincast.evaluation.metrics import METRIC_COLUMNS, check_weights, order_weights
@@ -24,7 +25,6 @@ from paincast.evaluation.scored import (
     check_probability,
     check_scored_rows,
 )
-from paincast.evaluation.suppression import suppress_small_cells
 from paincast.schema import EPISODES, SMALLEST_CELL
 
 GROUP_COLUMNS = (
@@ -100,7 +100,7 @@ def compute_metrics_by_group(
     do not tell how far levels differ. Levels that are many differ by chance: the shrunken interval is the one to judge.
 
     Counts under five patients, with or without the outcome, are hidden with their complements
-    (:func:`paincast.evaluation.suppression.suppress_small_cells`), and such a level has no metrics.
+    (:func:`paincast.disclosure.cells.suppress_small_cells`), and such a level has no metrics.
 
     Parameters
     ----------

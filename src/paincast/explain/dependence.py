@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.grouping import MISSING, IntArray, Labels, choose_shown, is_ordered, name_groups
 from paincast.explain.contributions import Explanation
-from paincast.explain.grouping import MISSING, IntArray, Labels, choose_shown, is_ordered, name_groups
 from paincast.explain.resampling import Resamples
 from paincast.schema import SMALLEST_CELL
 

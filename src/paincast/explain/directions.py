@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.grouping import is_ordered, rank_values
 from paincast.explain.contributions import Explanation
-from paincast.explain.grouping import is_ordered, rank_values
 from paincast.explain.resampling import Resamples
 
 FloatArray = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from paincast.explain.grouping import rank_values
+from paincast.disclosure.grouping import rank_values
 from paincast.reporting.swarm import compute_bubbles, compute_offsets
 from paincast.schema import EPISODES, SMALLEST_CELL
 

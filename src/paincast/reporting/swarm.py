@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.explain.grouping import choose_shown, name_groups, rank_values
+from paincast.disclosure.grouping import choose_shown, name_groups, rank_values
 
 FloatArray = npt.NDArray[np.float64]
 

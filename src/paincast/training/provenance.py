@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 import paincast
-from paincast.evaluation.suppression import suppress_small_cells
+from paincast.disclosure.cells import suppress_small_cells
+from paincast.disclosure.flow import is_small
 from paincast.evidence import evidence_version
 from paincast.predictor import Predictor
 from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
-from paincast.training.small_counts import is_small
 from paincast.training_set import TrainingSet
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "shap", "xgboost-cpu")

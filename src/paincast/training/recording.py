@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.flow import FEW, hide_small_loss, hide_small_steps, is_small
 from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
@@ -22,7 +23,6 @@ from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import say_not_measured
 from paincast.training.provenance import describe_patients, list_facts
-from paincast.training.small_counts import FEW, hide_small_loss, hide_small_steps, is_small
 from paincast.training.task import TrainedModel
 from paincast.training_set import TrainingSet
 

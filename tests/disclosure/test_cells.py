@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from paincast.disclosure.cells import suppress_small_cells
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.suppression import suppress_small_cells
 
 
 def count(values):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.scored import BoolArray, IntArray
 from paincast.schema import SMALLEST_CELL
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
 def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) -> pd.DataFrame:

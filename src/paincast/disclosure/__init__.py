@@ -1,0 +1,1 @@
+"""Statistical disclosure control: what may be told of real patients in tables, figures, captions and text."""
