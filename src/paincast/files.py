@@ -1,20 +1,45 @@
-"""Write whole files and folders or nothing: an interrupted run or a full disk leaves no half output."""
+"""Write whole files and folders or nothing: an interrupted run or a full disk leaves no half output.
+
+What is being written stands in a hidden folder beside its place, ``.<name>.<random>.draft``, that only its owner can
+open. A lock in it lives as long as the process that writes. A draft whose lock is free was left by a process that was
+killed: the next run in that folder finishes what had been decided, and removes it.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
+import json
+import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from paincast.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - where there is no flock, drafts of killed runs stay
+    fcntl = None  # type: ignore[assignment]
+
+_DRAFT = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.draft")
+_LOCK, _NEW_LOCK = "lock", "lock.new"
+_JOURNAL = "journal.json"
+_FILES, _FOLDER, _PREVIOUS = "files", "folder", "previous"
+_SECONDS_TO_LOCK = 60
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV)
 
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move it into place when the block ends without an error.
+    """Yield a temporary path; move it to ``path`` when the block ends without an error.
 
     Parameters
     ----------
@@ -24,25 +49,54 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        Where to write. It keeps the suffix of ``path``.
+        Where to write. It keeps the name of ``path``.
 
     Raises
     ------
     OutputError
         If the place cannot be written or the disk is full.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise OutputError(f"cannot write {target}: it is a directory; give a file name")
-    with _scratch_folder(target) as scratch:
-        draft = scratch / target.name
+    with atomic_files(path) as (draft,):
         yield draft
-        draft.replace(target)
+
+
+@contextmanager
+def atomic_files(path: str | Path, *companions: str | Path) -> Iterator[tuple[Path, ...]]:
+    """Yield temporary paths for files that belong together; all take their places when the block ends without an error.
+
+    A run that is killed while they take their places is finished by the next one that writes in the same folder. Until
+    then no companion of an earlier run stands beside the new file, nor the other way round.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the first file shall stand; the block must write it.
+    *companions : str or Path
+        Further files of the same folder. A companion that the block does not write is removed from its place.
+
+    Yields
+    ------
+    tuple of Path
+        Where to write, in the order of the arguments.
+
+    Raises
+    ------
+    OutputError
+        If a place cannot be written or the disk is full.
+    """
+    targets = [Path(one) for one in (path, *companions)]
+    for target in targets:
+        if target.is_dir():
+            raise OutputError(f"cannot write {target}: it is a directory; give a file name")
+    with _draft_folder(targets[0]) as scratch:
+        (scratch / _FILES).mkdir()
+        yield tuple(scratch / _FILES / target.name for target in targets)
+        _place_files(scratch, targets)
 
 
 @contextmanager
 def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; it takes the place of ``path`` when the block ends without an error.
+    """Yield a temporary folder; it takes the place of ``path`` when the block ends without an error.
 
     Parameters
     ----------
@@ -67,27 +121,147 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
         raise OutputError(f"cannot write {target}: a file of that name exists; give a folder name")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
         raise OutputError(f"cannot write {target}: it holds other files and no {marker}; give an empty or new folder")
-    with _scratch_folder(target) as scratch:
-        draft = scratch / "draft"
+    with _draft_folder(target) as scratch:
+        draft = scratch / _FOLDER
         draft.mkdir()
         yield draft
-        if target.exists():
-            target.replace(scratch / "previous")
-        draft.replace(target)
+        _place_folder(draft, target)
 
 
 @contextmanager
-def _scratch_folder(target: Path) -> Iterator[Path]:
+def _draft_folder(target: Path) -> Iterator[Path]:
     scratch: Path | None = None
+    lock: IO[bytes] | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _settle_killed_runs(target.parent)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent))
+        lock = _lock_draft(scratch)
         yield scratch
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing was left behind") from error
     finally:
         if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _settle(scratch, target)
+        if lock is not None:
+            lock.close()
+
+
+def _lock_draft(scratch: Path) -> IO[bytes]:
+    """Lock a draft for as long as this process lives; the lock shows under its name only once it is held."""
+    lock = (scratch / _NEW_LOCK).open("wb")
+    if _take_lock(lock):
+        (scratch / _NEW_LOCK).rename(scratch / _LOCK)
+    return lock
+
+
+def _take_lock(lock: IO[bytes]) -> bool:
+    if fcntl is None:  # pragma: no cover
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _settle_killed_runs(folder: Path) -> None:
+    """Finish and remove the drafts that killed processes of this user left in a folder."""
+    if fcntl is None:  # pragma: no cover
+        return
+    for scratch in folder.glob(".*.draft"):
+        found = _DRAFT.fullmatch(scratch.name)
+        if found is None or scratch.is_symlink() or not scratch.is_dir():
+            continue
+        with suppress(OSError):
+            if scratch.stat().st_uid != os.getuid():
+                continue
+            if not (scratch / _LOCK).is_file():
+                _remove_unlocked(scratch)
+                continue
+            with (scratch / _LOCK).open("r+b") as lock:
+                if _take_lock(lock):
+                    _settle(scratch, folder / found["name"])
+
+
+def _remove_unlocked(scratch: Path) -> None:
+    """Remove a draft whose process was killed before it could lock it; where no lock can be had drafts stay."""
+    held = {path.name for path in scratch.iterdir()}
+    if held <= {_NEW_LOCK} and time.time() - scratch.stat().st_mtime > _SECONDS_TO_LOCK:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _settle(scratch: Path, target: Path) -> None:
+    """Finish what had been decided, bring back what stands nowhere else, and remove a draft."""
+    previous = scratch / _PREVIOUS
+    try:
+        if (scratch / _JOURNAL).is_file():
+            _finish_files(scratch)
+        elif previous.is_dir() and not os.path.lexists(target):
+            previous.rename(target)
+    except (OSError, ValueError):
+        return  # a later run may be able to
+    with suppress(OSError):
+        for path in [path for path in scratch.iterdir() if path.name != _LOCK]:  # without its lock it would stay
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _place_files(scratch: Path, targets: Sequence[Path]) -> None:
+    first, *companions = targets
+    if not companions:
+        (scratch / _FILES / first.name).replace(first)
+        return
+    if not (scratch / _FILES / first.name).is_file():
+        raise FileNotFoundError(errno.ENOENT, f"{first.name} was not written")
+    journal = scratch / _JOURNAL
+    (scratch / _PREVIOUS).mkdir()
+    written = {target.name: (scratch / _FILES / target.name).is_file() for target in targets}
+    draft = scratch / f"{_JOURNAL}.new"
+    draft.write_text(json.dumps(written), encoding="utf-8")
+    draft.replace(journal)
+    try:
+        _finish_files(scratch)
+    except OSError:
+        journal.unlink()
+        for path in (scratch / _PREVIOUS).iterdir():
+            path.replace(scratch.parent / path.name)
+        raise
+
+
+def _finish_files(scratch: Path) -> None:
+    """Put files into place, after those of an earlier run went; what is done already is not done twice."""
+    written = json.loads((scratch / _JOURNAL).read_text(encoding="utf-8"))
+    drafts = {name: scratch / _FILES / name for name in written}
+    first, *companions = written
+    for name in companions:
+        if os.path.lexists(scratch.parent / name) and (drafts[name].exists() or not written[name]):
+            (scratch.parent / name).replace(scratch / _PREVIOUS / name)
+    for name in (first, *companions):
+        if drafts[name].exists():
+            drafts[name].replace(scratch.parent / name)
+
+
+def _place_folder(draft: Path, target: Path) -> None:
+    if not os.path.lexists(target):
+        draft.rename(target)
+    elif not _exchange(draft, target):
+        target.rename(draft.parent / _PREVIOUS)
+        draft.rename(target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; False where the system or the file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
 
 
 def hash_file(path: str | Path) -> str:

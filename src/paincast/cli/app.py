@@ -42,7 +42,7 @@ def paincast() -> None:
 
     \b
     Exit codes: 0 done; 1 a bug in paincast; 2 something to mend, said in one line; 3 more rejects than
-    allowed; 130 interrupted.
+    allowed; 130 interrupted; 143 terminated.
     """  # noqa: D301
 
 
@@ -65,10 +65,18 @@ for command in (
     paincast.add_command(command)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: whatever cleans up after Ctrl-C cleans up after it too."""
+
+
 def main() -> None:
     """Run the console script."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        0 done, 1 a bug, 2 something the user can mend, 3 too many rejects, 130 interrupted.
+        0 done, 1 a bug, 2 something the user can mend, 3 too many rejects, 130 interrupted, 143 terminated.
     """
     try:
         return paincast.main(list(arguments), prog_name="paincast", standalone_mode=False) or 0
@@ -91,9 +99,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("interrupted; nothing half-written was left behind", err=True)
-        return EXIT_INTERRUPTED
+        return EXIT_TERMINATED if isinstance(stop.__cause__ or stop, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         return EXIT_ERROR

@@ -190,8 +190,8 @@ def ingest(
     for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
         click.echo(f"  {line}")
     share = _worst_share(cohort, rejects)
+    beside = out.with_name(f"{out.name}.rejects.csv")
     if share > max_rejects:
-        beside = out.with_name(f"{out.name}.rejects.csv")
         _write_csv(rejects, beside)
         click.echo(
             f"rejects: {share:.1%} of the rows of a table lost a value, more than --max-rejects {max_rejects:g}; the "
@@ -200,6 +200,7 @@ def ingest(
         )
         context.exit(EXIT_REJECTS)
     _save(cohort, rejects, out)
+    beside.unlink(missing_ok=True)  # of a refused run before
     click.echo(f"written: {out} (basis {cohort.basis}, {cohort.n_real} real episodes)")
 
 

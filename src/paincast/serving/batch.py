@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
 from paincast.errors import DataError, OutputError
-from paincast.files import atomic_file
+from paincast.files import atomic_files
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
 from paincast.serving.predict import check_techniques, load_models, predict_checked
@@ -136,12 +136,15 @@ def predict_file(
     _require_columns(source, predictors)
     tally = _Tally()
     bar = tqdm(total=count_patients(source), unit=" patients", desc="predict", disable=None if progress else True)
-    with bar, _open_predictions(target) as write:
-        for chunk, places in read_patients(source, chunk_rows):
-            write(_predict_chunk(chunk, places, predictors, techniques, tally))
-            bar.update(len(chunk))
+    # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
+    with bar, atomic_files(target, rejects_path) as (draft, rejects_draft):
+        with _open_predictions(draft) as write:
+            for chunk, places in read_patients(source, chunk_rows):
+                write(_predict_chunk(chunk, places, predictors, techniques, tally))
+                bar.update(len(chunk))
         rejects = _collect_rejects(tally)
-        _write_rejects(rejects, rejects_path)
+        if len(rejects):
+            rejects.to_csv(rejects_draft, index=False)
     return _summarise(tally, rejects, rejects_path)
 
 
@@ -234,31 +237,21 @@ def _collect_rejects(tally: _Tally) -> pd.DataFrame:
 
 
 @contextmanager
-def _open_predictions(target: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    with atomic_file(target) as draft:
-        if target.suffix.lower() == ".parquet":
-            with pq.ParquetWriter(draft, PREDICTION_SCHEMA) as writer:
-                yield lambda rows: writer.write_table(
-                    pa.Table.from_pandas(rows, schema=PREDICTION_SCHEMA, preserve_index=False)
-                )
-        else:
-            with draft.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(",".join(PREDICTION_COLUMNS) + "\n")
-                yield lambda rows: _as_text(rows).to_csv(stream, index=False, header=False, lineterminator="\n")
+def _open_predictions(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    if path.suffix.lower() == ".parquet":
+        with pq.ParquetWriter(path, PREDICTION_SCHEMA) as writer:
+            yield lambda rows: writer.write_table(
+                pa.Table.from_pandas(rows, schema=PREDICTION_SCHEMA, preserve_index=False)
+            )
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(",".join(PREDICTION_COLUMNS) + "\n")
+            yield lambda rows: _as_text(rows).to_csv(stream, index=False, header=False, lineterminator="\n")
 
 
 def _as_text(rows: pd.DataFrame) -> pd.DataFrame:
     reasons = {name: rows[name].map(json.dumps) for name in ("reasons_for", "reasons_against")}
     return rows.assign(**reasons)
-
-
-def _write_rejects(rejects: pd.DataFrame, path: Path) -> None:
-    """Write the rejects, or take away those of an earlier run, which belong to another output."""
-    if len(rejects) == 0:
-        path.unlink(missing_ok=True)
-        return
-    with atomic_file(path) as draft:
-        rejects.to_csv(draft, index=False)
 
 
 def _summarise(tally: _Tally, rejects: pd.DataFrame, rejects_path: Path) -> BatchSummary:
