@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,27 @@ def test_trigeminal_patients_are_refused_with_the_numbers(real_data, tmp_path):
     told = r"trigeminal_rhizotomy/pain_response: \d+ with and \d+ without the outcome among \d+"
     with pytest.raises(RefusalError, match=told):
         train_real("trigeminal_percutaneous_2024", "trigeminal_rhizotomy", 18.0, real_data, tmp_path)
+
+
+def test_nothing_is_half_imported_when_models_are_finished_in_another_thread():
+    """scikit-learn asks ``sys.modules`` for polars, which glum imports: half of it ends a training with a traceback."""
+    watched = """
+import sys
+import paincast.training.run as run
+from paincast.settings import CohortSettings, TrackingSettings, TrainingSettings
+
+def stop(*_):
+    print("glum" in sys.modules)
+    raise SystemExit
+
+run.ThreadPoolExecutor = stop
+cohort = CohortSettings(episodes_per_technique=20)
+run.train(
+    TrainingSettings(cohort=cohort, techniques=["facet_rfa"], tracking=TrackingSettings(enabled=False), progress=False)
+)
+"""
+    done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 def test_a_leak_fails_the_run(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,6 +107,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
+    _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
         _progress(settings, len(techniques) * len(outcomes)) as bar,
@@ -142,6 +144,11 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         trained=trained,
         refused=refused,
     )
+
+
+def _import_before_threads() -> None:
+    """Import glum, and polars with it where that is installed: scikit-learn in another thread trips over half of it."""
+    importlib.import_module("glum")
 
 
 def _say_review(store: Store | None, settings: TrainingSettings) -> str:
