@@ -188,9 +188,15 @@ class Predictor:
     def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
         if unreadable is None:
             return pd.Series("", index=episodes.index, dtype="str")
-        used = {variable.name for variable in self.response.encoder.variables_} | {*self.measures, "indication"}
-        named = [", ".join(name for name in names if name in used) for names in unreadable]
-        said = [f"could not be read: {names}; correct it or leave it empty" if names else "" for names in named]
+        needed = {*self.measures, "indication"}
+        used = {variable.name for variable in self.response.encoder.variables_} | needed
+        named = [[name for name in names if name in used] for names in unreadable]
+        said = [
+            f"could not be read: {', '.join(names)}; correct it{'' if needed & {*names} else ' or leave it empty'}"
+            if names
+            else ""
+            for names in named
+        ]
         return pd.Series(said, index=episodes.index, dtype="str")
 
     def _check_levels(self, episodes: pd.DataFrame) -> pd.Series:

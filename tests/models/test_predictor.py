@@ -256,6 +256,15 @@ def test_values_given_but_not_readable_are_not_taken_for_missing(make_predictor)
     assert served["abstained_because"].iloc[0] == "could not be read: depression; correct it or leave it empty"
 
 
+def test_nobody_is_told_to_leave_out_what_is_required(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    patients = conform("episodes", episodes.head(2).assign(pain_nrs=float("nan")))
+    served = predictor.predict(patients, unreadable=pd.Series([("pain_nrs", "depression"), ("indication",)]))
+    assert served["abstained"].all()
+    assert not served["abstained_because"].str.contains("empty").any()
+    assert served["abstained_because"].str.contains("could not be read: ").all()
+
+
 def test_explanation_draws_with_the_shap_package(make_predictor):
     predictor, episodes = make_predictor("xgboost")
     explained = predictor.explain(episodes.head(5)).to_shap()

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-MISSING_MARKERS = frozenset({"", "NA", "N/A", "NaN", "nan", "<NA>", "None", "NULL", "null", "<undefined>"})
-"""Cell texts that mean "no value" in every source; a mapping may add its own."""
+from paincast.cohort.numerals import Decimal, is_written_with, read_number
+
+MISSING_WORDS = frozenset(
+    [
+        *("", ".", "..", "...", "-", "--", "---", "?", "??", "\\n"),
+        *("na", "n/a", "n.a.", "n.a", "#n/a", "#na", "#nv", "#n/v", "#null!", "nan", "nat", "<na>"),
+        *("none", "null", "(null)", "undefined", "<undefined>"),
+        *("unknown", "unk", "notknown", "notavailable", "notrecorded", "nodata", "missing"),
+        *("k.a.", "k.a", "k/a", "keineangabe", "keineangaben", "unbekannt", "nichtbekannt", "fehlt", "fehlend"),
+    ]
+)
+"""Cell texts that mean "no value" in every source, in any case and spacing; a mapping may add its own."""
 
 _TRUTHS = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0"), True),
@@ -16,10 +27,54 @@ _TRUTHS = {
 }
 _LARGEST_EXACT_WHOLE = 2.0**53
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
+_WHOLE_NUMBER = r"[+-]?[0-9]{1,15}"
+_POINT_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-"))
+_UNSEEN = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", None))
+
+
+def is_missing_word(text: str) -> bool:
+    """Tell whether a cell's text means "no value" in every source.
+
+    Examples
+    --------
+    >>> [is_missing_word(text) for text in ("K. A.", "#n/a", "–", "0", "no")]
+    [True, True, True, False, False]
+    """
+    return "".join(text.translate(_DASHES).translate(_UNSEEN).split()).casefold() in MISSING_WORDS
+
+
+def find_missing_words(text: pd.Series) -> pd.Series:
+    """Tell which cells hold a word for "no value"; cells without any text are not meant."""
+    wordy = text[~text.str.match(r"[+-]?[0-9]", na=True).astype(bool)]
+    return text.isin([word for word in wordy.unique() if is_missing_word(word)])
+
+
+def to_plain_text(column: pd.Series) -> pd.Series:
+    """Give a column as trimmed text, with words for "no value" left as they stand; whole floats lose their ``.0``.
+
+    Parameters
+    ----------
+    column : Series
+        Any dtype.
+
+    Returns
+    -------
+    Series of dtype str
+        NaN where there is nothing at all.
+
+    Examples
+    --------
+    >>> to_plain_text(pd.Series([1.0, 2.5, None])).tolist()
+    ['1', '2.5', nan]
+    """
+    if pd.api.types.is_float_dtype(column.dtype):
+        column = _whole_floats_as_integers(column)
+    return column.astype("str").str.strip()
 
 
 def to_text(column: pd.Series) -> pd.Series:
-    """Give a column as trimmed text; missing markers become missing, and whole floats lose their ``.0``.
+    """Give a column as trimmed text; words for "no value" become missing, and whole floats lose their ``.0``.
 
     Parameters
     ----------
@@ -33,13 +88,11 @@ def to_text(column: pd.Series) -> pd.Series:
 
     Examples
     --------
-    >>> to_text(pd.Series([1.0, 2.5, None])).tolist()
-    ['1', '2.5', nan]
+    >>> to_text(pd.Series(["7", "n/a", "unknown", " k. A."])).tolist()
+    ['7', nan, nan, nan]
     """
-    if pd.api.types.is_float_dtype(column.dtype):
-        column = _whole_floats_as_integers(column)
-    text = column.astype("str").str.strip()
-    return text.mask(text.isin(MISSING_MARKERS))
+    text = to_plain_text(column)
+    return text.mask(find_missing_words(text))
 
 
 def _whole_floats_as_integers(column: pd.Series) -> pd.Series:
@@ -50,13 +103,24 @@ def _whole_floats_as_integers(column: pd.Series) -> pd.Series:
     return as_text
 
 
-def to_numbers(column: pd.Series) -> tuple[pd.Series, pd.Series]:
+def to_numbers(
+    column: pd.Series, *, decimal: Decimal | None = None, percent: bool = False
+) -> tuple[pd.Series, pd.Series]:
     """Read a column as finite numbers.
+
+    Digits and minus signs of other alphabets are read as what they are. A thousands separator is read where the decimal
+    mark is declared; a space or an apostrophe between groups of three is read always. Where a column is written both
+    ways, what has two readings is no number.
 
     Parameters
     ----------
     column : Series
-        Any dtype.
+        Any dtype; what is a number by its type is taken as it is.
+    decimal : {"point", "comma"}, optional
+        Decimal mark that the source declares. Without one a point is the decimal mark, and a comma is not read at all.
+        Under ``comma``, a column in which numbers have points and none has a comma is read with the point.
+    percent : bool
+        Whether a percent sign may follow the number.
 
     Returns
     -------
@@ -64,14 +128,39 @@ def to_numbers(column: pd.Series) -> tuple[pd.Series, pd.Series]:
         NaN where there is no number.
     failed : Series of bool
         Where there was a value and it is not a finite number.
+
+    Examples
+    --------
+    >>> text = pd.Series(["1.200", "7,5", "7-8"])
+    >>> to_numbers(text, decimal="comma")[0].tolist()
+    [1200.0, 7.5, nan]
     """
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+    if column.dtype.kind in "iuf":
         numbers, present = column.astype("float64"), column.notna()
     else:
         text = to_text(column)
-        numbers, present = pd.to_numeric(text, errors="coerce").astype("float64"), text.notna()
+        numbers, present = _read_numbers(text, decimal, percent), text.notna()
     numbers = numbers.where(np.isfinite(numbers))
     return numbers, present & numbers.isna()
+
+
+def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool) -> pd.Series:
+    plain = text.str.fullmatch(_WHOLE_NUMBER if decimal == "comma" else _POINT_NUMBER, na=False).astype(bool)
+    rest = text[~plain & text.notna()]
+    n_comma = _count_written_with("comma", rest)
+    if decimal != "comma" and n_comma:
+        plain, rest = plain & False, text.dropna()
+    n_point = _count_written_with("point", rest)
+    strict = n_point > n_comma if decimal == "comma" else n_comma > n_point
+    if decimal == "comma" and n_point and not n_comma:
+        decimal = "point"
+    readings = {word: read_number(word, decimal, percent=percent, strict=strict) for word in rest.unique()}
+    numbers = pd.to_numeric(text.where(plain)).astype("float64")
+    return numbers.fillna(rest.map(readings).astype("float64"))
+
+
+def _count_written_with(decimal: Decimal, text: pd.Series) -> int:
+    return int(text.isin([word for word in text.unique() if is_written_with(decimal, word)]).sum())
 
 
 def to_booleans(column: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -95,11 +184,41 @@ def to_booleans(column: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def to_code(text: str) -> str:
-    """Give a code in the one form in which codes are compared: single spaces, whole numbers without ``.0``.
+    """Give a code in the one form in which codes are compared: single spaces, plain dashes, no ``.0``.
 
     Examples
     --------
-    >>> to_code("  2.0 "), to_code(" no  surgery")
-    ('2', 'no surgery')
+    >>> to_code("  2.0 "), to_code(" no  surgery"), to_code("pre–op")
+    ('2', 'no surgery', 'pre-op')
     """
-    return _WHOLE.sub(r"\1", " ".join(text.split()))
+    return _WHOLE.sub(r"\1", " ".join(text.translate(_UNSEEN).translate(_DASHES).split()))
+
+
+def to_listed(text: pd.Series, meanings: Mapping[str, Hashable] | Iterable[str]) -> pd.Series:
+    """Give each text as the code that is listed for it: as it is written, or in another case where only one is meant.
+
+    Parameters
+    ----------
+    text : Series of str
+        Texts of cells.
+    meanings : mapping of str to any, or iterable of str
+        What each code means, or codes of which each means something else, in the form of :func:`to_code`.
+
+    Returns
+    -------
+    Series of dtype str
+        The code listed; in the form of :func:`to_code` where none is, NaN where there is no text.
+
+    Examples
+    --------
+    >>> to_listed(pd.Series(["Female", "male ", "F"]), ["female", "male"]).tolist()
+    ['female', 'male', 'F']
+    """
+    meanings = meanings if isinstance(meanings, Mapping) else {code: code for code in meanings}
+    by_fold: dict[str, list[str]] = {}
+    for code in meanings:
+        by_fold.setdefault(code.casefold(), []).append(code)
+    only = {fold: codes[0] for fold, codes in by_fold.items() if len({meanings[code] for code in codes}) == 1}
+    codes = {word: to_code(word) for word in text.dropna().unique()}
+    listed = {word: code if code in meanings else only.get(code.casefold(), code) for word, code in codes.items()}
+    return text.map(listed).astype("str")

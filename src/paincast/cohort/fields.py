@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.coercion import MISSING_MARKERS, to_code, to_numbers
+from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
 from paincast.cohort.mapping_types import (
     CHANGE,
     DATE_READINGS,
@@ -22,6 +22,7 @@ from paincast.cohort.mapping_types import (
     Condition,
     Field,
 )
+from paincast.cohort.numerals import Decimal
 from paincast.cohort.rejects import Action, Finding
 from paincast.cohort.units import DAYS_PER_YEAR
 
@@ -39,9 +40,9 @@ class Rows:
     main : str
         The file meant where a field names none.
     missing : frozenset of str
-        Texts that mean "no value" anywhere in this source.
-    decimal_comma : bool
-        Whether numbers are written with a comma.
+        Codes that mean "no value" anywhere in this source.
+    decimal : {"point", "comma"}, optional
+        Decimal mark that the source declares.
     baseline : DataFrame, optional
         Values before the procedure, per row.
     procedure_date : Series, optional
@@ -51,7 +52,7 @@ class Rows:
     frames: Mapping[str, pd.DataFrame]
     main: str
     missing: frozenset[str]
-    decimal_comma: bool
+    decimal: Decimal | None
     baseline: pd.DataFrame | None = None
     procedure_date: pd.Series | None = None
 
@@ -63,7 +64,7 @@ class Rows:
     def select(self, kept: pd.Series) -> Rows:
         """Give the rows where ``kept`` is true."""
         frames = {name: frame[kept] for name, frame in self.frames.items()}
-        return Rows(frames=frames, main=self.main, missing=self.missing, decimal_comma=self.decimal_comma)
+        return Rows(frames=frames, main=self.main, missing=self.missing, decimal=self.decimal)
 
 
 def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
@@ -106,9 +107,10 @@ def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Findin
     if condition.contains:
         meant, unlisted = _contains(text, condition.contains), pd.Series(False, index=text.index)
     else:
-        code = _as_codes(text)
-        listed = condition.is_ | (condition.is_not or frozenset())
-        code = code.mask(code.isin(MISSING_MARKERS | rows.missing) & ~code.isin(listed), MISSING)
+        others = condition.is_not or frozenset()
+        listed = dict.fromkeys(others, False) | dict.fromkeys(condition.is_, True)
+        code = to_listed(text, listed)
+        code = code.mask(_is_absent(text, rows.missing) & ~code.isin(list(listed)), MISSING)
         meant = code.isin(condition.is_)
         unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
     allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
@@ -123,17 +125,20 @@ def parse_dates(field: Field, rows: Rows) -> tuple[pd.Series, pd.Series]:
 
 def _present_text(field: Field, rows: Rows) -> pd.Series:
     text = rows.frames[field.file or rows.main][field.column]
-    if field.codes is None and not field.missing:
-        return text.mask(text.isin(MISSING_MARKERS | rows.missing))
-    listed = frozenset(field.codes or ())
-    code = _as_codes(text)
-    absent = code.isin(field.missing) | (code.isin(MISSING_MARKERS | rows.missing) & ~code.isin(listed))
-    return text.mask(absent)
+    absent = _is_absent(text, rows.missing)
+    if field.codes is not None:
+        absent &= ~to_listed(text, field.codes).isin(list(field.codes))
+    return text.mask(absent | _is_one_of(text, field.missing))
 
 
-def _as_codes(text: pd.Series) -> pd.Series:
-    distinct = pd.Series(text.dropna().unique())
-    return text.map(dict(zip(distinct, distinct.map(to_code), strict=True))).astype("str")
+def _is_absent(text: pd.Series, missing: frozenset[str]) -> pd.Series:
+    return find_missing_words(text) | _is_one_of(text, missing)
+
+
+def _is_one_of(text: pd.Series, codes: frozenset[str]) -> pd.Series:
+    if not codes:
+        return pd.Series(False, index=text.index)
+    return to_listed(text, dict.fromkeys(codes, MISSING)).isin(codes)
 
 
 def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
@@ -143,15 +148,16 @@ def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
 
 def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding]]:
     meanings = field.codes or {}
-    code = _as_codes(text)
+    code = to_listed(text, meanings)
     unlisted = text.notna() & ~code.isin(list(meanings))
     values = code.map({code: meaning for code, meaning in meanings.items() if meaning is not None}).astype("str")
     return values, _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
 
 
 def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
-    numbers, failed = to_numbers(text.str.replace(",", ".", regex=False) if rows.decimal_comma else text)
-    findings = _found(field, {"not a number": failed}, "a number in the unit that the mapping declares")
+    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field))
+    allowed = "a number in the unit and with the decimal mark that the mapping declares"
+    findings = _found(field, {"not a number": failed}, allowed)
     if field.factor != 1.0:
         numbers = (numbers * field.factor).round(9)
     if field.reads not in (CHANGE, PERCENT):
@@ -163,6 +169,10 @@ def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series,
     if field.reads == CHANGE:
         return (before + numbers).round(9), findings
     return (before * (1 - numbers / 100)).round(9), findings
+
+
+def _may_hold_percent(field: Field) -> bool:
+    return field.reads == PERCENT or (field.target.unit == "%" and field.factor == 1.0)
 
 
 def _baseline(field: Field, rows: Rows) -> pd.Series:

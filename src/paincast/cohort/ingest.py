@@ -162,7 +162,7 @@ def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], l
         ledger.reject(join.file, findings, sheet.index)
         kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)
         frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
-    return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal_comma=mapping.decimal_comma)
+    return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal)
 
 
 def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[Finding]:

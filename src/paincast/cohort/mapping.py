@@ -127,8 +127,8 @@ def _read_read(node: Node) -> dict[str, Any]:
         "file": found["file"].text(),
         "separator": SEPARATORS[found["separator"].choice(SEPARATORS)] if "separator" in found else None,
         "encoding": found["encoding"].choice(ENCODINGS) if "encoding" in found else "utf-8",
-        "decimal_comma": "decimal" in found and found["decimal"].choice(("point", "comma")) == "comma",
-        "missing": frozenset(found["missing"].texts()) if "missing" in found else frozenset(),
+        "decimal": found["decimal"].choice(("point", "comma")) if "decimal" in found else None,
+        "missing": frozenset(map(to_code, found["missing"].texts())) if "missing" in found else frozenset(),
         "joins": tuple(_read_join(entry) for entry in _entries(found, "join")),
     }
 

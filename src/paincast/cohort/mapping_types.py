@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from paincast.cohort.numerals import Decimal
 from paincast.schema import Column
 
 MISSING = "missing"
@@ -111,7 +112,7 @@ class RegistryMapping:
     file: str
     separator: str | None
     encoding: str
-    decimal_comma: bool
+    decimal: Decimal | None
     missing: frozenset[str]
     joins: tuple[Join, ...]
     keep_rows_where: tuple[Condition, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paincast.cohort.coercion import MISSING_MARKERS, to_text
+from paincast.cohort.coercion import is_missing_word, to_plain_text
 from paincast.cohort.rejects import empty_rejects, join_rejects
 from paincast.errors import DataError
 
@@ -69,7 +69,7 @@ def _read_parquet(file: Path) -> pd.DataFrame:
         raise DataError(f"{file} has no rows")
     frame = frame.reset_index(drop=True).rename(columns=lambda name: " ".join(str(name).split()))
     _refuse_twins(file, list(frame.columns))
-    sheet = pd.DataFrame({name: to_text(frame[name]).fillna("") for name in frame})
+    sheet = pd.DataFrame({name: to_plain_text(frame[name]).fillna("") for name in frame})
     return sheet.set_axis(pd.RangeIndex(1, len(sheet) + 1))
 
 
@@ -117,7 +117,7 @@ def _row_width(rows: list[list[str]], n_named: int, n_header: int) -> int:
 
 def _refuse_headerless(file: Path, header: list[str]) -> None:
     named = [name for name in header if name]
-    like_data = [name for name in named if _LOOKS_LIKE_DATA.fullmatch(name) or name in MISSING_MARKERS]
+    like_data = [name for name in named if _LOOKS_LIKE_DATA.fullmatch(name) or is_missing_word(name)]
     if 2 * len(like_data) >= len(named):
         raise DataError(f"{file}: the first line holds numbers or dates instead of column names; add a header")
 

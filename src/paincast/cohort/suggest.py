@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from paincast.cohort.coercion import MISSING_MARKERS, to_booleans, to_code, to_numbers
+from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.reading import read_sheet
 from paincast.cohort.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
@@ -237,7 +237,7 @@ def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
 
 def _guess_date_reading(text: pd.Series) -> str:
     """Find the one usual format in which every date reads; days and months that cannot be told apart stay to do."""
-    given = text[~text.isin(MISSING_MARKERS)]
+    given = text[~find_missing_words(text)]
     if pd.to_datetime(given, format="ISO8601", errors="coerce").notna().all():
         return ", reads: year of date"
     fitting = [form for form in DATE_FORMATS if pd.to_datetime(given, format=form, errors="coerce").notna().all()]
@@ -245,7 +245,7 @@ def _guess_date_reading(text: pd.Series) -> str:
 
 
 def _codes_to_show(text: pd.Series) -> tuple[list[str], int]:
-    counts = text[~text.isin(MISSING_MARKERS)].map(to_code).value_counts()
+    counts = text[~find_missing_words(text)].map(to_code).value_counts()
     if len(counts) > MOST_CODES:
         return [], len(counts)
     shown = [str(code) for code, n in counts.items() if n >= FEWEST_PATIENTS and len(str(code)) <= LONGEST_CODE]

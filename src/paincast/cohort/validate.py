@@ -9,7 +9,7 @@ from functools import cache
 import pandas as pd
 import pandera.pandas as pa
 
-from paincast.cohort.coercion import to_booleans, to_numbers, to_text
+from paincast.cohort.coercion import to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
@@ -192,10 +192,11 @@ def _coerce(raw: pd.Series, column: Column) -> tuple[pd.Series, list[Finding]]:
         values, failed = to_booleans(raw)
         return values, _findings(column, {"boolean": failed})
     if column.type in ("number", "integer"):
-        values, failed = to_numbers(raw)
+        values, failed = to_numbers(raw, percent=column.unit == "%")
         fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
         return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
-    return to_text(raw), []
+    text = to_text(raw)
+    return (to_listed(text, column.categories) if column.type == "category" else text), []
 
 
 def _findings(column: Column, broken: Mapping[str, pd.Series]) -> list[Finding]:

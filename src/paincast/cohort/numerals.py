@@ -1,0 +1,84 @@
+"""How one number is written: decimal marks, thousands separators, and the digits and signs of other alphabets."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+Decimal = Literal["point", "comma"]
+
+_MARKS: dict[Decimal, str] = {"point": ".", "comma": ","}
+_SIGNS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-") | {"\uff0b": "+"}
+_SPACES = dict.fromkeys("\u00a0\u2007\u2009\u202f'\u2019\u066c\uff07", " ")
+_STOPS = {"\uff0e": ".", "\uff0c": ",", "\uff05": "%", "\u066a": "%"}
+_TRANSLATED = str.maketrans(_SIGNS | _SPACES | _STOPS)
+_ARABIC_MARK = "\u066b"
+
+
+def _compile(mark: str, separator: str) -> re.Pattern[str]:
+    """Compile what a number is: plain, or in groups of three that one separator or spaces part."""
+    mark = re.escape(mark)
+    grouped = rf"[1-9]\d{{0,2}}(?:(?:{re.escape(separator)}\d{{3}})+|(?: \d{{3}})+)(?:{mark}\d+)?"
+    plain = rf"(?:\d+(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?"
+    return re.compile(rf"[+-]?(?:{plain}|{grouped})", re.ASCII)
+
+
+_NUMBER: dict[Decimal, re.Pattern[str]] = {"point": _compile(".", ","), "comma": _compile(",", ".")}
+
+
+def read_number(text: str, decimal: Decimal | None, *, percent: bool = False, strict: bool = False) -> float:
+    """Read one number.
+
+    Parameters
+    ----------
+    text : str
+        Trimmed text of a cell.
+    decimal : {"point", "comma"}, optional
+        Decimal mark that the source declares. Without one a point is the decimal mark, and a comma is not read at all.
+    percent : bool
+        Whether a percent sign may follow the number.
+    strict : bool
+        Whether a number that reads otherwise with the other mark is none.
+
+    Returns
+    -------
+    float
+        NaN where the text is no number.
+
+    Examples
+    --------
+    >>> read_number("1.200", "comma"), read_number("1.200", "point"), read_number("−7", None), read_number("7-8", None)
+    (1200.0, 1.2, -7.0, nan)
+    """
+    mark = decimal or "point"
+    plain = _spell(text, _MARKS[mark])
+    if percent and plain.endswith("%"):
+        plain = plain[:-1].rstrip()
+    if not _NUMBER[mark].fullmatch(plain) or (decimal is None and "," in plain):
+        return float("nan")
+    if strict and _NUMBER["comma" if mark == "point" else "point"].fullmatch(plain) and ("," in plain or "." in plain):
+        return float("nan")
+    separator = "," if mark == "point" else "."
+    return float(plain.replace(" ", "").replace(separator, "").replace(_MARKS[mark], "."))
+
+
+def is_written_with(decimal: Decimal, text: str) -> bool:
+    """Tell whether a text is a number with this decimal mark and none with the other.
+
+    Examples
+    --------
+    >>> [is_written_with("comma", text) for text in ("7,5", "1,200", "1.200", "0,500", "75")]
+    [True, False, False, True, False]
+    """
+    other: Decimal = "comma" if decimal == "point" else "point"
+    plain = _spell(text, _MARKS[decimal]).rstrip("% ")
+    return _NUMBER[decimal].fullmatch(plain) is not None and _NUMBER[other].fullmatch(plain) is None
+
+
+def _spell(text: str, mark: str) -> str:
+    """Spell digits, signs, spaces and marks of other alphabets as ASCII."""
+    if text.isascii() and "'" not in text:
+        return text
+    plain = text.replace(_ARABIC_MARK, mark).translate(_TRANSLATED)
+    return "".join(str(unicodedata.decimal(letter, letter)) for letter in plain)
