@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,7 +222,7 @@ def _find_files(mapping: RegistryMapping) -> list[Path]:
     from paincast.errors import DataError
 
     files = [REAL_DATA / mapping.name / name for name in mapping.files]
-    missing = [str(file) for file in files if not file.is_file()]
+    missing = [str(file) for file in files if not os.path.lexists(file)]
     if missing:
         raise DataError(
             f"no FILES given, and {', '.join(missing)} does not exist; give FILES, or run "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.files import atomic_folder, hash_file
+from paincast.input_files import require_regular_file
 from paincast.schema import TABLES, Column
 
 MANIFEST = "cohort.json"
@@ -140,12 +142,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     DataError
         If it is missing or unreadable.
     """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not os.path.lexists(folder / MANIFEST):
         raise DataError(
             f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'"
-        ) from error
+        )
+    require_regular_file(folder / MANIFEST)
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
     return manifest
@@ -160,8 +163,9 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
         If it is missing, truncated or changed since it was written.
     """
     file = folder / f"{name}.parquet"
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise DataError(f"{folder} lacks {file.name}; write the cohort again")
+    require_regular_file(file)
     if hash_file(file) != manifest["hashes"].get(file.name):
         raise DataError(f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again")
     return pd.read_parquet(file)

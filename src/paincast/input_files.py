@@ -1,0 +1,80 @@
+"""Files that a user gives: looked at before they are opened, and again when they were read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from paincast.errors import DataError, PaincastError
+
+_KINDS = (
+    (stat.S_ISDIR, "is a directory"),
+    (stat.S_ISFIFO, "is a named pipe"),
+    (stat.S_ISSOCK, "is a socket"),
+    (stat.S_ISCHR, "is a device"),
+    (stat.S_ISBLK, "is a device"),
+)
+
+
+def require_regular_file(
+    path: str | Path, *, allowed: str = "a file", error: type[PaincastError] = DataError
+) -> os.stat_result:
+    """Refuse, before anything is opened, a path that is no regular file; nothing can hang on it then.
+
+    Parameters
+    ----------
+    path : str or Path
+        What a user gave.
+    allowed : str
+        What to give instead, for the message.
+    error : type of PaincastError
+        What to raise.
+
+    Returns
+    -------
+    os.stat_result
+        Facts of the file, for :func:`refuse_changed_file`.
+
+    Raises
+    ------
+    PaincastError
+        If it does not exist, may not be read, or is a directory, a named pipe, a socket or a device.
+    """
+    file = Path(path)
+    try:
+        facts = file.stat()
+    except (OSError, ValueError) as problem:
+        raise error(f"{file} {_say_unreachable(file, problem)}") from problem
+    for is_kind, words in _KINDS:
+        if is_kind(facts.st_mode):
+            raise error(f"{file} {words}; give {allowed}")
+    if not os.access(file, os.R_OK):
+        raise error(f"{file} cannot be read: permission denied")
+    return facts
+
+
+def _say_unreachable(file: Path, problem: OSError | ValueError) -> str:
+    if isinstance(problem, ValueError):
+        return "is not a path: it holds a null character"
+    if isinstance(problem, FileNotFoundError):
+        return "is a link to a file that does not exist" if file.is_symlink() else "does not exist"
+    if isinstance(problem, NotADirectoryError):
+        return "does not exist: a part of its path is a file, not a folder"
+    if problem.errno == errno.ELOOP:
+        return "is a link that leads back to itself"
+    return f"cannot be read: {(problem.strerror or type(problem).__name__).lower()}"
+
+
+def refuse_changed_file(path: str | Path, before: os.stat_result) -> None:
+    """Refuse a file that was written, replaced or removed since ``before``: what was read of it is no whole.
+
+    Raises
+    ------
+    DataError
+        If size, time of change or identity differ.
+    """
+    now = require_regular_file(path)
+    if any(getattr(now, name) != getattr(before, name) for name in ("st_size", "st_mtime_ns", "st_ino", "st_dev")):
+        raise DataError(f"{path} changed while it was read; wait until it is written in full, then run again")
