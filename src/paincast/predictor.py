@@ -63,7 +63,7 @@ PREDICTION_COLUMNS = (
 change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
 ``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
-where nothing limits it: see :attr:`Predictor.mark`.
+for a champion whose gate allows care: see :attr:`Predictor.mark`.
 """
 
 APART = ("response", "rules", "version", "use")
@@ -105,7 +105,8 @@ class Predictor:
     version : str
         First twelve digits of the content hash; empty before the predictor is sealed.
     use : str
-        Mark that the registry gave it, no part of the bundle: what it was promoted for. Empty for none.
+        What the registry says it may be used for, no part of the bundle: empty only for a champion whose gate allows
+        care, see :func:`paincast.serving.predict.load_model`.
     """
 
     technique: str
@@ -123,11 +124,11 @@ class Predictor:
     sources: tuple[str, ...] = ()
     performance: tuple[dict[str, Any], ...] = field(default=())
     version: str = ""
-    use: str = ""
+    use: str = RESEARCH_MARK
 
     @property
     def mark(self) -> str:
-        """Give what every answer has to say of its use: research only on simulated patients, whatever is registered."""
+        """Give what every answer says of its use; on simulated patients it is research, whatever is registered."""
         return RESEARCH_MARK if self.basis == "synthetic" else self.use
 
     def predict(self, episodes: pd.DataFrame, *, unreadable: pd.Series | None = None) -> pd.DataFrame:
@@ -251,7 +252,7 @@ def make_abstentions(
             "abstained_because": because,
             "basis": "",
             "n_real": 0,
-            "use": "",
+            "use": RESEARCH_MARK,
             "model_version": "",
             "reasons_for": no_reasons,
             "reasons_against": no_reasons,

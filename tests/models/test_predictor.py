@@ -105,7 +105,9 @@ def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients
     given = replace(held, use=use)
     assert set(given.predict(episodes)["use"]) == {mark}
     assert seal_predictor(given).version == held.version
-    assert load_predictor(save_predictor(given, tmp_path / "bundle")).use == ""
+    loaded = load_predictor(save_predictor(given, tmp_path / "bundle"))
+    assert set(loaded.predict(episodes)["use"]) == {RESEARCH_MARK}
+    assert set(held.predict(episodes)["use"]) == {RESEARCH_MARK}
 
 
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)

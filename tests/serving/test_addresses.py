@@ -52,32 +52,109 @@ def test_a_registered_model_is_loaded_by_its_alias(store, models_folder, tmp_pat
         load_model("models:/facet/2")
 
 
-@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
-def test_the_use_a_version_was_promoted_for_is_said_by_its_answers(store, models_folder, patients, tmp_path):
+PROMOTED = {"verdict": "passes", "promoted_at": "2024-05-01T12:00:00+00:00", "use": ""}
+
+
+@pytest.fixture
+def register(store, tmp_path):
+    """Give a function that keeps a model as the next version of `facet`, from a run of its own."""
     store(f"sqlite:///{tmp_path}/mlflow.db")
-    synthetic = load_model(models_folder / "facet_rfa" / "pain_response")
-    real = seal_predictor(replace(synthetic, basis="real", n_real=synthetic.n_training))
     client = mlflow.MlflowClient()
     client.create_registered_model("facet")
-    for model, use in ((real, RESEARCH_MARK), (real, ""), (synthetic, ""), (real, None)):
+
+    def add(model, tags, *, run_tags=None) -> str:
         folder = tmp_path / f"kept {len(client.search_model_versions())}"
         save_predictor(model, folder / "artifacts" / "bundle")
-        tags = {} if use is None else {"use": use}
-        client.create_model_version("facet", folder.as_uri(), tags=tags)
-    client.set_registered_model_alias("facet", "champion", "1")
-    for address, said in (
-        ("@champion", RESEARCH_MARK),
-        ("/1", RESEARCH_MARK),
-        ("/2", ""),
-        ("/3", RESEARCH_MARK),
-        ("/4", ""),
-    ):
-        rows = predict(patients.iloc[:1], f"models:/facet{address}")
-        assert set(rows["use"]) == {said}, address
+        run = client.create_run("0", tags={"model_content": model.version} if run_tags is None else run_tags)
+        own = {"model_content": model.version, **tags}
+        made = client.create_model_version("facet", folder.as_uri(), run_id=run.info.run_id, tags=own)
+        return str(made.version)
+
+    return client, add
+
+
+@pytest.fixture
+def models(models_folder):
+    """Give a model of simulated patients, and the same as if it stood on real ones."""
+    synthetic = load_model(models_folder / "facet_rfa" / "pain_response")
+    return synthetic, seal_predictor(replace(synthetic, basis="real", n_real=synthetic.n_training))
+
+
+def ask_use(patients, address) -> set[str]:
+    return set(predict(patients.iloc[:1], address, techniques=["facet_rfa"])["use"])
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_only_the_champion_of_a_gate_that_allows_care_is_for_more_than_research(register, models, patients, tmp_path):
+    client, add = register
+    real = models[1]
+    champion = add(real, PROMOTED)
+    client.set_registered_model_alias("facet", "champion", champion)
+    client.set_registered_model_alias("facet", "candidate", champion)
+    for address in ("@champion", f"/{champion}", "@candidate"):
+        assert ask_use(patients, f"models:/facet{address}") == {""}, address
     predict_file(write(patients, tmp_path), tmp_path / "out.csv", models="models:/facet@champion", progress=False)
     written = read_predictions(tmp_path / "out.csv")
-    assert set(written.loc[written["technique"] == "facet_rfa", "use"]) == {RESEARCH_MARK}
-    assert load_model("models:/facet@champion").version == real.version
+    assert set(written.loc[written["model_version"] != "", "use"]) == {""}
+    assert set(written.loc[written["model_version"] == "", "use"]) <= {RESEARCH_MARK}
+    held = client.get_model_version("facet", champion).run_id
+    client.log_artifacts(held, str(tmp_path / "kept 0"), "model")
+    assert ask_use(patients, f"runs:/{held}/model") == {RESEARCH_MARK}
+    assert ask_use(patients, tmp_path / "kept 0") == {RESEARCH_MARK}
+    assert ask_use(patients, real) == {RESEARCH_MARK}
+    later = add(real, PROMOTED)
+    assert ask_use(patients, f"models:/facet/{later}") == {RESEARCH_MARK}
+    client.set_registered_model_alias("facet", "champion", later)
+    assert ask_use(patients, f"models:/facet/{champion}") == {RESEARCH_MARK}
+    assert ask_use(patients, f"models:/facet/{later}") == {""}
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"use": RESEARCH_MARK},
+        {"use": "care"},
+        {"verdict": "refused"},
+        {"promoted_at": ""},
+        {"basis": "synthetic"},
+        {"model_content": ""},
+    ],
+)
+def test_a_champion_that_did_not_earn_it_is_for_research(register, models, patients, tags):
+    client, add = register
+    run_tags = {} if "model_content" in tags else None
+    number = add(models[1], {**PROMOTED, **tags}, run_tags=run_tags)
+    client.set_registered_model_alias("facet", "champion", number)
+    assert ask_use(patients, "models:/facet@champion") == {RESEARCH_MARK}
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_simulated_patients_give_no_right_whatever_the_registry_says(register, models, patients):
+    client, add = register
+    client.set_registered_model_alias("facet", "champion", add(models[0], {**PROMOTED, "basis": "real"}))
+    assert ask_use(patients, "models:/facet@champion") == {RESEARCH_MARK}
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_a_bundle_that_is_not_the_one_recorded_is_refused(register, models, tmp_path):
+    client, add = register
+    synthetic, real = models
+    number = add(real, PROMOTED)
+    client.set_registered_model_alias("facet", "champion", number)
+    # Sealed again by hand, the bundle is whole in itself.
+    forged = seal_predictor(replace(synthetic, basis="real", n_real=9999))
+    save_predictor(forged, tmp_path / "kept 0" / "artifacts" / "bundle")
+    for address in ("models:/facet@champion", f"models:/facet/{number}"):
+        with pytest.raises(DataError, match=f"of version {forged.version}, and {real.version} was recorded"):
+            load_model(address)
+    run_id = client.get_model_version("facet", number).run_id
+    client.log_artifacts(run_id, str(tmp_path / "kept 0"), "model")
+    with pytest.raises(DataError, match=f"of version {forged.version}, and {real.version} was recorded"):
+        load_model(f"runs:/{run_id}/model")
+    swapped = add(real, PROMOTED, run_tags={"model_content": synthetic.version})
+    with pytest.raises(DataError, match=f"of version {real.version}, and {synthetic.version} was recorded"):
+        load_model(f"models:/facet/{swapped}")
 
 
 def write(patients, folder):

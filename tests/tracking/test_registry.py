@@ -89,6 +89,14 @@ class Registry:
         with start_training(self.store, "a test", params={}, tags={}, config_yaml="") as training:
             return log_model_run(training, make_good(self.model, **changes)).run_id
 
+    @property
+    def uses(self) -> list[str]:
+        """Give what each version may be used for, and check that its run says the same."""
+        versions = sorted(self.client.search_model_versions(f"name='{NAME}'"), key=lambda one: int(one.version))
+        told = [version.tags["use"] for version in versions]
+        assert [self.client.get_run(version.run_id).data.tags["use"] for version in versions] == told
+        return told
+
     def look(self) -> dict[str, object]:
         """Give all that a promotion could change."""
         model = self.client.get_registered_model(NAME)
@@ -116,6 +124,28 @@ def empty(tmp_path_factory) -> Store:
 def registry(empty, recorded, tmp_path) -> Registry:
     shutil.copy(empty.database, tmp_path / "mlflow.db")
     return Registry(replace(empty, uri=f"sqlite:///{tmp_path}/mlflow.db"), recorded.model)
+
+
+@pytest.mark.parametrize("basis", ["real", "blended", "synthetic"])
+def test_what_is_recorded_is_for_research_until_it_is_promoted_for_care(registry, basis):
+    registry.add(basis=basis)
+    assert registry.uses == [RESEARCH_MARK]
+    promote(registry.store, f"{NAME}/1", GateSettings())
+    assert registry.uses == [RESEARCH_MARK if basis == "synthetic" else ""]
+
+
+def test_a_champion_of_an_earlier_release_keeps_its_right_and_gives_it_back(registry):
+    for _ in range(2):
+        registry.add()
+        promote(registry.store, f"{NAME}@candidate", GateSettings())
+    # Earlier releases left the mark of a former champion as its gate had set it, and did not keep it apart.
+    registry.client.delete_model_version_tag(NAME, "1", "promoted_use")
+    registry.client.set_model_version_tag(NAME, "1", "use", "")
+    assert roll_back(registry.store, NAME).use == ""
+    registry.client.delete_model_version_tag(NAME, "1", "promoted_use")
+    promote(registry.store, f"{NAME}/2", GateSettings())
+    assert registry.client.get_model_version(NAME, "1").tags["use"] == RESEARCH_MARK
+    assert roll_back(registry.store, NAME).use == ""
 
 
 def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):
@@ -218,8 +248,10 @@ def test_of_three_champions_each_goes_back_to_the_one_before(registry):
         registry.add()
         assert promote(registry.store, f"{NAME}@candidate", GateSettings()).former == (number - 1 or None)
     assert json.loads(registry.client.get_registered_model(NAME).tags["former_champions"]) == [1, 2]
+    assert registry.uses == [RESEARCH_MARK, RESEARCH_MARK, ""]
     first = roll_back(registry.store, NAME)
     assert (first.demoted, first.restored, registry.champion) == (3, 2, 2)
+    assert registry.uses == [RESEARCH_MARK, "", RESEARCH_MARK]
     assert "rolled_back_at" in registry.client.get_model_version(NAME, "3").tags
     assert roll_back(registry.store, NAME).restored == 1
     before = registry.look()

@@ -10,7 +10,7 @@ import click
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.registry import find_store, tracking_uri_option
-from paincast.schema import TECHNIQUES
+from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
     from paincast.settings import TrainingSettings
@@ -38,7 +38,7 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     click.echo(result.summary[: len(result.trained)].to_string(index=False))
     for name, reason in result.refused.items():
         click.echo(f"no model for {name}: {reason}")
-    click.echo(f"\nmodels: {result.models_folder}")
+    click.echo(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})")
     if result.review_hint:
         click.echo(result.review_hint)
 
@@ -132,8 +132,8 @@ def predict(
     `horizon_months`, and `expected` is the median in months where the visits reach it. Of pain_change `expected` is
     the median in NRS points (below 0 is less pain), between `expected_lower` and `expected_upper` at `level`.
 
-    `use` says "research use only" where the model stands on simulated patients alone, or was promoted for research only
-    and is given by its MLflow address.
+    `use` says "research use only" for every model but one: the champion of a gate that allows care, trained on real
+    patients and given by its MLflow address (models:/NAME@champion).
 
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.

@@ -42,8 +42,9 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     what was found; a number that is missing fails. A refused promotion changes nothing. What passes is served at
     models:/NAME@champion, and the verdict stands with its run and version in MLflow.
 
-    A model of simulated patients only is refused by every gate but one for research; its run, version and registered
-    model then say "research use only".
+    Runs and versions say "research use only" from the moment they are recorded. A gate without `research_use` takes
+    the mark from the champion, for as long as it is champion. A model of simulated patients only is refused by every
+    gate but one for research, and keeps the mark.
 
     \b
     Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from paincast.gates.use import USE_LIMIT
 from paincast.reporting.run_facts import RunFacts
 
 BASIS_LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -37,6 +38,7 @@ BASIS_LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALWAYS = (
     "A prediction here is what to expect given the procedure, not what the procedure adds: some patients get better "
     "without it. Do not rank procedures by it.",
+    USE_LIMIT,
     "Research software: not a medical device, not medical advice.",
 )
 

@@ -27,6 +27,7 @@ from paincast.reporting.run_facts import (
     show_number,
 )
 from paincast.reporting.validation import list_validation, tabulate_held_out, tabulate_optimism
+from paincast.schema import RESEARCH_MARK
 
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean_absolute_error")
 GROUPED = ("subgroups", "sites", "years")
@@ -88,7 +89,7 @@ def write_report(run: RunFacts) -> str:
         "Stands on": f"{basis} evidence, {tags['n_real']} real episodes",
         "Model": f"{tags['model_kind']}, version {run.facts.get('content', '')}",
         "Verdict": run.say_verdict(),
-        "Use": tags.get("use", ""),
+        "Use": tags.get("use", RESEARCH_MARK) or "care, as champion",
     }
     return write_page(
         run.title,

@@ -13,6 +13,7 @@ from paincast.reporting.figures import BLUE, INK, ORANGE, describe_calibration, 
 from paincast.reporting.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.page import Panel, Section, Sheet, write_page
 from paincast.reporting.run_facts import RunFacts, show_interval, show_number
+from paincast.schema import RESEARCH_MARK
 
 NUMBERS = {"auroc": "AUROC", "o_e_ratio": "O/E", "calibration_slope": "Slope", "ici": "ICI"}
 
@@ -67,6 +68,7 @@ def _summarize(run: RunFacts) -> dict[str, str]:
         "Basis": f"{run.tags['basis']}, {run.tags['n_real']} real",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
         **{label: _show(rows[name]) if name in rows else "" for name, label in NUMBERS.items()},
+        "Use": run.tags.get("use", RESEARCH_MARK) or "care, as champion",
         "What stands in the way": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 

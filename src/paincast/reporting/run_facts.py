@@ -76,8 +76,7 @@ class RunFacts:
             return "No gate has judged this model."
         unmet = found[found["status"] != "passed"]
         if unmet.empty:
-            use = f": {self.tags['use']}" if self.tags.get("use") else ""
-            return f"Passes the gate '{gate}' in all {len(found)} criteria{use}."
+            return f"Passes the gate '{gate}' in all {len(found)} criteria."
         named = ", ".join(unmet["criterion"].str.replace("_", " "))
         return f"Refused by the gate '{gate}' for {len(unmet)} of {len(found)} criteria: {named}."
 

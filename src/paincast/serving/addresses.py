@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
-from paincast.predictor import MANIFEST
+from paincast.gates.use import CHAMPION, CONTENT, read_use
+from paincast.predictor import MANIFEST, Predictor, load_predictor
+from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +29,25 @@ _CALM = {
 """Calls nobody, draws nothing, and gives a server up after seconds, not minutes, unless the user has decided."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """What MLflow says of a bundle.
+
+    Parameters
+    ----------
+    address : str
+        Where it is, with an alias resolved: bundle and tags are of one version.
+    contents : tuple of str
+        Content versions that the tags of the version and of its run name.
+    use : str
+        What it may be used for: empty only for a champion whose gate allows care.
+    """
+
+    address: str
+    contents: tuple[str, ...] = ()
+    use: str = RESEARCH_MARK
+
+
 def is_address(source: str | Path) -> bool:
     """Tell an MLflow address from a folder."""
     return str(source).startswith(SCHEMES)
@@ -36,8 +58,8 @@ RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})/.*")
 LOGGED = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
 
 
-def fetch_bundle(address: str, scratch: Path) -> tuple[Path, str]:
-    """Bring a bundle, and the mark it was registered with, from the store of ``MLFLOW_TRACKING_URI``.
+def fetch_predictor(address: str, scratch: Path) -> Predictor:
+    """Load a model, with what the registry says of its use, from the store of ``MLFLOW_TRACKING_URI``.
 
     Without the variable it is ``mlflow.db`` of the working folder.
 
@@ -50,25 +72,31 @@ def fetch_bundle(address: str, scratch: Path) -> tuple[Path, str]:
 
     Returns
     -------
-    folder : Path
-        The folder of the bundle.
-    use : str
-        Tag ``use`` of the version or run: what the model may be used for. Empty for no mark.
+    Predictor
+        Its ``use`` is empty only for a champion whose gate allows care.
 
     Raises
     ------
     DataError
-        If there is no such store, it does not answer, or the address holds no bundle.
+        If there is no such store, it does not answer, the address holds no bundle, or its bundle is not the one that
+        was recorded.
     """
     with _calm_environment():
-        downloaded, use = _download(address, scratch)
+        downloaded, registered = _download(address, scratch)
     found = sorted(downloaded.rglob(MANIFEST))
     if len(found) != 1:
         raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
-    return found[0].parent, use
+    predictor = load_predictor(found[0].parent)
+    others = [content for content in registered.contents if content != predictor.version]
+    if others:
+        raise DataError(
+            f"{address} holds a bundle of version {predictor.version}, and {others[0]} was recorded: "
+            "the bundle is not that of its run; train the model again"
+        )
+    return replace(predictor, use=registered.use if registered.contents else RESEARCH_MARK)
 
 
-def _download(address: str, scratch: Path) -> tuple[Path, str]:
+def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -78,23 +106,37 @@ def _download(address: str, scratch: Path) -> tuple[Path, str]:
             f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first"
         )
     try:
-        pinned, use = _look_up(mlflow.MlflowClient(), address)
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=pinned, dst_path=str(scratch))), use
+        registered = _look_up(mlflow.MlflowClient(), address)
+        found = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
+        return Path(found), registered
     except (MlflowException, OSError) as error:
         reason = _hide_password((str(error).splitlines() or [""])[0])
         raise DataError(f"cannot load {address} from the MLflow store {store}: {reason[:200]}") from error
 
 
-def _look_up(client: MlflowClient, address: str) -> tuple[str, str]:
-    """Give the address with its alias resolved, so that bundle and mark are of one version, and the mark."""
+def _look_up(client: MlflowClient, address: str) -> Registered:
     if found := VERSION.fullmatch(address):
         name, number, alias = found["name"], found["version"], found["alias"]
         version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
-        return f"models:/{name}/{version.version}", version.tags.get("use", "")
+        held = client.get_registered_model(name).aliases.get(CHAMPION)
+        return Registered(
+            address=f"models:/{name}/{version.version}",
+            contents=_list_contents(version.tags, _read_run_tags(client, version.run_id)),
+            use=read_use(version.tags, is_champion=str(held) == str(version.version)),
+        )
     run_id = found["run"] if (found := RUN.fullmatch(address)) else None
     if found := LOGGED.fullmatch(address):
         run_id = client.get_logged_model(found["model"]).source_run_id
-    return address, client.get_run(run_id).data.tags.get("use", "") if run_id else ""
+    return Registered(address=address, contents=_list_contents(_read_run_tags(client, run_id)))
+
+
+def _read_run_tags(client: MlflowClient, run_id: str | None) -> Mapping[str, str]:
+    tags: Mapping[str, str] = client.get_run(run_id).data.tags if run_id else {}
+    return tags
+
+
+def _list_contents(*tags: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(one[CONTENT] for one in tags if one.get(CONTENT))
 
 
 def _hide_password(text: str) -> str:

@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from paincast.evidence import indications_of
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
-from paincast.serving.addresses import fetch_bundle, is_address
+from paincast.serving.addresses import fetch_predictor, is_address
 
 DEFAULT_MODELS = Path("models")
 
@@ -37,17 +36,17 @@ def load_model(source: str | Path) -> Predictor:
     Returns
     -------
     Predictor
-        From an address with the tag ``use`` of its version or run, which its answers repeat.
+        Its answers say ``research use only``, but for a registry address whose version is the champion of a gate that
+        allows care, and stands on real patients.
 
     Raises
     ------
     DataError
-        If there is no model, or it is damaged or changed.
+        If there is no model, it is damaged or changed, or what the registry serves is not what was recorded.
     """
     if is_address(source):
         with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
-            folder, use = fetch_bundle(str(source), Path(scratch))
-            return replace(load_predictor(folder), use=use)
+            return fetch_predictor(str(source), Path(scratch))
     return load_predictor(source)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from paincast.errors import SettingsError
 from paincast.evaluation.names import METRIC_NAMES, name_metric
 from paincast.gates import NOT_ASKED
+from paincast.gates.use import USE_LIMIT
 from paincast.outcomes import Outcome, get_outcome
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _bullets(lines: Iterable[str]) -> str:
 def _list_limits(model: ModelRun) -> list[str]:
     outcome = _find_outcome(model.outcome)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
-    return [BASIS_LIMITS[model.basis], *is_not, *model.notes, "Research software: not medical advice."]
+    return [BASIS_LIMITS[model.basis], *is_not, *model.notes, USE_LIMIT, "Research software: not medical advice."]
 
 
 def format_verdict(verdict: Verdict) -> str:

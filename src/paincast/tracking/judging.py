@@ -127,7 +127,7 @@ def _read_number(params: Mapping[str, Any], name: str) -> float | None:
 
 
 def tag_verdict(verdict: Verdict) -> dict[str, str]:
-    """Give the tags of a run or model version that hold a verdict; ``use`` is the mark that has to travel.
+    """Give the tags of a run or model version that hold a verdict.
 
     Parameters
     ----------
@@ -137,13 +137,12 @@ def tag_verdict(verdict: Verdict) -> dict[str, str]:
     Returns
     -------
     dict of str
-        ``verdict, gate, unmet, use``.
+        ``verdict, gate, unmet``.
     """
     return {
         "verdict": "passes" if verdict.passed else "refused",
         "gate": verdict.gate,
         "unmet": "; ".join(f"{one.criterion}: {one.reason}" for one in verdict.unmet)[:LONGEST_TAG],
-        "use": verdict.mark,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
 from paincast.gates import Verdict, gate
+from paincast.gates.use import CHAMPION
+from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.judging import name_verdict_table, read_evidence, tag_verdict
 from paincast.tracking.store import Store
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
 HISTORY = "former_champions"
 """Tag of a registered model: its former champions as a JSON list of versions, the last one last."""
 
 CHAMPION_USE = "champion_use"
+PROMOTED_USE = "promoted_use"
+"""Tag of a version that was promoted: what its gate allowed, which holds again when it is champion again."""
+
 PROMOTED = "Promoted to champion on "
 LONGEST_DESCRIPTION = 5000
 """Characters that MLflow's registry keeps of a description on every database."""
@@ -64,7 +69,7 @@ class Rollback:
     demoted, restored : int
         The version that was champion, and the one that is again.
     use : str
-        Mark that the restored champion carries; empty for none.
+        Mark that the restored champion carries; empty where its gate allowed care.
     """
 
     model_name: str
@@ -107,6 +112,8 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
             if former is not None and former != int(version.version):
                 _write_history(client, version.name, [*_read_history(client, version.name), former])
             _crown(client, version, verdict.mark)
+            if former is not None and former != int(version.version):
+                _withdraw_use(client, version.name, former)
     return Promotion(model_name=version.name, version=int(version.version), former=former, verdict=verdict)
 
 
@@ -148,9 +155,11 @@ def roll_back(store: Store, model_name: str) -> Rollback:
                 "nothing was changed"
             )
         restored = find_version(client, f"{model_name}/{history[-1]}")
-        use = restored.tags.get("use", "")
+        use = _read_promoted_use(restored)
+        _tag_both(client, restored, {"use": use})
         _crown(client, restored, use)
         _write_history(client, model_name, history[:-1])
+        _withdraw_use(client, model_name, demoted)
         client.set_model_version_tag(model_name, str(demoted), "rolled_back_at", _say_now())
     return Rollback(model_name=model_name, demoted=demoted, restored=int(restored.version), use=use)
 
@@ -182,6 +191,27 @@ def _crown(client: MlflowClient, version: ModelVersion, use: str) -> None:
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
 
+def _withdraw_use(client: MlflowClient, name: str, number: int) -> None:
+    """Take the right to care from a version that is no longer champion; what its gate allowed is kept."""
+    version = client.get_model_version(name, str(number))
+    client.set_model_version_tag(name, version.version, PROMOTED_USE, _read_promoted_use(version))
+    _tag_both(client, version, {"use": RESEARCH_MARK})
+
+
+def _read_promoted_use(version: ModelVersion) -> str:
+    """Read what the gate of a promoted version allowed; of versions of earlier releases ``use`` tells it."""
+    mark: str = version.tags.get(PROMOTED_USE, version.tags.get("use", RESEARCH_MARK))
+    return RESEARCH_MARK if mark or version.tags.get("basis") == "synthetic" else ""
+
+
+def _tag_both(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Set tags of a version and of the run that made it."""
+    for key, value in tags.items():
+        if version.run_id:
+            client.set_tag(version.run_id, key, value)
+        client.set_model_version_tag(version.name, version.version, key, value)
+
+
 def _read_history(client: MlflowClient, name: str) -> list[int]:
     return [int(version) for version in json.loads(client.get_registered_model(name).tags.get(HISTORY, "[]"))]
 
@@ -197,9 +227,8 @@ def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, ver
         table = Path(scratch, f"{name_verdict_table(verdict)}.csv")
         verdict.to_frame().to_csv(table, index=False)
         client.log_artifact(run.info.run_id, str(table), "tables")
-    for key, value in tag_verdict(verdict).items():
-        client.set_tag(run.info.run_id, key, value)
-        client.set_model_version_tag(version.name, version.version, key, value)
+    _tag_both(client, version, tag_verdict(verdict) | {"use": verdict.mark})
+    client.set_model_version_tag(version.name, version.version, PROMOTED_USE, verdict.mark)
     client.set_model_version_tag(version.name, version.version, "promoted_at", now)
     mark = f" **{verdict.mark.capitalize()}.**" if verdict.mark else ""
     promoted = f"{PROMOTED}{now[:10]}: {verdict.say()}.{mark}"

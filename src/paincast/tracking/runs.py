@@ -22,7 +22,9 @@ import pandas as pd
 import paincast
 from paincast.errors import OutputError, PaincastError
 from paincast.gates import Verdict
-from paincast.schema import EPISODES
+from paincast.gates.use import CONTENT
+from paincast.predictor import load_predictor
+from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, describe_run
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
-VERSION_TAGS = ("basis", "n_real", "model_kind", "verdict", "gate", "unmet", "use")
+VERSION_TAGS = ("basis", "n_real", "model_kind", CONTENT, "verdict", "gate", "unmet", "use")
 """Tags of the run that the registered version carries too."""
 
 FIGURE_DPI = 150
@@ -282,6 +284,8 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "n_real": str(model.n_real),
         "paincast_version": paincast.__version__,
         **model.tags,
+        "use": RESEARCH_MARK,
+        CONTENT: load_predictor(model.bundle).version,
     }
 
 

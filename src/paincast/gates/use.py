@@ -1,0 +1,37 @@
+"""What a registered model may be used for: a right that one version holds, the champion of a gate that allows care."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paincast.schema import RESEARCH_MARK
+
+CHAMPION = "champion"
+"""Alias of the version in service."""
+
+USE_LIMIT = "Research use only, unless it is loaded as the champion of a gate that allows care."
+"""What every report and description of a model says, which stays true when it is promoted."""
+
+CONTENT = "model_content"
+"""Tag of a run and of its version: the content version of their bundle."""
+
+
+def read_use(tags: Mapping[str, str], *, is_champion: bool) -> str:
+    """Read from the tags of a registered version what it may be used for.
+
+    Parameters
+    ----------
+    tags : mapping of str to str
+        Tags of the version.
+    is_champion : bool
+        Whether the alias ``champion`` points at this very version.
+
+    Returns
+    -------
+    str
+        Empty for the champion that was promoted under a gate that allows care, whose tag ``use`` is empty; for
+        everything else ``research use only``.
+    """
+    was_promoted = tags.get("verdict") == "passes" and bool(tags.get("promoted_at"))
+    for_care = tags.get("use") == "" and tags.get("basis") != "synthetic"
+    return "" if is_champion and was_promoted and for_care else RESEARCH_MARK
