@@ -17,7 +17,7 @@ from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
 from paincast.models.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
-from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.predictor import Predictor, seal_predictor
 from paincast.reporting.pictures import draw_pictures
 from paincast.rules import TechniqueRules
 from paincast.settings import ModelSettings, TrackingSettings, TrainingSettings, UncertaintySettings
@@ -98,7 +98,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
     return seal_predictor(predictor), observed
 
 
-def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
+def describe_model(cohort: Cohort) -> ModelRun:
     predictor, observed = fit_predictor(cohort)
     probability = predictor.predict(cohort.episodes)["probability"].to_numpy(float)
     rng = np.random.default_rng(2)
@@ -120,7 +120,7 @@ def describe_model(cohort: Cohort, bundle: Path) -> ModelRun:
         model_kind="logistic",
         basis=predictor.basis,
         n_real=predictor.n_real,
-        bundle=save_predictor(predictor, bundle),
+        predictor=predictor,
         metrics=metrics,
         instability=measured.metrics,
         dataset=summarize_dataset(cohort, "registry_of_the_tests"),
@@ -149,7 +149,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("a store")
     prepared_by = prepare_together(folder)
     cohort = make_cohort()
-    model = describe_model(cohort, folder / "models" / "genicular_rfa" / "pain_response")
+    model = describe_model(cohort)
     store = resolve_store(TrackingSettings(uri="sqlite:///mlflow.db"), folder)
     config = "seed: 7\ncohort:\n  source: folder\n"
     with start_training(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.predictor import PREDICTION_COLUMNS, load_predictor
+from paincast.predictor import PREDICTION_COLUMNS
 from paincast.tracking.store import use_store
 
 SECRET = "Jane Doe 63"
@@ -32,7 +32,7 @@ def patients(recorded):
 
 def test_answers_are_those_of_the_bundle(recorded, served, patients):
     answers = served.predict(patients)
-    direct = load_predictor(recorded.model.bundle).predict(patients)
+    direct = recorded.model.predictor.predict(patients)
     assert list(answers.columns) == [*PREDICTION_COLUMNS, "input_rejects"]
     np.testing.assert_array_equal(answers["probability"], direct["probability"])
     assert answers["probability"].between(0.01, 0.99).all()

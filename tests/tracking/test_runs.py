@@ -200,13 +200,18 @@ def test_more_than_a_hundred_parameters_are_kept(recorded, client):
     assert len(client.get_run(training.run_id).data.params) == 130
 
 
-def test_a_store_that_breaks_midway_is_said_in_words(recorded, client, tmp_path):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError()])
+def test_a_disk_that_is_full_midway_is_said_in_words_and_leaves_no_run_open(recorded, client, error):
+    def write(*_given):
+        raise error
+
     with (
-        pytest.raises(OutputError, match=r"could not be recorded in sqlite:.*marked as failed"),
+        pytest.raises(OutputError, match=r"could not be recorded in sqlite:.*\(OSError: .*marked as failed"),
         start_training(recorded.store, "breaks", params={}, tags={}, config_yaml="") as training,
     ):
-        log_model_run(training, replace(recorded.model, figures={}, bundle=tmp_path / "nowhere"))
-    assert client.get_run(training.run_id).info.status == "FAILED"
+        log_model_run(training, replace(recorded.model, figures={}, write_report=write))
+    found = client.search_runs([training.experiment_id], f"tags.`mlflow.parentRunId` = '{training.run_id}'")
+    assert [run.info.status for run in (client.get_run(training.run_id), *found)] == ["FAILED", "FAILED"]
 
 
 def test_nothing_of_mlflow_is_left_set(recorded, monkeypatch):

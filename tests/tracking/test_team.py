@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import os
 import pickle
+import re
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +21,21 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from paincast.errors import OutputError, SettingsError
+from paincast.errors import DataError, OutputError, SettingsError
+from paincast.predictor import load_predictor, save_predictor, seal_predictor
+from paincast.serving.predict import load_model
 from paincast.settings import GateSettings, TrackingSettings
-from paincast.tracking import Store, fetch_runs, prepare_store, promote, resolve_store
+from paincast.tracking import (
+    Store,
+    fetch_runs,
+    log_model_run,
+    prepare_store,
+    promote,
+    resolve_store,
+    start_training,
+    use_store,
+)
+from paincast.tracking.lifecycle import identify_process, is_gone
 
 JOBS = 8
 PROCESS_SECONDS = 300
@@ -41,6 +58,51 @@ run_training(sys.argv[2:], record)
 """A training that records a model made beforehand, so that what is slow is the recording."""
 
 COMMAND = "from paincast.cli import main; main()"
+FULL = (
+    """
+import resource
+from paincast.training import binary
+
+log = binary.log_model_run
+
+def log_on_a_full_disk(*given, **named):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    return log(*given, **named)
+
+binary.log_model_run = log_on_a_full_disk
+"""
+    + COMMAND
+)
+"""A disk that is full once the model is trained: no file can become longer than that."""
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from paincast.settings import GateSettings, TrackingSettings
+from paincast.tracking import promote, resolve_store, roll_back
+import mlflow
+
+folder, number, job = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+store = resolve_store(TrackingSettings())
+(folder / str(time.monotonic_ns())).touch()
+while len(list(folder.iterdir())) < number:
+    time.sleep(0.01)
+eval(job)
+"""
+HOLD = """
+import time
+from paincast.settings import TrackingSettings
+from paincast.tracking import resolve_store, start_training
+from paincast.tracking.lifecycle import started_run
+
+store = resolve_store(TrackingSettings())
+with start_training(store, "a training", params={}, tags={}, config_yaml="") as training:
+    with started_run(store, training.experiment_id, "a model", {"kind": "model"}, None, training.run_id) as child:
+        print(training.run_id, child, flush=True)
+        time.sleep(600)
+"""
+NAME = "paincast.genicular_rfa.pain_response"
+FACET = "paincast.facet_rfa.pain_response"
 SWEEP = {
     "technique": ("facet_rfa", "si_joint_rfa", "facet_joint_injection", "nerve_root_block"),
     "outcome": ("pain_response", "function_response"),
@@ -53,6 +115,8 @@ SMALLEST = (
 )
 """Settings of the smallest training that is one."""
 
+ONE = ("technique=facet_rfa", "outcome=pain_response", "models_folder=../models", *SMALLEST)
+
 ARTIFACTS = (
     *("tables/metrics.csv", "tables/checklist.csv", "tables/verdict_default.csv"),
     *("figures/calibration/calibration.png", "report/report.html", "report/model_card.md"),
@@ -62,7 +126,7 @@ ARTIFACTS = (
 @pytest.fixture(scope="module")
 def server() -> Iterator[object]:
     """A PostgreSQL server; a test that needs it is skipped where the machine has none."""
-    helper = _load_helper()
+    helper = load_beside("postgres")
     programs, user = helper.find_programs(), helper.find_user()
     if programs is None:
         pytest.skip("PostgreSQL is not on this machine (no postgres and initdb on the path or in /usr/lib/postgresql)")
@@ -72,9 +136,9 @@ def server() -> Iterator[object]:
         yield running
 
 
-def _load_helper():
-    path = Path(__file__).with_name("postgres.py")
-    spec = importlib.util.spec_from_file_location("paincast_tests_postgres", path)
+def load_beside(name: str):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"paincast_tests_{name}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -181,6 +245,139 @@ def test_eight_trainings_in_parallel_lose_no_run(team):
         version = team.client.get_model_version_by_alias(model, "candidate")
         assert (int(version.version), version.run_id) == (1, run.info.run_id)
     assert not list(team.desks.rglob("mlflow.db"))
+
+
+def make_versions(team: Team, recorded, number: int) -> None:
+    """Register versions that the default gate accepts, and make the first of them champion."""
+    good = load_beside("test_registry").make_good(recorded.model)
+    for _ in range(number):
+        with start_training(team.store, "a training", params={}, tags={}, config_yaml="") as training:
+            log_model_run(training, replace(good, captions={}))
+    promote(team.store, f"{NAME}/1", GateSettings())
+
+
+def run_together(team: Team, folder: Path, *jobs: str) -> None:
+    """Run jobs in processes of their own that wait for one another before they begin."""
+    folder.mkdir()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, str(folder), str(len(jobs)), job],
+            env=os.environ | team.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for job in jobs
+    ]
+    team.finish(*processes)
+
+
+def test_promotions_and_rollbacks_at_once_come_one_after_the_other(team, recorded, tmp_path):
+    make_versions(team, recorded, 3)
+    run_together(team, tmp_path / "promote", *[f"promote(store, '{NAME}/2', GateSettings())"] * 3)
+    assert read_history(team) == (2, [1])
+    run_together(team, tmp_path / "mixed", f"promote(store, '{NAME}/3', GateSettings())", f"roll_back(store, '{NAME}')")
+    assert read_history(team) in [(2, [1]), (3, [1])]
+    uses = {one.version: one.tags["use"] for one in team.client.search_model_versions(f"name='{NAME}'")}
+    champion = read_history(team)[0]
+    assert {int(version) for version, use in uses.items() if use == ""} == {champion}
+
+
+def read_history(team: Team) -> tuple[int, list[int]]:
+    model = team.client.get_registered_model(NAME)
+    return int(model.aliases["champion"]), json.loads(model.tags["former_champions"])
+
+
+def test_two_trainings_at_once_into_one_folder_record_each_its_own_model(team):
+    started = [team.start(f"desk {seed}", f"seed={seed}", *ONE, code=(COMMAND, "train")) for seed in (1, 2)]
+    team.finish(*started)
+    runs = team.list_runs("model")
+    contents = {run.data.tags["model_content"] for run in runs}
+    assert len(contents) == len(runs) == 2
+    with use_store(team.store):
+        for version in team.client.search_model_versions(f"name='{FACET}'"):
+            predictor = load_model(f"models:/{FACET}/{version.version}")
+            run = team.client.get_run(version.run_id)
+            assert predictor.version == version.tags["model_content"] == run.data.tags["model_content"]
+            own = {row["metric"]: row["estimate"] for row in predictor.performance if row["group"] == "overall"}
+            assert own["auroc"] == pytest.approx(run.data.metrics["auroc"])
+    saved = load_predictor(team.desks / "models" / "facet_rfa" / "pain_response")
+    assert saved.version in contents
+
+
+def test_a_version_with_the_bundle_of_another_run_is_not_promoted(team, recorded):
+    make_versions(team, recorded, 1)
+    good = load_beside("test_registry").make_good(recorded.model)
+    other = seal_predictor(replace(recorded.model.predictor, n_training=81))
+    with start_training(team.store, "a training", params={}, tags={}, config_yaml="") as training:
+        logged = log_model_run(training, replace(good, captions={}, predictor=other), register=False)
+    source = team.client.get_model_version(NAME, "1").source
+    with use_store(team.store):
+        team.client.create_model_version(NAME, source, run_id=logged.run_id)
+    with pytest.raises(DataError, match=f"of version {recorded.model.predictor.version}, and {other.version} was"):
+        promote(team.store, f"{NAME}/2", GateSettings())
+    assert team.client.get_registered_model(NAME).aliases["champion"] == 1
+
+
+def test_a_training_that_was_killed_is_closed_by_the_next_and_one_that_lives_is_not(team):
+    killed, alive = (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD], env=os.environ | team.environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    )
+    try:
+        gone, living = (process.stdout.readline().split() for process in (killed, alive))
+        killed.kill()
+        with start_training(team.store, "the next", params={}, tags={}, config_yaml="") as training:
+            statuses = [[team.client.get_run(run).info.status for run in runs] for runs in (gone, living)]
+            assert statuses == [["KILLED", "KILLED"], ["RUNNING", "RUNNING"]]
+            assert team.client.get_run(training.run_id).info.status == "RUNNING"
+    finally:
+        for process in (killed, alive):
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        (lambda own: own, False),
+        (lambda own: own[:0], False),
+        (lambda own: f"another{own}", False),
+        (lambda own: " ".join([*own.split()[:-2], "4194305", "1"]), True),
+        (lambda own: " ".join([*own.split()[:-1], "1"]), True),
+        (lambda own: " ".join([own.split()[0], "another-boot", *own.split()[2:-1], "1"]), False),
+    ],
+)
+def test_only_a_process_that_is_surely_gone_counts_as_gone(change, gone):
+    own = identify_process()
+    assert len(own.split()) == 5
+    assert is_gone(change(own)) is gone
+
+
+@pytest.mark.parametrize("fault", ["full", "locked"])
+def test_a_training_whose_store_fails_leaves_the_models_as_they_were(recorded, tmp_path, fault):
+    team = Team({"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}, tmp_path / "shared", Path(), tmp_path)
+    prepare_store(team.store)
+    before = save_predictor(recorded.model.predictor, tmp_path / "models" / "facet_rfa" / "pain_response")
+    process = team.start("desk", *ONE, code=(COMMAND if fault == "locked" else FULL, "train"))
+    if fault == "locked":
+        while not team.list_runs("training"):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.2)
+        with closing(sqlite3.connect(team.store.database, timeout=60, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            told = process.communicate(timeout=PROCESS_SECONDS)[0]
+    else:
+        told = process.communicate(timeout=PROCESS_SECONDS)[0]
+    assert process.returncode == 2, told
+    assert re.fullmatch(r"error: .*could not be recorded in sqlite:.*\n", told), told
+    assert load_predictor(before).version == recorded.model.predictor.version
+    with start_training(team.store, "the next", params={}, tags={}, config_yaml=""):
+        statuses = {run.info.status for kind in ("training", "model") for run in team.list_runs(kind)}
+    assert statuses <= {"RUNNING", "KILLED", "FAILED"}
+    assert sum(run.info.status == "RUNNING" for run in team.list_runs("training")) == 0
 
 
 def assert_all_are_kept(team: Team, recorded, seeds: list[int]) -> None:

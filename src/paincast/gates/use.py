@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from paincast.errors import DataError
 from paincast.schema import RESEARCH_MARK
 
 CHAMPION = "champion"
@@ -14,6 +15,38 @@ USE_LIMIT = "Research use only, unless it is loaded as the champion of a gate th
 
 CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
+
+
+def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
+    """Hold the content version of a bundle against those that its run and its registered version name.
+
+    Parameters
+    ----------
+    address : str
+        Where the bundle is, for the message.
+    version : str
+        Content version of the bundle.
+    *tags : mapping of str to str
+        Tags of the registered version and of its run.
+
+    Returns
+    -------
+    bool
+        Whether any of them names one.
+
+    Raises
+    ------
+    DataError
+        If one names another.
+    """
+    named = [one[CONTENT] for one in tags if one.get(CONTENT)]
+    others = [content for content in named if content != version]
+    if others:
+        raise DataError(
+            f"{address} holds a bundle of version {version}, and {others[0]} was recorded: the bundle is not that of "
+            "its run; train the model again"
+        )
+    return bool(named)
 
 
 def read_use(tags: Mapping[str, str], *, is_champion: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, CONTENT, read_use
+from paincast.gates.use import CHAMPION, hold_contents, read_use
 from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.schema import RESEARCH_MARK
 
@@ -37,14 +37,14 @@ class Registered:
     ----------
     address : str
         Where it is, with an alias resolved: bundle and tags are of one version.
-    contents : tuple of str
-        Content versions that the tags of the version and of its run name.
+    tags : tuple of mapping of str to str
+        Tags of the registered version and of its run.
     use : str
         What it may be used for: empty only for a champion whose gate allows care.
     """
 
     address: str
-    contents: tuple[str, ...] = ()
+    tags: tuple[Mapping[str, str], ...] = ()
     use: str = RESEARCH_MARK
 
 
@@ -87,13 +87,8 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
     if len(found) != 1:
         raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
     predictor = load_predictor(found[0].parent)
-    others = [content for content in registered.contents if content != predictor.version]
-    if others:
-        raise DataError(
-            f"{address} holds a bundle of version {predictor.version}, and {others[0]} was recorded: "
-            "the bundle is not that of its run; train the model again"
-        )
-    return replace(predictor, use=registered.use if registered.contents else RESEARCH_MARK)
+    is_recorded = hold_contents(address, predictor.version, *registered.tags)
+    return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK)
 
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
@@ -121,22 +116,18 @@ def _look_up(client: MlflowClient, address: str) -> Registered:
         held = client.get_registered_model(name).aliases.get(CHAMPION)
         return Registered(
             address=f"models:/{name}/{version.version}",
-            contents=_list_contents(version.tags, _read_run_tags(client, version.run_id)),
+            tags=(version.tags, _read_run_tags(client, version.run_id)),
             use=read_use(version.tags, is_champion=str(held) == str(version.version)),
         )
     run_id = found["run"] if (found := RUN.fullmatch(address)) else None
     if found := LOGGED.fullmatch(address):
         run_id = client.get_logged_model(found["model"]).source_run_id
-    return Registered(address=address, contents=_list_contents(_read_run_tags(client, run_id)))
+    return Registered(address=address, tags=(_read_run_tags(client, run_id),))
 
 
 def _read_run_tags(client: MlflowClient, run_id: str | None) -> Mapping[str, str]:
     tags: Mapping[str, str] = client.get_run(run_id).data.tags if run_id else {}
     return tags
-
-
-def _list_contents(*tags: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(one[CONTENT] for one in tags if one.get(CONTENT))
 
 
 def _hide_password(text: str) -> str:

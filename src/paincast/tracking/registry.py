@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
 from paincast.gates import Verdict, gate
-from paincast.gates.use import CHAMPION
+from paincast.gates.use import CHAMPION, hold_contents
+from paincast.predictor import MANIFEST, load_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.judging import name_verdict_table, read_evidence, tag_verdict
-from paincast.tracking.store import Store
+from paincast.tracking.store import CROWNING, Store, hold_lock
 from paincast.tracking.versions import find_version, get_run, require_model, use_registry
 
 if TYPE_CHECKING:
@@ -98,13 +99,14 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
     Raises
     ------
     DataError
-        If there is no such version.
+        If there is no such version, or its bundle is not the one that its run recorded.
     OutputError
         If the store cannot be used.
     """
-    with use_registry(store) as client:
+    with use_registry(store) as client, hold_lock(store, CROWNING):
         version = find_version(client, source)
         run = _find_run(client, version)
+        _check_bundle(version, run)
         verdict = gate(read_evidence(client, run), criteria)
         former = _find_champion(client, version.name)
         if verdict.passed:
@@ -134,13 +136,13 @@ def roll_back(store: Store, model_name: str) -> Rollback:
     Raises
     ------
     DataError
-        If there is no such model, or the former champion was deleted.
+        If there is no such model, the former champion was deleted, or its bundle is not the one that its run recorded.
     RefusalError
         If it has no champion, or none before this one.
     OutputError
         If the store cannot be used.
     """
-    with use_registry(store) as client:
+    with use_registry(store) as client, hold_lock(store, CROWNING):
         require_model(client, model_name)
         demoted = _find_champion(client, model_name)
         if demoted is None:
@@ -155,6 +157,7 @@ def roll_back(store: Store, model_name: str) -> Rollback:
                 "nothing was changed"
             )
         restored = find_version(client, f"{model_name}/{history[-1]}")
+        _check_bundle(restored, _find_run(client, restored))
         use = _read_promoted_use(restored)
         _tag_both(client, restored, {"use": use})
         _crown(client, restored, use)
@@ -178,6 +181,20 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
             f"{version.name} version {version.version} comes from a run of {made}: its evidence is of another"
         )
     return run
+
+
+def _check_bundle(version: ModelVersion, run: Run) -> None:
+    """Fetch the bundle of a version and check that it is the one that its run recorded."""
+    import mlflow
+
+    name, address = f"{version.name} version {version.version}", f"models:/{version.name}/{version.version}"
+    with tempfile.TemporaryDirectory() as scratch:
+        found = sorted(Path(mlflow.artifacts.download_artifacts(address, dst_path=scratch)).rglob(MANIFEST))
+        if len(found) != 1:
+            raise DataError(f"{name} holds {len(found)} paincast bundles; one is needed")
+        content = load_predictor(found[0].parent).version
+    if not hold_contents(name, content, version.tags, run.data.tags):
+        raise DataError(f"{name}: neither it nor its run names the content of the bundle; train the model again")
 
 
 def _find_champion(client: MlflowClient, name: str) -> int | None:

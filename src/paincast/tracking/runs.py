@@ -10,25 +10,25 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 import paincast
-from paincast.errors import OutputError, PaincastError
+from paincast.errors import OutputError
 from paincast.gates import Verdict
 from paincast.gates.use import CONTENT
-from paincast.predictor import load_predictor
+from paincast.predictor import Predictor, save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, describe_run
 from paincast.tracking.judging import judge_model, name_verdict_table, tag_verdict
+from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
 from paincast.tracking.store import Store, use_store
 
@@ -80,8 +80,8 @@ class ModelRun:
         What the model stands on.
     n_real : int
         Real episodes behind it.
-    bundle : Path
-        Folder written by :func:`paincast.predictor.save_predictor`.
+    predictor : Predictor
+        The sealed model.
     metrics : DataFrame
         Columns ``metric, group, estimate, lower, upper, n, method``.
     instability : DataFrame
@@ -115,7 +115,7 @@ class ModelRun:
     model_kind: str
     basis: str
     n_real: int
-    bundle: Path
+    predictor: Predictor
     metrics: pd.DataFrame
     dataset: DatasetSummary
     instability: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -146,7 +146,8 @@ def start_training(
 ) -> Iterator[TrainingRun]:
     """Record a parent run for as long as the block lasts.
 
-    The run ends as finished, as failed when the block raises, and as killed when it is interrupted.
+    The run ends as finished, as failed when the block raises, and as killed when it is interrupted. Runs that a killed
+    process of this machine left open are closed first.
 
     Parameters
     ----------
@@ -174,9 +175,11 @@ def start_training(
     with use_store(store) as experiment_id:
         import mlflow
 
+        with mlflow_errors_in_words(store):
+            close_abandoned_runs(experiment_id)
         all_tags = {"kind": "training", "paincast_version": paincast.__version__, **tags}
-        with _started_run(experiment_id, name, all_tags) as run_id:
-            with _mlflow_errors_in_words(store):
+        with started_run(store, experiment_id, name, all_tags) as run_id:
+            with mlflow_errors_in_words(store):
                 _log_parameters_and_metrics(run_id, params, {})
                 mlflow.log_text(config_yaml, "config/config.yaml")
             yield TrainingRun(run_id=run_id, experiment_id=experiment_id, store=store)
@@ -210,8 +213,8 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     description = describe_run(model, verdict)
     tags = _model_tags(model) | tag_verdict(verdict) | ({"not_estimable": ", ".join(missing)} if missing else {})
     with (
-        _mlflow_errors_in_words(training.store),
-        _started_run(training.experiment_id, model.name, tags, description, training.run_id) as run_id,
+        mlflow_errors_in_words(training.store),
+        started_run(training.store, training.experiment_id, model.name, tags, description, training.run_id) as run_id,
     ):
         shared = {name: tags[name] for name in ("technique", "outcome", "horizon_months", "model_kind", "basis")}
         params = {name: _parameter_text(value) for name, value in {**shared, **model.params}.items()}
@@ -226,44 +229,6 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         model_name=model.registered_name if register else None,
         model_version=version,
     )
-
-
-@contextmanager
-def _started_run(
-    experiment_id: str, name: str, tags: Mapping[str, str], description: str | None = None, parent: str | None = None
-) -> Iterator[str]:
-    import mlflow
-
-    run_id = mlflow.start_run(
-        experiment_id=experiment_id,
-        run_name=name,
-        nested=True,
-        parent_run_id=parent,
-        tags=dict(tags),
-        description=description,
-    ).info.run_id
-    try:
-        yield run_id
-    except BaseException as error:
-        with suppress(Exception):
-            mlflow.set_tag("failure", str(error) if isinstance(error, PaincastError) else type(error).__name__)
-        mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    mlflow.end_run()
-
-
-@contextmanager
-def _mlflow_errors_in_words(store: Store) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise OutputError(
-            f"the run could not be recorded in {store.address} ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "it is marked as failed"
-        ) from error
 
 
 def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -285,7 +250,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "paincast_version": paincast.__version__,
         **model.tags,
         "use": RESEARCH_MARK,
-        CONTENT: load_predictor(model.bundle).version,
+        CONTENT: model.predictor.version,
     }
 
 
@@ -364,11 +329,11 @@ def _log_pictures_and_tables(
 
 
 def _log_pyfunc(model: ModelRun) -> str:
+    """Record a bundle of the run's own: what stands in a folder of models may be of another training."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as scratch:
-        bundle = Path(scratch, "bundle")
-        copytree(model.bundle, bundle)
+        bundle = save_predictor(model.predictor, Path(scratch, "bundle"))
         logged: Any = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(MODEL_CODE),

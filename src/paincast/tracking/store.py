@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 import logging
 import os
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -20,8 +23,9 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https", "databricks")
 POSTGRESQL = ("postgresql://", "postgresql+")
 LOCK_SECONDS = 120.0
-ADVISORY_LOCK = 0x7061696E
-"""Number of the lock in PostgreSQL under which one process at a time prepares the store."""
+PREPARING = 0x7061696E
+CROWNING = PREPARING + 1
+"""Numbers of the locks in PostgreSQL under which one process at a time prepares the store, or changes its champions."""
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Response models of image-guided pain procedures, a run for each technique and outcome. "
@@ -36,6 +40,8 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 VIEW_COLUMNS = {"technique": 120, "basis": 80, "verdict": 80, "n_real": 70, "use": 130, "gate": 80, "outcome": 120}
 """Tags in the order of their columns, with widths in pixels: the first three fit a small screen."""
 SERVER_SECONDS = 10.0
+STORE_LOGGER = "mlflow.store.db.utils"
+"""It prints a traceback of every error of the database, which is raised too."""
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
@@ -150,7 +156,7 @@ def prepare_store(store: Store) -> str:
         If the experiment was deleted.
     """
     _check_reachable(store)
-    with quiet_mlflow(), _alone(store):
+    with quiet_mlflow(), hold_lock(store, PREPARING):
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -229,19 +235,25 @@ def _check_reachable(store: Store) -> None:
         ) from None
 
 
-def _alone(store: Store) -> AbstractContextManager[object]:
-    """Let one process at a time prepare a store: MLflow's migrations break when two run them at once.
+def hold_lock(store: Store, number: int) -> AbstractContextManager[object]:
+    """Let one process at a time prepare a store, since MLflow's migrations break when two run at once, or change it.
 
     Beside SQLite the lock is an exclusive transaction on an empty database, in PostgreSQL an advisory lock, which holds
-    between machines too; either is freed if the process dies.
+    between machines too; either is freed if the process dies. Behind a tracking server it holds for the processes of
+    one user on this machine.
     """
     if store.uri.startswith(POSTGRESQL):
-        return _lock_server(store)
-    return nullcontext() if store.database is None else closing(_lock_file(store, store.database))
+        return _lock_server(store, number)
+    if store.database is not None:
+        ending = "lock" if number == PREPARING else f"{number:x}.lock"
+        return closing(_lock_file(store, store.database.with_name(f".{store.database.name}.{ending}")))
+    if number == PREPARING:
+        return nullcontext()
+    digest = hashlib.sha256(store.uri.encode()).hexdigest()[:16]
+    return closing(_lock_file(store, Path(tempfile.gettempdir(), f"paincast-{getpass.getuser()}-{digest}.lock")))
 
 
-def _lock_file(store: Store, database: Path) -> sqlite3.Connection:
-    lock = database.with_name(f".{database.name}.lock")
+def _lock_file(store: Store, lock: Path) -> sqlite3.Connection:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
@@ -252,7 +264,7 @@ def _lock_file(store: Store, database: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _lock_server(store: Store) -> Iterator[None]:
+def _lock_server(store: Store, number: int) -> Iterator[None]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
@@ -264,7 +276,7 @@ def _lock_server(store: Store) -> Iterator[None]:
     with connection:
         try:
             connection.execute(text(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}"))
-            connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+            connection.execute(text(f"SELECT pg_advisory_lock({number})"))
         except SQLAlchemyError as error:
             raise OutputError(_say_no_database(store, error)) from None
         yield
@@ -289,7 +301,7 @@ def quiet_mlflow() -> Iterator[None]:
     """
     for name, setting in QUIET.items():
         os.environ.setdefault(name, setting)
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "psycopg")]
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "psycopg", STORE_LOGGER)]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy|pydantic)(\.|$)")
@@ -297,7 +309,7 @@ def quiet_mlflow() -> Iterator[None]:
             import mlflow  # noqa: F401  (importing it resets the level of its logger)
 
             for logger in loggers:
-                logger.setLevel(logging.ERROR)
+                logger.setLevel(logging.CRITICAL if logger.name == STORE_LOGGER else logging.ERROR)
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):

@@ -116,7 +116,7 @@ def finish_model(
     instability: Instability | None = None,
     validation: InternalValidation | None = None,
 ) -> TrainedModel:
-    """Explain, save and record a model that is fitted and evaluated.
+    """Explain and record a model that is fitted and evaluated, and save it once it is recorded.
 
     Parameters
     ----------
@@ -152,14 +152,14 @@ def finish_model(
         validation=validation,
         further=further or Further(),
     )
-    bundle = save_predictor(predictor, Path(settings.models_folder) / task.name)
-    _record(task, trained, held, bundle)
+    _record(task, trained, held)
+    save_predictor(predictor, Path(settings.models_folder) / task.name)
     return trained
 
 
-def _record(task: Task, trained: TrainedModel, probability: FloatArray | None, bundle: Path) -> None:
+def _record(task: Task, trained: TrainedModel, probability: FloatArray | None) -> None:
     if task.run is not None:
-        model = describe_model(trained, probability, bundle, task.data, task.settings)
+        model = describe_model(trained, probability, task.data, task.settings)
         log_model_run(task.run, model, register=task.settings.tracking.register)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,6 @@ from paincast.training_set import TrainingSet
 def describe_model(
     trained: TrainedModel,
     probability: npt.NDArray[np.float64] | None,
-    bundle: Path,
     data: TrainingSet,
     settings: TrainingSettings,
 ) -> ModelRun:
@@ -42,8 +40,6 @@ def describe_model(
         The model with its evaluation.
     probability : ndarray of shape (n_known,)
         Out-of-fold predictions of those whose outcome is known; None where it is a number.
-    bundle : Path
-        Where it was saved.
     data : TrainingSet
         What it was trained on.
     settings : TrainingSettings
@@ -77,7 +73,7 @@ def describe_model(
         model_kind=response.kind,
         basis=predictor.basis,
         n_real=predictor.n_real,
-        bundle=bundle,
+        predictor=predictor,
         metrics=trained.metrics,
         instability=pd.DataFrame() if measured is None else measured.metrics,
         validation=validation.list_metrics(),
