@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from paincast.cohort import dates
 from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
 from paincast.cohort.mapping_types import (
     CHANGE,
@@ -25,6 +26,9 @@ from paincast.cohort.mapping_types import (
 from paincast.cohort.numerals import Decimal
 from paincast.cohort.rejects import Action, Finding
 from paincast.cohort.units import DAYS_PER_YEAR
+
+OLDEST_PATIENT, LONGEST_PAIN = 105, 80
+"""Years before the procedure within which a date of birth or of onset lies whose year has two digits."""
 
 _DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 
@@ -118,9 +122,10 @@ def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Findin
     return meant, found
 
 
-def parse_dates(field: Field, rows: Rows) -> tuple[pd.Series, pd.Series]:
-    """Read a column of dates; gives the dates and where a text is no date."""
-    return _parse_dates(field, _present_text(field, rows))
+def read_procedure_days(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    """Read the days of the procedures, and which cells hold none."""
+    days, broken = dates.read_days(_present_text(field, rows), field.date_format)
+    return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
 
 
 def _present_text(field: Field, rows: Rows) -> pd.Series:
@@ -185,31 +190,56 @@ def _baseline(field: Field, rows: Rows) -> pd.Series:
 
 
 def _apply_date(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
-    dates, failed = _parse_dates(field, text)
-    findings = _found(field, {"not a date": failed}, f"a date, {field.date_format or 'YYYY-MM-DD'}")
+    action = _action(field)
     if field.reads == YEAR:
-        return dates.dt.year.astype("float64"), findings
-    procedure = rows.procedure_date if rows.procedure_date is not None else pd.Series(pd.NaT, index=rows.index)
-    undated = dates.notna() & procedure.isna()
+        years, broken = dates.read_years(text, field.date_format)
+        return years, _find_no_dates(field, broken, column=field.target.name, action=action)
+    procedure = rows.procedure_date
+    if procedure is None:
+        procedure = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
+    days, broken = dates.read_days(text, field.date_format, **_bounds_of_century(field, procedure))
+    findings = _find_no_dates(field, broken, column=field.target.name, action=action)
+    undated = days.notna() & procedure.isna()
     findings += _found(field, {"no procedure date": undated}, "a date of the procedure to count from")
-    days = (dates - procedure).dt.days.astype("float64")
+    since = (days - procedure).dt.days.astype("float64")
     in_unit = {
-        SINCE: days / _DAYS_PER_MONTH,
-        MONTHS_BEFORE: -days / _DAYS_PER_MONTH,
-        YEARS_BEFORE: -days / DAYS_PER_YEAR,
+        SINCE: since / _DAYS_PER_MONTH,
+        MONTHS_BEFORE: -since / _DAYS_PER_MONTH,
+        YEARS_BEFORE: -since / DAYS_PER_YEAR,
     }
-    return in_unit[field.reads].round(9), findings
+    return in_unit[field.reads].round(9) + 0.0, findings
 
 
-def _parse_dates(field: Field, text: pd.Series) -> tuple[pd.Series, pd.Series]:
-    dates = pd.to_datetime(text, format=field.date_format or "ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
-    return dates, text.notna() & dates.isna()
+def _bounds_of_century(field: Field, procedure: pd.Series) -> dict[str, pd.Series]:
+    """Say between which days a year of two digits lies: birth and onset come before the procedure, and not too long."""
+    if field.reads == SINCE:
+        return {}
+    latest = procedure.fillna(pd.Timestamp.now().normalize())
+    years = OLDEST_PATIENT if field.reads == YEARS_BEFORE else LONGEST_PAIN
+    return {"earliest": latest - pd.Timedelta(days=years * DAYS_PER_YEAR), "latest": latest}
+
+
+def _find_no_dates(field: Field, broken: Mapping[str, pd.Series], *, column: str, action: Action) -> list[Finding]:
+    return [
+        Finding(
+            broken=rows,
+            column=column,
+            rule=rule,
+            allowed=dates.explain_rule(rule, field.date_format),
+            action=action,
+        )
+        for rule, rows in broken.items()
+        if rows.any()
+    ]
+
+
+def _action(field: Field) -> Action:
+    return "row left out" if field.target.required else "cell emptied"
 
 
 def _found(field: Field, broken: Mapping[str, pd.Series], allowed: str) -> list[Finding]:
-    action: Action = "row left out" if field.target.required else "cell emptied"
     return [
-        Finding(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=action)
+        Finding(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=_action(field))
         for rule, rows in broken.items()
         if rows.any()
     ]

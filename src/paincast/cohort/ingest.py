@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from paincast.cohort.fields import Rows, apply_condition, apply_field, parse_dates
+from paincast.cohort.fields import Rows, apply_condition, apply_field, read_procedure_days
 from paincast.cohort.mapping_types import Block, Condition, Field, Join, RegistryMapping
 from paincast.cohort.reading import read_sheet
 from paincast.cohort.rejects import Finding, any_broken, join_rejects, make_rejects, name_nearest
@@ -227,12 +227,9 @@ def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: _Led
 
 def _procedure_dates(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> pd.Series:
     if mapping.procedure_date is None:
-        return pd.Series(pd.NaT, index=rows.index)
-    dates, failed = parse_dates(mapping.procedure_date, rows)
-    allowed = f"a date, {mapping.procedure_date.date_format or 'YYYY-MM-DD'}"
-    column = str(mapping.procedure_date.column)
-    finding = Finding(broken=failed, column=column, rule="not a date", allowed=allowed, action="cell emptied")
-    ledger.reject("episodes", [finding], rows.index)
+        return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
+    dates, findings = read_procedure_days(mapping.procedure_date, rows)
+    ledger.reject("episodes", findings, rows.index)
     return dates
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from paincast.cohort.coercion import to_code
+from paincast.cohort.dates import check_date_format
 from paincast.cohort.mapping_types import (
     CHANGE,
     DATE_READINGS,
@@ -167,8 +168,15 @@ def _read_date(node: Node) -> Field:
         column=found["column"].text(),
         file=found["file"].text() if "file" in found else None,
         reads=YEAR,
-        date_format=found["date_format"].text() if "date_format" in found else None,
+        date_format=_read_date_format(found["date_format"], needs_day=True) if "date_format" in found else None,
     )
+
+
+def _read_date_format(node: Node, *, needs_day: bool) -> str:
+    fault = check_date_format(node.text(), needs_day=needs_day)
+    if fault:
+        raise node.refuse(fault)
+    return node.text()
 
 
 def _read_block(node: Node, columns: Mapping[str, Column]) -> Block:
@@ -213,7 +221,9 @@ def _read_field(node: Node, target: Column) -> Field:
         missing=frozenset(map(to_code, found["missing"].texts())) if "missing" in found else frozenset(),
         true_if_contains=found["true_if_contains"].texts() if "true_if_contains" in found else (),
         reads=reads,
-        date_format=found["date_format"].text() if "date_format" in found else None,
+        date_format=_read_date_format(found["date_format"], needs_day=reads != YEAR)
+        if "date_format" in found
+        else None,
     )
 
 

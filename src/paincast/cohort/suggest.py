@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
+from paincast.cohort.dates import read_years
 from paincast.cohort.reading import read_sheet
 from paincast.cohort.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
@@ -238,10 +239,14 @@ def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
 def _guess_date_reading(text: pd.Series) -> str:
     """Find the one usual format in which every date reads; days and months that cannot be told apart stay to do."""
     given = text[~find_missing_words(text)]
-    if pd.to_datetime(given, format="ISO8601", errors="coerce").notna().all():
+    if _is_written(given, None):
         return ", reads: year of date"
-    fitting = [form for form in DATE_FORMATS if pd.to_datetime(given, format=form, errors="coerce").notna().all()]
+    fitting = [form for form in DATE_FORMATS if _is_written(given, form)]
     return f', reads: year of date, date_format: "{fitting[0] if len(fitting) == 1 else UNFINISHED}"'
+
+
+def _is_written(dates: pd.Series, date_format: str | None) -> bool:
+    return not any(rows.any() for rows in read_years(dates, date_format)[1].values())
 
 
 def _codes_to_show(text: pd.Series) -> tuple[list[str], int]:
