@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curv
 from paincast.evaluation.groups import compute_metrics_by_group
 from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.gates import CRITERIA, Evidence, Verdict, gate
+from paincast.gates.judging import say_gains
+from paincast.reporting.review_figures import describe_decision_curve
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
 
@@ -80,10 +83,8 @@ def test_a_good_model_passes_with_a_reason_for_every_criterion():
     assert verdict.say() == "passes gate 'default' (12 criteria)"
     assert list(verdict.to_frame()["criterion"]) == list(CRITERIA)
     assert (verdict.to_frame()["reason"] != "").all()
-    assert (
-        reason_of(verdict, "net_benefit")
-        == "above both at 1 of 3 thresholds; most clearly at 0.5, by 0.03 (0.02 to 0.04)"
-    )
+    said = reason_of(verdict, "net_benefit")
+    assert "at 1 of 3 thresholds; most clearly at 0.5, by 0.03 (0.02 to 0.04)" in said
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,50 @@ def test_a_model_that_treats_nobody_gains_nothing_though_treating_all_does_harm(
     assert "net_benefit" in list_unmet(gate(make_evidence(decision_curve=curve), GateSettings()))
     verdict = gate(make_evidence(decision_curve=make_curve({0.6: (0.05, -0.01)})), GateSettings())
     assert list_unmet(verdict) == {"net_benefit": "failed"}
+
+
+NOT_TOLD = (np.nan, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("lower", "status", "facts"),
+    [
+        ({0.3: (0.01, 0.02), 0.5: (0.02, 0.03)}, "passed", ["at 2 of 2 thresholds", "at 0.5, by 0.03 (0.02 to 0.04)"]),
+        ({0.3: (0.01, 0.02), 0.5: NOT_TOLD}, "passed", ["at 1 of 1 thresholds (1 more are not told)"]),
+        ({0.3: (-0.005, 0.02), 0.5: (-0.01, 0.0)}, "failed", ["any of 2", "0.005 (-0.005 to 0.015) at 0.3", "chance"]),
+        ({0.3: (-0.018, 0.1), 0.5: (0.1, -0.05)}, "failed", ["any of 2", "at 0.3, by 0.008 (-0.002 to 0.018)"]),
+        ({0.3: (-0.01, 0.0), 0.5: (-0.03, 0.0)}, "failed", ["any of 2", "at best the same"]),
+        ({0.3: NOT_TOLD, 0.5: (np.nan, 0.1)}, "missing", []),
+    ],
+)
+def test_net_benefit_is_told_in_words_that_fit_its_sign(lower, status, facts):
+    curve = make_curve(lower)
+    verdict = gate(make_evidence(decision_curve=curve), GateSettings())
+    finding = next(one for one in verdict.findings if one.criterion == "net_benefit")
+    assert finding.status == status
+    said = say_gains(curve) if status == "missing" else finding.reason
+    assert all(fact in said for fact in facts)
+    assert ("most clearly" in said) is (status == "passed")
+    assert not re.search(r"by -", said)
+    assert describe_decision_curve(curve).count(say_gains(curve)) == 1
+
+
+def test_a_model_that_is_the_same_as_treating_none_everywhere_has_no_interval_and_gains_nothing():
+    rng = np.random.default_rng(3)
+    outcome = (np.arange(200) < 20).astype(float)
+    curve = compute_decision_curve(
+        outcome, np.full(200, 0.1), patients=None, thresholds=[0.3, 0.5], base_rate=None, rng=rng, resamples=100
+    )
+    verdict = gate(make_evidence(decision_curve=curve), GateSettings())
+    assert list_unmet(verdict) == {"net_benefit": "failed"}
+    assert "any of 2 thresholds; at best the same" in reason_of(verdict, "net_benefit")
+
+
+def test_without_a_told_threshold_no_gain_is_claimed():
+    assert "at none of 0 thresholds" in say_gains(None)
+    assert "at none of 2 thresholds" in say_gains(make_curve({0.3: NOT_TOLD, 0.5: NOT_TOLD}))
+    one_sided = make_curve({0.3: (0.1, 0.1)}).query("versus == 'treat_all'")
+    assert "at none of 1 thresholds" in say_gains(one_sided)
 
 
 def test_probabilities_that_are_too_extreme_are_refused():

@@ -15,11 +15,12 @@ from paincast.cohort.mapping import load_mapping
 from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import LeakError, RefusalError, SettingsError
+from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
 from paincast.reporting.summary import say_instability, say_loss
 from paincast.rules import collect_rules
-from paincast.serving.predict import predict
+from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     ChangeSettings,
     CohortSettings,
@@ -301,6 +302,11 @@ def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, m
     assert result.refused == {"si_joint_rfa/pain_response": "no evidence today"}
     assert result.summary["note"].tolist()[1] == "no model: no evidence today"
     assert (tmp_path / "models" / "facet_rfa" / "pain_response" / "bundle.json").is_file()
+    assert list_notes(tmp_path / "models", load_models(tmp_path / "models")) == {}
+    monkeypatch.setattr("paincast.training.run.collect_rules", lambda *_: refuse("si_joint_rfa", ""))
+    with pytest.raises(RefusalError, match="no evidence today"):
+        train(make_settings(tmp_path, techniques=["facet_rfa"]))
+    assert list(list_notes(tmp_path / "models", load_models(tmp_path / "models"))) == ["refused_since"]
 
 
 def test_a_technique_that_the_cohort_does_not_hold_is_named(real_data, tmp_path):

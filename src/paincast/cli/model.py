@@ -68,18 +68,19 @@ def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: 
     from paincast.cohort.tables import load_cohort
     from paincast.evaluation.truth import load_truth
     from paincast.files import atomic_folder
+    from paincast.models_folder import list_notes
     from paincast.serving.external import evaluate_models
     from paincast.serving.predict import load_models
 
-    held = load_cohort(cohort)
+    held, loaded = load_cohort(cohort), load_models(models)
     truth = load_truth(cohort) if held.basis == "synthetic" else None
     rng = np.random.default_rng(seed)
-    metrics, flow = evaluate_models(
-        load_models(models), held, truth=truth, rng=rng, resamples=resamples, confidence=confidence
-    )
+    metrics, flow = evaluate_models(loaded, held, truth=truth, rng=rng, resamples=resamples, confidence=confidence)
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
+    for note in list_notes(models, loaded).values():
+        click.echo(f"note: {note}")
     click.echo(flow.to_string(index=False))
     shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
     click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
@@ -135,6 +136,9 @@ def predict(
     `use` says "research use only" for every model but one: the champion of a gate that allows care, trained on real
     patients and given by its MLflow address (models:/NAME@champion).
 
+    A note says so where the folder mixes models of different evidence, or holds some that are older than its last
+    training.
+
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.
 
@@ -157,6 +161,8 @@ def predict(
         click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions{because}")
     if summary.marked:
         click.echo(f"research use only: {', '.join(summary.marked)}")
+    for note in summary.notes:
+        click.echo(f"note: {note}")
     if show:
         from paincast.reporting.summary import summarize_predictions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,13 @@ NET_BENEFIT_GAIN = "net_benefit_difference"
 
 DEFAULTS = ("treat_all", "treat_none")
 """What is done without a model. Above the rate of response a model that treats nobody gains over treating all."""
+
+STRATEGY_NAMES: Mapping[str, str] = MappingProxyType(
+    {"treat_all": "treating all", "treat_none": "treating none", "base_rate": "deciding by the expected response"}
+)
+
+TIE = 1e-12
+"""Net benefits that lie no further apart are the same but for rounding."""
 
 
 def gate(evidence: Evidence, criteria: GateSettings) -> Verdict:
@@ -128,30 +135,79 @@ def _judge_net_benefit(evidence: Evidence, criteria: GateSettings) -> Finding:
     required = "at one threshold a net benefit whose lower bound is above those of treating all and of treating none"
     if not criteria.net_benefit or evidence.is_number:
         return _leave_out("net_benefit", evidence.is_number)
-    gains = _find_least_gains(evidence.decision_curve)
-    if not gains:
+    gains = find_least_gains(evidence.decision_curve, DEFAULTS)
+    if not any(gains.values()) or not any(_is_interval(row) or is_tie(row) for row in gains.values() if row):
         return _find("net_benefit", MISSING, required, "no decision curve with intervals")
-    best = max(gains, key=lambda threshold: gains[threshold]["lower"])
-    n_above = sum(gain["lower"] > 0 for gain in gains.values())
-    reason = f"above both at {n_above} of {len(gains)} thresholds; most clearly at {best:g}, by {_show(gains[best])}"
-    return _find("net_benefit", n_above > 0, required, reason)
+    is_above = any(row["lower"] > 0 for row in gains.values() if row and _is_interval(row))
+    return _find("net_benefit", is_above, required, say_gains(evidence.decision_curve))
 
 
-def _find_least_gains(curve: pd.DataFrame | None) -> dict[float, dict[str, Any]]:
-    """Give for each threshold the gain over the better default; thresholds without an interval are left out."""
+def find_least_gains(
+    curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS
+) -> dict[float, dict[str, Any] | None]:
+    """Find at each threshold what the model gains over the best of other strategies.
+
+    Parameters
+    ----------
+    curve : DataFrame or None
+        From :func:`paincast.evaluation.decision.compute_decision_curve`; rows may be hidden or left out.
+    strategies : sequence of str
+        What the model is held against.
+
+    Returns
+    -------
+    dict of float to dict or None
+        Row of the least gain, that of the lower bound where all have an interval; None where one is not told.
+    """
     rows = [] if curve is None else _list_rows(curve, "metric", NET_BENEFIT_GAIN)
-    by_default: list[dict[float, dict[str, Any]]] = [
-        {row["threshold"]: row for row in rows if row["versus"] == default and row["group"] == OVERALL}
-        for default in DEFAULTS
-    ]
-    pairs = {
-        threshold: [held[threshold] for held in by_default] for threshold in by_default[0] if threshold in by_default[1]
-    }
-    return {
-        threshold: min(pair, key=lambda row: row["lower"])
-        for threshold, pair in pairs.items()
-        if all(_is_interval(row) for row in pair)
-    }
+    rows = [row for row in rows if row["group"] == OVERALL and row["versus"] in strategies]
+    told = {(row["threshold"], row["versus"]): row for row in rows if _is_number(row["estimate"])}
+    least: dict[float, dict[str, Any] | None] = dict.fromkeys(row["threshold"] for row in rows)
+    for threshold in least:
+        held = [told[threshold, name] for name in strategies if (threshold, name) in told]
+        if len(held) == len(strategies):
+            bound = "lower" if all(_is_interval(row) for row in held) else "estimate"
+            least[threshold] = min(held, key=lambda row: row[bound])
+    return least
+
+
+def is_tie(row: Mapping[str, Any]) -> bool:
+    """Tell whether the model does neither better nor worse."""
+    return bool(abs(row["estimate"]) < TIE)
+
+
+def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) -> str:
+    """Say at how many thresholds deciding by the model is better than the best of other strategies, and by how much.
+
+    Parameters
+    ----------
+    curve, strategies
+        As for :func:`find_least_gains`.
+
+    Returns
+    -------
+    str
+        Begins with "better than" or "not better than". Better means that the whole interval is above 0.
+    """
+    gains = find_least_gains(curve, strategies)
+    rows = [(threshold, row) for threshold, row in gains.items() if row]
+    others = " or ".join(STRATEGY_NAMES[name] for name in strategies)
+    if not rows:
+        return f"not known to be better than {others}: net benefit is told at none of {len(gains)} thresholds"
+    hidden = f" ({len(gains) - len(rows)} more are not told)" if len(rows) < len(gains) else ""
+    above = [(threshold, row) for threshold, row in rows if _is_interval(row) and row["lower"] > 0]
+    if above:
+        at, row = max(above, key=lambda pair: pair[1]["lower"])
+        told = f"better than {others} at {len(above)} of {len(rows)} thresholds{hidden}"
+        return f"{told}; most clearly at {at:g}, by {_show(row)}"
+    at, row = max(rows, key=lambda pair: pair[1]["estimate"])
+    told = f"not better than {others} at any of {len(rows)} thresholds{hidden}"
+    if is_tie(row):
+        return f"{told}; at best the same"
+    if row["estimate"] > 0:
+        return f"{told}: the largest difference, {_show(row)} at {at:g}, may be chance"
+    shortfall = {"estimate": -row["estimate"], "lower": -row["upper"], "upper": -row["lower"]}
+    return f"{told}: it falls short at each, least at {at:g}, by {_show(shortfall)}"
 
 
 def _judge_subgroups(evidence: Evidence, criteria: GateSettings) -> Finding:
@@ -278,7 +334,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _show(row: Mapping[str, Any]) -> str:
-    return f"{row['estimate']:.3g} ({row['lower']:.3g} to {row['upper']:.3g})"
+    interval = f"{row['lower']:.3g} to {row['upper']:.3g}" if _is_interval(row) else "no interval"
+    return f"{row['estimate']:.3g} ({interval})"
 
 
 def _find(criterion: str, status: str | bool, required: str, reason: str) -> Finding:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.gates.judging import say_gains
 from paincast.reporting.figures import BLUE, FONT, GREY, INK, ORANGE, display_name, finish_axes, make_axes
 
 GREEN = "#009E73"
@@ -69,17 +70,9 @@ def describe_decision_curve(table: pd.DataFrame) -> str:
     -------
     str
     """
-    gains = table[table["metric"] == "net_benefit_difference"]
-    either = [gains[gains["versus"] == other].set_index("threshold") for other in ("treat_all", "treat_none")]
     cuts = table["threshold"].unique()
-    sure = [cut for cut in cuts if all(part.loc[cut, "lower"] > 0 for part in either)]
-    least = pd.concat([part["estimate"] for part in either], axis=1).min(axis=1)
-    at, gain = max(least.items(), key=lambda pair: pair[1])
-    told = (
-        f"is above both treating everybody and treating nobody, interval included, at {len(sure)} of {len(cuts)} "
-        f"thresholds from {cuts[0]:.2g} to {cuts[-1]:.2g}"
-    )
-    return f"Net benefit of deciding by the model {told}; its largest gain is {gain:.3f}, at {at:.2g}."
+    told = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}: deciding by the model is"
+    return f"{told} {say_gains(table)}."
 
 
 def make_group_axes(n_groups: int) -> Axes:

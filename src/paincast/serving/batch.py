@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
+from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
 from paincast.serving.predict import check_techniques, load_models, predict_checked
@@ -61,6 +62,8 @@ class BatchSummary:
         See :func:`paincast.cohort.rejects.compute_reject_share`.
     rejects_path : Path or None
         Where the rejects are listed; None when there are none.
+    notes : tuple of str
+        What must be known of the models that answered, see :func:`paincast.models_folder.list_notes`.
     """
 
     n_patients: int
@@ -72,6 +75,7 @@ class BatchSummary:
     n_rejects: int
     reject_share: float
     rejects_path: Path | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -145,7 +149,8 @@ def predict_file(
         rejects = _collect_rejects(tally)
         if len(rejects):
             rejects.to_csv(rejects_draft, index=False)
-    return _summarise(tally, rejects, rejects_path)
+    notes = tuple(list_notes(models, predictors, techniques).values())
+    return replace(_summarise(tally, rejects, rejects_path), notes=notes)
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:

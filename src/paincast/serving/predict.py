@@ -14,6 +14,7 @@ from paincast.cohort.rejects import list_unreadable
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
 from paincast.evidence import indications_of
+from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
@@ -128,9 +129,14 @@ def predict(
     Warns
     -----
     UserWarning
-        If values were unusable and were left out; :func:`paincast.cohort.validate.validate_patients` lists them.
+        If values were unusable and were left out; :func:`paincast.cohort.validate.validate_patients` lists them. If a
+        folder mixes models of different evidence, or holds some that are older than its last training.
     """
-    rows, rejects = predict_checked(patients, gather_models(models), techniques=techniques)
+    gathered = gather_models(models)
+    if not isinstance(models, Predictor | Mapping):
+        for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
+            warnings.warn(note, UserWarning, stacklevel=2)
+    rows, rejects = predict_checked(patients, gathered, techniques=techniques)
     if len(rejects):
         kinds = Counter(zip(rejects["column"], rejects["rule"], strict=True))
         said = "; ".join(f"{column}: {rule} ({n})" for (column, rule), n in kinds.items())

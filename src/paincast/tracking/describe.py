@@ -27,6 +27,8 @@ LONGEST_DESCRIPTION = 8000
 
 MOST_SOURCES = 4
 
+PROGNOSIS = "prognosis given the technique, not the effect of the technique"
+
 HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
 
 BASIS_LIMITS = {

@@ -26,7 +26,7 @@ from paincast.predictor import Predictor, save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
-from paincast.tracking.describe import OVERALL, describe_run
+from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
 from paincast.tracking.judging import judge_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
@@ -350,9 +350,7 @@ def _register(model: ModelRun, address: str, run_id: str, description: str, tags
 
     client = MlflowClient()
     name = model.registered_name
-    _ensure_registered(
-        client, name, f"{model.outcome} after {model.technique}: prognosis given the technique, no effect."
-    )
+    _ensure_registered(client, name, f"{model.outcome} after {model.technique}: {PROGNOSIS}.")
     kept = {key: tags[key] for key in VERSION_TAGS}
     made = client.create_model_version(name, address, run_id=run_id, tags=kept, description=description)
     client.set_registered_model_alias(name, CANDIDATE, str(made.version))

@@ -29,7 +29,8 @@ CROWNING = PREPARING + 1
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Response models of image-guided pain procedures, a run for each technique and outcome. "
-    "A prediction is a prognosis given the technique, not its effect. Research software: not medical advice.",
+    "A prediction is a prognosis given the technique, not the effect of the technique. "
+    "Research software: not medical advice.",
 }
 """The kind makes MLflow's page show models and their runs rather than traces of language models."""
 

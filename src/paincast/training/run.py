@@ -24,6 +24,7 @@ from paincast.evaluation.truth import load_whole_truth
 from paincast.models.borrowing import Part
 from paincast.models.response import require_both_classes
 from paincast.models.surroundings import make_parts
+from paincast.models_folder import record_training
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
 from paincast.reporting.checklist import check_items
 from paincast.reporting.overview import write_overview
@@ -135,6 +136,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
                 _collect(finishing, trained, refused, bar, wait=False)
         bar.set_description("recording")
         _collect(finishing, trained, refused, bar, wait=True)
+        record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
         if not trained:
             raise RefusalError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
     return TrainingResult(

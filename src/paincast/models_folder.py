@@ -1,0 +1,129 @@
+"""A folder of models: what the last training left in it, and what must be known before models are used together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from paincast.files import atomic_file
+from paincast.predictor import Predictor
+
+TRAINING_RECORD = "training.json"
+"""File in a folder of models: which models the last training made, by content version, and which it refused."""
+
+FORMAT = 1
+MOST_NAMES = 6
+
+MIXED_BASES = "mixed_bases"
+EARLIER_TRAINING = "earlier_training"
+REFUSED_SINCE = "refused_since"
+UNREADABLE_RECORD = "unreadable_record"
+
+
+def record_training(folder: str | Path, trained: Mapping[str, Predictor], refused: Iterable[str]) -> None:
+    """Write down which models of a folder the last training made, and for which it made none.
+
+    The same training writes the same bytes: there is no time and no reason in it (a reason counts patients).
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of models; where it does not exist there is nothing to tell apart, and nothing is written.
+    trained : mapping of str to Predictor
+        By ``technique/outcome``, which is their place below the folder.
+    refused : iterable of str
+        ``technique/outcome`` of those asked for and not made.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        return
+    record = {
+        "format": FORMAT,
+        "trained": {name: {"version": model.version, "basis": model.basis} for name, model in sorted(trained.items())},
+        "refused": sorted(refused),
+    }
+    with atomic_file(place / TRAINING_RECORD) as draft:
+        draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def list_notes(
+    source: str | Path, models: Mapping[str, Predictor], techniques: Collection[str] | None = None
+) -> dict[str, str]:
+    """List what must be known of models that were loaded from one folder, by a code for each kind of note.
+
+    Parameters
+    ----------
+    source : str or Path
+        Where they were loaded from; only a folder can hold models of several trainings.
+    models : mapping of str to Predictor
+        By ``technique/outcome``.
+    techniques : collection of str, optional
+        Those asked about; by default all of which there is a model.
+
+    Returns
+    -------
+    dict of str to str
+        ``mixed_bases`` where models stand on different kinds of evidence; ``refused_since`` and ``earlier_training``
+        where a model is older than the last training, which refused it or did not ask for it; ``unreadable_record``
+        where the file that says so is damaged. Empty where nothing needs to be said, or nothing is known.
+    """
+    asked = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
+    return dict([*_note_bases(source, asked), *_note_age(Path(source), asked)])
+
+
+def _note_bases(source: str | Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:
+    bases = dict.fromkeys(model.basis for model in models.values())
+    if len(bases) > 1:
+        named = "; ".join(
+            f"{basis}: {_name([name for name, model in models.items() if model.basis == basis])}" for basis in bases
+        )
+        yield (
+            MIXED_BASES,
+            f"{source} mixes models of different evidence ({named}); the column basis tells each answer's",
+        )
+
+
+def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:
+    file = folder / TRAINING_RECORD
+    if not file.is_file():
+        return
+    record = _read_record(file)
+    if record is None:
+        yield UNREADABLE_RECORD, f"{file} cannot be read: which models are of the last training is not known"
+        return
+    trained, refused = record
+    older = [name for name, model in models.items() if trained.get(name) != model.version]
+    since = [name for name in older if name in refused]
+    others = [name for name in older if name not in refused]
+    if since:
+        yield (
+            REFUSED_SINCE,
+            f"the last training in {folder} made no model for {_name(since)}: an earlier one answers",
+        )
+    if others:
+        yield (
+            EARLIER_TRAINING,
+            f"not made by the last training in {folder}, but before it or elsewhere: {_name(others)}",
+        )
+
+
+def _read_record(file: Path) -> tuple[dict[str, str], set[str]] | None:
+    """Read versions by name and the names refused, or None where the file is not what a training writes."""
+    try:
+        record: Any = json.loads(file.read_text(encoding="utf-8"))
+        trained = {str(name): str(made["version"]) for name, made in record["trained"].items()}
+        return trained, {str(name) for name in record["refused"]}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _name(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
