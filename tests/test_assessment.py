@@ -38,10 +38,10 @@ def assessed(data) -> Assessment:
 def test_every_table_a_gate_asks_for_is_there(assessed):
     assert set(assessed.metrics["metric"]) == {"auroc_delong", "ici", "e50", "e90", "emax"}
     assert set(assessed.list_tables()) == {
-        *("calibration_flexible", "decision_curve", "subgroups", "sites", "years", "pooled")
+        *("calibration_flexible", "decision_curve", "expected_response", "subgroups", "sites", "years", "pooled")
     }
     assert assessed.decision_curve["threshold"].min() == 0.3
-    assert assessed.base_rate is not None
+    assert "base_rate" in set(assessed.decision_curve["strategy"])
     assert {"sex", "age_band", "indication", "payer"} <= set(assessed.subgroups["attribute"])
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from paincast.errors import DataError
+from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
 from paincast.input_files import require_regular_file
-from paincast.schema import TABLES, Column
+from paincast.schema import TABLES, TECHNIQUES, Column
 
 MANIFEST = "cohort.json"
 
@@ -47,7 +48,7 @@ class Cohort:
         return len(self.episodes) if self.basis == "real" else 0
 
     def select_technique(self, technique: str) -> Cohort:
-        """Give the cohort of one technique."""
+        """Give the cohort of one technique; of the sources of simulated patients those of its records."""
         episodes = self.episodes.loc[self.episodes["technique"] == technique].reset_index(drop=True)
         kept = set(episodes["episode_id"])
         return Cohort(
@@ -55,9 +56,15 @@ class Cohort:
             visits=self.visits.loc[self.visits["episode_id"].isin(kept)].reset_index(drop=True),
             events=self.events.loc[self.events["episode_id"].isin(kept)].reset_index(drop=True),
             basis=self.basis,
-            sources=self.sources,
+            sources=self._list_sources_of(technique),
             details=self.details,
         )
+
+    def _list_sources_of(self, technique: str) -> tuple[str, ...]:
+        if self.basis != "synthetic" or technique not in TECHNIQUES:
+            return self.sources
+        own = set(list_citations(records_of(technique)))
+        return tuple(source for source in self.sources if source in own) or self.sources
 
 
 def pandas_type(column: Column) -> str:

@@ -1,4 +1,4 @@
-"""Decision curves: net benefit of treating by the model, against treating all, none, or by the evidence's rate."""
+"""Decision curves: net benefit of treating by the model, against treating all, none, or by one expected rate."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def compute_decision_curve(
     Who is treated when the probability is at least ``threshold`` holds that treating one who does not respond costs
     ``threshold / (1 - threshold)`` of what treating one who responds gains. Net benefit is the share of the patients
     who are treated and respond, less that cost times the share who are treated and do not. ``base_rate`` treats by one
-    published probability for everybody: all up to it, none above.
+    probability for everybody: all up to it, none above.
 
     Intervals are percentiles of a bootstrap of patients, in the same resamples for all strategies, so that a difference
     is paired. They hold for each threshold on its own, not for the curve as a whole.
@@ -53,7 +53,7 @@ def compute_decision_curve(
     thresholds : sequence of float
         Probabilities between 0 and 1 at which somebody might decide, ascending.
     base_rate : float or None
-        The evidence's response rate, from 0 to 1; without one the strategy is left out.
+        Rate that is expected without a model, from 0 to 1; without one the strategy is left out.
 
     Returns
     -------

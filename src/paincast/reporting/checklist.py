@@ -91,7 +91,7 @@ def _fill_item(
     absent = [pointer for pointer in one["evidence"] if not _holds(pointer, run, figures)]
     if absent:
         return {**told, "status": MISSING, "says": _say_absent(absent, name), "evidence": ""}
-    words = {**run.params, **run.tags, **run.facts, "title": run.title}
+    words = {**run.params, **run.tags, **run.facts, "title": run.title, "sources": run.say_sources()}
     said = one.get("says", "").format_map(_Words({word.replace(".", "_"): told for word, told in words.items()}))
     also, further = _add_further(one, run, figures)
     pointers = "; ".join(map(_point, [*one["evidence"], *further]))

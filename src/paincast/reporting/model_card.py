@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -54,13 +54,13 @@ def _list_parts(run: RunFacts) -> Iterator[tuple[str, str]]:
     yield "Groups", _say_groups(run)
     yield "What moves it", _say_importance(run)
     yield "Limits", _bullets([*BASIS_LIMITS[tags["basis"]], f"It is not {facts.get('is_not', '')}.", *ALWAYS])
-    yield "Data", f"{_say_sources(facts)}. Digest `{facts.get('digest', '')[:12]}`. {facts.get('software', '')}."
+    yield "Data", f"{_say_sources(run)}. Digest `{facts.get('digest', '')[:12]}`. {facts.get('software', '')}."
     yield "Missing from the checklists", _say_missing(run)
 
 
-def _say_sources(facts: Mapping[str, str]) -> str:
-    """Name the first sources: a simulated cohort has dozens."""
-    sources = facts.get("sources", "").split("; ")
+def _say_sources(run: RunFacts) -> str:
+    """Name the first sources: evidence has dozens."""
+    sources = run.sources
     more = len(sources) - MOST_SOURCES
     return "; ".join(sources[:MOST_SOURCES]) + (f"; and {more} more (`tables/provenance.csv`)" if more > 0 else "")
 

@@ -14,7 +14,7 @@ from paincast.reporting.checklist import FILLED, list_missing
 from paincast.reporting.figures import display_name
 from paincast.reporting.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model_card import write_model_card
-from paincast.reporting.page import Panel, Section, Sheet, write_page
+from paincast.reporting.page import Folded, Panel, Section, Sheet, write_page
 from paincast.reporting.run_facts import (
     CHECKLIST,
     HELD_OUT_SITES,
@@ -180,18 +180,29 @@ def _write_benefit(run: RunFacts) -> Section:
     if table is not None:
         cuts = table["threshold"]
         said = (
-            f"Would deciding by the model do better than treating everybody, or nobody? At each threshold from "
-            f"{cuts.min():g} to {cuts.max():g}, net benefit counts those treated who respond and takes off those "
-            "treated in vain, at the price that the threshold implies. Intervals hold for each threshold on its own."
+            "Would deciding by the model do better than treating everybody, or nobody, or by the response that the "
+            f"evidence expects of such patients? At each threshold from {cuts.min():g} to {cuts.max():g}, net benefit "
+            "counts those treated who respond and takes off those treated in vain, at the price that the threshold "
+            "implies. Intervals hold for each threshold on its own."
         )
     return Section(
         name="benefit",
         title="Benefit",
         said=said,
         panels=_list_panels(run, "benefit"),
+        sheets=_list_expected(run),
         numbers=None if table is None else table.drop(columns=["group", "method"]),
         tall=True,
     )
+
+
+def _list_expected(run: RunFacts) -> list[Sheet]:
+    """Give the expected response of each evidence record, and of all patients together, where there is one."""
+    table = run.tables.get("expected_response")
+    if table is None or table["expected"].isna().any():
+        return []
+    rows = table.drop(columns="says").assign(expected=table["expected"].map("{:.0%}".format))
+    return [Sheet(title="Expected response, by evidence record", rows=rows.rename(columns=str.capitalize))]
 
 
 def _write_uncertainty(run: RunFacts) -> Section:
@@ -296,7 +307,9 @@ def _show_count(n: float) -> str:
 
 
 def _write_data(run: RunFacts) -> Section:
-    facts = [(name, told) for name, told in run.facts.items() if name != "notes"]
+    sources = run.sources
+    facts = [(name, told) for name, told in run.facts.items() if name not in ("notes", "sources")]
+    facts += [("source", sources[0])] if len(sources) == 1 else []
     rows = pd.DataFrame(facts, columns=["Fact", "Value"])
     rows["Fact"] = rows["Fact"].str.replace("_", " ")
     sheets = [Sheet(title="Where it comes from", rows=rows)]
@@ -312,6 +325,7 @@ def _write_data(run: RunFacts) -> Section:
             "not shown, nor those from which they could be worked out."
         ),
         sheets=sheets,
+        folded=[Folded(title="Sources", listed=sources)] if len(sources) > 1 else [],
         numbers=run.tables.get("characteristics"),
     )
 

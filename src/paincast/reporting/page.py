@@ -37,7 +37,8 @@ dt { color: #555; } dd { margin: 0; overflow-wrap: anywhere; }
 .open td.text { white-space: normal; min-width: 7rem; vertical-align: top; }
 .open td { vertical-align: top; } td.missing, td.failed { color: #a33c00; font-weight: 600; }
 caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }
-main ul { max-width: 46rem; padding-left: 1.2rem; }
+main ul, details ol { max-width: 46rem; padding-left: 1.2rem; overflow-wrap: anywhere; }
+details ol { padding-left: 2.4rem; font-size: 0.9rem; }
 figure { margin: 0; } figure img { width: 100%; max-width: 28rem; height: auto; display: block; }
 .wide figure img { width: auto; max-width: none; }
 figcaption { font-size: 0.9rem; color: #444; max-width: 46rem; }
@@ -89,6 +90,14 @@ class Sheet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Folded:
+    """A long list that is opened by who looks for it; its title tells how long it is."""
+
+    title: str
+    listed: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A question: what is seen in a sentence or two, pictures, and the numbers behind them.
 
@@ -114,6 +123,8 @@ class Section:
         Sentences below, as a list.
     sheets : sequence of Sheet
         Tables that stand open.
+    folded : sequence of Folded
+        Long lists below the tables, closed.
     """
 
     name: str
@@ -126,6 +137,7 @@ class Section:
     verdict: str = ""
     listed: Sequence[str] = ()
     sheets: Sequence[Sheet] = ()
+    folded: Sequence[Folded] = ()
 
 
 def write_page(title: str, note: str, settings: dict[str, str], sections: Sequence[Section]) -> str:
@@ -171,6 +183,7 @@ def _write_section(section: Section) -> str:
         + (f"<ul>{listed}</ul>\n" if listed else "")
         + (f'<div class="{kind}"{reach}>{panels}</div>\n' if panels else "")
         + "".join(_write_sheet(sheet) for sheet in section.sheets)
+        + "".join(_write_folded(folded) for folded in section.folded)
         + f"{numbers}</section>"
     )
 
@@ -210,6 +223,13 @@ def _write_numbers(title: str, numbers: pd.DataFrame) -> str:
         f"<details><summary>The numbers: {html.escape(title.lower())} ({len(numbers)} rows)</summary>"
         f'<div class="scroll" role="region" aria-label="{html.escape(title)}" tabindex="0">'
         f"{_write_table(numbers)}</div></details>\n"
+    )
+
+
+def _write_folded(folded: Folded) -> str:
+    listed = "".join(f"<li>{html.escape(line)}</li>" for line in folded.listed)
+    return (
+        f"<details><summary>{html.escape(folded.title)} ({len(folded.listed)})</summary><ol>{listed}</ol></details>\n"
     )
 
 

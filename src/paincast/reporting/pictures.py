@@ -95,8 +95,8 @@ def draw_pictures(
     tipping_point : DataFrame, optional
         From :func:`paincast.evaluation.tipping.compute_tipping_point`.
     tables : mapping of str to DataFrame
-        ``calibration_flexible``, ``decision_curve``, ``subgroups``, ``sites``, ``years``, ``pooled``,
-        ``held_out_site`` and ``held_out_year``, where known.
+        ``calibration_flexible``, ``decision_curve``, ``expected_response``, ``subgroups``, ``sites``, ``years``,
+        ``pooled``, ``held_out_site`` and ``held_out_year``, where known.
 
     Returns
     -------
@@ -142,8 +142,9 @@ def _draw_benefit(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, P
     table = tables.get("decision_curve")
     if table is None:
         return {}
-    ax = plot_decision_curve(table, make_axes(8.8, 5.2), basis=basis, title="Decision curve, out of fold")
-    return {"benefit/decision_curve": Picture(_figure_of(ax), describe_decision_curve(table))}
+    expected, title = tables.get("expected_response"), "Decision curve, out of fold"
+    ax = plot_decision_curve(table, make_axes(8.8, 5.2), basis=basis, title=title, expected=expected)
+    return {"benefit/decision_curve": Picture(_figure_of(ax), describe_decision_curve(table, expected))}
 
 
 def _draw_groups(tables: Mapping[str, pd.DataFrame], basis: str) -> dict[str, Picture]:

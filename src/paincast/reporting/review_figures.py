@@ -20,11 +20,13 @@ WIDEST_RATIO = (0.4, 2.5)
 STRATEGY_LINES: Mapping[str, tuple[str, dict[str, Any]]] = {
     "treat_all": ("treat everybody", {"color": ORANGE, "linestyle": (0, (5, 2))}),
     "treat_none": ("treat nobody", {"color": INK, "linestyle": "-", "linewidth": 1.0}),
-    "base_rate": ("decide by the published rate", {"color": GREEN, "linestyle": (0, (1, 1.5))}),
+    "base_rate": ("decide by the expected response", {"color": GREEN, "linestyle": (0, (1, 1.5))}),
 }
 
 
-def plot_decision_curve(table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "") -> Axes:
+def plot_decision_curve(
+    table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", expected: pd.DataFrame | None = None
+) -> Axes:
     """Draw the net benefit of deciding by the model and of deciding without it, over thresholds.
 
     Parameters
@@ -37,6 +39,8 @@ def plot_decision_curve(table: pd.DataFrame, ax: Axes, *, basis: str, title: str
         What the model stands on.
     title : str
         Title of the figure.
+    expected : DataFrame, optional
+        From :func:`paincast.training.expected.find_expected_response`: names the line of the expected response.
 
     Returns
     -------
@@ -49,6 +53,7 @@ def plot_decision_curve(table: pd.DataFrame, ax: Axes, *, basis: str, title: str
     for strategy, (label, style) in STRATEGY_LINES.items():
         own = benefit[benefit["strategy"] == strategy]
         if len(own):
+            label += _name_rate(expected) if strategy == "base_rate" else ""
             ax.plot(own["threshold"], own["estimate"], label=label, zorder=4, **{"linewidth": 1.6, **style})
     low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
     ax.set_ylim(low - 0.02, high + 0.05)
@@ -58,12 +63,19 @@ def plot_decision_curve(table: pd.DataFrame, ax: Axes, *, basis: str, title: str
     return finish_axes(ax, basis, title)
 
 
-def describe_decision_curve(table: pd.DataFrame) -> str:
-    """Say where deciding by the model gains over the better of treating everybody and nobody, and by how much.
+def _name_rate(expected: pd.DataFrame | None) -> str:
+    if expected is None or expected.empty:
+        return ""
+    row = expected.iloc[-1]
+    return f",\n{row['expected']:.0%} (scenario '{row['scenario']}', month {row['month']:g})"
+
+
+def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None = None) -> str:
+    """Say where deciding by the model gains over treating everybody, nobody or by the expected response, and how much.
 
     Parameters
     ----------
-    table : DataFrame
+    table, expected : DataFrame
         As for :func:`plot_decision_curve`.
 
     Returns
@@ -72,7 +84,13 @@ def describe_decision_curve(table: pd.DataFrame) -> str:
     """
     cuts = table["threshold"].unique()
     told = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}: deciding by the model is"
-    return f"{told} {say_gains(table)}."
+    said = [f"{told} {say_gains(table)}."]
+    if "base_rate" in set(table["strategy"]):
+        said.append(f"It is {say_gains(table, ['base_rate'])}.")
+    if expected is not None and len(expected):
+        named = str(expected["says"].iloc[-1])
+        said.append(f"{named[0].upper()}{named[1:]}.")
+    return " ".join(said)
 
 
 def make_group_axes(n_groups: int) -> Axes:

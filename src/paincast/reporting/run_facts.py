@@ -61,6 +61,17 @@ class RunFacts:
         return {} if table is None else dict(zip(table["fact"], table["value"].astype(str), strict=True))
 
     @property
+    def sources(self) -> list[str]:
+        """Give the citations of what the model stands on."""
+        return [source for source in self.facts.get("sources", "").split("\n") if source]
+
+    def say_sources(self) -> str:
+        """Give the one source, or say how many there are and where they are listed."""
+        if len(self.sources) == 1:
+            return self.sources[0]
+        return f"{len(self.sources)} sources, listed in tables/provenance.csv"
+
+    @property
     def verdict(self) -> pd.DataFrame:
         """Give the findings of the gate that were asked for, what stands in the way first."""
         table = self.tables.get(f"verdict_{self.tags.get('gate', '')}")

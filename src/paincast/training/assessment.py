@@ -13,7 +13,7 @@ from paincast.evaluation.discrimination import compute_auroc_delong
 from paincast.evaluation.flexible import compute_flexible_calibration
 from paincast.evaluation.groups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
 from paincast.settings import EvaluationSettings
-from paincast.training.published import find_nearest_rate
+from paincast.training.expected import find_expected_response
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,8 +35,8 @@ class Assessment:
         From :func:`paincast.evaluation.flexible.compute_flexible_calibration`; empty where there is none.
     decision_curve : DataFrame
         From :func:`paincast.evaluation.decision.compute_decision_curve`.
-    base_rate : float or None
-        Published response rate that the decision curve was held against.
+    expected_response : DataFrame
+        From :func:`paincast.training.expected.find_expected_response`: what the decision curve was held against.
     subgroups, sites, years : DataFrame
         From :func:`paincast.evaluation.groups.compute_metrics_by_group`; empty where the cohort does not tell them.
     pooled : DataFrame
@@ -46,7 +46,7 @@ class Assessment:
     metrics: pd.DataFrame
     curve: pd.DataFrame
     decision_curve: pd.DataFrame
-    base_rate: float | None
+    expected_response: pd.DataFrame
     subgroups: pd.DataFrame
     sites: pd.DataFrame
     years: pd.DataFrame
@@ -57,6 +57,7 @@ class Assessment:
         tables = {
             "calibration_flexible": self.curve,
             "decision_curve": self.decision_curve,
+            "expected_response": self.expected_response,
             "subgroups": self.subgroups,
             "sites": self.sites,
             "years": self.years,
@@ -71,6 +72,8 @@ def assess_predictions(
     weights: FloatArray,
     settings: EvaluationSettings,
     rng: np.random.Generator,
+    *,
+    scenario: str = "literature",
 ) -> Assessment:
     """Assess out-of-fold probabilities of those whose outcome is known, weighted for those who were lost.
 
@@ -88,6 +91,8 @@ def assess_predictions(
         Resamples, confidence and range of thresholds.
     rng : numpy.random.Generator
         Source of the resamples.
+    scenario : str
+        Scenario of the evidence whose expected response the decision curve is held against.
     """
     known = data.known
     episodes, outcome, predicted = data.episodes[known], data.observed[known], probability[known]
@@ -103,7 +108,7 @@ def assess_predictions(
         confidence=confidence,
         weights=held,
     )
-    rate = find_nearest_rate(data)
+    expected = find_expected_response(data, scenario)
     attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
     told = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
     grouped = compute_metrics_by_group(outcome, predicted, told, patients=patients, confidence=confidence, weights=held)
@@ -126,13 +131,13 @@ def assess_predictions(
             predicted,
             patients=patients,
             thresholds=list_thresholds(settings),
-            base_rate=rate.share if rate else None,
+            base_rate=expected.share,
             rng=decision_rng,
             resamples=settings.resamples,
             confidence=confidence,
             weights=held,
         ),
-        base_rate=rate.share if rate else None,
+        expected_response=expected.table,
         subgroups=grouped[~along].reset_index(drop=True),
         sites=grouped[grouped["attribute"] == SITE].reset_index(drop=True),
         years=grouped[grouped["attribute"] == YEAR].reset_index(drop=True),

@@ -191,7 +191,10 @@ def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) 
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
     probability = expit(margins)
     weighted, complete = _measure(task, probability, weights, metric_rng)
-    assessed = assess_predictions(data, probability, weights, settings.evaluation, assessment_rng)
+    scenario = data.cohort.details.get("scenario", settings.cohort.scenario)
+    assessed = assess_predictions(
+        data, probability, weights, settings.evaluation, assessment_rng, scenario=str(scenario)
+    )
     further = [assessed.metrics, _hold_against_truth(task, probability)]
     return Evaluation(
         probability=probability,

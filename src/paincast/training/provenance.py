@@ -58,7 +58,7 @@ def list_facts(
         "window": f"months {first:g} to {last:g}",
         "loss": outcome.missing,
         "outcome_references": "; ".join(outcome.references),
-        "sources": "; ".join(dataset.sources),
+        "sources": "\n".join(dict.fromkeys([*dataset.sources, *predictor.sources])),
         "dataset": dataset.name,
         "digest": dataset.digest,
         "sites": _count_of(data.episodes["site_id"].nunique()),

@@ -1,0 +1,138 @@
+"""What the decision curve is held against: the response that evidence records expect of the patients at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paincast.cohort.ingest import ingest
+from paincast.cohort.mapping import load_mapping
+from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.tables import Cohort
+from paincast.evidence.records import load_record
+from paincast.evidence.scenarios import shift_curve
+from paincast.outcomes import get_outcome
+from paincast.reporting.figures import make_axes
+from paincast.reporting.review_figures import describe_decision_curve, plot_decision_curve
+from paincast.settings import EvaluationSettings, OutcomeSettings
+from paincast.training.assessment import assess_predictions
+from paincast.training.expected import find_expected_response
+from paincast.training_set import TrainingSet, make_training_set
+
+QUICK = EvaluationSettings(resamples=50, threshold_range=[0.3, 0.6])
+DISC, STENOSIS = "esi_caudal__lumbar_radicular_disc", "esi_caudal__lumbar_stenosis"
+EPIDURAL = "epidural_steroid_injection"
+
+
+def make_set(technique: str, month: float, outcome: str = "pain_response", **changes: object) -> TrainingSet:
+    cohort, _ = simulate_cohort(techniques=[technique], episodes_per_technique=120, seed=3)
+    asked = make_training_set(technique, cohort, get_outcome(outcome), OutcomeSettings(horizon_months=month))
+    return replace(asked, episodes=asked.episodes.assign(**changes)) if changes else asked
+
+
+def spread(data: TrainingSet, counts: dict[tuple[str, str | None], int]) -> TrainingSet:
+    """Give those with an answer indications and approaches, so many of each; the last takes what is left."""
+    pairs = [pair for pair, n in counts.items() for _ in range(n)]
+    rows = np.flatnonzero(data.known)
+    episodes = data.episodes.copy()
+    for row, (indication, approach) in zip(rows, [*pairs, *[pairs[-1]] * len(rows)], strict=False):
+        episodes.loc[row, ["indication", "approach"]] = [indication, approach]
+    return replace(data, episodes=episodes)
+
+
+@pytest.fixture(scope="module")
+def epidural() -> TrainingSet:
+    return make_set(EPIDURAL, 3.0)
+
+
+@pytest.mark.parametrize(("scenario", "expected"), [("literature", 0.54), ("pragmatic", 0.33)])
+def test_the_rate_is_that_of_the_scenario_at_the_month_and_is_named(scenario, expected):
+    found = find_expected_response(make_set("facet_rfa", 6.0), scenario)
+    assert found.share == pytest.approx(expected)
+    assert found.table["record"].tolist() == ["facet_rfa__lumbar_facet", "all"]
+    said = found.table["says"].iloc[-1]
+    assert all(fact in said for fact in (f"'{scenario}'", "month 6", f"{expected:.0%}", "facet_rfa__lumbar_facet"))
+
+
+def test_records_are_weighted_by_the_patients_they_cover(epidural):
+    n = int(epidural.known.sum())
+    data = spread(epidural, {("lumbar_radicular_disc", "caudal"): 30, ("failed_back_surgery", "caudal"): 1})
+    found = find_expected_response(data, "literature")
+    disc, stenosis = (
+        shift_curve(load_record(EPIDURAL, name, "caudal"), "literature")[3.0]
+        for name in ("lumbar_radicular_disc", "failed_back_surgery")
+    )
+    assert found.share == round((30 * disc + (n - 30) * stenosis) / n, 2)
+    assert found.table["record"].tolist() == [DISC, STENOSIS, "all"]
+
+
+def test_the_rate_does_not_tell_of_four_patients(epidural):
+    few = {("lumbar_radicular_disc", "caudal"): 4, ("lumbar_stenosis", "caudal"): 1}
+    found = find_expected_response(spread(epidural, few), "literature")
+    assert found.table["record"].tolist() == [STENOSIS, "all"]
+    assert found.share == 0.36
+
+
+def test_who_has_no_record_does_not_count(epidural):
+    told = {("lumbar_radicular_disc", None): 20, ("lumbar_stenosis", "caudal"): 1}
+    assert find_expected_response(spread(epidural, told), "literature").share == 0.36
+    nobody = find_expected_response(spread(epidural, {("lumbar_stenosis", None): 1}), "literature")
+    assert nobody.share is None
+    assert "indication and approach" in nobody.table["says"].iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("data", "fact"),
+    [
+        (("facet_rfa", 6.0, "function_response"), "pain_response only"),
+        (("facet_rfa", 6.0, "pain_response_30"), "pain_response only"),
+        (("facet_rfa", 4.0, "pain_response"), "holds months 1, 3, 6, 12, 24, 60 only"),
+    ],
+)
+def test_without_a_curve_there_is_no_line_and_it_is_said_why(data, fact):
+    asked = make_set(*data)
+    found = find_expected_response(asked, "literature")
+    assert found.share is None
+    said = found.table["says"].iloc[-1]
+    assert fact in said
+    assert f"month {data[1]:g}" in said
+    known = asked.known.astype(float)
+    assessed = assess_predictions(asked, 0.4 + 0.1 * known, known, QUICK, np.random.default_rng(1))
+    assert "base_rate" not in set(assessed.decision_curve["strategy"]) | set(assessed.decision_curve["versus"])
+    assert said[1:] in describe_decision_curve(assessed.decision_curve, assessed.expected_response)
+    assert list_lines(assessed.decision_curve, assessed.expected_response) == 3
+
+
+def list_lines(curve: pd.DataFrame, expected: pd.DataFrame) -> int:
+    ax = plot_decision_curve(curve, make_axes(), basis="real", expected=expected)
+    return len(ax.get_legend().get_texts())
+
+
+def open_cohort(name: str, folder) -> Cohort:
+    files = sorted((folder / name).iterdir())
+    return ingest(load_mapping(name), files)[0]
+
+
+def test_real_knees_have_no_curve_and_caudal_patients_one_with_its_records_in_the_legend(real_data):
+    knees = make_training_set(
+        "genicular_rfa", open_cohort("genicular_rfa_2024", real_data), get_outcome("pain_response"), OutcomeSettings()
+    )
+    assert "genicular_rfa holds no response curve" in find_expected_response(knees, "literature").table["says"].iloc[-1]
+    caudal = make_training_set(
+        EPIDURAL,
+        open_cohort("caudal_esi_2018", real_data),
+        get_outcome("pain_response"),
+        OutcomeSettings(horizon_months=1.0),
+    )
+    known = caudal.known.astype(float)
+    assessed = assess_predictions(caudal, 0.1 + 0.1 * known, known, QUICK, np.random.default_rng(1))
+    assert assessed.expected_response["record"].tolist() == [DISC, STENOSIS, "all"]
+    share = assessed.expected_response["expected"].iloc[-1]
+    assert 0.40 < share < 0.48
+    ax = plot_decision_curve(assessed.decision_curve, make_axes(), basis="real", expected=assessed.expected_response)
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert any(f"{share:.0%}" in name and "'literature'" in name and "month 1)" in name for name in named)
+    assert "published" not in " ".join(named)
