@@ -238,7 +238,7 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
     total = explained.base + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(total[answered.index], answered["expected"], atol=1e-9)
     assert all(reason["points"] < 0 for reasons in answered["reasons_for"] for reason in reasons)
-    assert "The interval holds 0." in say_loss(trained.weights, trained.loss, trained.tipping_point)
+    assert "that the interval holds: 0." in say_loss(trained.weights, trained.loss, trained.tipping_point)
 
 
 def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):

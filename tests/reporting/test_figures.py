@@ -207,11 +207,11 @@ def test_tipping_point_draws_the_sweep_and_marks_where_the_verdict_changes():
     np.testing.assert_allclose(lines["O/E, with interval"], sweep[["shift", "o_e_ratio"]])
     tips = sweep[sweep["tips"]]
     assert len(tips) == 2
-    np.testing.assert_allclose(lines["verdict changes"], tips[["shift", "o_e_ratio"]])
+    np.testing.assert_allclose(lines["crosses a limit"], tips[["shift", "o_e_ratio"]])
     assert [text for text in texts(ax) if "odds" in text] == [f"odds × {odds:.2g}" for odds in tips["odds_ratio"]]
     said = describe_tipping_point(sweep)
     assert said.startswith("18 of 60 were lost to follow-up; as the log odds of their outcome shift from -2 to +2")
-    assert f"changes at a shift of {tips['shift'].iloc[0]:+.2f}" in said
+    assert f"crosses 0.9 or 1.1 at a shift of {tips['shift'].iloc[0]:+.2f}" in said
 
 
 def test_a_verdict_that_no_plausible_shift_changes_stretches_no_axis():
@@ -219,7 +219,7 @@ def test_a_verdict_that_no_plausible_shift_changes_stretches_no_axis():
     sweep.loc[sweep["tips"], "shift"] = [-15.0, 12.0]
     ax = plot_tipping_point(sweep.sort_values("shift"), make_axes(), basis="real")
     assert -3 < ax.get_xlim()[0] < ax.get_xlim()[1] < 3
-    assert "No shift changes the verdict." in describe_tipping_point(sweep[~sweep["tips"]])
+    assert "No shift takes it across 0.9 or 1.1." in describe_tipping_point(sweep[~sweep["tips"]])
 
 
 def test_nothing_is_drawn_of_nobody():

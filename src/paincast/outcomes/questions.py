@@ -17,8 +17,8 @@ Direction = Literal["fall", "rise", "at_most", "change"]
 AT_A_VISIT = "the visit nearest to the horizon, from half to one and a half times of it, that holds the measure"
 ALIVE = "alive at the horizon"
 WEIGHTED = (
-    "who has no such visit is lost: those seen are weighted by the inverse of their probability to be seen, and a "
-    "sweep says how far those lost would have to differ"
+    "who has no such visit is lost: where enough are lost to model it, those seen are weighted by the inverse of their "
+    "probability to be seen (tables/observation_weights.csv), and a sweep says how far those lost would have to differ"
 )
 NOT_AN_EFFECT = "the effect of the procedure: some patients respond to placebo or with time alone"
 

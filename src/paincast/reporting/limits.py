@@ -13,8 +13,8 @@ BASIS_LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "synthetic": (
             "No real patient stands behind any number here. Patients were simulated from published averages, many of "
             "them judged or assumed; the same evidence made the patients and is found again by the model.",
-            "That predictions agree with outcomes shows that the method works. It does not show that the model is "
-            "right about anybody.",
+            "Where predictions agree with outcomes, the method works. That does not show that the model is right about "
+            "anybody.",
             "Relations that no study has published are absent from the simulation, and from the model.",
             "It is for research and for trying the software out, and may not be used for a decision about a patient.",
         ),

@@ -75,12 +75,14 @@ def _say_groups(run: RunFacts) -> str:
     table = run.tables.get("subgroups")
     if table is None:
         return ""
-    ratios = table[(table["metric"] == "o_e_ratio") & table["estimate"].notna()].sort_values("estimate")
-    if ratios.empty:
-        return "All subgroups are too small to tell."
-    ends = ratios.iloc[[0, -1]].to_dict("records")
+    ratios = table[table["metric"] == "o_e_ratio"]
+    known = ratios[ratios["estimate"].notna()].sort_values("estimate")
+    if known.empty:
+        return f"All {len(ratios)} subgroups are too small to tell."
+    few = f"; {len(ratios) - len(known)} more are too small to tell" if len(known) < len(ratios) else ""
+    ends = known.iloc[[0, -1] if len(known) > 1 else [0]].to_dict("records")
     told = " to ".join(f"{row['estimate']:.2f} ({row['group'].replace('_', ' ')})" for row in ends)
-    return f"Observed / expected over {len(ratios)} subgroups goes from {told}."
+    return f"Observed / expected in {len(known)} of {len(ratios)} subgroups: {told}{few}."
 
 
 def _say_importance(run: RunFacts) -> str:

@@ -40,6 +40,9 @@ PICTURE_TITLES = {
     "tipping_point": "Tipping point of those lost to follow-up",
     "shap_importance": "Importance of variables",
     "shap_contributions": "Contributions of variables",
+    "shap_dependence": "Contribution by value of the variable",
+    "shap_low": "Contributions in the fifth with the lowest predictions",
+    "shap_high": "Contributions in the fifth with the highest predictions",
     **{name: f"Observed / expected by {name}" for name in GROUPED},
     HELD_OUT_SITES: "Sites held out in turn",
     HELD_OUT_YEARS: "Years predicted from those before",
@@ -209,7 +212,7 @@ def _write_uncertainty(run: RunFacts) -> Section:
     level, panels = run.params.get("uncertainty.level", ""), _list_panels(run, "uncertainty")
     beside = (
         " Beside it: how far answers would move had other patients been in the cohort, and how far those lost to "
-        "follow-up would have to differ for the verdict on calibration to change."
+        "follow-up would have to differ for observed / expected to cross a limit."
     )
     return Section(
         name="uncertainty",
@@ -248,8 +251,11 @@ def _say_directions(importance: pd.DataFrame) -> str:
     """Say which variables the model has learned the other way round than published."""
     conflicts = importance.loc[importance["verdict"] == "conflicts", "variable"]
     named = ", ".join(display_name(str(name)) for name in conflicts) or "none"
-    agreeing = int((importance["verdict"] == "agrees").sum())
-    return f"Directions that agree with published evidence: {agreeing}; that conflict with it: {named}."
+    agreeing, unsure = (int((importance["verdict"] == verdict).sum()) for verdict in ("agrees", "undecided"))
+    return (
+        f"Directions that agree with published evidence: {agreeing}; that conflict with it: {named}; of no sure "
+        f"direction: {unsure}."
+    )
 
 
 def _write_groups(run: RunFacts) -> Section:
@@ -340,7 +346,10 @@ def _write_checklists(run: RunFacts) -> Section:
     return Section(
         name="checklists",
         title="Checklists",
-        said="What guidelines ask to be reported, in short words of our own, each with where the run holds it.",
+        said=(
+            "What guidelines ask to be reported, in short words of our own, each with where the run holds it. 'Filled' "
+            "says that there is something to read, not that the answer is yes: judging the risk of bias is for people."
+        ),
         listed=lines,
         sheets=[
             Sheet(title=str(title), rows=own.drop(columns="checklist").rename(columns=str.capitalize))

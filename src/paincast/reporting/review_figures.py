@@ -50,12 +50,13 @@ def plot_decision_curve(
     model = benefit[benefit["strategy"] == "model"]
     ax.fill_between(model["threshold"], model["lower"], model["upper"], color=BLUE, alpha=0.15, linewidth=0, zorder=2)
     ax.plot(model["threshold"], model["estimate"], color=BLUE, linewidth=2.2, label="decide by the model", zorder=5)
+    low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
     for strategy, (label, style) in STRATEGY_LINES.items():
         own = benefit[benefit["strategy"] == strategy]
         if len(own):
             label += _name_rate(expected) if strategy == "base_rate" else ""
+            label += " (below the picture)" if own["estimate"].max() < low - 0.02 else ""
             ax.plot(own["threshold"], own["estimate"], label=label, zorder=4, **{"linewidth": 1.6, **style})
-    low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
     ax.set_ylim(low - 0.02, high + 0.05)
     ax.set_xlabel("Probability of the outcome from which one would treat")
     ax.set_ylabel("Net benefit, of one patient")

@@ -120,7 +120,7 @@ def _count_refits(bins: pd.DataFrame) -> int:
 
 
 def plot_tipping_point(sweep: pd.DataFrame, ax: Axes, *, basis: str, title: str = "") -> Axes:
-    """Draw observed / expected against how different those lost to follow-up are, and where the verdict changes.
+    """Draw observed / expected against how different those lost to follow-up are, and where it crosses a limit.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _list_drawn(sweep: pd.DataFrame) -> pd.DataFrame:
 def _mark_tips(ax: Axes, tips: pd.DataFrame) -> None:
     marked: dict[str, Any] = {"color": ORANGE, "zorder": 4}
     if len(tips):
-        ax.plot(tips["shift"], tips["o_e_ratio"], "D", markersize=7, label="verdict changes", **marked)
+        ax.plot(tips["shift"], tips["o_e_ratio"], "D", markersize=7, label="crosses a limit", **marked)
     for shift, odds in zip(tips["shift"], tips["odds_ratio"], strict=True):
         ax.axvline(shift, linewidth=1, linestyle=":", **marked)
         beside: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": FONT - 2}
@@ -203,11 +203,12 @@ def describe_tipping_point(sweep: pd.DataFrame) -> str:
         f"at a shift of {row['shift']:+.2f} (odds {row['odds_ratio']:.2g} times the predicted ones)"
         for _, row in sweep[sweep["tips"]].iterrows()
     ]
-    tipped = f"The verdict changes {' and '.join(told)}." if told else "No shift changes the verdict."
+    limits = f"{O_E_LIMITS[0]:g} or {O_E_LIMITS[1]:g}"
+    tipped = f"It crosses {limits} {' and '.join(told)}." if told else f"No shift takes it across {limits}."
     return (
         f"{int(first['n_lost'])} of {int(first['n'])} were lost to follow-up; as the log odds of their outcome shift "
-        f"from {first['shift']:+g} to {last['shift']:+g}, observed / expected goes from {ratios} and overall risk from "
-        f"{risks}. {tipped}"
+        f"from {first['shift']:+g} to {last['shift']:+g}, overall risk goes from {risks} and observed / expected from "
+        f"{ratios}. {tipped}"
     )
 
 

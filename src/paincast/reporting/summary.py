@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.evaluation.sample_size import compute_development_sizes, overall_risk_margin
+from paincast.evaluation.tipping import O_E_LIMITS
 from paincast.predictor import Predictor
 
 HEADLINES = {
@@ -251,19 +252,31 @@ def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFr
     counts = weights.set_index("measure")["value"]
     if not counts["lost"]:
         return f"All {counts['asked']:.0f} episodes of whom the outcome was asked have an answer."
+    lost = f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. {_say_weights(counts)}"
+    is_weighted = _is_weighted(counts)
     if "o_e_ratio" not in set(loss["metric"]):
-        held = loss.set_index("metric").loc["coverage"]
+        told = _say_both(loss, "coverage", is_weighted)
         return (
-            f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. Weights for those followed: "
-            f"effective sample size {counts['effective sample size']:.0f}. The interval holds "
-            f"{held['weighted_estimate']:.2f} of changes weighted, {held['complete_case_estimate']:.2f} among complete "
-            "cases. No sweep over those lost is made for a number."
+            f"{lost} Share of changes that the interval holds: {told}. No sweep over those lost is made for a number."
         )
-    ratio = loss.set_index("metric").loc["o_e_ratio"]
-    told = [f"{odds:.2g}" for odds in tipping_point.loc[tipping_point["tips"], "odds_ratio"]]
-    tipped = f"odds of those lost {' or '.join(told)} times the predicted ones" if told else "no odds of those lost"
-    return (
-        f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. Weights for those followed: effective "
-        f"sample size {counts['effective sample size']:.0f}. Observed / expected {ratio['weighted_estimate']:.2f} "
-        f"weighted, {ratio['complete_case_estimate']:.2f} among complete cases. The verdict on it tips at {tipped}."
-    )
+    odds = [f"{odds:.2g}" for odds in tipping_point.loc[tipping_point["tips"], "odds_ratio"]]
+    limits = f"{O_E_LIMITS[0]:g} or {O_E_LIMITS[1]:g}"
+    tipped = f"It crosses {limits} where the odds of those lost are {' or '.join(odds)} times the predicted ones."
+    told = tipped if odds else f"No odds of those lost that were tried take it across {limits}."
+    return f"{lost} Observed / expected: {_say_both(loss, 'o_e_ratio', is_weighted)}. {told}"
+
+
+def _is_weighted(counts: pd.Series) -> bool:
+    return not (counts["smallest weight"] == counts["largest weight"] == 1.0)
+
+
+def _say_weights(counts: pd.Series) -> str:
+    if not _is_weighted(counts):
+        return "Those followed were not weighted for them: too few were lost to say who is, or weighting is off."
+    return f"Weights for those followed: effective sample size {counts['effective sample size']:.0f}."
+
+
+def _say_both(loss: pd.DataFrame, metric: str, is_weighted: bool) -> str:
+    row = loss.set_index("metric").loc[metric]
+    complete = f"{row['complete_case_estimate']:.2f} among complete cases"
+    return f"{row['weighted_estimate']:.2f} weighted, {complete}" if is_weighted else complete

@@ -34,7 +34,7 @@ HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolu
 BASIS_LIMITS = {
     "synthetic": (
         "**Synthetic evidence.** Trained and tested on simulated patients whose truth is published averages: the "
-        "numbers show that the method works, not that the model is right about any real patient."
+        "numbers show how well the method works, not that the model is right about any real patient."
     ),
     "real": (
         "**Real patients, internal evidence.** The numbers are out of fold on the same registry; nothing here shows "

@@ -219,7 +219,7 @@ def _measure(
     data, settings = task.data, task.settings.evaluation
     known = data.known
     seed = int(rng.integers(2**63))
-    held = None if known.all() else weights[known]
+    held = None if np.allclose(weights[known], 1.0) else weights[known]
     weighted, complete = (
         compute_metrics(
             data.observed[known],
