@@ -11,6 +11,7 @@ import pytest
 from paincast.cohort.simulate import simulate_cohort
 from paincast.disclosure.flow import hide_small_loss, hide_small_steps
 from paincast.errors import SettingsError
+from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures import make_axes
 from paincast.reporting.review_figures import describe_decision_curve, describe_groups, plot_groups
@@ -43,6 +44,15 @@ def test_every_table_a_gate_asks_for_is_there(assessed):
     assert assessed.decision_curve["threshold"].min() == 0.3
     assert "base_rate" in set(assessed.decision_curve["strategy"])
     assert {"sex", "age_band", "indication", "payer"} <= set(assessed.subgroups["attribute"])
+
+
+def test_the_sources_of_simulated_patients_are_those_of_the_technique():
+    cohort, _ = simulate_cohort(techniques=["facet_rfa", "spinal_cord_stimulation"], episodes_per_technique=30, seed=3)
+    own = make_training_set("facet_rfa", cohort, get_outcome("pain_response"), OutcomeSettings()).cohort.sources
+    assert own == list_citations(records_of("facet_rfa"))
+    assert len(own) < len(cohort.sources)
+    other = replace(cohort, basis="real", sources=("our registry",)).select_technique("facet_rfa")
+    assert other.sources == ("our registry",)
 
 
 def test_no_site_is_named(assessed, data):

@@ -209,6 +209,33 @@ def test_the_card_is_the_description_of_the_version_and_fits_it(store, facts):
     assert len(write_model_card(long)) <= LONGEST_CARD
 
 
+@pytest.mark.parametrize(("n", "n_folded"), [(1, 0), (2, 1), (131, 1)])
+def test_sources_stand_once_in_a_report_and_many_are_folded(facts, n, n_folded):
+    sources = [
+        f"Author{number} A. Source of the tests; with a semicolon. J Tests 20{number:03d}" for number in range(n)
+    ]
+    kept = facts.tables["provenance"].query("fact != 'sources'")
+    tables = {**facts.tables, "provenance": pd.concat([kept, make_facts(sources="\n".join(sources))])}
+    many = replace(facts, tables=tables)
+    refilled = fill_checklists(many, {}, {})
+    html = write_report(replace(many, tables={**tables, "checklist": refilled}))
+    before = write_report(facts)
+    assert html.count("<details>") - before.count("<details>") == n_folded
+    if n > 1:
+        assert f"<summary>Sources ({n})</summary><ol><li>Author0 A." in html
+        assert all(html.count(source) == 1 for source in sources)
+        told = refilled.set_index("item").loc[["tripod_5a", "probast_d1_1", "probast_e1_1"], "says"]
+        assert told.str.contains(f"{n} sources").all()
+
+
+def test_a_card_names_groups_that_are_too_small_beside_those_that_are_told(facts):
+    ratios = facts.tables["subgroups"].query("metric == 'o_e_ratio'")
+    lone = ratios.assign(estimate=[1.22] + [np.nan] * (len(ratios) - 1))
+    card = write_model_card(replace(facts, tables={**facts.tables, "subgroups": lone}))
+    assert f"in 1 of {len(ratios)} subgroups: 1.22" in card
+    assert f"{len(ratios) - 1} more are too small" in card
+
+
 def make_facts(**facts: str) -> pd.DataFrame:
     return pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
 
