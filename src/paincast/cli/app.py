@@ -33,7 +33,7 @@ def paincast() -> None:
       paincast ingest caudal_esi_2018 -o data/cohorts/caudal_esi_2018
       paincast train experiment=caudal_esi_2018
       paincast review
-      paincast promote paincast.epidural_steroid_injection.pain_response@candidate
+      paincast promote paincast.epidural_steroid_injection.pain_response@candidate   (refused: too few patients)
       paincast predict patients.csv -o predictions.csv
 
     \b
