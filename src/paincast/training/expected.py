@@ -11,11 +11,13 @@ from paincast.errors import SettingsError
 from paincast.evidence.figures import Record
 from paincast.evidence.records import records_of
 from paincast.evidence.scenarios import shift_curve
-from paincast.rules import CONTROLLED_OUTCOME
 from paincast.schema import SMALLEST_CELL
 from paincast.training_set import TrainingSet
 
 COLUMNS = ("record", "scenario", "month", "expected", "says")
+CURVE_OUTCOME = "pain_response"
+"""The outcome of which the records hold a curve."""
+
 ALL = "all"
 """Name of the row that holds the rate of all patients at hand."""
 
@@ -51,8 +53,8 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
         One of the scenarios of the records.
     """
     month = data.horizon_months
-    if data.outcome.name != CONTROLLED_OUTCOME:
-        return _leave_out(scenario, month, f"the evidence holds a curve of {CONTROLLED_OUTCOME} only")
+    if data.outcome.name != CURVE_OUTCOME:
+        return _leave_out(scenario, month, f"the evidence holds a curve of {CURVE_OUTCOME} only")
     held = [record for record in records_of(data.technique) if record.response]
     if not held:
         return _leave_out(scenario, month, f"the evidence of {data.technique} holds no response curve")
