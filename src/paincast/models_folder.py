@@ -84,10 +84,8 @@ def _note_bases(source: str | Path, models: Mapping[str, Predictor]) -> Iterator
         named = "; ".join(
             f"{basis}: {_name([name for name, model in models.items() if model.basis == basis])}" for basis in bases
         )
-        yield (
-            MIXED_BASES,
-            f"{source} mixes models of different evidence ({named}); the column basis tells each answer's",
-        )
+        told = f"the models in {source} stand on different evidence ({named})"
+        yield MIXED_BASES, f"{told}; the column basis says on which each answer stands"
 
 
 def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:
@@ -103,14 +101,11 @@ def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[s
     since = [name for name in older if name in refused]
     others = [name for name in older if name not in refused]
     if since:
-        yield (
-            REFUSED_SINCE,
-            f"the last training in {folder} made no model for {_name(since)}: an earlier one answers",
-        )
+        yield REFUSED_SINCE, f"the last training into {folder} made no model for {_name(since)}: an older one answers"
     if others:
         yield (
             EARLIER_TRAINING,
-            f"not made by the last training in {folder}, but before it or elsewhere: {_name(others)}",
+            f"not from the last training into {folder}, but older or from elsewhere: {_name(others)}",
         )
 
 

@@ -104,7 +104,7 @@ def test_predictions_come_with_the_notes_of_the_models_that_answer(folder, patie
     assert f"real: {EPIDURAL}" in said
     summary = predict_file("patients.csv", "one.csv", models="models", techniques=["facet_rfa"], progress=False)
     assert summary.notes == ()
-    with pytest.warns(UserWarning, match="mixes models"):
+    with pytest.warns(UserWarning, match="stand on different evidence"):
         predict(patients, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
