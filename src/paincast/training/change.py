@@ -80,7 +80,7 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
             confidence=settings.evaluation.confidence,
             weights=one,
         )
-        for one in (None if known.all() else weights[known], None)
+        for one in (None if np.allclose(weights[known], 1.0) else weights[known], None)
     )
     return Evaluation(
         probability=None,
