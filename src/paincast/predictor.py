@@ -14,6 +14,7 @@ import pandas as pd
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.files import atomic_folder
+from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
@@ -270,7 +271,7 @@ def seal_predictor(predictor: Predictor) -> Predictor:
     return replace(predictor, version=digest.hexdigest()[:12])
 
 
-def save_predictor(predictor: Predictor, path: str | Path) -> Path:
+def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerprints | None = None) -> Path:
     """Write a predictor as a bundle: ``bundle.json`` and, for trees, boosters in UBJ. No pickle.
 
     Parameters
@@ -279,6 +280,8 @@ def save_predictor(predictor: Predictor, path: str | Path) -> Path:
         A sealed predictor.
     path : str or Path
         Folder; an existing bundle is replaced.
+    fingerprints : Fingerprints, optional
+        Of the training episodes, kept beside the bundle for its owner alone.
 
     Returns
     -------
@@ -295,6 +298,8 @@ def save_predictor(predictor: Predictor, path: str | Path) -> Path:
         (folder / MANIFEST).write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         for name, raw in list_boosters(predictor.response).items():
             (folder / name).write_bytes(raw)
+        if fingerprints is not None:
+            write_fingerprints(fingerprints, folder / FILE)
     return Path(path)
 
 

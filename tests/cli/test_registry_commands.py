@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from paincast.cli.app import run
 from paincast.cli.hydra_app import read_gate
 from paincast.cohort.simulate import save_simulated, simulate_cohort
+from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import SettingsError
 from paincast.settings import (
     CARD_ITEMS,
@@ -121,6 +124,7 @@ def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
     assert all(metric in out for metric in ("log_loss", "brier", "auroc", "calibration_slope", "ici", "compared"))
     assert "paired percentile bootstrap" in out
     assert "the cohort is synthetic" in out
+    assert out.count("cannot be checked") == 2
     table = pd.read_csv(trained / "table.csv")
     assert list(table.columns) == ["metric", "champion", "candidate", "difference", "lower", "upper", "n", "method"]
     assert table["n"].nunique() == 1
@@ -136,6 +140,23 @@ def test_a_folder_stands_for_a_model_and_a_run_for_its_own(call):
     code, out, _ = call("compare-runs", folder, str(run_id), "--cohort", "cohort_3", "--resamples", "60")
     assert code == 0
     assert "0.0000" in out
+
+
+def test_what_models_were_trained_on_is_found_where_they_still_lie(call, trained):
+    cohort = load_cohort(trained / "cohort_2")
+    episodes = cohort.episodes[cohort.episodes["technique"] == "facet_rfa"].head(30)
+    save_cohort(replace(cohort, episodes=episodes.reset_index(drop=True)), trained / "part_of_2")
+    asked = ("compare-runs", f"{NAME}/1", f"{NAME}/2", "--models", "models_2", "--resamples", "60", "--cohort")
+    code, _, err = call(*asked, "part_of_2")
+    assert code == 2
+    assert re.search(rf"was trained on (all but fewer than 5|\d+) of {episodes['patient_id'].nunique()} patients", err)
+    code, out, _ = call(*asked, "cohort_3")
+    assert code == 0
+    assert "candidate was trained on" in out
+    assert out.count("cannot be checked") == 1
+    assert list(trained.glob("models_2/**/fingerprints.json"))
+    assert (trained / "artifacts").is_dir()
+    assert not [file for file in (trained / "artifacts").rglob("*") if "fingerprint" in file.name]
 
 
 def test_a_model_is_not_compared_on_its_own_patients(call):

@@ -9,7 +9,7 @@ import click
 
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
-from paincast.cli.registry import find_store, tracking_uri_option
+from paincast.cli.registry import exclude_overlap_option, find_store, tracking_uri_option
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
@@ -52,12 +52,16 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 @click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
-def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: float, seed: int) -> None:
+@exclude_overlap_option
+def evaluate(
+    models: Path, cohort: Path, out: Path, resamples: int, confidence: float, seed: int, exclude_overlap: bool
+) -> None:
     """Apply saved MODELS to another COHORT: external validation.
 
     MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
-    Use a cohort the models were not trained on; on their own they look better than they are. A simulated cohort is
-    also compared with its truth.
+    Use a cohort the models were not trained on: patients that a model was trained on are found by the fingerprints
+    that lie beside it, and refused. `trained_on` in flow.csv tells how many there were, or that it cannot be checked.
+    A simulated cohort is also compared with its truth.
 
     \b
     Example:
@@ -68,14 +72,24 @@ def evaluate(models: Path, cohort: Path, out: Path, resamples: int, confidence: 
     from paincast.cohort.tables import load_cohort
     from paincast.evaluation.truth import load_truth
     from paincast.files import atomic_folder
+    from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
     from paincast.serving.external import evaluate_models
-    from paincast.serving.predict import load_models
+    from paincast.serving.predict import DEFAULT_MODELS, load_models
 
     held, loaded = load_cohort(cohort), load_models(models)
     truth = load_truth(cohort) if held.basis == "synthetic" else None
     rng = np.random.default_rng(seed)
-    metrics, flow = evaluate_models(loaded, held, truth=truth, rng=rng, resamples=resamples, confidence=confidence)
+    metrics, flow = evaluate_models(
+        loaded,
+        held,
+        truth=truth,
+        rng=rng,
+        resamples=resamples,
+        confidence=confidence,
+        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
+        exclude_overlap=exclude_overlap,
+    )
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)

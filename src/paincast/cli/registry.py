@@ -16,6 +16,10 @@ tracking_uri_option = click.option(
     "--tracking-uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or mlflow.db in this folder."
 )
 
+exclude_overlap_option = click.option(
+    "--exclude-overlap", is_flag=True, help="Leave out patients that a model was trained on, instead of refusing."
+)
+
 
 def find_store(tracking_uri: str | None) -> Store:
     """Find the MLflow store, which must already be there."""
@@ -101,6 +105,14 @@ def rollback(model: str, tracking_uri: str | None) -> None:
 @click.option("--resamples", default=1000, show_default=True, help="Bootstrap resamples of patients.")
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+@click.option(
+    "--models",
+    default=Path("models"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of models of trainings, where fingerprints tell whom they were trained on.",
+)
+@exclude_overlap_option
 @tracking_uri_option
 def compare_runs(
     champion: str,
@@ -110,6 +122,8 @@ def compare_runs(
     resamples: int,
     confidence: float,
     seed: int,
+    models: Path,
+    exclude_overlap: bool,
     tracking_uri: str | None,
 ) -> None:
     """Compare CHAMPION and CANDIDATE on the same rows of a cohort.
@@ -117,7 +131,9 @@ def compare_runs(
     Each is the id of a run, NAME/VERSION, NAME@ALIAS or the folder of a model; both must answer the same question.
     Differences are candidate minus champion, with intervals from a paired bootstrap of patients: log loss, Brier score
     and ICI are better below, AUROC above, and of the calibration slope 1 is best. Take a cohort neither was trained on:
-    on its own patients the model that fitted them closest wins.
+    on its own patients the model that fitted them closest wins. Such patients are found by the fingerprints that a
+    training leaves in its folder of models, never in MLflow, and refused; without fingerprints it is said that this
+    cannot be checked.
 
     \b
     Example:
@@ -128,12 +144,22 @@ def compare_runs(
 
     from paincast.cohort.tables import load_cohort
     from paincast.files import atomic_file
+    from paincast.fingerprints import find_fingerprints
     from paincast.serving.comparison import compare_models
 
     held = load_cohort(cohort)
     first, second = (_load_untrained_on(source, held, tracking_uri) for source in (champion, candidate))
     rng = np.random.default_rng(seed)
-    table, flow = compare_models(first, second, held, rng=rng, resamples=resamples, confidence=confidence)
+    table, flow = compare_models(
+        first,
+        second,
+        held,
+        rng=rng,
+        resamples=resamples,
+        confidence=confidence,
+        fingerprints=find_fingerprints(models, champion, candidate),
+        exclude_overlap=exclude_overlap,
+    )
     click.echo(flow.to_string(index=False))
     click.echo("\n" + table.drop(columns="method").to_string(index=False, float_format="%.4f"))
     click.echo(f"\n{table['method'].iloc[0]}; the cohort is {held.basis}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
 from paincast.errors import RefusalError
 from paincast.evaluation.paired import compare_predictions
+from paincast.fingerprints import Fingerprints
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
+from paincast.serving.overlap import separate_trained_on
+
+OVERLAPS = ("champion was trained on", "candidate was trained on")
 
 
 def compare_models(
@@ -20,6 +27,8 @@ def compare_models(
     rng: np.random.Generator,
     resamples: int = 1000,
     confidence: float = 0.95,
+    fingerprints: Mapping[str, Fingerprints] = MappingProxyType({}),
+    exclude_overlap: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compare two models that answer the same question, on the episodes for which both do.
 
@@ -35,33 +44,41 @@ def compare_models(
         Bootstrap resamples of patients.
     confidence : float
         Coverage of the intervals.
+    fingerprints : mapping of str to Fingerprints
+        Of the patients the models were trained on, by version: :func:`paincast.fingerprints.find_fingerprints`.
+    exclude_overlap : bool
+        Whether patients that a model was trained on are left out, instead of the cohort being refused.
 
     Returns
     -------
     table : DataFrame
         As of :func:`paincast.evaluation.paired.compare_predictions`.
     flow : DataFrame
-        ``step, n``: who is compared and who is left out.
+        ``step, n``: who is compared and who is left out; first on how many patients each model was trained, in words.
 
     Raises
     ------
     RefusalError
-        If the models answer different questions, the outcome is a number, or there is nobody to compare.
+        If the models answer different questions, the outcome is a number, there is nobody to compare, or patients that
+        a model was trained on are in the cohort and not to be left out.
     """
     _require_one_question(champion, candidate)
-    part = cohort.select_technique(champion.technique)
+    pair = (champion, candidate)
+    others, trained_on = separate_trained_on(pair, cohort, fingerprints, exclude=exclude_overlap)
+    part = others.select_technique(champion.technique)
     question = get_outcome(champion.outcome)
     outcome = compute_outcome(
         part.episodes, part.visits, part.events, question, champion.horizon_months, champion.window_months
     ).value
-    answers = [model.predict(part.episodes) for model in (champion, candidate)]
+    answers = [model.predict(part.episodes) for model in pair]
     followed = outcome.notna()
     abstained = [rows["abstained"].astype(bool) for rows in answers]
     compared = followed & ~abstained[0] & ~abstained[1]
     flow = pd.DataFrame(
         {
-            "step": ["episodes", "followed up", "champion abstains", "candidate abstains", "compared"],
+            "step": [*OVERLAPS, "episodes", "followed up", "champion abstains", "candidate abstains", "compared"],
             "n": [
+                *trained_on,
                 len(outcome),
                 int(followed.sum()),
                 *(int((followed & one).sum()) for one in abstained),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from paincast.errors import RefusalError
 from paincast.evaluation.change import compute_change_metrics
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.truth import check_against_truth, match_truth
+from paincast.fingerprints import Fingerprints
 from paincast.models.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
+from paincast.serving.overlap import separate_trained_on
 
 
 def evaluate_models(
@@ -27,6 +30,8 @@ def evaluate_models(
     rng: np.random.Generator,
     resamples: int = 500,
     confidence: float = 0.95,
+    fingerprints: Mapping[str, Fingerprints] = MappingProxyType({}),
+    exclude_overlap: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Apply models to the episodes of their technique in another cohort and measure how they do.
 
@@ -48,6 +53,10 @@ def evaluate_models(
         Bootstrap resamples of patients.
     confidence : float
         Coverage of the intervals.
+    fingerprints : mapping of str to Fingerprints
+        Of the patients the models were trained on, by version: :func:`paincast.fingerprints.find_fingerprints`.
+    exclude_overlap : bool
+        Whether patients that a model was trained on are left out, instead of the cohort being refused.
 
     Returns
     -------
@@ -56,12 +65,14 @@ def evaluate_models(
         :func:`paincast.evaluation.metrics.compute_metrics` (of a change of pain
         :func:`paincast.evaluation.change.compute_change_metrics`), and rows against the truth where there is one.
     flow : DataFrame
-        ``technique, outcome, episodes, followed_up, abstained, evaluated, note`` of each model.
+        ``technique, outcome, episodes, followed_up, abstained, evaluated, note, trained_on`` of each model; the last
+        tells on how many of the patients it was trained, or that this cannot be checked.
 
     Raises
     ------
     RefusalError
-        If the cohort holds no episode of any technique that has a model, or none of them can be evaluated.
+        If the cohort holds no episode of any technique that has a model, none of them can be evaluated, or patients
+        that a model was trained on are in it and not to be left out.
     """
     held = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
     if not held:
@@ -70,11 +81,12 @@ def evaluate_models(
             f"none of the {len(models)} models is for a technique of this cohort (it holds: {found}; "
             f"models: {', '.join(models)})"
         )
+    others, trained_on = separate_trained_on(held, cohort, fingerprints, exclude=exclude_overlap)
     results = [
-        _evaluate(model, cohort, truth, child, resamples, confidence)
+        _evaluate(model, others, truth, child, resamples, confidence)
         for model, child in zip(held, rng.spawn(len(held)), strict=True)
     ]
-    flow = pd.DataFrame([counts for _, counts in results])
+    flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
     if not flow["evaluated"].any():
         raise RefusalError("nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]))
     return pd.concat([metrics for metrics, _ in results], ignore_index=True), flow

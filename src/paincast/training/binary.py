@@ -19,6 +19,7 @@ from paincast.evaluation.tipping import compute_tipping_point
 from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
 from paincast.evidence.directions import load_directions
 from paincast.explain import Explanation, ExplanationReview, review_explanation
+from paincast.fingerprints import KEPT, make_fingerprints, write_fingerprints
 from paincast.models.observation import fit_observation_weights, summarize_weights
 from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model
 from paincast.models.stored import Response
@@ -133,7 +134,7 @@ def finish_model(
     validation : InternalValidation, optional
         What came of doing the whole modelling again.
     """
-    data, settings = task.data, task.settings
+    data = task.data
     known, probability = data.known, evaluation.probability
     held = None if probability is None else probability[known]
     explanation = predictor.explain(data.episodes)
@@ -153,8 +154,16 @@ def finish_model(
         further=further or Further(),
     )
     _record(task, trained, held)
-    save_predictor(predictor, Path(settings.models_folder) / task.name)
+    _publish(task, predictor)
     return trained
+
+
+def _publish(task: Task, predictor: Predictor) -> None:
+    """Save a model with fingerprints of whom it was trained on; those of a model it replaces are kept apart."""
+    home = Path(task.settings.models_folder)
+    fingerprints = make_fingerprints(task.data.episodes, predictor.version)
+    write_fingerprints(fingerprints, home / KEPT / f"{predictor.version}.json")
+    save_predictor(predictor, home / task.name, fingerprints)
 
 
 def _record(task: Task, trained: TrainedModel, probability: FloatArray | None) -> None:
