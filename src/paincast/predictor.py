@@ -204,12 +204,12 @@ class Predictor:
     def _check_levels(self, episodes: pd.DataFrame) -> pd.Series:
         fits = episodes["indication"].isin(self.rules.indications)
         unseen = self.response.encoder.find_unseen(episodes)
-        categories = [v for v in self.response.encoder.variables_ if v.kind == "category"]
+        seen = {v.name: ", ".join(v.levels) for v in self.response.encoder.variables_ if v.kind == "category"}
         return join_reasons(
             episodes.index,
             [
-                say_where(unseen[v.name] & fits, f"{v.name} is none the model has seen ({', '.join(v.levels)})")
-                for v in categories
+                say_where(unseen[name] & fits, f"{name} has a value that the model has not seen (seen: {levels})")
+                for name, levels in seen.items()
             ],
         )
 

@@ -183,7 +183,7 @@ def test_interval_holds_the_probability(make_predictor):
         ({"indication": None}, "the indication is missing"),
         ({"pain_nrs": np.nan}, "pain_nrs is missing"),
         ({"pain_nrs": 0.0}, "no fall is possible"),
-        ({"work_status": "student"}, "work_status is none the model has seen"),
+        ({"work_status": "student"}, "work_status has a value that the model has not seen"),
         ({"age_years": 119.0}, "age years"),
     ],
 )

@@ -72,7 +72,7 @@ def test_what_the_model_needs_is_not_guessed(patients, models_folder):
     predictions = predict(patients, models_folder)
     assert "pain_nrs is missing; it is required" in row(predictions, "a", "facet_rfa")["abstained_because"]
     assert (
-        "approach is none the model has seen"
+        "approach has a value that the model has not seen"
         in row(predictions, "b", "epidural_steroid_injection")["abstained_because"]
     )
     assert "the indication is missing" in row(predictions, "e", "facet_rfa")["abstained_because"]

@@ -240,8 +240,8 @@ def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
     ceilings = course.compute_ceilings(cohort, responses)
     said = (
         f"Even the true probability ranks patients no better than an AUROC of {ceilings['ceiling'].min():.2f} to "
-        f"{ceilings['ceiling'].max():.2f}: no model of pain response on this cohort can be expected above it, and one "
-        "that is has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
+        f"{ceilings['ceiling'].max():.2f}: no model of pain response on this cohort can be expected above it; one with "
+        "its whole interval above it has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
     )
     told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
     panel = Panel(
