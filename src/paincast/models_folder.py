@@ -71,7 +71,7 @@ def list_notes(
     -------
     dict of str to str
         ``mixed_bases`` where models stand on different kinds of evidence; ``refused_since`` and ``earlier_training``
-        where a model is older than the last training, which refused it or did not ask for it; ``unreadable_record``
+        where a model is not of the last training that finished, which refused it or did not ask for it; ``unreadable_record``
         where the file that says so is damaged. Empty where nothing needs to be said, or nothing is known.
     """
     asked = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
@@ -101,11 +101,11 @@ def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[s
     since = [name for name in older if name in refused]
     others = [name for name in older if name not in refused]
     if since:
-        yield REFUSED_SINCE, f"the last training into {folder} made no model for {_name(since)}: an older one answers"
+        yield REFUSED_SINCE, f"the last training into {folder} made no model for {_name(since)}: another one answers"
     if others:
         yield (
             EARLIER_TRAINING,
-            f"not from the last training into {folder}, but older or from elsewhere: {_name(others)}",
+            f"not from the last training that finished into {folder}: {_name(others)}",
         )
 
 
