@@ -71,8 +71,8 @@ def list_notes(
     -------
     dict of str to str
         ``mixed_bases`` where models stand on different kinds of evidence; ``refused_since`` and ``earlier_training``
-        where a model is not of the last training that finished, which refused it or did not ask for it; ``unreadable_record``
-        where the file that says so is damaged. Empty where nothing needs to be said, or nothing is known.
+        where a model is not of the last training that finished, which refused it or did not ask for it;
+        ``unreadable_record`` where the file that says so is damaged. Empty where nothing needs to be said or is known.
     """
     asked = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
     return dict([*_note_bases(source, asked), *_note_age(Path(source), asked)])
