@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from paincast.cohort.ingest import ingest
 from paincast.cohort.mapping import load_mapping
 from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import Cohort
-from paincast.evidence.records import load_record
+from paincast.evidence.records import load_record, primary_horizon, simulated_records, simulated_techniques
 from paincast.evidence.scenarios import shift_curve
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures import make_axes
@@ -136,3 +138,22 @@ def test_real_knees_have_no_curve_and_caudal_patients_one_with_its_records_in_th
     named = [text.get_text() for text in ax.get_legend().get_texts()]
     assert any(f"{share:.0%}" in name and "'literature'" in name and "month 1)" in name for name in named)
     assert "published" not in " ".join(named)
+
+
+@pytest.mark.parametrize("technique", simulated_techniques())
+def test_every_technique_with_a_curve_has_an_expected_response_at_its_own_month(technique):
+    records = simulated_records(technique)
+    month = primary_horizon(technique)
+    patients = [(name, record.approach) for record in records for name in record.indications for _ in range(5)]
+    data = SimpleNamespace(
+        technique=technique,
+        horizon_months=month,
+        outcome=get_outcome("pain_response"),
+        known=np.ones(len(patients), bool),
+        episodes=pd.DataFrame(patients, columns=["indication", "approach"]),
+    )
+    found = find_expected_response(cast("TrainingSet", data), "literature")
+    shares = [shift_curve(record, "literature")[month] for record in records]
+    assert found.share is not None
+    assert min(shares) - 0.005 <= found.share <= max(shares) + 0.005
+    assert set(found.table["record"]) <= {*(record.id for record in records), "all"}
