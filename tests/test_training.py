@@ -14,12 +14,12 @@ from paincast.cohort.ingest import ingest
 from paincast.cohort.mapping import load_mapping
 from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import load_cohort, save_cohort
+from paincast.eligibility import collect_rules
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
 from paincast.reporting.summary import say_instability, say_loss
-from paincast.rules import collect_rules
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     ChangeSettings,

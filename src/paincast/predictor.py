@@ -11,6 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.eligibility import (
+    TechniqueRules,
+    assess_contraindications,
+    check_indication,
+    find_controls,
+    join_reasons,
+    read_rules,
+    renew_contraindications,
+    say_where,
+)
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.files import atomic_folder
@@ -18,14 +28,6 @@ from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
-from paincast.rules import (
-    TechniqueRules,
-    check_indication,
-    find_contraindications,
-    find_controls,
-    join_reasons,
-    say_where,
-)
 from paincast.schema import RESEARCH_MARK
 
 MANIFEST = "bundle.json"
@@ -57,6 +59,7 @@ PREDICTION_COLUMNS = (
     "model_version",
     "reasons_for",
     "reasons_against",
+    "not_assessed",
 )
 """What a prediction returns, in order.
 
@@ -64,7 +67,8 @@ PREDICTION_COLUMNS = (
 change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
 ``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
-for a champion whose gate allows care: see :attr:`Predictor.mark`.
+for a champion whose gate allows care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications of the
+technique that could not be assessed, because what they ask of the patient is unknown.
 """
 
 APART = ("response", "rules", "version", "use")
@@ -170,9 +174,7 @@ class Predictor:
             **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
             level=np.where(answered, self.level, np.nan),
             control_probability=find_controls(self.rules, episodes),
-            ineligible_because=find_contraindications(self.rules, episodes, absolute=True),
-            cautions=find_contraindications(self.rules, episodes, absolute=False),
-            eligible=lambda frame: (frame["ineligible_because"] == "").astype("boolean"),
+            **assess_contraindications(renew_contraindications(self.technique, self.rules), episodes),
             in_domain=(strange == "").astype("boolean"),
             abstained=~answered,
             basis=self.basis,
@@ -257,6 +259,7 @@ def make_abstentions(
             "model_version": "",
             "reasons_for": no_reasons,
             "reasons_against": no_reasons,
+            "not_assessed": "",
         },
         index=episodes.index,
     )
@@ -341,7 +344,6 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    rules = TechniqueRules(**{name: tuple(rows) for name, rows in state["rules"].items()})
     plain = {name: state[name] for name in Predictor.__dataclass_fields__ if name not in APART}
     plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
-    return Predictor(**plain, response=read_response(state, folder), rules=rules)
+    return Predictor(**plain, response=read_response(state, folder), rules=read_rules(state["rules"]))

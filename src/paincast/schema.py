@@ -171,7 +171,7 @@ EPISODES: Mapping[str, Column] = _table(
     _category(
         "technique", TECHNIQUES + COMPARATORS, "what is done, or the comparator", role="technique", required=True
     ),
-    _category("indication", INDICATIONS, "the diagnosis treated"),
+    _category("indication", INDICATIONS, "the diagnosis treated; without it no model answers and none is trained"),
     _category(
         "approach",
         ("interlaminar", "transforaminal", "caudal", "percutaneous", "endoscopic"),
@@ -211,6 +211,36 @@ EPISODES: Mapping[str, Column] = _table(
     _boolean("pregnant", "pregnancy", role="safety"),
     _boolean("contrast_allergy", "allergy to iodinated contrast", role="safety"),
     _boolean("cardiac_device", "pacemaker or other implanted cardiac device", role="safety"),
+    _number("inr", 0.5, 20, None, "international normalised ratio of the clotting time", role="safety", label="INR"),
+    _number("platelets_10e9_per_l", 0, 3000, "×10⁹/L", "platelet count", role="safety", label="platelets"),
+    _boolean("coagulation_disorder", "disorder of blood clotting, inherited or acquired", role="safety"),
+    _number(
+        "life_expectancy_months",
+        0,
+        1200,
+        "months",
+        "life expectancy as judged by the team",
+        role="safety",
+        label="life expectancy",
+    ),
+    _boolean("active_psychosis", "psychosis that is active", role="safety"),
+    _boolean("untreated_major_depression", "major depression that is not treated", role="safety"),
+    _boolean("substance_use_disorder", "substance use disorder that is active", role="safety"),
+    _boolean("bowel_obstruction", "obstruction of the bowel", role="safety"),
+    _number(
+        "systolic_blood_pressure_mmhg", 30, 300, "mmHg", "systolic blood pressure, after any correction", role="safety"
+    ),
+    _boolean("peripheral_artery_disease", "severe peripheral artery disease of the legs", role="safety"),
+    _number(
+        "egfr_ml_min_1_73m2",
+        0,
+        250,
+        "mL/min/1.73 m2",
+        "estimated glomerular filtration rate",
+        role="safety",
+        label="eGFR",
+    ),
+    _boolean("planned_knee_replacement", "replacement of the knee is planned", role="safety"),
     _category("work_status", ("working", "retired", "not_working"), "employment", role="predictor"),
     _boolean("compensation_claim", "open workers' compensation claim or litigation"),
     _boolean("regular_exercise", "exercises at least once a week"),

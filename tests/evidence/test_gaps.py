@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.simulate import simulate_cohort
+from paincast.eligibility import TechniqueRules, check_indication, collect_rules
 from paincast.errors import RefusalError
-from paincast.rules import TechniqueRules, check_indication, collect_rules
 
 
 def test_simulating_a_gap_is_refused() -> None:
@@ -30,9 +30,3 @@ def test_a_patient_in_a_gap_is_told_why() -> None:
 def test_rules_of_an_older_bundle_know_no_gap() -> None:
     said = check_indication(TechniqueRules(indications=("crps",)), pd.DataFrame({"indication": ["other_neuropathic"]}))
     assert "not one this technique treats (crps)" in said[0]
-
-
-def test_what_only_the_card_names_is_no_rule() -> None:
-    rules = collect_rules("spinal_cord_stimulation", "pain_response")
-    assert {rule["column"] for rule in rules.contraindications} >= {"active_infection", "cardiac_device", "diabetes"}
-    assert all(rule["column"] for rule in rules.contraindications)

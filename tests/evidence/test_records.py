@@ -59,7 +59,9 @@ def _find_provenance(content: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(
-    "file", [*FILES, *(FOLDER / f"{name}.yaml" for name in ("costs", "untreated"))], ids=lambda file: file.stem
+    "file",
+    [*FILES, *(FOLDER / f"{name}.yaml" for name in ("contraindications", "costs", "untreated"))],
+    ids=lambda file: file.stem,
 )
 def test_every_number_has_a_source_and_a_tag(file: Path) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -201,11 +203,11 @@ def test_an_unknown_technique_gets_the_nearest_name() -> None:
 
 
 def test_infection_is_absolute_and_an_anticoagulant_needs_a_plan() -> None:
-    rules = {rule.column: rule for rule in load_record("spinal_cord_stimulation", "crps").contraindications}
+    rules = {rule.name: rule for rule in load_record("spinal_cord_stimulation", "crps").contraindications}
     assert rules["active_infection"].level == "absolute"
     assert rules["anticoagulant"].level == "relative"
     assert "class high" in rules["anticoagulant"].reason
-    assert rules["cardiac_device"].tag == "ASSUMED"
+    assert rules["cardiac_device_stimulation"].tag == "ASSUMED"
 
 
 def test_the_version_is_twelve_hexadecimal_digits() -> None:
@@ -239,6 +241,7 @@ def _set(content: dict[str, Any], path: str, value: Any) -> None:
         ("curve.months", {6: 54}, "share 54 of the curve is outside what is allowed"),
         ("primary_month", None, "'primary_month' is missing"),
         ("contraindications", ["infectoin"], "contraindications: unknown name 'infectoin'"),
+        ("bleeding_class", "lowish", "bleeding_class: unknown name 'lowish'"),
         ("costs", ["facet_rfa_qaly"], "costs: unknown name 'facet_rfa_qaly'"),
         ("certainty.level", "lowish", "level: unknown name 'lowish'"),
         ("predictors.0.kind", "causal", "kind: unknown name 'causal'"),

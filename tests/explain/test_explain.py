@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from paincast.cohort.tables import conform
 from paincast.disclosure.grouping import choose_shown
+from paincast.eligibility import collect_rules
 from paincast.errors import DataError
 from paincast.explain import (
     Explanation,
@@ -35,7 +36,6 @@ from paincast.models.duration_response import make_duration_response
 from paincast.models.hazard import HazardModel
 from paincast.models.response import ResponseModel, fit_response_model
 from paincast.predictor import Predictor, seal_predictor
-from paincast.rules import collect_rules
 from paincast.settings import (
     FITTED_CALIBRATIONS,
     CalibrationSettings,

@@ -11,11 +11,11 @@ import pytest
 from scipy.special import logit
 
 from paincast.cohort.tables import conform
+from paincast.eligibility import collect_rules
 from paincast.errors import DataError
 from paincast.models.calibrated import CalibratedModel
 from paincast.models.response import fit_response_model
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
-from paincast.rules import collect_rules
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import (
     FITTED_CALIBRATIONS,
@@ -213,6 +213,26 @@ def test_contraindications_make_ineligible_or_call_for_care(make_predictor):
     assert "infection" in served["ineligible_because"].iloc[0]
     assert "anticoagulant" in served["cautions"].iloc[1]
     assert served["cautions"].iloc[2] == ""
+
+
+def test_a_contraindication_that_is_unknown_is_named(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    patients = conform("episodes", episodes.head(2).assign(active_infection=[None, False], indication=[None, "crps"]))
+    served = predictor.predict(patients)
+    labels = served["not_assessed"].str.split("; ")
+    assert [("infection" in names, "blood clotting" in names) for names in labels] == [(True, True), (False, True)]
+
+
+def test_a_bundle_of_rules_on_columns_alone_answers_with_the_rules_of_today(make_predictor, tmp_path):
+    predictor, episodes = make_predictor("logistic")
+    older = ({"column": "active_infection", "level": "absolute", "reason": "infection"},)
+    saved = seal_predictor(replace(predictor, rules=replace(predictor.rules, contraindications=older)))
+    loaded = load_predictor(save_predictor(saved, tmp_path / "bundle"))
+    assert loaded.version == saved.version != predictor.version
+    patients = conform("episodes", episodes.head(1).assign(inr=[4.0]))
+    columns = ["eligible", "ineligible_because", "cautions", "not_assessed"]
+    pd.testing.assert_frame_equal(loaded.predict(patients)[columns], predictor.predict(patients)[columns])
+    assert "blood clotting" in loaded.predict(patients)["cautions"].iloc[0]
 
 
 def test_reasons_are_the_strongest_contributions(make_predictor):

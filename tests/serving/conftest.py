@@ -10,9 +10,9 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import conform
+from paincast.eligibility import collect_rules
 from paincast.models.response import fit_response_model
 from paincast.predictor import Predictor, save_predictor, seal_predictor
-from paincast.rules import collect_rules
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 
 INDICATIONS = {"facet_rfa": "lumbar_facet", "epidural_steroid_injection": "lumbar_radicular_disc"}

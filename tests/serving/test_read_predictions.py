@@ -24,6 +24,17 @@ def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
     assert len(read[0])
 
 
+def test_predictions_of_before_a_column_was_added_are_read(models_folder, tmp_path):
+    for suffix, write in ((".csv", pd.DataFrame.to_csv), (".parquet", pd.DataFrame.to_parquet)):
+        out, older = tmp_path / f"out{suffix}", tmp_path / f"older{suffix}"
+        predict_file(EXAMPLES, out, models=models_folder, progress=False)
+        written = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+        assert written["not_assessed"].str.contains("blood clotting").all()
+        write(written.drop(columns="not_assessed"), older, index=False)
+        now, before = read_predictions(out), read_predictions(older)
+        pd.testing.assert_frame_equal(now.assign(not_assessed=""), before, check_dtype=False)
+
+
 def test_summary_gives_every_answer_and_a_reason_for_every_silence(models_folder):
     rows = predict(pd.read_csv(EXAMPLES, dtype="str"), models_folder)
     lines = summarize_predictions(rows)
@@ -49,3 +60,4 @@ def test_summary_says_first_who_is_not_eligible(models_folder):
     answered = lines[lines["technique"] != "none"]
     assert len(answered)
     assert answered["says"].str.startswith("NOT ELIGIBLE: local or systemic infection").all()
+    assert answered["says"].str.contains("not assessed: ").all()

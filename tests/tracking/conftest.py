@@ -12,6 +12,7 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import Cohort, conform
+from paincast.eligibility import TechniqueRules
 from paincast.evaluation.calibration import compute_calibration_curve
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
@@ -19,7 +20,6 @@ from paincast.models.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, seal_predictor
 from paincast.reporting.pictures import draw_pictures
-from paincast.rules import TechniqueRules
 from paincast.settings import ModelSettings, TrackingSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking import (
     LoggedModel,

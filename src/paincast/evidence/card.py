@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence import wording
+from paincast.evidence.conditions import describe_condition
 from paincast.evidence.figures import PROVENANCE_TAGS, ControlResponse, PredictorEffect, Record
 from paincast.evidence.records import load_sources, records_of
 from paincast.evidence.scenarios import shift_curve
@@ -164,7 +165,8 @@ def _show_safety(records: Sequence[Record]) -> list[Section]:
     found = {(item.reason, item.level): item for record in records for item in record.contraindications}
     order = ("absolute", "relative", "caution")
     lines = tuple(
-        f"{item.level.capitalize()}: {item.reason}{_bracket(item.note)} {wording.cite(item.source, item.tag)}"
+        f"{item.level.capitalize()}: {item.reason}{_bracket(item.note)} {wording.cite(item.source, item.tag)}; "
+        f"applies where: {describe_condition(item.when)}"
         for item in sorted(found.values(), key=lambda item: order.index(item.level))
     )
     return [

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from paincast.errors import DataError, suggest_name
+from paincast.evidence.conditions import check_condition, describe_condition
 from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict, UntreatedResponse
 from paincast.evidence.figures import (
     CERTAINTY_LEVELS,
@@ -29,7 +30,7 @@ from paincast.evidence.figures import (
     Survival,
     Transform,
 )
-from paincast.evidence.safety import Complication, Contraindication
+from paincast.evidence.safety import BLEEDING_CLASSES, Complication, Contraindication
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES
 
 T = TypeVar("T")
@@ -141,6 +142,7 @@ def _build(kind: Callable[..., T], content: Figures, where: str) -> T:
 
 def _check_names(record: Record, where: str) -> None:
     _check_known(record.technique, TECHNIQUES, f"{where}, technique")
+    _check_known(record.bleeding_class, BLEEDING_CLASSES, f"{where}, bleeding_class")
     for indication in record.indications:
         _check_known(indication, INDICATIONS, f"{where}, indication")
     if not record.indication and not record.gap:
@@ -268,11 +270,16 @@ def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
 
 def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str) -> Contraindication:
     _check_known(name, known, f"{where}, contraindications")
-    entry = {**known[name], "reason": known[name]["reason"].format(bleeding_class=bleeding)}
-    contraindication = _build(Contraindication, entry, f"contraindication {name}")
-    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"contraindication {name}, level")
-    if contraindication.column:
-        _check_known(contraindication.column, EPISODES, f"contraindication {name}, column")
+    place = f"contraindication {name}"
+    entry = {"name": name, **known[name]}
+    by_class = entry.pop("when_by_bleeding_class", None)
+    if by_class is not None:
+        _check_known(bleeding, by_class, f"{where}, bleeding_class")
+        entry["when"] = by_class[bleeding]
+    check_condition(entry.get("when"), f"{place}, when")
+    words = {"bleeding_class": bleeding, "condition": describe_condition(entry["when"])}
+    contraindication = _build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, place)
+    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"{place}, level")
     return contraindication
 
 

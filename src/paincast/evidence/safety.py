@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from paincast.evidence.conditions import Condition
+
+BLEEDING_CLASSES = ("low", "intermediate", "high", "arterial access")
+"""Bleeding risk of a procedure: the classes of ASRA for pain procedures, and a puncture of an artery."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Complication:
@@ -61,19 +66,25 @@ class Contraindication:
 
     Parameters
     ----------
-    column : str
-        Yes/no column of the episodes that carries it; empty where none does, so that only the card names it.
+    name : str
+        Its name in ``contraindications.yaml``.
+    label : str
+        A few words that name what is to be known of the patient.
     level : {"absolute", "relative", "caution"}
         An absolute one makes a patient ineligible; a relative one needs a plan; a caution needs a thought.
     reason : str
         Why, in words for a clinician.
+    when : mapping
+        Of whom it holds: a condition on the columns of the episodes (:mod:`paincast.evidence.conditions`).
     source, tag : str
         Where that is stated and how it was seen.
     """
 
+    name: str
+    label: str
     level: Literal["absolute", "relative", "caution"]
     reason: str
+    when: Condition
     source: str
     tag: str
-    column: str = ""
     note: str = ""

@@ -150,6 +150,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
     control = row["control_probability"]
     barred = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
     care = f"care: {row['cautions']}" if row["cautions"] else ""
+    unknown = f"not assessed: {row['not_assessed']}" if row["not_assessed"] else ""
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
     told = [f"{reason['variable']} {reason['value']} ({_read_size(reason):+.2f})" for reason in reasons]
     return {
@@ -160,7 +161,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         **_write_numbers(row),
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
         "basis": _say_basis(row),
-        "says": "; ".join(part for part in [barred, *told, care] if part),
+        "says": "; ".join(part for part in [barred, *told, care, unknown] if part),
     }
 
 

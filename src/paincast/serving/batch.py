@@ -170,6 +170,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         rows = pd.DataFrame(pq.read_table(path).to_pandas())
     else:
         rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    # Predictions of earlier versions lack the texts that were added since.
+    rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
     reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
     return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})

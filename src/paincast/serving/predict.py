@@ -12,6 +12,7 @@ import pandas as pd
 
 from paincast.cohort.rejects import list_unreadable
 from paincast.cohort.validate import validate_patients
+from paincast.eligibility import assess_technique
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
 from paincast.evidence import indications_of
 from paincast.models_folder import list_notes
@@ -260,7 +261,8 @@ def _answer(
 ) -> pd.DataFrame:
     if model is not None:
         return model.predict(episodes, unreadable=unreadable)
-    return make_abstentions(episodes, technique, outcome, _say_no_model(technique))
+    rows = make_abstentions(episodes, technique, outcome, _say_no_model(technique))
+    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, episodes))
 
 
 def _say_no_model(technique: str) -> str:

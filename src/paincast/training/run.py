@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort, load_cohort
+from paincast.eligibility import TechniqueRules, collect_rules
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.truth import load_whole_truth
 from paincast.models.borrowing import Part
@@ -30,7 +31,6 @@ from paincast.reporting.checklist import check_items
 from paincast.reporting.overview import write_overview
 from paincast.reporting.run_facts import read_run_folder
 from paincast.reporting.summary import summarize_training
-from paincast.rules import TechniqueRules, collect_rules
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
 from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from paincast.eligibility import TechniqueRules
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.borrowing import Part
 from paincast.predictor import Predictor
-from paincast.rules import TechniqueRules
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
