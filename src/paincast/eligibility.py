@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,12 +35,15 @@ class TechniqueRules:
         holds, it makes the patient ineligible (level ``absolute``) or calls for care.
     gaps : tuple of dict
         ``indication, reason``: indications for which a record says that there is no evidence, and why.
+    without_evidence : tuple of str
+        Those of ``indications`` that no evidence covers: real patients carry the model there, alone.
     """
 
     indications: tuple[str, ...]
     controls: tuple[dict[str, Any], ...] = ()
     contraindications: tuple[dict[str, Any], ...] = ()
     gaps: tuple[dict[str, Any], ...] = ()
+    without_evidence: tuple[str, ...] = ()
 
 
 def collect_rules(technique: str, outcome: str) -> TechniqueRules:
@@ -122,9 +125,23 @@ def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series
     known = ", ".join(rules.indications)
     said = say_where(wrong, f"the indication is not one this technique treats ({known})")
     for gap in rules.gaps:
+        if gap["indication"] in rules.without_evidence:
+            continue
         in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
         said = said.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
     return said + say_where(indication.isna(), "the indication is missing; it is required")
+
+
+def take_without_evidence(rules: TechniqueRules, indications: Iterable[str]) -> TechniqueRules:
+    """Let a model answer for indications that no evidence covers, because enough real patients carry it there."""
+    taken = tuple(dict.fromkeys(name for name in indications if name not in rules.indications))
+    return replace(rules, indications=(*rules.indications, *taken), without_evidence=(*rules.without_evidence, *taken))
+
+
+def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
+    """Say for each episode whether no published evidence stands beside an answer; empty where it does."""
+    alone = episodes["indication"].isin(rules.without_evidence)
+    return say_where(alone, "no published evidence for this indication: the answer stands on real patients alone")
 
 
 def find_controls(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:

@@ -17,6 +17,7 @@ from paincast.eligibility import (
     check_indication,
     find_controls,
     join_reasons,
+    note_missing_evidence,
     read_rules,
     renew_contraindications,
     say_where,
@@ -166,6 +167,8 @@ class Predictor:
             ],
         )
         answered = because == ""
+        assessed = assess_contraindications(renew_contraindications(self.technique, self.rules), episodes)
+        cautions = [note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
         reasons_for, reasons_against = list_reasons(self.explain(episodes).mask_rows(~answered))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
@@ -174,7 +177,7 @@ class Predictor:
             **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
             level=np.where(answered, self.level, np.nan),
             control_probability=find_controls(self.rules, episodes),
-            **assess_contraindications(renew_contraindications(self.technique, self.rules), episodes),
+            **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
             in_domain=(strange == "").astype("boolean"),
             abstained=~answered,
             basis=self.basis,
@@ -339,8 +342,10 @@ def load_predictor(path: str | Path) -> Predictor:
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
     plain = {name: getattr(predictor, name) for name in Predictor.__dataclass_fields__ if name not in APART}
-    rules = {"rules": asdict(predictor.rules)}
-    return {"format": FORMAT, **plain, **rules, **to_response_state(predictor.response)}
+    rules = asdict(predictor.rules)
+    if not predictor.rules.without_evidence:
+        del rules["without_evidence"]  # bundles of before do not hold it, and are hashed as they were saved
+    return {"format": FORMAT, **plain, "rules": rules, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.eligibility import TechniqueRules, check_indication, collect_rules, take_without_evidence
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
@@ -27,6 +28,8 @@ class TrainingSet:
     ----------
     technique : str
         The technique.
+    rules : TechniqueRules
+        Of whom the model will answer: the training set holds nobody else.
     cohort : Cohort
         All episodes of the technique.
     answers : Answers
@@ -40,6 +43,7 @@ class TrainingSet:
     """
 
     technique: str
+    rules: TechniqueRules
     cohort: Cohort
     answers: Answers
     flow: pd.DataFrame
@@ -76,8 +80,15 @@ class TrainingSet:
         return months[asked].to_numpy(float), status[asked].to_numpy(float)
 
 
-def make_training_set(technique: str, cohort: Cohort, outcome: Outcome, settings: OutcomeSettings) -> TrainingSet:
-    """Ask an outcome of the episodes of one technique, and count who was left out and why.
+def make_training_set(
+    technique: str,
+    cohort: Cohort,
+    outcome: Outcome,
+    settings: OutcomeSettings,
+    *,
+    minimum_events: int | None = None,
+) -> TrainingSet:
+    """Ask an outcome of the episodes of one technique that its model will answer for, and count who was left out.
 
     Parameters
     ----------
@@ -89,6 +100,9 @@ def make_training_set(technique: str, cohort: Cohort, outcome: Outcome, settings
         The question.
     settings : OutcomeSettings
         Horizon and window.
+    minimum_events : int, optional
+        Real patients of an indication without evidence are kept where at least so many have the outcome and so many
+        have not. None to leave all of them out.
 
     Returns
     -------
@@ -97,25 +111,48 @@ def make_training_set(technique: str, cohort: Cohort, outcome: Outcome, settings
     Raises
     ------
     RefusalError
-        If nobody is asked or nothing answers: how many were left out and why, which months were asked, and which the
-        cohort holds.
+        If there is no evidence for the technique, nobody is asked or nothing answers: how many were left out and why,
+        which months were asked, and which the cohort holds.
     """
     own = cohort.select_technique(technique)
     horizon = settings.horizon_months or primary_horizon(technique)
     first, last = settings.window_months or default_window(outcome, horizon)
+    rules = collect_rules(technique, outcome.name)
     answers = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
+    if own.basis == "real" and minimum_events is not None:
+        rules = take_without_evidence(rules, _find_supported(own.episodes, answers, minimum_events))
+    answers = _leave_out(answers, check_indication(rules, own.episodes))
     if not answers.eligible.any():
-        raise RefusalError(_say_nobody_asked(answers))
+        raise RefusalError(_say_nobody_asked(answers, minimum_events))
     if not (answers.eligible & answers.known).any():
         raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)))
     return TrainingSet(
         technique=technique,
+        rules=rules,
         cohort=own,
         answers=answers,
         flow=_count(own, answers),
         episodes=own.episodes.loc[answers.eligible].reset_index(drop=True),
         observed=answers.value[answers.eligible].to_numpy(float),
     )
+
+
+def _find_supported(episodes: pd.DataFrame, answers: Answers, minimum_events: int) -> list[str]:
+    """Find the indications of which both classes of the outcome hold enough episodes (of a number: twice as many)."""
+    asked = answers.eligible & answers.known
+    happened = answers.value if answers.status is None else answers.status == LOST_RELIEF
+    supported = []
+    for indication, values in happened[asked].groupby(episodes.loc[asked, "indication"]):
+        events = len(values) // 2 if answers.outcome.kind == "continuous" else int(values.sum())
+        if min(events, len(values) - events) >= minimum_events:
+            supported.append(str(indication))
+    return supported
+
+
+def _leave_out(answers: Answers, because: pd.Series) -> Answers:
+    """Do not ask those for whom the model would not answer."""
+    left_out = answers.eligible & (because != "")
+    return replace(answers, eligible=answers.eligible & ~left_out, because=answers.because.mask(left_out, because))
 
 
 def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
@@ -168,10 +205,16 @@ def _count_lost(cohort: Cohort, answers: Answers) -> dict[str, int]:
     return counts
 
 
-def _say_nobody_asked(answers: Answers) -> str:
+def _say_nobody_asked(answers: Answers, minimum_events: int | None) -> str:
     reasons = answers.because.value_counts(sort=False)
     told = "; ".join(f"{n} because {reason}" for reason, n in reasons.items())
-    return f"{answers.outcome.name} can be asked of none of {len(answers.because)} episodes: {told}"
+    needed = (
+        ""
+        if minimum_events is None
+        else f" (real patients of an indication without evidence are modelled where at least {minimum_events} have the "
+        f"outcome and {minimum_events} have not)"
+    )
+    return f"{answers.outcome.name} can be asked of none of {len(answers.because)} episodes: {told}{needed}"
 
 
 def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:

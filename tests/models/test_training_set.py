@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.tables import Cohort, conform
+from paincast.eligibility import check_indication, find_controls, note_missing_evidence
 from paincast.errors import RefusalError
 from paincast.outcomes import get_outcome
 from paincast.settings import OutcomeSettings
@@ -93,3 +94,90 @@ def test_a_horizon_nobody_was_asked_at_is_refused_with_the_months_there_are(coho
         RefusalError, match="in months 12 to 36 answers for month 24; visits lie between months 5 and 7"
     ):
         ask(cohort, horizon_months=24.0)
+
+
+def add_patients(n_with: int, n_without: int, indication: str | None, basis: str = "real") -> Cohort:
+    n = n_with + n_without
+    ids = [f"n{i}" for i in range(n)]
+    episodes = pd.DataFrame(
+        {
+            "episode_id": ids,
+            "patient_id": ids,
+            "technique": "spinal_cord_stimulation",
+            "indication": [indication] * n,
+            "pain_nrs": 8.0,
+        }
+    )
+    visits = pd.DataFrame({"episode_id": ids, "month": 12.0, "pain_nrs": [2.0] * n_with + [7.0] * n_without})
+    return Cohort(
+        episodes=conform("episodes", episodes),
+        visits=conform("visits", visits),
+        events=conform("events", pd.DataFrame()),
+        basis=basis,
+    )
+
+
+def join(*cohorts: Cohort) -> Cohort:
+    episodes = pd.concat([one.episodes for one in cohorts], ignore_index=True)
+    names = [f"{place}" for place in range(len(episodes))]
+    visits = pd.concat([one.visits for one in cohorts], ignore_index=True)
+    return Cohort(
+        episodes=episodes.assign(episode_id=pd.array(names, dtype=episodes["episode_id"].dtype)),
+        visits=visits.assign(episode_id=pd.array(names, dtype=visits["episode_id"].dtype)),
+        events=cohorts[0].events,
+        basis=cohorts[0].basis,
+    )
+
+
+def ask_stimulation(cohort: Cohort, name: str = "pain_response", minimum: int | None = 8):
+    return make_training_set(
+        "spinal_cord_stimulation", cohort, get_outcome(name), OutcomeSettings(), minimum_events=minimum
+    )
+
+
+@pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
+@pytest.mark.parametrize("name", ["pain_response", "pain_change", "relief_duration"])
+def test_enough_real_patients_carry_an_indication_without_evidence(indication, name):
+    data = ask_stimulation(add_patients(8, 9, indication), name)
+    assert len(data.episodes) == 17
+    assert data.rules.without_evidence == (indication,)
+    assert data.rules.indications == ("crps", "failed_back_surgery", indication)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "minimum"),
+    [
+        (add_patients(7, 60, "other_neuropathic"), 8),
+        (add_patients(60, 7, "other_neuropathic"), 8),
+        (add_patients(60, 60, "other_neuropathic"), None),
+        (add_patients(60, 60, "other_neuropathic", basis="synthetic"), 8),
+        (add_patients(60, 60, None), 8),
+    ],
+)
+def test_nobody_is_trained_on_whom_the_model_would_not_answer(cohort, minimum):
+    with pytest.raises(RefusalError, match=rf"can be asked of none of {len(cohort.episodes)} episodes"):
+        ask_stimulation(cohort, minimum=minimum)
+
+
+def test_whom_the_model_would_not_answer_is_counted_out_with_the_reason():
+    cohort = join(add_patients(10, 10, "crps"), add_patients(3, 3, "other_neuropathic"), add_patients(1, 4, None))
+    data = ask_stimulation(cohort)
+    assert set(data.episodes["indication"]) == {"crps"}
+    assert data.rules.without_evidence == ()
+    flow = count(data)
+    [gap] = [step for step in flow if step.startswith("not asked: no evidence for other_neuropathic")]
+    assert flow[gap] == 6
+    assert flow["not asked: the indication is missing; it is required"] == 5
+    assert flow["patients with an answer"] == len(data.episodes) == 20
+    assert flow["with the outcome"] == 10
+    assert check_indication(data.rules, data.episodes).eq("").all()
+
+
+def test_training_prediction_and_evaluation_agree_on_who_is_answered():
+    data = ask_stimulation(join(add_patients(10, 10, "crps"), add_patients(9, 9, "chronic_low_back_pain")))
+    asked = pd.DataFrame({"indication": ["crps", "chronic_low_back_pain", "other_neuropathic", "hip_osteoarthritis"]})
+    said = check_indication(data.rules, asked)
+    assert (said == "").tolist() == [True, True, False, False]
+    alone = note_missing_evidence(data.rules, asked)
+    assert (alone == "").tolist() == [True, False, True, True]
+    assert find_controls(data.rules, asked.assign(approach=None)).notna().tolist() == [True, False, False, False]

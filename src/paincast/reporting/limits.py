@@ -43,9 +43,16 @@ ALWAYS = (
 )
 
 
+def say_without_evidence(facts: Mapping[str, str]) -> list[str]:
+    """Say of which indications no published evidence stands beside the model; nothing where there is some of each."""
+    names = facts.get("without_evidence", "")
+    said = f"No published evidence stands beside the model for: {names}. There it rests on real patients alone."
+    return [said] if names else []
+
+
 def list_limits(run: RunFacts) -> list[str]:
     """List the limits of a model for what it stands on, what its outcome is not, and what is peculiar to the run."""
     facts = run.facts
     is_not = [f"This outcome is not {facts['is_not']}."] if facts.get("is_not") else []
     notes = [note for note in facts.get("notes", "").split("\n") if note]
-    return [*BASIS_LIMITS[run.tags["basis"]], *is_not, *notes, *ALWAYS]
+    return [*BASIS_LIMITS[run.tags["basis"]], *say_without_evidence(facts), *is_not, *notes, *ALWAYS]

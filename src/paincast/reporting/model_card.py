@@ -8,7 +8,7 @@ import pandas as pd
 
 from paincast.reporting.checklist import list_missing
 from paincast.reporting.figures import display_name
-from paincast.reporting.limits import ALWAYS, BASIS_LIMITS
+from paincast.reporting.limits import ALWAYS, BASIS_LIMITS, say_without_evidence
 from paincast.reporting.run_facts import CHECKLIST, RunFacts
 from paincast.reporting.validation import list_validation
 
@@ -53,7 +53,8 @@ def _list_parts(run: RunFacts) -> Iterator[tuple[str, str]]:
     yield "Internal validation", _bullets(list_validation(run))
     yield "Groups", _say_groups(run)
     yield "What moves it", _say_importance(run)
-    yield "Limits", _bullets([*BASIS_LIMITS[tags["basis"]], f"It is not {facts.get('is_not', '')}.", *ALWAYS])
+    own = say_without_evidence(facts)
+    yield "Limits", _bullets([*own, *BASIS_LIMITS[tags["basis"]], f"It is not {facts.get('is_not', '')}.", *ALWAYS])
     yield "Data", f"{_say_sources(run)}. Digest `{facts.get('digest', '')[:12]}`. {facts.get('software', '')}."
     yield "Missing from the checklists", _say_missing(run)
 

@@ -120,7 +120,8 @@ def _evaluate(
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
         if followed.any():
-            flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up"
+            commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
+            flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up: {commonest}"
         return pd.DataFrame(), flow
     if question.kind == "continuous":
         patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)

@@ -304,7 +304,7 @@ def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **
         n_real=n_known if data.cohort.basis == "real" else 0,
         level=task.settings.uncertainty.level,
         response=response,
-        rules=task.rules,
+        rules=data.rules,
         sources=data.cohort.sources,
         performance=rows,
     )

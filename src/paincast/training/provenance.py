@@ -64,6 +64,7 @@ def list_facts(
         "sites": _count_of(data.episodes["site_id"].nunique()),
         "years": f"{years.min():g} to {years.max():g}" if len(years) else "",
         "indications": ", ".join(predictor.rules.indications).replace("_", " "),
+        "without_evidence": ", ".join(predictor.rules.without_evidence).replace("_", " "),
         "evidence_version": evidence_version(),
         "predictors": ", ".join(
             EPISODES[name].display_name for name in dict.fromkeys(predictor.response.encoder.owners)

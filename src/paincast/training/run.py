@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort, load_cohort
-from paincast.eligibility import TechniqueRules, collect_rules
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.truth import load_whole_truth
 from paincast.models.borrowing import Part
@@ -47,8 +46,6 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType(
     {"binary": train_binary, "continuous": train_change, "time_to_event": train_duration}
 )
 """What trains an outcome, by its kind: it fits, and gives back what finishes the work."""
-
-Prepared = tuple[TrainingSet, TechniqueRules]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +118,9 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
             refused |= reasons
             bar.update(len(STAGES) * len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
-            for data, rules in prepared:
+            for data in prepared:
                 task = Task(
                     data=data,
-                    rules=rules,
                     parts=parts,
                     truth=known,
                     everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
@@ -240,35 +236,43 @@ def _progress(settings: TrainingSettings, n_models: int) -> Iterator[tqdm[Any]]:
 
 def _prepare(
     outcome: Outcome, techniques: list[str], cohort: Cohort, settings: TrainingSettings
-) -> tuple[list[Prepared], dict[str, str]]:
+) -> tuple[list[TrainingSet], dict[str, str]]:
     """Ask the outcome of each technique; give what can be trained, and why the others cannot."""
     prepared, refused = [], {}
     for technique in techniques:
         try:
             if outcome.kind != "binary" and settings.cohort.source == "blended":
                 raise RefusalError(f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}")
-            rules = collect_rules(technique, outcome.name)
-            data = make_training_set(technique, cohort, outcome, settings.outcome)
+            data = make_training_set(
+                technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
+            )
             if outcome.kind == "binary":
                 require_both_classes(data.observed, settings.model.minimum_events)
         except RefusalError as refusal:
             refused[f"{technique}/{outcome.name}"] = str(refusal)
         else:
-            prepared.append((data, rules))
+            prepared.append(data)
     return prepared, refused
 
 
+def _allow_without_evidence(settings: TrainingSettings) -> int | None:
+    """Give how many of each class let an indication without evidence in; None beside evidence, which has none of it."""
+    return None if settings.cohort.source == "blended" else settings.model.minimum_events
+
+
 def _gather_parts(
-    outcome: Outcome, prepared: list[Prepared], cohort: Cohort, settings: TrainingSettings
+    outcome: Outcome, prepared: list[TrainingSet], cohort: Cohort, settings: TrainingSettings
 ) -> Mapping[str, Part]:
     """Encode every technique of the cohort, trained in this run or not, for others to borrow from."""
     if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
         return {}
-    asked = {data.technique: (data.episodes, data.observed) for data, _ in prepared}
+    asked = {data.technique: (data.episodes, data.observed) for data in prepared}
     for technique in TECHNIQUES:
         if technique not in asked and (cohort.episodes["technique"] == technique).any():
             with suppress(RefusalError):
-                data = make_training_set(technique, cohort, outcome, settings.outcome)
+                data = make_training_set(
+                    technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
+                )
                 asked[technique] = (data.episodes, data.observed)
     stream = np.random.SeedSequence(settings.seed, spawn_key=(len(TECHNIQUES), zlib.crc32(outcome.name.encode())))
     ordered = {technique: asked[technique] for technique in TECHNIQUES if technique in asked}

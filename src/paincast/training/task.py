@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from paincast.eligibility import TechniqueRules
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.borrowing import Part
 from paincast.predictor import Predictor
@@ -32,8 +31,6 @@ class Task:
     ----------
     data : TrainingSet
         Episodes of whom the outcome is asked, with the answers of those who were followed.
-    rules : TechniqueRules
-        Indications, control response and contraindications.
     parts : mapping of str to Part
         The same outcome of every technique of the cohort, to borrow from.
     truth : DataFrame, optional
@@ -47,7 +44,6 @@ class Task:
     """
 
     data: TrainingSet
-    rules: TechniqueRules
     parts: Mapping[str, Part]
     truth: pd.DataFrame | None
     everybody: pd.DataFrame
