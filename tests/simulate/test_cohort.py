@@ -18,6 +18,7 @@ from paincast.cohort.simulate.defaults import COURSES, Preference
 from paincast.cohort.simulate.response import scale_curve
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.cohort.validate import validate_tables
+from paincast.eligibility import assess_technique
 from paincast.errors import OutputError, RefusalError, SettingsError
 from paincast.evaluation.truth import load_truth, load_whole_truth
 from paincast.evidence import evidence_version, records_of, simulated_techniques
@@ -163,6 +164,15 @@ def test_the_funnel_tells_rates_per_treated_and_by_intention_to_treat(simulated:
     assert scs["selected"] / scs["referred"] == pytest.approx(0.79, abs=0.07)
     esi = funnel[funnel["technique"] == "epidural_steroid_injection"]
     assert (esi["referred"] == esi["treated"]).all()
+
+
+def test_nobody_is_treated_against_an_absolute_contraindication(simulated: tuple[Cohort, Truth]) -> None:
+    episodes = simulated[0].episodes
+    implanted = episodes[episodes["technique"] == "spinal_cord_stimulation"]
+    assert implanted["stimulation_trial_success"].tolist() == [True] * 400
+    for technique, own in episodes.groupby("technique"):
+        assessed = assess_technique(str(technique), own)
+        assert assessed["eligible"].all(), technique
 
 
 def test_what_belongs_to_a_technique_is_recorded_with_it_only(simulated: tuple[Cohort, Truth]) -> None:

@@ -1,0 +1,79 @@
+"""A model answers those it was trained on: real patients of an indication that no evidence covers, and nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.tables import Cohort, save_cohort
+from paincast.errors import RefusalError
+from paincast.serving.external import evaluate_models
+from paincast.settings import (
+    CohortSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrackingSettings,
+    TrainingSettings,
+    UncertaintySettings,
+)
+from paincast.training import train
+
+TECHNIQUE = "spinal_cord_stimulation"
+
+
+def make_cohort(indication: str | None, n: int = 110, basis: str = "real") -> Cohort:
+    """Make a cohort that is called real: what matters is its indication."""
+    cohort, _ = simulate_cohort(techniques=[TECHNIQUE], episodes_per_technique=n, seed=5)
+    held = cohort.episodes.assign(
+        indication=pd.array([indication] * n, dtype=cohort.episodes["indication"].dtype), prior_spine_surgery=False
+    )
+    return Cohort(episodes=held, visits=cohort.visits, events=cohort.events, basis=basis, sources=("a registry",))
+
+
+def train_on(cohort: Cohort, folder: Path, source: str = "folder") -> object:
+    save_cohort(cohort, folder / "cohort")
+    where = {"path": str(folder / "cohort")} if source == "folder" else {"real": str(folder / "cohort")}
+    return train(
+        TrainingSettings(
+            cohort=CohortSettings(source=source, **where),
+            techniques=[TECHNIQUE],
+            model=ModelSettings(
+                candidates=["logistic"], borrowing=[0.0], splines=False, lasso_strengths=[], selection_folds=2
+            ),
+            uncertainty=UncertaintySettings(refits=10),
+            evaluation=EvaluationSettings(folds=3, resamples=60),
+            tracking=TrackingSettings(enabled=False),
+            models_folder=str(folder / "models"),
+            jobs=1,
+            progress=False,
+        )
+    )
+
+
+@pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
+def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_stands_alone(tmp_path, indication):
+    cohort = make_cohort(indication)
+    trained = train_on(cohort, tmp_path).trained[f"{TECHNIQUE}/pain_response"]
+    assert trained.predictor.rules.without_evidence == (indication,)
+    answers = trained.predictor.predict(cohort.episodes)
+    answered = answers[~answers["abstained"]]
+    assert len(answered) > 0.8 * len(cohort.episodes)
+    assert answered["cautions"].str.startswith("no published evidence for this indication").all()
+    assert answered["control_probability"].isna().all()
+    metrics, flow = evaluate_models({"one": trained.predictor}, cohort, rng=np.random.default_rng(1), resamples=50)
+    assert flow["evaluated"].iloc[0] > 0.8 * flow["followed_up"].iloc[0] > 0
+    assert len(metrics)
+
+
+@pytest.mark.parametrize(
+    ("indication", "basis", "source"),
+    [(None, "real", "folder"), ("other_neuropathic", "synthetic", "folder"), ("other_neuropathic", "real", "blended")],
+)
+def test_where_the_model_would_answer_nobody_nothing_is_trained(tmp_path, indication, basis, source):
+    with pytest.raises(RefusalError, match="can be asked of none of 110 episodes: 110 because"):
+        train_on(make_cohort(indication, basis=basis), tmp_path, source)
+    assert not (tmp_path / "models").exists()
