@@ -186,20 +186,20 @@ def test_choice_is_confounded_and_known(failed_back: Drawn) -> None:
     assert compute_propensity(columns, site, records, world.sites, randomised).std(axis=1).max() < 1e-6
 
 
-def test_confounding_bites_and_the_true_propensity_heals_it(failed_back: Drawn) -> None:
+def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) -> None:
     """The difference between two techniques is biased as they come, and not when weighted by the true propensity.
 
     The target are those referred, for whom each option's response were they treated by it is known.
     """
-    screened = failed_back.screened
+    screened = radicular.screened
     truth, naive, healed, naive_error, healed_error = np.zeros(5)
-    for sign, (name, treated) in zip((1.0, -1.0), failed_back.treated.items(), strict=True):
-        option = failed_back.option(name)
+    for sign, name in ((1.0, "interlaminar"), (-1.0, "nerve_root_block")):
+        treated, option = radicular.treated[name], radicular.option(name)
         chance = (screened.propensity * screened.going)[treated.place]
         month = option.model.months.index(3.0)
         weight = 1.0 / chance[treated.rows]
         responded = treated.course.responded[:, month].astype(float)
-        truth += sign * _average_over_referred(failed_back, name, month)
+        truth += sign * _average_over_referred(radicular, name, month)
         naive += sign * responded.mean()
         healed += sign * np.average(responded, weights=weight)
         naive_error += responded.var() / len(responded)
