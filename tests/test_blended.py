@@ -216,7 +216,7 @@ def test_comparators_alone_are_refused_with_their_numbers(real_data, tmp_path):
 
 
 def test_a_technique_that_the_real_set_does_not_hold_is_named(tmp_path):
-    with pytest.raises(SettingsError, match="holds no episode of genicular_rfa; it holds facet_rfa"):
+    with pytest.raises(SettingsError, match="holds no episode of genicular_rfa"):
         train(make_settings(pretend_real(tmp_path), tmp_path, techniques=["genicular_rfa"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.bounded import read_json
+from paincast.cohort.tables import conform
+from paincast.declared_types import check_declared
 from paincast.eligibility import (
     TechniqueRules,
     assess_contraindications,
@@ -24,10 +28,11 @@ from paincast.eligibility import (
 )
 from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
+from paincast.features import EncodedVariable
 from paincast.files import atomic_folder
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
-from paincast.models.stored import Response, list_boosters, read_response, to_response_state
+from paincast.models.stored import Response, list_boosters, name_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
 from paincast.schema import RESEARCH_MARK
 
@@ -271,10 +276,7 @@ def make_abstentions(
 
 def seal_predictor(predictor: Predictor) -> Predictor:
     """Give a predictor its version: a hash of everything it predicts with."""
-    digest = hashlib.sha256(json.dumps(_to_state(predictor), sort_keys=True).encode())
-    for raw in list_boosters(predictor.response).values():
-        digest.update(raw)
-    return replace(predictor, version=digest.hexdigest()[:12])
+    return replace(predictor, version=_hash_content(_to_state(predictor), list_boosters(predictor.response).values()))
 
 
 def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerprints | None = None) -> Path:
@@ -319,25 +321,40 @@ def load_predictor(path: str | Path) -> Predictor:
     """
     folder = Path(path)
     try:
-        state = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        state = read_json(folder / MANIFEST)
     except FileNotFoundError as error:
         raise DataError(f"{folder} is no model: it holds no {MANIFEST}; train one with 'paincast train'") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
     if state.get("format") != FORMAT:
         raise DataError(
-            f"{folder} has bundle format {state.get('format')}; this version reads format {FORMAT}; "
-            "train the model again"
+            f"{folder} has another bundle format than {FORMAT}, which this version reads; train the model again"
         )
     try:
-        predictor = _from_state(state, folder)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+        version = state.pop("version")
+        if _hash_content(state, [(folder / name).read_bytes() for name in name_boosters(state)]) != version:
+            raise DataError(f"{folder} was changed after it was saved: its content does not match its version")
+        predictor = replace(_from_state(state, folder), version=version)
+        _check_usable(predictor)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a file that was not written by save_predictor can provoke
         raise DataError(f"{folder} is damaged ({type(error).__name__}); train or fetch the model again") from error
-    if seal_predictor(predictor).version != state["version"]:
-        raise DataError(
-            f"{folder} was changed after it was saved: its content does not match version {state['version']}"
-        )
-    return replace(predictor, version=state["version"])
+    return predictor
+
+
+def _check_usable(predictor: Predictor) -> None:
+    """Hold a predictor to the types it declares, and have it answer for a patient of whom nothing is known."""
+    check_declared(predictor, Predictor)
+    check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
+    check_declared(tuple(control["probability"] for control in predictor.rules.controls), tuple[float, ...])
+    unknown = conform("episodes", pd.DataFrame({"episode_id": ["probe"], "patient_id": ["probe"]}))
+    predictor.predict(unknown.assign(indication=predictor.rules.indications[0], technique=predictor.technique))
+
+
+def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
+    for raw in boosters:
+        digest.update(raw)
+    return digest.hexdigest()[:12]
 
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
@@ -350,5 +367,7 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     plain = {name: state[name] for name in Predictor.__dataclass_fields__ if name not in APART}
-    plain |= {name: tuple(plain[name]) for name in ("sources", "performance", "window_months", "measures")}
+    for name in ("sources", "performance", "window_months", "measures"):
+        check_declared(plain[name], list, name)
+        plain[name] = tuple(plain[name])
     return Predictor(**plain, response=read_response(state, folder), rules=read_rules(state["rules"]))

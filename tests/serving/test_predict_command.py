@@ -240,7 +240,7 @@ def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
 @pytest.mark.parametrize(
     ("technique", "month", "words"),
     [
-        ("si_joint_rfa", 6.0, "none of the 2 models is for a technique of this cohort (it holds: si_joint_rfa"),
+        ("si_joint_rfa", 6.0, "none of the 2 models is for a technique of this cohort; it holds"),
         ("facet_rfa", 1.0, "facet_rfa: no follow-up tells pain_response at 6 months"),
     ],
 )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import IO, Any, get_args, get_origin, get_type_hints
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from paincast.bounded import YAML_BYTES, check_yaml, read_yaml_text
 from paincast.errors import PaincastError, SettingsError, suggest_name
 from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
 
@@ -69,17 +71,42 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
                 raise
             stopped.append(error)
 
-    with _hydra_environment(arguments):
+    with _hydra_environment(arguments), _bounded_loading():
         try:
             hydra.main(version_base="1.3", config_path=str(find_configs()), config_name="config")(job)()
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise explain_refusal(error) from error
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             if started:
                 raise
-            raise SettingsError(str(error)) from error  # Hydra's word on flags and overrides that do not go together
+            raise SettingsError(f"the settings cannot be read: {_say_cause(error)}") from error
     if stopped:
         raise stopped[0]
+
+
+def _say_cause(error: Exception) -> str:
+    """Say what Hydra finds wrong with flags, overrides and files in words of its own, or the kind of error."""
+    return str(error) if type(error) is ValueError else type(error).__name__
+
+
+@contextmanager
+def _bounded_loading() -> Iterator[None]:
+    """Have every configuration file, wherever Hydra finds it, read in bounded time and memory."""
+    load = OmegaConf.load
+
+    def load_bounded(file: str | Path | IO[Any]) -> DictConfig | ListConfig:
+        if isinstance(file, str | Path):
+            return load(io.StringIO(read_yaml_text(file)))
+        text = file.read(YAML_BYTES + 1)
+        name = str(getattr(file, "name", "a configuration file"))
+        check_yaml(text if isinstance(text, str) else text.decode(), name)
+        return load(io.StringIO(text if isinstance(text, str) else text.decode()))
+
+    OmegaConf.load = staticmethod(load_bounded)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        OmegaConf.load = staticmethod(load)  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -147,10 +174,12 @@ def read_gate(choice: str) -> GateSettings:
         names = [file.stem for file in shipped.glob("*.yaml")]
         raise SettingsError(f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file")
     try:
-        criteria = OmegaConf.merge({"name": path.stem}, OmegaConf.load(path))
+        criteria = OmegaConf.merge({"name": path.stem}, OmegaConf.load(io.StringIO(read_yaml_text(path))))
         merged = OmegaConf.merge(OmegaConf.structured(TrainingSettings), {"gate": criteria})
     except (OmegaConfBaseException, YAMLError) as error:
         raise explain_refusal(error) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from error
     assert isinstance(merged, DictConfig)
     return read_settings(merged).gate
 

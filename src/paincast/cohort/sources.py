@@ -17,6 +17,7 @@ import requests
 import yaml
 from tqdm import tqdm
 
+from paincast.bounded import read_yaml_text
 from paincast.errors import DataError, OutputError, SettingsError, suggest_name
 from paincast.settings import find_configs
 
@@ -89,7 +90,7 @@ def load_source(name: str) -> Source:
 
 def _read_source(file: Path) -> Source | None:
     try:
-        section = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("source")
+        section = (yaml.safe_load(read_yaml_text(file)) or {}).get("source")
         if section is None:
             return None
         return Source(
@@ -100,7 +101,7 @@ def _read_source(file: Path) -> Source | None:
                 SourceFile(name=name, url=held["url"], sha256=held["sha256"]) for name, held in section["files"].items()
             ),
         )
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
             f"mapping {file.name}: its source section cannot be read ({type(error).__name__}); "
             "it needs citation, licence and files, each file with url and sha256"

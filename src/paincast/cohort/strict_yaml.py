@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from paincast.bounded import read_yaml_text
 from paincast.errors import SettingsError, suggest_name
 
 UNFINISHED = "TODO"
@@ -95,18 +96,13 @@ def read_yaml(path: str | Path) -> Node:
     Raises
     ------
     SettingsError
-        If it cannot be read, is no YAML, is empty, or holds a value that is still ``TODO``.
+        If it cannot be read in bounded time and memory (:func:`paincast.bounded.read_yaml_text`), is no YAML, is empty,
+        or holds a value that is still ``TODO``.
     """
     file = Path(path)
+    text = read_yaml_text(file)
     try:
-        content = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8") from error
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise SettingsError(f"{file}, line {line}: no valid YAML: {error.problem}") from error
+        content = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise SettingsError(f"{file}: no valid YAML") from error
     if content is None:

@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
+from paincast.bounded import read_json
+from paincast.declared_types import check_declared
 from paincast.errors import DataError
 from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
 from paincast.input_files import require_regular_file
 from paincast.schema import TABLES, TECHNIQUES, Column
+from paincast.settings import BASES
 
 MANIFEST = "cohort.json"
+_MANIFEST_TYPES = {
+    "basis": str,
+    "n_episodes": int,
+    "n_real": int,
+    "sources": list,
+    "details": dict,
+    "hashes": dict[str, str],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,12 @@ class Cohort:
     def n_real(self) -> int:
         """Count the real episodes."""
         return len(self.episodes) if self.basis == "real" else 0
+
+    def describe_techniques(self) -> str:
+        """Say how many episodes there are of each technique and comparator."""
+        counts = self.episodes["technique"].value_counts().sort_index()
+        held = ", ".join(f"{n} of {name}" for name, n in counts.items()) or "none"
+        return f"it holds {len(self.episodes)} episodes: {held}"
 
     def select_technique(self, technique: str) -> Cohort:
         """Give the cohort of one technique; of the sources of simulated patients those of its records."""
@@ -132,13 +150,22 @@ def load_cohort(path: str | Path) -> Cohort:
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    tables = {name: read_table(folder, name, manifest) for name in TABLES}
+    tables = {name: _conform_read(folder, name, read_table(folder, name, manifest)) for name in TABLES}
     return Cohort(
-        **{name: conform(name, frame) for name, frame in tables.items()},
+        **tables,
         basis=manifest["basis"],
         sources=tuple(manifest["sources"]),
         details={**manifest["details"], "hashes": manifest["hashes"]},
     )
+
+
+def _conform_read(folder: Path, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    try:
+        return conform(name, frame)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{folder / name}.parquet holds other types than a cohort does ({type(error).__name__}); write it again"
+        ) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -154,10 +181,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'"
         )
     require_regular_file(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST)
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / MANIFEST} cannot be read: {type(error).__name__}") from error
+        for name, declared in _MANIFEST_TYPES.items():
+            check_declared(manifest[name], declared, name)
+        if manifest["basis"] not in BASES:
+            raise ValueError("basis")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / MANIFEST} is damaged ({error}); write the cohort again") from error
     return manifest
 
 
@@ -175,4 +206,9 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
     require_regular_file(file)
     if hash_file(file) != manifest["hashes"].get(file.name):
         raise DataError(f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again")
-    return pd.read_parquet(file)
+    try:
+        return pd.read_parquet(file)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{file} is no readable Parquet file ({type(error).__name__}); write the cohort again"
+        ) from error

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from paincast.declared_types import read_array
 from paincast.errors import SettingsError
 from paincast.models.calibration import AffineCalibration
 
@@ -114,8 +115,8 @@ class AdditiveModel:
             intercept=state["intercept"],
             columns=tuple(
                 Steps(
-                    edges=np.array(column["edges"], dtype=float),
-                    scores=np.array(column["scores"], dtype=float),
+                    edges=read_array(column["edges"]),
+                    scores=read_array(column["scores"]),
                     missing=column["missing"],
                     mean=column["mean"],
                 )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast.declared_types import read_array
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.quantiles import conformalise, fit_quantile
@@ -109,7 +110,7 @@ class ChangeModel:
             raise DataError(f"change model of version {state.get('version')}; {STATE_VERSION} can be read")
         return cls(
             encoder=EpisodeEncoder.from_state(state["encoder"]),
-            coefficients=np.array(state["coefficients"], dtype=float),
+            coefficients=read_array(state["coefficients"]),
             corrections=(state["corrections"][0], state["corrections"][1]),
             level=state["level"],
             penalty=state["penalty"],

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.declared_types import read_array
 from paincast.features import EpisodeEncoder
 from paincast.models.change import MEASURE, ChangeModel, read_scale
 from paincast.models.domain import Domain, fit_domain
@@ -107,7 +108,7 @@ class ChangeResponse:
         return cls(
             model=ChangeModel.from_state(state["model"]),
             domain=Domain.from_state(state["domain"]),
-            means=np.array(state["means"], dtype=float),
+            means=read_array(state["means"]),
             mean_scale=float(state["mean_scale"]),
         )
 

@@ -16,6 +16,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
+from paincast.declared_types import read_array
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -76,7 +78,7 @@ class IsotonicCalibration:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Build it from :meth:`to_state`."""
-        return cls(knots=np.array(state["knots"], float), probabilities=np.array(state["probabilities"], float))
+        return cls(knots=read_array(state["knots"]), probabilities=read_array(state["probabilities"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,7 @@ class VennAbersCalibration:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Build it from :meth:`to_state`."""
-        return cls(**{name: np.array(state[name], float) for name in cls.__dataclass_fields__})
+        return cls(**{name: read_array(state[name]) for name in cls.__dataclass_fields__})
 
 
 def fit_beta_calibration(

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 
+from paincast.declared_types import read_array
 from paincast.features import EncodedVariable, EpisodeEncoder, standard_scores
 from paincast.schema import EPISODES
 
@@ -46,7 +47,7 @@ class Domain:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Build a domain from :meth:`to_state`."""
         n_names = len(state["names"])
-        return cls(names=tuple(state["names"]), precision=np.array(state["precision"]).reshape(n_names, n_names))
+        return cls(names=tuple(state["names"]), precision=read_array(state["precision"]).reshape(n_names, n_names))
 
 
 def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.declared_types import read_array
 from paincast.features import EpisodeEncoder
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.duration import DurationModel
@@ -120,7 +121,7 @@ class DurationResponse:
         return cls(
             model=DurationModel.from_state(state["model"]),
             domain=Domain.from_state(state["domain"]),
-            means=np.array(state["means"], dtype=float),
+            means=read_array(state["means"]),
             horizon_months=float(state["horizon_months"]),
         )
 

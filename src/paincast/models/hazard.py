@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 
+from paincast.declared_types import read_array
 from paincast.outcomes.answers import CENSORED, LOST_RELIEF
 
 FloatArray = npt.NDArray[np.float64]
@@ -98,7 +99,7 @@ class HazardModel:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Build from :meth:`to_state`."""
-        return cls(**{name: np.array(values, dtype=float) for name, values in state.items()})
+        return cls(**{name: read_array(values) for name, values in state.items()})
 
 
 def choose_cuts(months: FloatArray, status: FloatArray, minimum_events: int) -> tuple[float, ...]:

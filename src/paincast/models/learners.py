@@ -16,6 +16,7 @@ import numpy.typing as npt
 import xgboost
 from scipy.special import expit, logit
 
+from paincast.declared_types import read_array
 from paincast.models.additive import AdditiveModel
 from paincast.models.calibration import AffineCalibration
 from paincast.models.penalised import SCORE_FACTOR, Penalised, find_level, fit_penalised
@@ -77,8 +78,8 @@ class LinearModel:
         """Build it from :meth:`to_state`."""
         return cls(
             intercept=state["intercept"],
-            coefficients=np.array(state["coefficients"], dtype=float),
-            means=np.array(state["means"], dtype=float),
+            coefficients=read_array(state["coefficients"]),
+            means=read_array(state["means"]),
         )
 
 

@@ -84,6 +84,11 @@ def list_boosters(response: Response) -> dict[str, bytes]:
     }
 
 
+def name_boosters(state: dict[str, Any]) -> list[str]:
+    """Name the files of trees that belong to a state, in the order of :func:`list_boosters`."""
+    return [_booster_name(place) for place, one in enumerate(state.get("models", ())) if one["kind"] == "xgboost"]
+
+
 def _to_model_state(model: MarginModel) -> dict[str, Any]:
     """Give a model with its kind as plain data; of trees the kind alone, for they have a file of their own."""
     if isinstance(model, BoostedModel):
@@ -98,7 +103,8 @@ def _to_model_state(model: MarginModel) -> dict[str, Any]:
 def _read_model(state: dict[str, Any], booster: Path) -> Model:
     if state["kind"] == "xgboost":
         return BoostedModel(booster=read_booster(booster.read_bytes()))
-    return AdditiveModel.from_state(state) if state["kind"] == "ebm" else LinearModel.from_state(state)
+    kinds: dict[str, type[AdditiveModel] | type[LinearModel]] = {"ebm": AdditiveModel, "logistic": LinearModel}
+    return kinds[state["kind"]].from_state(state)
 
 
 def _booster_name(position: int) -> str:

@@ -88,7 +88,9 @@ def compare_models(
     )
     if not compared.any():
         told = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
-        raise RefusalError(f"there is nobody to compare the models on ({champion.technique}, {told})")
+        raise RefusalError(
+            f"there is nobody to compare the models on ({champion.technique}, {told}; {cohort.describe_techniques()})"
+        )
     table = compare_predictions(
         outcome[compared],
         *(rows.loc[compared, "probability"] for rows in answers),

@@ -76,10 +76,9 @@ def evaluate_models(
     """
     held = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
     if not held:
-        found = ", ".join(sorted(cohort.episodes["technique"].dropna().unique())) or "none"
         raise RefusalError(
-            f"none of the {len(models)} models is for a technique of this cohort (it holds: {found}; "
-            f"models: {', '.join(models)})"
+            f"none of the {len(models)} models is for a technique of this cohort; {cohort.describe_techniques()}; "
+            f"models: {', '.join(models)}"
         )
     others, trained_on = separate_trained_on(held, cohort, fingerprints, exclude=exclude_overlap)
     results = [

@@ -71,10 +71,10 @@ def open_real_cohort(path: str) -> Cohort:
             f"cohort.real={path} holds {len(cohort.episodes)} {cohort.basis} episodes; cohort=blended needs real ones, "
             f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}"
         )
-    held = Counter(cohort.episodes["technique"])
-    if not any(technique in TECHNIQUES for technique in held):
-        told = ", ".join(f"{n} of {name}" for name, n in held.items()) or "none at all"
-        raise RefusalError(f"cohort.real={path} holds no episode of a technique that is modelled; it holds {told}")
+    if not cohort.episodes["technique"].isin(TECHNIQUES).any():
+        raise RefusalError(
+            f"cohort.real={path} holds no episode of a technique that is modelled; {cohort.describe_techniques()}"
+        )
     return cohort
 
 

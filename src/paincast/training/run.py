@@ -201,9 +201,9 @@ def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
     absent = [technique for technique in settings.techniques if technique not in held]
     present = [technique for technique in TECHNIQUES if technique in held]
     if absent:
-        raise SettingsError(
-            f"the cohort holds no episode of {', '.join(absent)}; it holds {', '.join(present) or 'none'}"
-        )
+        raise SettingsError(f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}")
+    if not present:
+        raise RefusalError(f"the cohort holds no episode of a technique; {cohort.describe_techniques()}")
     return [technique for technique in present if not settings.techniques or technique in settings.techniques]
 
 

@@ -1,0 +1,157 @@
+"""Read YAML and JSON that others wrote in bounded time and memory, whatever they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paincast.errors import DataError, SettingsError
+
+YAML_BYTES = 1_000_000
+JSON_BYTES = 100_000_000
+DEEPEST = 40
+"""Blocks and lists within one another."""
+
+MOST_NODES = 100_000
+"""Values of a YAML file, those behind an alias counted each time."""
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+def read_yaml_text(path: str | Path) -> str:
+    """Read the text of a YAML file, after a check that it can be taken apart in bounded time and memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A regular file in UTF-8.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read, is too large, or see :func:`check_yaml`.
+    """
+    file = Path(path)
+    try:
+        text = _read_regular(file, YAML_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
+    check_yaml(text, str(file))
+    return text
+
+
+def check_yaml(text: str, name: str) -> None:
+    """Refuse YAML that is too large, too deep, or that aliases blow up or lead back into themselves.
+
+    Parameters
+    ----------
+    text : str
+        What the file holds.
+    name : str
+        How messages call it.
+
+    Raises
+    ------
+    SettingsError
+        With the line; also when the text is no YAML.
+    """
+    if len(text) > YAML_BYTES:
+        raise SettingsError(f"{name} is too large: more than {YAML_BYTES:,} bytes")
+    try:
+        _count_nodes(yaml.parse(text, Loader=_LOADER), name)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise SettingsError(f"{name}, line {line}: no valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"{name}: no valid YAML") from error
+
+
+def _count_nodes(events: Iterator[Any], name: str) -> None:
+    """Count the nodes and their depth while they are read, so that nothing is built of what is refused."""
+    finished: dict[str, tuple[int, int]] = {}  # by anchor: its nodes and its depth
+    opened: list[list[Any]] = []  # anchor, nodes before it, deepest place below it
+    counted = 0
+    for event in events:
+        anchor, own, depth = getattr(event, "anchor", None), 1, 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before, deepest = opened.pop()
+            own, depth = 0, deepest - len(opened)
+            if anchor is not None:
+                finished[anchor] = (counted - before, depth)
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == ancestor for ancestor, *_ in opened):
+                raise SettingsError(f"{_say_line(name, event)}: '*{anchor}' stands inside what it stands for")
+            own, depth = finished.get(str(anchor), (1, 1))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append([anchor, counted, len(opened) + 1])
+            depth = 0
+        elif isinstance(event, yaml.ScalarEvent):
+            finished |= {} if anchor is None else {anchor: (1, 1)}
+        else:
+            continue
+        counted += own
+        if opened:
+            opened[-1][2] = max(opened[-1][2], len(opened) + depth)
+        if len(opened) + depth > DEEPEST:
+            raise SettingsError(f"{_say_line(name, event)}: more than {DEEPEST} blocks or lists within one another")
+        if counted > MOST_NODES:
+            raise SettingsError(f"{_say_line(name, event)}: more than {MOST_NODES:,} values, those of aliases included")
+
+
+def _say_line(name: str, event: yaml.Event) -> str:
+    return f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds names with values.
+
+    Parameters
+    ----------
+    path : str or Path
+        A regular file in UTF-8.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    DataError
+        If it cannot be read, is too large or too deep, or holds anything else.
+    """
+    file = Path(path)
+    try:
+        held = json.loads(_read_regular(file, JSON_BYTES))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} cannot be read: it is no JSON ({type(error).__name__})") from error
+    if not isinstance(held, dict):
+        raise DataError(f"{file} cannot be read: it holds no names with values")
+    return held
+
+
+def _read_regular(file: Path, limit: int) -> bytes:
+    if not file.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+    if not file.is_file():
+        raise OSError(f"it is no regular file: {file}")
+    with file.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"it is larger than {limit:,} bytes")
+    return content
