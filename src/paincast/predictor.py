@@ -325,9 +325,8 @@ def load_predictor(path: str | Path) -> Predictor:
     except FileNotFoundError as error:
         raise DataError(f"{folder} is no model: it holds no {MANIFEST}; train one with 'paincast train'") from error
     if state.get("format") != FORMAT:
-        raise DataError(
-            f"{folder} has another bundle format than {FORMAT}, which this version reads; train the model again"
-        )
+        told = state.get("format") if isinstance(state.get("format"), int) else "unknown"
+        raise DataError(f"{folder} has bundle format {told}; this version reads format {FORMAT}; train the model again")
     try:
         version = state.pop("version")
         if _hash_content(state, [(folder / name).read_bytes() for name in name_boosters(state)]) != version:
