@@ -345,8 +345,9 @@ def _check_usable(predictor: Predictor) -> None:
     check_declared(predictor, Predictor)
     check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
     check_declared(tuple(control["probability"] for control in predictor.rules.controls), tuple[float, ...])
-    unknown = conform("episodes", pd.DataFrame({"episode_id": ["probe"], "patient_id": ["probe"]}))
-    predictor.predict(unknown.assign(indication=predictor.rules.indications[0], technique=predictor.technique))
+    unknown = {"episode_id": ["probe"], "patient_id": ["probe"], "technique": [predictor.technique]}
+    indication = pd.Series(predictor.rules.indications[:1], dtype="str")
+    predictor.predict(conform("episodes", pd.DataFrame(unknown).assign(indication=indication)))
 
 
 def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
