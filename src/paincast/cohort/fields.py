@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -85,6 +85,8 @@ def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
         return pd.Series(field.always, index=rows.index, dtype="str"), []
     if field.row_number:
         return field.prefix + rows.index.to_series().astype("str"), []
+    if field.columns:
+        return field.prefix + _join_texts(field, rows), []
     text = _present_text(field, rows)
     if field.codes is not None:
         return _apply_codes(field, text)
@@ -134,6 +136,15 @@ def _present_text(field: Field, rows: Rows) -> pd.Series:
     if field.codes is not None:
         absent &= ~to_listed(text, field.codes).isin(list(field.codes))
     return text.mask(absent | _is_one_of(text, field.missing))
+
+
+def _join_texts(field: Field, rows: Rows) -> pd.Series:
+    """Join the texts of several columns to one id; there is none where one of them is absent."""
+    parts = [_present_text(replace(field, column=column, columns=()), rows) for column in field.columns]
+    joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
+    for part in others:
+        joined = joined + "|" + part
+    return joined
 
 
 def _is_absent(text: pd.Series, missing: frozenset[str]) -> pd.Series:

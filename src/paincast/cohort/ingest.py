@@ -9,10 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from paincast.cohort.coercion import to_numbers
 from paincast.cohort.fields import Rows, apply_condition, apply_field, read_procedure_days
+from paincast.cohort.identifiers import find_repeating_ids
 from paincast.cohort.mapping_types import Block, Condition, Field, Join, RegistryMapping
 from paincast.cohort.reading import read_sheet
 from paincast.cohort.rejects import Finding, any_broken, join_rejects, make_rejects, name_nearest
+from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_tables
 from paincast.errors import DataError
@@ -56,11 +59,13 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     Raises
     ------
     DataError
-        If a file is missing or unreadable, or lacks a column that the mapping names.
+        If a file is missing or unreadable, or lacks a column that the mapping names; if rows are numbered as patients
+        and a column shows that patients have several.
     """
     paths = _match_files(mapping, files)
     sheets, unreadable = _read_sheets(mapping, paths)
     _require_columns(mapping, sheets)
+    _refuse_numbered_patients(mapping, sheets[mapping.file])
     ledger = _Ledger([unreadable])
     rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
     tables, places = _build_tables(mapping, rows, sheets, ledger)
@@ -138,6 +143,16 @@ def _require_columns(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame
         raise DataError(f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping")
 
 
+def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame) -> None:
+    repeating = find_repeating_ids(sheet) if mapping.episodes["patient_id"].row_number else []
+    if repeating:
+        name = repeating[0]
+        raise DataError(
+            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but the column '{name}' "
+            f"holds ids several times: its rows are not so many patients; write patient_id: {{column: {name}}}"
+        )
+
+
 def _columns_used(mapping: RegistryMapping) -> list[tuple[str, str]]:
     """List file and column of everything that the mapping reads."""
     readers: list[tuple[str, Field | Condition | None]] = [
@@ -149,6 +164,8 @@ def _columns_used(mapping: RegistryMapping) -> list[tuple[str, str]]:
     for block in (*mapping.visits, *mapping.events):
         readers += [(block.file or mapping.file, reader) for reader in (*block.fields.values(), block.when)]
     used = [(reader.file or file, reader.column) for file, reader in readers if reader and reader.column]
+    fields = [(file, reader) for file, reader in readers if isinstance(reader, Field)]
+    used += [(reader.file or file, column) for file, reader in fields for column in reader.columns]
     used += [(mapping.file, join.by) for join in mapping.joins] + [(join.file, join.called) for join in mapping.joins]
     return used
 
@@ -198,6 +215,7 @@ def _build_tables(
         before, after = rows.select(at_baseline), rows.select(~at_baseline & ~unlisted.broken)
     dates = _procedure_dates(mapping, before, ledger)
     episodes, _ = _apply_fields("episodes", mapping.episodes, replace(before, procedure_date=dates), ledger)
+    episodes = _leave_out_second_procedures(episodes, dates, ledger)
     known = _index_by_episode(mapping, episodes, dates)
     visits = [_build_block("visits", block, mapping, after, sheets, known, ledger) for block in mapping.visits]
     events = [_build_block("events", block, mapping, after, sheets, known, ledger) for block in mapping.events]
@@ -238,9 +256,19 @@ def _index_by_episode(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Give the numbers before the procedure and its date by episode; validation settles rows that share an id."""
     numbers = [name for name in mapping.episodes if EPISODES[name].type == "number" and name in episodes]
-    first = episodes[episodes["episode_id"].notna() & ~episodes["episode_id"].duplicated()]
-    baseline = first.set_index("episode_id")[numbers].apply(pd.to_numeric, errors="coerce")
-    return baseline, dates.loc[first.index].set_axis(first["episode_id"])
+    ids = episodes["episode_id"]
+    before = episodes[numbers].apply(lambda column: to_numbers(column)[0])
+    return before.groupby(ids, sort=False).first(), dates.loc[episodes.index].groupby(ids, sort=False).first()
+
+
+def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledger: _Ledger) -> pd.DataFrame:
+    """Leave out rows that share an id and lie on different days: they are several procedures, not one."""
+    n_days = dates.loc[episodes.index].groupby(episodes["episode_id"]).transform("nunique")
+    broken = n_days > 1
+    allowed = "one day of the procedure for each episode_id; " + SEVERAL_PROCEDURES
+    finding = Finding(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
+    ledger.reject("episodes", [finding], episodes.index)
+    return episodes[~broken]
 
 
 def _build_block(

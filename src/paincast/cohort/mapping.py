@@ -40,8 +40,8 @@ _TOP = (
     "cannot_tell",
 )  # fmt: skip
 _FIELD = (
-    "column", "file", "always", "row_number", "prefix", "unit", "codes", "missing", "true_if_contains", "reads",
-    "date_format",
+    "column", "columns", "file", "always", "row_number", "prefix", "unit", "codes", "missing", "true_if_contains",
+    "reads", "date_format",
 )  # fmt: skip
 
 
@@ -205,13 +205,14 @@ def _read_fields(nodes: Mapping[str, Node], columns: Mapping[str, Column]) -> di
 
 def _read_field(node: Node, target: Column) -> Field:
     found = node.section(_FIELD)
-    if sum(key in found for key in ("column", "always", "row_number")) != 1:
-        raise node.refuse("needs exactly one of 'column', 'always' and 'row_number'")
+    if sum(key in found for key in ("column", "columns", "always", "row_number")) != 1:
+        raise node.refuse("needs exactly one of 'column', 'columns', 'always' and 'row_number'")
     _check_together(node, found, target)
     reads = found["reads"].choice(READINGS) if "reads" in found else "value"
     return Field(
         target=target,
         column=found["column"].text() if "column" in found else None,
+        columns=found["columns"].texts() if "columns" in found else (),
         file=found["file"].text() if "file" in found else None,
         always=_read_value(found["always"], target) if "always" in found else None,
         row_number="row_number" in found and found["row_number"].flag(),
@@ -232,6 +233,7 @@ def _check_together(node: Node, found: Mapping[str, Node], target: Column) -> No
     applies = {
         "prefix": target.type == "text",
         "row_number": target.type == "text",
+        "columns": target.type == "text",
         "unit": number and "codes" not in found,
         "true_if_contains": target.type == "boolean" and "codes" not in found,
         "reads": number and "codes" not in found,
@@ -240,7 +242,9 @@ def _check_together(node: Node, found: Mapping[str, Node], target: Column) -> No
     for key, fits in applies.items():
         if key in found and not fits:
             raise found[key].refuse(f"'{key}' has no meaning here ({target.name} is {target.allowed})")
-    if "column" not in found and set(found) - {"always", "row_number", "prefix"}:
+    if "columns" in found and set(found) - {"columns", "file", "prefix"}:
+        raise node.refuse("'columns' goes with nothing but 'file' and 'prefix'")
+    if not {"column", "columns"} & {*found} and set(found) - {"always", "row_number", "prefix"}:
         raise node.refuse("a constant or a row number goes with nothing but 'prefix'")
 
 

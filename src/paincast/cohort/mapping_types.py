@@ -34,6 +34,8 @@ class Field:
         The column of the contract.
     column, file : str, optional
         Column of the source, and its file when it is not the main one.
+    columns : tuple of str
+        Columns whose texts together are an id.
     always : str, optional
         A constant instead of a column.
     row_number : bool
@@ -57,6 +59,7 @@ class Field:
     target: Column
     column: str | None = None
     file: str | None = None
+    columns: tuple[str, ...] = ()
     always: str | None = None
     row_number: bool = False
     prefix: str = ""

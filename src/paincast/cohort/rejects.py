@@ -15,6 +15,8 @@ Action = Literal["cell emptied", "row left out", "column left out"]
 REJECT_COLUMNS = ("table", "row", "column", "rule", "allowed", "action")
 UNKNOWN_COLUMN = "unknown column"
 """The ``rule`` of a column that the contract does not know: nothing is lost with it."""
+MERGED = "merged"
+"""The ``rule`` of a row whose values stand in another row of the same episode or visit: nothing is lost with it."""
 
 WHOLE_COLUMN = 0
 """The ``row`` of a reject that concerns a whole column."""
@@ -112,7 +114,7 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     float
         The largest of: rows left out as a share of all rows; rows with an emptied cell in one column as a share of all
         rows, over the columns; 1 when a whole column of the contract was left out. Columns that the contract does not
-        know count for nothing.
+        know, and rows that were merged into another, count for nothing.
 
     Examples
     --------
@@ -120,7 +122,7 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     >>> compute_reject_share(pd.DataFrame(lost), 50)
     0.02
     """
-    counted = rejects[rejects["rule"] != UNKNOWN_COLUMN]
+    counted = rejects[~rejects["rule"].isin([UNKNOWN_COLUMN, MERGED])]
     if len(counted) == 0:
         return 0.0
     if (counted["action"] == "column left out").any() or n_rows == 0:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.dates import read_years
+from paincast.cohort.identifiers import find_repeating_ids
 from paincast.cohort.reading import read_sheet
 from paincast.cohort.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
@@ -27,7 +28,18 @@ CLOSE_ENOUGH = 0.82
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "episode_id": ("episode", "case id", "procedure id", "encounter", "record id", "procedure number"),
-        "patient_id": ("patient", "id", "subject", "subject id", "participant", "bids id", "mrn", "pseudonym", "pid"),
+        "patient_id": (
+            "patient",
+            "id",
+            "subject",
+            "subject id",
+            "participant",
+            "bids id",
+            "mrn",
+            "pseudonym",
+            "pid",
+            "pat nr",
+        ),
         "site_id": ("site", "hospital", "centre", "center", "clinic", "department"),
         "procedure_year": ("year", "year of procedure"),
         "technique": (
@@ -121,7 +133,8 @@ def suggest_mapping(file: str | Path) -> str:
     sheet, _ = read_sheet(file)
     follow_ups = {name: month for name in map(str, sheet) if (month := _follow_up_month(name)) is not None}
     guesses = _guess_columns([str(name) for name in sheet if name not in follow_ups], EPISODES)
-    used = {*guesses.values()}
+    ids = find_repeating_ids(sheet)
+    used = {*guesses.values(), *([] if "patient_id" in guesses else ids[:1])}
     visits, answered = _write_visits(sheet, follow_ups)
     unused = [str(name) for name in sheet if name not in used | answered]
     lines = [
@@ -133,7 +146,7 @@ def suggest_mapping(file: str | Path) -> str:
         f"  file: {_quote(Path(file).name)}",
         "",
         "episodes:",
-        *_write_ids(guesses),
+        *_write_ids(guesses, ids),
         *[line for name, source in guesses.items() if name not in ("episode_id", "patient_id")
           for line in _write_field(EPISODES[name], source, sheet[source], indent=2)],
         *([] if "technique" in guesses else [f"  technique: {{always: {UNFINISHED}}}  # or: a column and its codes"]),
@@ -145,12 +158,19 @@ def suggest_mapping(file: str | Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_ids(guesses: Mapping[str, str]) -> list[str]:
-    patient = guesses.get("patient_id")
+def _write_ids(guesses: Mapping[str, str], repeating: list[str]) -> list[str]:
+    """Write the two ids; rows are numbered only where no column shows that a patient has several."""
+    patient = guesses.get("patient_id") or next(iter(repeating), None)
     episode = guesses.get("episode_id")
     by_row = "{row_number: true, prefix: row-}  # no column was found; rows are numbered"
+    to_do = (
+        f"{{column: {UNFINISHED}}}  # {_quote(str(patient))} stands in several rows: name what tells procedures"
+        " apart, or columns: [patient, number]; rows of visits need 'baseline_rows'"
+    )
     return [
-        f"  episode_id: {{column: {_quote(episode)}}}  # guess" if episode else f"  episode_id: {by_row}",
+        f"  episode_id: {{column: {_quote(episode)}}}  # guess"
+        if episode
+        else f"  episode_id: {to_do if patient in repeating else by_row}",
         f"  patient_id: {{column: {_quote(patient)}}}  # guess" if patient else f"  patient_id: {by_row}",
     ]
 

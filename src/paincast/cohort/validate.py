@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 
 import pandas as pd
 import pandera.pandas as pa
 
 from paincast.cohort.coercion import to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.doubts import doubt_scale, doubt_unit
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
@@ -19,16 +21,11 @@ from paincast.cohort.rejects import (
     make_rejects,
     name_nearest,
 )
+from paincast.cohort.shared_keys import find_duplicates, merge_rows
 from paincast.cohort.tables import conform
 from paincast.errors import DataError, suggest_name
 from paincast.schema import EPISODES, TABLES, Column
 
-UNIT_SHARE = 0.2
-"""More than this share of a column's values above its upper bound means another unit, not single errors."""
-UNIT_COUNT = 3
-"""At least so many values must exceed the upper bound before the unit of a whole column is doubted."""
-
-_UNIQUE_BY = {"episodes": ("episode_id",), "visits": ("episode_id", "month"), "events": ()}
 _BEFORE = "before the procedure"
 
 
@@ -37,9 +34,10 @@ def validate_tables(
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Hold raw tables against the contract.
 
-    A broken rule empties the cell; in a required column it leaves the row out. Rows that share a key and differ are all
-    left out, because nothing says which of them is right; of identical rows the first stays. Visits and events of an
-    episode that is absent or left out are left out too. Every one of these is a reject.
+    A broken rule empties the cell; in a required column it leaves the row out. Rows that share a key and contradict
+    each other are all left out, because nothing says which of them is right; of identical rows the first stays. Rows of
+    one visit, or of one episode, that complement each other become one, in the place of the first. Visits and events of
+    an episode that is absent or left out are left out too. Every one of these is a reject.
 
     Parameters
     ----------
@@ -70,12 +68,15 @@ def validate_tables(
     _require_tables(tables)
     valid: dict[str, pd.DataFrame] = {}
     all_rejects = []
+    doubted_ids: dict[str, set[str]] = {}
     for table, columns in TABLES.items():
         frame = tables.get(table, pd.DataFrame(columns=list(columns), dtype="str"))
         place = _place(frame, (places or {}).get(table))
-        typed, findings, doubted = _check_table(table, frame, columns)
+        typed, findings, doubted = _check_table(table, frame, columns, doubted_ids=doubted_ids)
         if table != "episodes":
             findings.append(_find_orphans(typed, valid["episodes"]))
+        else:
+            doubted_ids = _list_doubted(typed, findings)
         all_rejects.append(make_rejects(table, [*doubted, *findings], place))
         valid[table] = conform(table, typed[~any_broken(findings, "row left out", len(typed))])
     return valid, join_rejects(all_rejects)
@@ -108,7 +109,7 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             "'paincast schema' lists what is known"
         )
     optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
-    typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional)
+    typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional, merges=False)
     rejects = make_rejects("episodes", [*doubted, *findings], _place(frame, None))
     return conform("episodes", typed[~any_broken(findings, "row left out", len(typed))]), rejects
 
@@ -137,7 +138,12 @@ def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_table(
-    table: str, frame: pd.DataFrame, columns: Mapping[str, Column]
+    table: str,
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    *,
+    doubted_ids: Mapping[str, set[str]] = MappingProxyType({}),
+    merges: bool = True,
 ) -> tuple[pd.DataFrame, list[Finding], list[Finding]]:
     """Give the typed table with broken cells emptied, what single rows broke, and what whole columns broke."""
     _require_columns(table, frame, columns)
@@ -147,17 +153,36 @@ def _check_table(
     findings: list[Finding] = []
     for name in map(str, raw):
         typed[name], failed = _coerce(raw[name], columns[name])
-        doubts = _doubt_unit(typed[name], columns[name])
+        doubts = doubt_unit(typed[name], columns[name], table)
         whole += doubts
         findings += failed
         if doubts:
             typed[name] = pd.Series(float("nan"), index=raw.index)
     held = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
+    findings += _doubt_scales(held, columns, table, doubted_ids)
     findings += _check_contract(held, columns, findings)
-    duplicates = _find_duplicates(held, _UNIQUE_BY[table])
+    duplicates, group = find_duplicates(held, table, merges=merges)
     for finding in findings:
         held[finding.column] = held[finding.column].mask(finding.broken)
-    return held, findings + duplicates, whole
+    held, findings = merge_rows(held, group, [*findings, *duplicates], table)
+    return held, findings, whole
+
+
+def _doubt_scales(
+    held: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
+) -> list[Finding]:
+    found: list[Finding] = []
+    for name, column in columns.items():
+        if column.type == "number" and held[name].notna().any():
+            also = held["episode_id"].isin(doubted_ids.get(name, set()))
+            found += doubt_scale(held[name], column, table, also)
+    return found
+
+
+def _list_doubted(episodes: pd.DataFrame, findings: list[Finding]) -> dict[str, set[str]]:
+    """List by column the episodes whose value before the procedure is on a scale in doubt."""
+    doubts = [finding for finding in findings if finding.rule == "unit"]
+    return {finding.column: set(episodes.loc[finding.broken, "episode_id"].dropna()) for finding in doubts}
 
 
 def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Column]) -> None:
@@ -211,16 +236,6 @@ def _action(column: Column, rule: str) -> Action:
     return "row left out" if column.required or rule == _BEFORE else "cell emptied"
 
 
-def _doubt_unit(values: pd.Series, column: Column) -> list[Finding]:
-    if column.type != "number" or column.high is None:
-        return []
-    above = values > column.high
-    if above.sum() < UNIT_COUNT or above.sum() <= UNIT_SHARE * values.notna().sum():
-        return []
-    advice = f"{column.allowed}; most likely another unit: declare it in the mapping (unit: ...), or convert the column"
-    return [Finding(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
-
-
 @cache
 def _pandera_column(column: Column) -> pa.Column:
     checks = []
@@ -259,18 +274,6 @@ def _any_of_column(findings: list[Finding], column: str, index: pd.Index) -> pd.
         if finding.column == column:
             broken |= finding.broken
     return broken
-
-
-def _find_duplicates(typed: pd.DataFrame, keys: tuple[str, ...]) -> list[Finding]:
-    if not keys:
-        return []
-    complete = typed[list(keys)].notna().all(axis="columns")
-    copies = complete & typed.duplicated(keep="first")
-    key = typed.groupby(list(keys), dropna=False, sort=False).ngroup()
-    distinct = key[complete & ~copies]
-    broken = copies | (complete & key.isin(distinct[distinct.duplicated()]))
-    allowed = f"one row for each {' and '.join(keys)}; rows that share it and differ are all left out"
-    return [Finding(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")]
 
 
 def _find_orphans(typed: pd.DataFrame, episodes: pd.DataFrame) -> Finding:

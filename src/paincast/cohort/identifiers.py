@@ -1,0 +1,41 @@
+"""Which columns of a file name patients, and whether one of them stands in several rows."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from paincast.cohort.coercion import find_missing_words
+
+MOST_ROWS_EACH = 30
+"""A column with fewer distinct values than rows divided by this names groups, not patients."""
+
+_PERSON = (
+    r"(?:pat|patient|patients|patienten|subj|subject|participant|proband|probanden|person|personen|client|member|bids)"
+)
+_RECORD = r"(?:case|fall|record|study|studien|encounter|episode)"
+_NUMBER = r"(?:id|ids|nr|num|no|number|nummer|code|key|uuid|pseudonym)"
+_NAME = re.compile(rf"{_PERSON}{_NUMBER}?|{_RECORD}{_NUMBER}|id|pid|mrn|uuid|pseudonym|pseudo{_NUMBER}")
+
+
+def find_repeating_ids(sheet: pd.DataFrame) -> list[str]:
+    """Find columns whose names say that they hold an id of patients, and in which an id stands more than once.
+
+    Examples
+    --------
+    >>> find_repeating_ids(pd.DataFrame({"PatNr": ["P1", "P1", "P2"], "site_id": ["a", "a", "a"], "id": [1, 2, 3]}))
+    ['PatNr']
+    """
+    return [str(name) for name in sheet if _names_patients(str(name)) and _repeats(sheet[name])]
+
+
+def _names_patients(name: str) -> bool:
+    return _NAME.fullmatch("".join(re.findall(r"[^\W\d_]+", name)).casefold()) is not None
+
+
+def _repeats(column: pd.Series) -> bool:
+    text = column.astype("str")
+    given = text[text.notna() & ~find_missing_words(text)]
+    n_distinct = given.nunique()
+    return 2 <= n_distinct < len(given) <= MOST_ROWS_EACH * n_distinct
