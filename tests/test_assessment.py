@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.simulate import simulate_cohort
-from paincast.disclosure.flow import hide_small_loss, hide_small_steps
+from paincast.disclosure.flow import hide_small_loss, hide_small_steps, say_answering_months
 from paincast.errors import SettingsError
 from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
@@ -110,6 +110,23 @@ def test_small_steps_of_the_flow_are_hidden_with_what_gives_them_away(counts, sh
     ]
     hidden = hide_small_steps(pd.DataFrame({"step": steps, "n": counts}))["n"]
     assert [None if pd.isna(n) else n for n in hidden] == shown
+
+
+@pytest.mark.parametrize(
+    ("months", "shown", "told"),
+    [
+        ([40, 60], [40, 60], "answered by visits of month 3: 40, month 4: 60"),
+        ([3, 40, 60], [None, None, 60], "answered by visits of month 5: 60, other months (3, 4): 43"),
+        ([3, 97], [None, None], "answered by visits of other months (3, 4): 100"),
+        ([1, 1, 50, 48], [None, None, 50, None], "answered by visits of month 5: 50, other months (3, 4, 6): 50"),
+        ([2], [None], ""),
+    ],
+)
+def test_few_answers_of_a_month_are_hidden_with_what_gives_them_away(months, shown, told):
+    steps = ["with an answer", *(f"answered by a visit of month {month}" for month in range(3, 3 + len(months)))]
+    flow = hide_small_steps(pd.DataFrame({"step": steps, "n": [sum(months), *months]}))
+    assert [None if pd.isna(n) else n for n in flow["n"]][1:] == shown
+    assert say_answering_months(dict(enumerate(months, 3))) == told
 
 
 def test_a_few_lost_are_hidden_from_the_weights():

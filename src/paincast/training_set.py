@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.disclosure.flow import ANSWERED_AT
 from paincast.eligibility import TechniqueRules, check_indication, collect_rules, take_without_evidence
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
-from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.outcomes.answers import DIED, LOST_RELIEF, count_answering_months
 from paincast.settings import OutcomeSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -165,6 +166,7 @@ def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
         f"asked: {answers.outcome.denominator}": int(answers.eligible.sum()),
         **{f"lost: {reason}": n for reason, n in _count_lost(cohort, answers).items()},
         _say_known(answers): int(known.sum()),
+        **{f"{ANSWERED_AT}{month}": n for month, n in count_answering_months(answers).items()},
     }
     if answers.outcome.kind == "binary":
         counts["with the outcome"] = int(answers.value[known].sum())

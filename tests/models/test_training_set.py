@@ -55,12 +55,26 @@ def test_everyone_is_counted_in_or_out(cohort):
         "asked: episodes with pain above 0 before the procedure, alive at the horizon": 5,
         "lost: no follow-up that answers": 1,
         "with an answer in months 3 to 9": 4,
+        "answered by a visit of month 5": 1,
+        "answered by a visit of month 6": 2,
+        "answered by a visit of month 7": 1,
         "with the outcome": 3,
         "patients with an answer": 3,
     }
     assert data.episodes["episode_id"].tolist() == list("abcde")
     assert data.observed.tolist() == pytest.approx([1.0, 1.0, 0.0, 1.0, float("nan")], nan_ok=True)
     assert data.known.tolist() == [True] * 4 + [False]
+
+
+def test_visits_of_the_horizon_alone_are_not_told_apart(cohort):
+    visits = cohort.visits.assign(month=cohort.visits["month"] - cohort.visits["month"] + [6.0, 6.2, 5.9, 6.0, 6.0])
+    assert not any("by a visit" in step for step in count(ask(replace(cohort, visits=visits))))
+
+
+def test_a_visit_at_month_3_that_answers_for_month_6_is_told(cohort):
+    visits = cohort.visits.assign(month=[3.0, 3.0, 6.0, 6.0, 3.0])
+    counts = count(ask(replace(cohort, visits=visits)))
+    assert (counts["answered by a visit of month 3"], counts["answered by a visit of month 6"]) == (2, 2)
 
 
 def test_a_complication_of_who_was_not_followed_is_counted(cohort):

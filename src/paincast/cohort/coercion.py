@@ -46,7 +46,7 @@ def is_missing_word(text: str) -> bool:
 
 def find_missing_words(text: pd.Series) -> pd.Series:
     """Tell which cells hold a word for "no value"; cells without any text are not meant."""
-    wordy = text[~text.str.match(r"[+-]?[0-9]", na=True).astype(bool)]
+    wordy = text[~text.str.contains("[0-9]", na=True).astype(bool)]
     return text.isin([word for word in wordy.unique() if is_missing_word(word)])
 
 

@@ -40,6 +40,8 @@ class Answers:
         on what it is, other than by what drives loss to follow-up.
     because : Series of str, shape (n,)
         Why there is no answer; empty where there is one.
+    answered_at : Series of float, shape (n,), optional
+        For questions asked of a visit: the month of the visit that answered; NaN where there is no answer.
     months, status : Series of float, shape (n,), optional
         For times to an event: when, and 0 for censored, 1 for the event, 2 for death; NaN where nothing is known.
     """
@@ -50,6 +52,7 @@ class Answers:
     eligible: pd.Series
     value: pd.Series
     because: pd.Series
+    answered_at: pd.Series | None = None
     months: pd.Series | None = None
     status: pd.Series | None = None
 
@@ -104,10 +107,11 @@ def compute_outcome(
     denied = list_denials(outcome, episodes)
     if outcome.asked == "course":
         return _ask_course(episodes, visits, events, outcome, horizon_months, window, denied)
+    answered_at = None
     if outcome.asked == "events":
         value = _ask_events(ids, visits, events, outcome, window)
     else:
-        value = _ask_visit(episodes, visits, outcome, horizon_months, window)
+        value, answered_at = _ask_visit(episodes, visits, outcome, horizon_months, window)
     value = value.where(denied == "")
     died = ids.map(_first_months(events[events["kind"] == DEATH])) < horizon_months
     gone = died if outcome.asked == "events" else died & value.isna()
@@ -120,6 +124,7 @@ def compute_outcome(
         eligible=(denied == "") & ~gone,
         value=value.mask(gone).rename(outcome.name),
         because=because,
+        answered_at=None if answered_at is None else answered_at.where(because == ""),
     )
 
 
@@ -182,23 +187,29 @@ def _say_closed(lines: list[Line]) -> str:
 
 def _ask_visit(
     episodes: pd.DataFrame, visits: pd.DataFrame, outcome: Outcome, horizon: float, window: tuple[float, float]
-) -> pd.Series:
+) -> tuple[pd.Series, pd.Series]:
+    """Give the answers, and the months of the visits that gave them."""
     value = pd.Series(np.nan, index=episodes.index)
+    month = value.copy()
     for line in outcome.lines:
-        after = episodes["episode_id"].map(_nearest(visits, line.measure, horizon, window)).astype(float)
-        value = value.fillna(_judge(line, _read(episodes, line.measure), after))
-    return value
+        nearest = _nearest(visits, line.measure, horizon, window)
+        after = episodes["episode_id"].map(nearest[line.measure]).astype(float)
+        judged = _judge(line, _read(episodes, line.measure), after)
+        at = episodes["episode_id"].map(nearest["month"]).astype(float)
+        month = month.where(value.notna() | judged.isna(), at)
+        value = value.fillna(judged)
+    return value, month
 
 
-def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[float, float]) -> pd.Series:
-    """Give the measure at the visit nearest to the horizon, by episode."""
+def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[float, float]) -> pd.DataFrame:
+    """Give the measure at the visit nearest to the horizon, and the month of that visit, by episode."""
     if measure not in visits:
-        return pd.Series(dtype=float)
+        return pd.DataFrame({"month": pd.Series(dtype=float), measure: pd.Series(dtype=float)})
     inside = visits["month"].between(*window) & visits[measure].notna()
     answering = visits.loc[inside, ["episode_id", "month", measure]]
     distance = (answering["month"] - horizon).abs()
     answering = answering.assign(distance=distance).sort_values(["distance", "month"], kind="stable")
-    return answering.drop_duplicates("episode_id").set_index("episode_id")[measure]
+    return answering.drop_duplicates("episode_id").set_index("episode_id")[["month", measure]]
 
 
 def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
@@ -291,6 +302,38 @@ def _follow_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.Data
 
 def _first_months(happened: pd.DataFrame) -> pd.Series:
     return happened.groupby("episode_id")["month"].min().astype(float)
+
+
+def count_answering_months(answers: Answers, among: pd.Series | None = None) -> dict[int, int]:
+    """Count how many were answered by a visit of which month, to the nearest whole one.
+
+    Parameters
+    ----------
+    answers : Answers
+        Answers to a question.
+    among : Series of bool, shape (n,), optional
+        The episodes that are counted; by default those in the denominator.
+
+    Returns
+    -------
+    dict of int to int
+        How many by month, in order. Empty where no visit answers, or every one of the month that was asked.
+
+    Examples
+    --------
+    >>> from paincast.outcomes import OUTCOMES
+    >>> episodes = pd.DataFrame({"episode_id": ["a", "b"], "pain_nrs": [8.0, 6.0]})
+    >>> visits = pd.DataFrame({"episode_id": ["a", "b"], "month": [6.1, 3.0], "pain_nrs": [4.0, 5.0]})
+    >>> events = pd.DataFrame({"episode_id": [], "month": [], "kind": [], "detail": []})
+    >>> count_answering_months(compute_outcome(episodes, visits, events, OUTCOMES["pain_response"], 6.0))
+    {3: 1, 6: 1}
+    """
+    if answers.answered_at is None:
+        return {}
+    months = answers.answered_at[answers.eligible if among is None else among].dropna().round().astype(int)
+    number = months.value_counts().sort_index()
+    counts = dict(zip(number.index.tolist(), number.tolist(), strict=True))
+    return counts if set(counts) - {round(answers.horizon_months)} else {}
 
 
 def find_held(answers: Answers, month: float) -> pd.Series:

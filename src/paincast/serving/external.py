@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.disclosure.flow import say_answering_months
 from paincast.errors import RefusalError
 from paincast.evaluation.change import compute_change_metrics
 from paincast.evaluation.metrics import compute_metrics
@@ -18,6 +19,7 @@ from paincast.evaluation.truth import check_against_truth, match_truth
 from paincast.fingerprints import Fingerprints
 from paincast.models.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
+from paincast.outcomes.answers import count_answering_months
 from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
 
@@ -36,7 +38,8 @@ def evaluate_models(
     """Apply models to the episodes of their technique in another cohort and measure how they do.
 
     The outcome is asked at the horizon of the model, in its window. Metrics hold for the episodes
-    with follow-up that the model answers for; the flow says how many those are. Of how long relief lasts the
+    with follow-up that the model answers for; the flow says how many those are, and of which months the visits are that
+    answered, where these are not all of the horizon. Of how long relief lasts the
     probability at the horizon is evaluated, of the change of pain the median with its interval.
 
     Parameters
@@ -101,9 +104,10 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     part = cohort.select_technique(model.technique)
     question = get_outcome(model.outcome)
-    outcome = compute_outcome(
+    asked_of = compute_outcome(
         part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
-    ).value
+    )
+    outcome = asked_of.value
     answers = model.predict(part.episodes)
     followed = outcome.notna()
     usable = followed & ~answers["abstained"]
@@ -114,7 +118,7 @@ def _evaluate(
         "followed_up": int(followed.sum()),
         "abstained": int((followed & answers["abstained"]).sum()),
         "evaluated": int(usable.sum()),
-        "note": "",
+        "note": say_answering_months(count_answering_months(asked_of, usable)),
     }
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
@@ -146,8 +150,9 @@ def _evaluate(
             "horizon_months": model.horizon_months,
         }
         known = scored.assign(truth=match_truth(truth, scored["id"], **asked)).dropna(subset="truth")
-        flow["note"] = "" if len(known) else f"the truth holds nothing at {model.horizon_months:g} months"
-        if len(known):
+        if known.empty:
+            flow["note"] = f"the truth holds nothing at {model.horizon_months:g} months"
+        else:
             tables.append(
                 check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
             )

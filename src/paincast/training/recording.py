@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.flow import FEW, hide_small_loss, hide_small_steps, is_small
+from paincast.disclosure.flow import FEW, hide_small_loss, hide_small_steps, is_small, say_answering_months
 from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
+from paincast.outcomes.answers import count_answering_months
 from paincast.predictor import Predictor
 from paincast.reporting.checklist import fill_checklists
 from paincast.reporting.model_report import write_report_folder
@@ -141,8 +142,10 @@ def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings
 def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) -> tuple[str, ...]:
     predictor, measured = trained.predictor, trained.instability
     lost = f"Lost to follow-up: {FEW}."
+    months = say_answering_months(count_answering_months(data.answers))
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
+        *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),
         *(() if predictor.n_events is None else (say_precision(predictor),)),
         lost if few_lost else say_loss(trained.weights, trained.loss, trained.tipping_point),
         *(() if measured is None else (say_instability(measured.metrics),)),
