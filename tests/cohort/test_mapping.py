@@ -109,7 +109,7 @@ def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
         ("  patient_id: {column: person}\n", "", r"the key 'patient_id' is missing; every episode needs it"),
         ("month: {column: seen", "odi: {column: seen", r"visits\[1\]: the key 'month' is missing"),
         ("    episode_id: {column: id}\n    kind", "    kind", r"a block with its own file needs 'episode_id'"),
-        ("{column: person}", "{column: person, always: x}", r"exactly one of 'column', 'always' and 'row_number'"),
+        ("{column: person}", "{column: person, always: x}", r"exactly one of 'column', 'columns', 'always'"),
         ("{column: person}", "{row_number: perhaps}", r"unknown value 'perhaps'"),
         ("{column: person}", "{column: person, unit: kg}", r"'unit' has no meaning here"),
         ("unit: pounds", "reads: change from baseline", r"has no meaning for weight_kg"),

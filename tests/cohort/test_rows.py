@@ -170,6 +170,13 @@ def test_two_procedures_of_a_patient_are_rejects_with_advice_or_kept_by_a_joined
     assert cohort.details["files"]["in.csv"]["columns_not_used"] == ["op"]
 
 
+@pytest.mark.parametrize("month", ["1_000", "nan", "inf", "0x10", "3,0", "six"])
+def test_a_constant_that_only_resembles_a_number_is_refused(tmp_path: Path, month: str) -> None:
+    (tmp_path / "map.yaml").write_text(SEVERAL.replace("{column: mon}", f"{{always: '{month}'}}"))
+    with pytest.raises(SettingsError, match="is no number"):
+        load_mapping(tmp_path / "map.yaml")
+
+
 @pytest.mark.parametrize("second", ["7", "8", ""])
 def test_rows_of_one_id_on_two_days_are_two_procedures(tmp_path: Path, second: str) -> None:
     mapping = SEVERAL.replace("episodes:", "procedure_date: {column: op}\nepisodes:", 1)
@@ -217,6 +224,19 @@ episodes:
         ingest_text(tmp_path, numbered, VISITS_OF_PATIENTS.replace("PatNr", name))
     cohort, _ = ingest_text(tmp_path, numbered, VISITS_OF_PATIENTS.replace("PatNr", "Reihe"))
     assert len(cohort.episodes) == 15
+
+
+def test_rows_may_be_numbered_where_a_filter_keeps_one_of_each_patient(tmp_path: Path) -> None:
+    mapping = """
+read: {file: in.csv}
+keep_rows_where: [{column: Visite, is: [Ausgangswert], is_not: others, because: only the first visit is read}]
+episodes:
+  episode_id: {row_number: true}
+  patient_id: {row_number: true}
+  technique: {always: facet_rfa}
+"""
+    cohort, _ = ingest_text(tmp_path, mapping, VISITS_OF_PATIENTS)
+    assert cohort.episodes["episode_id"].tolist() == ["1", "4", "7", "10", "13"]
 
 
 def test_a_suggestion_numbers_no_rows_of_patients_that_stand_several_times(tmp_path: Path) -> None:

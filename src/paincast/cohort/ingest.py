@@ -65,9 +65,9 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     paths = _match_files(mapping, files)
     sheets, unreadable = _read_sheets(mapping, paths)
     _require_columns(mapping, sheets)
-    _refuse_numbered_patients(mapping, sheets[mapping.file])
     ledger = _Ledger([unreadable])
     rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
+    _refuse_numbered_patients(mapping, rows.frames[mapping.file])
     tables, places = _build_tables(mapping, rows, sheets, ledger)
     valid, broken = validate_tables(tables, places=places)
     cohort = Cohort(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from paincast.cohort.mapping_types import (
     Join,
     RegistryMapping,
 )
+from paincast.cohort.numerals import read_number
 from paincast.cohort.strict_yaml import Node, read_yaml
 from paincast.cohort.units import unit_factors
 from paincast.errors import SettingsError, suggest_name
@@ -270,10 +272,9 @@ def _read_value(node: Node, target: Column) -> str:
         return node.choice(("true", "false"))
     if target.type == "text":
         return value
-    try:
-        number = float(value)
-    except ValueError:
-        raise node.refuse(f"'{value}' is no number; allowed: {target.allowed}") from None
+    number = read_number(value, None)
+    if math.isnan(number):
+        raise node.refuse(f"'{value}' is no number; allowed: {target.allowed}")
     if not (target.low is None or target.low <= number) or not (target.high is None or number <= target.high):
         raise node.refuse(f"{value} is out of range; allowed: {target.allowed}")
     return value
