@@ -110,7 +110,8 @@ def rollback(model: str, tracking_uri: str | None) -> None:
     default=Path("models"),
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Folder of models of trainings, where fingerprints tell whom they were trained on.",
+    help="Folder of models of trainings, where fingerprints tell whom they were trained on; those beside the store "
+    "and in this folder are looked at too.",
 )
 @exclude_overlap_option
 @tracking_uri_option
@@ -157,7 +158,7 @@ def compare_runs(
         rng=rng,
         resamples=resamples,
         confidence=confidence,
-        fingerprints=find_fingerprints(models, champion, candidate),
+        fingerprints=find_fingerprints(models, champion, candidate, *_list_model_folders(tracking_uri)),
         exclude_overlap=exclude_overlap,
     )
     click.echo(flow.to_string(index=False))
@@ -167,6 +168,17 @@ def compare_runs(
         with atomic_file(out) as draft:
             table.to_csv(draft, index=False)
         click.echo(f"written: {out}")
+
+
+def _list_model_folders(tracking_uri: str | None) -> list[Path]:
+    """List folders with fingerprints in the working folder and beside the database of the store."""
+    from paincast.fingerprints import KEPT
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import resolve_store
+
+    database = resolve_store(TrackingSettings(uri=tracking_uri)).database
+    places = {Path.cwd()} if database is None else {Path.cwd(), database.parent}
+    return [kept.parent for place in sorted(places) for kept in sorted(place.glob(f"*/{KEPT}"))]
 
 
 def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) -> Predictor:
