@@ -237,6 +237,15 @@ def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
     assert "30 patients" in metrics["method"].iloc[0]
 
 
+def test_external_validation_says_whose_visits_answered_for_the_horizon(models_folder):
+    models = load_models(models_folder)
+    _, flow = evaluate_models(models, make_real_cohort("facet_rfa", 4.1), rng=np.random.default_rng(1), resamples=50)
+    (counts,) = flow.to_dict("records")
+    assert counts["note"] == f"answered by visits of month 4: {counts['evaluated']}"
+    _, flow = evaluate_models(models, make_real_cohort("facet_rfa", 6.2), rng=np.random.default_rng(1), resamples=50)
+    assert flow["note"].tolist() == [""]
+
+
 @pytest.mark.parametrize(
     ("technique", "month", "words"),
     [
