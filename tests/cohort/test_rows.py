@@ -271,6 +271,14 @@ def test_two_scales_of_pain_in_one_column_are_in_doubt(tmp_path: Path) -> None:
     assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for table in ("episodes", "visits") for row in (6, 7, 8)]
 
 
+def test_two_patients_of_a_hospital_on_another_scale_are_in_doubt(tmp_path: Path) -> None:
+    text = "id,site,vas,vas3\n0,A,70,30\n1,A,65,20\n2,A,80,40\n3,C,50,30\n4,C,60,10\n5,B,7,3\n6,B,8,4\n7,B,,9\n"
+    mapping = MIXED.replace("  pain_nrs: {column: vas,", "  site_id: {column: site}\n  pain_nrs: {column: vas,", 1)
+    cohort, rejects = ingest_text(tmp_path, mapping, text)
+    assert cohort.episodes["pain_nrs"].fillna(-1).tolist() == [7, 6.5, 8, 5, 6, -1, -1, -1]
+    assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for table in ("episodes", "visits") for row in (6, 7)]
+
+
 def test_a_column_that_is_wholly_on_the_smaller_scale_is_in_doubt(tmp_path: Path) -> None:
     cohort, rejects = ingest_text(tmp_path, MIXED, "id,vas,vas3\n0,7,3\n1,6,2\n2,8,4\n3,10,1\n")
     assert cohort.episodes["pain_nrs"].isna().all()

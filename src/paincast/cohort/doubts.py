@@ -12,6 +12,8 @@ UNIT_SHARE = 0.2
 """More than this share of a column's values above its upper bound means another unit, not single errors."""
 UNIT_COUNT = 3
 """At least so many values must be strange before the unit of a column is doubted."""
+FEWEST_AT_SITE = 2
+"""At so few patients of one hospital, all on the smaller scale, the scale of that hospital is doubted."""
 
 _SMALLER_SCALE = {"NRS points": 1.0, "ODI points": 1.0, "%": 1.0}
 """Top of a second scale, in the contract's unit: 0-10 where 0-100 is declared, or shares where percentages are."""
@@ -72,6 +74,16 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
         return []
     advice = f"{column.allowed}; other rows are on another scale: bring all to one, or read them as separate columns"
     return [Finding(broken=doubted, column=column.name, rule="unit", allowed=advice, action="cell emptied")]
+
+
+def find_sites_below(values: pd.Series, sites: pd.Series, column: Column) -> pd.Series:
+    """Find the rows of sites that are wholly on the smaller scale while other sites are not."""
+    top = _SMALLER_SCALE.get(column.unit or "")
+    if top is None or sites.isna().all() or (values > 2 * top).sum() < UNIT_COUNT:
+        return pd.Series(False, index=values.index)
+    between = (values > 0.3 * top) & (values < top)
+    below = (between.groupby(sites).sum() >= FEWEST_AT_SITE) & (values.groupby(sites).max() <= top)
+    return sites.map(below).fillna(False).astype(bool)
 
 
 def _has_two_scales(values: pd.Series, top: float, table: str) -> bool:

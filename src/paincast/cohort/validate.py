@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from paincast.cohort.coercion import to_booleans, to_listed, to_numbers, to_text
-from paincast.cohort.doubts import doubt_scale, doubt_unit
+from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
@@ -175,6 +175,8 @@ def _doubt_scales(
     for name, column in columns.items():
         if column.type == "number" and held[name].notna().any():
             also = held["episode_id"].isin(doubted_ids.get(name, set()))
+            if table == "episodes":
+                also |= find_sites_below(held[name], held["site_id"], column)
             found += doubt_scale(held[name], column, table, also)
     return found
 
