@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from paincast.cli.hydra_app import read_gate
 from paincast.cohort.tables import load_cohort
 from paincast.errors import DataError, SettingsError
 from paincast.input_files import refuse_changed_file, require_regular_file
@@ -88,3 +89,9 @@ def test_a_cohort_folder_with_a_pipe_in_it_does_not_hang(tmp_path: Path, name: s
     (tmp_path / name).rename(tmp_path / "episodes.parquet" if name.endswith("parquet") else tmp_path / name)
     with pytest.raises(DataError, match="is a named pipe"):
         load_cohort(tmp_path)
+
+
+def test_a_gate_that_is_a_pipe_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate.yaml")
+    with pytest.raises(SettingsError, match="no regular file"):
+        read_gate(str(tmp_path / "gate.yaml"))

@@ -208,8 +208,8 @@ def test_a_wide_file_is_read_in_units_codes_and_words(registry: Callable[..., In
         ("50,1,", "50,2,", ("events", 1, "bled", "category", "row left out")),
         (",80,", ",,", ("visits", 1, "pain_nrs", "no baseline", "cell emptied")),
         ("a,RF", "b,RF", ("episodes", 1, "episode_id", "duplicate", "row left out")),
-        ("a,RF,80", "a,RF,80,9", ("wide.csv", 1, "", "number of cells", "row left out")),
-        ("a,RF,80,", "a,RF,", ("wide.csv", 1, "", "number of cells", "row left out")),
+        ("a,RF,80", "a,RF,80,9", ("wide.csv", 1, "", "too many cells", "row left out")),
+        ("a,RF,80,", "a,RF,", ("wide.csv", 1, "", "too few cells", "row left out")),
     ],
 )
 def test_what_the_mapping_does_not_list_is_a_reject(
@@ -324,11 +324,11 @@ def test_parquet_gives_what_text_gives(registry: Callable[..., Ingested], tmp_pa
     [
         (b"", "is empty"),
         (b"\n", "must name the columns"),
-        (b"id,ops\n", "has a header and no rows"),
-        (b"id,ops\n,\n", "has a header and no rows"),
+        (b"id,ops\n", "holds column names and no patient"),
+        (b"id,ops\n,\n", "holds column names and no patient"),
         ("id,ops\nÜ,RF\n".encode("latin-1"), "is not UTF-8 text"),
-        (b'id,ops\n"a,RF\n', "quotation marks do not match"),
-        (b"id,id\na,b\n", "stand twice"),
+        (b'id,ops\n"a,RF\n', "no row can be read: quotation mark"),
+        (b"id,id\na,b\n", "'id' stands twice"),
         (b"17,80,2020-01-05\n18,90,2020-01-06\n", "instead of column names"),
     ],
 )
@@ -349,12 +349,12 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"reads 1 file\(s\), wide.csv; 0 given"):
         ingest(mapping, [])
     (tmp_path / "wide.xlsx").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"unknown kind of file '\.xlsx'"):
+    with pytest.raises(DataError, match=r"unknown suffix '\.xlsx'"):
         ingest(mapping, [tmp_path / "wide.xlsx"])
     pd.DataFrame({"id": ["a"] * 100}).to_parquet(tmp_path / "wide.parquet")
     whole = (tmp_path / "wide.parquet").read_bytes()
     (tmp_path / "wide.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="truncated or no Parquet file"):
+    with pytest.raises(DataError, match="no readable Parquet file"):
         ingest(mapping, [tmp_path / "wide.parquet"])
 
 

@@ -94,7 +94,7 @@ def test_rejects_name_the_place_in_the_file_and_no_value(predict_text, tmp_path)
         "\n",
         "b,p2,lumbar_facet,seventy,50,40\n",
         "c,p3,lumbar_facets,7,50,40\n",
-        "a,p1,lumbar_facet,5,51,41\n",
+        "a,p1,lumbar_facet,5,51,40\n",
     ]
     summary = predict_text(
         HEADER.replace("odi", "odi,hair") + "".join(lines).replace("40\n", "40,grey\n"), chunk_rows=2
@@ -138,12 +138,13 @@ def test_exports_of_spreadsheets_are_read(predict_text, separator, mark):
 UNREADABLE = [
     (b"", "is empty"),
     (HEADER.encode(), "column names and no patient"),
-    (b"\n\n\n", "is empty|no patient|missing"),
+    (b"\n\n\n", "must name the columns"),
     (HEADER.encode() + b"a,p1,lumbar_facet,7,50,40,K\xf6ln\n", "not UTF-8"),
     ((HEADER + GOOD).replace("pain_nrs", "pain_nsr").encode(), r"'pain_nrs' \(nearest in the data: 'pain_nsr'\)"),
     ((HEADER + GOOD).replace("indication", "indicatoin").encode(), "nearest in the data: 'indicatoin'"),
-    ((HEADER + GOOD + "b,p2,lumbar_facet,7,50,40,Jane,Doe\n").encode(), "line 3 does not fit"),
-    ((HEADER + "b,p2,lumbar_facet,7,50,40,Jane\n").encode(), "more fields than there are column names"),
+    ((HEADER + "b,p2,lumbar_facet,7,50,40,Jane\n").encode(), r"too many cells \(1\); first at row 1"),
+    ((HEADER + "b,p2,lumbar_facet,7,Jane\n").encode(), r"too few cells \(1\); first at row 1"),
+    ((HEADER.replace("odi", "pain_nrs") + GOOD).encode(), "'pain_nrs' stands twice"),
 ]
 
 

@@ -170,7 +170,7 @@ def read_gate(choice: str) -> GateSettings:
     """
     shipped = find_configs() / "gate"
     path = Path(choice) if choice.endswith((".yaml", ".yml")) else shipped / f"{choice}.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         names = [file.stem for file in shipped.glob("*.yaml")]
         raise SettingsError(f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file")
     try:

@@ -27,10 +27,11 @@ def find_repeating_ids(sheet: pd.DataFrame) -> list[str]:
     >>> find_repeating_ids(pd.DataFrame({"PatNr": ["P1", "P1", "P2"], "site_id": ["a", "a", "a"], "id": [1, 2, 3]}))
     ['PatNr']
     """
-    return [str(name) for name in sheet if _names_patients(str(name)) and _repeats(sheet[name])]
+    return [str(name) for name in sheet if names_patients(str(name)) and _repeats(sheet[name])]
 
 
-def _names_patients(name: str) -> bool:
+def names_patients(name: str) -> bool:
+    """Tell whether a column by this name holds an id of patients."""
     return _NAME.fullmatch("".join(re.findall(r"[^\W\d_]+", name)).casefold()) is not None
 
 

@@ -11,15 +11,14 @@ import pandas as pd
 
 from paincast.cohort.coercion import to_numbers
 from paincast.cohort.fields import Rows, apply_condition, apply_field, read_procedure_days
-from paincast.cohort.identifiers import find_repeating_ids
+from paincast.cohort.identifiers import find_repeating_ids, names_patients
 from paincast.cohort.mapping_types import Block, Condition, Field, Join, RegistryMapping
-from paincast.cohort.reading import read_sheet
+from paincast.cohort.reading import Sheet, read_sheet
 from paincast.cohort.rejects import Finding, any_broken, join_rejects, make_rejects, name_nearest
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_tables
 from paincast.errors import DataError
-from paincast.files import hash_file
 from paincast.schema import EPISODES, TABLES
 
 
@@ -63,9 +62,10 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
         and a column shows that patients have several.
     """
     paths = _match_files(mapping, files)
-    sheets, unreadable = _read_sheets(mapping, paths)
-    _require_columns(mapping, sheets)
-    ledger = _Ledger([unreadable])
+    read = _read_sheets(mapping, paths)
+    _require_columns(mapping, read)
+    sheets = {name: sheet.rows for name, sheet in read.items()}
+    ledger = _Ledger([sheet.rejects for sheet in read.values()])
     rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
     _refuse_numbered_patients(mapping, rows.frames[mapping.file])
     tables, places = _build_tables(mapping, rows, sheets, ledger)
@@ -74,7 +74,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
         **valid,
         basis="real",
         sources=(mapping.citation or mapping.title,),
-        details=_details(mapping, paths, sheets, ledger.left_out),
+        details=_details(mapping, read, ledger.left_out),
     )
     return cohort, join_rejects([*ledger.rejects, broken])
 
@@ -126,18 +126,28 @@ def _match_files(mapping: RegistryMapping, files: Sequence[str | Path]) -> dict[
     return {name: matched[name] if name in matched else next(others) for name in mapping.files}
 
 
-def _read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    read = {
-        name: read_sheet(path, separator=mapping.separator, encoding=mapping.encoding) for name, path in paths.items()
+def _read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str, Sheet]:
+    used: dict[str, set[str]] = {name: set() for name in paths}
+    for file, column in _columns_used(mapping):
+        used[file].add(column)
+    return {
+        name: read_sheet(
+            path,
+            used=used[name],
+            besides=names_patients,
+            table=name,
+            separator=mapping.separator,
+            encoding=mapping.encoding,
+        )
+        for name, path in paths.items()
     }
-    return {name: sheet for name, (sheet, _) in read.items()}, join_rejects(rejects for _, rejects in read.values())
 
 
-def _require_columns(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame]) -> None:
+def _require_columns(mapping: RegistryMapping, read: Mapping[str, Sheet]) -> None:
     missing: dict[str, str] = {}
     for file, column in _columns_used(mapping):
-        if column not in sheets[file]:
-            missing[f"'{column}' in {file}"] = name_nearest(column, map(str, sheets[file].columns))
+        if column not in read[file].rows:
+            missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
     if missing:
         hints = "; ".join(f"{place} ({hint})" for place, hint in missing.items())
         raise DataError(f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping")
@@ -311,13 +321,7 @@ def _apply_fields(
     return pd.DataFrame(built, index=rows.index)[kept], faulty[kept]
 
 
-def _details(
-    mapping: RegistryMapping,
-    paths: Mapping[str, Path],
-    sheets: Mapping[str, pd.DataFrame],
-    left_out: list[dict[str, Any]],
-) -> dict[str, Any]:
-    hashes = {name: hash_file(path) for name, path in paths.items()}
+def _details(mapping: RegistryMapping, read: Mapping[str, Sheet], left_out: list[dict[str, Any]]) -> dict[str, Any]:
     used = set(_columns_used(mapping))
     return {
         "mapping": mapping.name,
@@ -326,12 +330,12 @@ def _details(
         "licence": mapping.licence,
         "files": {
             name: {
-                "rows": len(sheets[name]),
-                "sha256": hashes[name],
-                "as_published": mapping.hashes[name] == hashes[name] if name in mapping.hashes else None,
-                "columns_not_used": [str(column) for column in sheets[name] if (name, column) not in used],
+                "rows": sheet.n_rows,
+                "sha256": sheet.sha256,
+                "as_published": mapping.hashes[name] == sheet.sha256 if name in mapping.hashes else None,
+                "columns_not_used": [column for column in sheet.columns if (name, column) not in used],
             }
-            for name in paths
+            for name, sheet in read.items()
         },
         "left_out": left_out,
         "cannot_tell": list(mapping.cannot_tell),

@@ -27,6 +27,7 @@ from paincast.cohort.mapping_types import (
     RegistryMapping,
 )
 from paincast.cohort.numerals import read_number
+from paincast.cohort.reading_types import SEPARATORS
 from paincast.cohort.strict_yaml import Node, read_yaml
 from paincast.cohort.units import unit_factors
 from paincast.errors import SettingsError, suggest_name
@@ -34,7 +35,6 @@ from paincast.files import hash_file
 from paincast.schema import EPISODES, EVENTS, VISITS, Column
 from paincast.settings import find_configs
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 ENCODINGS = ("utf-8", "latin-1", "windows-1252", "utf-16")
 
 _TOP = (

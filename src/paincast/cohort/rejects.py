@@ -18,6 +18,23 @@ UNKNOWN_COLUMN = "unknown column"
 MERGED = "merged"
 """The ``rule`` of a row whose values stand in another row of the same episode or visit: nothing is lost with it."""
 
+QUOTATION_MARK = "quotation mark"
+TOO_FEW_CELLS = "too few cells"
+TOO_MANY_CELLS = "too many cells"
+WRONG_BYTES = "encoding"
+CELL_TOO_LONG = "cell too long"
+COLUMN_TYPE = "column type"
+NOT_A_PATIENT = "not a patient"
+"""The ``rule`` of a row of labels, units, sums or repeated names: nothing is lost with it."""
+TITLE_LINE = "title line"
+"""The ``rule`` of a line above the header: nothing is lost with it."""
+TWIN_COLUMN = "duplicate column"
+"""The ``rule`` of a name that stands twice in the header and is not used: nothing is lost with it."""
+UNNAMED_COLUMN = "no column name"
+"""The ``rule`` of a column with content and no name: nothing that could be read is lost with it."""
+NOTHING_LOST = (UNKNOWN_COLUMN, MERGED, NOT_A_PATIENT, TITLE_LINE, TWIN_COLUMN, UNNAMED_COLUMN)
+"""Rules of what is left out and told, but is no loss."""
+
 WHOLE_COLUMN = 0
 """The ``row`` of a reject that concerns a whole column."""
 
@@ -113,8 +130,8 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     -------
     float
         The largest of: rows left out as a share of all rows; rows with an emptied cell in one column as a share of all
-        rows, over the columns; 1 when a whole column of the contract was left out. Columns that the contract does not
-        know, and rows that were merged into another, count for nothing.
+        rows, over the columns; 1 when a whole column of the contract was left out. What is no loss
+        (:data:`NOTHING_LOST`) counts for nothing.
 
     Examples
     --------
@@ -122,7 +139,7 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     >>> compute_reject_share(pd.DataFrame(lost), 50)
     0.02
     """
-    counted = rejects[~rejects["rule"].isin([UNKNOWN_COLUMN, MERGED])]
+    counted = rejects[~rejects["rule"].isin(NOTHING_LOST)]
     if len(counted) == 0:
         return 0.0
     if (counted["action"] == "column left out").any() or n_rows == 0:

@@ -13,7 +13,8 @@ import pandas as pd
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.dates import read_years
 from paincast.cohort.identifiers import find_repeating_ids
-from paincast.cohort.reading import read_sheet
+from paincast.cohort.reading import Sheet, guess_encoding, read_sheet
+from paincast.cohort.reading_types import SEPARATORS
 from paincast.cohort.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
 
@@ -130,13 +131,15 @@ def suggest_mapping(file: str | Path) -> str:
     DataError
         If the file cannot be read.
     """
-    sheet, _ = read_sheet(file)
+    encoding = guess_encoding(file)
+    read = read_sheet(file, encoding=encoding)
+    sheet = read.rows
     follow_ups = {name: month for name in map(str, sheet) if (month := _follow_up_month(name)) is not None}
     guesses = _guess_columns([str(name) for name in sheet if name not in follow_ups], EPISODES)
     ids = find_repeating_ids(sheet)
     used = {*guesses.values(), *([] if "patient_id" in guesses else ids[:1])}
     visits, answered = _write_visits(sheet, follow_ups)
-    unused = [str(name) for name in sheet if name not in used | answered]
+    unused = [name for name in read.columns if name not in used | answered]
     lines = [
         "# A first mapping, guessed from the names in the file. Confirm or correct every line marked 'guess',",
         f"# and put a value in the place of every {UNFINISHED}: until then the mapping is refused.",
@@ -144,6 +147,7 @@ def suggest_mapping(file: str | Path) -> str:
         "",
         "read:",
         f"  file: {_quote(Path(file).name)}",
+        *_write_reading(read, encoding),
         "",
         "episodes:",
         *_write_ids(guesses, ids),
@@ -154,8 +158,29 @@ def suggest_mapping(file: str | Path) -> str:
         "",
         "# Columns that are not read, because no column of the contract has a similar name:",
         *[f"#   {name}" for name in unused],
+        *_write_rejects(read.rejects),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _write_reading(read: Sheet, encoding: str) -> list[str]:
+    """Write how the text is to be read, where that is not the usual way."""
+    words = {separator: word for word, separator in SEPARATORS.items()}
+    lines = [] if read.separator in (None, ",") else [f"  separator: {words[read.separator]}  # guess"]
+    return [*lines, *([] if encoding == "utf-8" else [f"  encoding: {encoding}  # guess"])]
+
+
+def _write_rejects(rejects: pd.DataFrame) -> list[str]:
+    """Say which rows and columns could not be read, by rule and place."""
+    kinds = rejects.groupby(["rule", "column"], sort=False)["row"].agg(["size", "first"]).reset_index()
+    if kinds.empty:
+        return []
+    lines = [
+        f"#   {kind['rule']}: {kind['size']} x" + (f" '{kind['column']}'" if kind["column"] else "")
+        + (f", first at row {kind['first']}" if kind["first"] else "")
+        for kind in kinds.to_dict("records")
+    ]  # fmt: skip
+    return ["", "# What could not be read (1 is the first row below the names):", *lines]
 
 
 def _write_ids(guesses: Mapping[str, str], repeating: list[str]) -> list[str]:

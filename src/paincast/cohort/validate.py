@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
@@ -112,6 +112,12 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional, merges=False)
     rejects = make_rejects("episodes", [*doubted, *findings], _place(frame, None))
     return conform("episodes", typed[~any_broken(findings, "row left out", len(typed))]), rejects
+
+
+def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
+    """Give one reject for each name that is no column of the ``episodes`` table."""
+    found = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), EPISODES)
+    return make_rejects("episodes", found, pd.Series(dtype="int64"))
 
 
 def _require_tables(tables: Mapping[str, pd.DataFrame]) -> None:

@@ -10,20 +10,36 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from paincast.cohort.rejects import WHOLE_COLUMN, compute_reject_share, join_rejects, name_nearest
+from paincast.cohort.coercion import to_text
+from paincast.cohort.reading import Batch, check_table_file, count_rows, open_table
+from paincast.cohort.rejects import (
+    COLUMN_TYPE,
+    NOT_A_PATIENT,
+    WHOLE_COLUMN,
+    compute_reject_share,
+    empty_rejects,
+    join_rejects,
+    name_nearest,
+)
+from paincast.cohort.validate import reject_unknown_columns
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
+from paincast.input_files import require_regular_file
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
-from paincast.serving.patient_files import SUFFIXES, check_patients_file, count_patients, read_columns, read_patients
+from paincast.schema import EPISODES
 from paincast.serving.predict import check_techniques, load_models, predict_checked
 
 CHUNK_ROWS = 5000
+SUFFIXES = (".csv", ".parquet")
+"""Formats of the predictions."""
 
 _SIZES = ("log_odds", "points")
 _REASONS = pa.list_(
@@ -87,6 +103,14 @@ class _Tally:
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     rejects: list[pd.DataFrame] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    unread: pd.DataFrame = field(default_factory=empty_rejects)
+
+    def note_unread(self, rejects: pd.DataFrame) -> None:
+        """Count what the reader left out; a column that it left out whole is unread in every batch."""
+        self.rejects.append(rejects)
+        rows = rejects[(rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)]
+        self.n_patients += rows.loc[rows["rule"] != NOT_A_PATIENT, "row"].nunique()
+        self.unread = join_rejects([self.unread, rejects[rejects["rule"] == COLUMN_TYPE]])
 
 
 def predict_file(
@@ -100,14 +124,15 @@ def predict_file(
 ) -> BatchSummary:
     """Predict for a file of patients.
 
-    Rows are read, checked, predicted and written in chunks: memory grows with the number of ids only. Rules that look
-    at a whole column (a wrong unit) are decided within a chunk; an ``episode_id`` that an earlier chunk holds is left
-    out as a duplicate.
+    Rows are read (see :mod:`paincast.cohort.reading`), checked, predicted and written in batches: memory grows with the
+    number of ids only. Rules that look at a whole column (a wrong unit) are decided within a batch; an ``episode_id``
+    that an earlier batch holds is left out as a duplicate.
 
     Parameters
     ----------
     patients : str or Path
-        ``.csv`` (UTF-8; comma, semicolon or tab) or ``.parquet`` with columns of the ``episodes`` table.
+        ``.csv``, ``.tsv`` or ``.txt`` (UTF-8; comma, semicolon, tab or bar) or ``.parquet`` with columns of the
+        ``episodes`` table.
     out : str or Path
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
@@ -134,21 +159,24 @@ def predict_file(
     source, target = Path(patients), Path(out)
     rejects_path = target.with_name(f"{target.stem}.rejects.csv")
     _check_output(source, target, rejects_path)
-    check_patients_file(source)
+    check_table_file(source)
     check_techniques(techniques or ())
     predictors = load_models(models)
-    _require_columns(source, predictors)
-    tally = _Tally()
-    bar = tqdm(total=count_patients(source), unit=" patients", desc="predict", disable=None if progress else True)
-    # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
-    with bar, atomic_files(target, rejects_path) as (draft, rejects_draft):
-        with _open_predictions(draft) as write:
-            for chunk, places in read_patients(source, chunk_rows):
-                write(_predict_chunk(chunk, places, predictors, techniques, tally))
-                bar.update(len(chunk))
-        rejects = _collect_rejects(tally)
-        if len(rejects):
-            rejects.to_csv(rejects_draft, index=False)
+    with open_table(source, used=EPISODES, table="episodes", batch_rows=chunk_rows) as opened:
+        _require_columns(source, opened.columns, predictors)
+        tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
+        bar = tqdm(total=count_rows(source), unit=" patients", desc="predict", disable=None if progress else True)
+        # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
+        with bar, atomic_files(target, rejects_path) as (draft, rejects_draft):
+            with _open_predictions(draft) as write:
+                for batch in opened.batches:
+                    if len(batch.places):
+                        write(_predict_batch(batch, predictors, techniques, tally))
+                    tally.note_unread(batch.rejects)
+                    bar.update(len(batch.places))
+            rejects = _collect_rejects(tally)
+            if len(rejects):
+                rejects.to_csv(rejects_draft, index=False)
     notes = tuple(list_notes(models, predictors, techniques).values())
     return replace(_summarise(tally, rejects, rejects_path), notes=notes)
 
@@ -166,6 +194,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     DataFrame of shape (n, len(PREDICTION_COLUMNS))
         Reasons as lists; absent texts are empty.
     """
+    require_regular_file(path)
     if Path(path).suffix.lower() == ".parquet":
         rows = pd.DataFrame(pq.read_table(path).to_pandas())
     else:
@@ -190,8 +219,7 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
             raise OutputError(f"{written} is the file of patients itself; give another output")
 
 
-def _require_columns(source: Path, predictors: Mapping[str, Predictor]) -> None:
-    columns = read_columns(source)
+def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[str, Predictor]) -> None:
     measures = [predictor.measures for predictor in predictors.values()]
     # A model whose measures are absent abstains; only where none can answer is the file refused.
     answers = any(not names or set(names) & set(columns) for names in measures)
@@ -202,19 +230,17 @@ def _require_columns(source: Path, predictors: Mapping[str, Predictor]) -> None:
         raise DataError(f"{source}: columns that every prediction needs are missing: {hints}; rename or add them")
 
 
-def _predict_chunk(
-    chunk: pd.DataFrame,
-    places: pd.Series,
-    predictors: Mapping[str, Predictor],
-    techniques: Sequence[str] | None,
-    tally: _Tally,
+def _predict_batch(
+    batch: Batch, predictors: Mapping[str, Predictor], techniques: Sequence[str] | None, tally: _Tally
 ) -> pd.DataFrame:
-    tally.n_patients += len(chunk)
-    repeated = chunk["episode_id"].isin(tally.seen)
+    patients, places = _name_rows(batch)
+    tally.n_patients += len(patients)
+    repeated = patients["episode_id"].isin(tally.seen)
     tally.rejects.append(_reject_repeated(places[repeated]))
-    fresh, fresh_places = chunk[~repeated], places[~repeated].to_numpy()
+    fresh, fresh_places = patients[~repeated], places[~repeated].to_numpy()
     tally.seen.update(fresh["episode_id"])
-    rows, rejects = predict_checked(fresh, predictors, techniques=techniques)
+    unread = join_rejects([tally.unread, _place_cells(batch.rejects, fresh_places)])
+    rows, rejects = predict_checked(fresh, predictors, techniques=techniques, unread=unread)
     cells = rejects["row"] != WHOLE_COLUMN
     rejects.loc[cells, "row"] = fresh_places[rejects.loc[cells, "row"] - 1]
     tally.rejects.append(rejects)
@@ -226,6 +252,22 @@ def _predict_chunk(
     for technique, reasons in silent.groupby("technique")["abstained_because"]:
         tally.reasons[str(technique)].update(reasons)
     return rows
+
+
+def _name_rows(batch: Batch) -> tuple[pd.DataFrame, pd.Series]:
+    """Give the patients, each with an id: its own, or one made from its place."""
+    patients, places = batch.rows.to_pandas(), pd.Series(batch.places)
+    made = "row-" + places.astype("str")
+    given = to_text(patients["episode_id"]).fillna(made) if "episode_id" in patients else made
+    return patients.assign(episode_id=given), places
+
+
+def _place_cells(rejects: pd.DataFrame, places: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Give the cells that the reader emptied, and the columns it left out, by position among these places."""
+    position = pd.Series(range(1, len(places) + 1), index=places)
+    cells = rejects[(rejects["action"] == "cell emptied") & rejects["row"].isin(places)]
+    whole = rejects[rejects["rule"] == COLUMN_TYPE]
+    return join_rejects([whole, cells.assign(row=cells["row"].map(position))])
 
 
 def _reject_repeated(places: pd.Series) -> pd.DataFrame:

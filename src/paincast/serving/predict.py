@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paincast.cohort.rejects import list_unreadable
+from paincast.cohort.rejects import join_rejects, list_unreadable
 from paincast.cohort.validate import validate_patients
 from paincast.eligibility import assess_technique
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
@@ -146,7 +146,11 @@ def predict(
 
 
 def predict_checked(
-    patients: pd.DataFrame, models: Mapping[str, Predictor], *, techniques: Sequence[str] | None = None
+    patients: pd.DataFrame,
+    models: Mapping[str, Predictor],
+    *,
+    techniques: Sequence[str] | None = None,
+    unread: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check patients, predict for those that can be read, and say what was left out.
 
@@ -158,6 +162,8 @@ def predict_checked(
         Models by ``technique/outcome``.
     techniques : sequence of str, optional
         Techniques to answer for.
+    unread : DataFrame, optional
+        Rejects of cells that a reader has emptied already; ``row`` is the position among the patients, from 1.
 
     Returns
     -------
@@ -169,7 +175,7 @@ def predict_checked(
     episodes, rejects = validate_patients(patients)
     left_out = rejects.loc[rejects["action"] == "row left out", "row"]
     kept = pd.RangeIndex(1, len(patients) + 1).difference(pd.Index(left_out))
-    unreadable = list_unreadable(rejects, kept)
+    unreadable = list_unreadable(rejects if unread is None else join_rejects([unread, rejects]), kept)
     rows = predict_episodes(episodes, models, techniques=techniques, unreadable=unreadable.set_axis(episodes.index))
     notes = unreadable.map(lambda names: f"left out as unusable: {', '.join(names)}" if names else "")
     told = rows["episode_id"].map(notes.set_axis(episodes["episode_id"])).astype("str")
