@@ -395,3 +395,43 @@ def test_every_row_of_a_corrupted_file_is_accounted_for(
     assert "Zyxwv" not in rejects.to_csv()
     assert "Zyxwv" not in json.dumps(cohort.details)
     assert "Zyxwv" not in "\n".join(describe_ingestion(cohort, rejects))
+
+
+NARROW = """
+read: {file: narrow.csv}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  pain_nrs: {column: nrs}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,nrs\nParticipant,Average pain\n1,7\n2,6\n", [(1, "not a patient")]),
+        ("Export Schmerzregister 28.11.2026;\nid;nrs\n1;7\n2;6\n", [(0, "title line")]),
+        ("sep=;\nid;nrs\n1;7\n2;6\n", [(0, "title line")]),
+        ("id,Complete?,nrs,Complete?\n1,Complete,7,Complete\n2,Complete,6,Complete\n", [(0, "duplicate column")]),
+        ("id,nrs,\n1,7,x\n2,6,\n", [(0, "no column name")]),
+        ('id,nrs,text\n1,7,ok\n3,5,"L4" links\n2,6,ok\n', [(2, "quotation mark")]),
+        ("id,nrs\n1,7\n2,6\nSumme,13\n", [(3, "not a patient")]),
+    ],
+)
+def test_what_is_no_sound_row_of_an_export_costs_no_patient(
+    registry: Callable[..., Ingested], text: str, expected: list[tuple[int, str]]
+) -> None:
+    cohort, rejects = registry(NARROW, narrow=text)
+    assert cohort.episodes["episode_id"].tolist() == ["1", "2"]
+    assert cohort.episodes["pain_nrs"].tolist() == [7, 6]
+    assert list(rejects[["row", "rule"]].itertuples(index=False, name=None)) == expected
+    assert set(rejects["table"]) == {"narrow.csv"}
+    assert cohort.details["files"]["narrow.csv"]["rows"] == 2 + sum(place > 0 for place, _ in expected)
+
+
+def test_rejects_of_a_file_by_another_name_are_told_under_the_name_of_the_mapping(tmp_path: Path) -> None:
+    (tmp_path / "registry.yaml").write_text(NARROW, encoding="utf-8")
+    (tmp_path / "other.csv").write_text("id,nrs\n1,7\n2\n", encoding="utf-8")
+    cohort, rejects = ingest(load_mapping(tmp_path / "registry.yaml"), [tmp_path / "other.csv"])
+    assert set(rejects["table"]) == set(cohort.details["files"]) == {"narrow.csv"}

@@ -107,3 +107,20 @@ def test_the_way_a_date_is_written_is_guessed_only_where_it_is_plain(tmp_path: P
     file.write_text("year of procedure,NRS\n" + "".join(f"{date},7\n" for date in dates))
     line = next(line for line in suggest_mapping(file).splitlines() if "procedure_year" in line)
     assert line == f'  procedure_year: {{column: "year of procedure"{reading}  # guess'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+def test_an_export_with_semicolons_in_any_usual_encoding_gets_a_mapping_that_reads_it(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = "PatNr;Größe (cm);BMI\n1;170;25\n2;180;\n3;165;24\n4;160;x;y\n"
+    (tmp_path / "in.csv").write_bytes(text.encode(encoding))
+    suggested = suggest_mapping(tmp_path / "in.csv")
+    assert "separator: semicolon" in suggested
+    assert ("encoding:" in suggested) == (encoding != "utf-8")
+    assert "Größe (cm)" in suggested
+    assert "too many cells: 1 x, first at row 4" in suggested
+    (tmp_path / "in.yaml").write_text(suggested.replace("TODO", "facet_rfa"), encoding="utf-8")
+    mapping = load_mapping(tmp_path / "in.yaml")
+    assert (mapping.separator, mapping.encoding) == (";", encoding)
+    assert mapping.episodes["bmi"].column == "BMI"
