@@ -61,3 +61,11 @@ def test_summary_says_first_who_is_not_eligible(models_folder):
     assert len(answered)
     assert answered["says"].str.startswith("NOT ELIGIBLE: local or systemic infection").all()
     assert answered["says"].str.contains("not assessed: ").all()
+
+
+def test_summary_says_who_is_not_eligible_where_the_model_abstains_too(models_folder):
+    infected = pd.read_csv(EXAMPLES, dtype="str").assign(active_infection="yes", pain_nrs=None).head(2)
+    lines = summarize_predictions(predict(infected, models_folder))
+    assert lines["technique"].tolist() == ["none", "none"]
+    assert lines["says"].str.startswith("NOT ELIGIBLE for epidural_steroid_injection: local or systemic").all()
+    assert lines["says"].str.contains("pain_nrs is missing").all()

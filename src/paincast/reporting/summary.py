@@ -183,10 +183,13 @@ def _read_size(reason: Mapping[str, Any]) -> float:
 
 
 def _plainest_reason(own: pd.DataFrame) -> str:
-    """Prefer a reason other than the indication: each technique but one treats another indication."""
-    reasons = own["abstained_because"]
-    telling = reasons[~reasons.str.contains("the indication is not one")]
-    return str((telling if len(telling) else reasons).iloc[0])
+    """Prefer what bars the procedure, then a reason other than the indication: most techniques treat another one."""
+    telling = own[~own["abstained_because"].str.contains("the indication is not one")]
+    rows = telling if len(telling) else own
+    barred = rows[rows["ineligible_because"] != ""]
+    row = (barred if len(barred) else rows).iloc[0]
+    said = f"NOT ELIGIBLE for {row['technique']}: {row['ineligible_because']}" if row["ineligible_because"] else ""
+    return "; ".join(filter(None, (said, str(row["abstained_because"]))))
 
 
 def say_precision(predictor: Predictor) -> str:
