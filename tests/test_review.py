@@ -236,6 +236,14 @@ def test_a_card_names_groups_that_are_too_small_beside_those_that_are_told(facts
     assert f"{len(ratios) - 1} more are too small" in card
 
 
+def test_a_report_promises_no_sweep_over_those_lost_where_there_is_none(facts, page):
+    assert "those lost to follow-up would have to differ" in page
+    pictures = {name: drawn for name, drawn in facts.pictures.items() if name != "uncertainty/tipping_point"}
+    html = write_report(replace(facts, pictures=pictures))
+    assert "those lost to follow-up would have to differ" not in html
+    assert "how far answers would move" in html
+
+
 def make_facts(**facts: str) -> pd.DataFrame:
     return pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
 

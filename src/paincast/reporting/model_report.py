@@ -210,14 +210,17 @@ def _list_expected(run: RunFacts) -> list[Sheet]:
 
 def _write_uncertainty(run: RunFacts) -> Section:
     level, panels = run.params.get("uncertainty.level", ""), _list_panels(run, "uncertainty")
-    beside = (
-        " Beside it: how far answers would move had other patients been in the cohort, and how far those lost to "
-        "follow-up would have to differ for observed / expected to cross a limit."
-    )
+    told = {
+        "uncertainty/instability": "how far answers would move had other patients been in the cohort",
+        "uncertainty/tipping_point": (
+            "how far those lost to follow-up would have to differ for observed / expected to cross a limit"
+        ),
+    }
+    beside = "; ".join(words for name, words in told.items() if name in run.pictures)
     return Section(
         name="uncertainty",
         title="Uncertainty",
-        said=f"Every answer comes with an interval of level {level}.{beside if panels else ''}",
+        said=f"Every answer comes with an interval of level {level}.{f' Beside it: {beside}.' if beside else ''}",
         panels=panels,
         sheets=[
             Sheet(title=title, rows=run.tables[name])
