@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paincast.disclosure.cuts import choose_cuts, make_rule
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.calibration import CURVE_COLUMNS, compute_calibration_curve, compute_wilson_interval
+from paincast.evaluation.calibration import (
+    CURVE_COLUMNS,
+    compute_calibration_curve,
+    compute_risk_histogram,
+    compute_wilson_interval,
+    list_curve_cuts,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -51,9 +58,11 @@ def test_groups_are_those_of_sorted_tenths():
 def test_every_row_is_in_one_group_that_is_large_enough(n, seed, digits, bins, minimum_cell):
     outcome, probability = make_rows(n, seed, digits)
     curve = compute_calibration_curve(outcome, probability, bins=bins, minimum_cell=minimum_cell)
-    if n < minimum_cell:
+    if min(outcome.sum(), n - outcome.sum()) < minimum_cell:
         assert curve.empty
         return
+    with_outcome = (curve["n"] * curve["observed"]).round()
+    assert (np.minimum(with_outcome, curve["n"] - with_outcome) >= minimum_cell).all()
     assert curve["n"].sum() == n
     assert len(curve) <= bins
     assert (curve["n"] >= min(n, max(2 * minimum_cell, 10))).all()
@@ -65,8 +74,8 @@ def test_every_row_is_in_one_group_that_is_large_enough(n, seed, digits, bins, m
 
 
 def test_small_studies_get_fewer_groups():
-    assert compute_calibration_curve(*make_rows(47))["n"].tolist() == [12, 11, 12, 12]
-    assert len(compute_calibration_curve(*make_rows(12))) == 1
+    assert compute_calibration_curve(*make_rows(47))["n"].min() >= 20
+    assert len(compute_calibration_curve([0, 1] * 6, np.linspace(0.1, 0.8, 12))) == 1
 
 
 def test_constant_predictions_make_one_group():
@@ -92,9 +101,48 @@ def test_fewer_rows_than_may_be_shown_give_no_group():
 
 
 def test_intervals_keep_room_where_nobody_responded():
-    curve = compute_calibration_curve(np.zeros(20), np.linspace(0.01, 0.2, 20))
-    assert (curve["lower"] == 0).all()
-    assert (curve["upper"] > 0.2).all()
+    lower, upper = compute_wilson_interval(np.zeros(1), np.array([20]), 0.95)
+    assert lower == 0
+    assert upper > 0.15
+
+
+def test_groups_with_few_events_are_joined():
+    """Ten events among 111 patients: a share times n of ten quantile groups gave 1, 0, 0, 0, 0, 4, 2, 1, 2 and 0."""
+    events = np.repeat([1, 0, 0, 0, 0, 4, 2, 1, 2, 0], [11, 11, 11, 11, 11, 11, 11, 11, 11, 12])
+    outcome = np.concatenate([np.arange(len(part)) < part[0] for part in np.split(events, np.arange(11, 100, 11))])
+    curve = compute_calibration_curve(outcome, np.linspace(0.02, 0.4, 111))
+    counts = (curve["observed"] * curve["n"]).round()
+    assert counts.tolist() == [5, 5]
+    (cut,) = list_curve_cuts(outcome, np.linspace(0.02, 0.4, 111))
+    assert (np.linspace(0.02, 0.4, 111) >= cut).sum() == curve["n"].iloc[-1]
+
+
+def test_episodes_of_one_patient_are_no_group():
+    outcome, probability = np.tile([0.0, 1.0], 50), np.linspace(0.1, 0.9, 100)
+    assert len(compute_calibration_curve(outcome, probability)) == 10
+    few = np.repeat(np.arange(20), 5)
+    curve = compute_calibration_curve(outcome, probability, patients=few)
+    assert curve.empty or (curve["n"] >= 25).all()
+
+
+@settings(deadline=None)
+@given(
+    n=st.integers(1, 300),
+    seed=st.integers(0, 1000),
+    digits=st.integers(1, 6),
+    told=st.lists(st.floats(0, 1), max_size=4),
+)
+def test_bars_hold_five_patients_or_nobody_also_between_what_is_told(n, seed, digits, told):
+    _, probability = make_rows(n, seed, digits)
+    told = choose_cuts(probability, told, make_rule(range(n)))
+    bars = compute_risk_histogram(probability, told=told)
+    if n < 5:
+        assert bars.empty
+        return
+    assert bars["n"].sum() == n
+    assert (bars["left"].iloc[0], bars["right"].iloc[-1]) == (0, 1)
+    cells = np.histogram(probability, np.unique([*bars["left"], *told, 1.0]))[0]
+    assert ((cells == 0) | (cells >= 5)).all()
 
 
 def test_bad_input_is_refused():

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from scipy.special import expit
 
+from paincast.evaluation.calibration import compute_risk_histogram
 from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
 from paincast.evaluation.tipping import compute_tipping_point
 from paincast.explain import Explanation
@@ -127,11 +128,11 @@ def test_no_number_is_minus_nothing():
 
 
 def test_bars_of_few_patients_are_not_drawn():
-    few_and_many = [0.05] * 4 + [0.5] * 40 + [0.95] * 6
-    ax = plot_calibration(make_curve(), make_metrics(), make_axes(), basis="real", probability=few_and_many)
-    heights = [bar.get_height() for bar in ax.patches]
-    assert sum(height > 0 for height in heights) == 2
-    assert heights[0] == 0
+    few_and_many = compute_risk_histogram([0.05] * 4 + [0.5] * 40 + [0.95] * 6)
+    ax = plot_calibration(make_curve(), make_metrics(), make_axes(), basis="real", histogram=few_and_many)
+    areas = np.array([bar.get_height() * bar.get_width() for bar in ax.patches])
+    np.testing.assert_allclose(50 * areas / areas.sum(), few_and_many["n"])
+    assert sum(areas > 0) == 2
 
 
 def test_calibration_without_groups_still_draws():
@@ -225,7 +226,7 @@ def test_a_verdict_that_no_plausible_shift_changes_stretches_no_axis():
 def test_nothing_is_drawn_of_nobody():
     few, none_lost = make_instability(4), make_sweep(lost=0.0)
     pictures = draw_pictures(
-        None, make_metrics(), make_explanation(), [], "real", instability=few, tipping_point=none_lost
+        None, make_metrics(), make_explanation(), None, "real", instability=few, tipping_point=none_lost
     )
     assert set(pictures) == REASONS
 
@@ -242,7 +243,7 @@ def test_real_patients_explained_by_a_model_of_simulated_ones_are_groups():
 def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
     drawn = {"instability": make_instability(), "tipping_point": make_sweep()}
-    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), np.full(N, 0.4), "real", **drawn)
+    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), None, "real", **drawn)
     assert set(pictures) == {"calibration/calibration", *REASONS, *(f"uncertainty/{name}" for name in drawn)}
     assert all(picture.caption.endswith(".") for picture in pictures.values())
     assert "matplotlib.pyplot" not in sys.modules

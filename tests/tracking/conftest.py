@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.eligibility import TechniqueRules
-from paincast.evaluation.calibration import compute_calibration_curve
+from paincast.evaluation.calibration import compute_calibration_curve, compute_risk_histogram
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
 from paincast.models.response import fit_response_model
@@ -105,14 +105,14 @@ def describe_model(cohort: Cohort) -> ModelRun:
     metrics = compute_metrics(observed, probability, patients=None, rng=rng, resamples=50)
     metrics.loc[metrics["metric"] == "calibration_slope", ["estimate", "lower", "upper"]] = np.nan
     metrics.loc[metrics["metric"] == "calibration_slope", "method"] = "not estimable: a test"
-    curve = compute_calibration_curve(observed, probability)
+    curve, histogram = compute_calibration_curve(observed, probability), compute_risk_histogram(probability)
     refits = expit(predictor.response.refit_margins(cohort.episodes))
     measured = Instability(
         metrics=compute_instability(probability, refits, rng=rng, resamples=50),
         bins=compute_instability_by_bin(probability, refits),
     )
     explanation = predictor.explain(cohort.episodes)
-    pictures = draw_pictures(curve, metrics, explanation, probability, cohort.basis, instability=measured)
+    pictures = draw_pictures(curve, metrics, explanation, histogram, cohort.basis, instability=measured)
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,

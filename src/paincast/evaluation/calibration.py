@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from paincast.disclosure.cuts import choose_cuts, make_rule, merge_bins
 from paincast.errors import SettingsError
 from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import FloatArray, IntArray, check_scored_rows
+from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows, check_scored_rows
+from paincast.schema import SMALLEST_CELL
 
 CURVE_COLUMNS = {
     "bin": "int64",
@@ -23,13 +26,25 @@ CURVE_COLUMNS = {
 """Columns of a calibration curve and their types."""
 
 
+NARROW_BINS = 200
+FEWEST_BARS, MOST_BARS = 5, 20
+ROWS_PER_BAR = 20
+
+
 def compute_calibration_curve(
-    outcome: Any, probability: Any, *, bins: int = 10, minimum_cell: int = 5, confidence: float = 0.95
+    outcome: Any,
+    probability: Any,
+    *,
+    patients: Iterable[Any] | None = None,
+    bins: int = 10,
+    minimum_cell: int = SMALLEST_CELL,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Compare predicted with observed frequency in quantile groups of the predictions.
 
-    Equal predictions stay in one group, so that constant predictions give one. The intervals are Wilson's [1]_; they
-    take rows as independent and are too narrow where patients bring many rows.
+    Equal predictions stay in one group, so that constant predictions give one. A group of few patients with or without
+    the outcome is joined with its neighbour, because ``observed`` times ``n`` counts them. The intervals are Wilson's
+    [1]_; they take rows as independent and are too narrow where patients bring many rows.
 
     Parameters
     ----------
@@ -37,10 +52,12 @@ def compute_calibration_curve(
         0 or 1.
     probability : array-like of shape (n,)
         Predicted probability of outcome 1.
+    patients : array-like of shape (n,), optional
+        Who each row belongs to; by default each row is a patient.
     bins : int
         Largest number of groups. There are fewer when a group would hold less than ``max(2 * minimum_cell, 10)`` rows.
     minimum_cell : int
-        Smallest count that may be shown; with fewer rows in total there is no group at all.
+        Fewest patients with the outcome, and without it, of a group; with fewer in total there is no group at all.
     confidence : float
         Coverage of the intervals, from 0.5 to 0.999.
 
@@ -64,17 +81,15 @@ def compute_calibration_curve(
 
     Examples
     --------
-    >>> curve = compute_calibration_curve([0, 1] * 10, [0.2, 0.6] * 10)
+    >>> curve = compute_calibration_curve([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
     >>> curve[["predicted", "observed", "n"]].to_numpy().round(3).tolist()
-    [[0.2, 0.0, 10.0], [0.6, 1.0, 10.0]]
+    [[0.2, 0.5, 20.0], [0.6, 0.5, 20.0]]
     """
     check_confidence(confidence)
-    if bins < 1 or minimum_cell < 1:
-        raise SettingsError(f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more")
-    rows = check_scored_rows(outcome, probability)
-    if rows.n < minimum_cell:
+    rows = check_scored_rows(outcome, probability, patients)
+    starts = _find_tellable_starts(rows, bins, minimum_cell)
+    if not len(starts):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVE_COLUMNS.items()})
-    starts = find_bin_starts(rows.tie_starts, rows.n, bins, max(2 * minimum_cell, 10))
     n = np.diff(np.append(starts, rows.n))
     observed = np.add.reduceat(rows.outcome, starts) / n
     lower, upper = compute_wilson_interval(observed, n, confidence)
@@ -88,6 +103,75 @@ def compute_calibration_curve(
             "n": n,
         }
     )
+
+
+def list_curve_cuts(
+    outcome: Any,
+    probability: Any,
+    *,
+    patients: Iterable[Any] | None = None,
+    bins: int = 10,
+    minimum_cell: int = SMALLEST_CELL,
+) -> list[float]:
+    """List the lowest predictions of the groups of :func:`compute_calibration_curve`, the first group left out.
+
+    Other tables of the same predictions may part patients only where these cuts allow it.
+
+    Examples
+    --------
+    >>> list_curve_cuts([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
+    [0.6]
+    """
+    rows = check_scored_rows(outcome, probability, patients)
+    return [float(cut) for cut in rows.probability[_find_tellable_starts(rows, bins, minimum_cell)[1:]]]
+
+
+def compute_risk_histogram(
+    probability: Any, *, patients: Iterable[Any] | None = None, told: Iterable[float] = ()
+) -> pd.DataFrame:
+    """Count predictions in bars of equal width, joined until none holds few patients.
+
+    Parameters
+    ----------
+    probability : array-like of shape (n,)
+        Predicted probabilities.
+    patients : array-like of shape (n,), optional
+        Who each row belongs to; by default each row is a patient.
+    told : iterable of float
+        Cuts of other tables of the same predictions, from which no bar may be told apart by few either.
+
+    Returns
+    -------
+    DataFrame
+        ``left, right, n``, ascending from 0 to 1; empty where there are fewer than five patients.
+
+    Examples
+    --------
+    >>> compute_risk_histogram([0.1] * 4 + [0.5] * 40 + [0.95] * 6).to_numpy().tolist()
+    [[0.0, 0.6, 44.0], [0.6, 0.8, 0.0], [0.8, 1.0, 6.0]]
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    is_tellable = make_rule(np.arange(len(values)) if patients is None else pd.factorize(pd.Series(patients))[0])
+    if not is_tellable(slice(None)):
+        return pd.DataFrame(
+            {"left": pd.Series(dtype=float), "right": pd.Series(dtype=float), "n": pd.Series(dtype=int)}
+        )
+    bars = int(np.clip(len(values) // ROWS_PER_BAR, FEWEST_BARS, MOST_BARS))
+    wanted = [float(edge) for edge in np.linspace(0.0, 1.0, bars + 1)[1:-1].round(6)]
+    edges = np.array([0.0, *choose_cuts(values, wanted, is_tellable, told=told), 1.0])
+    return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "n": np.histogram(values, edges)[0]})
+
+
+def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int) -> IntArray:
+    if bins < 1 or minimum_cell < 1:
+        raise SettingsError(f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more")
+    is_tellable, smallest = make_rule(rows.patient, rows.outcome, minimum=minimum_cell), max(2 * minimum_cell, 10)
+    wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
+    merged = [merge_bins(starts, rows.n, is_tellable) for starts in wanted]
+    # Where one outcome is rare, narrow bins joined until they may be told leave more groups than quantiles do.
+    narrow, fewest = find_bin_starts(rows.tie_starts, rows.n, NARROW_BINS, 1), max(smallest, rows.n / bins)
+    merged.append(merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_tellable(part)))
+    return max(merged, key=lambda starts: (len(starts), -max(np.diff([*starts, rows.n]), default=0)))
 
 
 def compute_wilson_interval(share: FloatArray, n: IntArray, confidence: float) -> tuple[FloatArray, FloatArray]:

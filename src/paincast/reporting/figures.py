@@ -27,7 +27,6 @@ FloatArray = npt.NDArray[np.float64]
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#B0B0B0", "#333333"
 LOW_TO_HIGH: Colormap = LinearSegmentedColormap.from_list("low_to_high", ["#56B4E9", "#0072B2", "#7B3F61", "#D55E00"])
 BASIS_MARKS = {"synthetic": "SYNTHETIC EVIDENCE", "blended": "BLENDED EVIDENCE"}
-FEWEST_BARS, MOST_BARS = 5, 20
 MOST_VARIABLES = 15
 FONT = 11.0
 
@@ -56,7 +55,7 @@ def plot_calibration(
     ax: Axes,
     *,
     basis: str,
-    probability: npt.ArrayLike | None = None,
+    histogram: pd.DataFrame | None = None,
     flexible: pd.DataFrame | None = None,
     title: str = "",
 ) -> Axes:
@@ -72,8 +71,8 @@ def plot_calibration(
         Where to draw.
     basis : {"synthetic", "real", "blended"}
         What the model stands on; marked unless it is real.
-    probability : array-like of shape (n,), optional
-        Predictions, for the histogram at the foot; bars of fewer than five patients are not drawn.
+    histogram : DataFrame, optional
+        From :func:`paincast.evaluation.calibration.compute_risk_histogram`, drawn at the foot.
     flexible : DataFrame, optional
         Curve of :func:`paincast.evaluation.flexible.compute_flexible_calibration`, drawn with its band.
     title : str
@@ -102,8 +101,8 @@ def plot_calibration(
             label="observed in groups, with interval",
             zorder=3,
         )
-    if probability is not None:
-        _draw_risk_bars(ax, np.asarray(probability, dtype=float))
+    if histogram is not None and len(histogram):
+        _draw_risk_bars(ax, histogram)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Predicted probability", ylabel="Observed frequency")
     ax.set_aspect("equal")
     ax.legend(loc="upper left", frameon=False, fontsize=FONT - 1.5)
@@ -112,13 +111,13 @@ def plot_calibration(
     return finish_axes(ax, basis, title)
 
 
-def _draw_risk_bars(ax: Axes, probability: FloatArray) -> None:
-    bars = int(np.clip(len(probability) // 20, FEWEST_BARS, MOST_BARS))
-    counts, edges = np.histogram(probability, bins=bars, range=(0.0, 1.0))
-    shown = np.where(counts >= SMALLEST_CELL, counts, 0)
+def _draw_risk_bars(ax: Axes, histogram: pd.DataFrame) -> None:
+    """Draw bars whose area is the share of the patients."""
+    width = (histogram["right"] - histogram["left"]).to_numpy(dtype=float)
+    density = histogram["n"].to_numpy(dtype=float) / width
     style: dict[str, Any] = {"color": GREY, "edgecolor": "white", "linewidth": 0.6, "zorder": 0}
-    label = f"predictions (bars of {SMALLEST_CELL} or more)"
-    ax.bar(edges[:-1], 0.12 * shown / max(int(shown.max()), 1), np.diff(edges), align="edge", label=label, **style)
+    label = f"predictions (bars of {SMALLEST_CELL} patients or more)"
+    ax.bar(histogram["left"], 0.12 * density / density.max(), width, align="edge", label=label, **style)
 
 
 def summarize_calibration(metrics: pd.DataFrame) -> str:

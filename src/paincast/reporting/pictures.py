@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -65,7 +64,7 @@ def draw_pictures(
     curve: pd.DataFrame | None,
     metrics: pd.DataFrame,
     explanation: Explanation,
-    probability: npt.ArrayLike,
+    histogram: pd.DataFrame | None,
     basis: str,
     *,
     simulated: bool | None = None,
@@ -82,8 +81,8 @@ def draw_pictures(
         Out-of-fold calibration curve and metrics; without a curve, as of a number, calibration is not drawn.
     explanation : Explanation
         Contributions over the training cohort.
-    probability : array-like of shape (n,)
-        Out-of-fold predictions.
+    histogram : DataFrame or None
+        Out-of-fold predictions, counted in bars that hold nobody or at least five patients.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
     simulated : bool, optional
@@ -107,7 +106,7 @@ def draw_pictures(
         it was measured on five patients or more, ``uncertainty/tipping_point`` where some were lost to follow-up, and
         ``validation/`` of sites and years held out.
     """
-    calibration = {} if curve is None else {CALIBRATION: _draw_calibration(curve, metrics, probability, basis, tables)}
+    calibration = {} if curve is None else {CALIBRATION: _draw_calibration(curve, metrics, histogram, basis, tables)}
     return (
         calibration
         | _draw_held_out(tables, basis)
@@ -122,7 +121,7 @@ def draw_pictures(
 def _draw_calibration(
     curve: pd.DataFrame,
     metrics: pd.DataFrame,
-    probability: npt.ArrayLike,
+    histogram: pd.DataFrame | None,
     basis: str,
     tables: Mapping[str, pd.DataFrame],
 ) -> Picture:
@@ -131,7 +130,7 @@ def _draw_calibration(
         metrics,
         make_axes(),
         basis=basis,
-        probability=probability,
+        histogram=histogram,
         flexible=tables.get("calibration_flexible"),
         title="Calibration, out of fold",
     )

@@ -49,7 +49,9 @@ def plot_decision_curve(
     benefit = table[table["metric"] == "net_benefit"]
     model = benefit[benefit["strategy"] == "model"]
     ax.fill_between(model["threshold"], model["lower"], model["upper"], color=BLUE, alpha=0.15, linewidth=0, zorder=2)
-    ax.plot(model["threshold"], model["estimate"], color=BLUE, linewidth=2.2, label="decide by the model", zorder=5)
+    # A threshold alone among those that are not shown is a dot.
+    (line,) = ax.plot(model["threshold"], model["estimate"], color=BLUE, linewidth=2.2, label="decide by the model")
+    line.set(marker=".", zorder=5)
     low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
     for strategy, (label, style) in STRATEGY_LINES.items():
         own = benefit[benefit["strategy"] == strategy]

@@ -8,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.cuts import choose_cuts, make_rule
+from paincast.disclosure.decisions import hide_thresholds
+from paincast.evaluation.calibration import compute_calibration_curve, compute_risk_histogram, list_curve_cuts
 from paincast.evaluation.decision import compute_decision_curve
 from paincast.evaluation.discrimination import compute_auroc_delong
 from paincast.evaluation.flexible import compute_flexible_calibration
@@ -31,10 +34,14 @@ class Assessment:
     ----------
     metrics : DataFrame
         ``auroc_delong`` (of complete cases), ``ici``, ``e50``, ``e90`` and ``emax``, in the columns of metrics.
+    calibration : DataFrame
+        From :func:`paincast.evaluation.calibration.compute_calibration_curve`.
+    histogram : DataFrame
+        From :func:`paincast.evaluation.calibration.compute_risk_histogram`.
     curve : DataFrame
         From :func:`paincast.evaluation.flexible.compute_flexible_calibration`; empty where there is none.
     decision_curve : DataFrame
-        From :func:`paincast.evaluation.decision.compute_decision_curve`.
+        From :func:`paincast.evaluation.decision.compute_decision_curve`, without what few patients could be told from.
     expected_response : DataFrame
         From :func:`paincast.training.expected.find_expected_response`: what the decision curve was held against.
     subgroups, sites, years : DataFrame
@@ -44,6 +51,8 @@ class Assessment:
     """
 
     metrics: pd.DataFrame
+    calibration: pd.DataFrame
+    histogram: pd.DataFrame
     curve: pd.DataFrame
     decision_curve: pd.DataFrame
     expected_response: pd.DataFrame
@@ -109,9 +118,13 @@ def assess_predictions(
         weights=held,
     )
     expected = find_expected_response(data, scenario)
+    thresholds = list_thresholds(settings)
+    told, shown = choose_told(outcome, predicted, patients, thresholds)
     attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
-    told = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
-    grouped = compute_metrics_by_group(outcome, predicted, told, patients=patients, confidence=confidence, weights=held)
+    named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
+    grouped = compute_metrics_by_group(
+        outcome, predicted, named, patients=patients, confidence=confidence, weights=held
+    )
     # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
     grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
     along = grouped["attribute"].isin([SITE, YEAR])
@@ -125,17 +138,22 @@ def assess_predictions(
             ],
             ignore_index=True,
         ),
+        calibration=compute_calibration_curve(outcome, predicted, patients=patients),
+        histogram=compute_risk_histogram(predicted, patients=patients, told=told),
         curve=flexible.curve,
-        decision_curve=compute_decision_curve(
-            outcome,
-            predicted,
-            patients=patients,
-            thresholds=list_thresholds(settings),
-            base_rate=expected.share,
-            rng=decision_rng,
-            resamples=settings.resamples,
-            confidence=confidence,
-            weights=held,
+        decision_curve=hide_thresholds(
+            compute_decision_curve(
+                outcome,
+                predicted,
+                patients=patients,
+                thresholds=thresholds,
+                base_rate=expected.share,
+                rng=decision_rng,
+                resamples=settings.resamples,
+                confidence=confidence,
+                weights=held,
+            ),
+            shown,
         ),
         expected_response=expected.table,
         subgroups=grouped[~along].reset_index(drop=True),
@@ -143,6 +161,23 @@ def assess_predictions(
         years=grouped[grouped["attribute"] == YEAR].reset_index(drop=True),
         pooled=pooled,
     )
+
+
+def choose_told(
+    outcome: FloatArray, predicted: FloatArray, patients: npt.NDArray[np.object_], thresholds: list[float]
+) -> tuple[list[float], list[float]]:
+    """Choose where predictions may be parted: by the groups of the calibration curve first, then by thresholds.
+
+    Returns
+    -------
+    told : list of float
+        All cuts that are told.
+    shown : list of float
+        The thresholds among them.
+    """
+    groups = list_curve_cuts(outcome, predicted, patients=patients)
+    shown = choose_cuts(predicted, thresholds, make_rule(pd.factorize(patients)[0], outcome), told=groups)
+    return [*groups, *shown], shown
 
 
 def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:

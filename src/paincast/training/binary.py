@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from paincast.evaluation.calibration import compute_calibration_curve
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.tipping import compute_tipping_point
 from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
@@ -134,26 +133,24 @@ def finish_model(
     validation : InternalValidation, optional
         What came of doing the whole modelling again.
     """
-    data = task.data
-    known, probability = data.known, evaluation.probability
-    held = None if probability is None else probability[known]
+    data, assessed = task.data, evaluation.assessment
     explanation = predictor.explain(data.episodes)
     trained = TrainedModel(
         predictor=predictor,
         flow=data.flow,
         metrics=evaluation.metrics,
-        curve=None if held is None else compute_calibration_curve(data.observed[known], held),
+        curve=assessed.calibration if assessed else None,
         loss=evaluation.loss,
         weights=evaluation.weights,
         tipping_point=evaluation.tipping_point,
         explanation=explanation,
         review=_review(task, predictor.response, explanation),
         instability=instability,
-        assessment=evaluation.assessment,
+        assessment=assessed,
         validation=validation,
         further=further or Further(),
     )
-    _record(task, trained, held)
+    _record(task, trained)
     _publish(task, predictor)
     return trained
 
@@ -166,9 +163,9 @@ def _publish(task: Task, predictor: Predictor) -> None:
     save_predictor(predictor, home / task.name, fingerprints)
 
 
-def _record(task: Task, trained: TrainedModel, probability: FloatArray | None) -> None:
+def _record(task: Task, trained: TrainedModel) -> None:
     if task.run is not None:
-        model = describe_model(trained, probability, task.data, task.settings)
+        model = describe_model(trained, task.data, task.settings)
         log_model_run(task.run, model, register=task.settings.tracking.register)
 
 

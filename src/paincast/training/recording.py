@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from paincast.disclosure.flow import FEW, hide_small_loss, hide_small_steps, is_small, say_answering_months
@@ -29,7 +27,6 @@ from paincast.training_set import TrainingSet
 
 def describe_model(
     trained: TrainedModel,
-    probability: npt.NDArray[np.float64] | None,
     data: TrainingSet,
     settings: TrainingSettings,
 ) -> ModelRun:
@@ -39,8 +36,6 @@ def describe_model(
     ----------
     trained : TrainedModel
         The model with its evaluation.
-    probability : ndarray of shape (n_known,)
-        Out-of-fold predictions of those whose outcome is known; None where it is a number.
     data : TrainingSet
         What it was trained on.
     settings : TrainingSettings
@@ -53,13 +48,12 @@ def describe_model(
     predictor = trained.predictor
     response = predictor.response
     validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
-    drawn: npt.NDArray[np.float64] = np.empty(0) if probability is None else probability
     measured, few_lost = trained.instability, is_small(int((~data.known).sum()))
     pictures = draw_pictures(
         trained.curve,
         trained.metrics,
         trained.explanation,
-        drawn,
+        trained.assessment.histogram if trained.assessment else None,
         predictor.basis,
         simulated=data.cohort.basis == "synthetic",
         review=trained.review,

@@ -1,0 +1,124 @@
+"""Cuts of a scale, as of predictions or of months, between which no group tells of few patients."""
+
+from __future__ import annotations
+
+from bisect import bisect, insort
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.schema import SMALLEST_CELL
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+IsTellable = Callable[[BoolArray | slice], bool]
+"""Says of a group of rows whether what came of it may be told."""
+
+
+def make_rule(
+    patients: npt.ArrayLike, outcome: npt.ArrayLike | None = None, *, minimum: int = SMALLEST_CELL
+) -> IsTellable:
+    """Make the rule that a group may be told when enough patients have the outcome, and enough do not.
+
+    Parameters
+    ----------
+    patients : array-like of shape (n,)
+        Who each row belongs to.
+    outcome : array-like of shape (n,), optional
+        0 or 1; without it the rule asks for enough patients.
+    minimum : int
+        Fewest patients.
+
+    Examples
+    --------
+    >>> is_tellable = make_rule(range(12), [1] * 6 + [0] * 6)
+    >>> is_tellable(slice(0, 12)), is_tellable(slice(0, 9))
+    (True, False)
+    """
+    patient = np.asarray(patients)
+    occurred = None if outcome is None else np.asarray(outcome, dtype=float) == 1
+
+    def is_tellable(rows: BoolArray | slice) -> bool:
+        n = len(np.unique(patient[rows]))
+        if occurred is None:
+            return n >= minimum
+        n_with = len(np.unique(patient[rows][occurred[rows]]))
+        return min(n_with, n - n_with) >= minimum
+
+    return is_tellable
+
+
+def merge_bins(starts: IntArray, n: int, is_tellable: Callable[[slice], bool]) -> IntArray:
+    """Merge bins of sorted rows with their neighbours until each may be told.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (n_bins,)
+        First row of each bin, ascending from 0.
+    n : int
+        Number of rows.
+    is_tellable : callable
+        From :func:`make_rule`, of the rows in the same order.
+
+    Returns
+    -------
+    ndarray of shape (n_merged,)
+        First row of each bin; empty where not even all rows together may be told.
+
+    Examples
+    --------
+    >>> rule = make_rule(range(30), [1] * 5 + [0] * 10 + [1] * 8 + [0] * 7)
+    >>> merge_bins(np.array([0, 10, 20]), 30, rule).tolist()
+    [0, 10]
+    """
+    kept = [0]
+    for start in starts[1:]:
+        if is_tellable(slice(kept[-1], int(start))):
+            kept.append(int(start))
+    while kept and not is_tellable(slice(kept[-1], n)):
+        kept.pop()
+    return np.array(kept, dtype=np.int64)
+
+
+def choose_cuts(
+    values: FloatArray, candidates: Iterable[float], is_tellable: IsTellable, *, told: Iterable[float] = ()
+) -> list[float]:
+    """Choose the cuts at which rows may be parted beside those that are told already.
+
+    Whoever knows what lies above each of two cuts knows what lies between them. A cut is therefore taken only when the
+    group that it parts falls into two that may be told, or all of it lies on one side.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        A number for each row; a cut parts those below it from the others.
+    candidates : iterable of float
+        Cuts that are wanted, the most wanted first.
+    is_tellable : callable
+        From :func:`make_rule`.
+    told : iterable of float
+        Cuts of other tables of the same rows.
+
+    Returns
+    -------
+    list of float
+        In the order of the candidates.
+
+    Examples
+    --------
+    >>> values = np.arange(20.0)
+    >>> choose_cuts(values, [3.0, 8.0, 10.0, 15.0, 99.0], make_rule(range(20)))
+    [8.0, 15.0, 99.0]
+    """
+    cuts, chosen = sorted({-np.inf, np.inf, *told}), []
+    for cut in candidates:
+        place = bisect(cuts, cut)
+        low, high = cuts[place - 1], cuts[place]
+        parts = [(values >= low) & (values < cut), (values >= cut) & (values < high)]
+        if not parts[0].any() or not parts[1].any() or all(is_tellable(part) for part in parts):
+            chosen.append(cut)
+            insort(cuts, cut)
+    return chosen
