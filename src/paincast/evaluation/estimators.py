@@ -116,6 +116,27 @@ def make_ece(rows: ScoredRows) -> Estimator:
     return estimate
 
 
+def make_ece_noise(rows: ScoredRows, whole: FloatArray) -> Estimator:
+    """Estimate how far the tenths of a resample lie from those of the rows, as the mean distance of their gaps.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+        The rows.
+    whole : ndarray of shape (1, n)
+        Weights of the rows themselves.
+    """
+    starts = find_bin_starts(rows.tie_starts, rows.n, ECE_BINS, 1)
+    gap = rows.outcome - rows.probability
+    own = np.add.reduceat(whole * gap, starts, axis=1) / whole.sum()
+
+    def estimate(weights: FloatArray) -> FloatArray:
+        gaps = np.add.reduceat(weights * gap, starts, axis=1) / weights.sum(axis=1, keepdims=True)
+        return np.asarray(np.abs(gaps - own).sum(axis=1), dtype=np.float64)
+
+    return estimate
+
+
 def make_o_e_ratio(rows: ScoredRows) -> Estimator:
     """Estimate the ratio of observed to expected events: above 1 when the probabilities are too low."""
 
@@ -166,6 +187,18 @@ ESTIMATORS: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
         "ece": make_ece,
     }
 )
+
+ECE_NOISE = "ece_noise"
+"""Distance of the gaps of a resample from those of the rows, which makes the interval of ``ece``; no metric itself."""
+
+ALLOWED: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("auroc", "auprc", "brier", "ece"), (0.0, 1.0)),
+        **dict.fromkeys(("log_loss", "o_e_ratio"), (0.0, np.inf)),
+        "scaled_brier": (-np.inf, 1.0),
+    }
+)
+"""Smallest and largest value of a metric, where it has one."""
 
 USES_LOG_ODDS = frozenset({"log_loss", "calibration_intercept", "calibration_slope"})
 """Metrics that need probabilities away from 0 and 1."""

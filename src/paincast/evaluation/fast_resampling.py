@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from paincast.evaluation.calibration import find_bin_starts
-from paincast.evaluation.estimators import ECE_BINS, has_overlap
+from paincast.evaluation.estimators import ECE_BINS, ECE_NOISE, has_overlap
 from paincast.evaluation.logistic import fit_logistic
 from paincast.evaluation.resampling import draw_patients
 from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
@@ -111,13 +111,14 @@ def resample_metrics(
     Returns
     -------
     dict of ndarray of shape (resamples,)
-        NaN where a metric does not exist.
+        NaN where a metric does not exist; with :data:`paincast.evaluation.estimators.ECE_NOISE`.
     """
     sums, by_group = _sum_all(rows, weights, groups, resamples, rng)
     total, cases, expected, squares, losses, case_log_odds, concordant, precision, overlap = sums.T
     rate = cases / total
     weight, group_cases, group_expected, first, second = by_group
-    gaps = np.add.reduceat(group_cases - group_expected, groups.bins, axis=1)
+    gaps = np.add.reduceat(group_cases - group_expected, groups.bins, axis=1) / total[:, None]
+    own = np.add.reduceat(weights * (rows.outcome - rows.probability), groups.starts[groups.bins]) / weights.sum()
     both = (cases > 0) & (cases < total)
     fits = _GroupedFits(groups.middle, weight, first, second, np.column_stack([cases, case_log_odds]))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -130,7 +131,8 @@ def resample_metrics(
             "o_e_ratio": cases / expected,
             "calibration_intercept": np.where(both, fits.fit(groups.intercept, free_slope=False)[:, 0], np.nan),
             "calibration_slope": np.where(overlap > 0, fits.fit(groups.line, free_slope=True)[:, 1], np.nan),
-            "ece": np.abs(gaps).sum(axis=1) / total,
+            "ece": np.abs(gaps).sum(axis=1),
+            ECE_NOISE: np.abs(gaps - own).sum(axis=1),
         }
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from paincast.evaluation.metrics import compute_metrics
+from paincast.evaluation.resampling import widen_interval
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,14 +59,15 @@ def compare_levels(
     -------
     DataFrame
         ``level, log_loss, gain, o_e_ratio, calibration_slope, auroc``, each followed by its ``_lower`` and ``_upper``
-        (NaN where a metric does not exist, as the slope of constant predictions), and ``n``.
+        (NaN where a metric does not exist, as the slope of constant predictions), and ``n``. An interval is widened,
+        where needed, to hold its estimate.
     """
     weight = np.ones(len(outcome)) if weights is None else weights
     loss_rng, metric_rng = rng.spawn(2)
     losses = (np.logaddexp(0.0, margins) - outcome * margins).mean(axis=1)
     drawn = _resample_means(np.concatenate([losses, losses[0] - losses]), weight, patients, resamples, loss_rng)
-    limits = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     means = np.concatenate([losses, losses[0] - losses]) @ weight / weight.sum()
+    limits = [_limit(mean, part, confidence) for mean, part in zip(means, drawn.T, strict=True)]
     seed = int(metric_rng.integers(2**63))
     rows = []
     for place, name in enumerate(names):
@@ -73,8 +75,8 @@ def compare_levels(
         for measure, column in (("log_loss", place), ("gain", len(names) + place)):
             row |= {
                 measure: means[column],
-                f"{measure}_lower": limits[0, column],
-                f"{measure}_upper": limits[1, column],
+                f"{measure}_lower": limits[column][0],
+                f"{measure}_upper": limits[column][1],
             }
         metrics = compute_metrics(
             outcome,
@@ -92,6 +94,12 @@ def compare_levels(
             row |= {measure: found["estimate"], f"{measure}_lower": found["lower"], f"{measure}_upper": found["upper"]}
         rows.append({**row, "n": len(outcome)})
     return pd.DataFrame(rows)
+
+
+def _limit(mean: float, drawn: FloatArray, confidence: float) -> tuple[float, float]:
+    lower, upper = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    limits = float(lower), float(upper)
+    return limits if lower <= mean <= upper else widen_interval(mean, limits, drawn, confidence)
 
 
 def _resample_means(

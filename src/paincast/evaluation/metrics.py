@@ -10,11 +10,14 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.evaluation.estimators import (
+    ALLOWED,
+    ECE_NOISE,
     ESTIMATORS,
     USES_LOG_ODDS,
     Estimator,
     has_constant_predictions,
     has_overlap,
+    make_ece_noise,
 )
 from paincast.evaluation.fast_resampling import SMALLEST_WORK, make_groups, resample_metrics
 from paincast.evaluation.resampling import (
@@ -27,6 +30,8 @@ from paincast.evaluation.scored import PROBABILITY_FLOOR, FloatArray, ScoredRows
 
 METRIC_COLUMNS = ("metric", "group", "estimate", "lower", "upper", "n", "method")
 """Columns of every table of metrics."""
+
+OF_DISTANCE = "lower limit from the distance of resampled from observed groups, upper from the standard error"
 
 
 def compute_metrics(
@@ -45,7 +50,9 @@ def compute_metrics(
     ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large: the slope is fixed at 1, below 0
     means that probabilities are too high. ``calibration_slope`` comes from a joint fit, below 1 means that they are too
     extreme. The two belong to the first levels of the calibration hierarchy [1]_. ``ece`` takes ten groups of about
-    equal size and is above 0 for perfect predictions too; so is its interval. The probabilities are taken as given:
+    equal size and is above 0 for perfect predictions too, and more so in a resample: its interval is that of a distance
+    (:func:`paincast.evaluation.resampling.compute_distance_interval`). Where percentiles of another metric miss the
+    estimate, the interval is widened to hold it, and ``method`` says so. The probabilities are taken as given:
     intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
 
     Many rows are resampled by :mod:`paincast.evaluation.fast_resampling`: the same draws and, to 1e-6, the same limits.
@@ -110,10 +117,11 @@ def compute_metrics(
     estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
     groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
     if groups is None:
-        resampled = _resample(estimators, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
+        asked = {**estimators, ECE_NOISE: make_ece_noise(rows, whole)}
+        resampled = _resample(asked, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
     else:
         resampled = resample_metrics(rows, whole[0], groups, resamples, rng)
-    manner = f"percentile bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
+    manner = f"bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
     if weights is not None:
         manner += f"; weighted, effective n {whole.sum() ** 2 / np.square(whole).sum():.0f}"
     table = [
@@ -121,7 +129,7 @@ def compute_metrics(
             "metric": metric,
             "group": group,
             "n": rows.n,
-            **_describe(metric, rows, estimate, resampled[metric], confidence, manner),
+            **_describe(metric, rows, estimate, resampled, confidence, manner),
         }
         for metric, estimate in estimates.items()
     ]
@@ -156,12 +164,20 @@ def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray])
 
 
 def _describe(
-    metric: str, rows: ScoredRows, estimate: float, resampled: FloatArray, confidence: float, manner: str
+    metric: str,
+    rows: ScoredRows,
+    estimate: float,
+    resampled: Mapping[str, FloatArray],
+    confidence: float,
+    manner: str,
 ) -> dict[str, Any]:
+    drawn, noise = resampled[metric], resampled[ECE_NOISE] if metric == "ece" else None
+    manner = f"percentile {manner}" if noise is None else f"{manner}; {OF_DISTANCE}"
     if not np.isfinite(estimate):
-        return describe_estimate(estimate, resampled, confidence, manner, reason=_explain(metric, rows))
+        return describe_estimate(estimate, drawn, confidence, manner, reason=_explain(metric, rows))
     reason = "one outcome class only" if rows.has_one_class else ""
-    row = describe_estimate(estimate, resampled, confidence, manner, reason=reason)
+    allowed = ALLOWED.get(metric, (-np.inf, np.inf))
+    row = describe_estimate(estimate, drawn, confidence, manner, reason=reason, noise=noise, allowed=allowed)
     if rows.n_clipped and metric in USES_LOG_ODDS:
         row["method"] = (
             f"{row['method']}; {rows.n_clipped} of {rows.n} probabilities moved to {PROBABILITY_FLOOR:g} from 0 or 1"

@@ -16,6 +16,8 @@ MAXIMUM_LOST_SHARE = 0.1
 CELLS_PER_BLOCK = 100_000
 """Weights held at once (rows times resamples): few enough to stay in the processor's cache."""
 
+WIDENED = "widened to hold the normal interval about the estimate, which percentiles miss"
+
 SMALLEST_BLOCK = 4
 """Fewest resamples worked on together, however many rows."""
 
@@ -52,8 +54,9 @@ def describe_estimate(
     *,
     reason: str = "",
     noise: FloatArray | None = None,
+    allowed: tuple[float, float] = (-np.inf, np.inf),
 ) -> dict[str, float | str]:
-    """Give ``estimate, lower, upper, method`` of a metric from its bootstrap.
+    """Give ``estimate, lower, upper, method`` of a metric from its bootstrap; an interval holds its estimate.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ def describe_estimate(
         Why there is no estimate, or why there can be no interval.
     noise : ndarray of shape (resamples,), optional
         Of a distance, which is no percentile interval's kind: see :func:`compute_distance_interval`.
+    allowed : tuple of float
+        Smallest and largest value that the metric can have.
     """
     if not np.isfinite(estimate):
         return {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "method": f"not estimable: {reason}"}
@@ -76,6 +81,9 @@ def describe_estimate(
         lower, upper, note = np.nan, np.nan, f"no interval: {reason}"
     elif noise is None:
         lower, upper, note = compute_percentile_interval(resampled, confidence)
+        if np.isfinite(lower) and not lower <= estimate <= upper:
+            lower, upper = widen_interval(estimate, (lower, upper), resampled, confidence, allowed)
+            note = "; ".join(part for part in (note, WIDENED) if part)
     else:
         lower, upper, note = compute_distance_interval(estimate, resampled, noise, confidence)
     method = "; ".join(part for part in (manner, note) if part)
@@ -152,6 +160,45 @@ def compute_percentile_interval(estimates: FloatArray, confidence: float) -> tup
     tail = (1.0 - confidence) / 2.0
     lower, upper = np.quantile(kept, [tail, 1.0 - tail])
     return float(lower), float(upper), f"{lost} resamples not estimable and left out" if lost else ""
+
+
+def widen_interval(
+    estimate: float,
+    limits: tuple[float, float],
+    resampled: FloatArray,
+    confidence: float,
+    allowed: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[float, float]:
+    """Widen a percentile interval that misses its estimate until it holds the normal interval about the estimate.
+
+    Percentiles miss the estimate where a metric is moved by resampling, as one that is above 0 for perfect predictions.
+    The percentile interval is kept whole, so that the truth is held at least as often as by it.
+
+    Parameters
+    ----------
+    estimate : float
+        On all rows.
+    limits : tuple of float
+        From :func:`compute_percentile_interval`.
+    resampled : ndarray of shape (resamples,)
+        NaN where a resample could not be estimated.
+    confidence : float
+        Coverage asked for.
+    allowed : tuple of float
+        Smallest and largest value that the metric can have.
+
+    Returns
+    -------
+    lower, upper : float
+
+    Examples
+    --------
+    >>> widen_interval(0.1, (0.12, 0.3), np.array([0.12, 0.2, 0.3]), 0.95, (0.0, 1.0))
+    (0.0, 0.3)
+    """
+    reach = float(ndtri(0.5 + confidence / 2.0)) * float(resampled[np.isfinite(resampled)].std())
+    lower, upper = np.clip([estimate - reach, estimate + reach], *allowed)
+    return float(min(limits[0], lower, estimate)), float(max(limits[1], upper, estimate))
 
 
 def compute_distance_interval(

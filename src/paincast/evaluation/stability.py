@@ -11,7 +11,7 @@ import pandas as pd
 
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.metrics import METRIC_COLUMNS
-from paincast.evaluation.resampling import check_confidence, check_resamples, compute_percentile_interval
+from paincast.evaluation.resampling import check_confidence, check_resamples, describe_estimate
 from paincast.evaluation.scored import FloatArray, IntArray, check_patients
 from paincast.schema import SMALLEST_CELL
 
@@ -268,9 +268,8 @@ def _describe_quantile(
 
 
 def _with_interval(estimate: float, resampled: list[float], manner: str, confidence: float) -> dict[str, Any]:
-    lower, upper, note = compute_percentile_interval(np.array(resampled), confidence)
     method = f"{manner}, {len(resampled)} resamples, {100 * confidence:g} %"
-    return {"estimate": estimate, "lower": lower, "upper": upper, "method": f"{method}; {note}" if note else method}
+    return describe_estimate(estimate, np.array(resampled), confidence, method, allowed=(0.0, 1.0))
 
 
 def _draw(
