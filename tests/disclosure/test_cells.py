@@ -34,6 +34,8 @@ def test_no_small_count_is_shown_and_no_row_or_column_hides_just_one(values, min
     assert (shown["total"].isna().sum() != 1) or len(values) == 1
     for axis, length in ((1, values.shape[1]), (0, values.shape[0])):
         assert ((hidden.sum(axis=axis) != 1) | (length == 1)).all()
+        together = np.where(hidden, values, 0).sum(axis=axis)
+        assert ((hidden.sum(axis=axis) == 0) | (together >= minimum) | hidden.all(axis=axis)).all()
     kept = ~shown.isna().to_numpy()
     assert (np.column_stack([values, totals])[kept] == shown.to_numpy(dtype=float, na_value=-1)[kept]).all()
 
@@ -51,6 +53,11 @@ def test_complements_go_with_the_small_cell():
     # The column sums give the second pair away unless another row is hidden too.
     assert shown.iloc[2, :2].isna().all()
     assert shown.iloc[1, :2].notna().all()
+
+
+def test_hidden_cells_are_not_told_by_their_sum():
+    shown = suppress_small_cells(count([[2, 40], [1, 50], [30, 60], [9, 20]]))
+    assert shown["part_0"].isna().tolist() == [True, True, False, True]
 
 
 def test_a_small_group_is_hidden_with_the_next_smallest():

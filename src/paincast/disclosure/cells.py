@@ -18,7 +18,8 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) 
 
     Rows are groups that share no patient and columns are parts of a group, as responders and others. Whoever sees the
     sum of a row or of a column works out the one cell that is hidden in it; therefore the smallest of the others is
-    hidden too, until every row and column hides none or at least two. Sums by row are given in a column ``total`` and
+    hidden too, until every row and column hides none, or at least two that sum to ``minimum`` or more: fewer would be
+    told of the groups taken together. Sums by row are given in a column ``total`` and
     treated in the same way. A 0 in a group that has patients is small as well: it says something of all of them.
 
     Parameters
@@ -55,9 +56,9 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) 
         raise SettingsError(f"minimum={minimum} is not allowed; allowed: 1 or more")
     values = _check_counts(counts)
     totals = values.sum(axis=1, keepdims=True)
-    hidden_totals = _hide_complements(totals, (totals > 0) & (totals < minimum))
+    hidden_totals = _hide_complements(totals, (totals > 0) & (totals < minimum), minimum)
     hidden = hidden_totals | ((values < minimum) & (totals > 0))
-    hidden = _hide_complements(values, hidden)
+    hidden = _hide_complements(values, hidden, minimum)
     shown = pd.DataFrame(np.hstack([values, totals]), index=counts.index, columns=[*counts.columns, "total"])
     return shown.astype("Int64").mask(np.hstack([hidden, hidden_totals]))
 
@@ -70,8 +71,8 @@ def _check_counts(counts: pd.DataFrame) -> IntArray:
     return values.astype(np.int64)
 
 
-def _hide_complements(values: IntArray, hidden: BoolArray) -> BoolArray:
-    """Hide the smallest shown count of every row and column that hides exactly one, until there is none."""
+def _hide_complements(values: IntArray, hidden: BoolArray, minimum: int) -> BoolArray:
+    """Hide the smallest shown count of every row and column whose hidden part can be worked out, until there is none."""
     hidden = hidden.copy()
     changed = True
     while changed:
@@ -79,7 +80,7 @@ def _hide_complements(values: IntArray, hidden: BoolArray) -> BoolArray:
         for view, mask in ((values, hidden), (values.T, hidden.T)):
             for counts, gone in zip(view, mask, strict=True):
                 shown = np.flatnonzero(~gone)
-                if gone.sum() == 1 and len(shown):
+                if gone.any() and (gone.sum() == 1 or counts[gone].sum() < minimum) and len(shown):
                     # A count above 0 hides better: a 0 leaves the other as the whole of the sum.
                     kept = shown[counts[shown] > 0] if (counts[shown] > 0).any() else shown
                     gone[kept[np.argmin(counts[kept])]] = True

@@ -10,6 +10,7 @@ import pandas as pd
 
 from paincast.disclosure.cuts import choose_cuts, make_rule
 from paincast.disclosure.decisions import hide_thresholds
+from paincast.disclosure.rounding import blur_hidden
 from paincast.evaluation.calibration import compute_calibration_curve, compute_risk_histogram, list_curve_cuts
 from paincast.evaluation.decision import compute_decision_curve
 from paincast.evaluation.discrimination import compute_auroc_delong
@@ -178,24 +179,6 @@ def choose_told(
     groups = list_curve_cuts(outcome, predicted, patients=patients)
     shown = choose_cuts(predicted, thresholds, make_rule(pd.factorize(patients)[0], outcome), told=groups)
     return [*groups, *shown], shown
-
-
-def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
-    """Round the numbers of groups whose size is hidden: with all digits a ratio of counts gives the counts away.
-
-    Parameters
-    ----------
-    by_group : DataFrame
-        From :func:`paincast.evaluation.groups.compute_metrics_by_group`.
-
-    Examples
-    --------
-    >>> blur_hidden(pd.DataFrame({"n": [26.0, np.nan], "estimate": [0.43333, 0.43333]}))["estimate"].tolist()
-    [0.43333, 0.43]
-    """
-    numbers = by_group.select_dtypes("float64").columns
-    hidden = by_group["n"].isna()
-    return by_group.assign(**{name: by_group[name].mask(hidden, by_group[name].round(2)) for name in numbers})
 
 
 def list_thresholds(settings: EvaluationSettings) -> list[float]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from paincast.disclosure.rounding import blur_hidden
 from paincast.evaluation.groups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.held_out import predict_held_out_groups
 from paincast.evaluation.names import name_metric
@@ -23,7 +24,7 @@ from paincast.models.observation import fit_observation_weights
 from paincast.reporting.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
 from paincast.schema import SMALLEST_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
-from paincast.training.assessment import SITE, YEAR, blur_hidden, number_sites
+from paincast.training.assessment import SITE, YEAR, number_sites
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]

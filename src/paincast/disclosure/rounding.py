@@ -1,0 +1,76 @@
+"""Digits that may be told: with all of them a ratio, a mean or a sum gives the counts away that it is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.schema import SMALLEST_CELL
+
+DIGITS = 4
+"""Significant digits of what is measured on real patients."""
+
+FEW_DIGITS = 2
+"""Decimals of what is measured on a group whose counts are hidden."""
+
+
+def round_count(n: float) -> int:
+    """Round a count to the nearest multiple of five, so that no difference from another count tells of few.
+
+    Five whole numbers in a row round to the same: what is left when an exact count is taken off may be none, or five.
+
+    Examples
+    --------
+    >>> [round_count(n) for n in (0, 2, 3, 47, 48)]
+    [0, 0, 5, 45, 50]
+    """
+    return int(round(n / SMALLEST_CELL) * SMALLEST_CELL)
+
+
+def round_measured(table: pd.DataFrame) -> pd.DataFrame:
+    """Round what is measured to a few digits; whole numbers, as counts and months, stay as they are.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Metrics, or any other summary.
+
+    Examples
+    --------
+    >>> round_measured(pd.DataFrame({"estimate": [0.70198019, 12345.678], "n": [111.0, 12345.0]})).to_numpy().tolist()
+    [[0.702, 111.0], [12350.0, 12345.0]]
+    """
+    numbers = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map(_round_digits) for name in numbers})
+
+
+def _round_digits(value: Any) -> float:
+    if not np.isfinite(value) or value == np.round(value):
+        return float(value)
+    return float(f"{value:.{DIGITS}g}")
+
+
+def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
+    """Round to few decimals the numbers of groups of which a count is hidden, and withhold their errors.
+
+    The error of a ratio of events tells about how many they are.
+
+    Parameters
+    ----------
+    by_group : DataFrame
+        From :func:`paincast.evaluation.groups.compute_metrics_by_group`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"n": [26.0, 60.0], "n_events": [9.0, np.nan], "estimate": 0.43333, "error": 0.2})
+    >>> blur_hidden(rows)[["estimate", "error"]].to_numpy().tolist()
+    [[0.43333, 0.2], [0.43, nan]]
+    """
+    numbers = by_group.select_dtypes("float64").columns
+    hidden = by_group["n"].isna() | by_group["n_events"].isna()
+    blurred = by_group.assign(
+        **{name: by_group[name].mask(hidden, by_group[name].round(FEW_DIGITS)) for name in numbers}
+    )
+    return blurred.assign(error=blurred["error"].mask(hidden))
