@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,25 @@ def test_the_pictures_of_groups_and_benefit_say_what_they_show(assessed):
     said = describe_decision_curve(tables["decision_curve"])
     assert "from 0.3 to 0.5" in said
     assert "any of 11 thresholds" in said
+
+
+def test_real_patients_are_parted_in_one_way_by_thresholds_groups_and_bars(data):
+    real = replace(data, cohort=replace(data.cohort, basis="real"))
+    known, rng = data.known, np.random.default_rng(5)
+    predicted = rng.uniform(0.2, 0.8, len(known))
+    found = assess_predictions(real, predicted, known.astype(float), QUICK, np.random.default_rng(2))
+    model = found.decision_curve.query("strategy == 'model'")
+    told = sorted(set(model.dropna(subset="estimate")["threshold"]))
+    assert 3 <= len(told) < 11
+    assert model[~model["threshold"].isin(told)]["method"].str.contains("not shown").all()
+    edges = [*told, *found.histogram["left"]]
+    ranked, outcome = np.sort(predicted[known]), data.observed[known][np.argsort(predicted[known])]
+    starts = np.append(0, found.calibration["n"].cumsum())[:-1]
+    parts = np.unique([*starts, *np.searchsorted(ranked, told), len(ranked)])
+    cells = [outcome[low:high] for low, high in pairwise(parts)]
+    assert min(min(cell.sum(), len(cell) - cell.sum()) for cell in cells) >= 5
+    bars = np.unique([*starts, *np.searchsorted(ranked, edges), len(ranked)])
+    assert np.diff(bars).min() >= 5
 
 
 @pytest.mark.parametrize(

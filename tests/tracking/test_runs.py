@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 import paincast
+from paincast.disclosure.rounding import round_count
 from paincast.errors import OutputError, RefusalError
 from paincast.tracking import log_model_run, start_training
 from paincast.tracking.describe import describe_run
@@ -130,7 +131,7 @@ def test_lineage_holds_columns_and_counts(recorded, child):
     (entry,) = child.inputs.dataset_inputs
     assert entry.dataset.name == "registry_of_the_tests"
     assert entry.dataset.digest == recorded.model.dataset.digest
-    assert json.loads(entry.dataset.profile)["num_rows"] == len(recorded.cohort.episodes)
+    assert json.loads(entry.dataset.profile)["num_rows"] == round_count(len(recorded.cohort.episodes))
     columns = json.loads(entry.dataset.schema)["mlflow_colspec"]
     assert {"name": "age_years", "type": "double", "required": False} in columns
     assert "ethnicity" not in {column["name"] for column in columns}

@@ -72,7 +72,7 @@ def _check_counts(counts: pd.DataFrame) -> IntArray:
 
 
 def _hide_complements(values: IntArray, hidden: BoolArray, minimum: int) -> BoolArray:
-    """Hide the smallest shown count of every row and column whose hidden part can be worked out, until there is none."""
+    """Hide the smallest shown count of each row and column whose hidden part can be worked out, until there is none."""
     hidden = hidden.copy()
     changed = True
     while changed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from statistics import NormalDist
 from typing import Any
 
@@ -39,6 +39,7 @@ def compute_calibration_curve(
     bins: int = 10,
     minimum_cell: int = SMALLEST_CELL,
     confidence: float = 0.95,
+    told: Collection[float] = (),
 ) -> pd.DataFrame:
     """Compare predicted with observed frequency in quantile groups of the predictions.
 
@@ -60,6 +61,9 @@ def compute_calibration_curve(
         Fewest patients with the outcome, and without it, of a group; with fewer in total there is no group at all.
     confidence : float
         Coverage of the intervals, from 0.5 to 0.999.
+    told : collection of float
+        Cuts of other tables of the same predictions, with which those of the groups have to agree; there are no
+        quantile groups then, but groups as near to equal size as that allows.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def compute_calibration_curve(
     """
     check_confidence(confidence)
     rows = check_scored_rows(outcome, probability, patients)
-    starts = _find_tellable_starts(rows, bins, minimum_cell)
+    starts = _find_tellable_starts(rows, bins, minimum_cell, told)
     if not len(starts):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVE_COLUMNS.items()})
     n = np.diff(np.append(starts, rows.n))
@@ -112,6 +116,7 @@ def list_curve_cuts(
     patients: Iterable[Any] | None = None,
     bins: int = 10,
     minimum_cell: int = SMALLEST_CELL,
+    told: Collection[float] = (),
 ) -> list[float]:
     """List the lowest predictions of the groups of :func:`compute_calibration_curve`, the first group left out.
 
@@ -123,7 +128,7 @@ def list_curve_cuts(
     [0.6]
     """
     rows = check_scored_rows(outcome, probability, patients)
-    return [float(cut) for cut in rows.probability[_find_tellable_starts(rows, bins, minimum_cell)[1:]]]
+    return [float(cut) for cut in rows.probability[_find_tellable_starts(rows, bins, minimum_cell, told)[1:]]]
 
 
 def compute_risk_histogram(
@@ -162,15 +167,21 @@ def compute_risk_histogram(
     return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "n": np.histogram(values, edges)[0]})
 
 
-def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int) -> IntArray:
+def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: Collection[float]) -> IntArray:
     if bins < 1 or minimum_cell < 1:
         raise SettingsError(f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more")
     is_tellable, smallest = make_rule(rows.patient, rows.outcome, minimum=minimum_cell), max(2 * minimum_cell, 10)
-    wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
-    merged = [merge_bins(starts, rows.n, is_tellable) for starts in wanted]
-    # Where one outcome is rare, narrow bins joined until they may be told leave more groups than quantiles do.
     narrow, fewest = find_bin_starts(rows.tie_starts, rows.n, NARROW_BINS, 1), max(smallest, rows.n / bins)
-    merged.append(merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_tellable(part)))
+    if told:
+        allowed = [*told, *choose_cuts(rows.probability, rows.probability[narrow], is_tellable, told=told)]
+        narrow = np.unique([0, *np.searchsorted(rows.probability, allowed)])
+        narrow = narrow[narrow < rows.n]
+    # Where one outcome is rare, narrow bins joined until they may be told leave more groups than quantiles do.
+    joined = merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_tellable(part))
+    if told:
+        return joined
+    wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
+    merged = [*(merge_bins(starts, rows.n, is_tellable) for starts in wanted), joined]
     return max(merged, key=lambda starts: (len(starts), -max(np.diff([*starts, rows.n]), default=0)))
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from paincast.errors import SettingsError, suggest_name
-from paincast.schema import TECHNIQUES
+from paincast.schema import SMALLEST_CELL, TECHNIQUES
 from paincast.settings.declarations import (
     BASES,
     CALIBRATION_METHODS,
@@ -87,7 +87,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_range("model.selection_folds", settings.model.selection_folds, 2, 20)
     _check_range("model.minimum_alone", settings.model.minimum_alone, 2, 10_000_000)
     _check_range("model.minimum_flexible", settings.model.minimum_flexible, 2, 100_000)
-    _check_range("model.minimum_events", settings.model.minimum_events, 2, 1000)
+    _check_range("model.minimum_events", settings.model.minimum_events, SMALLEST_CELL, 1000)
     _check_model(settings.model)
     _check_evaluation(settings.evaluation)
     _check_range("uncertainty.refits", settings.uncertainty.refits, 10, 1000)
@@ -185,7 +185,7 @@ def _check_courses(duration: DurationSettings, change: ChangeSettings) -> None:
     for name, value, low, high in (
         ("duration.folds", duration.folds, 2, 20),
         ("duration.refits", duration.refits, 10, 1000),
-        ("duration.minimum_events", duration.minimum_events, 2, 1000),
+        ("duration.minimum_events", duration.minimum_events, SMALLEST_CELL, 1000),
         ("duration.minimum_interval_events", duration.minimum_interval_events, 1, 1000),
         ("change.bandwidth", change.bandwidth, 1e-4, 1.0),
         ("change.folds", change.folds, 2, 20),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.disclosure.rounding import round_count
 from paincast.schema import EPISODES, TABLES
 
 DIGEST_LENGTH = 32
@@ -31,6 +32,9 @@ class DatasetSummary:
         Number of episodes.
     counts : mapping of str to int
         Further counts.
+    is_rounded : bool
+        Whether these counts are rounded to five, as those of real patients: beside the number a model was trained on
+        they would tell of few who were lost.
     columns : list of dict
         Name and type of each column that holds any value, as MLflow writes a schema.
     """
@@ -41,6 +45,7 @@ class DatasetSummary:
     n_episodes: int
     counts: Mapping[str, int] = field(default_factory=dict)
     columns: list[dict[str, Any]] = field(default_factory=list)
+    is_rounded: bool = False
 
 
 def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
@@ -60,17 +65,20 @@ def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
     """
     tables = {table: getattr(cohort, table) for table in TABLES}
     episodes = tables["episodes"]
+    is_rounded = cohort.basis != "synthetic"
+    tell = round_count if is_rounded else int
     return DatasetSummary(
         name=name,
         digest=_digest(tables),
         sources=cohort.sources,
-        n_episodes=len(episodes),
+        n_episodes=tell(len(episodes)),
         counts={
-            "num_patients": int(episodes["patient_id"].nunique()),
-            "num_visits": len(tables["visits"]),
-            "num_events": len(tables["events"]),
+            "num_patients": tell(episodes["patient_id"].nunique()),
+            "num_visits": tell(len(tables["visits"])),
+            "num_events": tell(len(tables["events"])),
         },
         columns=[_column(name) for name in EPISODES if name in episodes and episodes[name].notna().any()],
+        is_rounded=is_rounded,
     )
 
 

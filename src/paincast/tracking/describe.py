@@ -87,7 +87,8 @@ def _say_headline(model: ModelRun, verdict: Verdict) -> str:
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
     numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
-    counted = f"{model.n_real} real of {model.dataset.n_episodes} episodes"
+    about = "about " if model.dataset.is_rounded else ""
+    counted = f"{model.n_real} real of {about}{model.dataset.n_episodes} episodes"
     return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, verdict.say()])
 
 

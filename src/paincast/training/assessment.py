@@ -120,7 +120,10 @@ def assess_predictions(
     )
     expected = find_expected_response(data, scenario)
     thresholds = list_thresholds(settings)
-    told, shown = choose_told(outcome, predicted, patients, thresholds)
+    shown = thresholds if data.cohort.basis == "synthetic" else choose_shown(outcome, predicted, patients, thresholds)
+    # Simulated patients need no protection: their groups are quantiles, and every threshold is told.
+    told = [] if data.cohort.basis == "synthetic" else shown
+    cuts = list_curve_cuts(outcome, predicted, patients=patients, told=told)
     attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
     named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
     grouped = compute_metrics_by_group(
@@ -139,8 +142,8 @@ def assess_predictions(
             ],
             ignore_index=True,
         ),
-        calibration=compute_calibration_curve(outcome, predicted, patients=patients),
-        histogram=compute_risk_histogram(predicted, patients=patients, told=told),
+        calibration=compute_calibration_curve(outcome, predicted, patients=patients, told=told),
+        histogram=compute_risk_histogram(predicted, patients=patients, told=[*cuts, *told]),
         curve=flexible.curve,
         decision_curve=hide_thresholds(
             compute_decision_curve(
@@ -164,21 +167,18 @@ def assess_predictions(
     )
 
 
-def choose_told(
+def choose_shown(
     outcome: FloatArray, predicted: FloatArray, patients: npt.NDArray[np.object_], thresholds: list[float]
-) -> tuple[list[float], list[float]]:
-    """Choose where predictions may be parted: by the groups of the calibration curve first, then by thresholds.
+) -> list[float]:
+    """Choose the thresholds between which, below and above, five patients have the outcome and five do not, or nobody.
 
-    Returns
-    -------
-    told : list of float
-        All cuts that are told.
-    shown : list of float
-        The thresholds among them.
+    Examples
+    --------
+    >>> outcome, predicted = np.array([0, 1] * 10), np.repeat([0.15, 0.25, 0.35, 0.45], 5)
+    >>> choose_shown(outcome, predicted, np.arange(20), [0.2, 0.3, 0.4, 0.5])
+    [0.3, 0.5]
     """
-    groups = list_curve_cuts(outcome, predicted, patients=patients)
-    shown = choose_cuts(predicted, thresholds, make_rule(pd.factorize(patients)[0], outcome), told=groups)
-    return [*groups, *shown], shown
+    return choose_cuts(predicted, thresholds, make_rule(pd.factorize(patients)[0], outcome))
 
 
 def list_thresholds(settings: EvaluationSettings) -> list[float]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from paincast.disclosure.rounding import round_measured
 from paincast.evaluation.metrics import compute_metrics
 from paincast.evaluation.tipping import compute_tipping_point
 from paincast.evaluation.truth import check_against_truth, match_truth, refuse_leak
@@ -286,7 +287,8 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
 def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
     """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
     data = task.data
-    performance = metrics.astype(object).where(metrics.notna(), None).to_dict(orient="records")
+    told = metrics if data.cohort.basis == "synthetic" else round_measured(metrics)
+    performance = told.astype(object).where(told.notna(), None).to_dict(orient="records")
     rows = tuple({str(name): value for name, value in row.items()} for row in performance)
     n_known = int(data.known.sum())
     predictor = Predictor(

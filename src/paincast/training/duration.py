@@ -10,13 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
+from paincast.disclosure.courses import choose_months, hide_months, hide_ratios
+from paincast.disclosure.flow import FEW, is_small
+from paincast.disclosure.rounding import round_count
 from paincast.errors import RefusalError
 from paincast.evaluation.duration import compute_duration_metrics
 from paincast.evaluation.survival import compute_kaplan_meier
 from paincast.models.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
 from paincast.models.duration_response import make_duration_response
 from paincast.models.observation import fit_observation_weights
-from paincast.outcomes.answers import DIED
+from paincast.outcomes.answers import DIED, LOST_RELIEF
 from paincast.training.binary import assemble_predictor, evaluate_margins, finish_model
 from paincast.training.task import Announce, Finish, Further, Task
 
@@ -103,7 +106,7 @@ def evaluate_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
     reference = 1.0 - crossed.lost_of_all if competes else crossed.survival_of_all
     if len(crossed.months) < 2:
         return pd.DataFrame()
-    return compute_duration_metrics(
+    metrics = compute_duration_metrics(
         months,
         status,
         survival[seen],
@@ -114,20 +117,31 @@ def evaluate_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
         death_competes=competes,
         confidence=task.settings.evaluation.confidence,
     )
+    return metrics if data.cohort.basis == "synthetic" else hide_ratios(metrics, _list_told(task, crossed, seen))
+
+
+def _list_told(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> list[float]:
+    months, status = (part[seen] for part in task.data.durations)
+    return choose_months(months, status, list(crossed.months), event=LOST_RELIEF)
 
 
 def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> Further:
     months, status = (part[seen] for part in task.data.durations)
     curve = compute_kaplan_meier(months, status, crossed.months, task.settings.evaluation.confidence)
     predicted = crossed.survival[seen].mean(axis=0)
-    n_died = int((status == DIED).sum())
+    real, n_died, n_seen = task.data.cohort.basis != "synthetic", int((status == DIED).sum()), int(seen.sum())
+    course = curve.assign(predicted=predicted)
+    deaths, counted = str(n_died), str(n_seen)
+    if real:
+        course, counted = hide_months(course, _list_told(task, crossed, seen)), f"about {round_count(n_seen)}"
+        deaths = FEW if is_small(n_died) else deaths
     told = (
-        f"Relief is modelled at months {', '.join(f'{month:g}' for month in crossed.months)}, on {int(seen.sum())} "
+        f"Relief is modelled at months {', '.join(f'{month:g}' for month in crossed.months)}, on {counted} "
         "episodes seen after the procedure; the metrics at the horizon are of those alive and followed to it"
     )
-    competing = f"; {n_died} died with relief, and the curves are evaluated with death competing." if n_died else "."
+    competing = f"; {deaths} died with relief, and the curves are evaluated with death competing." if n_died else "."
     return Further(
-        params={"n_seen": int(seen.sum()), "n_died": n_died},
-        tables={"course": curve.assign(predicted=predicted)},
+        params={"n_seen": counted, "n_died": deaths},
+        tables={"course": course},
         notes=(told + competing,),
     )

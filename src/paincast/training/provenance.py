@@ -12,7 +12,7 @@ import pandas as pd
 import paincast
 from paincast.disclosure.cells import suppress_small_cells
 from paincast.disclosure.flow import is_small
-from paincast.disclosure.rounding import round_count
+from paincast.disclosure.rounding import round_measured
 from paincast.evidence import evidence_version
 from paincast.predictor import Predictor
 from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
@@ -93,31 +93,28 @@ def _list_software() -> Iterator[str]:
 
 
 def describe_patients(data: TrainingSet) -> pd.DataFrame:
-    """Describe the episodes of whom the outcome is asked: means, shares and what is missing, small counts hidden.
+    """Describe the episodes with an answer: means, shares and what is missing, small counts hidden.
 
-    Counts of real patients are rounded to five, shares follow them, and means have few digits: beside the exact counts
-    of those with an answer they would count those without, and tell what they were like. Where fewer than five were
-    lost, those with an answer are described alone.
+    They are those of whom subgroups are told: were all described of whom the outcome is asked, differences would count
+    the few of each kind who were lost.
 
     Returns
     -------
     DataFrame
         ``variable, level, n, share, mean, sd``; a level ``missing`` where values are.
     """
-    asked = data.episodes[data.known] if is_small(int((~data.known).sum())) else data.episodes
-    columns = [column for column in model_columns() if column.name in asked and asked[column.name].notna().any()]
+    known = data.episodes[data.known]
+    columns = [column for column in model_columns() if column.name in known and known[column.name].notna().any()]
     rows = [
         {"variable": column.display_name, **row}
         for column in columns
-        for row in (_describe_number if column.type in ("number", "integer") else _describe_levels)(asked[column.name])
+        for row in (_describe_number if column.type in ("number", "integer") else _describe_levels)(known[column.name])
     ]
     table = pd.DataFrame(rows, columns=["variable", "level", "n", "share", "mean", "sd"])
-    if data.cohort.basis == "synthetic":
-        return table
-    counts = table["n"].astype("Float64").map(lambda n: n if pd.isna(n) else float(round_count(n))).astype("float64")
-    means = {name: table[name].astype("float64").map(lambda mean: float(f"{mean:.3g}")) for name in ("mean", "sd")}
-    shares = (counts / len(asked)).clip(upper=1.0).round(2).where(table["share"].notna())
-    return table.assign(n=counts, share=shares, **means)
+    numbers = ["n", "share", "mean", "sd"]
+    return (
+        table if data.cohort.basis == "synthetic" else round_measured(table.astype(dict.fromkeys(numbers, "float64")))
+    )
 
 
 def _describe_number(values: pd.Series) -> Iterator[dict[str, Any]]:

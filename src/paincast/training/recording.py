@@ -21,6 +21,7 @@ from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import say_not_measured
 from paincast.training.provenance import describe_patients, list_facts
+from paincast.training.release import round_trained
 from paincast.training.task import TrainedModel
 from paincast.training_set import TrainingSet
 
@@ -45,6 +46,8 @@ def describe_model(
     -------
     ModelRun
     """
+    simulated = data.cohort.basis == "synthetic"
+    trained = trained if simulated else round_trained(trained)
     predictor = trained.predictor
     response = predictor.response
     validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
@@ -55,7 +58,7 @@ def describe_model(
         trained.explanation,
         trained.assessment.histogram if trained.assessment else None,
         predictor.basis,
-        simulated=data.cohort.basis == "synthetic",
+        simulated=simulated,
         review=trained.review,
         instability=measured,
         tipping_point=None if few_lost else trained.tipping_point,

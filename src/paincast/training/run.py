@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort, load_cohort
+from paincast.disclosure.rounding import round_count
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.truth import load_whole_truth
 from paincast.models.borrowing import Part
@@ -216,8 +217,12 @@ def _record(
         return
     basis = "blended" if settings.cohort.source == "blended" else cohort.basis
     name = f"{settings.outcome.name} · {basis}"
-    tags = {"basis": basis, "n_real": str(cohort.n_real), "outcome": settings.outcome.name}
-    params = {"seed": settings.seed, "outcome": settings.outcome.name, "n_episodes": len(cohort.episodes)}
+    # Beside the number that a model is trained on, all digits would tell of few who were lost.
+    n_real, n_episodes = str(cohort.n_real), str(len(cohort.episodes))
+    if cohort.basis != "synthetic":
+        n_real, n_episodes = (f"about {round_count(int(n))}" for n in (n_real, n_episodes))
+    tags = {"basis": basis, "n_real": n_real, "outcome": settings.outcome.name}
+    params = {"seed": settings.seed, "outcome": settings.outcome.name, "n_episodes": n_episodes}
     with start_training(store, name, params=params, tags=tags, config_yaml=config_yaml) as run:
         yield run
         log_overview(run, _write_overview)

@@ -1,0 +1,186 @@
+"""What whoever reads all that a run leaves can work out of few patients; it shares no code with what protects them.
+
+A number that is printed stands for all whole numbers that would be printed so. A cell is found when each of them is 1
+to 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise, permutations, product
+
+import pandas as pd
+
+FEW = frozenset({1, 2, 3, 4})
+TOTALS = ("episodes of the technique", "asked: ", "with an answer", "patients with an answer")
+
+
+def is_found(candidates: Iterable[int]) -> bool:
+    """Say whether all that a count can be is few; what cannot be at all is no finding."""
+    possible = {count for count in candidates if count >= 0}
+    return bool(possible) and possible <= FEW
+
+
+def read_decimals(printed: str) -> float:
+    """Give how far a number may be from what is printed."""
+    digits = printed.partition(".")[2]
+    return 0.5 * 10.0 ** -len(digits) + 1e-9
+
+
+def solve_share(printed: str, n: int) -> list[int]:
+    """List the counts among n that would be printed as this share."""
+    return [k for k in range(n + 1) if abs(k / n - float(printed)) <= read_decimals(printed)]
+
+
+def read_count(told: object) -> set[int]:
+    """List what a count that is told can be: one number, or five of a rounded one."""
+    numbers = re.findall(r"\d+", str(told).removesuffix(".0"))
+    if not numbers or "fewer" in str(told) or str(told) == "nan":
+        return set()
+    n = int(numbers[0])
+    return set(range(max(n - 2, 0), n + 3)) if "about" in str(told) else {n}
+
+
+def attack_counts(run: Mapping[str, pd.DataFrame], params: Mapping[str, str]) -> Iterator[str]:
+    """Look at each count, at those without, and at differences between totals."""
+    for name, table in run.items():
+        for column in [c for c in table if c in ("n", "n_patients", "n_events", "n_lost", "at_risk")]:
+            if name == "importance" or ("n_groups" in table and column == "n_groups"):
+                continue
+            for told in table[column].dropna():
+                if is_found(read_count(told)):
+                    yield f"{name}: {column} is {told}"
+    flow = run["flow"].set_index("step")["n"]
+    totals = {f"flow: {step}": read_count(n) for step, n in flow.items() if str(step).startswith(TOTALS)}
+    totals |= {name: read_count(told) for name, told in params.items() if name in PARAMS}
+    for (one, more), (other, less) in permutations(totals.items(), 2):
+        if more and less and is_found({a - b for a, b in product(more, less) if a >= b} | _overlap(more, less)):
+            yield f"{one} less {other}"
+
+
+PARAMS = (
+    "n_training",
+    "n_events",
+    "n_lost",
+    "n_episodes",
+    "n_real",
+    "num_rows",
+    "num_patients",
+    "num_events",
+    "n_seen",
+)
+
+
+def _overlap(more: set[int], less: set[int]) -> set[int]:
+    """Where the first may be the smaller one nothing is known of the difference."""
+    return {0} if any(a < b for a, b in product(more, less)) and len(more | less) > 2 else set()
+
+
+def attack_groups(run: Mapping[str, pd.DataFrame], n: int, n_events: int) -> Iterator[str]:
+    """Add up groups: what is hidden in an attribute is what the totals leave; and take metrics apart."""
+    for name in [name for name in ("subgroups", "sites", "years") if name in run]:
+        for attribute, rows in run[name].groupby("attribute"):
+            levels = rows.drop_duplicates("level")
+            for column, total in (("n", n), ("n_events", n_events)):
+                told = levels[column].dropna().astype(float)
+                if len(told) < len(levels) and is_found({int(total - told.sum())}):
+                    yield f"{name}: {attribute}, hidden {column} sum to {int(total - told.sum())}"
+            both = levels.dropna(subset=["n", "n_events"]).astype({"n": float, "n_events": float})
+            if ((both["n"] - both["n_events"]).isin(FEW)).any():
+                yield f"{name}: {attribute}, those without the outcome"
+            hidden = levels[levels["n_events"].isna() & levels["n"].notna()]
+            others = n_events - levels["n_events"].dropna().astype(float).sum()
+            for level in hidden["level"]:
+                auroc = rows[(rows["level"] == level) & (rows["metric"] == "auroc")].iloc[0]
+                if str(auroc["estimate"]) == "nan":
+                    continue
+                found = list(solve_auroc(str(auroc["estimate"]), int(float(auroc["n"])), int(others)))
+                if is_found(found) or (len(hidden) == 1 and is_found(int(others - k) for k in found)):
+                    yield f"{name}: {attribute} {level}, events {found} from its AUROC"
+                if len(levels) == len(hidden) + 1 and len(set(found)) == 1:
+                    yield f"{name}: {attribute} {level}, events {found[0]} from its AUROC"
+
+
+def solve_auroc(printed: str, n: int, most: int) -> Iterator[int]:
+    """Give the numbers of events, up to the most that are left, for which an area is a whole number of half pairs."""
+    for events in range(1, min(n - 1, most) + 1):
+        pairs = 2.0 * events * (n - events)
+        reach = read_decimals(printed) if len(printed) < 12 else 1e-12
+        nearest = round(float(printed) * pairs)
+        if abs(nearest / pairs - float(printed)) <= reach:
+            yield events
+
+
+def attack_calibration(curve: pd.DataFrame) -> Iterator[str]:
+    """Multiply the share of each group with its size."""
+    for row in curve.to_dict("records"):
+        n = int(float(row["n"]))
+        counts = solve_share(row["observed"], n)
+        for kind, found in (("with", counts), ("without", [n - k for k in counts])):
+            if is_found(found):
+                yield f"calibration_curve: group {row['bin']}, {sorted(found)} {kind} the outcome"
+
+
+def attack_decisions(curve: pd.DataFrame, n: int, n_events: int) -> Iterator[str]:
+    """Solve net benefits for those treated rightly and in vain, at each threshold and between two."""
+    rows = curve[(curve["metric"] == "net_benefit") & (curve["strategy"] == "model")].dropna(subset="estimate")
+    solved = {}
+    for row in rows.to_dict("records"):
+        threshold, printed = float(row["threshold"]), str(row["estimate"])
+        odds, reach = threshold / (1 - threshold), max(read_decimals(printed), 1e-9)
+        pairs = product(range(n_events + 1), range(n - n_events + 1))
+        near = {(t, f) for t, f in pairs if abs(t / n - odds * f / n - float(printed)) <= reach}
+        solved[threshold] = near
+        cells = {
+            "treated rightly": {t for t, _ in near},
+            "treated in vain": {f for _, f in near},
+            "missed": {n_events - t for t, _ in near},
+            "spared": {n - n_events - f for _, f in near},
+        }
+        yield from (f"decision_curve: {name} at {threshold}" for name, found in cells.items() if is_found(found))
+    for (low, more), (high, less) in pairwise(solved.items()):
+        steps = [(a - c, b - d) for (a, b), (c, d) in product(more, less) if a >= c and b >= d]
+        if is_found(t for t, _ in steps) or is_found(f for _, f in steps):
+            yield f"decision_curve: between {low} and {high}"
+
+
+def attack_characteristics(
+    table: pd.DataFrame, n_described: set[int], run: Mapping[str, pd.DataFrame]
+) -> Iterator[str]:
+    """Multiply shares with who was asked, and take those with an answer off."""
+    answered = run["subgroups"].drop_duplicates(["attribute", "level"]) if "subgroups" in run else pd.DataFrame()
+    for row in table.dropna(subset="share").to_dict("records"):
+        counts = {k for n in n_described for k in solve_share(str(row["share"]), n)}
+        if is_found(counts):
+            yield f"characteristics: {row['variable']} {row['level']} {sorted(counts)}"
+        same = answered[(answered["attribute"] == row["variable"]) & (answered["level"] == row["level"])]
+        if len(same) and str(same["n"].iloc[0]) != "nan":
+            lost = {k - int(float(same["n"].iloc[0])) for k in counts}
+            if is_found(lost | ({0} if min(lost) < 0 else set())):
+                yield f"characteristics: {row['variable']} {row['level']}, lost {sorted(lost)}"
+
+
+TEXT = re.compile(r"\b([1-4]) (?:real )?(?:patients?|episodes?|(?:of \d+ )?were lost|died)\b")
+
+
+def attack_text(texts: Mapping[str, str]) -> Iterator[str]:
+    """Read sentences that count few patients; "fewer than 5 patients" counts nobody."""
+    for name, text in texts.items():
+        yield from (f"{name}: {found.group(0)}" for found in TEXT.finditer(text))
+
+
+def find_leaks(run: Mapping[str, pd.DataFrame], params: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
+    """Attack all that a run left together; tables hold text as it was printed."""
+    (n,), events = read_count(params["n_training"]), read_count(params.get("n_events", ""))
+    found = [*attack_counts(run, params), *attack_text(texts)]
+    if "calibration_curve" in run:
+        found += attack_calibration(run["calibration_curve"])
+    if events:
+        (n_events,) = events
+        found += attack_groups(run, n, n_events)
+        if "decision_curve" in run:
+            found += attack_decisions(run["decision_curve"], n, n_events)
+    if "characteristics" in run:
+        found += attack_characteristics(run["characteristics"], {n}, run)
+    return found
