@@ -79,7 +79,7 @@ def test_tags_and_parameters_tell_models_apart(recorded, child):
 def test_description_gives_basis_numbers_and_limits(child):
     text = child.data.tags["mlflow.note.content"]
     first = text.splitlines()[0]
-    assert first.startswith("**REAL**: 80 real of 80 episodes · AUROC 0.")
+    assert first.startswith("**REAL**: 80 real of about 80 episodes · AUROC 0.")
     assert "Calibration slope not estimable · refused by gate 'default' (" in first
     assert "| calibration_slope | missing | interval within 0.8 to 1.25 | calibration_slope has no interval" in text
     assert "| Calibration slope | not estimable | 80 | not estimable: a test |" in text
@@ -92,7 +92,7 @@ def test_a_description_fits_every_database_and_names_the_report(recorded):
     wordy = replace(recorded.model, notes=("A note. " * 900,), write_report=lambda *_: "")
     text = describe_run(wordy, verdict)
     assert len(text) <= 8000
-    assert text.startswith("**REAL**: 80 real of 80 episodes")
+    assert text.startswith("**REAL**: 80 real of about 80 episodes")
     assert "`report/report.html` under Artifacts" in text
     sources = tuple(f"source {number}" for number in range(9))
     many = replace(recorded.model, dataset=replace(recorded.model.dataset, sources=sources))
