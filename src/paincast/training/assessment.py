@@ -124,16 +124,6 @@ def assess_predictions(
     # Simulated patients need no protection: their groups are quantiles, and every threshold is told.
     told = [] if data.cohort.basis == "synthetic" else shown
     cuts = list_curve_cuts(outcome, predicted, patients=patients, told=told)
-    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
-    named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
-    grouped = compute_metrics_by_group(
-        outcome, predicted, named, patients=patients, confidence=confidence, weights=held
-    )
-    # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
-    grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
-    along = grouped["attribute"].isin([SITE, YEAR])
-    pooled = pool_groups(grouped[along], confidence=confidence)
-    grouped = blur_hidden(grouped)
     return Assessment(
         metrics=pd.concat(
             [
@@ -160,11 +150,31 @@ def assess_predictions(
             shown,
         ),
         expected_response=expected.table,
-        subgroups=grouped[~along].reset_index(drop=True),
-        sites=grouped[grouped["attribute"] == SITE].reset_index(drop=True),
-        years=grouped[grouped["attribute"] == YEAR].reset_index(drop=True),
-        pooled=pooled,
+        **_measure_groups(episodes, outcome, predicted, held, confidence),
     )
+
+
+def _measure_groups(
+    episodes: pd.DataFrame, outcome: FloatArray, predicted: FloatArray, weights: FloatArray, confidence: float
+) -> dict[str, pd.DataFrame]:
+    """Measure subgroups, sites and years, and pool the last two."""
+    patients = episodes["patient_id"].to_numpy(object)
+    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
+    named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
+    grouped = compute_metrics_by_group(
+        outcome, predicted, named, patients=patients, confidence=confidence, weights=weights
+    )
+    # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
+    grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
+    along = grouped["attribute"].isin([SITE, YEAR])
+    pooled = pool_groups(grouped[along], confidence=confidence)
+    grouped = blur_hidden(grouped)
+    return {
+        "subgroups": grouped[~along].reset_index(drop=True),
+        "sites": grouped[grouped["attribute"] == SITE].reset_index(drop=True),
+        "years": grouped[grouped["attribute"] == YEAR].reset_index(drop=True),
+        "pooled": pooled,
+    }
 
 
 def choose_shown(
