@@ -12,6 +12,7 @@ import click
 
 from paincast import __version__
 from paincast.cli import completion, data, evidence, model, registry, report
+from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
 
 EXIT_BUG = 1
@@ -92,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
     int
         0 done, 1 a bug, 2 something the user can mend, 3 too many rejects, 130 interrupted, 143 terminated.
     """
+    forget_values()
     try:
         return paincast.main(list(arguments), prog_name="paincast", standalone_mode=False) or 0
     except click.ClickException as error:
@@ -103,7 +105,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("interrupted; nothing half-written was left behind", err=True)
         return EXIT_TERMINATED if isinstance(stop.__cause__ or stop, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        click.echo(f"error: {' '.join(hide_values(str(error)).split())}", err=True)
         return EXIT_ERROR
     except Exception as error:
         _report_bug(error)

@@ -241,17 +241,19 @@ def _count_pairs(cohort: Cohort) -> str:
 def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
     from paincast.cohort.tables import MANIFEST, save_cohort
     from paincast.files import atomic_folder
+    from paincast.spreadsheets import write_csv
 
     with atomic_folder(out, marker=MANIFEST) as folder:
         save_cohort(cohort, folder)
-        rejects.to_csv(folder / "rejects.csv", index=False)
+        write_csv(rejects, folder / "rejects.csv")
 
 
 def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
     from paincast.files import atomic_file
+    from paincast.spreadsheets import write_csv
 
     with atomic_file(path) as draft:
-        rejects.to_csv(draft, index=False)
+        write_csv(rejects, draft)
 
 
 def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:

@@ -19,9 +19,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 from yaml import YAMLError
 
 from paincast.bounded import YAML_BYTES, check_yaml, read_yaml_text
+from paincast.environment import note_value
 from paincast.errors import PaincastError, SettingsError, suggest_name
 from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
 
@@ -38,6 +40,47 @@ _TYPE_WORDS = {
 def register_schema() -> None:
     """Give Hydra the names and types of every setting, so that it refuses all others."""
     ConfigStore.instance().store(name="settings_schema", node=TrainingSettings)
+    _watch_environment()
+
+
+def _watch_environment() -> None:
+    OmegaConf.register_new_resolver("oc.env", _take_from_environment, replace=True)
+
+
+def _take_from_environment(name: str, *default: str | None) -> str | None:
+    """Give a variable as Hydra's own ``oc.env`` does, and remember its value as one that nobody is to see."""
+    if name in os.environ:
+        note_value(name, os.environ[name])
+    _taken.append(name)
+    return oc.env(name, *default)
+
+
+_taken: list[str] = []
+"""Names of the variables that were asked for, in the order in which they were."""
+
+
+def describe_config(config: DictConfig) -> str:
+    """Write a configuration as YAML, resolved but for what came out of the environment, which may be a secret."""
+    return OmegaConf.to_yaml(OmegaConf.create(_resolve_open(config)))
+
+
+def _resolve_open(node: Any) -> Any:
+    """Resolve every value; one whose resolution asked the environment stays as the file says it."""
+    if not isinstance(node, DictConfig | ListConfig) or node._is_none() or node._is_missing():
+        return None if isinstance(node, DictConfig | ListConfig) else node
+    names = list(node.keys()) if isinstance(node, DictConfig) else list(range(len(node)))
+    plain = [_resolve_entry(node, name) for name in names]
+    return dict(zip(names, plain, strict=True)) if isinstance(node, DictConfig) else plain
+
+
+def _resolve_entry(node: DictConfig | ListConfig, name: Any) -> Any:
+    if OmegaConf.is_missing(node, name):
+        return "???"
+    before = len(_taken)
+    plain = _resolve_open(node[name])
+    if OmegaConf.is_interpolation(node, name) and len(_taken) > before:
+        return OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[index]
+    return plain
 
 
 def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, str], None]) -> None:
@@ -64,7 +107,7 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
     def job(config: DictConfig) -> None:
         started.append(True)
         try:
-            train(read_settings(config), OmegaConf.to_yaml(config, resolve=True))
+            train(read_settings(config), describe_config(config))
         except Exception as error:
             # Hydra puts lines of its own around an error that leaves the job; of several runs it must know the failure.
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -168,6 +211,7 @@ def read_gate(choice: str) -> GateSettings:
     SettingsError
         If there is no such gate, or a criterion is unknown or not allowed.
     """
+    _watch_environment()
     shipped = find_configs() / "gate"
     path = Path(choice) if choice.endswith((".yaml", ".yml")) else shipped / f"{choice}.yaml"
     if not os.path.lexists(path):

@@ -10,6 +10,7 @@ import click
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.registry import exclude_overlap_option, find_store, tracking_uri_option
+from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     # A reason is a sentence: as a cell it would push every other row apart.
     click.echo(result.summary[: len(result.trained)].to_string(index=False))
     for name, reason in result.refused.items():
-        click.echo(f"no model for {name}: {reason}")
-    click.echo(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})")
+        click.echo(hide_values(f"no model for {name}: {reason}"))
+    click.echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
     if result.review_hint:
-        click.echo(result.review_hint)
+        click.echo(hide_values(result.review_hint))
 
 
 @click.command()
@@ -152,6 +153,8 @@ def predict(
 
     A note says so where the folder mixes models of different evidence, or holds some that are older than its last
     training.
+
+    Ids that a spreadsheet would take for a formula have an apostrophe before them in a .csv, and none in a .parquet.
 
     What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
     value. The predictions are written all the same.

@@ -36,6 +36,7 @@ from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.schema import EPISODES
 from paincast.serving.predict import check_techniques, load_models, predict_checked
+from paincast.spreadsheets import restore_formula, write_csv
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
@@ -176,7 +177,7 @@ def predict_file(
                     bar.update(len(batch.places))
             rejects = _collect_rejects(tally)
             if len(rejects):
-                rejects.to_csv(rejects_draft, index=False)
+                write_csv(rejects, rejects_draft)
     notes = tuple(list_notes(models, predictors, techniques).values())
     return replace(_summarise(tally, rejects, rejects_path), notes=notes)
 
@@ -192,7 +193,13 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n, len(PREDICTION_COLUMNS))
-        Reasons as lists; absent texts are empty.
+        Reasons as lists; absent texts are empty. Ids are as they were given, without the apostrophe that keeps a
+        spreadsheet from taking them for formulas.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or holds no predictions.
     """
     require_regular_file(path)
     if Path(path).suffix.lower() == ".parquet":
@@ -202,8 +209,21 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     # Predictions of earlier versions lack the texts that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
-    reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
     return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() == ".parquet":
+        return pd.DataFrame(pq.read_table(path).to_pandas())
+    texts = [*_TEXTS, "reasons_for", "reasons_against"]
+    rows = pd.read_csv(
+        path,
+        dtype=dict.fromkeys(texts, "str"),
+        keep_default_na=False,  # a patient may be called NA
+        na_values={name: [""] for name in PREDICTION_COLUMNS if name not in texts},
+        float_precision="round_trip",
+    )
+    return rows.assign(**{name: rows[name].map(restore_formula) for name in texts if name in rows})
 
 
 def _read_reasons(written: Any) -> list[Any]:
@@ -295,7 +315,7 @@ def _open_predictions(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     else:
         with path.open("w", encoding="utf-8", newline="") as stream:
             stream.write(",".join(PREDICTION_COLUMNS) + "\n")
-            yield lambda rows: _as_text(rows).to_csv(stream, index=False, header=False, lineterminator="\n")
+            yield lambda rows: write_csv(_as_text(rows), stream, header=False)
 
 
 def _as_text(rows: pd.DataFrame) -> pd.DataFrame:

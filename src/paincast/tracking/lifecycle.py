@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from paincast.environment import hide_values
 from paincast.errors import OutputError, PaincastError
 from paincast.tracking.store import Store
 
@@ -62,7 +63,8 @@ def started_run(
         yield run_id
     except BaseException as error:
         with suppress(Exception):
-            mlflow.set_tag("failure", str(error) if isinstance(error, PaincastError) else type(error).__name__)
+            failure = hide_values(str(error)) if isinstance(error, PaincastError) else type(error).__name__
+            mlflow.set_tag("failure", failure)
         with suppress(Exception):  # a store that cannot be written keeps the run open; the next training closes it
             mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from paincast.errors import OutputError, SettingsError
 from paincast.settings import TrackingSettings
@@ -73,8 +72,14 @@ class Store:
     @property
     def address(self) -> str:
         """Give the address without the user name and password it may hold, fit for messages."""
-        parts = urlsplit(self.uri)
-        return self.uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else self.uri
+        return hide_login(self.uri)
+
+
+def hide_login(uri: str) -> str:
+    """Give an address without the user name and password it may hold."""
+    scheme, mark, rest = uri.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
 
 
 def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Store:
@@ -107,7 +112,7 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
         return Store(uri, settings.artifacts, settings.experiment)
     if kind not in DATABASES:
         raise SettingsError(
-            f"tracking.uri (or MLFLOW_TRACKING_URI): '{uri}' is a folder or an unknown kind of address, which MLflow "
+            f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_login(uri)}' is a folder or an unknown kind of address, which MLflow "
             "no longer serves; allowed: sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks"
         )
     if kind == "sqlite":
@@ -117,7 +122,8 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
 
 def _refuse_password(uri: str | None) -> None:
     """Refuse a password in a setting, which is recorded with the run and shows in the list of processes."""
-    if uri and "://" in uri and urlsplit(uri).password:
+    login, mark, _ = (uri or "").partition("://")[2].partition("/")[0].rpartition("@")
+    if mark and ":" in login:
         raise SettingsError(
             "tracking.uri (or --tracking-uri) holds a password, and settings are recorded with every run; leave it out "
             "and put it into ~/.pgpass or PGPASSWORD, or give the whole address as MLFLOW_TRACKING_URI"

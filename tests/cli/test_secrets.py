@@ -1,0 +1,126 @@
+"""What a configuration takes from the environment reaches neither what is recorded nor what is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from paincast.cli.app import run
+from paincast.cohort.simulate import save_simulated, simulate_cohort
+
+SECRET = "hunter2-s3cr3t"
+CONFIG = """# @package _global_
+models_folder: models/${oc.env:SECRET}
+cohort:
+  path: ${oc.env:SECRET}
+tracking:
+  uri: sqlite:///${oc.env:SECRET}/mlflow.db
+seed: ${oc.decode:${oc.env:SEED,11}}
+statements:
+  funding: ${models_folder}
+gate:
+  name: ${oc.env:GATE,own}
+jobs: 1
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("SECRET", SECRET)
+    monkeypatch.delenv("SEED", raising=False)
+    folder = tmp_path / "own" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "secret.yaml").write_text(CONFIG)
+    return ["train", "--config-dir", "own", "experiment=secret"]
+
+
+def test_the_recorded_configuration_keeps_the_text_of_what_asks_the_environment(tell, training, experiment):
+    assert tell(*experiment)[0] == 0
+    (settings,), (text,) = training.asked, training.configs
+    assert (settings.models_folder, settings.cohort.path, settings.seed) == (f"models/{SECRET}", SECRET, 11)
+    assert settings.statements["funding"] == settings.models_folder
+    config = yaml.safe_load(text)
+    assert SECRET not in text
+    assert config["models_folder"] == "models/${oc.env:SECRET}"
+    assert config["statements"]["funding"] == "${models_folder}"
+    assert config["seed"] == "${oc.decode:${oc.env:SEED,11}}"
+    assert config["cohort"]["seed"] == settings.cohort.seed
+
+
+REFUSED = [
+    "seed=${oc.env:SECRET}",
+    "technique=${oc.env:SECRET}",
+    "+techniques=[${oc.env:SECRET}]",
+    "techniques=[${oc.env:SECRET}]",
+    "model.candidates=[${oc.env:SECRET}]",
+    "cohort.source=${oc.env:SECRET}",
+    "cohort.scenario=${oc.env:SECRET}",
+    "outcome.name=${oc.env:SECRET}",
+    "gate.name='${oc.env:SECRET} x'",
+    "gate.bases=[${oc.env:SECRET}]",
+    "calibration.method=${oc.env:SECRET}",
+    "tracking.uri=${oc.env:SECRET}",
+    "tracking.enabled=${oc.env:SECRET}",
+    "uncertainty.level=${oc.env:SECRET}",
+    "seed=${oc.decode:${oc.env:SECRET}}",
+    "seed=${oc.decode:'[${oc.env:SECRET}'}",
+    "statements=${oc.env:SECRET}",
+    "statements={${oc.env:SECRET}: 1}",
+    "evaluation.threshold_range=${oc.env:SECRET}",
+    "cohort.source=folder cohort.path=${oc.env:SECRET}",
+]
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_an_error_does_not_quote_it(tell, monkeypatch, overrides):
+    monkeypatch.setenv("SECRET", SECRET)
+    code, out, err = tell("train", "tracking=off", "progress=false", *overrides.split(" "))
+    assert code == 2
+    assert SECRET not in out + err
+    assert "s3cr3t" not in out + err
+
+
+def test_a_gate_does_not_quote_it(tell, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", SECRET)
+    (tmp_path / "gate.yaml").write_text("bases: ['${oc.env:SECRET}']\n")
+    code, out, err = tell(
+        "promote",
+        "paincast.facet_rfa.pain_response@candidate",
+        "--gate",
+        "gate.yaml",
+        "--tracking-uri",
+        "sqlite:///a.db",
+    )
+    assert code == 2
+    assert "${oc.env:SECRET}" in err
+    assert SECRET not in out + err
+
+
+def test_the_password_of_an_address_in_the_environment_is_not_shown(tell, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"ftp://user:{SECRET}@host/store")
+    code, out, err = tell("review", "--no-browser")
+    assert code == 2
+    assert SECRET not in out + err
+
+
+def test_a_training_leaves_it_nowhere(tell, tmp_path, experiment):
+    (tmp_path / SECRET).mkdir()
+    cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=150, seed=5)
+    save_simulated(cohort, truth, tmp_path / SECRET)
+    quick = [
+        "technique=facet_rfa",
+        "cohort.source=folder",
+        "model=logistic",
+        "evaluation=quick",
+        "uncertainty.refits=10",
+    ]
+    code, out, err = tell(*experiment, *quick, f"tracking.artifacts={tmp_path / 'artifacts'}", "progress=false")
+    assert code == 0, err
+    assert SECRET not in out + err
+    assert (tmp_path / "models" / SECRET / "facet_rfa" / "pain_response" / "bundle.json").is_file()
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+    assert run(["--version"]) == 0

@@ -1,0 +1,81 @@
+"""Ids that a spreadsheet would execute are written so that it does not, and come back as they were."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paincast.cohort.tables import conform
+from paincast.predictor import PREDICTION_COLUMNS, make_abstentions
+from paincast.serving.batch import _open_predictions, predict_file, read_predictions
+from paincast.spreadsheets import escape_formula, restore_formula, write_csv
+
+FORMULAS = ("=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1", "'=1", "''", "a;=1", "a\n=1")
+SAFE = ("p-17", "17", "a=b", "NA", "null", "", "a,b", 'a"b', "ä;b", "0-1", "None")
+IDS = st.text(alphabet=st.one_of(st.sampled_from(list("=+-@'\t\r\n,;\"| 0aNA")), st.characters(codec="utf-8")))
+
+
+def begins_formula(cell: str) -> bool:
+    return cell[:1] in tuple("=+-@\t\r＝＋－＠")
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *SAFE])
+def test_a_text_comes_back_and_begins_no_formula(text):
+    escaped = escape_formula(text)
+    assert restore_formula(escaped) == text
+    assert not any(begins_formula(cell) for cell in [escaped, *escaped.split(";"), *escaped.splitlines()])
+    assert (escaped == text) == (text in SAFE)
+
+
+@given(IDS)
+def test_any_text_comes_back(text):
+    assert restore_formula(escape_formula(text)) == text
+    assert not begins_formula(escape_formula(text))
+
+
+def write_and_read(ids: list[str], suffix: str) -> pd.DataFrame:
+    episodes = pd.DataFrame({"episode_id": ids, "patient_id": ids[::-1]}, dtype="str")
+    rows = make_abstentions(conform("episodes", episodes), "facet_rfa", "pain_response", "because")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"out{suffix}")
+        with _open_predictions(path) as write:
+            write(rows)
+        return read_predictions(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@given(ids=st.lists(IDS.filter(lambda text: "\x00" not in text), min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_any_ids_of_predictions_come_back(suffix, ids):
+    read = write_and_read(ids, suffix)
+    assert read["episode_id"].tolist() == ids
+    assert read["patient_id"].tolist() == ids[::-1]
+    assert tuple(read.columns) == PREDICTION_COLUMNS
+
+
+def test_a_file_of_predictions_holds_no_formula_and_ids_come_back(models_folder, tmp_path):
+    ids = [*FORMULAS, *(text for text in SAFE if text and text != "null")]
+    ids = [text for text in ids if text == text.strip() and "\n" not in text]
+    frame = pd.DataFrame({"episode_id": ids, "patient_id": ids, "indication": "lumbar_facet", "pain_nrs": 7})
+    frame.rename(columns={}).assign(**{"=HYPERLINK(1)": 1}).to_parquet(tmp_path / "patients.parquet", index=False)
+    for suffix in (".csv", ".parquet"):
+        out = tmp_path / f"out{suffix}"
+        predict_file(tmp_path / "patients.parquet", out, models=models_folder, progress=False)
+        read = read_predictions(out)
+        assert set(read["episode_id"]) <= set(ids)
+        assert {"=1+1", "-5", "'=1"} <= set(read["episode_id"])
+    for name in ("out.csv", "out.rejects.csv"):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as stream:
+            cells = [cell for row in csv.reader(stream) for cell in row]
+        assert not [cell for cell in cells if begins_formula(cell) and not cell.lstrip("-").replace(".", "").isdigit()]
+
+
+def test_names_of_columns_are_escaped(tmp_path):
+    write_csv(pd.DataFrame({"=a": ["=b"], "n": [-1.5]}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "'=a,n\n'=b,-1.5\n"
