@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from paincast.cli.app import run
+from paincast.cli.hydra_app import read_gate
 from paincast.cohort.simulate import save_simulated, simulate_cohort
+from paincast.environment import hide_values
+from paincast.errors import SettingsError
 
 SECRET = "hunter2-s3cr3t"
 CONFIG = """# @package _global_
@@ -19,7 +21,7 @@ tracking:
   uri: sqlite:///${oc.env:SECRET}/mlflow.db
 seed: ${oc.decode:${oc.env:SEED,11}}
 statements:
-  funding: ${models_folder}
+  tripod_17: ${models_folder}
 gate:
   name: ${oc.env:GATE,own}
 jobs: 1
@@ -40,11 +42,11 @@ def test_the_recorded_configuration_keeps_the_text_of_what_asks_the_environment(
     assert tell(*experiment)[0] == 0
     (settings,), (text,) = training.asked, training.configs
     assert (settings.models_folder, settings.cohort.path, settings.seed) == (f"models/{SECRET}", SECRET, 11)
-    assert settings.statements["funding"] == settings.models_folder
+    assert settings.statements["tripod_17"] == settings.models_folder
     config = yaml.safe_load(text)
     assert SECRET not in text
     assert config["models_folder"] == "models/${oc.env:SECRET}"
-    assert config["statements"]["funding"] == "${models_folder}"
+    assert config["statements"]["tripod_17"] == "${models_folder}"
     assert config["seed"] == "${oc.decode:${oc.env:SEED,11}}"
     assert config["cohort"]["seed"] == settings.cohort.seed
 
@@ -82,20 +84,13 @@ def test_an_error_does_not_quote_it(tell, monkeypatch, overrides):
     assert "s3cr3t" not in out + err
 
 
-def test_a_gate_does_not_quote_it(tell, tmp_path, monkeypatch):
+def test_a_gate_does_not_quote_it(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", SECRET)
     (tmp_path / "gate.yaml").write_text("bases: ['${oc.env:SECRET}']\n")
-    code, out, err = tell(
-        "promote",
-        "paincast.facet_rfa.pain_response@candidate",
-        "--gate",
-        "gate.yaml",
-        "--tracking-uri",
-        "sqlite:///a.db",
-    )
-    assert code == 2
-    assert "${oc.env:SECRET}" in err
-    assert SECRET not in out + err
+    with pytest.raises(SettingsError) as told:
+        read_gate(str(tmp_path / "gate.yaml"))
+    assert SECRET in str(told.value)
+    assert hide_values(str(told.value)).startswith("gate.bases: unknown name '${oc.env:SECRET}'")
 
 
 def test_the_password_of_an_address_in_the_environment_is_not_shown(tell, monkeypatch):
@@ -123,4 +118,3 @@ def test_a_training_leaves_it_nowhere(tell, tmp_path, experiment):
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 20
     assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
-    assert run(["--version"]) == 0

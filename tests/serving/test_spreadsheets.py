@@ -60,7 +60,7 @@ def test_any_ids_of_predictions_come_back(suffix, ids):
 
 
 def test_a_file_of_predictions_holds_no_formula_and_ids_come_back(models_folder, tmp_path):
-    ids = [*FORMULAS, *(text for text in SAFE if text and text != "null")]
+    ids = [*FORMULAS, *(text for text in SAFE if text not in ("", "null", "NA", "None"))]
     ids = [text for text in ids if text == text.strip() and "\n" not in text]
     frame = pd.DataFrame({"episode_id": ids, "patient_id": ids, "indication": "lumbar_facet", "pain_nrs": 7})
     frame.rename(columns={}).assign(**{"=HYPERLINK(1)": 1}).to_parquet(tmp_path / "patients.parquet", index=False)

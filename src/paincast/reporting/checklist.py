@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from paincast.environment import hide_values
 from paincast.errors import SettingsError, suggest_name
 from paincast.reporting.run_facts import RunFacts
 from paincast.settings import TrainingSettings
@@ -85,7 +86,8 @@ def _fill_item(
     title = load_checklist(checklist)["title"]
     told = {"item": name, "checklist": title, "section": one["section"], "asks": one["asks"]}
     if statements.get(name):
-        return {**told, "status": FILLED, "says": statements[name], "evidence": "stated in the settings of the run"}
+        said = hide_values(statements[name])
+        return {**told, "status": FILLED, "says": said, "evidence": "stated in the settings of the run"}
     if one.get("only") == "probability" and run.facts.get("kind") == "continuous":
         return {**told, "status": OTHER_KIND, "says": "the outcome is a number, not a probability", "evidence": ""}
     absent = [pointer for pointer in one["evidence"] if not _holds(pointer, run, figures)]

@@ -221,7 +221,6 @@ def _read_rows(path: Path) -> pd.DataFrame:
         dtype=dict.fromkeys(texts, "str"),
         keep_default_na=False,  # a patient may be called NA
         na_values={name: [""] for name in PREDICTION_COLUMNS if name not in texts},
-        float_precision="round_trip",
     )
     return rows.assign(**{name: rows[name].map(restore_formula) for name in texts if name in rows})
 

@@ -112,8 +112,9 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
         return Store(uri, settings.artifacts, settings.experiment)
     if kind not in DATABASES:
         raise SettingsError(
-            f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_login(uri)}' is a folder or an unknown kind of address, which MLflow "
-            "no longer serves; allowed: sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks"
+            f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_login(uri)}' is a folder or an unknown kind of address, "
+            "which MLflow no longer serves; allowed: "
+            "sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks"
         )
     if kind == "sqlite":
         uri = _absolute_sqlite(uri, home)
