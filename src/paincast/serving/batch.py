@@ -202,10 +202,11 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         If it cannot be read, or holds no predictions.
     """
     require_regular_file(path)
-    if Path(path).suffix.lower() == ".parquet":
-        rows = pd.DataFrame(pq.read_table(path).to_pandas())
-    else:
-        rows = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    try:
+        rows = _read_rows(Path(path))
+        reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
+        raise DataError(f"{path} is no file of predictions ({type(error).__name__})") from error
     # Predictions of earlier versions lack the texts that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
