@@ -99,7 +99,7 @@ def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
         ("separator: semicolon", "separator: dash", r"unknown value 'dash'"),
         ("unit: pounds", "unit: pund", r"unknown value 'pund'; did you mean 'pounds'"),
         ("unit: pounds", "unit: [pounds]", r"must be a single value"),
-        ("unit: pounds", "unit:", r"is empty; give a value"),
+        ("unit: pounds", 'unit: ""', r"is empty; give a value"),
         ("facet_rfa", "facet_rf", r"unknown value 'facet_rf'; did you mean 'facet_rfa'"),
         ("yes: true", "yes: maybe", r"unknown value 'maybe'"),
         ("yes: true, no: false", "yes: true, yes: false", r"the key 'yes' stands twice"),

@@ -124,3 +124,18 @@ def test_an_export_with_semicolons_in_any_usual_encoding_gets_a_mapping_that_rea
     mapping = load_mapping(tmp_path / "in.yaml")
     assert (mapping.separator, mapping.encoding) == (";", encoding)
     assert mapping.episodes["bmi"].column == "BMI"
+
+
+def test_a_decimal_comma_and_the_unit_of_what_it_writes_are_guessed(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "registry.csv", tmp_path / "registry.yaml"
+    file.write_text("Patient ID;VAS;BMI\n" + "".join(f"P{i};{40 + i},5;27,4\n" for i in range(6)), encoding="utf-8")
+    text = suggest_mapping(file)
+    assert "  decimal: comma  # guess" in text.splitlines()
+    assert '  pain_nrs: {column: "VAS", unit: 0-100}  # guess' in text.splitlines()
+    mapping.write_text(text.replace("{always: TODO}", "{always: facet_rfa}"), encoding="utf-8")
+    cohort, rejects = ingest(load_mapping(mapping), [file])
+    assert rejects.empty
+    assert cohort.episodes["pain_nrs"].tolist() == pytest.approx([4.05, 4.15, 4.25, 4.35, 4.45, 4.55])
+    assert set(cohort.episodes["bmi"]) == {27.4}
+    file.write_text(file.read_text(encoding="utf-8").replace(",", "."), encoding="utf-8")
+    assert "decimal" not in suggest_mapping(file)

@@ -13,6 +13,7 @@ import pandas as pd
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.dates import read_years
 from paincast.cohort.identifiers import find_repeating_ids
+from paincast.cohort.numerals import is_written_with
 from paincast.cohort.reading import Sheet, guess_encoding, read_sheet
 from paincast.cohort.reading_types import SEPARATORS
 from paincast.cohort.strict_yaml import UNFINISHED
@@ -25,6 +26,8 @@ FEWEST_PATIENTS = 3
 LONGEST_CODE = 24
 """A longer value is taken for free text and not shown."""
 CLOSE_ENOUGH = 0.82
+ROWS_FOR_MARK = 1000
+"""The decimal mark is guessed from so many rows."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -167,7 +170,17 @@ def _write_reading(read: Sheet, encoding: str) -> list[str]:
     """Write how the text is to be read, where that is not the usual way."""
     words = {separator: word for word, separator in SEPARATORS.items()}
     lines = [] if read.separator in (None, ",") else [f"  separator: {words[read.separator]}  # guess"]
-    return [*lines, *([] if encoding == "utf-8" else [f"  encoding: {encoding}  # guess"])]
+    lines += [] if encoding == "utf-8" else [f"  encoding: {encoding}  # guess"]
+    return [*lines, *(["  decimal: comma  # guess"] if _is_written_with_comma(read.rows) else [])]
+
+
+def _is_written_with_comma(sheet: pd.DataFrame) -> bool:
+    """Tell whether more columns hold numbers with a decimal comma than with a point."""
+    marks = [
+        (any(is_written_with("comma", word) for word in words), any(is_written_with("point", word) for word in words))
+        for words in (sheet[name].head(ROWS_FOR_MARK).unique() for name in sheet)
+    ]
+    return sum(comma for comma, _ in marks) > sum(point for _, point in marks)
 
 
 def _write_rejects(rejects: pd.DataFrame) -> list[str]:
@@ -268,7 +281,8 @@ def _write_field(column: Column, source: str, text: pd.Series, *, indent: int) -
 
 def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
     words = re.findall(r"[a-z]+", source.lower())
-    values = to_numbers(text)[0].dropna()
+    readings = [to_numbers(text, decimal=mark) for mark in (None, "comma")]
+    values = min(readings, key=lambda reading: reading[1].sum())[0].dropna()
     if column.name == "procedure_year" and values.empty:
         return _guess_date_reading(text)
     if column.role == "outcome" and ({"delta", "change", "diff"} & set(words) or (values < 0).mean() > 0.2):
