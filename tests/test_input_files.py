@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -81,7 +82,8 @@ def test_a_file_that_changes_is_refused_and_one_that_does_not_is_not(tmp_path: P
 
 @pytest.mark.parametrize("name", ["cohort.json", "visits.parquet"])
 def test_a_cohort_folder_with_a_pipe_in_it_does_not_hang(tmp_path: Path, name: str) -> None:
-    (tmp_path / "cohort.json").write_text('{"hashes": {}, "basis": "real", "sources": [], "details": {}}')
+    manifest = {"format": 1, "basis": "real", "n_episodes": 0, "n_real": 0, "sources": [], "details": {}, "hashes": {}}
+    (tmp_path / "cohort.json").write_text(json.dumps(manifest))
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match=r"is a named pipe|lacks episodes"):

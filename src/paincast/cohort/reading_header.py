@@ -71,7 +71,8 @@ def read_head(
     at = _find_header(texts, chosen, used)
     if at is None:
         raise DataError(f"{file} holds blank lines alone; a line must name the columns")
-    if None in first[: at + 2] and not _count_used(texts[at], chosen, used):
+    is_title = not _count_used(texts[at], chosen, used) and sum(map(bool, _split_names(texts[at], chosen))) <= 1
+    if None in first[:at] or (is_title and None in first[at : at + 2]):
         raise refuse_encoding(file, lines.encoding)  # the line that cannot be read may be the header
     for text in texts[:at]:
         if text.strip(chosen + " \t"):
