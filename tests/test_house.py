@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "src" / "paincast").rglob("*.py"))
 YAML_FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), ROOT / "dvc.yaml", ROOT / "CITATION.cff"])
-HEAVY = ("pandas", "numpy", "sklearn", "xgboost", "shap", "mlflow", "hydra", "pandera", "matplotlib", "pooch")
+HEAVY = ("pandas", "numpy", "sklearn", "xgboost", "shap", "mlflow", "hydra", "pandera", "matplotlib")
 UNNAMED_HOMES = {"utils", "helpers", "common", "core", "misc"}
 
 # Bracketed letters keep this file from holding what it looks for.

@@ -25,7 +25,6 @@ HEAVY = (
     "omegaconf",
     "pandera",
     "matplotlib",
-    "pooch",
 )
 COMMANDS = (
     *("simulate", "fetch", "ingest", "evaluate", "predict", "review", "report", "promote", "rollback", "compare-runs"),

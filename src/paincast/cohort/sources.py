@@ -6,20 +6,27 @@ an address and a SHA-256. A transfer grows in ``<file>.part`` and gets its name 
 
 from __future__ import annotations
 
-import logging
+import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 import requests
 import yaml
 from tqdm import tqdm
 
 from paincast.bounded import read_yaml_text
 from paincast.errors import DataError, OutputError, SettingsError, suggest_name
+from paincast.files import hash_file
 from paincast.settings import find_configs
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - where there is no flock, nobody waits
+    fcntl = None  # type: ignore[assignment]
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 60
@@ -137,27 +144,56 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
         If ``folder`` cannot be written.
     """
     source = load_source(name)
-    target = Path(folder) / name
-    pooch.get_logger().setLevel(logging.WARNING)  # it announces each file by itself, and the command does already
+    target = (Path(folder) / name).absolute()
     try:
-        return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in source.files]
+        with _alone(target, progress):
+            return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in source.files]
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: bool) -> Path:
-    download = _make_downloader(addresses, target / f"{file.name}.part", progress)
+@contextmanager
+def _alone(folder: Path, progress: bool) -> Iterator[None]:
+    """Let one process at a time fetch into a folder; the lock is freed when its process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:  # pragma: no cover
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # pooch compares the hash of what is there, and moves a new file into place only when its hash is right
-        held = pooch.retrieve(
-            file.url, known_hash=f"sha256:{file.sha256}", fname=file.name, path=target, downloader=download
-        )
-    except ValueError as error:
+        with suppress(OSError):  # a file system without locks
+            _wait_for_lock(descriptor, folder, progress)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, folder: Path, progress: bool) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if progress:
+            tqdm.write(f"{folder}: another fetch is at work there; waiting for it", file=sys.stderr)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: bool) -> Path:
+    place, part = target / file.name, target / f"{file.name}.part"
+    if place.is_file() and hash_file(place) == file.sha256:
+        return place
+    if not any(_transfer(address, part, progress) for address in addresses):
+        raise DataError(f"not found: {' nor '.join(addresses)}; check the address or give another --mirror")
+    _etag_file(part).unlink(missing_ok=True)
+    received = hash_file(part)
+    if received != file.sha256:
+        part.unlink()
         raise DataError(
-            f"{file.name} as received is not the published file, so it was not kept. {error} Run the command again; "
-            "if that does not help, the file was changed at its address, so give a --mirror that has the original"
-        ) from error
-    return Path(held)
+            f"{file.name} as received is not the published file (SHA-256 {received}, published {file.sha256}), so it "
+            "was not kept. Run the command again; if that does not help, the file was changed at its address, so give a "
+            "--mirror that has the original"
+        )
+    part.replace(place)
+    return place
 
 
 def _list_addresses(name: str, file: SourceFile, mirror: str | None) -> list[str]:
@@ -171,18 +207,6 @@ def _list_addresses(name: str, file: SourceFile, mirror: str | None) -> list[str
 
 def _is_http(address: str) -> bool:
     return address.startswith(("http://", "https://"))
-
-
-def _make_downloader(addresses: list[str], part: Path, progress: bool) -> Callable[[str, str, object], None]:
-    def download(url: str, output_file: str, caller: object) -> None:  # noqa: ARG001 - the signature is pooch's
-        for address in addresses:
-            if _transfer(address, part, progress):
-                part.replace(output_file)
-                _etag_file(part).unlink(missing_ok=True)
-                return
-        raise DataError(f"not found: {' nor '.join(addresses)}; check the address or give another --mirror")
-
-    return download
 
 
 def _transfer(address: str, part: Path, progress: bool) -> bool:
