@@ -189,8 +189,8 @@ def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: 
         part.unlink()
         raise DataError(
             f"{file.name} as received is not the published file (SHA-256 {received}, published {file.sha256}), so it "
-            "was not kept. Run the command again; if that does not help, the file was changed at its address, so give a "
-            "--mirror that has the original"
+            "was not kept. Run the command again; if that does not help, the file was changed at its address, so give "
+            "a --mirror that has the original"
         )
     part.replace(place)
     return place
