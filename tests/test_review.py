@@ -191,7 +191,7 @@ def test_every_basis_has_limits_of_its_own(basis, facts):
 def test_what_conflicts_with_published_directions_is_named(facts, page):
     assert "Directions that agree with published evidence: " in page
     turned = facts.tables["importance"].assign(verdict="conflicts").head(1)
-    assert "that conflict with it: positive blocks." in write_report(
+    assert "that conflict with it: positive blocks;" in write_report(
         replace(facts, tables={**facts.tables, "importance": turned.assign(variable="diagnostic_blocks_positive")})
     )
 
