@@ -96,7 +96,8 @@ def test_from_cohorts_to_a_reviewed_champion(tmp_path, real_data):
     patients = ROOT / "examples" / "patients.csv"
     written = predict(tmp_path, "models", patients, "predictions.csv")
     typed = predict(tmp_path, "models", patients, "predictions.parquet")
-    frame = paincast.predict(pd.read_csv(patients), tmp_path / "models")
+    with pytest.warns(UserWarning, match=r"real: epidural_steroid_injection.*; synthetic: facet_rfa"):
+        frame = paincast.predict(pd.read_csv(patients), models)
     assert not frame["abstained"].all()
     assert set(written["use"]) <= {RESEARCH_MARK, ""}
     assert set(written.loc[~written["abstained"], "use"]) == {RESEARCH_MARK}
