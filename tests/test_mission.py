@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,8 +97,11 @@ def test_from_cohorts_to_a_reviewed_champion(tmp_path, real_data):
     patients = ROOT / "examples" / "patients.csv"
     written = predict(tmp_path, "models", patients, "predictions.csv")
     typed = predict(tmp_path, "models", patients, "predictions.parquet")
-    with pytest.warns(UserWarning, match=r"real: epidural_steroid_injection.*; synthetic: facet_rfa"):
+    with pytest.warns(UserWarning) as notes:  # noqa: PT030 - two notes, each held to its facts below
         frame = paincast.predict(pd.read_csv(patients), models)
+    told = " ".join(str(note.message) for note in notes)
+    assert re.search(r"real: epidural_steroid_injection.*; synthetic: facet_rfa", told)
+    assert re.search(r"not from the last training.*: epidural_steroid_injection/pain_response, facet_rfa", told)
     assert not frame["abstained"].all()
     assert set(written["use"]) <= {RESEARCH_MARK, ""}
     assert set(written.loc[~written["abstained"], "use"]) == {RESEARCH_MARK}
