@@ -191,17 +191,18 @@ def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) 
     """
     gains = find_least_gains(curve, strategies)
     rows = [(threshold, row) for threshold, row in gains.items() if row]
-    others = " or ".join(STRATEGY_NAMES[name] for name in strategies)
+    named = " and ".join(STRATEGY_NAMES[name] for name in strategies)
+    both, best = ("both ", "the better of ") if len(strategies) > 1 else ("", "")
     if not rows:
-        return f"not known to be better than {others}: net benefit is told at none of {len(gains)} thresholds"
+        return f"not known to be better than {best}{named}: net benefit is told at none of {len(gains)} thresholds"
     hidden = f" ({len(gains) - len(rows)} more are not told)" if len(rows) < len(gains) else ""
     above = [(threshold, row) for threshold, row in rows if _is_interval(row) and row["lower"] > 0]
     if above:
         at, row = max(above, key=lambda pair: pair[1]["lower"])
-        told = f"better than {others} at {len(above)} of {len(rows)} thresholds{hidden}"
+        told = f"better than {both}{named} at {len(above)} of {len(rows)} thresholds{hidden}"
         return f"{told}; most clearly at {at:g}, by {_show(row)}"
     at, row = max(rows, key=lambda pair: pair[1]["estimate"])
-    told = f"not better than {others} at any of {len(rows)} thresholds{hidden}"
+    told = f"not better than {best}{named} at any of {len(rows)} thresholds{hidden}"
     if is_tie(row):
         return f"{told}; at best the same"
     if row["estimate"] > 0:
