@@ -8,6 +8,7 @@ import pytest
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError, SettingsError
+from paincast.models_folder import TRAINING_RECORD
 from paincast.serving.external import evaluate_models
 from paincast.settings import CohortSettings, TrackingSettings, TrainingSettings
 from paincast.training import train
@@ -65,3 +66,20 @@ def test_a_technique_without_evidence_of_response_is_refused_by_name(tmp_path):
     )
     with pytest.raises(RefusalError, match="bariatric_embolization"):
         train(settings)
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_what_cannot_be_trained_is_refused_before_a_run_is_recorded(tmp_path):
+    """Nothing ran, so the store holds no failed run; the folder of models knows who was refused."""
+    save_cohort(make_cohort(*["facet_rfa"] * 12), tmp_path / "cohort")
+    (tmp_path / "models").mkdir()
+    settings = TrainingSettings(
+        cohort=CohortSettings(source="folder", path=str(tmp_path / "cohort")),
+        tracking=TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "mlartifacts")),
+        models_folder=str(tmp_path / "models"),
+        progress=False,
+    )
+    with pytest.raises(RefusalError, match="facet_rfa/pain_response"):
+        train(settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort", "models"]
+    assert "facet_rfa/pain_response" in (tmp_path / "models" / TRAINING_RECORD).read_text()

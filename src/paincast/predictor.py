@@ -35,6 +35,7 @@ from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, name_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
 from paincast.schema import RESEARCH_MARK
+from paincast.settings import BASES
 
 MANIFEST = "bundle.json"
 FORMAT = 2
@@ -344,10 +345,24 @@ def _check_usable(predictor: Predictor) -> None:
     """Hold a predictor to the types it declares, and have it answer for a patient of whom nothing is known."""
     check_declared(predictor, Predictor)
     check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
-    check_declared(tuple(control["probability"] for control in predictor.rules.controls), tuple[float, ...])
+    controls = tuple(control["probability"] for control in predictor.rules.controls)
+    check_declared(controls, tuple[float, ...])
+    _require(all(0 <= probability <= 1 for probability in controls))
+    _require(predictor.basis in BASES and predictor.n_real >= 0 and 0 < predictor.level < 1)
     unknown = {"episode_id": ["probe"], "patient_id": ["probe"], "technique": [predictor.technique]}
     indication = pd.Series(predictor.rules.indications[:1], dtype="str")
-    predictor.predict(conform("episodes", pd.DataFrame(unknown).assign(indication=indication)))
+    probe = conform("episodes", pd.DataFrame(unknown).assign(indication=indication))
+    predictor.predict(probe)
+    answer = predictor.response.answer(probe, predictor.level)
+    is_number = get_outcome(predictor.outcome).kind == "continuous"
+    names = ("expected_lower", "expected", "expected_upper") if is_number else ("lower", "probability", "upper")
+    lower, estimate, upper = (float(answer[name].iloc[0]) for name in names)
+    _require(lower <= upper and bool(np.isfinite([lower, estimate, upper]).all()))
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("a value is not one that a bundle can hold")
 
 
 def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:

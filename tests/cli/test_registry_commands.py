@@ -202,6 +202,7 @@ def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):
         ("ici: little", r"gate\.ici: needs a number or null, got 'little'"),
         ("ici: 2", r"gate\.ici=2 is outside what is allowed, 0 to 1"),
         ("ici: [", "no valid YAML"),
+        *((text, r"ours\.yaml") for text in ("3", "!!set {a}", "ici: !!int ''", "ici: !!float x", "!a {b: 1}")),
         ("bases: [synthetic]", r"set gate\.research_use=true"),
         ("card_items: [tripod_10a]", r"gate\.card_items: unknown item 'tripod_10a'; did you mean 'tripod_10'"),
     ],

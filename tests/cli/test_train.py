@@ -53,6 +53,7 @@ FILE_MISTAKES = [
     ("cohort", "seed: abc", "cohort/mine.yaml: cohort.seed: needs a whole number, got 'abc'"),
     ("cohort", "sead: 3", "cohort/mine.yaml: cohort.sead: unknown setting; did you mean 'cohort.seed'"),
     ("cohort", "seed: [1", "no valid YAML"),
+    *(("cohort", text, "mine.yaml") for text in ("3", "2020-01-01", "!!set {a}", "seed: !!int ''", "seed: !!bool x")),
     ("cohort", "- 1", "cohort/mine.yaml: "),
     ("experiment", "# @package _global_\nfoo: 1", "experiment/mine.yaml: foo: unknown setting"),
     (

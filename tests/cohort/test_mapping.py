@@ -117,6 +117,8 @@ def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
         ("procedure_date: {column: day, date_format: \"%d.%m.%Y\"}\n", "", r"needs the top-level key 'procedure_date'"),
         ("{column: person}", "{column: TODO}", r"is not finished: TODO at line 14 \(episodes.patient_id.column\)"),
         ("title: A registry", "title: [A", r"no valid YAML"),
+        ("title: A registry", "title: A registry\n[a, b]: c", r"a key must be a single value"),
+        ("title: A registry", "title: A registry\n? {a: b}\n: c", r"a key must be a single value"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -153,6 +153,29 @@ def test_a_changed_bundle_is_refused_or_answers_even_with_a_hash_made_by_hand(bu
     assert refused > 0.4 * len(places)
 
 
+IMPOSSIBLE = [
+    (("level",), -1),
+    (("level",), 1),
+    (("basis",), "hospital"),
+    (("n_real",), -3),
+    (("heterogeneity", "between_sites"), -50.0),
+    (("rules", "controls", 0, "probability"), 1.5),
+    (("change", "model", "coefficients", 0, 0), 1e308),
+]
+
+
+def test_a_value_that_no_model_can_have_is_refused_even_with_a_hash_made_by_hand(bundle):
+    folder, _ = bundle
+    state = json.loads((folder / "bundle.json").read_text())
+    held = set(list_places(state))
+    tried = [(place, value) for place, value in IMPOSSIBLE if place in held]
+    assert len(tried) >= 4
+    for place, value in tried:
+        write_with_hash(folder, mutate(state, place, value))
+        with pytest.raises(DataError, match="damaged"):
+            load_predictor(folder)
+
+
 def test_a_changed_bundle_without_a_new_hash_is_refused(bundle):
     folder, _ = bundle
     text = (folder / "bundle.json").read_text()

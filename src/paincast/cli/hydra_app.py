@@ -139,17 +139,30 @@ def _bounded_loading() -> Iterator[None]:
 
     def load_bounded(file: str | Path | IO[Any]) -> DictConfig | ListConfig:
         if isinstance(file, str | Path):
-            return load(io.StringIO(read_yaml_text(file)))
-        text = file.read(YAML_BYTES + 1)
-        name = str(getattr(file, "name", "a configuration file"))
-        check_yaml(text if isinstance(text, str) else text.decode(), name)
-        return load(io.StringIO(text if isinstance(text, str) else text.decode()))
+            return _load_text(read_yaml_text(file), str(file), load)
+        held = file.read(YAML_BYTES + 1)
+        text, name = (
+            held if isinstance(held, str) else held.decode(),
+            str(getattr(file, "name", "a configuration file")),
+        )
+        check_yaml(text, name)
+        return _load_text(text, name, load)
 
     OmegaConf.load = staticmethod(load_bounded)  # type: ignore[assignment]
     try:
         yield
     finally:
         OmegaConf.load = staticmethod(load)  # type: ignore[method-assign]
+
+
+def _load_text(text: str, name: str, load: Callable[[IO[Any]], DictConfig | ListConfig]) -> DictConfig | ListConfig:
+    """Load a configuration file; whatever its values and tags make YAML or OmegaConf raise, the file is named."""
+    try:
+        return load(io.StringIO(text))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise SettingsError(f"{name}: no valid YAML: {error}") from error
+    except Exception as error:
+        raise SettingsError(f"{name} cannot be read: {type(error).__name__}") from error
 
 
 @contextmanager
@@ -218,7 +231,7 @@ def read_gate(choice: str) -> GateSettings:
         names = [file.stem for file in shipped.glob("*.yaml")]
         raise SettingsError(f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file")
     try:
-        criteria = OmegaConf.merge({"name": path.stem}, OmegaConf.load(io.StringIO(read_yaml_text(path))))
+        criteria = OmegaConf.merge({"name": path.stem}, _load_text(read_yaml_text(path), str(path), OmegaConf.load))
         merged = OmegaConf.merge(OmegaConf.structured(TrainingSettings), {"gate": criteria})
     except (OmegaConfBaseException, YAMLError) as error:
         raise explain_refusal(error) from error

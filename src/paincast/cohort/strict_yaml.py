@@ -38,6 +38,8 @@ class Node:
             raise self.refuse("must be a block of 'key: value' lines")
         found: dict[str, Node] = {}
         for key, content in self.content.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self.refuse("a key must be a single value, not a block or a list")
             name = str(key.value).strip()
             child = Node(self.file, f"{self.place}.{name}".lstrip("."), key.start_mark.line + 1, content)
             if name in found:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -106,6 +107,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
+    asked = _ask_outcomes(outcomes, techniques, cohort, settings)
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
@@ -114,8 +116,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         ThreadPoolExecutor(1) as beside,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
-        for outcome in outcomes:
-            prepared, reasons = _prepare(outcome, techniques, cohort, settings)
+        for outcome, prepared, reasons in asked:
             refused |= reasons
             bar.update(len(STAGES) * len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
@@ -135,7 +136,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         _collect(finishing, trained, refused, bar, wait=True)
         record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
         if not trained:
-            raise RefusalError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
+            raise RefusalError(_say_refused(refused))
     return TrainingResult(
         summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
         models_folder=Path(settings.models_folder),
@@ -237,6 +238,25 @@ def _progress(settings: TrainingSettings, n_models: int) -> Iterator[tqdm[Any]]:
     steps, shape = len(STAGES) * n_models, "{l_bar}{bar:24}| {elapsed}"
     with tqdm(total=steps, disable=None if settings.progress else True, bar_format=shape) as bar:
         yield bar
+
+
+def _ask_outcomes(
+    outcomes: Sequence[Outcome], techniques: list[str], cohort: Cohort, settings: TrainingSettings
+) -> Iterator[tuple[Outcome, list[TrainingSet], dict[str, str]]]:
+    """Prepare one outcome after another; where nothing can be trained this is said before a run is recorded."""
+    questions = ((outcome, *_prepare(outcome, techniques, cohort, settings)) for outcome in outcomes)
+    refused: list[tuple[Outcome, list[TrainingSet], dict[str, str]]] = []
+    for question in questions:
+        if question[1]:
+            return chain(refused, [question], questions)
+        refused.append(question)
+    reasons = {name: reason for _, _, told in refused for name, reason in told.items()}
+    record_training(settings.models_folder, {}, reasons)
+    raise RefusalError(_say_refused(reasons))
+
+
+def _say_refused(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
 def _prepare(
