@@ -222,7 +222,9 @@ def test_a_technique_that_the_real_set_does_not_hold_is_named(tmp_path):
 
 def test_too_few_real_events_are_refused_with_the_numbers(tmp_path):
     path = pretend_real(tmp_path, n=12)
-    with pytest.raises(RefusalError, match=r"facet_rfa/pain_response: \d+ with and \d+ without the outcome among"):
+    with pytest.raises(
+        RefusalError, match=r"facet_rfa/pain_response: [\w ]*\d+ with and [\w ]*\d+ without the outcome among"
+    ):
         train(make_settings(path, tmp_path))
 
 

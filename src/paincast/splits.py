@@ -76,7 +76,7 @@ def make_folds(
     """
     smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
-        raise RefusalError(f"cannot split: {smallest} patient(s) in the smaller outcome class; at least 2 are needed")
+        raise RefusalError("cannot split: fewer than 2 patients in the smaller outcome class")
     asked = {
         "n_splits": min(n_folds, smallest),
         "shuffle": True,

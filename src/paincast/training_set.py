@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import ANSWERED_AT
+from paincast.disclosure.flow import ANSWERED_AT, AT_HORIZON, PATIENTS, SEEN, tell_together
 from paincast.eligibility import TechniqueRules, check_indication, collect_rules, take_without_evidence
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
@@ -124,7 +124,7 @@ def make_training_set(
         rules = take_without_evidence(rules, _find_supported(own.episodes, answers, minimum_events))
     answers = _leave_out(answers, check_indication(rules, own.episodes))
     if not answers.eligible.any():
-        raise RefusalError(_say_nobody_asked(answers, minimum_events))
+        raise RefusalError(_say_nobody_asked(answers, minimum_events, real=own.basis != "synthetic"))
     if not (answers.eligible & answers.known).any():
         raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)))
     return TrainingSet(
@@ -172,7 +172,7 @@ def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
         counts["with the outcome"] = int(answers.value[known].sum())
     if answers.status is not None:
         counts |= _count_course(answers, known)
-    counts["patients with an answer"] = patients
+    counts[PATIENTS] = patients
     return pd.DataFrame({"step": list(counts), "n": list(counts.values())})
 
 
@@ -182,15 +182,15 @@ def _count_course(answers: Answers, known: pd.Series) -> dict[str, int]:
     return {
         "relief lost": int((ended == LOST_RELIEF).sum()),
         "died with relief": int((ended == DIED).sum()),
-        f"alive and followed to month {answers.horizon_months:g}": int(held.notna().sum()),
-        f"of these with relief up to month {answers.horizon_months:g}": int(held.sum()),
+        f"{AT_HORIZON[0]}{answers.horizon_months:g}": int(held.notna().sum()),
+        f"{AT_HORIZON[1]}{answers.horizon_months:g}": int(held.sum()),
     }
 
 
 def _say_known(answers: Answers) -> str:
     first, last = answers.window_months
     if answers.outcome.asked == "course":
-        return "seen after the procedure"
+        return SEEN
     if answers.outcome.asked == "events":
         return f"followed to month {answers.horizon_months:g}"
     return f"with an answer in months {first:g} to {last:g}"
@@ -207,16 +207,17 @@ def _count_lost(cohort: Cohort, answers: Answers) -> dict[str, int]:
     return counts
 
 
-def _say_nobody_asked(answers: Answers, minimum_events: int | None) -> str:
+def _say_nobody_asked(answers: Answers, minimum_events: int | None, *, real: bool) -> str:
     reasons = answers.because.value_counts(sort=False)
-    told = "; ".join(f"{n} because {reason}" for reason, n in reasons.items())
+    total, *counts = tell_together(len(answers.because), *reasons.tolist(), real=real)
+    told = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
     needed = (
         ""
         if minimum_events is None
         else f" (real patients of an indication without evidence are modelled where at least {minimum_events} have the "
         f"outcome and {minimum_events} have not)"
     )
-    return f"{answers.outcome.name} can be asked of none of {len(answers.because)} episodes: {told}{needed}"
+    return f"{answers.outcome.name} can be asked of none of {total} episodes: {told}{needed}"
 
 
 def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:

@@ -29,7 +29,7 @@ def test_only_those_both_answer_for_are_compared(model, cohort):
     counts = dict(flow.itertuples(index=False))
     assert counts["compared"] == table["n"].iloc[0] == counts["followed up"] - counts["champion abstains"] > 100
     assert (table["difference"] == 0).all()
-    with pytest.raises(RefusalError, match=r"nobody to compare the models on \(facet_rfa, .*compared: 0\)"):
+    with pytest.raises(RefusalError, match=r"nobody to compare the models on \(facet_rfa, .*compared: 0; it holds"):
         compare_models(model, replace(model, rules=nowhere), cohort, rng=np.random.default_rng(1))
 
 

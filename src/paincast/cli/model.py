@@ -96,7 +96,7 @@ def evaluate(
         flow.to_csv(folder / "flow.csv", index=False)
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
-    click.echo(flow.to_string(index=False))
+    click.echo(flow.astype(object).where(flow.notna(), "hidden").to_string(index=False))
     shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
     click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
     click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")

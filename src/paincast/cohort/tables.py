@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from paincast.bounded import read_json
 from paincast.declared_types import check_declared
+from paincast.disclosure.flow import tell_together
 from paincast.errors import DataError
 from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
@@ -62,8 +63,9 @@ class Cohort:
     def describe_techniques(self) -> str:
         """Say how many episodes there are of each technique and comparator."""
         counts = self.episodes["technique"].value_counts().sort_index()
-        held = ", ".join(f"{n} of {name}" for name, n in counts.items()) or "none"
-        return f"it holds {len(self.episodes)} episodes: {held}"
+        total, *told = tell_together(len(self.episodes), *counts.tolist(), real=self.basis != "synthetic")
+        held = ", ".join(f"{n} of {name}" for name, n in zip(counts.index, told, strict=True)) or "none"
+        return f"it holds {total} episodes: {held}"
 
     def select_technique(self, technique: str) -> Cohort:
         """Give the cohort of one technique; of the sources of simulated patients those of its records."""

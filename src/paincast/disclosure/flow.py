@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations, permutations
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.rounding import FEW, round_count
 from paincast.schema import SMALLEST_CELL
 
 LEFT_OUT = ("not asked: ", "lost: ")
 """Steps that leave people out; those of one prefix and the step after them sum to a step before."""
 
 TOTALS = ("episodes of the technique", "asked: ")
+AT_HORIZON = ("alive and followed to month ", "of these with relief up to month ")
+"""Steps of a course that a model of how long relief lasts is said to be trained on."""
+
+SEEN = "seen after the procedure"
+PATIENTS = "patients with an answer"
+"""Step that counts patients where those before count episodes."""
+
 ANSWERED_AT = "answered by a visit of month "
 """Steps that say whose visit answered; they sum to those with an answer."""
-FEW = f"fewer than {SMALLEST_CELL}"
 
 
 def is_small(n: float) -> bool:
@@ -29,7 +37,8 @@ def hide_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
 
     Beside each hidden reason the smallest other one is hidden, until they stand for five or more; where there are too
     few reasons for that, or those hidden are of one kind, the sums are hidden too. So are the months of visits that
-    answered. The number with an answer is always told.
+    answered. The number with an answer is told, but for a course that the horizon cuts short by few; so is that of
+    patients where it differs by none, or by five or more.
 
     Parameters
     ----------
@@ -57,7 +66,28 @@ def hide_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
         if hidden[reason].sum() < 2 or n[hidden & reason].sum() < SMALLEST_CELL:
             hidden |= total
     months = _hide_with_others(n, step.startswith(ANSWERED_AT).to_numpy())
-    return flow.assign(n=flow["n"].astype("Int64").mask(hidden | months | small))
+    close = flow["step"].isin(_find_close(flow)).to_numpy()
+    if (close & step.startswith(SEEN).to_numpy()).any():
+        hidden |= reason | total
+    return flow.assign(n=flow["n"].astype("Int64").mask(hidden | months | small | close))
+
+
+def _find_close(flow: pd.DataFrame) -> set[str]:
+    """Find counts of those with an answer that differ by few from another one, or from what two others give.
+
+    What a model is trained on is told with it; of a course those are the alive and followed, told here first.
+    """
+    others = (*LEFT_OUT, *TOTALS, ANSWERED_AT)
+    counts = {step: int(n) for step, n in flow[["step", "n"]].itertuples(index=False) if not step.startswith(others)}
+    told: list[int] = []
+    close: set[str] = set()
+    for step in sorted(counts, key=lambda step: not step.startswith(AT_HORIZON)):
+        given = {*told, *(a - b for a, b in permutations(told, 2)), *(a + b for a, b in combinations(told, 2))}
+        if not step.startswith(AT_HORIZON) and any(is_small(abs(counts[step] - n)) for n in given):
+            close.add(step)
+        else:
+            told.append(counts[step])
+    return close
 
 
 def _hide_with_others(n: npt.NDArray[np.int64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -67,6 +97,19 @@ def _hide_with_others(n: npt.NDArray[np.int64], among: npt.NDArray[np.bool_]) ->
     while hidden.any() and others and (hidden.sum() < 2 or n[hidden].sum() < SMALLEST_CELL):
         hidden[others.pop(0)] = True
     return np.asarray(hidden)
+
+
+def tell_together(*counts: int, real: bool = True) -> list[str]:
+    """Tell counts of which one is a sum of others: where one is few, the others are rounded to five.
+
+    Examples
+    --------
+    >>> tell_together(30, 60, 90), tell_together(3, 61, 64)
+    (['30', '60', '90'], ['fewer than 5', 'about 60', 'about 65'])
+    """
+    if not real or not any(is_small(n) for n in counts):
+        return [str(n) for n in counts]
+    return [FEW if is_small(n) else f"about {round_count(n)}" for n in counts]
 
 
 def say_answering_months(counts: Mapping[int, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ DIGITS = 4
 
 FEW_DIGITS = 2
 """Decimals of what is measured on a group whose counts are hidden."""
+
+FEW = f"fewer than {SMALLEST_CELL}"
+PATIENTS = re.compile(r"\b(?<!than )(?<!about )(\d+) patients\b")
+MOVED = re.compile(rf"\b[1-{SMALLEST_CELL - 1}] of(?= \d+ probabilities)")
 
 
 def round_count(n: float) -> int:
@@ -29,8 +34,22 @@ def round_count(n: float) -> int:
     return int(round(n / SMALLEST_CELL) * SMALLEST_CELL)
 
 
+def round_words(method: str) -> str:
+    """Round the patients and probabilities that a method counts, which stand beside the number of episodes.
+
+    Examples
+    --------
+    >>> round_words("bootstrap of 209 patients, 500 resamples; 3 of 211 probabilities moved")
+    'bootstrap of about 210 patients, 500 resamples; fewer than 5 of 211 probabilities moved'
+    """
+    method = PATIENTS.sub(lambda found: f"about {round_count(int(found[1]))} patients", method)
+    return MOVED.sub(f"{FEW} of", method)
+
+
 def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     """Round what is measured to a few digits; whole numbers, as counts and months, stay as they are.
+
+    Patients that a column ``method`` counts are rounded to five: they differ by few from the number of episodes.
 
     Parameters
     ----------
@@ -43,7 +62,8 @@ def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     [[0.702, 111.0], [12350.0, 12345.0]]
     """
     numbers = table.select_dtypes("float").columns
-    return table.assign(**{name: table[name].map(_round_digits) for name in numbers})
+    words = {"method": table["method"].map(round_words, na_action="ignore")} if "method" in table else {}
+    return table.assign(**{name: table[name].map(_round_digits) for name in numbers}, **words)
 
 
 def _round_digits(value: Any) -> float:

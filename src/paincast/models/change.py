@@ -16,6 +16,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from paincast.declared_types import read_array
+from paincast.disclosure.flow import tell_together
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.quantiles import conformalise, fit_quantile
@@ -160,8 +161,9 @@ def fit_change_model(
     weight = np.ones(len(episodes)) if weights is None else np.asarray(weights, dtype=float)
     known = np.isfinite(change) & np.isfinite(_read_before(episodes)) & (weight > 0)
     if known.sum() < settings.minimum_episodes:
+        (n_known,) = tell_together(int(known.sum()))
         raise RefusalError(
-            f"{int(known.sum())} episodes with a known change of pain; at least {settings.minimum_episodes} are needed"
+            f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed"
         )
     own, weight = episodes.loc[known].reset_index(drop=True), weight[known]
     before = _read_before(own)

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
+from paincast.disclosure.flow import tell_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.calibrated import CalibratedModel, apply_calibration
@@ -135,8 +136,9 @@ def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
     n_events = int(known.sum())
     n_others = len(known) - n_events
     if min(n_events, n_others) < minimum_events:
+        with_it, without, asked = tell_together(n_events, n_others, len(known))
         raise RefusalError(
-            f"{n_events} with and {n_others} without the outcome among {len(known)} episodes with follow-up; "
+            f"{with_it} with and {without} without the outcome among {asked} episodes with follow-up; "
             f"at least {minimum_events} of each are needed to fit a model"
         )
 

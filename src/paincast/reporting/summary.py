@@ -282,5 +282,7 @@ def _say_weights(counts: pd.Series) -> str:
 
 def _say_both(loss: pd.DataFrame, metric: str, is_weighted: bool) -> str:
     row = loss.set_index("metric").loc[metric]
+    if np.isnan(row["complete_case_estimate"]):
+        return "not shown"
     complete = f"{row['complete_case_estimate']:.2f} among complete cases"
     return f"{row['weighted_estimate']:.2f} weighted, {complete}" if is_weighted else complete

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.disclosure.judging import choose_hidden_steps, say_too_few
+from paincast.disclosure.rounding import round_measured
 from paincast.errors import RefusalError
 from paincast.evaluation.paired import compare_predictions
 from paincast.fingerprints import Fingerprints
@@ -17,6 +19,7 @@ from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
 
 OVERLAPS = ("champion was trained on", "candidate was trained on")
+STEPS = ("episodes", "followed up", "champion abstains", "candidate abstains", "compared")
 
 
 def compare_models(
@@ -55,6 +58,7 @@ def compare_models(
         As of :func:`paincast.evaluation.paired.compare_predictions`.
     flow : DataFrame
         ``step, n``: who is compared and who is left out; first on how many patients each model was trained, in words.
+        Of real patients a count that tells of few is ``hidden``.
 
     Raises
     ------
@@ -74,18 +78,10 @@ def compare_models(
     followed = outcome.notna()
     abstained = [rows["abstained"].astype(bool) for rows in answers]
     compared = followed & ~abstained[0] & ~abstained[1]
-    flow = pd.DataFrame(
-        {
-            "step": [*OVERLAPS, "episodes", "followed up", "champion abstains", "candidate abstains", "compared"],
-            "n": [
-                *trained_on,
-                len(outcome),
-                int(followed.sum()),
-                *(int((followed & one).sum()) for one in abstained),
-                int(compared.sum()),
-            ],
-        }
-    )
+    flow = _count_steps(cohort, followed, abstained, trained_on)
+    few = "" if cohort.basis == "synthetic" else say_too_few(outcome[compared])
+    if compared.any() and few:
+        raise RefusalError(f"the models cannot be compared on this cohort ({champion.technique}): {few}")
     if not compared.any():
         told = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
         raise RefusalError(
@@ -99,7 +95,22 @@ def compare_models(
         resamples=resamples,
         confidence=confidence,
     )
-    return table, flow
+    return table if cohort.basis == "synthetic" else round_measured(table), flow
+
+
+def _count_steps(
+    cohort: Cohort, followed: pd.Series, abstained: list[pd.Series], trained_on: list[str]
+) -> pd.DataFrame:
+    """Count who is compared and who is left out; of real patients not where few would be told."""
+    n_compared = int((followed & ~abstained[0] & ~abstained[1]).sum())
+    counts = [len(followed), int(followed.sum()), *(int((followed & one).sum()) for one in abstained), n_compared]
+    hidden: set[str] = set()
+    if cohort.basis != "synthetic":
+        masks = [one[followed].to_numpy(bool) for one in abstained]
+        hidden = choose_hidden_steps(counts[0], counts[1], n_compared, masks)
+    kinds = ["episodes", "followed_up", "abstained", "abstained", "evaluated"]
+    shown = ["hidden" if kind in hidden else n for kind, n in zip(kinds, counts, strict=True)]
+    return pd.DataFrame({"step": [*OVERLAPS, *STEPS], "n": [*trained_on, *shown]})
 
 
 def _require_one_question(champion: Predictor, candidate: Predictor) -> None:

@@ -12,6 +12,13 @@ import pandas as pd
 
 from paincast.cohort.tables import Cohort
 from paincast.disclosure.flow import say_answering_months
+from paincast.disclosure.judging import (
+    HIDDEN,
+    choose_hidden_steps,
+    hide_small_shares,
+    say_too_few,
+)
+from paincast.disclosure.rounding import round_measured
 from paincast.errors import RefusalError
 from paincast.evaluation.change import compute_change_metrics
 from paincast.evaluation.metrics import compute_metrics
@@ -22,6 +29,8 @@ from paincast.outcomes import compute_outcome, get_outcome
 from paincast.outcomes.answers import count_answering_months
 from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
+
+STEPS = ("episodes", "followed_up", "abstained", "evaluated")
 
 
 def evaluate_models(
@@ -69,7 +78,8 @@ def evaluate_models(
         :func:`paincast.evaluation.change.compute_change_metrics`), and rows against the truth where there is one.
     flow : DataFrame
         ``technique, outcome, episodes, followed_up, abstained, evaluated, note, trained_on`` of each model; the last
-        tells on how many of the patients it was trained, or that this cannot be checked.
+        tells on how many of the patients it was trained, or that this cannot be checked. Of real patients counts that
+        tell of few are missing, and what is measured is rounded.
 
     Raises
     ------
@@ -89,9 +99,11 @@ def evaluate_models(
         for model, child in zip(held, rng.spawn(len(held)), strict=True)
     ]
     flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
+    flow = flow.astype(dict.fromkeys(STEPS, "Int64"))
     if not flow["evaluated"].any():
         raise RefusalError("nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]))
-    return pd.concat([metrics for metrics, _ in results], ignore_index=True), flow
+    table = pd.concat([metrics for metrics, _ in results], ignore_index=True)
+    return table if cohort.basis == "synthetic" else round_measured(table), flow
 
 
 def _evaluate(
@@ -111,25 +123,28 @@ def _evaluate(
     answers = model.predict(part.episodes)
     followed = outcome.notna()
     usable = followed & ~answers["abstained"]
-    flow = {
+    flow: dict[str, Any] = {
         "technique": model.technique,
         "outcome": model.outcome,
-        "episodes": len(outcome),
-        "followed_up": int(followed.sum()),
-        "abstained": int((followed & answers["abstained"]).sum()),
-        "evaluated": int(usable.sum()),
+        **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
         "note": say_answering_months(count_answering_months(asked_of, usable)),
     }
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
         if followed.any():
             commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
-            flow["note"] = f"the model abstains for all {int(followed.sum())} episodes with follow-up: {commonest}"
+            flow["note"] = f"the model abstains for all episodes with follow-up: {commonest}"
         return pd.DataFrame(), flow
+    few = "" if cohort.basis == "synthetic" else say_too_few(outcome[usable], is_number=question.kind == "continuous")
+    if few:
+        return pd.DataFrame(), flow | {"followed_up": None, "abstained": None, "evaluated": 0, "note": few}
+    if flow["followed_up"] is None:
+        flow["note"] = "; ".join(filter(None, [flow["note"], HIDDEN]))
     if question.kind == "continuous":
         patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)
         metrics = _evaluate_change(model, outcome[usable], answers[usable], patients, confidence)
-        return _identify(metrics, model, cohort), flow
+        shown = metrics if cohort.basis == "synthetic" else hide_small_shares(metrics)
+        return _identify(shown, model, cohort), flow
     scored = pd.DataFrame(
         {
             "y": outcome,
@@ -157,6 +172,16 @@ def _evaluate(
                 check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
             )
     return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
+
+
+def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> dict[str, int | None]:
+    """Count who is evaluated and who is left out; of real patients not where few would be told."""
+    n_all, n_followed, n_judged = len(followed), int(followed.sum()), int((followed & ~abstained).sum())
+    counts = {"episodes": n_all, "followed_up": n_followed, "abstained": n_followed - n_judged, "evaluated": n_judged}
+    if cohort.basis == "synthetic":
+        return dict(counts)
+    hidden = choose_hidden_steps(n_all, n_followed, n_judged, [abstained[followed].to_numpy(bool)])
+    return {step: None if step in hidden else n for step, n in counts.items()}
 
 
 def _evaluate_change(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import FEW, is_small
+from paincast.disclosure.flow import is_small
+from paincast.disclosure.rounding import FEW, round_count
 from paincast.errors import RefusalError
 from paincast.fingerprints import Fingerprints, find_trained_on
 from paincast.predictor import Predictor
@@ -84,11 +85,17 @@ def _count(model: Predictor, cohort: Cohort, found: BoolArray | None) -> str:
     patients = cohort.episodes["patient_id"]
     total = patients[cohort.episodes["technique"] == model.technique].nunique()
     shared = patients[found].nunique()
+    # Beside the number of episodes that are left, all digits of either would tell of few.
+    tell = str if cohort.basis == "synthetic" else _round
     if is_small(shared):
-        return f"{FEW} of {FEW if is_small(total) else total} patients"
+        return f"{FEW} of {FEW if is_small(total) else tell(total)} patients"
     if is_small(total - shared):
-        return f"all but {FEW} of {total} patients"
-    return f"{shared} of {total} patients"
+        return f"all but {FEW} of {tell(total)} patients"
+    return f"{tell(shared)} of {tell(total)} patients"
+
+
+def _round(n: int) -> str:
+    return f"about {round_count(n)}" if n else "0"
 
 
 def _keep(cohort: Cohort, kept: BoolArray) -> Cohort:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.disclosure.judging import hide_small_shares
 from paincast.evaluation.change import compute_change_metrics
 from paincast.models.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.change_response import make_change_response
@@ -82,6 +83,8 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
         )
         for one in (None if np.allclose(weights[known], 1.0) else weights[known], None)
     )
+    if data.cohort.basis != "synthetic":
+        weighted, complete = hide_small_shares(weighted), hide_small_shares(complete)
     return Evaluation(
         probability=None,
         metrics=weighted,

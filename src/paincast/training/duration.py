@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.special import logit
 
 from paincast.disclosure.courses import choose_months, hide_months, hide_ratios
-from paincast.disclosure.flow import FEW, is_small
-from paincast.disclosure.rounding import round_count
+from paincast.disclosure.flow import is_small
+from paincast.disclosure.rounding import FEW, round_count
 from paincast.errors import RefusalError
 from paincast.evaluation.duration import compute_duration_metrics
 from paincast.evaluation.survival import compute_kaplan_meier

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from paincast.disclosure.flow import FEW, hide_small_loss, hide_small_steps, is_small, say_answering_months
+from paincast.disclosure.flow import hide_small_loss, hide_small_steps, is_small, say_answering_months
+from paincast.disclosure.rounding import FEW
 from paincast.models.change_response import ChangeResponse
 from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
