@@ -195,6 +195,12 @@ NO_PATIENTS = {
     "mean": ("id,sex,nrs\n1,f,7\n2,m,6\nMittelwert:,,6.5\n", [3]),
     "count": ("id,sex,nrs\n1,f,7\n2,m,6\nN,,2\n", [3]),
     "remark": ("id,age,nrs\n1,50,7\n# end of export,,\n", [2]),
+    "date of the export": ("id,age,nrs\np1,50,7\np2,60,6\nStand: 01.02.2024,,\n", [3]),
+    "date of the export in the next cell": ("id,age,nrs\np1,50,7\np2,60,6\nStand:,01.02.2024,\n", [3]),
+    "source": ("id,age,nrs\np1,50,7\np2,60,6\nSource: registry of a hospital,,\n", [3]),
+    "number of patients": ("id,age,nrs\n1,50,7\n2,60,6\nn=2,,\n", [3]),
+    "number of patients in words": ("id,age,nrs\na,50,7\nb,60,6\nPatients: 2,,\n", [3]),
+    "sum without a value": ("id,age,nrs\n1,50,7\n2,60,6\nTotal,,\n", [3]),
 }
 
 
@@ -214,6 +220,11 @@ PATIENTS = {
     "everything missing": "id,age,nrs\np0,NA,NA\np1,50,7\np2,60,6\n",
     "name like a statistic": "id,sex,nrs\nMax,m,7\nMin,f,6\nAnna,f,5\n",
     "name like a sum": "id,sex,nrs\nTotal,m,7\nAnna,f,5\n",
+    "id with nothing beside": "id,age,nrs\np1,50,7\np2,60,6\np3,,\n",
+    "ids of two words": "id,age,nrs\nAnna A,50,7\nEva B,60,6\nMax C,,\n",
+    "ids with a colon": "id,age,nrs\nA:1,50,7\nA:2,60,6\nA:3,,\n",
+    "an odd id with a value": "id,sex,nrs\np1,m,7\np2,f,6\np3 new,,5\n",
+    "two columns": "id,nrs\np1,7\np2,6\np 3,\n",
     "id before text": "id,nrs\nMax,7\nAnna,5\n",
 }
 

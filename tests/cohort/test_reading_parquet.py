@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, time, timedelta
@@ -109,6 +110,31 @@ def test_bytes_that_are_no_text_empty_their_cell(read) -> None:
     sheet = read(pa.table({"id": [b"a", b"\xff", None], "age": [1, 2, 3]}))
     assert kinds(sheet) == [[2, "id", "encoding", "cell emptied"]]
     assert sheet.rows["id"].tolist() == ["a", "", ""]
+
+
+@pytest.mark.parametrize(("name", "index"), [("age_years", (40, 49, 3)), ("episode_id", (0, 3, 1)), ("x", (9, 3, -2))])
+def test_an_index_that_is_a_named_range_comes_back_as_a_column(read, name: str, index: tuple[int, int, int]) -> None:
+    frame = PATIENTS.drop(columns=name, errors="ignore").set_axis(pd.RangeIndex(*index, name=name))
+    for options in ({}, {"used": {"sex", name}}, {"used": {name}}):
+        sheet = read(frame, **options)
+        assert sheet.rows[name].to_dict() == {place: str(value) for place, value in enumerate(range(*index), 1)}
+        assert kinds(sheet) == []
+    kept = read(PATIENTS.set_axis(pd.RangeIndex(7, 10, name="age_years")))
+    assert kept.rows["age_years"].tolist() == ["40", "50", "60"]
+
+
+def make_range_metadata(start: object, stop: object, step: object) -> bytes:
+    index = {"kind": "range", "name": "n", "start": start, "stop": stop, "step": step}
+    return json.dumps({"index_columns": [index]}).encode()
+
+
+RANGES = [(0, 1, 0), (0, 5, 1), ("0", 1, 1), (0, 10**30, 1), (10**30, 10**30 + 1, 1), (None, 1, 1)]
+
+
+@pytest.mark.parametrize("bounds", RANGES)
+def test_a_range_that_does_not_fit_the_rows_is_no_column(read, bounds: tuple[object, object, object]) -> None:
+    table = pa.table({"id": ["a"], "age": [1]}).replace_schema_metadata({b"pandas": make_range_metadata(*bounds)})
+    assert read(table).rows.to_numpy().tolist() == [["a", "1"]]
 
 
 @pytest.mark.parametrize("metadata", [b"{", b"null", b"[]", b'{"index_columns": 3}', b'{"columns": [1]}', b"\xff"])

@@ -301,3 +301,24 @@ def test_every_row_is_in_the_output_or_a_reject_and_no_value_is_told(tables: dic
     )
     assert "Zyxwv" not in rejects.to_csv()
     assert validate_tables(valid)[1].empty
+
+
+def test_a_number_with_two_readings_is_none_in_a_table_that_writes_decimal_commas() -> None:
+    given = {"pain_nrs": ["7,5", "6", "6,5"], "opioid_mme": ["1.200", "60", "2.5"], "odi": [40, 50, 60]}
+    patients, rejects = validate_patients(pd.DataFrame(given))
+    assert kinds(rejects) == [
+        ("episodes", 1, "pain_nrs", "not a number", "cell emptied"),
+        ("episodes", 3, "pain_nrs", "not a number", "cell emptied"),
+        ("episodes", 1, "opioid_mme", "not a number", "cell emptied"),
+    ]
+    assert patients["opioid_mme"].tolist()[1:] == [60, 2.5]
+    points = pd.DataFrame({"pain_nrs": ["7.5", "6", "6,5"], "opioid_mme": ["1.200", "60", "2.5"]})
+    assert validate_patients(points)[0]["opioid_mme"].tolist() == [1.2, 60, 2.5]
+
+
+def test_names_of_columns_are_known_in_any_case() -> None:
+    patients, rejects = validate_patients(pd.DataFrame({"PAIN_NRS": ["7"], "INR": ["2.5"], "Notes": ["x"]}))
+    assert (patients.loc[0, "pain_nrs"], patients.loc[0, "inr"]) == (7, 2.5)
+    assert kinds(rejects) == [("episodes", 0, "Notes", "unknown column", "column left out")]
+    with pytest.raises(DataError, match="appears twice \\(inr\\)"):
+        validate_patients(pd.DataFrame({"inr": [1.0], "INR": [3.0]}))

@@ -135,6 +135,15 @@ def test_exports_of_spreadsheets_are_read(predict_text, separator, mark):
     assert (summary.n_rejects, summary.n_predicted) == (0, 1)
 
 
+def test_names_in_another_case_are_known_and_twins_are_refused(predict_text, tmp_path):
+    predict_text(HEADER + GOOD)
+    usual = read_csv(tmp_path / "out.csv")
+    assert predict_text(HEADER.upper() + GOOD).n_rejects == 0
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "out.csv"), usual)
+    with pytest.raises(DataError, match="'odi' stands twice"):
+        predict_text(HEADER.strip() + ",ODI\n" + GOOD.strip() + ",50\n")
+
+
 UNREADABLE = [
     (b"", "is empty"),
     (HEADER.encode(), "column names and no patient"),

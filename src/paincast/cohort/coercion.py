@@ -104,7 +104,7 @@ def _whole_floats_as_integers(column: pd.Series) -> pd.Series:
 
 
 def to_numbers(
-    column: pd.Series, *, decimal: Decimal | None = None, percent: bool = False
+    column: pd.Series, *, decimal: Decimal | None = None, percent: bool = False, strict: bool = False
 ) -> tuple[pd.Series, pd.Series]:
     """Read a column as finite numbers.
 
@@ -121,6 +121,8 @@ def to_numbers(
         Under ``comma``, a column in which numbers have points and none has a comma is read with the point.
     percent : bool
         Whether a percent sign may follow the number.
+    strict : bool
+        Whether a number that reads otherwise with the other decimal mark is none, because the source writes both.
 
     Returns
     -------
@@ -139,19 +141,19 @@ def to_numbers(
         numbers, present = column.astype("float64"), column.notna()
     else:
         text = to_text(column)
-        numbers, present = _read_numbers(text, decimal, percent), text.notna()
+        numbers, present = _read_numbers(text, decimal, percent, strict), text.notna()
     numbers = numbers.where(np.isfinite(numbers))
     return numbers, present & numbers.isna()
 
 
-def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool) -> pd.Series:
+def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, strict: bool) -> pd.Series:
     plain = text.str.fullmatch(_WHOLE_NUMBER if decimal == "comma" else _POINT_NUMBER, na=False).astype(bool)
     rest = text[~plain & text.notna()]
-    n_comma = _count_written_with("comma", rest)
-    if decimal != "comma" and n_comma:
+    n_comma = count_written_with("comma", rest)
+    if decimal != "comma" and (n_comma or strict):
         plain, rest = plain & False, text.dropna()
-    n_point = _count_written_with("point", rest)
-    strict = n_point > n_comma if decimal == "comma" else n_comma > n_point
+    n_point = count_written_with("point", rest)
+    strict |= n_point > n_comma if decimal == "comma" else n_comma > n_point
     if decimal == "comma" and n_point and not n_comma:
         decimal = "point"
     readings = {word: read_number(word, decimal, percent=percent, strict=strict) for word in rest.unique()}
@@ -159,7 +161,8 @@ def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool) -> pd
     return numbers.fillna(rest.map(readings).astype("float64"))
 
 
-def _count_written_with(decimal: Decimal, text: pd.Series) -> int:
+def count_written_with(decimal: Decimal, text: pd.Series) -> int:
+    """Count the texts that are numbers with this decimal mark and none with the other."""
     return int(text.isin([word for word in text.unique() if is_written_with(decimal, word)]).sum())
 
 

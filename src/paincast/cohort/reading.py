@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,8 @@ from paincast.cohort import reading_parquet
 from paincast.cohort.coercion import to_plain_text
 from paincast.cohort.reading_header import read_head
 from paincast.cohort.reading_lines import Lines, read_blocks, refuse_encoding
-from paincast.cohort.reading_names import Header, name_columns
-from paincast.cohort.reading_rows import RowRules
+from paincast.cohort.reading_names import Header, name_columns, spell_names
+from paincast.cohort.reading_rows import RowRules, is_filled
 from paincast.cohort.reading_text import parse_blocks
 from paincast.cohort.reading_types import (
     LONGEST_CELL,
@@ -133,6 +133,7 @@ def open_table(
     *,
     used: Collection[str] | None = None,
     besides: Callable[[str], bool] | None = None,
+    any_case: bool = False,
     table: str | None = None,
     separator: str | None = None,
     encoding: str = "utf-8",
@@ -148,6 +149,8 @@ def open_table(
         Columns to read; by default all. Only these are held in memory, and only these may not stand twice.
     besides : callable, optional
         Tells by name which further columns to read, where each stands once.
+    any_case : bool
+        Whether the names used may stand in another case; they are handed on as they are used.
     table : str, optional
         What rejects call the table; by default the file's name.
     separator : str, optional
@@ -172,6 +175,8 @@ def open_table(
     with ExitStack() as opened:
         with _words_for_failures(file, encoding):
             decoded = _decode(file, opened, separator, encoding, used or ())
+        if any_case:
+            decoded = replace(decoded, header=spell_names(decoded.header, used or ()))
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
         blocks = _read_rows(file, decoded, header, encoding, facts)
@@ -259,7 +264,7 @@ def _decode(file: Path, opened: ExitStack, separator: str | None, encoding: str,
         return reading_parquet.decode_parquet(file)
     stream = opened.enter_context(file.open("rb"))
     if encoding != "utf-16" and stream.peek(2)[:2] in _UTF_16_MARKS:
-        raise DataError(f"{file} is UTF-16 text; save it as UTF-8, or declare 'encoding: utf-16' in the mapping")
+        raise refuse_encoding(str(file), encoding, "utf-16")
     lines = Lines(read_blocks(stream, encoding), encoding)
     header, layout, above = read_head(lines, str(file), separator=separator, usual=usual, used=used)
     if len(header) > MOST_COLUMNS:
@@ -338,14 +343,8 @@ def _find_filled(block: Block, header: Header) -> set[int]:
     return {
         position
         for position, name, column in zip(header.wanted, header.names, block.columns, strict=False)
-        if not name and _has_content(column)
+        if not name and is_filled(column).any()
     }
-
-
-def _has_content(column: pa.Array) -> bool:
-    if pa.types.is_string(column.type):
-        return (pc.max(pc.binary_length(column)).as_py() or 0) > 0
-    return bool(column.null_count < len(column))
 
 
 def _group(blocks: Iterator[Block], header: Header, table: str, batch_rows: int) -> Iterator[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,18 @@ class Header:
     def names(self) -> tuple[str, ...]:
         """Names of the columns read."""
         return tuple(self.all_names[position] for position in self.wanted)
+
+
+def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """Give names that are known in another case as they are known.
+
+    Examples
+    --------
+    >>> spell_names(["INR", "Notes"], {"inr", "odi"})
+    ('inr', 'Notes')
+    """
+    by_fold = {name.casefold(): name for name in known}
+    return tuple(name if name in known else by_fold.get(name.casefold(), name) for name in names)
 
 
 def name_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
 _MIDNIGHT = r"[ T]00:00:00(\.0+)?$"
 _OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+_LARGEST = 1 << 53
 _LARGE_CHUNK, _LARGEST_EXPANSION, _LONGEST_CODE = 64 << 20, 200, 200
 
 
@@ -49,8 +51,23 @@ def decode_parquet(file: Path) -> Decoded:
     names = [str(name) for name in opened.schema_arrow.names]
     if len(names) > MOST_COLUMNS:
         raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read")
-    header = tuple("" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names)
-    return Decoded(header=header, read=lambda wanted: _read_blocks(file, wanted))
+    header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
+    ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
+    return Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
+
+
+def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:
+    """List the named indices that pandas wrote as a range: they stand in its metadata and in no column."""
+    found = {}
+    try:
+        for index in json.loads(opened.schema_arrow.metadata[b"pandas"])["index_columns"]:
+            if isinstance(index, dict) and isinstance(index["name"], str):
+                values = range(index["start"], index["stop"], index["step"])
+                if len(values) == opened.metadata.num_rows and -_LARGEST < values.start < _LARGEST:
+                    found[clean_name(index["name"])] = values
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return {}
+    return found
 
 
 def count_rows(file: Path) -> int:
@@ -67,14 +84,15 @@ def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
         ) from error
 
 
-def _read_blocks(file: Path, wanted: Sequence[int]) -> Iterator[Block]:
+def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> Iterator[Block]:
     schema = _open(file).schema_arrow
-    kept = [position for position in wanted if _is_readable(schema.field(position).type)]
+    n_stored = len(schema)
+    kept = [position for position in wanted if position < n_stored and _is_readable(schema.field(position).type)]
     texts = [schema.field(position).name for position in kept if _is_text(schema.field(position).type)]
     opened = _open(file, texts)
     leaves = _find_leaves(opened, schema, kept)
     n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
-    faults = [_say_type(position) for position in wanted if position not in kept]
+    faults = [_say_type(position) for position in wanted if position < n_stored and position not in kept]
     place = 0
     try:
         batches = opened.reader.iter_batches(
@@ -89,6 +107,9 @@ def _read_blocks(file: Path, wanted: Sequence[int]) -> Iterator[Block]:
                 if position in arrays:
                     column, found = _to_plain(arrays[position], places, position)
                     faults += found
+                elif position >= n_stored:
+                    values = ranges[position - n_stored]
+                    column = pa.array(values.start + values.step * (places - 1), pa.int64())
                 else:
                     column = pa.nulls(batch.num_rows, pa.string())
                 columns.append(column)

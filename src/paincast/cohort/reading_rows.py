@@ -32,6 +32,9 @@ _SHORT_SUMS = "n|sd|min|max|count|anzahl|minimum|maximum|se|sem|iqr"
 _AFTER = r"(?:\s*[:.=(\[].*)?"
 _SUM = re.compile(rf"(?:grand |sub-?)?(?:{_SUMS}){_AFTER}", re.IGNORECASE)
 _SHORT_SUM = re.compile(rf"(?:{_SHORT_SUMS}){_AFTER}", re.IGNORECASE)
+_REMARK = r"\s|[:=]"
+_MOST_FILLED = 2
+"""Cells that a remark fills at most: its words, and the number or date that follows them."""
 _FIRST_CELL = rf"(?i)^(?:#.*|(?:grand |sub-?)?(?:{_SUMS}|{_SHORT_SUMS}){_AFTER})$"
 
 
@@ -42,6 +45,7 @@ class RowRules:
         self.names = [name.casefold() for name in names]
         self.started = False
         self.ids_hold_digits = False
+        self.ids_are_plain = False
 
     def leave_out(self, block: Block) -> Block:
         """Leave out rows that are no patients; each is a fault with its place."""
@@ -54,6 +58,8 @@ class RowRules:
             n_labels = count_label_rows(rows)
             broken = dict.fromkeys(range(n_labels), "a row of values, not of labels or units")
             self.ids_hold_digits = _hold_digits([row[0] for row in rows[n_labels:]])
+            ids = [row[0] for row in rows[n_labels:] if sum(map(bool, row)) > _MOST_FILLED]
+            self.ids_are_plain = any(ids) and not any(re.search(_REMARK, cell) for cell in ids)
         for at in self._suspects(block):
             row = _texts(block.columns, at)
             if self._repeats_names(row):
@@ -70,13 +76,16 @@ class RowRules:
         return Block(columns, block.places[kept], [*block.faults, *faults])
 
     def _suspects(self, block: Block) -> npt.NDArray[np.int64]:
-        """Give the rows whose first cell is a word of sums, or in which one of the first repeats its column's name."""
+        """Give rows whose first cell is a word of sums, in which one of the first repeats a name, and short remarks."""
         suspect = np.zeros(len(block.places), dtype=bool)
         texts = [at for at, column in enumerate(block.columns) if pa.types.is_string(column.type)]
         for at in texts[:2]:
             suspect |= _is_true(pc.equal(pc.utf8_lower(block.columns[at]), self.names[at] or "\n"))
         if texts and texts[0] == 0:
             suspect |= _is_true(pc.match_substring_regex(block.columns[0], _FIRST_CELL))
+            if self.ids_are_plain:
+                n_filled = np.sum([is_filled(column) for column in block.columns], axis=0)
+                suspect |= (n_filled <= _MOST_FILLED) & _is_true(pc.match_substring_regex(block.columns[0], _REMARK))
         return np.flatnonzero(suspect)
 
     def _repeats_names(self, row: Sequence[str]) -> bool:
@@ -87,8 +96,10 @@ class RowRules:
         first, others = row[0], [cell for cell in row[1:] if not is_missing_word(cell)]
         if first.startswith("#"):
             return not others
-        if not all(_NUMBER.fullmatch(cell) for cell in others) or not others:
+        if not all(_NUMBER.fullmatch(cell) for cell in others):
             return False
+        if self.ids_are_plain and len(others) <= first.endswith((":", "=")) and re.search(_REMARK, first):
+            return True
         return bool(_SUM.fullmatch(first) or (self.ids_hold_digits and _SHORT_SUM.fullmatch(first)))
 
 
@@ -134,6 +145,13 @@ def _texts(columns: Sequence[pa.Array], at: int) -> list[str]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
+
+
+def is_filled(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Tell which cells hold anything."""
+    if pa.types.is_string(column.type):
+        return _is_true(pc.greater(pc.binary_length(column), 0))
+    return ~_is_true(pc.is_null(column, nan_is_null=True))
 
 
 def _is_true(found: pa.Array) -> npt.NDArray[np.bool_]:

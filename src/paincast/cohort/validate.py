@@ -10,8 +10,10 @@ from types import MappingProxyType
 import pandas as pd
 import pandera.pandas as pa
 
-from paincast.cohort.coercion import to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import count_written_with, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
+from paincast.cohort.numerals import Decimal
+from paincast.cohort.reading_names import spell_names
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
@@ -27,6 +29,7 @@ from paincast.errors import DataError, suggest_name
 from paincast.schema import EPISODES, TABLES, Column
 
 _BEFORE = "before the procedure"
+_MARKS: tuple[Decimal, Decimal] = ("comma", "point")
 
 
 def validate_tables(
@@ -88,8 +91,8 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Parameters
     ----------
     frame : DataFrame of shape (n_patients, ...)
-        Any columns of ``episodes``, as text or typed. ``technique`` is optional. A missing ``episode_id`` is made from
-        the place of the row (``row-1``), a missing ``patient_id`` from the ``episode_id``.
+        Any columns of ``episodes``, named in any case, as text or typed. ``technique`` is optional. A missing
+        ``episode_id`` is made from the place of the row (``row-1``), a missing ``patient_id`` from the ``episode_id``.
 
     Returns
     -------
@@ -103,6 +106,7 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     DataError
         If no column is one of the contract, or a column appears twice.
     """
+    frame = frame.set_axis(spell_names([str(name) for name in frame.columns], EPISODES), axis="columns")
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
             f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
@@ -157,8 +161,9 @@ def _check_table(
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
     typed = {}
     findings: list[Finding] = []
+    has_commas = _has_decimal_commas(raw, columns)
     for name in map(str, raw):
-        typed[name], failed = _coerce(raw[name], columns[name])
+        typed[name], failed = _coerce(raw[name], columns[name], has_commas)
         doubts = doubt_unit(typed[name], columns[name], table)
         whole += doubts
         findings += failed
@@ -220,12 +225,22 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
     ]
 
 
-def _coerce(raw: pd.Series, column: Column) -> tuple[pd.Series, list[Finding]]:
+def _has_decimal_commas(raw: pd.DataFrame, columns: Mapping[str, Column]) -> bool:
+    """Tell whether more numbers of a table have a decimal comma than a point: then 1.200 has two readings in it."""
+    numeric = [raw[name] for name in raw if columns[str(name)].type in ("number", "integer")]
+    texts = [to_text(column).dropna() for column in numeric if column.dtype.kind not in "iufb"]
+    if not any(text.str.contains(",", regex=False).any() for text in texts):
+        return False
+    n_comma, n_point = (sum(count_written_with(mark, text) for text in texts) for mark in _MARKS)
+    return n_comma > n_point
+
+
+def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series, list[Finding]]:
     if column.type == "boolean":
         values, failed = to_booleans(raw)
         return values, _findings(column, {"boolean": failed})
     if column.type in ("number", "integer"):
-        values, failed = to_numbers(raw, percent=column.unit == "%")
+        values, failed = to_numbers(raw, percent=column.unit == "%", strict=has_commas)
         fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
         return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
     text = to_text(raw)

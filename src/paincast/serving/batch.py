@@ -163,7 +163,7 @@ def predict_file(
     check_table_file(source)
     check_techniques(techniques or ())
     predictors = load_models(models)
-    with open_table(source, used=EPISODES, table="episodes", batch_rows=chunk_rows) as opened:
+    with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
         bar = tqdm(total=count_rows(source), unit=" patients", desc="predict", disable=None if progress else True)
