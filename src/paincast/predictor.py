@@ -34,7 +34,7 @@ from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, name_boosters, read_response, to_response_state
 from paincast.outcomes import get_outcome, list_denials
-from paincast.schema import RESEARCH_MARK
+from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.settings import BASES
 
 MANIFEST = "bundle.json"
@@ -342,14 +342,19 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _check_usable(predictor: Predictor) -> None:
-    """Hold a predictor to the types it declares, and have it answer for a patient of whom nothing is known."""
+    """Hold a predictor to the types it declares, and have it answer for a patient of whom next to nothing is known."""
     check_declared(predictor, Predictor)
     check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
     controls = tuple(control["probability"] for control in predictor.rules.controls)
     check_declared(controls, tuple[float, ...])
     _require(all(0 <= probability <= 1 for probability in controls))
     _require(predictor.basis in BASES and predictor.n_real >= 0 and 0 < predictor.level < 1)
-    unknown = {"episode_id": ["probe"], "patient_id": ["probe"], "technique": [predictor.technique]}
+    unknown: dict[str, list[Any]] = {
+        "episode_id": ["probe"],
+        "patient_id": ["probe"],
+        "technique": [predictor.technique],
+    }
+    unknown |= {name: [EPISODES[name].high] for name in predictor.measures}
     indication = pd.Series(predictor.rules.indications[:1], dtype="str")
     probe = conform("episodes", pd.DataFrame(unknown).assign(indication=indication))
     predictor.predict(probe)

@@ -202,3 +202,9 @@ def test_damaged_trees_are_refused(bundle):
                 load_predictor(folder)
         booster.write_bytes(raw)
     assert load_predictor(folder).version
+
+
+def test_a_bundle_as_it_was_saved_is_read(bundle):
+    folder, patients = bundle
+    rows = load_predictor(folder).predict(patients)
+    assert len(rows) == len(patients)
