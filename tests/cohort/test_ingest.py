@@ -435,3 +435,16 @@ def test_rejects_of_a_file_by_another_name_are_told_under_the_name_of_the_mappin
     (tmp_path / "other.csv").write_text("id,nrs\n1,7\n2\n", encoding="utf-8")
     cohort, rejects = ingest(load_mapping(tmp_path / "registry.yaml"), [tmp_path / "other.csv"])
     assert set(rejects["table"]) == set(cohort.details["files"]) == {"narrow.csv"}
+
+
+def test_a_number_with_two_readings_is_none_where_no_mark_is_declared_and_commas_stand_elsewhere(
+    tmp_path: Path,
+) -> None:
+    rows = "id;nrs;mme\n1;7,5;1.200\n2;6,5;60\n3;7;20\n"
+    expected = {"": [None, 60, 20], ", decimal: comma": [1200, 60, 20], ", decimal: point": [1.2, 60, 20]}
+    for mark, doses in expected.items():
+        mapping = NARROW.replace("narrow.csv", "narrow.csv, separator: semicolon" + mark)
+        (tmp_path / "m.yaml").write_text(mapping + "  opioid_mme: {column: mme}\n")
+        (tmp_path / "narrow.csv").write_text(rows)
+        cohort, _ = ingest(load_mapping(tmp_path / "m.yaml"), [tmp_path / "narrow.csv"])
+        assert [None if pd.isna(dose) else dose for dose in cohort.episodes["opioid_mme"]] == doses, mark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -10,10 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from paincast.cohort import reading
 from paincast.errors import DataError
-from paincast.schema import EPISODES
+from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.serving.batch import BatchSummary, predict_file, read_predictions
 
 COLUMNS = ["episode_id", "technique", "indication", "age_years", "pain_nrs", "odi", "pain_pattern", "notes"]
@@ -141,3 +144,40 @@ def test_a_pipe_is_called_what_it_is(tmp_path: Path, models_folder: Path, suffix
 
 def test_the_columns_of_these_rows_are_those_of_the_contract() -> None:
     assert set(COLUMNS) - set(EPISODES) == {"notes"}
+
+
+DAMAGES = ["", "Zyxwv", '"', "1,5", "n/a", "\n", ";", "x y", "999", "-1", "lumbar_facet", "ex-1", "Total", "Stand:"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7), st.sampled_from(DAMAGES)), max_size=8), st.integers(1, 12)
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_every_row_of_a_damaged_file_is_answered_abstained_or_rejected(
+    tmp_path_factory: pytest.TempPathFactory, models_folder: Path, damages: list[tuple[int, int, str]], batch_rows: int
+) -> None:
+    folder, rows = tmp_path_factory.mktemp("damaged"), make_rows()
+    for row, column, value in damages:
+        rows[row][column] = value
+    text = "".join(",".join(row) + "\n" for row in [COLUMNS, *rows])
+    (folder / "in.csv").write_text(text)
+    summary = predict_file(
+        folder / "in.csv", folder / "out.csv", models=models_folder, chunk_rows=batch_rows, progress=False
+    )
+    answers = read_predictions(folder / "out.csv")
+    rejects = pd.read_csv(summary.rejects_path or io.StringIO("row,rule,action"), keep_default_na=False)
+    left_out = rejects[(rejects["action"] == "row left out") & (rejects["row"] > 0)]
+    n_ids = answers["episode_id"].nunique()
+    no_patients = left_out["rule"] == "not a patient"
+    assert n_ids + left_out.loc[~no_patients, "row"].nunique() == summary.n_patients
+    assert (answers["abstained"] == answers["probability"].isna()).all()
+    assert (answers["abstained"] == (answers["abstained_because"] != "")).all()
+    assert set(answers["use"]) <= {RESEARCH_MARK}
+    if not any(value in ('"', "\n") for _, _, value in damages):
+        blank = sum(not "".join(row).strip() for row in rows)
+        assert summary.n_patients + no_patients.sum() + blank == len(rows)
+        whole = {place for place, row in enumerate(rows, 1) if ",".join(row).count(",") == len(COLUMNS) - 1}
+        assert set(left_out["row"]) >= set(range(1, len(rows) + 1)) - whole
+    assert "Zyxwv" not in rejects.to_csv()

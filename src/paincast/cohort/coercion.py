@@ -25,6 +25,7 @@ _TRUTHS = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0"), True),
     **dict.fromkeys(("false", "no", "n", "f", "0", "0.0"), False),
 }
+_MARKS: tuple[Decimal, Decimal] = ("comma", "point")
 _LARGEST_EXACT_WHOLE = 2.0**53
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 _WHOLE_NUMBER = r"[+-]?[0-9]{1,15}"
@@ -149,10 +150,10 @@ def to_numbers(
 def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, strict: bool) -> pd.Series:
     plain = text.str.fullmatch(_WHOLE_NUMBER if decimal == "comma" else _POINT_NUMBER, na=False).astype(bool)
     rest = text[~plain & text.notna()]
-    n_comma = count_written_with("comma", rest)
+    n_comma = _count_written_with("comma", rest)
     if decimal != "comma" and (n_comma or strict):
         plain, rest = plain & False, text.dropna()
-    n_point = count_written_with("point", rest)
+    n_point = _count_written_with("point", rest)
     strict |= n_point > n_comma if decimal == "comma" else n_comma > n_point
     if decimal == "comma" and n_point and not n_comma:
         decimal = "point"
@@ -161,8 +162,22 @@ def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, stric
     return numbers.fillna(rest.map(readings).astype("float64"))
 
 
-def count_written_with(decimal: Decimal, text: pd.Series) -> int:
-    """Count the texts that are numbers with this decimal mark and none with the other."""
+def has_decimal_commas(columns: Iterable[pd.Series]) -> bool:
+    """Tell whether more numbers of a source have a decimal comma than a point: then 1.200 has two readings in it.
+
+    Examples
+    --------
+    >>> has_decimal_commas([pd.Series(["7,5", "6"]), pd.Series(["1.200", "60"])])
+    True
+    """
+    texts = [to_text(column).dropna() for column in columns if column.dtype.kind not in "iufb"]
+    if not any(text.str.contains(",", regex=False).any() for text in texts):
+        return False
+    n_comma, n_point = (sum(_count_written_with(mark, text) for text in texts) for mark in _MARKS)
+    return n_comma > n_point
+
+
+def _count_written_with(decimal: Decimal, text: pd.Series) -> int:
     return int(text.isin([word for word in text.unique() if is_written_with(decimal, word)]).sum())
 
 

@@ -47,6 +47,8 @@ class Rows:
         Codes that mean "no value" anywhere in this source.
     decimal : {"point", "comma"}, optional
         Decimal mark that the source declares.
+    strict : bool
+        Whether a number with two readings is none, see :func:`paincast.cohort.coercion.has_decimal_commas`.
     baseline : DataFrame, optional
         Values before the procedure, per row.
     procedure_date : Series, optional
@@ -57,6 +59,7 @@ class Rows:
     main: str
     missing: frozenset[str]
     decimal: Decimal | None
+    strict: bool = False
     baseline: pd.DataFrame | None = None
     procedure_date: pd.Series | None = None
 
@@ -68,7 +71,7 @@ class Rows:
     def select(self, kept: pd.Series) -> Rows:
         """Give the rows where ``kept`` is true."""
         frames = {name: frame[kept] for name, frame in self.frames.items()}
-        return Rows(frames=frames, main=self.main, missing=self.missing, decimal=self.decimal)
+        return replace(self, frames=frames, baseline=None, procedure_date=None)
 
 
 def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
@@ -171,7 +174,7 @@ def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding
 
 
 def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
-    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field))
+    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field), strict=rows.strict)
     allowed = "a number in the unit and with the decimal mark that the mapping declares"
     findings = _found(field, {"not a number": failed}, allowed)
     if field.factor != 1.0:

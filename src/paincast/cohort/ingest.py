@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from paincast.cohort.coercion import to_numbers
+from paincast.cohort.coercion import has_decimal_commas, to_numbers
 from paincast.cohort.fields import Rows, apply_condition, apply_field, read_procedure_days
 from paincast.cohort.identifiers import find_repeating_ids, names_patients
 from paincast.cohort.mapping_types import Block, Condition, Field, Join, RegistryMapping
@@ -189,7 +189,9 @@ def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], l
         ledger.reject(join.file, findings, sheet.index)
         kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)
         frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
-    return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal)
+    texts = (sheet[name] for sheet in sheets.values() for name in sheet)
+    strict = mapping.decimal is None and has_decimal_commas(texts)
+    return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal, strict=strict)
 
 
 def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[Finding]:

@@ -10,9 +10,8 @@ from types import MappingProxyType
 import pandas as pd
 import pandera.pandas as pa
 
-from paincast.cohort.coercion import count_written_with, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
-from paincast.cohort.numerals import Decimal
 from paincast.cohort.reading_names import spell_names
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
@@ -29,7 +28,6 @@ from paincast.errors import DataError, suggest_name
 from paincast.schema import EPISODES, TABLES, Column
 
 _BEFORE = "before the procedure"
-_MARKS: tuple[Decimal, Decimal] = ("comma", "point")
 
 
 def validate_tables(
@@ -161,7 +159,7 @@ def _check_table(
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
     typed = {}
     findings: list[Finding] = []
-    has_commas = _has_decimal_commas(raw, columns)
+    has_commas = has_decimal_commas(raw[name] for name in raw if columns[str(name)].type in ("number", "integer"))
     for name in map(str, raw):
         typed[name], failed = _coerce(raw[name], columns[name], has_commas)
         doubts = doubt_unit(typed[name], columns[name], table)
@@ -223,16 +221,6 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
         for name in frame.columns
         if name not in columns
     ]
-
-
-def _has_decimal_commas(raw: pd.DataFrame, columns: Mapping[str, Column]) -> bool:
-    """Tell whether more numbers of a table have a decimal comma than a point: then 1.200 has two readings in it."""
-    numeric = [raw[name] for name in raw if columns[str(name)].type in ("number", "integer")]
-    texts = [to_text(column).dropna() for column in numeric if column.dtype.kind not in "iufb"]
-    if not any(text.str.contains(",", regex=False).any() for text in texts):
-        return False
-    n_comma, n_point = (sum(count_written_with(mark, text) for text in texts) for mark in _MARKS)
-    return n_comma > n_point
 
 
 def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series, list[Finding]]:
