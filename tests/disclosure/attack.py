@@ -170,10 +170,26 @@ def attack_text(texts: Mapping[str, str]) -> Iterator[str]:
         yield from (f"{name}: {found.group(0)}" for found in TEXT.finditer(text))
 
 
+def attack_methods(run: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Take the patients that a method counts from the episodes beside it."""
+    for name, table in run.items():
+        if not {"n", "method"} <= set(table):
+            continue
+        for n, method in table[["n", "method"]].dropna().itertuples(index=False):
+            for about, told in re.findall(r"(\babout )?(?<!than )\b(\d+) patients\b", str(method)):
+                few = {int(float(n)) - k for k in read_count(about + told)}
+                if is_found(few | ({0} if min(few) < 0 else set())):
+                    yield f"{name}: {method} beside n {n}"
+            for moved in re.findall(r"\b(\d+) of \d+ probabilities", str(method)):
+                if int(moved) in FEW:
+                    yield f"{name}: {method}"
+
+
 def find_leaks(run: Mapping[str, pd.DataFrame], params: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
     """Attack all that a run left together; tables hold text as it was printed."""
     (n,), events = read_count(params["n_training"]), read_count(params.get("n_events", ""))
     found = [*attack_counts(run, params), *attack_text(texts)]
+    found += attack_methods(run)
     if "calibration_curve" in run:
         found += attack_calibration(run["calibration_curve"])
     if events:

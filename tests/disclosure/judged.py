@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 
 import pandas as pd
-from attack import FEW, attack_text, is_found, read_count, read_decimals
+from attack import FEW, attack_methods, attack_text, is_found, read_count, read_decimals
 
 LARGEST = 60
 """Most patients that are tried for each cell."""
@@ -43,18 +42,6 @@ def attack_steps(told: Mapping[str, object], abstained: tuple[str, ...]) -> Iter
     yield from (f"flow: {name} is {sorted(n)}" for name, n in steps.items() if n and is_found(n))
 
 
-def attack_methods(table: pd.DataFrame) -> Iterator[str]:
-    """Take the patients that a method counts from the episodes beside it."""
-    for n, method in table[["n", "method"]].dropna().itertuples(index=False):
-        for told in re.findall(r"(\babout )?(\d+) patients\b", str(method)):
-            few = {int(float(n)) - k for k in read_count("".join(told))}
-            if is_found(few | ({0} if min(few) < 0 else set())):
-                yield f"{method} beside n {n}"
-        for moved in re.findall(r"\b(\d+) of \d+ probabilities", str(method)):
-            if int(moved) in FEW:
-                yield str(method)
-
-
 def attack_shares(metrics: pd.DataFrame) -> Iterator[str]:
     """Multiply each share with its number, and add up those that sum to one."""
     known, n = {}, 0
@@ -77,7 +64,7 @@ def find_judged_leaks(
     """Attack tables as they were printed, and the terminal."""
     return [
         *attack_steps(told, abstained),
-        *attack_methods(metrics),
+        *attack_methods({"metrics": metrics}),
         *(attack_shares(metrics) if "estimate" in metrics else ()),
         *attack_text({"terminal": said}),
     ]

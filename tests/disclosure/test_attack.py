@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from attack import attack_calibration, attack_decisions, attack_groups, find_leaks, read_count
+from bundles import find_bundle_leaks
 
 from paincast.cohort.ingest import ingest
 from paincast.cohort.mapping import load_mapping
@@ -74,6 +75,9 @@ def read_everything(folder: Path):
         for entry in run.inputs.dataset_inputs:
             profile = json.loads(entry.dataset.profile)
             params |= {name: f"about {count}" for name, count in profile.items()}
+    bundles = [json.loads(path.read_text()) for path in (folder / "artifacts").rglob("bundle.json")]
+    assert len(bundles) >= 1
+    assert [leak for bundle in bundles for leak in find_bundle_leaks(bundle)] == []
     tables = {path.stem: pd.read_csv(path, dtype=str) for path in (folder / "artifacts").rglob("tables/*.csv")}
     for path in (folder / "artifacts").rglob("*"):
         if path.suffix in (".html", ".md", ".csv", ".yaml"):

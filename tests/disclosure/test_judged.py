@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from attack import read_count
-from judged import attack_methods, attack_shares, attack_steps, find_judged_leaks
+from attack import attack_methods, read_count
+from judged import attack_shares, attack_steps, find_judged_leaks
 
 from paincast.cli.app import run
 from paincast.cohort.ingest import ingest
@@ -129,7 +129,7 @@ def test_nothing_that_compare_runs_leaves_tells_of_few(model, caudal, tmp_path, 
 
 
 def attack_methods_in_text(said, n):
-    return list(attack_methods(pd.DataFrame({"n": n, "method": said.splitlines()})))
+    return list(attack_methods({"said": pd.DataFrame({"n": n, "method": said.splitlines()})}))
 
 
 @pytest.mark.parametrize("shared", [2, 40])
@@ -172,7 +172,7 @@ def test_the_attack_finds_what_was_printed_before():
     assert list(attack_steps({**told, "abstained": "nan", "followed up": "nan"}, ("abstained",))) == []
     assert list(attack_steps({**told, "abstained": "nan", "followed up": "nan", "episodes": "109"}, ("abstained",)))
     table = pd.DataFrame({"n": ["211"], "method": ["bootstrap of 209 patients, 500 resamples"]})
-    assert list(attack_methods(table))
+    assert list(attack_methods({"metrics": table}))
     shares = pd.DataFrame(
         {"metric": ["coverage", "below_interval", "above_interval"], "estimate": ["0.9", "0.04", "0.06"], "n": "50"}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,38 @@ def round_count(n: float) -> int:
     return int(round(n / SMALLEST_CELL) * SMALLEST_CELL)
 
 
+def round_share(share: float, n: int) -> float:
+    """Round a share of n so that both parts may be told: none, or a multiple of five that may be one of many.
+
+    Examples
+    --------
+    >>> round_share(1 / 50, 50), round_share(48 / 50, 50), round_share(0.0, 50)
+    (0.1, 0.9, 0.0)
+    """
+    part = min(share, 1.0 - share)
+    if part <= 0.0 or n < 2 * SMALLEST_CELL:
+        return round(share, 1)
+    told = max(SMALLEST_CELL, round_count(part * n)) / n
+    return told if share <= 0.5 else 1.0 - told
+
+
+def round_shares(shares: Sequence[float], n: int) -> tuple[float, ...]:
+    """Round the shares of all parts of n, the largest first, to multiples of five; the first takes what is left.
+
+    Examples
+    --------
+    >>> round_shares([0.75, 0.23, 0.02], 100)
+    (0.7, 0.25, 0.05)
+    >>> round_shares([0.4, 0.3, 0.3], 10)
+    (0.3333333333333333, 0.3333333333333333, 0.3333333333333333)
+    """
+    counts = [max(SMALLEST_CELL, round_count(share * n)) for share in shares[1:]]
+    first = n - sum(counts)
+    if first < SMALLEST_CELL:
+        return (1.0 / len(shares),) * len(shares)
+    return tuple(count / n for count in (first, *counts))
+
+
 def round_words(method: str) -> str:
     """Round the patients and probabilities that a method counts, which stand beside the number of episodes.
 
@@ -63,13 +96,20 @@ def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     """
     numbers = table.select_dtypes("float").columns
     words = {"method": table["method"].map(round_words, na_action="ignore")} if "method" in table else {}
-    return table.assign(**{name: table[name].map(_round_digits) for name in numbers}, **words)
+    return table.assign(**{name: table[name].map(round_digits) for name in numbers}, **words)
 
 
-def _round_digits(value: Any) -> float:
+def round_digits(value: Any, digits: int = DIGITS) -> float:
+    """Round to significant digits; a whole number stays as it is.
+
+    Examples
+    --------
+    >>> round_digits(0.0123456), round_digits(0.0123456, 2), round_digits(12345.0)
+    (0.01235, 0.012, 12345.0)
+    """
     if not np.isfinite(value) or value == np.round(value):
         return float(value)
-    return float(f"{value:.{DIGITS}g}")
+    return float(f"{value:.{digits}g}")
 
 
 def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:

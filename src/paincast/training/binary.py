@@ -21,6 +21,7 @@ from paincast.evidence.directions import load_directions
 from paincast.explain import Explanation, ExplanationReview, review_explanation
 from paincast.fingerprints import KEPT, make_fingerprints, write_fingerprints
 from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.models.release import release_response
 from paincast.models.response import ResponseModel, cross_fit_margins, fit_response_model
 from paincast.models.stored import Response
 from paincast.models.surroundings import make_surroundings
@@ -103,8 +104,9 @@ def _finish_binary(
 ) -> TrainedModel:
     metric_rng, instability_rng = streams
     evaluation = evaluate_margins(task, margins, metric_rng)
-    instability = measure_instability(response, task.data, task.settings.evaluation, instability_rng)
     predictor = assemble_predictor(task, response, evaluation.metrics)
+    assert isinstance(predictor.response, ResponseModel)
+    instability = measure_instability(predictor.response, task.data, task.settings.evaluation, instability_rng)
     return finish_model(task, predictor, evaluation, instability=instability, validation=validation)
 
 
@@ -284,9 +286,16 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
     return found.to_numpy(dtype=float, na_value=np.nan)
 
 
+def _release(task: Task, response: Response, stands_on: dict[str, Any]) -> Response:
+    """Round what a response keeps of real patients; evidence that real ones are blended with is simulated."""
+    basis = stands_on.get("basis", task.data.cohort.basis)
+    return release_response(response, int(task.data.known.sum())) if basis == "real" else response
+
+
 def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
     """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
     data = task.data
+    response = _release(task, response, stands_on)
     told = metrics if data.cohort.basis == "synthetic" else round_measured(metrics)
     performance = told.astype(object).where(told.notna(), None).to_dict(orient="records")
     rows = tuple({str(name): value for name, value in row.items()} for row in performance)

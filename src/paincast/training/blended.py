@@ -28,7 +28,7 @@ from paincast.models.prior_evidence import (
     make_no_evidence,
     make_rate_evidence,
 )
-from paincast.models.response import fit_response_model, require_both_classes
+from paincast.models.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.models.selection import Sample
 from paincast.models.surroundings import make_surroundings
 from paincast.schema import TECHNIQUES, model_columns
@@ -107,7 +107,8 @@ def train_blended(task: Task, announce: Announce) -> Finish:
     stands_on = _say_basis(evidence, fitted, data)
     predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
     further = _gather_further(evidence, fitted, table, settings)
-    instability = measure_instability(fitted.response, data, settings.evaluation, instability_rng)
+    assert isinstance(predictor.response, ResponseModel)
+    instability = measure_instability(predictor.response, data, settings.evaluation, instability_rng)
     validation = validate_task(task, LadderRemodel(settings=settings, evidence=evidence), announce)
     return partial(finish_model, task, predictor, evaluation, further, instability=instability, validation=validation)
 

@@ -1,0 +1,194 @@
+"""A response as it leaves: what it keeps of real patients counts nobody of a group of few.
+
+Shares, means and the covers of trees stand beside the number of patients; with all digits each times that number is a
+count. They are rounded once the model is fitted and before anything is measured on it. What is rounded says what stands
+in for a missing value and where explanations start, and little or nothing of what is predicted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.disclosure.rounding import round_digits, round_share, round_shares
+from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.models.additive import AdditiveModel, Steps
+from paincast.models.calibrated import CalibratedModel, MarginModel
+from paincast.models.calibration import Calibration
+from paincast.models.change_response import ChangeResponse
+from paincast.models.curved_calibration import IsotonicCalibration, VennAbersCalibration
+from paincast.models.domain import Domain
+from paincast.models.duration_response import DurationResponse
+from paincast.models.heterogeneity import Heterogeneity
+from paincast.models.learners import BoostedModel, LinearModel, read_booster
+from paincast.models.response import ResponseModel
+from paincast.models.stored import Response
+from paincast.schema import SMALLEST_CELL
+
+FloatArray = npt.NDArray[np.float64]
+
+COVER = SMALLEST_CELL / 4
+"""Of a node with as many patients as are told, at most: a patient adds p * (1 - p), a quarter or less."""
+
+LEAF_DIGITS = 3
+FEW_DIGITS = 2
+
+
+def release_response(response: Response, n: int) -> Response:
+    """Round what a fitted response keeps of real patients.
+
+    Parameters
+    ----------
+    response : ResponseModel, DurationResponse or ChangeResponse
+        Fitted to real patients.
+    n : int
+        Number of episodes it is said to be trained on.
+
+    Returns
+    -------
+    ResponseModel, DurationResponse or ChangeResponse
+        The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees or
+        steps of a calibration were rounded.
+    """
+    encoder = _round_encoder(response.encoder, n)
+    domain = _round_domain(response.domain)
+    if isinstance(response, DurationResponse):
+        model = replace(response.model, encoder=encoder)
+        return replace(response, model=model, domain=domain, means=_round_means(encoder, response.means, n))
+    if isinstance(response, ChangeResponse):
+        changed = replace(response.model, encoder=encoder)
+        return replace(response, model=changed, domain=domain, means=_round_means(encoder, response.means, n))
+    return replace(
+        response,
+        encoder=encoder,
+        model=_round_model(response.model, encoder, n),
+        refits=tuple(_round_model(refit, encoder, n) for refit in response.refits),
+        heterogeneity=_round_heterogeneity(response, encoder),
+        domain=domain,
+        calibration=_round_calibration(response.calibration),
+    )
+
+
+def _round_encoder(encoder: EpisodeEncoder, n: int) -> EpisodeEncoder:
+    rounded = type(encoder)(**encoder.get_params())
+    rounded.variables_ = tuple(_round_variable(variable, n) for variable in encoder.variables_)
+    rounded.unavailable_ = encoder.unavailable_
+    return rounded
+
+
+def _round_variable(variable: EncodedVariable, n: int) -> EncodedVariable:
+    if variable.kind == "number" or not variable.varies:
+        return variable
+    shares = round_shares(variable.shares, n)
+    centre = dict(zip(variable.levels, shares, strict=True)).get("true", 0.0)
+    return replace(variable, shares=shares, centre=centre if variable.kind == "boolean" else 0.0)
+
+
+def _list_flags(encoder: EpisodeEncoder) -> list[bool]:
+    """Tell of each encoded column whether it is a flag, so that its mean is a share."""
+    kinds = {variable.name: variable.kind for variable in encoder.variables_}
+    names = encoder.get_feature_names_out()
+    return ["=" in name or kinds[owner] == "boolean" for name, owner in zip(names, encoder.owners, strict=True)]
+
+
+def _round_means(encoder: EpisodeEncoder, means: FloatArray, n: int) -> FloatArray:
+    flags = _list_flags(encoder)
+    return np.array(
+        [
+            round_share(mean, n) if flag else round(float(mean), FEW_DIGITS)
+            for mean, flag in zip(means, flags, strict=True)
+        ],
+        dtype=float,
+    )
+
+
+def _round_model(model: Any, encoder: EpisodeEncoder, n: int) -> Any:
+    if isinstance(model, CalibratedModel):
+        inner = _round_model(model.model, encoder, n)
+        return replace(model, model=inner, calibration=_round_calibration(model.calibration))
+    if isinstance(model, LinearModel):
+        return replace(model, means=_round_means(encoder, model.means, n))
+    if isinstance(model, AdditiveModel):
+        return replace(model, columns=tuple(_round_steps(encoder, model.columns, n)))
+    return BoostedModel(booster=read_booster(json.dumps(_round_trees(model)).encode()))
+
+
+def _round_steps(encoder: EpisodeEncoder, columns: Sequence[Steps], n: int) -> list[Steps]:
+    """Round the mean of what a column adds; of a flag it is made of the two values and the share that is told."""
+    rounded = []
+    for column, flag in zip(columns, _list_flags(encoder), strict=True):
+        none, one = column.look_up(np.array([0.0, 1.0]))
+        mean = round_digits(column.mean, FEW_DIGITS)
+        if flag and one != none:
+            share = float(np.clip((column.mean - none) / (one - none), 0.0, 1.0))
+            mean = float(none + round_share(share, n) * (one - none))
+        rounded.append(replace(column, mean=mean))
+    return rounded
+
+
+def _round_trees(model: BoostedModel) -> dict[str, Any]:
+    """Round leaves and their covers, and leave out what else a tree tells of those who passed.
+
+    SHAP values need covers alone; those of a node stay the sum of its two parts, so that parts add up.
+    """
+    state: dict[str, Any] = json.loads(model.booster.save_raw("json"))
+    for tree in state["learner"]["gradient_booster"]["model"]["trees"]:
+        left, right = tree["left_children"], tree["right_children"]
+        covers = [max(1, round(cover / COVER)) * COVER for cover in tree["sum_hessian"]]
+        # A child stands behind its parent.
+        for node in reversed(range(len(left))):
+            if left[node] == -1:
+                tree["split_conditions"][node] = round_digits(tree["split_conditions"][node], LEAF_DIGITS)
+            else:
+                covers[node] = covers[left[node]] + covers[right[node]]
+        tree["sum_hessian"] = covers
+        tree["loss_changes"] = [0.0] * len(left)
+        tree["base_weights"] = [0.0] * len(left)
+    return state
+
+
+def _round_heterogeneity(response: ResponseModel, encoder: EpisodeEncoder) -> Heterogeneity:
+    """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
+    missing = {name: round_digits(value, FEW_DIGITS) for name, value in response.heterogeneity.missing.items()}
+    model: MarginModel = response.model
+    model = model.model if isinstance(model, CalibratedModel) else model
+    if isinstance(model, LinearModel):
+        owners = np.array(encoder.owners)
+        for variable in encoder.variables_:
+            if variable.kind != "number" and variable.varies and variable.name in missing:
+                added = model.coefficients[owners == variable.name][: len(variable.levels)]
+                shares = np.array(variable.shares)
+                if variable.kind == "boolean":
+                    added = added[0] * np.array([level == "true" for level in variable.levels])
+                variance = shares @ added**2 / shares.sum() - (shares @ added / shares.sum()) ** 2
+                missing[variable.name] = round_digits(max(float(variance), 0.0), FEW_DIGITS)
+    return replace(response.heterogeneity, missing=missing)
+
+
+def _round_domain(domain: Domain) -> Domain:
+    rounded = np.array([[round_digits(value, LEAF_DIGITS) for value in row] for row in domain.precision])
+    positive = len(domain.names) > 0 and bool((np.linalg.eigvalsh(rounded) > 0).all())
+    return replace(domain, precision=rounded) if positive else domain
+
+
+def _round_calibration(calibration: Calibration) -> Calibration:
+    """Round steps, which come from the margins of single patients, to a tenth and probabilities to a hundredth."""
+    if isinstance(calibration, IsotonicCalibration):
+        knots = np.unique(calibration.knots.round(1))
+        values = np.interp(knots, calibration.knots, calibration.probabilities)
+        return IsotonicCalibration(knots=knots, probabilities=values.round(FEW_DIGITS).clip(0.01, 0.99))
+    if isinstance(calibration, VennAbersCalibration):
+        places = np.unique(np.concatenate([calibration.lower_knots, calibration.upper_knots]).round(1))
+        lower, upper = calibration.find_pair(places)
+        return VennAbersCalibration(
+            lower_knots=places,
+            lower_values=np.append(0.0, lower).round(FEW_DIGITS).clip(0.0, 0.99),
+            upper_knots=places,
+            upper_values=np.append(upper, 1.0).round(FEW_DIGITS).clip(0.01, 1.0),
+        )
+    return calibration

@@ -1,0 +1,144 @@
+"""The bundle of a model of real patients, as it is written and recorded, is attacked, and answers as it did."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundles import attack_trees, attack_variables, find_bundle_leaks
+
+from paincast.cohort.tables import conform
+from paincast.features import EpisodeEncoder
+from paincast.models.change import fit_change_model
+from paincast.models.change_response import make_change_response
+from paincast.models.curved_calibration import fit_isotonic_calibration, fit_venn_abers_calibration
+from paincast.models.duration import fit_duration_model
+from paincast.models.duration_response import make_duration_response
+from paincast.models.release import _round_calibration, release_response
+from paincast.models.response import fit_response_model
+from paincast.models.stored import list_boosters, read_response, to_response_state
+from paincast.settings import (
+    CalibrationSettings,
+    ChangeSettings,
+    DurationSettings,
+    ModelSettings,
+    TrainingSettings,
+    UncertaintySettings,
+)
+
+N = 112
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    """Patients of whom few are of a kind: an indication, a work status, yes and no, and missing values."""
+    rng = np.random.default_rng(1)
+    rare = np.zeros(N, dtype=bool)
+    rare[:3] = True
+    table = {
+        "episode_id": [f"e{i}" for i in range(N)],
+        "patient_id": [f"p{i}" for i in range(N)],
+        "technique": "facet_rfa",
+        "indication": "lumbar_facet",
+        "pain_nrs": rng.integers(4, 11, N),
+        "age_years": rng.normal(55, 12, N).clip(18, 95),
+        "odi": rng.normal(45, 12, N).clip(0, 100),
+        "sex": np.where(np.arange(N) < 109, "female", "male"),
+        "work_status": np.select(
+            [np.arange(N) < 2, np.arange(N) < 5, np.arange(N) < 60], ["sick_leave", "unemployed", "working"], "retired"
+        ),
+        "depression": rare,
+        "diabetes": ~rare[::-1],
+        "smoker": np.where(np.arange(N) < 2, None, rng.random(N) < 0.3),
+    }
+    return conform("episodes", pd.DataFrame(table))
+
+
+@pytest.fixture(scope="module")
+def outcome(episodes):
+    rng = np.random.default_rng(2)
+    return (rng.random(N) < 0.3 + 0.3 * (episodes["odi"].to_numpy(float) < 45)).astype(float)
+
+
+def fit(episodes, outcome, few_candidates, kind, calibration="affine"):
+    settings = TrainingSettings(
+        model=ModelSettings(**{**few_candidates, "candidates": [kind], "minimum_flexible": 5}),
+        calibration=CalibrationSettings(method=calibration),
+        uncertainty=UncertaintySettings(refits=10),
+        jobs=1,
+    )
+    return fit_response_model(episodes, outcome, settings, np.random.default_rng(3))
+
+
+def write(response):
+    return json.loads(json.dumps({**to_response_state(response), "n_training": N, "n_real": N}))
+
+
+@pytest.mark.parametrize("kind", ["logistic", "xgboost", "ebm"])
+def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, kind, tmp_path):
+    if kind == "ebm":
+        pytest.importorskip("interpret")
+    fitted = fit(episodes, outcome, few_candidates, kind)
+    assert find_bundle_leaks(write(fitted))
+    released = release_response(fitted, N)
+    assert find_bundle_leaks(write(released)) == []
+    for name, raw in list_boosters(released).items():
+        (tmp_path / name).write_bytes(raw)
+    again = read_response(write(released), tmp_path)
+    before, after = (one.answer(episodes, 0.9) for one in (fitted, again))
+    complete = episodes["smoker"].notna()
+    if kind == "logistic":
+        np.testing.assert_array_equal(before[complete]["probability"], after[complete]["probability"])
+    assert (before - after).abs().to_numpy().max() < 0.02
+    base, parts = again.contributions(episodes)
+    np.testing.assert_allclose(base + parts.sum(axis=1), again.margins(episodes), atol=1e-4)
+
+
+def test_trees_tell_no_cover_of_few(episodes, outcome, few_candidates):
+    fitted = fit(episodes, outcome, few_candidates, "xgboost", "none")
+    trees = [json.loads(one.model.booster.save_raw("json")) for one in (fitted, release_response(fitted, N))]
+    base = float(trees[0]["learner"]["learner_model_param"]["base_score"].strip("[]"))
+    assert list(attack_trees(trees[0], base))
+    assert list(attack_trees(trees[1], base)) == []
+
+
+def test_durations_and_changes_tell_no_share_of_few(episodes):
+    rng = np.random.default_rng(4)
+    months, status = rng.choice([1.0, 3.0, 6.0, 12.0], N), (rng.random(N) < 0.7).astype(float)
+    settings = DurationSettings(inverse_penalties=[0.1], refits=10)
+    hazards = fit_duration_model(episodes, months, status, settings, np.random.default_rng(5))
+    duration = make_duration_response(hazards, episodes, np.ones(N), 6.0)
+    falls = fit_change_model(episodes, rng.integers(-4, 1, N).astype(float), ChangeSettings(), np.random.default_rng(6))
+    change = make_change_response(falls, episodes, np.ones(N))
+    for fitted in (duration, change):
+        assert find_bundle_leaks(write(fitted))
+        released = release_response(fitted, N)
+        assert find_bundle_leaks(write(released)) == []
+        pd.testing.assert_frame_equal(fitted.answer(episodes, 0.8)[5:], released.answer(episodes, 0.8)[5:])
+
+
+@pytest.mark.parametrize("fit_steps", [fit_isotonic_calibration, fit_venn_abers_calibration])
+def test_steps_of_a_calibration_are_no_margins_of_patients(fit_steps):
+    rng = np.random.default_rng(7)
+    margins = rng.normal(size=300)
+    outcome = (rng.random(300) < 0.5).astype(float)
+    fitted = fit_steps(margins, outcome, np.ones(300))
+    rounded = _round_calibration(fitted)
+    state = rounded.to_state()
+    knots = {round(knot, 9) for name, values in state.items() if "knots" in name for knot in values}
+    assert not knots & {round(margin, 9) for margin in margins}
+    values = [value for name, values in state.items() if name != "method" and "knots" not in name for value in values]
+    assert all(round(value, 2) == value for value in values)
+    asked = np.linspace(-5, 5, 1001)
+    served = rounded.transform(asked)
+    assert np.isfinite(served).all()
+    assert (np.diff(served) >= 0).all()
+    assert np.abs(1 / (1 + np.exp(-served)) - 1 / (1 + np.exp(-fitted.transform(asked)))).mean() < 0.03
+
+
+def test_the_attack_finds_the_shares_of_an_encoder(episodes):
+    state = EpisodeEncoder().fit(episodes).to_state()
+    found = " ".join(attack_variables(state["variables"], {N}))
+    assert all(name in found for name in ("sex", "work_status", "depression", "diabetes"))
