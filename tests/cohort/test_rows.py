@@ -222,6 +222,11 @@ episodes:
 """
     with pytest.raises(DataError, match=f"the column '{name}'"):
         ingest_text(tmp_path, numbered, VISITS_OF_PATIENTS.replace("PatNr", name))
+    twice = VISITS_OF_PATIENTS.replace("Zentrum", name).replace("PatNr", name)
+    with pytest.raises(DataError, match=f"'{name}' stands twice"):
+        ingest_text(tmp_path, numbered, twice)
+    (tmp_path / "twice.csv").write_text(twice)
+    assert "patient_id: {column: TODO}" in suggest_mapping(tmp_path / "twice.csv")
     cohort, _ = ingest_text(tmp_path, numbered, VISITS_OF_PATIENTS.replace("PatNr", "Reihe"))
     assert len(cohort.episodes) == 15
 

@@ -322,3 +322,21 @@ def test_names_of_columns_are_known_in_any_case() -> None:
     assert kinds(rejects) == [("episodes", 0, "Notes", "unknown column", "column left out")]
     with pytest.raises(DataError, match="appears twice \\(inr\\)"):
         validate_patients(pd.DataFrame({"inr": [1.0], "INR": [3.0]}))
+
+
+@pytest.mark.parametrize("index", [["episode_id"], ["episode_id", "Age_Years"], ["Age_Years"], [" pain_nrs", "site"]])
+def test_an_index_that_is_named_like_a_column_is_one(index: list[str]) -> None:
+    given = pd.DataFrame({"episode_id": ["a", "b"], "Age_Years": [40, 50], " pain_nrs": [7, 6], "site": ["x", "y"]})
+    patients, _ = validate_patients(given.set_index(index))
+    assert patients[["episode_id", "age_years", "pain_nrs"]].to_numpy().tolist() == [["a", 40, 7], ["b", 50, 6]]
+
+
+def test_a_column_wins_over_an_index_by_its_name() -> None:
+    given = pd.DataFrame({"episode_id": ["a", "b"], "pain_nrs": [7, 6]}, index=pd.Index([1, 1], name="pain_nrs"))
+    assert validate_patients(given)[0]["pain_nrs"].tolist() == [7, 6]
+
+
+@pytest.mark.parametrize("given", [{"pain_nrs": [7]}, pd.Series([7], name="pain_nrs"), [7]])
+def test_what_is_no_frame_is_refused(given: object) -> None:
+    with pytest.raises(DataError, match="pandas DataFrame"):
+        validate_patients(given)  # type: ignore[arg-type]

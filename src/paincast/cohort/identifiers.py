@@ -7,6 +7,7 @@ import re
 import pandas as pd
 
 from paincast.cohort.coercion import find_missing_words
+from paincast.cohort.rejects import TWIN_COLUMN
 
 MOST_ROWS_EACH = 30
 """A column with fewer distinct values than rows divided by this names groups, not patients."""
@@ -28,6 +29,11 @@ def find_repeating_ids(sheet: pd.DataFrame) -> list[str]:
     ['PatNr']
     """
     return [str(name) for name in sheet if names_patients(str(name)) and _repeats(sheet[name])]
+
+
+def find_twin_ids(rejects: pd.DataFrame) -> list[str]:
+    """Find names of ids of patients that stand twice in the header of a file, by its rejects."""
+    return [str(name) for name in rejects.loc[rejects["rule"] == TWIN_COLUMN, "column"] if names_patients(str(name))]
 
 
 def names_patients(name: str) -> bool:

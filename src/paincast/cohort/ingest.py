@@ -11,7 +11,7 @@ import pandas as pd
 
 from paincast.cohort.coercion import has_decimal_commas, to_numbers
 from paincast.cohort.fields import Rows, apply_condition, apply_field, read_procedure_days
-from paincast.cohort.identifiers import find_repeating_ids, names_patients
+from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids, names_patients
 from paincast.cohort.mapping_types import Block, Condition, Field, Join, RegistryMapping
 from paincast.cohort.reading import Sheet, read_sheet
 from paincast.cohort.rejects import Finding, any_broken, join_rejects, make_rejects, name_nearest
@@ -67,7 +67,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     sheets = {name: sheet.rows for name, sheet in read.items()}
     ledger = _Ledger([sheet.rejects for sheet in read.values()])
     rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
-    _refuse_numbered_patients(mapping, rows.frames[mapping.file])
+    _refuse_numbered_patients(mapping, rows.frames[mapping.file], read[mapping.file].rejects)
     tables, places = _build_tables(mapping, rows, sheets, ledger)
     valid, broken = validate_tables(tables, places=places)
     cohort = Cohort(
@@ -153,7 +153,13 @@ def _require_columns(mapping: RegistryMapping, read: Mapping[str, Sheet]) -> Non
         raise DataError(f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping")
 
 
-def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame) -> None:
+def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rejects: pd.DataFrame) -> None:
+    twins = find_twin_ids(rejects) if mapping.episodes["patient_id"].row_number else []
+    if twins:
+        raise DataError(
+            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but '{twins[0]}' stands "
+            "twice in the header and may hold their ids: rename one, and name it as patient_id"
+        )
     repeating = find_repeating_ids(sheet) if mapping.episodes["patient_id"].row_number else []
     if repeating:
         name = repeating[0]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.dates import read_years
-from paincast.cohort.identifiers import find_repeating_ids
+from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.numerals import is_written_with
 from paincast.cohort.reading import Sheet, guess_encoding, read_sheet
 from paincast.cohort.reading_types import SEPARATORS
@@ -153,7 +153,7 @@ def suggest_mapping(file: str | Path) -> str:
         *_write_reading(read, encoding),
         "",
         "episodes:",
-        *_write_ids(guesses, ids),
+        *_write_ids(guesses, ids, find_twin_ids(read.rejects)),
         *[line for name, source in guesses.items() if name not in ("episode_id", "patient_id")
           for line in _write_field(EPISODES[name], source, sheet[source], indent=2)],
         *([] if "technique" in guesses else [f"  technique: {{always: {UNFINISHED}}}  # or: a column and its codes"]),
@@ -196,11 +196,13 @@ def _write_rejects(rejects: pd.DataFrame) -> list[str]:
     return ["", "# What could not be read (1 is the first row below the names):", *lines]
 
 
-def _write_ids(guesses: Mapping[str, str], repeating: list[str]) -> list[str]:
+def _write_ids(guesses: Mapping[str, str], repeating: list[str], twins: list[str]) -> list[str]:
     """Write the two ids; rows are numbered only where no column shows that a patient has several."""
     patient = guesses.get("patient_id") or next(iter(repeating), None)
     episode = guesses.get("episode_id")
     by_row = "{row_number: true, prefix: row-}  # no column was found; rows are numbered"
+    if twins and not patient:
+        by_row = f"{{column: {UNFINISHED}}}  # {_quote(twins[0])} stands twice in the header: rename one"
     to_do = (
         f"{{column: {UNFINISHED}}}  # {_quote(str(patient))} stands in several rows: name what tells procedures"
         " apart, or columns: [patient, number]; rows of visits need 'baseline_rows'"

@@ -12,6 +12,7 @@ import pandera.pandas as pa
 
 from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
+from paincast.cohort.reading_header import clean_name
 from paincast.cohort.reading_names import spell_names
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
@@ -89,7 +90,8 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Parameters
     ----------
     frame : DataFrame of shape (n_patients, ...)
-        Any columns of ``episodes``, named in any case, as text or typed. ``technique`` is optional. A missing
+        Any columns of ``episodes``, named in any case, as text or typed; an index that is named like one of them is
+        a column too. ``technique`` is optional. A missing
         ``episode_id`` is made from the place of the row (``row-1``), a missing ``patient_id`` from the ``episode_id``.
 
     Returns
@@ -104,7 +106,7 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     DataError
         If no column is one of the contract, or a column appears twice.
     """
-    frame = frame.set_axis(spell_names([str(name) for name in frame.columns], EPISODES), axis="columns")
+    frame = _name_columns(frame)
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
             f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
@@ -114,6 +116,19 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional, merges=False)
     rejects = make_rejects("episodes", [*doubted, *findings], _place(frame, None))
     return conform("episodes", typed[~any_broken(findings, "row left out", len(typed))]), rejects
+
+
+def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Name columns as the contract does, and make columns of the levels of an index that bear their names."""
+    if not isinstance(frame, pd.DataFrame):
+        package = type(frame).__module__.partition(".")[0]
+        raise DataError(f"patients are to be a pandas DataFrame; got {package}.{type(frame).__name__}")
+    columns, index = (
+        spell_names([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
+    )
+    levels = {name: frame.index.get_level_values(level) for level, name in enumerate(index)}
+    kept = {name: values for name, values in levels.items() if name in EPISODES and name not in columns}
+    return frame.set_axis(columns, axis="columns").assign(**kept)
 
 
 def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
