@@ -161,6 +161,49 @@ def attack_characteristics(
                 yield f"characteristics: {row['variable']} {row['level']}, lost {sorted(lost)}"
 
 
+VISITS = (0.0, 1.0, 3.0, 6.0, 12.0, 24.0, 60.0)
+
+
+def attack_course(course: pd.DataFrame) -> Iterator[str]:
+    """Solve a survival curve for those who lost relief between two months that are told.
+
+    Relief is seen at visits: the fall of the curve times those at risk at its end is how many lost it there, and those
+    at risk at the one month without those at risk at the next are who lost it or left.
+    """
+    start = pd.DataFrame({"survival": ["1.0"], "at_risk": ["nan"], "month": ["0"]})
+    rows = pd.concat([start, course[["month", "survival", "at_risk"]]]).to_dict("records")
+    neighbours = set(pairwise(VISITS))
+    for before, after in pairwise(rows):
+        # Over a visit that is not told the fall has more than one solution.
+        if (float(before["month"]), float(after["month"])) not in neighbours:
+            continue
+        high, low = (float(row["survival"]) for row in (before, after))
+        reach = 1e-4  # four digits, of which those that are 0 at the end are not printed
+        lost = set()
+        for at_risk in read_count(f"about {after['at_risk']}"):
+            for k in range(at_risk + 1):
+                if abs((1 - k / max(at_risk, 1)) * high - low) <= reach:
+                    lost.add(k)
+        if is_found(lost):
+            yield f"course: {sorted(lost)} lost relief from month {before['month']} to {after['month']}"
+        risk = [read_count(f"about {row['at_risk']}") for row in (before, after)]
+        if all(risk) and str(before["at_risk"]) != "nan" and is_found({a - b for a, b in product(*risk)}):
+            yield f"course: few lost relief or left from month {before['month']}"
+
+
+def attack_course_flow(flow: pd.DataFrame, params: Mapping[str, str]) -> Iterator[str]:
+    """Take the steps of a course from each other, two and three at a time."""
+    steps = flow.set_index("step")["n"].dropna()
+    named = {str(step): int(float(n)) for step, n in steps.items() if not str(step).startswith(("not asked", "lost: "))}
+    named |= {name: int(params[name]) for name in ("n_training", "n_events") if params.get(name, "").isdigit()}
+    for (one, more), (other, less) in permutations(named.items(), 2):
+        if more - less in FEW:
+            yield f"flow: {one} less {other}"
+        for third, least in named.items():
+            if least not in (more, less) and abs(more - less - least) in FEW:
+                yield f"flow: {one} less {other} and {third}"
+
+
 TEXT = re.compile(r"\b([1-4]) (?:real )?(?:patients?|episodes?|(?:of \d+ )?were lost|died)\b")
 
 
@@ -190,6 +233,8 @@ def find_leaks(run: Mapping[str, pd.DataFrame], params: Mapping[str, str], texts
     (n,), events = read_count(params["n_training"]), read_count(params.get("n_events", ""))
     found = [*attack_counts(run, params), *attack_text(texts)]
     found += attack_methods(run)
+    if "course" in run:
+        found += [*attack_course(run["course"]), *attack_course_flow(run["flow"], params)]
     if "calibration_curve" in run:
         found += attack_calibration(run["calibration_curve"])
     if events:
