@@ -9,6 +9,7 @@ from typing import Any
 from attack import FEW
 
 EXACT = 1e-6
+THREE_VALUED = ("diagnostic_blocks_positive",)
 
 
 def is_count_of_few(share: float, n: int) -> bool:
@@ -30,6 +31,24 @@ def attack_variables(variables: Iterable[Mapping[str, Any]], numbers: set[int]) 
                 none = [share for share in shares if len(shares) > 1 and round(share * n) == 0]
                 if few or none:
                     yield f"{variable['name']}: {name} {few or none} of {n}"
+
+
+def attack_moments(variables: Iterable[Mapping[str, Any]], n: int) -> Iterator[str]:
+    """Solve mean and spread of a number of which 0, 1 and 2 are seen for those who have 2."""
+    for variable in variables:
+        if variable["name"] not in THREE_VALUED or not variable["varies"]:
+            continue
+        digits = 0.5 * 10.0 ** -len(repr(variable["centre"]).partition(".")[2]) + 1e-9
+        reach = 0.5 * 10.0 ** -len(repr(variable["scale"]).partition(".")[2]) + 1e-9
+        solved = {
+            two
+            for two in range(n + 1)
+            for one in range(n + 1 - two)
+            if abs((mean := (one + 2 * two) / n) - variable["centre"]) <= digits
+            and abs(math.sqrt(max((one + 4 * two) / n - mean**2, 0.0)) - variable["scale"]) <= reach
+        }
+        if solved and solved <= FEW:
+            yield f"{variable['name']}: {solved} have 2"
 
 
 def list_flags(variables: Iterable[Mapping[str, Any]]) -> list[tuple[str, bool]]:
@@ -92,6 +111,8 @@ def find_bundle_leaks(state: Mapping[str, Any]) -> list[str]:
     found = [*attack_variables(variables, numbers)]
     flags = list_flags(variables)
     n = int(state["n_training"])
+    if all(one["kind"] == "logistic" for one in state.get("models", ())) and "heterogeneity" in state:
+        found += attack_moments(variables, n)
     means = [one["means"] for one in state.get("models", ()) if one["kind"] == "logistic"]
     means += [response["means"]] if "means" in response else []
     for one in means:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from bundles import attack_trees, attack_variables, find_bundle_leaks
+from bundles import attack_moments, attack_trees, attack_variables, find_bundle_leaks
 
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
@@ -27,6 +27,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.training.provenance import _describe_number
 
 N = 112
 
@@ -44,6 +45,7 @@ def episodes():
         "indication": "lumbar_facet",
         "pain_nrs": rng.integers(4, 11, N),
         "age_years": rng.normal(55, 12, N).clip(18, 95),
+        "diagnostic_blocks_positive": [0.0] * 40 + [1.0] * 69 + [2.0] * 3,
         "odi": rng.normal(45, 12, N).clip(0, 100),
         "sex": np.where(np.arange(N) < 109, "female", "male"),
         "work_status": np.select(
@@ -82,7 +84,7 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
         pytest.importorskip("interpret")
     fitted = fit(episodes, outcome, few_candidates, kind)
     assert find_bundle_leaks(write(fitted))
-    released = release_response(fitted, N)
+    released = release_response(fitted, episodes)
     assert find_bundle_leaks(write(released)) == []
     for name, raw in list_boosters(released).items():
         (tmp_path / name).write_bytes(raw)
@@ -90,7 +92,7 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
     before, after = (one.answer(episodes, 0.9) for one in (fitted, again))
     complete = episodes["smoker"].notna()
     if kind == "logistic":
-        np.testing.assert_array_equal(before[complete]["probability"], after[complete]["probability"])
+        np.testing.assert_allclose(before[complete]["probability"], after[complete]["probability"], rtol=1e-9)
     assert (before - after).abs().to_numpy().max() < 0.02
     base, parts = again.contributions(episodes)
     np.testing.assert_allclose(base + parts.sum(axis=1), again.margins(episodes), atol=1e-4)
@@ -98,7 +100,7 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
 
 def test_trees_tell_no_cover_of_few(episodes, outcome, few_candidates):
     fitted = fit(episodes, outcome, few_candidates, "xgboost", "none")
-    trees = [json.loads(one.model.booster.save_raw("json")) for one in (fitted, release_response(fitted, N))]
+    trees = [json.loads(one.model.booster.save_raw("json")) for one in (fitted, release_response(fitted, episodes))]
     base = float(trees[0]["learner"]["learner_model_param"]["base_score"].strip("[]"))
     assert list(attack_trees(trees[0], base))
     assert list(attack_trees(trees[1], base)) == []
@@ -114,7 +116,7 @@ def test_durations_and_changes_tell_no_share_of_few(episodes):
     change = make_change_response(falls, episodes, np.ones(N))
     for fitted in (duration, change):
         assert find_bundle_leaks(write(fitted))
-        released = release_response(fitted, N)
+        released = release_response(fitted, episodes)
         assert find_bundle_leaks(write(released)) == []
         pd.testing.assert_frame_equal(fitted.answer(episodes, 0.8)[5:], released.answer(episodes, 0.8)[5:])
 
@@ -136,6 +138,17 @@ def test_steps_of_a_calibration_are_no_margins_of_patients(fit_steps):
     assert np.isfinite(served).all()
     assert (np.diff(served) >= 0).all()
     assert np.abs(1 / (1 + np.exp(-served)) - 1 / (1 + np.exp(-fitted.transform(asked)))).mean() < 0.03
+
+
+def test_moments_of_few_values_are_solved_where_they_are_told(episodes):
+    state = EpisodeEncoder().fit(episodes).to_state()
+    assert list(attack_moments(state["variables"], N))
+    name = "diagnostic_blocks_positive"
+    (row,) = _describe_number(episodes[name], real=True)
+    told = [{"name": name, "varies": True, "centre": row["mean"], "scale": row["sd"]}]
+    assert list(attack_moments(told, N)) == []
+    (row,) = _describe_number(episodes[name], real=False)
+    assert row["mean"] == episodes[name].mean()
 
 
 def test_the_attack_finds_the_shares_of_an_encoder(episodes):

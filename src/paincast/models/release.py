@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from paincast.disclosure.rounding import round_digits, round_share, round_shares
 from paincast.features import EncodedVariable, EpisodeEncoder
 from paincast.models.additive import AdditiveModel, Steps
-from paincast.models.calibrated import CalibratedModel, MarginModel
+from paincast.models.calibrated import CalibratedModel, split_model
 from paincast.models.calibration import Calibration
 from paincast.models.change_response import ChangeResponse
 from paincast.models.curved_calibration import IsotonicCalibration, VennAbersCalibration
@@ -38,16 +40,27 @@ COVER = SMALLEST_CELL / 4
 LEAF_DIGITS = 3
 FEW_DIGITS = 2
 
+FEW_VALUES = 6
+"""Most values of a number of which mean and spread, with all digits, would count those who have each."""
 
-def release_response(response: Response, n: int) -> Response:
+
+@dataclass(frozen=True)
+class Shift:
+    """Standard scores against a rounded mean and spread: ``slope * score + offset`` of those before."""
+
+    slope: float
+    offset: float
+
+
+def release_response(response: Response, episodes: pd.DataFrame) -> Response:
     """Round what a fitted response keeps of real patients.
 
     Parameters
     ----------
     response : ResponseModel, DurationResponse or ChangeResponse
         Fitted to real patients.
-    n : int
-        Number of episodes it is said to be trained on.
+    episodes : DataFrame of shape (n, ...)
+        Those it is said to be trained on.
 
     Returns
     -------
@@ -55,6 +68,9 @@ def release_response(response: Response, n: int) -> Response:
         The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees or
         steps of a calibration were rounded.
     """
+    n = len(episodes)
+    if isinstance(response, ResponseModel):
+        response = _round_scores(response, episodes)
     encoder = _round_encoder(response.encoder, n)
     domain = _round_domain(response.domain)
     if isinstance(response, DurationResponse):
@@ -72,6 +88,50 @@ def release_response(response: Response, n: int) -> Response:
         domain=domain,
         calibration=_round_calibration(response.calibration),
     )
+
+
+def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseModel:
+    """Measure numbers of few values from a rounded mean in a rounded spread; linear models follow and answer the same.
+
+    Trees and steps cut at scores, which would not follow to the last digit.
+    """
+    models = [split_model(model)[0] for model in (response.model, *response.refits)]
+    if not all(isinstance(model, LinearModel) for model in models):
+        return response
+    encoder, shifts = copy(response.encoder), dict[str, Shift]()
+    variables = []
+    for variable in encoder.variables_:
+        if variable.kind == "number" and variable.varies and episodes[variable.name].nunique() <= FEW_VALUES:
+            centre, scale = round(variable.centre, 1), max(round(variable.scale, 1), 0.1)
+            shift = Shift(slope=variable.scale / scale, offset=(variable.centre - centre) / scale)
+            shifts[variable.name] = shift
+            knots = tuple(shift.slope * knot + shift.offset for knot in variable.knots)
+            bends = tuple((shift.slope * mean, shift.slope * spread) for mean, spread in variable.bends)
+            variable = replace(variable, centre=centre, scale=scale, knots=knots, bends=bends)
+        variables.append(variable)
+    encoder.variables_ = tuple(variables)
+    slopes = np.array([shifts[name].slope if name in shifts else 1.0 for name in response.domain.names])
+    return replace(
+        response,
+        encoder=encoder,
+        model=_follow(response.model, encoder, shifts),
+        refits=tuple(_follow(refit, encoder, shifts) for refit in response.refits),
+        domain=replace(response.domain, precision=response.domain.precision / np.outer(slopes, slopes)),
+    )
+
+
+def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> Any:
+    """Give the linear model of shifted scores that has the margins of this one."""
+    if isinstance(model, CalibratedModel):
+        return replace(model, model=_follow(model.model, encoder, shifts))
+    coefficients, means, intercept = model.coefficients.copy(), model.means.copy(), model.intercept
+    names = encoder.get_feature_names_out().tolist()
+    for name, shift in shifts.items():
+        place = names.index(name)
+        coefficients[place] /= shift.slope
+        means[place] = shift.slope * means[place] + shift.offset
+        intercept -= coefficients[place] * shift.offset
+    return LinearModel(intercept=float(intercept), coefficients=coefficients, means=means)
 
 
 def _round_encoder(encoder: EpisodeEncoder, n: int) -> EpisodeEncoder:
@@ -155,8 +215,7 @@ def _round_trees(model: BoostedModel) -> dict[str, Any]:
 def _round_heterogeneity(response: ResponseModel, encoder: EpisodeEncoder) -> Heterogeneity:
     """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
     missing = {name: round_digits(value, FEW_DIGITS) for name, value in response.heterogeneity.missing.items()}
-    model: MarginModel = response.model
-    model = model.model if isinstance(model, CalibratedModel) else model
+    model, _ = split_model(response.model)
     if isinstance(model, LinearModel):
         owners = np.array(encoder.owners)
         for variable in encoder.variables_:

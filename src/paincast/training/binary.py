@@ -289,7 +289,7 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
 def _release(task: Task, response: Response, stands_on: dict[str, Any]) -> Response:
     """Round what a response keeps of real patients; evidence that real ones are blended with is simulated."""
     basis = stands_on.get("basis", task.data.cohort.basis)
-    return release_response(response, int(task.data.known.sum())) if basis == "real" else response
+    return release_response(response, task.data.episodes[task.data.known]) if basis == "real" else response
 
 
 def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,6 +15,7 @@ from paincast.disclosure.cells import suppress_small_cells
 from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import round_measured
 from paincast.evidence import evidence_version
+from paincast.models.release import FEW_VALUES
 from paincast.predictor import Predictor
 from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
 from paincast.settings import TrainingSettings
@@ -105,10 +107,11 @@ def describe_patients(data: TrainingSet) -> pd.DataFrame:
     """
     known = data.episodes[data.known]
     columns = [column for column in model_columns() if column.name in known and known[column.name].notna().any()]
+    describe_number = partial(_describe_number, real=data.cohort.basis != "synthetic")
     rows = [
         {"variable": column.display_name, **row}
         for column in columns
-        for row in (_describe_number if column.type in ("number", "integer") else _describe_levels)(known[column.name])
+        for row in (describe_number if column.type in ("number", "integer") else _describe_levels)(known[column.name])
     ]
     table = pd.DataFrame(rows, columns=["variable", "level", "n", "share", "mean", "sd"])
     numbers = ["n", "share", "mean", "sd"]
@@ -117,12 +120,16 @@ def describe_patients(data: TrainingSet) -> pd.DataFrame:
     )
 
 
-def _describe_number(values: pd.Series) -> Iterator[dict[str, Any]]:
+def _describe_number(values: pd.Series, *, real: bool) -> Iterator[dict[str, Any]]:
     values = values.astype("float64")
     known, lost = int(values.notna().sum()), int(values.isna().sum())
     hidden = is_small(known) or is_small(lost)
     told = {"level": "", "n": None if hidden else known, "share": None}
-    yield told | ({} if known < SMALLEST_CELL else {"mean": values.mean(), "sd": values.std()})
+    measured = {"mean": values.mean(), "sd": values.std()}
+    if real and values.nunique() <= FEW_VALUES:
+        # With all digits they would count those who have each value.
+        measured = {name: round(value, 1) for name, value in measured.items()}
+    yield told | ({} if known < SMALLEST_CELL else measured)
     if lost:
         share = None if hidden else lost / len(values)
         yield {"level": MISSING, "n": None if hidden else lost, "share": share}
