@@ -144,6 +144,14 @@ def test_names_in_another_case_are_known_and_twins_are_refused(predict_text, tmp
         predict_text(HEADER.strip() + ",ODI\n" + GOOD.strip() + ",50\n")
 
 
+def test_a_column_whose_name_is_nearly_that_of_an_absent_one_is_noted(predict_text):
+    assert predict_text(HEADER + GOOD).notes == ()
+    summary = predict_text(HEADER.replace("age_years", "Age (years)").strip() + ",surgeon\n" + GOOD.strip() + ",Jane\n")
+    (note,) = summary.notes
+    assert "'Age (years)'" in note
+    assert "age_years" in note
+
+
 UNREADABLE = [
     (b"", "is empty"),
     (HEADER.encode(), "column names and no patient"),

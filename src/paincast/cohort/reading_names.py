@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from paincast.cohort.reading_types import Decoded
 from paincast.errors import DataError
+
+_RESEMBLES = 0.8
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,20 @@ def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]
     """
     by_fold = {name.casefold(): name for name in known}
     return tuple(name if name in known else by_fold.get(name.casefold(), name) for name in names)
+
+
+def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """Find names that are not known and resemble a known one that is absent.
+
+    Examples
+    --------
+    >>> find_misspelt(["Age (years)", "odi", "odi_2", "surgeon"], {"age_years", "odi"})
+    {'Age (years)': 'age_years'}
+    """
+    absent = [name for name in known if name not in names]
+    plain = {name: "_".join(re.findall(r"[^\W_]+", name.casefold())) for name in names if name not in known}
+    near = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def name_columns(

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from paincast.cohort.coercion import to_text
 from paincast.cohort.reading import Batch, check_table_file, count_rows, open_table
+from paincast.cohort.reading_names import find_misspelt
 from paincast.cohort.rejects import (
     COLUMN_TYPE,
     NOT_A_PATIENT,
@@ -80,7 +81,8 @@ class BatchSummary:
     rejects_path : Path or None
         Where the rejects are listed; None when there are none.
     notes : tuple of str
-        What must be known of the models that answered, see :func:`paincast.models_folder.list_notes`.
+        What must be known of the models that answered, see :func:`paincast.models_folder.list_notes`, and which columns
+        were not read though a column that is absent has nearly their name.
     """
 
     n_patients: int
@@ -178,8 +180,8 @@ def predict_file(
             rejects = _collect_rejects(tally)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
-    notes = tuple(list_notes(models, predictors, techniques).values())
-    return replace(_summarise(tally, rejects, rejects_path), notes=notes)
+    notes = [*list_notes(models, predictors, techniques).values(), *_note_misspelt(opened.columns)]
+    return replace(_summarise(tally, rejects, rejects_path), notes=tuple(notes))
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
@@ -248,6 +250,13 @@ def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[s
     if missing:
         hints = "; ".join(f"'{name}' ({name_nearest(name, columns)})" for name in missing)
         raise DataError(f"{source}: columns that every prediction needs are missing: {hints}; rename or add them")
+
+
+def _note_misspelt(columns: Sequence[str]) -> list[str]:
+    return [
+        f"the column '{name}' is not read, and nobody has a value of {known}; rename it if it holds one"
+        for name, known in find_misspelt(columns, EPISODES).items()
+    ]
 
 
 def _predict_batch(
