@@ -111,3 +111,29 @@ def test_a_server_that_is_gone_is_said_within_seconds():
         port = probe.getsockname()[1]
     with pytest.raises(OutputError, match=rf"the MLflow server http://127.0.0.1:{port} does not answer"):
         prepare_store(Store(f"http://127.0.0.1:{port}", None, "paincast"))
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_a_database_whose_tables_were_half_made_is_not_left_behind(tmp_path, monkeypatch):
+    """Stopped between two migrations of a first run, it would refuse every run to come."""
+    import mlflow.store.db.utils
+
+    store, upgrade = resolve_store(TrackingSettings(), tmp_path), mlflow.store.db.utils._upgrade_db
+
+    def stop(engine):
+        upgrade(engine)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.store.db.utils, "_upgrade_db", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_store(store)
+    assert [path.name for path in tmp_path.iterdir()] == [".mlflow.db.lock"]
+    assert prepare_store(store)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_an_empty_file_becomes_a_database(tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    assert prepare_store(resolve_store(TrackingSettings(), tmp_path))

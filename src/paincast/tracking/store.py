@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paincast.errors import OutputError, SettingsError
+from paincast.files import atomic_file
 from paincast.settings import TrackingSettings
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -169,12 +170,25 @@ def prepare_store(store: Store) -> str:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
+            _create_database(store)
             return _find_experiment(store)
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise OutputError(
                 f"the MLflow store {store.address} cannot be used ({type(error).__name__}: {_first_line(error)}); "
                 "check the address, that it can be written, and run 'mlflow db upgrade' if it is of an older MLflow"
             ) from error
+
+
+def _create_database(store: Store) -> None:
+    """Create a SQLite database whole or not at all: one with half its tables refuses every run to come."""
+    if store.database is None or (store.database.is_file() and store.database.stat().st_size):
+        return
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with atomic_file(store.database) as draft:
+        made = SqlAlchemyStore(f"sqlite:///{draft}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
+        made.engine.dispose()
 
 
 def _find_experiment(store: Store) -> str:
