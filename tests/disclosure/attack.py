@@ -82,6 +82,11 @@ def attack_groups(run: Mapping[str, pd.DataFrame], n: int, n_events: int) -> Ite
     for name in [name for name in ("subgroups", "sites", "years") if name in run]:
         for attribute, rows in run[name].groupby("attribute"):
             levels = rows.drop_duplicates("level")
+            if (
+                "n_patients" in rows
+                and (levels["n"].astype(float) - levels["n_patients"].astype(float)).isin(FEW).any()
+            ):
+                yield f"{name}: {attribute}, few episodes are further ones of a patient"
             for column, total in (("n", n), ("n_events", n_events)):
                 told = levels[column].dropna().astype(float)
                 if len(told) < len(levels) and is_found({int(total - told.sum())}):
@@ -204,7 +209,9 @@ def attack_course_flow(flow: pd.DataFrame, params: Mapping[str, str]) -> Iterato
                 yield f"flow: {one} less {other} and {third}"
 
 
-TEXT = re.compile(r"\b([1-4]) (?:real )?(?:patients?|episodes?|(?:of \d+ )?were lost|died)\b")
+TEXT = re.compile(
+    r"\b([1-4]) (?:real )?(?:patients?|episodes?|(?:of \d+ )?were lost|died|because|(?:with|without) (?:and|the))\b"
+)
 
 
 def attack_text(texts: Mapping[str, str]) -> Iterator[str]:

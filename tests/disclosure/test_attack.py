@@ -27,10 +27,10 @@ from paincast.settings import (
 from paincast.training import train
 
 SETS = {
-    "caudal_esi_2018": ("epidural_steroid_injection", 1.0, "trial44.csv", 0),
-    "genicular_rfa_2024": ("genicular_rfa", 3.0, "trial75.csv", 3),
+    "caudal_esi_2018": ("epidural_steroid_injection", 1.0, "trial44.csv", 0, 0),
+    "genicular_rfa_2024": ("genicular_rfa", 3.0, "trial75.csv", 3, 2),
 }
-"""Technique, month, file, and how many are made to be lost to follow-up beside those who were."""
+"""Technique, month, file, how many are made to be lost to follow-up, and how many to be treated twice."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 
@@ -38,12 +38,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pyd
 @pytest.fixture(scope="module", params=SETS)
 def left(request, real_data, tmp_path_factory, few_candidates):
     """Train on a real set with tracking on, and read everything that was recorded as it is printed."""
-    technique, month, file, lost = SETS[request.param]
+    technique, month, file, lost, twice = SETS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
     cohort, _ = ingest(load_mapping(request.param), [real_data / request.param / file])
     gone = cohort.episodes["episode_id"].iloc[:lost]
     visits = cohort.visits[~(cohort.visits["episode_id"].isin(gone) & (cohort.visits["month"] > 0))]
-    save_cohort(replace(cohort, visits=visits.reset_index(drop=True)), folder / "cohort")
+    episodes = cohort.episodes.copy()
+    again = episodes.index[len(episodes) - twice :]
+    episodes.loc[again, "patient_id"] = episodes["patient_id"].iloc[lost : lost + twice].tolist()
+    save_cohort(replace(cohort, episodes=episodes, visits=visits.reset_index(drop=True)), folder / "cohort")
     train(
         TrainingSettings(
             techniques=[technique],
@@ -132,6 +135,13 @@ def test_groups_are_added_up_and_an_area_gives_its_pairs():
     assert list(attack_groups({"subgroups": table}, 111, 10))
     told = table.assign(n_events=["8", None])
     assert "subgroups: sex, hidden n_events sum to 2" in list(attack_groups({"subgroups": told}, 111, 10))
+
+
+def test_patients_beside_episodes_are_found():
+    header = "attribute,level,metric,n,n_patients,n_events,estimate\n"
+    rows = f"{header}sex,female,auroc,60,58,20,0.7\nsex,male,auroc,51,51,20,0.7\n"
+    found = list(attack_groups({"subgroups": pd.read_csv(io.StringIO(rows), dtype=str)}, 111, 40))
+    assert found == ["subgroups: sex, few episodes are further ones of a patient"]
 
 
 def test_totals_that_differ_by_few_are_found(left):

@@ -62,7 +62,8 @@ def evaluate(
     MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
     Use a cohort the models were not trained on: patients that a model was trained on are found by the fingerprints
     that lie beside it, and refused. `trained_on` in flow.csv tells how many there were, or that it cannot be checked.
-    A simulated cohort is also compared with its truth.
+    A simulated cohort is also compared with its truth. Of real patients, counts of fewer than five and what would give
+    them away are hidden (empty in flow.csv), and nothing is measured where fewer than five have the outcome or not.
 
     \b
     Example:

@@ -82,7 +82,8 @@ def round_words(method: str) -> str:
 def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     """Round what is measured to a few digits; whole numbers, as counts and months, stay as they are.
 
-    Patients that a column ``method`` counts are rounded to five: they differ by few from the number of episodes.
+    Patients that a column ``method`` counts are rounded to five, and a column ``n_patients`` is hidden where it differs
+    by few from the number of episodes.
 
     Parameters
     ----------
@@ -93,8 +94,13 @@ def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> round_measured(pd.DataFrame({"estimate": [0.70198019, 12345.678], "n": [111.0, 12345.0]})).to_numpy().tolist()
     [[0.702, 111.0], [12350.0, 12345.0]]
+    >>> round_measured(pd.DataFrame({"n": [60.0, 60.0], "n_patients": [58.0, 60.0]}))["n_patients"].tolist()
+    [nan, 60.0]
     """
     numbers = table.select_dtypes("float").columns
+    if {"n", "n_patients"} <= set(table):
+        few = (table["n"] - table["n_patients"]).between(1, SMALLEST_CELL - 1)
+        table = table.assign(n_patients=table["n_patients"].mask(few.fillna(value=False).astype(bool)))
     words = {"method": table["method"].map(round_words, na_action="ignore")} if "method" in table else {}
     return table.assign(**{name: table[name].map(round_digits) for name in numbers}, **words)
 
