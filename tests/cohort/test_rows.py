@@ -337,3 +337,45 @@ def test_real_pain_is_not_in_doubt(real_data: Path) -> None:
     pain = pd.read_csv(real_data / "choir_2021" / "choir_pain.csv")
     before, after = pain["PAIN_INTENSITY_AVERAGE"], pain["PAIN_INTENSITY_AVERAGE.FOLLOW_UP"]
     assert "unit" not in set(validate_pain(before.to_numpy(float), after.to_numpy(float))["rule"])
+
+
+REDUCTIONS = """
+read: {file: in.csv}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  pain_nrs: {column: nrs}
+visits:
+  - month: {always: 6}
+    pain_nrs: {column: red, reads: percent reduction from baseline%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "reductions", "after"),
+    [
+        ("", ["50", "25 %", "-25", "1", "100"], [4, 6, 10, 7.92, 0]),
+        (", unit: 0-100", ["50", "25", "0"], [4, 6, 8]),
+        (", unit: 0-1", ["0.5", "0.25", "-0.25", "1", "0"], [4, 6, 10, 0, 8]),
+        ("", ["0.5", "0.25", "-0.25", "1", "0"], [None, None, None, None, 8]),
+        ("", ["50", "75", "0.5", "0.75", "0.25", "100"], [4, 2, None, None, None, 0]),
+        ("", ["0.5", "0.9", "0.7", "1.2", "1.6", "50"], [7.96, 7.928, 7.944, 7.904, 7.872, 4]),
+    ],
+)
+def test_a_percent_reduction_is_read_in_its_unit_and_shares_are_doubted(
+    tmp_path: Path, unit: str, reductions: list[str], after: list[float | None]
+) -> None:
+    text = "id,nrs,red\n" + "".join(f"p{n},8,{value}\n" for n, value in enumerate(reductions))
+    cohort, rejects = ingest_text(tmp_path, REDUCTIONS % unit, text)
+    held = cohort.visits.set_index("episode_id")["pain_nrs"].reindex([f"p{n}" for n in range(len(after))])
+    assert [None if pd.isna(value) else round(value, 6) for value in held] == after
+    doubted = [("visits", place, "pain_nrs", "unit") for place, value in enumerate(after, 1) if value is None]
+    assert [kind[:4] for kind in kinds(rejects)] == doubted
+
+
+def test_a_unit_has_no_meaning_where_a_date_is_read(tmp_path: Path) -> None:
+    dated = REDUCTIONS.replace("month: {always: 6}", "month: {column: id, reads: months since procedure, unit: days}")
+    (tmp_path / "map.yaml").write_text(dated % "")
+    with pytest.raises(SettingsError, match="'unit' has no meaning"):
+        load_mapping(tmp_path / "map.yaml")

@@ -17,6 +17,8 @@ FEWEST_AT_SITE = 2
 
 _SMALLER_SCALE = {"NRS points": 1.0, "ODI points": 1.0, "%": 1.0}
 """Top of a second scale, in the contract's unit: 0-10 where 0-100 is declared, or shares where percentages are."""
+_TIMES = 3.0
+"""How many times as many parts of 1 as values between 1 and 2 mean that percentages are written as shares."""
 _GAP = {"episodes": (2.0, 1 / 3, 0.05), "visits": (3.0, 2 / 3, 0.01)}
 """How many times as many values just under the top of the second scale as just above mean that there are two; the share
 of them expected at most where there is one; and how improbable more must be. Pain is rarely slight before a
@@ -74,6 +76,13 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
         return []
     advice = f"{column.allowed}; other rows are on another scale: bring all to one, or read them as separate columns"
     return [Finding(broken=doubted, column=column.name, rule="unit", allowed=advice, action="cell emptied")]
+
+
+def find_shares(percents: pd.Series) -> pd.Series:
+    """Find shares among percent reductions: many values are parts of 1, and few lie just above 1."""
+    sizes = percents.abs()
+    parts, above = int(((sizes > 0) & (sizes < 1)).sum()), int(((sizes > 1) & (sizes < 2)).sum())
+    return (sizes > 0) & (sizes <= 1) & (parts >= UNIT_COUNT and parts > _TIMES * above)
 
 
 def find_sites_below(values: pd.Series, sites: pd.Series, column: Column) -> pd.Series:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from paincast.cohort import dates
 from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
+from paincast.cohort.doubts import find_shares
 from paincast.cohort.mapping_types import (
     CHANGE,
     DATE_READINGS,
@@ -187,11 +188,14 @@ def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series,
     )
     if field.reads == CHANGE:
         return (before + numbers).round(9), findings
+    shares = find_shares(numbers)
+    findings += _found(field, {"unit": shares}, "a percentage, such as 50 for half; shares need 'unit: 0-1'")
+    numbers = numbers.mask(shares)
     return (before * (1 - numbers / 100)).round(9), findings
 
 
 def _may_hold_percent(field: Field) -> bool:
-    return field.reads == PERCENT or (field.target.unit == "%" and field.factor == 1.0)
+    return (field.reads == PERCENT or field.target.unit == "%") and field.factor == 1.0
 
 
 def _baseline(field: Field, rows: Rows) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,7 @@ def _read_field(node: Node, target: Column) -> Field:
         always=_read_value(found["always"], target) if "always" in found else None,
         row_number="row_number" in found and found["row_number"].flag(),
         prefix=found["prefix"].text() if "prefix" in found else "",
-        factor=_read_unit(found["unit"], target) if "unit" in found else 1.0,
+        factor=_read_unit(found["unit"], target, reads) if "unit" in found else 1.0,
         codes=_read_codes(found["codes"], target) if "codes" in found else None,
         missing=frozenset(map(to_code, found["missing"].texts())) if "missing" in found else frozenset(),
         true_if_contains=found["true_if_contains"].texts() if "true_if_contains" in found else (),
@@ -250,8 +251,10 @@ def _check_together(node: Node, found: Mapping[str, Node], target: Column) -> No
         raise node.refuse("a constant or a row number goes with nothing but 'prefix'")
 
 
-def _read_unit(node: Node, target: Column) -> float:
-    factors = unit_factors(target)
+def _read_unit(node: Node, target: Column, reads: str) -> float:
+    if reads in DATE_READINGS:
+        raise node.refuse("'unit' has no meaning where a date is read")
+    factors = unit_factors(replace(target, unit="%") if reads == PERCENT else target)
     return factors[node.text()] if node.text() in factors else factors[node.choice(factors)]
 
 
