@@ -172,6 +172,8 @@ def test_every_unit_leads_into_the_unit_of_the_contract() -> None:
             if column.unit is not None:
                 assert 1.0 in unit_factors(column).values()
     assert 70 * unit_factors(EPISODES["pain_nrs"])["0-100"] == pytest.approx(7)
+    assert 150_000 * unit_factors(EPISODES["platelets_10e9_per_l"])["1/uL"] == pytest.approx(150)
+    assert 12 * unit_factors(EPISODES["systolic_blood_pressure_mmhg"])["kPa"] == pytest.approx(90, abs=0.01)
     assert 365.25 * unit_factors(EPISODES["pain_duration_months"])["days"] == pytest.approx(12)
     assert 52.17857 * unit_factors(EPISODES["pain_duration_months"])["weeks"] == pytest.approx(12, rel=1e-5)
 

@@ -23,6 +23,9 @@ _FACTORS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "ODI points": {"0-100": 1.0, "0-50": 2.0, "0-1": 100.0},
         "WOMAC points": {"0-100": 1.0, "0-96": 100 / 96, "0-240": 100 / 240},
         "%": {"%": 1.0, "0-100": 1.0, "0-1": 100.0},
+        "×10⁹/L": {"×10⁹/L": 1.0, "10^9/L": 1.0, "10^3/uL": 1.0, "1/nL": 1.0, "1/uL": 0.001},
+        "mmHg": {"mmHg": 1.0, "kPa": 7.50062},
+        "mL/min/1.73 m2": {"mL/min/1.73 m2": 1.0, "mL/min/1.73m2": 1.0, "mL/s/1.73m2": 60.0},
         "mg/day": {"mg/day": 1.0, "mg/week": 1 / 7},
         "doses/week": {"doses/week": 1.0, "doses/day": 7.0, "doses/month": 7 * 12 / DAYS_PER_YEAR},
     }
