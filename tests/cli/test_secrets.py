@@ -60,6 +60,9 @@ REFUSED = [
     "cohort.source=${oc.env:SECRET}",
     "cohort.scenario=${oc.env:SECRET}",
     "gate.name='${oc.env:SECRET} x'",
+    "gate.name=${oc.env:SECRET}",
+    "gate.name=g_${oc.env:SECRET}",
+    "tracking.experiment=${oc.env:SECRET}",
     "gate.bases=[${oc.env:SECRET}]",
     "calibration.method=${oc.env:SECRET}",
     "tracking.enabled=${oc.env:SECRET}",
@@ -99,6 +102,16 @@ def test_a_gate_does_not_quote_it(tmp_path, monkeypatch):
         read_gate(str(tmp_path / "gate.yaml"))
     assert SECRET in str(told.value)
     assert hide_values(str(told.value)).startswith("gate.bases: unknown name '${oc.env:SECRET}'")
+
+
+def test_a_gate_that_would_show_it_as_its_name_is_refused(tmp_path, monkeypatch):
+    """A name of a gate stands with runs and versions in MLflow."""
+    (tmp_path / "gate.yaml").write_text("name: gate_${oc.env:SECRET,ours}\n")
+    monkeypatch.delenv("SECRET", raising=False)
+    assert read_gate(str(tmp_path / "gate.yaml")).name == "gate_ours"
+    monkeypatch.setenv("SECRET", SECRET)
+    with pytest.raises(SettingsError, match=r"gate\.name takes its value from the environment"):
+        read_gate(str(tmp_path / "gate.yaml"))
 
 
 def test_the_password_of_an_address_in_the_environment_is_not_shown(tell, monkeypatch):

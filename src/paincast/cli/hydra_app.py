@@ -23,7 +23,7 @@ from omegaconf.resolvers import oc
 from yaml import YAMLError
 
 from paincast.bounded import YAML_BYTES, check_yaml, read_yaml_text
-from paincast.environment import note_value
+from paincast.environment import hide_values, note_value
 from paincast.errors import PaincastError, SettingsError, suggest_name
 from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
 
@@ -54,6 +54,9 @@ def _take_from_environment(name: str, *default: str | None) -> str | None:
     _taken.append(name)
     return oc.env(name, *default)
 
+
+RECORDED_NAMES = (("gate", "name"), ("tracking", "experiment"))
+"""Settings that name things in MLflow, where no other name can stand in their place."""
 
 _taken: list[str] = []
 """Names of the variables that were asked for, in the order in which they were."""
@@ -200,6 +203,13 @@ def read_settings(config: DictConfig) -> TrainingSettings:
     except OmegaConfBaseException as error:
         raise explain_refusal(error) from error
     assert isinstance(settings, TrainingSettings)
+    for group, name in RECORDED_NAMES:
+        text = getattr(getattr(settings, group), name)
+        if hide_values(text) != text and _resolve_entry(config[group], name) != text:
+            raise SettingsError(
+                f"{group}.{name} takes its value from the environment, which may be a secret, and MLflow shows it; "
+                "write the name itself"
+            )
     from paincast.reporting.checklist import check_items
 
     check_items(settings)
