@@ -189,6 +189,11 @@ def test_a_blend_names_both_of_its_sources(tmp_path, monkeypatch):
     assert predictor.sources[0] == "a registry"
     assert len(predictor.sources) > 1
     assert predictor.response.candidate.parameters.keys() == {"synthetic_weight"}
+    # Whom the model has learnt from are counted by no mean of a category or yes/no.
+    kinds = {variable.name: variable.kind for variable in predictor.response.encoder.variables_}
+    flags = [kinds[owner] == "boolean" for owner in predictor.response.encoder.owners]
+    counts = predictor.response.model.means[flags] * predictor.n_real
+    np.testing.assert_allclose(np.minimum(counts, predictor.n_real - counts) % 5, 0.0, atol=1e-6)
 
 
 def test_an_outcome_that_is_not_binary_is_refused_in_words(tmp_path):

@@ -52,7 +52,7 @@ class Shift:
     offset: float
 
 
-def release_response(response: Response, episodes: pd.DataFrame) -> Response:
+def release_response(response: Response, episodes: pd.DataFrame, *, blended: bool = False) -> Response:
     """Round what a fitted response keeps of real patients.
 
     Parameters
@@ -61,6 +61,8 @@ def release_response(response: Response, episodes: pd.DataFrame) -> Response:
         Fitted to real patients.
     episodes : DataFrame of shape (n, ...)
         Those it is said to be trained on.
+    blended : bool
+        Whether encoder and domain come from simulated patients, and stay as they are.
 
     Returns
     -------
@@ -68,23 +70,24 @@ def release_response(response: Response, episodes: pd.DataFrame) -> Response:
         The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees or
         steps of a calibration were rounded.
     """
-    n = len(episodes)
-    if isinstance(response, ResponseModel):
-        response = _round_scores(response, episodes)
-    encoder = _round_encoder(response.encoder, n)
-    domain = _round_domain(response.domain)
+    n, encoder, domain = len(episodes), response.encoder, response.domain
+    if not blended:
+        if isinstance(response, ResponseModel):
+            response = _round_scores(response, episodes)
+        encoder, domain = _round_encoder(response.encoder, n), _round_domain(response.domain)
     if isinstance(response, DurationResponse):
         model = replace(response.model, encoder=encoder)
         return replace(response, model=model, domain=domain, means=_round_means(encoder, response.means, n))
     if isinstance(response, ChangeResponse):
         changed = replace(response.model, encoder=encoder)
         return replace(response, model=changed, domain=domain, means=_round_means(encoder, response.means, n))
+    model = _round_model(response.model, encoder, n)
     return replace(
         response,
         encoder=encoder,
-        model=_round_model(response.model, encoder, n),
+        model=model,
         refits=tuple(_round_model(refit, encoder, n) for refit in response.refits),
-        heterogeneity=_round_heterogeneity(response, encoder),
+        heterogeneity=_round_heterogeneity(response.heterogeneity, model, encoder),
         domain=domain,
         calibration=_round_calibration(response.calibration),
     )
@@ -212,21 +215,23 @@ def _round_trees(model: BoostedModel) -> dict[str, Any]:
     return state
 
 
-def _round_heterogeneity(response: ResponseModel, encoder: EpisodeEncoder) -> Heterogeneity:
+def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: EpisodeEncoder) -> Heterogeneity:
     """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
-    missing = {name: round_digits(value, FEW_DIGITS) for name, value in response.heterogeneity.missing.items()}
-    model, _ = split_model(response.model)
-    if isinstance(model, LinearModel):
+    missing = {name: round_digits(value, FEW_DIGITS) for name, value in heterogeneity.missing.items()}
+    linear, _ = split_model(model)
+    if isinstance(linear, LinearModel):
         owners = np.array(encoder.owners)
         for variable in encoder.variables_:
             if variable.kind != "number" and variable.varies and variable.name in missing:
-                added = model.coefficients[owners == variable.name][: len(variable.levels)]
-                shares = np.array(variable.shares)
+                flags = np.flatnonzero(owners == variable.name)[: len(variable.levels)]
+                flags = flags[:1] if variable.kind == "boolean" else flags
+                added, shares = linear.coefficients[flags], linear.means[flags]
                 if variable.kind == "boolean":
-                    added = added[0] * np.array([level == "true" for level in variable.levels])
-                variance = shares @ added**2 / shares.sum() - (shares @ added / shares.sum()) ** 2
-                missing[variable.name] = round_digits(max(float(variance), 0.0), FEW_DIGITS)
-    return replace(response.heterogeneity, missing=missing)
+                    added, shares = np.append(added, 0.0), np.append(shares, 1.0 - shares)
+                if shares.sum() > 0:
+                    spread = np.average((added - np.average(added, weights=shares)) ** 2, weights=shares)
+                    missing[variable.name] = round_digits(float(spread), FEW_DIGITS)
+    return replace(heterogeneity, missing=missing)
 
 
 def _round_domain(domain: Domain) -> Domain:

@@ -287,9 +287,12 @@ def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
 
 
 def _release(task: Task, response: Response, stands_on: dict[str, Any]) -> Response:
-    """Round what a response keeps of real patients; evidence that real ones are blended with is simulated."""
-    basis = stands_on.get("basis", task.data.cohort.basis)
-    return release_response(response, task.data.episodes[task.data.known]) if basis == "real" else response
+    """Round what a response keeps of real patients, where it stands on any."""
+    data = task.data
+    basis = stands_on.get("basis", data.cohort.basis)
+    if basis == "synthetic":
+        return response
+    return release_response(response, data.episodes[data.known], blended=basis == "blended")
 
 
 def assemble_predictor(task: Task, response: Response, metrics: pd.DataFrame, **stands_on: Any) -> Predictor:
