@@ -12,7 +12,7 @@ import pytest
 
 from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import conform
-from paincast.fingerprints import find_fingerprints, find_trained_on, make_fingerprints, write_fingerprints
+from paincast.fingerprints import FILE, find_fingerprints, find_trained_on, make_fingerprints, write_fingerprints
 
 TECHNIQUES = ["facet_rfa", "joint_injection", "celiac_plexus_neurolysis"]
 CAUDAL = Path(os.environ.get("PAINCAST_REAL_DATA", "")) / "caudal_esi_2018" / "trial44.csv"
@@ -109,3 +109,33 @@ def test_real_patients_are_found_ingested_again_and_their_other_half_is_not(tmp_
     found = find_trained_on(fingerprints, rename(again))
     assert found[:half].all()
     assert found[half:].sum() <= 1  # one is alike in all but an age that is a year higher
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("salt", "zz"),
+        ("salt", "ab" * 100),
+        ("salt", 5),
+        ("n", 0),
+        ("n", "many"),
+        ("ids", [1, 2]),
+        ("version", []),
+        ("rarity", "x"),
+        ("rarity", -1_000_000),
+        ("chance", None),
+        ("chance", -2),
+        ("columns", ["no such column"]),
+        ("columns", []),
+    ],
+)
+def test_fingerprints_with_values_that_cannot_be_are_none(tmp_path, name, value):
+    path = tmp_path / FILE
+    write_fingerprints(make_fingerprints(make_thin(np.random.default_rng(1), 40, 5), "v1"), path)
+    assert list(find_fingerprints(tmp_path)) == ["v1"]
+    state = json.loads(path.read_text())
+    if name == "rarity":
+        value = dict.fromkeys(state["marks"][0]["rarity"], value)
+    (state if name in state else state["marks"][0])[name] = value
+    path.write_text(json.dumps(state))
+    assert find_fingerprints(tmp_path) == {}

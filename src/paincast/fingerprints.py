@@ -38,6 +38,9 @@ CONTENT_ROLES = ("predictor", "technique", "funnel", "safety", "process")
 ONE_PATIENT = 1e-3
 """Expected pairs of strangers alike, were columns independent, below which repeated content is of one patient."""
 
+MOST_RARE = 400
+"""Powers of ten above it are not written: beside them a number is 0."""
+
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -243,6 +246,21 @@ def _read(file: Path) -> Fingerprints | None:
     try:
         state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         marks = tuple(Marks(**{**one, "columns": tuple(one["columns"])}) for one in state["marks"])
-        return Fingerprints(**{**state, "marks": marks, "ids": tuple(state["ids"]), "named": tuple(state["named"])})
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        held = Fingerprints(**{**state, "marks": marks, "ids": tuple(state["ids"]), "named": tuple(state["named"])})
+        return held if _is_usable(held) else None
+    except Exception:  # whatever a file that was not written by write_fingerprints can provoke
         return None
+
+
+def _is_usable(held: Fingerprints) -> bool:
+    """Say whether values are such as can be, after a search for a patient of whom nothing is known."""
+    find_trained_on(held, pd.DataFrame({name: [None] for name in EPISODES}, dtype=object))
+    return (
+        all(isinstance(text, str) for text in (held.version, *held.ids, *held.named))
+        and held.n > 0
+        and all(name in EPISODES for marks in held.marks for name in marks.columns)
+        and all(0 <= marks.chance <= 1 for marks in held.marks)
+        and all(
+            type(power) is int and 0 <= power < MOST_RARE for marks in held.marks for power in marks.rarity.values()
+        )
+    )
