@@ -379,3 +379,34 @@ def test_a_unit_has_no_meaning_where_a_date_is_read(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(dated % "")
     with pytest.raises(SettingsError, match="'unit' has no meaning"):
         load_mapping(tmp_path / "map.yaml")
+
+
+PROCEDURE_IN_ANOTHER_ROW = """
+read: {file: in.csv}
+baseline_rows: {column: ev, is: [base, op], is_not: [fu]}
+procedure_date: {column: op}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  age_years: {column: born, reads: years before procedure}
+  procedure_year: {column: op, reads: year of date}
+  pain_nrs: {column: nrs}
+visits:
+  - month: {column: seen, reads: months since procedure}
+    pain_nrs: {column: nrs}
+"""
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_an_age_at_baseline_counts_to_the_procedure_in_another_row_of_the_episode(tmp_path: Path, order: tuple) -> None:
+    rows = ["1,base,1950-01-10,,,8", "1,op,,2020-01-10 00:00,,", "1,fu,,,2020-01-10,3"]
+    others = ["2,base,1960-01-10,,,7", "3,base,1960-01-10,,,7", "3,op,,2020-01-10,,", "3,op,,2021-01-10,,"]
+    lines = ["id,ev,born,op,seen,nrs", *(rows[at] for at in order), *others]
+    cohort, rejects = ingest_text(tmp_path, PROCEDURE_IN_ANOTHER_ROW, "\n".join(lines) + "\n")
+    ages = cohort.episodes.set_index("episode_id")["age_years"]
+    assert ages["1"] == pytest.approx(70, abs=0.01)
+    assert pd.isna(ages["2"])
+    assert "3" not in ages
+    assert cohort.visits[["episode_id", "month", "pain_nrs"]].to_numpy().tolist() == [["1", 0, 3]]
+    assert {kind[3] for kind in kinds(rejects)} == {"merged", "no procedure date", "duplicate"}

@@ -262,11 +262,14 @@ def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: _Led
 
 
 def _procedure_dates(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> pd.Series:
+    """Read the date of each row's procedure: where a row has none, that of the other rows of its episode."""
     if mapping.procedure_date is None:
         return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
     dates, findings = read_procedure_days(mapping.procedure_date, rows)
     ledger.reject("episodes", findings, rows.index)
-    return dates
+    of_episode = dates.groupby(apply_field(mapping.episodes["episode_id"], rows)[0])
+    is_one = of_episode.transform("nunique") == 1
+    return dates.fillna(of_episode.transform("first").where(is_one))
 
 
 def _index_by_episode(
