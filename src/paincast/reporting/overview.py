@@ -15,6 +15,7 @@ from paincast.reporting.page import Panel, Section, Sheet, write_page
 from paincast.reporting.run_facts import RunFacts, show_interval, show_number
 from paincast.schema import RESEARCH_MARK
 
+CARE = "care, as champion"
 NUMBERS = {"auroc": "AUROC", "o_e_ratio": "O/E", "calibration_slope": "Slope", "ici": "ICI"}
 
 
@@ -62,13 +63,13 @@ def write_overview(runs: Sequence[RunFacts]) -> str:
 
 def _summarize(run: RunFacts) -> dict[str, str]:
     rows = _read_overall(run)
+    use = run.tags.get("use", RESEARCH_MARK) or CARE
     return {
         "Model": run.title,
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
-        "Basis": f"{run.tags['basis']}, {run.tags['n_real']} real",
+        "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
         **{label: _show(rows[name]) if name in rows else "" for name, label in NUMBERS.items()},
-        "Use": run.tags.get("use", RESEARCH_MARK) or "care, as champion",
         "What stands in the way": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 
