@@ -115,6 +115,7 @@ def test_only_the_champion_of_a_gate_that_allows_care_is_for_more_than_research(
     [
         {"use": RESEARCH_MARK},
         {"use": "care"},
+        {"promoted_use": RESEARCH_MARK},
         {"verdict": "refused"},
         {"promoted_at": ""},
         {"basis": "synthetic"},

@@ -13,6 +13,9 @@ CHAMPION = "champion"
 USE_LIMIT = "Research use only, unless it is loaded as the champion of a gate that allows care."
 """What every report and description of a model says, which stays true when it is promoted."""
 
+PROMOTED_USE = "promoted_use"
+"""Tag of a version: what the gate that promoted it allowed, which holds again when it is champion again."""
+
 CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
@@ -63,8 +66,9 @@ def read_use(tags: Mapping[str, str], *, is_champion: bool) -> str:
     -------
     str
         Empty for the champion that was promoted under a gate that allows care, whose tag ``use`` is empty; for
-        everything else ``research use only``.
+        everything else ``research use only``. A tag that was emptied by hand gives no right that the gate did not.
     """
     was_promoted = tags.get("verdict") == "passes" and bool(tags.get("promoted_at"))
-    for_care = tags.get("use") == "" and tags.get("basis") != "synthetic"
+    # Versions of earlier releases do not tell what their gate allowed but by ``use``.
+    for_care = tags.get("use") == tags.get(PROMOTED_USE, "") == "" and tags.get("basis") != "synthetic"
     return "" if is_champion and was_promoted and for_care else RESEARCH_MARK

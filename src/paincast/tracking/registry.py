@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
 from paincast.gates import Verdict, gate
-from paincast.gates.use import CHAMPION, hold_contents
+from paincast.gates.use import CHAMPION, PROMOTED_USE, hold_contents
 from paincast.predictor import MANIFEST, load_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
@@ -29,8 +29,7 @@ HISTORY = "former_champions"
 """Tag of a registered model: its former champions as a JSON list of versions, the last one last."""
 
 CHAMPION_USE = "champion_use"
-PROMOTED_USE = "promoted_use"
-"""Tag of a version that was promoted: what its gate allowed, which holds again when it is champion again."""
+"""Tag of a registered model: what its champion may be used for."""
 
 PROMOTED = "Promoted to champion on "
 LONGEST_DESCRIPTION = 5000
