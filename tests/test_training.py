@@ -97,7 +97,7 @@ def stop(*_):
     raise SystemExit
 
 run.ThreadPoolExecutor = stop
-cohort = CohortSettings(episodes_per_technique=20)
+cohort = CohortSettings(episodes_per_technique=100)
 run.train(
     TrainingSettings(cohort=cohort, techniques=["facet_rfa"], tracking=TrackingSettings(enabled=False), progress=False)
 )
@@ -297,13 +297,13 @@ def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, m
             raise RefusalError("no evidence today")
         return collect_rules(technique, outcome)
 
-    monkeypatch.setattr("paincast.training.run.collect_rules", refuse)
+    monkeypatch.setattr("paincast.training_set.collect_rules", refuse)
     result = train(make_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
     assert result.refused == {"si_joint_rfa/pain_response": "no evidence today"}
     assert result.summary["note"].tolist()[1] == "no model: no evidence today"
     assert (tmp_path / "models" / "facet_rfa" / "pain_response" / "bundle.json").is_file()
     assert list_notes(tmp_path / "models", load_models(tmp_path / "models")) == {}
-    monkeypatch.setattr("paincast.training.run.collect_rules", lambda *_: refuse("si_joint_rfa", ""))
+    monkeypatch.setattr("paincast.training_set.collect_rules", lambda *_: refuse("si_joint_rfa", ""))
     with pytest.raises(RefusalError, match="no evidence today"):
         train(make_settings(tmp_path, techniques=["facet_rfa"]))
     assert list(list_notes(tmp_path / "models", load_models(tmp_path / "models"))) == ["refused_since"]
