@@ -236,7 +236,7 @@ def test_folds_keep_patients_together_and_cover_every_row(make_episodes):
 
 
 def test_folds_refuse_a_single_patient_in_a_class():
-    with pytest.raises(RefusalError, match="1 patient"):
+    with pytest.raises(RefusalError, match="fewer than 2 patients in the smaller"):
         make_folds(np.array([1.0, 0, 0, 0]), np.array(list("abcd"), dtype=object), 3, np.random.default_rng(0))
 
 
