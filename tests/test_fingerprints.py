@@ -94,6 +94,9 @@ def test_salts_differ_the_file_is_private_and_holds_no_id_or_value(tmp_path):
     for damaged in ("", "[]", "null", json.dumps({"version": "v1"})):
         file.write_text(damaged)
         assert set(find_fingerprints(tmp_path / "models")) == {"v2"}
+    file.unlink()
+    os.mkfifo(file)
+    assert set(find_fingerprints(tmp_path / "models")) == {"v2"}
 
 
 @pytest.mark.skipif(not CAUDAL.is_file(), reason="PAINCAST_REAL_DATA holds no caudal_esi_2018")

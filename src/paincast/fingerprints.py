@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.bounded import read_json
 from paincast.errors import OutputError
 from paincast.schema import EPISODES
 
@@ -244,7 +245,7 @@ def _list_files(folder: Path) -> Iterable[Path]:
 
 def _read(file: Path) -> Fingerprints | None:
     try:
-        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        state: dict[str, Any] = read_json(file)
         marks = tuple(Marks(**{**one, "columns": tuple(one["columns"])}) for one in state["marks"])
         held = Fingerprints(**{**state, "marks": marks, "ids": tuple(state["ids"]), "named": tuple(state["named"])})
         return held if _is_usable(held) else None

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from paincast.bounded import read_json
+from paincast.errors import DataError
 from paincast.files import atomic_file
 from paincast.predictor import Predictor
 
@@ -112,10 +114,10 @@ def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[s
 def _read_record(file: Path) -> tuple[dict[str, str], set[str]] | None:
     """Read versions by name and the names refused, or None where the file is not what a training writes."""
     try:
-        record: Any = json.loads(file.read_text(encoding="utf-8"))
+        record: Any = read_json(file)
         trained = {str(name): str(made["version"]) for name, made in record["trained"].items()}
         return trained, {str(name) for name in record["refused"]}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, DataError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from dataclasses import replace
@@ -77,6 +78,12 @@ def test_a_bundle_put_there_by_hand_is_not_of_the_last_training(folder):
 def test_a_damaged_record_is_said_and_stops_nobody(folder, content):
     (folder / TRAINING_RECORD).write_bytes(content.encode("utf-8", "surrogateescape"))
     assert list(list_notes(folder, load_models(folder))) == ["unreadable_record"]
+
+
+def test_a_record_that_is_a_named_pipe_stops_nobody(folder):
+    (folder / TRAINING_RECORD).unlink(missing_ok=True)
+    os.mkfifo(folder / TRAINING_RECORD)
+    assert list_notes(folder, load_models(folder)) == {}
 
 
 def test_the_same_training_writes_the_same_record_without_reasons(folder):
