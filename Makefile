@@ -9,6 +9,9 @@ CORE := $(VENV)/core-$(VERSION).stamp
 DEV := $(VENV)/dev-$(VERSION).stamp
 PACKAGE := $(VENV)/package-$(VERSION).stamp
 PYTEST_FLAGS ?= -n logical --maxprocesses 4
+# Folders whose tests need no trained model.
+FAST_TESTS ?= tests/settings tests/evidence tests/disclosure tests/test_house.py tests/test_lock.py tests/test_gates.py \
+	tests/test_eligibility.py tests/test_files.py tests/test_bounded.py tests/test_outcomes.py
 
 # Every file is locked with its hash, so nothing is resolved. Byte code is compiled once, here, on all cores:
 # imports are three times slower without it.
@@ -16,10 +19,10 @@ PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-
 COMPILE = $(BIN)/python -m compileall -q -j 0 -x /tests/
 
 .DEFAULT_GOAL := help
-.PHONY: help run repro test lint lock clean
+.PHONY: help run repro test test-fast test-slow test-all coverage docs lint lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: $(PACKAGE) ## Make the environment, train on the embedded default and predict ten example patients
 	$(BIN)/paincast train
@@ -29,8 +32,22 @@ run: $(PACKAGE) ## Make the environment, train on the embedded default and predi
 repro: $(DEV) $(PACKAGE) ## Run the stages of dvc.yaml that are out of date: simulate, train, evaluate, predict
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
-test: lint ## Run what CI runs: lint, types, floors, all tests
-	$(BIN)/pytest $(PYTEST_FLAGS)
+test: lint ## Run lint, types, floors and all tests but the slow ones
+	$(BIN)/pytest $(PYTEST_FLAGS) -m "not slow"
+
+test-fast: $(DEV) $(PACKAGE) ## Run the tests of a minute, without lint
+	$(BIN)/pytest $(PYTEST_FLAGS) -m "not slow" $(FAST_TESTS)
+
+test-slow: $(DEV) $(PACKAGE) ## Run the tests marked slow
+	$(BIN)/pytest $(PYTEST_FLAGS) -m slow
+
+test-all: test test-slow ## Run both: what CI runs beside the docs
+
+coverage: $(DEV) $(PACKAGE) ## Run all tests and measure which lines they reach
+	$(BIN)/pytest $(PYTEST_FLAGS) --cov
+
+docs: $(DEV) $(PACKAGE) ## Build the site into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -c docs -d docs/_build/doctrees . docs/_build/html
 
 lint: $(DEV) $(PACKAGE) ## Run the linters, the type checker and the check of the floors
 	$(BIN)/ruff check .
@@ -68,5 +85,5 @@ lock: ## Resolve the dependencies of pyproject.toml anew (needs uv; LOCK_FLAGS=-
 	uv pip compile $(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 
 clean: ## Remove environments, caches and build products; data and models stay
-	rm -rf .venv .venv-* build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-* build dist docs/_build docs/_generated .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
