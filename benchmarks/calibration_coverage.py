@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtri
 
-from paincast.evaluation.flexible import INDICES, compute_flexible_calibration
+from paincast.evaluation.performance.flexible import INDICES, compute_flexible_calibration
 
 MEAN, SPREAD = -0.2, 0.7
 LIMIT = 0.05

@@ -17,17 +17,17 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 from threadpoolctl import threadpool_limits
 
-from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort
-from paincast.evaluation.change import compute_change_metrics
-from paincast.evaluation.duration import compute_brier_terms, compute_duration_metrics, integrate_over_months
-from paincast.evaluation.survival import compute_aalen_johansen, compute_kaplan_meier
+from paincast.evaluation.performance.change import compute_change_metrics
+from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
+from paincast.evaluation.survival.duration import compute_brier_terms, compute_duration_metrics, integrate_over_months
 from paincast.evidence.records import primary_horizon, simulated_techniques
 from paincast.features import EpisodeEncoder
-from paincast.models.change import fit_change_model
-from paincast.models.duration import fit_duration_model
+from paincast.models.continuous.change import fit_change_model
+from paincast.models.survival.duration import fit_duration_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.settings import ChangeSettings, DurationSettings
+from paincast.simulator import Truth, simulate_cohort
 
 TRAIN, FRESH, FRESH_SEED = 2_000, 10_000, 9_000
 OURS, CURVE, TRUTH = "paincast", "Kaplan-Meier", "truth"

@@ -26,13 +26,13 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from simulator_sample import OPEN, as_markdown
 
-from paincast.cohort.simulate import Assumptions, simulate_cohort
-from paincast.cohort.simulate.observation import compute_loss
-from paincast.evaluation.truth import compute_bayes_bound
+from paincast.evaluation.simulated.truth import compute_bayes_bound
 from paincast.evidence import simulated_records, simulated_techniques
 from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import primary_horizon
 from paincast.schema import EPISODES, model_columns
+from paincast.simulator import Assumptions, simulate_cohort
+from paincast.simulator.course.observation import compute_loss
 
 FloatArray = npt.NDArray[np.float64]
 Pair = tuple[str, str]

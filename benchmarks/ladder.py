@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.evaluation.levels import compare_levels
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
+from paincast.evaluation.validation.levels import compare_levels
 from paincast.evidence import load_records, load_sources
 from paincast.models.choice import compare_losses
-from paincast.models.ladder import cross_fit_ladder
-from paincast.models.levels import compute_losses
-from paincast.models.prior_evidence import (
+from paincast.models.updating.ladder import cross_fit_ladder
+from paincast.models.updating.levels import compute_losses
+from paincast.models.updating.prior_evidence import (
     AVERAGE,
     EVIDENCE,
     OVERALL_RISK,
@@ -39,8 +39,8 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
-from paincast.training.blended import gather_evidence
-from paincast.training.published import counted_in
+from paincast.training.kinds.blended import gather_evidence
+from paincast.training.kinds.published import counted_in
 from paincast.training_set import TrainingSet, make_training_set
 
 CHOICE = "choice"

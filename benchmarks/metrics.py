@@ -15,9 +15,9 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from paincast.evaluation.decision import compute_decision_curve
-from paincast.evaluation.flexible import compute_flexible_calibration
-from paincast.evaluation.metrics import compute_metrics
+from paincast.evaluation.performance.decision import compute_decision_curve
+from paincast.evaluation.performance.flexible import compute_flexible_calibration
+from paincast.evaluation.performance.metrics import compute_metrics
 
 RESAMPLES = 1000
 

@@ -21,11 +21,11 @@ from simulator_sample import (
     size_for,
 )
 
-from paincast.cohort.simulate import Truth
-from paincast.cohort.simulate.response import scale_curve
-from paincast.evaluation.truth import compute_bayes_bound, load_whole_truth
+from paincast.evaluation.simulated.truth import compute_bayes_bound, load_whole_truth
 from paincast.evidence import PredictorEffect, Record, simulated_records, simulated_techniques
 from paincast.settings import SCENARIOS
+from paincast.simulator import Truth
+from paincast.simulator.course.response import scale_curve
 
 ASKED = (
     "pain_response_30",

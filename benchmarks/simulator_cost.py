@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from simulator_sample import SEED, WORKERS
 from simulator_sdv import PINS, time_sdv
 
-from paincast.cohort.simulate import write_cohort
 from paincast.evidence import simulated_techniques
+from paincast.simulator import write_cohort
 
 BYTES_PER_EPISODE = 1_500
 """Room asked for on disk before a cohort is written; about twice what is needed."""

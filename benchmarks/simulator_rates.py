@@ -22,13 +22,13 @@ from simulator_sample import (
     read_probability,
 )
 
-from paincast.cohort.simulate import Assumptions, documented_correlations
-from paincast.cohort.simulate.events import Risk, list_risks
-from paincast.cohort.simulate.response import scale_curve
-from paincast.evaluation.latent import compute_latent_correlations
-from paincast.evaluation.truth import load_whole_truth
+from paincast.evaluation.simulated.latent import compute_latent_correlations
+from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.evidence import Record, simulated_records, simulated_techniques
 from paincast.schema import EPISODES
+from paincast.simulator import Assumptions, documented_correlations
+from paincast.simulator.course.events import Risk, list_risks
+from paincast.simulator.course.response import scale_curve
 
 Row = dict[str, Any]
 

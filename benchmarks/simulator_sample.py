@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from paincast.cohort.simulate import Assumptions, Truth, write_cohort
 from paincast.evidence import Record, simulated_records
 from paincast.outcomes import OUTCOMES, compute_outcome
+from paincast.simulator import Assumptions, Truth, write_cohort
 
 SEED = 20260101
 WORKERS = 2

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit, xlogy
 from skill_worlds import Labelled
 
-from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
+from paincast.evaluation.performance.concordance import compute_clustered_error, compute_concordance
 from paincast.evaluation.scored import PROBABILITY_FLOOR
 
 FloatArray = npt.NDArray[np.float64]

@@ -68,8 +68,8 @@ def fit_ours(
     episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator, *, borrows: bool = True
 ) -> Predict:
     """Fit a response model of this package with its default settings, the other techniques beside it."""
-    from paincast.models.response import fit_response_model
-    from paincast.models.surroundings import make_parts, make_surroundings
+    from paincast.models.binary.response import fit_response_model
+    from paincast.models.binary.surroundings import make_parts, make_surroundings
     from paincast.settings import TrainingSettings
 
     settings = TrainingSettings(jobs=1)

@@ -14,11 +14,11 @@ import pandas as pd
 from foreign_world import FOREIGN_VERSION, draw_foreign
 from simulator_sample import OPEN
 
-from paincast.cohort.simulate import simulate_cohort
-from paincast.cohort.simulate.generator import GENERATOR_VERSION
-from paincast.evaluation.truth import match_truth
+from paincast.evaluation.simulated.truth import match_truth
 from paincast.evidence.records import evidence_version, primary_horizon
 from paincast.schema import model_columns
+from paincast.simulator import simulate_cohort
+from paincast.simulator.generator import GENERATOR_VERSION
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.disclosure.flow import hide_small_loss, hide_small_steps, say_answering_months
 from paincast.errors import SettingsError
 from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
-from paincast.reporting.figures import make_axes
-from paincast.reporting.review_figures import describe_decision_curve, describe_groups, plot_groups
+from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.review import describe_decision_curve, describe_groups, plot_groups
 from paincast.settings import EvaluationSettings, OutcomeSettings, TrainingSettings, check_settings
+from paincast.simulator import simulate_cohort
 from paincast.training.assessment import Assessment, assess_predictions, list_thresholds
 from paincast.training_set import TrainingSet, make_training_set
 

@@ -11,9 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from paincast.cli.hydra_app import read_settings, register_schema
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.simulate import save_simulated, simulate_cohort
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.outcomes import get_outcome
@@ -31,8 +30,9 @@ from paincast.settings import (
     check_settings,
     find_configs,
 )
+from paincast.simulator import save_simulated, simulate_cohort
 from paincast.training import train
-from paincast.training.blended import gather_evidence, keep_recorded, open_real_cohort
+from paincast.training.kinds.blended import gather_evidence, keep_recorded, open_real_cohort
 from paincast.training_set import make_training_set
 
 LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", "real"]
@@ -40,7 +40,7 @@ LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", 
 
 def choose(monkeypatch: pytest.MonkeyPatch, place: int) -> LadderSettings:
     """Have the level at a place chosen, whatever cross-validation says."""
-    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: place)
+    monkeypatch.setattr("paincast.models.updating.ladder.find_simplest", lambda *_: place)
     return LadderSettings(method="cross_validation", folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01])
 
 

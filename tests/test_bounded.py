@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paincast.bounded import DEEPEST, MOST_NODES, check_yaml, read_json
 from paincast.cli.app import run
 from paincast.cli.hydra_app import read_gate
 from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
 from paincast.errors import DataError, SettingsError
 from paincast.files import hash_file
+from paincast.files.bounded import DEEPEST, MOST_NODES, check_yaml, read_json
 from paincast.schema import TABLES
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -20,9 +20,9 @@ from paincast.eligibility import (
 )
 from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
-from paincast.evidence.card import build_card
 from paincast.evidence.conditions import list_condition_columns
 from paincast.evidence.figures import Record
+from paincast.reporting.evidence.card import build_card
 from paincast.schema import EPISODES
 
 Values = dict[str, Any]

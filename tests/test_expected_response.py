@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
 from paincast.evidence.records import load_record, primary_horizon, simulated_records, simulated_techniques
 from paincast.evidence.scenarios import shift_curve
 from paincast.outcomes import get_outcome
-from paincast.reporting.figures import make_axes
-from paincast.reporting.review_figures import describe_decision_curve, plot_decision_curve
+from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.review import describe_decision_curve, plot_decision_curve
 from paincast.settings import EvaluationSettings, OutcomeSettings
+from paincast.simulator import simulate_cohort
 from paincast.training.assessment import assess_predictions
 from paincast.training.expected import find_expected_response
 from paincast.training_set import TrainingSet, make_training_set

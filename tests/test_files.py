@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from paincast import files
 from paincast.errors import OutputError
+from paincast.files import atomic as files
 from paincast.files import atomic_file, atomic_files, atomic_folder
 
 KILLER = """

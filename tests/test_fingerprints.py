@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import conform
 from paincast.fingerprints import FILE, find_fingerprints, find_trained_on, make_fingerprints, write_fingerprints
+from paincast.simulator import simulate_cohort
 
 TECHNIQUES = ["facet_rfa", "joint_injection", "celiac_plexus_neurolysis"]
 CAUDAL = Path(os.environ.get("PAINCAST_REAL_DATA", "")) / "caudal_esi_2018" / "trial44.csv"

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paincast.errors import SettingsError
-from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curve
-from paincast.evaluation.groups import compute_metrics_by_group
-from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.evaluation.groups.subgroups import compute_metrics_by_group
+from paincast.evaluation.performance.decision import DECISION_COLUMNS, compute_decision_curve
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.gates import CRITERIA, Evidence, Verdict, gate
 from paincast.gates.judging import say_gains
-from paincast.reporting.review_figures import describe_decision_curve
+from paincast.reporting.figures.review import describe_decision_curve
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
 

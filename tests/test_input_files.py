@@ -12,7 +12,7 @@ import pytest
 from paincast.cli.hydra_app import read_gate
 from paincast.cohort.tables import load_cohort
 from paincast.errors import DataError, SettingsError
-from paincast.input_files import refuse_changed_file, require_regular_file
+from paincast.files.inputs import refuse_changed_file, require_regular_file
 
 
 def make_loop(place: Path) -> None:

@@ -13,19 +13,18 @@ from mlflow import MlflowClient
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import save_cohort
 from paincast.errors import RefusalError, SettingsError
 from paincast.features import EpisodeEncoder
-from paincast.models.borrowing import Pool
-from paincast.models.surroundings import Surroundings, make_parts
+from paincast.models.binary.borrowing import Pool
+from paincast.models.binary.surroundings import Surroundings, make_parts
 from paincast.outcomes import get_outcome
-from paincast.reporting.model_report import write_report
-from paincast.reporting.robustness_figures import describe_held_out, make_forest_axes, plot_held_out
-from paincast.reporting.run_facts import read_run_folder
-from paincast.reporting.validation import tabulate_held_out
+from paincast.reporting.figures.robustness import describe_held_out, make_forest_axes, plot_held_out
+from paincast.reporting.model.report import write_report
+from paincast.reporting.model.run_facts import read_run_folder
+from paincast.reporting.model.validation import tabulate_held_out
 from paincast.settings import (
     CohortSettings,
     EvaluationSettings,
@@ -36,15 +35,17 @@ from paincast.settings import (
     UncertaintySettings,
     check_settings,
 )
+from paincast.simulator import simulate_cohort
 from paincast.tracking import fetch_runs, resolve_store
-from paincast.training import remodelling, train
+from paincast.training import train
 from paincast.training.internal_validation import (
     InternalValidation,
     list_large_groups,
     say_not_measured,
     validate_modelling,
 )
-from paincast.training.remodelling import ResponseRemodel
+from paincast.training.kinds import refit as remodelling
+from paincast.training.kinds.refit import ResponseRemodel
 from paincast.training_set import TrainingSet, make_training_set
 
 LINEAR = ModelSettings(

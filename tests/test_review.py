@@ -13,15 +13,14 @@ import pytest
 from mlflow import MlflowClient
 
 from paincast.cli.app import run
-from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, SettingsError
 from paincast.gates import gate
-from paincast.reporting.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
-from paincast.reporting.limits import BASIS_LIMITS, list_limits
-from paincast.reporting.model_card import LONGEST_CARD, write_model_card
-from paincast.reporting.model_report import write_report
-from paincast.reporting.run_facts import RunFacts, read_run_folder
+from paincast.reporting.model.card import LONGEST_CARD, write_model_card
+from paincast.reporting.model.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
+from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
+from paincast.reporting.model.report import write_report
+from paincast.reporting.model.run_facts import RunFacts, read_run_folder
 from paincast.schema import TABLES
 from paincast.serving.predict import load_model
 from paincast.settings import (
@@ -35,6 +34,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.simulator import simulate_cohort
 from paincast.tracking import Store, fetch_runs, resolve_store, use_store
 from paincast.tracking.judging import gather_evidence
 from paincast.training import train

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from paincast.errors import DataError, SettingsError
 from paincast.features import EpisodeEncoder
-from paincast.models.calibrated import CalibratedModel
+from paincast.models.calibration.calibrated import CalibratedModel
 from paincast.models.estimator import ResponseClassifier
 from paincast.schema import model_columns
 

@@ -10,16 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.simulate import save_simulated, simulate_cohort
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.eligibility import collect_rules
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
-from paincast.reporting.summary import say_instability, say_loss
+from paincast.reporting.model.summary import say_instability, say_loss
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     ChangeSettings,
@@ -32,6 +31,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.simulator import save_simulated, simulate_cohort
 from paincast.training import train
 
 LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
@@ -110,7 +110,7 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
     def know_the_answer(_, observed, *__, **___):
         return np.nan_to_num(4.0 * observed - 2.0)
 
-    monkeypatch.setattr("paincast.training.binary.cross_fit_margins", know_the_answer)
+    monkeypatch.setattr("paincast.training.kinds.binary.cross_fit_margins", know_the_answer)
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(make_settings(tmp_path))
     assert not (tmp_path / "models").exists()
@@ -122,7 +122,7 @@ def test_a_leak_fails_the_run_of_a_duration_too(tmp_path, monkeypatch):
     def leak(*_, **__):
         raise LeakError("a leak")
 
-    monkeypatch.setattr("paincast.training.binary.refuse_leak", leak)
+    monkeypatch.setattr("paincast.training.kinds.binary.refuse_leak", leak)
     with pytest.raises(LeakError, match=r"^a leak$"):
         train(make_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import RefusalError
 from paincast.serving.external import evaluate_models
@@ -20,6 +19,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.simulator import simulate_cohort
 from paincast.training import train
 
 TECHNIQUE = "spinal_cord_stimulation"

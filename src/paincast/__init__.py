@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paincast.cohort.simulate import simulate_cohort
     from paincast.cohort.tables import Cohort, load_cohort
     from paincast.serving.predict import load_model, predict
+    from paincast.simulator import simulate_cohort
     from paincast.training import train
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ _HOMES = {
     "load_cohort": "paincast.cohort.tables",
     "load_model": "paincast.serving.predict",
     "predict": "paincast.serving.predict",
-    "simulate_cohort": "paincast.cohort.simulate",
+    "simulate_cohort": "paincast.simulator",
     "train": "paincast.training",
 }
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.bounded import read_json
 from paincast.errors import OutputError
+from paincast.files.bounded import read_json
 from paincast.schema import EPISODES
 
 FILE = "fingerprints.json"

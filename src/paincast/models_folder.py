@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from paincast.bounded import read_json
 from paincast.errors import DataError
 from paincast.files import atomic_file
+from paincast.files.bounded import read_json
 from paincast.predictor import Predictor
 
 TRAINING_RECORD = "training.json"

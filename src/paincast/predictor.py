@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.bounded import read_json
 from paincast.cohort.tables import conform
-from paincast.declared_types import check_declared
 from paincast.eligibility import (
     TechniqueRules,
     assess_contraindications,
@@ -30,6 +28,8 @@ from paincast.errors import DataError
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.features import EncodedVariable
 from paincast.files import atomic_folder
+from paincast.files.bounded import read_json
+from paincast.files.declared_types import check_declared
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, name_boosters, read_response, to_response_state

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.tables import load_cohort
-from paincast.evaluation.truth import load_truth
+from paincast.evaluation.simulated.truth import load_truth
 
 MAPPING = """
 title: Our registry

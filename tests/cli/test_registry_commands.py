@@ -12,7 +12,6 @@ import pytest
 
 from paincast.cli.app import run
 from paincast.cli.hydra_app import read_gate
-from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import SettingsError
 from paincast.settings import (
@@ -26,6 +25,7 @@ from paincast.settings import (
     UncertaintySettings,
     find_configs,
 )
+from paincast.simulator import save_simulated, simulate_cohort
 
 NAME = "paincast.facet_rfa.pain_response"
 LENIENT = """

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from paincast.cli.hydra_app import read_gate
-from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.environment import hide_values
 from paincast.errors import SettingsError
+from paincast.simulator import save_simulated, simulate_cohort
 
 SECRET = "hunter2-s3cr3t"
 CONFIG = """# @package _global_

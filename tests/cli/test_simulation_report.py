@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paincast.cohort.simulate import Assumptions, write_cohort
 from paincast.errors import RefusalError
 from paincast.reporting import simulation
+from paincast.simulator import Assumptions, write_cohort
 
 ARGUMENTS = ["simulate", "-o", "cohort", "--technique", "facet_rfa", "--episodes", "60", "--seed", "4", "--no-progress"]
 

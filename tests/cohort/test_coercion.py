@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.coercion import is_missing_word, to_booleans, to_listed, to_numbers, to_plain_text, to_text
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
 from paincast.cohort.numerals import Decimal
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_patients, validate_tables
 from paincast.schema import TABLES

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.ingest import describe_ingestion, ingest
-from paincast.cohort.mapping import load_mapping
+from paincast.cohort.registry.ingest import describe_ingestion, ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort, load_cohort, save_cohort
 from paincast.errors import DataError
 from paincast.outcomes import OUTCOMES, compute_outcome

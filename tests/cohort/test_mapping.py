@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from paincast.cohort.coercion import to_code
-from paincast.cohort.mapping import list_mappings, load_mapping
-from paincast.cohort.sources import list_sources
-from paincast.cohort.units import unit_factors
+from paincast.cohort.registry.mapping import list_mappings, load_mapping
+from paincast.cohort.registry.sources import list_sources
+from paincast.cohort.registry.units import unit_factors
 from paincast.errors import SettingsError
 from paincast.schema import EPISODES, TABLES
 from paincast.settings import find_configs

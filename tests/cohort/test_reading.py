@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort import reading_lines, reading_text
-from paincast.cohort.reading import Sheet, open_table, read_sheet
-from paincast.cohort.reading_rows import count_label_rows
-from paincast.cohort.reading_types import LONGEST_CELL, MOST_COLUMNS
+from paincast.cohort.reading import lines as reading_lines
+from paincast.cohort.reading import text as reading_text
+from paincast.cohort.reading.files import Sheet, open_table, read_sheet
+from paincast.cohort.reading.rows import count_label_rows
+from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS
 from paincast.errors import DataError
 
 HEADER = "id,age,pain,sex,notes\n"

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from paincast.cohort.reading import Sheet, read_sheet
-from paincast.cohort.reading_types import LONGEST_CELL, MOST_COLUMNS
+from paincast.cohort.reading.files import Sheet, read_sheet
+from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS
 from paincast.errors import DataError
 
 PATIENTS = pd.DataFrame({"episode_id": ["a", "b", "c"], "age_years": [40, 50, 60], "sex": ["f", "m", None]})
@@ -195,7 +195,7 @@ WRITE = {
 }
 READ = """
 import resource, sys
-import paincast.cohort.reading as reading
+import paincast.cohort.reading.files as reading
 from paincast.errors import DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.doubts import doubt_scale
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
+from paincast.cohort.registry.suggest import suggest_mapping
 from paincast.cohort.rejects import compute_reject_share
-from paincast.cohort.suggest import suggest_mapping
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_patients, validate_tables
 from paincast.errors import DataError, SettingsError

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from paincast.cohort import sources
-from paincast.cohort.sources import fetch, list_sources
+from paincast.cohort.registry import sources
+from paincast.cohort.registry.sources import fetch, list_sources
 from paincast.errors import DataError, OutputError, SettingsError
 
 CONTENT = bytes(range(256)) * 2000

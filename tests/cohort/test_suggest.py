@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.suggest import suggest_mapping
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
+from paincast.cohort.registry.suggest import suggest_mapping
 from paincast.errors import DataError, SettingsError
 
 SECRET = "Zyxwv Secret"

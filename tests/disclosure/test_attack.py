@@ -12,8 +12,8 @@ import pytest
 from attack import attack_calibration, attack_decisions, attack_groups, find_leaks, read_count
 from bundles import find_bundle_leaks
 
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import save_cohort
 from paincast.settings import (
     CohortSettings,

@@ -11,14 +11,14 @@ from bundles import attack_moments, attack_trees, attack_variables, find_bundle_
 
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
-from paincast.models.change import fit_change_model
-from paincast.models.change_response import make_change_response
-from paincast.models.curved_calibration import fit_isotonic_calibration, fit_venn_abers_calibration
-from paincast.models.duration import fit_duration_model
-from paincast.models.duration_response import make_duration_response
+from paincast.models.binary.response import fit_response_model
+from paincast.models.calibration.curved import fit_isotonic_calibration, fit_venn_abers_calibration
+from paincast.models.continuous.change import fit_change_model
+from paincast.models.continuous.response import make_change_response
 from paincast.models.release import _round_calibration, release_response
-from paincast.models.response import fit_response_model
 from paincast.models.stored import list_boosters, read_response, to_response_state
+from paincast.models.survival.duration import fit_duration_model
+from paincast.models.survival.response import make_duration_response
 from paincast.settings import (
     CalibrationSettings,
     ChangeSettings,

@@ -10,12 +10,11 @@ import pytest
 from attack import attack_course, attack_course_flow, find_leaks
 from test_attack import read_everything
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.cohort.tables import save_cohort
 from paincast.disclosure.courses import choose_months, hide_months
 from paincast.disclosure.flow import hide_small_steps
 from paincast.disclosure.rounding import round_measured
-from paincast.evaluation.survival import compute_kaplan_meier
+from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.settings import (
     CohortSettings,
     DurationSettings,
@@ -25,6 +24,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.simulator import simulate_cohort
 from paincast.training import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")

@@ -11,17 +11,17 @@ from attack import attack_methods, read_count
 from judged import attack_shares, attack_steps, find_judged_leaks
 
 from paincast.cli.app import run
-from paincast.cohort.ingest import ingest
-from paincast.cohort.mapping import load_mapping
-from paincast.cohort.simulate import simulate_cohort
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.eligibility import collect_rules
 from paincast.fingerprints import make_fingerprints
-from paincast.models.response import fit_response_model
+from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.serving import overlap
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
+from paincast.simulator import simulate_cohort
 
 TECHNIQUE = "epidural_steroid_injection"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from paincast.disclosure.cuts import choose_cuts, make_rule
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.calibration import (
+from paincast.evaluation.performance.calibration import (
     CURVE_COLUMNS,
     compute_calibration_curve,
     compute_risk_histogram,

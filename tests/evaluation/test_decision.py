@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.decision import DECISION_COLUMNS, compute_decision_curve
+from paincast.evaluation.performance.decision import DECISION_COLUMNS, compute_decision_curve
 
 THRESHOLDS = [0.1, 0.25, 0.5, 0.75]
 

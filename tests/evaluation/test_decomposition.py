@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_diagnostics.scoring import LogLoss, SquaredError, decompose
 
-from paincast.evaluation.decomposition import compute_score_decomposition
-from paincast.evaluation.metrics import METRIC_COLUMNS
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.validation.decomposition import compute_score_decomposition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PARTS = ("miscalibration", "discrimination", "uncertainty")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from paincast.errors import SettingsError
-from paincast.evaluation.discrimination import compute_auroc_delong
-from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.evaluation.performance.discrimination import compute_auroc_delong
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from paincast.errors import DataError
-from paincast.evaluation.duration import (
+from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
+from paincast.evaluation.survival.duration import (
     compute_brier_terms,
     compute_concordance,
     compute_duration_metrics,
     compute_follow_up_weights,
     integrate_over_months,
 )
-from paincast.evaluation.survival import compute_aalen_johansen, compute_kaplan_meier
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MONTHS = [1.0, 3.0, 6.0, 12.0, 24.0]

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from paincast.errors import SettingsError
-from paincast.evaluation import flexible
-from paincast.evaluation.estimators import make_auroc, make_brier
-from paincast.evaluation.flexible import compute_flexible_calibration, compute_weighted_quantile, place_knots
-from paincast.evaluation.logistic import fit_logistic
-from paincast.evaluation.metrics import METRIC_COLUMNS
+from paincast.evaluation.performance import flexible
+from paincast.evaluation.performance.estimators import make_auroc, make_brier
+from paincast.evaluation.performance.flexible import (
+    compute_flexible_calibration,
+    compute_weighted_quantile,
+    place_knots,
+)
+from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import compute_distance_interval
 from paincast.evaluation.scored import check_scored_rows
 

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.groups import (
+from paincast.evaluation.groups.subgroups import (
     GROUP_COLUMNS,
     POOLED_COLUMNS,
     compute_metrics_by_group,
     make_audit_attributes,
     pool_groups,
 )
-from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.scales import SCALES
+from paincast.evaluation.performance.metrics import compute_metrics
+from paincast.evaluation.performance.scales import SCALES
 
 LIMITS = ["estimate", "lower", "upper"]
 

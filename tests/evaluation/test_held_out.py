@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paincast.errors import DataError, RefusalError
-from paincast.evaluation.held_out import predict_held_out_groups
+from paincast.evaluation.groups.held_out import predict_held_out_groups
 
 SITES = np.array(["a", "a", "b", "b", "c", "c"])
 

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.evaluation.change import compute_change_metrics
-from paincast.evaluation.decision import compute_decision_curve
-from paincast.evaluation.decomposition import compute_score_decomposition
-from paincast.evaluation.discrimination import compute_auroc_delong
-from paincast.evaluation.duration import compute_duration_metrics
-from paincast.evaluation.estimators import ALLOWED, ESTIMATORS
-from paincast.evaluation.flexible import compute_flexible_calibration
-from paincast.evaluation.groups import compute_metrics_by_group, pool_groups
-from paincast.evaluation.levels import compare_levels
-from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.optimism import compute_optimism
-from paincast.evaluation.paired import compare_predictions
+from paincast.evaluation.groups.subgroups import compute_metrics_by_group, pool_groups
+from paincast.evaluation.performance.change import compute_change_metrics
+from paincast.evaluation.performance.decision import compute_decision_curve
+from paincast.evaluation.performance.discrimination import compute_auroc_delong
+from paincast.evaluation.performance.estimators import ALLOWED, ESTIMATORS
+from paincast.evaluation.performance.flexible import compute_flexible_calibration
+from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.resampling import compute_percentile_interval, widen_interval
-from paincast.evaluation.stability import compute_instability
-from paincast.evaluation.tipping import compute_tipping_point
-from paincast.evaluation.truth import check_against_truth
+from paincast.evaluation.simulated.truth import check_against_truth
+from paincast.evaluation.survival.duration import compute_duration_metrics
+from paincast.evaluation.validation.decomposition import compute_score_decomposition
+from paincast.evaluation.validation.levels import compare_levels
+from paincast.evaluation.validation.optimism import compute_optimism
+from paincast.evaluation.validation.paired import compare_predictions
+from paincast.evaluation.validation.stability import compute_instability
+from paincast.evaluation.validation.tipping import compute_tipping_point
 
 RESAMPLES = 50
 KINDS = ("calibrated", "too extreme", "no skill", "constant", "tied", "separated", "reversed", "certain")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.evaluation.latent import compute_latent_correlations
+from paincast.evaluation.simulated.latent import compute_latent_correlations
 
 N = 40_000
 

@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.compiled import compile_cached
-from paincast.evaluation.estimators import ECE_NOISE, ESTIMATORS, make_ece_noise
-from paincast.evaluation.fast_resampling import make_groups, resample_metrics
-from paincast.evaluation.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.evaluation.performance.compiled import compile_cached
+from paincast.evaluation.performance.estimators import ECE_NOISE, ESTIMATORS, make_ece_noise
+from paincast.evaluation.performance.fast_resampling import make_groups, resample_metrics
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.evaluation.resampling import compute_percentile_interval, draw_patient_weights
 from paincast.evaluation.scored import check_scored_rows
 
@@ -447,7 +447,7 @@ def test_rows_that_cannot_be_grouped_are_resampled_exactly():
 def test_many_rows_take_the_compiled_pass_and_say_the_same(monkeypatch):
     rows = make_rows(3000, 12)
     slow = compute(*rows, resamples=100)
-    monkeypatch.setattr("paincast.evaluation.metrics.SMALLEST_WORK", 0)
+    monkeypatch.setattr("paincast.evaluation.performance.metrics.SMALLEST_WORK", 0)
     fast = compute(*rows, resamples=100)
     pd.testing.assert_frame_equal(slow, fast, rtol=0, atol=1e-6)
     assert (slow["lower"] != fast["lower"]).any()
@@ -463,6 +463,6 @@ def test_without_a_folder_to_keep_it_machine_code_is_made_anew(monkeypatch):
         made.append(function)
         return function
 
-    monkeypatch.setattr("paincast.evaluation.compiled.numba.njit", njit)
+    monkeypatch.setattr("paincast.evaluation.performance.compiled.numba.njit", njit)
     assert compile_cached(len) is len
     assert made == [len]

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from paincast.errors import DataError, RefusalError, SettingsError
-from paincast.evaluation import optimism
-from paincast.evaluation.logistic import fit_logistic
-from paincast.evaluation.optimism import OPTIMISM_COLUMNS, compute_optimism, draw_rows
+from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.validation import optimism
+from paincast.evaluation.validation.optimism import OPTIMISM_COLUMNS, compute_optimism, draw_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

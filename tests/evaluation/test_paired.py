@@ -8,9 +8,9 @@ import pytest
 from scipy.special import expit
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.flexible import compute_flexible_calibration
-from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.paired import COMPARED, PAIRED_COLUMNS, compare_predictions
+from paincast.evaluation.performance.flexible import compute_flexible_calibration
+from paincast.evaluation.performance.metrics import compute_metrics
+from paincast.evaluation.validation.paired import COMPARED, PAIRED_COLUMNS, compare_predictions
 
 
 def make_rows(n: int = 1500, seed: int = 0) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from scipy.special import expit, ndtri
 from sklearn.metrics import roc_auc_score
 
 from paincast.errors import SettingsError
-from paincast.evaluation.sample_size import (
+from paincast.evaluation.validation.sample_size import (
     compute_cox_snell,
     compute_development_sizes,
     compute_validation_sizes,

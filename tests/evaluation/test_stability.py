@@ -11,8 +11,12 @@ from hypothesis.extra import numpy as stn
 from scipy.special import expit
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.metrics import METRIC_COLUMNS
-from paincast.evaluation.stability import compute_instability, compute_instability_by_bin, compute_instability_by_row
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.validation.stability import (
+    compute_instability,
+    compute_instability_by_bin,
+    compute_instability_by_row,
+)
 
 
 def make_predictions(n=200, n_refits=20, spread=0.3, seed=0):

@@ -13,12 +13,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import DataError, RefusalError, SettingsError
-from paincast.evaluation.concordance import compute_clustered_error, compute_concordance
-from paincast.evaluation.estimators import make_auroc
-from paincast.evaluation.metrics import METRIC_COLUMNS
+from paincast.evaluation.performance.concordance import compute_clustered_error, compute_concordance
+from paincast.evaluation.performance.estimators import make_auroc
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import draw_patient_weights
 from paincast.evaluation.scored import check_scored_rows
-from paincast.evaluation.truth import (
+from paincast.evaluation.simulated.truth import (
     check_against_truth,
     compute_bayes_bound,
     is_leak,

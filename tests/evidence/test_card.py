@@ -9,12 +9,12 @@ import pytest
 
 from paincast.errors import RefusalError, SettingsError
 from paincast.evidence import load_record, load_records, load_sources
-from paincast.evidence.card import Grid, build_card, choose_records
-from paincast.evidence.listing import build_list, write_lines
-from paincast.evidence.plain import describe_records
 from paincast.evidence.scenarios import shift_curve
 from paincast.evidence.wording import percent
-from paincast.reporting.protocol import write_html, write_markdown
+from paincast.reporting.evidence.card import Grid, build_card, choose_records
+from paincast.reporting.evidence.listing import build_list, write_lines
+from paincast.reporting.evidence.pages import write_html, write_markdown
+from paincast.reporting.evidence.plain import describe_records
 from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from paincast.evidence import load_record, load_records
-from paincast.evidence.forest import collect_rates, compute_wilson
-from paincast.reporting.forest import make_forest_axes, plot_forest, save_forest
+from paincast.reporting.evidence.forest import collect_rates, compute_wilson
+from paincast.reporting.figures.forest import make_forest_axes, plot_forest, save_forest
 
 
 def test_every_published_rate_is_there_with_its_interval_and_where_it_comes_from() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.eligibility import TechniqueRules, check_indication, collect_rules
 from paincast.errors import RefusalError
+from paincast.simulator import simulate_cohort
 
 
 def test_simulating_a_gap_is_refused() -> None:

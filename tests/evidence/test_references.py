@@ -8,7 +8,7 @@ import re
 import pytest
 
 from paincast.evidence import load_sources
-from paincast.evidence.references import format_bibtex, format_csl, parse_reference
+from paincast.reporting.evidence.references import format_bibtex, format_csl, parse_reference
 
 SOURCES = load_sources()
 

@@ -31,10 +31,10 @@ from paincast.explain import (
 )
 from paincast.explain.resampling import list_refits
 from paincast.features import EpisodeEncoder
-from paincast.models.duration import DurationModel
-from paincast.models.duration_response import make_duration_response
-from paincast.models.hazard import HazardModel
-from paincast.models.response import ResponseModel, fit_response_model
+from paincast.models.binary.response import ResponseModel, fit_response_model
+from paincast.models.survival.duration import DurationModel
+from paincast.models.survival.hazard import HazardModel
+from paincast.models.survival.response import make_duration_response
 from paincast.predictor import Predictor, seal_predictor
 from paincast.settings import (
     FITTED_CALIBRATIONS,

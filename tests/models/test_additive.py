@@ -13,12 +13,12 @@ import pytest
 from scipy.special import expit
 
 from paincast.errors import SettingsError
-from paincast.models import additive
-from paincast.models.additive import AdditiveModel, Steps, fit_additive, read_steps
-from paincast.models.calibration import AffineCalibration
-from paincast.models.candidates import Candidate
-from paincast.models.response import fit_response_model
-from paincast.models.selection import Sample, encode_sample, select_candidate
+from paincast.models.binary import additive
+from paincast.models.binary.additive import AdditiveModel, Steps, fit_additive, read_steps
+from paincast.models.binary.candidates import Candidate
+from paincast.models.binary.response import fit_response_model
+from paincast.models.binary.selection import Sample, encode_sample, select_candidate
+from paincast.models.calibration.affine import AffineCalibration
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings, check_settings
 
 PARAMETERS = {"max_bins": 16, "learning_rate": 0.04, "max_rounds": 40}

@@ -9,9 +9,9 @@ from scipy.special import expit
 
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
-from paincast.models.borrowing import Pool, fit_shared, make_part, make_pool, weigh_directions
-from paincast.models.selection import Sample, encode_sample, select_candidate
-from paincast.models.surroundings import make_parts, make_surroundings
+from paincast.models.binary.borrowing import Pool, fit_shared, make_part, make_pool, weigh_directions
+from paincast.models.binary.selection import Sample, encode_sample, select_candidate
+from paincast.models.binary.surroundings import make_parts, make_surroundings
 from paincast.schema import TECHNIQUES
 from paincast.settings import ModelSettings, TrainingSettings
 

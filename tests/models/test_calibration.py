@@ -17,8 +17,8 @@ from sklearn.isotonic import IsotonicRegression, isotonic_regression
 
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.features import EpisodeEncoder
-from paincast.models.calibrated import CalibratedModel, apply_calibration, join_model, split_model
-from paincast.models.calibration import (
+from paincast.models.binary.learners import LinearModel, fit_boosted
+from paincast.models.calibration.affine import (
     IDENTITY,
     AffineCalibration,
     choose_calibration,
@@ -26,8 +26,8 @@ from paincast.models.calibration import (
     fit_calibration,
     read_calibration,
 )
-from paincast.models.curved_calibration import BetaCalibration, fit_beta_calibration, fit_venn_abers_calibration
-from paincast.models.learners import LinearModel, fit_boosted
+from paincast.models.calibration.calibrated import CalibratedModel, apply_calibration, join_model, split_model
+from paincast.models.calibration.curved import BetaCalibration, fit_beta_calibration, fit_venn_abers_calibration
 from paincast.settings import (
     CALIBRATION_METHODS,
     FITTED_CALIBRATIONS,

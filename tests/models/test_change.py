@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import QuantileRegressor
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.errors import DataError, RefusalError
-from paincast.evaluation.change import compute_change_metrics
-from paincast.models.change import ChangeModel, cross_fit_change, fit_change_model
-from paincast.models.quantiles import conformalise, fit_quantile
+from paincast.evaluation.performance.change import compute_change_metrics
+from paincast.models.continuous.change import ChangeModel, cross_fit_change, fit_change_model
+from paincast.models.continuous.quantiles import conformalise, fit_quantile
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.settings import ChangeSettings
+from paincast.simulator import simulate_cohort
 
 SETTINGS = ChangeSettings(penalties=[0.03, 0.3])
 

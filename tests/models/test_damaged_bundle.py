@@ -15,13 +15,13 @@ import pytest
 from paincast.eligibility import collect_rules
 from paincast.errors import DataError
 from paincast.features import EpisodeEncoder
-from paincast.models.change import fit_change_model
-from paincast.models.change_response import make_change_response
-from paincast.models.duration import DurationModel
-from paincast.models.duration_response import make_duration_response
-from paincast.models.hazard import HazardModel
-from paincast.models.response import fit_response_model
+from paincast.models.binary.response import fit_response_model
+from paincast.models.continuous.change import fit_change_model
+from paincast.models.continuous.response import make_change_response
 from paincast.models.stored import name_boosters
+from paincast.models.survival.duration import DurationModel
+from paincast.models.survival.hazard import HazardModel
+from paincast.models.survival.response import make_duration_response
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, _hash_content, load_predictor, save_predictor
 from paincast.predictor import seal_predictor as seal
 from paincast.settings import (

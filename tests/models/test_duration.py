@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.errors import DataError, RefusalError
-from paincast.evaluation.duration import compute_brier_terms, integrate_over_months
-from paincast.evaluation.survival import compute_aalen_johansen, compute_kaplan_meier
-from paincast.models.duration import DurationModel, cross_fit_durations, fit_curve, fit_duration_model
-from paincast.models.hazard import choose_cuts, expand_periods, fit_hazard
+from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
+from paincast.evaluation.survival.duration import compute_brier_terms, integrate_over_months
+from paincast.models.survival.duration import DurationModel, cross_fit_durations, fit_curve, fit_duration_model
+from paincast.models.survival.hazard import choose_cuts, expand_periods, fit_hazard
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.outcomes.answers import DIED, LOST_RELIEF
 from paincast.settings import DurationSettings
+from paincast.simulator import simulate_cohort
 
 VISITS = np.array([1.0, 3.0, 6.0, 12.0])
 QUICK = DurationSettings(inverse_penalties=[0.01, 0.1, 1.0], refits=10)

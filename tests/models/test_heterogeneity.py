@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from paincast.models.heterogeneity import Heterogeneity, estimate_site_variance, fit_heterogeneity
+from paincast.models.binary.heterogeneity import Heterogeneity, estimate_site_variance, fit_heterogeneity
 
 
 def make_sites(spread: float, n_sites: int, n_each: int, seed: int = 0, *, weighted: bool = False):

@@ -11,11 +11,13 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
-from paincast.evaluation.levels import compare_levels
-from paincast.models.closed_test import find_unrejected, run_closed_test
-from paincast.models.ladder import climb_ladder, cross_fit_ladder, fit_ladder
-from paincast.models.levels import blend, compute_losses, fit_level, make_rows
-from paincast.models.prior_evidence import (
+from paincast.evaluation.validation.levels import compare_levels
+from paincast.models.binary.response import fit_response_model
+from paincast.models.binary.selection import Sample
+from paincast.models.updating.closed_test import find_unrejected, run_closed_test
+from paincast.models.updating.ladder import climb_ladder, cross_fit_ladder, fit_ladder
+from paincast.models.updating.levels import blend, compute_losses, fit_level, make_rows
+from paincast.models.updating.prior_evidence import (
     AVERAGE,
     BLENDED,
     EVIDENCE,
@@ -28,8 +30,6 @@ from paincast.models.prior_evidence import (
     make_no_evidence,
     make_rate_evidence,
 )
-from paincast.models.response import fit_response_model
-from paincast.models.selection import Sample
 from paincast.settings import (
     EvaluationSettings,
     LadderSettings,
@@ -190,7 +190,7 @@ def test_without_a_simulation_there_is_a_whole_model_all_the_same(make_episodes,
 def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, monkeypatch):
     episodes, outcome = draw_real(make_episodes, 150, seed=8, shift=-0.5)
     position = evidence.levels.index(level)
-    monkeypatch.setattr("paincast.models.ladder.find_simplest", lambda *_: position)
+    monkeypatch.setattr("paincast.models.updating.ladder.find_simplest", lambda *_: position)
     fitted = fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
     response = fitted.response
     assert fitted.ladder.chosen == level

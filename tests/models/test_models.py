@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.models.calibration import AffineCalibration, fit_affine_calibration
-from paincast.models.candidates import Candidate, fit_candidate
-from paincast.models.learners import BoostedModel, LinearModel, fit_boosted, fit_logistic, read_booster
-from paincast.models.response import cross_fit_margins, fit_response_model
+from paincast.models.binary.candidates import Candidate, fit_candidate
+from paincast.models.binary.learners import BoostedModel, LinearModel, fit_boosted, fit_logistic, read_booster
+from paincast.models.binary.response import cross_fit_margins, fit_response_model
+from paincast.models.calibration.affine import AffineCalibration, fit_affine_calibration
 from paincast.settings import (
     EvaluationSettings,
     ModelSettings,

@@ -13,8 +13,8 @@ from scipy.special import logit
 from paincast.cohort.tables import conform
 from paincast.eligibility import collect_rules
 from paincast.errors import DataError
-from paincast.models.calibrated import CalibratedModel
-from paincast.models.response import fit_response_model
+from paincast.models.binary.response import fit_response_model
+from paincast.models.calibration.calibrated import CalibratedModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import (

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paincast.models import candidates as module
-from paincast.models.search import search_boosting
-from paincast.models.selection import Sample, select_candidate
+from paincast.models.binary import candidates as module
+from paincast.models.binary.search import search_boosting
+from paincast.models.binary.selection import Sample, select_candidate
 from paincast.settings import ModelSettings
 
 N_FOLDS, N_ROWS = 3, 40

@@ -13,10 +13,10 @@ from paincast.cohort.tables import conform
 from paincast.evidence import directions as directions_module
 from paincast.evidence.directions import load_directions
 from paincast.evidence.records import load_records
-from paincast.models.candidates import Candidate, keep_affordable, list_linear
-from paincast.models.learners import LinearModel
-from paincast.models.selection import Sample, encode_sample, select_candidate
-from paincast.models.surroundings import make_surroundings
+from paincast.models.binary.candidates import Candidate, keep_affordable, list_linear
+from paincast.models.binary.learners import LinearModel
+from paincast.models.binary.selection import Sample, encode_sample, select_candidate
+from paincast.models.binary.surroundings import make_surroundings
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import make_folds
 

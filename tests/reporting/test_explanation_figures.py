@@ -12,15 +12,15 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from paincast.explain import Explanation, ExplanationReview, compute_waterfall
-from paincast.reporting.explanation_figures import (
+from paincast.reporting.figures.explanation import (
     describe_dependence,
     describe_ranked_importance,
     draw_dependence,
     draw_explanation,
     plot_ranked_importance,
 )
-from paincast.reporting.figures import make_axes
-from paincast.reporting.waterfall_figures import describe_waterfall, plot_waterfall
+from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.waterfall import describe_waterfall, plot_waterfall
 
 N = 60
 

@@ -8,11 +8,11 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from scipy.special import expit
 
-from paincast.evaluation.calibration import compute_risk_histogram
-from paincast.evaluation.stability import compute_instability, compute_instability_by_bin
-from paincast.evaluation.tipping import compute_tipping_point
+from paincast.evaluation.performance.calibration import compute_risk_histogram
+from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
+from paincast.evaluation.validation.tipping import compute_tipping_point
 from paincast.explain import Explanation
-from paincast.reporting.figures import (
+from paincast.reporting.figures.performance import (
     describe_calibration,
     describe_importance,
     make_axes,
@@ -21,13 +21,13 @@ from paincast.reporting.figures import (
     plot_importance,
     summarize_calibration,
 )
-from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.robustness_figures import (
+from paincast.reporting.figures.robustness import (
     describe_instability,
     describe_tipping_point,
     plot_instability,
     plot_tipping_point,
 )
+from paincast.reporting.figures.run import draw_pictures
 from paincast.training.instability import Instability
 
 N = 60

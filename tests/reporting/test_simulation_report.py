@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError
-from paincast.evaluation import simulation as numbers
-from paincast.reporting.figures import make_axes
+from paincast.evaluation.simulated import claims as numbers
+from paincast.reporting.figures.performance import make_axes
 from paincast.reporting.page import Panel, Section, write_page
 from paincast.reporting.simulation import report_simulation
 from paincast.schema import TABLES
+from paincast.simulator import save_simulated, simulate_cohort
 
 VOID = {"meta", "img", "br", "hr", "link"}
 

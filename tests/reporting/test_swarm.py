@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.disclosure.grouping import rank_values
-from paincast.reporting.swarm import compute_bubbles, compute_offsets
+from paincast.reporting.figures.swarm import compute_bubbles, compute_offsets
 
 
 @settings(deadline=None)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paincast.cohort.simulate import simulate_cohort
 from paincast.errors import RefusalError
 from paincast.predictor import load_predictor
 from paincast.serving.comparison import compare_models
+from paincast.simulator import simulate_cohort
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from paincast.cli.app import run
-from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import save_cohort
 from paincast.errors import RefusalError
 from paincast.fingerprints import make_fingerprints
 from paincast.predictor import load_predictor, save_predictor
 from paincast.serving.comparison import compare_models
 from paincast.serving.external import evaluate_models
+from paincast.simulator import save_simulated, simulate_cohort
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 
 from paincast.cli.app import run
-from paincast.cohort.simulate import save_simulated, simulate_cohort
 from paincast.cohort.tables import Cohort, conform, save_cohort
-from paincast.evaluation.truth import load_truth
+from paincast.evaluation.simulated.truth import load_truth
 from paincast.serving.external import evaluate_models
 from paincast.serving.predict import load_models
+from paincast.simulator import save_simulated, simulate_cohort
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paincast.reporting.summary import summarize_predictions
+from paincast.reporting.model.summary import summarize_predictions
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import predict

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.tables import conform
+from paincast.files.spreadsheets import escape_formula, restore_formula, write_csv
 from paincast.predictor import PREDICTION_COLUMNS, make_abstentions
 from paincast.serving.batch import _open_predictions, predict_file, read_predictions
-from paincast.spreadsheets import escape_formula, restore_formula, write_csv
 
 FORMULAS = ("=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1", "'=1", "''", "a;=1", "a\n=1")
 SAFE = ("p-17", "17", "a=b", "NA", "null", "", "a,b", 'a"b', "ä;b", "0-1", "None")

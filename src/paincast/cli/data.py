@@ -14,7 +14,7 @@ from paincast.settings import SCENARIOS, CohortSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from paincast.cohort.mapping_types import RegistryMapping
+    from paincast.cohort.registry.mapping_types import RegistryMapping
     from paincast.cohort.tables import Cohort
 
 EXIT_REJECTS = 3
@@ -76,7 +76,7 @@ def simulate(
     """  # noqa: D301
     from tqdm import tqdm
 
-    from paincast.cohort.simulate import write_cohort
+    from paincast.simulator import write_cohort
 
     with tqdm(unit=" episodes", desc="simulate", disable=None if progress else True) as bar:
 
@@ -125,7 +125,7 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
       paincast fetch caudal_esi_2018 genicular_rfa_2024
       paincast fetch caudal_esi_2018 --mirror /mnt/mirror
     """  # noqa: D301
-    from paincast.cohort import sources
+    from paincast.cohort.registry import sources
 
     if listing:
         for source in sources.list_sources():
@@ -182,9 +182,9 @@ def ingest(
         return
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
-    from paincast.cohort.ingest import describe_ingestion
-    from paincast.cohort.ingest import ingest as ingest_files
-    from paincast.cohort.mapping import load_mapping
+    from paincast.cohort.registry.ingest import describe_ingestion
+    from paincast.cohort.registry.ingest import ingest as ingest_files
+    from paincast.cohort.registry.mapping import load_mapping
 
     loaded = load_mapping(mapping)
     cohort, rejects = ingest_files(loaded, files or _find_files(loaded))
@@ -206,7 +206,7 @@ def ingest(
 
 
 def _suggest(source: Path, out: Path | None) -> None:
-    from paincast.cohort.suggest import suggest_mapping
+    from paincast.cohort.registry.suggest import suggest_mapping
     from paincast.files import atomic_file
 
     text = suggest_mapping(source)
@@ -241,7 +241,7 @@ def _count_pairs(cohort: Cohort) -> str:
 def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
     from paincast.cohort.tables import MANIFEST, save_cohort
     from paincast.files import atomic_folder
-    from paincast.spreadsheets import write_csv
+    from paincast.files.spreadsheets import write_csv
 
     with atomic_folder(out, marker=MANIFEST) as folder:
         save_cohort(cohort, folder)
@@ -250,7 +250,7 @@ def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
 
 def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
     from paincast.files import atomic_file
-    from paincast.spreadsheets import write_csv
+    from paincast.files.spreadsheets import write_csv
 
     with atomic_file(path) as draft:
         write_csv(rejects, draft)

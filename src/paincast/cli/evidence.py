@@ -101,7 +101,7 @@ def _check_request(
 
 def _choose(technique: str | None, indication: str | None, approach: str | None) -> tuple[Record, ...]:
     from paincast.evidence import load_records
-    from paincast.evidence.card import choose_records
+    from paincast.reporting.evidence.card import choose_records
 
     if technique is None:
         return load_records()
@@ -114,23 +114,23 @@ def _find_style(style: str | None, out: Path | None) -> str:
 
 
 def _write_list(records: tuple[Record, ...], scenario: str, style: str) -> str:
-    from paincast.evidence.listing import build_list, write_lines
+    from paincast.reporting.evidence.listing import build_list, write_lines
 
     if style == "json":
         return _write_json(records, scenario)
     if style == "text":
         return write_lines(records, scenario)
-    from paincast.reporting.protocol import write_html, write_markdown
+    from paincast.reporting.evidence.pages import write_html, write_markdown
 
     return {"md": write_markdown, "html": write_html}[style](build_list(records, scenario))
 
 
 def _write_card(technique: str, indication: str | None, approach: str | None, scenario: str, style: str) -> str:
-    from paincast.evidence.card import build_card, choose_records
+    from paincast.reporting.evidence.card import build_card, choose_records
 
     if style == "json":
         return _write_json(choose_records(technique, indication=indication, approach=approach), scenario)
-    from paincast.reporting.protocol import write_html, write_markdown
+    from paincast.reporting.evidence.pages import write_html, write_markdown
 
     card = build_card(technique, indication=indication, approach=approach, scenario=scenario)
     return {"md": write_markdown, "html": write_html}[style](card)
@@ -139,14 +139,14 @@ def _write_card(technique: str, indication: str | None, approach: str | None, sc
 def _write_json(records: tuple[Record, ...], scenario: str) -> str:
     import json
 
-    from paincast.evidence.plain import describe_records
+    from paincast.reporting.evidence.plain import describe_records
 
     return json.dumps(describe_records(records, scenario), indent=2, ensure_ascii=False) + "\n"
 
 
 def _write_references(records: tuple[Record, ...], style: str) -> str:
     from paincast.evidence import load_sources
-    from paincast.evidence.references import format_bibtex, format_csl
+    from paincast.reporting.evidence.references import format_bibtex, format_csl
 
     held = load_sources()
     names = {name for record in records for name in record.sources}
@@ -156,9 +156,9 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:
     from paincast.errors import RefusalError
-    from paincast.evidence.forest import collect_rates
     from paincast.files import atomic_file
-    from paincast.reporting.forest import save_forest
+    from paincast.reporting.evidence.forest import collect_rates
+    from paincast.reporting.figures.forest import save_forest
 
     rates = collect_rates(records)
     if rates.empty:

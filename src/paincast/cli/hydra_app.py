@@ -22,9 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from paincast.bounded import YAML_BYTES, check_yaml, read_yaml_text
 from paincast.environment import hide_values, note_value
 from paincast.errors import PaincastError, SettingsError, suggest_name
+from paincast.files.bounded import YAML_BYTES, check_yaml, read_yaml_text
 from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
 
 _TYPE_WORDS = {
@@ -210,7 +210,7 @@ def read_settings(config: DictConfig) -> TrainingSettings:
                 f"{group}.{name} takes its value from the environment, which may be a secret, and MLflow shows it; "
                 "write the name itself"
             )
-    from paincast.reporting.checklist import check_items
+    from paincast.reporting.model.checklist import check_items
 
     check_items(settings)
     return check_settings(settings)

@@ -72,7 +72,7 @@ def evaluate(
     import numpy as np
 
     from paincast.cohort.tables import load_cohort
-    from paincast.evaluation.truth import load_truth
+    from paincast.evaluation.simulated.truth import load_truth
     from paincast.files import atomic_folder
     from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
@@ -182,7 +182,7 @@ def predict(
     for note in summary.notes:
         click.echo(f"note: {note}")
     if show:
-        from paincast.reporting.summary import summarize_predictions
+        from paincast.reporting.model.summary import summarize_predictions
 
         click.echo("\n" + summarize_predictions(read_predictions(out)).to_string(index=False) + "\n")
     click.echo(f"written: {out}")

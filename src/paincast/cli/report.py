@@ -28,9 +28,9 @@ def report(run: str, out: Path, tracking_uri: str | None) -> None:
     import tempfile
 
     from paincast.files import atomic_folder
-    from paincast.reporting.model_report import write_report_files
-    from paincast.reporting.overview import write_overview
-    from paincast.reporting.run_facts import read_run_folder
+    from paincast.reporting.model.overview import write_overview
+    from paincast.reporting.model.report import write_report_files
+    from paincast.reporting.model.run_facts import read_run_folder
     from paincast.tracking import fetch_runs
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from paincast.bounded import read_json
-from paincast.declared_types import check_declared
 from paincast.disclosure.flow import tell_together
 from paincast.errors import DataError
 from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
-from paincast.input_files import require_regular_file
+from paincast.files.bounded import read_json
+from paincast.files.declared_types import check_declared
+from paincast.files.inputs import require_regular_file
 from paincast.schema import TABLES, TECHNIQUES, Column
 from paincast.settings import BASES
 

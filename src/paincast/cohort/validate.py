@@ -12,8 +12,8 @@ import pandera.pandas as pa
 
 from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
-from paincast.cohort.reading_header import clean_name
-from paincast.cohort.reading_names import spell_names
+from paincast.cohort.reading.header import clean_name
+from paincast.cohort.reading.names import spell_names
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,

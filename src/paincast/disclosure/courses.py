@@ -54,7 +54,7 @@ def hide_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     Parameters
     ----------
     course : DataFrame
-        From :func:`paincast.evaluation.survival.compute_kaplan_meier`.
+        From :func:`paincast.evaluation.survival.curves.compute_kaplan_meier`.
     shown : list of float
         From :func:`choose_months`.
     """
@@ -68,7 +68,7 @@ def hide_ratios(metrics: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     Parameters
     ----------
     metrics : DataFrame
-        From :func:`paincast.evaluation.duration.compute_duration_metrics`.
+        From :func:`paincast.evaluation.survival.duration.compute_duration_metrics`.
     shown : list of float
         From :func:`choose_months`.
     """

@@ -19,7 +19,7 @@ def hide_thresholds(curve: pd.DataFrame, shown: Collection[float]) -> pd.DataFra
     Parameters
     ----------
     curve : DataFrame
-        From :func:`paincast.evaluation.decision.compute_decision_curve`.
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
     shown : collection of float
         Thresholds that may be told, from :func:`paincast.disclosure.cuts.choose_cuts`.
 

@@ -82,7 +82,7 @@ def hide_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     metrics : DataFrame
-        From :func:`paincast.evaluation.change.compute_change_metrics`; of others nothing is hidden.
+        From :func:`paincast.evaluation.performance.change.compute_change_metrics`; of others nothing is hidden.
 
     Examples
     --------

@@ -126,7 +126,7 @@ def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     by_group : DataFrame
-        From :func:`paincast.evaluation.groups.compute_metrics_by_group`.
+        From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`.
 
     Examples
     --------

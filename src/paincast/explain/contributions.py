@@ -27,7 +27,7 @@ class Explanation:
     base : ndarray of shape (n,)
         What is served before anything about the patient is known. Where a calibration is served beside the model,
         what it adds to the patient's log odds belongs to no variable: it is in the base, which then differs between
-        patients (:class:`paincast.models.calibrated.CalibratedModel`).
+        patients (:class:`paincast.models.calibration.calibrated.CalibratedModel`).
     contributions : DataFrame of shape (n, n_variables)
         Contribution of each variable: dummy columns and missing marks are summed to their variable.
     values : DataFrame of shape (n, n_variables)

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from paincast.explain.contributions import Explanation, explain_model
-from paincast.models.duration_response import DurationResponse
-from paincast.models.response import ResponseModel
+from paincast.models.binary.response import ResponseModel
 from paincast.models.stored import Response
+from paincast.models.survival.response import DurationResponse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]

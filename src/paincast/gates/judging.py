@@ -150,7 +150,7 @@ def find_least_gains(
     Parameters
     ----------
     curve : DataFrame or None
-        From :func:`paincast.evaluation.decision.compute_decision_curve`; rows may be hidden or left out.
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`; rows may be hidden or left out.
     strategies : sequence of str
         What the model is held against.
 

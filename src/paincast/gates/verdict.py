@@ -39,7 +39,7 @@ class Evidence:
         The same columns by subgroup; where there are ``shrunken, shrunken_lower, shrunken_upper`` they are judged.
     decision_curve : DataFrame or None
         The same columns and ``threshold, strategy, versus``, as of
-        :func:`paincast.evaluation.decision.compute_decision_curve`.
+        :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
     sample_size : DataFrame or None
         ``criterion, n, available, met``.
     card_items : frozenset of str or None

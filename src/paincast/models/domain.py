@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 
-from paincast.declared_types import read_array
 from paincast.features import EncodedVariable, EpisodeEncoder, standard_scores
+from paincast.files.declared_types import read_array
 from paincast.schema import EPISODES
 
 FloatArray = npt.NDArray[np.float64]

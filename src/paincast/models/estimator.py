@@ -20,10 +20,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import threadpool_limits
 
 from paincast.errors import SettingsError, suggest_name
-from paincast.models.additive import say_library_missing
-from paincast.models.calibrated import apply_calibration
-from paincast.models.calibration import IDENTITY, Calibration, fit_calibration
-from paincast.models.candidates import Candidate, fit_candidate, list_linear
+from paincast.models.binary.additive import say_library_missing
+from paincast.models.binary.candidates import Candidate, fit_candidate, list_linear
+from paincast.models.calibration.affine import IDENTITY, Calibration, fit_calibration
+from paincast.models.calibration.calibrated import apply_calibration
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, count_smaller_class, make_folds
@@ -37,7 +37,8 @@ KINDS = ("logistic", "ebm", "xgboost")
 class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Choose, fit and calibrate a model of a binary outcome on a numeric matrix.
 
-    The steps are those of :func:`paincast.models.response.fit_response_model`, without what needs the data contract
+    The steps are those of :func:`paincast.models.binary.response.fit_response_model`, without what needs the data
+    contract
     (encoding by declared types, domain, rules): candidates are compared by cross-validated log loss, patients kept
     together; the simplest within ``standard_errors`` of the best is fitted to all rows and calibrated on its
     cross-fitted margins. Missing values are allowed: trees take them as they are, a linear model gets means and columns

@@ -1,7 +1,8 @@
 """Loss to follow-up: weights by the inverse of the probability that an outcome is observed, given what is known before.
 
 Those seen stand for those lost who were like them before the procedure. The weights heal loss that depends on what the
-encoder sees; they do not heal loss that depends on the outcome itself (see :mod:`paincast.evaluation.tipping`). The
+encoder sees; they do not heal loss that depends on the outcome itself (see
+:mod:`paincast.evaluation.validation.tipping`). The
 site is no predictor of a response model and none here.
 """
 

@@ -19,17 +19,17 @@ import pandas as pd
 
 from paincast.disclosure.rounding import round_digits, round_share, round_shares
 from paincast.features import EncodedVariable, EpisodeEncoder
-from paincast.models.additive import AdditiveModel, Steps
-from paincast.models.calibrated import CalibratedModel, split_model
-from paincast.models.calibration import Calibration
-from paincast.models.change_response import ChangeResponse
-from paincast.models.curved_calibration import IsotonicCalibration, VennAbersCalibration
+from paincast.models.binary.additive import AdditiveModel, Steps
+from paincast.models.binary.heterogeneity import Heterogeneity
+from paincast.models.binary.learners import BoostedModel, LinearModel, read_booster
+from paincast.models.binary.response import ResponseModel
+from paincast.models.calibration.affine import Calibration
+from paincast.models.calibration.calibrated import CalibratedModel, split_model
+from paincast.models.calibration.curved import IsotonicCalibration, VennAbersCalibration
+from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
-from paincast.models.duration_response import DurationResponse
-from paincast.models.heterogeneity import Heterogeneity
-from paincast.models.learners import BoostedModel, LinearModel, read_booster
-from paincast.models.response import ResponseModel
 from paincast.models.stored import Response
+from paincast.models.survival.response import DurationResponse
 from paincast.schema import SMALLEST_CELL
 
 FloatArray = npt.NDArray[np.float64]

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.models.additive import AdditiveModel
-from paincast.models.calibrated import MarginModel, join_model, split_model
-from paincast.models.calibration import read_calibration
-from paincast.models.candidates import Candidate
-from paincast.models.change_response import ChangeResponse
+from paincast.models.binary.additive import AdditiveModel
+from paincast.models.binary.candidates import Candidate
+from paincast.models.binary.heterogeneity import Heterogeneity
+from paincast.models.binary.learners import BoostedModel, LinearModel, Model, read_booster
+from paincast.models.binary.response import ResponseModel
+from paincast.models.calibration.affine import read_calibration
+from paincast.models.calibration.calibrated import MarginModel, join_model, split_model
+from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
-from paincast.models.duration_response import DurationResponse
-from paincast.models.heterogeneity import Heterogeneity
-from paincast.models.learners import BoostedModel, LinearModel, Model, read_booster
-from paincast.models.response import ResponseModel
+from paincast.models.survival.response import DurationResponse
 
 Response = ResponseModel | DurationResponse | ChangeResponse
 """What answers a question whose answer is yes or no, a time, or a number."""

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.cohort.simulate import Truth, documented_correlations, simulate_cohort
-from paincast.cohort.simulate.response import scale_curve
 from paincast.cohort.tables import Cohort, load_cohort, read_manifest
 from paincast.errors import RefusalError
-from paincast.evaluation import simulated_course as course
-from paincast.evaluation import simulation as numbers
-from paincast.evaluation.truth import load_whole_truth
+from paincast.evaluation.simulated import claims as numbers
+from paincast.evaluation.simulated import course
+from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.evidence.figures import Record
 from paincast.files import atomic_file
-from paincast.reporting import simulation_figures as figures
+from paincast.reporting.figures import simulation as figures
 from paincast.reporting.page import Panel, Section, write_page
+from paincast.simulator import Truth, documented_correlations, simulate_cohort
+from paincast.simulator.course.response import scale_curve
 
 NOTE = (
     "Everything here is synthetic: patients drawn from published figures, many of them assumed or judged. It shows "

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from paincast.cohort.coercion import to_text
-from paincast.cohort.reading import Batch, check_table_file, count_rows, open_table
-from paincast.cohort.reading_names import find_misspelt
+from paincast.cohort.reading.files import Batch, check_table_file, count_rows, open_table
+from paincast.cohort.reading.names import find_misspelt
 from paincast.cohort.rejects import (
     COLUMN_TYPE,
     NOT_A_PATIENT,
@@ -32,12 +32,12 @@ from paincast.cohort.rejects import (
 from paincast.cohort.validate import reject_unknown_columns
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
-from paincast.input_files import require_regular_file
+from paincast.files.inputs import require_regular_file
+from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.schema import EPISODES
 from paincast.serving.predict import check_techniques, load_models, predict_checked
-from paincast.spreadsheets import restore_formula, write_csv
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
@@ -127,7 +127,8 @@ def predict_file(
 ) -> BatchSummary:
     """Predict for a file of patients.
 
-    Rows are read (see :mod:`paincast.cohort.reading`), checked, predicted and written in batches: memory grows with the
+    Rows are read (see :mod:`paincast.cohort.reading.files`), checked, predicted and written in batches: memory grows
+    with the
     number of ids only. Rules that look at a whole column (a wrong unit) are decided within a batch; an ``episode_id``
     that an earlier batch holds is left out as a duplicate.
 

@@ -12,7 +12,7 @@ from paincast.cohort.tables import Cohort
 from paincast.disclosure.judging import choose_hidden_steps, say_too_few
 from paincast.disclosure.rounding import round_measured
 from paincast.errors import RefusalError
-from paincast.evaluation.paired import compare_predictions
+from paincast.evaluation.validation.paired import compare_predictions
 from paincast.fingerprints import Fingerprints
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
@@ -55,7 +55,7 @@ def compare_models(
     Returns
     -------
     table : DataFrame
-        As of :func:`paincast.evaluation.paired.compare_predictions`.
+        As of :func:`paincast.evaluation.validation.paired.compare_predictions`.
     flow : DataFrame
         ``step, n``: who is compared and who is left out; first on how many patients each model was trained, in words.
         Of real patients a count that tells of few is ``hidden``.

@@ -20,11 +20,11 @@ from paincast.disclosure.judging import (
 )
 from paincast.disclosure.rounding import round_measured
 from paincast.errors import RefusalError
-from paincast.evaluation.change import compute_change_metrics
-from paincast.evaluation.metrics import compute_metrics
-from paincast.evaluation.truth import check_against_truth, match_truth
+from paincast.evaluation.performance.change import compute_change_metrics
+from paincast.evaluation.performance.metrics import compute_metrics
+from paincast.evaluation.simulated.truth import check_against_truth, match_truth
 from paincast.fingerprints import Fingerprints
-from paincast.models.change import NAMES
+from paincast.models.continuous.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.outcomes.answers import count_answering_months
 from paincast.predictor import Predictor
@@ -58,7 +58,7 @@ def evaluate_models(
     cohort : Cohort
         A cohort the models were not trained on: on their own they look better than they are.
     truth : DataFrame, optional
-        Truth of a simulated cohort, from :func:`paincast.evaluation.truth.load_truth`.
+        Truth of a simulated cohort, from :func:`paincast.evaluation.simulated.truth.load_truth`.
     rng : Generator
         Source of the resamples.
     resamples : int
@@ -74,8 +74,9 @@ def evaluate_models(
     -------
     metrics : DataFrame
         ``technique, outcome, horizon_months, model_version, model_basis, cohort_basis`` before the columns of
-        :func:`paincast.evaluation.metrics.compute_metrics` (of a change of pain
-        :func:`paincast.evaluation.change.compute_change_metrics`), and rows against the truth where there is one.
+        :func:`paincast.evaluation.performance.metrics.compute_metrics` (of a change of pain
+        :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows against the truth where there
+        is one.
     flow : DataFrame
         ``technique, outcome, episodes, followed_up, abstained, evaluated, note, trained_on`` of each model; the last
         tells on how many of the patients it was trained, or that this cannot be checked. Of real patients counts that

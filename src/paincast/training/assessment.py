@@ -11,11 +11,15 @@ import pandas as pd
 from paincast.disclosure.cuts import choose_cuts, make_rule
 from paincast.disclosure.decisions import hide_thresholds
 from paincast.disclosure.rounding import blur_hidden
-from paincast.evaluation.calibration import compute_calibration_curve, compute_risk_histogram, list_curve_cuts
-from paincast.evaluation.decision import compute_decision_curve
-from paincast.evaluation.discrimination import compute_auroc_delong
-from paincast.evaluation.flexible import compute_flexible_calibration
-from paincast.evaluation.groups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
+from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
+from paincast.evaluation.performance.calibration import (
+    compute_calibration_curve,
+    compute_risk_histogram,
+    list_curve_cuts,
+)
+from paincast.evaluation.performance.decision import compute_decision_curve
+from paincast.evaluation.performance.discrimination import compute_auroc_delong
+from paincast.evaluation.performance.flexible import compute_flexible_calibration
 from paincast.settings import EvaluationSettings
 from paincast.training.expected import find_expected_response
 from paincast.training_set import TrainingSet
@@ -36,17 +40,19 @@ class Assessment:
     metrics : DataFrame
         ``auroc_delong`` (of complete cases), ``ici``, ``e50``, ``e90`` and ``emax``, in the columns of metrics.
     calibration : DataFrame
-        From :func:`paincast.evaluation.calibration.compute_calibration_curve`.
+        From :func:`paincast.evaluation.performance.calibration.compute_calibration_curve`.
     histogram : DataFrame
-        From :func:`paincast.evaluation.calibration.compute_risk_histogram`.
+        From :func:`paincast.evaluation.performance.calibration.compute_risk_histogram`.
     curve : DataFrame
-        From :func:`paincast.evaluation.flexible.compute_flexible_calibration`; empty where there is none.
+        From :func:`paincast.evaluation.performance.flexible.compute_flexible_calibration`; empty where there is none.
     decision_curve : DataFrame
-        From :func:`paincast.evaluation.decision.compute_decision_curve`, without what few patients could be told from.
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`, without what few patients could
+        be told from.
     expected_response : DataFrame
         From :func:`paincast.training.expected.find_expected_response`: what the decision curve was held against.
     subgroups, sites, years : DataFrame
-        From :func:`paincast.evaluation.groups.compute_metrics_by_group`; empty where the cohort does not tell them.
+        From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`; empty where the cohort does not
+        tell them.
     pooled : DataFrame
         Sites and years pooled, with the prediction interval of a new one.
     """

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from paincast.evaluation.stability import MINIMUM_REFITS, compute_instability, compute_instability_by_bin
-from paincast.models.response import ResponseModel
+from paincast.evaluation.validation.stability import MINIMUM_REFITS, compute_instability, compute_instability_by_bin
+from paincast.models.binary.response import ResponseModel
 from paincast.settings import EvaluationSettings
 from paincast.training_set import TrainingSet
 
@@ -20,9 +20,9 @@ class Instability(NamedTuple):
     Parameters
     ----------
     metrics : DataFrame
-        From :func:`paincast.evaluation.stability.compute_instability`.
+        From :func:`paincast.evaluation.validation.stability.compute_instability`.
     bins : DataFrame
-        From :func:`paincast.evaluation.stability.compute_instability_by_bin`.
+        From :func:`paincast.evaluation.validation.stability.compute_instability_by_bin`.
     """
 
     metrics: pd.DataFrame

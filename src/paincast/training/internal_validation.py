@@ -16,12 +16,12 @@ import pandas as pd
 from scipy.special import expit
 
 from paincast.disclosure.rounding import blur_hidden
-from paincast.evaluation.groups import MISSING, compute_metrics_by_group, pool_groups
-from paincast.evaluation.held_out import predict_held_out_groups
+from paincast.evaluation.groups.held_out import predict_held_out_groups
+from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
-from paincast.evaluation.optimism import compute_optimism
+from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.models.observation import fit_observation_weights
-from paincast.reporting.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
+from paincast.reporting.model.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
 from paincast.schema import SMALLEST_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
 from paincast.training.assessment import SITE, YEAR, number_sites
@@ -60,9 +60,10 @@ class InternalValidation:
     parts : DataFrame
         ``part, status, says``, a row for each of optimism, sites and years.
     tables : mapping of str to DataFrame
-        ``optimism`` (:func:`paincast.evaluation.optimism.compute_optimism`), ``held_out_site`` and ``held_out_year``
-        (:func:`paincast.evaluation.groups.compute_metrics_by_group`, and below them the rows of
-        :func:`paincast.evaluation.groups.pool_groups`, known by their ``n_groups``), where measured.
+        ``optimism`` (:func:`paincast.evaluation.validation.optimism.compute_optimism`), ``held_out_site`` and
+        ``held_out_year``
+        (:func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`, and below them the rows of
+        :func:`paincast.evaluation.groups.subgroups.pool_groups`, known by their ``n_groups``), where measured.
     """
 
     parts: pd.DataFrame
@@ -263,7 +264,7 @@ def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        From :func:`paincast.evaluation.optimism.compute_optimism`.
+        From :func:`paincast.evaluation.validation.optimism.compute_optimism`.
     """
     known = table["estimate"].notna()
     repeats = table["method"].str.extract(r"(\d+ resamples of \d+ patients.*)", expand=False)

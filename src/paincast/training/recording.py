@@ -8,16 +8,16 @@ import pandas as pd
 
 from paincast.disclosure.flow import hide_small_loss, hide_small_steps, is_small, say_answering_months
 from paincast.disclosure.rounding import FEW
-from paincast.models.change_response import ChangeResponse
-from paincast.models.response import ResponseModel
+from paincast.models.binary.response import ResponseModel
+from paincast.models.continuous.response import ChangeResponse
 from paincast.models.stored import Response
 from paincast.outcomes.answers import count_answering_months
 from paincast.predictor import Predictor
-from paincast.reporting.checklist import fill_checklists
-from paincast.reporting.model_report import write_report_folder
-from paincast.reporting.pictures import draw_pictures
-from paincast.reporting.run_facts import CHECKLIST, FACTS, PICTURES, VALIDATION, RunFacts
-from paincast.reporting.summary import judge_sample_size, say_instability, say_loss, say_precision
+from paincast.reporting.figures.run import draw_pictures
+from paincast.reporting.model.checklist import fill_checklists
+from paincast.reporting.model.report import write_report_folder
+from paincast.reporting.model.run_facts import CHECKLIST, FACTS, PICTURES, VALIDATION, RunFacts
+from paincast.reporting.model.summary import judge_sample_size, say_instability, say_loss, say_precision
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import say_not_measured

@@ -18,27 +18,27 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from paincast.cohort.simulate import Truth, simulate_cohort
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.disclosure.rounding import round_count
 from paincast.errors import LeakError, RefusalError, SettingsError
-from paincast.evaluation.truth import load_whole_truth
-from paincast.models.borrowing import Part
-from paincast.models.response import require_both_classes
-from paincast.models.surroundings import make_parts
+from paincast.evaluation.simulated.truth import load_whole_truth
+from paincast.models.binary.borrowing import Part
+from paincast.models.binary.response import require_both_classes
+from paincast.models.binary.surroundings import make_parts
 from paincast.models_folder import record_training
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
-from paincast.reporting.checklist import check_items
-from paincast.reporting.overview import write_overview
-from paincast.reporting.run_facts import read_run_folder
-from paincast.reporting.summary import summarize_training
+from paincast.reporting.model.checklist import check_items
+from paincast.reporting.model.overview import write_overview
+from paincast.reporting.model.run_facts import read_run_folder
+from paincast.reporting.model.summary import summarize_training
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
+from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training
-from paincast.training.binary import train_binary
-from paincast.training.blended import open_real_cohort, train_blended
-from paincast.training.change import train_change
-from paincast.training.duration import train_duration
+from paincast.training.kinds.binary import train_binary
+from paincast.training.kinds.blended import open_real_cohort, train_blended
+from paincast.training.kinds.continuous import train_change
+from paincast.training.kinds.survival import train_duration
 from paincast.training.task import Finish, Task, TrainedModel, Trainer
 from paincast.training_set import TrainingSet, make_training_set
 

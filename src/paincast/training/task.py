@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.explain import Explanation, ExplanationReview
-from paincast.models.borrowing import Part
+from paincast.models.binary.borrowing import Part
 from paincast.predictor import Predictor
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings

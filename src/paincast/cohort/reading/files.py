@@ -1,0 +1,399 @@
+"""The one reader of files with rows of patients: CSV, TSV and Parquet, in batches, each row with its place.
+
+A decoder (``reading_text``, ``reading_parquet``) gives a header and blocks of rows; the rules on names and rows are the
+same for every format: a row that cannot be read is a reject with its place, and every other row goes on.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from paincast.cohort.coercion import to_plain_text
+from paincast.cohort.reading import parquet as reading_parquet
+from paincast.cohort.reading.header import read_head
+from paincast.cohort.reading.lines import Lines, read_blocks, refuse_encoding
+from paincast.cohort.reading.names import Header, name_columns, spell_names
+from paincast.cohort.reading.rows import RowRules, is_filled
+from paincast.cohort.reading.text import parse_blocks
+from paincast.cohort.reading.types import (
+    LONGEST_CELL,
+    MOST_COLUMNS,
+    Block,
+    Decoded,
+    Fault,
+    empty_cells,
+    leave_out_column,
+)
+from paincast.cohort.rejects import (
+    CELL_TOO_LONG,
+    TWIN_COLUMN,
+    UNNAMED_COLUMN,
+    WRONG_BYTES,
+    empty_rejects,
+    join_rejects,
+)
+from paincast.errors import DataError
+from paincast.files import hash_file
+from paincast.files.inputs import refuse_changed_file, require_regular_file
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+
+_USUAL_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some rows of a file.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Trimmed text; from Parquet numbers and true or false too.
+    places : array of int
+        Place of each row: 1 is the first data row below the header. Blank lines count.
+    rejects : DataFrame with columns table, row, column, rule, allowed, action
+        What could not be read. Never a value.
+    """
+
+    rows: pa.Table
+    places: npt.NDArray[np.int64]
+    rejects: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientTable:
+    """A file that is open: the names of all its columns, and its rows in batches."""
+
+    columns: tuple[str, ...]
+    separator: str | None
+    batches: Iterator[Batch]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A whole file as text.
+
+    Parameters
+    ----------
+    rows : DataFrame of str
+        The columns used; empty where there is no value. The index is the place of the row.
+    columns : tuple of str
+        Names of all columns.
+    rejects : DataFrame
+        What could not be read.
+    n_rows : int
+        Rows of the file, those left out included.
+    separator : str or None
+        Of a text file.
+    sha256 : str
+        Of the bytes that were read.
+    """
+
+    rows: pd.DataFrame
+    columns: tuple[str, ...]
+    rejects: pd.DataFrame
+    n_rows: int
+    separator: str | None
+    sha256: str
+
+
+def check_table_file(path: str | Path) -> os.stat_result:
+    """Refuse what is no readable file of a known kind before any work starts.
+
+    Raises
+    ------
+    DataError
+        If it does not exist, is no regular file, is empty or has another suffix.
+    """
+    file = Path(path)
+    facts = require_regular_file(file, allowed=f"a file ({', '.join(SUFFIXES)})")
+    if file.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{file}: unknown suffix '{file.suffix}'; allowed: {', '.join(SUFFIXES)}")
+    if facts.st_size == 0:
+        raise DataError(f"{file} is empty; a line of column names and one line for each patient are needed")
+    return facts
+
+
+@contextmanager
+def open_table(
+    path: str | Path,
+    *,
+    used: Collection[str] | None = None,
+    besides: Callable[[str], bool] | None = None,
+    any_case: bool = False,
+    table: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    batch_rows: int = 5000,
+) -> Iterator[PatientTable]:
+    """Open a CSV, TSV or Parquet file of patients.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its suffix tells the format.
+    used : collection of str, optional
+        Columns to read; by default all. Only these are held in memory, and only these may not stand twice.
+    besides : callable, optional
+        Tells by name which further columns to read, where each stands once.
+    any_case : bool
+        Whether the names used may stand in another case; they are handed on as they are used.
+    table : str, optional
+        What rejects call the table; by default the file's name.
+    separator : str, optional
+        Separator of a text file; by default the one that its header shows.
+    encoding : str
+        Encoding of a text file.
+    batch_rows : int
+        Most rows of a batch.
+
+    Yields
+    ------
+    PatientTable
+        Its last batch is followed by a look at the file: one that changed meanwhile is refused.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, has no header or no row, or a column that is used stands twice.
+    """
+    file = Path(path)
+    facts = check_table_file(file)
+    with ExitStack() as opened:
+        with _words_for_failures(file, encoding):
+            decoded = _decode(file, opened, separator, encoding, used or ())
+        if any_case:
+            decoded = replace(decoded, header=spell_names(decoded.header, used or ()))
+        columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
+        header = name_columns(file, decoded, used, besides)
+        blocks = _read_rows(file, decoded, header, encoding, facts)
+        batches = _group(blocks, header, table or file.name, batch_rows)
+        yield PatientTable(columns=columns, separator=decoded.separator, batches=batches)
+
+
+def read_sheet(
+    path: str | Path,
+    *,
+    used: Collection[str] | None = None,
+    besides: Callable[[str], bool] | None = None,
+    table: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+) -> Sheet:
+    """Read a whole file as text; see :func:`open_table`.
+
+    Returns
+    -------
+    Sheet
+    """
+    facts = check_table_file(path)
+    with open_table(path, used=used, besides=besides, table=table, separator=separator, encoding=encoding) as opened:
+        batches = list(opened.batches)
+    digest = hash_file(path)
+    refuse_changed_file(path, facts)
+    rejects = join_rejects(batch.rejects for batch in batches)
+    left_out = rejects.loc[(rejects["action"] == "row left out") & (rejects["row"] > 0), "row"].nunique()
+    rows = pd.concat([_to_texts(batch) for batch in batches])
+    return Sheet(
+        rows=rows,
+        columns=opened.columns,
+        rejects=rejects,
+        n_rows=len(rows) + left_out,
+        separator=opened.separator,
+        sha256=digest,
+    )
+
+
+def count_rows(path: str | Path) -> int | None:
+    """Count the rows, for the progress display: exactly for Parquet, by line ends for text."""
+    file = Path(path)
+    if file.suffix.lower() not in _USUAL_SEPARATORS:
+        return reading_parquet.count_rows(file)
+    with file.open("rb") as stream:
+        return max(sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b"")) - 1, 0) or None
+
+
+def guess_encoding(path: str | Path) -> str:
+    """Guess the encoding of a text file: UTF-8 or UTF-16 where it is, else the one of a spreadsheet on Windows."""
+    check_table_file(path)
+    if Path(path).suffix.lower() not in _USUAL_SEPARATORS:
+        return "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with Path(path).open("rb") as stream:
+        if stream.peek(2)[:2] in _UTF_16_MARKS:
+            return "utf-16"
+        try:
+            for chunk in iter(lambda: stream.read(1 << 20), b""):
+                decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return "windows-1252"
+    return "utf-8"
+
+
+def _to_texts(batch: Batch) -> pd.DataFrame:
+    frame = batch.rows.to_pandas()
+    texts = {name: frame[name] if _is_text(frame[name]) else to_plain_text(frame[name]) for name in frame}
+    return (
+        pd.DataFrame(texts, index=pd.RangeIndex(len(frame)))
+        .fillna("")
+        .set_axis(batch.places, axis="index")
+        .astype("str")
+    )
+
+
+def _is_text(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.StringDtype)
+
+
+def _decode(file: Path, opened: ExitStack, separator: str | None, encoding: str, used: Collection[str]) -> Decoded:
+    usual = _USUAL_SEPARATORS.get(file.suffix.lower())
+    if usual is None:
+        return reading_parquet.decode_parquet(file)
+    stream = opened.enter_context(file.open("rb"))
+    if encoding != "utf-16" and stream.peek(2)[:2] in _UTF_16_MARKS:
+        raise refuse_encoding(str(file), encoding, "utf-16")
+    lines = Lines(read_blocks(stream, encoding), encoding)
+    header, layout, above = read_head(lines, str(file), separator=separator, usual=usual, used=used)
+    if len(header) > MOST_COLUMNS:
+        raise DataError(f"{file} has {len(header)} columns; at most {MOST_COLUMNS} can be read")
+    return Decoded(
+        header=header,
+        read=lambda wanted: parse_blocks(lines, layout, wanted),
+        faults=tuple(above),
+        separator=layout.separator,
+    )
+
+
+@contextmanager
+def _words_for_failures(file: Path, encoding: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        raise refuse_encoding(str(file), encoding) from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or type(error).__name__}") from error
+
+
+def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, facts: os.stat_result) -> Iterator[Block]:
+    """Apply the rules on names and rows to every block, and refuse a file without rows or one that changed."""
+    rules = RowRules(header.names)
+    n_rows, broken = 0, Counter[str]()
+    first_fault: Fault | None = None
+    unnamed = set(header.unnamed)
+    twins = [
+        leave_out_column(TWIN_COLUMN, "one column of each name", decoded.header.index(name)) for name in header.twins
+    ]
+    yield Block([], np.array([], dtype=np.int64), [*decoded.faults, *twins])
+    blocks = decoded.read(header.wanted)
+    while True:
+        with _words_for_failures(file, encoding):
+            block = next(blocks, None)
+        if block is None:
+            break
+        block = rules.leave_out(_limit_cells(block, header.wanted))
+        n_rows += len(block.places)
+        broken.update(fault.rule for fault in block.faults if fault.action == "row left out")
+        first_fault = first_fault or next((fault for fault in block.faults if fault.action == "row left out"), None)
+        unnamed |= _find_filled(block, header)
+        yield block
+    if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
+        raise refuse_encoding(str(file), encoding)
+    if n_rows == 0:
+        raise DataError(_say_no_rows(file, first_fault, broken))
+    refuse_changed_file(file, facts)
+    names = [leave_out_column(UNNAMED_COLUMN, "a name in the header", position) for position in sorted(unnamed)]
+    yield Block([], np.array([], dtype=np.int64), names)
+
+
+def _say_no_rows(file: Path, first: Fault | None, broken: Counter[str]) -> str:
+    if first is None:
+        return f"{file} holds column names and no patient"
+    rules = ", ".join(f"{rule} ({n})" for rule, n in broken.items())
+    return f"{file}: no row can be read: {rules}; first at row {first.place}: {first.rule}; allowed: {first.allowed}"
+
+
+def _limit_cells(block: Block, wanted: Sequence[int]) -> Block:
+    """Empty cells that are too long."""
+    columns, faults = [], list(block.faults)
+    for column, position in zip(block.columns, wanted, strict=True):
+        if pa.types.is_string(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_CELL:
+            broken = pc.greater(pc.utf8_length(column), LONGEST_CELL)
+            allowed = f"at most {LONGEST_CELL} characters in a cell"
+            column, found = empty_cells(column, broken, block.places, CELL_TOO_LONG, allowed, position)
+            faults += found
+        columns.append(column)
+    return Block(columns, block.places, faults)
+
+
+def _find_filled(block: Block, header: Header) -> set[int]:
+    """Give the positions of columns without a name that hold anything."""
+    return {
+        position
+        for position, name, column in zip(header.wanted, header.names, block.columns, strict=False)
+        if not name and is_filled(column).any()
+    }
+
+
+def _group(blocks: Iterator[Block], header: Header, table: str, batch_rows: int) -> Iterator[Batch]:
+    """Hand blocks on in batches of the size asked for, with the columns used and the rejects up to the last row."""
+    held, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
+    for block in blocks:
+        rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table)])
+        if not len(block.places):
+            continue
+        rows = _to_table(block, header)
+        held = _concat([held, rows]) if len(places) else rows
+        places = np.concatenate([places, block.places])
+        while len(places) > batch_rows:
+            told = rejects["row"] <= places[batch_rows - 1]
+            yield Batch(rows=held.slice(0, batch_rows), places=places[:batch_rows], rejects=rejects[told])
+            held, places, rejects = held.slice(batch_rows), places[batch_rows:], rejects[~told]
+    yield Batch(rows=held, places=places, rejects=rejects)
+
+
+def _to_table(block: Block, header: Header) -> pa.Table:
+    chosen = [
+        (name, column) for name, kept, column in zip(header.names, header.kept, block.columns, strict=True) if kept
+    ]
+    return pa.table([column for _, column in chosen], names=[name for name, _ in chosen])
+
+
+def _concat(held: Sequence[pa.Table]) -> pa.Table:
+    """Put tables one below the other; a column that is text in one of them is text in all."""
+    schemas = {table.schema for table in held}
+    if len(schemas) > 1:
+        held = [pa.table([_as_text(column) for column in table.columns], names=table.column_names) for table in held]
+    return pa.concat_tables(held)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+
+
+def _to_rejects(faults: Sequence[Fault], names: Sequence[str], table: str) -> pd.DataFrame:
+    if not faults:
+        return empty_rejects()
+    rows = [
+        (table, fault.place, _say_column(fault.column, names), fault.rule, fault.allowed, fault.action)
+        for fault in faults
+    ]
+    return pd.DataFrame(rows, columns=list(empty_rejects().columns))
+
+
+def _say_column(position: int | None, names: Sequence[str]) -> str:
+    if position is None:
+        return ""
+    return names[position] or f"column {position + 1}"

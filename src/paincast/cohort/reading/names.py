@@ -1,0 +1,83 @@
+"""Names of columns: which are read, which stand twice, which columns have none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from paincast.cohort.reading.types import Decoded
+from paincast.errors import DataError
+
+_RESEMBLES = 0.8
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which columns are read: ``wanted`` are positions, ``kept`` tells those that are handed on.
+
+    ``unnamed`` are the columns without a name that are known to hold something.
+    """
+
+    all_names: tuple[str, ...]
+    wanted: tuple[int, ...]
+    kept: tuple[bool, ...]
+    twins: tuple[str, ...]
+    unnamed: frozenset[int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns read."""
+        return tuple(self.all_names[position] for position in self.wanted)
+
+
+def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """Give names that are known in another case as they are known.
+
+    Examples
+    --------
+    >>> spell_names(["INR", "Notes"], {"inr", "odi"})
+    ('inr', 'Notes')
+    """
+    by_fold = {name.casefold(): name for name in known}
+    return tuple(name if name in known else by_fold.get(name.casefold(), name) for name in names)
+
+
+def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """Find names that are not known and resemble a known one that is absent.
+
+    Examples
+    --------
+    >>> find_misspelt(["Age (years)", "odi", "odi_2", "surgeon"], {"age_years", "odi"})
+    {'Age (years)': 'age_years'}
+    """
+    absent = [name for name in known if name not in names]
+    plain = {name: "_".join(re.findall(r"[^\W_]+", name.casefold())) for name in names if name not in known}
+    near = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
+    return {name: found[0] for name, found in near.items() if found}
+
+
+def name_columns(
+    file: Path, decoded: Decoded, used: Collection[str] | None, besides: Callable[[str], bool] | None = None
+) -> Header:
+    """Choose the columns to read: those used and, of text, those without a name and the first, where sums stand."""
+    names, is_text = decoded.header, decoded.separator is not None
+    counted = Counter(name for name in names if name)
+    twins = tuple(name for name, n in counted.items() if n > 1)
+    if used is not None and (mixed := [name for name in twins if name in used]):
+        said = ", ".join(f"'{name}'" for name in mixed)
+        raise DataError(f"{file}: {said} stands twice in the header, and nothing says which one counts; rename one")
+    kept = [
+        bool(name) and name not in twins and (used is None or name in used or (besides is not None and besides(name)))
+        for name in names
+    ]
+    if not any(kept):
+        # Where nothing is used the rows still count: the first column with a name of its own stands for them.
+        first = next((at for at, name in enumerate(names) if name and name not in twins), None)
+        kept = [at == first for at in range(len(names))]
+    wanted = [at for at, name in enumerate(names) if kept[at] or (is_text and (not name or at == 0))]
+    unnamed = frozenset() if is_text else frozenset(at for at, name in enumerate(names) if not name)
+    return Header(names, tuple(wanted), tuple(kept[at] for at in wanted), twins, unnamed)

@@ -1,0 +1,292 @@
+"""Parquet, decoded in small batches: text, numbers and true or false; a column of another type is left out and said."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from paincast.cohort.reading.header import clean_name
+from paincast.cohort.reading.types import (
+    LONGEST_CELL,
+    MOST_COLUMNS,
+    Block,
+    Decoded,
+    Fault,
+    empty_cells,
+    leave_out_column,
+)
+from paincast.cohort.rejects import CELL_TOO_LONG, COLUMN_TYPE, WRONG_BYTES
+from paincast.errors import DataError
+
+BATCH_ROWS = 5000
+BATCH_BYTES = 64 << 20
+"""Bytes that the rows of one batch may take, by what the file says of itself."""
+
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
+_MIDNIGHT = r"[ T]00:00:00(\.0+)?$"
+_OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+_LARGEST = 1 << 53
+_LARGE_CHUNK, _LARGEST_EXPANSION, _LONGEST_CODE = 64 << 20, 200, 200
+
+
+def decode_parquet(file: Path) -> Decoded:
+    """Open a Parquet file. An index that pandas named is a column like the others; one without a name has none.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, encrypted or no Parquet file, or has too many columns or no rows.
+    """
+    opened = _open(file)
+    if opened.metadata.num_rows == 0:
+        raise DataError(f"{file} has no rows")
+    names = [str(name) for name in opened.schema_arrow.names]
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read")
+    header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
+    ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
+    return Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
+
+
+def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:
+    """List the named indices that pandas wrote as a range: they stand in its metadata and in no column."""
+    found = {}
+    try:
+        for index in json.loads(opened.schema_arrow.metadata[b"pandas"])["index_columns"]:
+            if isinstance(index, dict) and isinstance(index["name"], str):
+                values = range(index["start"], index["stop"], index["step"])
+                if len(values) == opened.metadata.num_rows and -_LARGEST < values.start < _LARGEST:
+                    found[clean_name(index["name"])] = values
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return {}
+    return found
+
+
+def count_rows(file: Path) -> int:
+    """Give the number of rows that the file says it has."""
+    return int(_open(file).metadata.num_rows)
+
+
+def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, read_dictionary=list(as_dictionary), pre_buffer=False, buffer_size=1 << 20)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{file} is no readable Parquet file (truncated, encrypted or of another kind); write it again"
+        ) from error
+
+
+def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> Iterator[Block]:
+    schema = _open(file).schema_arrow
+    n_stored = len(schema)
+    kept = [position for position in wanted if position < n_stored and _is_readable(schema.field(position).type)]
+    texts = [schema.field(position).name for position in kept if _is_text(schema.field(position).type)]
+    opened = _open(file, texts)
+    leaves = _find_leaves(opened, schema, kept)
+    n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
+    faults = [_say_type(position) for position in wanted if position < n_stored and position not in kept]
+    place = 0
+    try:
+        batches = opened.reader.iter_batches(
+            batch_size=n_rows, row_groups=list(range(opened.num_row_groups)), column_indices=leaves, use_threads=False
+        )
+        for batch in batches:
+            places = np.arange(place + 1, place + 1 + batch.num_rows, dtype=np.int64)
+            place += batch.num_rows
+            arrays = dict(zip(kept, batch.columns, strict=True))
+            columns = []
+            for position in wanted:
+                if position in arrays:
+                    column, found = _to_plain(arrays[position], places, position)
+                    faults += found
+                elif position >= n_stored:
+                    values = ranges[position - n_stored]
+                    column = pa.array(values.start + values.step * (places - 1), pa.int64())
+                else:
+                    column = pa.nulls(batch.num_rows, pa.string())
+                columns.append(column)
+            yield Block(columns, places, faults)
+            faults = []
+    except _UNREADABLE as error:
+        raise DataError(f"{file} is damaged (a Parquet block cannot be read); write it again") from error
+
+
+def _say_type(position: int) -> Fault:
+    return leave_out_column(COLUMN_TYPE, "text, numbers, dates, or true and false; one value in each cell", position)
+
+
+def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int]) -> list[int]:
+    """Give the position among the stored columns of each plain column; a nested one is stored as several."""
+    first_leaf, leaf = [], 0
+    for field in schema:
+        first_leaf.append(leaf)
+        leaf += _count_leaves(field.type)
+    if leaf != opened.metadata.num_columns:
+        raise DataError("the columns of the Parquet file cannot be told apart; write it without nested columns")
+    return [first_leaf[position] for position in kept]
+
+
+def _count_leaves(kind: pa.DataType) -> int:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _count_leaves(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _count_leaves(kind.value_type)
+    if pa.types.is_nested(kind):
+        return sum(_count_leaves(kind.field(at).type) for at in range(kind.num_fields))
+    return 1
+
+
+def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names: Sequence[str]) -> int:
+    """Give the rows of a batch that stay within its bytes, and refuse cells that are too long before any is read."""
+    per_row = 1.0
+    for group in range(opened.metadata.num_row_groups):
+        facts = opened.metadata.row_group(group)
+        in_group = 1.0
+        for leaf, name in zip(leaves, names, strict=True):
+            chunk = facts.column(leaf)
+            size = chunk.total_uncompressed_size / max(chunk.num_values, 1)
+            if chunk.physical_type.endswith("BYTE_ARRAY") and (
+                size > 4 * LONGEST_CELL or _hides_long_cells(chunk, size)
+            ):
+                raise DataError(
+                    f"{file}: the column '{name}' holds cells of more than {LONGEST_CELL} characters; shorten them"
+                )
+            in_group += size
+        per_row = max(per_row, in_group)
+    return int(min(BATCH_ROWS, max(1, BATCH_BYTES // per_row), max(1, 2_000_000 // max(len(leaves), 1))))
+
+
+def _hides_long_cells(chunk: pq.ColumnChunkMetaData, size: float) -> bool:
+    """Tell whether few cells must be huge: a large column, hundreds of times its stored size, and no short codes."""
+    expansion = chunk.total_uncompressed_size / max(chunk.total_compressed_size, 1)
+    return bool(
+        chunk.total_uncompressed_size > _LARGE_CHUNK and expansion > _LARGEST_EXPANSION and size > _LONGEST_CODE
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def _is_readable(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_readable(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _is_readable(kind.value_type)
+    return bool(
+        _is_text(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_date(kind)
+        or pa.types.is_time(kind)
+        or pa.types.is_timestamp(kind)
+    )
+
+
+def _to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
+    """Turn a column into text, float64, int64 or true and false."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_dictionary(column.type):
+        return _spread_dictionary(column, places, position)
+    kind = column.type
+    if _is_text(kind):
+        return _to_text(column, places, position)
+    if pa.types.is_integer(kind):
+        exact = column.null_count == 0 and not pa.types.is_uint64(kind)
+        return pc.cast(column, pa.int64() if exact else pa.string()), []
+    if pa.types.is_boolean(kind):
+        return column if column.null_count == 0 else pc.if_else(column, "True", "False"), []
+    if pa.types.is_floating(kind):
+        return _to_float(column), []
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(pc.cast(column, pa.string()), r"\.0+$", ""), []
+    return _to_date_text(column), []
+
+
+def _to_float(column: pa.Array) -> pa.Array:
+    """Widen to float64; a short float becomes the number that it is written as (7.1, not 7.0999999)."""
+    if pa.types.is_float64(column.type):
+        return column
+    values = column.to_numpy(zero_copy_only=False)
+    return pa.array(values.astype("str").astype("float64"), mask=np.isnan(values.astype("float64")))
+
+
+def _to_date_text(column: pa.Array) -> pa.Array:
+    """Write dates and times as ISO 8601 by the clock of their place, and midnight as the day alone."""
+    text = pc.cast(column, pa.string())
+    if pa.types.is_timestamp(column.type):
+        text = pc.replace_substring_regex(pc.replace_substring_regex(text, _OFFSET, ""), _MIDNIGHT, "")
+    return pc.replace_substring_regex(text, r"\.0+$", "")
+
+
+def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
+    """Read text, empty cells that are too long or no UTF-8, and trim the others."""
+    length = pc.binary_length(column)
+    faults: list[Fault] = []
+    if len(column) and (pc.max(length).as_py() or 0) > LONGEST_CELL:
+        allowed = f"at most {LONGEST_CELL} characters in a cell"
+        broken = pc.greater(length, LONGEST_CELL)
+        column, faults = empty_cells(column, broken, places, CELL_TOO_LONG, allowed, position)
+    valid, undecodable = _decode(column)
+    if undecodable is not None:
+        _, found = empty_cells(valid, undecodable, places, WRONG_BYTES, "text in UTF-8", position)
+        faults += found
+    return pc.utf8_trim_whitespace(valid), faults
+
+
+def _decode(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Cast to text; where that fails, tell the cells whose bytes are no UTF-8."""
+    try:
+        text = pc.cast(column, pa.string())
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = pc.cast(column, pa.large_binary(), safe=False).to_pylist()
+    else:
+        return text, None
+    read = [_read_utf8(cell) for cell in raw]
+    broken = [cell is not None and given is None for given, cell in zip(read, raw, strict=True)]
+    return pa.array(read, pa.string()), pa.array(broken)
+
+
+def _read_utf8(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
+    """Read the distinct values once; only then give each row its own."""
+    distinct = np.arange(len(column.dictionary), dtype=np.int64)
+    values, found = _to_plain(column.dictionary, distinct, position)
+    spread = values.take(column.indices)
+    if not found:
+        return spread, []
+    faults: list[Fault] = []
+    rules = {fault.place: fault for fault in found}
+    for row, index in enumerate(column.indices.to_pylist()):
+        if index in rules:
+            faults.append(rules[index]._replace(place=int(places[row])))
+    return spread, faults

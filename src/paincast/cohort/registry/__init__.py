@@ -1,0 +1,1 @@
+"""From a registry's export to a cohort: mapping, fetching, suggesting, ingesting."""

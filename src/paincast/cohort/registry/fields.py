@@ -1,0 +1,263 @@
+"""Apply the fields and conditions of a mapping to rows of text; what they do not list is found, not guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort import dates
+from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
+from paincast.cohort.doubts import find_shares
+from paincast.cohort.numerals import Decimal
+from paincast.cohort.registry.mapping_types import (
+    CHANGE,
+    DATE_READINGS,
+    MISSING,
+    MONTHS_BEFORE,
+    PERCENT,
+    SINCE,
+    YEAR,
+    YEARS_BEFORE,
+    Condition,
+    Field,
+)
+from paincast.cohort.registry.units import DAYS_PER_YEAR
+from paincast.cohort.rejects import Action, Finding
+
+OLDEST_PATIENT, LONGEST_PAIN = 105, 80
+"""Years before the procedure within which a date of birth or of onset lies whose year has two digits."""
+
+_DAYS_PER_MONTH = DAYS_PER_YEAR / 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of text and what is known about their episodes.
+
+    Parameters
+    ----------
+    frames : dict of DataFrame
+        Per file; all share one index, the place of the row in the file ``main``.
+    main : str
+        The file meant where a field names none.
+    missing : frozenset of str
+        Codes that mean "no value" anywhere in this source.
+    decimal : {"point", "comma"}, optional
+        Decimal mark that the source declares.
+    strict : bool
+        Whether a number with two readings is none, see :func:`paincast.cohort.coercion.has_decimal_commas`.
+    baseline : DataFrame, optional
+        Values before the procedure, per row.
+    procedure_date : Series, optional
+        Date of the procedure, per row.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    main: str
+    missing: frozenset[str]
+    decimal: Decimal | None
+    strict: bool = False
+    baseline: pd.DataFrame | None = None
+    procedure_date: pd.Series | None = None
+
+    @property
+    def index(self) -> pd.Index:
+        """Give the places of the rows."""
+        return self.frames[self.main].index
+
+    def select(self, kept: pd.Series) -> Rows:
+        """Give the rows where ``kept`` is true."""
+        frames = {name: frame[kept] for name, frame in self.frames.items()}
+        return replace(self, frames=frames, baseline=None, procedure_date=None)
+
+
+def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    """Read one column of the contract.
+
+    Returns
+    -------
+    values : Series
+        Text or numbers in the contract's unit and codes, missing where there is none.
+    findings : list of Finding
+        Cells that the mapping cannot turn into a value.
+    """
+    if field.always is not None:
+        return pd.Series(field.always, index=rows.index, dtype="str"), []
+    if field.row_number:
+        return field.prefix + rows.index.to_series().astype("str"), []
+    if field.columns:
+        return field.prefix + _join_texts(field, rows), []
+    text = _present_text(field, rows)
+    if field.codes is not None:
+        return _apply_codes(field, text)
+    if field.true_if_contains:
+        return _contains(text, field.true_if_contains).astype("str").where(text.notna()), []
+    if field.reads in DATE_READINGS:
+        return _apply_date(field, text, rows)
+    if field.target.type in ("number", "integer"):
+        return _apply_number(field, text, rows)
+    return field.prefix + text, []
+
+
+def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Finding]:
+    """Tell which rows a condition means.
+
+    Returns
+    -------
+    meant : Series of bool
+        Rows that the condition means.
+    unlisted : Finding
+        Rows whose code the mapping lists neither way; they are left out.
+    """
+    text = rows.frames[condition.file or rows.main][condition.column]
+    if condition.contains:
+        meant, unlisted = _contains(text, condition.contains), pd.Series(False, index=text.index)
+    else:
+        others = condition.is_not or frozenset()
+        listed = dict.fromkeys(others, False) | dict.fromkeys(condition.is_, True)
+        code = to_listed(text, listed)
+        code = code.mask(_is_absent(text, rows.missing) & ~code.isin(list(listed)), MISSING)
+        meant = code.isin(condition.is_)
+        unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
+    allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
+    found = Finding(broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out")
+    return meant, found
+
+
+def read_procedure_days(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    """Read the days of the procedures, and which cells hold none."""
+    days, broken = dates.read_days(_present_text(field, rows), field.date_format)
+    return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
+
+
+def _present_text(field: Field, rows: Rows) -> pd.Series:
+    text = rows.frames[field.file or rows.main][field.column]
+    absent = _is_absent(text, rows.missing)
+    if field.codes is not None:
+        absent &= ~to_listed(text, field.codes).isin(list(field.codes))
+    return text.mask(absent | _is_one_of(text, field.missing))
+
+
+def _join_texts(field: Field, rows: Rows) -> pd.Series:
+    """Join the texts of several columns to one id; there is none where one of them is absent."""
+    parts = [_present_text(replace(field, column=column, columns=()), rows) for column in field.columns]
+    joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
+    for part in others:
+        joined = joined + "|" + part
+    return joined
+
+
+def _is_absent(text: pd.Series, missing: frozenset[str]) -> pd.Series:
+    return find_missing_words(text) | _is_one_of(text, missing)
+
+
+def _is_one_of(text: pd.Series, codes: frozenset[str]) -> pd.Series:
+    if not codes:
+        return pd.Series(False, index=text.index)
+    return to_listed(text, dict.fromkeys(codes, MISSING)).isin(codes)
+
+
+def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
+    pattern = r"\b(?:" + "|".join(re.escape(word) for word in beginnings) + ")"
+    return text.str.contains(pattern, case=False, regex=True, na=False).astype(bool)
+
+
+def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding]]:
+    meanings = field.codes or {}
+    code = to_listed(text, meanings)
+    unlisted = text.notna() & ~code.isin(list(meanings))
+    values = code.map({code: meaning for code, meaning in meanings.items() if meaning is not None}).astype("str")
+    return values, _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
+
+
+def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field), strict=rows.strict)
+    allowed = "a number in the unit and with the decimal mark that the mapping declares"
+    findings = _found(field, {"not a number": failed}, allowed)
+    if field.factor != 1.0:
+        numbers = (numbers * field.factor).round(9)
+    if field.reads not in (CHANGE, PERCENT):
+        return numbers, findings
+    before = _baseline(field, rows)
+    findings += _found(
+        field, {"no baseline": numbers.notna() & before.isna()}, "a value before the procedure to start from"
+    )
+    if field.reads == CHANGE:
+        return (before + numbers).round(9), findings
+    shares = find_shares(numbers)
+    findings += _found(field, {"unit": shares}, "a percentage, such as 50 for half; shares need 'unit: 0-1'")
+    numbers = numbers.mask(shares)
+    return (before * (1 - numbers / 100)).round(9), findings
+
+
+def _may_hold_percent(field: Field) -> bool:
+    return (field.reads == PERCENT or field.target.unit == "%") and field.factor == 1.0
+
+
+def _baseline(field: Field, rows: Rows) -> pd.Series:
+    if rows.baseline is None or field.target.name not in rows.baseline:
+        return pd.Series(np.nan, index=rows.index)
+    before, target = rows.baseline[field.target.name], field.target
+    low = -np.inf if target.low is None else target.low
+    high = np.inf if target.high is None else target.high
+    return before.where(before.between(low, high))
+
+
+def _apply_date(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+    action = _action(field)
+    if field.reads == YEAR:
+        years, broken = dates.read_years(text, field.date_format)
+        return years, _find_no_dates(field, broken, column=field.target.name, action=action)
+    procedure = rows.procedure_date
+    if procedure is None:
+        procedure = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
+    days, broken = dates.read_days(text, field.date_format, **_bounds_of_century(field, procedure))
+    findings = _find_no_dates(field, broken, column=field.target.name, action=action)
+    undated = days.notna() & procedure.isna()
+    findings += _found(field, {"no procedure date": undated}, "a date of the procedure to count from")
+    since = (days - procedure).dt.days.astype("float64")
+    in_unit = {
+        SINCE: since / _DAYS_PER_MONTH,
+        MONTHS_BEFORE: -since / _DAYS_PER_MONTH,
+        YEARS_BEFORE: -since / DAYS_PER_YEAR,
+    }
+    return in_unit[field.reads].round(9) + 0.0, findings
+
+
+def _bounds_of_century(field: Field, procedure: pd.Series) -> dict[str, pd.Series]:
+    """Say between which days a year of two digits lies: birth and onset come before the procedure, and not too long."""
+    if field.reads == SINCE:
+        return {}
+    latest = procedure.fillna(pd.Timestamp.now().normalize())
+    years = OLDEST_PATIENT if field.reads == YEARS_BEFORE else LONGEST_PAIN
+    return {"earliest": latest - pd.Timedelta(days=years * DAYS_PER_YEAR), "latest": latest}
+
+
+def _find_no_dates(field: Field, broken: Mapping[str, pd.Series], *, column: str, action: Action) -> list[Finding]:
+    return [
+        Finding(
+            broken=rows,
+            column=column,
+            rule=rule,
+            allowed=dates.explain_rule(rule, field.date_format),
+            action=action,
+        )
+        for rule, rows in broken.items()
+        if rows.any()
+    ]
+
+
+def _action(field: Field) -> Action:
+    return "row left out" if field.target.required else "cell emptied"
+
+
+def _found(field: Field, broken: Mapping[str, pd.Series], allowed: str) -> list[Finding]:
+    return [
+        Finding(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=_action(field))
+        for rule, rows in broken.items()
+        if rows.any()
+    ]

@@ -1,0 +1,286 @@
+"""Fetch published data sets from their pinned addresses: resumed when broken off, and refused unless the hash is right.
+
+A source is the ``source`` section of a registry mapping in ``configs/mapping/``: citation, licence, and for each file
+an address and a SHA-256. A transfer grows in ``<file>.part`` and gets its name when it is whole and right.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import yaml
+from tqdm import tqdm
+
+from paincast.errors import DataError, OutputError, SettingsError, suggest_name
+from paincast.files import hash_file
+from paincast.files.bounded import read_yaml_text
+from paincast.settings import find_configs
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - where there is no flock, nobody waits
+    fcntl = None  # type: ignore[assignment]
+
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 60
+CHUNK_BYTES = 1024  # what a broken transfer can lose
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One published file: its name, the address it is pinned to, and the SHA-256 of its bytes."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A published data set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the mapping that reads it.
+    citation : str
+        What to cite when it is used.
+    licence : str
+        Under which terms it is offered.
+    files : tuple of SourceFile
+        What it consists of.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    files: tuple[SourceFile, ...]
+
+
+def list_sources() -> tuple[Source, ...]:
+    """List the data sets that can be fetched, by name.
+
+    Returns
+    -------
+    tuple of Source
+        One for each mapping that has a ``source`` section.
+
+    Raises
+    ------
+    SettingsError
+        If a mapping cannot be read or its ``source`` section is incomplete.
+    """
+    sources = (_read_source(file) for file in sorted((find_configs() / "mapping").glob("*.yaml")))
+    return tuple(source for source in sources if source is not None)
+
+
+def load_source(name: str) -> Source:
+    """Look a data set up by name.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of that name; the nearest names are shown.
+    """
+    sources = {source.name: source for source in list_sources()}
+    if name not in sources:
+        raise SettingsError(f"fetch: unknown data set '{name}'; {suggest_name(name, sources)}")
+    return sources[name]
+
+
+def _read_source(file: Path) -> Source | None:
+    try:
+        section = (yaml.safe_load(read_yaml_text(file)) or {}).get("source")
+        if section is None:
+            return None
+        return Source(
+            name=file.stem,
+            citation=section["citation"],
+            licence=section["licence"],
+            files=tuple(
+                SourceFile(name=name, url=held["url"], sha256=held["sha256"]) for name, held in section["files"].items()
+            ),
+        )
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"mapping {file.name}: its source section cannot be read ({type(error).__name__}); "
+            "it needs citation, licence and files, each file with url and sha256"
+        ) from error
+
+
+def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress: bool = True) -> list[Path]:
+    """Fetch a published data set into ``folder/name``; files that are there already and right are not transferred.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set, one of :func:`list_sources`.
+    folder : str or Path
+        Where data sets are kept.
+    mirror : str, optional
+        A folder, or an http(s) address, to take the files from instead: ``mirror/name/file`` or ``mirror/file``.
+    progress : bool
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    list of Path
+        The files, each with the SHA-256 it was pinned to.
+
+    Raises
+    ------
+    SettingsError
+        If there is no data set of that name.
+    DataError
+        If a file cannot be had, the transfer broke off (run it again to resume) or the file is not the published one.
+    OutputError
+        If ``folder`` cannot be written.
+    """
+    source = load_source(name)
+    target = (Path(folder) / name).absolute()
+    try:
+        with _alone(target, progress):
+            return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in source.files]
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _alone(folder: Path, progress: bool) -> Iterator[None]:
+    """Let one process at a time fetch into a folder; the lock is freed when its process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:  # pragma: no cover
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            _wait_for_lock(descriptor, folder, progress)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, folder: Path, progress: bool) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if progress:
+            tqdm.write(f"{folder}: another fetch is at work there; waiting for it", file=sys.stderr)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: bool) -> Path:
+    place, part = target / file.name, target / f"{file.name}.part"
+    if place.is_file() and hash_file(place) == file.sha256:
+        return place
+    if not any(_transfer(address, part, progress) for address in addresses):
+        raise DataError(f"not found: {' nor '.join(addresses)}; check the address or give another --mirror")
+    _etag_file(part).unlink(missing_ok=True)
+    received = hash_file(part)
+    if received != file.sha256:
+        part.unlink()
+        raise DataError(
+            f"{file.name} as received is not the published file (SHA-256 {received}, published {file.sha256}), so it "
+            "was not kept. Run the command again; if that does not help, the file was changed at its address, so give "
+            "a --mirror that has the original"
+        )
+    part.replace(place)
+    return place
+
+
+def _list_addresses(name: str, file: SourceFile, mirror: str | None) -> list[str]:
+    """Give the places where a file may be, in the order in which they are tried."""
+    if mirror is None:
+        return [file.url]
+    if not _is_http(mirror) and not Path(mirror).is_dir():
+        raise DataError(f"mirror {mirror}: no such folder; give a folder or an address that begins with http")
+    return [f"{mirror.rstrip('/')}/{name}/{file.name}", f"{mirror.rstrip('/')}/{file.name}"]
+
+
+def _is_http(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
+def _transfer(address: str, part: Path, progress: bool) -> bool:
+    """Bring ``part`` to its full length; False if the address has no such file."""
+    if _is_http(address):
+        try:
+            return _resume(address, part, progress)
+        except requests.RequestException as error:
+            raise DataError(_describe_failure(address, part, error)) from error
+    return _copy(Path(address), part)
+
+
+def _copy(origin: Path, part: Path) -> bool:
+    if not origin.is_file():
+        return False
+    try:
+        original = origin.open("rb")
+    except OSError as error:
+        raise DataError(f"{origin} cannot be read: {error.strerror}") from error
+    with original, part.open("wb") as stream:
+        shutil.copyfileobj(original, stream)
+    return True
+
+
+def _resume(address: str, part: Path, progress: bool) -> bool:
+    have = _size(part)
+    etag = _etag_file(part).read_text(encoding="utf-8") if _etag_file(part).is_file() else ""
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": etag} if etag else {})
+    with requests.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as response:
+        if response.status_code in (404, 410):
+            return False
+        continues = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if have and (response.status_code == 416 or (response.status_code == 206 and not continues)):
+            part.unlink()  # the server holds another file than the one begun
+            return _resume(address, part, progress)
+        response.raise_for_status()
+        _store(response, part, have if response.status_code == 206 else 0, progress)
+    return True
+
+
+def _store(response: requests.Response, part: Path, have: int, progress: bool) -> None:
+    etag = response.headers.get("ETag", "")
+    # a weak ETag promises the same meaning, not the same bytes
+    _etag_file(part).write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
+    length = response.headers.get("Content-Length")
+    total = have + int(length) if length else None
+    label = part.name.removesuffix(".part")
+    with (
+        part.open("ab" if have else "wb") as stream,
+        tqdm(
+            desc=label, total=total, initial=have, unit="B", unit_scale=True, disable=None if progress else True
+        ) as bar,
+    ):
+        for chunk in response.iter_content(CHUNK_BYTES):
+            stream.write(chunk)
+            bar.update(len(chunk))
+
+
+def _describe_failure(address: str, part: Path, error: requests.RequestException) -> str:
+    kind, have = type(error).__name__, _size(part)
+    if error.response is not None:
+        status = f"{error.response.status_code} {error.response.reason}"
+        return f"{address}: the server answered {status}; try later or give a --mirror"
+    if have or isinstance(error, requests.exceptions.ChunkedEncodingError):
+        kept = f"{have} bytes are kept in {part.name}"
+        return f"{address}: the transfer broke off ({kind}); {kept}: run the same command again to resume"
+    return f"{address}: the server cannot be reached ({kind}); check the connection or give a --mirror"
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _etag_file(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")

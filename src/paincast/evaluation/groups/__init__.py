@@ -1,0 +1,1 @@
+"""Performance by subgroup and by site."""

@@ -1,0 +1,198 @@
+"""Discrimination, overall accuracy and calibration of binary predictions, each with interval, n and method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.errors import DataError
+from paincast.evaluation.performance.estimators import (
+    ALLOWED,
+    ECE_NOISE,
+    ESTIMATORS,
+    USES_LOG_ODDS,
+    Estimator,
+    has_constant_predictions,
+    has_overlap,
+    make_ece_noise,
+)
+from paincast.evaluation.performance.fast_resampling import SMALLEST_WORK, make_groups, resample_metrics
+from paincast.evaluation.resampling import (
+    check_confidence,
+    check_resamples,
+    describe_estimate,
+    draw_patient_weights,
+)
+from paincast.evaluation.scored import PROBABILITY_FLOOR, FloatArray, ScoredRows, check_scored_rows
+
+METRIC_COLUMNS = ("metric", "group", "estimate", "lower", "upper", "n", "method")
+"""Columns of every table of metrics."""
+
+OF_DISTANCE = "lower limit from the distance of resampled from observed groups, upper from the standard error"
+
+
+def compute_metrics(
+    outcome: Any,
+    probability: Any,
+    *,
+    patients: Any,
+    rng: np.random.Generator,
+    resamples: int = 500,
+    confidence: float = 0.95,
+    group: str = "overall",
+    weights: Any = None,
+) -> pd.DataFrame:
+    """Compute the metrics of predicted probabilities with percentile intervals from a bootstrap of patients.
+
+    ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large: the slope is fixed at 1, below 0
+    means that probabilities are too high. ``calibration_slope`` comes from a joint fit, below 1 means that they are too
+    extreme. The two belong to the first levels of the calibration hierarchy [1]_. ``ece`` takes ten groups of about
+    equal size and is above 0 for perfect predictions too, and more so in a resample: its interval is that of a distance
+    (:func:`paincast.evaluation.resampling.compute_distance_interval`). Where percentiles of another metric miss the
+    estimate, the interval is widened to hold it, and ``method`` says so. The probabilities are taken as given:
+    intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
+
+    Many rows are resampled by :mod:`paincast.evaluation.performance.fast_resampling`: the same draws and, to 1e-6,
+    the same limits.
+
+    Where a metric does not exist the estimate is NaN and ``method`` says why: AUROC, AUPRC, scaled Brier, intercept and
+    slope with one outcome class, the slope of constant predictions or of predictions that separate the classes. A
+    resample in which a metric does not exist is counted in ``method``; when more than a tenth are lost there is no
+    interval. There is none either when all resamples agree, as with an AUROC of 1: no spread among resamples is no
+    certainty.
+
+    Parameters
+    ----------
+    outcome : array-like of shape (n,)
+        0 or 1.
+    probability : array-like of shape (n,)
+        Predicted probability of outcome 1, out of sample; may be averaged over repeats of cross-validation.
+        For log loss, intercept and slope, probabilities nearer to 0 or 1 than 1e-12 are moved to that distance, and
+        ``method`` counts them.
+    patients : array-like of shape (n,) or None
+        Who each row belongs to; with None each row is a patient.
+    rng : Generator
+        Source of the resamples.
+    resamples : int
+        Number of bootstrap resamples, at least 50.
+    confidence : float
+        Coverage of the intervals, from 0.5 to 0.999.
+    group : str
+        Label of these rows.
+    weights : array-like of shape (n,), optional
+        Weight above 0 of each row, for rows that stand for others who were lost. Resamples multiply them; intervals
+        take them as known.
+
+    Returns
+    -------
+    DataFrame
+        One row per metric with the columns :data:`METRIC_COLUMNS`; ``n`` counts rows, ``method`` patients.
+
+    Raises
+    ------
+    DataError
+        If rows are missing, of unequal number or not allowed.
+    SettingsError
+        If ``resamples`` or ``confidence`` is not allowed.
+
+    References
+    ----------
+    .. [1] Van Calster B, et al. A calibration hierarchy for risk models was defined: from utopia to empirical data.
+       J Clin Epidemiol 2016;74:167-176. doi:10.1016/j.jclinepi.2015.12.005
+
+    Examples
+    --------
+    >>> outcome, probability = [0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.3, 0.5, 0.6, 0.8]
+    >>> metrics = compute_metrics(outcome, probability, patients=None, rng=np.random.default_rng(1))
+    >>> metrics.set_index("metric").loc["auroc", "estimate"].round(3)
+    np.float64(0.778)
+    """
+    check_resamples(resamples)
+    check_confidence(confidence)
+    rows = check_scored_rows(outcome, probability, patients)
+    estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
+    whole = order_weights(weights, probability, rows)
+    estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
+    groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
+    if groups is None:
+        asked = {**estimators, ECE_NOISE: make_ece_noise(rows, whole)}
+        resampled = _resample(asked, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
+    else:
+        resampled = resample_metrics(rows, whole[0], groups, resamples, rng)
+    manner = f"bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
+    if weights is not None:
+        manner += f"; weighted, effective n {whole.sum() ** 2 / np.square(whole).sum():.0f}"
+    table = [
+        {
+            "metric": metric,
+            "group": group,
+            "n": rows.n,
+            **_describe(metric, rows, estimate, resampled, confidence, manner),
+        }
+        for metric, estimate in estimates.items()
+    ]
+    return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
+
+
+def check_weights(weights: Any, n: int) -> FloatArray:
+    """Check the weights of ``n`` rows and give them as numbers; ones where there are none.
+
+    Raises
+    ------
+    DataError
+        If the number differs, or one is missing, infinite or not above 0.
+    """
+    if weights is None:
+        return np.ones(n)
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (n,) or not (np.isfinite(given) & (given > 0)).all():
+        raise DataError(f"weights: {n} finite numbers above 0 are needed, one for each row")
+    return given
+
+
+def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
+    """Check weights and give them in the order of the scored rows, shape (1, n)."""
+    order = np.argsort(np.asarray(probability, dtype=np.float64), kind="stable")
+    return check_weights(weights, rows.n)[order][None, :]
+
+
+def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:
+    parts = [{metric: estimate(weights) for metric, estimate in estimators.items()} for weights in blocks]
+    return {metric: np.concatenate([part[metric] for part in parts]) for metric in estimators}
+
+
+def _describe(
+    metric: str,
+    rows: ScoredRows,
+    estimate: float,
+    resampled: Mapping[str, FloatArray],
+    confidence: float,
+    manner: str,
+) -> dict[str, Any]:
+    drawn, noise = resampled[metric], resampled[ECE_NOISE] if metric == "ece" else None
+    manner = f"percentile {manner}" if noise is None else f"{manner}; {OF_DISTANCE}"
+    if not np.isfinite(estimate):
+        return describe_estimate(estimate, drawn, confidence, manner, reason=_explain(metric, rows))
+    reason = "one outcome class only" if rows.has_one_class else ""
+    allowed = ALLOWED.get(metric, (-np.inf, np.inf))
+    row = describe_estimate(estimate, drawn, confidence, manner, reason=reason, noise=noise, allowed=allowed)
+    if rows.n_clipped and metric in USES_LOG_ODDS:
+        row["method"] = (
+            f"{row['method']}; {rows.n_clipped} of {rows.n} probabilities moved to {PROBABILITY_FLOOR:g} from 0 or 1"
+        )
+    return row
+
+
+def _explain(metric: str, rows: ScoredRows) -> str:
+    if metric == "o_e_ratio":
+        return "no event is expected, all probabilities are 0"
+    if rows.has_one_class:
+        return "one outcome class only"
+    if metric == "calibration_slope" and has_constant_predictions(rows):
+        return "the predictions are constant"
+    if metric == "calibration_slope" and not has_overlap(rows, np.ones((1, rows.n)))[0]:
+        return "the predictions separate the outcome classes, so that the slope diverges"
+    return "the fit did not converge"

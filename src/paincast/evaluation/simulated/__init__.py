@@ -1,0 +1,1 @@
+"""A simulated cohort held against its truth and its evidence."""

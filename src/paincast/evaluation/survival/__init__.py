@@ -1,0 +1,1 @@
+"""Survival curves and the performance of predicted durations."""

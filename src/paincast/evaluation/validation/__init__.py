@@ -1,0 +1,1 @@
+"""Internal validation: optimism, stability, sample size, sensitivity to loss, paired comparison."""

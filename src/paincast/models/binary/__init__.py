@@ -1,0 +1,1 @@
+"""Models of a binary outcome: learners, candidates, selection, partial pooling, the response itself."""

@@ -1,0 +1,243 @@
+"""The explainable boosting machine: a sum of steps, one per encoded column, kept as plain numbers.
+
+It is fitted by interpret-core, an optional extra; what is kept needs only numpy to predict.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+
+from paincast.errors import SettingsError
+from paincast.files.declared_types import read_array
+from paincast.models.calibration.affine import AffineCalibration
+
+if TYPE_CHECKING:
+    from interpret.glassbox import ExplainableBoostingClassifier
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What one encoded column adds to the log odds: a constant between two edges, and a score for a missing value.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_edges,)
+        Ascending; a value equal to an edge belongs above it.
+    scores : ndarray of shape (n_edges + 1,)
+        Log odds added below the first edge, between edges, and from the last edge on.
+    missing : float
+        Log odds added where the value is missing.
+    mean : float
+        Mean of what is added in training: the reference of the contributions.
+    """
+
+    edges: FloatArray
+    scores: FloatArray
+    missing: float
+    mean: float = 0.0
+
+    def look_up(self, values: FloatArray) -> FloatArray:
+        """Give what is added for each value, shape (n,)."""
+        place = np.searchsorted(self.edges, values, side="right")
+        return np.where(np.isnan(values), self.missing, self.scores[place])
+
+    def scale(self, slope: float) -> Steps:
+        """Multiply what is added."""
+        return Steps(edges=self.edges, scores=slope * self.scores, missing=slope * self.missing, mean=slope * self.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdditiveModel:
+    """A generalised additive model of steps on an encoded matrix, in which missing values are NaN.
+
+    Parameters
+    ----------
+    intercept : float
+        Log odds to which the columns add.
+    columns : tuple of Steps
+        What each encoded column adds.
+    """
+
+    intercept: float
+    columns: tuple[Steps, ...]
+
+    def margin(self, matrix: FloatArray) -> FloatArray:
+        """Give the log odds, shape (n,)."""
+        total = np.full(len(matrix), self.intercept)
+        for place, column in enumerate(self.columns):
+            total += column.look_up(matrix[:, place])
+        return total
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+
+        Without interactions the SHAP value of a column is what it adds less its mean in training (Lundberg and Lee
+        2017, doi:10.48550/arXiv.1705.07874).
+        """
+        means = np.array([column.mean for column in self.columns], dtype=float)
+        return np.full(len(matrix), self.intercept + means.sum()), self._add(matrix) - means
+
+    def recalibrate(self, calibration: AffineCalibration) -> AdditiveModel:
+        """Take an affine calibration into the scores (times the slope) and the intercept."""
+        return AdditiveModel(
+            intercept=calibration.intercept + calibration.slope * self.intercept,
+            columns=tuple(column.scale(calibration.slope) for column in self.columns),
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the model as plain data."""
+        return {
+            "intercept": self.intercept,
+            "columns": [
+                {
+                    "edges": column.edges.tolist(),
+                    "scores": column.scores.tolist(),
+                    "missing": column.missing,
+                    "mean": column.mean,
+                }
+                for column in self.columns
+            ],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build it from :meth:`to_state`."""
+        return cls(
+            intercept=state["intercept"],
+            columns=tuple(
+                Steps(
+                    edges=read_array(column["edges"]),
+                    scores=read_array(column["scores"]),
+                    missing=column["missing"],
+                    mean=column["mean"],
+                )
+                for column in state["columns"]
+            ),
+        )
+
+    def _add(self, matrix: FloatArray) -> FloatArray:
+        """Give what each column adds, shape (n, n_encoded)."""
+        added = [column.look_up(matrix[:, place]) for place, column in enumerate(self.columns)]
+        return np.column_stack([np.empty((len(matrix), 0)), *added])
+
+
+def fit_additive(
+    matrix: FloatArray,
+    outcome: FloatArray,
+    *,
+    parameters: dict[str, Any],
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+    monotone: tuple[int, ...] = (),
+) -> AdditiveModel:
+    """Fit an explainable boosting machine without interactions on log loss [1]_ [2]_.
+
+    Columns are boosted in turn, those that gain most more often. How many rounds are right is for cross-validation to
+    say: one machine of so many rounds is fitted to all rows. Rounds that stop early in bags, the default of the
+    library, take many bags and much time until fits of different seeds agree. Its smoothing rounds, which do not choose
+    where to cut, are left out: they fit noise in every column.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n_encoded)
+        Encoded episodes; missing values are NaN and have a score of their own.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present among rows of positive weight.
+    parameters : dict
+        Parameters of ``ExplainableBoostingClassifier`` such as ``max_rounds``, ``learning_rate`` and ``max_bins``.
+    rng : numpy.random.Generator
+        Source of the seed, which matters where ``parameters`` ask for bags or smoothing.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows; those of weight 0 are left out.
+    monotone : tuple of {-1, 0, 1}
+        Direction imposed on each column; empty for none. A missing value has no direction.
+
+    Returns
+    -------
+    AdditiveModel
+
+    Raises
+    ------
+    SettingsError
+        If interpret-core is not installed.
+
+    References
+    ----------
+    .. [1] Lou Y, Caruana R, Gehrke J. Intelligible models for classification and regression. KDD 2012.
+       doi:10.1145/2339530.2339556
+    .. [2] Nori H, Jenkins S, Koch P, Caruana R. InterpretML: a unified framework for machine learning
+       interpretability. 2019. doi:10.48550/arXiv.1909.09223
+    """
+    weight = np.ones(len(outcome)) if weights is None else weights
+    kept = weight > 0
+    rows, answers, weight = matrix[kept], outcome[kept], weight[kept]
+    seed = int(rng.integers(2**31))
+    if matrix.shape[1] == 0:
+        return AdditiveModel(intercept=float(logit(np.average(answers, weights=weight))), columns=())
+    # The library looks for the range of a column, which one without any value does not have: it gets 0 everywhere.
+    recorded = np.isfinite(rows).any(axis=0)
+    rows = np.where(recorded, rows, 0.0)
+    machine = _make_machine(matrix.shape[1], parameters, seed, monotone)
+    with warnings.catch_warnings():
+        # It concerns the figures of the library, which are not drawn here.
+        warnings.filterwarnings("ignore", message="Missing values detected", category=UserWarning)
+        machine.fit(rows, answers.astype(int), sample_weight=weight)
+    columns = [
+        replace(column, mean=float(np.average(column.look_up(rows[:, place]), weights=weight)))
+        for place, column in enumerate(read_steps(machine, matrix.shape[1]))
+    ]
+    return AdditiveModel(intercept=float(np.ravel(machine.intercept_)[0]), columns=tuple(columns))
+
+
+def read_steps(machine: ExplainableBoostingClassifier, n_columns: int) -> list[Steps]:
+    """Read the steps of every column from a fitted machine without interactions; a column without a term adds 0.
+
+    The first score of a term is that of a missing value, the last that of a category never seen, which numbers do not
+    have.
+    """
+    steps = [Steps(edges=np.empty(0), scores=np.zeros(1), missing=0.0) for _ in range(n_columns)]
+    for (column,), scores in zip(machine.term_features_, machine.term_scores_, strict=True):
+        edges = np.asarray(machine.bins_[column][0], dtype=float)
+        steps[column] = Steps(edges=edges, scores=np.array(scores[1:-1], dtype=float), missing=float(scores[0]))
+    return steps
+
+
+def say_library_missing(asked: str, listed: str) -> SettingsError:
+    """Say that what was asked needs a library that is not installed, and where else to leave it out."""
+    return SettingsError(
+        f"{asked} needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
+        f"or take 'ebm' out of {listed}"
+    )
+
+
+def _make_machine(
+    n_columns: int, parameters: dict[str, Any], seed: int, monotone: tuple[int, ...]
+) -> ExplainableBoostingClassifier:
+    try:
+        from interpret.glassbox import ExplainableBoostingClassifier
+    except ImportError as error:
+        raise say_library_missing("model=ebm", "model.candidates") from error
+    log = logging.getLogger("interpret")
+    if log.level == logging.NOTSET:
+        # Five lines for every fit, where the application logs at level INFO.
+        log.setLevel(logging.WARNING)
+    chosen = {"outer_bags": 1, "validation_size": 0, "early_stopping_rounds": 0, "smoothing_rounds": 0, **parameters}
+    return ExplainableBoostingClassifier(
+        feature_types=["continuous"] * n_columns,
+        monotone_constraints=list(monotone) if any(monotone) else None,
+        interactions=0,
+        # To the side that gains: a leaf of their own in every round would fit the noise of a few missing values.
+        missing="gain",
+        n_jobs=1,
+        random_state=seed,
+        **chosen,
+    )

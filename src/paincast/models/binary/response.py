@@ -1,0 +1,369 @@
+"""A response model: encoder, chosen learner with its calibration, and what its interval is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.special import expit, ndtri
+from threadpoolctl import threadpool_limits
+
+from paincast.disclosure.flow import tell_together
+from paincast.errors import RefusalError
+from paincast.features import EpisodeEncoder
+from paincast.models.binary.candidates import Candidate, keep_affordable
+from paincast.models.binary.heterogeneity import Heterogeneity, fit_heterogeneity
+from paincast.models.binary.learners import Model
+from paincast.models.binary.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
+from paincast.models.binary.surroundings import NOTHING, Surroundings
+from paincast.models.calibration.affine import Calibration, fit_calibration
+from paincast.models.calibration.calibrated import CalibratedModel, apply_calibration
+from paincast.models.domain import Domain, fit_domain
+from paincast.models.observation import fit_observation_weights
+from paincast.settings import CalibrationSettings, TrainingSettings
+from paincast.splits import spread_folds
+
+FloatArray = npt.NDArray[np.float64]
+Served = Model | CalibratedModel
+
+PRIORS = 6
+"""How many times what is shared is refitted; the refits of a technique take them in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseModel:
+    """Probability of an outcome given a technique, for patients like those it was fitted on.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        Fitted encoder.
+    model : model
+        Calibrated model: its margin is the log odds that is served.
+    refits : tuple of models
+        Models of the same kind refitted to reweighted patients, each with a tuning drawn from those that
+        cross-validation could not tell from the best.
+    heterogeneity : Heterogeneity
+        What lies between a prediction and a patient beside the uncertainty of the model.
+    domain : Domain
+        Summary of the training cohort.
+    candidate : Candidate
+        What was chosen.
+    calibration : Calibration
+        What was made of the cross-fitted margins; an affine one is folded into ``model``.
+    selection : DataFrame
+        Cross-validated log loss of every candidate.
+    """
+
+    encoder: EpisodeEncoder
+    model: Served
+    refits: tuple[Served, ...]
+    heterogeneity: Heterogeneity
+    domain: Domain
+    candidate: Candidate
+    calibration: Calibration
+    selection: pd.DataFrame
+
+    unit: ClassVar[str] = "log_odds"
+    sign: ClassVar[float] = 1.0
+
+    @property
+    def kind(self) -> str:
+        """Give the kind of model that was chosen."""
+        return self.candidate.kind
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Give the parameters that were chosen."""
+        return self.candidate.parameters
+
+    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
+        """Give the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
+        served = self.margins(episodes)
+        reach = ndtri(0.5 + level / 2) * self.margin_spread(episodes)
+        return pd.DataFrame(
+            {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)},
+            index=episodes.index,
+        )
+
+    def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
+        return self.model.contributions(self.encoder.transform(episodes))
+
+    def margins(self, episodes: pd.DataFrame) -> FloatArray:
+        """Give the log odds of the served probability, shape (n,)."""
+        return self.model.margin(self.encoder.transform(episodes))
+
+    def refit_margins(self, episodes: pd.DataFrame) -> FloatArray:
+        """Give the log odds of every refit, shape (n_refits, n)."""
+        matrix = self.encoder.transform(episodes)
+        return np.array([refit.margin(matrix) for refit in self.refits])
+
+    def margin_spread(self, episodes: pd.DataFrame) -> FloatArray:
+        """Give the standard deviation of a patient's log odds around the served ones, shape (n,).
+
+        It holds the mean square distance of the refits from the served model (the variance of refitting, and that of
+        the choice of tuning: refits are not held to the simplest candidate), the variance between sites, and that of
+        values that are missing.
+        """
+        distances = self.refit_margins(episodes) - self.margins(episodes)
+        # A running sum: the order in which a mean is summed depends on how many patients stand together.
+        refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
+        total = refitting + self.heterogeneity.variance(episodes)
+        return np.asarray(np.sqrt(total), dtype=float)
+
+
+def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
+    """Refuse to fit when one class of the outcome is too small.
+
+    Parameters
+    ----------
+    outcome : ndarray of shape (n,)
+        0 or 1, NaN where follow-up is missing.
+    minimum_events : int
+        Fewest of each class.
+
+    Raises
+    ------
+    RefusalError
+        With the counts and what is needed.
+    """
+    known = outcome[~np.isnan(outcome)]
+    n_events = int(known.sum())
+    n_others = len(known) - n_events
+    if min(n_events, n_others) < minimum_events:
+        with_it, without, asked = tell_together(n_events, n_others, len(known))
+        raise RefusalError(
+            f"{with_it} with and {without} without the outcome among {asked} episodes with follow-up; "
+            f"at least {minimum_events} of each are needed to fit a model"
+        )
+
+
+def fit_response_model(
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    *,
+    surroundings: Surroundings = NOTHING,
+) -> ResponseModel:
+    """Choose, fit and calibrate a response model, with refits for its interval.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        All episodes of whom the outcome is asked, in the types of the contract.
+    outcome : ndarray of shape (n,)
+        0 or 1; NaN where follow-up is missing: those seen are weighted to stand for those lost.
+    settings : TrainingSettings
+        Candidates, calibration, loss to follow-up and number of refits.
+    rng : numpy.random.Generator
+        Source of folds, sampling and patient weights.
+    surroundings : Surroundings
+        Directions from evidence and other techniques to borrow from.
+
+    Returns
+    -------
+    ResponseModel
+
+    Raises
+    ------
+    RefusalError
+        If one class of the outcome is too small.
+    """
+    require_both_classes(outcome, settings.model.minimum_events)
+    fit_rng, refit_rng = rng.spawn(2)
+    # The matrices are small: more than one thread costs more in waiting than it saves.
+    with threadpool_limits(limits=1):
+        fitted = _fit_calibrated(episodes, outcome, settings, fit_rng, surroundings)
+        refits = _refit(fitted, settings, refit_rng)
+    sample = fitted.encoded.sample
+    matrix = fitted.encoded.matrices[fitted.selection.chosen.native_missing]
+    heterogeneity = fit_heterogeneity(
+        sample.episodes,
+        sample.outcome,
+        sample.weights,
+        fitted.calibration.transform(fitted.selection.chosen_margins),
+        fitted.model.contributions(matrix)[1],
+        fitted.encoder.owners,
+        least_site_spread=settings.uncertainty.least_site_spread,
+    )
+    return ResponseModel(
+        encoder=fitted.encoder,
+        model=fitted.model,
+        refits=refits,
+        heterogeneity=heterogeneity,
+        domain=fit_domain(fitted.encoder, sample.episodes),
+        candidate=fitted.selection.chosen,
+        calibration=fitted.calibration,
+        selection=fitted.selection.table,
+    )
+
+
+def cross_fit_margins(
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    *,
+    surroundings: Surroundings = NOTHING,
+) -> FloatArray:
+    """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        All episodes of whom the outcome is asked.
+    outcome : ndarray of shape (n,)
+        0 or 1; NaN where follow-up is missing.
+    settings : TrainingSettings
+        ``evaluation.folds`` and ``evaluation.repeats`` of the outer loop, and everything that is repeated inside.
+    rng : numpy.random.Generator
+        Source of folds and sampling.
+    surroundings : Surroundings
+        Directions from evidence and other techniques to borrow from; they hold none of these patients.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Log odds, averaged over the repeats, of those lost to follow-up too.
+    """
+    require_both_classes(outcome, settings.model.minimum_events)
+    patients = episodes["patient_id"].to_numpy(object)
+    tasks = [
+        (train, test, child)
+        for repeat_rng in rng.spawn(settings.evaluation.repeats)
+        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
+    ]
+    held_out = Parallel(n_jobs=settings.jobs)(
+        delayed(fit_and_predict)(
+            episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings=surroundings
+        )
+        for train, test, child in tasks
+    )
+    margins = np.zeros(len(outcome))
+    for (_, test, _), predicted in zip(tasks, held_out, strict=True):
+        margins[test] += predicted
+    return margins / settings.evaluation.repeats
+
+
+def fit_and_predict(
+    train: pd.DataFrame,
+    outcome: FloatArray,
+    test: pd.DataFrame,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    *,
+    surroundings: Surroundings = NOTHING,
+) -> FloatArray:
+    """Choose, fit and calibrate on some episodes and predict others: the whole modelling, without an interval.
+
+    Parameters
+    ----------
+    train : DataFrame of shape (n, ...)
+        Episodes of whom the outcome is asked.
+    outcome : ndarray of shape (n,)
+        Their outcome: 0 or 1, NaN where follow-up is missing.
+    test : DataFrame of shape (m, ...)
+        Episodes to predict.
+    settings, rng, surroundings
+        As for :func:`fit_response_model`.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Log odds.
+    """
+    with threadpool_limits(limits=1):
+        fitted = _fit_calibrated(train, outcome, settings, rng, surroundings)
+    return fitted.model.margin(fitted.encoder.transform(test))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CalibratedFit:
+    encoded: Encoded
+    selection: Selection
+    calibration: Calibration
+    model: Served
+
+    @property
+    def encoder(self) -> EpisodeEncoder:
+        return self.encoded.encoders[self.selection.chosen.native_missing]
+
+
+def _fit_calibrated(
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    surroundings: Surroundings,
+) -> _CalibratedFit:
+    weight_rng, selection_rng, fit_rng = rng.spawn(3)
+    known = ~np.isnan(outcome)
+    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)
+    sample = Sample(
+        episodes=episodes.loc[known],
+        outcome=outcome[known],
+        weights=weights[known],
+        technique=surroundings.technique,
+        directions=surroundings.directions,
+        strong_directions=surroundings.strong_directions,
+        pool=surroundings.pool,
+    )
+    affordable = keep_affordable(settings.model, sample.outcome)
+    selection = select_candidate(sample, affordable, selection_rng)
+    encoded = encode_sample(sample, affordable)
+    calibration = _calibrate(selection.chosen_margins, sample, settings.calibration)
+    model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
+    return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)
+
+
+def _calibrate(
+    margins: FloatArray, sample: Sample, settings: CalibrationSettings, weights: FloatArray | None = None
+) -> Calibration:
+    weight = sample.weights if weights is None else sample.weights * weights
+    return fit_calibration(
+        settings.method, margins, sample.outcome, weight, patients=sample.patients, settings=settings
+    )
+
+
+def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator) -> tuple[Served, ...]:
+    """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
+    prior_rng, choice_rng, model_rng = rng.spawn(3)
+    sample, selection = fitted.encoded.sample, fitted.selection
+    linear = selection.chosen.kind == "logistic"
+    priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if linear else [fitted.encoded.prior]
+    plausible = selection.list_plausible()
+    refits: list[Served] = []
+    for number, child in enumerate(model_rng.spawn(settings.uncertainty.refits)):
+        weights = draw_patient_weights(sample.patients, child)
+        best = int(choice_rng.choice(plausible))
+        encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
+        model = encoded.fit(selection.candidates[best], child, weights)
+        calibration = _calibrate(selection.margins[best], sample, settings.calibration, weights)
+        refits.append(apply_calibration(model, calibration))
+    return tuple(refits)
+
+
+def _refit_prior(fitted: _CalibratedFit, rng: np.random.Generator) -> FloatArray:
+    own_rng, pool_rng = rng.spawn(2)
+    sample, encoded = fitted.encoded.sample, fitted.encoded
+    weights = draw_patient_weights(sample.patients, own_rng)
+    others = [
+        draw_patient_weights(part.patients, child)
+        for part, child in zip(sample.pool.parts, pool_rng.spawn(len(sample.pool.parts)), strict=True)
+    ]
+    reweighted = replace(sample, weights=sample.weights * weights)
+    pool_weights = np.concatenate(others) if others else None
+    return fit_prior(reweighted, encoded.encoders[False], encoded.matrices[False], pool_weights)
+
+
+def draw_patient_weights(patients: npt.NDArray[np.object_], rng: np.random.Generator) -> FloatArray:
+    """Draw Bayesian-bootstrap weights, one per patient, with mean 1 over rows (Rubin 1981, 10.1214/aos/1176345338)."""
+    codes, uniques = pd.factorize(patients)
+    weights = rng.exponential(size=len(uniques))[codes]
+    return np.asarray(weights / weights.mean(), dtype=float)

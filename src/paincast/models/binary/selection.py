@@ -1,0 +1,322 @@
+"""Choosing a candidate: grouped cross-validation on log loss, one standard error towards the simpler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.features import EpisodeEncoder
+from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_directions
+from paincast.models.binary.candidates import NATIVE_MISSING, Candidate, fit_candidate, list_linear
+from paincast.models.binary.learners import LinearModel, Model, average_linear
+from paincast.models.binary.search import search_boosting
+from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
+from paincast.settings import ModelSettings
+from paincast.splits import Fold, make_folds
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Rows to fit on, with what is known beside them.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Episodes in the types of the contract.
+    outcome, weights : ndarray of shape (n,)
+        0 or 1, and weights with mean 1.
+    technique : str
+        The technique.
+    directions, strong_directions : mapping of str to {-1, 1}
+        Which way published predictors point (:func:`paincast.evidence.directions.load_directions`).
+    pool : Pool
+        Other techniques to borrow from.
+    """
+
+    episodes: pd.DataFrame
+    outcome: FloatArray
+    weights: FloatArray
+    technique: str = ""
+    directions: Mapping[str, int] = field(default_factory=dict)
+    strong_directions: Mapping[str, int] = field(default_factory=dict)
+    pool: Pool = field(default_factory=Pool)
+
+    @property
+    def patients(self) -> npt.NDArray[np.object_]:
+        """Give the patient of each row."""
+        return self.episodes["patient_id"].to_numpy(object)
+
+    @property
+    def borrows(self) -> bool:
+        """Tell whether there is anything to shrink towards."""
+        return bool(self.pool.parts or self.directions)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Sample:
+        """Keep some rows."""
+        return replace(self, episodes=self.episodes.iloc[rows], outcome=self.outcome[rows], weights=self.weights[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A sample encoded for linear models and for trees, with the prior of the linear ones.
+
+    Parameters
+    ----------
+    sample : Sample
+        The rows.
+    encoders : mapping of bool to EpisodeEncoder
+        By whether missing values are left as they are.
+    matrices : mapping of bool to ndarray of shape (n, n_encoded)
+        The rows, encoded.
+    prior : ndarray of shape (n_encoded,)
+        Coefficients that all techniques share, on the columns of the linear encoder.
+    """
+
+    sample: Sample
+    encoders: Mapping[bool, EpisodeEncoder]
+    matrices: Mapping[bool, FloatArray]
+    prior: FloatArray
+
+    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> Model:
+        """Fit a candidate, with weights that multiply those of the sample."""
+        weight = self.sample.weights if weights is None else self.sample.weights * weights
+        encoder = self.encoders[candidate.native_missing]
+        strong = self.sample.strong_directions
+        return fit_candidate(
+            candidate,
+            self.matrices[candidate.native_missing],
+            self.sample.outcome,
+            rng,
+            weight,
+            spreads=encoder.spreads,
+            prior=self.prior,
+            directions=weigh_directions(encoder, self.sample.directions),
+            monotone=tuple(strong.get(str(name), 0) for name in encoder.get_feature_names_out()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The outcome of a choice.
+
+    Parameters
+    ----------
+    candidates : tuple of Candidate
+        What was compared, the simplest first.
+    position : int
+        Place of the chosen one.
+    margins : ndarray of shape (n_candidates, n)
+        Cross-fitted margins.
+    losses : ndarray of shape (n_candidates, n)
+        Log loss of each row.
+    table : DataFrame
+        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
+    shares : ndarray of shape (n_candidates,)
+        Part of each candidate in the model that is served; they add up to 1.
+    """
+
+    candidates: tuple[Candidate, ...]
+    position: int
+    margins: FloatArray
+    losses: FloatArray
+    table: pd.DataFrame
+    shares: FloatArray
+
+    @property
+    def chosen(self) -> Candidate:
+        """Give the chosen candidate."""
+        return self.candidates[self.position]
+
+    @property
+    def chosen_margins(self) -> FloatArray:
+        """Give the cross-fitted margins of the model that is served, shape (n,)."""
+        return np.asarray(self.margins[self.position], dtype=float)
+
+    def fit(self, encoded: Encoded, rng: np.random.Generator) -> Model:
+        """Fit what was chosen to encoded rows."""
+        members = np.flatnonzero(self.shares)
+        models = [encoded.fit(self.candidates[place], rng) for place in members]
+        if len(models) == 1:
+            return models[0]
+        linear = [model for model in models if isinstance(model, LinearModel)]
+        return average_linear(linear, self.shares[members])
+
+    def list_plausible(self) -> list[int]:
+        """Give the looser half of the candidates of the chosen kind that cross-validation cannot tell from the best.
+
+        A model that is shrunk as far as may be is biased towards what it is shrunk to; looser fits show how far.
+        """
+        within = self.table["excess"] <= self.table["excess_se"]
+        single = np.array([not candidate.is_average for candidate in self.candidates])
+        places = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
+        held = [int(place) for place in places]
+        return held[len(held) // 2 :] or [int(np.argmax(self.shares))]
+
+
+def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
+    """Encode rows for every kind of candidate, and fit what they share with other techniques."""
+    kinds = {kind in NATIVE_MISSING for kind in settings.candidates}
+    linear = EpisodeEncoder(splines=settings.splines).fit(sample.episodes)
+    encoders = {native: linear.leave_missing() if native else linear for native in kinds}
+    matrices = {native: encoder.transform(sample.episodes) for native, encoder in encoders.items()}
+    prior = np.zeros(0)
+    if False in kinds:
+        prior = fit_prior(sample, encoders[False], matrices[False])
+    return Encoded(sample=sample, encoders=encoders, matrices=matrices, prior=prior)
+
+
+def fit_prior(
+    sample: Sample, encoder: EpisodeEncoder, matrix: FloatArray, pool_weights: FloatArray | None = None
+) -> FloatArray:
+    """Fit the coefficients that techniques share, on the columns of the encoder; 0 where nothing is borrowed."""
+    if not sample.borrows:
+        return np.zeros(matrix.shape[1])
+    part = make_part(
+        sample.technique, encoder, matrix, sample.directions, sample.outcome, sample.weights, sample.patients
+    )
+    shared = fit_shared(sample.pool, part, pool_weights)
+    own = np.array([shared.coefficients[name] for name in part.names])
+    return np.asarray(own / encoder.spreads + shared.score * weigh_directions(encoder, sample.directions))
+
+
+def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Generator) -> Selection:
+    """Choose a candidate by grouped cross-validation.
+
+    The penalised logistic models are averaged, which gives one logistic model again, each weighted by its
+    cross-validated likelihood to the power ``settings.averaging``, times ``settings.simplest_odds`` for the simplest:
+    what all techniques share, or the overall risk where nothing is borrowed [1]_. The simplest kind wins whose log loss
+    exceeds the lowest by no more than ``settings.standard_errors`` standard errors of the paired difference, patients
+    being the unit [2]_: the average, then additive steps, then trees. Without averaging the rule holds for every
+    single candidate. What is shared is fitted anew in every fold.
+
+    Parameters
+    ----------
+    sample : Sample
+        Rows to choose on.
+    settings : ModelSettings
+        Candidates and rules.
+    rng : numpy.random.Generator
+        Source of folds and of the learners' sampling.
+
+    Returns
+    -------
+    Selection
+
+    References
+    ----------
+    .. [1] Yao Y et al. Using stacking to average Bayesian predictive distributions. Bayesian Anal 2018;13:917-1007.
+       doi:10.1214/17-BA1091 (pseudo-Bayesian model averaging; tempered here by the power).
+    .. [2] Breiman L et al. Classification and Regression Trees (1984), section 3.4.3 (one-standard-error rule).
+    """
+    fold_rng, fit_rng, search_rng = rng.spawn(3)
+    folds = make_folds(sample.outcome, sample.patients, settings.selection_folds, fold_rng)
+    fitted_on = [encode_sample(sample.take(train), settings) for train, _ in folds]
+    candidates, margins, shares = _compare_linear(sample, folds, fitted_on, settings, fit_rng)
+    more: tuple[Candidate, ...] = ()
+    if "ebm" in settings.candidates:
+        more = tuple(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive)
+        margins = np.concatenate([margins, _cross_fit(more, sample, folds, fitted_on, fit_rng)])
+    if "xgboost" in settings.candidates:
+        found = _search_trees(sample, folds, fitted_on, margins, settings, search_rng)
+        margins = np.concatenate([margins, _cross_fit(found, sample, folds, fitted_on, search_rng)])
+        more = (*more, *found)
+    candidates = (*candidates, *more)
+    shares = np.concatenate([shares, np.zeros(len(more))])
+    losses = _compute_losses(margins, sample.outcome)
+    table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
+    averaged = any(candidate.is_average for candidate in candidates)
+    eligible = [place for place, one in enumerate(candidates) if one.kind != "logistic" or one.is_average == averaged]
+    position = eligible[find_simplest(table.iloc[eligible], settings.standard_errors)]
+    if not candidates[position].is_average:
+        shares = np.eye(len(candidates))[position]
+    table.insert(0, "candidate", [candidate.label for candidate in candidates])
+    table.insert(1, "kind", [candidate.kind for candidate in candidates])
+    table = table.assign(share=shares, chosen=table.index == position)
+    return Selection(
+        candidates=candidates, position=position, margins=margins, losses=losses, table=table, shares=shares
+    )
+
+
+def _compare_linear(
+    sample: Sample,
+    folds: Sequence[Fold],
+    fitted_on: Sequence[Encoded],
+    settings: ModelSettings,
+    rng: np.random.Generator,
+) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
+    """Give the logistic candidates, their average last, their cross-fitted margins and their shares in the average."""
+    if "logistic" not in settings.candidates:
+        return (), np.empty((0, len(sample.outcome))), np.empty(0)
+    single = list_linear(settings, borrows=sample.borrows)
+    margins = _cross_fit(single, sample, folds, fitted_on, rng)
+    if not settings.averaging:
+        return single, margins, np.zeros(len(single))
+    log_prior = np.zeros(len(single))
+    log_prior[0] = np.log(settings.simplest_odds)
+    losses = _compute_losses(margins, sample.outcome) @ sample.weights
+    shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
+    borrowed = float(shares @ [one.parameters["borrowed"] for one in single])
+    average = Candidate(kind="logistic", parameters={"borrowed": borrowed, "averaged": int(np.count_nonzero(shares))})
+    return (*single, average), np.vstack([margins, shares @ margins]), np.append(shares, 0.0)
+
+
+def _search_trees(
+    sample: Sample,
+    folds: Sequence[Fold],
+    fitted_on: Sequence[Encoded],
+    margins: FloatArray,
+    settings: ModelSettings,
+    rng: np.random.Generator,
+) -> tuple[Candidate, ...]:
+    """Search for the best trees; none where all are clearly worse than the best of the others."""
+    losses = _compute_losses(margins, sample.outcome)
+    best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
+    held_out = [test for _, test in folds]
+
+    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
+        encoded, test = fitted_on[number], held_out[number]
+        model = encoded.fit(Candidate(kind="xgboost", parameters=parameters), np.random.default_rng(seed))
+        margins = model.margin(encoded.encoders[True].transform(sample.episodes.iloc[test]))
+        return _compute_losses(margins, sample.outcome[test])
+
+    parameters = search_boosting(
+        score_fold,
+        [(sample.weights[test], None if best is None else best[test]) for test in held_out],
+        settings,
+        rng,
+        asked_of=_describe_rows(sample, fitted_on),
+    )
+    return () if parameters is None else (Candidate(kind="xgboost", parameters=parameters),)
+
+
+def _describe_rows(sample: Sample, fitted_on: Sequence[Encoded]) -> bytes:
+    """Give bytes that differ where the rows, their outcome or the directions imposed on trees do."""
+    parts = [sample.outcome.tobytes(), repr(sorted(sample.strong_directions.items())).encode()]
+    return b"".join([*parts, *(encoded.matrices[True].tobytes() for encoded in fitted_on)])
+
+
+def _cross_fit(
+    candidates: Sequence[Candidate],
+    sample: Sample,
+    folds: Sequence[Fold],
+    fitted_on: Sequence[Encoded],
+    rng: np.random.Generator,
+) -> FloatArray:
+    margins = np.zeros((len(candidates), len(sample.outcome)))
+    for encoded, (_, test) in zip(fitted_on, folds, strict=True):
+        held_out = sample.episodes.iloc[test]
+        matrices = {native: encoder.transform(held_out) for native, encoder in encoded.encoders.items()}
+        for position, candidate in enumerate(candidates):
+            margins[position, test] = encoded.fit(candidate, rng).margin(matrices[candidate.native_missing])
+    return margins
+
+
+def _compute_losses(margins: FloatArray, outcome: FloatArray) -> FloatArray:
+    return np.asarray(np.logaddexp(0.0, margins) - outcome * margins, dtype=float)

@@ -1,0 +1,357 @@
+"""Recalibration of the log odds, fitted on cross-fitted margins: how it is fitted, chosen and kept.
+
+``none`` and ``affine`` fold into the model they correct: one model is served, and its SHAP values add up to the served
+log odds. The others (:mod:`paincast.models.calibration.curved`) bend the log odds and are served beside the model
+(:class:`paincast.models.calibration.calibrated.CalibratedModel`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
+from paincast.models.calibration.curved import (
+    BetaCalibration,
+    IsotonicCalibration,
+    VennAbersCalibration,
+    fit_beta_calibration,
+    fit_isotonic_calibration,
+    fit_venn_abers_calibration,
+)
+from paincast.models.choice import compare_losses, find_simplest
+from paincast.settings import FITTED_CALIBRATIONS, CalibrationSettings
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+Rows = tuple[FloatArray, FloatArray, FloatArray]
+"""Margins, outcome and weights."""
+
+
+class Calibration(Protocol):
+    """A map of log odds to calibrated log odds that never falls."""
+
+    def transform(self, margins: FloatArray) -> FloatArray:
+        """Give calibrated log odds, shape (n,)."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the state as plain data, with its ``method``; :func:`read_calibration` reads it."""
+
+
+@dataclass(frozen=True)
+class AffineCalibration:
+    """Calibrated log odds are ``intercept + slope * margin``; the slope is positive."""
+
+    intercept: float
+    slope: float
+
+    @property
+    def method(self) -> str:
+        """Give ``none`` where nothing is changed, else ``affine``."""
+        return "none" if (self.intercept, self.slope) == (0.0, 1.0) else "affine"
+
+    def transform(self, margins: FloatArray) -> FloatArray:
+        """Give calibrated log odds, shape (n,)."""
+        return np.asarray(self.intercept + self.slope * margins, dtype=float)
+
+    def then(self, later: AffineCalibration) -> AffineCalibration:
+        """Give the one map that does this and then another."""
+        return AffineCalibration(later.intercept + later.slope * self.intercept, later.slope * self.slope)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the state as plain data."""
+        return {"method": self.method, "intercept": self.intercept, "slope": self.slope}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build it from :meth:`to_state`."""
+        return cls(state["intercept"], state["slope"])
+
+
+IDENTITY = AffineCalibration(0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationChoice:
+    """A calibration, and how it came to be chosen.
+
+    Parameters
+    ----------
+    method : str
+        One of :data:`paincast.settings.FITTED_CALIBRATIONS`.
+    calibration : Calibration
+        Fitted on all rows.
+    table : DataFrame
+        One row per method compared: ``method, log_loss, excess, excess_se, chosen``; empty where none was.
+    """
+
+    method: str
+    calibration: Calibration
+    table: pd.DataFrame
+
+
+def fit_calibration(
+    method: str,
+    margins: FloatArray,
+    outcome: FloatArray,
+    weights: FloatArray | None = None,
+    *,
+    patients: npt.NDArray[Any] | None = None,
+    settings: CalibrationSettings | None = None,
+) -> Calibration:
+    """Fit a calibration of log odds.
+
+    ========== ====================================================================================================
+    method     what it does and costs
+    ========== ====================================================================================================
+    none       nothing; right for a model whose penalty was chosen by cross-validation, until rows show otherwise
+    affine     intercept and slope; folds into the model: one piece is served and SHAP values add up to its log odds
+    beta       three parameters, may be S-shaped; SHAP values add up to the log odds before calibration only
+    isotonic   any rising steps; as beta, and scores collapse to few values, so that ranks tie; wants 1,000 rows
+    venn_abers as isotonic, with a pair of probabilities that says how far calibration is in doubt
+    auto       the simplest of ``settings.candidates`` that cross-validation cannot tell from the best
+    ========== ====================================================================================================
+
+    Parameters
+    ----------
+    method : str
+        As above.
+    margins : ndarray of shape (n,)
+        Log odds predicted for rows that the model was not fitted on.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows, not negative; a weight of 0 is a row left out.
+    patients : ndarray of shape (n,), optional
+        Whose row it is, for ``auto``.
+    settings : CalibrationSettings, optional
+        Prior of slopes, and what ``auto`` compares and how; its ``method`` is not looked at.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    SettingsError
+        If the method is unknown.
+    DataError
+        If lengths differ or a value is not allowed.
+    RefusalError
+        If only one class of the outcome has weight.
+
+    Examples
+    --------
+    >>> margins, outcome = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> fit_calibration("none", margins, outcome).transform(margins).tolist()
+    [-2.0, -1.0, 1.0, 2.0]
+    >>> fit_calibration("isotonic", margins, outcome).transform(margins).round(3).tolist()
+    [-1.609, 0.0, 0.0, 1.609]
+    """
+    if method == "auto":
+        settings = replace(settings or CalibrationSettings(), method="auto")
+        return choose_calibration(margins, outcome, weights, patients=patients, settings=settings).calibration
+    rows, _ = _check_rows(margins, outcome, weights, patients)
+    return _fit(method, *rows, settings or CalibrationSettings())
+
+
+def choose_calibration(
+    margins: FloatArray,
+    outcome: FloatArray,
+    weights: FloatArray | None = None,
+    *,
+    patients: npt.NDArray[Any] | None = None,
+    settings: CalibrationSettings | None = None,
+) -> CalibrationChoice:
+    """Fit the calibration of the settings; ``auto`` chooses by cross-validated log loss, the simplest first.
+
+    Folds are dealt in the order of the margins, patients kept together, so that they resemble each other and nothing is
+    left to chance. Rows that are held out from one class only keep their margins under every method.
+
+    Parameters
+    ----------
+    margins, outcome, weights, patients
+        As for :func:`fit_calibration`.
+    settings : CalibrationSettings, optional
+        By default ``auto`` among ``none`` and ``affine``.
+
+    Returns
+    -------
+    CalibrationChoice
+        With an empty table where there was nothing to choose.
+
+    Raises
+    ------
+    SettingsError, DataError, RefusalError
+        As for :func:`fit_calibration`.
+    """
+    settings = settings or CalibrationSettings(method="auto")
+    if settings.method != "auto":
+        calibration = fit_calibration(settings.method, margins, outcome, weights, settings=settings)
+        return CalibrationChoice(method=settings.method, calibration=calibration, table=pd.DataFrame())
+    for name in settings.candidates:
+        _check_method(name)
+    methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
+    if not methods:
+        raise SettingsError(f"calibration.candidates is empty; known: {', '.join(FITTED_CALIBRATIONS)}")
+    rows, codes = _check_rows(margins, outcome, weights, patients)
+    margins, outcome, weight = rows
+    fold = _deal_folds(margins, codes, settings.folds)
+    logits = np.array([_cross_fit(method, *rows, fold, settings) for method in methods])
+    table = compare_losses(np.logaddexp(0.0, logits) - outcome * logits, weights=weight, groups=codes)
+    position = find_simplest(table, settings.standard_errors)
+    table.insert(0, "method", methods)
+    table["chosen"] = table.index == position
+    calibration = _fit(methods[position], *rows, settings)
+    return CalibrationChoice(method=methods[position], calibration=calibration, table=table)
+
+
+def read_calibration(state: dict[str, Any]) -> Calibration:
+    """Build a calibration from its state.
+
+    Raises
+    ------
+    DataError
+        If the method is unknown.
+    """
+    method = str(state.get("method", "affine"))
+    if method in ("none", "affine"):
+        return AffineCalibration.from_state(state)
+    if method == "beta":
+        return BetaCalibration.from_state(state)
+    if method == "isotonic":
+        return IsotonicCalibration.from_state(state)
+    if method == "venn_abers":
+        return VennAbersCalibration.from_state(state)
+    raise DataError(f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}")
+
+
+def fit_affine_calibration(
+    margins: FloatArray, outcome: FloatArray, *, slope_prior_sd: float, weights: FloatArray | None = None
+) -> AffineCalibration:
+    """Fit an affine map of the margins by penalised maximum likelihood.
+
+    The log of the slope has a normal prior around 0 (slope 1): small cohorts leave the slope near 1, large ones
+    override the prior. The intercept is free.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n,)
+        Log odds predicted for rows that the model was not fitted on.
+    outcome : ndarray of shape (n,)
+        0 or 1.
+    slope_prior_sd : float
+        Standard deviation of the prior of the log slope.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows.
+
+    Returns
+    -------
+    AffineCalibration
+
+    References
+    ----------
+    Platt J. Probabilistic outputs for support vector machines (1999); Steyerberg EW et al. Stat Med 2004;23:2567-86,
+    doi:10.1002/sim.1844 (shrinkage in updating).
+    """
+    weight = np.ones_like(margins) if weights is None else weights
+
+    def penalised_loss(parameters: FloatArray) -> tuple[float, FloatArray]:
+        intercept, log_slope = parameters
+        slope = np.exp(log_slope)
+        logits = intercept + slope * margins
+        loss = float(np.sum(weight * (np.logaddexp(0.0, logits) - outcome * logits)))
+        residual = weight * (expit(logits) - outcome)
+        gradient = np.array([residual.sum(), slope * (residual @ margins) + log_slope / slope_prior_sd**2])
+        return loss + 0.5 * (log_slope / slope_prior_sd) ** 2, gradient
+
+    start = np.zeros(2)
+    bounds = [(None, None), (-3.0, 3.0)]
+    precise = {"ftol": 1e-14, "gtol": 1e-9}
+    found = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
+    return AffineCalibration(float(found.x[0]), float(np.exp(found.x[1])))
+
+
+def _fit(
+    method: str, margins: FloatArray, outcome: FloatArray, weight: FloatArray, settings: CalibrationSettings
+) -> Calibration:
+    _check_method(method)
+    if method == "none":
+        return IDENTITY
+    if method == "affine":
+        return fit_affine_calibration(margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weight)
+    if method == "beta":
+        return fit_beta_calibration(margins, outcome, weight, slope_prior_sd=settings.slope_prior_sd)
+    if method == "isotonic":
+        return fit_isotonic_calibration(margins, outcome, weight)
+    return fit_venn_abers_calibration(margins, outcome, weight)
+
+
+def _cross_fit(
+    method: str,
+    margins: FloatArray,
+    outcome: FloatArray,
+    weight: FloatArray,
+    fold: IntArray,
+    settings: CalibrationSettings,
+) -> FloatArray:
+    calibrated = margins.copy()
+    for held_out in np.unique(fold):
+        test = fold == held_out
+        if len(np.unique(outcome[~test])) == 2:
+            calibration = _fit(method, margins[~test], outcome[~test], weight[~test], settings)
+            calibrated[test] = calibration.transform(margins[test])
+    return calibrated
+
+
+def _deal_folds(margins: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
+    """Give each row its fold: patients in the order of their mean margin, dealt in turn.
+
+    Outcomes have no say: folds balanced in them at each margin would flatter the maps that follow every bump.
+    """
+    order = np.argsort(np.bincount(codes, margins) / np.bincount(codes), kind="stable")
+    dealt = np.empty(len(order), dtype=np.intp)
+    dealt[order] = np.arange(len(order)) % n_folds
+    return dealt[codes]
+
+
+def _check_method(method: str) -> None:
+    if method not in FITTED_CALIBRATIONS:
+        raise SettingsError(
+            f"calibration: unknown method '{method}'; {suggest_name(method, (*FITTED_CALIBRATIONS, 'auto'))}"
+        )
+
+
+def _check_rows(
+    margins: FloatArray, outcome: FloatArray, weights: FloatArray | None, patients: npt.NDArray[Any] | None
+) -> tuple[Rows, IntArray]:
+    """Give margins, outcome and weight of the rows that have weight, and the number of each row's patient."""
+    margins, outcome = np.asarray(margins, dtype=float), np.asarray(outcome, dtype=float)
+    weight = np.ones(len(margins)) if weights is None else np.asarray(weights, dtype=float)
+    owner = np.arange(len(margins)) if patients is None else np.asarray(patients)
+    lengths = {"margins": len(margins), "outcome": len(outcome), "weights": len(weight), "patients": len(owner)}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"calibration needs one value of each for every row; {told}")
+    wrong = {
+        "margins": (~np.isfinite(margins), "a finite number"),
+        "outcome": ((outcome != 0) & (outcome != 1), "0 or 1"),
+        "weights": (~(np.isfinite(weight) & (weight >= 0)), "a finite number, 0 or above"),
+    }
+    for name, (rows, allowed) in wrong.items():
+        if rows.any():
+            raise DataError(f"{name}: {int(rows.sum())} of {len(rows)} values are not allowed; allowed: {allowed}")
+    kept = weight > 0
+    events, others = int((outcome[kept] == 1).sum()), int((outcome[kept] == 0).sum())
+    if not events or not others:
+        raise RefusalError(
+            f"{events} rows with and {others} without the outcome have weight; a calibration needs both classes"
+        )
+    return (margins[kept], outcome[kept], weight[kept]), pd.factorize(owner[kept])[0]

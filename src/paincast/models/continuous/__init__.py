@@ -1,0 +1,1 @@
+"""Models of a change in a number, with conformal quantiles."""

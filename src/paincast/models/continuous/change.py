@@ -1,0 +1,289 @@
+"""The change of pain in points: conditional quantiles, conformalised so that their interval holds what it says.
+
+The change is the score after minus the score before the procedure, so that below 0 is less pain. Quantiles are fitted
+to the change as a share of the score before, in which the lower limit of the scale is the same for everybody, and told
+in points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from paincast.disclosure.flow import tell_together
+from paincast.errors import DataError, RefusalError
+from paincast.features import EpisodeEncoder
+from paincast.files.declared_types import read_array
+from paincast.models.continuous.quantiles import conformalise, fit_quantile
+from paincast.settings import ChangeSettings
+from paincast.splits import Fold, count_smaller_class, make_folds
+
+FloatArray = npt.NDArray[np.float64]
+
+STATE_VERSION = 1
+MEASURE = "pain_nrs"
+HIGHEST_SCORE = 10.0
+NAMES = ("lower", "median", "upper")
+
+
+def list_quantiles(level: float) -> tuple[float, float, float]:
+    """Give the quantiles of lower limit, median and upper limit of an interval of a level."""
+    return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeModel:
+    """Median change of pain and its interval, for patients like those it was fitted on.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        Fitted encoder.
+    coefficients : ndarray of shape (3, 1 + n_encoded)
+        Of lower limit, median and upper limit, the intercept first, for the change as a share of the score before.
+    corrections : tuple of float
+        What is taken from the lower limit and added to the upper one, as such a share.
+    level : float
+        Level of the interval.
+    penalty : float
+        What was chosen.
+    """
+
+    encoder: EpisodeEncoder
+    coefficients: FloatArray
+    corrections: tuple[float, float]
+    level: float
+    penalty: float
+
+    def predict(self, episodes: pd.DataFrame) -> pd.DataFrame:
+        """Give the median change in points with its interval.
+
+        Parameters
+        ----------
+        episodes : DataFrame of shape (n, ...)
+            Episodes in the types of the contract.
+
+        Returns
+        -------
+        DataFrame of shape (n, 3)
+            ``lower, median, upper``, indexed like ``episodes``, in this order and within what the scale allows;
+            missing where the score before is.
+
+        References
+        ----------
+        Chernozhukov V et al. Econometrica 2010;78:1093-1125. doi:10.3982/ECTA7880 (quantiles put in order)
+        """
+        shares = _predict_shares(self.coefficients, self.encoder.transform(episodes))
+        shares += np.array([-self.corrections[0], 0.0, self.corrections[1]])
+        before = _read_before(episodes)
+        points = np.clip(shares * _limit_scale(before)[:, None], -before[:, None], (HIGHEST_SCORE - before)[:, None])
+        # A correction may narrow the interval past the median, which must stay inside it.
+        points[:, 0] = np.minimum(points[:, 0], points[:, 1])
+        points[:, 2] = np.maximum(points[:, 2], points[:, 1])
+        return pd.DataFrame(points, columns=list(NAMES), index=episodes.index)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data."""
+        return {
+            "version": STATE_VERSION,
+            "encoder": self.encoder.to_state(),
+            "coefficients": self.coefficients.tolist(),
+            "corrections": list(self.corrections),
+            "level": self.level,
+            "penalty": self.penalty,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build from :meth:`to_state`.
+
+        Raises
+        ------
+        DataError
+            If the state is of another version.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise DataError(f"change model of version {state.get('version')}; {STATE_VERSION} can be read")
+        return cls(
+            encoder=EpisodeEncoder.from_state(state["encoder"]),
+            coefficients=read_array(state["coefficients"]),
+            corrections=(state["corrections"][0], state["corrections"][1]),
+            level=state["level"],
+            penalty=state["penalty"],
+        )
+
+
+def fit_change_model(
+    episodes: pd.DataFrame,
+    change: FloatArray,
+    settings: ChangeSettings,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+) -> ChangeModel:
+    """Choose a penalty by grouped cross-validation, fit three quantiles and conformalise their interval.
+
+    The conformal scores are those of the held-out folds, and the quantiles served are fitted to all rows: the interval
+    holds at least its level for exchangeable patients up to the stability of the fit. Weights of the rows enter the
+    choice and the fit; the conformal scores count alike.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Episodes of a technique, in the types of the contract.
+    change : ndarray of shape (n,)
+        Score after minus score before the procedure; rows where it is missing are left out.
+    settings : ChangeSettings
+        Penalties, folds and level.
+    rng : numpy.random.Generator
+        Source of the folds.
+    weights : ndarray of shape (n,), optional
+        Weights of the episodes, for example of the inverse probability of being observed.
+
+    Returns
+    -------
+    ChangeModel
+
+    Raises
+    ------
+    RefusalError
+        If too few episodes have a known change.
+
+    References
+    ----------
+    Romano Y, Patterson E, Candès E. NeurIPS 2019. doi:10.48550/arXiv.1905.03222
+    Barber RF et al. Ann Stat 2021;49:486-507. doi:10.1214/20-AOS1965 (scores of held-out folds)
+    """
+    weight = np.ones(len(episodes)) if weights is None else np.asarray(weights, dtype=float)
+    known = np.isfinite(change) & np.isfinite(_read_before(episodes)) & (weight > 0)
+    if known.sum() < settings.minimum_episodes:
+        (n_known,) = tell_together(int(known.sum()))
+        raise RefusalError(
+            f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed"
+        )
+    own, weight = episodes.loc[known].reset_index(drop=True), weight[known]
+    before = _read_before(own)
+    share = change[known] / _limit_scale(before)
+    # A loss in shares, weighted by the score before, is a loss in points.
+    weight = weight * _limit_scale(before)
+    with threadpool_limits(limits=1, user_api="blas"):
+        folds = _make_folds(share, own["patient_id"].to_numpy(object), settings.folds, rng)
+        penalty, held_out = _choose_penalty(own, share, weight, folds, settings)
+        encoder = EpisodeEncoder().fit(own)
+        coefficients = _fit_quantiles(encoder.transform(own), share, weight, penalty, settings)
+    return ChangeModel(
+        encoder=encoder,
+        coefficients=coefficients,
+        corrections=conformalise(held_out, share, settings.level),
+        level=settings.level,
+        penalty=penalty,
+    )
+
+
+def cross_fit_change(
+    episodes: pd.DataFrame,
+    change: FloatArray,
+    settings: ChangeSettings,
+    rng: np.random.Generator,
+    *,
+    folds: int = 5,
+    weights: FloatArray | None = None,
+) -> pd.DataFrame:
+    """Predict every episode by a model that never saw its patient: all of the fit is repeated in each fold.
+
+    Parameters
+    ----------
+    episodes, change, settings, rng, weights
+        As for :func:`fit_change_model`.
+    folds : int
+        Outer folds.
+
+    Returns
+    -------
+    DataFrame of shape (n, 3)
+        ``lower, median, upper``, indexed like ``episodes``.
+    """
+    fold_rng, *streams = rng.spawn(1 + folds)
+    splits = _make_folds(change, episodes["patient_id"].to_numpy(object), folds, fold_rng)
+    parts = []
+    for (train, test), child in zip(splits, streams, strict=False):
+        weight = None if weights is None else weights[train]
+        model = fit_change_model(episodes.iloc[train], change[train], settings, child, weight)
+        parts.append(model.predict(episodes.iloc[test]).set_axis(test))
+    return pd.concat(parts).sort_index().set_axis(episodes.index)
+
+
+def _choose_penalty(
+    episodes: pd.DataFrame, share: FloatArray, weights: FloatArray, folds: list[Fold], settings: ChangeSettings
+) -> tuple[float, FloatArray]:
+    penalties = sorted(settings.penalties, reverse=True)
+    held_out = np.empty((len(penalties), len(share), 3))
+    for train, test in folds:
+        encoder = EpisodeEncoder().fit(episodes.iloc[train])
+        matrix, other = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
+        start: FloatArray | None = None
+        for place, penalty in enumerate(penalties):
+            start = _fit_quantiles(matrix, share[train], weights[train], penalty, settings, start)
+            held_out[place, test] = _predict_shares(start, other)
+    error = share[:, None] - held_out
+    quantiles = np.array(list_quantiles(settings.level))
+    losses = np.maximum(quantiles * error, (quantiles - 1.0) * error).sum(axis=2) @ weights
+    best = int(np.argmin(losses))
+    return penalties[best], held_out[best]
+
+
+def _fit_quantiles(
+    matrix: FloatArray,
+    share: FloatArray,
+    weights: FloatArray,
+    penalty: float,
+    settings: ChangeSettings,
+    starts: FloatArray | None = None,
+) -> FloatArray:
+    return np.array(
+        [
+            fit_quantile(
+                matrix,
+                share,
+                quantile,
+                penalty=penalty,
+                bandwidth=settings.bandwidth,
+                weights=weights,
+                start=None if starts is None else starts[place],
+            )
+            for place, quantile in enumerate(list_quantiles(settings.level))
+        ]
+    )
+
+
+def _predict_shares(coefficients: FloatArray, matrix: FloatArray) -> FloatArray:
+    # A matrix product sums in an order that depends on the number of rows.
+    added = np.einsum("ij,kj->ik", np.ascontiguousarray(matrix), coefficients[:, 1:])
+    return np.sort(coefficients[:, 0] + added, axis=1)
+
+
+def _make_folds(
+    values: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
+) -> list[Fold]:
+    """Stratify by the side of the median; where all values are the same nothing can be, or need be, stratified."""
+    high = (values > np.nanmedian(values)).astype(float)
+    if count_smaller_class(high, patients) < 2:
+        high = (np.arange(len(values)) % 2).astype(float)
+    return make_folds(high, patients, n_folds, rng)
+
+
+def _read_before(episodes: pd.DataFrame) -> FloatArray:
+    return np.asarray(episodes[MEASURE].to_numpy(float, na_value=np.nan), dtype=float)
+
+
+def read_scale(episodes: pd.DataFrame) -> FloatArray:
+    """Give what a share of the score before is a share of: that score, taken as 1 where it is lower; shape (n,)."""
+    return _limit_scale(_read_before(episodes))
+
+
+def _limit_scale(before: FloatArray) -> FloatArray:
+    return np.maximum(before, 1.0)

@@ -1,0 +1,133 @@
+"""Change of pain as a patient is answered: median and interval in points, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.features import EpisodeEncoder
+from paincast.files.declared_types import read_array
+from paincast.models.continuous.change import MEASURE, ChangeModel, read_scale
+from paincast.models.domain import Domain, fit_domain
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeResponse:
+    """A model of change with what it needs to answer for a patient.
+
+    Parameters
+    ----------
+    model : ChangeModel
+        The quantiles.
+    domain : Domain
+        Summary of the training cohort.
+    means : ndarray of shape (n_encoded,)
+        Mean of each encoded column over the training cohort: where explanations start from.
+    mean_scale : float
+        Mean score before the procedure.
+    """
+
+    model: ChangeModel
+    domain: Domain
+    means: FloatArray
+    mean_scale: float
+
+    unit: ClassVar[str] = "points"
+    sign: ClassVar[float] = -1.0
+    kind: ClassVar[str] = "quantile"
+
+    @property
+    def encoder(self) -> EpisodeEncoder:
+        """Give the fitted encoder."""
+        return self.model.encoder
+
+    @property
+    def selection(self) -> pd.DataFrame:
+        """Give what was chosen."""
+        return pd.DataFrame([{**self.parameters, "chosen": True}])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Give the penalty chosen, the level of the interval, and by how much of the score before it was widened."""
+        below, above = self.model.corrections
+        return {
+            "penalty": self.model.penalty,
+            "level": self.model.level,
+            "widened_below": below,
+            "widened_above": above,
+        }
+
+    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:  # noqa: ARG002 (the model has one level)
+        """Give the median change of pain in points with its interval, at the level of the model.
+
+        Returns
+        -------
+        DataFrame of shape (n, 3)
+            ``expected, expected_lower, expected_upper``.
+        """
+        return self.model.predict(episodes).rename(
+            columns={"median": "expected", "lower": "expected_lower", "upper": "expected_upper"}
+        )
+
+    def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and parts, shape (n, n_encoded), that add up to the median in points.
+
+        A column's part is its coefficient times the distance from its mean times the score before. What the score
+        before does beside, by scaling the mean share and by the ends of the scale, is its own.
+        """
+        median = self.model.predict(episodes)["median"].to_numpy(float)
+        intercept, *slopes = self.model.coefficients[1]
+        away = self.encoder.transform(episodes) - self.means
+        parts = away * np.array(slopes) * np.nan_to_num(read_scale(episodes), nan=self.mean_scale)[:, None]
+        share = intercept + float(self.means @ np.array(slopes))
+        base = np.full(len(away), share * self.mean_scale)
+        rest = np.nan_to_num(median - base - np.cumsum(parts, axis=1)[:, -1] if parts.shape[1] else median - base)
+        if MEASURE in self.encoder.owners:
+            parts[:, self.encoder.owners.index(MEASURE)] += rest
+            return base, parts
+        return base + rest, parts
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data."""
+        return {
+            "model": self.model.to_state(),
+            "domain": self.domain.to_state(),
+            "means": self.means.tolist(),
+            "mean_scale": self.mean_scale,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build from :meth:`to_state`."""
+        return cls(
+            model=ChangeModel.from_state(state["model"]),
+            domain=Domain.from_state(state["domain"]),
+            means=read_array(state["means"]),
+            mean_scale=float(state["mean_scale"]),
+        )
+
+
+def make_change_response(model: ChangeModel, episodes: pd.DataFrame, weights: FloatArray) -> ChangeResponse:
+    """Add to a model what it needs to answer for a patient.
+
+    Parameters
+    ----------
+    model : ChangeModel
+        Fitted model.
+    episodes : DataFrame of shape (n, ...)
+        Episodes it was fitted to.
+    weights : ndarray of shape (n,)
+        Their weights.
+    """
+    return ChangeResponse(
+        model=model,
+        domain=fit_domain(model.encoder, episodes),
+        means=np.average(model.encoder.transform(episodes), axis=0, weights=weights),
+        mean_scale=float(np.average(read_scale(episodes), weights=weights)),
+    )

@@ -1,0 +1,1 @@
+"""Models of a duration: discrete hazards and their choice."""

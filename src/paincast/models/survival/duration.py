@@ -1,0 +1,358 @@
+"""How long relief lasts: cause-specific hazards at the visits, for loss of relief and for death.
+
+The estimand is the probability that at least half of the pain is gone at every visit up to a month, of all who had the
+procedure and are alive at that month. Who never has relief loses it at the first visit. A repeat procedure, an
+operation or an explant ends relief.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import norm
+from threadpoolctl import threadpool_limits
+
+from paincast.disclosure.flow import tell_together
+from paincast.errors import DataError, RefusalError
+from paincast.features import EpisodeEncoder
+from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
+from paincast.models.survival.hazard_choice import HazardChoice, choose_hazard
+from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.settings import DurationSettings
+from paincast.splits import make_folds
+
+FloatArray = npt.NDArray[np.float64]
+
+STATE_VERSION = 1
+
+
+def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
+    """Give what is tried for a cause: whether effects differ at the first visit (never for death), and C."""
+    grid = sorted(settings.first_differs) if cause == LOST_RELIEF else [False]
+    return tuple((differs, c) for differs in grid for c in sorted(settings.inverse_penalties))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DurationModel:
+    """Probability that relief lasts, for patients like those it was fitted on.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        Fitted encoder.
+    cuts : tuple of float
+        Months of the visits at which relief is asked.
+    relief : HazardModel
+        Loss of relief at each visit, of those alive with relief until then.
+    death : HazardModel or None
+        Death with relief in the interval before each visit; None where nobody died.
+    refits : tuple of HazardModel
+        Loss of relief, refitted to reweighted patients, with what the penalty may have hidden drawn on top.
+    selection : DataFrame
+        Cross-validated loss of every candidate.
+    """
+
+    encoder: EpisodeEncoder
+    cuts: tuple[float, ...]
+    relief: HazardModel
+    death: HazardModel | None
+    refits: tuple[HazardModel, ...]
+    selection: pd.DataFrame
+
+    def survival(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
+        """Give the probability that relief lasts beyond each month, of those alive at it.
+
+        It is a step function that falls at the visits.
+
+        Parameters
+        ----------
+        episodes : DataFrame of shape (n, ...)
+            Episodes in the types of the contract.
+        months : sequence of float
+            Months; before the first visit and after the last one nothing is known and the answer is missing.
+
+        Returns
+        -------
+        ndarray of shape (n, n_months)
+        """
+        return self._read(self.relief.survival(self.encoder.transform(episodes)), months)
+
+    def survival_interval(
+        self, episodes: pd.DataFrame, months: Sequence[float], level: float = 0.90
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give the limits of :meth:`survival`: its log odds and the root mean square distance of the refits from them.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n, n_months)
+        """
+        matrix = self.encoder.transform(episodes)
+        served = _log_odds(self.relief.survival(matrix))
+        distances = np.array([_log_odds(refit.survival(matrix)) for refit in self.refits]) - served
+        reach = norm.ppf((1 + level) / 2) * np.sqrt(np.cumsum(distances**2, axis=0)[-1] / len(distances))
+        return self._read(expit(served - reach), months), self._read(expit(served + reach), months)
+
+    def incidence(self, episodes: pd.DataFrame, months: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """Give the probability to have lost relief, and to have died with relief, by each month: the rest is relief.
+
+        Returns
+        -------
+        lost, died : ndarray of shape (n, n_months)
+        """
+        matrix = self.encoder.transform(episodes)
+        loss = self.relief.hazards(matrix)
+        death = np.zeros_like(loss) if self.death is None else self.death.hazards(matrix)
+        going = np.cumprod((1.0 - loss) * (1.0 - death), axis=1)
+        before = np.column_stack([np.ones(len(loss)), going[:, :-1]])
+        died, lost = before * death, before * (1.0 - death) * loss
+        return self._read(np.cumsum(lost, axis=1), months), self._read(np.cumsum(died, axis=1), months)
+
+    def median(self, episodes: pd.DataFrame) -> FloatArray:
+        """Give the month of the first visit at which relief is no longer likelier than not, infinite if there is none.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        survival = self.relief.survival(self.encoder.transform(episodes))
+        over = survival <= 0.5
+        return np.where(over.any(axis=1), np.array(self.cuts)[over.argmax(axis=1)], np.inf)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data."""
+        return {
+            "version": STATE_VERSION,
+            "encoder": self.encoder.to_state(),
+            "cuts": list(self.cuts),
+            "relief": self.relief.to_state(),
+            "death": None if self.death is None else self.death.to_state(),
+            "refits": [refit.to_state() for refit in self.refits],
+            "selection": self.selection.to_dict("records"),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build from :meth:`to_state`.
+
+        Raises
+        ------
+        DataError
+            If the state is of another version.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise DataError(f"duration model of version {state.get('version')}; {STATE_VERSION} can be read")
+        return cls(
+            encoder=EpisodeEncoder.from_state(state["encoder"]),
+            cuts=tuple(state["cuts"]),
+            relief=HazardModel.from_state(state["relief"]),
+            death=None if state["death"] is None else HazardModel.from_state(state["death"]),
+            refits=tuple(HazardModel.from_state(refit) for refit in state["refits"]),
+            selection=pd.DataFrame(state["selection"]),
+        )
+
+    def _read(self, values: FloatArray, months: Sequence[float]) -> FloatArray:
+        asked = np.asarray(months, dtype=float)
+        place = np.searchsorted(self.cuts, asked + 1e-9, side="right") - 1
+        known = (place >= 0) & (asked <= self.cuts[-1] + 1e-9)
+        return np.where(known, values[:, np.maximum(place, 0)], np.nan)
+
+
+def fit_duration_model(
+    episodes: pd.DataFrame,
+    months: FloatArray,
+    status: FloatArray,
+    settings: DurationSettings,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+    *,
+    cuts: tuple[float, ...] | None = None,
+) -> DurationModel:
+    """Choose and fit the hazards of losing relief and of death, with refits for the interval.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Episodes of a technique, in the types of the contract.
+    months : ndarray of shape (n,)
+        When relief was lost, death came or the episode was last seen; missing for those never seen, who are left out.
+    status : ndarray of shape (n,)
+        0 relief still held when last seen, 1 lost, 2 died with relief.
+    settings : DurationSettings
+        Candidates, folds and refits.
+    rng : numpy.random.Generator
+        Source of folds and patient weights.
+    weights : ndarray of shape (n,), optional
+        Weights of the episodes, for example of the inverse probability of being seen at all.
+    cuts : tuple of float, optional
+        Months of the visits at which relief is asked; by default those of the schedule at which enough lost it.
+
+    Returns
+    -------
+    DurationModel
+
+    Raises
+    ------
+    RefusalError
+        If too few lost relief, or too few did not.
+    """
+    episodes, months, status, weight = _keep_seen(episodes, months, status, weights)
+    require_durations(months, status, settings)
+    fold_rng, refit_rng = rng.spawn(2)
+    with threadpool_limits(limits=1, user_api="blas"):
+        lost = (status == LOST_RELIEF).astype(float)
+        folds = make_folds(lost, episodes["patient_id"].to_numpy(object), settings.folds, fold_rng)
+        cuts = cuts or choose_cuts(months, status, settings.minimum_interval_events)
+
+        def choose(cause: float) -> HazardChoice:
+            candidates = list_candidates(settings, cause)
+            return choose_hazard(episodes, months, status, cause, folds, cuts, candidates, weight)
+
+        relief = choose(LOST_RELIEF)
+        death = choose(DIED) if (status == DIED).any() else None
+        served = relief.fit(relief.find_best(weight), weight)
+        refits = relief.draw_refits(served, weight, episodes["patient_id"], refit_rng.spawn(settings.refits))
+    return DurationModel(
+        encoder=relief.encoder,
+        cuts=relief.cuts,
+        relief=served,
+        death=None if death is None else death.fit(death.find_best(weight), weight),
+        refits=refits,
+        selection=pd.concat([one.table(weight) for one in (relief, death) if one is not None], ignore_index=True),
+    )
+
+
+def require_durations(months: FloatArray, status: FloatArray, settings: DurationSettings) -> None:
+    """Refuse to fit when there are too few losses of relief, or too few episodes without.
+
+    Raises
+    ------
+    RefusalError
+        With the counts and what is needed.
+    """
+    n_lost = int((status == LOST_RELIEF).sum())
+    if min(n_lost, len(status) - n_lost) < settings.minimum_events or not choose_cuts(
+        months, status, settings.minimum_interval_events
+    ):
+        lost, others, asked = tell_together(n_lost, len(status) - n_lost, len(status))
+        raise RefusalError(
+            f"{lost} with and {others} without a loss of relief among {asked} episodes with "
+            f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration, and "
+            f"{settings.minimum_interval_events} losses by a visit of the schedule"
+        )
+
+
+def fit_curve(
+    model: DurationModel,
+    months: FloatArray,
+    status: FloatArray,
+    weights: FloatArray | None = None,
+) -> DurationModel:
+    """Fit the same hazards without any predictor: the curve of all, to compare with.
+
+    It is the estimate of Kaplan and Meier at the visits, and where death competes that of Aalen and Johansen.
+
+    Parameters
+    ----------
+    model : DurationModel
+        Model fitted to the same rows.
+    months, status, weights
+        As for :func:`fit_duration_model`.
+    """
+    weight = np.ones(len(months)) if weights is None else np.asarray(weights, dtype=float)
+    seen = np.isfinite(months) & (weight > 0)
+    empty = np.empty((int(seen.sum()), 0))
+    none = np.zeros(len(model.relief.coefficients))
+
+    def fit(cause: float) -> HazardModel:
+        periods = expand_periods(months[seen], status[seen], model.cuts, cause)
+        curve = fit_hazard(empty, periods, len(model.cuts), inverse_penalty=1.0, weights=weight[seen])
+        return replace(curve, coefficients=none, first=none)
+
+    death = None if model.death is None else fit(DIED)
+    return replace(model, relief=fit(LOST_RELIEF), death=death, refits=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFittedDurations:
+    """Predictions for every episode by models that never saw its patient.
+
+    Parameters
+    ----------
+    months : tuple of float
+        Months of the visits at which relief is asked.
+    survival, survival_of_all : ndarray of shape (n, n_months)
+        Probability that relief lasts beyond each, of those alive at it; and the same without predictors.
+    lost, lost_of_all : ndarray of shape (n, n_months)
+        Cumulative incidence of losing relief, death competing; and the same without predictors.
+    """
+
+    months: tuple[float, ...]
+    survival: FloatArray
+    survival_of_all: FloatArray
+    lost: FloatArray
+    lost_of_all: FloatArray
+
+
+def cross_fit_durations(
+    episodes: pd.DataFrame,
+    months: FloatArray,
+    status: FloatArray,
+    settings: DurationSettings,
+    rng: np.random.Generator,
+    *,
+    folds: int = 5,
+    weights: FloatArray | None = None,
+) -> CrossFittedDurations:
+    """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
+
+    Only the months of the visits are the same in all folds.
+
+    Parameters
+    ----------
+    episodes, months, status, settings, rng, weights
+        As for :func:`fit_duration_model`; episodes never seen are predicted too.
+    folds : int
+        Outer folds.
+
+    Raises
+    ------
+    RefusalError
+        If too few lost relief, or too few did not.
+    """
+    fold_rng, *streams = rng.spawn(1 + folds)
+    seen = np.isfinite(months)
+    require_durations(months[seen], status[seen], settings)
+    cuts = choose_cuts(months[seen], status[seen], settings.minimum_interval_events)
+    splits = make_folds((status == LOST_RELIEF).astype(float), episodes["patient_id"].to_numpy(object), folds, fold_rng)
+    parts = np.full((4, len(episodes), len(cuts)), np.nan)
+    for (train, test), child in zip(splits, streams, strict=False):
+        weight = None if weights is None else weights[train]
+        own = months[train], status[train]
+        model = fit_duration_model(episodes.iloc[train], *own, replace(settings, refits=0), child, weight, cuts=cuts)
+        for place, one in enumerate((model, fit_curve(model, *own, weight))):
+            parts[place, test] = one.survival(episodes.iloc[test], cuts)
+            parts[2 + place, test] = one.incidence(episodes.iloc[test], cuts)[0]
+    return CrossFittedDurations(
+        months=cuts, survival=parts[0], survival_of_all=parts[1], lost=parts[2], lost_of_all=parts[3]
+    )
+
+
+def _keep_seen(
+    episodes: pd.DataFrame, months: FloatArray, status: FloatArray, weights: FloatArray | None
+) -> tuple[pd.DataFrame, FloatArray, FloatArray, FloatArray]:
+    weight = np.ones(len(episodes)) if weights is None else np.asarray(weights, dtype=float)
+    seen = np.isfinite(months) & (weight > 0)
+    if not seen.any():
+        raise RefusalError("no episode was seen after the procedure; the duration of relief cannot be asked")
+    kept = weight[seen] / weight[seen].mean()
+    return episodes.loc[seen].reset_index(drop=True), months[seen], status[seen], kept
+
+
+def _log_odds(probability: FloatArray) -> FloatArray:
+    return np.asarray(logit(np.clip(probability, 1e-9, 1 - 1e-9)))

@@ -1,0 +1,161 @@
+"""Duration of relief as a patient is answered: the probability at the horizon, the median, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.features import EpisodeEncoder
+from paincast.files.declared_types import read_array
+from paincast.models.domain import Domain, fit_domain
+from paincast.models.survival.duration import DurationModel
+
+FloatArray = npt.NDArray[np.float64]
+
+_NODES = 24
+"""Points of the Gauss-Legendre rule along the path from the mean patient: parts add up to about 1e-9."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DurationResponse:
+    """A duration model asked at one horizon.
+
+    Parameters
+    ----------
+    model : DurationModel
+        The hazards.
+    domain : Domain
+        Summary of the training cohort.
+    means : ndarray of shape (n_encoded,)
+        Mean of each encoded column over the training cohort: where explanations start from.
+    horizon_months : float
+        Month asked about.
+    """
+
+    model: DurationModel
+    domain: Domain
+    means: FloatArray
+    horizon_months: float
+
+    unit: ClassVar[str] = "log_odds"
+    sign: ClassVar[float] = 1.0
+    kind: ClassVar[str] = "hazard"
+
+    @property
+    def encoder(self) -> EpisodeEncoder:
+        """Give the fitted encoder."""
+        return self.model.encoder
+
+    @property
+    def selection(self) -> pd.DataFrame:
+        """Give the cross-validated loss of every candidate."""
+        return self.model.selection
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Give what was chosen for the loss of relief."""
+        chosen = self.selection[self.selection["chosen"] & (self.selection["cause"] == "relief lost")].iloc[0]
+        names = {"first_differs": bool(chosen["first_differs"]), "inverse_penalty": float(chosen["inverse_penalty"])}
+        return {**names, "visits": len(self.model.cuts)}
+
+    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
+        """Give the probability that relief lasts beyond the horizon, with limits, and the median in months.
+
+        Returns
+        -------
+        DataFrame of shape (n, 4)
+            ``probability, lower, upper, expected``; the last is missing where the median lies beyond the visits that
+            are modelled.
+        """
+        lower, upper = self.model.survival_interval(episodes, [self.horizon_months], level)
+        median = self.model.median(episodes)
+        return pd.DataFrame(
+            {
+                "probability": self.model.survival(episodes, [self.horizon_months])[:, 0],
+                "lower": lower[:, 0],
+                "upper": upper[:, 0],
+                "expected": np.where(np.isfinite(median), median, np.nan),
+            },
+            index=episodes.index,
+        )
+
+    def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and parts, shape (n, n_encoded), that add up to the log odds of the probability.
+
+        The parts are Aumann-Shapley values: the slope of the log odds in each column, averaged along the straight line
+        from the mean patient to this one. For a single visit they are the SHAP values of a linear model.
+
+        References
+        ----------
+        Sundararajan M, Taly A, Yan Q. ICML 2017. doi:10.48550/arXiv.1703.01365
+        """
+        away = self.encoder.transform(episodes) - self.means
+        relief = self.model.relief
+        n_visits = int(np.searchsorted(self.model.cuts, self.horizon_months + 1e-9, side="right"))
+        start = relief.margins(self.means[None, :])[:, :n_visits]
+        step = relief.margins(self.means + away)[:, :n_visits] - start
+        places, shares = np.polynomial.legendre.leggauss(_NODES)
+        slopes = np.zeros(step.shape)
+        for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
+            slopes += share * _slope(start + place * step)
+        every, first = slopes.sum(axis=1)[:, None], slopes[:, :1]
+        base = np.full(len(away), _log_odds_lasting(start)[0])
+        return base, away * (every * relief.coefficients + first * relief.first)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data."""
+        return {
+            "model": self.model.to_state(),
+            "domain": self.domain.to_state(),
+            "means": self.means.tolist(),
+            "horizon_months": self.horizon_months,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build from :meth:`to_state`."""
+        return cls(
+            model=DurationModel.from_state(state["model"]),
+            domain=Domain.from_state(state["domain"]),
+            means=read_array(state["means"]),
+            horizon_months=float(state["horizon_months"]),
+        )
+
+
+def make_duration_response(
+    model: DurationModel, episodes: pd.DataFrame, weights: FloatArray, horizon_months: float
+) -> DurationResponse:
+    """Ask a model at one horizon.
+
+    Parameters
+    ----------
+    model : DurationModel
+        Fitted model.
+    episodes : DataFrame of shape (n, ...)
+        Episodes it was fitted to.
+    weights : ndarray of shape (n,)
+        Their weights.
+    horizon_months : float
+        Month asked about, within the visits that are modelled.
+    """
+    return DurationResponse(
+        model=model,
+        domain=fit_domain(model.encoder, episodes),
+        means=np.average(model.encoder.transform(episodes), axis=0, weights=weights),
+        horizon_months=horizon_months,
+    )
+
+
+def _log_odds_lasting(margins: FloatArray) -> FloatArray:
+    log_lasting = -np.logaddexp(0.0, margins).sum(axis=1)
+    return np.asarray(log_lasting - np.log(-np.expm1(log_lasting)))
+
+
+def _slope(margins: FloatArray) -> FloatArray:
+    """Give the slope of the log odds that relief lasts in the log odds of losing it at each visit."""
+    ended = -np.expm1(-np.logaddexp(0.0, margins).sum(axis=1))
+    return np.asarray(-1.0 / (1.0 + np.exp(-margins)) / ended[:, None])

@@ -1,0 +1,1 @@
+"""The evidence shown: cards, listings, references, published rates."""

@@ -1,0 +1,83 @@
+"""All techniques and indications at a glance: response, control, certainty, and gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from paincast.evidence import wording
+from paincast.evidence.figures import Record
+from paincast.reporting.evidence.card import NOTE, Card, Grid, Section
+
+_COLUMNS = ("technique", "indication", "asked at", "respond", "without it", "certainty", "predictors")
+_WIDEST_GAP = 72
+
+
+def build_list(records: Iterable[Record], scenario: str = "literature") -> Card:
+    """Build the list of records as a card: one grid, and the gaps below it."""
+    held = tuple(records)
+    rows = tuple(_row_of(record, scenario) for record in held)
+    gaps = tuple(f"{record.technique}, {_name_place(record)}: {gap}" for record in held if (gap := _name_gap(record)))
+    sections = (
+        Section(
+            heading=f"Expected response ({wording.name_scenario(scenario)})",
+            blocks=(Grid(columns=_COLUMNS, rows=rows),),
+        ),
+        Section(heading="Gaps", blocks=(gaps,)),
+    )
+    title = "Evidence by technique and indication"
+    return Card(technique="all techniques", title=title, note=NOTE, sections=sections[: 1 + bool(gaps)])
+
+
+def _row_of(record: Record, scenario: str) -> tuple[str, ...]:
+    month = "" if record.primary_month is None else wording.months(record.primary_month)
+    response = wording.percent(record.response.scenarios[scenario]) if record.response else "no model"
+    control = "" if record.control_share is None else wording.percent(record.control_share)
+    certainty = record.certainty.level if record.certainty else ""
+    n = str(len(record.active_predictors)) if record.active_predictors else ""
+    return record.technique, _name_place(record), month, response if month else "refused", control, certainty, n
+
+
+def _name_place(record: Record) -> str:
+    return " ".join(filter(None, (record.indication or "chronic_pain", record.approach)))
+
+
+def _name_gap(record: Record) -> str:
+    if record.gap:
+        return record.gap
+    return "" if record.response else "no response curve, so models stand on real data only"
+
+
+def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
+    """Write the list for a terminal, below a line per technique.
+
+    Returns
+    -------
+    str
+        Lines of at most 100 characters.
+    """
+    heads = _COLUMNS[1:]
+    rows = [_row_of(record, scenario) for record in records]
+    widths = [max(len(head), *(len(row[place]) for row in rows)) for place, head in enumerate(heads, 1)]
+    lines = [_pad(heads, widths)]
+    shown = ""
+    for record, row in zip(records, rows, strict=True):
+        if record.technique != shown:
+            shown = record.technique
+            lines.append(shown)
+        lines.append(_pad(row[1:], widths))
+        if gap := _name_gap(record):
+            lines.append(f"      {_cut(gap)}")
+    said = (
+        f"Share expected to lose at least half the pain ({wording.name_scenario(scenario)} scenario), beside the share"
+    )
+    return "\n".join(
+        [said, "without the procedure. 'paincast evidence TECHNIQUE' shows the card of one.", "", *lines, ""]
+    )
+
+
+def _pad(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST_GAP else f"{text[:_WIDEST_GAP].rsplit(' ', 1)[0]} …"

@@ -1,0 +1,1 @@
+"""A trained model shown: report, card, checklist, limits, overview, summary."""

@@ -1,0 +1,102 @@
+"""The model card: one page of Markdown from what a run holds, short enough for the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from paincast.reporting.figures.performance import display_name
+from paincast.reporting.model.checklist import list_missing
+from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS, say_without_evidence
+from paincast.reporting.model.run_facts import CHECKLIST, RunFacts
+from paincast.reporting.model.validation import list_validation
+
+LONGEST_CARD = 5000
+"""Characters that MLflow's registry keeps of a description on every database."""
+
+NUMBERS = ("auroc", "brier", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean_absolute_error")
+MOST_VARIABLES = 5
+MOST_SOURCES = 4
+
+
+def write_model_card(run: RunFacts) -> str:
+    """Write the model card in Markdown, at most :data:`LONGEST_CARD` characters.
+
+    Parameters
+    ----------
+    run : RunFacts
+        What the run holds.
+
+    Returns
+    -------
+    str
+        What it is, the verdict, for whom, its numbers, its limits, what it stands on and what is missing.
+    """
+    parts = [f"# {run.title}", *(f"## {title}\n\n{text}" for title, text in _list_parts(run) if text)]
+    text = "\n\n".join(parts) + "\n"
+    return text if len(text) <= LONGEST_CARD else f"{text[: LONGEST_CARD - 40].rsplit(' ', 1)[0]} … (see the report)\n"
+
+
+def _list_parts(run: RunFacts) -> Iterator[tuple[str, str]]:
+    facts, tags = run.facts, run.tags
+    yield "Verdict", f"**{run.say_verdict()}** {tags['basis'].upper()} evidence, {tags['n_real']} real episodes."
+    yield (
+        "What it answers",
+        (
+            f"{facts.get('question', '')}, at {tags['horizon_months']} months, given the procedure. "
+            f"Model: {tags['model_kind']}, version `{facts.get('content', '')}`."
+        ),
+    )
+    yield "For whom", f"{facts.get('indications', '')}; asked of {facts.get('denominator', '')}."
+    yield "Performance, out of fold", _write_numbers(run)
+    yield "Internal validation", _bullets(list_validation(run))
+    yield "Groups", _say_groups(run)
+    yield "What moves it", _say_importance(run)
+    own = say_without_evidence(facts)
+    yield "Limits", _bullets([*own, *BASIS_LIMITS[tags["basis"]], f"It is not {facts.get('is_not', '')}.", *ALWAYS])
+    yield "Data", f"{_say_sources(run)}. Digest `{facts.get('digest', '')[:12]}`. {facts.get('software', '')}."
+    yield "Missing from the checklists", _say_missing(run)
+
+
+def _say_sources(run: RunFacts) -> str:
+    """Name the first sources: evidence has dozens."""
+    sources = run.sources
+    more = len(sources) - MOST_SOURCES
+    return "; ".join(sources[:MOST_SOURCES]) + (f"; and {more} more (`tables/provenance.csv`)" if more > 0 else "")
+
+
+def _write_numbers(run: RunFacts) -> str:
+    rows = run.list_metrics(NUMBERS)
+    lines = [f"| {row['Metric']} | {row['Estimate']} | {row['Interval']} |" for row in rows.to_dict("records")]
+    return "\n".join(["| Metric | Estimate | Interval |", "|---|---|---|", *lines])
+
+
+def _say_groups(run: RunFacts) -> str:
+    table = run.tables.get("subgroups")
+    if table is None:
+        return ""
+    ratios = table[table["metric"] == "o_e_ratio"]
+    known = ratios[ratios["estimate"].notna()].sort_values("estimate")
+    if known.empty:
+        return f"All {len(ratios)} subgroups are too small to tell."
+    few = f"; {len(ratios) - len(known)} more are too small to tell" if len(known) < len(ratios) else ""
+    ends = known.iloc[[0, -1] if len(known) > 1 else [0]].to_dict("records")
+    told = " to ".join(f"{row['estimate']:.2f} ({row['group'].replace('_', ' ')})" for row in ends)
+    return f"Observed / expected in {len(known)} of {len(ratios)} subgroups: {told}{few}."
+
+
+def _say_importance(run: RunFacts) -> str:
+    table = run.tables.get("importance", pd.DataFrame({"variable": []}))
+    return ", ".join(display_name(str(name)) for name in table["variable"].head(MOST_VARIABLES))
+
+
+def _say_missing(run: RunFacts) -> str:
+    if CHECKLIST not in run.tables:
+        return ""
+    absent = list_missing(run.tables[CHECKLIST])
+    return _bullets([f"{title}: {', '.join(items) or 'nothing'}" for title, items in absent])
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

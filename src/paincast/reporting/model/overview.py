@@ -1,0 +1,113 @@
+"""One page across techniques: verdicts side by side, and their calibration as small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from paincast.gates.verdict import OVERALL
+from paincast.reporting.figures.performance import BLUE, INK, ORANGE, describe_calibration, finish_axes, make_axes
+from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
+from paincast.reporting.model.run_facts import RunFacts, show_interval, show_number
+from paincast.reporting.page import Panel, Section, Sheet, write_page
+from paincast.schema import RESEARCH_MARK
+
+CARE = "care, as champion"
+NUMBERS = {"auroc": "AUROC", "o_e_ratio": "O/E", "calibration_slope": "Slope", "ici": "ICI"}
+
+
+def write_overview(runs: Sequence[RunFacts]) -> str:
+    """Write a page across models as HTML that needs nothing but itself.
+
+    Nothing here compares techniques: each treats other patients.
+
+    Parameters
+    ----------
+    runs : sequence of RunFacts
+        What each run holds.
+    """
+    passed = sum(run.tags.get("verdict") == "passes" for run in runs)
+    bases = list(dict.fromkeys(run.tags["basis"] for run in runs))
+    told = f"{passed} of {len(runs)} models pass the gate. Techniques treat different patients and are not compared."
+    drawn = [run for run in runs if len(run.tables.get("calibration_curve", ()))]
+    sections = [
+        Section(
+            name="verdicts",
+            title="Verdicts",
+            said=told,
+            sheets=[Sheet(title="Every model, out of fold", rows=pd.DataFrame([_summarize(run) for run in runs]))],
+        )
+    ]
+    if drawn:
+        sections.append(
+            Section(
+                name="calibration",
+                title="Calibration",
+                said=(
+                    "Predicted against observed, for patients the model had not seen: on the dashed line they agree. "
+                    "Dots are groups of ten or more with their interval, the line is the flexible curve with its band."
+                ),
+                panels=[_draw(run) for run in drawn],
+            )
+        )
+    limits = [sentence for basis in bases for sentence in BASIS_LIMITS[basis]]
+    sections.append(
+        Section(name="limits", title="Limits", said="What is true of all of them.", listed=[*limits, *ALWAYS])
+    )
+    note = " ".join(f"{basis.upper()} EVIDENCE. {BASIS_LIMITS[basis][0]}" for basis in bases)
+    return write_page("Models side by side", note, {"Models": str(len(runs)), "Passed": str(passed)}, sections)
+
+
+def _summarize(run: RunFacts) -> dict[str, str]:
+    rows = _read_overall(run)
+    use = run.tags.get("use", RESEARCH_MARK) or CARE
+    return {
+        "Model": run.title,
+        "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
+        "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
+        "n": f"{max(row['n'] for row in rows.values()):,.0f}",
+        **{label: _show(rows[name]) if name in rows else "" for name, label in NUMBERS.items()},
+        "What stands in the way": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
+    }
+
+
+def _read_overall(run: RunFacts) -> dict[str, dict[Any, Any]]:
+    rows = run.tables["metrics"].to_dict("records")
+    return {row["metric"]: row for row in rows if row["group"] == OVERALL}
+
+
+def _show(row: Mapping[Any, Any]) -> str:
+    interval = show_interval(row, 2)
+    return f"{show_number(row['estimate'], 2)} ({interval})" if interval else "not estimable"
+
+
+def _list_unmet(run: RunFacts) -> str:
+    found = run.verdict
+    return ", ".join(found.loc[found["status"] != "passed", "criterion"].str.replace("_", " "))
+
+
+def _draw(run: RunFacts) -> Panel:
+    curve, flexible = run.tables["calibration_curve"], run.tables.get("calibration_flexible")
+    ax = _plot_small(curve, flexible, run)
+    said = describe_calibration(curve, run.tables["metrics"])
+    return Panel(picture=ax, alternative=f"{run.title}. {said}")
+
+
+def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunFacts) -> Axes:
+    ax = make_axes(4.4, 4.4)
+    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    if flexible is not None:
+        x = flexible["predicted"]
+        ax.fill_between(x, flexible["lower"], flexible["upper"], color=ORANGE, alpha=0.15, linewidth=0, zorder=2)
+        ax.plot(x, flexible["observed"], color=ORANGE, linewidth=1.6, zorder=2)
+    ax.vlines(curve["predicted"], curve["lower"], curve["upper"], color=BLUE, linewidth=1.1, zorder=3)
+    ax.plot(curve["predicted"], curve["observed"], "o", color=BLUE, markersize=4, zorder=4)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Predicted probability", ylabel="Observed frequency")
+    ax.set_aspect("equal")
+    name = run.tags["technique"].replace("_", " ")
+    outcome = run.tags["outcome"].replace("_", " ")
+    verdict = "passes" if run.tags.get("verdict") == "passes" else "refused"
+    return finish_axes(ax, run.tags["basis"], f"{name}\n{outcome} · {verdict}")

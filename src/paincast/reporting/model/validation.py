@@ -1,0 +1,119 @@
+"""What the report and the card say of internal validation: optimism, and sites and years held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.evaluation.names import name_metric
+from paincast.reporting.model.run_facts import (
+    HELD_OUT_SITES,
+    HELD_OUT_YEARS,
+    OPTIMISM,
+    VALIDATION,
+    RunFacts,
+    show_interval,
+    show_number,
+)
+
+PART_NAMES: Mapping[str, str] = {OPTIMISM: "Optimism", HELD_OUT_SITES: "Sites held out", HELD_OUT_YEARS: "Later years"}
+GROUP_METRICS = ("o_e_ratio", "calibration_slope", "auroc")
+
+
+def list_validation(run: RunFacts) -> list[str]:
+    """List what came of doing the whole modelling again, a sentence for each part, or why it was not measured."""
+    table = run.tables.get(VALIDATION)
+    if table is None:
+        return ["The run does not say whether the whole modelling was done again."]
+    return [_say_part(row) for row in table.to_dict("records")]
+
+
+def _say_part(row: Mapping[Any, Any]) -> str:
+    name, status = PART_NAMES[row["part"]], row["status"]
+    return f"{name}: {row['says']}" if status == "measured" else f"{name}: {status}; {row['says']}."
+
+
+def tabulate_optimism(table: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.DataFrame:
+    """Give a row for each metric: apparent, its optimism, corrected, and out of fold with its interval beside it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`paincast.evaluation.validation.optimism.compute_optimism`.
+    out_of_fold : DataFrame
+        Metrics of the run.
+    """
+    overall = out_of_fold[out_of_fold["group"] == "overall"].to_dict("records")
+    beside = {row["metric"]: row for row in overall}
+    rows = [
+        {
+            "Metric": name_metric(row["metric"]),
+            "Apparent": show_number(row["apparent"]),
+            "Optimism": show_number(row["optimism"]),
+            "Corrected": show_number(row["estimate"]),
+            "Out of fold": show_number(beside[row["metric"]]["estimate"]) if row["metric"] in beside else "",
+            "Its interval": show_interval(beside[row["metric"]]) if row["metric"] in beside else "",
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a row for each group held out, then the mean of all with its interval, and what to expect of a new one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``held_out_site`` or ``held_out_year`` of a run.
+    """
+    pooled = table["n_groups"].notna()
+    name = str(table["attribute"].iloc[0]).removeprefix("procedure_")
+    rows = [
+        {
+            "Group": f"{name} {own['level'].iloc[0]}",
+            "Episodes": _show_count(own["n"].iloc[0]),
+            "With the outcome": _show_count(own["n_events"].iloc[0]),
+            **{name_metric(metric): _show(_pick(own, metric)) for metric in GROUP_METRICS},
+            "Note": _say_obstacle(own),
+        }
+        for _, own in table[~pooled].groupby("level", sort=False)
+    ]
+    rows += [
+        {
+            "Group": title,
+            "Episodes": _show_count(table.loc[pooled, "n"].iloc[0]) if limits[0] == "lower" else "",
+            "With the outcome": "",
+            **{name_metric(metric): _show(_pick(table[pooled], metric), limits) for metric in GROUP_METRICS},
+            "Note": said,
+        }
+        for title, limits, said in (
+            (f"mean of {name}s", ("lower", "upper"), "confidence interval"),
+            (f"a new {name}", ("predicted_lower", "predicted_upper"), "prediction interval"),
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+def _pick(own: pd.DataFrame, metric: str) -> Mapping[Any, Any]:
+    return own[own["metric"] == metric].to_dict("records")[0]
+
+
+def _say_obstacle(own: pd.DataFrame) -> str:
+    ratio = _pick(own, "o_e_ratio")
+    return "" if np.isfinite(ratio["estimate"]) else str(ratio["method"]).removeprefix("not estimable: ")
+
+
+def _show(row: Mapping[Any, Any], limits: tuple[str, str] = ("lower", "upper")) -> str:
+    if pd.isna(row["estimate"]):
+        return "none"
+    low, high = (row[name] for name in limits)
+    told = "no interval" if pd.isna(low) else f"{show_number(low, 2)} to {show_number(high, 2)}"
+    return told if limits[0] == "predicted_lower" else f"{show_number(row['estimate'], 2)} ({told})"
+
+
+def _show_count(n: float) -> str:
+    return "not shown" if pd.isna(n) else f"{n:,.0f}"

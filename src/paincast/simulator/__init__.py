@@ -1,0 +1,8 @@
+"""Cohorts simulated from published evidence, with their truth beside them."""
+
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.generator import simulate_cohort, write_cohort
+from paincast.simulator.population.patients import documented_correlations
+from paincast.simulator.truth import Truth, save_simulated
+
+__all__ = ["Assumptions", "Truth", "documented_correlations", "save_simulated", "simulate_cohort", "write_cohort"]

@@ -1,0 +1,211 @@
+"""A block of simulated episodes: the mechanisms in causal order, each with its own stream.
+
+sites and years → patients → diagnosis and pain → choice → trial or block → course → events → what a registry sees
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paincast.simulator.course.events import Happened, draw_death, draw_events
+from paincast.simulator.course.observation import (
+    draw_entry_errors,
+    draw_missing_at_visits,
+    draw_missing_items,
+    draw_observed,
+    heap_pain,
+)
+from paincast.simulator.course.response import compute_effects, compute_shared
+from paincast.simulator.course.visits import Course, follow_course
+from paincast.simulator.population.choice import compute_propensity, draw_choice, name_choice_columns
+from paincast.simulator.population.marginals import Columns
+from paincast.simulator.population.referral import Referred, draw_referred, make_columns
+from paincast.simulator.population.sites import Float, Truths, Whole
+from paincast.simulator.world import Ground, World, compute_going
+
+SMALLEST_BLOCK = 4096
+LARGEST_BLOCK = 8192
+BLOCKS_OF_A_SIZE = 4
+
+
+def count_patients(number: int) -> int:
+    """Count the patients of a block by its number: 4,096 for the first four, then 8,192.
+
+    So little is drawn in vain for a small cohort, and little time is lost between blocks of a large one.
+
+    Examples
+    --------
+    >>> [count_patients(number) for number in (0, 3, 4, 8, 1000)]
+    [4096, 4096, 8192, 8192, 8192]
+    """
+    doublings = min(number // BLOCKS_OF_A_SIZE, (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length() - 1)
+    return SMALLEST_BLOCK << doublings
+
+
+def count_rows_before(number: int) -> int:
+    """Count the most episodes that the blocks before a number can hold: two of each patient.
+
+    Examples
+    --------
+    >>> count_rows_before(5) == 2 * (4 * 4096 + 8192)
+    True
+    """
+    growing = min(number, BLOCKS_OF_A_SIZE * (LARGEST_BLOCK // SMALLEST_BLOCK).bit_length())
+    return 2 * (sum(map(count_patients, range(growing))) + (number - growing) * LARGEST_BLOCK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screened:
+    """Those referred in a block, with the option chosen for each and who goes on to it.
+
+    Parameters
+    ----------
+    referred : Referred
+        Who is referred.
+    propensity, going : ndarray of shape (n_options, n)
+        Probability that each option is chosen, and to go on to it after its trial or block.
+    chosen : ndarray of shape (n,)
+        Option chosen.
+    goes_on : ndarray of shape (n,)
+        Who is treated.
+    streams : tuple of Generator
+        One for each option.
+    """
+
+    referred: Referred
+    propensity: Float
+    going: Float
+    chosen: NDArray[np.int8]
+    goes_on: Truths
+    streams: tuple[np.random.Generator, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treated:
+    """The first episodes of a block that received one option.
+
+    Parameters
+    ----------
+    place : int
+        Option received.
+    rows : ndarray of shape (n,)
+        Their rows in the block.
+    columns : dict of str to ndarray of shape (n,)
+        What is known before.
+    effects : ndarray of shape (n_sums, n)
+        Each sum of predictors of the indication.
+    shared : ndarray of shape (n,)
+        What site and year add to all log odds.
+    course : Course
+        What happens.
+    death_month : ndarray of shape (n,)
+        Month of death.
+    events : Happened
+        Complications, and what follows from failure.
+    guidance : ndarray of shape (n,)
+        Place of the image guidance among the names of the option's technique.
+    seen : ndarray of shape (n, n_months)
+        Visits that the registry holds.
+    pain : ndarray of shape (n, n_months)
+        NRS score it holds, in tenths.
+    missing, missing_at_visits : dict of str to ndarray
+        Values it lacks.
+    wrong, wrong_at_visits : dict of str to ndarray
+        Values entered out of range.
+    """
+
+    place: int
+    rows: Whole
+    columns: Columns
+    effects: Float
+    shared: Float
+    course: Course
+    death_month: Float
+    events: Happened
+    guidance: NDArray[np.int8]
+    seen: Truths
+    pain: Float
+    missing: Mapping[str, Truths]
+    missing_at_visits: Mapping[str, Truths]
+    wrong: Mapping[str, Truths]
+    wrong_at_visits: Mapping[str, Truths]
+
+
+def screen_block(world: World, ground: Ground, rng: np.random.Generator, n_patients: int) -> Screened:
+    """Simulate who is referred with an indication, what is chosen for them and who goes on to it."""
+    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(ground.options))
+    assumptions, background = world.assumptions, ground.background
+    referred = draw_referred(background, n_patients, world.sites, assumptions, rng_patients)
+    records = [option.record for option in ground.options]
+    names = name_choice_columns(records, assumptions)
+    columns = make_columns(background, referred, assumptions, names=names)
+    propensity = compute_propensity(columns, referred.site, records, world.sites, assumptions)
+    chosen = draw_choice(propensity, rng_choice)
+    going = compute_going(background, referred, records)
+    lucky = rng_selection.random(len(chosen), dtype=np.float32)
+    return Screened(
+        referred=referred,
+        propensity=propensity,
+        going=going,
+        chosen=chosen,
+        goes_on=lucky < going[chosen, np.arange(len(chosen))],
+        streams=tuple(streams),
+    )
+
+
+def treat_option(world: World, ground: Ground, screened: Screened, place: int, n: int | None = None) -> Treated:
+    """Simulate the course of those who received one option, or the first ``n``, and what a registry sees of it.
+
+    Every mechanism draws once, episode after episode: what happens to the first does not depend on how many follow.
+    """
+    option, assumptions = ground.options[place], world.assumptions
+    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(8)
+    rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)[:n]
+    referred = screened.referred
+    site, year = referred.site[rows], referred.year[rows]
+    columns = make_columns(ground.background, referred, assumptions, rows=rows)
+    effects = np.array([compute_effects(record, columns, assumptions) for record in ground.leads])
+    shared = compute_shared(world.sites, site, year, assumptions)
+
+    course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, course_rng)
+    death_month = draw_death(len(rows), ground.survival, death_rng)
+    responded, months = course.responded, option.model.months
+    seen = draw_observed(responded, months, year, death_month, assumptions, visit_rng)
+    numbers = {name: values for name, values in columns.items() if values.dtype == np.float32}
+    return Treated(
+        place=place,
+        rows=rows,
+        columns=columns,
+        effects=effects,
+        shared=shared,
+        course=course,
+        death_month=death_month,
+        events=draw_events(option.risks, months, responded, event_rng),
+        guidance=_draw_guidance(list_guidance(world, option.record.technique), len(rows), guidance_rng),
+        seen=seen,
+        pain=heap_pain(course, columns["pain_nrs"], assumptions, score_rng),
+        missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, item_rngs[0]),
+        missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, item_rngs[1]),
+        wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, item_rngs[0]),
+        wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, item_rngs[1]),
+    )
+
+
+def list_guidance(world: World, technique: str) -> Mapping[str, float]:
+    """Give the shares of image guidance of a technique."""
+    guidance = world.assumptions.guidance
+    return guidance.get(technique, guidance.get("", {}))
+
+
+def _draw_guidance(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    edges = np.cumsum(list(shares.values()))[:-1].astype(np.float32)
+    return np.searchsorted(edges, rng.random(n, dtype=np.float32), side="right").astype(np.int8)
+
+
+def take_rows(screened: Screened, places: Sequence[int]) -> Whole:
+    """Give the rows, in order, of those treated by any of some options."""
+    return np.flatnonzero(screened.goes_on & np.isin(screened.chosen, places))

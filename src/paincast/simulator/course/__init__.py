@@ -1,0 +1,1 @@
+"""What happens to simulated patients: response, relief, events, and what is observed of it."""

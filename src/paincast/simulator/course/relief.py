@@ -1,0 +1,67 @@
+"""How long relief lasts: the exact probability that the pain response holds at every visit up to a month.
+
+The process behind the response is a Gaussian Markov chain over the months of the curve, so that the probability to lie
+below all thresholds follows month by month from a one-dimensional integral. A repeat procedure, an operation or an
+explant comes after relief is lost, and ends it no earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import expit, ndtri
+
+from paincast.simulator.population.sites import FloatArray
+
+NODES = 64
+GRID = 201
+_LOWEST = -8.0
+
+
+def compute_relief_survival(
+    months: Sequence[float], intercepts: FloatArray, predictor: FloatArray, persistence: float
+) -> FloatArray:
+    """Compute the probability that the response holds at each visit up to each month.
+
+    It depends on an episode only through its linear predictor: it is computed on a grid of 201 values and interpolated.
+
+    Parameters
+    ----------
+    months : sequence of float
+        Months of the curve.
+    intercepts : ndarray of shape (n_months,)
+        Log odds of the pain response at each of them.
+    predictor : ndarray of shape (n,)
+        What an episode adds to the log odds.
+    persistence : float
+        Correlation of the process between a month and twice that month.
+
+    Returns
+    -------
+    ndarray of shape (n_months, n)
+    """
+    grid = np.linspace(predictor.min() - 1e-6, predictor.max() + 1e-6, GRID)
+    threshold = ndtri(expit(intercepts[:, None] + grid))
+    survival = _integrate(threshold, np.array(months), persistence)
+    return np.array([np.interp(predictor, grid, row) for row in survival])
+
+
+def _integrate(threshold: FloatArray, months: FloatArray, persistence: float) -> FloatArray:
+    node, weight = np.polynomial.legendre.leggauss(NODES)
+    survival = np.empty_like(threshold)
+    density = position = width = np.empty(0)
+    for place, upper in enumerate(threshold):
+        half = (upper - _LOWEST)[:, None] / 2.0
+        here = _LOWEST + half * (1.0 + node)
+        if place == 0:
+            reached = np.exp(-(here**2) / 2.0) / np.sqrt(2.0 * np.pi)
+        else:
+            kept = persistence ** np.log2(months[place] / months[place - 1])
+            spread = np.sqrt(1.0 - kept**2)
+            step = (here[:, :, None] - kept * position[:, None, :]) / spread
+            kernel = np.exp(-(step**2) / 2.0) / (np.sqrt(2.0 * np.pi) * spread)
+            reached = np.einsum("gij,gj->gi", kernel, density * width)
+        density, position, width = reached, here, half * weight
+        survival[place] = (density * width).sum(axis=1)
+    return survival

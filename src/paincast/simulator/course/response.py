@@ -1,0 +1,232 @@
+"""Potential outcomes: the probability of each outcome at each month, under each eligible option and under none.
+
+The log odds of an outcome are an intercept, solved so that the marginal among those treated meets its share, plus the
+effects of the record's predictors, plus what site and calendar year do to all alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from paincast.evidence.figures import PredictorEffect, Record
+from paincast.evidence.scenarios import shift_curve
+from paincast.schema import EPISODES
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.checks import check_curve
+from paincast.simulator.population.marginals import Columns
+from paincast.simulator.population.sites import Float, FloatArray, Sites, Whole, count_from_middle
+
+PAIN = "pain_response"
+PAIN_30 = "pain_response_30"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One outcome of one record: ``log odds = intercept + strength x effects + shared``.
+
+    Parameters
+    ----------
+    strength : float
+        Factor of the effects of predictors.
+    intercepts : ndarray of shape (n_months,)
+        Log odds, by month, where effects and shared part are 0.
+    control_strength, control_intercepts : float, ndarray of shape (n_months,)
+        The same without the procedure; NaN where the evidence gives no control response.
+    """
+
+    strength: float
+    intercepts: FloatArray
+    control_strength: float
+    control_intercepts: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseModel:
+    """Months of a record's curve, and its outcomes."""
+
+    months: tuple[float, ...]
+    questions: Mapping[str, Question]
+
+
+def scale_curve(record: Record, scenario: str) -> dict[float, float]:
+    """Give the curve to simulate: that of the evidence in the scenario, once it is found free of contradictions.
+
+    Raises
+    ------
+    RefusalError
+        If the record gives no figure for the scenario.
+    SettingsError
+        If the curve contradicts itself.
+    """
+    check_curve(record, scenario)
+    return shift_curve(record, scenario)
+
+
+def scale_control(record: Record, curve: Mapping[float, float]) -> list[float]:
+    """Give the response without the procedure at each month of a curve; NaN where the evidence gives none.
+
+    It is the record's control response, which is published for one month, and never above the response of the treated:
+    what is left of a benefit that wanes is none, not a harm.
+    """
+    share = np.nan if record.control_share is None else record.control_share
+    return [float(np.fmin(share, treated)) if np.isfinite(share) else np.nan for treated in curve.values()]
+
+
+def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> Float:
+    """Sum the predictors' log odds ratios times their transformed values.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    total = np.zeros(len(columns["age_years"]), dtype=np.float32)
+    for effect in record.active_predictors:
+        total += np.float32(math.log(effect.odds_ratio)) * transform_column(effect, columns, record, assumptions)
+    return total
+
+
+def transform_column(effect: PredictorEffect, columns: Columns, record: Record, assumptions: Assumptions) -> Float:
+    """Transform a predictor's column to the form in which its odds ratio holds.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    values, kind, value = columns[effect.column], effect.transform.kind, effect.transform.value
+    if kind == "equals":
+        if EPISODES[effect.column].type == "category":
+            value = EPISODES[effect.column].categories.index(str(value))
+        return np.asarray(values == value, dtype=np.float32)
+    if kind == "per_sd":
+        spread = record.baseline.get(effect.column, assumptions.baseline.get(effect.column))
+        value = spread.sd if spread and spread.sd else 1.0
+    number = float(value)
+    if kind in ("per", "per_sd"):
+        return np.asarray(values, dtype=np.float32) * np.float32(1.0 / number)
+    compared = {"below": np.less, "at_least": np.greater_equal, "above": np.greater}[kind]
+    return np.asarray(compared(values, np.float32(number)).astype(np.float32))
+
+
+def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumptions) -> Float:
+    """Compute what site and calendar year add to the log odds of every outcome, with the procedure or without.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    shared = sites.response.astype(np.float32)[site]
+    shared += np.float32(assumptions.response_drift_per_year) * count_from_middle(assumptions, year)
+    return shared
+
+
+def list_strengths(assumptions: Assumptions, columns: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """List the outcomes that can be asked with the shift of their log odds and the strength of effects on them.
+
+    An outcome needs its measure before the procedure: function one of ODI and WOMAC, quality of life EQ-5D, opioid
+    reduction the dose.
+    """
+    needs = {
+        "function_response": ("odi", "womac"),
+        "quality_of_life_gain": ("eq5d_index",),
+        "opioid_reduction": ("opioid_mme",),
+        "satisfaction": ("pain_nrs",),
+    }
+    held = {PAIN: (0.0, 1.0), PAIN_30: (assumptions.response_30_shift, 1.0)}
+    for outcome, link in assumptions.outcome_links.items():
+        if any(column in columns for column in needs[outcome]):
+            held[outcome] = (link.shift, link.strength)
+    return held
+
+
+def solve_response(
+    record: Record,
+    scenario: str,
+    effects: Float,
+    shared: Float,
+    weight: Float,
+    users: Float,
+    outcomes: Mapping[str, tuple[float, float]],
+    assumptions: Assumptions,
+) -> ResponseModel:
+    """Solve the intercepts of a record on a reference population.
+
+    Parameters
+    ----------
+    record, scenario
+        What the marginal response shall be.
+    effects, shared : ndarray of shape (n,)
+        Effects of predictors, and of site and year, in the reference population.
+    weight : ndarray of shape (n,)
+        Probability of being treated by the record's technique and approach, as long as the choice is not randomised:
+        the curve is that of the treated.
+    users : ndarray of shape (n,)
+        1 for those who take opioids: a reduction is asked among them.
+    outcomes : mapping of str to (float, float)
+        From :func:`list_strengths`.
+    assumptions : Assumptions
+        ``control_strength``.
+    """
+    curve = scale_curve(record, scenario)
+    control = scale_control(record, curve)
+    questions: dict[str, Question] = {}
+    for outcome, (shift, strength) in outcomes.items():
+        among = weight * users if outcome == "opioid_reduction" else weight
+        # Half the log odds between 50 % and 30 % relief is no marginal: the shift is of intercepts, so that one
+        # process answers both questions.
+        if outcome == PAIN_30:
+            base = questions[PAIN]
+            questions[outcome] = Question(
+                strength=strength,
+                intercepts=base.intercepts + shift,
+                control_strength=base.control_strength,
+                control_intercepts=base.control_intercepts + shift,
+            )
+            continue
+        shares = [float(expit(logit(share) + shift)) for share in curve.values()]
+        without = [float(expit(logit(share) + shift)) for share in control]
+        control_strength = strength * assumptions.control_strength
+        questions[outcome] = Question(
+            strength=strength,
+            intercepts=solve_intercepts(shares, strength * effects + shared, among),
+            control_strength=control_strength,
+            control_intercepts=solve_intercepts(without, control_strength * effects + shared, among),
+        )
+    return ResponseModel(months=tuple(curve), questions=questions)
+
+
+def solve_intercepts(shares: Sequence[float], offset: Float, weight: Float) -> FloatArray:
+    """Solve the intercepts at which the weighted mean probability meets each share.
+
+    Offsets are condensed to a grid of 0.002 on the log-odds scale: the marginal moves by less than 1e-6.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        What the marginals shall be; NaN stays NaN.
+    offset, weight : ndarray of shape (n,)
+        The rest of the log odds, and the weight of each row.
+
+    Returns
+    -------
+    ndarray of shape (len(shares),)
+    """
+    cell = np.rint(np.asarray(offset, dtype=float) / 0.002).astype(np.int64)
+    low = int(cell.min())
+    mass = np.bincount(cell - low, weights=weight)
+    grid = (low + np.flatnonzero(mass)) * 0.002
+    mass = mass[mass > 0] / mass.sum()
+
+    def excess(intercept: float, share: float) -> float:
+        return float(expit(intercept + grid) @ mass) - share
+
+    def solve(share: float) -> float:
+        ends = logit(share) - grid[-1] - 1.0, logit(share) - grid[0] + 1.0
+        return float(brentq(excess, *ends, args=(share,), xtol=1e-9))
+
+    return np.array([solve(share) if np.isfinite(share) else np.nan for share in shares])

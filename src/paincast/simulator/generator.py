@@ -1,0 +1,238 @@
+"""Simulate a cohort that a registry could hold, and its truth apart: in memory, or streamed to a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from paincast.cohort.tables import Cohort, conform
+from paincast.evidence.figures import Record
+from paincast.evidence.records import evidence_version, list_citations
+from paincast.schema import TABLES
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.checks import check_assumptions, check_size, check_techniques, check_whole, list_records
+from paincast.simulator.population.funnel import Funnel, allot_episodes, describe_funnel
+from paincast.simulator.stream import Task, stream_tables
+from paincast.simulator.tables import Tables
+from paincast.simulator.truth import Truth, list_options
+from paincast.simulator.world import build_world
+from paincast.simulator.writing import write_folder
+
+GENERATOR_VERSION = "3"
+CHUNK_BLOCKS = 8
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    techniques: tuple[str, ...]
+    records: tuple[Record, ...]
+    task: Task
+    details: dict[str, Any]
+
+
+def simulate_cohort(
+    *,
+    techniques: Sequence[str] | None = None,
+    episodes_per_technique: int = 1500,
+    scenario: str = "literature",
+    seed: int = 20260101,
+    progress: Progress | None = None,
+    assumptions: Assumptions | None = None,
+) -> tuple[Cohort, Truth]:
+    """Simulate a cohort from published evidence.
+
+    Patients are referred by indication, in a stream of their own; each is meant to receive one of the techniques (and
+    approaches) eligible for the indication with a known probability, some do not pass its trial or block, and the first
+    treated of each technique are kept until there are enough. Episodes of a technique are therefore the same whichever
+    other techniques are asked for, and a smaller cohort of the same seed holds a part of a larger one.
+
+    Parameters
+    ----------
+    techniques : sequence of str, optional
+        Techniques received; by default every one with a published response curve for the scenario.
+    episodes_per_technique : int
+        Episodes of each technique; its indications share them as they are referred and treated.
+    scenario : {"literature", "pragmatic", "seed_optimistic"}
+        Which reading of the evidence the marginal response meets.
+    seed : int
+        Seed of the whole cohort.
+    progress : callable, optional
+        Called as ``progress(episodes_done, episodes_asked)`` as blocks of patients are finished.
+    assumptions : Assumptions, optional
+        Figures without a source, to run sensitivity to them.
+
+    Returns
+    -------
+    cohort : Cohort
+        What a registry could hold; basis ``synthetic``. ``details["funnel"]`` tells, for each technique, indication and
+        approach, how many were referred for it, went on after its trial or block and are in the cohort, and the rates
+        of response per treated patient and by intention to treat.
+    truth : Truth
+        Probabilities behind the outcomes, for every eligible technique and for none, propensity and latent factors.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is not allowed.
+    RefusalError
+        If the evidence does not carry a simulation of a technique.
+
+    Examples
+    --------
+    >>> cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=100, seed=1)
+    >>> len(cohort.episodes), cohort.basis
+    (100, 'synthetic')
+    >>> at_half_a_year = truth.expand(technique="facet_rfa", outcome="pain_response", month=6)
+    >>> len(at_half_a_year), bool(at_half_a_year["probability"].between(0, 1).all())
+    (100, True)
+    """
+    order = _take_order(
+        techniques, episodes_per_technique, scenario, seed, assumptions or Assumptions(), count_cores(), CHUNK_BLOCKS
+    )
+    funnel = Funnel()
+    parts = list(_follow(order, funnel, progress))
+    held = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
+    frames = {name: table.unify_dictionaries().to_pandas() for name, table in held.items()}
+    truth = Truth(
+        episodes=frames["truth"].astype({"episode_id": "str", "indication": "str"}),
+        options=list_options(order.task.world),
+    )
+    cohort = Cohort(
+        **{name: conform(name, frames[name]) for name in TABLES},
+        basis="synthetic",
+        sources=list_citations(order.records),
+        details=_describe(order, funnel),
+    )
+    return cohort, truth
+
+
+def write_cohort(
+    path: str | Path,
+    *,
+    techniques: Sequence[str] | None = None,
+    episodes_per_technique: int = 1500,
+    scenario: str = "literature",
+    seed: int = 20260101,
+    assumptions: Assumptions | None = None,
+    workers: int | None = None,
+    chunk_blocks: int = CHUNK_BLOCKS,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Simulate a cohort and stream it to a folder, with its truth beside it.
+
+    The rows are those of :func:`simulate_cohort`, block after block; memory does not grow with their number, and the
+    bytes do not depend on ``workers`` or ``chunk_blocks``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder; an existing cohort folder is replaced. It holds the files of
+        :func:`paincast.cohort.tables.save_cohort`, and ``truth.parquet`` and ``truth_options.parquet``, which
+        ``load_cohort`` does not read.
+    techniques, episodes_per_technique, scenario, seed, assumptions, progress
+        As in :func:`simulate_cohort`.
+    workers : int, optional
+        Threads that simulate; by default one for each core.
+    chunk_blocks : int
+        Parts of blocks simulated ahead of writing; more need more memory.
+
+    Returns
+    -------
+    dict
+        The manifest, as written to ``cohort.json``.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is not allowed.
+    RefusalError
+        If the evidence does not carry a simulation of a technique.
+    OutputError
+        If the folder cannot be written.
+    """
+    order = _take_order(
+        techniques,
+        episodes_per_technique,
+        scenario,
+        seed,
+        assumptions or Assumptions(),
+        count_cores() if workers is None else workers,
+        chunk_blocks,
+    )
+    funnel = Funnel()
+    return write_folder(
+        path,
+        order.task.world,
+        _follow(order, funnel, progress),
+        sources=list_citations(order.records),
+        describe=lambda: _describe(order, funnel),
+    )
+
+
+def count_cores() -> int:
+    """Count the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _take_order(
+    techniques: Sequence[str] | None,
+    episodes_per_technique: int,
+    scenario: str,
+    seed: int,
+    assumptions: Assumptions,
+    workers: int,
+    chunk_blocks: int,
+) -> _Order:
+    check_size(episodes_per_technique, scenario, seed)
+    check_whole("workers", workers, 1)
+    check_whole("chunk_blocks", chunk_blocks, 1)
+    check_assumptions(assumptions)
+    asked = check_techniques(techniques, scenario)
+    records = tuple(record for technique in asked for record in list_records(technique, scenario))
+    world = build_world({name for record in records for name in record.indications}, scenario, assumptions)
+    return _Order(
+        techniques=asked,
+        records=records,
+        task=Task(
+            world=world,
+            wanted=allot_episodes(world, asked, episodes_per_technique),
+            seed=int(seed),
+            workers=int(workers),
+            chunk_blocks=int(chunk_blocks),
+        ),
+        details={
+            "seed": int(seed),
+            "scenario": scenario,
+            "episodes_per_technique": int(episodes_per_technique),
+            "techniques": list(asked),
+            "evidence_version": evidence_version(),
+            "generator_version": GENERATOR_VERSION,
+            "changed_assumptions": _list_changes(assumptions),
+        },
+    )
+
+
+def _follow(order: _Order, funnel: Funnel, progress: Progress | None) -> Iterator[Tables]:
+    done, asked = 0, order.details["episodes_per_technique"] * len(order.techniques)
+    for tables in stream_tables(order.task, funnel):
+        done += tables["episodes"].num_rows
+        yield tables
+        if progress is not None:
+            progress(done, asked)
+
+
+def _describe(order: _Order, funnel: Funnel) -> dict[str, Any]:
+    return {**order.details, "funnel": describe_funnel(order.task.world, funnel)}
+
+
+def _list_changes(assumptions: Assumptions) -> list[str]:
+    default = Assumptions()
+    names = (item.name for item in fields(assumptions))
+    return [name for name in names if getattr(assumptions, name) != getattr(default, name)]

@@ -1,0 +1,1 @@
+"""Who the simulated patients are, who is referred, and who is chosen."""

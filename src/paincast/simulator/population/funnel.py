@@ -1,0 +1,123 @@
+"""The flow of patients: how many episodes are wanted of each indication, and who was referred, went on and was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paincast.errors import SettingsError
+from paincast.simulator.block import Screened
+from paincast.simulator.course.response import scale_curve
+from paincast.simulator.world import World
+
+MINIMUM_UPTAKE = 1e-4
+"""Smallest share of those referred that a technique may treat: below it hardly anybody would be found."""
+
+
+@dataclass
+class Funnel:
+    """Counts of who was referred, went on and was kept, by indication and option.
+
+    Parameters
+    ----------
+    counts : dict
+        ``(indication, place of the option)`` to the three counts.
+    """
+
+    counts: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+
+    def add(self, indication: str, screened: Screened, places: Sequence[int], until: int) -> None:
+        """Count the rows of a block before row ``until``."""
+        chosen, goes_on = screened.chosen[:until], screened.goes_on[:until]
+        for place in places:
+            held = self.counts.setdefault((indication, place), [0, 0, 0])
+            held[0] += int((chosen == place).sum())
+            held[1] += int(((chosen == place) & goes_on).sum())
+
+    def keep(self, indication: str, place: int, n: int) -> None:
+        """Count the episodes kept."""
+        self.counts.setdefault((indication, place), [0, 0, 0])[2] += n
+
+
+def allot_episodes(world: World, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
+    """Share the episodes of each technique among its indications, as they are referred and treated.
+
+    Returns
+    -------
+    dict of str to dict
+        Episodes wanted of each technique, by indication.
+    """
+    wanted: dict[str, dict[str, int]] = {}
+    for technique in techniques:
+        flow = {
+            indication: world.assumptions.referrals.get(indication, 0.0) * _sum_uptake(world, indication, technique)
+            for indication in world.grounds
+        }
+        _check_uptake(world, technique, flow)
+        for indication, n in _apportion(flow, total).items():
+            wanted.setdefault(indication, {})[technique] = n
+    return wanted
+
+
+def _sum_uptake(world: World, indication: str, technique: str) -> float:
+    ground = world.grounds[indication]
+    pairs = zip(ground.options, ground.uptake, strict=True)
+    return float(sum(share for option, share in pairs if option.record.technique == technique))
+
+
+def _check_uptake(world: World, technique: str, flow: Mapping[str, float]) -> None:
+    referred = sum(world.assumptions.referrals.get(indication, 0.0) for indication, part in flow.items() if part > 0)
+    if not referred > 0:
+        raise SettingsError(f"referrals: no indication of {technique} is referred; give one of them a number above 0")
+    if sum(flow.values()) < MINIMUM_UPTAKE * referred:
+        raise SettingsError(
+            f"preferences, pass_shares: of those referred fewer than 1 in {1 / MINIMUM_UPTAKE:,.0f} would be treated "
+            f"by {technique}; make it more popular, or let more pass its trial or block"
+        )
+
+
+def _apportion(flow: Mapping[str, float], total: int) -> dict[str, int]:
+    """Share a whole number in proportion, by largest remainder."""
+    exact = {name: total * part / sum(flow.values()) for name, part in flow.items() if part > 0}
+    whole = {name: int(share) for name, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
+    for name in by_remainder[: total - sum(whole.values())]:
+        whole[name] += 1
+    return {name: n for name, n in whole.items() if n}
+
+
+def describe_funnel(world: World, funnel: Funnel) -> list[dict[str, Any]]:
+    """Describe the flow of each technique, indication and approach.
+
+    Returns
+    -------
+    list of dict
+        Counts ``referred, selected, treated`` (kept in the cohort), the share ``passes`` that goes on after a trial or
+        block, and the response at the record's primary month per treated patient and by intention to treat: who does
+        not go on does not respond.
+    """
+    rows = []
+    for (indication, place), (referred, selected, kept) in sorted(funnel.counts.items()):
+        ground = world.grounds[indication]
+        option = ground.options[place]
+        record = option.record
+        passes = 1.0 if option.stage is None else ground.background.stages[option.stage].share
+        month = record.primary_month or max(option.model.months)
+        response = scale_curve(record, world.scenario)[month]
+        rows.append(
+            {
+                "technique": record.technique,
+                "indication": indication,
+                "approach": record.approach,
+                "stage": option.stage,
+                "referred": referred,
+                "selected": selected,
+                "treated": kept,
+                "passes": passes,
+                "month": month,
+                "response_per_treated": response,
+                "response_intention_to_treat": response * passes,
+            }
+        )
+    return rows

@@ -1,0 +1,150 @@
+"""Blocks of episodes in a fixed order, simulated by several threads.
+
+What a block holds depends on the seed, the indication and the number of the block alone; how many of its episodes are
+kept follows from the blocks before it. So the rows are the same whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from paincast.schema import INDICATIONS
+from paincast.simulator.block import (
+    Screened,
+    count_patients,
+    count_rows_before,
+    screen_block,
+    take_rows,
+    treat_option,
+)
+from paincast.simulator.population.funnel import Funnel
+from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
+from paincast.simulator.world import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be simulated.
+
+    Parameters
+    ----------
+    world : World
+        Everything fixed.
+    wanted : mapping of str to mapping
+        Episodes of each technique by indication.
+    seed : int
+        Seed of the cohort.
+    workers : int
+        Threads.
+    chunk_blocks : int
+        Blocks simulated ahead of the one that is handed out.
+    """
+
+    world: World
+    wanted: Mapping[str, Mapping[str, int]]
+    seed: int
+    workers: int
+    chunk_blocks: int
+
+
+def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
+    """Simulate the tables of blocks, in the order of indications, blocks and options.
+
+    Parameters
+    ----------
+    task : Task
+        What is to be simulated.
+    funnel : Funnel
+        Counts, added to.
+
+    Yields
+    ------
+    dict of str to Table
+    """
+    layouts = make_layouts(task.world)
+    pending: deque[Future[Tables]] = deque()
+    with ThreadPoolExecutor(task.workers) as pool:
+        for indication in INDICATIONS:
+            left = dict(task.wanted.get(indication, {}))
+            for number, screened in _screen_blocks(task, indication, left, pool):
+                for place, n in _take_first(task.world, indication, screened, left, funnel):
+                    future = pool.submit(_treat, task.world, indication, screened, place, n, number, layouts)
+                    pending.append(future)
+                while len(pending) > task.chunk_blocks:
+                    yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _screen_blocks(
+    task: Task, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, Screened]]:
+    ahead: deque[Future[Screened]] = deque()
+    number = 0
+    while any(left.values()):
+        for _ in range(_count_ahead(task, indication, left, number) - len(ahead)):
+            ahead.append(pool.submit(_screen, task.world, indication, task.seed, number + len(ahead)))
+        yield number, ahead.popleft().result()
+        number += 1
+    for future in ahead:
+        future.cancel()
+
+
+def _count_ahead(task: Task, indication: str, left: Mapping[str, int], number: int) -> int:
+    """Count the blocks to have under way: as many as can be expected to be needed, one more than there are threads."""
+    ground = task.world.grounds[indication]
+    uptake = dict.fromkeys(left, 0.0)
+    for option, share in zip(ground.options, ground.uptake, strict=True):
+        if option.record.technique in uptake:
+            uptake[option.record.technique] += float(share)
+    needed = max(n / uptake[technique] for technique, n in left.items())
+    ahead = 0
+    while needed > 0 and ahead <= task.workers:
+        needed -= count_patients(number + ahead) * (1.0 + task.world.assumptions.repeat_share)
+        ahead += 1
+    return ahead
+
+
+def _screen(world: World, indication: str, seed: int, number: int) -> Screened:
+    sequence = np.random.SeedSequence(seed, spawn_key=(INDICATIONS.index(indication), number))
+    return screen_block(world, world.grounds[indication], np.random.default_rng(sequence), count_patients(number))
+
+
+def _take_first(
+    world: World, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
+) -> Iterator[tuple[int, int]]:
+    """Take the first episodes of each technique still wanted, count them off, and tell how many of each option."""
+    options = world.grounds[indication].options
+    for technique in list(left):
+        if not left[technique]:
+            continue
+        places = [place for place, option in enumerate(options) if option.record.technique == technique]
+        rows = take_rows(screened, places)
+        until = int(rows[left[technique] - 1]) + 1 if len(rows) >= left[technique] else len(screened.chosen)
+        kept = rows[: left[technique]]
+        left[technique] -= len(kept)
+        funnel.add(indication, screened, places, until)
+        for place in places:
+            n = int((screened.chosen[kept] == place).sum())
+            if n:
+                funnel.keep(indication, place, n)
+                yield place, n
+
+
+def _treat(
+    world: World,
+    indication: str,
+    screened: Screened,
+    place: int,
+    n: int,
+    number: int,
+    layouts: Mapping[str, Layout],
+) -> Tables:
+    ground = world.grounds[indication]
+    treated = treat_option(world, ground, screened, place, n)
+    return make_tables(world, ground, screened, treated, count_rows_before(number), layouts)

@@ -1,0 +1,297 @@
+"""From simulated blocks to the tables of the contract as Arrow tables, and the truth beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from paincast.schema import EPISODES, EVENTS, INDICATIONS, TABLES, VISITS, Column
+from paincast.simulator.block import Screened, Treated, list_guidance
+from paincast.simulator.course.events import NEVER
+from paincast.simulator.course.observation import is_in_time
+from paincast.simulator.defaults import FACTORS
+from paincast.simulator.population.marginals import count_decimals
+from paincast.simulator.population.sites import Truths, Whole
+from paincast.simulator.world import Ground, World
+
+DIGITS = 10
+"""Digits of the number in an id."""
+
+CHOSEN_ROLES = ("funnel", "technique")
+"""Roles of columns that only exist where a technique has them."""
+
+WORDS = pa.dictionary(pa.int8(), pa.string())
+
+Tables = dict[str, pa.Table]
+Values = NDArray[Any]
+
+_PAIRS = np.frombuffer("".join(f"{number:02d}" for number in range(100)).encode("ascii"), dtype=np.uint16)
+_VISIT_SCALE: Mapping[str, float] = {"pain_nrs": 10.0, "eq5d_index": 1000.0}
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Give the Arrow type in which a column of the contract is written."""
+    kinds = {
+        "text": pa.string(),
+        "category": WORDS,
+        "number": pa.float64(),
+        "integer": pa.int64(),
+        "boolean": pa.bool_(),
+    }
+    return kinds[column.type]
+
+
+def make_schemas(world: World) -> dict[str, pa.Schema]:
+    """Give the Arrow schema of each table of a world: those of the contract, and the truth."""
+    schemas = {
+        name: pa.schema([(column.name, arrow_type(column)) for column in columns.values()])
+        for name, columns in TABLES.items()
+    }
+    sums = max(len(ground.leads) for ground in world.grounds.values())
+    options = max(len(ground.options) for ground in world.grounds.values())
+    numbers = [*FACTORS, "shared", *_name_parts("effect", sums)]
+    numbers += [*_name_parts("propensity", options), *_name_parts("selection", options)]
+    schemas["truth"] = pa.schema(
+        [
+            ("episode_id", pa.string()),
+            ("indication", WORDS),
+            ("option", pa.int8()),
+            ("opioid_user", pa.bool_()),
+            *((name, pa.float32()) for name in numbers),
+        ]
+    )
+    return schemas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The columns of a table.
+
+    Parameters
+    ----------
+    schema : Schema
+        Arrow schema.
+    kinds : mapping of str to str
+        Name of the type of each column.
+    types : mapping of str to DataType
+        The types by their name.
+    """
+
+    schema: pa.Schema
+    kinds: Mapping[str, str]
+    types: Mapping[str, pa.DataType]
+
+
+def make_layouts(world: World) -> dict[str, Layout]:
+    """Give the layout of each table of a world."""
+    return {
+        name: Layout(
+            schema=schema,
+            kinds={field.name: str(field.type) for field in schema},
+            types={str(field.type): field.type for field in schema},
+        )
+        for name, schema in make_schemas(world).items()
+    }
+
+
+def _name_parts(name: str, n: int) -> list[str]:
+    return [f"{name}_{place}" for place in range(n)]
+
+
+def make_tables(
+    world: World,
+    ground: Ground,
+    screened: Screened,
+    treated: Treated,
+    first_row: int,
+    layouts: Mapping[str, Layout],
+) -> Tables:
+    """Make the tables of episodes that received one option.
+
+    Parameters
+    ----------
+    world, ground, screened, treated
+        What was simulated.
+    first_row : int
+        Number of the first row of the block within its indication; it makes the ids unique.
+    layouts : mapping of str to Layout
+        From :func:`make_layouts`.
+
+    Returns
+    -------
+    dict of str to Table
+        ``episodes``, ``visits``, ``events``, ``truth``.
+    """
+    code = INDICATIONS.index(ground.background.indication)
+    ids = spell_ids(f"E{code:02d}-", first_row + treated.rows)
+    patients = spell_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
+    return {
+        "episodes": _make_episodes(world, ground, screened, treated, ids, patients, layouts["episodes"]),
+        "visits": _make_visits(ground, treated, ids, layouts["visits"]),
+        "events": _make_events(world, ground, screened, treated, ids, layouts["events"]),
+        "truth": _make_truth(ground, screened, treated, ids, layouts["truth"]),
+    }
+
+
+def spell_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
+    """Spell ids of a prefix and a number of ten digits.
+
+    Returns
+    -------
+    ndarray of shape (n, width)
+        ASCII codes.
+    """
+    start = np.frombuffer(prefix.encode("ascii"), dtype=np.uint8)
+    spelled = np.empty((len(numbers), len(start) + DIGITS), dtype=np.uint8)
+    spelled[:, : len(start)] = start
+    pairs = np.empty((len(numbers), DIGITS // 2), dtype=np.uint16)
+    left = numbers
+    for place in reversed(range(DIGITS // 2)):
+        left, pair = np.divmod(left, 100)
+        pairs[:, place] = _PAIRS[pair]
+    spelled[:, len(start) :] = pairs.view(np.uint8)
+    return spelled
+
+
+def _text(spelled: NDArray[np.uint8]) -> pa.Array:
+    n, width = spelled.shape
+    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(spelled)))
+
+
+@cache
+def _words(words: tuple[str | None, ...]) -> pa.Array:
+    return pa.array(words, type=pa.string())
+
+
+def _constant(word: str | None, n: int) -> pa.Array:
+    if word is None:
+        return pa.nulls(n, WORDS)
+    return _coded(np.zeros(n, dtype=np.int8), (word,))
+
+
+def _coded(places: NDArray[np.int8], words: tuple[str, ...], missing: Truths | None = None) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=missing), _words(words))
+
+
+def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truths | None, column: Column) -> pa.Array:
+    exact = values.astype(np.float64)
+    if decimals:
+        exact.round(decimals, out=exact)
+    if wrong is not None and column.high is not None:
+        exact = np.where(wrong, column.high + 1.0 + np.abs(exact), exact)
+    return pa.array(exact, mask=missing)
+
+
+def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
+    """Make a table of the columns held; those that are not are missing for everybody."""
+    absent = {kind for name, kind in layout.kinds.items() if name not in held}
+    nothing = {kind: pa.nulls(n, layout.types[kind]) for kind in absent}
+    columns = [held[name] if name in held else nothing[kind] for name, kind in layout.kinds.items()]
+    return pa.Table.from_arrays(columns, schema=layout.schema)
+
+
+def _make_episodes(
+    world: World,
+    ground: Ground,
+    screened: Screened,
+    treated: Treated,
+    ids: NDArray[np.uint8],
+    patients: NDArray[np.uint8],
+    layout: Layout,
+) -> pa.Table:
+    rows, record, referred = treated.rows, ground.options[treated.place].record, screened.referred
+    n = len(rows)
+    held = {
+        "episode_id": _text(ids),
+        "patient_id": _text(patients),
+        "site_id": _name_sites(world.assumptions.n_sites).take(pa.array(referred.site[rows])),
+        "procedure_year": pa.array(referred.year[rows]),
+        "technique": _constant(record.technique, n),
+        "indication": _constant(ground.background.indication, n),
+        "approach": _constant(record.approach, n),
+        "guidance": _coded(treated.guidance, tuple(list_guidance(world, record.technique))),
+    }
+    for name in treated.columns:
+        if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
+            held[name] = _make_column(EPISODES[name], treated)
+    return _assemble(held, n, layout)
+
+
+@cache
+def _name_sites(n_sites: int) -> pa.Array:
+    return pa.array([f"site-{place + 1:02d}" for place in range(n_sites)])
+
+
+def _make_column(column: Column, treated: Treated) -> pa.Array:
+    values, missing = treated.columns[column.name], treated.missing.get(column.name)
+    if column.type == "boolean":
+        return pa.array(values, mask=missing)
+    if column.type == "category":
+        return _coded(values, column.categories, missing)
+    return _numbers(values, count_decimals(column.name), missing, treated.wrong.get(column.name), column)
+
+
+def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
+    months = np.array(ground.options[treated.place].model.months)
+    seen = np.flatnonzero(treated.seen)
+    row, place = np.divmod(seen, len(months))
+    held = {"episode_id": _text(ids[row]), "month": pa.array(months[place])}
+    measures = {**treated.course.measures, "pain_nrs": treated.pain}
+    for name, values in measures.items():
+        exact = values.ravel()[seen].astype(np.float64)
+        exact /= _VISIT_SCALE.get(name, 1.0)
+        wrong = treated.wrong_at_visits[name].ravel()[seen] if name in treated.wrong_at_visits else None
+        held[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
+    return _assemble(held, len(seen), layout)
+
+
+def _make_events(
+    world: World, ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+) -> pa.Table:
+    risks, kinds = ground.options[treated.place].risks, EVENTS["kind"].categories
+    code = np.array([kinds.index(kind) for kind in (*(risk.event_kind for risk in risks), "death")], dtype=np.int8)
+    died, happened = treated.death_month, treated.events
+    dead = np.flatnonzero(died < NEVER)
+    row = np.concatenate([happened.rows, dead])
+    month = np.concatenate([happened.month, died[dead]])
+    place = np.concatenate([happened.risk, np.full(len(dead), len(risks))])
+    known = is_in_time(screened.referred.year[treated.rows[row]], month, world.assumptions)
+    known &= (month < died[row]) | (place == len(risks))
+    kept = np.flatnonzero(known)
+    kept = kept[np.argsort(row[kept], kind="stable")]
+    held = {
+        "episode_id": _text(ids[row[kept]]),
+        "month": pa.array(month[kept].astype(np.float64).round(2)),
+        "kind": _coded(code[place[kept]], kinds),
+        "detail": _words((*(risk.detail for risk in risks), None)).take(pa.array(place[kept])),
+    }
+    return _assemble(held, len(kept), layout)
+
+
+def _make_truth(
+    ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+) -> pa.Table:
+    rows, n = treated.rows, len(treated.rows)
+    held = {
+        "episode_id": _text(ids),
+        "indication": _constant(ground.background.indication, n),
+        "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
+        "opioid_user": pa.array(treated.columns["opioid_mme"] > 0),
+        "shared": pa.array(treated.shared),
+    }
+    parts = {
+        "effect": treated.effects,
+        "propensity": screened.propensity.take(rows, axis=1),
+        "selection": screened.going.take(rows, axis=1),
+    }
+    for name, values in parts.items():
+        held |= {f"{name}_{place}": pa.array(part) for place, part in enumerate(values)}
+    held |= dict(zip(FACTORS, map(pa.array, screened.referred.latents.factors.take(rows, axis=1)), strict=True))
+    return _assemble(held, n, layout)

@@ -1,0 +1,296 @@
+"""The truth of a simulated cohort: kept apart from it, compact, and written out in full only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from paincast.cohort.tables import Cohort, save_cohort
+from paincast.errors import SettingsError, suggest_name
+from paincast.simulator.course.events import compute_any_complication
+from paincast.simulator.course.relief import compute_relief_survival
+from paincast.simulator.course.response import PAIN
+from paincast.simulator.defaults import FACTORS
+from paincast.simulator.population.sites import FloatArray
+from paincast.simulator.world import Ground, Option, World
+
+RELIEF = "relief_duration"
+COMPLICATION = "complication"
+TRUTH_COLUMNS = ("episode_id", "technique", "outcome", "month", "probability", "control_probability")
+OPTION_COLUMNS = (
+    "indication",
+    "option",
+    "technique",
+    "approach",
+    "record",
+    "effect",
+    "outcome",
+    "month",
+    "intercept",
+    "strength",
+    "shared_strength",
+    "control_intercept",
+    "control_strength",
+    "persistence",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What only a simulation knows.
+
+    Parameters
+    ----------
+    episodes : DataFrame
+        One row per episode: ``episode_id, indication, option`` (the one received), ``opioid_user``, the latent factors,
+        ``shared`` (what site and year add to all log odds), ``effect_0 ...`` (sums of predictors),
+        ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and to go on to it after
+        its trial or block).
+    options : DataFrame
+        One row per indication, option, outcome and month, with what turns those parts into log odds:
+        ``intercept + strength x effect + shared_strength x shared``, and without the procedure
+        ``control_intercept + control_strength x effect + shared_strength x shared``.
+    """
+
+    episodes: pd.DataFrame
+    options: pd.DataFrame
+
+    @property
+    def probabilities(self) -> pd.DataFrame:
+        """Give every probability, as :meth:`expand` without a choice does: large."""
+        return self.expand()
+
+    @property
+    def propensity(self) -> pd.DataFrame:
+        """Give the probability that each option was chosen, and to go on to it.
+
+        Columns ``episode_id, technique, approach, probability, selection``; the last is the probability to go on
+        after its trial or block, 1 where there is none.
+        """
+        return pd.concat([*self._list_propensity()], ignore_index=True)
+
+    @property
+    def factors(self) -> pd.DataFrame:
+        """Give the latent factors: ``episode_id`` and one column for each."""
+        return self.episodes[["episode_id", *FACTORS]]
+
+    def expand(
+        self,
+        *,
+        technique: str | None = None,
+        outcome: str | None = None,
+        month: float | None = None,
+        by_approach: bool = False,
+    ) -> pd.DataFrame:
+        """Compute the probabilities of episodes for every eligible technique, outcome and month, or some of them.
+
+        ``probability`` is the one that generated the outcome of the technique received, by the approach received; for
+        another technique it is that of its approaches, averaged over how they would be chosen. An opioid reduction is
+        asked of those who take opioids; relief duration is the probability that the pain response holds at every
+        visit up to the month. ``control_probability`` is that without any procedure, missing where the evidence gives
+        none. All are those of patients who are alive at the month.
+
+        Parameters
+        ----------
+        technique, outcome, month
+            What is wanted; by default all.
+        by_approach : bool
+            Give each approach its own row, in a column ``approach``, instead of averaging.
+
+        Returns
+        -------
+        DataFrame
+            ``episode_id, technique, outcome, month, probability, control_probability``.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such technique or outcome.
+        """
+        wanted = self.options
+        for column, value in (("technique", technique), ("outcome", outcome)):
+            if value is not None:
+                known = sorted(set(self.options[column]))
+                if value not in known:
+                    raise SettingsError(f"{column}: unknown name '{value}'; {suggest_name(value, known)}")
+                wanted = wanted[wanted[column] == value]
+        if month is not None:
+            wanted = wanted[np.isclose(wanted["month"], month)]
+        parts = list(self._expand_parts(wanted, by_approach))
+        columns = list(TRUTH_COLUMNS)
+        if by_approach:
+            columns.insert(2, "approach")
+        if not parts:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True)[columns]
+
+    def _expand_parts(self, wanted: pd.DataFrame, by_approach: bool) -> Iterator[pd.DataFrame]:
+        groups = self.episodes.groupby("indication", observed=True, sort=False)
+        keys = ["technique", "option"] if by_approach else ["technique"]
+        for indication, episodes in groups:
+            asked = wanted[wanted["indication"] == indication]
+            for _, options in asked.groupby(keys, sort=False):
+                approach = options["approach"].iloc[0]
+                for _, rows in options.groupby(["outcome", "month"], sort=False):
+                    named = {name: rows[name].iloc[0] for name in ("technique", "outcome", "month")}
+                    part = self._mix_options(episodes, rows, by_approach).assign(**named)
+                    yield part.assign(approach=approach) if by_approach else part
+
+    def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame, by_approach: bool) -> pd.DataFrame:
+        received, places = episodes["option"].to_numpy(), rows["option"].to_numpy()
+        weight = np.array([episodes[f"propensity_{place}"].to_numpy(float) for place in places])
+        weight /= weight.sum(axis=0)
+        own = np.isin(received, places)
+        weight[:, own] = received[own] == places[:, None]
+        probability, control = np.zeros((2, len(episodes)))
+        for row, share in zip(rows.to_dict("records"), weight, strict=True):
+            asked = _ask(self.options, episodes, {str(name): value for name, value in row.items()})
+            probability += np.where(share > 0, share * asked[0], 0.0)
+            control += np.where(share > 0, share * asked[1], 0.0)
+        held = np.ones(len(episodes), dtype=bool) if by_approach else own | ~np.isin(received, self._siblings(rows))
+        if (rows["outcome"] == "opioid_reduction").all():
+            held &= episodes["opioid_user"].to_numpy(bool)
+        frame = pd.DataFrame({"episode_id": episodes["episode_id"].to_numpy(), "probability": probability})
+        return frame.assign(control_probability=control)[held]
+
+    def _siblings(self, rows: pd.DataFrame) -> NDArray[Any]:
+        """Give the options of the same technique: the approach received may have no such outcome or month."""
+        same = (self.options["indication"] == rows["indication"].iloc[0]) & (
+            self.options["technique"] == rows["technique"].iloc[0]
+        )
+        return np.asarray(self.options.loc[same, "option"].unique())
+
+    def _list_propensity(self) -> Iterator[pd.DataFrame]:
+        named = self.options.drop_duplicates(["indication", "option"])
+        for row in named.to_dict("records"):
+            episodes = self.episodes[self.episodes["indication"] == row["indication"]]
+            yield pd.DataFrame(
+                {
+                    "episode_id": episodes["episode_id"].to_numpy(),
+                    "technique": row["technique"],
+                    "approach": row["approach"],
+                    "probability": episodes[f"propensity_{row['option']}"].to_numpy(float),
+                    "selection": episodes[f"selection_{row['option']}"].to_numpy(float),
+                }
+            ).astype({"technique": "str", "approach": "str"})
+
+
+def _ask(options: pd.DataFrame, episodes: pd.DataFrame, row: dict[str, Any]) -> tuple[FloatArray, FloatArray]:
+    effect = episodes[f"effect_{row['effect']}"].to_numpy(float)
+    shared = row["shared_strength"] * episodes["shared"].to_numpy(float)
+    control: FloatArray = expit(row["control_intercept"] + row["control_strength"] * effect + shared)
+    predictor = row["strength"] * effect + shared
+    if row["outcome"] == RELIEF:
+        return _ask_relief(options, predictor, row), control
+    return np.asarray(expit(row["intercept"] + predictor)), control
+
+
+def _ask_relief(options: pd.DataFrame, predictor: NDArray[Any], row: dict[str, Any]) -> FloatArray:
+    course = options[
+        (options["indication"] == row["indication"])
+        & (options["option"] == row["option"])
+        & (options["outcome"] == RELIEF)
+        & (options["month"] <= row["month"])
+    ].sort_values("month")
+    months, intercepts = course["month"].to_numpy(float), course["intercept"].to_numpy(float)
+    return np.asarray(compute_relief_survival(months, intercepts, predictor, row["persistence"])[-1])
+
+
+def list_options(world: World) -> pd.DataFrame:
+    """List what turns the parts of each episode into log odds, for every indication, option, outcome and month."""
+    rows = [
+        {**_describe(ground, place), **question}
+        for ground in world.grounds.values()
+        for place, option in enumerate(ground.options)
+        for question in _list_questions(option, world.assumptions.response_persistence)
+    ]
+    frame = pd.DataFrame(rows, columns=list(OPTION_COLUMNS))
+    words = ("indication", "technique", "approach", "record", "outcome")
+    return frame.astype(dict.fromkeys(words, "str"))
+
+
+def _describe(ground: Ground, place: int) -> dict[str, Any]:
+    option = ground.options[place]
+    return {
+        "indication": ground.background.indication,
+        "option": place,
+        "technique": option.record.technique,
+        "approach": option.record.approach,
+        "record": option.record.id,
+        "effect": option.effect,
+    }
+
+
+def _list_questions(option: Option, persistence: float) -> Iterator[dict[str, Any]]:
+    for outcome, question in option.model.questions.items():
+        intercepts = zip(option.model.months, question.intercepts, question.control_intercepts, strict=True)
+        for month, intercept, control_intercept in intercepts:
+            yield {
+                "outcome": outcome,
+                "month": month,
+                "intercept": intercept,
+                "strength": question.strength,
+                "shared_strength": 1.0,
+                "control_intercept": control_intercept,
+                "control_strength": question.control_strength,
+                "persistence": np.nan,
+            }
+    pain = option.model.questions[PAIN]
+    for month, intercept in zip(option.model.months, pain.intercepts, strict=True):
+        yield {
+            "outcome": RELIEF,
+            "month": month,
+            "intercept": intercept,
+            "strength": pain.strength,
+            "shared_strength": 1.0,
+            "control_intercept": np.nan,
+            "control_strength": np.nan,
+            "persistence": persistence,
+        }
+    yield from _list_complications(option)
+
+
+def _list_complications(option: Option) -> Iterator[dict[str, Any]]:
+    kinds = [risk for risk in option.risks if risk.event_kind == COMPLICATION]
+    if not kinds:
+        return
+    known = [(COMPLICATION, compute_any_complication(kinds), max(risk.by_month for risk in kinds))]
+    known += [(f"{COMPLICATION}: {risk.detail}", risk.probability, risk.by_month) for risk in kinds]
+    for outcome, probability, month in known:
+        yield {
+            "outcome": outcome,
+            "month": month,
+            "intercept": float(logit(probability)),
+            "strength": 0.0,
+            "shared_strength": 0.0,
+            "control_intercept": np.nan,
+            "control_strength": np.nan,
+            "persistence": np.nan,
+        }
+
+
+def save_simulated(cohort: Cohort, truth: Truth, path: str | Path) -> None:
+    """Write a simulated cohort with its truth beside it, as a whole or not at all.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The cohort; :func:`paincast.cohort.tables.load_cohort` reads it back.
+    truth : Truth
+        Written as ``truth.parquet`` and ``truth_options.parquet``, which ``load_cohort`` does not read.
+    path : str or Path
+        Folder; an existing cohort folder is replaced.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    save_cohort(cohort, path, extras={"truth": truth.episodes, "truth_options": truth.options})

@@ -1,0 +1,253 @@
+"""What is the same in every simulated cohort of a scenario: sites, distributions, choices and solved intercepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from paincast.errors import SettingsError
+from paincast.evidence.figures import Record, Survival
+from paincast.evidence.records import load_records
+from paincast.schema import INDICATIONS
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.course.events import Risk, list_risks
+from paincast.simulator.course.response import (
+    ResponseModel,
+    compute_effects,
+    compute_shared,
+    list_strengths,
+    scale_curve,
+    solve_response,
+)
+from paincast.simulator.population.choice import compute_propensity, find_options
+from paincast.simulator.population.marginals import Columns, merge_baselines
+from paincast.simulator.population.patients import compute_scores
+from paincast.simulator.population.referral import (
+    Background,
+    Referred,
+    draw_referred,
+    make_background,
+    make_columns,
+)
+from paincast.simulator.population.selection import compute_pass, find_share, make_stage, name_stage
+from paincast.simulator.population.sites import Float, FloatArray, Sites, make_sites
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A technique, by an approach, that a patient of an indication may receive.
+
+    Parameters
+    ----------
+    record : Record
+        Its evidence.
+    model : ResponseModel
+        Its outcomes.
+    risks : tuple of Risk
+        Its events.
+    stage : str or None
+        Column of the trial or block that decides who goes on.
+    effect : int
+        Place of its sum of predictors among the different ones of the indication.
+    """
+
+    record: Record
+    model: ResponseModel
+    risks: tuple[Risk, ...]
+    stage: str | None
+    effect: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Everything fixed of one indication.
+
+    Parameters
+    ----------
+    background : Background
+        Its population.
+    options : tuple of Option
+        What its patients may receive.
+    uptake : ndarray of shape (n_options,)
+        Share of those referred who are treated by each option.
+    survival : Survival or None
+        Where death competes.
+    mean_age : float
+        Mean age in years of those referred.
+    """
+
+    background: Background
+    options: tuple[Option, ...]
+    uptake: FloatArray
+    survival: Survival | None
+    mean_age: float
+
+    @property
+    def leads(self) -> tuple[Record, ...]:
+        """Give one record for each different sum of predictors, in the order of ``Option.effect``."""
+        held = {option.effect: option.record for option in reversed(self.options)}
+        return tuple(held[place] for place in sorted(held))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Everything fixed before the first patient is drawn.
+
+    Parameters
+    ----------
+    assumptions : Assumptions
+        Settings without a source.
+    scenario : str
+        Reading of the evidence.
+    sites : Sites
+        The sites.
+    grounds : mapping of str to Ground
+        What is fixed of each indication.
+    """
+
+    assumptions: Assumptions
+    scenario: str
+    sites: Sites
+    grounds: Mapping[str, Ground]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reference:
+    background: Background
+    records: tuple[Record, ...]
+    referred: Referred
+    columns: Columns
+    shared: Float
+    treated: Float
+    uptake: FloatArray
+
+
+def build_world(indications: Iterable[str], scenario: str, assumptions: Assumptions) -> World:
+    """Prepare the simulation of some indications in a scenario.
+
+    Choices and intercepts are taken over a reference population of each indication, drawn with its own seed: they
+    depend neither on the size nor on the seed of a cohort, nor on which techniques are asked for.
+    """
+    records = tuple(record for record in load_records() if record.response and scenario in record.response.scenarios)
+    site_rng, *streams = np.random.default_rng(assumptions.reference_seed).spawn(1 + len(INDICATIONS))
+    pairs = list(dict.fromkeys((record.technique, record.approach) for record in records))
+    sites = make_sites(assumptions, pairs, site_rng)
+    asked = set(indications)
+    options = {name: [records[place] for place in find_options(name, records)] for name in INDICATIONS if name in asked}
+    own = {record.indication for held in options.values() for record in held}
+    references = {
+        name: _draw_reference(name, records, sites, assumptions, streams[INDICATIONS.index(name)])
+        for name in INDICATIONS
+        if name in asked | own
+    }
+    models: dict[str, ResponseModel] = {}
+    for held in options.values():
+        for record in held:
+            if record.id not in models:
+                models[record.id] = _solve(record, references[record.indication], scenario, assumptions)
+    grounds = {name: _make_ground(references[name], models, scenario, assumptions) for name in options}
+    return World(assumptions=assumptions, scenario=scenario, sites=sites, grounds=grounds)
+
+
+def _draw_reference(
+    indication: str, records: Sequence[Record], sites: Sites, assumptions: Assumptions, rng: np.random.Generator
+) -> _Reference:
+    options = tuple(records[place] for place in find_options(indication, records))
+    named = [column for column in map(name_stage, options) if column]
+    stages = {
+        column: make_stage(
+            column,
+            find_share(column, [record for record in options if name_stage(record) == column], assumptions),
+            assumptions.selection_slope,
+        )
+        for column in dict.fromkeys(named)
+    }
+    baselines = merge_baselines(indication, records, assumptions)
+    _check_predictors(indication, options, baselines)
+    background = make_background(indication, baselines, stages, assumptions)
+    referred = draw_referred(background, assumptions.reference_size, sites, assumptions, rng)
+    columns = make_columns(background, referred, assumptions)
+    going = compute_going(background, referred, options)
+    # The curves are those of patients who were not allotted by chance: what would happen to a patient is solved as in
+    # practice, whatever the assignment of the cohort.
+    practice = replace(assumptions, assignment="confounded")
+    treated = going * compute_propensity(columns, referred.site, options, sites, practice)
+    allotted = going * compute_propensity(columns, referred.site, options, sites, assumptions)
+    return _Reference(
+        background=background,
+        records=options,
+        referred=referred,
+        columns=columns,
+        shared=compute_shared(sites, referred.site, referred.year, assumptions),
+        treated=treated,
+        uptake=allotted.mean(axis=1, dtype=float),
+    )
+
+
+def _check_predictors(indication: str, options: Sequence[Record], baselines: Mapping[str, Any]) -> None:
+    for record in options:
+        for effect in record.active_predictors:
+            if effect.column not in baselines:
+                raise SettingsError(
+                    f"baseline: evidence record {record.id} has a predictor {effect.column}, and nothing gives its "
+                    f"distribution in {indication}; add it to the record or to the assumptions"
+                )
+
+
+def compute_going(background: Background, referred: Referred, options: Sequence[Record]) -> Float:
+    """Compute the probability to go on to treatment after the trial or block of each option.
+
+    Returns
+    -------
+    ndarray of shape (n_options, n)
+    """
+    scores = compute_scores(background.structure, referred.latents, list(background.stages))
+    passing = {column: compute_pass(stage, scores[column]) for column, stage in background.stages.items()}
+    everybody = np.ones(len(referred.patient), dtype=np.float32)
+    named = [name_stage(record) for record in options]
+    return np.array([everybody if column is None else passing[column] for column in named])
+
+
+def _solve(record: Record, reference: _Reference, scenario: str, assumptions: Assumptions) -> ResponseModel:
+    return solve_response(
+        record,
+        scenario,
+        compute_effects(record, reference.columns, assumptions),
+        reference.shared,
+        reference.treated[reference.records.index(record)],
+        np.asarray(reference.columns["opioid_mme"] > 0, dtype=np.float32),
+        list_strengths(assumptions, list(reference.columns)),
+        assumptions,
+    )
+
+
+def _make_ground(
+    reference: _Reference, models: Mapping[str, ResponseModel], scenario: str, assumptions: Assumptions
+) -> Ground:
+    sums: list[Any] = []
+    options = []
+    for record in reference.records:
+        terms = [(effect.column, effect.transform, effect.odds_ratio) for effect in record.active_predictors]
+        spreads = [record.baseline[column].sd for column, *_ in terms if column in record.baseline]
+        if (terms, spreads) not in sums:
+            sums.append((terms, spreads))
+        options.append(
+            Option(
+                record=record,
+                model=models[record.id],
+                risks=list_risks(record, scale_curve(record, scenario), assumptions),
+                stage=name_stage(record),
+                effect=sums.index((terms, spreads)),
+            )
+        )
+    survival = [record.survival for record in reference.records if record.survival]
+    return Ground(
+        background=reference.background,
+        options=tuple(options),
+        uptake=reference.uptake,
+        survival=survival[0] if survival else None,
+        mean_age=float(reference.columns["age_years"].mean()),
+    )

@@ -1,0 +1,287 @@
+"""Training on evidence and real episodes together: the ladder, its honest evaluation, and what is told of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.cohort.tables import Cohort, conform, load_cohort
+from paincast.errors import DataError, RefusalError
+from paincast.evaluation.validation.levels import compare_levels
+from paincast.evidence import load_sources
+from paincast.evidence.figures import PublishedRate
+from paincast.models.binary.response import ResponseModel, fit_response_model, require_both_classes
+from paincast.models.binary.selection import Sample
+from paincast.models.binary.surroundings import make_surroundings
+from paincast.models.observation import fit_observation_weights
+from paincast.models.updating.ladder import CrossFittedLadder, FittedLadder, cross_fit_ladder, fit_ladder
+from paincast.models.updating.prior_evidence import (
+    AVERAGE,
+    EVIDENCE,
+    OVERALL_RISK,
+    REAL,
+    Evidence,
+    make_model_evidence,
+    make_no_evidence,
+    make_rate_evidence,
+)
+from paincast.schema import TECHNIQUES, model_columns
+from paincast.settings import OutcomeSettings, TrainingSettings
+from paincast.simulator import simulate_cohort
+from paincast.training.instability import measure_instability
+from paincast.training.kinds.binary import assemble_predictor, evaluate_margins, finish_model, validate_task
+from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
+from paincast.training.kinds.refit import LadderRemodel
+from paincast.training.task import Announce, Finish, Further, Task
+from paincast.training_set import TrainingSet, make_training_set
+
+FloatArray = npt.NDArray[np.float64]
+
+MINIMUM_RECORDED = 0.5
+"""Share of the real episodes in which a column must be recorded for the evidence to be fitted on it."""
+
+
+def open_real_cohort(path: str) -> Cohort:
+    """Read the real episodes of a ladder.
+
+    Parameters
+    ----------
+    path : str
+        Folder written by ``paincast ingest``.
+
+    Returns
+    -------
+    Cohort
+
+    Raises
+    ------
+    DataError
+        If the folder is no cohort, or holds episodes that are not real.
+    RefusalError
+        If no episode is of a technique that is modelled.
+    """
+    cohort = load_cohort(path)
+    if cohort.basis != "real":
+        raise DataError(
+            f"cohort.real={path} holds {len(cohort.episodes)} {cohort.basis} episodes; cohort=blended needs real ones, "
+            f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}"
+        )
+    if not cohort.episodes["technique"].isin(TECHNIQUES).any():
+        raise RefusalError(
+            f"cohort.real={path} holds no episode of a technique that is modelled; {cohort.describe_techniques()}"
+        )
+    return cohort
+
+
+def train_blended(task: Task, announce: Announce) -> Finish:
+    """Choose a level of the ladder on real episodes, train and evaluate its model.
+
+    The metrics are those of predictions for patients on whom neither the level nor its model was chosen or fitted.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome, with the real episodes.
+    announce : callable
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    callable
+        What is left to do: to explain and record it.
+    """
+    data, settings = task.data, task.settings
+    evidence_rng, evaluation_rng, fit_rng, metric_rng, table_rng, instability_rng = task.make_stream().spawn(6)
+    announce("evaluating")
+    evidence = gather_evidence(data, settings, evidence_rng)
+    crossed = cross_fit_ladder(evidence, data.episodes, data.observed, settings, evaluation_rng)
+    evaluation = evaluate_margins(task, crossed.chosen_margins.mean(axis=0), metric_rng)
+    announce("fitting")
+    fitted = fit_ladder(evidence, data.episodes, data.observed, settings, fit_rng)
+    table = describe_levels(fitted, crossed, settings, table_rng)
+    stands_on = _say_basis(evidence, fitted, data)
+    predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
+    further = _gather_further(evidence, fitted, table, settings)
+    assert isinstance(predictor.response, ResponseModel)
+    instability = measure_instability(predictor.response, data, settings.evaluation, instability_rng)
+    validation = validate_task(task, LadderRemodel(settings=settings, evidence=evidence), announce)
+    return partial(finish_model, task, predictor, evaluation, further, instability=instability, validation=validation)
+
+
+def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
+    """Gather what is known of an outcome before any real patient is seen.
+
+    A model of episodes simulated from the published evidence, on the columns that the real set holds; where none can
+    be simulated a published rate; and nothing where there is none, or none but those counted in these same data.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The real episodes; their outcomes are not looked at.
+    settings : TrainingSettings
+        What is simulated and how a model is fitted to it.
+    rng : numpy.random.Generator
+        Source of folds and sampling.
+    """
+    try:
+        return _simulate_evidence(data, settings, rng)
+    except RefusalError as refusal:
+        return find_published_rate(data, settings, rng, because=str(refusal))
+
+
+def _simulate_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
+    weight_rng, pool_rng, fit_rng = rng.spawn(3)
+    wanted = settings.cohort
+    cohort, _ = simulate_cohort(
+        techniques=[data.technique],
+        episodes_per_technique=wanted.episodes_per_technique,
+        scenario=wanted.scenario,
+        seed=wanted.seed,
+    )
+    asked = OutcomeSettings(
+        name=data.outcome.name, horizon_months=data.horizon_months, window_months=list(data.window_months)
+    )
+    simulated = make_training_set(data.technique, cohort, data.outcome, asked)
+    require_both_classes(simulated.observed, settings.model.minimum_events)
+    episodes = keep_recorded(simulated.episodes, data.episodes)
+    linear = replace(settings, model=replace(settings.model, candidates=["logistic"]))
+    directed = data.outcome.follows_response
+    around = make_surroundings(data.technique, episodes, {}, linear, pool_rng, directed=directed)
+    response = fit_response_model(episodes, simulated.observed, linear, fit_rng, surroundings=around)
+    known = simulated.known
+    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)[known]
+    sample = Sample(episodes=episodes.loc[known], outcome=simulated.observed[known], weights=weights)
+    said = (
+        f"a model of {int(known.sum())} episodes simulated from the published evidence ({wanted.scenario} scenario), "
+        f"of whom {simulated.observed[known].mean():.0%} have the outcome"
+    )
+    return make_model_evidence(response, sample, said, cohort.sources)
+
+
+def keep_recorded(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+    """Empty the predictors of simulated episodes that the real set does not record, so that no model leans on them."""
+    names = [column.name for column in model_columns()]
+    absent = [name for name in names if float(real[name].notna().mean()) < MINIMUM_RECORDED]
+    return conform("episodes", simulated.drop(columns=absent)).set_index(simulated.index)
+
+
+def find_published_rate(
+    data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator, *, because: str
+) -> Evidence:
+    """Find a published rate of the outcome in the window that was not counted in these same data.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The real episodes, for their technique, outcome, window and sources.
+    settings : TrainingSettings
+        Number of refits.
+    rng : numpy.random.Generator
+        Source of the refits.
+    because : str
+        Why nothing could be simulated.
+    """
+    rate = find_nearest_rate(data)
+    if rate is not None:
+        return _take_rate(rate, settings, rng)
+    own = len(list_fitting_rates(data))
+    told = f"; {own} published rate(s) were counted in these same data" if own else "; no rate is published"
+    return make_no_evidence(f"nothing to start from: {because}{told}")
+
+
+def _take_rate(rate: PublishedRate, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
+    citation = load_sources()[rate.source].citation
+    said = f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g} ({citation})"
+    return make_rate_evidence(
+        rate.share, int(rate.n or 0), rng, said, sources=(citation,), refits=settings.uncertainty.refits
+    )
+
+
+def describe_levels(
+    fitted: FittedLadder, crossed: CrossFittedLadder, settings: TrainingSettings, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Describe every level: metrics with intervals, its excess over the best, and how often it was chosen.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :func:`paincast.evaluation.validation.levels.compare_levels`, then those of the comparison by which
+        the level
+        was chosen (``excess, excess_se, chosen``, and those of a closed test), and ``chosen_in_folds``: the share of
+        the folds of the honest evaluation in which it was chosen.
+    """
+    sample, evaluation = fitted.rows.sample, settings.evaluation
+    table = compare_levels(
+        sample.outcome,
+        fitted.ladder.margins,
+        fitted.ladder.names,
+        patients=sample.patients,
+        rng=rng,
+        weights=None if np.allclose(sample.weights, 1.0) else sample.weights,
+        resamples=evaluation.resamples,
+        confidence=evaluation.confidence,
+        flat=(OVERALL_RISK,) if fitted.blended else (OVERALL_RISK, AVERAGE),
+    )
+    compared = fitted.ladder.table.drop(columns=["candidate", "kind", "log_loss"])
+    counts = Counter(crossed.chosen)
+    shares = [counts[name] / len(crossed.chosen) for name in crossed.names]
+    return table.join(compared).assign(chosen_in_folds=shares)
+
+
+def _say_basis(evidence: Evidence, fitted: FittedLadder, data: TrainingSet) -> dict[str, object]:
+    """Say what the model of the chosen level stands on."""
+    chosen, n_known = fitted.ladder.chosen, int(data.known.sum())
+    if chosen == EVIDENCE:
+        n_events = int(evidence.outcome.sum())
+        counts = {"n_training": len(evidence.outcome), "n_events": n_events, "n_real": 0}
+        return {"basis": "synthetic", "sources": evidence.sources, **counts}
+    if chosen in (OVERALL_RISK, REAL):
+        return {"basis": "real", "n_real": n_known}
+    return {"basis": "blended", "n_real": n_known, "sources": (*data.cohort.sources, *evidence.sources)}
+
+
+def _gather_further(
+    evidence: Evidence, fitted: FittedLadder, table: pd.DataFrame, settings: TrainingSettings
+) -> Further:
+    ladder, weight = fitted.ladder, fitted.blended.weights[0] if fitted.blended else None
+    params: dict[str, object] = {
+        "ladder.level": ladder.chosen,
+        "ladder.method": settings.ladder.method,
+        "ladder.folds": settings.ladder.folds,
+        "ladder.repeats": settings.ladder.repeats,
+        "ladder.standard_errors": settings.ladder.standard_errors,
+        "ladder.n_synthetic": len(evidence.outcome) if evidence.response else 0,
+    }
+    if weight is not None:
+        params["ladder.synthetic_weight"] = weight
+        params["ladder.effective_synthetic_n"] = round(evidence.measure_size(weight), 2)
+    return Further(params=params, tables={"ladder": table}, notes=(say_ladder(evidence, fitted, table),))
+
+
+def say_ladder(evidence: Evidence, fitted: FittedLadder, table: pd.DataFrame) -> str:
+    """Say in words which level was chosen, what the evidence is and what each level gains over the first."""
+    chosen = fitted.ladder.chosen
+    if chosen == AVERAGE:
+        parts = zip(fitted.level.members, fitted.level.shares, strict=True)
+        chosen = f"average ({', '.join(f'{member.name} {share:.0%}' for member, share in parts)})"
+    gains = [
+        f"{row['level']} {row['gain']:+.3f} ({row['gain_lower']:+.3f} to {row['gain_upper']:+.3f})"
+        for _, row in table.iloc[1:].iterrows()
+    ]
+    told = (
+        f"Ladder: the level {chosen} was chosen among {', '.join(fitted.ladder.names)}. Evidence: {evidence.said}. "
+        f"Gain in log loss over {fitted.ladder.names[0]}, cross-validated on real episodes: {', '.join(gains)}."
+    )
+    if fitted.blended is not None:
+        weight = fitted.blended.weights[0]
+        size = evidence.measure_size(weight)
+        told += (
+            f" Blended, a simulated episode weighs {weight:g} of a real one: together they count for {size:.3g} beside "
+            f"{len(fitted.rows.sample.outcome)} real ones."
+        )
+    return told

@@ -1,0 +1,94 @@
+"""Training the change of pain in points: honest evaluation of median and interval, final fit, record."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.disclosure.judging import hide_small_shares
+from paincast.evaluation.performance.change import compute_change_metrics
+from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
+from paincast.models.continuous.response import make_change_response
+from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.training.kinds.binary import Evaluation, assemble_predictor, finish_model, put_beside
+from paincast.training.task import Announce, Finish, Further, Task
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def train_change(task: Task, announce: Announce) -> Finish:
+    """Train and evaluate the model of the change of pain.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    announce : callable
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    callable
+        What is left to do: to explain and record it.
+
+    Raises
+    ------
+    RefusalError
+        If too few episodes have a known change.
+    """
+    data, settings = task.data, task.settings
+    weight_rng, evaluation_rng, fit_rng = task.make_stream().spawn(3)
+    announce("evaluating")
+    known = data.known
+    weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng)
+    asked = settings.change
+    crossed = cross_fit_change(
+        data.episodes, data.observed, asked, evaluation_rng, folds=settings.evaluation.folds, weights=weights
+    )
+    evaluation = evaluate_change(task, crossed, weights)
+    announce("fitting")
+    model = fit_change_model(data.episodes, data.observed, asked, fit_rng, weights)
+    response = make_change_response(model, data.episodes.loc[known], weights[known])
+    predictor = assemble_predictor(task, response, evaluation.metrics, level=asked.level)
+    told = (
+        f"Interval of the patient's change at level {asked.level:.0%}. Change in those followed: median "
+        f"{np.median(data.observed[known]):+.1f} points; its quantiles are what the gain in pinball loss is over."
+    )
+    return partial(finish_model, task, predictor, evaluation, Further(notes=(told,)))
+
+
+def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> Evaluation:
+    """Evaluate held-out medians and intervals, beside the same quantiles for everybody.
+
+    The latter are those of all who were followed, held-out patients among them, which favours them.
+    """
+    data, settings = task.data, task.settings
+    known = data.known
+    observed = data.observed[known]
+    plain = dict(
+        zip(("lower", "median", "upper"), np.quantile(observed, list_quantiles(settings.change.level)), strict=True)
+    )
+    weighted, complete = (
+        compute_change_metrics(
+            observed,
+            crossed.loc[known],
+            data.episodes.loc[known, "patient_id"].to_numpy(object),
+            reference=pd.DataFrame(plain, index=crossed.index[known]),
+            level=settings.change.level,
+            confidence=settings.evaluation.confidence,
+            weights=one,
+        )
+        for one in (None if np.allclose(weights[known], 1.0) else weights[known], None)
+    )
+    if data.cohort.basis != "synthetic":
+        weighted, complete = hide_small_shares(weighted), hide_small_shares(complete)
+    return Evaluation(
+        probability=None,
+        metrics=weighted,
+        loss=put_beside(weighted, complete),
+        weights=summarize_weights(weights),
+        tipping_point=pd.DataFrame(),
+    )

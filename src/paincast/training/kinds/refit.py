@@ -1,0 +1,84 @@
+"""The whole modelling of a binary outcome in a form that can be done again on other rows, in other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.models.binary.borrowing import Part
+from paincast.models.binary.response import fit_and_predict
+from paincast.models.binary.surroundings import Surroundings, make_surroundings
+from paincast.models.updating.ladder import climb_and_predict
+from paincast.models.updating.prior_evidence import Evidence
+from paincast.settings import TrainingSettings
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseRemodel:
+    """A response model, chosen, fitted and calibrated; see :class:`paincast.training.internal_validation.Remodel`.
+
+    What other techniques share is fitted again without those barred; how their columns are scaled and weighted stays.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        How it is made.
+    around : Surroundings
+        Directions, and what may be borrowed while nobody is barred.
+    parts : mapping of str to Part
+        The same outcome of other techniques.
+    directed : bool
+        Whether published directions of response hold for the outcome.
+    """
+
+    settings: TrainingSettings
+    around: Surroundings
+    parts: Mapping[str, Part]
+    directed: bool
+
+    def __call__(
+        self,
+        train: pd.DataFrame,
+        outcome: FloatArray,
+        test: pd.DataFrame,
+        rng: np.random.Generator,
+        barred: Set[object],
+    ) -> FloatArray:
+        """Predict the log odds of ``test`` from ``train``."""
+        around, (pool_rng, fit_rng) = self.around, rng.spawn(2)
+        if barred and around.pool.parts:
+            kept = {name: leave_out(part, barred) for name, part in self.parts.items()}
+            around = make_surroundings(around.technique, test, kept, self.settings, pool_rng, directed=self.directed)
+        return fit_and_predict(train, outcome, test, self.settings, fit_rng, surroundings=around)
+
+
+def leave_out(part: Part, patients: Set[object]) -> Part:
+    """Leave the episodes of some patients out of what is borrowed from."""
+    return part.take(np.flatnonzero(~pd.Series(part.patients, dtype=object).isin(patients).to_numpy()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderRemodel:
+    """A level of the ladder, chosen and fitted on real rows; the evidence stays as it is, and nothing is borrowed."""
+
+    settings: TrainingSettings
+    evidence: Evidence
+
+    def __call__(
+        self,
+        train: pd.DataFrame,
+        outcome: FloatArray,
+        test: pd.DataFrame,
+        rng: np.random.Generator,
+        barred: Set[object],
+    ) -> FloatArray:
+        """Predict the log odds of ``test`` from ``train``."""
+        del barred
+        chosen, margins = climb_and_predict(self.evidence, train, outcome, test, self.settings, rng)
+        return np.asarray(margins[chosen])

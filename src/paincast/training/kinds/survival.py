@@ -1,0 +1,147 @@
+"""Training the duration of relief: honest evaluation at the horizon and over the months, final fit, record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import logit
+
+from paincast.disclosure.courses import choose_months, hide_months, hide_ratios
+from paincast.disclosure.flow import is_small
+from paincast.disclosure.rounding import FEW, round_count
+from paincast.errors import RefusalError
+from paincast.evaluation.survival.curves import compute_kaplan_meier
+from paincast.evaluation.survival.duration import compute_duration_metrics
+from paincast.models.observation import fit_observation_weights
+from paincast.models.survival.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
+from paincast.models.survival.response import make_duration_response
+from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.training.kinds.binary import assemble_predictor, evaluate_margins, finish_model
+from paincast.training.task import Announce, Finish, Further, Task
+
+FloatArray = npt.NDArray[np.float64]
+
+SMALLEST = 1e-9
+"""Probabilities are kept so far from 0 and 1 when their log odds are evaluated."""
+
+
+def train_duration(task: Task, announce: Announce) -> Finish:
+    """Train and evaluate the model of how long relief lasts.
+
+    At the horizon the probability that relief lasts is evaluated like that of a binary outcome, on those alive and
+    followed to it; over all visits that are modelled the curves are, on all who were seen. Those never seen are
+    weighted for; the weights look at who was seen, not at what came of them, and are the same in all folds.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    announce : callable
+        Told the name of each stage as it begins.
+
+    Returns
+    -------
+    callable
+        What is left to do: to explain and record it.
+
+    Raises
+    ------
+    RefusalError
+        If too few lost relief or too few did not, or no visit that is modelled answers for the horizon.
+    LeakError
+        On simulated data, if discrimination exceeds what is possible.
+    """
+    data, settings = task.data, task.settings
+    weight_rng, evaluation_rng, fit_rng, metric_rng = task.make_stream().spawn(4)
+    announce("evaluating")
+    months, status = data.durations
+    seen = np.isfinite(months)
+    weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng)
+    asked = settings.duration
+    crossed = cross_fit_durations(
+        data.episodes, months, status, asked, evaluation_rng, folds=settings.evaluation.folds, weights=weights
+    )
+    held = crossed.survival[:, find_visit(crossed.months, data.horizon_months)]
+    evaluation = evaluate_margins(task, np.asarray(logit(np.clip(held, SMALLEST, 1 - SMALLEST))), metric_rng)
+    course = evaluate_course(task, crossed, seen)
+    evaluation = replace(evaluation, metrics=pd.concat([evaluation.metrics, course], ignore_index=True))
+    announce("fitting")
+    model = fit_duration_model(data.episodes, months, status, asked, fit_rng, weights, cuts=crossed.months)
+    response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
+    predictor = assemble_predictor(task, response, evaluation.metrics)
+    return partial(finish_model, task, predictor, evaluation, _gather_further(task, crossed, seen))
+
+
+def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
+    """Find the last visit that is modelled and not after the horizon.
+
+    Raises
+    ------
+    RefusalError
+        If the horizon lies before the first visit or after the last one.
+
+    Examples
+    --------
+    >>> find_visit((1.0, 3.0, 6.0), 4.0)
+    1
+    """
+    if not months[0] <= horizon_months <= months[-1]:
+        raise RefusalError(
+            f"enough lost relief to model it from month {months[0]:g} to {months[-1]:g}; month {horizon_months:g} is "
+            "outside; set outcome.horizon_months to a month within"
+        )
+    return int(np.searchsorted(months, horizon_months, side="right")) - 1
+
+
+def evaluate_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Evaluate held-out curves of those seen; where some died with relief, death competes."""
+    data = task.data
+    months, status = (part[seen] for part in data.durations)
+    competes = bool((status == DIED).any())
+    survival = 1.0 - crossed.lost if competes else crossed.survival
+    reference = 1.0 - crossed.lost_of_all if competes else crossed.survival_of_all
+    if len(crossed.months) < 2:
+        return pd.DataFrame()
+    metrics = compute_duration_metrics(
+        months,
+        status,
+        survival[seen],
+        crossed.months,
+        data.episodes.loc[seen, "patient_id"].to_numpy(object),
+        reference=reference[seen],
+        calibration_months=crossed.months,
+        death_competes=competes,
+        confidence=task.settings.evaluation.confidence,
+    )
+    return metrics if data.cohort.basis == "synthetic" else hide_ratios(metrics, _list_told(task, crossed, seen))
+
+
+def _list_told(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> list[float]:
+    months, status = (part[seen] for part in task.data.durations)
+    return choose_months(months, status, list(crossed.months), event=LOST_RELIEF)
+
+
+def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> Further:
+    months, status = (part[seen] for part in task.data.durations)
+    curve = compute_kaplan_meier(months, status, crossed.months, task.settings.evaluation.confidence)
+    predicted = crossed.survival[seen].mean(axis=0)
+    real, n_died, n_seen = task.data.cohort.basis != "synthetic", int((status == DIED).sum()), int(seen.sum())
+    course = curve.assign(predicted=predicted)
+    deaths, counted = str(n_died), str(n_seen)
+    if real:
+        course, counted = hide_months(course, _list_told(task, crossed, seen)), f"about {round_count(n_seen)}"
+        deaths = FEW if is_small(n_died) else deaths
+    told = (
+        f"Relief is modelled at months {', '.join(f'{month:g}' for month in crossed.months)}, on {counted} "
+        "episodes seen after the procedure; the metrics at the horizon are of those alive and followed to it"
+    )
+    competing = f"; {deaths} died with relief, and the curves are evaluated with death competing." if n_died else "."
+    return Further(
+        params={"n_seen": counted, "n_died": deaths},
+        tables={"course": course},
+        notes=(told + competing,),
+    )

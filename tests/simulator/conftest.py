@@ -1,0 +1,80 @@
+"""Large blocks of simulated episodes, drawn once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.block import Screened, Treated, screen_block, treat_option
+from paincast.simulator.world import Ground, Option, World, build_world
+
+N_PATIENTS = 60_000
+INDICATIONS = ("lumbar_facet", "failed_back_surgery", "pancreatic_cancer", "lumbar_radicular_disc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A block of one indication, with everybody who was treated by each option."""
+
+    world: World
+    ground: Ground
+    screened: Screened
+    treated: dict[str, Treated]
+
+    def option(self, name: str) -> Option:
+        return self.ground.options[self.treated[name].place]
+
+
+def draw_block(world: World, indication: str, seed: int, n_patients: int = N_PATIENTS, *, treat: bool = True) -> Drawn:
+    ground = world.grounds[indication]
+    screened = screen_block(world, ground, np.random.default_rng(seed), n_patients)
+    treated = {
+        name_option(option): treat_option(world, ground, screened, place)
+        for place, option in enumerate(ground.options if treat else ())
+    }
+    return Drawn(world=world, ground=ground, screened=screened, treated=treated)
+
+
+def name_option(option: Option) -> str:
+    return option.record.approach or option.record.technique
+
+
+@pytest.fixture(scope="package")
+def world() -> World:
+    return build_world(INDICATIONS, "literature", Assumptions())
+
+
+@pytest.fixture(scope="package")
+def facet(world: World) -> Drawn:
+    return draw_block(world, "lumbar_facet", 11)
+
+
+@pytest.fixture(scope="package")
+def failed_back(world: World) -> Drawn:
+    return draw_block(world, "failed_back_surgery", 12)
+
+
+@pytest.fixture(scope="package")
+def cancer(world: World) -> Drawn:
+    return draw_block(world, "pancreatic_cancer", 13)
+
+
+@pytest.fixture(scope="package")
+def radicular(world: World) -> Drawn:
+    return draw_block(world, "lumbar_radicular_disc", 14)
+
+
+@pytest.fixture(scope="package")
+def fully_observed() -> Assumptions:
+    return replace(
+        Assumptions(),
+        loss_share=0.0,
+        visit_missing_share=0.0,
+        missing={},
+        missing_other=0.0,
+        missing_at_visits={},
+        data_end_year=2100.0,
+    )
