@@ -51,6 +51,21 @@ def test_functions_stay_short(module: Path) -> None:
     assert {name: length for name, length in function_lengths(module).items() if length > 60} == {}
 
 
+def test_every_error_has_a_code_of_its_own() -> None:
+    family = {"SettingsError", "DataError", "RefusalError", "LeakError", "OutputError", "PaincastError", "error"}
+    codes: list[str] = []
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            call = node.exc if isinstance(node, ast.Raise) else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in family:
+                given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+                assert given, f"{name_of(module)}:{call.lineno} raises without a code"
+                codes += [value.value for value in given if isinstance(value, ast.Constant)]
+    assert len(codes) > 250
+    assert sorted(codes) == sorted(set(codes))
+    assert [code for code in codes if not re.fullmatch(r"PC-[A-Z-]+-\d{2,3}", code)] == []
+
+
 def test_most_functions_are_very_short() -> None:
     lengths = [length for module in MODULES for length in function_lengths(module).values()]
     assert statistics.median(lengths) <= 12

@@ -105,7 +105,8 @@ def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
         if "when" in rule:
             if set(rule) != _RULE_KEYS:
                 raise DataError(
-                    f"contraindication {place} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}"
+                    f"contraindication {place} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}",
+                    code="PC-ELIGIBILITY-01",
                 )
             check_condition(rule["when"], f"contraindication {place} of the bundle")
     return rules

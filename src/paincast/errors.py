@@ -10,7 +10,20 @@ from difflib import get_close_matches
 
 
 class PaincastError(Exception):
-    """Base of every error a user can cause and mend; the command line prints it without a traceback."""
+    """Base of every error a user can cause and mend; the command line prints it without a traceback.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what was found, what is allowed and what to do.
+    code : str
+        The stable name of this message, as in ``PC-READING-01``. Words may be improved; the code of a message stays,
+        and is never given to another.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SettingsError(PaincastError):

@@ -170,7 +170,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         absent = [variable.name for variable in self.variables_ if variable.name not in X]
         if absent:
             raise DataError(
-                f"columns missing from the episodes: {', '.join(absent)}; conform them to the contract first"
+                f"columns missing from the episodes: {', '.join(absent)}; conform them to the contract first",
+                code="PC-FEATURES-01",
             )
         blocks = [self._encode(variable, X[variable.name]) for variable in self.variables_ if variable.varies]
         return np.concatenate([np.empty((len(X), 0)), *blocks], axis=1)
@@ -370,7 +371,10 @@ def compute_spline(values: FloatArray, knots: tuple[float, ...]) -> FloatArray:
 
 def _require_table(X: object) -> None:
     if not isinstance(X, pd.DataFrame):
-        raise DataError(f"episodes must be a DataFrame with the columns of the contract, not {type(X).__name__}")
+        raise DataError(
+            f"episodes must be a DataFrame with the columns of the contract, not {type(X).__name__}",
+            code="PC-FEATURES-02",
+        )
 
 
 def _as_level(values: pd.Series) -> pd.Series:

@@ -229,7 +229,7 @@ def write_fingerprints(fingerprints: Fingerprints, path: Path) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             json.dump(asdict(fingerprints), stream)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", code="PC-FINGERPRINTS-01") from error
 
 
 def find_fingerprints(*folders: str | Path) -> dict[str, Fingerprints]:

@@ -324,20 +324,25 @@ def load_predictor(path: str | Path) -> Predictor:
     try:
         state = read_json(folder / MANIFEST)
     except FileNotFoundError as error:
-        raise DataError(f"{folder} is no model: it holds no {MANIFEST}; train one with 'paincast train'") from error
+        raise DataError(f"{folder} is not a model folder ({MANIFEST} is missing)", code="PC-MODEL-16") from error
     if state.get("format") != FORMAT:
         told = state.get("format") if isinstance(state.get("format"), int) else "unknown"
-        raise DataError(f"{folder} has bundle format {told}; this version reads format {FORMAT}; train the model again")
+        raise DataError(
+            f"{folder} has bundle format {told}; this version reads format {FORMAT}; train the model again",
+            code="PC-MODEL-17",
+        )
     try:
         version = state.pop("version")
         if _hash_content(state, [(folder / name).read_bytes() for name in name_boosters(state)]) != version:
-            raise DataError(f"{folder} was changed after it was saved: its content does not match its version")
+            raise DataError(
+                f"{folder} was changed after it was saved: its content does not match its version", code="PC-MODEL-18"
+            )
         predictor = replace(_from_state(state, folder), version=version)
         _check_usable(predictor)
     except DataError:
         raise
     except Exception as error:  # whatever a file that was not written by save_predictor can provoke
-        raise DataError(f"{folder} is damaged ({type(error).__name__}); train or fetch the model again") from error
+        raise DataError(f"{folder} is damaged ({type(error).__name__}); fetch it again", code="PC-MODEL-19") from error
     return predictor
 
 

@@ -76,7 +76,7 @@ def make_folds(
     """
     smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
-        raise RefusalError("cannot split: fewer than 2 patients in the smaller outcome class")
+        raise RefusalError("cannot split: fewer than 2 patients in the smaller outcome class", code="PC-SPLITS-01")
     asked = {
         "n_splits": min(n_folds, smallest),
         "shuffle": True,

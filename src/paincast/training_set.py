@@ -124,9 +124,11 @@ def make_training_set(
         rules = take_without_evidence(rules, _find_supported(own.episodes, answers, minimum_events))
     answers = _leave_out(answers, check_indication(rules, own.episodes))
     if not answers.eligible.any():
-        raise RefusalError(_say_nobody_asked(answers, minimum_events, real=own.basis != "synthetic"))
+        raise RefusalError(
+            _say_nobody_asked(answers, minimum_events, real=own.basis != "synthetic"), code="PC-TRAINING-SET-01"
+        )
     if not (answers.eligible & answers.known).any():
-        raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)))
+        raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
     return TrainingSet(
         technique=technique,
         rules=rules,

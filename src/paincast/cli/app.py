@@ -105,7 +105,8 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("interrupted; nothing half-written was left behind", err=True)
         return EXIT_TERMINATED if isinstance(stop.__cause__ or stop, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
-        click.echo(f"error: {' '.join(hide_values(str(error)).split())}", err=True)
+        code = f" [{error.code}]" if error.code else ""
+        click.echo(f"error: {' '.join(hide_values(str(error)).split())}{code}", err=True)
         return EXIT_ERROR
     except Exception as error:
         _report_bug(error)

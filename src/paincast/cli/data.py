@@ -226,7 +226,8 @@ def _find_files(mapping: RegistryMapping) -> list[Path]:
     if missing:
         raise DataError(
             f"no FILES given, and {', '.join(missing)} does not exist; give FILES, or run "
-            f"'paincast fetch {mapping.name}' for a shipped mapping"
+            f"'paincast fetch {mapping.name}' for a shipped mapping",
+            code="PC-CLI-01",
         )
     return files
 

@@ -162,7 +162,9 @@ def _draw_forest(records: tuple[Record, ...], out: Path) -> None:
 
     rates = collect_rates(records)
     if rates.empty:
-        raise RefusalError("no response rate is published for what was asked, so there is nothing to draw")
+        raise RefusalError(
+            "no response rate is published for what was asked, so there is nothing to draw", code="PC-CLI-02"
+        )
     with atomic_file(out) as draft:
         save_forest(rates, draft)
     published = int((rates["kind"] == "published").sum())

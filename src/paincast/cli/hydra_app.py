@@ -125,7 +125,7 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             if started:
                 raise
-            raise SettingsError(f"the settings cannot be read: {_say_cause(error)}") from error
+            raise SettingsError(f"the settings cannot be read: {_say_cause(error)}", code="PC-CLI-03") from error
     if stopped:
         raise stopped[0]
 
@@ -163,9 +163,9 @@ def _load_text(text: str, name: str, load: Callable[[IO[Any]], DictConfig | List
     try:
         return load(io.StringIO(text))
     except (YAMLError, OmegaConfBaseException) as error:
-        raise SettingsError(f"{name}: no valid YAML: {error}") from error
+        raise SettingsError(f"{name}: no valid YAML: {error}", code="PC-CLI-04") from error
     except Exception as error:
-        raise SettingsError(f"{name} cannot be read: {type(error).__name__}") from error
+        raise SettingsError(f"{name} cannot be read: {type(error).__name__}", code="PC-CLI-05") from error
 
 
 @contextmanager
@@ -198,7 +198,7 @@ def read_settings(config: DictConfig) -> TrainingSettings:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         for name in _setting_names(plain):
             if name not in known:
-                raise SettingsError(_say_unknown(name))
+                raise SettingsError(_say_unknown(name), code="PC-CLI-06")
         settings = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise explain_refusal(error) from error
@@ -208,7 +208,8 @@ def read_settings(config: DictConfig) -> TrainingSettings:
         if hide_values(text) != text and _resolve_entry(config[group], name) != text:
             raise SettingsError(
                 f"{group}.{name} takes its value from the environment, which may be a secret, and MLflow shows it; "
-                "write the name itself"
+                "write the name itself",
+                code="PC-CLI-07",
             )
     from paincast.reporting.model.checklist import check_items
 
@@ -239,14 +240,16 @@ def read_gate(choice: str) -> GateSettings:
     path = Path(choice) if choice.endswith((".yaml", ".yml")) else shipped / f"{choice}.yaml"
     if not os.path.lexists(path):
         names = [file.stem for file in shipped.glob("*.yaml")]
-        raise SettingsError(f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file")
+        raise SettingsError(
+            f"gate: there is no '{choice}'; {suggest_name(choice, names)}, or give a YAML file", code="PC-CLI-08"
+        )
     try:
         criteria = OmegaConf.merge({"name": path.stem}, _load_text(read_yaml_text(path), str(path), OmegaConf.load))
         merged = OmegaConf.merge(OmegaConf.structured(TrainingSettings), {"gate": criteria})
     except (OmegaConfBaseException, YAMLError) as error:
         raise explain_refusal(error) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise SettingsError(f"{path} cannot be read: {type(error).__name__}", code="PC-CLI-09") from error
     assert isinstance(merged, DictConfig)
     return read_settings(merged).gate
 
@@ -272,16 +275,17 @@ def _setting_names(plain: Any, settings: type = TrainingSettings, prefix: str = 
 def explain_refusal(error: Exception) -> PaincastError:
     """Say in one line which setting Hydra or OmegaConf refused, why, and what comes nearest."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return SettingsError(_say_unknown_choice(error.missing_cfg_file, error.options))
+        return SettingsError(_say_unknown_choice(error.missing_cfg_file, error.options), code="PC-CLI-10")
     if isinstance(error, OverrideParseException):
         return SettingsError(
-            f"cannot read '{error.override}'; write name=value, and quote values that hold , [ ] {{ }} or ="
+            f"cannot read '{error.override}'; write name=value, and quote values that hold , [ ] {{ }} or =",
+            code="PC-CLI-11",
         )
     if isinstance(error, YAMLError):
-        return SettingsError(f"a configuration file is no valid YAML: {error}")
+        return SettingsError(f"a configuration file is no valid YAML: {error}", code="PC-CLI-12")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     place = re.match(r"In '(?P<file>[^']+)': ", str(error))
-    return SettingsError((f"{place['file']}.yaml: " if place else "") + _say_refused(str(cause)))
+    return SettingsError((f"{place['file']}.yaml: " if place else "") + _say_refused(str(cause)), code="PC-CLI-13")
 
 
 def _say_refused(message: str) -> str:

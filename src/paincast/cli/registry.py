@@ -29,7 +29,10 @@ def find_store(tracking_uri: str | None) -> Store:
 
     store = resolve_store(TrackingSettings(uri=tracking_uri))
     if store.database is not None and not store.database.is_file():
-        raise DataError(f"no runs are recorded in {store.database}; run 'paincast train' first, or give --tracking-uri")
+        raise DataError(
+            f"no runs are recorded in {store.database}; run 'paincast train' first, or give --tracking-uri",
+            code="PC-CLI-14",
+        )
     return store
 
 
@@ -69,7 +72,7 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
         click.echo(f"{one.status:<10} {one.criterion}: {one.reason}{required}")
     name = f"{done.model_name} version {done.version}"
     if not done.verdict.passed:
-        raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed")
+        raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed", code="PC-CLI-15")
     mark = f"; {done.verdict.mark}" if done.verdict.mark else ""
     before = f", before it version {done.former}" if done.former not in (None, done.version) else ""
     click.echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")
@@ -196,6 +199,7 @@ def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) ->
     if summarize_dataset(cohort.select_technique(model.technique), "cohort").digest in recorded.digests:
         raise RefusalError(
             f"{source} was trained on these very episodes, where it looks better than it is; give a cohort that "
-            "neither model was trained on"
+            "neither model was trained on",
+            code="PC-CLI-16",
         )
     return model

@@ -166,7 +166,8 @@ def _conform_read(folder: Path, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return conform(name, frame)
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{folder / name}.parquet holds other types than a cohort does ({type(error).__name__}); write it again"
+            f"{folder / name}.parquet holds other types than a cohort does ({type(error).__name__}); write it again",
+            code="PC-COHORT-01",
         ) from error
 
 
@@ -180,7 +181,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not os.path.lexists(folder / MANIFEST):
         raise DataError(
-            f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'"
+            f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'",
+            code="PC-COHORT-02",
         )
     require_regular_file(folder / MANIFEST)
     manifest = read_json(folder / MANIFEST)
@@ -190,7 +192,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["basis"] not in BASES:
             raise ValueError("basis")
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / MANIFEST} is damaged ({error}); write the cohort again") from error
+        raise DataError(
+            f"{folder / MANIFEST} is damaged ({error}); write the cohort again", code="PC-COHORT-03"
+        ) from error
     return manifest
 
 
@@ -204,13 +208,16 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
     """
     file = folder / f"{name}.parquet"
     if not os.path.lexists(file):
-        raise DataError(f"{folder} lacks {file.name}; write the cohort again")
+        raise DataError(f"{folder} lacks {file.name}; write the cohort again", code="PC-COHORT-04")
     require_regular_file(file)
     if hash_file(file) != manifest["hashes"].get(file.name):
-        raise DataError(f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again")
+        raise DataError(
+            f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again",
+            code="PC-COHORT-05",
+        )
     try:
         return pd.read_parquet(file)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{file} is no readable Parquet file ({type(error).__name__}); write the cohort again"
+            f"{file} is no readable Parquet file ({type(error).__name__}); write the cohort again", code="PC-COHORT-06"
         ) from error

@@ -110,7 +110,8 @@ def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
             f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
-            "'paincast schema' lists what is known"
+            "'paincast schema' lists what is known",
+            code="PC-COHORT-07",
         )
     optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
     typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional, merges=False)
@@ -122,7 +123,9 @@ def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Name columns as the contract does, and make columns of the levels of an index that bear their names."""
     if not isinstance(frame, pd.DataFrame):
         package = type(frame).__module__.partition(".")[0]
-        raise DataError(f"patients are to be a pandas DataFrame; got {package}.{type(frame).__name__}")
+        raise DataError(
+            f"patients are to be a pandas DataFrame; got {package}.{type(frame).__name__}", code="PC-COHORT-08"
+        )
     columns, index = (
         spell_names([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
     )
@@ -140,9 +143,11 @@ def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
 def _require_tables(tables: Mapping[str, pd.DataFrame]) -> None:
     for table in tables:
         if table not in TABLES:
-            raise DataError(f"unknown table '{table}'; {suggest_name(table, TABLES)}")
+            raise DataError(f"unknown table '{table}'; {suggest_name(table, TABLES)}", code="PC-COHORT-09")
     if "episodes" not in tables:
-        raise DataError("the table 'episodes' is missing; it is the only one that every cohort needs")
+        raise DataError(
+            "the table 'episodes' is missing; it is the only one that every cohort needs", code="PC-COHORT-10"
+        )
 
 
 def _place(frame: pd.DataFrame, place: pd.Series | None) -> pd.Series:
@@ -216,11 +221,14 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Colu
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         known = [str(name) for name in twice if name in columns]
-        raise DataError(f"{table}: a column appears twice ({', '.join(known) or 'none of the contract'}); keep one")
+        raise DataError(
+            f"{table}: a column appears twice ({', '.join(known) or 'none of the contract'}); keep one",
+            code="PC-COHORT-11",
+        )
     missing = [name for name, column in columns.items() if column.required and name not in names]
     if missing:
         hints = "; ".join(f"'{name}' ({name_nearest(name, names)})" for name in missing)
-        raise DataError(f"{table}: required columns are missing: {hints}; rename or add them")
+        raise DataError(f"{table}: required columns are missing: {hints}; rename or add them", code="PC-COHORT-12")
 
 
 def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[Finding]:

@@ -53,7 +53,7 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) 
     [False, True, True]
     """
     if minimum < 1:
-        raise SettingsError(f"minimum={minimum} is not allowed; allowed: 1 or more")
+        raise SettingsError(f"minimum={minimum} is not allowed; allowed: 1 or more", code="PC-DISCLOSURE-01")
     values = _check_counts(counts)
     totals = values.sum(axis=1, keepdims=True)
     hidden_totals = _hide_complements(totals, (totals > 0) & (totals < minimum), minimum)
@@ -67,7 +67,10 @@ def _check_counts(counts: pd.DataFrame) -> IntArray:
     values = counts.to_numpy(dtype=np.float64, na_value=np.nan)
     odd = int((~np.isfinite(values) | (values < 0) | (values != np.floor(values))).sum())
     if odd:
-        raise DataError(f"counts: {odd} of {values.size} are not allowed; allowed: whole numbers, 0 or more")
+        raise DataError(
+            f"counts: {odd} of {values.size} are not allowed; allowed: whole numbers, 0 or more",
+            code="PC-DISCLOSURE-02",
+        )
     return values.astype(np.int64)
 
 

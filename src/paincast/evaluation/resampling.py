@@ -31,7 +31,9 @@ def check_resamples(resamples: int) -> None:
         If it is below 50.
     """
     if resamples < 50:
-        raise SettingsError(f"resamples={resamples} is too few for an interval; allowed: 50 or more")
+        raise SettingsError(
+            f"resamples={resamples} is too few for an interval; allowed: 50 or more", code="PC-EVALUATION-11"
+        )
 
 
 def check_confidence(confidence: float) -> None:
@@ -43,7 +45,9 @@ def check_confidence(confidence: float) -> None:
         If it is not between 0.5 and 0.999.
     """
     if not 0.5 <= confidence <= 0.999:
-        raise SettingsError(f"confidence={confidence:g} is outside what is allowed, 0.5 to 0.999")
+        raise SettingsError(
+            f"confidence={confidence:g} is outside what is allowed, 0.5 to 0.999", code="PC-EVALUATION-12"
+        )
 
 
 def describe_estimate(

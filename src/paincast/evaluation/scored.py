@@ -110,10 +110,14 @@ def check_outcome(outcome: Any) -> FloatArray:
     """
     values = _read_numbers("outcome", outcome, "0 or 1")
     if not len(values):
-        raise DataError("there is nothing to evaluate: 0 rows; give at least one row with a known outcome")
+        raise DataError(
+            "there is nothing to evaluate: 0 rows; give at least one row with a known outcome", code="PC-EVALUATION-13"
+        )
     odd = int(((values != 0) & (values != 1)).sum())
     if odd:
-        raise DataError(f"outcome: {odd} of {len(values)} values are not allowed; allowed: 0 or 1")
+        raise DataError(
+            f"outcome: {odd} of {len(values)} values are not allowed; allowed: 0 or 1", code="PC-EVALUATION-14"
+        )
     return values
 
 
@@ -129,7 +133,10 @@ def check_probability(probability: Any, *, n: int, name: str = "probability") ->
     _check_length(name, len(values), n)
     outside = int(((values < 0) | (values > 1)).sum())
     if outside:
-        raise DataError(f"{name}: {outside} of {n} values are not allowed; allowed: 0 to 1; divide percent by 100")
+        raise DataError(
+            f"{name}: {outside} of {n} values are not allowed; allowed: 0 to 1; divide percent by 100",
+            code="PC-EVALUATION-15",
+        )
     return values
 
 
@@ -147,7 +154,10 @@ def check_patients(patients: Iterable[Any] | None, *, n: int) -> IntArray:
     _check_length("patients", len(codes), n)
     missing = int((codes < 0).sum())
     if missing:
-        raise DataError(f"patients: {missing} of {n} are missing; every row needs its patient, or leave patients out")
+        raise DataError(
+            f"patients: {missing} of {n} are missing; every row needs its patient, or leave patients out",
+            code="PC-EVALUATION-16",
+        )
     return codes.astype(np.int64)
 
 
@@ -160,16 +170,19 @@ def _read_numbers(name: str, values: Any, allowed: str) -> FloatArray:
     try:
         numbers = pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
-        raise DataError(f"{name} does not hold numbers; allowed: {allowed}") from None
+        raise DataError(f"{name} does not hold numbers; allowed: {allowed}", code="PC-EVALUATION-17") from None
     missing = int((~np.isfinite(numbers)).sum())
     if missing:
         raise DataError(
             f"{name}: {missing} of {len(numbers)} values are missing or infinite; allowed: {allowed}; "
-            "leave rows without it out and count them"
+            "leave rows without it out and count them",
+            code="PC-EVALUATION-18",
         )
     return numbers
 
 
 def _check_length(name: str, got: int, expected: int) -> None:
     if got != expected:
-        raise DataError(f"{name} has {got} rows, the outcome has {expected}; give one value for each row")
+        raise DataError(
+            f"{name} has {got} rows, the outcome has {expected}; give one value for each row", code="PC-EVALUATION-19"
+        )

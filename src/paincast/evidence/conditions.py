@@ -41,12 +41,16 @@ def check_condition(condition: Any, where: str, *, depth: int = 0) -> None:
         If a key or column is unknown, a value has the wrong type or lies outside what the column may hold.
     """
     if not isinstance(condition, Mapping) or depth > MAXIMUM_DEPTH:
-        raise DataError(f"{where}: a condition is a mapping, nested at most {MAXIMUM_DEPTH} deep")
+        raise DataError(
+            f"{where}: a condition is a mapping, nested at most {MAXIMUM_DEPTH} deep", code="PC-EVIDENCE-01"
+        )
     for combination in COMBINATIONS:
         if combination in condition:
             parts = condition[combination]
             if len(condition) != 1 or not isinstance(parts, list) or not parts:
-                raise DataError(f"{where}: '{combination}' stands alone and holds a list of conditions")
+                raise DataError(
+                    f"{where}: '{combination}' stands alone and holds a list of conditions", code="PC-EVIDENCE-02"
+                )
             for place, part in enumerate(parts, 1):
                 check_condition(part, f"{where}, {combination} {place}", depth=depth + 1)
             return
@@ -56,16 +60,19 @@ def check_condition(condition: Any, where: str, *, depth: int = 0) -> None:
 def _check_comparison(condition: Condition, where: str) -> None:
     name = condition.get("column")
     if not isinstance(name, str) or name not in EPISODES:
-        raise DataError(f"{where}: unknown column '{name}'; {suggest_name(str(name), EPISODES)}")
+        raise DataError(f"{where}: unknown column '{name}'; {suggest_name(str(name), EPISODES)}", code="PC-EVIDENCE-03")
     column = EPISODES[name]
     comparisons = [key for key in condition if key != "column"]
     if len(comparisons) != 1 or comparisons[0] not in _CHECKS:
-        raise DataError(f"{where}: a comparison has a 'column' and one of {', '.join(_CHECKS)}")
+        raise DataError(f"{where}: a comparison has a 'column' and one of {', '.join(_CHECKS)}", code="PC-EVIDENCE-04")
     if column.timing != "before":
-        raise DataError(f"{where}: {name} is not known before the procedure")
+        raise DataError(f"{where}: {name} is not known before the procedure", code="PC-EVIDENCE-05")
     [comparison] = comparisons
     if not _CHECKS[comparison](column, condition[comparison]):
-        raise DataError(f"{where}: '{comparison}' of {name} does not fit the column, which is {column.allowed}")
+        raise DataError(
+            f"{where}: '{comparison}' of {name} does not fit the column, which is {column.allowed}",
+            code="PC-EVIDENCE-06",
+        )
 
 
 def _is_boolean(column: Column, value: Any) -> bool:

@@ -49,9 +49,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except yaml.YAMLError as error:
-        raise DataError(f"{path.name} is no valid YAML") from error
+        raise DataError(f"{path.name} is no valid YAML", code="PC-EVIDENCE-07") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path.name} must hold a mapping of keys to values")
+        raise DataError(f"{path.name} must hold a mapping of keys to values", code="PC-EVIDENCE-08")
     return content
 
 
@@ -133,10 +133,10 @@ def _build(kind: Callable[..., T], content: Figures, where: str) -> T:
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     for key in content:
         if key not in known:
-            raise DataError(f"{where}: unknown key '{key}'; {suggest_name(str(key), known)}")
+            raise DataError(f"{where}: unknown key '{key}'; {suggest_name(str(key), known)}", code="PC-EVIDENCE-09")
     for name, item in known.items():
         if name not in content and item.default is MISSING and item.default_factory is MISSING:
-            raise DataError(f"{where}: '{name}' is missing")
+            raise DataError(f"{where}: '{name}' is missing", code="PC-EVIDENCE-10")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
 
 
@@ -146,7 +146,7 @@ def _check_names(record: Record, where: str) -> None:
     for indication in record.indications:
         _check_known(indication, INDICATIONS, f"{where}, indication")
     if not record.indication and not record.gap:
-        raise DataError(f"{where}: 'indication' is missing")
+        raise DataError(f"{where}: 'indication' is missing", code="PC-EVIDENCE-11")
     if record.approach is not None:
         _check_known(record.approach, EPISODES["approach"].categories, f"{where}, approach")
     columns = (*record.baseline, *record.not_recorded, *(effect.column for effect in record.predictors))
@@ -160,7 +160,9 @@ def _check_shares(column: str, baseline: Baseline, where: str) -> None:
     if baseline.shares is None:
         return
     if abs(sum(baseline.shares.values()) - 1.0) > 1e-6:
-        raise DataError(f"{where}: shares add up to {sum(baseline.shares.values()):g}; they must add up to 1")
+        raise DataError(
+            f"{where}: shares add up to {sum(baseline.shares.values()):g}; they must add up to 1", code="PC-EVIDENCE-12"
+        )
     if EPISODES[column].type == "category":
         for value in baseline.shares:
             _check_known(str(value), EPISODES[column].categories, where)
@@ -168,21 +170,26 @@ def _check_shares(column: str, baseline: Baseline, where: str) -> None:
 
 def _check_known(name: str, known: Any, where: str) -> None:
     if name not in known:
-        raise DataError(f"{where}: unknown name '{name}'; {suggest_name(name, known)}")
+        raise DataError(f"{where}: unknown name '{name}'; {suggest_name(name, known)}", code="PC-EVIDENCE-13")
 
 
 def _check_curve(record: Record, where: str) -> None:
     if record.primary_month is None and not record.gap:
-        raise DataError(f"{where}: 'primary_month' is missing")
+        raise DataError(f"{where}: 'primary_month' is missing", code="PC-EVIDENCE-14")
     if record.response is None:
         return
     if record.primary_month not in record.response.months:
-        raise DataError(f"{where}: the curve has no share at the primary month {record.primary_month}")
+        raise DataError(
+            f"{where}: the curve has no share at the primary month {record.primary_month}", code="PC-EVIDENCE-15"
+        )
     if "literature" not in record.response.scenarios:
-        raise DataError(f"{where}: the curve has no 'literature' scenario")
+        raise DataError(f"{where}: the curve has no 'literature' scenario", code="PC-EVIDENCE-16")
     for share in (*record.response.months.values(), *record.response.scenarios.values()):
         if not 0 < share < 1:
-            raise DataError(f"{where}: share {share} of the curve is outside what is allowed, above 0 and below 1")
+            raise DataError(
+                f"{where}: share {share} of the curve is outside what is allowed, above 0 and below 1",
+                code="PC-EVIDENCE-17",
+            )
 
 
 _WITHOUT_PROVENANCE = frozenset({"primary_month", "follow_up_months"})
@@ -195,7 +202,9 @@ def _check_provenance(content: Figures, sources: Mapping[str, Source], where: st
         keys = set().union(*(holder for holder in holders if isinstance(holder, dict)))
         lacking = {"source", "tag"} - keys
         if lacking:
-            raise DataError(f"{where}: {'.'.join(map(str, path))} has no {' and no '.join(sorted(lacking))}")
+            raise DataError(
+                f"{where}: {'.'.join(map(str, path))} has no {' and no '.join(sorted(lacking))}", code="PC-EVIDENCE-18"
+            )
     for name in list_source_ids(content):
         _check_known(name, sources, f"{where}, source")
     for tag in _list_tags(content):
@@ -241,7 +250,9 @@ def _list_tags(content: Any) -> Iterator[str]:
 
 def _parse_transform(content: Figures, where: str) -> Transform:
     if len(content) != 1:
-        raise DataError(f"{where}: a transform has exactly one key, one of {', '.join(TRANSFORMS)}")
+        raise DataError(
+            f"{where}: a transform has exactly one key, one of {', '.join(TRANSFORMS)}", code="PC-EVIDENCE-19"
+        )
     ((kind, value),) = content.items()
     _check_known(kind, TRANSFORMS, where)
     return Transform(kind=kind, value=value)
@@ -249,7 +260,7 @@ def _parse_transform(content: Figures, where: str) -> Transform:
 
 def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
     if not content.get("odds_ratio", 1) > 0:
-        raise DataError(f"{where}: odds_ratio must be above 0")
+        raise DataError(f"{where}: odds_ratio must be above 0", code="PC-EVIDENCE-20")
     held = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
     effect = _build(PredictorEffect, held, where)
     _check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
@@ -299,7 +310,7 @@ def _parse_complication(content: Figures, where: str) -> Complication:
     _check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
     for end in (*(complication.rate or ()), *(complication.per_patient or ())):
         if not 0 <= end <= 1:
-            raise DataError(f"{where}: rate {end} is outside what is allowed, from 0 to 1")
+            raise DataError(f"{where}: rate {end} is outside what is allowed, from 0 to 1", code="PC-EVIDENCE-21")
     return complication
 
 

@@ -86,12 +86,15 @@ def records_of(technique: str) -> tuple[Record, ...]:
     'no clinical study of it reports a pain o'
     """
     if technique not in TECHNIQUES:
-        raise SettingsError(f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}")
+        raise SettingsError(
+            f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-EVIDENCE-22"
+        )
     records = tuple(record for record in load_records() if record.technique == technique)
     if not records:
         raise RefusalError(
             f"technique {technique}: no evidence record exists for it yet, so there is nothing to simulate, train or "
-            f"predict from; techniques with a record: {', '.join(_techniques_with_records())}"
+            f"predict from; techniques with a record: {', '.join(_techniques_with_records())}",
+            code="PC-EVIDENCE-23",
         )
     return records
 
@@ -103,7 +106,7 @@ def _techniques_with_records() -> list[str]:
 def _records_with_evidence(technique: str) -> tuple[Record, ...]:
     records = records_of(technique)
     if records[0].gap:
-        raise RefusalError(f"technique {technique} is refused: {records[0].gap}")
+        raise RefusalError(f"technique {technique} is refused: {records[0].gap}", code="PC-EVIDENCE-24")
     return tuple(record for record in records if not record.gap)
 
 
@@ -154,7 +157,8 @@ def load_record(technique: str, indication: str | None = None, approach: str | N
     if not matching:
         raise RefusalError(
             f"technique {technique}: no evidence record for indication {indication or 'unknown'} "
-            f"by approach {approach or 'any'}; covered: {_describe_coverage(records)}"
+            f"by approach {approach or 'any'}; covered: {_describe_coverage(records)}",
+            code="PC-EVIDENCE-25",
         )
     return min(matching, key=lambda record: record.indication != (indication or record.indication))
 
@@ -222,7 +226,9 @@ def control_response(technique: str, indication: str | None, approach: str | Non
     _records_with_evidence(technique)
     record = load_record(technique, indication, approach)
     if record.gap:
-        raise RefusalError(f"technique {technique} in {record.indication} is refused: {record.gap}")
+        raise RefusalError(
+            f"technique {technique} in {record.indication} is refused: {record.gap}", code="PC-EVIDENCE-26"
+        )
     return record.control_share
 
 
@@ -240,7 +246,8 @@ def simulated_records(technique: str) -> tuple[Record, ...]:
     if not records:
         raise RefusalError(
             f"technique {technique} cannot be simulated: its evidence holds no response curve, so a model can stand on "
-            f"real data only; can be simulated: {', '.join(simulated_techniques())}"
+            f"real data only; can be simulated: {', '.join(simulated_techniques())}",
+            code="PC-EVIDENCE-27",
         )
     return records
 

@@ -37,10 +37,12 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
     0.33
     """
     if record.response is None or record.primary_month is None:
-        raise RefusalError(f"evidence record {record.id} holds no response curve")
+        raise RefusalError(f"evidence record {record.id} holds no response curve", code="PC-EVIDENCE-28")
     scenarios = record.response.scenarios
     if scenario not in scenarios:
-        raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, scenarios)}")
+        raise SettingsError(
+            f"scenario: unknown name '{scenario}'; {suggest_name(scenario, scenarios)}", code="PC-EVIDENCE-29"
+        )
     shift = _log_odds(scenarios[scenario]) - _log_odds(record.response.months[record.primary_month])
     return {
         month: 1.0 / (1.0 + exp(-_log_odds(share) - shift)) for month, share in sorted(record.response.months.items())

@@ -44,7 +44,7 @@ def compute_waterfall(explanation: Explanation, row: int = 0, *, most: int = MOS
     """
     n = len(explanation.base)
     if not 0 <= row < n:
-        raise DataError(f"row {row} is not explained; allowed: 0 to {n - 1}")
+        raise DataError(f"row {row} is not explained; allowed: 0 to {n - 1}", code="PC-EXPLAIN-01")
     parts = explanation.contributions.iloc[row].astype(float)
     order = parts.abs().sort_values(ascending=False, kind="stable").index
     # A single variable that is left over gets a step of its own rather than one that hides its name.
@@ -92,7 +92,9 @@ def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> 
     """
     n_patients = len(np.unique(explanation.patient_codes[member]))
     if n_patients < SMALLEST_CELL:
-        raise DataError(f"a group of {n_patients} patients is not averaged; allowed: {SMALLEST_CELL} or more")
+        raise DataError(
+            f"a group of {n_patients} patients is not averaged; allowed: {SMALLEST_CELL} or more", code="PC-EXPLAIN-02"
+        )
     held = explanation.take(member)
     names = held.contributions.columns
     return Explanation(

@@ -87,7 +87,7 @@ def atomic_files(path: str | Path, *companions: str | Path) -> Iterator[tuple[Pa
     targets = [Path(one) for one in (path, *companions)]
     for target in targets:
         if target.is_dir():
-            raise OutputError(f"cannot write {target}: it is a directory; give a file name")
+            raise OutputError(f"cannot write {target}: it is a directory; give a file name", code="PC-FILES-01")
     with _draft_folder(targets[0]) as scratch:
         (scratch / _FILES).mkdir()
         yield tuple(scratch / _FILES / target.name for target in targets)
@@ -118,9 +118,12 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
     """
     target = Path(path)
     if target.exists() and not target.is_dir():
-        raise OutputError(f"cannot write {target}: a file of that name exists; give a folder name")
+        raise OutputError(f"cannot write {target}: a file of that name exists; give a folder name", code="PC-FILES-02")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
-        raise OutputError(f"cannot write {target}: it holds other files and no {marker}; give an empty or new folder")
+        raise OutputError(
+            f"cannot write {target}: it holds other files and no {marker}; give an empty or new folder",
+            code="PC-FILES-03",
+        )
     with _draft_folder(target) as scratch:
         draft = scratch / _FOLDER
         draft.mkdir()
@@ -139,7 +142,9 @@ def _draft_folder(target: Path) -> Iterator[Path]:
         lock = _lock_draft(scratch)
         yield scratch
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing was left behind") from error
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}; nothing was left behind", code="PC-FILES-04"
+        ) from error
     finally:
         if scratch is not None:
             _settle(scratch, target)

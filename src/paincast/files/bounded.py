@@ -43,9 +43,9 @@ def read_yaml_text(path: str | Path) -> str:
     try:
         text = _read_regular(file, YAML_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8") from error
+        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8", code="PC-FILES-05") from error
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-06") from error
     check_yaml(text, str(file))
     return text
 
@@ -66,14 +66,14 @@ def check_yaml(text: str, name: str) -> None:
         With the line; also when the text is no YAML.
     """
     if len(text) > YAML_BYTES:
-        raise SettingsError(f"{name} is too large: more than {YAML_BYTES:,} bytes")
+        raise SettingsError(f"{name} is too large: more than {YAML_BYTES:,} bytes", code="PC-FILES-07")
     try:
         _count_nodes(yaml.parse(text, Loader=_LOADER), name)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise SettingsError(f"{name}, line {line}: no valid YAML: {error.problem}") from error
+        raise SettingsError(f"{name}, line {line}: no valid YAML: {error.problem}", code="PC-FILES-08") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise SettingsError(f"{name}: no valid YAML") from error
+        raise SettingsError(f"{name}: no valid YAML", code="PC-FILES-09") from error
 
 
 def _count_nodes(events: Iterator[Any], name: str) -> None:
@@ -90,7 +90,9 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
                 finished[anchor] = (counted - before, depth)
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == ancestor for ancestor, *_ in opened):
-                raise SettingsError(f"{_say_line(name, event)}: '*{anchor}' stands inside what it stands for")
+                raise SettingsError(
+                    f"{_say_line(name, event)}: '*{anchor}' stands inside what it stands for", code="PC-FILES-10"
+                )
             own, depth = finished.get(str(anchor), (1, 1))
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append([anchor, counted, len(opened) + 1])
@@ -103,9 +105,14 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
         if opened:
             opened[-1][2] = max(opened[-1][2], len(opened) + depth)
         if len(opened) + depth > DEEPEST:
-            raise SettingsError(f"{_say_line(name, event)}: more than {DEEPEST} blocks or lists within one another")
+            raise SettingsError(
+                f"{_say_line(name, event)}: more than {DEEPEST} blocks or lists within one another", code="PC-FILES-11"
+            )
         if counted > MOST_NODES:
-            raise SettingsError(f"{_say_line(name, event)}: more than {MOST_NODES:,} values, those of aliases included")
+            raise SettingsError(
+                f"{_say_line(name, event)}: more than {MOST_NODES:,} values, those of aliases included",
+                code="PC-FILES-12",
+            )
 
 
 def _say_line(name: str, event: yaml.Event) -> str:
@@ -137,11 +144,11 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-13") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: it is no JSON ({type(error).__name__})") from error
+        raise DataError(f"{file} cannot be read: it is no JSON ({type(error).__name__})", code="PC-FILES-14") from error
     if not isinstance(held, dict):
-        raise DataError(f"{file} cannot be read: it holds no names with values")
+        raise DataError(f"{file} cannot be read: it holds no names with values", code="PC-FILES-15")
     return held
 
 

@@ -46,12 +46,12 @@ def require_regular_file(
     try:
         facts = file.stat()
     except (OSError, ValueError) as problem:
-        raise error(f"{file} {_say_unreachable(file, problem)}") from problem
+        raise error(f"{file} {_say_unreachable(file, problem)}", code="PC-FILES-17") from problem
     for is_kind, words in _KINDS:
         if is_kind(facts.st_mode):
-            raise error(f"{file} {words}; give {allowed}")
+            raise error(f"{file} {words}; give {allowed}", code="PC-FILES-18")
     if not os.access(file, os.R_OK):
-        raise error(f"{file} cannot be read: permission denied")
+        raise error(f"{file} cannot be read: permission denied", code="PC-FILES-19")
     return facts
 
 
@@ -77,4 +77,6 @@ def refuse_changed_file(path: str | Path, before: os.stat_result) -> None:
     """
     now = require_regular_file(path)
     if any(getattr(now, name) != getattr(before, name) for name in ("st_size", "st_mtime_ns", "st_ino", "st_dev")):
-        raise DataError(f"{path} changed while it was read; wait until it is written in full, then run again")
+        raise DataError(
+            f"{path} changed while it was read; wait until it is written in full, then run again", code="PC-FILES-16"
+        )

@@ -47,7 +47,8 @@ def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
     if others:
         raise DataError(
             f"{address} holds a bundle of version {version}, and {others[0]} was recorded: the bundle is not that of "
-            "its run; train the model again"
+            "its run; train the model again",
+            code="PC-GATES-01",
         )
     return bool(named)
 

@@ -211,9 +211,9 @@ def _find_classes(y: npt.NDArray[Any], weights: FloatArray) -> npt.NDArray[Any]:
 def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
     for kind in kinds:
         if kind not in KINDS:
-            raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}")
+            raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}", code="PC-MODEL-11")
     if not kinds:
-        raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}")
+        raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}", code="PC-MODEL-12")
     if "ebm" in kinds and find_spec("interpret") is None:
         raise say_library_missing("kinds: 'ebm'", "kinds")
     settings = ModelSettings()

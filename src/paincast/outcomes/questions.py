@@ -246,13 +246,15 @@ def get_outcome(name: str, *, complication_kind: str | None = None) -> Outcome:
     'complication_motor_weakness'
     """
     if complication_kind is not None and name != COMPLICATION:
-        raise SettingsError(f"outcome.complication_kind is only for outcome={COMPLICATION}, not for {name}")
+        raise SettingsError(
+            f"outcome.complication_kind is only for outcome={COMPLICATION}, not for {name}", code="PC-OUTCOMES-01"
+        )
     prefix = f"{COMPLICATION}_"
     detail = complication_kind or (name.removeprefix(prefix).replace("_", " ") if name.startswith(prefix) else "")
     if not detail and name in OUTCOMES:
         return OUTCOMES[name]
     if not re.fullmatch(r"[A-Za-z0-9]+([ -][A-Za-z0-9]+)*", detail):
-        raise SettingsError(f"outcome: unknown name '{name}'; {suggest_name(name, OUTCOMES)}")
+        raise SettingsError(f"outcome: unknown name '{name}'; {suggest_name(name, OUTCOMES)}", code="PC-OUTCOMES-02")
     return replace(
         OUTCOMES[COMPLICATION],
         name=f"{COMPLICATION}_{detail.replace(' ', '_')}",

@@ -73,7 +73,8 @@ def _read_part(folder: Path) -> tuple[Cohort, Truth]:
     if details["changed_assumptions"]:
         raise RefusalError(
             f"{folder} is too large to show and was simulated with changed assumptions "
-            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique"
+            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique",
+            code="PC-REPORTING-02",
         )
     return simulate_cohort(
         techniques=details["techniques"],

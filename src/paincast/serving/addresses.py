@@ -85,7 +85,7 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
         downloaded, registered = _download(address, scratch)
     found = sorted(downloaded.rglob(MANIFEST))
     if len(found) != 1:
-        raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed")
+        raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed", code="PC-SERVING-01")
     predictor = load_predictor(found[0].parent)
     is_recorded = hold_contents(address, predictor.version, *registered.tags)
     return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK)
@@ -98,7 +98,8 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
     store = _hide_password(mlflow.get_tracking_uri())
     if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
         raise DataError(
-            f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first"
+            f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first",
+            code="PC-SERVING-02",
         )
     try:
         registered = _look_up(mlflow.MlflowClient(), address)
@@ -106,7 +107,9 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
         return Path(found), registered
     except (MlflowException, OSError) as error:
         reason = _hide_password((str(error).splitlines() or [""])[0])
-        raise DataError(f"cannot load {address} from the MLflow store {store}: {reason[:200]}") from error
+        raise DataError(
+            f"cannot load {address} from the MLflow store {store}: {reason[:200]}", code="PC-SERVING-03"
+        ) from error
 
 
 def _look_up(client: MlflowClient, address: str) -> Registered:

@@ -209,7 +209,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         rows = _read_rows(Path(path))
         reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
-        raise DataError(f"{path} is no file of predictions ({type(error).__name__})") from error
+        raise DataError(f"{path} is no file of predictions ({type(error).__name__})", code="PC-SERVING-04") from error
     # Predictions of earlier versions lack the texts that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
@@ -236,10 +236,12 @@ def _read_reasons(written: Any) -> list[Any]:
 
 def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
     if target.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{target}: unknown suffix '{target.suffix}'; allowed: {', '.join(SUFFIXES)}")
+        raise OutputError(
+            f"{target}: unknown suffix '{target.suffix}'; allowed: {', '.join(SUFFIXES)}", code="PC-SERVING-05"
+        )
     for written in (target, rejects_path):
         if written.resolve() == source.resolve() or (written.exists() and source.exists() and written.samefile(source)):
-            raise OutputError(f"{written} is the file of patients itself; give another output")
+            raise OutputError(f"{written} is the file of patients itself; give another output", code="PC-SERVING-06")
 
 
 def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[str, Predictor]) -> None:
@@ -250,7 +252,10 @@ def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[s
     missing = [name for name in needed if name not in columns]
     if missing:
         hints = "; ".join(f"'{name}' ({name_nearest(name, columns)})" for name in missing)
-        raise DataError(f"{source}: columns that every prediction needs are missing: {hints}; rename or add them")
+        raise DataError(
+            f"{source}: columns that every prediction needs are missing: {hints}; rename or add them",
+            code="PC-SERVING-07",
+        )
 
 
 def _note_misspelt(columns: Sequence[str]) -> list[str]:

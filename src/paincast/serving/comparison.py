@@ -81,11 +81,14 @@ def compare_models(
     flow = _count_steps(cohort, followed, abstained, trained_on)
     few = "" if cohort.basis == "synthetic" else say_too_few(outcome[compared])
     if compared.any() and few:
-        raise RefusalError(f"the models cannot be compared on this cohort ({champion.technique}): {few}")
+        raise RefusalError(
+            f"the models cannot be compared on this cohort ({champion.technique}): {few}", code="PC-SERVING-08"
+        )
     if not compared.any():
         told = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
         raise RefusalError(
-            f"there is nobody to compare the models on ({champion.technique}, {told}; {cohort.describe_techniques()})"
+            f"there is nobody to compare the models on ({champion.technique}, {told}; {cohort.describe_techniques()})",
+            code="PC-SERVING-09",
         )
     table = compare_predictions(
         outcome[compared],
@@ -118,7 +121,8 @@ def _require_one_question(champion: Predictor, candidate: Predictor) -> None:
         first, second = getattr(champion, name), getattr(candidate, name)
         if first != second:
             raise RefusalError(
-                f"the models answer different questions: {name} of the champion is {first}, of the candidate {second}"
+                f"the models answer different questions: {name} of the champion is {first}, of the candidate {second}",
+                code="PC-SERVING-10",
             )
     if get_outcome(champion.outcome).kind == "continuous":
-        raise RefusalError(f"{champion.outcome} is a number; what is compared are probabilities")
+        raise RefusalError(f"{champion.outcome} is a number; what is compared are probabilities", code="PC-SERVING-11")

@@ -92,7 +92,8 @@ def evaluate_models(
     if not held:
         raise RefusalError(
             f"none of the {len(models)} models is for a technique of this cohort; {cohort.describe_techniques()}; "
-            f"models: {', '.join(models)}"
+            f"models: {', '.join(models)}",
+            code="PC-SERVING-12",
         )
     others, trained_on = separate_trained_on(held, cohort, fingerprints, exclude=exclude_overlap)
     results = [
@@ -102,7 +103,9 @@ def evaluate_models(
     flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
     flow = flow.astype(dict.fromkeys(STEPS, "Int64"))
     if not flow["evaluated"].any():
-        raise RefusalError("nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]))
+        raise RefusalError(
+            "nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]), code="PC-SERVING-13"
+        )
     table = pd.concat([metrics for metrics, _ in results], ignore_index=True)
     return table if cohort.basis == "synthetic" else round_measured(table), flow
 

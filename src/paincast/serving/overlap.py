@@ -61,11 +61,12 @@ def separate_trained_on(
     if not exclude:
         raise RefusalError(
             f"{'; '.join(shared)} of this cohort, on whom it looks better than it is; give a cohort that no model was "
-            "trained on, or leave these patients out with --exclude-overlap"
+            "trained on, or leave these patients out with --exclude-overlap",
+            code="PC-SERVING-14",
         )
     kept = ~np.logical_or.reduce([own for own in found if own is not None])
     if not kept[cohort.episodes["technique"].isin({model.technique for model in models})].any():
-        raise RefusalError(f"{'; '.join(shared)} of this cohort: without them nobody is left")
+        raise RefusalError(f"{'; '.join(shared)} of this cohort: without them nobody is left", code="PC-SERVING-15")
     return _keep(cohort, kept), [f"{said}, who are left out" if said[0] != "0" else said for said in told]
 
 

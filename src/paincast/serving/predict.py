@@ -75,11 +75,15 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     folder = Path(source)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"no models: {folder} {what}; give the folder written by 'paincast train'")
+        raise DataError(
+            f"no models: {folder} {what}; give the folder written by 'paincast train'", code="PC-SERVING-16"
+        )
     manifests = sorted(folder.rglob(MANIFEST))
     bundles = [file.parent for file in manifests if not _is_draft(file.relative_to(folder))]
     if not bundles:
-        raise DataError(f"no models: {folder} holds no {MANIFEST}; train models with 'paincast train'")
+        raise DataError(
+            f"no models: {folder} holds no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
+        )
     return _key_predictors([load_predictor(bundle) for bundle in bundles])
 
 
@@ -93,7 +97,8 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
         key = f"{predictor.technique}/{predictor.outcome}"
         if key in keyed:
             raise DataError(
-                f"two models answer {key} (versions {keyed[key].version} and {predictor.version}); keep one"
+                f"two models answer {key} (versions {keyed[key].version} and {predictor.version}); keep one",
+                code="PC-SERVING-18",
             )
         keyed[key] = predictor
     return keyed
@@ -204,9 +209,11 @@ def check_techniques(techniques: Iterable[str]) -> None:
     """
     for technique in techniques:
         if technique in COMPARATORS:
-            raise SettingsError(f"technique: {_say_comparator(technique)}")
+            raise SettingsError(f"technique: {_say_comparator(technique)}", code="PC-SERVING-19")
         if technique not in TECHNIQUES:
-            raise SettingsError(f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}")
+            raise SettingsError(
+                f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-SERVING-20"
+            )
         indications_of(technique)
 
 

@@ -58,7 +58,8 @@ class ServedPredictor(PythonModel):
         except Exception as error:
             raise DataError(
                 f"the input could not be predicted ({type(error).__name__}); "
-                "give a table with a row per patient and the columns that 'paincast schema' lists"
+                "give a table with a row per patient and the columns that 'paincast schema' lists",
+                code="PC-SERVING-21",
             ) from None
 
 

@@ -72,11 +72,12 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     _check_name("cohort.scenario", settings.cohort.scenario, SCENARIOS)
     if settings.cohort.source == "folder" and not settings.cohort.path:
         raise SettingsError(
-            "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort"
+            "cohort.path is empty; cohort.source=folder needs the folder of an ingested or simulated cohort",
+            code="PC-SETTINGS-01",
         )
     _check_ladder(settings)
     if not settings.model.candidates:
-        raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}")
+        raise SettingsError(f"model.candidates is empty; allowed: {', '.join(MODEL_KINDS)}", code="PC-SETTINGS-02")
     for kind in settings.model.candidates:
         _check_name("model.candidates", kind, MODEL_KINDS)
     _check_range("cohort.episodes_per_technique", settings.cohort.episodes_per_technique, 1, 10_000_000)
@@ -101,7 +102,8 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
     window = settings.outcome.window_months
     if window is not None and (len(window) != 2 or not 0 < window[0] < window[1] <= 240):
         raise SettingsError(
-            "outcome.window_months needs two increasing months above 0 and up to 240, for example [0.5, 1.5]"
+            "outcome.window_months needs two increasing months above 0 and up to 240, for example [0.5, 1.5]",
+            code="PC-SETTINGS-03",
         )
     return settings
 
@@ -109,7 +111,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
 def _check_jobs(jobs: int) -> None:
     _check_range("jobs", jobs, -1024, 1024)
     if jobs == 0:
-        raise SettingsError("jobs=0 starts no process; 1 is one at a time, -1 one for each core")
+        raise SettingsError("jobs=0 starts no process; 1 is one at a time, -1 one for each core", code="PC-SETTINGS-04")
 
 
 def _check_observation(settings: ObservationSettings) -> None:
@@ -131,7 +133,8 @@ def _check_evaluation(settings: EvaluationSettings) -> None:
     if 0 < settings.optimism < FEWEST_REPEATS:
         raise SettingsError(
             f"evaluation.optimism={settings.optimism} repeats are too few for an interval; allowed: 0, which measures "
-            f"no optimism, or {FEWEST_REPEATS} to 10000"
+            f"no optimism, or {FEWEST_REPEATS} to 10000",
+            code="PC-SETTINGS-05",
         )
     _check_name("evaluation.held_out", settings.held_out, HELD_OUT)
 
@@ -139,7 +142,9 @@ def _check_evaluation(settings: EvaluationSettings) -> None:
 def _check_calibration(settings: CalibrationSettings) -> None:
     _check_name("calibration.method", settings.method, CALIBRATION_METHODS)
     if not settings.candidates:
-        raise SettingsError(f"calibration.candidates is empty; allowed: {', '.join(FITTED_CALIBRATIONS)}")
+        raise SettingsError(
+            f"calibration.candidates is empty; allowed: {', '.join(FITTED_CALIBRATIONS)}", code="PC-SETTINGS-06"
+        )
     for method in settings.candidates:
         _check_name("calibration.candidates", method, FITTED_CALIBRATIONS)
     _check_range("calibration.slope_prior_sd", settings.slope_prior_sd, 1e-3, 100)
@@ -149,15 +154,18 @@ def _check_calibration(settings: CalibrationSettings) -> None:
 
 def _check_gate(gate: GateSettings) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", gate.name):
-        raise SettingsError(f"gate.name: '{gate.name}' is not allowed; use letters, digits, _ and -")
+        raise SettingsError(
+            f"gate.name: '{gate.name}' is not allowed; use letters, digits, _ and -", code="PC-SETTINGS-07"
+        )
     if not gate.bases:
-        raise SettingsError(f"gate.bases is empty; allowed: {', '.join(BASES)}")
+        raise SettingsError(f"gate.bases is empty; allowed: {', '.join(BASES)}", code="PC-SETTINGS-08")
     for basis in gate.bases:
         _check_name("gate.bases", basis, BASES)
     if "synthetic" in gate.bases and not gate.research_use:
         raise SettingsError(
             "gate.bases holds synthetic, which may be promoted for research only; set gate.research_use=true, or leave "
-            "synthetic out"
+            "synthetic out",
+            code="PC-SETTINGS-09",
         )
     for name, limits, low, high in (
         ("auroc", gate.auroc, 0.0, 1.0),
@@ -179,7 +187,7 @@ def _check_gate(gate: GateSettings) -> None:
 
 def _check_courses(duration: DurationSettings, change: ChangeSettings) -> None:
     if not duration.first_differs:
-        raise SettingsError("duration.first_differs is empty; give at least one")
+        raise SettingsError("duration.first_differs is empty; give at least one", code="PC-SETTINGS-10")
     _check_all("duration.inverse_penalties", duration.inverse_penalties, 1e-8, 1e4)
     _check_all("change.penalties", change.penalties, 1e-8, 1e4)
     for name, value, low, high in (
@@ -205,11 +213,16 @@ def _check_model(model: ModelSettings) -> None:
         for value in getattr(model, name):
             _check_range(f"model.{name}", value, low, high)
     if not model.borrowing:
-        raise SettingsError("model.borrowing is empty; [0.0] borrows nothing")
+        raise SettingsError("model.borrowing is empty; [0.0] borrows nothing", code="PC-SETTINGS-11")
     if "ebm" in model.candidates and not model.additive:
-        raise SettingsError("model.additive is empty; 'ebm' needs at least one set of parameters, {} for the defaults")
+        raise SettingsError(
+            "model.additive is empty; 'ebm' needs at least one set of parameters, {} for the defaults",
+            code="PC-SETTINGS-12",
+        )
     if not model.pool_penalties:
-        raise SettingsError("model.pool_penalties is empty; give at least one penalty, for example [0.004]")
+        raise SettingsError(
+            "model.pool_penalties is empty; give at least one penalty, for example [0.004]", code="PC-SETTINGS-13"
+        )
     _check_range("model.l1_ratio", model.l1_ratio, 0.01, 1.0)
     _check_range("model.averaging", model.averaging, 0.0, 1.0)
     _check_range("model.simplest_odds", model.simplest_odds, 1.0, 1e6)
@@ -225,11 +238,13 @@ def _check_model(model: ModelSettings) -> None:
 def _check_parameters(setting: str, parameters: Mapping[str, object]) -> None:
     for name, value in parameters.items():
         if not isinstance(value, int | float):
-            raise SettingsError(f"{setting}: {name} needs a number, got {type(value).__name__}")
+            raise SettingsError(f"{setting}: {name} needs a number, got {type(value).__name__}", code="PC-SETTINGS-14")
         if name in PARAMETER_RANGES:
             _check_range(f"{setting}: {name}", value, *PARAMETER_RANGES[name])
         elif not math.isfinite(value):
-            raise SettingsError(f"{setting}: {name}={value:g} is outside what is allowed, any finite number")
+            raise SettingsError(
+                f"{setting}: {name}={value:g} is outside what is allowed, any finite number", code="PC-SETTINGS-15"
+            )
 
 
 def _check_ladder(settings: TrainingSettings) -> None:
@@ -242,7 +257,9 @@ def _check_ladder(settings: TrainingSettings) -> None:
     _check_range("ladder.slope_prior_sd", ladder.slope_prior_sd, 1e-3, 100)
     _check_range("ladder.significance", ladder.significance, 1e-6, 0.5)
     if not ladder.synthetic_weights:
-        raise SettingsError("ladder.synthetic_weights is empty; give at least one weight, for example [0.1]")
+        raise SettingsError(
+            "ladder.synthetic_weights is empty; give at least one weight, for example [0.1]", code="PC-SETTINGS-16"
+        )
     for weight in ladder.synthetic_weights:
         _check_range("ladder.synthetic_weights", weight, 1e-8, 100)
     if settings.cohort.source != "blended":
@@ -250,41 +267,46 @@ def _check_ladder(settings: TrainingSettings) -> None:
     if not settings.cohort.real:
         raise SettingsError(
             "cohort.real is empty; cohort=blended needs the folder of real episodes that 'paincast ingest' wrote: "
-            "cohort.real=DIR"
+            "cohort.real=DIR",
+            code="PC-SETTINGS-17",
         )
     if "logistic" not in settings.model.candidates:
         raise SettingsError(
             f"cohort=blended compares models that are linear in the log odds; model.candidates holds "
-            f"{', '.join(settings.model.candidates) or 'none'}; use model=logistic"
+            f"{', '.join(settings.model.candidates) or 'none'}; use model=logistic",
+            code="PC-SETTINGS-18",
         )
     if settings.calibration.method not in ("none", "affine"):
         raise SettingsError(
             f"cohort=blended keeps models linear in the log odds; calibration.method={settings.calibration.method} "
-            "bends them; use calibration=affine or calibration=none"
+            "bends them; use calibration=affine or calibration=none",
+            code="PC-SETTINGS-19",
         )
 
 
 def _check_name(setting: str, name: str, allowed: tuple[str, ...]) -> None:
     if name not in allowed:
-        raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, allowed)}")
+        raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, allowed)}", code="PC-SETTINGS-20")
 
 
 def _check_limits(setting: str, limits: list[float] | None, low: float, high: float) -> None:
     if limits is None:
         return
     if len(limits) != 2 or not limits[0] < limits[1]:
-        raise SettingsError(f"{setting} needs two increasing limits within {low:g} to {high:g}")
+        raise SettingsError(f"{setting} needs two increasing limits within {low:g} to {high:g}", code="PC-SETTINGS-21")
     for limit in limits:
         _check_range(setting, limit, low, high)
 
 
 def _check_all(setting: str, numbers: Sequence[float], low: float, high: float) -> None:
     if not numbers:
-        raise SettingsError(f"{setting} is empty; give at least one")
+        raise SettingsError(f"{setting} is empty; give at least one", code="PC-SETTINGS-22")
     for number in numbers:
         _check_range(setting, number, low, high)
 
 
 def _check_range(setting: str, number: float, low: float, high: float) -> None:
     if not low <= number <= high:
-        raise SettingsError(f"{setting}={number:g} is outside what is allowed, {low:g} to {high:g}")
+        raise SettingsError(
+            f"{setting}={number:g} is outside what is allowed, {low:g} to {high:g}", code="PC-SETTINGS-23"
+        )

@@ -24,4 +24,6 @@ def find_configs() -> Path:
     for candidate in (package / "configs", package.parents[1] / "configs"):
         if (candidate / "config.yaml").is_file():
             return candidate
-    raise SettingsError("the configuration folder is missing from this installation; reinstall paincast")
+    raise SettingsError(
+        "the configuration folder is missing from this installation; reinstall paincast", code="PC-SETTINGS-24"
+    )

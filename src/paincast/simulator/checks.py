@@ -57,7 +57,10 @@ def check_techniques(techniques: Sequence[str] | None, scenario: str) -> tuple[s
     if techniques is None:
         return tuple(name for name in simulated_techniques() if list_records(name, scenario, refuse=False))
     if isinstance(techniques, str) or not techniques:
-        raise SettingsError(f"techniques must be a list with at least one of {', '.join(simulated_techniques())}")
+        raise SettingsError(
+            f"techniques must be a list with at least one of {', '.join(simulated_techniques())}",
+            code="PC-SIMULATOR-01",
+        )
     for technique in techniques:
         list_records(technique, scenario)
     return tuple(technique for technique in TECHNIQUES if technique in techniques)
@@ -78,7 +81,8 @@ def list_records(technique: str, scenario: str, *, refuse: bool = True) -> tuple
     if refuse and not held:
         known = sorted({name for record in records if record.response for name in record.response.scenarios})
         raise RefusalError(
-            f"technique {technique}: the evidence has no figure for the scenario {scenario}; it has {', '.join(known)}"
+            f"technique {technique}: the evidence has no figure for the scenario {scenario}; it has {', '.join(known)}",
+            code="PC-SIMULATOR-02",
         )
     return held
 
@@ -94,12 +98,17 @@ def check_size(episodes_per_technique: object, scenario: str, seed: object) -> N
     if not _is_whole(episodes_per_technique) or not 1 <= episodes_per_technique <= MAXIMUM_EPISODES:  # type: ignore[operator]
         raise SettingsError(
             f"episodes_per_technique={episodes_per_technique} is not allowed; give a whole number from 1 to "
-            f"{MAXIMUM_EPISODES}"
+            f"{MAXIMUM_EPISODES}",
+            code="PC-SIMULATOR-03",
         )
     if scenario not in SCENARIOS:
-        raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}")
+        raise SettingsError(
+            f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}", code="PC-SIMULATOR-04"
+        )
     if not _is_whole(seed) or seed < 0:  # type: ignore[operator]
-        raise SettingsError(f"seed={seed} is not allowed; give a whole number that is not negative")
+        raise SettingsError(
+            f"seed={seed} is not allowed; give a whole number that is not negative", code="PC-SIMULATOR-05"
+        )
 
 
 def check_whole(name: str, value: object, low: int) -> None:
@@ -111,7 +120,9 @@ def check_whole(name: str, value: object, low: int) -> None:
         Naming the setting and what is allowed.
     """
     if not _is_whole(value) or value < low:  # type: ignore[operator]
-        raise SettingsError(f"{name}={value} is not allowed; give a whole number, at least {low}")
+        raise SettingsError(
+            f"{name}={value} is not allowed; give a whole number, at least {low}", code="PC-SIMULATOR-06"
+        )
 
 
 def _is_whole(number: object) -> bool:
@@ -129,42 +140,59 @@ def check_assumptions(assumptions: Assumptions) -> None:
     _check_choices(assumptions)
     for name, value in _list_shares(assumptions):
         if not (isinstance(value, (int, float)) and 0.0 <= value <= 1.0):
-            raise SettingsError(f"{name}={value} is not allowed; a share lies from 0 to 1")
+            raise SettingsError(f"{name}={value} is not allowed; a share lies from 0 to 1", code="PC-SIMULATOR-07")
     for name in _AT_LEAST_ZERO:
         if not getattr(assumptions, name) >= 0:
-            raise SettingsError(f"{name}={getattr(assumptions, name)} is not allowed; give a number, at least 0")
+            raise SettingsError(
+                f"{name}={getattr(assumptions, name)} is not allowed; give a number, at least 0", code="PC-SIMULATOR-08"
+            )
     for name in _BELOW_ONE:
         if not 0 <= getattr(assumptions, name) < 1:
-            raise SettingsError(f"{name}={getattr(assumptions, name)} is not allowed; from 0 to below 1")
+            raise SettingsError(
+                f"{name}={getattr(assumptions, name)} is not allowed; from 0 to below 1", code="PC-SIMULATOR-09"
+            )
     for name, share in assumptions.pass_shares.items():
         if not 0 < share <= 1:
-            raise SettingsError(f"pass_shares['{name}']={share} is not allowed; above 0, at most 1")
+            raise SettingsError(
+                f"pass_shares['{name}']={share} is not allowed; above 0, at most 1", code="PC-SIMULATOR-10"
+            )
     for option, preference in assumptions.preferences.items():
         if not preference.popularity > 0:
-            raise SettingsError(f"preferences[{option}].popularity={preference.popularity} is not allowed; above 0")
+            raise SettingsError(
+                f"preferences[{option}].popularity={preference.popularity} is not allowed; above 0",
+                code="PC-SIMULATOR-11",
+            )
     for name, low in (("n_sites", 1), ("reference_size", 1000), ("reference_seed", 0)):
         check_whole(name, getattr(assumptions, name), low)
     if assumptions.first_year > assumptions.last_year:
-        raise SettingsError(f"first_year={assumptions.first_year} is after last_year={assumptions.last_year}")
+        raise SettingsError(
+            f"first_year={assumptions.first_year} is after last_year={assumptions.last_year}", code="PC-SIMULATOR-12"
+        )
     if not assumptions.response_30_shift > 0:
         raise SettingsError(
             f"response_30_shift={assumptions.response_30_shift} is not allowed; it must be above 0, because who has "
-            "half less pain has 30 % less"
+            "half less pain has 30 % less",
+            code="PC-SIMULATOR-13",
         )
     _check_correlations(assumptions)
     _check_courses(assumptions)
     for technique, guidance in assumptions.guidance.items():
         if not math.isclose(sum(guidance.values()), 1.0, abs_tol=1e-6):
-            raise SettingsError(f"guidance['{technique}']: shares add up to {sum(guidance.values()):g}; they must to 1")
+            raise SettingsError(
+                f"guidance['{technique}']: shares add up to {sum(guidance.values()):g}; they must to 1",
+                code="PC-SIMULATOR-14",
+            )
     if "" not in assumptions.guidance:
-        raise SettingsError("guidance lacks '', the shares of techniques that are not named")
+        raise SettingsError("guidance lacks '', the shares of techniques that are not named", code="PC-SIMULATOR-15")
 
 
 def _check_choices(assumptions: Assumptions) -> None:
     for name, allowed in (("assignment", ASSIGNMENTS), ("correlation", CORRELATIONS)):
         value = getattr(assumptions, name)
         if value not in allowed:
-            raise SettingsError(f"{name}: unknown name '{value}'; {suggest_name(str(value), allowed)}")
+            raise SettingsError(
+                f"{name}: unknown name '{value}'; {suggest_name(str(value), allowed)}", code="PC-SIMULATOR-16"
+            )
     visits = [column for column in VISITS if column not in ("episode_id", "month")]
     named: tuple[tuple[str, Iterable[str], Iterable[str]], ...] = (
         ("loadings", assumptions.loadings, QUANTITIES),
@@ -185,11 +213,13 @@ def _check_choices(assumptions: Assumptions) -> None:
     for setting, names, known in named:
         for name in names:
             if name not in known:
-                raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, known)}")
+                raise SettingsError(
+                    f"{setting}: unknown name '{name}'; {suggest_name(name, known)}", code="PC-SIMULATOR-17"
+                )
     for setting, needed in (("outcome_links", OUTCOME_LINKS), ("courses", COURSES)):
         absent = [name for name in needed if name not in getattr(assumptions, setting)]
         if absent:
-            raise SettingsError(f"{setting} lacks {', '.join(absent)}")
+            raise SettingsError(f"{setting} lacks {', '.join(absent)}", code="PC-SIMULATOR-18")
 
 
 def _list_shares(assumptions: Assumptions) -> Iterator[tuple[str, float]]:
@@ -210,12 +240,15 @@ def _check_correlations(assumptions: Assumptions) -> None:
     correlate_factors(assumptions)
     for name in assumptions.loadings:
         if len(assumptions.loadings[name]) != len(FACTORS):
-            raise SettingsError(f"loadings['{name}'] must hold {len(FACTORS)} numbers, for {', '.join(FACTORS)}")
+            raise SettingsError(
+                f"loadings['{name}'] must hold {len(FACTORS)} numbers, for {', '.join(FACTORS)}", code="PC-SIMULATOR-19"
+            )
         explain_quantity(assumptions, name)
     for name, link in assumptions.outcome_links.items():
         if not -1 < link.correlation < 1:
             raise SettingsError(
-                f"outcome_links['{name}'].correlation={link.correlation} is not allowed; above -1 and below 1"
+                f"outcome_links['{name}'].correlation={link.correlation} is not allowed; above -1 and below 1",
+                code="PC-SIMULATOR-20",
             )
 
 
@@ -232,7 +265,10 @@ def correlate_factors(assumptions: Assumptions) -> np.ndarray[tuple[int, int], n
     matrix[upper] = assumptions.factor_correlations
     matrix.T[upper] = assumptions.factor_correlations
     if np.linalg.eigvalsh(matrix).min() <= 0:
-        raise SettingsError("factor_correlations: not positive definite; give correlations that can hold at once")
+        raise SettingsError(
+            "factor_correlations: not positive definite; give correlations that can hold at once",
+            code="PC-SIMULATOR-21",
+        )
     return matrix
 
 
@@ -247,19 +283,27 @@ def explain_quantity(assumptions: Assumptions, name: str) -> float:
     loading = np.array(assumptions.loadings.get(name, (0.0, 0.0, 0.0)))
     share = float(loading @ correlate_factors(assumptions) @ loading)
     if not share < 1.0:
-        raise SettingsError(f"loadings: those of '{name}' explain {share:.2f} of its variance; allowed is below 1")
+        raise SettingsError(
+            f"loadings: those of '{name}' explain {share:.2f} of its variance; allowed is below 1",
+            code="PC-SIMULATOR-22",
+        )
     return share
 
 
 def _check_courses(assumptions: Assumptions) -> None:
     for name, (margins, values) in assumptions.courses.items():
         if len(margins) != len(values) or list(margins) != sorted(set(margins)):
-            raise SettingsError(f"courses['{name}']: give as many values as margins, margins increasing")
+            raise SettingsError(
+                f"courses['{name}']: give as many values as margins, margins increasing", code="PC-SIMULATOR-23"
+            )
     below = dict(zip(*assumptions.courses["pgic"], strict=True))
     unsatisfied = [grade for margin, grade in below.items() if margin <= 0]
     satisfied = [grade for margin, grade in below.items() if margin > 0]
     if 0.0 not in below or min(unsatisfied) < 3 or max(satisfied, default=1) > 2:
-        raise SettingsError("courses['pgic']: grades below a margin of 0 are 3 or more, those from it on 2 or less")
+        raise SettingsError(
+            "courses['pgic']: grades below a margin of 0 are 3 or more, those from it on 2 or less",
+            code="PC-SIMULATOR-24",
+        )
 
 
 def check_curve(record: Record, scenario: str) -> None:
@@ -273,24 +317,34 @@ def check_curve(record: Record, scenario: str) -> None:
         If a share is not above 0 and below 1, or the curve disagrees with its own scenario.
     """
     if record.response is None or record.primary_month is None:
-        raise RefusalError(f"evidence record {record.id} holds no response curve; it cannot be simulated")
+        raise RefusalError(
+            f"evidence record {record.id} holds no response curve; it cannot be simulated", code="PC-SIMULATOR-25"
+        )
     if scenario not in record.response.scenarios:
         held = ", ".join(record.response.scenarios)
-        raise RefusalError(f"evidence record {record.id} has no scenario {scenario}; it has {held}")
+        raise RefusalError(
+            f"evidence record {record.id} has no scenario {scenario}; it has {held}", code="PC-SIMULATOR-26"
+        )
     if record.primary_month not in record.response.months:
-        raise SettingsError(f"curve of {record.id}: no share at its primary month {record.primary_month:g}")
+        raise SettingsError(
+            f"curve of {record.id}: no share at its primary month {record.primary_month:g}", code="PC-SIMULATOR-27"
+        )
     shares: Mapping[str, float] = {
         **{f"month {month:g}": share for month, share in record.response.months.items()},
         **{f"scenario {name}": share for name, share in record.response.scenarios.items()},
     }
     for where, share in shares.items():
         if not (math.isfinite(share) and 0 < share < 1):
-            raise SettingsError(f"curve of {record.id}, {where}: share {share} is not allowed; above 0 and below 1")
+            raise SettingsError(
+                f"curve of {record.id}, {where}: share {share} is not allowed; above 0 and below 1",
+                code="PC-SIMULATOR-28",
+            )
     shift = abs(record.response.months[record.primary_month] - record.response.scenarios.get("literature", np.nan))
     if shift > CURVE_TOLERANCE:
         raise SettingsError(
             f"curve of {record.id} contradicts itself: at its primary month {record.primary_month:g} it differs by "
-            f"{shift:.3f} from the literature scenario; at most {CURVE_TOLERANCE} is allowed"
+            f"{shift:.3f} from the literature scenario; at most {CURVE_TOLERANCE} is allowed",
+            code="PC-SIMULATOR-29",
         )
     if any(not month > 0 for month in record.response.months):
-        raise SettingsError(f"curve of {record.id}: a month is not above 0")
+        raise SettingsError(f"curve of {record.id}: a month is not above 0", code="PC-SIMULATOR-30")

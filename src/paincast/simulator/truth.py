@@ -119,7 +119,9 @@ class Truth:
             if value is not None:
                 known = sorted(set(self.options[column]))
                 if value not in known:
-                    raise SettingsError(f"{column}: unknown name '{value}'; {suggest_name(value, known)}")
+                    raise SettingsError(
+                        f"{column}: unknown name '{value}'; {suggest_name(value, known)}", code="PC-SIMULATOR-34"
+                    )
                 wanted = wanted[wanted[column] == value]
         if month is not None:
             wanted = wanted[np.isclose(wanted["month"], month)]

@@ -193,7 +193,8 @@ def _check_predictors(indication: str, options: Sequence[Record], baselines: Map
             if effect.column not in baselines:
                 raise SettingsError(
                     f"baseline: evidence record {record.id} has a predictor {effect.column}, and nothing gives its "
-                    f"distribution in {indication}; add it to the record or to the assumptions"
+                    f"distribution in {indication}; add it to the record or to the assumptions",
+                    code="PC-SIMULATOR-35",
                 )
 
 

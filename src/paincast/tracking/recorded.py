@@ -60,7 +60,10 @@ def fetch_runs(store: Store, source: str, folder: Path) -> list[RecordedRun]:
         run = get_run(client, str(run_id))
         runs = [run] if run.data.tags.get("kind") == "model" else _list_models(client, run)
         if not runs:
-            raise DataError(f"run {run.info.run_id} holds no model that was recorded; 'paincast review' shows which do")
+            raise DataError(
+                f"run {run.info.run_id} holds no model that was recorded; 'paincast review' shows which do",
+                code="PC-TRACKING-02",
+            )
         return [_fetch(client, one, folder / one.info.run_id, ("tables", "figures")) for one in runs]
 
 

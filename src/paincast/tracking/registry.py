@@ -145,7 +145,10 @@ def roll_back(store: Store, model_name: str) -> Rollback:
         require_model(client, model_name)
         demoted = _find_champion(client, model_name)
         if demoted is None:
-            raise RefusalError(f"{model_name} has no champion; nothing was changed. 'paincast promote' makes one")
+            raise RefusalError(
+                f"{model_name} has no champion; nothing was changed. 'paincast promote' makes one",
+                code="PC-TRACKING-03",
+            )
         # A promotion that was interrupted leaves the champion itself as the last entry.
         history = _read_history(client, model_name)
         while history and history[-1] == demoted:
@@ -153,7 +156,8 @@ def roll_back(store: Store, model_name: str) -> Rollback:
         if not history:
             raise RefusalError(
                 f"{model_name} has had no champion before version {demoted}, so there is nothing to go back to; "
-                "nothing was changed"
+                "nothing was changed",
+                code="PC-TRACKING-04",
             )
         restored = find_version(client, f"{model_name}/{history[-1]}")
         _check_bundle(restored, _find_run(client, restored))
@@ -170,14 +174,16 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
     """Find the run that made a version, and check that it is the run of that very model."""
     if not version.run_id:
         raise DataError(
-            f"{version.name} version {version.version} was registered without a run, which holds its evidence"
+            f"{version.name} version {version.version} was registered without a run, which holds its evidence",
+            code="PC-TRACKING-05",
         )
     run = get_run(client, version.run_id)
     tags = run.data.tags
     made = f"paincast.{tags.get('technique')}.{tags.get('outcome')}"
     if made != version.name:
         raise DataError(
-            f"{version.name} version {version.version} comes from a run of {made}: its evidence is of another"
+            f"{version.name} version {version.version} comes from a run of {made}: its evidence is of another",
+            code="PC-TRACKING-06",
         )
     return run
 
@@ -190,10 +196,13 @@ def _check_bundle(version: ModelVersion, run: Run) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         found = sorted(Path(mlflow.artifacts.download_artifacts(address, dst_path=scratch)).rglob(MANIFEST))
         if len(found) != 1:
-            raise DataError(f"{name} holds {len(found)} paincast bundles; one is needed")
+            raise DataError(f"{name} holds {len(found)} paincast bundles; one is needed", code="PC-TRACKING-07")
         content = load_predictor(found[0].parent).version
     if not hold_contents(name, content, version.tags, run.data.tags):
-        raise DataError(f"{name}: neither it nor its run names the content of the bundle; train the model again")
+        raise DataError(
+            f"{name}: neither it nor its run names the content of the bundle; train the model again",
+            code="PC-TRACKING-08",
+        )
 
 
 def _find_champion(client: MlflowClient, name: str) -> int | None:

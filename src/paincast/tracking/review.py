@@ -53,7 +53,9 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
         If the store is a tracking server: it has its own address to open.
     """
     if store.artifacts is None or store.uri.partition(":")[0] in SERVERS:
-        raise SettingsError(f"the store {store.address} is a server with a page of its own; open it in a browser")
+        raise SettingsError(
+            f"the store {store.address} is a server with a page of its own; open it in a browser", code="PC-TRACKING-09"
+        )
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--default-artifact-root", store.artifacts if "://" in store.artifacts else Path(store.artifacts).as_uri()),
@@ -85,7 +87,10 @@ def find_free_port(host: str = HOST, first: int = PORT) -> int:
             except OSError:
                 continue
             return port
-    raise OutputError(f"no free port from {first} to {first + PORTS_TRIED - 1} on {host}; give another with --port")
+    raise OutputError(
+        f"no free port from {first} to {first + PORTS_TRIED - 1} on {host}; give another with --port",
+        code="PC-TRACKING-10",
+    )
 
 
 def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browser: bool = True) -> int:
@@ -134,12 +139,17 @@ def _await_server(server: subprocess.Popen[bytes], host: str, port: int) -> None
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise OutputError(f"the MLflow UI did not start (exit code {server.returncode}); its message stands above")
+            raise OutputError(
+                f"the MLflow UI did not start (exit code {server.returncode}); its message stands above",
+                code="PC-TRACKING-11",
+            )
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(LOOK_SECONDS)
-    raise OutputError(f"the MLflow UI did not answer within {START_SECONDS:g} s on {host}:{port}")
+    raise OutputError(
+        f"the MLflow UI did not answer within {START_SECONDS:g} s on {host}:{port}", code="PC-TRACKING-12"
+    )
 
 
 def _await_end(server: subprocess.Popen[bytes]) -> int:

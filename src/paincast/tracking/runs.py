@@ -235,7 +235,10 @@ def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
         found = sorted(IDENTIFIERS & {str(column) for column in table.columns})
         if found:
-            raise OutputError(f"table '{name}' holds {', '.join(found)}: rows of patients are not sent to MLflow")
+            raise OutputError(
+                f"table '{name}' holds {', '.join(found)}: rows of patients are not sent to MLflow",
+                code="PC-TRACKING-13",
+            )
 
 
 def _model_tags(model: ModelRun) -> dict[str, str]:

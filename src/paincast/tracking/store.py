@@ -115,7 +115,8 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
         raise SettingsError(
             f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_login(uri)}' is a folder or an unknown kind of address, "
             "which MLflow no longer serves; allowed: "
-            "sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks"
+            "sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks",
+            code="PC-TRACKING-14",
         )
     if kind == "sqlite":
         uri = _absolute_sqlite(uri, home)
@@ -128,7 +129,8 @@ def _refuse_password(uri: str | None) -> None:
     if mark and ":" in login:
         raise SettingsError(
             "tracking.uri (or --tracking-uri) holds a password, and settings are recorded with every run; leave it out "
-            "and put it into ~/.pgpass or PGPASSWORD, or give the whole address as MLFLOW_TRACKING_URI"
+            "and put it into ~/.pgpass or PGPASSWORD, or give the whole address as MLFLOW_TRACKING_URI",
+            code="PC-TRACKING-15",
         )
 
 
@@ -136,7 +138,10 @@ def _absolute_sqlite(uri: str, home: Path) -> str:
     scheme, _, rest = uri.partition(":///")
     path, mark, query = rest.partition("?")
     if not path or ":memory:" in path:
-        raise SettingsError("tracking.uri: a SQLite store in memory is lost with the process; give sqlite:///mlflow.db")
+        raise SettingsError(
+            "tracking.uri: a SQLite store in memory is lost with the process; give sqlite:///mlflow.db",
+            code="PC-TRACKING-16",
+        )
     return f"{scheme}:///{home / Path(path).expanduser()}{mark}{query}"
 
 
@@ -175,7 +180,8 @@ def prepare_store(store: Store) -> str:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise OutputError(
                 f"the MLflow store {store.address} cannot be used ({type(error).__name__}: {_first_line(error)}); "
-                "check the address, that it can be written, and run 'mlflow db upgrade' if it is of an older MLflow"
+                "check the address, that it can be written, and run 'mlflow db upgrade' if it is of an older MLflow",
+                code="PC-TRACKING-17",
             ) from error
 
 
@@ -208,7 +214,8 @@ def _find_experiment(store: Store) -> str:
     if found.lifecycle_stage == "deleted":
         raise SettingsError(
             f"tracking.experiment: '{store.experiment}' was deleted in {store.address}; give another name, "
-            "or bring it back with 'mlflow experiments restore'"
+            "or bring it back with 'mlflow experiments restore'",
+            code="PC-TRACKING-18",
         )
     if VIEW_TAG not in found.tags:
         client.set_experiment_tag(found.experiment_id, VIEW_TAG, describe_view())
@@ -253,7 +260,8 @@ def _check_reachable(store: Store) -> None:
     except requests.RequestException as error:
         raise OutputError(
             f"the MLflow server {store.address} does not answer ({type(error).__name__}); "
-            "check tracking.uri or MLFLOW_TRACKING_URI, and that the server runs"
+            "check tracking.uri or MLFLOW_TRACKING_URI, and that the server runs",
+            code="PC-TRACKING-19",
         ) from None
 
 
@@ -281,7 +289,9 @@ def _lock_file(store: Store, lock: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
     except (OSError, sqlite3.Error) as error:
-        raise OutputError(f"the MLflow store {store.address} cannot be written ({_first_line(error)})") from error
+        raise OutputError(
+            f"the MLflow store {store.address} cannot be written ({_first_line(error)})", code="PC-TRACKING-20"
+        ) from error
     return connection
 
 
@@ -294,13 +304,13 @@ def _lock_server(store: Store, number: int) -> Iterator[None]:
     try:
         connection = create_engine(store.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
     except (SQLAlchemyError, ImportError) as error:
-        raise OutputError(_say_no_database(store, error)) from None
+        raise OutputError(_say_no_database(store, error), code="PC-TRACKING-21") from None
     with connection:
         try:
             connection.execute(text(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}"))
             connection.execute(text(f"SELECT pg_advisory_lock({number})"))
         except SQLAlchemyError as error:
-            raise OutputError(_say_no_database(store, error)) from None
+            raise OutputError(_say_no_database(store, error), code="PC-TRACKING-22") from None
         yield
 
 

@@ -41,7 +41,8 @@ def use_registry(store: Store) -> Iterator[MlflowClient]:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = (str(error).splitlines() or [""])[0][:200]
             raise OutputError(
-                f"the registry in {store.address} cannot be used ({type(error).__name__}: {reason})"
+                f"the registry in {store.address} cannot be used ({type(error).__name__}: {reason})",
+                code="PC-TRACKING-23",
             ) from error
 
 
@@ -70,18 +71,24 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
     found = VERSION.fullmatch(source)
     if found is None:
         raise DataError(
-            f"'{source}' names no model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias"
+            f"'{source}' names no model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias",
+            code="PC-TRACKING-24",
         )
     name, number, alias = found["name"], found["version"], found["alias"]
     require_model(client, name)
     if number is None:
         held = client.get_registered_model(name).aliases
         if alias not in held:
-            raise DataError(f"{name} has no alias '{alias}'; {suggest_name(alias, held) if held else 'it has none'}")
+            raise DataError(
+                f"{name} has no alias '{alias}'; {suggest_name(alias, held) if held else 'it has none'}",
+                code="PC-TRACKING-25",
+            )
         number = held[alias]
     made = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
     if int(number) not in made:
-        raise DataError(f"{name} has no version {number}; it has {', '.join(map(str, made)) or 'none'}")
+        raise DataError(
+            f"{name} has no version {number}; it has {', '.join(map(str, made)) or 'none'}", code="PC-TRACKING-26"
+        )
     return client.get_model_version(name, str(int(number)))
 
 
@@ -128,7 +135,9 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise DataError(f"there is no run {run_id}; its page in 'paincast review' shows the id") from None
+        raise DataError(
+            f"there is no run {run_id}; its page in 'paincast review' shows the id", code="PC-TRACKING-27"
+        ) from None
 
 
 def _read_run_id(source: str) -> str | None:
@@ -142,7 +151,8 @@ def _find_version_of_run(client: MlflowClient, run_id: str) -> ModelVersion:
         told = f"{len(versions)} registered versions" if versions else "no registered version"
         raise DataError(
             f"run {run_id} has {told}; give the run of one model of a training with tracking.register=true, or "
-            "NAME/VERSION"
+            "NAME/VERSION",
+            code="PC-TRACKING-28",
         )
     return versions[0]
 
@@ -158,4 +168,4 @@ def require_model(client: MlflowClient, name: str) -> None:
             raise
         known = [model.name for model in client.search_registered_models(max_results=1000)]
         hint = suggest_name(name, known) if known else "none is registered; run 'paincast train' first"
-        raise DataError(f"there is no registered model '{name}'; {hint}") from None
+        raise DataError(f"there is no registered model '{name}'; {hint}", code="PC-TRACKING-29") from None

@@ -136,7 +136,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         _collect(finishing, trained, refused, bar, wait=True)
         record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
         if not trained:
-            raise RefusalError(_say_refused(refused))
+            raise RefusalError(_say_refused(refused), code="PC-TRAINING-04")
     return TrainingResult(
         summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
         models_folder=Path(settings.models_folder),
@@ -171,7 +171,8 @@ def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
         return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
     if settings.window_months is not None or settings.complication_kind is not None:
         raise SettingsError(
-            "outcome=all: window_months and complication_kind belong to one outcome; name it, or leave them empty"
+            "outcome=all: window_months and complication_kind belong to one outcome; name it, or leave them empty",
+            code="PC-TRAINING-05",
         )
     return list(OUTCOMES.values())
 
@@ -203,9 +204,13 @@ def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
     absent = [technique for technique in settings.techniques if technique not in held]
     present = [technique for technique in TECHNIQUES if technique in held]
     if absent:
-        raise SettingsError(f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}")
+        raise SettingsError(
+            f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}", code="PC-TRAINING-06"
+        )
     if not present:
-        raise RefusalError(f"the cohort holds no episode of a technique; {cohort.describe_techniques()}")
+        raise RefusalError(
+            f"the cohort holds no episode of a technique; {cohort.describe_techniques()}", code="PC-TRAINING-07"
+        )
     return [technique for technique in present if not settings.techniques or technique in settings.techniques]
 
 
@@ -252,7 +257,7 @@ def _ask_outcomes(
         refused.append(question)
     reasons = {name: reason for _, _, told in refused for name, reason in told.items()}
     record_training(settings.models_folder, {}, reasons)
-    raise RefusalError(_say_refused(reasons))
+    raise RefusalError(_say_refused(reasons), code="PC-TRAINING-08")
 
 
 def _say_refused(reasons: Mapping[str, str]) -> str:
@@ -267,7 +272,10 @@ def _prepare(
     for technique in techniques:
         try:
             if outcome.kind != "binary" and settings.cohort.source == "blended":
-                raise RefusalError(f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}")
+                raise RefusalError(
+                    f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}",
+                    code="PC-TRAINING-09",
+                )
             data = make_training_set(
                 technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
             )

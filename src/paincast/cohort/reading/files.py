@@ -89,17 +89,15 @@ class Sheet:
     Parameters
     ----------
     rows : DataFrame of str
-        The columns used; empty where there is no value. The index is the place of the row.
+        The columns used, empty where there is no value; indexed by place.
     columns : tuple of str
         Names of all columns.
     rejects : DataFrame
         What could not be read.
     n_rows : int
         Rows of the file, those left out included.
-    separator : str or None
-        Of a text file.
-    sha256 : str
-        Of the bytes that were read.
+    separator, sha256 : str
+        Of a text file; of the bytes that were read.
     """
 
     rows: pd.DataFrame
@@ -121,9 +119,9 @@ def check_table_file(path: str | Path) -> os.stat_result:
     file = Path(path)
     facts = require_regular_file(file, allowed=f"a file ({', '.join(SUFFIXES)})")
     if file.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{file}: unknown suffix '{file.suffix}'; allowed: {', '.join(SUFFIXES)}")
+        raise DataError(f"{file}: unknown suffix '{file.suffix}'; allowed: {', '.join(SUFFIXES)}", code="PC-READING-01")
     if facts.st_size == 0:
-        raise DataError(f"{file} is empty; a line of column names and one line for each patient are needed")
+        raise DataError(f"{file} is empty; give a header and one line for each patient", code="PC-READING-02")
     return facts
 
 
@@ -268,7 +266,7 @@ def _decode(file: Path, opened: ExitStack, separator: str | None, encoding: str,
     lines = Lines(read_blocks(stream, encoding), encoding)
     header, layout, above = read_head(lines, str(file), separator=separator, usual=usual, used=used)
     if len(header) > MOST_COLUMNS:
-        raise DataError(f"{file} has {len(header)} columns; at most {MOST_COLUMNS} can be read")
+        raise DataError(f"{file} has {len(header)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-03")
     return Decoded(
         header=header,
         read=lambda wanted: parse_blocks(lines, layout, wanted),
@@ -284,7 +282,9 @@ def _words_for_failures(file: Path, encoding: str) -> Iterator[None]:
     except UnicodeError as error:
         raise refuse_encoding(str(file), encoding) from error
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or type(error).__name__}") from error
+        raise DataError(
+            f"{file} cannot be read: {error.strerror or type(error).__name__}", code="PC-READING-04"
+        ) from error
 
 
 def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, facts: os.stat_result) -> Iterator[Block]:
@@ -312,7 +312,7 @@ def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, fact
     if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
         raise refuse_encoding(str(file), encoding)
     if n_rows == 0:
-        raise DataError(_say_no_rows(file, first_fault, broken))
+        raise DataError(_say_no_rows(file, first_fault, broken), code="PC-READING-05")
     refuse_changed_file(file, facts)
     names = [leave_out_column(UNNAMED_COLUMN, "a name in the header", position) for position in sorted(unnamed)]
     yield Block([], np.array([], dtype=np.int64), names)

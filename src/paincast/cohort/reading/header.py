@@ -70,7 +70,7 @@ def read_head(
     chosen = separator or told or _find_separator(texts, usual, used)
     at = _find_header(texts, chosen, used)
     if at is None:
-        raise DataError(f"{file} holds blank lines alone; a line must name the columns")
+        raise DataError(f"{file} holds blank lines alone; a line must name the columns", code="PC-READING-06")
     is_title = not _count_used(texts[at], chosen, used) and sum(map(bool, _split_names(texts[at], chosen))) <= 1
     if None in first[:at] or (is_title and None in first[at : at + 2]):
         raise refuse_encoding(file, lines.encoding)  # the line that cannot be read may be the header
@@ -164,7 +164,7 @@ def _pop_header(lines: Lines, file: str, separator: str) -> list[str]:
         after = lines.peek(n_more + 1)
         width = len(split_cells(lines.decode(after) or "", separator)[0]) if after is not None else 0
         if joined is None or any(len(split_cells(line, separator)[0]) == max(width, 2) for line in swallowed):
-            raise DataError(f"{file}: a quotation mark in the line of column names is not closed")
+            raise DataError(f"{file}: a quotation mark in the line of column names is not closed", code="PC-READING-07")
         names = joined
     for _ in range(n_more + 1):
         lines.pop()
@@ -179,9 +179,11 @@ def _is_data(names: Sequence[str]) -> bool:
 
 def _refuse_headerless(file: str, names: Sequence[str]) -> None:
     if not any(names):
-        raise DataError(f"{file}: the first line is blank; it must name the columns")
+        raise DataError(f"{file}: the first line is blank; it must name the columns", code="PC-READING-08")
     if _is_data(names):
-        raise DataError(f"{file}: the first line holds numbers or dates instead of column names; add a header")
+        raise DataError(
+            f"{file}: the first line holds numbers or dates instead of column names; add a header", code="PC-READING-09"
+        )
 
 
 def _learn_layout(lines: Lines, names: list[str], separator: str) -> tuple[tuple[str, ...], Layout]:

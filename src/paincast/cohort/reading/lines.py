@@ -100,5 +100,6 @@ def refuse_encoding(name: str, encoding: str, likely: str = "windows-1252") -> D
     """Make the error for a file of which most is no text in the encoding expected."""
     return DataError(
         f"{name} is not {encoding.upper()} text; save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'). Another encoding is "
-        f"read by 'paincast ingest' alone, where its mapping declares it ('encoding: {likely}')"
+        f"read by 'paincast ingest' alone, where its mapping declares it ('encoding: {likely}')",
+        code="PC-READING-10",
     )

@@ -69,7 +69,10 @@ def name_columns(
     twins = tuple(name for name, n in counted.items() if n > 1)
     if used is not None and (mixed := [name for name in twins if name in used]):
         said = ", ".join(f"'{name}'" for name in mixed)
-        raise DataError(f"{file}: {said} stands twice in the header, and nothing says which one counts; rename one")
+        raise DataError(
+            f"{file}: {said} stands twice in the header, and nothing says which one counts; rename one",
+            code="PC-READING-11",
+        )
     kept = [
         bool(name) and name not in twins and (used is None or name in used or (besides is not None and besides(name)))
         for name in names

@@ -47,10 +47,10 @@ def decode_parquet(file: Path) -> Decoded:
     """
     opened = _open(file)
     if opened.metadata.num_rows == 0:
-        raise DataError(f"{file} has no rows")
+        raise DataError(f"{file} has no rows", code="PC-READING-12")
     names = [str(name) for name in opened.schema_arrow.names]
     if len(names) > MOST_COLUMNS:
-        raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read")
+        raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-13")
     header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
     ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
     return Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
@@ -80,7 +80,8 @@ def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
         return pq.ParquetFile(file, read_dictionary=list(as_dictionary), pre_buffer=False, buffer_size=1 << 20)
     except _UNREADABLE as error:
         raise DataError(
-            f"{file} is no readable Parquet file (truncated, encrypted or of another kind); write it again"
+            f"{file} is no readable Parquet file (truncated, encrypted or of another kind); write it again",
+            code="PC-READING-14",
         ) from error
 
 
@@ -116,7 +117,9 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
             yield Block(columns, places, faults)
             faults = []
     except _UNREADABLE as error:
-        raise DataError(f"{file} is damaged (a Parquet block cannot be read); write it again") from error
+        raise DataError(
+            f"{file} is damaged (a Parquet block cannot be read); write it again", code="PC-READING-15"
+        ) from error
 
 
 def _say_type(position: int) -> Fault:
@@ -130,7 +133,10 @@ def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int])
         first_leaf.append(leaf)
         leaf += _count_leaves(field.type)
     if leaf != opened.metadata.num_columns:
-        raise DataError("the columns of the Parquet file cannot be told apart; write it without nested columns")
+        raise DataError(
+            "the columns of the Parquet file cannot be told apart; write it without nested columns",
+            code="PC-READING-16",
+        )
     return [first_leaf[position] for position in kept]
 
 
@@ -157,7 +163,8 @@ def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names
                 size > 4 * LONGEST_CELL or _hides_long_cells(chunk, size)
             ):
                 raise DataError(
-                    f"{file}: the column '{name}' holds cells of more than {LONGEST_CELL} characters; shorten them"
+                    f"{file}: the column '{name}' holds cells of more than {LONGEST_CELL} characters; shorten them",
+                    code="PC-READING-17",
                 )
             in_group += size
         per_row = max(per_row, in_group)

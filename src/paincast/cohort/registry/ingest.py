@@ -119,7 +119,8 @@ def _match_files(mapping: RegistryMapping, files: Sequence[str | Path]) -> dict[
     if len(given) != len(mapping.files):
         raise DataError(
             f"the mapping '{mapping.name}' reads {len(mapping.files)} file(s), {', '.join(mapping.files)}; "
-            f"{len(given)} given"
+            f"{len(given)} given",
+            code="PC-REGISTRY-01",
         )
     matched = {path.name: path for path in given if path.name in mapping.files}
     others = iter([path for path in given if path.name not in matched])
@@ -150,7 +151,10 @@ def _require_columns(mapping: RegistryMapping, read: Mapping[str, Sheet]) -> Non
             missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
     if missing:
         hints = "; ".join(f"{place} ({hint})" for place, hint in missing.items())
-        raise DataError(f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping")
+        raise DataError(
+            f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping",
+            code="PC-REGISTRY-02",
+        )
 
 
 def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rejects: pd.DataFrame) -> None:
@@ -158,14 +162,16 @@ def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rej
     if twins:
         raise DataError(
             f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but '{twins[0]}' stands "
-            "twice in the header and may hold their ids: rename one, and name it as patient_id"
+            "twice in the header and may hold their ids: rename one, and name it as patient_id",
+            code="PC-REGISTRY-03",
         )
     repeating = find_repeating_ids(sheet) if mapping.episodes["patient_id"].row_number else []
     if repeating:
         name = repeating[0]
         raise DataError(
             f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but the column '{name}' "
-            f"holds ids several times: its rows are not so many patients; write patient_id: {{column: {name}}}"
+            f"holds ids several times: its rows are not so many patients; write patient_id: {{column: {name}}}",
+            code="PC-REGISTRY-04",
         )
 
 

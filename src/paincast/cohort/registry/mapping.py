@@ -106,7 +106,9 @@ def _find_mapping(name_or_path: str | Path) -> Path:
         return path
     known = list_mappings()
     if str(name_or_path) not in known:
-        raise SettingsError(f"no mapping is called '{name_or_path}'; {suggest_name(str(name_or_path), known)}")
+        raise SettingsError(
+            f"no mapping is called '{name_or_path}'; {suggest_name(str(name_or_path), known)}", code="PC-REGISTRY-05"
+        )
     return find_configs() / "mapping" / f"{name_or_path}.yaml"
 
 

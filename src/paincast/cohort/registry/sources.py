@@ -91,7 +91,7 @@ def load_source(name: str) -> Source:
     """
     sources = {source.name: source for source in list_sources()}
     if name not in sources:
-        raise SettingsError(f"fetch: unknown data set '{name}'; {suggest_name(name, sources)}")
+        raise SettingsError(f"fetch: unknown data set '{name}'; {suggest_name(name, sources)}", code="PC-REGISTRY-06")
     return sources[name]
 
 
@@ -111,7 +111,8 @@ def _read_source(file: Path) -> Source | None:
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
             f"mapping {file.name}: its source section cannot be read ({type(error).__name__}); "
-            "it needs citation, licence and files, each file with url and sha256"
+            "it needs citation, licence and files, each file with url and sha256",
+            code="PC-REGISTRY-07",
         ) from error
 
 
@@ -149,7 +150,7 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
         with _alone(target, progress):
             return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in source.files]
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {target}: {error.strerror or error}", code="PC-REGISTRY-08") from error
 
 
 @contextmanager
@@ -182,7 +183,9 @@ def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: 
     if place.is_file() and hash_file(place) == file.sha256:
         return place
     if not any(_transfer(address, part, progress) for address in addresses):
-        raise DataError(f"not found: {' nor '.join(addresses)}; check the address or give another --mirror")
+        raise DataError(
+            f"not found: {' nor '.join(addresses)}; check the address or give another --mirror", code="PC-REGISTRY-09"
+        )
     _etag_file(part).unlink(missing_ok=True)
     received = hash_file(part)
     if received != file.sha256:
@@ -190,7 +193,8 @@ def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: 
         raise DataError(
             f"{file.name} as received is not the published file (SHA-256 {received}, published {file.sha256}), so it "
             "was not kept. Run the command again; if that does not help, the file was changed at its address, so give "
-            "a --mirror that has the original"
+            "a --mirror that has the original",
+            code="PC-REGISTRY-10",
         )
     part.replace(place)
     return place
@@ -201,7 +205,9 @@ def _list_addresses(name: str, file: SourceFile, mirror: str | None) -> list[str
     if mirror is None:
         return [file.url]
     if not _is_http(mirror) and not Path(mirror).is_dir():
-        raise DataError(f"mirror {mirror}: no such folder; give a folder or an address that begins with http")
+        raise DataError(
+            f"mirror {mirror}: no such folder; give a folder or an address that begins with http", code="PC-REGISTRY-11"
+        )
     return [f"{mirror.rstrip('/')}/{name}/{file.name}", f"{mirror.rstrip('/')}/{file.name}"]
 
 
@@ -215,7 +221,7 @@ def _transfer(address: str, part: Path, progress: bool) -> bool:
         try:
             return _resume(address, part, progress)
         except requests.RequestException as error:
-            raise DataError(_describe_failure(address, part, error)) from error
+            raise DataError(_describe_failure(address, part, error), code="PC-REGISTRY-12") from error
     return _copy(Path(address), part)
 
 
@@ -225,7 +231,7 @@ def _copy(origin: Path, part: Path) -> bool:
     try:
         original = origin.open("rb")
     except OSError as error:
-        raise DataError(f"{origin} cannot be read: {error.strerror}") from error
+        raise DataError(f"{origin} cannot be read: {error.strerror}", code="PC-REGISTRY-13") from error
     with original, part.open("wb") as stream:
         shutil.copyfileobj(original, stream)
     return True

@@ -30,7 +30,9 @@ class Node:
 
     def refuse(self, why: str) -> SettingsError:
         """Make the error that refuses this piece."""
-        return SettingsError(f"{self.file}, line {self.line}, {self.place or 'top level'}: {why}")
+        return SettingsError(
+            f"{self.file}, line {self.line}, {self.place or 'top level'}: {why}", code="PC-REGISTRY-14"
+        )
 
     def children(self) -> dict[str, Node]:
         """Give the pieces under their keys, whatever the keys are."""
@@ -107,9 +109,9 @@ def read_yaml(path: str | Path) -> Node:
     try:
         content = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{file}: no valid YAML") from error
+        raise SettingsError(f"{file}: no valid YAML", code="PC-REGISTRY-15") from error
     if content is None:
-        raise SettingsError(f"{file} is empty")
+        raise SettingsError(f"{file} is empty", code="PC-REGISTRY-16")
     node = Node(str(file), "", 1, content)
     _refuse_unfinished(node)
     return node
@@ -119,7 +121,8 @@ def _refuse_unfinished(node: Node) -> None:
     open_places = [f"line {line} ({place})" for line, place in _find_unfinished(node)]
     if open_places:
         raise SettingsError(
-            f"{node.file} is not finished: {UNFINISHED} at {', '.join(open_places)}; put a value in its place"
+            f"{node.file} is not finished: {UNFINISHED} at {', '.join(open_places)}; put a value in its place",
+            code="PC-REGISTRY-17",
         )
 
 

@@ -74,7 +74,7 @@ def predict_held_out_groups(
     """
     codes, names = pd.factorize(pd.Series(groups), sort=True)
     if len(names) < 2:
-        raise DataError(f"{len(names)} group to hold out; at least 2 are needed")
+        raise DataError(f"{len(names)} group to hold out; at least 2 are needed", code="PC-EVALUATION-01")
     patient = check_patients(patients, n=len(codes))
     tasks = [
         delayed(_predict_one)(fit_and_predict, codes.astype(np.int64), patient, held, earlier_only, stream)

@@ -82,7 +82,8 @@ def pool_random_effects(estimates: FloatArray, errors: FloatArray, *, confidence
     count = len(estimates)
     if count < 2 or not (np.isfinite(estimates) & np.isfinite(errors) & (errors > 0)).all():
         raise DataError(
-            f"{count} groups to pool: at least 2 are needed, each with a finite estimate and an error above 0"
+            f"{count} groups to pool: at least 2 are needed, each with a finite estimate and an error above 0",
+            code="PC-EVALUATION-02",
         )
     between = _estimate_between(estimates, errors**2)
     weights = 1.0 / (errors**2 + between)
@@ -132,7 +133,10 @@ def shrink_estimates(
        doi:10.1080/01621459.1983.10477920
     """
     if len(estimates) < 3:
-        raise DataError(f"{len(estimates)} groups to shrink: at least 3 are needed to know how far groups differ")
+        raise DataError(
+            f"{len(estimates)} groups to shrink: at least 3 are needed to know how far groups differ",
+            code="PC-EVALUATION-03",
+        )
     pooled = pool_random_effects(estimates, errors, confidence=confidence)
     towards_mean = errors**2 / (errors**2 + pooled.tau**2)
     shrunken = towards_mean * pooled.mean + (1.0 - towards_mean) * estimates

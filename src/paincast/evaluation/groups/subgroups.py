@@ -144,7 +144,8 @@ def compute_metrics_by_group(
     patient = check_patients(patients, n=len(observed))
     if len(attributes) != len(observed):
         raise DataError(
-            f"attributes has {len(attributes)} rows, the outcome has {len(observed)}; give one for each row"
+            f"attributes has {len(attributes)} rows, the outcome has {len(observed)}; give one for each row",
+            code="PC-EVALUATION-04",
         )
     weight = check_weights(weights, len(observed))
     parts = []

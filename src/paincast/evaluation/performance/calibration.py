@@ -169,7 +169,9 @@ def compute_risk_histogram(
 
 def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: Collection[float]) -> IntArray:
     if bins < 1 or minimum_cell < 1:
-        raise SettingsError(f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more")
+        raise SettingsError(
+            f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more", code="PC-EVALUATION-05"
+        )
     is_tellable, smallest = make_rule(rows.patient, rows.outcome, minimum=minimum_cell), max(2 * minimum_cell, 10)
     narrow, fewest = find_bin_starts(rows.tie_starts, rows.n, NARROW_BINS, 1), max(smallest, rows.n / bins)
     if told:

@@ -103,7 +103,9 @@ def compute_change_metrics(
     """
     lower, median, upper = (predicted[name].to_numpy(float) for name in ("lower", "median", "upper"))
     if not np.isfinite(np.concatenate([observed, lower, median, upper])).all():
-        raise DataError("change: an outcome or a prediction is missing; leave out the rows without one")
+        raise DataError(
+            "change: an outcome or a prediction is missing; leave out the rows without one", code="PC-EVALUATION-06"
+        )
     loss = _mean_loss(observed, predicted, level)
     terms = {
         "coverage": (observed >= lower) & (observed <= upper),

@@ -88,7 +88,7 @@ def compute_decision_curve(
     check_confidence(confidence)
     cuts = check_thresholds(thresholds)
     if base_rate is not None and not 0.0 <= base_rate <= 1.0:
-        raise SettingsError(f"base_rate={base_rate:g} is outside what is allowed, 0 to 1")
+        raise SettingsError(f"base_rate={base_rate:g} is outside what is allowed, 0 to 1", code="PC-EVALUATION-07")
     rows = check_scored_rows(outcome, probability, patients)
     whole = order_weights(weights, probability, rows)
     estimates = _compute_benefits(rows, whole, cuts, base_rate)[0]
@@ -129,7 +129,9 @@ def check_thresholds(thresholds: Sequence[float]) -> FloatArray:
     """
     cuts = np.asarray(thresholds, dtype=np.float64)
     if cuts.ndim != 1 or not len(cuts) or not ((cuts > 0) & (cuts < 1)).all() or not (np.diff(cuts) > 0).all():
-        raise SettingsError("thresholds: at least one is needed; allowed: ascending numbers between 0 and 1")
+        raise SettingsError(
+            "thresholds: at least one is needed; allowed: ascending numbers between 0 and 1", code="PC-EVALUATION-08"
+        )
     return cuts
 
 

@@ -157,7 +157,10 @@ def compute_flexible_calibration(
     check_resamples(resamples)
     check_confidence(confidence)
     if points < 2 or not 0 <= ridge < np.inf:
-        raise SettingsError(f"points={points}, ridge={ridge:g}: at least 2 points and a finite ridge of 0 or more")
+        raise SettingsError(
+            f"points={points}, ridge={ridge:g}: at least 2 points and a finite ridge of 0 or more",
+            code="PC-EVALUATION-09",
+        )
     rows = check_scored_rows(outcome, probability, patients)
     whole = order_weights(weights, probability, rows)
     whole = whole * (rows.n / whole.sum())

@@ -149,7 +149,7 @@ def check_weights(weights: Any, n: int) -> FloatArray:
         return np.ones(n)
     given = np.asarray(weights, dtype=np.float64)
     if given.shape != (n,) or not (np.isfinite(given) & (given > 0)).all():
-        raise DataError(f"weights: {n} finite numbers above 0 are needed, one for each row")
+        raise DataError(f"weights: {n} finite numbers above 0 are needed, one for each row", code="PC-EVALUATION-10")
     return given
 
 

@@ -171,7 +171,7 @@ def compute_bayes_bound(true_probability: Any) -> tuple[float, float]:
     """
     truth = check_probability(true_probability, n=np.size(true_probability), name="true_probability")
     if not len(truth):
-        raise DataError("true_probability has 0 rows; give at least one")
+        raise DataError("true_probability has 0 rows; give at least one", code="PC-EVALUATION-20")
     expected = compute_concordance(truth, truth)
     return expected.estimate, float(np.sqrt(truth * (1.0 - truth) @ expected.derivative**2))
 
@@ -205,7 +205,10 @@ def is_leak(auroc: float, auroc_se: float, bound: float, *, standard_errors: flo
     (True, False)
     """
     if not np.isfinite([auroc, auroc_se, bound]).all():
-        raise RefusalError("leakage cannot be checked: the AUROC is not estimable, the rows hold too few of one class")
+        raise RefusalError(
+            "leakage cannot be checked: the AUROC is not estimable, the rows hold too few of one class",
+            code="PC-EVALUATION-21",
+        )
     return bool(auroc - bound > standard_errors * auroc_se + 1e-9)
 
 
@@ -330,18 +333,23 @@ def refuse_leak(
             raise LeakError(
                 f"leak: the AUROC {auroc:.3f} exceeds {name}, {bound:.3f}, by more than {standard_errors:g} standard "
                 f"errors of {se:.4f} (n = {len(truth)}); something known only after the procedure reaches the model: "
-                "check its predictors and the splits"
+                "check its predictors and the splits",
+                code="PC-EVALUATION-22",
             )
 
 
 def _read_simulated(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     manifest = read_manifest(folder)
     if manifest.get("basis") != "synthetic":
-        raise RefusalError(f"{folder} is not simulated (basis {manifest.get('basis')}): its truth is unknown")
+        raise RefusalError(
+            f"{folder} is not simulated (basis {manifest.get('basis')}): its truth is unknown", code="PC-EVALUATION-23"
+        )
     frame = read_table(folder, name, manifest)
     absent = [column for column in columns if column not in frame.columns]
     if absent:
-        raise DataError(f"{folder / name}.parquet lacks {', '.join(absent)}; simulate the cohort again")
+        raise DataError(
+            f"{folder / name}.parquet lacks {', '.join(absent)}; simulate the cohort again", code="PC-EVALUATION-24"
+        )
     return frame
 
 

@@ -166,10 +166,18 @@ def check_durations(months: FloatArray, status: FloatArray) -> tuple[FloatArray,
     """
     held, ended = np.asarray(months, dtype=float), np.asarray(status, dtype=float)
     if not len(held) or held.shape != ended.shape:
-        raise DataError(f"durations: {held.shape} months and {ended.shape} statuses; give one of each per episode")
+        raise DataError(
+            f"durations: {held.shape} months and {ended.shape} statuses; give one of each per episode",
+            code="PC-EVALUATION-25",
+        )
     if not (np.isfinite(held) & (held >= 0)).all():
-        raise DataError(f"months: {int((~(held >= 0)).sum())} missing or below 0; leave out who was never seen")
+        raise DataError(
+            f"months: {int((~(held >= 0)).sum())} missing or below 0; leave out who was never seen",
+            code="PC-EVALUATION-26",
+        )
     unknown = ~np.isin(ended, (CENSORED, LOST_RELIEF, DIED))
     if unknown.any():
-        raise DataError(f"status: {int(unknown.sum())} values are not 0 (held), 1 (lost) or 2 (died)")
+        raise DataError(
+            f"status: {int(unknown.sum())} values are not 0 (held), 1 (lost) or 2 (died)", code="PC-EVALUATION-27"
+        )
     return held, ended

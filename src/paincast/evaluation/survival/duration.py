@@ -195,7 +195,10 @@ def compute_brier_terms(
     """
     weights, lost = compute_follow_up_weights(months, status, at, death_competes=death_competes)
     if np.shape(survival) != weights.shape:
-        raise DataError(f"survival has shape {np.shape(survival)}; {weights.shape} is needed: episodes by months")
+        raise DataError(
+            f"survival has shape {np.shape(survival)}; {weights.shape} is needed: episodes by months",
+            code="PC-EVALUATION-28",
+        )
     return np.asarray(weights * (np.asarray(survival, dtype=float) - ~lost) ** 2)
 
 
@@ -209,7 +212,7 @@ def integrate_over_months(values: FloatArray, at: Sequence[float]) -> FloatArray
     """
     asked = np.asarray(at, dtype=float)
     if len(asked) < 2 or (np.diff(asked) <= 0).any():
-        raise DataError("an average over months needs at least two increasing ones")
+        raise DataError("an average over months needs at least two increasing ones", code="PC-EVALUATION-29")
     return np.asarray(np.trapezoid(values, asked, axis=-1) / (asked[-1] - asked[0]))
 
 

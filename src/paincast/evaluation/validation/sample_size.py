@@ -195,11 +195,13 @@ def _size_for_auroc(auroc: float, prevalence: float, width: float) -> float:
 
 def _check(auroc: float, prevalence: float, parameters: int) -> None:
     if not 0.5 < auroc < 1:
-        raise SettingsError(f"auroc={auroc:g} is not allowed; give a number between 0.5 and 1")
+        raise SettingsError(f"auroc={auroc:g} is not allowed; give a number between 0.5 and 1", code="PC-EVALUATION-30")
     if not 0 < prevalence < 1:
-        raise SettingsError(f"prevalence={prevalence:g} is not allowed; give a share between 0 and 1")
+        raise SettingsError(
+            f"prevalence={prevalence:g} is not allowed; give a share between 0 and 1", code="PC-EVALUATION-31"
+        )
     if parameters < 1:
-        raise SettingsError(f"parameters={parameters} is not allowed; give at least 1")
+        raise SettingsError(f"parameters={parameters} is not allowed; give at least 1", code="PC-EVALUATION-32")
 
 
 def _tabulate(sizes: dict[str, Any]) -> pd.DataFrame:

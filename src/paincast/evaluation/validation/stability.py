@@ -113,7 +113,9 @@ def compute_instability(
     served, refitted = _check_predictions(probability, refits)
     for threshold in thresholds:
         if not 0.0 < threshold < 1.0:
-            raise SettingsError(f"threshold={threshold:g} is outside what is allowed: between 0 and 1")
+            raise SettingsError(
+                f"threshold={threshold:g} is outside what is allowed: between 0 and 1", code="PC-EVALUATION-33"
+            )
     codes = check_patients(patients, n=len(served))
     draws = list(_draw(codes, len(refitted), resamples, rng))
     table = [
@@ -203,7 +205,7 @@ def compute_instability_by_bin(
     [[0.2, 0.2, 0.1, 5.0], [0.6, 0.6, 0.1, 5.0]]
     """
     if bins < 1:
-        raise SettingsError(f"bins={bins} is outside what is allowed: 1 or more")
+        raise SettingsError(f"bins={bins} is outside what is allowed: 1 or more", code="PC-EVALUATION-34")
     rows = compute_instability_by_row(probability, refits, coverage=coverage)
     rows["refitted"] = np.asarray(refits, dtype=np.float64).mean(axis=0)
     rows["patient"] = check_patients(patients, n=len(rows))
@@ -288,16 +290,24 @@ def _check_predictions(probability: Any, refits: Any) -> tuple[FloatArray, Float
         served = np.asarray(probability, dtype=np.float64)
         refitted = np.asarray(refits, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError("probabilities must be numbers from 0 to 1, refits of shape (n_refits, n)") from None
+        raise DataError(
+            "probabilities must be numbers from 0 to 1, refits of shape (n_refits, n)", code="PC-EVALUATION-35"
+        ) from None
     if served.ndim != 1 or not len(served) or refitted.ndim != 2 or refitted.shape[1] != len(served):
         raise DataError(
             f"the served probabilities have shape {served.shape}, the refits {refitted.shape}; "
-            "allowed: (n,) with at least one row, and (n_refits, n)"
+            "allowed: (n,) with at least one row, and (n_refits, n)",
+            code="PC-EVALUATION-36",
         )
     if len(refitted) < MINIMUM_REFITS:
-        raise DataError(f"{len(refitted)} refit(s) cannot tell instability; at least {MINIMUM_REFITS} are needed")
+        raise DataError(
+            f"{len(refitted)} refit(s) cannot tell instability; at least {MINIMUM_REFITS} are needed",
+            code="PC-EVALUATION-37",
+        )
     for name, values in {"probability": served, "refits": refitted}.items():
         wrong = int((~((values >= 0) & (values <= 1))).sum())
         if wrong:
-            raise DataError(f"{name}: {wrong} of {values.size} values are missing or not from 0 to 1")
+            raise DataError(
+                f"{name}: {wrong} of {values.size} values are missing or not from 0 to 1", code="PC-EVALUATION-38"
+            )
     return served, refitted

@@ -123,10 +123,16 @@ def compute_tipping_point(
 
 def _check(outcome: FloatArray, margin: FloatArray, patients: Sequence[object] | None) -> tuple[BoolArray, IntArray]:
     if not len(outcome) or len(outcome) != len(margin):
-        raise DataError(f"outcome has {len(outcome)} rows and margin {len(margin)}; give one of each for every episode")
+        raise DataError(
+            f"outcome has {len(outcome)} rows and margin {len(margin)}; give one of each for every episode",
+            code="PC-EVALUATION-39",
+        )
     absent = int((~np.isfinite(margin)).sum())
     if absent:
-        raise DataError(f"margin: {absent} of {len(margin)} are missing or infinite; those lost need a prediction too")
+        raise DataError(
+            f"margin: {absent} of {len(margin)} are missing or infinite; those lost need a prediction too",
+            code="PC-EVALUATION-40",
+        )
     return np.asarray(np.isfinite(outcome), dtype=np.bool_), check_patients(patients, n=len(outcome))
 
 

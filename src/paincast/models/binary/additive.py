@@ -215,7 +215,8 @@ def say_library_missing(asked: str, listed: str) -> SettingsError:
     """Say that what was asked needs a library that is not installed, and where else to leave it out."""
     return SettingsError(
         f"{asked} needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
-        f"or take 'ebm' out of {listed}"
+        f"or take 'ebm' out of {listed}",
+        code="PC-MODEL-01",
     )
 
 

@@ -139,7 +139,8 @@ def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
         with_it, without, asked = tell_together(n_events, n_others, len(known))
         raise RefusalError(
             f"{with_it} with and {without} without the outcome among {asked} episodes with follow-up; "
-            f"at least {minimum_events} of each are needed to fit a model"
+            f"at least {minimum_events} of each are needed to fit a model",
+            code="PC-MODEL-02",
         )
 
 

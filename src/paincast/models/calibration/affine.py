@@ -200,7 +200,9 @@ def choose_calibration(
         _check_method(name)
     methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
     if not methods:
-        raise SettingsError(f"calibration.candidates is empty; known: {', '.join(FITTED_CALIBRATIONS)}")
+        raise SettingsError(
+            f"calibration.candidates is empty; known: {', '.join(FITTED_CALIBRATIONS)}", code="PC-MODEL-03"
+        )
     rows, codes = _check_rows(margins, outcome, weights, patients)
     margins, outcome, weight = rows
     fold = _deal_folds(margins, codes, settings.folds)
@@ -230,7 +232,7 @@ def read_calibration(state: dict[str, Any]) -> Calibration:
         return IsotonicCalibration.from_state(state)
     if method == "venn_abers":
         return VennAbersCalibration.from_state(state)
-    raise DataError(f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}")
+    raise DataError(f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}", code="PC-MODEL-04")
 
 
 def fit_affine_calibration(
@@ -325,7 +327,8 @@ def _deal_folds(margins: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
 def _check_method(method: str) -> None:
     if method not in FITTED_CALIBRATIONS:
         raise SettingsError(
-            f"calibration: unknown method '{method}'; {suggest_name(method, (*FITTED_CALIBRATIONS, 'auto'))}"
+            f"calibration: unknown method '{method}'; {suggest_name(method, (*FITTED_CALIBRATIONS, 'auto'))}",
+            code="PC-MODEL-05",
         )
 
 
@@ -339,7 +342,7 @@ def _check_rows(
     lengths = {"margins": len(margins), "outcome": len(outcome), "weights": len(weight), "patients": len(owner)}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise DataError(f"calibration needs one value of each for every row; {told}")
+        raise DataError(f"calibration needs one value of each for every row; {told}", code="PC-MODEL-06")
     wrong = {
         "margins": (~np.isfinite(margins), "a finite number"),
         "outcome": ((outcome != 0) & (outcome != 1), "0 or 1"),
@@ -347,11 +350,15 @@ def _check_rows(
     }
     for name, (rows, allowed) in wrong.items():
         if rows.any():
-            raise DataError(f"{name}: {int(rows.sum())} of {len(rows)} values are not allowed; allowed: {allowed}")
+            raise DataError(
+                f"{name}: {int(rows.sum())} of {len(rows)} values are not allowed; allowed: {allowed}",
+                code="PC-MODEL-07",
+            )
     kept = weight > 0
     events, others = int((outcome[kept] == 1).sum()), int((outcome[kept] == 0).sum())
     if not events or not others:
         raise RefusalError(
-            f"{events} rows with and {others} without the outcome have weight; a calibration needs both classes"
+            f"{events} rows with and {others} without the outcome have weight; a calibration needs both classes",
+            code="PC-MODEL-08",
         )
     return (margins[kept], outcome[kept], weight[kept]), pd.factorize(owner[kept])[0]

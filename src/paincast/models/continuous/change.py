@@ -108,7 +108,9 @@ class ChangeModel:
             If the state is of another version.
         """
         if state.get("version") != STATE_VERSION:
-            raise DataError(f"change model of version {state.get('version')}; {STATE_VERSION} can be read")
+            raise DataError(
+                f"change model of version {state.get('version')}; {STATE_VERSION} can be read", code="PC-MODEL-09"
+            )
         return cls(
             encoder=EpisodeEncoder.from_state(state["encoder"]),
             coefficients=read_array(state["coefficients"]),
@@ -163,7 +165,8 @@ def fit_change_model(
     if known.sum() < settings.minimum_episodes:
         (n_known,) = tell_together(int(known.sum()))
         raise RefusalError(
-            f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed"
+            f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed",
+            code="PC-MODEL-10",
         )
     own, weight = episodes.loc[known].reset_index(drop=True), weight[known]
     before = _read_before(own)

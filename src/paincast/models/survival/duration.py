@@ -146,7 +146,9 @@ class DurationModel:
             If the state is of another version.
         """
         if state.get("version") != STATE_VERSION:
-            raise DataError(f"duration model of version {state.get('version')}; {STATE_VERSION} can be read")
+            raise DataError(
+                f"duration model of version {state.get('version')}; {STATE_VERSION} can be read", code="PC-MODEL-13"
+            )
         return cls(
             encoder=EpisodeEncoder.from_state(state["encoder"]),
             cuts=tuple(state["cuts"]),
@@ -243,7 +245,8 @@ def require_durations(months: FloatArray, status: FloatArray, settings: Duration
         raise RefusalError(
             f"{lost} with and {others} without a loss of relief among {asked} episodes with "
             f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration, and "
-            f"{settings.minimum_interval_events} losses by a visit of the schedule"
+            f"{settings.minimum_interval_events} losses by a visit of the schedule",
+            code="PC-MODEL-14",
         )
 
 
@@ -349,7 +352,9 @@ def _keep_seen(
     weight = np.ones(len(episodes)) if weights is None else np.asarray(weights, dtype=float)
     seen = np.isfinite(months) & (weight > 0)
     if not seen.any():
-        raise RefusalError("no episode was seen after the procedure; the duration of relief cannot be asked")
+        raise RefusalError(
+            "no episode was seen after the procedure; the duration of relief cannot be asked", code="PC-MODEL-15"
+        )
     kept = weight[seen] / weight[seen].mean()
     return episodes.loc[seen].reset_index(drop=True), months[seen], status[seen], kept
 

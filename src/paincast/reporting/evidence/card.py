@@ -93,7 +93,9 @@ def choose_records(technique: str, *, indication: str | None = None, approach: s
     if not chosen:
         covered = "; ".join(wording.name_place(record) for record in records)
         asked = ", ".join(filter(None, (indication, approach)))
-        raise RefusalError(f"technique {technique}: no evidence record for {asked}; there are: {covered}")
+        raise RefusalError(
+            f"technique {technique}: no evidence record for {asked}; there are: {covered}", code="PC-EVIDENCE-30"
+        )
     return chosen
 
 
@@ -128,7 +130,9 @@ def build_card(
     ['Indications', 'Who must not have it, and who needs a plan', 'Lumbar facet joint pain']
     """
     if scenario not in SCENARIOS:
-        raise SettingsError(f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}")
+        raise SettingsError(
+            f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}", code="PC-EVIDENCE-31"
+        )
     records = choose_records(technique, indication=indication, approach=approach)
     sections = [_show_overview(records, scenario), *_show_safety(records)]
     for record in records:

@@ -52,7 +52,9 @@ def check_items(settings: TrainingSettings) -> None:
     for setting, items in (("statements", settings.statements), ("gate.card_items", settings.gate.card_items)):
         for item in items:
             if item not in known:
-                raise SettingsError(f"{setting}: unknown item '{item}'; {suggest_name(item, known)}")
+                raise SettingsError(
+                    f"{setting}: unknown item '{item}'; {suggest_name(item, known)}", code="PC-REPORTING-01"
+                )
 
 
 def fill_checklists(run: RunFacts, statements: Mapping[str, str], figures: Collection[str]) -> pd.DataFrame:

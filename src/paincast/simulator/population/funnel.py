@@ -69,11 +69,15 @@ def _sum_uptake(world: World, indication: str, technique: str) -> float:
 def _check_uptake(world: World, technique: str, flow: Mapping[str, float]) -> None:
     referred = sum(world.assumptions.referrals.get(indication, 0.0) for indication, part in flow.items() if part > 0)
     if not referred > 0:
-        raise SettingsError(f"referrals: no indication of {technique} is referred; give one of them a number above 0")
+        raise SettingsError(
+            f"referrals: no indication of {technique} is referred; give one of them a number above 0",
+            code="PC-SIMULATOR-31",
+        )
     if sum(flow.values()) < MINIMUM_UPTAKE * referred:
         raise SettingsError(
             f"preferences, pass_shares: of those referred fewer than 1 in {1 / MINIMUM_UPTAKE:,.0f} would be treated "
-            f"by {technique}; make it more popular, or let more pass its trial or block"
+            f"by {technique}; make it more popular, or let more pass its trial or block",
+            code="PC-SIMULATOR-32",
         )
 
 

@@ -176,5 +176,7 @@ def known(figure: float | None) -> float:
         If it is missing.
     """
     if figure is None:
-        raise SettingsError("a figure of a distribution is missing: a mean needs an sd, a median a log_sd")
+        raise SettingsError(
+            "a figure of a distribution is missing: a mean needs an sd, a median a log_sd", code="PC-SIMULATOR-33"
+        )
     return figure

@@ -69,11 +69,13 @@ def open_real_cohort(path: str) -> Cohort:
     if cohort.basis != "real":
         raise DataError(
             f"cohort.real={path} holds {len(cohort.episodes)} {cohort.basis} episodes; cohort=blended needs real ones, "
-            f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}"
+            f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}",
+            code="PC-TRAINING-01",
         )
     if not cohort.episodes["technique"].isin(TECHNIQUES).any():
         raise RefusalError(
-            f"cohort.real={path} holds no episode of a technique that is modelled; {cohort.describe_techniques()}"
+            f"cohort.real={path} holds no episode of a technique that is modelled; {cohort.describe_techniques()}",
+            code="PC-TRAINING-02",
         )
     return cohort
 

@@ -92,7 +92,8 @@ def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
     if not months[0] <= horizon_months <= months[-1]:
         raise RefusalError(
             f"enough lost relief to model it from month {months[0]:g} to {months[-1]:g}; month {horizon_months:g} is "
-            "outside; set outcome.horizon_months to a month within"
+            "outside; set outcome.horizon_months to a month within",
+            code="PC-TRAINING-03",
         )
     return int(np.searchsorted(months, horizon_months, side="right")) - 1
 
