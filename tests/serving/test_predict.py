@@ -183,7 +183,7 @@ def test_a_folder_without_models_says_what_to_do(tmp_path):
         load_models(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         load_models(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="bundle.json is missing"):
+    with pytest.raises(DataError, match=r"bundle\.json is missing"):
         load_model(tmp_path)
 
 
