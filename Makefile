@@ -19,10 +19,10 @@ PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-
 COMPILE = $(BIN)/python -m compileall -q -j 0 -x /tests/
 
 .DEFAULT_GOAL := help
-.PHONY: help run repro test test-fast test-slow test-all coverage docs lint lock clean
+.PHONY: help run repro test test-fast test-slow test-all package-smoke coverage docs lint lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: $(PACKAGE) ## Make the environment, train on the embedded default and predict ten example patients
 	$(BIN)/paincast train
@@ -42,6 +42,9 @@ test-slow: $(DEV) $(PACKAGE) ## Run the tests marked slow
 	$(BIN)/pytest $(PYTEST_FLAGS) -m slow
 
 test-all: test test-slow ## Run both: what CI runs beside the docs
+
+package-smoke: $(DEV) $(PACKAGE) ## Install wheel and sdist into an empty environment and use them (one of the slow tests)
+	$(BIN)/pytest tests/test_package.py
 
 coverage: $(DEV) $(PACKAGE) ## Run all tests and measure which lines they reach
 	$(BIN)/pytest $(PYTEST_FLAGS) --cov
