@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paincast.version import __version__
+
 if TYPE_CHECKING:
     from paincast.cohort.tables import Cohort, load_cohort
     from paincast.serving.predict import load_model, predict
     from paincast.simulator import simulate_cohort
     from paincast.training import train
-
-__version__ = "0.1.0"
 
 __all__ = ["Cohort", "__version__", "load_cohort", "load_model", "predict", "simulate_cohort", "train"]
 
