@@ -50,7 +50,7 @@ coverage: $(DEV) $(PACKAGE) ## Run all tests and measure which lines they reach
 	$(BIN)/pytest $(PYTEST_FLAGS) --cov
 
 docs: $(DEV) $(PACKAGE) ## Build the site into docs/_build/html; a warning is an error
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -c docs -d docs/_build/doctrees . docs/_build/html
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --quiet -b html -c docs -d docs/_build/doctrees . docs/_build/html
 
 lint: $(DEV) $(PACKAGE) ## Run the linters, the type checker and the check of the floors
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import pkgutil
+import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -38,16 +39,13 @@ class Section(NamedTuple):
 
 
 def write_reference_pages(folder: Path) -> None:
-    """Write ``settings.md``, ``api.md`` and a page for each package, and leave alone what has not changed."""
+    """Write ``settings.md``, ``api.md`` and a page for each package into a folder that holds nothing else."""
     pages = {"settings.md": format_settings(list_sections(TrainingSettings)), "api.md": format_api()}
     pages |= {f"api_{package.__name__}.md": format_package(package) for package in list_packages()}
-    folder.mkdir(exist_ok=True)
-    for gone in {path.name for path in folder.glob("*.md")} - pages.keys():
-        (folder / gone).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     for name, text in pages.items():
-        page = folder / name
-        if not page.is_file() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def list_sections(declaration: type[Any], prefix: str = "") -> list[Section]:

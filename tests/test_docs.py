@@ -76,12 +76,14 @@ def test_the_reference_names_every_setting_once(pages: ModuleType) -> None:
 
 
 def test_a_page_is_written_for_each_package_and_removed_with_it(pages: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "api_paincast.gone.md").touch()
-    pages.write_reference_pages(tmp_path)
-    written = {page.name for page in tmp_path.iterdir()}
+    folder = tmp_path / "generated"
+    pages.write_reference_pages(folder)
+    (folder / "api_paincast.gone.md").touch()
+    pages.write_reference_pages(folder)
+    written = {page.name for page in folder.iterdir()}
     assert "api_paincast.gone.md" not in written
     assert {"settings.md", "api.md", "api_paincast.md", "api_paincast.settings.md"} <= written
-    assert "   predict" in (tmp_path / "api_paincast.md").read_text(encoding="utf-8").splitlines()
+    assert "   predict" in (folder / "api_paincast.md").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize(
