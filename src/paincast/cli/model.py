@@ -10,6 +10,7 @@ import click
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.registry import exclude_overlap_option, find_store, tracking_uri_option
+from paincast.cli.tables import print_table
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
@@ -36,7 +37,7 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 
     result = train_models(settings, config_yaml=config_yaml)
     # A reason is a sentence: as a cell it would push every other row apart.
-    click.echo(result.summary[: len(result.trained)].to_string(index=False))
+    print_table(result.summary[: len(result.trained)], keys=2)
     for name, reason in result.refused.items():
         click.echo(hide_values(f"no model for {name}: {reason}"))
     click.echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
@@ -97,9 +98,10 @@ def evaluate(
         flow.to_csv(folder / "flow.csv", index=False)
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
-    click.echo(flow.astype(object).where(flow.notna(), "hidden").to_string(index=False))
+    print_table(flow.astype(object).where(flow.notna(), "hidden"), keys=2)
     shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
-    click.echo("\n" + metrics[shown].to_string(index=False, float_format="%.3f"))
+    click.echo()
+    print_table(metrics[shown], keys=3)
     click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
 
 
@@ -184,7 +186,9 @@ def predict(
     if show:
         from paincast.reporting.model.summary import summarize_predictions
 
-        click.echo("\n" + summarize_predictions(read_predictions(out)).to_string(index=False) + "\n")
+        click.echo()
+        print_table(summarize_predictions(read_predictions(out)), keys=2)
+        click.echo()
     click.echo(f"written: {out}")
     if summary.rejects_path is not None:
         click.echo(f"{summary.n_rejects} rejects: {summary.rejects_path}")

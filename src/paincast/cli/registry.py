@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paincast.cli.tables import print_table
+
 if TYPE_CHECKING:
     from paincast.cohort.tables import Cohort
     from paincast.predictor import Predictor
@@ -164,8 +166,9 @@ def compare_runs(
         fingerprints=find_fingerprints(models, champion, candidate, *_list_model_folders(tracking_uri)),
         exclude_overlap=exclude_overlap,
     )
-    click.echo(flow.to_string(index=False))
-    click.echo("\n" + table.drop(columns="method").to_string(index=False, float_format="%.4f"))
+    print_table(flow, keys=1)
+    click.echo()
+    print_table(table.drop(columns="method"), keys=1, float_format="%.4f")
     click.echo(f"\n{table['method'].iloc[0]}; the cohort is {held.basis}")
     if out is not None:
         with atomic_file(out) as draft:

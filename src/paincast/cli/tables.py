@@ -1,0 +1,98 @@
+"""Tables for the terminal: as wide as it is, and whole lines where the output goes to a file or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+WIDEST_COLUMN = 44
+GAP = 2
+
+
+def print_table(
+    table: pd.DataFrame, *, keys: int = 1, float_format: str = "%.3f", console: Console | None = None
+) -> None:
+    """Print a table on standard output.
+
+    On a terminal, columns that do not fit beside each other are continued below, behind the first ones again; long
+    texts are folded. Elsewhere every row is one line. Colours follow the terminal and ``NO_COLOR``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What to print; its index is not shown.
+    keys : int
+        How many of the first columns say what a row is about.
+    float_format : str
+        How numbers are written.
+    console : Console, optional
+        Where to print; by default the terminal.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        click.echo(table.to_string(index=False, float_format=float_format))
+        return
+    texts = {str(name): _format_cells(table[name], float_format) for name in table}
+    numbers = {str(name) for name in table if table[name].dtype.kind in "iuf"}
+    for names in split_columns({name: _measure(name, cells) for name, cells in texts.items()}, keys, console.width):
+        grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for name in names:
+            grid.add_column(Text(name), justify="right" if name in numbers else "left", overflow="fold")
+        for row in zip(*(texts[name] for name in names), strict=True):
+            grid.add_row(*(Text(cell) for cell in row))
+        console.print(grid)
+
+
+def split_columns(widths: dict[str, int], keys: int, width: int) -> list[list[str]]:
+    """Split columns into blocks that fit a width, each behind the first ones.
+
+    Parameters
+    ----------
+    widths : dict of str to int
+        Characters that each column needs.
+    keys : int
+        How many of the first columns are repeated in each block.
+    width : int
+        Characters of a line.
+
+    Returns
+    -------
+    list of list of str
+        Names of the columns of each block.
+
+    Examples
+    --------
+    >>> split_columns({"technique": 10, "auroc": 20, "slope": 20, "note": 30}, 1, 60)
+    [['technique', 'auroc', 'slope'], ['technique', 'note']]
+    """
+    names = list(widths)
+    first, rest = names[:keys], names[keys:]
+    used = sum(widths[name] + GAP for name in first)
+    blocks, room = [[*first]], width - used
+    for name in rest:
+        if widths[name] > room and len(blocks[-1]) > len(first):
+            blocks.append([*first])
+            room = width - used
+        blocks[-1].append(name)
+        room -= widths[name] + GAP
+    return blocks
+
+
+def _format_cells(column: pd.Series, float_format: str) -> list[str]:
+    return [
+        "" if value != value else float_format % value if isinstance(value, float) else str(value) for value in column
+    ]
+
+
+def _measure(name: str, cells: Sequence[str]) -> int:
+    return min(max(len(text) for text in (name, *cells)), WIDEST_COLUMN)
