@@ -1,12 +1,11 @@
-"""The one reader of files with rows of patients: CSV, TSV and Parquet, in batches, each row with its place.
+"""The one reader of files with rows of patients, in batches, each row with its place.
 
-A decoder (``reading_text``, ``reading_parquet``) gives a header and blocks of rows; the rules on names and rows are the
-same for every format: a row that cannot be read is a reject with its place, and every other row goes on.
+The decoder of a format (:mod:`paincast.cohort.reading.formats`) gives a header and blocks of rows. The rules on names
+and rows are the same for every format: a row that cannot be read is a reject with its place, and all others go on.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,18 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.coercion import to_plain_text
-from paincast.cohort.reading import parquet as reading_parquet
-from paincast.cohort.reading.header import read_head
-from paincast.cohort.reading.lines import Lines, read_blocks, refuse_encoding
+from paincast.cohort.reading.formats import FORMATS
+from paincast.cohort.reading.lines import refuse_encoding
 from paincast.cohort.reading.names import Header, name_columns, spell_names
 from paincast.cohort.reading.rows import RowRules, is_filled
-from paincast.cohort.reading.text import parse_blocks
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
-    MOST_COLUMNS,
     Block,
     Decoded,
     Fault,
+    FileFormat,
+    ReadOptions,
     empty_cells,
     leave_out_column,
 )
@@ -47,11 +45,6 @@ from paincast.cohort.rejects import (
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
-
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
-
-_USUAL_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +110,10 @@ def check_table_file(path: str | Path) -> os.stat_result:
         If it does not exist, is no regular file, is empty or has another suffix.
     """
     file = Path(path)
-    facts = require_regular_file(file, allowed=f"a file ({', '.join(SUFFIXES)})")
-    if file.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{file}: unknown suffix '{file.suffix}'; allowed: {', '.join(SUFFIXES)}", code="PC-READING-01")
+    allowed = ", ".join(FORMATS)
+    facts = require_regular_file(file, allowed=f"a file ({allowed})")
+    if file.suffix.lower() not in FORMATS:
+        raise DataError(f"{file}: unknown suffix '{file.suffix}'; allowed: {allowed}", code="PC-READING-01")
     if facts.st_size == 0:
         raise DataError(f"{file} is empty; give a header and one line for each patient", code="PC-READING-02")
     return facts
@@ -137,7 +131,7 @@ def open_table(
     encoding: str = "utf-8",
     batch_rows: int = 5000,
 ) -> Iterator[PatientTable]:
-    """Open a CSV, TSV or Parquet file of patients.
+    """Open a file of patients.
 
     Parameters
     ----------
@@ -172,7 +166,8 @@ def open_table(
     facts = check_table_file(file)
     with ExitStack() as opened:
         with _words_for_failures(file, encoding):
-            decoded = _decode(file, opened, separator, encoding, used or ())
+            options = ReadOptions(separator, encoding, used or ())
+            decoded = opened.enter_context(_format_of(file).decode(file, options))
         if any_case:
             decoded = replace(decoded, header=spell_names(decoded.header, used or ()))
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
@@ -217,28 +212,18 @@ def read_sheet(
 
 def count_rows(path: str | Path) -> int | None:
     """Count the rows, for the progress display: exactly for Parquet, by line ends for text."""
-    file = Path(path)
-    if file.suffix.lower() not in _USUAL_SEPARATORS:
-        return reading_parquet.count_rows(file)
-    with file.open("rb") as stream:
-        return max(sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b"")) - 1, 0) or None
+    return _format_of(Path(path)).count_rows(Path(path))
 
 
 def guess_encoding(path: str | Path) -> str:
-    """Guess the encoding of a text file: UTF-8 or UTF-16 where it is, else the one of a spreadsheet on Windows."""
+    """Guess the encoding of a text file; files of other formats are called UTF-8."""
     check_table_file(path)
-    if Path(path).suffix.lower() not in _USUAL_SEPARATORS:
-        return "utf-8"
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with Path(path).open("rb") as stream:
-        if stream.peek(2)[:2] in _UTF_16_MARKS:
-            return "utf-16"
-        try:
-            for chunk in iter(lambda: stream.read(1 << 20), b""):
-                decoder.decode(chunk)
-        except UnicodeDecodeError:
-            return "windows-1252"
-    return "utf-8"
+    guess = _format_of(Path(path)).guess_encoding
+    return guess(Path(path)) if guess else "utf-8"
+
+
+def _format_of(file: Path) -> FileFormat:
+    return FORMATS[file.suffix.lower()]
 
 
 def _to_texts(batch: Batch) -> pd.DataFrame:
@@ -254,25 +239,6 @@ def _to_texts(batch: Batch) -> pd.DataFrame:
 
 def _is_text(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.StringDtype)
-
-
-def _decode(file: Path, opened: ExitStack, separator: str | None, encoding: str, used: Collection[str]) -> Decoded:
-    usual = _USUAL_SEPARATORS.get(file.suffix.lower())
-    if usual is None:
-        return reading_parquet.decode_parquet(file)
-    stream = opened.enter_context(file.open("rb"))
-    if encoding != "utf-16" and stream.peek(2)[:2] in _UTF_16_MARKS:
-        raise refuse_encoding(str(file), encoding, "utf-16")
-    lines = Lines(read_blocks(stream, encoding), encoding)
-    header, layout, above = read_head(lines, str(file), separator=separator, usual=usual, used=used)
-    if len(header) > MOST_COLUMNS:
-        raise DataError(f"{file} has {len(header)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-03")
-    return Decoded(
-        header=header,
-        read=lambda wanted: parse_blocks(lines, layout, wanted),
-        faults=tuple(above),
-        separator=layout.separator,
-    )
 
 
 @contextmanager

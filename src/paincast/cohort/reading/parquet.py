@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from paincast.cohort.reading.arrow_columns import is_readable, is_text, leave_out_type, to_plain
 from paincast.cohort.reading.header import clean_name
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
     MOST_COLUMNS,
     Block,
     Decoded,
-    Fault,
-    empty_cells,
-    leave_out_column,
+    ReadOptions,
 )
-from paincast.cohort.rejects import CELL_TOO_LONG, COLUMN_TYPE, WRONG_BYTES
 from paincast.errors import DataError
 
 BATCH_ROWS = 5000
@@ -31,13 +29,12 @@ BATCH_BYTES = 64 << 20
 
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
-_MIDNIGHT = r"[ T]00:00:00(\.0+)?$"
-_OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 _LARGEST = 1 << 53
 _LARGE_CHUNK, _LARGEST_EXPANSION, _LONGEST_CODE = 64 << 20, 200, 200
 
 
-def decode_parquet(file: Path) -> Decoded:
+@contextmanager
+def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # noqa: ARG001 (only text has a choice)
     """Open a Parquet file. An index that pandas named is a column like the others; one without a name has none.
 
     Raises
@@ -53,7 +50,7 @@ def decode_parquet(file: Path) -> Decoded:
         raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-13")
     header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
     ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
-    return Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
+    yield Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
 
 
 def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:
@@ -88,12 +85,12 @@ def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
 def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> Iterator[Block]:
     schema = _open(file).schema_arrow
     n_stored = len(schema)
-    kept = [position for position in wanted if position < n_stored and _is_readable(schema.field(position).type)]
-    texts = [schema.field(position).name for position in kept if _is_text(schema.field(position).type)]
+    kept = [position for position in wanted if position < n_stored and is_readable(schema.field(position).type)]
+    texts = [schema.field(position).name for position in kept if is_text(schema.field(position).type)]
     opened = _open(file, texts)
     leaves = _find_leaves(opened, schema, kept)
     n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
-    faults = [_say_type(position) for position in wanted if position < n_stored and position not in kept]
+    faults = [leave_out_type(position) for position in wanted if position < n_stored and position not in kept]
     place = 0
     try:
         batches = opened.reader.iter_batches(
@@ -106,7 +103,7 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
             columns = []
             for position in wanted:
                 if position in arrays:
-                    column, found = _to_plain(arrays[position], places, position)
+                    column, found = to_plain(arrays[position], places, position)
                     faults += found
                 elif position >= n_stored:
                     values = ranges[position - n_stored]
@@ -120,10 +117,6 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
         raise DataError(
             f"{file} is damaged (a Parquet block cannot be read); write it again", code="PC-READING-15"
         ) from error
-
-
-def _say_type(position: int) -> Fault:
-    return leave_out_column(COLUMN_TYPE, "text, numbers, dates, or true and false; one value in each cell", position)
 
 
 def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int]) -> list[int]:
@@ -177,123 +170,3 @@ def _hides_long_cells(chunk: pq.ColumnChunkMetaData, size: float) -> bool:
     return bool(
         chunk.total_uncompressed_size > _LARGE_CHUNK and expansion > _LARGEST_EXPANSION and size > _LONGEST_CODE
     )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
-
-
-def _is_readable(kind: pa.DataType) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return _is_readable(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return _is_readable(kind.value_type)
-    return bool(
-        _is_text(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-        or pa.types.is_date(kind)
-        or pa.types.is_time(kind)
-        or pa.types.is_timestamp(kind)
-    )
-
-
-def _to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Turn a column into text, float64, int64 or true and false."""
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if pa.types.is_dictionary(column.type):
-        return _spread_dictionary(column, places, position)
-    kind = column.type
-    if _is_text(kind):
-        return _to_text(column, places, position)
-    if pa.types.is_integer(kind):
-        exact = column.null_count == 0 and not pa.types.is_uint64(kind)
-        return pc.cast(column, pa.int64() if exact else pa.string()), []
-    if pa.types.is_boolean(kind):
-        return column if column.null_count == 0 else pc.if_else(column, "True", "False"), []
-    if pa.types.is_floating(kind):
-        return _to_float(column), []
-    if pa.types.is_decimal(kind):
-        return pc.replace_substring_regex(pc.cast(column, pa.string()), r"\.0+$", ""), []
-    return _to_date_text(column), []
-
-
-def _to_float(column: pa.Array) -> pa.Array:
-    """Widen to float64; a short float becomes the number that it is written as (7.1, not 7.0999999)."""
-    if pa.types.is_float64(column.type):
-        return column
-    values = column.to_numpy(zero_copy_only=False)
-    return pa.array(values.astype("str").astype("float64"), mask=np.isnan(values.astype("float64")))
-
-
-def _to_date_text(column: pa.Array) -> pa.Array:
-    """Write dates and times as ISO 8601 by the clock of their place, and midnight as the day alone."""
-    text = pc.cast(column, pa.string())
-    if pa.types.is_timestamp(column.type):
-        text = pc.replace_substring_regex(pc.replace_substring_regex(text, _OFFSET, ""), _MIDNIGHT, "")
-    return pc.replace_substring_regex(text, r"\.0+$", "")
-
-
-def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Read text, empty cells that are too long or no UTF-8, and trim the others."""
-    length = pc.binary_length(column)
-    faults: list[Fault] = []
-    if len(column) and (pc.max(length).as_py() or 0) > LONGEST_CELL:
-        allowed = f"at most {LONGEST_CELL} characters in a cell"
-        broken = pc.greater(length, LONGEST_CELL)
-        column, faults = empty_cells(column, broken, places, CELL_TOO_LONG, allowed, position)
-    valid, undecodable = _decode(column)
-    if undecodable is not None:
-        _, found = empty_cells(valid, undecodable, places, WRONG_BYTES, "text in UTF-8", position)
-        faults += found
-    return pc.utf8_trim_whitespace(valid), faults
-
-
-def _decode(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Cast to text; where that fails, tell the cells whose bytes are no UTF-8."""
-    try:
-        text = pc.cast(column, pa.string())
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        raw = pc.cast(column, pa.large_binary(), safe=False).to_pylist()
-    else:
-        return text, None
-    read = [_read_utf8(cell) for cell in raw]
-    broken = [cell is not None and given is None for given, cell in zip(read, raw, strict=True)]
-    return pa.array(read, pa.string()), pa.array(broken)
-
-
-def _read_utf8(cell: bytes | None) -> str | None:
-    try:
-        return None if cell is None else cell.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Read the distinct values once; only then give each row its own."""
-    distinct = np.arange(len(column.dictionary), dtype=np.int64)
-    values, found = _to_plain(column.dictionary, distinct, position)
-    spread = values.take(column.indices)
-    if not found:
-        return spread, []
-    faults: list[Fault] = []
-    rules = {fault.place: fault for fault in found}
-    for row, index in enumerate(column.indices.to_pylist()):
-        if index in rules:
-            faults.append(rules[index]._replace(place=int(places[row])))
-    return spread, faults

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +66,26 @@ class Decoded:
     read: Callable[[Sequence[int]], Iterator[Block]]
     faults: tuple[Fault, ...] = ()
     separator: str | None = None
+
+
+class ReadOptions(NamedTuple):
+    """What was said about a file before it was opened: only text files need it."""
+
+    separator: str | None = None
+    encoding: str = "utf-8"
+    used: Collection[str] = ()
+
+
+class FileFormat(NamedTuple):
+    """How a format is read.
+
+    ``decode`` opens a file for as long as it is read; ``count_rows`` gives its rows for the progress display, or None
+    where that would take a reading; ``guess_encoding`` is there for formats that are text.
+    """
+
+    decode: Callable[[Path, ReadOptions], AbstractContextManager[Decoded]]
+    count_rows: Callable[[Path], int | None]
+    guess_encoding: Callable[[Path], str] | None = None
 
 
 def empty_cells(
