@@ -9,19 +9,12 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.tables import conform
-from paincast.eligibility import (
-    TechniqueRules,
-    assess_condition,
-    assess_contraindications,
-    assess_technique,
-    collect_rules,
-    read_rules,
-    renew_contraindications,
-)
+from paincast.eligibility import assess_condition, assess_contraindications, assess_technique
 from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
 from paincast.evidence.conditions import list_condition_columns
 from paincast.evidence.figures import Record
+from paincast.evidence.rules import TechniqueRules, collect_rules, read_rules, renew_contraindications
 from paincast.reporting.evidence.card import build_card
 from paincast.schema import EPISODES
 

@@ -13,8 +13,8 @@ import pytest
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
-from paincast.eligibility import collect_rules
 from paincast.errors import LeakError, RefusalError, SettingsError
+from paincast.evidence.rules import collect_rules
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor

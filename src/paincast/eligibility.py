@@ -1,122 +1,222 @@
-"""Who gets an answer: indications, contraindications and control response of a technique, for every part that asks."""
+"""Who gets an answer: the one place that decides it, for training, prediction and evaluation.
+
+A training set holds those whom the model will answer (:func:`exclude_ineligible`), a prediction is an answer or an
+abstention with its reason (:func:`decide_answers`), and a model is evaluated on those whose outcome is known and whom
+it answers (:func:`select_evaluable`). Contraindications make a patient ineligible or call for care; they hide no
+answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.errors import DataError
-from paincast.evidence.conditions import Condition, check_condition
-from paincast.evidence.records import gaps_of, indications_of, records_of
-
-CONTROLLED_OUTCOME = "pain_response"
-"""The outcome for which the evidence gives a control response."""
-
-_RULE_KEYS = {"name", "label", "level", "reason", "when", "indications"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TechniqueRules:
-    """Rules of one technique, as plain data that a bundle can hold.
-
-    Parameters
-    ----------
-    indications : tuple of str
-        Indications the technique treats.
-    controls : tuple of dict
-        ``indication, approach, probability``: share that has the outcome without the procedure.
-    contraindications : tuple of dict
-        ``name, label, level, reason, when, indications``: of a patient with one of the indications for whom ``when``
-        holds, it makes the patient ineligible (level ``absolute``) or calls for care.
-    gaps : tuple of dict
-        ``indication, reason``: indications for which a record says that there is no evidence, and why.
-    without_evidence : tuple of str
-        Those of ``indications`` that no evidence covers: real patients carry the model there, alone.
-    """
-
-    indications: tuple[str, ...]
-    controls: tuple[dict[str, Any], ...] = ()
-    contraindications: tuple[dict[str, Any], ...] = ()
-    gaps: tuple[dict[str, Any], ...] = ()
-    without_evidence: tuple[str, ...] = ()
+from paincast.errors import RefusalError, SettingsError, suggest_name
+from paincast.evidence.conditions import Condition
+from paincast.evidence.records import indications_of
+from paincast.evidence.rules import TechniqueRules, collect_contraindications
+from paincast.outcomes import Answers, Outcome, list_denials
+from paincast.outcomes.answers import LOST_RELIEF
+from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
 
 
-def collect_rules(technique: str, outcome: str) -> TechniqueRules:
-    """Collect the rules of a technique from its evidence records.
+def decide_answers(
+    rules: TechniqueRules,
+    outcome: Outcome,
+    episodes: pd.DataFrame,
+    *,
+    unreadable: pd.Series,
+    unseen: pd.Series,
+    out_of_domain: pd.Series,
+) -> pd.Series:
+    """Decide for each patient whether a model answers.
 
     Parameters
     ----------
-    technique : str
-        Name of the technique.
-    outcome : str
-        The question; control responses are known for ``pain_response`` only.
+    rules : TechniqueRules
+        Rules of the model.
+    outcome : Outcome
+        The outcome that it predicts.
+    episodes : DataFrame of shape (n, ...)
+        Patients in the types of the contract.
+    unreadable, unseen, out_of_domain : Series of str, shape (n,)
+        From :func:`check_readable`, :func:`check_categories` and :func:`paincast.models.domain.find_strangers`.
 
     Returns
     -------
-    TechniqueRules
-
-    Raises
-    ------
-    RefusalError
-        If there is no evidence for the technique.
+    Series of str, shape (n,)
+        Every reason to abstain, joined by semicolons; empty where the model answers.
     """
-    indications = indications_of(technique)
-    records = records_of(technique)
-    controls = [
-        {"indication": indication, "approach": record.approach, "probability": record.control_response.share}
-        for record in records
-        if record.control_response is not None
-        for indication in (record.indication, *record.also_covers)
+    reasons = [unreadable, check_indication(rules, episodes), unseen, list_denials(outcome, episodes), out_of_domain]
+    return join_reasons(episodes.index, reasons)
+
+
+def check_readable(
+    index: pd.Index, unreadable: pd.Series | None, *, used: Collection[str], required: Collection[str]
+) -> pd.Series:
+    """Give the reason to abstain where a value was given that the model uses and that could not be read.
+
+    A value that was misread is not a value that is missing.
+
+    Parameters
+    ----------
+    index : Index of length n
+        Of the patients.
+    unreadable : Series of tuple of str, shape (n,), or None
+        Columns of each patient in which a value could not be used; None where all could be.
+    used : collection of str
+        Columns that the model uses.
+    required : collection of str
+        Those of which the value must be known, so that leaving them empty is no remedy.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+    """
+    if unreadable is None:
+        return pd.Series("", index=index, dtype="str")
+    named = [[name for name in names if name in used or name in required] for names in unreadable]
+    reasons = [
+        f"could not be read: {', '.join(names)}; correct it{'' if {*required} & {*names} else ' or leave it empty'}"
+        if names
+        else ""
+        for names in named
     ]
-    return TechniqueRules(
-        indications=indications,
-        controls=tuple(controls) if outcome == CONTROLLED_OUTCOME else (),
-        contraindications=collect_contraindications(technique),
-        gaps=tuple({"indication": name, "reason": gap} for name, gap in gaps_of(technique).items()),
+    return pd.Series(reasons, index=index, dtype="str")
+
+
+def check_categories(
+    rules: TechniqueRules, episodes: pd.DataFrame, unseen: pd.DataFrame, known: Mapping[str, Sequence[str]]
+) -> pd.Series:
+    """Give the reason to abstain where a category is one that the model has not seen in training.
+
+    Parameters
+    ----------
+    rules : TechniqueRules
+        Rules of the model; where the indication does not fit, that alone is said.
+    episodes : DataFrame of shape (n, ...)
+        Patients in the types of the contract.
+    unseen : DataFrame of bool, shape (n, ...)
+        Of each categorical column, whether the value is unknown to the model.
+    known : mapping of str to sequence of str
+        The categories seen in training, by column.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+    """
+    fits = episodes["indication"].isin(rules.indications)
+    return join_reasons(
+        episodes.index,
+        [
+            say_where(
+                unseen[name] & fits, f"{name} has a value that the model has not seen (seen: {', '.join(categories)})"
+            )
+            for name, categories in known.items()
+        ],
     )
 
 
-def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
-    """Collect the contraindications of a technique: each once, with the indications of the records that name it."""
-    rules: dict[tuple[str, str], dict[str, Any]] = {}
-    for record in records_of(technique):
-        for held in record.contraindications:
-            plain = {"name": held.name, "label": held.label, "level": held.level, "reason": held.reason}
-            rule = rules.setdefault((held.name, held.reason), {**plain, "when": held.when, "indications": []})
-            rule["indications"] += [name for name in record.indications if name not in rule["indications"]]
-    return tuple(rules.values())
+def exclude_ineligible(rules: TechniqueRules, answers: Answers, episodes: pd.DataFrame) -> Answers:
+    """Take out of the denominator of an outcome those for whom the model would not answer.
+
+    Parameters
+    ----------
+    rules : TechniqueRules
+        Rules of the model.
+    answers : Answers
+        The outcome of the episodes, with those out already of whom it cannot be asked.
+    episodes : DataFrame of shape (n, ...)
+        The episodes.
+
+    Returns
+    -------
+    Answers
+        With the reason of each who is left out.
+    """
+    because = check_indication(rules, episodes)
+    left_out = answers.eligible & (because != "")
+    return replace(answers, eligible=answers.eligible & ~left_out, because=answers.because.mask(left_out, because))
 
 
-def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
-    """Read the rules that a bundle holds, and check that each can be assessed.
+def find_supported_indications(episodes: pd.DataFrame, answers: Answers, minimum_events: int) -> list[str]:
+    """Find the indications of which both classes of the outcome hold enough episodes (of a number: twice as many)."""
+    is_known = answers.eligible & answers.known
+    is_event = answers.value if answers.status is None else answers.status == LOST_RELIEF
+    supported = []
+    for indication, values in is_event[is_known].groupby(episodes.loc[is_known, "indication"]):
+        events = len(values) // 2 if answers.outcome.kind == "continuous" else int(values.sum())
+        if min(events, len(values) - events) >= minimum_events:
+            supported.append(str(indication))
+    return supported
+
+
+def select_evaluable(outcome: pd.Series, *abstained: pd.Series) -> pd.Series:
+    """Select the episodes on which models are evaluated: the outcome is known, and no model abstains.
+
+    Parameters
+    ----------
+    outcome : Series of float, shape (n,)
+        The outcome; NaN where it is not known or cannot be asked.
+    *abstained : Series of bool, shape (n,)
+        Whether each model abstains.
+
+    Returns
+    -------
+    Series of bool, shape (n,)
+    """
+    evaluable = outcome.notna()
+    for abstains in abstained:
+        evaluable &= ~abstains.astype(bool)
+    return evaluable
+
+
+def check_techniques(techniques: Iterable[str]) -> None:
+    """Refuse techniques that do not exist, and those without evidence.
 
     Raises
     ------
-    DataError
-        If a condition is malformed.
+    SettingsError
+        If a name is unknown or that of a comparator.
+    RefusalError
+        If the evidence carries no answer for a technique.
     """
-    rules = TechniqueRules(**{name: tuple(rows) for name, rows in state.items()})
-    for place, rule in enumerate(rules.contraindications, 1):
-        if "when" in rule:
-            if set(rule) != _RULE_KEYS:
-                raise DataError(
-                    f"contraindication {place} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}",
-                    code="PC-ELIGIBILITY-01",
-                )
-            check_condition(rule["when"], f"contraindication {place} of the bundle")
-    return rules
+    for technique in techniques:
+        if technique in COMPARATORS:
+            raise SettingsError(f"technique: {_describe_comparator(technique)}", code="PC-SERVING-19")
+        if technique not in TECHNIQUES:
+            raise SettingsError(
+                f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-SERVING-20"
+            )
+        indications_of(technique)
 
 
-def renew_contraindications(technique: str, rules: TechniqueRules) -> TechniqueRules:
-    """Give rules without conditions, as older bundles hold them, the contraindications of today."""
-    if rules.contraindications and all("when" in rule for rule in rules.contraindications):
-        return rules
-    return replace(rules, contraindications=collect_contraindications(technique))
+def explain_missing_model(technique: str) -> str:
+    """Say why there is no answer for a technique where no model of it is loaded."""
+    if technique in COMPARATORS:
+        return _describe_comparator(technique)
+    try:
+        indications_of(technique)
+    except RefusalError as refusal:
+        return f"there is no model; {refusal}"
+    return f"there is no model for {technique} among those loaded"
+
+
+def _describe_comparator(technique: str) -> str:
+    return f"{technique} is a comparator, not a technique; there is no response model for it"
+
+
+def set_technique(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
+    """Ask about a technique: choices made for another one (approach, lesion protocol) are unknown for this one."""
+    choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
+    made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
+    asked = episodes.assign(technique=technique)
+    asked[choices] = asked[choices].mask(made_for_another)
+    return asked
 
 
 def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
@@ -131,12 +231,6 @@ def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series
         in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
         said = said.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
     return said + say_where(indication.isna(), "the indication is missing; it is required")
-
-
-def take_without_evidence(rules: TechniqueRules, indications: Iterable[str]) -> TechniqueRules:
-    """Let a model answer for indications that no evidence covers, because enough real patients carry it there."""
-    taken = tuple(dict.fromkeys(name for name in indications if name not in rules.indications))
-    return replace(rules, indications=(*rules.indications, *taken), without_evidence=(*rules.without_evidence, *taken))
 
 
 def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:

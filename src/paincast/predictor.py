@@ -14,17 +14,16 @@ import pandas as pd
 
 from paincast.cohort.tables import conform
 from paincast.eligibility import (
-    TechniqueRules,
     assess_contraindications,
-    check_indication,
+    check_categories,
+    check_readable,
+    decide_answers,
     find_controls,
     join_reasons,
     note_missing_evidence,
-    read_rules,
-    renew_contraindications,
-    say_where,
 )
 from paincast.errors import DataError
+from paincast.evidence.rules import TechniqueRules, read_rules, renew_contraindications
 from paincast.explain import Explanation, explain_model, list_reasons
 from paincast.features import EncodedVariable
 from paincast.files import atomic_folder
@@ -33,7 +32,7 @@ from paincast.files.declared_types import check_declared
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.domain import find_strangers
 from paincast.models.stored import Response, list_boosters, name_boosters, read_response, to_response_state
-from paincast.outcomes import get_outcome, list_denials
+from paincast.outcomes import get_outcome
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.settings import BASES
 
@@ -161,16 +160,17 @@ class Predictor:
             Indexed like ``episodes``. ``probability`` is the share of such patients expected to have the outcome
             *given* the technique, and ``expected`` their median: a prognosis, not the effect of the technique.
         """
-        strange = find_strangers(self.response.domain, self.response.encoder, episodes)
-        because = join_reasons(
-            episodes.index,
-            [
-                self._check_readable(episodes, unreadable),
-                check_indication(self.rules, episodes),
-                self._check_levels(episodes),
-                list_denials(get_outcome(self.outcome), episodes),
-                strange,
-            ],
+        encoder = self.response.encoder
+        out_of_domain = find_strangers(self.response.domain, encoder, episodes)
+        used, required = {variable.name for variable in encoder.variables_}, {*self.measures, "indication"}
+        categories = {variable.name: variable.levels for variable in encoder.variables_ if variable.kind == "category"}
+        because = decide_answers(
+            self.rules,
+            get_outcome(self.outcome),
+            episodes,
+            unreadable=check_readable(episodes.index, unreadable, used=used, required=required),
+            unseen=check_categories(self.rules, episodes, encoder.find_unseen(episodes), categories),
+            out_of_domain=out_of_domain,
         )
         answered = because == ""
         assessed = assess_contraindications(renew_contraindications(self.technique, self.rules), episodes)
@@ -184,7 +184,7 @@ class Predictor:
             level=np.where(answered, self.level, np.nan),
             control_probability=find_controls(self.rules, episodes),
             **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
-            in_domain=(strange == "").astype("boolean"),
+            in_domain=(out_of_domain == "").astype("boolean"),
             abstained=~answered,
             basis=self.basis,
             n_real=self.n_real,
@@ -197,32 +197,6 @@ class Predictor:
     def explain(self, episodes: pd.DataFrame) -> Explanation:
         """Give contributions that add up, with the base, to the log odds served, or to the change in points."""
         return explain_model(self.response, episodes)
-
-    def _check_readable(self, episodes: pd.DataFrame, unreadable: pd.Series | None) -> pd.Series:
-        if unreadable is None:
-            return pd.Series("", index=episodes.index, dtype="str")
-        needed = {*self.measures, "indication"}
-        used = {variable.name for variable in self.response.encoder.variables_} | needed
-        named = [[name for name in names if name in used] for names in unreadable]
-        said = [
-            f"could not be read: {', '.join(names)}; correct it{'' if needed & {*names} else ' or leave it empty'}"
-            if names
-            else ""
-            for names in named
-        ]
-        return pd.Series(said, index=episodes.index, dtype="str")
-
-    def _check_levels(self, episodes: pd.DataFrame) -> pd.Series:
-        fits = episodes["indication"].isin(self.rules.indications)
-        unseen = self.response.encoder.find_unseen(episodes)
-        seen = {v.name: ", ".join(v.levels) for v in self.response.encoder.variables_ if v.kind == "category"}
-        return join_reasons(
-            episodes.index,
-            [
-                say_where(unseen[name] & fits, f"{name} has a value that the model has not seen (seen: {levels})")
-                for name, levels in seen.items()
-            ],
-        )
 
 
 def make_abstentions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,10 @@ import pandas as pd
 
 from paincast.cohort.tables import Cohort
 from paincast.disclosure.flow import ANSWERED_AT, AT_HORIZON, PATIENTS, SEEN, tell_together
-from paincast.eligibility import TechniqueRules, check_indication, collect_rules, take_without_evidence
+from paincast.eligibility import exclude_ineligible, find_supported_indications
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
+from paincast.evidence.rules import TechniqueRules, collect_rules, take_without_evidence
 from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
 from paincast.outcomes.answers import DIED, LOST_RELIEF, count_answering_months
 from paincast.settings import OutcomeSettings
@@ -121,8 +122,8 @@ def make_training_set(
     rules = collect_rules(technique, outcome.name)
     answers = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
     if own.basis == "real" and minimum_events is not None:
-        rules = take_without_evidence(rules, _find_supported(own.episodes, answers, minimum_events))
-    answers = _leave_out(answers, check_indication(rules, own.episodes))
+        rules = take_without_evidence(rules, find_supported_indications(own.episodes, answers, minimum_events))
+    answers = exclude_ineligible(rules, answers, own.episodes)
     if not answers.eligible.any():
         raise RefusalError(
             _say_nobody_asked(answers, minimum_events, real=own.basis != "synthetic"), code="PC-TRAINING-SET-01"
@@ -138,24 +139,6 @@ def make_training_set(
         episodes=own.episodes.loc[answers.eligible].reset_index(drop=True),
         observed=answers.value[answers.eligible].to_numpy(float),
     )
-
-
-def _find_supported(episodes: pd.DataFrame, answers: Answers, minimum_events: int) -> list[str]:
-    """Find the indications of which both classes of the outcome hold enough episodes (of a number: twice as many)."""
-    asked = answers.eligible & answers.known
-    happened = answers.value if answers.status is None else answers.status == LOST_RELIEF
-    supported = []
-    for indication, values in happened[asked].groupby(episodes.loc[asked, "indication"]):
-        events = len(values) // 2 if answers.outcome.kind == "continuous" else int(values.sum())
-        if min(events, len(values) - events) >= minimum_events:
-            supported.append(str(indication))
-    return supported
-
-
-def _leave_out(answers: Answers, because: pd.Series) -> Answers:
-    """Do not ask those for whom the model would not answer."""
-    left_out = answers.eligible & (because != "")
-    return replace(answers, eligible=answers.eligible & ~left_out, because=answers.because.mask(left_out, because))
 
 
 def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:

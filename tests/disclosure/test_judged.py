@@ -14,7 +14,7 @@ from paincast.cli.app import run
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
-from paincast.eligibility import collect_rules
+from paincast.evidence.rules import collect_rules
 from paincast.fingerprints import make_fingerprints
 from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from paincast.eligibility import TechniqueRules, check_indication, collect_rules
+from paincast.eligibility import check_indication
 from paincast.errors import RefusalError
+from paincast.evidence.rules import TechniqueRules, collect_rules
 from paincast.simulator import simulate_cohort
 
 

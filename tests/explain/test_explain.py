@@ -12,8 +12,8 @@ from scipy.special import expit, logit
 
 from paincast.cohort.tables import conform
 from paincast.disclosure.grouping import choose_shown
-from paincast.eligibility import collect_rules
 from paincast.errors import DataError
+from paincast.evidence.rules import collect_rules
 from paincast.explain import (
     Explanation,
     Resamples,

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.eligibility import collect_rules
 from paincast.errors import DataError
+from paincast.evidence.rules import collect_rules
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model

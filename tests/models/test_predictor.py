@@ -11,8 +11,8 @@ import pytest
 from scipy.special import logit
 
 from paincast.cohort.tables import conform
-from paincast.eligibility import collect_rules
 from paincast.errors import DataError
+from paincast.evidence.rules import collect_rules
 from paincast.models.binary.response import fit_response_model
 from paincast.models.calibration.calibrated import CalibratedModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
@@ -266,8 +266,10 @@ def test_damaged_bundle_is_refused(make_predictor, tmp_path):
 
 
 def test_folder_without_a_bundle_says_how_to_make_one(tmp_path):
-    with pytest.raises(DataError, match="train one with 'paincast train'"):
+    with pytest.raises(DataError) as error:
         load_predictor(tmp_path)
+    assert error.value.code == "PC-MODEL-16"
+    assert str(tmp_path) in str(error.value)
 
 
 def test_values_given_but_not_readable_are_not_taken_for_missing(make_predictor):

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import conform
-from paincast.eligibility import collect_rules
+from paincast.evidence.rules import collect_rules
 from paincast.models.binary.response import fit_response_model
 from paincast.predictor import Predictor, save_predictor, seal_predictor
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings

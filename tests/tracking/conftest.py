@@ -12,10 +12,10 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import Cohort, conform
-from paincast.eligibility import TechniqueRules
 from paincast.evaluation.performance.calibration import compute_calibration_curve, compute_risk_histogram
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
+from paincast.evidence.rules import TechniqueRules
 from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, seal_predictor

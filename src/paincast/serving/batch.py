@@ -30,6 +30,7 @@ from paincast.cohort.rejects import (
     name_nearest,
 )
 from paincast.cohort.validate import reject_unknown_columns
+from paincast.eligibility import check_techniques
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
 from paincast.files.inputs import require_regular_file
@@ -37,7 +38,7 @@ from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
 from paincast.schema import EPISODES
-from paincast.serving.predict import check_techniques, load_models, predict_checked
+from paincast.serving.predict import load_models, predict_checked
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")

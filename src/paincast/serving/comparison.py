@@ -11,6 +11,7 @@ import pandas as pd
 from paincast.cohort.tables import Cohort
 from paincast.disclosure.judging import choose_hidden_steps, say_too_few
 from paincast.disclosure.rounding import round_measured
+from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
 from paincast.evaluation.validation.paired import compare_predictions
 from paincast.fingerprints import Fingerprints
@@ -77,8 +78,8 @@ def compare_models(
     answers = [model.predict(part.episodes) for model in pair]
     followed = outcome.notna()
     abstained = [rows["abstained"].astype(bool) for rows in answers]
-    compared = followed & ~abstained[0] & ~abstained[1]
-    flow = _count_steps(cohort, followed, abstained, trained_on)
+    compared = select_evaluable(outcome, *abstained)
+    flow = _count_steps(cohort, followed, abstained, int(compared.sum()), trained_on)
     few = "" if cohort.basis == "synthetic" else say_too_few(outcome[compared])
     if compared.any() and few:
         raise RefusalError(
@@ -102,10 +103,9 @@ def compare_models(
 
 
 def _count_steps(
-    cohort: Cohort, followed: pd.Series, abstained: list[pd.Series], trained_on: list[str]
+    cohort: Cohort, followed: pd.Series, abstained: list[pd.Series], n_compared: int, trained_on: list[str]
 ) -> pd.DataFrame:
     """Count who is compared and who is left out; of real patients not where few would be told."""
-    n_compared = int((followed & ~abstained[0] & ~abstained[1]).sum())
     counts = [len(followed), int(followed.sum()), *(int((followed & one).sum()) for one in abstained), n_compared]
     hidden: set[str] = set()
     if cohort.basis != "synthetic":

@@ -19,6 +19,7 @@ from paincast.disclosure.judging import (
     say_too_few,
 )
 from paincast.disclosure.rounding import round_measured
+from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.evaluation.performance.metrics import compute_metrics
@@ -126,7 +127,7 @@ def _evaluate(
     outcome = asked_of.value
     answers = model.predict(part.episodes)
     followed = outcome.notna()
-    usable = followed & ~answers["abstained"]
+    usable = select_evaluable(outcome, answers["abstained"])
     flow: dict[str, Any] = {
         "technique": model.technique,
         "outcome": model.outcome,

@@ -12,13 +12,12 @@ import pandas as pd
 
 from paincast.cohort.rejects import join_rejects, list_unreadable
 from paincast.cohort.validate import validate_patients
-from paincast.eligibility import assess_technique
-from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
-from paincast.evidence import indications_of
+from paincast.eligibility import assess_technique, check_techniques, explain_missing_model, set_technique
+from paincast.errors import DataError
 from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
-from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
+from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.addresses import fetch_predictor, is_address
 
 DEFAULT_MODELS = Path("models")
@@ -197,26 +196,6 @@ def gather_models(models: Models | None) -> dict[str, Predictor]:
     return load_models(DEFAULT_MODELS if models is None else models)
 
 
-def check_techniques(techniques: Iterable[str]) -> None:
-    """Refuse techniques that do not exist, and those without evidence.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown or that of a comparator.
-    RefusalError
-        If the evidence carries no answer for a technique.
-    """
-    for technique in techniques:
-        if technique in COMPARATORS:
-            raise SettingsError(f"technique: {_say_comparator(technique)}", code="PC-SERVING-19")
-        if technique not in TECHNIQUES:
-            raise SettingsError(
-                f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-SERVING-20"
-            )
-        indications_of(technique)
-
-
 def predict_episodes(
     episodes: pd.DataFrame,
     models: Mapping[str, Predictor],
@@ -249,7 +228,7 @@ def predict_episodes(
     blocks = []
     for technique in TECHNIQUES + COMPARATORS:
         named = (patients["technique"] == technique) & (techniques is None)
-        asked = pose_question(patients[named | (technique in asked_of_all)], technique)
+        asked = set_technique(patients[named | (technique in asked_of_all)], technique)
         if len(asked):
             own = None if misread is None else misread[asked.index]
             blocks += [
@@ -260,33 +239,10 @@ def predict_episodes(
     return pd.concat(blocks).sort_index(kind="stable").reset_index(drop=True)[list(PREDICTION_COLUMNS)]
 
 
-def pose_question(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
-    """Ask about a technique: choices made for another one (approach, lesion protocol) are unknown for this one."""
-    choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
-    made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
-    asked = episodes.assign(technique=technique)
-    asked[choices] = asked[choices].mask(made_for_another)
-    return asked
-
-
 def _answer(
     episodes: pd.DataFrame, unreadable: pd.Series | None, technique: str, outcome: str, model: Predictor | None
 ) -> pd.DataFrame:
     if model is not None:
         return model.predict(episodes, unreadable=unreadable)
-    rows = make_abstentions(episodes, technique, outcome, _say_no_model(technique))
+    rows = make_abstentions(episodes, technique, outcome, explain_missing_model(technique))
     return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, episodes))
-
-
-def _say_no_model(technique: str) -> str:
-    if technique in COMPARATORS:
-        return _say_comparator(technique)
-    try:
-        indications_of(technique)
-    except RefusalError as refusal:
-        return f"there is no model; {refusal}"
-    return f"there is no model for {technique} among those loaded"
-
-
-def _say_comparator(technique: str) -> str:
-    return f"{technique} is a comparator, not a technique; there is no response model for it"

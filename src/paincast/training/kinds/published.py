@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from paincast.eligibility import CONTROLLED_OUTCOME
 from paincast.evidence.figures import PublishedRate
 from paincast.evidence.records import load_sources, records_of
+from paincast.evidence.rules import CONTROLLED_OUTCOME
 from paincast.training_set import TrainingSet
 
 

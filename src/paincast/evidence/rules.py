@@ -1,0 +1,121 @@
+"""The rules of a technique, as its evidence records have them: indications, control responses, contraindications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from paincast.errors import DataError
+from paincast.evidence.conditions import check_condition
+from paincast.evidence.records import gaps_of, indications_of, records_of
+
+CONTROLLED_OUTCOME = "pain_response"
+"""The outcome for which the evidence gives a control response."""
+
+_RULE_KEYS = {"name", "label", "level", "reason", "when", "indications"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TechniqueRules:
+    """Rules of one technique, as plain data that a bundle can hold.
+
+    Parameters
+    ----------
+    indications : tuple of str
+        Indications the technique treats.
+    controls : tuple of dict
+        ``indication, approach, probability``: share that has the outcome without the procedure.
+    contraindications : tuple of dict
+        ``name, label, level, reason, when, indications``: of a patient with one of the indications for whom ``when``
+        holds, it makes the patient ineligible (level ``absolute``) or calls for care.
+    gaps : tuple of dict
+        ``indication, reason``: indications for which a record says that there is no evidence, and why.
+    without_evidence : tuple of str
+        Those of ``indications`` that no evidence covers: real patients carry the model there, alone.
+    """
+
+    indications: tuple[str, ...]
+    controls: tuple[dict[str, Any], ...] = ()
+    contraindications: tuple[dict[str, Any], ...] = ()
+    gaps: tuple[dict[str, Any], ...] = ()
+    without_evidence: tuple[str, ...] = ()
+
+
+def collect_rules(technique: str, outcome: str) -> TechniqueRules:
+    """Collect the rules of a technique from its evidence records.
+
+    Parameters
+    ----------
+    technique : str
+        Name of the technique.
+    outcome : str
+        The question; control responses are known for ``pain_response`` only.
+
+    Returns
+    -------
+    TechniqueRules
+
+    Raises
+    ------
+    RefusalError
+        If there is no evidence for the technique.
+    """
+    indications = indications_of(technique)
+    records = records_of(technique)
+    controls = [
+        {"indication": indication, "approach": record.approach, "probability": record.control_response.share}
+        for record in records
+        if record.control_response is not None
+        for indication in (record.indication, *record.also_covers)
+    ]
+    return TechniqueRules(
+        indications=indications,
+        controls=tuple(controls) if outcome == CONTROLLED_OUTCOME else (),
+        contraindications=collect_contraindications(technique),
+        gaps=tuple({"indication": name, "reason": gap} for name, gap in gaps_of(technique).items()),
+    )
+
+
+def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
+    """Collect the contraindications of a technique: each once, with the indications of the records that name it."""
+    rules: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records_of(technique):
+        for held in record.contraindications:
+            plain = {"name": held.name, "label": held.label, "level": held.level, "reason": held.reason}
+            rule = rules.setdefault((held.name, held.reason), {**plain, "when": held.when, "indications": []})
+            rule["indications"] += [name for name in record.indications if name not in rule["indications"]]
+    return tuple(rules.values())
+
+
+def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
+    """Read the rules that a bundle holds, and check that each can be assessed.
+
+    Raises
+    ------
+    DataError
+        If a condition is malformed.
+    """
+    rules = TechniqueRules(**{name: tuple(rows) for name, rows in state.items()})
+    for place, rule in enumerate(rules.contraindications, 1):
+        if "when" in rule:
+            if set(rule) != _RULE_KEYS:
+                raise DataError(
+                    f"contraindication {place} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}",
+                    code="PC-ELIGIBILITY-01",
+                )
+            check_condition(rule["when"], f"contraindication {place} of the bundle")
+    return rules
+
+
+def renew_contraindications(technique: str, rules: TechniqueRules) -> TechniqueRules:
+    """Give rules without conditions, as older bundles hold them, the contraindications of today."""
+    if rules.contraindications and all("when" in rule for rule in rules.contraindications):
+        return rules
+    return replace(rules, contraindications=collect_contraindications(technique))
+
+
+def take_without_evidence(rules: TechniqueRules, indications: Iterable[str]) -> TechniqueRules:
+    """Let a model answer for indications that no evidence covers, because enough real patients carry it there."""
+    taken = tuple(dict.fromkeys(name for name in indications if name not in rules.indications))
+    return replace(rules, indications=(*rules.indications, *taken), without_evidence=(*rules.without_evidence, *taken))
