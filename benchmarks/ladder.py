@@ -22,7 +22,6 @@ from paincast.evaluation.validation.levels import compare_levels
 from paincast.evidence import load_records, load_sources
 from paincast.models.choice import compare_losses
 from paincast.models.updating.ladder import cross_fit_ladder
-from paincast.models.updating.levels import compute_losses
 from paincast.models.updating.prior_evidence import (
     AVERAGE,
     EVIDENCE,
@@ -39,6 +38,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.statistics import compute_log_loss
 from paincast.training.kinds.blended import gather_evidence
 from paincast.training.kinds.published import counted_in
 from paincast.training_set import TrainingSet, make_training_set
@@ -107,7 +107,7 @@ def measure(data: TrainingSet, settings: TrainingSettings) -> tuple[pd.DataFrame
     constant = {OVERALL_RISK} if evidence.response else {OVERALL_RISK, EVIDENCE, AVERAGE}
     flat = constant | ({CHOICE} if set(counts) <= constant else set())
     table = compare_levels(outcome, margins, names, patients=patients, rng=table_rng, flat=tuple(flat))
-    losses = compute_losses(margins, outcome).mean(axis=1)
+    losses = compute_log_loss(margins, outcome).mean(axis=1)
     single = [place for place, name in enumerate(crossed.names) if name != AVERAGE]
     best = min(single, key=lambda place: losses[place].mean())
     paired = compare_losses(losses[[best, -1]], groups=patients)

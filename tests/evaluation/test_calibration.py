@@ -16,9 +16,9 @@ from paincast.evaluation.performance.calibration import (
     CURVE_COLUMNS,
     compute_calibration_curve,
     compute_risk_histogram,
-    compute_wilson_interval,
     list_curve_cuts,
 )
+from paincast.statistics import compute_wilson_interval
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

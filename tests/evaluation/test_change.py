@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import mean_pinball_loss
 
 from paincast.errors import DataError
-from paincast.evaluation.clustered import compute_clustered_mean
 from paincast.evaluation.performance.change import compute_change_metrics, compute_pinball_loss
+from paincast.statistics import compute_clustered_mean
 
 
 def make_predicted(n, limits=(-1.2816, 0.0, 1.2816)):

@@ -18,7 +18,6 @@ from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.resampling import compute_percentile_interval, widen_interval
 from paincast.evaluation.simulated.truth import check_against_truth
 from paincast.evaluation.survival.duration import compute_duration_metrics
-from paincast.evaluation.validation.decomposition import compute_score_decomposition
 from paincast.evaluation.validation.levels import compare_levels
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.evaluation.validation.paired import compare_predictions
@@ -98,8 +97,6 @@ def test_differences_levels_and_scores_taken_apart(world, seed):
     for name in ("log_loss", "gain", "o_e_ratio", "calibration_slope", "auroc"):
         assert_held(levels, name, f"{name}_lower", f"{name}_upper")
     assert_held(check_against_truth(outcome, probability, kept, patients))
-    if len(outcome) <= 300:
-        assert_held(compute_score_decomposition(outcome, probability, **drawn))
 
 
 @settings(max_examples=25)

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import DataError, RefusalError, SettingsError
-from paincast.evaluation.performance.concordance import compute_clustered_error, compute_concordance
+from paincast.evaluation.performance.concordance import compute_concordance
 from paincast.evaluation.performance.estimators import make_auroc
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import draw_patient_weights
@@ -26,6 +26,7 @@ from paincast.evaluation.simulated.truth import (
     load_truth,
     refuse_leak,
 )
+from paincast.statistics import compute_clustered_error
 
 TRUTH = pd.DataFrame(
     {

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from paincast.evidence import load_record, load_records
-from paincast.reporting.evidence.forest import collect_rates, compute_wilson
+from paincast.reporting.evidence.forest import collect_rates
 from paincast.reporting.figures.forest import make_forest_axes, plot_forest, save_forest
+from paincast.statistics import compute_wilson_interval
 
 
 def test_every_published_rate_is_there_with_its_interval_and_where_it_comes_from() -> None:
@@ -26,7 +27,7 @@ def test_an_interval_is_computed_only_where_the_denominator_is_known() -> None:
     rates = collect_rates([load_record("nerve_root_block")]).set_index("source")
     riew = rates.loc["riew2000"]
     riew = riew[riew["kind"] == "published"].iloc[0]
-    assert (riew["lower"], riew["upper"]) == pytest.approx(compute_wilson(0.71, 28))
+    assert (riew["lower"], riew["upper"]) == pytest.approx(compute_wilson_interval(0.71, 28))
     assert riew["n"] == 28
     assert rates.loc["choi2007", "interval"] == "none"
 
@@ -35,7 +36,7 @@ def test_an_interval_is_computed_only_where_the_denominator_is_known() -> None:
     ("share", "n", "expected"), [(0.0, 10, (0.0, 0.2775)), (1.0, 10, (0.7225, 1.0)), (0.5, 4, (0.1500, 0.8500))]
 )
 def test_wilson_at_the_ends(share: float, n: int, expected: tuple[float, float]) -> None:
-    assert compute_wilson(share, n) == pytest.approx(expected, abs=5e-4)
+    assert compute_wilson_interval(share, n) == pytest.approx(expected, abs=5e-4)
 
 
 def test_expected_and_control_stand_beside_the_published() -> None:

@@ -16,7 +16,7 @@ from paincast.models.binary.response import fit_response_model
 from paincast.models.binary.selection import Sample
 from paincast.models.updating.closed_test import find_unrejected, run_closed_test
 from paincast.models.updating.ladder import climb_ladder, cross_fit_ladder, fit_ladder
-from paincast.models.updating.levels import blend, compute_losses, fit_level, make_rows
+from paincast.models.updating.levels import blend, fit_level, make_rows
 from paincast.models.updating.prior_evidence import (
     AVERAGE,
     BLENDED,
@@ -38,6 +38,7 @@ from paincast.settings import (
     UncertaintySettings,
 )
 from paincast.splits import count_smaller_class
+from paincast.statistics import compute_log_loss
 
 SETTINGS = TrainingSettings(
     model=ModelSettings(
@@ -215,7 +216,7 @@ def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_e
     assert ladder.chosen == AVERAGE
     np.testing.assert_array_equal(ladder.margins[[0, 1, 2, 3, 5]], single.margins)
     np.testing.assert_allclose(ladder.margins[4], np.tensordot(ladder.shares[:4], single.margins[:4], 1))
-    losses = compute_losses(single.margins[:4], rows.sample.outcome).mean(axis=1).sum(axis=1)
+    losses = compute_log_loss(single.margins[:4], rows.sample.outcome).mean(axis=1).sum(axis=1)
     odds = ladder.shares[1] / ladder.shares[3]
     assert odds == pytest.approx(np.exp(-0.35 * (losses[1] - losses[3])))
     assert ladder.table["share"].sum() == pytest.approx(1.0)
@@ -318,8 +319,8 @@ def test_the_statistic_of_the_closed_test_is_the_likelihood_ratio(evidence, make
     tested = run_closed_test(evidence, rows, SETTINGS)
     outcome = rows.sample.outcome
     revised = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(rows.matrix, outcome)
-    best = compute_losses(revised.decision_function(rows.matrix), outcome).sum()
-    loss = compute_losses(evidence.model.margin(rows.matrix), outcome).sum()
+    best = compute_log_loss(revised.decision_function(rows.matrix), outcome).sum()
+    loss = compute_log_loss(evidence.model.margin(rows.matrix), outcome).sum()
     assert tested["statistic"][0] == pytest.approx(2 * (loss - best), abs=1e-2)
     free = np.linalg.matrix_rank(np.column_stack([np.ones(len(outcome)), rows.matrix]))
     assert tested["df"][:3].tolist() == [free - used for used in (0, 1, 2)]
@@ -367,10 +368,10 @@ def test_the_table_of_levels_holds_gains_with_intervals_of_patients():
     outcome = (rng.random(300) < expit(margins)).astype(float)
     stacked = np.array([np.zeros((2, 300)), np.tile(margins, (2, 1))])
     table = compare_levels(outcome, stacked, ["flat", "true"], patients=np.arange(300), rng=rng, flat=("flat",))
-    assert table["log_loss"][1] == pytest.approx(compute_losses(margins, outcome).mean())
+    assert table["log_loss"][1] == pytest.approx(compute_log_loss(margins, outcome).mean())
     assert table["gain"].tolist() == pytest.approx([0.0, table["log_loss"][0] - table["log_loss"][1]])
     assert table["gain_lower"][1] < table["gain"][1] < table["gain_upper"][1]
-    difference = compute_losses(np.zeros(300), outcome) - compute_losses(margins, outcome)
+    difference = compute_log_loss(np.zeros(300), outcome) - compute_log_loss(margins, outcome)
     reach = 1.96 * difference.std() / np.sqrt(300)
     assert table["gain_upper"][1] - table["gain_lower"][1] == pytest.approx(2 * reach, rel=0.15)
     assert table.loc[0, ["calibration_slope", "auroc"]].isna().all()

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.statistics import compute_clustered_error
+
 FloatArray = npt.NDArray[np.float64]
 
 SMALLEST_SHARE = 0.01
@@ -45,7 +47,7 @@ def compare_losses(
         {
             "log_loss": mean,
             "excess": excess @ weight / weight.sum(),
-            "excess_se": [_standard_error(row, weight, codes) for row in excess],
+            "excess_se": [_compute_error(row, weight, codes) for row in excess],
         }
     )
 
@@ -100,8 +102,6 @@ def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArr
     return np.asarray(shares / shares.sum(), dtype=float)
 
 
-def _standard_error(values: FloatArray, weight: FloatArray, codes: npt.NDArray[np.intp]) -> float:
-    centred = weight * (values - values @ weight / weight.sum())
-    totals = np.bincount(codes[weight > 0], centred[weight > 0])
-    n_groups = len(np.unique(codes[weight > 0]))
-    return float(np.sqrt(n_groups / max(n_groups - 1, 1) * np.sum(totals**2)) / weight.sum())
+def _compute_error(values: FloatArray, weight: FloatArray, codes: npt.NDArray[np.intp]) -> float:
+    centred = weight * (values - values @ weight / weight.sum()) / weight.sum()
+    return compute_clustered_error(centred[weight > 0], codes[weight > 0])

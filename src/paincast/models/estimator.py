@@ -27,6 +27,7 @@ from paincast.models.calibration.calibrated import apply_calibration
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, count_smaller_class, make_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -180,7 +181,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             folds = make_folds(outcome, patients.astype(object), self.folds, fold_rng)
             margins = _cross_fit(candidates, X, outcome, weights, folds, select_rng)
-            losses = np.logaddexp(0.0, margins) - outcome * margins
+            losses = compute_log_loss(margins, outcome)
             table = compare_losses(losses, weights=weights, groups=patients)
             position = find_simplest(table, self.standard_errors)
             table.insert(0, "candidate", [candidate.label for candidate in candidates])

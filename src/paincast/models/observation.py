@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from paincast.features import EpisodeEncoder
 from paincast.settings import ObservationSettings
 from paincast.splits import count_smaller_class, make_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -85,7 +86,7 @@ def _fit_probability(
         for train, test in make_folds(observed, patients, settings.folds, rng):
             for place, penalty in enumerate(penalties):
                 margin = _fit_margin(matrix[train], observed[train], penalty, matrix[test])
-                losses[place] += float(np.sum(np.logaddexp(0.0, margin) - observed[test] * margin))
+                losses[place] += float(np.sum(compute_log_loss(margin, observed[test])))
         chosen = penalties[int(np.argmin(losses))]
     return np.asarray(expit(_fit_margin(matrix, observed, chosen, matrix)), dtype=float)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import pandas as pd
 from paincast.disclosure.cuts import choose_cuts, make_rule, merge_bins
 from paincast.errors import SettingsError
 from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows, check_scored_rows
+from paincast.evaluation.scored import IntArray, ScoredRows, check_scored_rows
 from paincast.schema import SMALLEST_CELL
+from paincast.statistics import compute_wilson_interval
 
 CURVE_COLUMNS = {
     "bin": "int64",
@@ -185,28 +185,6 @@ def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: 
     wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
     merged = [*(merge_bins(starts, rows.n, is_tellable) for starts in wanted), joined]
     return max(merged, key=lambda starts: (len(starts), -max(np.diff([*starts, rows.n]), default=0)))
-
-
-def compute_wilson_interval(share: FloatArray, n: IntArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Compute Wilson's score interval of a share.
-
-    Parameters
-    ----------
-    share : ndarray of shape (k,)
-        Observed shares, from 0 to 1.
-    n : ndarray of shape (k,)
-        Counts they rest on.
-    confidence : float
-        Coverage.
-
-    Returns
-    -------
-    lower, upper : ndarray of shape (k,)
-    """
-    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
 def find_bin_starts(tie_starts: IntArray, n: int, bins: int, smallest: int) -> IntArray:

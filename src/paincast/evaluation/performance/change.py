@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.errors import DataError
-from paincast.evaluation.clustered import compute_clustered_mean
+from paincast.statistics import compute_clustered_mean
 
 FloatArray = npt.NDArray[np.float64]
 

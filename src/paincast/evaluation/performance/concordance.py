@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paincast.evaluation.scored import FloatArray, IntArray, find_tie_starts
+from paincast.evaluation.scored import FloatArray, find_tie_starts
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,6 @@ def compute_concordance(score: FloatArray, chance: FloatArray) -> Concordance:
         derivative=(as_case - as_other) / pairs,
         influence=(chance * as_case + (1.0 - chance) * as_other) / pairs,
     )
-
-
-def compute_clustered_error(influence: FloatArray, patient: IntArray) -> float:
-    """Compute the standard error of a sum of influences when rows of a patient go together [1]_.
-
-    References
-    ----------
-    .. [1] Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 1997;53:567-578.
-       doi:10.2307/2533958
-    """
-    sums = np.bincount(patient, weights=influence)
-    patients = len(sums)
-    return float(np.sqrt(patients / (patients - 1) * (sums @ sums))) if patients > 1 else np.nan
 
 
 def sum_below(score: FloatArray, mass: FloatArray) -> FloatArray:

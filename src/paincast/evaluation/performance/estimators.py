@@ -15,6 +15,7 @@ import numpy as np
 from paincast.evaluation.performance.calibration import find_bin_starts
 from paincast.evaluation.performance.logistic import fit_logistic
 from paincast.evaluation.scored import BoolArray, FloatArray, ScoredRows
+from paincast.statistics import compute_log_loss
 
 Estimator = Callable[[FloatArray], FloatArray]
 
@@ -47,7 +48,7 @@ def make_auroc(rows: ScoredRows) -> Estimator:
 
 def make_log_loss(rows: ScoredRows) -> Estimator:
     """Estimate the mean negative log likelihood, in nats."""
-    return _make_mean(np.logaddexp(0.0, rows.log_odds) - rows.outcome * rows.log_odds)
+    return _make_mean(compute_log_loss(rows.log_odds, rows.outcome))
 
 
 def make_brier(rows: ScoredRows) -> Estimator:

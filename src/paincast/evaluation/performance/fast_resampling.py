@@ -12,6 +12,7 @@ from paincast.evaluation.performance.estimators import ECE_BINS, ECE_NOISE, has_
 from paincast.evaluation.performance.logistic import fit_logistic
 from paincast.evaluation.resampling import draw_patients
 from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
+from paincast.statistics import compute_log_loss
 
 SMALLEST_WORK = 10_000_000
 """Rows times resamples from which the compiled pass is quicker, the time to load it included."""
@@ -144,7 +145,7 @@ def _sum_all(
     bounds = np.append(groups.starts, rows.n)
     distance = rows.log_odds - np.repeat(groups.middle, np.diff(bounds))
     squared = (rows.outcome - rows.probability) ** 2
-    loss = np.logaddexp(0.0, rows.log_odds) - rows.outcome * rows.log_odds
+    loss = compute_log_loss(rows.log_odds, rows.outcome)
     columns = np.column_stack([weights, rows.probability, squared, loss, rows.log_odds, distance])
     tie_ends = np.append(np.diff(rows.probability) > 0, True)
     sums = np.empty((resamples, len(SUMS)))

@@ -9,9 +9,10 @@ from types import MappingProxyType
 import numpy as np
 from scipy.special import expit, logit
 
-from paincast.evaluation.performance.concordance import compute_clustered_error, sum_below
+from paincast.evaluation.performance.concordance import sum_below
 from paincast.evaluation.performance.logistic import fit_logistic
 from paincast.evaluation.scored import FloatArray, ScoredRows
+from paincast.statistics import compute_clustered_error
 
 Influence = Callable[[ScoredRows, FloatArray], tuple[float, FloatArray]]
 Transform = Callable[[float], float]

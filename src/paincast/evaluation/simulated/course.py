@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.evaluation.performance.calibration import compute_wilson_interval
 from paincast.evaluation.simulated.claims import FEWEST, find_records
 from paincast.evaluation.simulated.truth import compute_bayes_bound
 from paincast.evidence.figures import Record
 from paincast.evidence.records import primary_horizon
 from paincast.evidence.safety import Complication
 from paincast.outcomes import OUTCOMES, compute_outcome
+from paincast.statistics import compute_wilson_interval
 
 CONFIDENCE = 0.95
 
@@ -73,8 +73,8 @@ def compute_response(
 def _estimate_share(count: float, n: int) -> dict[str, float]:
     if not n:
         return {"observed": np.nan, "lower": np.nan, "upper": np.nan, "n": 0}
-    lower, upper = compute_wilson_interval(np.array([count / n]), np.array([n]), CONFIDENCE)
-    return {"observed": count / n, "lower": float(lower[0]), "upper": float(upper[0]), "n": n}
+    lower, upper = compute_wilson_interval(count / n, n, CONFIDENCE)
+    return {"observed": count / n, "lower": float(lower), "upper": float(upper), "n": n}
 
 
 def list_published(records: Iterable[Record]) -> pd.DataFrame:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import rel_entr
 
 from paincast.cohort.tables import read_manifest, read_table
 from paincast.errors import DataError, LeakError, RefusalError
-from paincast.evaluation.performance.concordance import compute_clustered_error, compute_concordance
+from paincast.evaluation.performance.concordance import compute_concordance
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import check_confidence
 from paincast.evaluation.scored import (
@@ -23,6 +24,7 @@ from paincast.evaluation.scored import (
     check_probability,
 )
 from paincast.simulator.truth import OPTION_COLUMNS, Truth
+from paincast.statistics import compute_clustered_error
 
 LEAK_STANDARD_ERRORS = 3.0
 """How many standard errors above the bound an AUROC must lie to be called a leak."""
@@ -377,12 +379,5 @@ def _average(values: FloatArray, patient: IntArray) -> tuple[float, float]:
 
 def _compute_divergence(predicted: FloatArray, truth: FloatArray) -> tuple[FloatArray, int]:
     clipped = np.clip(predicted, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return _cross(truth, clipped) - _cross(truth, truth), int((clipped != predicted).sum())
-
-
-def _cross(truth: FloatArray, predicted: FloatArray) -> FloatArray:
-    """Compute the expected log loss of each row; what cannot happen costs nothing."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cost: FloatArray = -np.where(truth > 0, truth * np.log(predicted), 0.0)
-        cost -= np.where(truth < 1, (1.0 - truth) * np.log1p(-predicted), 0.0)
-    return cost
+    divergence = rel_entr(truth, clipped) + rel_entr(1.0 - truth, 1.0 - clipped)
+    return np.asarray(divergence, dtype=np.float64), int((clipped != predicted).sum())

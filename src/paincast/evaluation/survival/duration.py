@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.errors import DataError
-from paincast.evaluation.clustered import compute_clustered_mean
 from paincast.evaluation.survival.curves import check_durations, compute_aalen_johansen, compute_kaplan_meier
 from paincast.outcomes.answers import CENSORED, DIED, LOST_RELIEF
+from paincast.statistics import compute_clustered_mean
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.resampling import widen_interval
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,7 +65,7 @@ def compare_levels(
     """
     weight = np.ones(len(outcome)) if weights is None else weights
     loss_rng, metric_rng = rng.spawn(2)
-    losses = (np.logaddexp(0.0, margins) - outcome * margins).mean(axis=1)
+    losses = compute_log_loss(margins, outcome).mean(axis=1)
     drawn = _resample_means(np.concatenate([losses, losses[0] - losses]), weight, patients, resamples, loss_rng)
     means = np.concatenate([losses, losses[0] - losses]) @ weight / weight.sum()
     limits = [_limit(mean, part, confidence) for mean, part in zip(means, drawn.T, strict=True)]

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit, ndtri, xlogy
+from scipy.special import expit, logit, ndtri
 
 from paincast.errors import SettingsError
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -162,13 +163,14 @@ def compute_cox_snell(auroc: float, prevalence: float) -> float:
     -------
     float
     """
-    entropy = -_expect(lambda log_odds: _expected_loss(expit(log_odds)), auroc, prevalence)
-    null = -float(_expected_loss(np.array(prevalence)))
+    entropy = -_expect(_compute_entropy, auroc, prevalence)
+    null = -float(_compute_entropy(np.array(logit(prevalence))))
     return 1 - math.exp(-2 * (entropy - null))
 
 
-def _expected_loss(probability: FloatArray) -> FloatArray:
-    return np.asarray(-xlogy(probability, probability) - xlogy(1 - probability, 1 - probability), dtype=float)
+def _compute_entropy(log_odds: FloatArray) -> FloatArray:
+    """Compute the log loss that is expected of log odds that are right."""
+    return compute_log_loss(log_odds, expit(log_odds))
 
 
 def _expect(function: Callable[[FloatArray], FloatArray], auroc: float, prevalence: float) -> float:

@@ -13,6 +13,7 @@ from scipy.special import expit
 from paincast.errors import DataError
 from paincast.evaluation.resampling import check_confidence
 from paincast.evaluation.scored import BoolArray, FloatArray, IntArray, check_patients
+from paincast.statistics import compute_clustered_error
 
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 
@@ -56,7 +57,8 @@ def compute_tipping_point(
     sum of the predictions. Both rise with the shift, so that the verdict tips at one shift on each side: those rows are
     added to the sweep and have ``tips``.
 
-    Intervals are first-order, patients being the unit; they take the shift and the predictions as given and leave out
+    Intervals are first-order with clustered standard errors, patients being the unit, and missing where there is one
+    patient only. They take the shift and the predictions as given and leave out
     the chance in what those lost would have shown.
 
     Parameters
@@ -145,8 +147,8 @@ def _estimate(
 ) -> dict[str, float]:
     filled, expected = _fill(outcome, margin, seen, shift), expit(margin)
     risk, ratio = float(filled.mean()), float(filled.sum() / expected.sum())
-    reach = z * _clustered_error(filled - risk, patient) / len(filled)
-    ratio_reach = z * _clustered_error(filled - ratio * expected, patient) / float(expected.sum())
+    reach = z * compute_clustered_error((filled - risk) / len(filled), patient)
+    ratio_reach = z * compute_clustered_error((filled - ratio * expected) / expected.sum(), patient)
     return {
         "lost_risk": float(filled[~seen].mean()) if not seen.all() else np.nan,
         "overall_risk": risk,
@@ -156,10 +158,6 @@ def _estimate(
         "o_e_lower": max(ratio - ratio_reach, 0.0),
         "o_e_upper": ratio + ratio_reach,
     }
-
-
-def _clustered_error(influence: FloatArray, patient: IntArray) -> float:
-    return float(np.sqrt(np.sum(np.bincount(patient, weights=influence) ** 2)))
 
 
 def _find_shift(outcome: FloatArray, margin: FloatArray, seen: BoolArray, limit: float) -> float | None:

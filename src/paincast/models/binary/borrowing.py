@@ -16,6 +16,7 @@ import numpy.typing as npt
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.penalised import SCORE_FACTOR, fit_penalised
 from paincast.splits import make_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -154,7 +155,7 @@ def make_pool(
                 design[train], outcome[train], weights[train], penalty=penalty, l1_ratio=L1_RATIO, factors=factors
             )
             margins = fitted.intercept + design[test] @ fitted.coefficients
-            losses[place] += weights[test] @ (np.logaddexp(0.0, margins) - outcome[test] * margins)
+            losses[place] += weights[test] @ compute_log_loss(margins, outcome[test])
     return Pool(parts=tuple(kept), penalty=penalties[int(np.argmin(losses))])
 
 

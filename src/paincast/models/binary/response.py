@@ -26,6 +26,7 @@ from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation import fit_observation_weights
 from paincast.settings import CalibrationSettings, TrainingSettings
 from paincast.splits import spread_folds
+from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
 Served = Model | CalibratedModel
@@ -341,7 +342,7 @@ def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Ge
     plausible = selection.list_plausible()
     refits: list[Served] = []
     for number, child in enumerate(model_rng.spawn(settings.uncertainty.refits)):
-        weights = draw_patient_weights(sample.patients, child)
+        weights = draw_bayesian_bootstrap_weights(sample.patients, child)
         best = int(choice_rng.choice(plausible))
         encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
         model = encoded.fit(selection.candidates[best], child, weights)
@@ -353,18 +354,11 @@ def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Ge
 def _refit_prior(fitted: _CalibratedFit, rng: np.random.Generator) -> FloatArray:
     own_rng, pool_rng = rng.spawn(2)
     sample, encoded = fitted.encoded.sample, fitted.encoded
-    weights = draw_patient_weights(sample.patients, own_rng)
+    weights = draw_bayesian_bootstrap_weights(sample.patients, own_rng)
     others = [
-        draw_patient_weights(part.patients, child)
+        draw_bayesian_bootstrap_weights(part.patients, child)
         for part, child in zip(sample.pool.parts, pool_rng.spawn(len(sample.pool.parts)), strict=True)
     ]
     reweighted = replace(sample, weights=sample.weights * weights)
     pool_weights = np.concatenate(others) if others else None
     return fit_prior(reweighted, encoded.encoders[False], encoded.matrices[False], pool_weights)
-
-
-def draw_patient_weights(patients: npt.NDArray[np.object_], rng: np.random.Generator) -> FloatArray:
-    """Draw Bayesian-bootstrap weights, one per patient, with mean 1 over rows (Rubin 1981, 10.1214/aos/1176345338)."""
-    codes, uniques = pd.factorize(patients)
-    weights = rng.exponential(size=len(uniques))[codes]
-    return np.asarray(weights / weights.mean(), dtype=float)

@@ -18,6 +18,7 @@ from paincast.models.binary.search import search_boosting
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -229,7 +230,7 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
         more = (*more, *found)
     candidates = (*candidates, *more)
     shares = np.concatenate([shares, np.zeros(len(more))])
-    losses = _compute_losses(margins, sample.outcome)
+    losses = compute_log_loss(margins, sample.outcome)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
     averaged = any(candidate.is_average for candidate in candidates)
     eligible = [place for place, one in enumerate(candidates) if one.kind != "logistic" or one.is_average == averaged]
@@ -260,7 +261,7 @@ def _compare_linear(
         return single, margins, np.zeros(len(single))
     log_prior = np.zeros(len(single))
     log_prior[0] = np.log(settings.simplest_odds)
-    losses = _compute_losses(margins, sample.outcome) @ sample.weights
+    losses = compute_log_loss(margins, sample.outcome) @ sample.weights
     shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
     borrowed = float(shares @ [one.parameters["borrowed"] for one in single])
     average = Candidate(kind="logistic", parameters={"borrowed": borrowed, "averaged": int(np.count_nonzero(shares))})
@@ -276,7 +277,7 @@ def _search_trees(
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
     """Search for the best trees; none where all are clearly worse than the best of the others."""
-    losses = _compute_losses(margins, sample.outcome)
+    losses = compute_log_loss(margins, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
     held_out = [test for _, test in folds]
 
@@ -284,7 +285,7 @@ def _search_trees(
         encoded, test = fitted_on[number], held_out[number]
         model = encoded.fit(Candidate(kind="xgboost", parameters=parameters), np.random.default_rng(seed))
         margins = model.margin(encoded.encoders[True].transform(sample.episodes.iloc[test]))
-        return _compute_losses(margins, sample.outcome[test])
+        return compute_log_loss(margins, sample.outcome[test])
 
     parameters = search_boosting(
         score_fold,
@@ -316,7 +317,3 @@ def _cross_fit(
         for position, candidate in enumerate(candidates):
             margins[position, test] = encoded.fit(candidate, rng).margin(matrices[candidate.native_missing])
     return margins
-
-
-def _compute_losses(margins: FloatArray, outcome: FloatArray) -> FloatArray:
-    return np.asarray(np.logaddexp(0.0, margins) - outcome * margins, dtype=float)

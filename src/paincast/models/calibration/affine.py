@@ -27,6 +27,7 @@ from paincast.models.calibration.curved import (
 )
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import FITTED_CALIBRATIONS, CalibrationSettings
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -207,7 +208,7 @@ def choose_calibration(
     margins, outcome, weight = rows
     fold = _deal_folds(margins, codes, settings.folds)
     logits = np.array([_cross_fit(method, *rows, fold, settings) for method in methods])
-    table = compare_losses(np.logaddexp(0.0, logits) - outcome * logits, weights=weight, groups=codes)
+    table = compare_losses(compute_log_loss(logits, outcome), weights=weight, groups=codes)
     position = find_simplest(table, settings.standard_errors)
     table.insert(0, "method", methods)
     table["chosen"] = table.index == position
@@ -269,7 +270,7 @@ def fit_affine_calibration(
         intercept, log_slope = parameters
         slope = np.exp(log_slope)
         logits = intercept + slope * margins
-        loss = float(np.sum(weight * (np.logaddexp(0.0, logits) - outcome * logits)))
+        loss = float(np.sum(weight * compute_log_loss(logits, outcome)))
         residual = weight * (expit(logits) - outcome)
         gradient = np.array([residual.sum(), slope * (residual @ margins) + log_slope / slope_prior_sd**2])
         return loss + 0.5 * (log_slope / slope_prior_sd) ** 2, gradient

@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from paincast.files.declared_types import read_array
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -154,7 +155,7 @@ def fit_beta_calibration(
 
     def penalised_loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         logits = columns @ parameters
-        loss = float(np.sum(weights * (np.logaddexp(0.0, logits) - outcome * logits)))
+        loss = float(np.sum(weights * compute_log_loss(logits, outcome)))
         gradient = (weights * (expit(logits) - outcome)) @ columns
         distance = np.array([0.0, *(parameters[1:] - 1.0)]) / slope_prior_sd
         return loss + 0.5 * float(distance @ distance), gradient + distance / slope_prior_sd

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.files.declared_types import read_array
 from paincast.outcomes.answers import CENSORED, LOST_RELIEF
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -268,5 +269,5 @@ def draw_shrinkage(
 def compute_hazard_loss(model: HazardModel, matrix: FloatArray, periods: Periods) -> FloatArray:
     """Compute the negative log likelihood of each episode, summed over its intervals, in nats, shape (n,)."""
     margins = model.margins(matrix)[periods.row, periods.interval]
-    losses = np.logaddexp(0.0, margins) - periods.event * margins
+    losses = compute_log_loss(margins, periods.event)
     return np.bincount(periods.row, weights=losses, minlength=len(matrix)).astype(float)

@@ -20,6 +20,7 @@ from paincast.models.survival.hazard import (
 )
 from paincast.outcomes.answers import LOST_RELIEF
 from paincast.splits import Fold
+from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,7 +87,7 @@ class HazardChoice:
             weights=weights,
             rngs=[own for own, _ in streams],
         )
-        drawn = [weights * draw_patient_weights(patients, own) for _, own in streams]
+        drawn = [weights * draw_bayesian_bootstrap_weights(patients, own) for _, own in streams]
         refits = [self.fit(self.find_weakest(weight), weight) for weight in drawn]
         return tuple(refit + move for refit, move in zip(refits, moved, strict=True))
 
@@ -158,10 +159,3 @@ def choose_hazard(
         candidates=candidates,
         losses=losses,
     )
-
-
-def draw_patient_weights(patients: pd.Series, rng: np.random.Generator) -> FloatArray:
-    """Draw Bayesian-bootstrap weights, one per patient, with mean 1 over rows (Rubin 1981, 10.1214/aos/1176345338)."""
-    codes, uniques = pd.factorize(patients)
-    weights = rng.exponential(size=len(uniques))[codes]
-    return np.asarray(weights / weights.mean(), dtype=float)

@@ -10,9 +10,10 @@ from scipy.stats import chi2
 
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.penalised import fit_penalised
-from paincast.models.updating.levels import Rows, compute_losses, fit_level
+from paincast.models.updating.levels import Rows, fit_level
 from paincast.models.updating.prior_evidence import EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, OVERALL_RISK, Evidence
 from paincast.settings import TrainingSettings
+from paincast.statistics import compute_log_loss
 
 TINY_PENALTY = 1e-6
 """Keeps a revision finite where predictors separate the classes; its log likelihood is then next to 0."""
@@ -39,7 +40,7 @@ def run_closed_test(evidence: Evidence, rows: Rows, settings: TrainingSettings) 
     revised = fit_penalised(
         columns, sample.outcome, sample.weights, penalty=TINY_PENALTY, l1_ratio=0.0, factors=np.ones(columns.shape[1])
     )
-    best = float(sample.weights @ compute_losses(revised.intercept + columns @ revised.coefficients, sample.outcome))
+    best = float(sample.weights @ compute_log_loss(revised.intercept + columns @ revised.coefficients, sample.outcome))
     rank = int(np.linalg.matrix_rank(design))
     freedom = {EVIDENCE: 0, INTERCEPT: 1, OVERALL_RISK: 1, INTERCEPT_AND_SLOPE: 2}
     found = []
@@ -48,7 +49,7 @@ def run_closed_test(evidence: Evidence, rows: Rows, settings: TrainingSettings) 
             found.append((np.nan, np.nan, np.nan))
             continue
         level = fit_level(name, evidence, rows, free, np.random.default_rng(0))
-        loss = float(sample.weights @ compute_losses(level.margin(rows), sample.outcome))
+        loss = float(sample.weights @ compute_log_loss(level.margin(rows), sample.outcome))
         statistic, df = max(0.0, 2.0 * (loss - best)), rank - freedom[name]
         found.append((statistic, float(df), float(chi2.sf(statistic, df)) if df > 0 else 1.0))
     return pd.DataFrame(found, columns=["statistic", "df", "p_value"])

@@ -24,7 +24,6 @@ from paincast.models.updating.levels import (
     Level,
     Rows,
     average_levels,
-    compute_losses,
     fit_level,
     make_real_settings,
     make_rows,
@@ -37,6 +36,7 @@ from paincast.models.updating.prior_evidence import (
 )
 from paincast.settings import TrainingSettings
 from paincast.splits import count_smaller_class, spread_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -173,10 +173,10 @@ def climb_ladder(
         margins[:, repeat, test] = predicted
     names, shares = list_names(evidence, settings), np.zeros(len(evidence.levels))
     if AVERAGE in names:
-        losses = compute_losses(margins[:-1], sample.outcome).mean(axis=1)
+        losses = compute_log_loss(margins[:-1], sample.outcome).mean(axis=1)
         found = share_by_likelihood(losses @ sample.weights, settings.ladder.averaging)
         margins, shares = insert_average(margins, found), np.append(found, [0.0, 0.0])
-    losses = compute_losses(margins, sample.outcome).mean(axis=1)
+    losses = compute_log_loss(margins, sample.outcome).mean(axis=1)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
     if settings.ladder.method == "average":
         last = compare_losses(losses[-2:], weights=sample.weights, groups=sample.patients)

@@ -12,11 +12,12 @@ from paincast.features import EpisodeEncoder
 from paincast.models.binary.heterogeneity import fit_heterogeneity
 from paincast.models.binary.learners import LinearModel
 from paincast.models.binary.penalised import find_level
-from paincast.models.binary.response import ResponseModel, draw_patient_weights
+from paincast.models.binary.response import ResponseModel
 from paincast.models.domain import fit_domain
 from paincast.models.updating.levels import Level, Rows, blend, recalibrate_evidence
 from paincast.models.updating.prior_evidence import BLENDED, EVIDENCE, OVERALL_RISK, Evidence, make_constant
 from paincast.settings import TrainingSettings
+from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -109,7 +110,7 @@ def _refit_once(
     real_rng, simulated_rng, choice_rng = rng.spawn(3)
     if level.members:
         level = level.members[int(choice_rng.choice(len(level.members), p=level.shares))]
-    drawn = draw_patient_weights(rows.sample.patients, real_rng)
+    drawn = draw_bayesian_bootstrap_weights(rows.sample.patients, real_rng)
     weights = rows.sample.weights * drawn
     if level.name == OVERALL_RISK:
         return make_constant(find_level(rows.sample.outcome, weights, np.zeros(len(weights))))
@@ -120,7 +121,7 @@ def _refit_once(
             float(choice_rng.choice(level.weights)),
             settings.model,
             weights=drawn,
-            simulated_weights=draw_patient_weights(evidence.patients, simulated_rng),
+            simulated_weights=draw_bayesian_bootstrap_weights(evidence.patients, simulated_rng),
         )
     base = evidence.refits[number % len(evidence.refits)]
     if level.name == EVIDENCE:

@@ -50,6 +50,7 @@ from paincast.models.updating.prior_evidence import (
 )
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import count_smaller_class, make_folds
+from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -239,7 +240,7 @@ def _list_weights(
         for place, weight in enumerate(grid):
             model = blend(evidence, rows, weight, settings.model, weights=kept)
             margins[place, test] = model.margin(rows.matrix[test])
-    table = compare_losses(compute_losses(margins, sample.outcome), weights=sample.weights, groups=sample.patients)
+    table = compare_losses(compute_log_loss(margins, sample.outcome), weights=sample.weights, groups=sample.patients)
     best = int(np.argmin(table["log_loss"]))
     alike = np.flatnonzero(table["excess"] <= table["excess_se"])
     return (grid[best], *(grid[place] for place in alike if place != best))
@@ -274,8 +275,3 @@ def make_real_settings(settings: TrainingSettings) -> TrainingSettings:
     """Give the settings with which real rows speak alone: linear models that borrow nothing and are given no signs."""
     alone = replace(settings.model, candidates=["logistic"], borrowing=[0.0], directions=False, monotone=False)
     return replace(settings, model=alone)
-
-
-def compute_losses(margins: FloatArray, outcome: FloatArray) -> FloatArray:
-    """Compute the log loss of each row from its log odds."""
-    return np.asarray(np.logaddexp(0.0, margins) - outcome * margins, dtype=float)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import sqrt
 
 import numpy as np
 import pandas as pd
 
 from paincast.evidence.figures import PublishedRate, Record
+from paincast.statistics import compute_wilson_interval
 
 COLUMNS = (
     "record",
@@ -27,7 +27,6 @@ COLUMNS = (
     "source",
     "tag",
 )
-Z_95 = 1.959963984540054
 
 
 def collect_rates(records: Iterable[Record]) -> pd.DataFrame:
@@ -70,7 +69,7 @@ def _row_of(rate: PublishedRate) -> dict[str, object]:
     if rate.ci95 is not None:
         (lower, upper), interval = rate.ci95, "published"
     elif rate.n:
-        (lower, upper), interval = compute_wilson(rate.share, rate.n), "computed"
+        (lower, upper), interval = map(float, compute_wilson_interval(rate.share, rate.n)), "computed"
     return {
         "kind": "published",
         "label": ", ".join(filter(None, (rate.source, rate.population))),
@@ -125,18 +124,3 @@ def _control(record: Record) -> list[dict[str, object]]:
             "tag": control.tag,
         }
     ]
-
-
-def compute_wilson(share: float, n: int) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a share of ``n`` patients.
-
-    Examples
-    --------
-    >>> low, high = compute_wilson(0.5, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.404, 0.596)
-    """
-    pull = Z_95**2 / n
-    center = (share + pull / 2) / (1 + pull)
-    half = Z_95 * sqrt(share * (1 - share) / n + pull / (4 * n)) / (1 + pull)
-    return max(0.0, center - half), min(1.0, center + half)
