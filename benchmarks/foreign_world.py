@@ -32,7 +32,7 @@ from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import primary_horizon
 from paincast.schema import EPISODES, model_columns
 from paincast.simulator import Assumptions, simulate_cohort
-from paincast.simulator.course.observation import compute_loss
+from paincast.simulator.course.visit_process import compute_loss
 
 FloatArray = npt.NDArray[np.float64]
 Pair = tuple[str, str]

@@ -9,7 +9,7 @@ import pytest
 
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.block import Screened, Treated, screen_block, treat_option
-from paincast.simulator.world import Ground, Option, World, build_world
+from paincast.simulator.scenario import Option, Scenario, Stratum, build_scenario
 
 N_PATIENTS = 60_000
 INDICATIONS = ("lumbar_facet", "failed_back_surgery", "pancreatic_cancer", "lumbar_radicular_disc")
@@ -19,23 +19,25 @@ INDICATIONS = ("lumbar_facet", "failed_back_surgery", "pancreatic_cancer", "lumb
 class Drawn:
     """A block of one indication, with everybody who was treated by each option."""
 
-    world: World
-    ground: Ground
+    scenario: Scenario
+    stratum: Stratum
     screened: Screened
     treated: dict[str, Treated]
 
     def option(self, name: str) -> Option:
-        return self.ground.options[self.treated[name].place]
+        return self.stratum.options[self.treated[name].place]
 
 
-def draw_block(world: World, indication: str, seed: int, n_patients: int = N_PATIENTS, *, treat: bool = True) -> Drawn:
-    ground = world.grounds[indication]
-    screened = screen_block(world, ground, np.random.default_rng(seed), n_patients)
+def draw_block(
+    scenario: Scenario, indication: str, seed: int, n_patients: int = N_PATIENTS, *, treat: bool = True
+) -> Drawn:
+    stratum = scenario.strata[indication]
+    screened = screen_block(scenario, stratum, np.random.default_rng(seed), n_patients)
     treated = {
-        name_option(option): treat_option(world, ground, screened, place)
-        for place, option in enumerate(ground.options if treat else ())
+        name_option(option): treat_option(scenario, stratum, screened, place)
+        for place, option in enumerate(stratum.options if treat else ())
     }
-    return Drawn(world=world, ground=ground, screened=screened, treated=treated)
+    return Drawn(scenario=scenario, stratum=stratum, screened=screened, treated=treated)
 
 
 def name_option(option: Option) -> str:
@@ -43,28 +45,28 @@ def name_option(option: Option) -> str:
 
 
 @pytest.fixture(scope="package")
-def world() -> World:
-    return build_world(INDICATIONS, "literature", Assumptions())
+def scenario() -> Scenario:
+    return build_scenario(INDICATIONS, "literature", Assumptions())
 
 
 @pytest.fixture(scope="package")
-def facet(world: World) -> Drawn:
-    return draw_block(world, "lumbar_facet", 11)
+def facet(scenario: Scenario) -> Drawn:
+    return draw_block(scenario, "lumbar_facet", 11)
 
 
 @pytest.fixture(scope="package")
-def failed_back(world: World) -> Drawn:
-    return draw_block(world, "failed_back_surgery", 12)
+def failed_back(scenario: Scenario) -> Drawn:
+    return draw_block(scenario, "failed_back_surgery", 12)
 
 
 @pytest.fixture(scope="package")
-def cancer(world: World) -> Drawn:
-    return draw_block(world, "pancreatic_cancer", 13)
+def cancer(scenario: Scenario) -> Drawn:
+    return draw_block(scenario, "pancreatic_cancer", 13)
 
 
 @pytest.fixture(scope="package")
-def radicular(world: World) -> Drawn:
-    return draw_block(world, "lumbar_radicular_disc", 14)
+def radicular(scenario: Scenario) -> Drawn:
+    return draw_block(scenario, "lumbar_radicular_disc", 14)
 
 
 @pytest.fixture(scope="package")

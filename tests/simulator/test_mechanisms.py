@@ -15,15 +15,15 @@ from paincast.evidence import load_record
 from paincast.simulator import Assumptions, documented_correlations
 from paincast.simulator.block import screen_block, treat_option
 from paincast.simulator.course.events import Risk, compute_any_complication, list_risks
-from paincast.simulator.course.observation import compute_loss, draw_observed, tilt_missing
 from paincast.simulator.course.response import PAIN, compute_effects, compute_shared, scale_curve
+from paincast.simulator.course.visit_process import compute_loss, compute_missingness_factor, draw_observed
 from paincast.simulator.defaults import FACTORS
 from paincast.simulator.population.choice import compute_propensity, name_choice_columns
 from paincast.simulator.population.patients import compute_scores
 from paincast.simulator.population.referral import make_columns
 from paincast.simulator.population.selection import compute_pass, make_stage, normalise_selected
+from paincast.simulator.scenario import Scenario, build_scenario
 from paincast.simulator.truth import list_options
-from paincast.simulator.world import World, build_world
 
 from .conftest import Drawn, draw_block
 
@@ -47,22 +47,24 @@ def _correlate(noise: FloatArray, covariates: dict[str, FloatArray]) -> dict[str
 
 def _compute_noise(drawn: Drawn, name: str) -> dict[str, FloatArray]:
     """What each mechanism adds to its parents, at the first month, among those who received an option."""
-    world, treated, option = drawn.world, drawn.treated[name], drawn.option(name)
+    scenario, treated, option = drawn.scenario, drawn.treated[name], drawn.option(name)
     noise = {}
     for outcome, margin in treated.course.margins.items():
-        question = option.model.questions[outcome]
-        predictor = question.strength * treated.effects[option.effect] + treated.shared
-        noise[outcome] = (margin[:, 0] >= 0) - expit(question.intercepts[0] + predictor)
+        outcome_model = option.model.by_outcome[outcome]
+        predictor = outcome_model.strength * treated.effects[option.effect] + treated.shared
+        noise[outcome] = (margin[:, 0] >= 0) - expit(outcome_model.intercepts[0] + predictor)
     responded = treated.course.responded[:, 0]
-    failing, responding = compute_loss(world.assumptions)
-    kept = (1 - np.where(responded, responding, failing)) * (1 - world.assumptions.visit_missing_share)
+    failing, responding = compute_loss(scenario.assumptions)
+    kept = (1 - np.where(responded, responding, failing)) * (1 - scenario.assumptions.visit_missing_share)
     year = drawn.screened.referred.year[treated.rows]
-    in_time = year + 0.5 + option.model.months[0] / 12 <= world.assumptions.data_end_year
+    in_time = year + 0.5 + option.model.months[0] / 12 <= scenario.assumptions.data_end_year
     noise["observation"] = np.where(in_time, treated.seen[:, 0] - kept, 0.0)
     site = drawn.screened.referred.site[treated.rows]
-    tilt = tilt_missing(treated.columns["age_years"], world.sites, site, drawn.ground.mean_age, world.assumptions)
+    tilt = compute_missingness_factor(
+        treated.columns["age_years"], scenario.sites, site, drawn.stratum.mean_age, scenario.assumptions
+    )
     for column, missing in treated.missing.items():
-        share = world.assumptions.missing.get(column, world.assumptions.missing_other)
+        share = scenario.assumptions.missing.get(column, scenario.assumptions.missing_other)
         noise[f"missing {column}"] = missing - share * tilt
     for place, risk in enumerate(option.risks):
         occurred = np.zeros(len(responded))
@@ -72,11 +74,11 @@ def _compute_noise(drawn: Drawn, name: str) -> dict[str, FloatArray]:
     return noise
 
 
-def test_noise_is_independent_of_covariates_given_parents(world: World) -> None:
+def test_noise_is_independent_of_covariates_given_parents(scenario: Scenario) -> None:
     """Over 5 seeds together: some 2000 pairs, so 4.8 standard errors is a false alarm in 1 of 300 choices of seeds."""
     total: dict[tuple[str, str], list[float]] = {}
     for seed in range(1, 6):
-        drawn = draw_block(world, "failed_back_surgery", seed, n_patients=20_000)
+        drawn = draw_block(scenario, "failed_back_surgery", seed, n_patients=20_000)
         covariates = _list_covariates(drawn, "spinal_cord_stimulation")
         for mechanism, noise in _compute_noise(drawn, "spinal_cord_stimulation").items():
             if noise.std() > 0:
@@ -90,19 +92,19 @@ def test_noise_is_independent_of_covariates_given_parents(world: World) -> None:
 
 def test_choice_and_selection_are_drawn_with_their_probabilities(failed_back: Drawn) -> None:
     screened = failed_back.screened
-    covariates = make_columns(failed_back.ground.background, screened.referred, failed_back.world.assumptions)
+    covariates = make_columns(failed_back.stratum.population, screened.referred, failed_back.scenario.assumptions)
     chosen = (screened.chosen == 0) - screened.propensity[0].astype(float)
-    going = screened.going[screened.chosen, np.arange(len(screened.chosen))]
+    selection_probability = screened.selection_probability[screened.chosen, np.arange(len(screened.chosen))]
     held = {name: values.astype(float) for name, values in covariates.items() if values.std() > 0}
-    for noise in (chosen, screened.goes_on - going.astype(float)):
+    for noise in (chosen, screened.goes_on - selection_probability.astype(float)):
         assert max(map(abs, _correlate(noise, held).values())) < 4.0
 
 
 def test_correlations_are_the_documented_ones(radicular: Drawn) -> None:
-    background, referred = radicular.ground.background, radicular.screened.referred
+    population, referred = radicular.stratum.population, radicular.screened.referred
     first = np.flatnonzero(~referred.is_repeat)
-    names = [name for name in documented_correlations().index if name in background.structure.names]
-    scores = np.array(list(compute_scores(background.structure, referred.latents, names, first).values()))
+    names = [name for name in documented_correlations().index if name in population.structure.names]
+    scores = np.array(list(compute_scores(population.structure, referred.latents, names, first).values()))
     expected = documented_correlations().loc[names, names].to_numpy()
     assert np.corrcoef(scores) == pytest.approx(expected, abs=0.03)
     factors = np.corrcoef(referred.latents.factors[:, first])
@@ -118,9 +120,9 @@ def test_distress_pain_disability_and_opioids_form_a_positive_manifold() -> None
 
 def test_independent_quantities_do_not_correlate() -> None:
     assumptions = Assumptions(correlation="independent")
-    world = build_world(["sacroiliac_joint"], "literature", assumptions)
-    drawn = draw_block(world, "sacroiliac_joint", 3)
-    columns = pd.DataFrame(make_columns(drawn.ground.background, drawn.screened.referred, assumptions)).astype(float)
+    scenario = build_scenario(["sacroiliac_joint"], "literature", assumptions)
+    drawn = draw_block(scenario, "sacroiliac_joint", 3)
+    columns = pd.DataFrame(make_columns(drawn.stratum.population, drawn.screened.referred, assumptions)).astype(float)
     first = columns[~drawn.screened.referred.is_repeat].drop(columns=["active_infection", "pregnant"])
     matrix = first.drop(columns=["work_status"]).corr().to_numpy()
     assert abs(matrix[~np.eye(len(matrix), dtype=bool)]).max() < 0.02
@@ -132,10 +134,10 @@ def test_independent_quantities_do_not_correlate() -> None:
 
 def test_marginals_are_those_of_the_record(facet: Drawn) -> None:
     """Among all who are referred; what a trial or block told, among those who go on."""
-    referred, baseline = facet.screened.referred, facet.ground.background.baselines
-    everybody = make_columns(facet.ground.background, referred, facet.world.assumptions)
+    referred, baseline = facet.screened.referred, facet.stratum.population.baselines
+    everybody = make_columns(facet.stratum.population, referred, facet.scenario.assumptions)
     columns = facet.treated["facet_rfa"].columns
-    stages = facet.ground.background.stages
+    stages = facet.stratum.population.stages
     assert set(stages) == {"diagnostic_blocks_positive", "test_block_success"}
     for name, held in baseline.items():
         values = everybody[name][~referred.is_repeat]
@@ -169,21 +171,21 @@ def test_a_stage_lets_its_share_pass_and_its_result_stays_normal(share: float, s
 
 
 def test_choice_is_confounded_and_known(failed_back: Drawn) -> None:
-    world, screened = failed_back.world, failed_back.screened
-    records = [option.record for option in failed_back.ground.options]
-    names = name_choice_columns(records, world.assumptions)
-    columns = make_columns(failed_back.ground.background, screened.referred, world.assumptions, names=names)
+    scenario, screened = failed_back.scenario, failed_back.screened
+    records = [option.record for option in failed_back.stratum.options]
+    names = name_choice_columns(records, scenario.assumptions)
+    columns = make_columns(failed_back.stratum.population, screened.referred, scenario.assumptions, names=names)
     scs = failed_back.treated["spinal_cord_stimulation"].place
     chosen, pain = screened.chosen == scs, columns["pain_nrs"]
     assert pain[chosen].mean() > pain[~chosen].mean() + 0.1
     assert screened.propensity.sum(axis=0) == pytest.approx(1.0, abs=1e-6)
     site = screened.referred.site
-    again = compute_propensity(columns, site, records, world.sites, world.assumptions)
+    again = compute_propensity(columns, site, records, scenario.sites, scenario.assumptions)
     assert (again == screened.propensity).all()
-    stronger = replace(world.assumptions, confounding_strength=2.0)
-    assert compute_propensity(columns, site, records, world.sites, stronger)[0].std() > 1.3 * again[0].std()
-    randomised = replace(world.assumptions, assignment="randomised")
-    assert compute_propensity(columns, site, records, world.sites, randomised).std(axis=1).max() < 1e-6
+    stronger = replace(scenario.assumptions, confounding_strength=2.0)
+    assert compute_propensity(columns, site, records, scenario.sites, stronger)[0].std() > 1.3 * again[0].std()
+    randomised = replace(scenario.assumptions, assignment="randomised")
+    assert compute_propensity(columns, site, records, scenario.sites, randomised).std(axis=1).max() < 1e-6
 
 
 def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) -> None:
@@ -195,7 +197,7 @@ def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) ->
     truth, naive, healed, naive_error, healed_error = np.zeros(5)
     for sign, name in ((1.0, "interlaminar"), (-1.0, "nerve_root_block")):
         treated, option = radicular.treated[name], radicular.option(name)
-        chance = (screened.propensity * screened.going)[treated.place]
+        chance = (screened.propensity * screened.selection_probability)[treated.place]
         month = option.model.months.index(3.0)
         weight = 1.0 / chance[treated.rows]
         responded = treated.course.responded[:, month].astype(float)
@@ -209,25 +211,25 @@ def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) ->
 
 
 def _average_over_referred(drawn: Drawn, name: str, month: int) -> float:
-    option, referred, world = drawn.option(name), drawn.screened.referred, drawn.world
-    columns = make_columns(drawn.ground.background, referred, world.assumptions)
-    predictor = compute_effects(option.record, columns, world.assumptions)
-    predictor = predictor + compute_shared(world.sites, referred.site, referred.year, world.assumptions)
-    return float(expit(option.model.questions[PAIN].intercepts[month] + predictor).mean())
+    option, referred, scenario = drawn.option(name), drawn.screened.referred, drawn.scenario
+    columns = make_columns(drawn.stratum.population, referred, scenario.assumptions)
+    predictor = compute_effects(option.record, columns, scenario.assumptions)
+    predictor = predictor + compute_shared(scenario.sites, referred.site, referred.year, scenario.assumptions)
+    return float(expit(option.model.by_outcome[PAIN].intercepts[month] + predictor).mean())
 
 
-def test_a_randomised_choice_leaves_the_potential_outcomes_as_they_are(world: World) -> None:
-    other = replace(world.assumptions, assignment="randomised")
-    randomised = build_world(world.grounds, world.scenario, other)
-    pd.testing.assert_frame_equal(list_options(randomised), list_options(world))
-    ground, of_random = world.grounds["failed_back_surgery"], randomised.grounds["failed_back_surgery"]
-    assert not np.allclose(of_random.uptake, ground.uptake, rtol=0.02)
+def test_a_randomised_choice_leaves_the_potential_outcomes_as_they_are(scenario: Scenario) -> None:
+    other = replace(scenario.assumptions, assignment="randomised")
+    randomised = build_scenario(scenario.strata, scenario.name, other)
+    pd.testing.assert_frame_equal(list_options(randomised), list_options(scenario))
+    stratum, of_random = scenario.strata["failed_back_surgery"], randomised.strata["failed_back_surgery"]
+    assert not np.allclose(of_random.uptake, stratum.uptake, rtol=0.02)
     one, two = (
-        screen_block(held, held.grounds["failed_back_surgery"], np.random.default_rng(4), 500)
-        for held in (world, randomised)
+        screen_block(held, held.strata["failed_back_surgery"], np.random.default_rng(4), 500)
+        for held in (scenario, randomised)
     )
     np.testing.assert_array_equal(one.referred.latents.particular, two.referred.latents.particular)
-    np.testing.assert_array_equal(one.going, two.going)
+    np.testing.assert_array_equal(one.selection_probability, two.selection_probability)
     assert two.propensity.std(axis=1).max() < 1e-6 < one.propensity.std(axis=1).min()
 
 
@@ -268,10 +270,10 @@ def test_events_come_evenly_within_their_window(radicular: Drawn, failed_back: D
                 assert kstest((month - start) / (risk.by_month - start), "uniform").pvalue > 1e-4, risk.detail
 
 
-def test_what_happens_to_the_first_does_not_depend_on_how_many_follow(world: World) -> None:
+def test_what_happens_to_the_first_does_not_depend_on_how_many_follow(scenario: Scenario) -> None:
     whole, part = (
-        treat_option(drawn.world, drawn.ground, drawn.screened, 0, n)
-        for drawn, n in ((draw_block(world, "failed_back_surgery", 3, 2_000, treat=False), n) for n in (None, 100))
+        treat_option(drawn.scenario, drawn.stratum, drawn.screened, 0, n)
+        for drawn, n in ((draw_block(scenario, "failed_back_surgery", 3, 2_000, treat=False), n) for n in (None, 100))
     )
     for name in ("rows", "shared", "death_month", "guidance", "seen", "pain"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:100])
@@ -315,8 +317,8 @@ def test_survival_is_that_of_the_record(cancer: Drawn, facet: Drawn) -> None:
     assert not treated.seen[months >= treated.death_month[:, None]].any()
 
 
-def test_loss_depends_on_outcome_and_is_for_good(world: World) -> None:
-    assumptions = replace(world.assumptions, visit_missing_share=0.0, data_end_year=2100.0)
+def test_loss_depends_on_outcome_and_is_for_good(scenario: Scenario) -> None:
+    assumptions = replace(scenario.assumptions, visit_missing_share=0.0, data_end_year=2100.0)
     responded = np.random.default_rng(4).random((60_000, 3)) < 0.5
     seen = draw_observed(
         responded,
@@ -338,15 +340,15 @@ def test_loss_depends_on_outcome_and_is_for_good(world: World) -> None:
 
 def test_missing_values_have_their_share_and_depend_on_site_and_age(facet: Drawn) -> None:
     treated = facet.treated["facet_rfa"]
-    shares = facet.world.assumptions.missing
+    shares = facet.scenario.assumptions.missing
     for name, missing in treated.missing.items():
-        share = shares.get(name, facet.world.assumptions.missing_other)
+        share = shares.get(name, facet.scenario.assumptions.missing_other)
         assert missing.mean() == pytest.approx(share, rel=0.15, abs=0.002), name
     odi, site = treated.missing["odi"], facet.screened.referred.site[treated.rows]
-    by_site = [odi[site == place].mean() / facet.world.sites.missing[place] for place in range(4)]
+    by_site = [odi[site == place].mean() / facet.scenario.sites.missing[place] for place in range(4)]
     assert np.std(by_site) / np.mean(by_site) < 0.15
-    assert np.ptp(facet.world.sites.missing) > 0.5
-    old = treated.columns["age_years"] > facet.ground.mean_age
+    assert np.ptp(facet.scenario.sites.missing) > 0.5
+    old = treated.columns["age_years"] > facet.stratum.mean_age
     assert odi[old].mean() > odi[~old].mean() + 0.01
 
 
@@ -360,8 +362,8 @@ def test_scores_are_heaped_without_changing_the_answer(facet: Drawn) -> None:
 
 
 def test_second_episodes_keep_the_patient(facet: Drawn) -> None:
-    referred, world = facet.screened.referred, facet.world
-    columns = make_columns(facet.ground.background, referred, world.assumptions)
+    referred, scenario = facet.screened.referred, facet.scenario
+    columns = make_columns(facet.stratum.population, referred, scenario.assumptions)
     again = np.flatnonzero(referred.is_repeat)
     first = again - 1
     assert (referred.patient[again] == referred.patient[first]).all()
@@ -378,11 +380,11 @@ def test_sites_and_years_differ(facet: Drawn) -> None:
     referred, treated = facet.screened.referred, facet.treated["facet_rfa"]
     site, year = referred.site[treated.rows], referred.year[treated.rows]
     shift = [
-        treated.shared[(site == place) & (year == 2019)].mean() for place in range(facet.world.assumptions.n_sites)
+        treated.shared[(site == place) & (year == 2019)].mean() for place in range(facet.scenario.assumptions.n_sites)
     ]
-    assert shift == pytest.approx(facet.world.sites.response, abs=1e-5)
+    assert shift == pytest.approx(facet.scenario.sites.response, abs=1e-5)
     early, late = (treated.shared[(site == 0) & (year == y)].mean() for y in (2014, 2024))
-    assert late - early == pytest.approx(10 * facet.world.assumptions.response_drift_per_year, abs=1e-4)
+    assert late - early == pytest.approx(10 * facet.scenario.assumptions.response_drift_per_year, abs=1e-4)
     users = treated.columns["opioid_mme"] > 0
     assert users[year == 2014].mean() > users[year == 2024].mean() + 0.03
 
@@ -390,4 +392,4 @@ def test_sites_and_years_differ(facet: Drawn) -> None:
 def test_retirement_follows_age(facet: Drawn) -> None:
     columns = facet.treated["facet_rfa"].columns
     retired = columns["work_status"] == 1
-    assert (retired == (columns["age_years"] >= facet.world.assumptions.retirement_age_years)).all()
+    assert (retired == (columns["age_years"] >= facet.scenario.assumptions.retirement_age_years)).all()

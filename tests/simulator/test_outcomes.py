@@ -28,7 +28,7 @@ from paincast.simulator.course.visits import (
     score_pain,
     score_quality,
 )
-from paincast.simulator.world import World, build_world
+from paincast.simulator.scenario import Scenario, build_scenario
 
 from .conftest import Drawn, draw_block
 
@@ -36,9 +36,9 @@ FloatArray = NDArray[np.float64]
 
 
 def _probability(drawn: Drawn, name: str, outcome: str = PAIN) -> FloatArray:
-    treated, question = drawn.treated[name], drawn.option(name).model.questions[outcome]
-    predictor = question.strength * treated.effects[drawn.option(name).effect].astype(float) + treated.shared
-    probability: FloatArray = expit(question.intercepts + predictor[:, None])
+    treated, outcome_model = drawn.treated[name], drawn.option(name).model.by_outcome[outcome]
+    predictor = outcome_model.strength * treated.effects[drawn.option(name).effect].astype(float) + treated.shared
+    probability: FloatArray = expit(outcome_model.intercepts + predictor[:, None])
     return probability
 
 
@@ -48,7 +48,7 @@ def test_the_marginal_response_of_the_treated_meets_the_curve(name: str, request
     checked = 0
     for option, treated in drawn.treated.items():
         record = drawn.option(option).record
-        if record.indication == drawn.ground.background.indication:
+        if record.indication == drawn.stratum.population.indication:
             curve = np.array(list(scale_curve(record, "literature").values()))
             error = np.sqrt(curve * (1 - curve) / len(treated.rows))
             assert (abs(treated.course.responded.mean(axis=0) - curve) < 3.5 * error + 0.003).all()
@@ -62,8 +62,8 @@ def test_a_scenario_moves_the_whole_curve(scenario: str, strength: float) -> Non
     record = load_record("si_joint_rfa", "sacroiliac_joint")
     assert record.scenarios
     assert record.curve
-    world = build_world(["sacroiliac_joint"], scenario, Assumptions(confounding_strength=strength))
-    drawn = draw_block(world, "sacroiliac_joint", 3)
+    scenario = build_scenario(["sacroiliac_joint"], scenario, Assumptions(confounding_strength=strength))
+    drawn = draw_block(scenario, "sacroiliac_joint", 3)
     shift = logit(record.scenarios[scenario]) - logit(record.curve[6.0])
     expected = [float(expit(logit(share) + shift)) for share in record.curve.values()]
     assert drawn.treated["si_joint_rfa"].course.responded.mean(axis=0) == pytest.approx(expected, abs=0.012)
@@ -71,12 +71,12 @@ def test_a_scenario_moves_the_whole_curve(scenario: str, strength: float) -> Non
 
 
 @pytest.mark.parametrize("outcome", ["function_response", "quality_of_life_gain", "opioid_reduction", "satisfaction"])
-def test_other_outcomes_meet_their_shifted_curve(outcome: str, facet: Drawn, world: World) -> None:
+def test_other_outcomes_meet_their_shifted_curve(outcome: str, facet: Drawn, scenario: Scenario) -> None:
     treated, record = facet.treated["facet_rfa"], facet.option("facet_rfa").record
     reached = treated.course.margins[outcome] >= 0
     if outcome == "opioid_reduction":
         reached = reached[treated.columns["opioid_mme"] > 0]
-    shift = world.assumptions.outcome_links[outcome].shift
+    shift = scenario.assumptions.outcome_links[outcome].shift
     curve = expit(logit(np.array(list(scale_curve(record, "literature").values()))) + shift)
     assert reached.mean(axis=0) == pytest.approx(curve, abs=0.02)
 
@@ -91,10 +91,10 @@ def test_the_true_probability_is_calibrated_in_twenty_bins(outcome: str, facet: 
 
 
 def test_control_response_meets_the_record(failed_back: Drawn) -> None:
-    question = failed_back.option("spinal_cord_stimulation").model.questions[PAIN]
+    outcome_model = failed_back.option("spinal_cord_stimulation").model.by_outcome[PAIN]
     treated = failed_back.treated["spinal_cord_stimulation"]
     effects = treated.effects[failed_back.option("spinal_cord_stimulation").effect].astype(float)
-    control = expit(question.control_intercepts[0] + question.control_strength * effects + treated.shared)
+    control = expit(outcome_model.control_intercepts[0] + outcome_model.control_strength * effects + treated.shared)
     assert control.mean() == pytest.approx(0.02, abs=0.001)
     assert control.std() > 0.002
 
@@ -115,9 +115,9 @@ def test_a_logistic_regression_recovers_each_odds_ratio(name: str, facet: Drawn,
     treated, record = drawn.treated[name], drawn.option(name).record
     rows, site = drawn.screened.referred, drawn.screened.referred.site[treated.rows]
     effects = record.active_predictors
-    design = [transform_column(effect, treated.columns, record, drawn.world.assumptions) for effect in effects]
+    design = [transform_column(effect, treated.columns, record, drawn.scenario.assumptions) for effect in effects]
     year = rows.year[treated.rows].astype(float)
-    x = np.column_stack([*design, np.eye(drawn.world.assumptions.n_sites)[site][:, 1:], year])
+    x = np.column_stack([*design, np.eye(drawn.scenario.assumptions.n_sites)[site][:, 1:], year])
     center, spread = x.mean(axis=0), x.std(axis=0)
     scaled = (x - center) / spread
     y = treated.course.responded[:, 1]
@@ -134,9 +134,9 @@ def test_a_logistic_regression_recovers_each_odds_ratio(name: str, facet: Drawn,
 def test_what_model_can_reach_is_what_the_evidence_implies() -> None:
     """Without correlations between predictors, sites or drift, as the figure of the record is computed."""
     assumptions = Assumptions(correlation="independent", site_response_sd=0.0, response_drift_per_year=0.0)
-    world = build_world(["lumbar_facet", "hip_osteoarthritis"], "literature", assumptions)
+    scenario = build_scenario(["lumbar_facet", "hip_osteoarthritis"], "literature", assumptions)
     for indication, name in (("lumbar_facet", "facet_rfa"), ("hip_osteoarthritis", "joint_injection")):
-        drawn = draw_block(world, indication, 4)
+        drawn = draw_block(scenario, indication, 4)
         implied = drawn.option(name).record.implied
         assert implied
         place = drawn.option(name).model.months.index(
@@ -148,8 +148,8 @@ def test_what_model_can_reach_is_what_the_evidence_implies() -> None:
 
 def test_effects_are_the_sum_of_log_odds_ratios() -> None:
     record = load_record("si_joint_rfa", "sacroiliac_joint")
-    world = build_world(["sacroiliac_joint"], "literature", Assumptions())
-    drawn = draw_block(world, "sacroiliac_joint", 5, n_patients=3000)
+    scenario = build_scenario(["sacroiliac_joint"], "literature", Assumptions())
+    drawn = draw_block(scenario, "sacroiliac_joint", 5, n_patients=3000)
     columns = {name: values[:2].copy() for name, values in drawn.treated["si_joint_rfa"].columns.items()}
     for values in columns.values():
         values[1] = values[0]
@@ -189,9 +189,9 @@ def test_relief_lasts_as_long_as_the_truth_says(facet: Drawn) -> None:
     held = np.logical_and.accumulate(treated.course.responded, axis=1)
     survival = compute_relief_survival(
         option.model.months,
-        option.model.questions[PAIN].intercepts,
+        option.model.by_outcome[PAIN].intercepts,
         predictor,
-        facet.world.assumptions.response_persistence,
+        facet.scenario.assumptions.response_persistence,
     )
     assert survival.mean(axis=1) == pytest.approx(held.mean(axis=0), abs=0.01)
     order = np.argsort(predictor)
@@ -262,7 +262,7 @@ def test_thresholds_of_the_process_are_where_the_truth_is(facet: Drawn) -> None:
     """An outcome is reached exactly where the uniform behind it is below its probability."""
     treated = facet.treated["facet_rfa"]
     predictor = treated.effects[facet.option("facet_rfa").effect] + treated.shared
-    logistic = predictor[:, None] + facet.option("facet_rfa").model.questions[PAIN].intercepts
+    logistic = predictor[:, None] + facet.option("facet_rfa").model.by_outcome[PAIN].intercepts
     uniform = expit(logistic - treated.course.margins[PAIN].astype(float))
     clear = abs(uniform - _probability(facet, "facet_rfa")) > 1e-5
     assert ((uniform < _probability(facet, "facet_rfa")) == treated.course.responded)[clear].all()

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paincast.simulator.course.events import Happened, draw_death, draw_events
-from paincast.simulator.course.observation import (
+from paincast.simulator.course.events import Events, draw_death, draw_events
+from paincast.simulator.course.response import compute_effects, compute_shared
+from paincast.simulator.course.visit_process import (
+    apply_digit_preference,
     draw_entry_errors,
     draw_missing_at_visits,
     draw_missing_items,
     draw_observed,
-    heap_pain,
 )
-from paincast.simulator.course.response import compute_effects, compute_shared
 from paincast.simulator.course.visits import Course, follow_course
 from paincast.simulator.population.choice import compute_propensity, draw_choice, name_choice_columns
 from paincast.simulator.population.marginals import Columns
 from paincast.simulator.population.referral import Referred, draw_referred, make_columns
 from paincast.simulator.population.sites import Float, Truths, Whole
-from paincast.simulator.world import Ground, World, compute_going
+from paincast.simulator.scenario import Scenario, Stratum, compute_selection_probability
 
 SMALLEST_BLOCK = 4096
 LARGEST_BLOCK = 8192
@@ -66,7 +66,7 @@ class Screened:
     ----------
     referred : Referred
         Who is referred.
-    propensity, going : ndarray of shape (n_options, n)
+    propensity, selection_probability : ndarray of shape (n_options, n)
         Probability that each option is chosen, and to go on to it after its trial or block.
     chosen : ndarray of shape (n,)
         Option chosen.
@@ -78,7 +78,7 @@ class Screened:
 
     referred: Referred
     propensity: Float
-    going: Float
+    selection_probability: Float
     chosen: NDArray[np.int8]
     goes_on: Truths
     streams: tuple[np.random.Generator, ...]
@@ -104,7 +104,7 @@ class Treated:
         What happens.
     death_month : ndarray of shape (n,)
         Month of death.
-    events : Happened
+    events : Events
         Complications, and what follows from failure.
     guidance : ndarray of shape (n,)
         Place of the image guidance among the names of the option's technique.
@@ -125,7 +125,7 @@ class Treated:
     shared: Float
     course: Course
     death_month: Float
-    events: Happened
+    events: Events
     guidance: NDArray[np.int8]
     seen: Truths
     pain: Float
@@ -135,44 +135,44 @@ class Treated:
     wrong_at_visits: Mapping[str, Truths]
 
 
-def screen_block(world: World, ground: Ground, rng: np.random.Generator, n_patients: int) -> Screened:
+def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator, n_patients: int) -> Screened:
     """Simulate who is referred with an indication, what is chosen for them and who goes on to it."""
-    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(ground.options))
-    assumptions, background = world.assumptions, ground.background
-    referred = draw_referred(background, n_patients, world.sites, assumptions, rng_patients)
-    records = [option.record for option in ground.options]
+    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(stratum.options))
+    assumptions, population = scenario.assumptions, stratum.population
+    referred = draw_referred(population, n_patients, scenario.sites, assumptions, rng_patients)
+    records = [option.record for option in stratum.options]
     names = name_choice_columns(records, assumptions)
-    columns = make_columns(background, referred, assumptions, names=names)
-    propensity = compute_propensity(columns, referred.site, records, world.sites, assumptions)
+    columns = make_columns(population, referred, assumptions, names=names)
+    propensity = compute_propensity(columns, referred.site, records, scenario.sites, assumptions)
     chosen = draw_choice(propensity, rng_choice)
-    going = compute_going(background, referred, records)
+    selection_probability = compute_selection_probability(population, referred, records)
     lucky = rng_selection.random(len(chosen), dtype=np.float32)
     return Screened(
         referred=referred,
         propensity=propensity,
-        going=going,
+        selection_probability=selection_probability,
         chosen=chosen,
-        goes_on=lucky < going[chosen, np.arange(len(chosen))],
+        goes_on=lucky < selection_probability[chosen, np.arange(len(chosen))],
         streams=tuple(streams),
     )
 
 
-def treat_option(world: World, ground: Ground, screened: Screened, place: int, n: int | None = None) -> Treated:
+def treat_option(scenario: Scenario, stratum: Stratum, screened: Screened, place: int, n: int | None = None) -> Treated:
     """Simulate the course of those who received one option, or the first ``n``, and what a registry sees of it.
 
     Every mechanism draws once, episode after episode: what happens to the first does not depend on how many follow.
     """
-    option, assumptions = ground.options[place], world.assumptions
+    option, assumptions = stratum.options[place], scenario.assumptions
     course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(8)
     rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)[:n]
     referred = screened.referred
     site, year = referred.site[rows], referred.year[rows]
-    columns = make_columns(ground.background, referred, assumptions, rows=rows)
-    effects = np.array([compute_effects(record, columns, assumptions) for record in ground.leads])
-    shared = compute_shared(world.sites, site, year, assumptions)
+    columns = make_columns(stratum.population, referred, assumptions, rows=rows)
+    effects = np.array([compute_effects(record, columns, assumptions) for record in stratum.leads])
+    shared = compute_shared(scenario.sites, site, year, assumptions)
 
     course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, course_rng)
-    death_month = draw_death(len(rows), ground.survival, death_rng)
+    death_month = draw_death(len(rows), stratum.survival, death_rng)
     responded, months = course.responded, option.model.months
     seen = draw_observed(responded, months, year, death_month, assumptions, visit_rng)
     numbers = {name: values for name, values in columns.items() if values.dtype == np.float32}
@@ -185,19 +185,19 @@ def treat_option(world: World, ground: Ground, screened: Screened, place: int, n
         course=course,
         death_month=death_month,
         events=draw_events(option.risks, months, responded, event_rng),
-        guidance=_draw_guidance(list_guidance(world, option.record.technique), len(rows), guidance_rng),
+        guidance=_draw_guidance(list_guidance(scenario, option.record.technique), len(rows), guidance_rng),
         seen=seen,
-        pain=heap_pain(course, columns["pain_nrs"], assumptions, score_rng),
-        missing=draw_missing_items(columns, world.sites, site, ground.mean_age, assumptions, item_rngs[0]),
+        pain=apply_digit_preference(course, columns["pain_nrs"], assumptions, score_rng),
+        missing=draw_missing_items(columns, scenario.sites, site, stratum.mean_age, assumptions, item_rngs[0]),
         missing_at_visits=draw_missing_at_visits(list(course.measures), seen.shape, assumptions, item_rngs[1]),
         wrong=draw_entry_errors("episodes", numbers, assumptions.entry_error_share, item_rngs[0]),
         wrong_at_visits=draw_entry_errors("visits", course.measures, assumptions.entry_error_share, item_rngs[1]),
     )
 
 
-def list_guidance(world: World, technique: str) -> Mapping[str, float]:
+def list_guidance(scenario: Scenario, technique: str) -> Mapping[str, float]:
     """Give the shares of image guidance of a technique."""
-    guidance = world.assumptions.guidance
+    guidance = scenario.assumptions.guidance
     return guidance.get(technique, guidance.get("", {}))
 
 

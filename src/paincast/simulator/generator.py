@@ -17,10 +17,10 @@ from paincast.schema import TABLES
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.checks import check_assumptions, check_size, check_techniques, check_whole, list_records
 from paincast.simulator.population.funnel import Funnel, allot_episodes, describe_funnel
-from paincast.simulator.stream import Task, stream_tables
+from paincast.simulator.scenario import build_scenario
+from paincast.simulator.stream import SimulationTask, stream_tables
 from paincast.simulator.tables import Tables
 from paincast.simulator.truth import Truth, list_options
-from paincast.simulator.world import build_world
 from paincast.simulator.writing import write_folder
 
 GENERATOR_VERSION = "3"
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], object]
 class _Order:
     techniques: tuple[str, ...]
     records: tuple[Record, ...]
-    task: Task
+    task: SimulationTask
     details: dict[str, Any]
 
 
@@ -102,7 +102,7 @@ def simulate_cohort(
     frames = {name: table.unify_dictionaries().to_pandas() for name, table in held.items()}
     truth = Truth(
         episodes=frames["truth"].astype({"episode_id": "str", "indication": "str"}),
-        options=list_options(order.task.world),
+        options=list_options(order.task.scenario),
     )
     cohort = Cohort(
         **{name: conform(name, frames[name]) for name in TABLES},
@@ -169,7 +169,7 @@ def write_cohort(
     funnel = Funnel()
     return write_folder(
         path,
-        order.task.world,
+        order.task.scenario,
         _follow(order, funnel, progress),
         sources=list_citations(order.records),
         describe=lambda: _describe(order, funnel),
@@ -196,13 +196,13 @@ def _take_order(
     check_assumptions(assumptions)
     asked = check_techniques(techniques, scenario)
     records = tuple(record for technique in asked for record in list_records(technique, scenario))
-    world = build_world({name for record in records for name in record.indications}, scenario, assumptions)
+    prepared = build_scenario({name for record in records for name in record.indications}, scenario, assumptions)
     return _Order(
         techniques=asked,
         records=records,
-        task=Task(
-            world=world,
-            wanted=allot_episodes(world, asked, episodes_per_technique),
+        task=SimulationTask(
+            scenario=prepared,
+            wanted=allot_episodes(prepared, asked, episodes_per_technique),
             seed=int(seed),
             workers=int(workers),
             chunk_blocks=int(chunk_blocks),
@@ -229,7 +229,7 @@ def _follow(order: _Order, funnel: Funnel, progress: Progress | None) -> Iterato
 
 
 def _describe(order: _Order, funnel: Funnel) -> dict[str, Any]:
-    return {**order.details, "funnel": describe_funnel(order.task.world, funnel)}
+    return {**order.details, "funnel": describe_funnel(order.task.scenario, funnel)}
 
 
 def _list_changes(assumptions: Assumptions) -> list[str]:

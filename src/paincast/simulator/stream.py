@@ -23,17 +23,17 @@ from paincast.simulator.block import (
     treat_option,
 )
 from paincast.simulator.population.funnel import Funnel
+from paincast.simulator.scenario import Scenario
 from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
-from paincast.simulator.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class SimulationTask:
     """What is to be simulated.
 
     Parameters
     ----------
-    world : World
+    scenario : Scenario
         Everything fixed.
     wanted : mapping of str to mapping
         Episodes of each technique by indication.
@@ -45,19 +45,19 @@ class Task:
         Blocks simulated ahead of the one that is handed out.
     """
 
-    world: World
+    scenario: Scenario
     wanted: Mapping[str, Mapping[str, int]]
     seed: int
     workers: int
     chunk_blocks: int
 
 
-def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
+def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
     """Simulate the tables of blocks, in the order of indications, blocks and options.
 
     Parameters
     ----------
-    task : Task
+    task : SimulationTask
         What is to be simulated.
     funnel : Funnel
         Counts, added to.
@@ -66,14 +66,14 @@ def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
     ------
     dict of str to Table
     """
-    layouts = make_layouts(task.world)
+    layouts = make_layouts(task.scenario)
     pending: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(task.workers) as pool:
         for indication in INDICATIONS:
             left = dict(task.wanted.get(indication, {}))
             for number, screened in _screen_blocks(task, indication, left, pool):
-                for place, n in _take_first(task.world, indication, screened, left, funnel):
-                    future = pool.submit(_treat, task.world, indication, screened, place, n, number, layouts)
+                for place, n in _take_first(task.scenario, indication, screened, left, funnel):
+                    future = pool.submit(_treat, task.scenario, indication, screened, place, n, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
                     yield pending.popleft().result()
@@ -82,44 +82,44 @@ def stream_tables(task: Task, funnel: Funnel) -> Iterator[Tables]:
 
 
 def _screen_blocks(
-    task: Task, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
+    task: SimulationTask, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, Screened]]:
     ahead: deque[Future[Screened]] = deque()
     number = 0
     while any(left.values()):
         for _ in range(_count_ahead(task, indication, left, number) - len(ahead)):
-            ahead.append(pool.submit(_screen, task.world, indication, task.seed, number + len(ahead)))
+            ahead.append(pool.submit(_screen, task.scenario, indication, task.seed, number + len(ahead)))
         yield number, ahead.popleft().result()
         number += 1
     for future in ahead:
         future.cancel()
 
 
-def _count_ahead(task: Task, indication: str, left: Mapping[str, int], number: int) -> int:
+def _count_ahead(task: SimulationTask, indication: str, left: Mapping[str, int], number: int) -> int:
     """Count the blocks to have under way: as many as can be expected to be needed, one more than there are threads."""
-    ground = task.world.grounds[indication]
+    stratum = task.scenario.strata[indication]
     uptake = dict.fromkeys(left, 0.0)
-    for option, share in zip(ground.options, ground.uptake, strict=True):
+    for option, share in zip(stratum.options, stratum.uptake, strict=True):
         if option.record.technique in uptake:
             uptake[option.record.technique] += float(share)
     needed = max(n / uptake[technique] for technique, n in left.items())
     ahead = 0
     while needed > 0 and ahead <= task.workers:
-        needed -= count_patients(number + ahead) * (1.0 + task.world.assumptions.repeat_share)
+        needed -= count_patients(number + ahead) * (1.0 + task.scenario.assumptions.repeat_share)
         ahead += 1
     return ahead
 
 
-def _screen(world: World, indication: str, seed: int, number: int) -> Screened:
+def _screen(scenario: Scenario, indication: str, seed: int, number: int) -> Screened:
     sequence = np.random.SeedSequence(seed, spawn_key=(INDICATIONS.index(indication), number))
-    return screen_block(world, world.grounds[indication], np.random.default_rng(sequence), count_patients(number))
+    return screen_block(scenario, scenario.strata[indication], np.random.default_rng(sequence), count_patients(number))
 
 
 def _take_first(
-    world: World, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
+    scenario: Scenario, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
 ) -> Iterator[tuple[int, int]]:
     """Take the first episodes of each technique still wanted, count them off, and tell how many of each option."""
-    options = world.grounds[indication].options
+    options = scenario.strata[indication].options
     for technique in list(left):
         if not left[technique]:
             continue
@@ -137,7 +137,7 @@ def _take_first(
 
 
 def _treat(
-    world: World,
+    scenario: Scenario,
     indication: str,
     screened: Screened,
     place: int,
@@ -145,6 +145,6 @@ def _treat(
     number: int,
     layouts: Mapping[str, Layout],
 ) -> Tables:
-    ground = world.grounds[indication]
-    treated = treat_option(world, ground, screened, place, n)
-    return make_tables(world, ground, screened, treated, count_rows_before(number), layouts)
+    stratum = scenario.strata[indication]
+    treated = treat_option(scenario, stratum, screened, place, n)
+    return make_tables(scenario, stratum, screened, treated, count_rows_before(number), layouts)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from paincast.schema import EPISODES, EVENTS, INDICATIONS, TABLES, VISITS, Column
 from paincast.simulator.block import Screened, Treated, list_guidance
 from paincast.simulator.course.events import NEVER
-from paincast.simulator.course.observation import is_in_time
+from paincast.simulator.course.visit_process import is_in_time
 from paincast.simulator.defaults import FACTORS
 from paincast.simulator.population.marginals import count_decimals
 from paincast.simulator.population.sites import Truths, Whole
-from paincast.simulator.world import Ground, World
+from paincast.simulator.scenario import Scenario, Stratum
 
 DIGITS = 10
 """Digits of the number in an id."""
@@ -47,14 +47,14 @@ def arrow_type(column: Column) -> pa.DataType:
     return kinds[column.type]
 
 
-def make_schemas(world: World) -> dict[str, pa.Schema]:
-    """Give the Arrow schema of each table of a world: those of the contract, and the truth."""
+def make_schemas(scenario: Scenario) -> dict[str, pa.Schema]:
+    """Give the Arrow schema of each table of a scenario: those of the contract, and the truth."""
     schemas = {
         name: pa.schema([(column.name, arrow_type(column)) for column in columns.values()])
         for name, columns in TABLES.items()
     }
-    sums = max(len(ground.leads) for ground in world.grounds.values())
-    options = max(len(ground.options) for ground in world.grounds.values())
+    sums = max(len(stratum.leads) for stratum in scenario.strata.values())
+    options = max(len(stratum.options) for stratum in scenario.strata.values())
     numbers = [*FACTORS, "shared", *_name_parts("effect", sums)]
     numbers += [*_name_parts("propensity", options), *_name_parts("selection", options)]
     schemas["truth"] = pa.schema(
@@ -88,15 +88,15 @@ class Layout:
     types: Mapping[str, pa.DataType]
 
 
-def make_layouts(world: World) -> dict[str, Layout]:
-    """Give the layout of each table of a world."""
+def make_layouts(scenario: Scenario) -> dict[str, Layout]:
+    """Give the layout of each table of a scenario."""
     return {
         name: Layout(
             schema=schema,
             kinds={field.name: str(field.type) for field in schema},
             types={str(field.type): field.type for field in schema},
         )
-        for name, schema in make_schemas(world).items()
+        for name, schema in make_schemas(scenario).items()
     }
 
 
@@ -105,8 +105,8 @@ def _name_parts(name: str, n: int) -> list[str]:
 
 
 def make_tables(
-    world: World,
-    ground: Ground,
+    scenario: Scenario,
+    stratum: Stratum,
     screened: Screened,
     treated: Treated,
     first_row: int,
@@ -116,7 +116,7 @@ def make_tables(
 
     Parameters
     ----------
-    world, ground, screened, treated
+    scenario, stratum, screened, treated
         What was simulated.
     first_row : int
         Number of the first row of the block within its indication; it makes the ids unique.
@@ -128,14 +128,14 @@ def make_tables(
     dict of str to Table
         ``episodes``, ``visits``, ``events``, ``truth``.
     """
-    code = INDICATIONS.index(ground.background.indication)
+    code = INDICATIONS.index(stratum.population.indication)
     ids = spell_ids(f"E{code:02d}-", first_row + treated.rows)
     patients = spell_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
     return {
-        "episodes": _make_episodes(world, ground, screened, treated, ids, patients, layouts["episodes"]),
-        "visits": _make_visits(ground, treated, ids, layouts["visits"]),
-        "events": _make_events(world, ground, screened, treated, ids, layouts["events"]),
-        "truth": _make_truth(ground, screened, treated, ids, layouts["truth"]),
+        "episodes": _make_episodes(scenario, stratum, screened, treated, ids, patients, layouts["episodes"]),
+        "visits": _make_visits(stratum, treated, ids, layouts["visits"]),
+        "events": _make_events(scenario, stratum, screened, treated, ids, layouts["events"]),
+        "truth": _make_truth(stratum, screened, treated, ids, layouts["truth"]),
     }
 
 
@@ -198,25 +198,25 @@ def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
 
 
 def _make_episodes(
-    world: World,
-    ground: Ground,
+    scenario: Scenario,
+    stratum: Stratum,
     screened: Screened,
     treated: Treated,
     ids: NDArray[np.uint8],
     patients: NDArray[np.uint8],
     layout: Layout,
 ) -> pa.Table:
-    rows, record, referred = treated.rows, ground.options[treated.place].record, screened.referred
+    rows, record, referred = treated.rows, stratum.options[treated.place].record, screened.referred
     n = len(rows)
     held = {
         "episode_id": _text(ids),
         "patient_id": _text(patients),
-        "site_id": _name_sites(world.assumptions.n_sites).take(pa.array(referred.site[rows])),
+        "site_id": _name_sites(scenario.assumptions.n_sites).take(pa.array(referred.site[rows])),
         "procedure_year": pa.array(referred.year[rows]),
         "technique": _constant(record.technique, n),
-        "indication": _constant(ground.background.indication, n),
+        "indication": _constant(stratum.population.indication, n),
         "approach": _constant(record.approach, n),
-        "guidance": _coded(treated.guidance, tuple(list_guidance(world, record.technique))),
+        "guidance": _coded(treated.guidance, tuple(list_guidance(scenario, record.technique))),
     }
     for name in treated.columns:
         if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
@@ -238,8 +238,8 @@ def _make_column(column: Column, treated: Treated) -> pa.Array:
     return _numbers(values, count_decimals(column.name), missing, treated.wrong.get(column.name), column)
 
 
-def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
-    months = np.array(ground.options[treated.place].model.months)
+def _make_visits(stratum: Stratum, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
+    months = np.array(stratum.options[treated.place].model.months)
     seen = np.flatnonzero(treated.seen)
     row, place = np.divmod(seen, len(months))
     held = {"episode_id": _text(ids[row]), "month": pa.array(months[place])}
@@ -253,16 +253,16 @@ def _make_visits(ground: Ground, treated: Treated, ids: NDArray[np.uint8], layou
 
 
 def _make_events(
-    world: World, ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+    scenario: Scenario, stratum: Stratum, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
-    risks, kinds = ground.options[treated.place].risks, EVENTS["kind"].categories
+    risks, kinds = stratum.options[treated.place].risks, EVENTS["kind"].categories
     code = np.array([kinds.index(kind) for kind in (*(risk.event_kind for risk in risks), "death")], dtype=np.int8)
-    died, happened = treated.death_month, treated.events
+    died, events = treated.death_month, treated.events
     dead = np.flatnonzero(died < NEVER)
-    row = np.concatenate([happened.rows, dead])
-    month = np.concatenate([happened.month, died[dead]])
-    place = np.concatenate([happened.risk, np.full(len(dead), len(risks))])
-    known = is_in_time(screened.referred.year[treated.rows[row]], month, world.assumptions)
+    row = np.concatenate([events.rows, dead])
+    month = np.concatenate([events.month, died[dead]])
+    place = np.concatenate([events.risk, np.full(len(dead), len(risks))])
+    known = is_in_time(screened.referred.year[treated.rows[row]], month, scenario.assumptions)
     known &= (month < died[row]) | (place == len(risks))
     kept = np.flatnonzero(known)
     kept = kept[np.argsort(row[kept], kind="stable")]
@@ -276,12 +276,12 @@ def _make_events(
 
 
 def _make_truth(
-    ground: Ground, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+    stratum: Stratum, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
     rows, n = treated.rows, len(treated.rows)
     held = {
         "episode_id": _text(ids),
-        "indication": _constant(ground.background.indication, n),
+        "indication": _constant(stratum.population.indication, n),
         "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
         "opioid_user": pa.array(treated.columns["opioid_mme"] > 0),
         "shared": pa.array(treated.shared),
@@ -289,7 +289,7 @@ def _make_truth(
     parts = {
         "effect": treated.effects,
         "propensity": screened.propensity.take(rows, axis=1),
-        "selection": screened.going.take(rows, axis=1),
+        "selection": screened.selection_probability.take(rows, axis=1),
     }
     for name, values in parts.items():
         held |= {f"{name}_{place}": pa.array(part) for place, part in enumerate(values)}

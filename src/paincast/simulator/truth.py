@@ -19,7 +19,7 @@ from paincast.simulator.course.relief import compute_relief_survival
 from paincast.simulator.course.response import PAIN
 from paincast.simulator.defaults import FACTORS
 from paincast.simulator.population.sites import FloatArray
-from paincast.simulator.world import Ground, Option, World
+from paincast.simulator.scenario import Option, Scenario, Stratum
 
 RELIEF = "relief_duration"
 COMPLICATION = "complication"
@@ -205,23 +205,23 @@ def _ask_relief(options: pd.DataFrame, predictor: NDArray[Any], row: dict[str, A
     return np.asarray(compute_relief_survival(months, intercepts, predictor, row["persistence"])[-1])
 
 
-def list_options(world: World) -> pd.DataFrame:
+def list_options(scenario: Scenario) -> pd.DataFrame:
     """List what turns the parts of each episode into log odds, for every indication, option, outcome and month."""
     rows = [
-        {**_describe(ground, place), **question}
-        for ground in world.grounds.values()
-        for place, option in enumerate(ground.options)
-        for question in _list_questions(option, world.assumptions.response_persistence)
+        {**_describe(stratum, place), **outcome_model}
+        for stratum in scenario.strata.values()
+        for place, option in enumerate(stratum.options)
+        for outcome_model in _list_outcome_models(option, scenario.assumptions.response_persistence)
     ]
     frame = pd.DataFrame(rows, columns=list(OPTION_COLUMNS))
     words = ("indication", "technique", "approach", "record", "outcome")
     return frame.astype(dict.fromkeys(words, "str"))
 
 
-def _describe(ground: Ground, place: int) -> dict[str, Any]:
-    option = ground.options[place]
+def _describe(stratum: Stratum, place: int) -> dict[str, Any]:
+    option = stratum.options[place]
     return {
-        "indication": ground.background.indication,
+        "indication": stratum.population.indication,
         "option": place,
         "technique": option.record.technique,
         "approach": option.record.approach,
@@ -230,21 +230,21 @@ def _describe(ground: Ground, place: int) -> dict[str, Any]:
     }
 
 
-def _list_questions(option: Option, persistence: float) -> Iterator[dict[str, Any]]:
-    for outcome, question in option.model.questions.items():
-        intercepts = zip(option.model.months, question.intercepts, question.control_intercepts, strict=True)
+def _list_outcome_models(option: Option, persistence: float) -> Iterator[dict[str, Any]]:
+    for outcome, outcome_model in option.model.by_outcome.items():
+        intercepts = zip(option.model.months, outcome_model.intercepts, outcome_model.control_intercepts, strict=True)
         for month, intercept, control_intercept in intercepts:
             yield {
                 "outcome": outcome,
                 "month": month,
                 "intercept": intercept,
-                "strength": question.strength,
+                "strength": outcome_model.strength,
                 "shared_strength": 1.0,
                 "control_intercept": control_intercept,
-                "control_strength": question.control_strength,
+                "control_strength": outcome_model.control_strength,
                 "persistence": np.nan,
             }
-    pain = option.model.questions[PAIN]
+    pain = option.model.by_outcome[PAIN]
     for month, intercept in zip(option.model.months, pain.intercepts, strict=True):
         yield {
             "outcome": RELIEF,

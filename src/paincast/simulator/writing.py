@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from paincast.cohort.tables import MANIFEST
 from paincast.files import atomic_folder, hash_file
+from paincast.simulator.scenario import Scenario
 from paincast.simulator.tables import Tables, make_schemas
 from paincast.simulator.truth import list_options
-from paincast.simulator.world import World
 
 ROW_GROUP_EPISODES = 1 << 16
 """Episodes after which the tables gathered are written as one row group."""
@@ -26,7 +26,7 @@ COMPRESSION = "lz4"
 
 def write_folder(
     path: str | Path,
-    world: World,
+    scenario: Scenario,
     parts: Iterable[Tables],
     *,
     sources: tuple[str, ...],
@@ -38,7 +38,7 @@ def write_folder(
     ----------
     path : str or Path
         Folder; an existing cohort folder is replaced.
-    world : World
+    scenario : Scenario
         What they were simulated in.
     parts : iterable of dict of Table
         Tables of successive blocks.
@@ -58,8 +58,8 @@ def write_folder(
         If the folder cannot be written.
     """
     with atomic_folder(path, marker=MANIFEST) as folder:
-        n = _write_tables(folder, make_schemas(world), parts)
-        list_options(world).to_parquet(folder / "truth_options.parquet", index=False)
+        n = _write_tables(folder, make_schemas(scenario), parts)
+        list_options(scenario).to_parquet(folder / "truth_options.parquet", index=False)
         files = sorted(folder.glob("*.parquet"))
         with ThreadPoolExecutor() as pool:
             hashes = dict(zip([file.name for file in files], pool.map(hash_file, files), strict=True))

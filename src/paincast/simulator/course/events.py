@@ -42,7 +42,7 @@ class Risk:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Happened:
+class Events:
     """Events in the order of the episodes: rows of these, places among the risks of the option, and months."""
 
     rows: Whole
@@ -108,9 +108,7 @@ def compute_any_complication(risks: Sequence[Risk]) -> float:
     return 1.0 - float(np.prod([1.0 - risk.probability for risk in risks if risk.event_kind == "complication"]))
 
 
-def draw_events(
-    risks: Sequence[Risk], months: Sequence[float], responded: Truths, rng: np.random.Generator
-) -> Happened:
+def draw_events(risks: Sequence[Risk], months: Sequence[float], responded: Truths, rng: np.random.Generator) -> Events:
     """Draw the events of each risk, with months evenly between its start and its end.
 
     An event happens where a draw lies below its probability; how far below tells when.
@@ -136,7 +134,7 @@ def draw_events(
             happens[:, column] &= ~responded[:, risk.place]
     rows, kind = happens.nonzero()
     passed = drawn[rows, kind] / chance[kind]
-    return Happened(rows=rows, risk=kind, month=start[kind] + (end - start)[kind] * passed)
+    return Events(rows=rows, risk=kind, month=start[kind] + (end - start)[kind] * passed)
 
 
 def draw_death(n: int, survival: Survival | None, rng: np.random.Generator) -> Float:

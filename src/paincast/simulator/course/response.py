@@ -27,7 +27,7 @@ PAIN_30 = "pain_response_30"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class OutcomeModel:
     """One outcome of one record: ``log odds = intercept + strength x effects + shared``.
 
     Parameters
@@ -47,11 +47,11 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResponseModel:
+class OutcomeModels:
     """Months of a record's curve, and its outcomes."""
 
     months: tuple[float, ...]
-    questions: Mapping[str, Question]
+    by_outcome: Mapping[str, OutcomeModel]
 
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
@@ -153,7 +153,7 @@ def solve_response(
     users: Float,
     outcomes: Mapping[str, tuple[float, float]],
     assumptions: Assumptions,
-) -> ResponseModel:
+) -> OutcomeModels:
     """Solve the intercepts of a record on a reference population.
 
     Parameters
@@ -174,14 +174,14 @@ def solve_response(
     """
     curve = scale_curve(record, scenario)
     control = scale_control(record, curve)
-    questions: dict[str, Question] = {}
+    models: dict[str, OutcomeModel] = {}
     for outcome, (shift, strength) in outcomes.items():
         among = weight * users if outcome == "opioid_reduction" else weight
         # Half the log odds between 50 % and 30 % relief is no marginal: the shift is of intercepts, so that one
-        # process answers both questions.
+        # process answers for both outcomes.
         if outcome == PAIN_30:
-            base = questions[PAIN]
-            questions[outcome] = Question(
+            base = models[PAIN]
+            models[outcome] = OutcomeModel(
                 strength=strength,
                 intercepts=base.intercepts + shift,
                 control_strength=base.control_strength,
@@ -191,13 +191,13 @@ def solve_response(
         shares = [float(expit(logit(share) + shift)) for share in curve.values()]
         without = [float(expit(logit(share) + shift)) for share in control]
         control_strength = strength * assumptions.control_strength
-        questions[outcome] = Question(
+        models[outcome] = OutcomeModel(
             strength=strength,
             intercepts=solve_intercepts(shares, strength * effects + shared, among),
             control_strength=control_strength,
             control_intercepts=solve_intercepts(without, control_strength * effects + shared, among),
         )
-    return ResponseModel(months=tuple(curve), questions=questions)
+    return OutcomeModels(months=tuple(curve), by_outcome=models)
 
 
 def solve_intercepts(shares: Sequence[float], offset: Float, weight: Float) -> FloatArray:

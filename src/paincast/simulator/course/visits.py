@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from paincast.simulator.assumptions import Assumptions
-from paincast.simulator.course.response import PAIN, ResponseModel
+from paincast.simulator.course.response import PAIN, OutcomeModels
 from paincast.simulator.defaults import Knots
 from paincast.simulator.population.marginals import Columns
 from paincast.simulator.population.sites import Float, Truths
@@ -116,7 +116,7 @@ def draw_processes(
 
 
 def follow_course(
-    model: ResponseModel,
+    model: OutcomeModels,
     effects: Float,
     shared: Float,
     before: Columns,
@@ -127,7 +127,7 @@ def follow_course(
 
     Parameters
     ----------
-    model : ResponseModel
+    model : OutcomeModels
         Of the option received.
     effects, shared : ndarray of shape (n,)
         Parts of the log odds.
@@ -138,13 +138,13 @@ def follow_course(
     rng : Generator
         Stream of this mechanism.
     """
-    outcomes = [name for name in PROCESSES if name in model.questions]
+    outcomes = [name for name in PROCESSES if name in model.by_outcome]
     held = make_logistic(draw_processes(len(effects), model.months, outcomes, assumptions, rng))
     np.negative(held, out=held)
     for margin, outcome in zip(held, outcomes, strict=True):
-        question = model.questions[outcome]
-        margin += (np.float32(question.strength) * effects + shared)[:, None]
-        margin += question.intercepts.astype(np.float32)
+        outcome_model = model.by_outcome[outcome]
+        margin += (np.float32(outcome_model.strength) * effects + shared)[:, None]
+        margin += outcome_model.intercepts.astype(np.float32)
     margins = dict(zip(outcomes, held, strict=True))
     return Course(margins=margins, measures=_measure(margins, before, assumptions))
 

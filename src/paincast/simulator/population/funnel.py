@@ -9,7 +9,7 @@ from typing import Any
 from paincast.errors import SettingsError
 from paincast.simulator.block import Screened
 from paincast.simulator.course.response import scale_curve
-from paincast.simulator.world import World
+from paincast.simulator.scenario import Scenario
 
 MINIMUM_UPTAKE = 1e-4
 """Smallest share of those referred that a technique may treat: below it hardly anybody would be found."""
@@ -40,7 +40,7 @@ class Funnel:
         self.counts.setdefault((indication, place), [0, 0, 0])[2] += n
 
 
-def allot_episodes(world: World, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
+def allot_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
     """Share the episodes of each technique among its indications, as they are referred and treated.
 
     Returns
@@ -51,23 +51,24 @@ def allot_episodes(world: World, techniques: Sequence[str], total: int) -> dict[
     wanted: dict[str, dict[str, int]] = {}
     for technique in techniques:
         flow = {
-            indication: world.assumptions.referrals.get(indication, 0.0) * _sum_uptake(world, indication, technique)
-            for indication in world.grounds
+            indication: scenario.assumptions.referrals.get(indication, 0.0)
+            * _sum_uptake(scenario, indication, technique)
+            for indication in scenario.strata
         }
-        _check_uptake(world, technique, flow)
+        _check_uptake(scenario, technique, flow)
         for indication, n in _apportion(flow, total).items():
             wanted.setdefault(indication, {})[technique] = n
     return wanted
 
 
-def _sum_uptake(world: World, indication: str, technique: str) -> float:
-    ground = world.grounds[indication]
-    pairs = zip(ground.options, ground.uptake, strict=True)
+def _sum_uptake(scenario: Scenario, indication: str, technique: str) -> float:
+    stratum = scenario.strata[indication]
+    pairs = zip(stratum.options, stratum.uptake, strict=True)
     return float(sum(share for option, share in pairs if option.record.technique == technique))
 
 
-def _check_uptake(world: World, technique: str, flow: Mapping[str, float]) -> None:
-    referred = sum(world.assumptions.referrals.get(indication, 0.0) for indication, part in flow.items() if part > 0)
+def _check_uptake(scenario: Scenario, technique: str, flow: Mapping[str, float]) -> None:
+    referred = sum(scenario.assumptions.referrals.get(indication, 0.0) for indication, part in flow.items() if part > 0)
     if not referred > 0:
         raise SettingsError(
             f"referrals: no indication of {technique} is referred; give one of them a number above 0",
@@ -91,7 +92,7 @@ def _apportion(flow: Mapping[str, float], total: int) -> dict[str, int]:
     return {name: n for name, n in whole.items() if n}
 
 
-def describe_funnel(world: World, funnel: Funnel) -> list[dict[str, Any]]:
+def describe_funnel(scenario: Scenario, funnel: Funnel) -> list[dict[str, Any]]:
     """Describe the flow of each technique, indication and approach.
 
     Returns
@@ -103,12 +104,12 @@ def describe_funnel(world: World, funnel: Funnel) -> list[dict[str, Any]]:
     """
     rows = []
     for (indication, place), (referred, selected, kept) in sorted(funnel.counts.items()):
-        ground = world.grounds[indication]
-        option = ground.options[place]
+        stratum = scenario.strata[indication]
+        option = stratum.options[place]
         record = option.record
-        passes = 1.0 if option.stage is None else ground.background.stages[option.stage].share
+        passes = 1.0 if option.stage is None else stratum.population.stages[option.stage].share
         month = record.primary_month or max(option.model.months)
-        response = scale_curve(record, world.scenario)[month]
+        response = scale_curve(record, scenario.name)[month]
         rows.append(
             {
                 "technique": record.technique,

@@ -36,7 +36,7 @@ YEARS_OLDER: Mapping[str, float] = {"age_years": 1.0, "pain_duration_months": 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Background:
+class Population:
     """What is the same for all who are referred with an indication.
 
     Parameters
@@ -78,11 +78,11 @@ class Referred:
     is_repeat: Truths
 
 
-def make_background(
+def make_population(
     indication: str, baselines: Mapping[str, Baseline], stages: Mapping[str, Stage], assumptions: Assumptions
-) -> Background:
+) -> Population:
     """Prepare the population of an indication."""
-    return Background(
+    return Population(
         indication=indication,
         baselines=baselines,
         structure=make_structure(name_quantities(baselines), assumptions),
@@ -91,19 +91,19 @@ def make_background(
 
 
 def draw_referred(
-    background: Background, n_patients: int, sites: Sites, assumptions: Assumptions, rng: np.random.Generator
+    population: Population, n_patients: int, sites: Sites, assumptions: Assumptions, rng: np.random.Generator
 ) -> Referred:
     """Draw the episodes of ``n_patients`` patients of one indication, a share of them with a second episode."""
     rng_sites, rng_patients, rng_repeats = rng.spawn(3)
     site = draw_sites(sites, n_patients, rng_sites)
     year = draw_years(assumptions, n_patients, rng_sites)
-    first = draw_patients(background.structure, sites, site, rng_patients)
+    first = draw_patients(population.structure, sites, site, rng_patients)
     again = rng_repeats.random(n_patients, dtype=np.float32) < assumptions.repeat_share
     patient, second = place_repeats(again)
     is_repeat = np.zeros(len(patient), dtype=bool)
     is_repeat[second] = True
     return Referred(
-        latents=add_repeats(background.structure, assumptions, first, again, rng_repeats),
+        latents=add_repeats(population.structure, assumptions, first, again, rng_repeats),
         patient=patient,
         site=site[patient],
         year=year[patient] + is_repeat,
@@ -112,7 +112,7 @@ def draw_referred(
 
 
 def make_columns(
-    background: Background,
+    population: Population,
     referred: Referred,
     assumptions: Assumptions,
     *,
@@ -123,7 +123,7 @@ def make_columns(
 
     Parameters
     ----------
-    background, referred
+    population, referred
         The population.
     assumptions : Assumptions
         Retirement age and drift.
@@ -132,23 +132,23 @@ def make_columns(
     names : iterable of str, optional
         Columns wanted; by default all that have a distribution, and those that are false for everybody.
     """
-    wanted = list(background.baselines) if names is None else [name for name in names if name in background.baselines]
-    scores = compute_scores(background.structure, referred.latents, name_quantities(wanted), rows)
-    for name, stage in background.stages.items():
+    wanted = list(population.baselines) if names is None else [name for name in names if name in population.baselines]
+    scores = compute_scores(population.structure, referred.latents, name_quantities(wanted), rows)
+    for name, stage in population.stages.items():
         if name in scores:
             scores[name] = normalise_selected(stage, scores[name])
     columns: Columns = {
-        name: make_column(name, scores[name], background.baselines[name])
+        name: make_column(name, scores[name], population.baselines[name])
         for name in wanted
         if name not in ("work_status", "opioid_mme")
     }
     _age_repeats(columns, _find_repeats(referred, rows))
     if "opioid_mme" in wanted:
         year = referred.year if rows is None else referred.year[rows]
-        columns["opioid_mme"] = _make_doses(scores, year, background.baselines["opioid_mme"], assumptions)
+        columns["opioid_mme"] = _make_doses(scores, year, population.baselines["opioid_mme"], assumptions)
     if "work_status" in wanted:
         columns["work_status"] = make_work_status(
-            scores["work_status"], columns["age_years"], background.baselines["work_status"], assumptions
+            scores["work_status"], columns["age_years"], population.baselines["work_status"], assumptions
         )
     if names is None:
         for name in ("active_infection", "pregnant"):

@@ -97,7 +97,7 @@ def draw_missing_items(
     rng : Generator
         Stream of this mechanism.
     """
-    factor = tilt_missing(columns["age_years"], sites, site, mean_age, assumptions)
+    factor = compute_missingness_factor(columns["age_years"], sites, site, mean_age, assumptions)
     asked = {
         name: share
         for name in EPISODES
@@ -108,7 +108,9 @@ def draw_missing_items(
     return dict(zip(asked, rng.random((len(site), len(asked)), dtype=np.float32).T.copy() < limits, strict=True))
 
 
-def tilt_missing(age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions) -> Float:
+def compute_missingness_factor(
+    age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions
+) -> Float:
     """Compute by what the share of missing values is multiplied.
 
     Returns
@@ -130,7 +132,7 @@ def draw_missing_at_visits(
     }
 
 
-def heap_pain(course: Course, before: Float, assumptions: Assumptions, rng: np.random.Generator) -> Float:
+def apply_digit_preference(course: Course, before: Float, assumptions: Assumptions, rng: np.random.Generator) -> Float:
     """Round most NRS scores to whole points, in tenths.
 
     Where a whole point would lie on the other side of a line of response, half a point is given, or the score itself:

@@ -15,7 +15,7 @@ from paincast.schema import INDICATIONS
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.course.events import Risk, list_risks
 from paincast.simulator.course.response import (
-    ResponseModel,
+    OutcomeModels,
     compute_effects,
     compute_shared,
     list_strengths,
@@ -26,11 +26,11 @@ from paincast.simulator.population.choice import compute_propensity, find_option
 from paincast.simulator.population.marginals import Columns, merge_baselines
 from paincast.simulator.population.patients import compute_scores
 from paincast.simulator.population.referral import (
-    Background,
+    Population,
     Referred,
     draw_referred,
-    make_background,
     make_columns,
+    make_population,
 )
 from paincast.simulator.population.selection import compute_pass, find_share, make_stage, name_stage
 from paincast.simulator.population.sites import Float, FloatArray, Sites, make_sites
@@ -44,7 +44,7 @@ class Option:
     ----------
     record : Record
         Its evidence.
-    model : ResponseModel
+    model : OutcomeModels
         Its outcomes.
     risks : tuple of Risk
         Its events.
@@ -55,19 +55,19 @@ class Option:
     """
 
     record: Record
-    model: ResponseModel
+    model: OutcomeModels
     risks: tuple[Risk, ...]
     stage: str | None
     effect: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class Stratum:
     """Everything fixed of one indication.
 
     Parameters
     ----------
-    background : Background
+    population : Population
         Its population.
     options : tuple of Option
         What its patients may receive.
@@ -79,7 +79,7 @@ class Ground:
         Mean age in years of those referred.
     """
 
-    background: Background
+    population: Population
     options: tuple[Option, ...]
     uptake: FloatArray
     survival: Survival | None
@@ -93,30 +93,30 @@ class Ground:
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class Scenario:
     """Everything fixed before the first patient is drawn.
 
     Parameters
     ----------
     assumptions : Assumptions
         Settings without a source.
-    scenario : str
+    name : str
         Reading of the evidence.
     sites : Sites
         The sites.
-    grounds : mapping of str to Ground
+    strata : mapping of str to Stratum
         What is fixed of each indication.
     """
 
     assumptions: Assumptions
-    scenario: str
+    name: str
     sites: Sites
-    grounds: Mapping[str, Ground]
+    strata: Mapping[str, Stratum]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reference:
-    background: Background
+    population: Population
     records: tuple[Record, ...]
     referred: Referred
     columns: Columns
@@ -125,31 +125,35 @@ class _Reference:
     uptake: FloatArray
 
 
-def build_world(indications: Iterable[str], scenario: str, assumptions: Assumptions) -> World:
+def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptions) -> Scenario:
     """Prepare the simulation of some indications in a scenario.
 
     Choices and intercepts are taken over a reference population of each indication, drawn with its own seed: they
     depend neither on the size nor on the seed of a cohort, nor on which techniques are asked for.
     """
-    records = tuple(record for record in load_records() if record.response and scenario in record.response.scenarios)
+    records = tuple(record for record in load_records() if record.response and name in record.response.scenarios)
     site_rng, *streams = np.random.default_rng(assumptions.reference_seed).spawn(1 + len(INDICATIONS))
     pairs = list(dict.fromkeys((record.technique, record.approach) for record in records))
     sites = make_sites(assumptions, pairs, site_rng)
     asked = set(indications)
-    options = {name: [records[place] for place in find_options(name, records)] for name in INDICATIONS if name in asked}
-    own = {record.indication for held in options.values() for record in held}
-    references = {
-        name: _draw_reference(name, records, sites, assumptions, streams[INDICATIONS.index(name)])
-        for name in INDICATIONS
-        if name in asked | own
+    options = {
+        indication: [records[place] for place in find_options(indication, records)]
+        for indication in INDICATIONS
+        if indication in asked
     }
-    models: dict[str, ResponseModel] = {}
-    for held in options.values():
-        for record in held:
+    own_indications = {record.indication for eligible in options.values() for record in eligible}
+    references = {
+        indication: _draw_reference(indication, records, sites, assumptions, streams[INDICATIONS.index(indication)])
+        for indication in INDICATIONS
+        if indication in asked | own_indications
+    }
+    models: dict[str, OutcomeModels] = {}
+    for eligible in options.values():
+        for record in eligible:
             if record.id not in models:
-                models[record.id] = _solve(record, references[record.indication], scenario, assumptions)
-    grounds = {name: _make_ground(references[name], models, scenario, assumptions) for name in options}
-    return World(assumptions=assumptions, scenario=scenario, sites=sites, grounds=grounds)
+                models[record.id] = _solve(record, references[record.indication], name, assumptions)
+    strata = {indication: _make_stratum(references[indication], models, name, assumptions) for indication in options}
+    return Scenario(assumptions=assumptions, name=name, sites=sites, strata=strata)
 
 
 def _draw_reference(
@@ -167,17 +171,17 @@ def _draw_reference(
     }
     baselines = merge_baselines(indication, records, assumptions)
     _check_predictors(indication, options, baselines)
-    background = make_background(indication, baselines, stages, assumptions)
-    referred = draw_referred(background, assumptions.reference_size, sites, assumptions, rng)
-    columns = make_columns(background, referred, assumptions)
-    going = compute_going(background, referred, options)
+    population = make_population(indication, baselines, stages, assumptions)
+    referred = draw_referred(population, assumptions.reference_size, sites, assumptions, rng)
+    columns = make_columns(population, referred, assumptions)
+    selection_probability = compute_selection_probability(population, referred, options)
     # The curves are those of patients who were not allotted by chance: what would happen to a patient is solved as in
     # practice, whatever the assignment of the cohort.
     practice = replace(assumptions, assignment="confounded")
-    treated = going * compute_propensity(columns, referred.site, options, sites, practice)
-    allotted = going * compute_propensity(columns, referred.site, options, sites, assumptions)
+    treated = selection_probability * compute_propensity(columns, referred.site, options, sites, practice)
+    allotted = selection_probability * compute_propensity(columns, referred.site, options, sites, assumptions)
     return _Reference(
-        background=background,
+        population=population,
         records=options,
         referred=referred,
         columns=columns,
@@ -198,21 +202,21 @@ def _check_predictors(indication: str, options: Sequence[Record], baselines: Map
                 )
 
 
-def compute_going(background: Background, referred: Referred, options: Sequence[Record]) -> Float:
+def compute_selection_probability(population: Population, referred: Referred, options: Sequence[Record]) -> Float:
     """Compute the probability to go on to treatment after the trial or block of each option.
 
     Returns
     -------
     ndarray of shape (n_options, n)
     """
-    scores = compute_scores(background.structure, referred.latents, list(background.stages))
-    passing = {column: compute_pass(stage, scores[column]) for column, stage in background.stages.items()}
+    scores = compute_scores(population.structure, referred.latents, list(population.stages))
+    passing = {column: compute_pass(stage, scores[column]) for column, stage in population.stages.items()}
     everybody = np.ones(len(referred.patient), dtype=np.float32)
     named = [name_stage(record) for record in options]
     return np.array([everybody if column is None else passing[column] for column in named])
 
 
-def _solve(record: Record, reference: _Reference, scenario: str, assumptions: Assumptions) -> ResponseModel:
+def _solve(record: Record, reference: _Reference, scenario: str, assumptions: Assumptions) -> OutcomeModels:
     return solve_response(
         record,
         scenario,
@@ -225,9 +229,9 @@ def _solve(record: Record, reference: _Reference, scenario: str, assumptions: As
     )
 
 
-def _make_ground(
-    reference: _Reference, models: Mapping[str, ResponseModel], scenario: str, assumptions: Assumptions
-) -> Ground:
+def _make_stratum(
+    reference: _Reference, models: Mapping[str, OutcomeModels], scenario: str, assumptions: Assumptions
+) -> Stratum:
     sums: list[Any] = []
     options = []
     for record in reference.records:
@@ -245,8 +249,8 @@ def _make_ground(
             )
         )
     survival = [record.survival for record in reference.records if record.survival]
-    return Ground(
-        background=reference.background,
+    return Stratum(
+        population=reference.population,
         options=tuple(options),
         uptake=reference.uptake,
         survival=survival[0] if survival else None,
