@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paincast.errors import SettingsError
 from paincast.evaluation.names import METRIC_NAMES, name_metric
-from paincast.gates import NOT_ASKED
+from paincast.gates import NOT_ASKED, Verdict
 from paincast.gates.use import USE_LIMIT
 from paincast.outcomes import Outcome, get_outcome
-
-if TYPE_CHECKING:
-    from paincast.gates import Verdict
-    from paincast.tracking.dataset import DatasetSummary
-    from paincast.tracking.runs import ModelRun
+from paincast.tracking.dataset import DatasetSummary
+from paincast.tracking.model_run import ModelRun
 
 OVERALL = "overall"
 REPORT = "report/report.html"

@@ -11,13 +11,12 @@ import pandas as pd
 
 from paincast.gates import Evidence, Verdict, gate
 from paincast.outcomes import get_outcome
+from paincast.settings import GateSettings
+from paincast.tracking.model_run import ModelRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-    from paincast.settings import GateSettings
-    from paincast.tracking.runs import ModelRun
 
 CONFIDENCE = "evaluation.confidence"
 LEVEL = "uncertainty.level"

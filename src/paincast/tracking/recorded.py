@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
-from paincast.tracking.runs import TrainingRun
+from paincast.tracking.model_run import TrainingRun
 from paincast.tracking.store import Store
 from paincast.tracking.versions import RUN_ID, find_version, get_run, use_registry
 

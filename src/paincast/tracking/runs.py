@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,18 +21,15 @@ import paincast
 from paincast.errors import OutputError
 from paincast.gates import Verdict
 from paincast.gates.use import CONTENT
-from paincast.predictor import Predictor, save_predictor
+from paincast.predictor import save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
-from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
 from paincast.tracking.judging import judge_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
+from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
 from paincast.tracking.store import Store, use_store
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
@@ -43,101 +39,6 @@ VERSION_TAGS = ("basis", "n_real", "model_kind", CONTENT, "verdict", "gate", "un
 
 FIGURE_DPI = 150
 PARAMETERS_PER_CALL = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """A parent run that is being recorded."""
-
-    run_id: str
-    experiment_id: str
-    store: Store
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoggedModel:
-    """Where a model was recorded; name and version are None when it was not registered."""
-
-    run_id: str
-    model_uri: str
-    model_name: str | None
-    model_version: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRun:
-    """All that is recorded of one model.
-
-    Parameters
-    ----------
-    technique, outcome : str
-        Which model it is; the registered name is ``paincast.<technique>.<outcome>``.
-    horizon_months : float
-        Month at which the outcome is asked.
-    model_kind : str
-        ``logistic`` or ``xgboost``.
-    basis : {"synthetic", "real", "blended"}
-        What the model stands on.
-    n_real : int
-        Real episodes behind it.
-    predictor : Predictor
-        The sealed model.
-    metrics : DataFrame
-        Columns ``metric, group, estimate, lower, upper, n, method``.
-    instability : DataFrame
-        The same columns: how far predictions would move had the model been fitted to other patients. They are metrics
-        of the run too, and saved as ``tables/instability.csv``.
-    validation : DataFrame
-        The same columns: metrics of the run that come of doing the whole modelling again.
-    dataset : DatasetSummary
-        Lineage, from :func:`paincast.tracking.dataset.summarize_dataset`.
-    params : mapping
-        Parameters, flat.
-    figures : mapping of str to Figure
-        Saved as ``figures/<name>.png``; a name may hold a folder.
-    captions : mapping of str to str
-        A sentence for each figure, for those who cannot see it.
-    tables : mapping of str to DataFrame
-        Summary tables, saved as ``tables/<name>.csv``; never rows of patients.
-    tags : mapping of str to str
-        Further tags.
-    notes : tuple of str
-        Further limits or findings for the description.
-    gate : GateSettings
-        What the model is judged by when it is recorded; :data:`paincast.tracking.judging.TABLES` are its evidence.
-    write_report : callable, optional
-        Given a folder of tables and figures, tags and parameters, writes ``report`` there and gives the model card.
-    """
-
-    technique: str
-    outcome: str
-    horizon_months: float
-    model_kind: str
-    basis: str
-    n_real: int
-    predictor: Predictor
-    metrics: pd.DataFrame
-    dataset: DatasetSummary
-    instability: pd.DataFrame = field(default_factory=pd.DataFrame)
-    validation: pd.DataFrame = field(default_factory=pd.DataFrame)
-    params: Mapping[str, object] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    captions: Mapping[str, str] = field(default_factory=dict)
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    gate: GateSettings = field(default_factory=GateSettings)
-    write_report: Callable[[Path, Mapping[str, str], Mapping[str, str]], str] | None = None
-
-    @property
-    def name(self) -> str:
-        """Give the name of the run."""
-        return f"{self.technique} · {self.basis} · {self.outcome}"
-
-    @property
-    def registered_name(self) -> str:
-        """Give the name of the model in the registry."""
-        return f"paincast.{self.technique}.{self.outcome}"
 
 
 @contextmanager
