@@ -50,3 +50,26 @@ def real_data() -> Path:
             pytest.fail(told)
         pytest.skip(told)
     return folder
+
+
+class CountedSteps:
+    """Progress that is written down instead of shown."""
+
+    def __init__(self) -> None:
+        self.expected = 0.0
+        self.done: list[float] = []
+        self.texts: list[str] = []
+
+    def expect(self, steps: float) -> None:
+        self.expected += steps
+
+    def advance(self, steps: float = 1.0) -> None:
+        self.done.append(steps)
+
+    def describe(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def counted_steps() -> CountedSteps:
+    return CountedSteps()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from paincast.cli.app import run
+from paincast.progress import Progress
 from paincast.settings import TrainingSettings
 
 Told = tuple[int, str, str]
@@ -38,7 +39,8 @@ class FakeTraining(ModuleType):
         self.configs: list[str] = []
         self.failure: BaseException | None = None
 
-    def train(self, settings: TrainingSettings, *, config_yaml: str) -> SimpleNamespace:
+    def train(self, settings: TrainingSettings, *, config_yaml: str, progress: Progress) -> SimpleNamespace:
+        progress.expect(2)
         self.asked.append(settings)
         self.configs.append(config_yaml)
         if self.failure is not None:

@@ -88,17 +88,17 @@ def test_the_table_says_what_it_is():
     assert "all resamples agree" in slope["method"]
 
 
-def test_jobs_change_nothing_and_progress_is_told():
+def test_jobs_change_nothing_and_progress_is_counted(counted_steps):
     predictor = make_model()[0].columns[:, 1]
-    outcome, told = make_model()[1], []
+    outcome = make_model()[1]
 
     def fit(drawn, rng):
         return 1.0 / (1.0 + np.exp(-predictor - outcome[drawn].mean() - 0.1 * rng.normal()))
 
-    one = compute(fit, outcome, progress=lambda done, of: told.append((done, of)))
+    one = compute(fit, outcome, progress=counted_steps)
     two = compute(fit, outcome, jobs=2)
     pd.testing.assert_frame_equal(one, two)
-    assert told == [(done, 50) for done in range(1, 51)]
+    assert (counted_steps.done, counted_steps.expected) == ([1.0] * 50, 50)
 
 
 def test_patients_are_drawn_whole():

@@ -261,14 +261,13 @@ def test_a_smaller_cohort_is_a_part_of_a_larger_one() -> None:
         pd.testing.assert_frame_equal(getattr(small, table), held.reset_index(drop=True))
 
 
-def test_progress_counts_episodes() -> None:
-    seen: list[tuple[int, int]] = []
+def test_progress_counts_episodes(counted_steps) -> None:
     simulate_cohort(
         techniques=["facet_rfa", "si_joint_rfa"],
         episodes_per_technique=30,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=counted_steps,
     )
-    assert seen[-1] == (60, 60)
+    assert (sum(counted_steps.done), counted_steps.expected) == (60, 60)
 
 
 def test_entry_errors_are_all_rejected(fully_observed: Assumptions) -> None:

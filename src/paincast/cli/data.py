@@ -74,23 +74,17 @@ def simulate(
       paincast simulate --technique facet_rfa --technique si_joint_rfa --episodes 500 -o data/cohorts/simulated
       paincast simulate -o data/cohorts/simulated --report
     """  # noqa: D301
-    from tqdm import tqdm
-
+    from paincast.cli.progress import show_progress
     from paincast.simulator import write_cohort
 
-    with tqdm(unit=" episodes", desc="simulate", disable=None if progress else True) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with show_progress("simulating", "episodes", is_wanted=progress) as shown:
         manifest = write_cohort(
             out,
             techniques=techniques or None,
             episodes_per_technique=episodes,
             scenario=scenario,
             seed=seed,
-            progress=show,
+            progress=shown,
         )
     for technique in manifest["details"]["techniques"]:
         click.echo(f"  {technique}: {episodes} episodes")

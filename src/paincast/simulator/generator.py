@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 from paincast.cohort.tables import Cohort, conform
 from paincast.evidence.figures import Record
 from paincast.evidence.records import evidence_version, list_citations
+from paincast.progress import SILENT, Progress
 from paincast.schema import TABLES
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.checks import check_assumptions, check_size, check_techniques, check_whole, list_records
@@ -25,8 +26,6 @@ from paincast.simulator.writing import write_folder
 
 GENERATOR_VERSION = "3"
 CHUNK_BLOCKS = 8
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ def simulate_cohort(
     episodes_per_technique: int = 1500,
     scenario: str = "literature",
     seed: int = 20260101,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
     assumptions: Assumptions | None = None,
 ) -> tuple[Cohort, Truth]:
     """Simulate a cohort from published evidence.
@@ -63,8 +62,8 @@ def simulate_cohort(
         Which reading of the evidence the marginal response meets.
     seed : int
         Seed of the whole cohort.
-    progress : callable, optional
-        Called as ``progress(episodes_done, episodes_asked)`` as blocks of patients are finished.
+    progress : Progress
+        Advanced by the episodes of each finished block of patients.
     assumptions : Assumptions, optional
         Figures without a source, to run sensitivity to them.
 
@@ -123,7 +122,7 @@ def write_cohort(
     assumptions: Assumptions | None = None,
     workers: int | None = None,
     chunk_blocks: int = CHUNK_BLOCKS,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Simulate a cohort and stream it to a folder, with its truth beside it.
 
@@ -219,13 +218,11 @@ def _take_order(
     )
 
 
-def _follow(order: _Order, funnel: Funnel, progress: Progress | None) -> Iterator[Tables]:
-    done, asked = 0, order.details["episodes_per_technique"] * len(order.techniques)
+def _follow(order: _Order, funnel: Funnel, progress: Progress) -> Iterator[Tables]:
+    progress.expect(order.details["episodes_per_technique"] * len(order.techniques))
     for tables in stream_tables(order.task, funnel):
-        done += tables["episodes"].num_rows
         yield tables
-        if progress is not None:
-            progress(done, asked)
+        progress.advance(tables["episodes"].num_rows)
 
 
 def _describe(order: _Order, funnel: Funnel) -> dict[str, Any]:

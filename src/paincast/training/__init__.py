@@ -1,6 +1,6 @@
 """One training run: cohort, outcomes, honest evaluation, final fit, explanation, report, record."""
 
-from paincast.training.run import TRAINERS, TrainingResult, train
+from paincast.training.run import FITTERS, TrainingResult, train
 from paincast.training.task import Task, TrainedModel
 
-__all__ = ["TRAINERS", "Task", "TrainedModel", "TrainingResult", "train"]
+__all__ = ["FITTERS", "Task", "TrainedModel", "TrainingResult", "train"]

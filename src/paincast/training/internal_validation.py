@@ -6,7 +6,7 @@ stay together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Set
+from collections.abc import Hashable, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_gro
 from paincast.evaluation.names import name_metric
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.models.observation import fit_observation_weights
+from paincast.progress import Progress
 from paincast.reporting.model.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
 from paincast.schema import SMALLEST_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
@@ -28,7 +29,6 @@ from paincast.training.assessment import SITE, YEAR, number_sites
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]
-Announce = Callable[[str], None]
 
 MEASURED, IMPOSSIBLE, NOT_ASKED = "measured", "cannot be measured", "not measured"
 SHOWN = ("auroc", "o_e_ratio", "calibration_slope")
@@ -126,7 +126,7 @@ def validate_modelling(
     settings: TrainingSettings,
     remodel: Remodel,
     rng: np.random.Generator,
-    announce: Announce,
+    progress: Progress,
     *,
     everybody: pd.DataFrame,
 ) -> InternalValidation:
@@ -146,8 +146,8 @@ def validate_modelling(
         The modelling; picklable when ``jobs`` is not 1.
     rng : numpy.random.Generator
         Source of everything random; the number of processes changes nothing.
-    announce : callable
-        Told how far it is.
+    progress : Progress
+        Advanced by each resample and each group.
     everybody : DataFrame
         ``patient_id, site_id, procedure_year`` of every episode of the cohort, of other techniques too.
     """
@@ -156,7 +156,7 @@ def validate_modelling(
         return found
     weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
-    work = _Work(data, settings, remodel, announce, everybody, np.where(data.known, weights, 1.0))
+    work = _Work(data, settings, remodel, progress, everybody, np.where(data.known, weights, 1.0))
     parts = found.parts.set_index("part")
     tables: dict[str, pd.DataFrame] = {}
     if evaluation.optimism:
@@ -177,7 +177,7 @@ class _Work:
     data: TrainingSet
     settings: TrainingSettings
     remodel: Remodel
-    announce: Announce
+    progress: Progress
     everybody: pd.DataFrame
     weights: FloatArray
 
@@ -187,6 +187,7 @@ class _Work:
 
     def measure_optimism(self, rng: np.random.Generator) -> pd.DataFrame:
         evaluation = self.settings.evaluation
+        self.progress.describe(f"measuring optimism on {evaluation.optimism} resamples")
         table = compute_optimism(
             _Again(self.remodel, self.data.episodes, self.data.observed),
             self.data.observed,
@@ -196,7 +197,7 @@ class _Work:
             confidence=evaluation.confidence,
             weights=self.weights,
             jobs=self.settings.jobs,
-            progress=self._tell("measuring optimism"),
+            progress=self.progress,
         )
         return withhold_intervals(table)
 
@@ -211,6 +212,7 @@ class _Work:
         earlier = attribute == YEAR
         # A small site is learnt from by the others; years are needed in their order, whatever their size.
         held = groups if earlier else groups.where(groups.isin(large))
+        self.progress.describe(f"holding out {attribute.removeprefix('procedure_')}s")
         probability, told = predict_held_out_groups(
             _WithoutGroup(self.remodel, self.data.episodes, self.data.observed, self.everybody, column, earlier),
             held,
@@ -218,7 +220,7 @@ class _Work:
             rng=rng,
             earlier_only=earlier,
             jobs=self.settings.jobs,
-            progress=self._tell(f"holding out {attribute.removeprefix('procedure_')}s"),
+            progress=self.progress,
         )
         return "", self._tabulate(attribute, groups, probability, told)
 
@@ -249,9 +251,6 @@ class _Work:
     @property
     def _outcome(self) -> FloatArray:
         return self.data.observed[self.data.known]
-
-    def _tell(self, what: str) -> Callable[[int, int], None]:
-        return lambda done, of: self.announce(f"{what}, {done} of {of}")
 
 
 def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:

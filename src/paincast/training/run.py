@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
-from tqdm import tqdm
 
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.disclosure.rounding import round_count
@@ -27,6 +26,7 @@ from paincast.models.binary.response import require_both_classes
 from paincast.models.binary.surroundings import make_parts
 from paincast.models_folder import record_training
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
+from paincast.progress import SILENT, PartialProgress, Progress
 from paincast.reporting.model.checklist import check_items
 from paincast.reporting.model.overview import write_overview
 from paincast.reporting.model.run_facts import read_run_folder
@@ -35,19 +35,21 @@ from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
 from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training
-from paincast.training.kinds.binary import train_binary
-from paincast.training.kinds.blended import open_real_cohort, train_blended
-from paincast.training.kinds.continuous import train_change
-from paincast.training.kinds.survival import train_duration
-from paincast.training.task import Finish, Task, TrainedModel, Trainer
+from paincast.training.finish import FittedModel, finish_model
+from paincast.training.kinds.binary import fit_binary
+from paincast.training.kinds.blended import fit_blended, open_real_cohort
+from paincast.training.kinds.continuous import fit_change
+from paincast.training.kinds.survival import fit_duration
+from paincast.training.task import Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
-STAGES = ("evaluating", "fitting", "recording")
-
-TRAINERS: Mapping[str, Trainer] = MappingProxyType(
-    {"binary": train_binary, "continuous": train_change, "time_to_event": train_duration}
+FITTERS: Mapping[str, Callable[[Task], FittedModel]] = MappingProxyType(
+    {"binary": fit_binary, "continuous": fit_change, "time_to_event": fit_duration}
 )
-"""What trains an outcome, by its kind: it fits, and gives back what finishes the work."""
+"""What fits the model of an outcome, by its kind; :func:`finish_model` does the rest for all of them."""
+
+Finish = Callable[[], TrainedModel]
+"""What is left to do of a training once everything is fitted; another can be fitted meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ class TrainingResult:
     refused: dict[str, str]
 
 
-def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> TrainingResult:
+def train(settings: TrainingSettings, *, config_yaml: str | None = None, progress: Progress = SILENT) -> TrainingResult:
     """Train and evaluate a model for every technique and outcome asked for.
 
     Parameters
@@ -84,6 +86,8 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
         What to train, on what and how.
     config_yaml : str, optional
         Resolved configuration to record; by default the settings themselves.
+    progress : Progress
+        Advanced by one for each model, in fractions as its folds, refits and resamples are done.
 
     Returns
     -------
@@ -101,6 +105,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     check_settings(settings)
     check_items(settings)
     outcomes = list_outcomes(settings.outcome)
+    progress.describe("reading the cohort")
     cohort, truth = _open_cohort(settings)
     techniques = _list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
@@ -111,14 +116,14 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
-        _progress(settings, len(techniques) * len(outcomes)) as bar,
         # To evaluate, explain, draw and record takes one core: meanwhile the next model is fitted.
         ThreadPoolExecutor(1) as beside,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
+        progress.expect(len(techniques) * len(outcomes))
         for outcome, prepared, reasons in asked:
             refused |= reasons
-            bar.update(len(STAGES) * len(reasons))
+            progress.advance(len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data in prepared:
                 task = Task(
@@ -128,12 +133,13 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None) -> Trai
                     everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
                     settings=settings,
                     run=run,
+                    progress=PartialProgress(progress, 1, f"{data.technique}/{outcome.name}"),
                 )
                 with _telling(task.name, refused):
-                    finishing[task.name] = beside.submit(_fit(task, bar))
-                _collect(finishing, trained, refused, bar, wait=False)
-        bar.set_description("recording")
-        _collect(finishing, trained, refused, bar, wait=True)
+                    finishing[task.name] = beside.submit(_fit(task))
+                _collect(finishing, trained, refused, wait=False)
+        progress.describe("evaluating and recording")
+        _collect(finishing, trained, refused, wait=True)
         record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
         if not trained:
             raise RefusalError(_say_refused(refused), code="PC-TRAINING-04")
@@ -238,13 +244,6 @@ def _write_overview(recorded: Sequence[RecordedRun]) -> str:
     return write_overview([read_run_folder(one.folder, one.tags, one.params) for one in recorded])
 
 
-@contextmanager
-def _progress(settings: TrainingSettings, n_models: int) -> Iterator[tqdm[Any]]:
-    steps, shape = len(STAGES) * n_models, "{l_bar}{bar:24}| {elapsed}"
-    with tqdm(total=steps, disable=None if settings.progress else True, bar_format=shape) as bar:
-        yield bar
-
-
 def _ask_outcomes(
     outcomes: Sequence[Outcome], techniques: list[str], cohort: Cohort, settings: TrainingSettings
 ) -> Iterator[tuple[Outcome, list[TrainingSet], dict[str, str]]]:
@@ -312,31 +311,29 @@ def _gather_parts(
     return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
 
 
-def _fit(task: Task, bar: tqdm[Any]) -> Finish:
-    """Fit what a task asks for; the bar moves on by the stages of it, or by all if it is refused."""
-    told: list[str] = []
-
-    def announce(stage: str) -> None:
-        if stage in STAGES:
-            bar.update(bool(told))
-            told.append(stage)
-        bar.set_description(f"{task.name}: {stage}")
-
-    blended = task.settings.cohort.source == "blended"
+def _fit(task: Task) -> Finish:
+    """Fit what a task asks for, and give what is left to do."""
+    fit = fit_blended if task.settings.cohort.source == "blended" else FITTERS[task.data.outcome.kind]
+    task.progress.expect(sum(task.weigh_stages().values()))
     try:
-        finish = (train_blended if blended else TRAINERS[task.data.outcome.kind])(task, announce)
+        fitted = fit(task)
     except RefusalError:
-        bar.update(len(STAGES) - max(len(told) - 1, 0))
+        task.progress.finish()
         raise
-    bar.update()
-    return finish
+    return partial(_finish, task, fitted)
+
+
+def _finish(task: Task, fitted: FittedModel) -> TrainedModel:
+    try:
+        return finish_model(task, fitted)
+    finally:
+        task.progress.finish()
 
 
 def _collect(
     finishing: dict[str, Future[TrainedModel]],
     trained: dict[str, TrainedModel],
     refused: dict[str, str],
-    bar: tqdm[Any],
     *,
     wait: bool,
 ) -> None:
@@ -345,7 +342,6 @@ def _collect(
         finished = finishing.pop(name)
         with _telling(name, refused):
             trained[name] = finished.result()
-        bar.update()
 
 
 @contextmanager

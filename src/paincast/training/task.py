@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.binary.borrowing import Part
 from paincast.predictor import Predictor
+from paincast.progress import PartialProgress, Progress
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
@@ -20,7 +21,16 @@ from paincast.training.instability import Instability
 from paincast.training.internal_validation import InternalValidation
 from paincast.training_set import TrainingSet
 
-Announce = Callable[[str], None]
+EVALUATING, FITTING, VALIDATING, FINISHING = "cross-validating", "fitting", "validating", "evaluating and recording"
+"""Stages of the training of one model."""
+
+HELD_OUT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "site": ("site_id",),
+    "year": ("procedure_year",),
+    "both": ("site_id", "procedure_year"),
+}
+"""Columns of whose groups each is held out in turn, by ``evaluation.held_out``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,8 @@ class Task:
         All settings of the run.
     run : TrainingRun, optional
         Where to record; None when nothing is tracked.
+    progress : PartialProgress
+        Of the training of this model.
     """
 
     data: TrainingSet
@@ -49,6 +61,7 @@ class Task:
     everybody: pd.DataFrame
     settings: TrainingSettings
     run: TrainingRun | None
+    progress: PartialProgress
 
     @property
     def name(self) -> str:
@@ -63,6 +76,21 @@ class Task:
         own = (zlib.crc32(purpose.encode()),) if purpose else ()
         key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()), *own)
         return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
+
+    def begin(self, stage: str) -> Progress:
+        """Say that a stage begins; its own steps are part of the training of this model."""
+        self.progress.describe(stage)
+        return PartialProgress(self.progress, self.weigh_stages()[stage])
+
+    def weigh_stages(self) -> dict[str, float]:
+        """Weigh the stages by about how often a model is fitted in each."""
+        evaluation = self.settings.evaluation
+        weights = {EVALUATING: float(evaluation.folds), FITTING: 2.0, VALIDATING: 0.0, FINISHING: 2.0}
+        if self.data.outcome.kind == "binary":
+            groups = self.data.episodes[list(HELD_OUT_COLUMNS[evaluation.held_out])]
+            weights[EVALUATING] *= evaluation.repeats
+            weights[VALIDATING] = float(evaluation.optimism + groups.nunique().sum())
+        return weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +159,3 @@ class TrainedModel:
     assessment: Assessment | None = None
     validation: InternalValidation | None = None
     further: Further = field(default_factory=Further)
-
-
-Finish = Callable[[], TrainedModel]
-"""What is left to do of a training once everything is fitted; another can be fitted meanwhile."""
-
-Trainer = Callable[[Task, Announce], Finish]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from joblib import Parallel, delayed
 from paincast.errors import DataError, PaincastError
 from paincast.evaluation.scored import FloatArray, IntArray, check_patients, check_probability
 from paincast.evaluation.validation.optimism import FitAndPredict
+from paincast.progress import SILENT, Progress
 
 
 def predict_held_out_groups(
@@ -22,7 +22,7 @@ def predict_held_out_groups(
     rng: np.random.Generator,
     earlier_only: bool = False,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[FloatArray, pd.DataFrame]:
     """Repeat the whole modelling without each group in turn and predict for it: internal-external validation [1]_.
 
@@ -44,8 +44,8 @@ def predict_held_out_groups(
         Whether a group is predicted from groups before it only (temporal validation); the first is not predicted.
     jobs : int
         Processes at work, -1 for one a core.
-    progress : callable, optional
-        Told how many of how many groups are done, after each.
+    progress : Progress
+        Advanced by one after each of the groups.
 
     Returns
     -------
@@ -82,11 +82,11 @@ def predict_held_out_groups(
     ]
     probability = np.full(len(codes), np.nan)
     reasons = []
+    progress.expect(len(names))
     for held, (predicted, reason) in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
         probability[codes == held] = predicted
         reasons.append(reason)
-        if progress is not None:
-            progress(held + 1, len(names))
+        progress.advance()
     held_out = pd.DataFrame({"group": list(names), "predicted": [not reason for reason in reasons], "reason": reasons})
     return probability, held_out
 

@@ -22,6 +22,7 @@ from paincast.evaluation.resampling import (
     describe_estimate,
 )
 from paincast.evaluation.scored import FloatArray, IntArray, check_outcome, check_patients, check_scored_rows
+from paincast.progress import SILENT, Progress
 
 FitAndPredict = Callable[[IntArray, np.random.Generator], FloatArray]
 """Repeats the whole modelling on rows at these positions, some of them repeated, and predicts for *all* rows."""
@@ -43,7 +44,7 @@ def compute_optimism(
     group: str = "overall",
     weights: Any = None,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> pd.DataFrame:
     """Correct the apparent performance of a way of modelling for its optimism [1]_.
 
@@ -79,8 +80,8 @@ def compute_optimism(
         Weight above 0 of each row in the metrics.
     jobs : int
         Processes at work, -1 for one a core.
-    progress : callable, optional
-        Told how many of how many resamples are done, after each.
+    progress : Progress
+        Advanced by one after each of the resamples.
 
     Returns
     -------
@@ -122,10 +123,10 @@ def compute_optimism(
     apparent = rows.score(fit_and_predict(np.arange(len(observed)), own), known)
     tasks = (delayed(_try_resample)(fit_and_predict, rows, stream) for stream in streams)
     trained, tested = np.empty((2, resamples, len(METRICS)))
+    progress.expect(resamples)
     for done, pair in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
         trained[done], tested[done] = pair
-        if progress is not None:
-            progress(done + 1, resamples)
+        progress.advance()
     manner = (
         f"{100 * confidence:g} % interval of the apparent performance shifted by its optimism, {resamples} resamples "
         f"of {patient.max() + 1} patients, the modelling repeated in each"

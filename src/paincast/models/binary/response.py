@@ -24,6 +24,7 @@ from paincast.models.calibration.affine import Calibration, fit_calibration
 from paincast.models.calibration.calibrated import CalibratedModel, apply_calibration
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation import fit_observation_weights
+from paincast.progress import SILENT, Progress
 from paincast.settings import CalibrationSettings, TrainingSettings
 from paincast.splits import spread_folds
 from paincast.statistics import draw_bayesian_bootstrap_weights
@@ -152,6 +153,7 @@ def fit_response_model(
     rng: np.random.Generator,
     *,
     surroundings: Surroundings = NOTHING,
+    progress: Progress = SILENT,
 ) -> ResponseModel:
     """Choose, fit and calibrate a response model, with refits for its interval.
 
@@ -167,6 +169,8 @@ def fit_response_model(
         Source of folds, sampling and patient weights.
     surroundings : Surroundings
         Directions from evidence and other techniques to borrow from.
+    progress : Progress
+        Advanced by the choice and by each refit.
 
     Returns
     -------
@@ -181,8 +185,10 @@ def fit_response_model(
     fit_rng, refit_rng = rng.spawn(2)
     # The matrices are small: more than one thread costs more in waiting than it saves.
     with threadpool_limits(limits=1):
+        progress.expect(2)
         fitted = _fit_calibrated(episodes, outcome, settings, fit_rng, surroundings)
-        refits = _refit(fitted, settings, refit_rng)
+        progress.advance()
+        refits = _refit(fitted, settings, refit_rng, progress)
     sample = fitted.encoded.sample
     matrix = fitted.encoded.matrices[fitted.selection.chosen.native_missing]
     heterogeneity = fit_heterogeneity(
@@ -213,6 +219,7 @@ def cross_fit_margins(
     rng: np.random.Generator,
     *,
     surroundings: Surroundings = NOTHING,
+    progress: Progress = SILENT,
 ) -> FloatArray:
     """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
 
@@ -228,6 +235,8 @@ def cross_fit_margins(
         Source of folds and sampling.
     surroundings : Surroundings
         Directions from evidence and other techniques to borrow from; they hold none of these patients.
+    progress : Progress
+        Advanced by each fold.
 
     Returns
     -------
@@ -241,15 +250,17 @@ def cross_fit_margins(
         for repeat_rng in rng.spawn(settings.evaluation.repeats)
         for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
-    held_out = Parallel(n_jobs=settings.jobs)(
+    held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
         delayed(fit_and_predict)(
             episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings=surroundings
         )
         for train, test, child in tasks
     )
     margins = np.zeros(len(outcome))
+    progress.expect(len(tasks))
     for (_, test, _), predicted in zip(tasks, held_out, strict=True):
         margins[test] += predicted
+        progress.advance()
     return margins / settings.evaluation.repeats
 
 
@@ -333,7 +344,9 @@ def _calibrate(
     )
 
 
-def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator) -> tuple[Served, ...]:
+def _refit(
+    fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator, progress: Progress
+) -> tuple[Served, ...]:
     """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
     prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
@@ -348,6 +361,7 @@ def _refit(fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Ge
         model = encoded.fit(selection.candidates[best], child, weights)
         calibration = _calibrate(selection.margins[best], sample, settings.calibration, weights)
         refits.append(apply_calibration(model, calibration))
+        progress.advance(1 / settings.uncertainty.refits)
     return tuple(refits)
 
 

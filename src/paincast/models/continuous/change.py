@@ -20,6 +20,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.files.declared_types import read_array
 from paincast.models.continuous.quantiles import conformalise, fit_quantile
+from paincast.progress import SILENT, Progress
 from paincast.settings import ChangeSettings
 from paincast.splits import Fold, count_smaller_class, make_folds
 
@@ -195,6 +196,7 @@ def cross_fit_change(
     *,
     folds: int = 5,
     weights: FloatArray | None = None,
+    progress: Progress = SILENT,
 ) -> pd.DataFrame:
     """Predict every episode by a model that never saw its patient: all of the fit is repeated in each fold.
 
@@ -204,6 +206,8 @@ def cross_fit_change(
         As for :func:`fit_change_model`.
     folds : int
         Outer folds.
+    progress : Progress
+        Advanced by each.
 
     Returns
     -------
@@ -213,10 +217,12 @@ def cross_fit_change(
     fold_rng, *streams = rng.spawn(1 + folds)
     splits = _make_folds(change, episodes["patient_id"].to_numpy(object), folds, fold_rng)
     parts = []
+    progress.expect(folds)
     for (train, test), child in zip(splits, streams, strict=False):
         weight = None if weights is None else weights[train]
         model = fit_change_model(episodes.iloc[train], change[train], settings, child, weight)
         parts.append(model.predict(episodes.iloc[test]).set_axis(test))
+        progress.advance()
     return pd.concat(parts).sort_index().set_axis(episodes.index)
 
 

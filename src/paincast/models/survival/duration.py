@@ -24,6 +24,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.survival.hazard_choice import HazardChoice, choose_hazard
 from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.progress import SILENT, Progress
 from paincast.settings import DurationSettings
 from paincast.splits import make_folds
 
@@ -311,6 +312,7 @@ def cross_fit_durations(
     *,
     folds: int = 5,
     weights: FloatArray | None = None,
+    progress: Progress = SILENT,
 ) -> CrossFittedDurations:
     """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
 
@@ -322,6 +324,8 @@ def cross_fit_durations(
         As for :func:`fit_duration_model`; episodes never seen are predicted too.
     folds : int
         Outer folds.
+    progress : Progress
+        Advanced by each.
 
     Raises
     ------
@@ -334,6 +338,7 @@ def cross_fit_durations(
     cuts = choose_cuts(months[seen], status[seen], settings.minimum_interval_events)
     splits = make_folds((status == LOST_RELIEF).astype(float), episodes["patient_id"].to_numpy(object), folds, fold_rng)
     parts = np.full((4, len(episodes), len(cuts)), np.nan)
+    progress.expect(folds)
     for (train, test), child in zip(splits, streams, strict=False):
         weight = None if weights is None else weights[train]
         own = months[train], status[train]
@@ -341,6 +346,7 @@ def cross_fit_durations(
         for place, one in enumerate((model, fit_curve(model, *own, weight))):
             parts[place, test] = one.survival(episodes.iloc[test], cuts)
             parts[2 + place, test] = one.incidence(episodes.iloc[test], cuts)[0]
+        progress.advance()
     return CrossFittedDurations(
         months=cuts, survival=parts[0], survival_of_all=parts[1], lost=parts[2], lost_of_all=parts[3]
     )

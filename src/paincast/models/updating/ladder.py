@@ -34,6 +34,7 @@ from paincast.models.updating.prior_evidence import (
     REAL,
     Evidence,
 )
+from paincast.progress import SILENT, Progress
 from paincast.settings import TrainingSettings
 from paincast.splits import count_smaller_class, spread_folds
 from paincast.statistics import compute_log_loss
@@ -319,11 +320,13 @@ def cross_fit_ladder(
     outcome: FloatArray,
     settings: TrainingSettings,
     rng: np.random.Generator,
+    *,
+    progress: Progress = SILENT,
 ) -> CrossFittedLadder:
     """Predict every real episode by a level that was chosen and fitted without its patient, and by each level.
 
     Parameters are those of :func:`fit_ladder`; ``settings.evaluation`` gives folds and repeats of the outer loop. Those
-    lost to follow-up are predicted too.
+    lost to follow-up are predicted too. ``progress`` is advanced by each fold.
     """
     require_both_classes(outcome, settings.model.minimum_events)
     patients = episodes["patient_id"].to_numpy(object)
@@ -333,16 +336,21 @@ def cross_fit_ladder(
         for repeat, repeat_rng in enumerate(rng.spawn(repeats))
         for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
     ]
-    held_out = Parallel(n_jobs=settings.jobs)(
+    running = Parallel(n_jobs=settings.jobs, return_as="generator")(
         delayed(climb_and_predict)(evidence, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
         for _, train, test, child in tasks
     )
+    progress.expect(len(tasks))
+    held_out = []
+    for predicted in running:
+        held_out.append(predicted)
+        progress.advance()
     names = list_names(evidence, settings)
     margins = np.zeros((len(names), repeats, len(outcome)))
     chosen_margins = np.zeros((repeats, len(outcome)))
-    for (repeat, _, test, _), (position, predicted) in zip(tasks, held_out, strict=True):
-        margins[:, repeat, test] = predicted
-        chosen_margins[repeat, test] = predicted[position]
+    for (repeat, _, test, _), (position, levels) in zip(tasks, held_out, strict=True):
+        margins[:, repeat, test] = levels
+        chosen_margins[repeat, test] = levels[position]
     chosen = tuple(names[position] for position, _ in held_out)
     return CrossFittedLadder(names=names, margins=margins, chosen_margins=chosen_margins, chosen=chosen)
 

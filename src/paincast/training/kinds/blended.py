@@ -15,7 +15,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.evaluation.validation.levels import compare_levels
 from paincast.evidence import load_sources
 from paincast.evidence.figures import PublishedRate
-from paincast.models.binary.response import ResponseModel, fit_response_model, require_both_classes
+from paincast.models.binary.response import fit_response_model, require_both_classes
 from paincast.models.binary.selection import Sample
 from paincast.models.binary.surroundings import make_surroundings
 from paincast.models.observation import fit_observation_weights
@@ -33,11 +33,12 @@ from paincast.models.updating.prior_evidence import (
 from paincast.schema import TECHNIQUES, model_columns
 from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.simulator import simulate_cohort
-from paincast.training.instability import measure_instability
-from paincast.training.kinds.binary import assemble_predictor, evaluate_margins, finish_model, validate_task
+from paincast.training.evaluation import evaluate_margins
+from paincast.training.finish import FittedModel
+from paincast.training.kinds.binary import validate_task
 from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
 from paincast.training.kinds.refit import LadderRemodel
-from paincast.training.task import Announce, Finish, Further, Task
+from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet, make_training_set
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,8 +81,8 @@ def open_real_cohort(path: str) -> Cohort:
     return cohort
 
 
-def train_blended(task: Task, announce: Announce) -> Finish:
-    """Choose a level of the ladder on real episodes, train and evaluate its model.
+def fit_blended(task: Task) -> FittedModel:
+    """Choose a level of the ladder on real episodes, and cross-fit and fit its model.
 
     The metrics are those of predictions for patients on whom neither the level nor its model was chosen or fitted.
 
@@ -89,30 +90,27 @@ def train_blended(task: Task, announce: Announce) -> Finish:
     ----------
     task : Task
         Technique and outcome, with the real episodes.
-    announce : callable
-        Told the name of each stage as it begins.
 
     Returns
     -------
-    callable
-        What is left to do: to explain and record it.
+    FittedModel
     """
     data, settings = task.data, task.settings
     evidence_rng, evaluation_rng, fit_rng, metric_rng, table_rng, instability_rng = task.make_stream().spawn(6)
-    announce("evaluating")
+    progress = task.begin(EVALUATING)
     evidence = gather_evidence(data, settings, evidence_rng)
-    crossed = cross_fit_ladder(evidence, data.episodes, data.observed, settings, evaluation_rng)
-    evaluation = evaluate_margins(task, crossed.chosen_margins.mean(axis=0), metric_rng)
-    announce("fitting")
+    crossed = cross_fit_ladder(evidence, data.episodes, data.observed, settings, evaluation_rng, progress=progress)
+    task.begin(FITTING)
     fitted = fit_ladder(evidence, data.episodes, data.observed, settings, fit_rng)
     table = describe_levels(fitted, crossed, settings, table_rng)
-    stands_on = _say_basis(evidence, fitted, data)
-    predictor = assemble_predictor(task, fitted.response, evaluation.metrics, **stands_on)
-    further = _gather_further(evidence, fitted, table, settings)
-    assert isinstance(predictor.response, ResponseModel)
-    instability = measure_instability(predictor.response, data, settings.evaluation, instability_rng)
-    validation = validate_task(task, LadderRemodel(settings=settings, evidence=evidence), announce)
-    return partial(finish_model, task, predictor, evaluation, further, instability=instability, validation=validation)
+    return FittedModel(
+        response=fitted.response,
+        evaluate=partial(evaluate_margins, task, crossed.chosen_margins.mean(axis=0), metric_rng),
+        further=_gather_further(evidence, fitted, table, settings),
+        stands_on=_say_basis(evidence, fitted, data),
+        validation=validate_task(task, LadderRemodel(settings=settings, evidence=evidence)),
+        instability_rng=instability_rng,
+    )
 
 
 def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:

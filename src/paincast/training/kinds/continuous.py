@@ -1,4 +1,4 @@
-"""Training the change of pain in points: honest evaluation of median and interval, final fit, record."""
+"""Fitting the change of pain in points, and evaluating its median and interval."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
 from paincast.models.observation import fit_observation_weights, summarize_weights
-from paincast.training.kinds.binary import Evaluation, assemble_predictor, finish_model, put_beside
-from paincast.training.task import Announce, Finish, Further, Task
+from paincast.training.evaluation import Evaluation, put_beside
+from paincast.training.finish import FittedModel
+from paincast.training.task import EVALUATING, FITTING, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def train_change(task: Task, announce: Announce) -> Finish:
-    """Train and evaluate the model of the change of pain.
+def fit_change(task: Task) -> FittedModel:
+    """Cross-fit and fit the model of the change of pain.
 
     Parameters
     ----------
     task : Task
         Technique and outcome.
-    announce : callable
-        Told the name of each stage as it begins.
 
     Returns
     -------
-    callable
-        What is left to do: to explain and record it.
+    FittedModel
 
     Raises
     ------
@@ -41,23 +39,29 @@ def train_change(task: Task, announce: Announce) -> Finish:
     """
     data, settings = task.data, task.settings
     weight_rng, evaluation_rng, fit_rng = task.make_stream().spawn(3)
-    announce("evaluating")
-    known = data.known
+    known, level = data.known, settings.change.level
     weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng)
-    asked = settings.change
     crossed = cross_fit_change(
-        data.episodes, data.observed, asked, evaluation_rng, folds=settings.evaluation.folds, weights=weights
+        data.episodes,
+        data.observed,
+        settings.change,
+        evaluation_rng,
+        folds=settings.evaluation.folds,
+        weights=weights,
+        progress=task.begin(EVALUATING),
     )
-    evaluation = evaluate_change(task, crossed, weights)
-    announce("fitting")
-    model = fit_change_model(data.episodes, data.observed, asked, fit_rng, weights)
-    response = make_change_response(model, data.episodes.loc[known], weights[known])
-    predictor = assemble_predictor(task, response, evaluation.metrics, level=asked.level)
-    told = (
-        f"Interval of the patient's change at level {asked.level:.0%}. Change in those followed: median "
+    task.begin(FITTING)
+    model = fit_change_model(data.episodes, data.observed, settings.change, fit_rng, weights)
+    note = (
+        f"Interval of the patient's change at level {level:.0%}. Change in those followed: median "
         f"{np.median(data.observed[known]):+.1f} points; its quantiles are what the gain in pinball loss is over."
     )
-    return partial(finish_model, task, predictor, evaluation, Further(notes=(told,)))
+    return FittedModel(
+        response=make_change_response(model, data.episodes.loc[known], weights[known]),
+        evaluate=partial(evaluate_change, task, crossed, weights),
+        further=Further(notes=(note,)),
+        stands_on={"level": level},
+    )
 
 
 def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Training the duration of relief: honest evaluation at the horizon and over the months, final fit, record."""
+"""Fitting the duration of relief, and evaluating it at the horizon and over the months."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from paincast.models.observation import fit_observation_weights
 from paincast.models.survival.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
 from paincast.models.survival.response import make_duration_response
 from paincast.outcomes.answers import DIED, LOST_RELIEF
-from paincast.training.kinds.binary import assemble_predictor, evaluate_margins, finish_model
-from paincast.training.task import Announce, Finish, Further, Task
+from paincast.training.evaluation import Evaluation, evaluate_margins
+from paincast.training.finish import FittedModel
+from paincast.training.task import EVALUATING, FITTING, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,8 +30,8 @@ SMALLEST = 1e-9
 """Probabilities are kept so far from 0 and 1 when their log odds are evaluated."""
 
 
-def train_duration(task: Task, announce: Announce) -> Finish:
-    """Train and evaluate the model of how long relief lasts.
+def fit_duration(task: Task) -> FittedModel:
+    """Cross-fit and fit the model of how long relief lasts.
 
     At the horizon the probability that relief lasts is evaluated like that of a binary outcome, on those alive and
     followed to it; over all visits that are modelled the curves are, on all who were seen. Those never seen are
@@ -40,40 +41,53 @@ def train_duration(task: Task, announce: Announce) -> Finish:
     ----------
     task : Task
         Technique and outcome.
-    announce : callable
-        Told the name of each stage as it begins.
 
     Returns
     -------
-    callable
-        What is left to do: to explain and record it.
+    FittedModel
 
     Raises
     ------
     RefusalError
         If too few lost relief or too few did not, or no visit that is modelled answers for the horizon.
-    LeakError
-        On simulated data, if discrimination exceeds what is possible.
     """
     data, settings = task.data, task.settings
     weight_rng, evaluation_rng, fit_rng, metric_rng = task.make_stream().spawn(4)
-    announce("evaluating")
     months, status = data.durations
     seen = np.isfinite(months)
     weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng)
-    asked = settings.duration
     crossed = cross_fit_durations(
-        data.episodes, months, status, asked, evaluation_rng, folds=settings.evaluation.folds, weights=weights
+        data.episodes,
+        months,
+        status,
+        settings.duration,
+        evaluation_rng,
+        folds=settings.evaluation.folds,
+        weights=weights,
+        progress=task.begin(EVALUATING),
     )
-    held = crossed.survival[:, find_visit(crossed.months, data.horizon_months)]
-    evaluation = evaluate_margins(task, np.asarray(logit(np.clip(held, SMALLEST, 1 - SMALLEST))), metric_rng)
+    visit = find_visit(crossed.months, data.horizon_months)
+    task.begin(FITTING)
+    model = fit_duration_model(data.episodes, months, status, settings.duration, fit_rng, weights, cuts=crossed.months)
+    return FittedModel(
+        response=make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months),
+        evaluate=partial(evaluate_duration, task, crossed, seen, visit, metric_rng),
+        further=_gather_further(task, crossed, seen),
+    )
+
+
+def evaluate_duration(
+    task: Task,
+    crossed: CrossFittedDurations,
+    seen: npt.NDArray[np.bool_],
+    visit: int,
+    rng: np.random.Generator,
+) -> Evaluation:
+    """Evaluate held-out curves: at the visit of the horizon like a binary outcome, and over all months."""
+    lasting = np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)
+    evaluation = evaluate_margins(task, np.asarray(logit(lasting)), rng)
     course = evaluate_course(task, crossed, seen)
-    evaluation = replace(evaluation, metrics=pd.concat([evaluation.metrics, course], ignore_index=True))
-    announce("fitting")
-    model = fit_duration_model(data.episodes, months, status, asked, fit_rng, weights, cuts=crossed.months)
-    response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
-    predictor = assemble_predictor(task, response, evaluation.metrics)
-    return partial(finish_model, task, predictor, evaluation, _gather_further(task, crossed, seen))
+    return replace(evaluation, metrics=pd.concat([evaluation.metrics, course], ignore_index=True))
 
 
 def find_visit(months: tuple[float, ...], horizon_months: float) -> int:

@@ -1,0 +1,126 @@
+"""The honest evaluation of one model: metrics of out-of-fold predictions, and what those lost could change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from paincast.evaluation.performance.metrics import compute_metrics
+from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
+from paincast.evaluation.validation.tipping import compute_tipping_point
+from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.outcomes import name_in_truth
+from paincast.training.assessment import Assessment, assess_predictions
+from paincast.training.task import Task
+from paincast.training_set import TrainingSet
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What out-of-fold predictions say, see :class:`paincast.training.task.TrainedModel`; n are those asked."""
+
+    probability: FloatArray | None
+    metrics: pd.DataFrame
+    loss: pd.DataFrame
+    weights: pd.DataFrame
+    tipping_point: pd.DataFrame
+    assessment: Assessment | None = None
+
+
+def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
+    """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
+    data, settings = task.data, task.settings
+    weight_rng, metric_rng, assessment_rng = rng.spawn(3)
+    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    probability = expit(margins)
+    weighted, complete = _measure(task, probability, weights, metric_rng)
+    scenario = data.cohort.details.get("scenario", settings.cohort.scenario)
+    assessed = assess_predictions(
+        data, probability, weights, settings.evaluation, assessment_rng, scenario=str(scenario)
+    )
+    further = [assessed.metrics, _hold_against_truth(task, probability)]
+    return Evaluation(
+        probability=probability,
+        metrics=pd.concat([weighted, *further], ignore_index=True),
+        loss=put_beside(weighted, complete),
+        weights=summarize_weights(weights),
+        tipping_point=compute_tipping_point(
+            data.observed,
+            margins,
+            data.episodes["patient_id"].tolist(),
+            shifts=settings.observation.shifts,
+            confidence=settings.evaluation.confidence,
+        ),
+        assessment=assessed,
+    )
+
+
+def _measure(
+    task: Task, probability: FloatArray, weights: FloatArray, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute the metrics weighted and of the complete cases, on the same resamples."""
+    data, settings = task.data, task.settings.evaluation
+    known = data.known
+    seed = int(rng.integers(2**63))
+    held = None if np.allclose(weights[known], 1.0) else weights[known]
+    weighted, complete = (
+        compute_metrics(
+            data.observed[known],
+            probability[known],
+            patients=data.episodes.loc[known, "patient_id"].to_numpy(object),
+            rng=np.random.default_rng(seed),
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            weights=one,
+        )
+        for one in (held, None)
+    )
+    return weighted, complete
+
+
+def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+    """Put metrics weighted for loss to follow-up beside those of complete cases."""
+    columns = ["estimate", "lower", "upper"]
+    held = {
+        f"{name}_{column}": frame[column]
+        for name, frame in (("weighted", weighted), ("complete_case", complete))
+        for column in columns
+    }
+    difference = weighted["estimate"] - complete["estimate"]
+    return pd.DataFrame({"metric": weighted["metric"], **held, "difference": difference, "n": weighted["n"]})
+
+
+def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:
+    """Compare with the truth of those followed; None where there is none."""
+    if task.truth is None:
+        return None
+    known = task.data.known
+    true = _find_truth(task.data, task.truth)[known]
+    if np.isnan(true).any():
+        return None
+    patients = task.data.episodes.loc[known, "patient_id"].to_numpy(object)
+    observed, predicted = task.data.observed[known], probability[known]
+    refuse_leak(observed, predicted, true, patients)
+    return check_against_truth(observed, predicted, true, patients, confidence=task.settings.evaluation.confidence)
+
+
+def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
+    month = data.horizon_months
+    if data.outcome.asked == "events":
+        # The truth holds complications at the month of their published rate, after which there are no more.
+        reached = truth.loc[(truth["technique"] == data.technique) & (truth["month"] <= month), "month"]
+        month = float(reached.max()) if len(reached) else month
+    found = match_truth(
+        truth,
+        data.episodes["episode_id"],
+        technique=data.technique,
+        outcome=name_in_truth(data.outcome),
+        horizon_months=month,
+    )
+    return found.to_numpy(dtype=float, na_value=np.nan)
