@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import paincast
 from paincast.errors import OutputError
 from paincast.gates import Verdict
 from paincast.gates.use import CONTENT
@@ -30,6 +29,7 @@ from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_w
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
 from paincast.tracking.store import Store, use_store
+from paincast.version import __version__
 
 MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
@@ -78,7 +78,7 @@ def start_training(
 
         with mlflow_errors_in_words(store):
             close_abandoned_runs(experiment_id)
-        all_tags = {"kind": "training", "paincast_version": paincast.__version__, **tags}
+        all_tags = {"kind": "training", "paincast_version": __version__, **tags}
         with started_run(store, experiment_id, name, all_tags) as run_id:
             with mlflow_errors_in_words(store):
                 _log_parameters_and_metrics(run_id, params, {})
@@ -151,7 +151,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "model_kind": model.model_kind,
         "basis": model.basis,
         "n_real": str(model.n_real),
-        "paincast_version": paincast.__version__,
+        "paincast_version": __version__,
         **model.tags,
         "use": RESEARCH_MARK,
         CONTENT: model.predictor.version,

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-import paincast
 from paincast.disclosure.cells import suppress_small_cells
 from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import round_measured
@@ -21,6 +20,7 @@ from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
 from paincast.training_set import TrainingSet
+from paincast.version import __version__
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "shap", "xgboost-cpu")
 MISSING = "missing"
@@ -85,7 +85,7 @@ def _count_of(n: int) -> str:
 
 
 def _list_software() -> Iterator[str]:
-    yield f"paincast {paincast.__version__}"
+    yield f"paincast {__version__}"
     yield f"Python {platform.python_version()}"
     for package in PACKAGES:
         try:
