@@ -103,43 +103,31 @@ def held(folder: Path) -> list[str]:
 
 
 def test_good_file_is_stored_under_its_name(folder: Path) -> None:
-    files = fetch("trial", folder, progress=False)
+    files = fetch("trial", folder)
     assert files == [folder.resolve() / "trial" / FILE]
     assert files[0].read_bytes() == CONTENT
     assert held(folder) == [FILE]
 
 
-def test_nothing_is_printed_but_the_progress_bar(
-    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_bytes_are_counted_and_nothing_is_printed(
+    folder: Path, capfd: pytest.CaptureFixture[str], counted_steps
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fetch("trial", folder, progress=True)
-    shown = capfd.readouterr()
-    assert shown.out == ""
-    assert FILE in shown.err
-    assert "100%" in shown.err
-
-
-def test_progress_is_for_a_terminal_not_for_a_log(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    fetch("trial", folder, progress=True)
+    fetch("trial", folder, progress=counted_steps)
     assert capfd.readouterr() == ("", "")
-
-
-def test_silent_without_progress(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    fetch("trial", folder, progress=False)
-    assert capfd.readouterr() == ("", "")
+    assert (sum(counted_steps.done), counted_steps.expected) == (len(CONTENT), len(CONTENT))
+    assert counted_steps.texts == [FILE]
 
 
 def test_file_already_there_and_right_is_not_transferred(folder: Path, server: FakeServer) -> None:
-    fetch("trial", folder, progress=False)
-    fetch("trial", folder, progress=False)
+    fetch("trial", folder)
+    fetch("trial", folder)
     assert len(server.requests) == 1
 
 
 def test_file_already_there_but_changed_is_replaced(folder: Path) -> None:
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     file.write_bytes(b"changed")
-    fetch("trial", folder, progress=False)
+    fetch("trial", folder)
     assert file.read_bytes() == CONTENT
 
 
@@ -147,18 +135,18 @@ def test_corrupted_file_is_refused_with_both_hashes_and_leaves_nothing(folder: P
     server.content = CONTENT[:-1] + b"x"
     received = hashlib.sha256(server.content).hexdigest()
     with pytest.raises(DataError, match="not the published file") as caught:
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
     assert SHA256 in str(caught.value)
     assert received in str(caught.value)
     assert held(folder) == []
 
 
 def test_corrupted_transfer_does_not_touch_the_file_before_it(folder: Path, server: FakeServer) -> None:
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     file.write_bytes(b"an older release")
     server.content = b"nonsense"
     with pytest.raises(DataError, match="not the published file"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
     assert file.read_bytes() == b"an older release"
 
 
@@ -166,11 +154,11 @@ def test_truncated_transfer_says_how_to_resume_and_resumes(folder: Path, server:
     half = len(CONTENT) // 2
     server.break_after = half
     with pytest.raises(DataError, match=rf"broke off .* {half} bytes are kept .* run the same command again to resume"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
     assert held(folder) == [f"{FILE}.part", f"{FILE}.part.etag"]
     assert (folder / "trial" / f"{FILE}.part").stat().st_size == half
     server.break_after = None
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     assert server.requests[-1]["Range"] == f"bytes={half}-"
     assert server.requests[-1]["If-Range"] == '"first"'
     assert file.read_bytes() == CONTENT
@@ -180,20 +168,20 @@ def test_truncated_transfer_says_how_to_resume_and_resumes(folder: Path, server:
 def break_off(folder: Path, server: FakeServer) -> None:
     server.break_after = len(CONTENT) // 3
     with pytest.raises(DataError, match="broke off"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
     server.break_after = None
 
 
 def test_transfer_that_breaks_off_at_once_is_not_called_an_absent_server(folder: Path, server: FakeServer) -> None:
     server.break_after = 10
     with pytest.raises(DataError, match="broke off"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
 
 
 def test_server_that_ignores_ranges_starts_again(folder: Path, server: FakeServer) -> None:
     break_off(folder, server)
     server.honours_range = False
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     assert "Range" in server.requests[-1]
     assert file.read_bytes() == CONTENT
 
@@ -202,7 +190,7 @@ def test_file_changed_at_the_server_is_not_joined_to_the_old_half(folder: Path, 
     server.content = b"y" * len(CONTENT)
     break_off(folder, server)
     server.content, server.etag = CONTENT, '"second"'
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     assert file.read_bytes() == CONTENT
 
 
@@ -210,7 +198,7 @@ def test_file_changed_at_the_server_is_not_joined_to_the_old_half(folder: Path, 
 def test_without_a_strong_etag_no_condition_is_sent(folder: Path, server: FakeServer, etag: str | None) -> None:
     server.etag = etag
     break_off(folder, server)
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     assert "If-Range" not in server.requests[-1]
     assert file.read_bytes() == CONTENT
 
@@ -218,7 +206,7 @@ def test_without_a_strong_etag_no_condition_is_sent(folder: Path, server: FakeSe
 def test_part_as_long_as_the_file_starts_again(folder: Path, server: FakeServer) -> None:
     (folder / "trial").mkdir(parents=True)
     (folder / "trial" / f"{FILE}.part").write_bytes(b"z" * len(CONTENT))
-    (file,) = fetch("trial", folder, progress=False)
+    (file,) = fetch("trial", folder)
     assert [("Range" in asked) for asked in server.requests] == [True, False]
     assert file.read_bytes() == CONTENT
 
@@ -228,25 +216,25 @@ def test_server_gone(tmp_path: Path, write_mapping) -> None:
         free_port = http.server_address[1]
     write_mapping(f"http://127.0.0.1:{free_port}/{FILE}")
     with pytest.raises(DataError, match=r"server cannot be reached .* --mirror"):
-        fetch("trial", tmp_path / "real", progress=False)
+        fetch("trial", tmp_path / "real")
     assert held(tmp_path / "real") == []
 
 
 def test_server_error_is_told_with_its_status(folder: Path, server: FakeServer) -> None:
     server.status = 503
     with pytest.raises(DataError, match="answered 503"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
 
 
 def test_file_gone_from_its_address(folder: Path, server: FakeServer) -> None:
     server.status = 404
     with pytest.raises(DataError, match=f"not found: .*{FILE}; .*--mirror"):
-        fetch("trial", folder, progress=False)
+        fetch("trial", folder)
 
 
 def test_unknown_name_shows_the_nearest(folder: Path) -> None:
     with pytest.raises(SettingsError, match="unknown data set 'trail'; did you mean 'trial'"):
-        fetch("trail", folder, progress=False)
+        fetch("trail", folder)
 
 
 @pytest.mark.parametrize("layout", ["trial", "."])
@@ -255,7 +243,7 @@ def test_mirror_in_a_folder(tmp_path: Path, write_mapping, layout: str) -> None:
     mirror = tmp_path / "mirror" / layout
     mirror.mkdir(parents=True)
     (mirror / FILE).write_bytes(CONTENT)
-    (file,) = fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"), progress=False)
+    (file,) = fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"))
     assert file.read_bytes() == CONTENT
     assert held(tmp_path / "real") == [FILE]
 
@@ -265,7 +253,7 @@ def test_mirror_with_a_corrupted_file_is_refused(tmp_path: Path, write_mapping) 
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / FILE).write_bytes(CONTENT[1:])
     with pytest.raises(DataError, match="not the published file"):
-        fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"), progress=False)
+        fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"))
     assert held(tmp_path / "real") == []
 
 
@@ -273,19 +261,19 @@ def test_mirror_without_the_file_names_where_it_looked(tmp_path: Path, write_map
     write_mapping("http://127.0.0.1:9/never-asked")
     (tmp_path / "mirror").mkdir()
     with pytest.raises(DataError, match=f"mirror/trial/{FILE} nor .*mirror/{FILE}"):
-        fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"), progress=False)
+        fetch("trial", tmp_path / "real", mirror=str(tmp_path / "mirror"))
 
 
 def test_mirror_that_is_no_folder(folder: Path) -> None:
     with pytest.raises(DataError, match="no such folder; give a folder or an address"):
-        fetch("trial", folder, mirror="nowhere", progress=False)
+        fetch("trial", folder, mirror="nowhere")
 
 
 @pytest.mark.parametrize("served", [f"/copies/trial/{FILE}", f"/copies/{FILE}"])
 def test_mirror_at_an_address(tmp_path: Path, server: FakeServer, write_mapping, served: str) -> None:
     write_mapping("http://127.0.0.1:9/never-asked")
     server.served_path = served
-    (file,) = fetch("trial", tmp_path / "real", mirror=f"{server.address}/copies/", progress=False)
+    (file,) = fetch("trial", tmp_path / "real", mirror=f"{server.address}/copies/")
     assert file.read_bytes() == CONTENT
     assert server.paths[-1] == served
 
@@ -294,7 +282,7 @@ def test_unwritable_folder(tmp_path: Path, server: FakeServer, write_mapping) ->
     write_mapping(f"{server.address}/{FILE}")
     (tmp_path / "real").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="cannot write"):
-        fetch("trial", tmp_path / "real", progress=False)
+        fetch("trial", tmp_path / "real")
 
 
 @pytest.mark.usefixtures("write_mapping")
@@ -332,9 +320,9 @@ def test_shipped_sources_are_pinned() -> None:
 FETCH = """
 import sys
 from pathlib import Path
-from paincast.cohort import sources
+from paincast.cohort.registry import sources
 sources.find_configs = lambda: Path(sys.argv[1])
-print(*sources.fetch("trial", sys.argv[2], progress=False))
+print(*sources.fetch("trial", sys.argv[2]))
 """
 
 
@@ -356,5 +344,5 @@ def test_a_fetch_that_was_killed_is_resumed_and_leaves_nothing(folder: Path, tmp
     command = [sys.executable, "-c", script, str(tmp_path / "configs"), str(folder)]
     assert subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == -9
     assert held(folder) == [f"{FILE}.part"]
-    assert fetch("trial", folder, progress=False)[0].read_bytes() == CONTENT
+    assert fetch("trial", folder)[0].read_bytes() == CONTENT
     assert held(folder) == [FILE]

@@ -93,7 +93,7 @@ def test_only_the_champion_of_a_gate_that_allows_care_is_for_more_than_research(
     client.set_registered_model_alias("facet", "candidate", champion)
     for address in ("@champion", f"/{champion}", "@candidate"):
         assert ask_use(patients, f"models:/facet{address}") == {""}, address
-    predict_file(write(patients, tmp_path), tmp_path / "out.csv", models="models:/facet@champion", progress=False)
+    predict_file(write(patients, tmp_path), tmp_path / "out.csv", models="models:/facet@champion")
     written = read_predictions(tmp_path / "out.csv")
     assert set(written.loc[written["model_version"] != "", "use"]) == {""}
     assert set(written.loc[written["model_version"] == "", "use"]) <= {RESEARCH_MARK}

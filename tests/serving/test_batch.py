@@ -29,7 +29,7 @@ def predict_text(tmp_path, models_folder):
     def call(text: str | bytes, **options):
         source = tmp_path / "patients.csv"
         source.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return predict_file(source, tmp_path / "out.csv", models=models_folder, progress=False, **options)
+        return predict_file(source, tmp_path / "out.csv", models=models_folder, **options)
 
     return call
 
@@ -48,7 +48,7 @@ def drop_other_unit(reasons: list[dict[str, object]]) -> list[dict[str, object]]
 def test_a_file_gives_what_the_function_gives(patients, models_folder, tmp_path, source_suffix, out_suffix):
     source, out = tmp_path / f"patients{source_suffix}", tmp_path / f"out{out_suffix}"
     patients.to_csv(source, index=False) if source_suffix == ".csv" else patients.to_parquet(source, index=False)
-    summary = predict_file(source, out, models=models_folder, progress=False)
+    summary = predict_file(source, out, models=models_folder)
     expected = predict(patients, models_folder)
     if out_suffix == ".csv":
         found = read_csv(out)
@@ -82,7 +82,7 @@ def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
     written = []
     for rows in (3, 100):
         out = tmp_path / f"out{rows}.csv"
-        predict_file(source, out, models=models_folder, chunk_rows=rows, progress=False)
+        predict_file(source, out, models=models_folder, chunk_rows=rows)
         written.append((out.read_text(), (tmp_path / f"out{rows}.rejects.csv").read_text()))
     assert written[0] == written[1]
     assert [line.split(",")[1] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
@@ -178,7 +178,7 @@ def test_a_truncated_parquet_is_an_error_in_words(patients, models_folder, tmp_p
     patients.to_parquet(source, index=False)
     source.write_bytes(source.read_bytes()[:-20])
     with pytest.raises(DataError, match="no readable Parquet file"):
-        predict_file(source, tmp_path / "out.csv", models=models_folder, progress=False)
+        predict_file(source, tmp_path / "out.csv", models=models_folder)
 
 
 def test_a_parquet_damaged_inside_is_an_error_in_words(patients, models_folder, tmp_path):
@@ -188,7 +188,7 @@ def test_a_parquet_damaged_inside_is_an_error_in_words(patients, models_folder, 
     raw[4:200] = bytes(196)
     source.write_bytes(raw)
     with pytest.raises(DataError, match="damaged"):
-        predict_file(source, tmp_path / "out.csv", models=models_folder, progress=False)
+        predict_file(source, tmp_path / "out.csv", models=models_folder)
     assert [path.name for path in tmp_path.iterdir()] == ["patients.parquet"]
 
 
@@ -200,7 +200,7 @@ def test_what_is_no_file_of_patients_is_refused(models_folder, tmp_path, source,
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "sheet.xlsx").write_text("x")
     with pytest.raises(DataError, match=words):
-        predict_file(tmp_path / source, tmp_path / "out.csv", models=models_folder, progress=False)
+        predict_file(tmp_path / source, tmp_path / "out.csv", models=models_folder)
 
 
 def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder, tmp_path):
@@ -210,9 +210,9 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
     os.link(source, tmp_path / "hard.csv")
     for out in (source, tmp_path / "out.csv", tmp_path / "link.csv", tmp_path / "hard.csv"):
         with pytest.raises(OutputError, match="is the file of patients itself"):
-            predict_file(source, out, models=models_folder, progress=False)
+            predict_file(source, out, models=models_folder)
     with pytest.raises(OutputError, match=r"unknown suffix '\.xlsx'"):
-        predict_file(source, tmp_path / "out.xlsx", models=models_folder, progress=False)
+        predict_file(source, tmp_path / "out.xlsx", models=models_folder)
     assert source.read_text() == patients.to_csv(index=False)
 
 
@@ -221,7 +221,7 @@ def test_an_unwritable_output_is_said_before_predicting(patients, models_folder,
     (tmp_path / "taken").write_text("")
     monkeypatch.setattr(batch, "predict_checked", lambda *_, **__: pytest.fail("predicted in vain"))
     with pytest.raises(OutputError, match="cannot write"):
-        predict_file(tmp_path / "patients.csv", tmp_path / "taken" / "out.csv", models=models_folder, progress=False)
+        predict_file(tmp_path / "patients.csv", tmp_path / "taken" / "out.csv", models=models_folder)
 
 
 def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def answer(tmp_path: Path, models_folder: Path):
         if not isinstance(rows, Path):
             source.write_text("".join(",".join(row) + "\n" for row in [header or COLUMNS, *rows]))
         out = tmp_path / "out.parquet"
-        summary = predict_file(source, out, models=models_folder, techniques=["facet_rfa"], progress=False, **options)
+        summary = predict_file(source, out, models=models_folder, techniques=["facet_rfa"], **options)
         rejects = [] if summary.rejects_path is None else pd.read_csv(summary.rejects_path, keep_default_na=False)
         told = rejects[["row", "rule"]].to_numpy().tolist() if len(rejects) else []
         known = [(place, rule) for place, rule in told if rule != "unknown column"]
@@ -131,7 +131,7 @@ def test_a_file_that_shrinks_leaves_the_output_as_it_was(tmp_path: Path, models_
 
     monkeypatch.setattr(reading.RowRules, "leave_out", shrink)
     with pytest.raises(DataError, match="changed while it was read"):
-        predict_file(source, tmp_path / "out.csv", models=models_folder, progress=False)
+        predict_file(source, tmp_path / "out.csv", models=models_folder)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_shrinks_leaves_the_output_as_it_was(tmp_path: Path, models_
 def test_a_pipe_is_called_what_it_is(tmp_path: Path, models_folder: Path, suffix: str) -> None:
     os.mkfifo(tmp_path / f"in{suffix}")
     with pytest.raises(DataError, match=re.escape(f"in{suffix} is a named pipe")):
-        predict_file(tmp_path / f"in{suffix}", tmp_path / "out.csv", models=models_folder, progress=False)
+        predict_file(tmp_path / f"in{suffix}", tmp_path / "out.csv", models=models_folder)
 
 
 def test_the_columns_of_these_rows_are_those_of_the_contract() -> None:
@@ -163,9 +163,7 @@ def test_every_row_of_a_damaged_file_is_answered_abstained_or_rejected(
         rows[row][column] = value
     text = "".join(",".join(row) + "\n" for row in [COLUMNS, *rows])
     (folder / "in.csv").write_text(text)
-    summary = predict_file(
-        folder / "in.csv", folder / "out.csv", models=models_folder, chunk_rows=batch_rows, progress=False
-    )
+    summary = predict_file(folder / "in.csv", folder / "out.csv", models=models_folder, chunk_rows=batch_rows)
     answers = read_predictions(folder / "out.csv")
     rejects = pd.read_csv(summary.rejects_path or io.StringIO("row,rule,action"), keep_default_na=False)
     left_out = rejects[(rejects["action"] == "row left out") & (rejects["row"] > 0)]

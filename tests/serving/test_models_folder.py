@@ -109,7 +109,7 @@ def test_predictions_come_with_the_notes_of_the_models_that_answer(folder, patie
     assert said.count("note: ") == 1
     assert f"synthetic: {FACET}" in said
     assert f"real: {EPIDURAL}" in said
-    summary = predict_file("patients.csv", "one.csv", models="models", techniques=["facet_rfa"], progress=False)
+    summary = predict_file("patients.csv", "one.csv", models="models", techniques=["facet_rfa"])
     assert summary.notes == ()
     with pytest.warns(UserWarning, match="stand on different evidence"):
         predict(patients, folder)

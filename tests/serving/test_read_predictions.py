@@ -18,7 +18,7 @@ def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
     read = []
     for suffix in (".csv", ".parquet"):
         out = tmp_path / f"out{suffix}"
-        predict_file(EXAMPLES, out, models=models_folder, progress=False)
+        predict_file(EXAMPLES, out, models=models_folder)
         read.append(read_predictions(out))
     pd.testing.assert_frame_equal(*read, check_dtype=False, check_exact=False)
     assert len(read[0])
@@ -27,7 +27,7 @@ def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
 def test_predictions_of_before_a_column_was_added_are_read(models_folder, tmp_path):
     for suffix, write in ((".csv", pd.DataFrame.to_csv), (".parquet", pd.DataFrame.to_parquet)):
         out, older = tmp_path / f"out{suffix}", tmp_path / f"older{suffix}"
-        predict_file(EXAMPLES, out, models=models_folder, progress=False)
+        predict_file(EXAMPLES, out, models=models_folder)
         written = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
         assert written["not_assessed"].str.contains("blood clotting").all()
         write(written.drop(columns="not_assessed"), older, index=False)

@@ -66,7 +66,7 @@ def test_a_file_of_predictions_holds_no_formula_and_ids_come_back(models_folder,
     frame.rename(columns={}).assign(**{"=HYPERLINK(1)": 1}).to_parquet(tmp_path / "patients.parquet", index=False)
     for suffix in (".csv", ".parquet"):
         out = tmp_path / f"out{suffix}"
-        predict_file(tmp_path / "patients.parquet", out, models=models_folder, progress=False)
+        predict_file(tmp_path / "patients.parquet", out, models=models_folder)
         read = read_predictions(out)
         assert set(read["episode_id"]) <= set(ids)
         assert {"=1+1", "-5", "'=1"} <= set(read["episode_id"])

@@ -119,6 +119,7 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
       paincast fetch caudal_esi_2018 genicular_rfa_2024
       paincast fetch caudal_esi_2018 --mirror /mnt/mirror
     """  # noqa: D301
+    from paincast.cli.progress import show_progress
     from paincast.cohort.registry import sources
 
     if listing:
@@ -128,7 +129,8 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
     if not names:
         raise click.UsageError("give the NAME of a data set; 'paincast fetch --list' lists them")
     for source in [sources.load_source(name) for name in names]:
-        files = sources.fetch(source.name, out, mirror=mirror, progress=progress)
+        with show_progress(source.name, "bytes", is_wanted=progress) as shown:
+            files = sources.fetch(source.name, out, mirror=mirror, progress=shown)
         click.echo(f"{source.name}: {', '.join(str(file) for file in files)}")
         click.echo(f"  cite: {' '.join(source.citation.split())}\n  licence: {source.licence}")
 

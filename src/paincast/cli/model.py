@@ -174,9 +174,11 @@ def predict(
     Exit codes: 0 done; 2 something to mend, nothing was written; 3 done, but more rejects than --max-rejects;
     130 interrupted, nothing was written.
     """  # noqa: D301
+    from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
 
-    summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=progress)
+    with show_progress("predicting", "patients", is_wanted=progress) as shown:
+        summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=shown)
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
         because = f", most often because {summary.reasons[technique]}" if abstained else ""

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from paincast.cohort.coercion import to_text
 from paincast.cohort.reading.files import Batch, check_table_file, count_rows, open_table
@@ -37,6 +36,7 @@ from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
+from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
 from paincast.serving.predict import load_models, predict_checked
 
@@ -124,7 +124,7 @@ def predict_file(
     models: str | Path,
     techniques: Sequence[str] | None = None,
     chunk_rows: int = CHUNK_ROWS,
-    progress: bool = True,
+    progress: Progress = SILENT,
 ) -> BatchSummary:
     """Predict for a file of patients.
 
@@ -146,8 +146,8 @@ def predict_file(
         Techniques to answer for; by default those with a model and the one a patient's row names.
     chunk_rows : int
         Patients per chunk.
-    progress : bool
-        Whether to show progress on stderr.
+    progress : Progress
+        Advanced by the patients of each chunk.
 
     Returns
     -------
@@ -170,15 +170,15 @@ def predict_file(
     with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
-        bar = tqdm(total=count_rows(source), unit=" patients", desc="predict", disable=None if progress else True)
+        progress.expect(count_rows(source))
         # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
-        with bar, atomic_files(target, rejects_path) as (draft, rejects_draft):
+        with atomic_files(target, rejects_path) as (draft, rejects_draft):
             with _open_predictions(draft) as write:
                 for batch in opened.batches:
                     if len(batch.places):
                         write(_predict_batch(batch, predictors, techniques, tally))
                     tally.note_unread(batch.rejects)
-                    bar.update(len(batch.places))
+                    progress.advance(len(batch.places))
             rejects = _collect_rejects(tally)
             if len(rejects):
                 write_csv(rejects, rejects_draft)

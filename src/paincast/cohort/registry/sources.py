@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import requests
 import yaml
-from tqdm import tqdm
 
 from paincast.errors import DataError, OutputError, SettingsError, suggest_name
 from paincast.files import hash_file
 from paincast.files.bounded import read_yaml_text
+from paincast.progress import SILENT, Progress
 from paincast.settings import find_configs
 
 try:
@@ -116,7 +115,7 @@ def _read_source(file: Path) -> Source | None:
         ) from error
 
 
-def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress: bool = True) -> list[Path]:
+def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress: Progress = SILENT) -> list[Path]:
     """Fetch a published data set into ``folder/name``; files that are there already and right are not transferred.
 
     Parameters
@@ -127,8 +126,8 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
         Where data sets are kept.
     mirror : str, optional
         A folder, or an http(s) address, to take the files from instead: ``mirror/name/file`` or ``mirror/file``.
-    progress : bool
-        Whether to show a progress bar on standard error.
+    progress : Progress
+        Advanced by the bytes received.
 
     Returns
     -------
@@ -154,7 +153,7 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
 
 
 @contextmanager
-def _alone(folder: Path, progress: bool) -> Iterator[None]:
+def _alone(folder: Path, progress: Progress) -> Iterator[None]:
     """Let one process at a time fetch into a folder; the lock is freed when its process dies."""
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:  # pragma: no cover
@@ -169,16 +168,15 @@ def _alone(folder: Path, progress: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _wait_for_lock(descriptor: int, folder: Path, progress: bool) -> None:
+def _wait_for_lock(descriptor: int, folder: Path, progress: Progress) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if progress:
-            tqdm.write(f"{folder}: another fetch is at work there; waiting for it", file=sys.stderr)
+        progress.describe(f"waiting for another fetch in {folder}")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: bool) -> Path:
+def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: Progress) -> Path:
     place, part = target / file.name, target / f"{file.name}.part"
     if place.is_file() and hash_file(place) == file.sha256:
         return place
@@ -215,7 +213,7 @@ def _is_http(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
-def _transfer(address: str, part: Path, progress: bool) -> bool:
+def _transfer(address: str, part: Path, progress: Progress) -> bool:
     """Bring ``part`` to its full length; False if the address has no such file."""
     if _is_http(address):
         try:
@@ -237,7 +235,7 @@ def _copy(origin: Path, part: Path) -> bool:
     return True
 
 
-def _resume(address: str, part: Path, progress: bool) -> bool:
+def _resume(address: str, part: Path, progress: Progress) -> bool:
     have = _size(part)
     etag = _etag_file(part).read_text(encoding="utf-8") if _etag_file(part).is_file() else ""
     headers = {"Accept-Encoding": "identity"}
@@ -255,22 +253,18 @@ def _resume(address: str, part: Path, progress: bool) -> bool:
     return True
 
 
-def _store(response: requests.Response, part: Path, have: int, progress: bool) -> None:
+def _store(response: requests.Response, part: Path, have: int, progress: Progress) -> None:
     etag = response.headers.get("ETag", "")
     # a weak ETag promises the same meaning, not the same bytes
     _etag_file(part).write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
     length = response.headers.get("Content-Length")
-    total = have + int(length) if length else None
-    label = part.name.removesuffix(".part")
-    with (
-        part.open("ab" if have else "wb") as stream,
-        tqdm(
-            desc=label, total=total, initial=have, unit="B", unit_scale=True, disable=None if progress else True
-        ) as bar,
-    ):
+    progress.describe(part.name.removesuffix(".part"))
+    if length:
+        progress.expect(int(length))
+    with part.open("ab" if have else "wb") as stream:
         for chunk in response.iter_content(CHUNK_BYTES):
             stream.write(chunk)
-            bar.update(len(chunk))
+            progress.advance(len(chunk))
 
 
 def _describe_failure(address: str, part: Path, error: requests.RequestException) -> str:
