@@ -25,7 +25,7 @@ def test_a_bar_tells_what_is_done_how_far_and_how_long():
         progress.expect(200)
         progress.advance(50)
         progress.describe("facet_rfa [1/2]")
-    last = read(console).splitlines()[-1]
+    last = [line for line in read(console).splitlines() if "%" in line][-1]
     assert "facet_rfa [1/2]" in last
     assert "25%" in last
     assert "0:00:0" in last
