@@ -117,12 +117,12 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
 
 
 def test_a_leak_fails_the_run_of_a_duration_too(tmp_path, monkeypatch):
-    """It is evaluated before it is handed over to be finished: a leak is no refusal there either."""
+    """A leak is no refusal, of whichever kind the outcome is."""
 
     def leak(*_, **__):
         raise LeakError("a leak")
 
-    monkeypatch.setattr("paincast.training.kinds.binary.refuse_leak", leak)
+    monkeypatch.setattr("paincast.training.evaluation.refuse_leak", leak)
     with pytest.raises(LeakError, match=r"^a leak$"):
         train(make_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
 
