@@ -335,7 +335,7 @@ def test_the_report_shows_it_and_the_checklists_point_to_it(recorded):
     *_, facts = recorded
     page = write_report(facts)
     assert "Corrected for optimism" in page
-    assert "Sites, each held out" in page
+    assert "Each site held out in turn" in page
     assert "prediction interval" in page
     items = facts.tables["checklist"].set_index("item")
     assert items.loc["probast_d4_4", "status"] == "filled"

@@ -176,7 +176,7 @@ def test_the_verdict_comes_first_and_the_limits_are_those_of_the_basis(page, fac
     first = ["verdict", "calibration", "validation", "benefit", "uncertainty"]
     order = [*first, "explanation", "subgroups", "data", "limits", "checklists"]
     assert re.findall(r'<section id="(\w+)">', page) == order
-    assert "Refused by the gate &#x27;default&#x27;" in page
+    assert "Refused by the gate &#39;default&#39;" in page
     assert page.index("Sample size") < page.index("intervals of at least")
     assert BASIS_LIMITS["real"][1] in page
     assert not set(BASIS_LIMITS["synthetic"]) & set(list_limits(facts))
@@ -226,6 +226,15 @@ def test_sources_stand_once_in_a_report_and_many_are_folded(facts, n, n_folded):
         assert all(html.count(source) == 1 for source in sources)
         told = refilled.set_index("item").loc[["tripod_5a", "probast_d1_1", "probast_e1_1"], "says"]
         assert told.str.contains(f"{n} sources").all()
+
+
+def test_hostile_names_of_a_registry_are_escaped(facts):
+    hostile = "<script>alert(1)</script>"
+    sites = facts.tables["sites"].assign(level=hostile)
+    sources = make_facts(sources=hostile, question=hostile)
+    html = write_report(replace(facts, tables={**facts.tables, "sites": sites, "provenance": sources}))
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > len(sites["group"].unique())
 
 
 def test_a_card_names_groups_that_are_too_small_beside_those_that_are_told(facts):

@@ -11,7 +11,7 @@ from paincast.errors import RefusalError, SettingsError
 from paincast.evidence import load_record, load_records, load_sources
 from paincast.evidence.scenarios import shift_curve
 from paincast.evidence.wording import percent
-from paincast.reporting.evidence.card import Grid, build_card, choose_records
+from paincast.reporting.evidence.card import Card, Grid, Section, build_card, choose_records
 from paincast.reporting.evidence.listing import build_list, write_lines
 from paincast.reporting.evidence.pages import write_html, write_markdown
 from paincast.reporting.evidence.plain import describe_records
@@ -62,6 +62,15 @@ def test_the_page_is_whole_and_needs_no_network(technique: str) -> None:
     assert len(set(nesting.ids)) == len(nesting.ids)
     assert '<html lang="en">' in page
     assert 'name="viewport"' in page
+
+
+def test_hostile_text_in_a_card_is_escaped() -> None:
+    hostile = "<script>alert(1)</script>"
+    grid = Grid(columns=(hostile,) * 2, rows=((hostile, hostile),), shares=((0.5, None),))
+    section = Section(heading=hostile, blocks=(hostile, (hostile,), grid))
+    page = write_html(Card(technique=hostile, title=hostile, note=hostile, sections=(section,)))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 10
 
 
 def test_the_card_of_facet_ablation_tells_what_a_clinician_asks() -> None:

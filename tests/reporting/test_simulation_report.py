@@ -16,7 +16,7 @@ from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError
 from paincast.evaluation.simulated import claims as numbers
 from paincast.reporting.figures.performance import make_axes
-from paincast.reporting.page import Panel, Section, write_page
+from paincast.reporting.page import Figure, Section, write_page
 from paincast.reporting.simulation import report_simulation
 from paincast.schema import TABLES
 from paincast.simulator import save_simulated, simulate_cohort
@@ -112,13 +112,28 @@ def test_text_from_outside_is_escaped() -> None:
     section = Section(
         name="s",
         title="<i>",
-        said="a & b",
-        panels=[Panel(picture=make_axes(), alternative='"quoted" <b>')],
+        text="a & b",
+        figures=[Figure(image=make_axes(), alt='"quoted" <b>')],
         numbers=pd.DataFrame({"<x>": ["<script>"]}),
     )
     page = write_page("<t>", "<n>", {"<k>": "<v>"}, [section])
     assert not re.search(r"<(i|b|x|t|n|k|v|script)>", page)
     assert "a &amp; b" in page
+
+
+@pytest.mark.parametrize("field", ["name", "title", "text", "verdict", "items", "tables", "folded", "figures"])
+def test_hostile_text_is_escaped_wherever_it_stands(field: str) -> None:
+    hostile = '"><script>alert(1)</script>'
+    values: dict[str, object] = {
+        "items": [hostile],
+        "tables": {hostile: pd.DataFrame({hostile: [hostile]})},
+        "folded": {hostile: [hostile]},
+        "figures": [Figure(image=b"", alt=hostile, caption=hostile)],
+    }
+    section = Section(**{"name": "s", "title": "t", "text": "x", field: values.get(field, hostile)})  # type: ignore[arg-type]
+    page = write_page("page", "note", {}, [section])
+    assert "<script" not in page
+    assert page.count("&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;") >= 1
 
 
 def test_overlap_is_one_where_choice_is_by_lot_and_small_where_it_is_not() -> None:

@@ -17,8 +17,8 @@ from paincast.evaluation.simulated import course
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.evidence.figures import Record
 from paincast.files import atomic_file
-from paincast.reporting.figures import simulation as figures
-from paincast.reporting.page import Panel, Section, write_page
+from paincast.reporting.figures import simulation as plots
+from paincast.reporting.page import Figure, Section, write_page
 from paincast.simulator import Truth, documented_correlations, simulate_cohort
 from paincast.simulator.course.response import scale_curve
 
@@ -136,11 +136,11 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     curves = {name: scale_curve(record, scenario) for name, record in records.items()}
     response = course.compute_response(cohort, responses, curves)
     published = course.list_published(records.values())
-    panels = [Panel(picture=figures.draw_response_key(), alternative="Key of the panels that follow.")]
+    figures = [Figure(image=plots.draw_response_key(), alt="Key of the figures that follow.")]
     for name, own in response.groupby("record", sort=False):
         title = _title_of(records[str(name)])
-        ax = figures.plot_response(own, published[published["record"] == name], title)
-        panels.append(Panel(picture=ax, alternative=f"{_flat(title)}: {_describe_curve(own)}"))
+        ax = plots.plot_response(own, published[published["record"] == name], title)
+        figures.append(Figure(image=ax, alt=f"{_flat(title)}: {_describe_curve(own)}"))
     gap = (response["truth"] - response["evidence"]).abs()
     bias = 100 * (response["observed"] - response["truth"]).mean()
     said = (
@@ -151,7 +151,7 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     )
     table = pd.concat([response, published.rename(columns={"share": "published"})], ignore_index=True)
     return Section(
-        name="response", title="Response curves", said=said, panels=panels, numbers=table.drop(columns="technique")
+        name="response", title="Response curves", text=said, figures=figures, numbers=table.drop(columns="technique")
     )
 
 
@@ -173,8 +173,8 @@ def _show_marginals(cohort: Cohort) -> Section:
         f"({worst['difference']:+.2f}). Records of one indication share its patients, and who gets which technique "
         "depends on pain, age and site: differences are meant where choice is confounded."
     )
-    panels = list(_panels_by(marginals, "technique", figures.plot_differences, _describe_differences))
-    return Section(name="marginals", title="Baseline against evidence", said=said, panels=panels, numbers=marginals)
+    figures = list(_figures_by(marginals, "technique", plots.plot_differences, _describe_differences))
+    return Section(name="marginals", title="Baseline against evidence", text=said, figures=figures, numbers=marginals)
 
 
 def _describe_differences(own: pd.DataFrame) -> str:
@@ -195,8 +195,8 @@ def _show_correlations(cohort: Cohort) -> Section:
         "Correlations are those of the normal scores behind each column, within indications, so that yes/no columns do "
         "not weaken them."
     )
-    panel = Panel(picture=figures.plot_correlations(matrix, _document(matrix)), alternative=said)
-    return Section(name="correlation", title="Correlation", said=said, panels=[panel], numbers=pairs, wide=True)
+    figure = Figure(image=plots.plot_correlations(matrix, _document(matrix)), alt=said)
+    return Section(name="correlation", title="Correlation", text=said, figures=[figure], numbers=pairs, layout="wide")
 
 
 def _document(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -216,23 +216,23 @@ def _list_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
 def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
     overlap = numbers.compute_overlap(cohort.episodes, propensity)
     if overlap.empty:
-        return Section(name="overlap", title="Propensity overlap", said="No indication has more than one option.")
+        return Section(name="overlap", title="Propensity overlap", text="No indication has more than one option.")
     single = overlap.drop_duplicates(["indication", "option"])
     said = (
         f"{len(single)} options compete in {single['indication'].nunique()} indications. The shared area of the two "
         f"distributions runs from {single['overlap'].min():.2f} to {single['overlap'].max():.2f} (1: chosen as by lot; "
         "0: no patient could have had the other)."
     )
-    panels = []
+    figures = []
     for (indication, option), own in overlap.groupby(["indication", "option"], sort=False):
         title = f"{_spaced(option)}\nin {_spaced(indication)}"
         said_of = f"{_spaced(option)} in {_spaced(indication)}: shared area {own['overlap'].iloc[0]:.2f}."
-        panels.append(Panel(picture=figures.plot_overlap(own, title), alternative=said_of))
+        figures.append(Figure(image=plots.plot_overlap(own, title), alt=said_of))
     return Section(
         name="overlap",
         title="Propensity overlap",
-        said=said,
-        panels=panels,
+        text=said,
+        figures=figures,
         numbers=single[["indication", "option", "n", "overlap"]],
     )
 
@@ -245,18 +245,18 @@ def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
         "its whole interval above it has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
     )
     told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
-    panel = Panel(
-        picture=figures.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
-        alternative=f"Highest expected AUROC: {told}.",
+    figure = Figure(
+        image=plots.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
+        alt=f"Highest expected AUROC: {told}.",
     )
-    return Section(name="ceiling", title="The AUROC ceiling", said=said, panels=[panel], numbers=ceilings)
+    return Section(name="ceiling", title="The AUROC ceiling", text=said, figures=[figure], numbers=ceilings)
 
 
 def _show_funnel(cohort: Cohort) -> Section:
     funnel = course.compute_funnel(cohort)
     if funnel.empty:
         return Section(
-            name="funnel", title="Trial, block and treatment", said="No technique here has a trial or block."
+            name="funnel", title="Trial, block and treatment", text="No technique here has a trial or block."
         )
     funnel["name"] = [_name_option(row) for row in funnel.to_dict("records")]
     gap = funnel["response_per_treated"] - funnel["response_intention_to_treat"]
@@ -267,11 +267,15 @@ def _show_funnel(cohort: Cohort) -> Section:
     )
     rates = funnel.assign(least=funnel["passes"], most=funnel["passes"])
     told = "; ".join(f"{_flat(row['name'])} {row['observed']:.0%} go on" for row in rates.to_dict("records"))
-    going = figures.plot_rates(rates, "Who, of those referred, goes on", "Share (bar: as set)")
-    response = figures.plot_funnel(funnel, "Response at the primary month")
-    panels = [Panel(picture=going, alternative=f"{told}."), Panel(picture=response, alternative=said)]
+    going = plots.plot_rates(rates, "Who, of those referred, goes on", "Share (bar: as set)")
+    response = plots.plot_funnel(funnel, "Response at the primary month")
+    figures = [Figure(image=going, alt=f"{told}."), Figure(image=response, alt=said)]
     return Section(
-        name="funnel", title="Trial, block and treatment", said=said, panels=panels, numbers=funnel.drop(columns="name")
+        name="funnel",
+        title="Trial, block and treatment",
+        text=said,
+        figures=figures,
+        numbers=funnel.drop(columns="name"),
     )
 
 
@@ -283,7 +287,7 @@ def _name_option(row: Mapping[Hashable, Any]) -> str:
 def _show_events(cohort: Cohort) -> Section:
     events = course.compute_events(cohort)
     if events.empty:
-        return Section(name="events", title="Complications and other events", said="The cohort holds no event.")
+        return Section(name="events", title="Complications and other events", text="The cohort holds no event.")
     known = events[events["least"].notna()]
     inside = ((known["lower"] <= known["most"]) & (known["upper"] >= known["least"])).mean()
     said = (
@@ -292,11 +296,11 @@ def _show_events(cohort: Cohort) -> Section:
         "assumption. Events after a death are none, and those after the end of the data are not seen."
     )
     titles = {name: _title_of(record) for name, (record, _) in numbers.find_records(cohort.episodes).items()}
-    panels = []
+    figures = []
     for name, own in events.assign(name=events["event"]).groupby("record", sort=False):
-        ax = figures.plot_rates(own, titles[str(name)], "Share (grey: as published)")
-        panels.append(Panel(picture=ax, alternative=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
-    return Section(name="events", title="Complications and other events", said=said, panels=panels, numbers=events)
+        ax = plots.plot_rates(own, titles[str(name)], "Share (grey: as published)")
+        figures.append(Figure(image=ax, alt=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
+    return Section(name="events", title="Complications and other events", text=said, figures=figures, numbers=events)
 
 
 def _describe_events(own: pd.DataFrame) -> str:
@@ -306,15 +310,15 @@ def _describe_events(own: pd.DataFrame) -> str:
 def _show_missingness(cohort: Cohort) -> Section:
     missing = numbers.compute_missingness(cohort.episodes)
     if missing.empty:
-        return Section(name="missing", title="Missing values", said="No value is missing among recorded columns.")
+        return Section(name="missing", title="Missing values", text="No value is missing among recorded columns.")
     first = missing.iloc[0]
     said = (
         f"{len(missing)} columns have gaps; most often {_spaced(first['column'])} ({first['missing']:.0%}). "
         "Columns that a technique does not record at all are not counted."
     )
     told = "; ".join(f"{_spaced(row['column'])} {row['missing']:.0%}" for row in missing.head(8).to_dict("records"))
-    panel = Panel(picture=figures.plot_missingness(missing), alternative=f"Share missing: {told}.")
-    return Section(name="missing", title="Missing values", said=said, panels=[panel], numbers=missing)
+    figure = Figure(image=plots.plot_missingness(missing), alt=f"Share missing: {told}.")
+    return Section(name="missing", title="Missing values", text=said, figures=[figure], numbers=missing)
 
 
 def _show_follow_up(cohort: Cohort) -> Section:
@@ -324,8 +328,8 @@ def _show_follow_up(cohort: Cohort) -> Section:
         f"At the last month of their curve, records keep a pain score of {last.min():.0%} to {last.max():.0%} of their "
         "episodes. Dashed: who is not known to have died. The rest is lost for good, missed a visit, or is not due yet."
     )
-    panels = list(_panels_by(follow_up, "technique", figures.plot_follow_up, _describe_follow_up))
-    return Section(name="loss", title="Loss to follow-up", said=said, panels=panels, numbers=follow_up)
+    figures = list(_figures_by(follow_up, "technique", plots.plot_follow_up, _describe_follow_up))
+    return Section(name="loss", title="Loss to follow-up", text=said, figures=figures, numbers=follow_up)
 
 
 def _describe_follow_up(own: pd.DataFrame) -> str:
@@ -335,12 +339,12 @@ def _describe_follow_up(own: pd.DataFrame) -> str:
     )
 
 
-def _panels_by(
+def _figures_by(
     frame: pd.DataFrame, column: str, plot: Callable[[pd.DataFrame, str], Axes], describe: Callable[[pd.DataFrame], str]
-) -> Iterator[Panel]:
+) -> Iterator[Figure]:
     for name, own in frame.groupby(column, sort=False):
         title = _spaced(name)
-        yield Panel(picture=plot(own, title), alternative=f"{title}: {describe(own)}")
+        yield Figure(image=plot(own, title), alt=f"{title}: {describe(own)}")
 
 
 def _title_of(record: Record) -> str:

@@ -12,7 +12,7 @@ from paincast.gates.verdict import OVERALL
 from paincast.reporting.figures.performance import BLUE, INK, ORANGE, describe_calibration, finish_axes, make_axes
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.model.run_facts import RunFacts, show_interval, show_number
-from paincast.reporting.page import Panel, Section, Sheet, write_page
+from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
 CARE = "care, as champion"
@@ -29,36 +29,39 @@ def write_overview(runs: Sequence[RunFacts]) -> str:
     runs : sequence of RunFacts
         What each run holds.
     """
-    passed = sum(run.tags.get("verdict") == "passes" for run in runs)
+    n_passed = sum(run.tags.get("verdict") == "passes" for run in runs)
     bases = list(dict.fromkeys(run.tags["basis"] for run in runs))
-    told = f"{passed} of {len(runs)} models pass the gate. Techniques treat different patients and are not compared."
-    drawn = [run for run in runs if len(run.tables.get("calibration_curve", ()))]
     sections = [
         Section(
             name="verdicts",
             title="Verdicts",
-            said=told,
-            sheets=[Sheet(title="Every model, out of fold", rows=pd.DataFrame([_summarize(run) for run in runs]))],
+            text=(
+                f"{n_passed} of {len(runs)} models pass the gate. Techniques treat different patients: do not compare "
+                "them."
+            ),
+            tables={"Every model, out of fold": pd.DataFrame([_summarize(run) for run in runs])},
         )
     ]
-    if drawn:
+    with_curve = [run for run in runs if len(run.tables.get("calibration_curve", ()))]
+    if with_curve:
         sections.append(
             Section(
                 name="calibration",
                 title="Calibration",
-                said=(
-                    "Predicted against observed, for patients the model had not seen: on the dashed line they agree. "
-                    "Dots are groups of ten or more with their interval, the line is the flexible curve with its band."
+                text=(
+                    "Do predicted probabilities agree with observed frequencies, for patients the model had not seen? "
+                    "They do on the dashed line. Dots are groups of ten or more with their interval; the line is the "
+                    "flexible curve with its band."
                 ),
-                panels=[_draw(run) for run in drawn],
+                figures=[_draw(run) for run in with_curve],
             )
         )
     limits = [sentence for basis in bases for sentence in BASIS_LIMITS[basis]]
     sections.append(
-        Section(name="limits", title="Limits", said="What is true of all of them.", listed=[*limits, *ALWAYS])
+        Section(name="limits", title="Limits", text="These hold for every model.", items=[*limits, *ALWAYS])
     )
     note = " ".join(f"{basis.upper()} EVIDENCE. {BASIS_LIMITS[basis][0]}" for basis in bases)
-    return write_page("Models side by side", note, {"Models": str(len(runs)), "Passed": str(passed)}, sections)
+    return write_page("Models side by side", note, {"Models": str(len(runs)), "Passed": str(n_passed)}, sections)
 
 
 def _summarize(run: RunFacts) -> dict[str, str]:
@@ -70,7 +73,7 @@ def _summarize(run: RunFacts) -> dict[str, str]:
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
         **{label: _show(rows[name]) if name in rows else "" for name, label in NUMBERS.items()},
-        "What stands in the way": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
+        "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 
 
@@ -85,15 +88,14 @@ def _show(row: Mapping[Any, Any]) -> str:
 
 
 def _list_unmet(run: RunFacts) -> str:
-    found = run.verdict
-    return ", ".join(found.loc[found["status"] != "passed", "criterion"].str.replace("_", " "))
+    criteria = run.verdict
+    return ", ".join(criteria.loc[criteria["status"] != "passed", "criterion"].str.replace("_", " "))
 
 
-def _draw(run: RunFacts) -> Panel:
+def _draw(run: RunFacts) -> Figure:
     curve, flexible = run.tables["calibration_curve"], run.tables.get("calibration_flexible")
     ax = _plot_small(curve, flexible, run)
-    said = describe_calibration(curve, run.tables["metrics"])
-    return Panel(picture=ax, alternative=f"{run.title}. {said}")
+    return Figure(image=ax, alt=f"{run.title}. {describe_calibration(curve, run.tables['metrics'])}")
 
 
 def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunFacts) -> Axes:
@@ -107,7 +109,7 @@ def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunFact
     ax.plot(curve["predicted"], curve["observed"], "o", color=BLUE, markersize=4, zorder=4)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Predicted probability", ylabel="Observed frequency")
     ax.set_aspect("equal")
-    name = run.tags["technique"].replace("_", " ")
+    technique = run.tags["technique"].replace("_", " ")
     outcome = run.tags["outcome"].replace("_", " ")
     verdict = "passes" if run.tags.get("verdict") == "passes" else "refused"
-    return finish_axes(ax, run.tags["basis"], f"{name}\n{outcome} · {verdict}")
+    return finish_axes(ax, run.tags["basis"], f"{technique}\n{outcome} · {verdict}")

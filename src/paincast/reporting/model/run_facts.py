@@ -151,3 +151,8 @@ def show_interval(row: Mapping[Any, Any], digits: int = 3) -> str:
     if not np.isfinite(row["estimate"]):
         return ""
     return "none" if np.isnan(row["lower"]) else f"{row['lower']:z.{digits}f} to {row['upper']:z.{digits}f}"
+
+
+def show_count(n: float) -> str:
+    """Write a count, or that it is hidden."""
+    return "not shown" if pd.isna(n) else f"{n:,.0f}"

@@ -15,6 +15,7 @@ from paincast.reporting.model.run_facts import (
     OPTIMISM,
     VALIDATION,
     RunFacts,
+    show_count,
     show_interval,
     show_number,
 )
@@ -75,8 +76,8 @@ def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "Group": f"{name} {own['level'].iloc[0]}",
-            "Episodes": _show_count(own["n"].iloc[0]),
-            "With the outcome": _show_count(own["n_events"].iloc[0]),
+            "Episodes": show_count(own["n"].iloc[0]),
+            "With the outcome": show_count(own["n_events"].iloc[0]),
             **{name_metric(metric): _show(_pick(own, metric)) for metric in GROUP_METRICS},
             "Note": _say_obstacle(own),
         }
@@ -85,7 +86,7 @@ def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
     rows += [
         {
             "Group": title,
-            "Episodes": _show_count(table.loc[pooled, "n"].iloc[0]) if limits[0] == "lower" else "",
+            "Episodes": show_count(table.loc[pooled, "n"].iloc[0]) if limits[0] == "lower" else "",
             "With the outcome": "",
             **{name_metric(metric): _show(_pick(table[pooled], metric), limits) for metric in GROUP_METRICS},
             "Note": said,
@@ -113,7 +114,3 @@ def _show(row: Mapping[Any, Any], limits: tuple[str, str] = ("lower", "upper")) 
     low, high = (row[name] for name in limits)
     told = "no interval" if pd.isna(low) else f"{show_number(low, 2)} to {show_number(high, 2)}"
     return told if limits[0] == "predicted_lower" else f"{show_number(row['estimate'], 2)} ({told})"
-
-
-def _show_count(n: float) -> str:
-    return "not shown" if pd.isna(n) else f"{n:,.0f}"
