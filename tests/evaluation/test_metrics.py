@@ -466,3 +466,34 @@ def test_without_a_folder_to_keep_it_machine_code_is_made_anew(monkeypatch):
     monkeypatch.setattr("paincast.evaluation.performance.compiled.numba.njit", njit)
     assert compile_cached(len) is len
     assert made == [len]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_metric_needs_one_definition_however_many_the_rows(monkeypatch, compiled):
+    n, resamples = (200_000, 50) if compiled else (300, 200)
+    passes = []
+
+    def resample(*arguments):
+        passes.append(len(arguments[0].outcome))
+        return resample_metrics(*arguments)
+
+    def make_mean_gap(rows):
+        return lambda weights: weights @ (rows.probability - rows.outcome) / weights.sum(axis=1)
+
+    # Brier scores are doubled: what the compiled pass would reproduce is no longer their definition.
+    changed = {"brier": lambda rows: lambda weights: 2.0 * ESTIMATORS["brier"](rows)(weights), "gap": make_mean_gap}
+    outcome, probability = make_rows(n, 31)
+    before = compute(outcome, probability, resamples=resamples)
+    monkeypatch.setattr("paincast.evaluation.performance.metrics.ESTIMATORS", {**ESTIMATORS, **changed})
+    monkeypatch.setattr("paincast.evaluation.performance.metrics.resample_metrics", resample)
+    after = compute(outcome, probability, resamples=resamples)
+    assert passes == [n] * compiled
+    gap = after.loc["gap", ["estimate", "lower", "upper"]].astype(float)
+    assert gap["estimate"] == pytest.approx((probability - outcome).mean())
+    assert gap["upper"] - gap["lower"] == pytest.approx(3.92 * (probability - outcome).std() / np.sqrt(n), rel=0.3)
+    limits = ["estimate", "lower", "upper"]
+    assert after.loc["brier", limits].tolist() == pytest.approx(
+        (2.0 * before.loc["brier", limits].astype(float)).tolist()
+    )
+    others = [name for name in METRICS if name != "brier"]
+    pd.testing.assert_frame_equal(after.loc[others], before.loc[others])

@@ -155,22 +155,40 @@ def make_calibration_intercept(rows: ScoredRows) -> Estimator:
     .. [1] Cox DR. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.
        doi:10.1093/biomet/45.3-4.562
     """
-    fit = _make_fit(rows, np.ones((rows.n, 1)), rows.log_odds, has_both_classes)
-
-    def estimate(weights: FloatArray) -> FloatArray:
-        return fit(weights)[:, 0]
-
-    return estimate
+    fit = make_recalibration(rows, free_slope=False)
+    return lambda weights: fit(weights)[:, 0]
 
 
 def make_calibration_slope(rows: ScoredRows) -> Estimator:
     """Estimate the calibration slope: b of logit P(y=1) = a + b logit p, both free (Cox 1958)."""
+    fit = make_recalibration(rows, free_slope=True)
+    return lambda weights: fit(weights)[:, 1]
+
+
+def make_recalibration(rows: ScoredRows, *, free_slope: bool) -> Estimator:
+    """Estimate intercept and slope of logit P(y=1) = a + b logit p, shape (resamples, 2).
+
+    NaN where no finite solution exists: with one outcome class, or, where the slope is free, with classes that do not
+    overlap in log odds.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+        The rows.
+    free_slope : bool
+        Whether the slope is estimated; else it is held at 1.
+    """
+    ones = np.ones((rows.n, 1))
+    if not free_slope:
+        shift = _make_fit(rows, ones, rows.log_odds, has_both_classes)
+        return lambda weights: np.column_stack([shift(weights)[:, 0], np.ones(len(weights))])
+    mean = float(rows.log_odds.mean())
     spread = 1.0 if has_constant_predictions(rows) else float(rows.log_odds.std())
-    columns = np.column_stack([np.ones(rows.n), (rows.log_odds - rows.log_odds.mean()) / spread])
-    fit = _make_fit(rows, columns, np.zeros(rows.n), has_overlap)
+    fit = _make_fit(rows, np.column_stack([ones, (rows.log_odds - mean) / spread]), np.zeros(rows.n), has_overlap)
 
     def estimate(weights: FloatArray) -> FloatArray:
-        return fit(weights)[:, 1] / spread
+        level, slope = fit(weights).T
+        return np.column_stack([level - slope / spread * mean, slope / spread])
 
     return estimate
 

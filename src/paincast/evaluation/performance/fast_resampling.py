@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import expit
 
 from paincast.evaluation.performance.calibration import find_bin_starts
-from paincast.evaluation.performance.estimators import ECE_BINS, ECE_NOISE, has_overlap
-from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.performance.estimators import (
+    ECE_BINS,
+    ECE_NOISE,
+    Estimator,
+    has_overlap,
+    make_auprc,
+    make_auroc,
+    make_brier,
+    make_calibration_intercept,
+    make_calibration_slope,
+    make_ece,
+    make_log_loss,
+    make_o_e_ratio,
+    make_recalibration,
+    make_scaled_brier,
+)
 from paincast.evaluation.resampling import draw_patients
 from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
 from paincast.statistics import compute_log_loss
@@ -24,6 +40,22 @@ MOST_GROUPS = 4_000
 SMALLEST_CLASS = 100
 ITERATIONS = 30
 TOLERANCE = 1e-11
+
+
+COMPILED: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
+    {
+        "auroc": make_auroc,
+        "auprc": make_auprc,
+        "log_loss": make_log_loss,
+        "brier": make_brier,
+        "scaled_brier": make_scaled_brier,
+        "o_e_ratio": make_o_e_ratio,
+        "calibration_intercept": make_calibration_intercept,
+        "calibration_slope": make_calibration_slope,
+        "ece": make_ece,
+    }
+)
+"""The definitions that the compiled pass reproduces, by metric; any other metric is computed by its own definition."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +96,7 @@ def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
     smaller = min(rows.outcome.sum(), rows.n - rows.outcome.sum())
     if smaller < SMALLEST_CLASS or not has_overlap(rows, np.ones((1, rows.n)))[0]:
         return None
-    ones, none = np.ones((rows.n, 1)), np.zeros(rows.n)
-    fixed = fit_logistic(weights[None, :], rows.outcome, ones, rows.log_odds, np.zeros(1))[0]
-    both = np.column_stack([ones, rows.log_odds])
-    line = fit_logistic(weights[None, :], rows.outcome, both, none, np.zeros(2))[0]
+    fixed, line = (make_recalibration(rows, free_slope=free)(weights[None, :])[0] for free in (False, True))
     width = GROUP_WIDTH / max(1.0, abs(line[1]))
     if not np.isfinite([*fixed, *line]).all() or rows.log_odds[-1] - rows.log_odds[0] > MOST_GROUPS * width:
         return None
@@ -81,7 +110,7 @@ def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
         starts=starts,
         middle=middle,
         bins=np.searchsorted(starts, wide),
-        intercept=np.array([fixed[0], 1.0]),
+        intercept=fixed,
         line=line,
     )
 
@@ -89,7 +118,7 @@ def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
 def resample_metrics(
     rows: ScoredRows, weights: FloatArray, groups: Groups, resamples: int, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Compute every metric of ``estimators.ESTIMATORS`` in each resample of patients.
+    """Compute the metrics of :data:`COMPILED` in each resample of patients.
 
     The draws are those of :func:`paincast.evaluation.resampling.draw_patient_weights`. Everything is exact but
     intercept and slope: within a group the fitted probability is expanded to second order about its middle. What is

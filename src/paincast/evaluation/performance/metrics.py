@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from paincast.evaluation.performance.estimators import (
     has_overlap,
     make_ece_noise,
 )
-from paincast.evaluation.performance.fast_resampling import SMALLEST_WORK, make_groups, resample_metrics
+from paincast.evaluation.performance.fast_resampling import COMPILED, SMALLEST_WORK, make_groups, resample_metrics
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
@@ -116,12 +117,7 @@ def compute_metrics(
     estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
     whole = order_weights(weights, probability, rows)
     estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
-    groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
-    if groups is None:
-        asked = {**estimators, ECE_NOISE: make_ece_noise(rows, whole)}
-        resampled = _resample(asked, (block * whole for block in draw_patient_weights(rows, resamples, rng)))
-    else:
-        resampled = resample_metrics(rows, whole[0], groups, resamples, rng)
+    resampled = _resample(rows, whole, {**estimators, ECE_NOISE: make_ece_noise(rows, whole)}, resamples, rng)
     manner = f"bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
     if weights is not None:
         manner += f"; weighted, effective n {whole.sum() ** 2 / np.square(whole).sum():.0f}"
@@ -159,9 +155,52 @@ def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArra
     return check_weights(weights, rows.n)[order][None, :]
 
 
-def _resample(estimators: Mapping[str, Estimator], blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:
-    parts = [{metric: estimate(weights) for metric, estimate in estimators.items()} for weights in blocks]
-    return {metric: np.concatenate([part[metric] for part in parts]) for metric in estimators}
+def _resample(
+    rows: ScoredRows, whole: FloatArray, estimators: Mapping[str, Estimator], resamples: int, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Estimate each metric in the same resamples: by the compiled pass what it reproduces, the rest by definition."""
+    groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
+    if groups is None:
+        return resample_estimators(estimators, rows, whole, resamples, rng)
+    same_draws = deepcopy(rng)
+    compiled = resample_metrics(rows, whole[0], groups, resamples, rng)
+    kept = {name: value for name, value in compiled.items() if COMPILED.get(name) is ESTIMATORS.get(name)}
+    others = {name: estimate for name, estimate in estimators.items() if name not in kept}
+    return kept | (resample_estimators(others, rows, whole, resamples, same_draws) if others else {})
+
+
+def resample_estimators(
+    estimators: Mapping[str, Estimator],
+    rows: ScoredRows,
+    whole: FloatArray,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, FloatArray]:
+    """Apply estimators to the weights of each resample of patients.
+
+    Parameters
+    ----------
+    estimators : mapping of str to Estimator
+        By name.
+    rows : ScoredRows
+        The rows that the estimators were made for.
+    whole : ndarray of shape (1, n)
+        Weights of the rows.
+    resamples : int
+        Number of resamples.
+    rng : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    dict of ndarray of shape (resamples,)
+        NaN where a metric does not exist in a resample.
+    """
+    parts = [
+        {name: estimate(block * whole) for name, estimate in estimators.items()}
+        for block in draw_patient_weights(rows, resamples, rng)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in estimators}
 
 
 def _describe(

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from paincast.evaluation.performance.concordance import sum_below
-from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.performance.estimators import ESTIMATORS, make_recalibration
 from paincast.evaluation.scored import FloatArray, ScoredRows
 from paincast.statistics import compute_clustered_error
 
-Influence = Callable[[ScoredRows, FloatArray], tuple[float, FloatArray]]
+Influence = Callable[[ScoredRows, FloatArray, float], FloatArray]
 Transform = Callable[[float], float]
 
 
@@ -28,23 +28,23 @@ class Scale:
         Of the scale.
     forward, back : callable
         To the scale and from it.
-    measure : callable
-        Gives of rows and their weights the estimate *on the scale* and what each row adds to its error there.
+    influence : callable
+        Gives, of rows, their weights and the metric, what each row adds to its error *on the scale*.
     """
 
     name: str
     forward: Transform
     back: Transform
-    measure: Influence
+    influence: Influence
 
 
 def measure_on_scale(metric: str, rows: ScoredRows, weights: FloatArray) -> tuple[float, float]:
-    """Measure a metric of :data:`SCALES` and its standard error on the scale, patients being the unit [1]_.
+    """Measure a metric of :data:`SCALES` and its standard error on the scale, patients being the unit.
 
     Parameters
     ----------
     metric : str
-        Key of :data:`SCALES`.
+        Key of :data:`SCALES` and of :data:`paincast.evaluation.performance.estimators.ESTIMATORS`, which defines it.
     rows : ScoredRows
         Rows with both outcome classes.
     weights : ndarray of shape (n,)
@@ -54,70 +54,68 @@ def measure_on_scale(metric: str, rows: ScoredRows, weights: FloatArray) -> tupl
     -------
     estimate, error : float
         NaN where the metric does not exist or has no finite error, as an AUROC of 1.
-
-    References
-    ----------
-    .. [1] Liang KY, Zeger SL. Biometrika 1986;73:13-22. doi:10.1093/biomet/73.1.13
     """
+    scale = SCALES[metric]
+    value = float(ESTIMATORS[metric](rows)(weights[None, :])[0])
+    if not np.isfinite(value):
+        return np.nan, np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        estimate, influence = SCALES[metric].measure(rows, weights)
-    error = compute_clustered_error(influence, rows.patient)
+        estimate = scale.forward(value)
+        error = compute_clustered_error(scale.influence(rows, weights, value), rows.patient)
     if not np.isfinite([estimate, error]).all() or error <= 0:
         return np.nan, np.nan
-    return float(estimate), error
+    return estimate, error
 
 
-def _measure_auroc(rows: ScoredRows, weights: FloatArray) -> tuple[float, FloatArray]:
+def _influence_auroc(rows: ScoredRows, weights: FloatArray, auroc: float) -> FloatArray:
     cases, others = weights * rows.outcome, weights * (1.0 - rows.outcome)
     wins, losses = sum_below(rows.probability, others) / others.sum(), sum_below(-rows.probability, cases) / cases.sum()
-    area = float(cases @ wins / cases.sum())
-    influence = cases * (wins - area) / cases.sum() + others * (losses - area) / others.sum()
-    return float(logit(area)), influence / (area * (1.0 - area))
+    influence = cases * (wins - auroc) / cases.sum() + others * (losses - auroc) / others.sum()
+    return np.asarray(influence / (auroc * (1.0 - auroc)))
 
 
-def _measure_brier(rows: ScoredRows, weights: FloatArray) -> tuple[float, FloatArray]:
-    squares = (rows.outcome - rows.probability) ** 2
-    brier = float(np.average(squares, weights=weights))
-    return brier, weights * (squares - brier) / weights.sum()
+def _influence_brier(rows: ScoredRows, weights: FloatArray, brier: float) -> FloatArray:
+    return weights * ((rows.outcome - rows.probability) ** 2 - brier) / weights.sum()
 
 
-def _measure_o_e_ratio(rows: ScoredRows, weights: FloatArray) -> tuple[float, FloatArray]:
+def _influence_o_e_ratio(rows: ScoredRows, weights: FloatArray, _: float) -> FloatArray:
     observed, expected = weights * rows.outcome, weights * rows.probability
-    ratio = float(np.log(observed.sum() / expected.sum()))
-    return ratio, observed / observed.sum() - expected / expected.sum()
+    return np.asarray(observed / observed.sum() - expected / expected.sum())
 
 
-def _measure_intercept(rows: ScoredRows, weights: FloatArray) -> tuple[float, FloatArray]:
-    return _measure_coefficient(rows, weights, np.ones((rows.n, 1)), rows.log_odds)
+def _influence_intercept(rows: ScoredRows, weights: FloatArray, intercept: float) -> FloatArray:
+    return _influence_coefficient(rows, weights, np.ones((rows.n, 1)), intercept + rows.log_odds)
 
 
-def _measure_slope(rows: ScoredRows, weights: FloatArray) -> tuple[float, FloatArray]:
-    return _measure_coefficient(rows, weights, np.column_stack([np.ones(rows.n), rows.log_odds]), np.zeros(rows.n))
+def _influence_slope(rows: ScoredRows, weights: FloatArray, _: float) -> FloatArray:
+    intercept, slope = make_recalibration(rows, free_slope=True)(weights[None, :])[0]
+    return _influence_coefficient(
+        rows, weights, np.column_stack([np.ones(rows.n), rows.log_odds]), intercept + slope * rows.log_odds
+    )
 
 
-def _measure_coefficient(
-    rows: ScoredRows, weights: FloatArray, columns: FloatArray, offset: FloatArray
-) -> tuple[float, FloatArray]:
-    """Fit a logistic line and give its last coefficient with the influence of each row on it."""
-    theta = fit_logistic(weights[None, :], rows.outcome, columns, offset, np.zeros(columns.shape[1]))[0]
-    fitted = expit(columns @ theta + offset)
+def _influence_coefficient(
+    rows: ScoredRows, weights: FloatArray, columns: FloatArray, log_odds: FloatArray
+) -> FloatArray:
+    """Give the influence of each row on the last coefficient of a logistic fit: score times inverse information."""
+    fitted = expit(log_odds)
     information = columns.T @ (columns * (weights * fitted * (1.0 - fitted))[:, None])
-    if not np.isfinite(theta).all() or np.linalg.cond(information) > 1e12:
-        return np.nan, np.full(rows.n, np.nan)
+    if np.linalg.cond(information) > 1e12:
+        return np.full(rows.n, np.nan)
     scores = columns * (weights * (rows.outcome - fitted))[:, None]
-    return float(theta[-1]), scores @ np.linalg.inv(information)[:, -1]
+    return np.asarray(scores @ np.linalg.inv(information)[:, -1])
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "auroc": Scale("logit", lambda x: float(logit(x)), lambda x: float(expit(x)), _measure_auroc),
-        "brier": Scale("natural", float, float, _measure_brier),
-        "o_e_ratio": Scale("log", lambda x: float(np.log(x)), lambda x: float(np.exp(x)), _measure_o_e_ratio),
-        "calibration_intercept": Scale("natural", float, float, _measure_intercept),
-        "calibration_slope": Scale("natural", float, float, _measure_slope),
+        "auroc": Scale("logit", lambda x: float(logit(x)), lambda x: float(expit(x)), _influence_auroc),
+        "brier": Scale("natural", float, float, _influence_brier),
+        "o_e_ratio": Scale("log", lambda x: float(np.log(x)), lambda x: float(np.exp(x)), _influence_o_e_ratio),
+        "calibration_intercept": Scale("natural", float, float, _influence_intercept),
+        "calibration_slope": Scale("natural", float, float, _influence_slope),
     }
 )
-"""What is told of groups [1]_.
+"""Metrics that are reported by group [1]_.
 
 References
 ----------

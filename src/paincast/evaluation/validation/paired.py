@@ -11,11 +11,11 @@ import pandas as pd
 
 from paincast.evaluation.performance.estimators import ESTIMATORS, Estimator
 from paincast.evaluation.performance.flexible import make_ici
+from paincast.evaluation.performance.metrics import resample_estimators
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
     describe_estimate,
-    draw_patient_weights,
 )
 from paincast.evaluation.scored import FloatArray, ScoredRows, check_scored_rows
 
@@ -99,8 +99,4 @@ def _measure(rows: ScoredRows, resamples: int, seed: int) -> tuple[dict[str, flo
     estimators = {metric: make(rows) for metric, make in COMPARED.items()}
     whole = np.ones((1, rows.n))
     estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
-    parts = [
-        {metric: estimate(weights) for metric, estimate in estimators.items()}
-        for weights in draw_patient_weights(rows, resamples, np.random.default_rng(seed))
-    ]
-    return estimates, {metric: np.concatenate([part[metric] for part in parts]) for metric in estimators}
+    return estimates, resample_estimators(estimators, rows, whole, resamples, np.random.default_rng(seed))
