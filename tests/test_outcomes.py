@@ -12,11 +12,10 @@ from paincast.cohort.tables import conform
 from paincast.errors import SettingsError
 from paincast.outcomes import (
     OUTCOMES,
-    Answers,
+    OutcomeLabels,
     compute_outcome,
-    find_held,
     get_outcome,
-    list_denials,
+    list_ineligibility,
     name_in_truth,
     sort_outcomes,
 )
@@ -25,7 +24,7 @@ from paincast.schema import EVENTS, VISITS
 NAN = float("nan")
 
 
-def ask(name, before, visits=(), events=(), horizon=6.0, window=None) -> Answers:
+def ask(name, before, visits=(), events=(), horizon=6.0, window=None) -> OutcomeLabels:
     """Ask an outcome of episodes a, b, c ...: values before, visits (episode, month, values), events (…, kind)."""
     n = max(len(values) for values in before.values())
     ids = list("abcdefghijkl"[:n])
@@ -68,16 +67,16 @@ def test_who_died_before_the_horizon_without_an_answer_is_not_asked():
     before = {"pain_nrs": [8.0] * 4}
     visits = [("a", 4.0, {"pain_nrs": 2.0}), ("d", 2.0, {"pain_nrs": 2.0})]
     events = [("a", 5.0, "death"), ("b", 5.0, "death"), ("c", 7.0, "death")]
-    answers = ask("pain_response", before, visits, events)
-    assert answers.value.tolist() == pytest.approx([1, NAN, NAN, NAN], nan_ok=True)
-    assert answers.eligible.tolist() == [True, False, True, True]
-    assert answers.because.tolist()[1] == "died before month 6"
+    labels = ask("pain_response", before, visits, events)
+    assert labels.value.tolist() == pytest.approx([1, NAN, NAN, NAN], nan_ok=True)
+    assert labels.eligible.tolist() == [True, False, True, True]
+    assert labels.because.tolist()[1] == "died before month 6"
 
 
 def test_pain_changes_by_points_from_zero_too():
-    answers = ask("pain_change", {"pain_nrs": [8.0, 0.0, None]}, [(one, 6.0, {"pain_nrs": 3.0}) for one in "abc"])
-    assert answers.value.tolist() == pytest.approx([-5, 3, NAN], nan_ok=True)
-    assert answers.eligible.tolist() == [True, True, False]
+    labels = ask("pain_change", {"pain_nrs": [8.0, 0.0, None]}, [(one, 6.0, {"pain_nrs": 3.0}) for one in "abc"])
+    assert labels.value.tolist() == pytest.approx([-5, 3, NAN], nan_ok=True)
+    assert labels.eligible.tolist() == [True, True, False]
 
 
 def test_function_is_odi_by_points_or_share_and_womac_where_there_is_no_odi():
@@ -96,33 +95,33 @@ def test_function_is_odi_by_points_or_share_and_womac_where_there_is_no_odi():
         ("h", 6.0, {"womac": 10.0}),
         ("i", 6.0, {"womac": 10.0}),
     ]
-    answers = ask("function_response", before, visits)
-    assert answers.value.tolist() == pytest.approx([1, 0, 1, 0, 1, 0, 1, NAN, 1], nan_ok=True)
-    assert answers.because[7] == "odi and womac are missing; one is required"
+    labels = ask("function_response", before, visits)
+    assert labels.value.tolist() == pytest.approx([1, 0, 1, 0, 1, 0, 1, NAN, 1], nan_ok=True)
+    assert labels.because[7] == "odi and womac are missing; one is required"
 
 
 def test_quality_of_life_rises_by_eight_hundredths_where_there_is_room():
     before = {"eq5d_index": [0.5, 0.5, -0.1, 0.92, 0.93, None]}
     after = [0.58, 0.579, 0.0, 1.0, 1.0, 1.0]
     visits = [(one, 6.0, {"eq5d_index": value}) for one, value in zip("abcdef", after, strict=True)]
-    answers = ask("quality_of_life_gain", before, visits)
-    assert answers.value.tolist() == pytest.approx([1, 0, 1, 1, NAN, NAN], nan_ok=True)
-    assert answers.because[4] == "eq5d_index is above 0.92 before the procedure: no rise by 0.08 is possible"
+    labels = ask("quality_of_life_gain", before, visits)
+    assert labels.value.tolist() == pytest.approx([1, 0, 1, 1, NAN, NAN], nan_ok=True)
+    assert labels.because[4] == "eq5d_index is above 0.92 before the procedure: no rise by 0.08 is possible"
 
 
 def test_opioids_are_asked_of_those_who_take_them():
     before = {"opioid_mme": [60.0, 60.0, 0.0, None]}
     visits = [(one, 6.0, {"opioid_mme": mme}) for one, mme in zip("abcd", [42.0, 43.0, 0.0, 0.0], strict=True)]
-    answers = ask("opioid_reduction", before, visits)
-    assert answers.value.tolist() == pytest.approx([1, 0, NAN, NAN], nan_ok=True)
-    assert answers.eligible.tolist() == [True, True, False, False]
+    labels = ask("opioid_reduction", before, visits)
+    assert labels.value.tolist() == pytest.approx([1, 0, NAN, NAN], nan_ok=True)
+    assert labels.eligible.tolist() == [True, True, False, False]
 
 
 def test_satisfaction_needs_nothing_before():
     visits = [(one, 6.0, {"pgic": float(grade)}) for one, grade in zip("abc", [1, 2, 3], strict=True)]
-    answers = ask("satisfaction", {"pain_nrs": [None] * 4}, visits)
-    assert answers.value.tolist() == pytest.approx([1, 1, 0, NAN], nan_ok=True)
-    assert answers.eligible.all()
+    labels = ask("satisfaction", {"pain_nrs": [None] * 4}, visits)
+    assert labels.value.tolist() == pytest.approx([1, 1, 0, NAN], nan_ok=True)
+    assert labels.eligible.all()
 
 
 def test_complications_count_up_to_the_horizon_of_those_followed_to_it():
@@ -168,16 +167,15 @@ def test_relief_lasts_until_it_is_lost_repeated_or_the_patient_dies():
         ("h", None, "explant"),
         ("i", 3.0, "explant"),
     ]
-    answers = ask("relief_duration", before, visits, events, horizon=3.0)
-    assert answers.months is not None
-    assert answers.status is not None
+    labels = ask("relief_duration", before, visits, events, horizon=3.0)
+    assert labels.months is not None
+    assert labels.status is not None
     months = [6.0, 1.0, 5.0, 5.0, 3.0, 3.0, 0.5, NAN, NAN, 1.0, NAN, NAN]
-    assert answers.months.tolist() == pytest.approx(months, nan_ok=True)
-    assert answers.status.tolist() == pytest.approx([1, 1, 1, 2, 0, 0, 2, NAN, NAN, 0, NAN, NAN], nan_ok=True)
-    assert find_held(answers, 5.0).tolist()[:6] == pytest.approx([1, 0, 0, NAN, NAN, NAN], nan_ok=True)
+    assert labels.months.tolist() == pytest.approx(months, nan_ok=True)
+    assert labels.status.tolist() == pytest.approx([1, 1, 1, 2, 0, 0, 2, NAN, NAN, 0, NAN, NAN], nan_ok=True)
     value = [1, NAN, 1, 1, 1, 1, NAN, NAN, NAN, NAN, NAN, NAN]
-    assert answers.value.tolist() == pytest.approx(value, nan_ok=True)
-    assert answers.eligible.tolist() == [True] * 10 + [False, False]
+    assert labels.value.tolist() == pytest.approx(value, nan_ok=True)
+    assert labels.eligible.tolist() == [True] * 10 + [False, False]
 
 
 def test_every_outcome_says_what_it_is_and_what_it_is_not():
@@ -224,22 +222,24 @@ scores = st.one_of(st.none(), st.integers(0, 10).map(float))
 def test_whatever_is_recorded_answers_are_whole(before, visits, events, name):
     seen = [("abcdef"[one], month, {"pain_nrs": pain, "pgic": grade}) for one, month, pain, grade in visits]
     happened = [("abcdef"[one], month, kind) for one, month, kind in events]
-    answers = ask(name, {"pain_nrs": before}, seen, happened)
-    outcome = answers.outcome
-    assert answers.value.index.equals(answers.eligible.index)
-    assert answers.value[~answers.eligible].isna().all()
-    assert (answers.because[~answers.eligible] != "").all()
+    labels = ask(name, {"pain_nrs": before}, seen, happened)
+    outcome = labels.outcome
+    assert labels.value.index.equals(labels.eligible.index)
+    assert labels.value[~labels.eligible].isna().all()
+    assert (labels.because[~labels.eligible] != "").all()
     if outcome.kind == "binary":
-        assert answers.value.dropna().isin([0.0, 1.0]).all()
-        assert (answers.known == answers.value.notna()).all()
-    if answers.months is not None and answers.status is not None:
-        assert (answers.months.notna() == answers.status.notna()).all()
-        assert (answers.known == answers.months.notna()).all()
-        assert (answers.months.dropna() >= 0).all()
-        held = np.array([find_held(answers, month).fillna(-1) for month in (1.0, 3.0, 6.0)])
+        assert labels.value.dropna().isin([0.0, 1.0]).all()
+        assert (labels.known == labels.value.notna()).all()
+    if labels.months is not None and labels.status is not None:
+        assert (labels.months.notna() == labels.status.notna()).all()
+        assert (labels.known == labels.months.notna()).all()
+        assert (labels.months.dropna() >= 0).all()
+        held = np.array(
+            [ask(name, {"pain_nrs": before}, seen, happened, horizon).value.fillna(-1) for horizon in (1.0, 3.0, 6.0)]
+        )
         assert not ((held[:-1] == 0) & (held[1:] == 1)).any()
-    denied = list_denials(outcome, conform("episodes", pd.DataFrame({"episode_id": "a", "pain_nrs": before})))
-    assert not (answers.eligible & (denied != "").to_numpy()).any()
+    denied = list_ineligibility(outcome, conform("episodes", pd.DataFrame({"episode_id": "a", "pain_nrs": before})))
+    assert not (labels.eligible & (denied != "").to_numpy()).any()
 
 
 @given(order=st.permutations(range(6)))

@@ -19,8 +19,8 @@ from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.conditions import Condition
 from paincast.evidence.records import indications_of
 from paincast.evidence.rules import TechniqueRules, collect_contraindications
-from paincast.outcomes import Answers, Outcome, list_denials
-from paincast.outcomes.answers import LOST_RELIEF
+from paincast.outcomes import Outcome, OutcomeLabels, list_ineligibility
+from paincast.outcomes.labels import LOST_RELIEF
 from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
 
 
@@ -51,7 +51,13 @@ def decide_answers(
     Series of str, shape (n,)
         Every reason to abstain, joined by semicolons; empty where the model answers.
     """
-    reasons = [unreadable, check_indication(rules, episodes), unseen, list_denials(outcome, episodes), out_of_domain]
+    reasons = [
+        unreadable,
+        check_indication(rules, episodes),
+        unseen,
+        list_ineligibility(outcome, episodes),
+        out_of_domain,
+    ]
     return join_reasons(episodes.index, reasons)
 
 
@@ -121,35 +127,35 @@ def check_categories(
     )
 
 
-def exclude_ineligible(rules: TechniqueRules, answers: Answers, episodes: pd.DataFrame) -> Answers:
+def exclude_ineligible(rules: TechniqueRules, labels: OutcomeLabels, episodes: pd.DataFrame) -> OutcomeLabels:
     """Take out of the denominator of an outcome those for whom the model would not answer.
 
     Parameters
     ----------
     rules : TechniqueRules
         Rules of the model.
-    answers : Answers
+    labels : OutcomeLabels
         The outcome of the episodes, with those out already of whom it cannot be asked.
     episodes : DataFrame of shape (n, ...)
         The episodes.
 
     Returns
     -------
-    Answers
+    OutcomeLabels
         With the reason of each who is left out.
     """
     because = check_indication(rules, episodes)
-    left_out = answers.eligible & (because != "")
-    return replace(answers, eligible=answers.eligible & ~left_out, because=answers.because.mask(left_out, because))
+    left_out = labels.eligible & (because != "")
+    return replace(labels, eligible=labels.eligible & ~left_out, because=labels.because.mask(left_out, because))
 
 
-def find_supported_indications(episodes: pd.DataFrame, answers: Answers, minimum_events: int) -> list[str]:
+def find_supported_indications(episodes: pd.DataFrame, labels: OutcomeLabels, minimum_events: int) -> list[str]:
     """Find the indications of which both classes of the outcome hold enough episodes (of a number: twice as many)."""
-    is_known = answers.eligible & answers.known
-    is_event = answers.value if answers.status is None else answers.status == LOST_RELIEF
+    is_known = labels.eligible & labels.known
+    is_event = labels.value if labels.status is None else labels.status == LOST_RELIEF
     supported = []
     for indication, values in is_event[is_known].groupby(episodes.loc[is_known, "indication"]):
-        events = len(values) // 2 if answers.outcome.kind == "continuous" else int(values.sum())
+        events = len(values) // 2 if labels.outcome.kind == "continuous" else int(values.sum())
         if min(events, len(values) - events) >= minimum_events:
             supported.append(str(indication))
     return supported

@@ -14,8 +14,8 @@ from paincast.eligibility import exclude_ineligible, find_supported_indications
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.evidence.rules import TechniqueRules, collect_rules, take_without_evidence
-from paincast.outcomes import Answers, Outcome, compute_outcome, default_window
-from paincast.outcomes.answers import DIED, LOST_RELIEF, count_answering_months
+from paincast.outcomes import Outcome, OutcomeLabels, compute_outcome, default_window
+from paincast.outcomes.labels import DIED, LOST_RELIEF, count_label_months
 from paincast.settings import OutcomeSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class TrainingSet:
         Of whom the model will answer: the training set holds nobody else.
     cohort : Cohort
         All episodes of the technique.
-    answers : Answers
+    labels : OutcomeLabels
         The outcome asked of all of them.
     flow : DataFrame
         Who was counted in and who was left out: ``step, n``.
@@ -47,7 +47,7 @@ class TrainingSet:
     technique: str
     rules: TechniqueRules
     cohort: Cohort
-    answers: Answers
+    labels: OutcomeLabels
     flow: pd.DataFrame
     episodes: pd.DataFrame
     observed: FloatArray
@@ -55,17 +55,17 @@ class TrainingSet:
     @property
     def outcome(self) -> Outcome:
         """Give the question."""
-        return self.answers.outcome
+        return self.labels.outcome
 
     @property
     def horizon_months(self) -> float:
         """Give the month at which it is asked."""
-        return self.answers.horizon_months
+        return self.labels.horizon_months
 
     @property
     def window_months(self) -> tuple[float, float]:
         """Give the first and last month, included, of the follow-up that answers for it."""
-        return self.answers.window_months
+        return self.labels.window_months
 
     @property
     def known(self) -> BoolArray:
@@ -75,10 +75,10 @@ class TrainingSet:
     @property
     def durations(self) -> tuple[FloatArray, FloatArray]:
         """Give months and status of an outcome that is a time, each of shape (n,); NaN for those never seen."""
-        months, status = self.answers.months, self.answers.status
+        months, status = self.labels.months, self.labels.status
         if months is None or status is None:
             raise TypeError(f"{self.outcome.name} has no times")
-        asked = self.answers.eligible
+        asked = self.labels.eligible
         return months[asked].to_numpy(float), status[asked].to_numpy(float)
 
 
@@ -120,81 +120,81 @@ def make_training_set(
     horizon = settings.horizon_months or primary_horizon(technique)
     first, last = settings.window_months or default_window(outcome, horizon)
     rules = collect_rules(technique, outcome.name)
-    answers = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
+    labels = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
     if own.basis == "real" and minimum_events is not None:
-        rules = take_without_evidence(rules, find_supported_indications(own.episodes, answers, minimum_events))
-    answers = exclude_ineligible(rules, answers, own.episodes)
-    if not answers.eligible.any():
+        rules = take_without_evidence(rules, find_supported_indications(own.episodes, labels, minimum_events))
+    labels = exclude_ineligible(rules, labels, own.episodes)
+    if not labels.eligible.any():
         raise RefusalError(
-            _say_nobody_asked(answers, minimum_events, real=own.basis != "synthetic"), code="PC-TRAINING-SET-01"
+            _say_nobody_asked(labels, minimum_events, real=own.basis != "synthetic"), code="PC-TRAINING-SET-01"
         )
-    if not (answers.eligible & answers.known).any():
+    if not (labels.eligible & labels.known).any():
         raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
     return TrainingSet(
         technique=technique,
         rules=rules,
         cohort=own,
-        answers=answers,
-        flow=_count(own, answers),
-        episodes=own.episodes.loc[answers.eligible].reset_index(drop=True),
-        observed=answers.value[answers.eligible].to_numpy(float),
+        labels=labels,
+        flow=_count(own, labels),
+        episodes=own.episodes.loc[labels.eligible].reset_index(drop=True),
+        observed=labels.value[labels.eligible].to_numpy(float),
     )
 
 
-def _count(cohort: Cohort, answers: Answers) -> pd.DataFrame:
-    reasons = answers.because[~answers.eligible].value_counts(sort=False)
-    known = answers.eligible & answers.known
+def _count(cohort: Cohort, labels: OutcomeLabels) -> pd.DataFrame:
+    reasons = labels.because[~labels.eligible].value_counts(sort=False)
+    known = labels.eligible & labels.known
     patients = cohort.episodes.loc[known, "patient_id"].nunique()
     counts = {
         "episodes of the technique": len(cohort.episodes),
         **{f"not asked: {reason}": int(n) for reason, n in reasons.items()},
-        f"asked: {answers.outcome.denominator}": int(answers.eligible.sum()),
-        **{f"lost: {reason}": n for reason, n in _count_lost(cohort, answers).items()},
-        _say_known(answers): int(known.sum()),
-        **{f"{ANSWERED_AT}{month}": n for month, n in count_answering_months(answers).items()},
+        f"asked: {labels.outcome.denominator}": int(labels.eligible.sum()),
+        **{f"lost: {reason}": n for reason, n in _count_lost(cohort, labels).items()},
+        _say_known(labels): int(known.sum()),
+        **{f"{ANSWERED_AT}{month}": n for month, n in count_label_months(labels).items()},
     }
-    if answers.outcome.kind == "binary":
-        counts["with the outcome"] = int(answers.value[known].sum())
-    if answers.status is not None:
-        counts |= _count_course(answers, known)
+    if labels.outcome.kind == "binary":
+        counts["with the outcome"] = int(labels.value[known].sum())
+    if labels.status is not None:
+        counts |= _count_course(labels, known)
     counts[PATIENTS] = patients
     return pd.DataFrame({"step": list(counts), "n": list(counts.values())})
 
 
-def _count_course(answers: Answers, known: pd.Series) -> dict[str, int]:
-    assert answers.status is not None
-    ended, held = answers.status[known], answers.value[known]
+def _count_course(labels: OutcomeLabels, known: pd.Series) -> dict[str, int]:
+    assert labels.status is not None
+    ended, held = labels.status[known], labels.value[known]
     return {
         "relief lost": int((ended == LOST_RELIEF).sum()),
         "died with relief": int((ended == DIED).sum()),
-        f"{AT_HORIZON[0]}{answers.horizon_months:g}": int(held.notna().sum()),
-        f"{AT_HORIZON[1]}{answers.horizon_months:g}": int(held.sum()),
+        f"{AT_HORIZON[0]}{labels.horizon_months:g}": int(held.notna().sum()),
+        f"{AT_HORIZON[1]}{labels.horizon_months:g}": int(held.sum()),
     }
 
 
-def _say_known(answers: Answers) -> str:
-    first, last = answers.window_months
-    if answers.outcome.asked == "course":
+def _say_known(labels: OutcomeLabels) -> str:
+    first, last = labels.window_months
+    if labels.outcome.assessed_by == "follow_up":
         return SEEN
-    if answers.outcome.asked == "events":
-        return f"followed to month {answers.horizon_months:g}"
+    if labels.outcome.assessed_by == "events":
+        return f"followed to month {labels.horizon_months:g}"
     return f"with an answer in months {first:g} to {last:g}"
 
 
-def _count_lost(cohort: Cohort, answers: Answers) -> dict[str, int]:
-    lost = answers.eligible & ~answers.known
-    counts = {str(reason): int(n) for reason, n in answers.because[lost].value_counts(sort=False).items()}
-    if answers.outcome.asked == "events":
-        kind, detail = cohort.events["kind"] == "complication", answers.outcome.detail
+def _count_lost(cohort: Cohort, labels: OutcomeLabels) -> dict[str, int]:
+    lost = labels.eligible & ~labels.known
+    counts = {str(reason): int(n) for reason, n in labels.because[lost].value_counts(sort=False).items()}
+    if labels.outcome.assessed_by == "events":
+        kind, detail = cohort.events["kind"] == "complication", labels.outcome.detail
         happened = cohort.events.loc[kind & (cohort.events["detail"] == detail) if detail else kind, "episode_id"]
         seen = int(cohort.episodes.loc[lost, "episode_id"].isin(set(happened)).sum())
         return {**counts, "of these with a complication before": seen}
     return counts
 
 
-def _say_nobody_asked(answers: Answers, minimum_events: int | None, *, real: bool) -> str:
-    reasons = answers.because.value_counts(sort=False)
-    total, *counts = tell_together(len(answers.because), *reasons.tolist(), real=real)
+def _say_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real: bool) -> str:
+    reasons = labels.because.value_counts(sort=False)
+    total, *counts = tell_together(len(labels.because), *reasons.tolist(), real=real)
     told = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
     needed = (
         ""
@@ -202,7 +202,7 @@ def _say_nobody_asked(answers: Answers, minimum_events: int | None, *, real: boo
         else f" (real patients of an indication without evidence are modelled where at least {minimum_events} have the "
         f"outcome and {minimum_events} have not)"
     )
-    return f"{answers.outcome.name} can be asked of none of {total} episodes: {told}{needed}"
+    return f"{labels.outcome.name} can be asked of none of {total} episodes: {told}{needed}"
 
 
 def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
@@ -211,7 +211,7 @@ def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tup
     held = cohort.visits.loc[holding, "month"]
     named = f"visit with {' or '.join(asked)}" if asked else "visit or later event"
     when = f"visits lie between months {held.min():g} and {held.max():g}" if len(held) else "there is no such visit"
-    if outcome.asked == "events":
+    if outcome.assessed_by == "events":
         shown = f"no {named} shows who was followed to month {horizon:g}"
         return f"{shown}; {when}; set outcome.horizon_months to an earlier month"
     return (

@@ -16,7 +16,7 @@ from paincast.evaluation.survival.duration import compute_brier_terms, integrate
 from paincast.models.survival.duration import DurationModel, cross_fit_durations, fit_curve, fit_duration_model
 from paincast.models.survival.hazard import choose_cuts, expand_periods, fit_hazard
 from paincast.outcomes import OUTCOMES, compute_outcome
-from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.outcomes.labels import DIED, LOST_RELIEF
 from paincast.settings import DurationSettings
 from paincast.simulator import simulate_cohort
 

@@ -248,7 +248,7 @@ def test_without_loss_the_recorded_outcome_follows_the_truth(fully_observed: Ass
     ids = cohort.episodes["episode_id"]
     for name in (*OUTCOMES.keys() - {"pain_change", "complication"}, "complication"):
         month = 1.0 if name == "complication" else 6.0
-        window = (month, month) if OUTCOMES[name].asked == "visit" else None
+        window = (month, month) if OUTCOMES[name].assessed_by == "visit" else None
         answers = compute_outcome(cohort.episodes, cohort.visits, cohort.events, OUTCOMES[name], month, window)
         known = truth.expand(technique="facet_rfa", outcome=name, month=month).set_index("episode_id")["probability"]
         probability = known.reindex(ids).to_numpy()[answers.eligible]

@@ -1,7 +1,6 @@
-"""Outcomes: questions asked of the visits and events of an episode, as data, and the answers to them."""
+"""Outcomes: their definitions as data (``definitions.py``), and the labels of episodes by them (``labels.py``)."""
 
-from paincast.outcomes.answers import Answers, compute_outcome, find_held, list_denials
-from paincast.outcomes.questions import (
+from paincast.outcomes.definitions import (
     OUTCOMES,
     Line,
     Outcome,
@@ -10,17 +9,17 @@ from paincast.outcomes.questions import (
     name_in_truth,
     sort_outcomes,
 )
+from paincast.outcomes.labels import OutcomeLabels, compute_outcome, list_ineligibility
 
 __all__ = [
     "OUTCOMES",
-    "Answers",
     "Line",
     "Outcome",
+    "OutcomeLabels",
     "compute_outcome",
     "default_window",
-    "find_held",
     "get_outcome",
-    "list_denials",
+    "list_ineligibility",
     "name_in_truth",
     "sort_outcomes",
 ]

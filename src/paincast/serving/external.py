@@ -27,7 +27,7 @@ from paincast.evaluation.simulated.truth import check_against_truth, match_truth
 from paincast.fingerprints import Fingerprints
 from paincast.models.continuous.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
-from paincast.outcomes.answers import count_answering_months
+from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
 
@@ -132,7 +132,7 @@ def _evaluate(
         "technique": model.technique,
         "outcome": model.outcome,
         **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
-        "note": say_answering_months(count_answering_months(asked_of, usable)),
+        "note": say_answering_months(count_label_months(asked_of, usable)),
     }
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"

@@ -112,7 +112,7 @@ def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | N
 
 def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
     month = data.horizon_months
-    if data.outcome.asked == "events":
+    if data.outcome.assessed_by == "events":
         # The truth holds complications at the month of their published rate, after which there are no more.
         reached = truth.loc[(truth["technique"] == data.technique) & (truth["month"] <= month), "month"]
         month = float(reached.max()) if len(reached) else month

@@ -11,7 +11,7 @@ from paincast.disclosure.rounding import FEW
 from paincast.models.binary.response import ResponseModel
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.stored import Response
-from paincast.outcomes.answers import count_answering_months
+from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
 from paincast.reporting.figures.run import draw_pictures
 from paincast.reporting.model.checklist import fill_checklists
@@ -140,7 +140,7 @@ def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings
 def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) -> tuple[str, ...]:
     predictor, measured = trained.predictor, trained.instability
     lost = f"Lost to follow-up: {FEW}."
-    months = say_answering_months(count_answering_months(data.answers))
+    months = say_answering_months(count_label_months(data.labels))
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
         *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from paincast.errors import DataError
-from paincast.outcomes.answers import CENSORED, DIED, LOST_RELIEF
+from paincast.outcomes.labels import CENSORED, DIED, LOST_RELIEF
 
 FloatArray = npt.NDArray[np.float64]
 

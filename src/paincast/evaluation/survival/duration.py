@@ -14,7 +14,7 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.evaluation.survival.curves import check_durations, compute_aalen_johansen, compute_kaplan_meier
-from paincast.outcomes.answers import CENSORED, DIED, LOST_RELIEF
+from paincast.outcomes.labels import CENSORED, DIED, LOST_RELIEF
 from paincast.statistics import compute_clustered_mean
 
 FloatArray = npt.NDArray[np.float64]

@@ -23,7 +23,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.survival.hazard_choice import HazardChoice, choose_hazard
-from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.outcomes.labels import DIED, LOST_RELIEF
 from paincast.progress import SILENT, Progress
 from paincast.settings import DurationSettings
 from paincast.splits import make_folds

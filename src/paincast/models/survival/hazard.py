@@ -12,7 +12,7 @@ from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 
 from paincast.files.declared_types import read_array
-from paincast.outcomes.answers import CENSORED, LOST_RELIEF
+from paincast.outcomes.labels import CENSORED, LOST_RELIEF
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from paincast.models.survival.hazard import (
     expand_periods,
     fit_hazard,
 )
-from paincast.outcomes.answers import LOST_RELIEF
+from paincast.outcomes.labels import LOST_RELIEF
 from paincast.splits import Fold
 from paincast.statistics import draw_bayesian_bootstrap_weights
 

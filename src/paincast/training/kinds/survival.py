@@ -19,7 +19,7 @@ from paincast.evaluation.survival.duration import compute_duration_metrics
 from paincast.models.observation import fit_observation_weights
 from paincast.models.survival.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
 from paincast.models.survival.response import make_duration_response
-from paincast.outcomes.answers import DIED, LOST_RELIEF
+from paincast.outcomes.labels import DIED, LOST_RELIEF
 from paincast.training.evaluation import Evaluation, evaluate_margins
 from paincast.training.finish import FittedModel
 from paincast.training.task import EVALUATING, FITTING, Further, Task

@@ -1,4 +1,4 @@
-"""The questions: what each outcome is, when it is asked, of whom, what a loss to follow-up does, and what it is not."""
+"""Outcome definitions: what each outcome is, when and for whom it is assessed, what it is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from paincast.errors import SettingsError, suggest_name
 
 Kind = Literal["binary", "continuous", "time_to_event"]
-Asked = Literal["visit", "events", "course"]
+AssessedBy = Literal["visit", "events", "follow_up"]
 Direction = Literal["fall", "rise", "at_most", "change"]
 
 AT_A_VISIT = "the visit nearest to the horizon, from half to one and a half times of it, that holds the measure"
@@ -55,30 +55,30 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A question asked of follow-up.
+    """The definition of an outcome.
 
     Parameters
     ----------
     name : str
         Name of the outcome.
     kind : {"binary", "continuous", "time_to_event"}
-        What an answer is: 0 or 1, a number, or months with a status.
-    asked : {"visit", "events", "course"}
-        Of what it is asked: of one visit, of the events up to the horizon, or of all visits and events.
+        What a label is: 0 or 1, a number, or months with a status.
+    assessed_by : {"visit", "events", "follow_up"}
+        What it is assessed by: one visit, the events up to the horizon, or the whole follow-up.
     question : str
         What a probability (or number, or duration) of this outcome is the probability of.
     is_not : str
         What it must not be read as.
     horizon_rule : str
-        Which follow-up answers for the horizon.
+        Which follow-up counts for the horizon.
     denominator : str
-        Of whom it is asked.
+        For whom it is assessed.
     missing : str
         What is done about loss to follow-up.
     lines : tuple of Line
-        What measures must do; the first that a patient has before and after the procedure answers.
+        What measures must do; the first that a patient has before and after the procedure counts.
     detail : str
-        With ``asked="events"``, the only kind of complication that counts; empty for any.
+        With ``assessed_by="events"``, the only kind of complication that counts; empty for any.
     follows_response : bool
         Whether what is published to foretell pain response is taken to point the same way for this outcome.
     references : tuple of str
@@ -87,7 +87,7 @@ class Outcome:
 
     name: str
     kind: Kind
-    asked: Asked
+    assessed_by: AssessedBy
     question: str
     is_not: str
     horizon_rule: str
@@ -108,7 +108,7 @@ def _pain(name: str, share: float) -> Outcome:
     return Outcome(
         name=name,
         kind="binary",
-        asked="visit",
+        assessed_by="visit",
         question=f"pain (NRS) lower by at least {100 * share:g} % than before the procedure",
         is_not=NOT_AN_EFFECT,
         horizon_rule=AT_A_VISIT,
@@ -126,7 +126,7 @@ _CHANGES = (
     Outcome(
         name="pain_change",
         kind="continuous",
-        asked="visit",
+        assessed_by="visit",
         question="points of pain (NRS) after minus before the procedure: below 0 is less pain",
         is_not=NOT_AN_EFFECT + ", and high scores fall by regression to the mean",
         horizon_rule=AT_A_VISIT,
@@ -137,7 +137,7 @@ _CHANGES = (
     Outcome(
         name="function_response",
         kind="binary",
-        asked="visit",
+        assessed_by="visit",
         question="disability (ODI) lower by at least 10 points or 30 %, or where ODI is not recorded WOMAC by 30 %",
         is_not="freedom from disability: a fall of 10 points leaves a severely disabled patient disabled",
         horizon_rule=AT_A_VISIT,
@@ -156,7 +156,7 @@ _CHANGES = (
     Outcome(
         name="quality_of_life_gain",
         kind="binary",
-        asked="visit",
+        assessed_by="visit",
         question="quality of life (EQ-5D index) higher by at least 0.08 than before the procedure",
         is_not="a gain in life years, or worth its cost: value sets differ between countries",
         horizon_rule=AT_A_VISIT,
@@ -168,7 +168,7 @@ _CHANGES = (
     Outcome(
         name="opioid_reduction",
         kind="binary",
-        asked="visit",
+        assessed_by="visit",
         question="opioid dose (oral morphine equivalents) lower by at least 30 % than before the procedure",
         is_not="less pain, or a reason to taper: a dose is changed by a prescriber, for many reasons",
         horizon_rule=AT_A_VISIT,
@@ -179,7 +179,7 @@ _CHANGES = (
     Outcome(
         name="satisfaction",
         kind="binary",
-        asked="visit",
+        assessed_by="visit",
         question="the patient calls the change much or very much improved (PGIC 1 or 2)",
         is_not="pain relief: the patient weighs everything that happened, and nothing before the procedure is compared",
         horizon_rule=AT_A_VISIT,
@@ -195,7 +195,7 @@ _EVENTS = (
     Outcome(
         name="complication",
         kind="binary",
-        asked="events",
+        assessed_by="events",
         question="at least one complication is recorded up to the horizon",
         is_not="harm caused by the procedure, or how grave it is: it is what was recorded, the mild with the severe",
         horizon_rule="events from the procedure up to the horizon; an event without a month counts",
@@ -209,7 +209,7 @@ _EVENTS = (
     Outcome(
         name="relief_duration",
         kind="time_to_event",
-        asked="course",
+        assessed_by="follow_up",
         question="months until the fall of pain (NRS) is below 50 %, or a repeat procedure, surgery or explant",
         is_not="how long the procedure works: relief is seen at visits only, and may be lost before the one that tells",
         horizon_rule="all visits with pain and all events; relief never reached is lost at the first visit",
@@ -281,6 +281,6 @@ def default_window(outcome: Outcome, horizon_months: float) -> tuple[float, floa
     a contact shows that a patient was followed to the horizon, and the last the one up to which they count: both are
     the horizon. A course is read from the first day to the horizon.
     """
-    if outcome.asked == "visit":
+    if outcome.assessed_by == "visit":
         return 0.5 * horizon_months, 1.5 * horizon_months
-    return (horizon_months, horizon_months) if outcome.asked == "events" else (0.0, horizon_months)
+    return (horizon_months, horizon_months) if outcome.assessed_by == "events" else (0.0, horizon_months)

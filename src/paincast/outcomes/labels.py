@@ -1,4 +1,4 @@
-"""The answers: an outcome asked of the visits and events of episodes, and why an episode has none."""
+"""Outcome labels: the outcome of each episode at a horizon, or why it is not known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from paincast.outcomes.questions import COMPLICATION, Line, Outcome, default_window
+from paincast.outcomes.definitions import COMPLICATION, Line, Outcome, default_window
 
 SLACK = 1e-9
 """Scores are written in decimals: a fall that is short of its line by less has reached it."""
@@ -21,27 +21,27 @@ LOST = "no follow-up that answers"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Answers of episodes to one question; everything is indexed like the episodes.
+class OutcomeLabels:
+    """Labels of one outcome; everything is indexed like the episodes.
 
     Parameters
     ----------
     outcome : Outcome
-        The question.
+        Its definition.
     horizon_months : float
-        The month at which it was asked.
+        The month at which it was assessed.
     window_months : tuple of float
-        First and last month, included, of the follow-up that answers.
+        First and last month, included, of the follow-up that counts.
     eligible : Series of bool, shape (n,)
         Whether the episode is in the denominator.
     value : Series of float, shape (n,)
-        The answer: 1.0 or 0.0, a number for continuous outcomes, and for times whether it had not ended at the horizon,
-        of those alive and followed to it; NaN where it is not known or not asked. Whether it is known does not depend
-        on what it is, other than by what drives loss to follow-up.
+        1.0 or 0.0, a number for continuous outcomes, and for times whether it had not ended at the horizon, of those
+        alive and followed to it; NaN where it is not known or the episode is not eligible. Whether it is known does not
+        depend on what it is, other than by what drives loss to follow-up.
     because : Series of str, shape (n,)
-        Why there is no answer; empty where there is one.
-    answered_at : Series of float, shape (n,), optional
-        For questions asked of a visit: the month of the visit that answered; NaN where there is no answer.
+        Why the outcome is not known; empty where it is.
+    visit_month : Series of float, shape (n,), optional
+        For outcomes assessed at a visit: the month of that visit; NaN where the outcome is not known.
     months, status : Series of float, shape (n,), optional
         For times to an event: when, and 0 for censored, 1 for the event, 2 for death; NaN where nothing is known.
     """
@@ -52,13 +52,13 @@ class Answers:
     eligible: pd.Series
     value: pd.Series
     because: pd.Series
-    answered_at: pd.Series | None = None
+    visit_month: pd.Series | None = None
     months: pd.Series | None = None
     status: pd.Series | None = None
 
     @property
     def known(self) -> pd.Series:
-        """Tell which episodes have an answer, shape (n,)."""
+        """Flag the episodes whose outcome is known, shape (n,)."""
         return self.because == ""
 
 
@@ -69,12 +69,12 @@ def compute_outcome(
     outcome: Outcome,
     horizon_months: float,
     window_months: tuple[float, float] | None = None,
-) -> Answers:
-    """Ask an outcome of every episode.
+) -> OutcomeLabels:
+    """Label every episode with an outcome.
 
-    Of the visits inside the window that hold the measure, the one nearest to the horizon answers, of two as near the
-    earlier one. An episode whose patient died before the horizon without an answer is out of the denominator: the
-    question is asked of the living. Every other episode without an answer is lost to follow-up.
+    Of the visits inside the window that hold the measure, the one nearest to the horizon counts, of two as near the
+    earlier one. An episode whose patient died before the horizon and whose outcome is not known is out of the
+    denominator: the outcome is one of the living. Every other episode without a label is lost to follow-up.
 
     Parameters
     ----------
@@ -83,15 +83,15 @@ def compute_outcome(
     visits, events : DataFrame
         Follow-up in long form.
     outcome : Outcome
-        The question.
+        Its definition.
     horizon_months : float
-        The month at which it is asked.
+        The month at which it is assessed.
     window_months : tuple of float, optional
         First and last month, included; by default :func:`paincast.outcomes.default_window` of the horizon.
 
     Returns
     -------
-    Answers
+    OutcomeLabels
 
     Examples
     --------
@@ -104,37 +104,37 @@ def compute_outcome(
     """
     ids = episodes["episode_id"]
     window = window_months or default_window(outcome, horizon_months)
-    denied = list_denials(outcome, episodes)
-    if outcome.asked == "course":
-        return _ask_course(episodes, visits, events, outcome, horizon_months, window, denied)
-    answered_at = None
-    if outcome.asked == "events":
-        value = _ask_events(ids, visits, events, outcome, window)
+    ineligible_because = list_ineligibility(outcome, episodes)
+    if outcome.assessed_by == "follow_up":
+        return _label_follow_up(episodes, visits, events, outcome, horizon_months, window, ineligible_because)
+    visit_month = None
+    if outcome.assessed_by == "events":
+        value = _label_events(ids, visits, events, outcome, window)
     else:
-        value, answered_at = _ask_visit(episodes, visits, outcome, horizon_months, window)
-    value = value.where(denied == "")
+        value, visit_month = _label_visit(episodes, visits, outcome, horizon_months, window)
+    value = value.where(ineligible_because == "")
     died = ids.map(_first_months(events[events["kind"] == DEATH])) < horizon_months
-    gone = died if outcome.asked == "events" else died & value.isna()
-    because = denied.where(denied != "", np.where(value.isna(), LOST, ""))
-    because = because.mask((denied == "") & gone, f"died before month {horizon_months:g}")
-    return Answers(
+    gone = died if outcome.assessed_by == "events" else died & value.isna()
+    because = ineligible_because.where(ineligible_because != "", np.where(value.isna(), LOST, ""))
+    because = because.mask((ineligible_because == "") & gone, f"died before month {horizon_months:g}")
+    return OutcomeLabels(
         outcome=outcome,
         horizon_months=horizon_months,
         window_months=window,
-        eligible=(denied == "") & ~gone,
+        eligible=(ineligible_because == "") & ~gone,
         value=value.mask(gone).rename(outcome.name),
         because=because,
-        answered_at=None if answered_at is None else answered_at.where(because == ""),
+        visit_month=None if visit_month is None else visit_month.where(because == ""),
     )
 
 
-def list_denials(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
-    """Say for each episode why an outcome cannot be asked of it, by what is known before; empty where it can.
+def list_ineligibility(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
+    """List for each episode why an outcome is impossible for it, by what is known before; empty where it is possible.
 
     Parameters
     ----------
     outcome : Outcome
-        The question.
+        Its definition.
     episodes : DataFrame of shape (n, ...)
         Episodes.
 
@@ -145,20 +145,20 @@ def list_denials(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
     Examples
     --------
     >>> from paincast.outcomes import OUTCOMES
-    >>> list_denials(OUTCOMES["opioid_reduction"], pd.DataFrame({"opioid_mme": [40.0, 0.0, None]})).tolist()
+    >>> list_ineligibility(OUTCOMES["opioid_reduction"], pd.DataFrame({"opioid_mme": [40.0, 0.0, None]})).tolist()
     ['', 'opioid_mme is 0 before the procedure: no fall is possible', 'opioid_mme is missing; it is required']
     """
     lines = [line for line in outcome.lines if line.needs_before]
-    said = pd.Series("", index=episodes.index, dtype="str")
+    reasons = pd.Series("", index=episodes.index, dtype="str")
     if not lines:
-        return said
-    held = pd.DataFrame({line.measure: _read(episodes, line.measure) for line in lines})
-    reached = np.column_stack([_is_open(line, held[line.measure]) for line in lines]).any(axis=1)
-    absent = held.isna().all(axis=1).to_numpy()
+        return reasons
+    before = pd.DataFrame({line.measure: _read(episodes, line.measure) for line in lines})
+    is_possible = np.column_stack([_is_reachable(line, before[line.measure]) for line in lines]).any(axis=1)
+    absent = before.isna().all(axis=1).to_numpy()
     names = " and ".join(line.measure for line in lines)
     required = f"{names} is missing; it is required" if len(lines) == 1 else f"{names} are missing; one is required"
-    said = said.mask(~reached & ~absent, _say_closed(lines))
-    return said.mask(absent, required)
+    reasons = reasons.mask(~is_possible & ~absent, _describe_impossible(lines))
+    return reasons.mask(absent, required)
 
 
 def _read(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -167,8 +167,8 @@ def _read(frame: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=frame.index)
 
 
-def _is_open(line: Line, before: pd.Series) -> pd.Series:
-    """Tell from which values before the procedure the line can be reached."""
+def _is_reachable(line: Line, before: pd.Series) -> pd.Series:
+    """Flag the values before the procedure from which the line can be reached."""
     if line.direction == "fall":
         return before > 0
     if line.highest is not None:
@@ -176,7 +176,7 @@ def _is_open(line: Line, before: pd.Series) -> pd.Series:
     return before.notna()
 
 
-def _say_closed(lines: list[Line]) -> str:
+def _describe_impossible(lines: list[Line]) -> str:
     first = lines[0]
     if first.highest is not None:
         return (
@@ -185,10 +185,10 @@ def _say_closed(lines: list[Line]) -> str:
     return f"{' or '.join(line.measure for line in lines)} is 0 before the procedure: no fall is possible"
 
 
-def _ask_visit(
+def _label_visit(
     episodes: pd.DataFrame, visits: pd.DataFrame, outcome: Outcome, horizon: float, window: tuple[float, float]
 ) -> tuple[pd.Series, pd.Series]:
-    """Give the answers, and the months of the visits that gave them."""
+    """Give the labels, and the months of the visits that they come from."""
     value = pd.Series(np.nan, index=episodes.index)
     month = value.copy()
     for line in outcome.lines:
@@ -206,14 +206,14 @@ def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[f
     if measure not in visits:
         return pd.DataFrame({"month": pd.Series(dtype=float), measure: pd.Series(dtype=float)})
     inside = visits["month"].between(*window) & visits[measure].notna()
-    answering = visits.loc[inside, ["episode_id", "month", measure]]
-    distance = (answering["month"] - horizon).abs()
-    answering = answering.assign(distance=distance).sort_values(["distance", "month"], kind="stable")
-    return answering.drop_duplicates("episode_id").set_index("episode_id")[["month", measure]]
+    in_window = visits.loc[inside, ["episode_id", "month", measure]]
+    distance = (in_window["month"] - horizon).abs()
+    in_window = in_window.assign(distance=distance).sort_values(["distance", "month"], kind="stable")
+    return in_window.drop_duplicates("episode_id").set_index("episode_id")[["month", measure]]
 
 
 def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
-    """Say whether a line is reached (or give the change), NaN where a value it needs is missing or leaves no room."""
+    """Judge whether a line is reached (or give the change); NaN where a value is missing or the line out of reach."""
     if line.direction == "at_most":
         return (after <= float(line.points or 0.0) + SLACK).astype(float).where(after.notna())
     if line.direction == "change":
@@ -224,13 +224,13 @@ def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
         reached |= fall >= line.points - SLACK
     if line.share is not None:
         reached |= fall >= line.share * before - SLACK
-    return reached.astype(float).where(fall.notna() & _is_open(line, before))
+    return reached.astype(float).where(fall.notna() & _is_reachable(line, before))
 
 
-def _ask_events(
+def _label_events(
     ids: pd.Series, visits: pd.DataFrame, events: pd.DataFrame, outcome: Outcome, window: tuple[float, float]
 ) -> pd.Series:
-    """Say whether a complication happened, of those whose follow-up reached the horizon; of the others nothing.
+    """Label whether a complication happened, of those whose follow-up reached the horizon; NaN for the others.
 
     That a complication was seen does not make its patient followed: of two patients lost at the same month the one with
     a complication would be kept and the one without left out, and the risk be too high.
@@ -239,32 +239,32 @@ def _ask_events(
     if outcome.detail:
         counted &= events["detail"] == outcome.detail
     in_time = ~(events["month"] > window[1])
-    happened = ids.isin(set(events.loc[counted & in_time, "episode_id"]))
+    occurred = ids.isin(set(events.loc[counted & in_time, "episode_id"]))
     contacts = pd.concat([visits[["episode_id", "month"]], events[["episode_id", "month"]]])
     followed = ids.isin(set(contacts.loc[contacts["month"] >= window[0], "episode_id"]))
-    return happened.astype(float).where(followed)
+    return occurred.astype(float).where(followed)
 
 
-def _ask_course(
+def _label_follow_up(
     episodes: pd.DataFrame,
     visits: pd.DataFrame,
     events: pd.DataFrame,
     outcome: Outcome,
     horizon: float,
     window: tuple[float, float],
-    denied: pd.Series,
-) -> Answers:
-    times = _follow_relief(episodes, visits, events, outcome.lines[0])
-    asked = denied == ""
-    months, status = times["months"].where(asked), times["status"].where(asked)
+    ineligible_because: pd.Series,
+) -> OutcomeLabels:
+    times = _time_relief(episodes, visits, events, outcome.lines[0])
+    eligible = ineligible_because == ""
+    months, status = times["months"].where(eligible), times["status"].where(eligible)
     followed = (times["last"] >= horizon) & ~(times["died"] < horizon)
-    value = _hold(months, status, horizon).where(followed)
-    because = denied.where(~asked, np.where(months.isna(), LOST, ""))
-    return Answers(
+    value = _flag_ongoing(months, status, horizon).where(followed)
+    because = ineligible_because.where(~eligible, np.where(months.isna(), LOST, ""))
+    return OutcomeLabels(
         outcome=outcome,
         horizon_months=horizon,
         window_months=window,
-        eligible=asked,
+        eligible=eligible,
         value=value.rename(outcome.name),
         because=because,
         months=months,
@@ -272,10 +272,10 @@ def _ask_course(
     )
 
 
-def _follow_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFrame, line: Line) -> pd.DataFrame:
+def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFrame, line: Line) -> pd.DataFrame:
     """Give ``months`` until relief was lost, the patient died or was last seen, ``status``, ``last`` and ``died``.
 
-    A visit at a month answers for horizons up to twice that month (:func:`paincast.outcomes.default_window`): so long
+    A visit at a month counts for horizons up to twice that month (:func:`paincast.outcomes.default_window`): so long
     its patient counts as followed, and who was never seen until the first month at which anybody was. What is recorded
     after that is left out: who was not seen may have lost relief long before, and would only be counted among those who
     kept it. Nothing is known of who has an end of relief or a death without a month. Of what happens in the same month
@@ -300,24 +300,24 @@ def _follow_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.Data
     return pd.DataFrame({"months": at.min(axis=1), "status": status, "last": last, "died": at[DIED]})
 
 
-def _first_months(happened: pd.DataFrame) -> pd.Series:
-    return happened.groupby("episode_id")["month"].min().astype(float)
+def _first_months(dated: pd.DataFrame) -> pd.Series:
+    return dated.groupby("episode_id")["month"].min().astype(float)
 
 
-def count_answering_months(answers: Answers, among: pd.Series | None = None) -> dict[int, int]:
-    """Count how many were answered by a visit of which month, to the nearest whole one.
+def count_label_months(labels: OutcomeLabels, among: pd.Series | None = None) -> dict[int, int]:
+    """Count the labels by the month of their visit, to the nearest whole one.
 
     Parameters
     ----------
-    answers : Answers
-        Answers to a question.
+    labels : OutcomeLabels
+        Labels of an outcome.
     among : Series of bool, shape (n,), optional
         The episodes that are counted; by default those in the denominator.
 
     Returns
     -------
     dict of int to int
-        How many by month, in order. Empty where no visit answers, or every one of the month that was asked.
+        How many by month, in order. Empty where they come from no visit, or all from the month that was asked for.
 
     Examples
     --------
@@ -325,38 +325,19 @@ def count_answering_months(answers: Answers, among: pd.Series | None = None) -> 
     >>> episodes = pd.DataFrame({"episode_id": ["a", "b"], "pain_nrs": [8.0, 6.0]})
     >>> visits = pd.DataFrame({"episode_id": ["a", "b"], "month": [6.1, 3.0], "pain_nrs": [4.0, 5.0]})
     >>> events = pd.DataFrame({"episode_id": [], "month": [], "kind": [], "detail": []})
-    >>> count_answering_months(compute_outcome(episodes, visits, events, OUTCOMES["pain_response"], 6.0))
+    >>> count_label_months(compute_outcome(episodes, visits, events, OUTCOMES["pain_response"], 6.0))
     {3: 1, 6: 1}
     """
-    if answers.answered_at is None:
+    if labels.visit_month is None:
         return {}
-    months = answers.answered_at[answers.eligible if among is None else among].dropna().round().astype(int)
+    months = labels.visit_month[labels.eligible if among is None else among].dropna().round().astype(int)
     number = months.value_counts().sort_index()
     counts = dict(zip(number.index.tolist(), number.tolist(), strict=True))
-    return counts if set(counts) - {round(answers.horizon_months)} else {}
+    return counts if set(counts) - {round(labels.horizon_months)} else {}
 
 
-def find_held(answers: Answers, month: float) -> pd.Series:
-    """Say whether what was timed had not yet ended at a month.
-
-    Parameters
-    ----------
-    answers : Answers
-        Answers to a question of time.
-    month : float
-        When.
-
-    Returns
-    -------
-    Series of float, shape (n,)
-        1.0, 0.0, and NaN for who died or was last seen before.
-    """
-    if answers.months is None or answers.status is None:
-        raise TypeError(f"{answers.outcome.name} has no times")
-    return _hold(answers.months, answers.status, month)
-
-
-def _hold(months: pd.Series, status: pd.Series, month: float) -> pd.Series:
+def _flag_ongoing(months: pd.Series, status: pd.Series, month: float) -> pd.Series:
+    """Flag what had not ended at a month; NaN for who died or was last seen before."""
     ended = (status == LOST_RELIEF) & (months <= month)
     followed = (months > month) | ((status == CENSORED) & (months >= month))
     return pd.Series(np.where(ended, 0.0, np.where(followed, 1.0, np.nan)), index=months.index)
