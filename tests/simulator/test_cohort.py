@@ -309,11 +309,11 @@ def test_any_cohort_is_valid(seed: int, n: int, technique: str) -> None:
         ({"techniques": "facet_rfa"}, SettingsError, "techniques must be a list"),
         ({"techniques": ["bariatric_embolization"]}, RefusalError, "bariatric_embolization is refused: .*pain outcome"),
         ({"techniques": ["genicular_rfa"]}, RefusalError, "genicular_rfa cannot be simulated.*real data only"),
-        ({"scenario": "literatur"}, SettingsError, "scenario: unknown name 'literatur'; did you mean 'literature'"),
-        ({"episodes_per_technique": -1}, SettingsError, "episodes_per_technique=-1 is not allowed.*from 1 to"),
-        ({"episodes_per_technique": 0}, SettingsError, "episodes_per_technique=0 is not allowed"),
+        ({"scenario": "literatur"}, SettingsError, "scenario: .*'literature'"),
+        ({"episodes_per_technique": -1}, SettingsError, "episodes_per_technique=-1 .*1 to 10000000"),
+        ({"episodes_per_technique": 0}, SettingsError, "episodes_per_technique=0 .*1 to 10000000"),
         ({"episodes_per_technique": 2.5}, SettingsError, "whole number"),
-        ({"seed": -3}, SettingsError, "seed=-3 is not allowed; give a whole number that is not negative"),
+        ({"seed": -3}, SettingsError, "seed=-3 .*0 to 9223372036854775807"),
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, Any], error: type[Exception], words: str) -> None:

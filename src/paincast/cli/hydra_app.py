@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, get_args, get_origin, get_type_hints
+from typing import IO, Any, get_type_hints
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -26,15 +26,10 @@ from paincast.environment import hide_values, note_value
 from paincast.errors import PaincastError, SettingsError, suggest_name
 from paincast.files.bounded import YAML_BYTES, check_yaml, read_yaml_text
 from paincast.settings import GateSettings, TrainingSettings, check_settings, find_configs
-
-_TYPE_WORDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    list: "a list, for example [a,b]",
-    dict: "names with values, for example {a: 1}",
-}
+from paincast.settings.checks import wrong_type
+from paincast.settings.configs import list_groups, unknown_choice
+from paincast.settings.declare import find_type
+from paincast.settings.keywords import unknown_setting
 
 
 def register_schema() -> None:
@@ -193,12 +188,11 @@ def read_settings(config: DictConfig) -> TrainingSettings:
         If a setting was added that does not exist, is missing or has a value that is not allowed, or an item of the
         checklists is named that there is not.
     """
-    known = known_settings()
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         for name in _setting_names(plain):
-            if name not in known:
-                raise SettingsError(_say_unknown(name), code="PC-CLI-06")
+            if find_type(name, TrainingSettings) is None:
+                raise unknown_setting(name)
         settings = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise explain_refusal(error) from error
@@ -254,79 +248,53 @@ def read_gate(choice: str) -> GateSettings:
     return read_settings(merged).gate
 
 
-def known_settings(settings: type = TrainingSettings, prefix: str = "") -> dict[str, Any]:
-    """Give the type of every setting and group of settings by its dotted name."""
-    found: dict[str, Any] = {}
-    for name, hint in get_type_hints(settings).items():
-        found[prefix + name] = hint
-        if dataclasses.is_dataclass(hint):
-            found.update(known_settings(hint, f"{prefix}{name}."))  # type: ignore[arg-type]
-    return found
-
-
 def _setting_names(plain: Any, settings: type = TrainingSettings, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(settings)
     for name, value in plain.items():
-        yield prefix + name
+        dotted = f"{prefix}{name}"
         if isinstance(value, Mapping) and dataclasses.is_dataclass(hints.get(name)):
-            yield from _setting_names(value, hints[name], f"{prefix}{name}.")
+            yield from _setting_names(value, hints[name], f"{dotted}.")
+        else:
+            yield dotted
 
 
 def explain_refusal(error: Exception) -> PaincastError:
     """Say in one line which setting Hydra or OmegaConf refused, why, and what comes nearest."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return SettingsError(_say_unknown_choice(error.missing_cfg_file, error.options), code="PC-CLI-10")
+        return _explain_missing_choice(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
         return SettingsError(
             f"cannot read '{error.override}'; write name=value, and quote values that hold , [ ] {{ }} or =",
             code="PC-CLI-11",
         )
     if isinstance(error, YAMLError):
-        return SettingsError(f"a configuration file is no valid YAML: {error}", code="PC-CLI-12")
+        return SettingsError(f"a configuration file is not valid YAML: {error}", code="PC-CLI-12")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    place = re.match(r"In '(?P<file>[^']+)': ", str(error))
-    return SettingsError((f"{place['file']}.yaml: " if place else "") + _say_refused(str(cause)), code="PC-CLI-13")
+    file = re.match(r"In '(?P<file>[^']+)': ", str(error))
+    refusal = _explain_value(str(cause))
+    return SettingsError(f"{file['file']}.yaml: {refusal}", code=refusal.code) if file else refusal
 
 
-def _say_refused(message: str) -> str:
+def _explain_value(message: str) -> SettingsError:
+    """Explain a message of OmegaConf about one setting; what is not about a setting is passed on."""
     lines = [line.strip() for line in message.splitlines()]
     words = lines[1] if "raised while composing config" in lines[0] and len(lines) > 1 else lines[0]
-    setting = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), "")
+    name = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), "")
     if re.match(r"Key '.*' not in|Key '.*' is not in struct", words):
-        return _say_unknown(setting)
-    hint = known_settings().get(re.sub(r"\[\d+\]$", "", setting))
-    if not setting or hint is None:
-        return re.sub(r"^In '[^']+': ", "", words)
-    got = re.search(r"Value ('.*') ", words)
-    return f"{setting}: needs {_say_type(hint)}" + (f", got {got[1]}" if got else f"; {words}")
+        if name.startswith("hydra."):
+            return SettingsError(
+                f"{name}: no such setting of Hydra; 'paincast train --cfg hydra' shows what there is", code="PC-CLI-06"
+            )
+        return unknown_setting(name)
+    kind = find_type(re.sub(r"\[\d+\]$", "", name), TrainingSettings)
+    if kind is None:
+        return SettingsError(re.sub(r"^In '[^']+': ", "", words), code="PC-CLI-13")
+    got = re.search(r"Value ('.*') (of type '|is not a )", words)
+    return wrong_type(name, kind, got[1] if got else "null" if "is not Optional" in words else "")
 
 
-def _say_unknown(setting: str) -> str:
-    if setting.startswith("hydra."):
-        return f"{setting}: no such setting of Hydra; 'paincast train --cfg hydra' shows what there is"
-    names = [*known_settings(), *_list_groups()]
-    inside = [name for name in names if name.endswith(f".{setting}")]
-    if len(inside) == 1:
-        return f"{setting}: unknown setting; did you mean '{inside[0]}'?"
-    hint = suggest_name(setting, names)
-    if hint.startswith("known:"):
-        hint = suggest_name(setting, [name for name in names if "." not in name])
-    return f"{setting}: unknown setting; {hint}"
-
-
-def _say_unknown_choice(path: str, options: Sequence[str] | None) -> str:
+def _explain_missing_choice(path: str, options: Sequence[str] | None) -> SettingsError:
     group, _, choice = path.rpartition("/")
     if options:
-        return f"{group}: unknown choice '{choice}'; {suggest_name(choice, options)}"
-    return f"{group}: unknown group; {suggest_name(group, _list_groups())}"
-
-
-def _list_groups() -> list[str]:
-    return [folder.name for folder in find_configs().iterdir() if folder.is_dir() and folder.name != "mapping"]
-
-
-def _say_type(hint: Any) -> str:
-    optional = type(None) in get_args(hint)
-    kind = next(one for one in get_args(hint) if one is not type(None)) if optional else hint
-    words = _TYPE_WORDS.get(get_origin(kind) or kind, "a group of settings")
-    return f"{words} or null" if optional else words
+        return unknown_choice(group, choice, options)
+    return SettingsError(f"{group}: unknown group; {suggest_name(group, list_groups())}", code="PC-CLI-10")

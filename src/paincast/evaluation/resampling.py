@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri
 
-from paincast.errors import SettingsError
 from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
+from paincast.settings import EvaluationSettings, check_field
 
 MAXIMUM_LOST_SHARE = 0.1
 """An interval is withheld when more than this share of the resamples could not be estimated."""
@@ -23,31 +23,25 @@ SMALLEST_BLOCK = 4
 
 
 def check_resamples(resamples: int) -> None:
-    """Check the number of resamples.
+    """Check the number of resamples as the setting ``evaluation.resamples`` is checked.
 
     Raises
     ------
     SettingsError
-        If it is below 50.
+        If there are too few for an interval.
     """
-    if resamples < 50:
-        raise SettingsError(
-            f"resamples={resamples} is too few for an interval; allowed: 50 or more", code="PC-EVALUATION-11"
-        )
+    check_field(EvaluationSettings, "resamples", resamples)
 
 
 def check_confidence(confidence: float) -> None:
-    """Check the coverage asked of an interval.
+    """Check the confidence of an interval as the setting ``evaluation.confidence`` is checked.
 
     Raises
     ------
     SettingsError
-        If it is not between 0.5 and 0.999.
+        If it is outside what is allowed.
     """
-    if not 0.5 <= confidence <= 0.999:
-        raise SettingsError(
-            f"confidence={confidence:g} is outside what is allowed, 0.5 to 0.999", code="PC-EVALUATION-12"
-        )
+    check_field(EvaluationSettings, "confidence", confidence)
 
 
 def describe_estimate(

@@ -1,8 +1,11 @@
-"""Settings of a training run, their checks, and where the configuration files are."""
+"""Settings of a training run: declared with range and meaning, checked once, composed from keywords or files.
 
-from paincast.settings.checks import check_settings
-from paincast.settings.configs import find_configs
-from paincast.settings.declarations import (
+``make_settings`` makes them from keywords, ``check_settings`` holds them against their declarations, and
+``list_settings(TrainingSettings)`` gives every setting with its type, default, range and meaning.
+"""
+
+from paincast.settings.checks import check_field, check_settings
+from paincast.settings.choices import (
     BASES,
     CALIBRATION_METHODS,
     CARD_ITEMS,
@@ -10,21 +13,31 @@ from paincast.settings.declarations import (
     FITTED_CALIBRATIONS,
     HELD_OUT,
     LADDER_METHODS,
+    MAX_CONFIDENCE,
+    MIN_CONFIDENCE,
+    MIN_RESAMPLES,
     MODEL_KINDS,
     OBSERVATION_METHODS,
     SCENARIOS,
-    CalibrationSettings,
-    ChangeSettings,
+)
+from paincast.settings.configs import find_configs
+from paincast.settings.declarations import (
     CohortSettings,
-    DurationSettings,
     EvaluationSettings,
     GateSettings,
-    LadderSettings,
-    ModelSettings,
-    ObservationSettings,
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
+)
+from paincast.settings.declare import Setting, list_settings
+from paincast.settings.keywords import make_settings
+from paincast.settings.modelling import (
+    CalibrationSettings,
+    ChangeSettings,
+    DurationSettings,
+    LadderSettings,
+    ModelSettings,
+    ObservationSettings,
     UncertaintySettings,
 )
 
@@ -36,6 +49,9 @@ __all__ = [
     "FITTED_CALIBRATIONS",
     "HELD_OUT",
     "LADDER_METHODS",
+    "MAX_CONFIDENCE",
+    "MIN_CONFIDENCE",
+    "MIN_RESAMPLES",
     "MODEL_KINDS",
     "OBSERVATION_METHODS",
     "SCENARIOS",
@@ -49,9 +65,13 @@ __all__ = [
     "ModelSettings",
     "ObservationSettings",
     "OutcomeSettings",
+    "Setting",
     "TrackingSettings",
     "TrainingSettings",
     "UncertaintySettings",
+    "check_field",
     "check_settings",
     "find_configs",
+    "list_settings",
+    "make_settings",
 ]

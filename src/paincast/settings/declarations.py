@@ -1,299 +1,212 @@
-"""Settings of a training run: plain dataclasses with sane defaults.
+"""Settings of a training run as plain dataclasses; those of the models are in :mod:`paincast.settings.modelling`.
 
-The command line composes them with Hydra from ``configs/``; a Python user builds them
-directly. Nothing here knows Hydra.
+The command line composes them with Hydra from ``configs/``; Python users give keywords to
+:func:`paincast.settings.make_settings` or build the dataclasses. Nothing here imports Hydra.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-MODEL_KINDS = ("logistic", "xgboost", "ebm")
-FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
-"""Methods of calibration, the simplest first."""
-
-OBSERVATION_METHODS = ("weighted", "complete_case")
-CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
-COHORT_SOURCES = ("simulated", "folder", "blended")
-LADDER_METHODS = ("average", "cross_validation", "closed_test")
-BASES = ("synthetic", "real", "blended")
-HELD_OUT = ("none", "site", "year", "both")
-SCENARIOS = ("literature", "pragmatic", "seed_optimistic")
-CARD_ITEMS = (
-    *("tripod_5a", "tripod_6b", "tripod_8a", "tripod_9a", "tripod_10", "tripod_11", "tripod_20a", "tripod_20b"),
-    *("tripod_21", "tripod_23a", "tripod_26", "probast_d2_4", "probast_e4_6", "probast_e4_7"),
+from paincast.schema import TECHNIQUES
+from paincast.settings.choices import (
+    BASES,
+    CARD_ITEMS,
+    COHORT_SOURCES,
+    HELD_OUT,
+    LARGEST_SEED,
+    MAX_CONFIDENCE,
+    MIN_CONFIDENCE,
+    MIN_RESAMPLES,
+    MOST_EPISODES,
+    SCENARIOS,
 )
-"""Items of the checklists that a gate asks for unless told otherwise; ``configs/gate/default.yaml`` says why."""
+from paincast.settings.declare import setting
+from paincast.settings.modelling import (
+    CalibrationSettings,
+    ChangeSettings,
+    DurationSettings,
+    LadderSettings,
+    ModelSettings,
+    ObservationSettings,
+    UncertaintySettings,
+)
 
 
 @dataclass
 class CohortSettings:
-    """Where the episodes come from.
+    """Where the episodes come from."""
 
-    ``source`` is ``simulated`` (made on the spot from the evidence), ``folder`` (a cohort written by
-    ``paincast simulate`` or ``paincast ingest`` at ``path``) or ``blended`` (real episodes ingested at ``real``, and
-    beside them episodes simulated as for ``simulated``; :class:`LadderSettings` say how much each counts).
-    """
-
-    source: str = "simulated"
-    path: str | None = None
-    real: str | None = None
-    episodes_per_technique: int = 1500
-    scenario: str = "literature"
-    seed: int = 20260101
+    source: str = setting(
+        "simulated",
+        "simulated: made on the spot from the evidence; folder: a cohort written by 'paincast ingest' or 'paincast "
+        "simulate'; blended: real episodes, and simulated ones beside them.",
+        one_of=COHORT_SOURCES,
+    )
+    path: str | None = setting(None, "Folder of the cohort, for source=folder.")
+    real: str | None = setting(None, "Folder of the ingested real episodes, for source=blended.")
+    episodes_per_technique: int = setting(
+        1500, "Simulated episodes of each technique.", at_least=1, at_most=MOST_EPISODES, unit="episodes"
+    )
+    scenario: str = setting("literature", "Reading of the evidence that the simulation follows.", one_of=SCENARIOS)
+    seed: int = setting(20260101, "Seed of the simulation.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass
 class OutcomeSettings:
-    """Which question is asked of the follow-up; ``name="all"`` asks every one of them.
+    """Which outcome is predicted, and when it is read from the follow-up."""
 
-    ``horizon_months`` empty means the technique's primary horizon, ``window_months`` empty the window of the outcome.
-    ``complication_kind`` counts complications of one kind only, as written in ``detail`` of the events.
-    """
-
-    name: str = "pain_response"
-    horizon_months: float | None = None
-    window_months: list[float] | None = None
-    complication_kind: str | None = None
-
-
-@dataclass
-class ObservationSettings:
-    """What is done about loss to follow-up.
-
-    ``method`` is ``weighted`` (inverse probability of being observed) or ``complete_case`` (those observed stand for
-    all). The penalty of the model of being observed is chosen among ``inverse_penalties`` by cross-validation in
-    ``folds``; weights are cut off at their quantile ``truncation``. With fewer than ``minimum_lost`` episodes on a side
-    no model is fitted and weights are 1. The sweep shifts the log odds of those lost by each of ``shifts``.
-    """
-
-    method: str = "weighted"
-    inverse_penalties: list[float] = field(default_factory=lambda: [0.0001, 0.003, 0.1])
-    folds: int = 3
-    truncation: float = 0.99
-    minimum_lost: int = 20
-    shifts: list[float] = field(default_factory=lambda: [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0])
-
-
-@dataclass
-class ModelSettings:
-    """Candidate models and how one is chosen.
-
-    Penalised logistic models are tried with every ``ridge_spreads`` (standard deviation of the prior of a log odds
-    ratio per two standard deviations of a number, or per yes) and ``lasso_strengths`` (elastic net with ``l1_ratio``;
-    a multiple of one over the square root of the number of rows), on ``splines`` or straight lines, and shrunk towards
-    each share in ``borrowing`` of what techniques have in common. That is fitted with one of ``pool_penalties`` on at
-    most ``pool_rows`` episodes of every other technique; with ``minimum_alone`` episodes of the smaller class a
-    technique has nothing to gain and borrows from none. Boosted trees are searched in ``trials`` trials, ``boosting``
-    first, kept in the file ``search_storage`` if one is named; ``monotone`` imposes the directions that evidence calls
-    moderate or strong. An explainable boosting machine is tried with each set of parameters in ``additive``, the
-    simplest first. Trees and additive steps need more data than a logistic model: beside one they are tried only with
-    ``minimum_flexible`` episodes of the smaller class. The simplest candidate wins whose cross-validated log loss is
-    within ``standard_errors`` of the lowest.
-    """
-
-    candidates: list[str] = field(default_factory=lambda: ["logistic", "xgboost"])
-    splines: bool = True
-    ridge_spreads: list[float] = field(default_factory=lambda: [0.03, 0.06, 0.12, 0.25, 0.5])
-    lasso_strengths: list[float] = field(default_factory=lambda: [1.6, 0.8, 0.4, 0.2])
-    l1_ratio: float = 0.9
-    averaging: float = 0.35
-    simplest_odds: float = 20.0
-    borrowing: list[float] = field(default_factory=lambda: [1.0, 0.5, 0.0])
-    directions: bool = True
-    pool_penalties: list[float] = field(default_factory=lambda: [0.001, 0.002, 0.004, 0.008, 0.03])
-    pool_rows: int = 3000
-    minimum_alone: int = 4000
-    boosting: list[dict[str, Any]] = field(
-        default_factory=lambda: [
-            {
-                "n_estimators": 60,
-                "max_depth": 2,
-                "learning_rate": 0.1,
-                "min_child_weight": 10.0,
-                "reg_lambda": 5.0,
-                "subsample": 1.0,
-                "colsample_bytree": 1.0,
-            },
-        ]
+    name: str = setting("pain_response", "Name of the outcome; all stands for every one of them.")
+    horizon_months: float | None = setting(
+        None,
+        "Months after the procedure; null takes the primary horizon of each technique.",
+        at_least=0.1,
+        at_most=240,
+        unit="months",
     )
-    trials: int = 8
-    search_storage: str | None = None
-    additive: list[dict[str, Any]] = field(
-        default_factory=lambda: [
-            {"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for rounds in (10, 20, 40, 80, 160)
-        ]
+    window_months: list[float] | None = setting(
+        None,
+        "First and last month in which a visit answers; null takes the window of the outcome.",
+        at_least=1e-6,
+        at_most=240,
+        increasing=True,
+        unit="months",
+        allowed="two increasing months above 0 and up to 240, for example [0.5,1.5]",
     )
-    monotone: bool = True
-    minimum_flexible: int = 200
-    selection_folds: int = 5
-    standard_errors: float = 1.0
-    minimum_events: int = 8
-
-
-@dataclass
-class CalibrationSettings:
-    """How cross-fitted margins are recalibrated; ``slope_prior_sd`` shrinks slopes towards 1.
-
-    ``method=auto`` takes the simplest of ``candidates`` whose log loss, cross-validated in ``folds`` on the margins,
-    is within ``standard_errors`` of the lowest.
-    """
-
-    method: str = "affine"
-    slope_prior_sd: float = 0.25
-    candidates: list[str] = field(default_factory=lambda: ["none", "affine"])
-    folds: int = 10
-    standard_errors: float = 0.5
-
-
-@dataclass
-class LadderSettings:
-    """How far ``cohort.source=blended`` goes from what evidence says to what real patients say.
-
-    ``method`` is ``average``: cross-validation on the real rows (``folds``, ``repeats``) gives each level that
-    holds evidence its share, in proportion to its likelihood to the power ``averaging``, and real rows speak alone
-    where their log loss is lower by more than ``standard_errors``; or ``cross_validation``: the level that stands
-    most on evidence wins whose log loss is within ``standard_errors`` of the lowest; or ``closed_test`` at level
-    ``significance``. The weight of a simulated row beside a real one is chosen among ``synthetic_weights``. The log
-    of the slope by which evidence is recalibrated has a normal prior with standard deviation ``slope_prior_sd``.
-    All levels are linear in the log odds: of the candidate models only ``logistic`` is used.
-    """
-
-    method: str = "average"
-    averaging: float = 0.35
-    folds: int = 5
-    repeats: int = 5
-    standard_errors: float = 1.0
-    synthetic_weights: list[float] = field(default_factory=lambda: [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
-    slope_prior_sd: float = 1.0
-    significance: float = 0.05
-
-
-@dataclass
-class DurationSettings:
-    """How the model of ``relief_duration`` is chosen and fitted: hazards at the visits.
-
-    ``inverse_penalties`` is the grid of C of the penalised hazards, and ``first_differs`` whether effects may differ
-    between the first visit and later ones; all are tried in ``folds``, patients kept together. With fewer than
-    ``minimum_events`` losses of relief, or episodes without, nothing is fitted; intervals between visits with fewer
-    than ``minimum_interval_events`` losses are joined. ``refits`` to reweighted patients make the interval.
-    """
-
-    inverse_penalties: list[float] = field(default_factory=lambda: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
-    first_differs: list[bool] = field(default_factory=lambda: [False, True])
-    folds: int = 5
-    refits: int = 30
-    minimum_events: int = 8
-    minimum_interval_events: int = 5
-
-
-@dataclass
-class ChangeSettings:
-    """How the model of ``pain_change`` is chosen and fitted: conditional quantiles, conformalised.
-
-    ``penalties`` are ridge penalties per unit of mean loss, ``bandwidth`` the width, as a share of the score before,
-    over which the corner of that loss is rounded. The choice and the conformal scores come from ``folds``, patients
-    kept together; ``level`` is that of the interval. At least ``minimum_episodes`` must have a known change.
-    """
-
-    penalties: list[float] = field(default_factory=lambda: [0.01, 0.03, 0.1, 0.3, 1.0])
-    bandwidth: float = 0.05
-    folds: int = 5
-    level: float = 0.80
-    minimum_episodes: int = 20
-
-
-@dataclass
-class UncertaintySettings:
-    """Interval for the individual's probability: bootstrap refits of patients, and its level.
-
-    The standard deviation of the log odds between sites is estimated, and taken to be ``least_site_spread`` at least.
-    """
-
-    refits: int = 30
-    level: float = 0.90
-    least_site_spread: float = 0.1
+    complication_kind: str | None = setting(
+        None, "Count only this kind of complication, as written in detail of the events."
+    )
 
 
 @dataclass
 class EvaluationSettings:
-    """Honest evaluation: outer folds (patients kept together), repeats, and bootstrap intervals of the metrics.
+    """Honest evaluation: outer cross-validation, bootstrap intervals, and internal validation of the whole modelling.
 
-    Durations and changes are predicted once in each fold, without ``repeats``. Somebody might decide for or against the
-    procedure at a probability within ``threshold_range``, over which the decision curve is drawn.
-
-    Of binary outcomes the whole modelling can be done again: ``optimism`` times on patients drawn with replacement, to
-    correct the apparent performance (0: not at all), and for each site without it or each year from those before it
-    (``held_out``: none, site, year or both). Each takes as long as one fold.
+    ``optimism`` and ``held_out`` are for binary outcomes, and each repeat takes as long as one fold.
     """
 
-    folds: int = 5
-    repeats: int = 1
-    resamples: int = 500
-    confidence: float = 0.95
-    threshold_range: list[float] = field(default_factory=lambda: [0.2, 0.6])
-    optimism: int = 0
-    held_out: str = "none"
+    folds: int = setting(5, "Outer folds; patients stay together.", at_least=2, at_most=20)
+    repeats: int = setting(
+        1, "How often folds are drawn; durations and changes are predicted once.", at_least=1, at_most=100
+    )
+    resamples: int = setting(500, "Bootstrap resamples of the metrics.", at_least=MIN_RESAMPLES, at_most=100_000)
+    confidence: float = setting(
+        0.95, "Confidence of the intervals of the metrics.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
+    )
+    threshold_range: list[float] = setting(
+        [0.2, 0.6],
+        "Probabilities between which somebody might decide for or against the procedure: the range of the decision "
+        "curve.",
+        at_least=0.01,
+        at_most=0.99,
+        increasing=True,
+    )
+    optimism: int = setting(
+        0,
+        "How often the whole modelling is repeated on resampled patients to correct apparent performance; 0 leaves it "
+        "out.",
+        at_least=0,
+        at_most=10_000,
+        allowed=f"0, or {MIN_RESAMPLES} to 10000",
+    )
+    held_out: str = setting(
+        "none",
+        "Leave out each site, each year in turn (predicted from the years before it), both, or none.",
+        one_of=HELD_OUT,
+    )
 
 
 @dataclass
 class GateSettings:
-    """What a model must show to be promoted; limits are held against the bounds of intervals, not against estimates.
+    """What a model must show to be promoted.
 
-    ``bases`` are those allowed; ``synthetic`` needs ``research_use``, and what is promoted under it carries that mark.
-    At least ``minimum_real`` real episodes must be behind the model, its cohort must have met every minimum sample size
-    (``sample_size``), and intervals must cover at least ``confidence``.
-
-    The interval of the AUROC must lie above the first of ``auroc``; above the second as a whole it is taken for a leak,
-    as it is on simulated data above the AUROC of the true probabilities. The intervals of ``calibration_slope`` and
-    ``o_e_ratio`` must lie within their two limits, that of the ICI not above ``ici``, and at some threshold the net
-    benefit must be above those of treating all and none (``net_benefit``). No subgroup may have an interval of its O/E
-    wholly outside ``subgroup_o_e_ratio``; one of at least ``subgroup_size`` episodes must have one. Of outcomes that
-    are numbers, the interval of the coverage must lie within ``coverage_margin`` of what was promised, and
-    ``pinball_gain`` above 0. ``card_items`` of the checklists must be filled, or not apply to such an outcome.
-    Null, false or an empty list leaves a criterion out.
+    Limits are held against the bounds of intervals, not against estimates. Null, false or an empty list leaves a
+    criterion out.
     """
 
-    name: str = "default"
-    research_use: bool = False
-    bases: list[str] = field(default_factory=lambda: ["real", "blended"])
-    minimum_real: int = 100
-    sample_size: bool = True
-    confidence: float = 0.95
-    auroc: list[float] = field(default_factory=lambda: [0.5, 0.95])
-    calibration_slope: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
-    o_e_ratio: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
-    ici: float | None = 0.05
-    net_benefit: bool = True
-    subgroup_o_e_ratio: list[float] | None = field(default_factory=lambda: [0.8, 1.25])
-    subgroup_size: int = 100
-    coverage_margin: float | None = 0.05
-    pinball_gain: bool = True
-    card_items: list[str] = field(default_factory=lambda: list(CARD_ITEMS))
+    name: str = setting("default", "Name of the gate.", allowed="letters, digits, _ and -")
+    research_use: bool = setting(False, "Whether models promoted under the gate are for research use only.")
+    bases: list[str] = setting(
+        ["real", "blended"],
+        "What a model may stand on; synthetic needs research_use.",
+        one_of=BASES,
+        min_items=1,
+    )
+    minimum_real: int = setting(
+        100, "Fewest real episodes behind the model.", at_least=0, at_most=10_000_000, unit="episodes"
+    )
+    sample_size: bool = setting(True, "Ask that the cohort met every minimum sample size.")
+    confidence: float = setting(
+        0.95, "Lowest confidence of the intervals.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
+    )
+    auroc: list[float] = setting(
+        [0.5, 0.95],
+        "The interval of the AUROC must lie above the first; wholly above the second it is taken for a leak.",
+        at_least=0.0,
+        at_most=1.0,
+        increasing=True,
+    )
+    calibration_slope: list[float] | None = setting(
+        [0.8, 1.25],
+        "Limits of the interval of the calibration slope.",
+        at_least=0.0,
+        at_most=10.0,
+        increasing=True,
+    )
+    o_e_ratio: list[float] | None = setting(
+        [0.8, 1.25],
+        "Limits of the interval of observed over expected outcomes.",
+        at_least=0.0,
+        at_most=10.0,
+        increasing=True,
+    )
+    ici: float | None = setting(
+        0.05, "Highest upper bound of the integrated calibration index.", at_least=0.0, at_most=1.0
+    )
+    net_benefit: bool = setting(True, "Ask for a threshold with more net benefit than treating all and treating none.")
+    subgroup_o_e_ratio: list[float] | None = setting(
+        [0.8, 1.25],
+        "No subgroup may have an interval of observed over expected outcomes wholly outside these limits.",
+        at_least=0.0,
+        at_most=10.0,
+        increasing=True,
+    )
+    subgroup_size: int = setting(
+        100, "A subgroup of this size must have an interval.", at_least=1, at_most=10_000_000, unit="episodes"
+    )
+    coverage_margin: float | None = setting(
+        0.05,
+        "For outcomes that are numbers: how far the coverage of intervals may lie from what was promised.",
+        at_least=0.0,
+        at_most=0.5,
+    )
+    pinball_gain: bool = setting(True, "For outcomes that are numbers: ask for less pinball loss than without a model.")
+    card_items: list[str] = setting(
+        list(CARD_ITEMS), "Items of the checklists that must be filled, or not apply to the outcome."
+    )
 
 
 @dataclass
 class TrackingSettings:
-    """Where runs are recorded; no ``uri`` means ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the working folder."""
+    """Where runs are recorded."""
 
-    enabled: bool = True
-    uri: str | None = None
-    artifacts: str | None = None
-    experiment: str = "paincast"
-    register: bool = True
+    enabled: bool = setting(True, "Record runs in MLflow.")
+    uri: str | None = setting(
+        None, "Address of the tracking store; null takes MLFLOW_TRACKING_URI, or mlflow.db in the working folder."
+    )
+    artifacts: str | None = setting(None, "Where files of runs are kept; null leaves it to the store.")
+    experiment: str = setting("paincast", "Name of the MLflow experiment.")
+    register: bool = setting(True, "Register each model as a new version.")
 
 
 @dataclass
 class TrainingSettings:
-    """Everything one training run needs.
-
-    ``statements`` hold what only people can say of a model, by item of its checklists: ``tripod_17`` is the approval of
-    an ethics committee, ``tripod_18a`` who paid. An item that nothing fills is shown as missing.
-    """
+    """Everything one training run needs."""
 
     cohort: CohortSettings = field(default_factory=CohortSettings)
-    techniques: list[str] = field(default_factory=list)
+    techniques: list[str] = setting(
+        [], "Techniques to train; an empty list takes all in the cohort.", one_of=TECHNIQUES
+    )
     outcome: OutcomeSettings = field(default_factory=OutcomeSettings)
     observation: ObservationSettings = field(default_factory=ObservationSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -305,8 +218,18 @@ class TrainingSettings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     gate: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
-    models_folder: str = "models"
-    statements: dict[str, str] = field(default_factory=dict)
-    seed: int = 7
-    jobs: int = -1
-    progress: bool = True
+    models_folder: str = setting("models", "Folder that models are written to, as TECHNIQUE/OUTCOME.")
+    statements: dict[str, str] = setting(
+        {},
+        "What only people can say of a model, by item of its checklists: tripod_17 is the approval of an ethics "
+        "committee, tripod_18a who paid. An item that nothing fills is shown as missing.",
+    )
+    seed: int = setting(7, "Seed of everything random in training.", at_least=0, at_most=LARGEST_SEED)
+    jobs: int = setting(
+        -1,
+        "Processes; -1 is one for each core.",
+        at_least=-1024,
+        at_most=1024,
+        allowed="1 to 1024; -1 is one for each core, -2 one fewer, and so on",
+    )
+    progress: bool = setting(True, "Show progress on the command line.")

@@ -11,11 +11,10 @@ from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.figures import Record
 from paincast.evidence.records import simulated_records, simulated_techniques
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES, VISITS
-from paincast.settings import SCENARIOS
+from paincast.settings import CohortSettings, check_field
 from paincast.simulator.assumptions import ASSIGNMENTS, CORRELATIONS, Assumptions
 from paincast.simulator.defaults import COURSES, FACTORS, OUTCOME_LINKS
 
-MAXIMUM_EPISODES = 10_000_000
 CURVE_TOLERANCE = 0.005
 """How far a curve may lie from its literature scenario at the primary month, which both state."""
 
@@ -95,20 +94,8 @@ def check_size(episodes_per_technique: object, scenario: str, seed: object) -> N
     SettingsError
         Naming the setting and what is allowed.
     """
-    if not _is_whole(episodes_per_technique) or not 1 <= episodes_per_technique <= MAXIMUM_EPISODES:  # type: ignore[operator]
-        raise SettingsError(
-            f"episodes_per_technique={episodes_per_technique} is not allowed; give a whole number from 1 to "
-            f"{MAXIMUM_EPISODES}",
-            code="PC-SIMULATOR-03",
-        )
-    if scenario not in SCENARIOS:
-        raise SettingsError(
-            f"scenario: unknown name '{scenario}'; {suggest_name(scenario, SCENARIOS)}", code="PC-SIMULATOR-04"
-        )
-    if not _is_whole(seed) or seed < 0:  # type: ignore[operator]
-        raise SettingsError(
-            f"seed={seed} is not allowed; give a whole number that is not negative", code="PC-SIMULATOR-05"
-        )
+    for name, value in {"episodes_per_technique": episodes_per_technique, "scenario": scenario, "seed": seed}.items():
+        check_field(CohortSettings, name, value)
 
 
 def check_whole(name: str, value: object, low: int) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,8 @@ from paincast.reporting.model.overview import write_overview
 from paincast.reporting.model.run_facts import read_run_folder
 from paincast.reporting.model.summary import summarize_training
 from paincast.schema import TECHNIQUES
-from paincast.settings import OutcomeSettings, TrainingSettings, check_settings
+from paincast.settings import OutcomeSettings, TrainingSettings, check_settings, make_settings
+from paincast.settings.choices import ALL_OUTCOMES
 from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
@@ -77,17 +79,26 @@ class TrainingResult:
     refused: dict[str, str]
 
 
-def train(settings: TrainingSettings, *, config_yaml: str | None = None, progress: Progress = SILENT) -> TrainingResult:
+def train(
+    settings: TrainingSettings | None = None,
+    *,
+    config_yaml: str | None = None,
+    progress: Progress = SILENT,
+    **keywords: Any,
+) -> TrainingResult:
     """Train and evaluate a model for every technique and outcome asked for.
 
     Parameters
     ----------
-    settings : TrainingSettings
-        What to train, on what and how.
+    settings : TrainingSettings, optional
+        What to train, on what and how; in place of keywords.
     config_yaml : str, optional
         Resolved configuration to record; by default the settings themselves.
     progress : Progress
         Advanced by one for each model, in fractions as its folds, refits and resamples are done.
+    **keywords : object
+        Settings by name, as on the command line: ``train(technique="facet_rfa", cohort="data/cohorts/mine",
+        model="logistic", seed=3)``; see :func:`paincast.settings.make_settings`.
 
     Returns
     -------
@@ -102,7 +113,7 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None, progres
     LeakError
         On simulated data, if discrimination exceeds what is possible: something leaked.
     """
-    check_settings(settings)
+    settings = _take_settings(settings, keywords)
     check_items(settings)
     outcomes = list_outcomes(settings.outcome)
     progress.describe("reading the cohort")
@@ -152,6 +163,17 @@ def train(settings: TrainingSettings, *, config_yaml: str | None = None, progres
     )
 
 
+def _take_settings(settings: TrainingSettings | None, keywords: Mapping[str, Any]) -> TrainingSettings:
+    if settings is None:
+        return make_settings(**keywords)
+    if keywords or not isinstance(settings, TrainingSettings):
+        raise SettingsError(
+            "train takes keywords, as in train(technique='facet_rfa', seed=3), or one TrainingSettings, not both",
+            code="PC-TRAINING-10",
+        )
+    return check_settings(settings)
+
+
 def _import_before_threads() -> None:
     """Import glum, and polars with it where that is installed: scikit-learn in another thread trips over half of it."""
     importlib.import_module("glum")
@@ -171,16 +193,11 @@ def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
     Raises
     ------
     SettingsError
-        If there is none of that name, or a window or kind of complication is set for all.
+        If there is none of that name.
     """
-    if settings.name != "all":
-        return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
-    if settings.window_months is not None or settings.complication_kind is not None:
-        raise SettingsError(
-            "outcome=all: window_months and complication_kind belong to one outcome; name it, or leave them empty",
-            code="PC-TRAINING-05",
-        )
-    return list(OUTCOMES.values())
+    if settings.name == ALL_OUTCOMES:
+        return list(OUTCOMES.values())
+    return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
 
 
 def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:

@@ -197,13 +197,7 @@ def choose_calibration(
     if settings.method != "auto":
         calibration = fit_calibration(settings.method, margins, outcome, weights, settings=settings)
         return CalibrationChoice(method=settings.method, calibration=calibration, table=pd.DataFrame())
-    for name in settings.candidates:
-        _check_method(name)
     methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
-    if not methods:
-        raise SettingsError(
-            f"calibration.candidates is empty; known: {', '.join(FITTED_CALIBRATIONS)}", code="PC-MODEL-03"
-        )
     rows, codes = _check_rows(margins, outcome, weights, patients)
     margins, outcome, weight = rows
     fold = _deal_folds(margins, codes, settings.folds)
