@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from paincast.cohort.coercion import to_code
+from paincast.cohort.registry.data_sets import list_data_sets
 from paincast.cohort.registry.mapping import list_mappings, load_mapping
-from paincast.cohort.registry.sources import list_sources
 from paincast.cohort.registry.units import unit_factors
 from paincast.errors import SettingsError
 from paincast.schema import EPISODES, TABLES
@@ -54,7 +54,7 @@ def test_the_published_mappings_load_and_pin_their_files() -> None:
     assert {"back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024"} <= set(
         names
     )
-    pinned = {source.name: {file.name: file.sha256 for file in source.files} for source in list_sources()}
+    pinned = {source.name: {file.name: file.sha256 for file in source.files} for source in list_data_sets()}
     for name in names:
         mapping = load_mapping(name)
         assert mapping.name == name

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from paincast.cohort.reading import lines as reading_lines
 from paincast.cohort.reading import text as reading_text
-from paincast.cohort.reading.files import Sheet, open_table, read_sheet
+from paincast.cohort.reading.files import TextTable, open_table, read_text_table
 from paincast.cohort.reading.rows import count_label_rows
 from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS
 from paincast.errors import DataError
@@ -31,14 +31,14 @@ quick = settings(
 def read(tmp_path: Path):
     """Read a text (or bytes) as CSV."""
 
-    def call(text: str | bytes, name: str = "in.csv", **options) -> Sheet:
+    def call(text: str | bytes, name: str = "in.csv", **options) -> TextTable:
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_sheet(tmp_path / name, **options)
+        return read_text_table(tmp_path / name, **options)
 
     return call
 
 
-def faults(sheet: Sheet) -> list[tuple[int, str]]:
+def faults(sheet: TextTable) -> list[tuple[int, str]]:
     return list(sheet.rejects[["row", "rule"]].itertuples(index=False, name=None))
 
 
@@ -322,10 +322,10 @@ def to_csv(rows: list[list[str]], separator: str, quoting: int) -> list[str]:
 WRITTEN = (st.sampled_from([",", ";", "\t"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
 
 
-def read_written(folder: Path, rows: list[list[str]], separator: str, quoting: int) -> Sheet:
+def read_written(folder: Path, rows: list[list[str]], separator: str, quoting: int) -> TextTable:
     lines = to_csv([["id", "age", "note", "sex", "more"], *rows], separator, quoting)
     (folder / "in.csv").write_text("".join(lines), encoding="utf-8")
-    return read_sheet(folder / "in.csv")
+    return read_text_table(folder / "in.csv")
 
 
 @given(make_table(PROSE | LISTED), *WRITTEN)
@@ -390,7 +390,7 @@ def test_one_fault_costs_one_row_and_every_other_is_read_exactly(
         raw[broken + 1] = to_csv([rows[broken + 1]], separator, csv.QUOTE_ALL)[0].encode()
     file = tmp_path_factory.mktemp("in") / "in.csv"
     file.write_bytes(header.encode() + b"".join(raw))
-    sheet = read_sheet(file)
+    sheet = read_text_table(file)
     told = dict(zip(sheet.rows.index, sheet.rows.to_numpy().tolist(), strict=True))
     assert told == {n: cells for n, cells in enumerate(rows, 1) if n != broken + 1}
     assert [place for place, _ in faults(sheet)] == [broken + 1]
@@ -412,7 +412,7 @@ def test_any_two_stray_marks_swallow_no_row(tmp_path_factory, seed: int, n_betwe
     rows[last][draw.choice([column, 3])] += '"'
     file = tmp_path_factory.mktemp("in") / "in.csv"
     file.write_text("id,age,sex,note\n" + "".join(",".join(row) + "\n" for row in rows))
-    sheet = read_sheet(file)
+    sheet = read_text_table(file)
     assert set(sheet.rows["id"]) >= {row[0] for n, row in enumerate(rows) if n not in (first, last)}
     assert {place for place, _ in faults(sheet)} <= {first + 1, last + 1}
     assert set(sheet.rows.index) | {place for place, _ in faults(sheet)} == set(range(1, 61))
@@ -427,9 +427,9 @@ def test_the_fast_way_and_the_way_line_by_line_read_the_same(tmp_path_factory, r
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading_lines, "_FIRST_BYTES", size)
         patch.setattr(reading_lines, "_BLOCK_BYTES", size)
-        fast = read_sheet(file)
+        fast = read_text_table(file)
         patch.setattr(reading_text, "_parse_clean", lambda *_: None)
-        slow = read_sheet(file)
+        slow = read_text_table(file)
     pd.testing.assert_frame_equal(fast.rows, slow.rows)
     assert fast.rows.to_numpy().tolist() == rows
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from paincast.cohort.reading.files import Sheet, read_sheet
+from paincast.cohort.reading.files import TextTable, read_text_table
 from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS
 from paincast.errors import DataError
 
@@ -26,18 +26,18 @@ PATIENTS = pd.DataFrame({"episode_id": ["a", "b", "c"], "age_years": [40, 50, 60
 def read(tmp_path: Path):
     """Read a frame or an Arrow table as Parquet."""
 
-    def call(table: pd.DataFrame | pa.Table | dict, **options) -> Sheet:
+    def call(table: pd.DataFrame | pa.Table | dict, **options) -> TextTable:
         file = tmp_path / "in.parquet"
         if isinstance(table, pd.DataFrame):
             table.to_parquet(file)
         else:
             pq.write_table(pa.table(table) if isinstance(table, dict) else table, file)
-        return read_sheet(file, **options)
+        return read_text_table(file, **options)
 
     return call
 
 
-def kinds(sheet: Sheet) -> list[list[object]]:
+def kinds(sheet: TextTable) -> list[list[object]]:
     return sheet.rejects[["row", "column", "rule", "action"]].to_numpy().tolist()
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_damaged_encrypted_or_too_wide_is_refused(read, tmp_path:
     for raw in (b"PAR1", b"PARE" + bytes(30) + b"PARE", b"PAR1" + bytes(100) + b"PAR1", bytes(500)):
         file.write_bytes(raw)
         with pytest.raises(DataError, match="no readable Parquet file"):
-            read_sheet(file)
+            read_text_table(file)
     with pytest.raises(DataError, match=f"at most {MOST_COLUMNS}"):
         read(pa.table({f"c{n}": [1] for n in range(MOST_COLUMNS + 1)}))
     with pytest.raises(DataError, match="no rows"):
@@ -173,7 +173,7 @@ def test_any_byte_damaged_is_an_error_in_words_or_read(tmp_path: Path) -> None:
     for at in draw.integers(0, len(raw), 300):
         file.write_bytes(raw[:at] + bytes([draw.integers(256)]) + raw[at + 1 :])
         try:
-            sheet = read_sheet(file, used={"episode_id", "age_years"})
+            sheet = read_text_table(file, used={"episode_id", "age_years"})
         except DataError as error:
             assert "\n" not in str(error)  # noqa: PT017
         else:
@@ -199,7 +199,7 @@ import paincast.cohort.reading.files as reading
 from paincast.errors import DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    sheet = reading.read_sheet(sys.argv[1], used={"episode_id", "site_id"})
+    sheet = reading.read_text_table(sys.argv[1], used={"episode_id", "site_id"})
     print("read", len(sheet.rows), sheet.rejects["rule"].unique().tolist())
 except DataError as error:
     print("refused", "32767" in str(error))
@@ -228,6 +228,6 @@ def test_rows_of_many_row_groups_keep_their_places(tmp_path: Path) -> None:
     n = 12_345
     table = pa.table({"id": [f"p{at}" for at in range(1, n + 1)], "age": list(range(n))})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=1000)
-    sheet = read_sheet(tmp_path / "in.parquet")
+    sheet = read_text_table(tmp_path / "in.parquet")
     assert sheet.rows.index.tolist() == list(range(1, n + 1))
     assert (sheet.rows["id"] == "p" + sheet.rows.index.astype("str")).all()

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from paincast.cohort.tables import conform
 from paincast.evidence import directions as directions_module
-from paincast.evidence.directions import load_directions
+from paincast.evidence.expected_signs import load_expected_signs
 from paincast.evidence.records import load_records
 from paincast.models.binary.candidates import Candidate, keep_affordable, list_linear
 from paincast.models.binary.learners import LinearModel
@@ -155,7 +155,7 @@ def test_what_is_shared_alone_is_the_overall_risk_without_anything_to_share(make
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_what_is_shared_alone_keeps_its_share_of_the_prior(make_episodes, share):
-    sample = make_sample(make_episodes, directions=load_directions("facet_rfa"))
+    sample = make_sample(make_episodes, directions=load_expected_signs("facet_rfa"))
     encoded = encode_sample(sample, LINEAR)
     model = encoded.fit(Candidate(kind="logistic", parameters={"borrowed": share, **PRIOR_ONLY}), None)
     assert isinstance(model, LinearModel)
@@ -197,7 +197,7 @@ def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
 
 
 def test_turned_signs_are_read(monkeypatch):
-    before = load_directions("facet_rfa")
+    before = load_expected_signs("facet_rfa")
     turn = {"better": "worse", "worse": "better"}
     change_effects(
         monkeypatch,
@@ -206,7 +206,7 @@ def test_turned_signs_are_read(monkeypatch):
             direction=" ".join([turn.get(effect.direction.split()[0], "none"), *effect.direction.split()[1:]]),
         ),
     )
-    assert load_directions("facet_rfa") == {name: -sign for name, sign in before.items()}
+    assert load_expected_signs("facet_rfa") == {name: -sign for name, sign in before.items()}
 
 
 def test_more_columns_than_rows_and_weights_of_zero_end_in_a_finite_model(make_episodes):

@@ -120,19 +120,19 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
       paincast fetch caudal_esi_2018 --mirror /mnt/mirror
     """  # noqa: D301
     from paincast.cli.progress import show_progress
-    from paincast.cohort.registry import sources
+    from paincast.cohort.registry import data_sets
 
     if listing:
-        for source in sources.list_sources():
-            click.echo(f"{source.name}\n  {' '.join(source.citation.split())}\n  licence: {source.licence}")
+        for data_set in data_sets.list_data_sets():
+            click.echo(f"{data_set.name}\n  {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
         return
     if not names:
         raise click.UsageError("give the NAME of a data set; 'paincast fetch --list' lists them")
-    for source in [sources.load_source(name) for name in names]:
-        with show_progress(source.name, "bytes", is_wanted=progress) as shown:
-            files = sources.fetch(source.name, out, mirror=mirror, progress=shown)
-        click.echo(f"{source.name}: {', '.join(str(file) for file in files)}")
-        click.echo(f"  cite: {' '.join(source.citation.split())}\n  licence: {source.licence}")
+    for data_set in [data_sets.get_data_set(name) for name in names]:
+        with show_progress(data_set.name, "bytes", is_wanted=progress) as shown:
+            files = data_sets.fetch(data_set.name, out, mirror=mirror, progress=shown)
+        click.echo(f"{data_set.name}: {', '.join(str(file) for file in files)}")
+        click.echo(f"  cite: {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
 
 
 @click.command()

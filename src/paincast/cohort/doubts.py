@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from scipy.special import bdtrc
 
-from paincast.cohort.rejects import Finding
+from paincast.cohort.rejects import BrokenRule
 from paincast.schema import Column
 
 UNIT_SHARE = 0.2
@@ -25,7 +25,7 @@ of them expected at most where there is one; and how improbable more must be. Pa
 procedure and often after it: more is asked of visits."""
 
 
-def doubt_unit(values: pd.Series, column: Column, table: str) -> list[Finding]:
+def doubt_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
     """Find out whether a whole column is in another unit than it should be."""
     if column.type != "number" or column.high is None:
         return []
@@ -36,7 +36,7 @@ def doubt_unit(values: pd.Series, column: Column, table: str) -> list[Finding]:
     if not too_large and not too_small:
         return []
     advice = f"{column.allowed}; most likely another unit: declare it in the mapping (unit: ...), or convert the column"
-    return [Finding(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
+    return [BrokenRule(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
 
 
 def _lies_below(values: pd.Series, top: float) -> bool:
@@ -45,7 +45,7 @@ def _lies_below(values: pd.Series, top: float) -> bool:
     return bool(between.sum() >= UNIT_COUNT and values.max() <= top)
 
 
-def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[Finding]:
+def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[BrokenRule]:
     """Find rows on a smaller scale than the rest of their column: 0-10 among 0-100, shares among percentages.
 
     A second scale shows as many values just under its top, and next to none just above: of one scale there are as many
@@ -64,7 +64,7 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
 
     Returns
     -------
-    list of Finding
+    list of BrokenRule
         Rows whose value is in doubt; empty where there is none.
     """
     top = _SMALLER_SCALE.get(column.unit or "")
@@ -75,7 +75,7 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
     if not doubted.any():
         return []
     advice = f"{column.allowed}; other rows are on another scale: bring all to one, or read them as separate columns"
-    return [Finding(broken=doubted, column=column.name, rule="unit", allowed=advice, action="cell emptied")]
+    return [BrokenRule(broken=doubted, column=column.name, rule="unit", allowed=advice, action="cell emptied")]
 
 
 def find_shares(percents: pd.Series) -> pd.Series:

@@ -40,7 +40,7 @@ WHOLE_COLUMN = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class BrokenRule:
     """A rule of one column that some rows broke.
 
     Parameters
@@ -64,14 +64,14 @@ class Finding:
     action: Action
 
 
-def make_rejects(table: str, findings: Iterable[Finding], places: pd.Series) -> pd.DataFrame:
+def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) -> pd.DataFrame:
     """Turn findings into rejects.
 
     Parameters
     ----------
     table : str
         Table of the contract, or the file where rows are not yet assigned to one.
-    findings : iterable of Finding
+    findings : iterable of BrokenRule
         What was found; ``broken`` has the length of ``places``.
     places : Series of int
         Place of each row in its source; 1 is the first data row.
@@ -107,7 +107,7 @@ def empty_rejects() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
 
 
-def any_broken(findings: Iterable[Finding], action: Action, n_rows: int) -> np.ndarray:
+def any_broken(findings: Iterable[BrokenRule], action: Action, n_rows: int) -> np.ndarray:
     """Tell for each row whether a finding with this action concerns it."""
     broken = np.zeros(n_rows, dtype=bool)
     for finding in findings:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.rejects import MERGED, Finding, any_broken
+from paincast.cohort.rejects import MERGED, BrokenRule, any_broken
 
 UNIQUE_BY = {"episodes": ("episode_id",), "visits": ("episode_id", "month"), "events": ()}
 _SAID_OF_ALL = frozenset({"episode_id", "patient_id", "site_id", "technique", "indication"})
@@ -15,7 +15,7 @@ _SAID_OF_ALL = frozenset({"episode_id", "patient_id", "site_id", "technique", "i
 SEVERAL_PROCEDURES = "several procedures of a patient need an id each, in a mapping columns: [patient, number]"
 
 
-def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[list[Finding], pd.Series]:
+def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[list[BrokenRule], pd.Series]:
     """Find rows that share a key and cannot be one.
 
     Parameters
@@ -29,7 +29,7 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
 
     Returns
     -------
-    duplicates : list of Finding
+    duplicates : list of BrokenRule
         Copies of an earlier row, and rows that share the key and contradict each other: these are all left out.
     group : Series of Int64
         Which rows complement each other, as the number of their group; missing for every other row.
@@ -48,7 +48,7 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
     broken = copies | typed.index.isin(shared.index[~fits])
     allowed = f"one row for each {' and '.join(keys)}; rows that share it and differ are all left out"
     allowed += f"; {SEVERAL_PROCEDURES}" if table == "episodes" else ""
-    found = Finding(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")
+    found = BrokenRule(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")
     return [found], group
 
 
@@ -70,8 +70,8 @@ def _complement(shared: pd.DataFrame, number: pd.Series, table: str, typed: pd.D
 
 
 def merge_rows(
-    held: pd.DataFrame, group: pd.Series, findings: Sequence[Finding], table: str
-) -> tuple[pd.DataFrame, list[Finding]]:
+    held: pd.DataFrame, group: pd.Series, findings: Sequence[BrokenRule], table: str
+) -> tuple[pd.DataFrame, list[BrokenRule]]:
     """Make one row of rows that complement each other: the first holds the values of all.
 
     Parameters
@@ -80,7 +80,7 @@ def merge_rows(
         The table with broken cells emptied.
     group : Series of Int64, shape (n,)
         Which rows belong together, of :func:`find_duplicates`.
-    findings : sequence of Finding
+    findings : sequence of BrokenRule
         What was found so far. A required value that another row of the group holds is not missing.
     table : str
         Which table.
@@ -89,7 +89,7 @@ def merge_rows(
     -------
     merged : DataFrame of shape (n, ...)
         The table, with the first row of each group filled.
-    findings : list of Finding
+    findings : list of BrokenRule
         Those that still hold, and the rows that went into another.
     """
     if group.isna().all():
@@ -107,12 +107,12 @@ def merge_rows(
     into_another = group.notna() & group.duplicated(keep="first") & ~out
     allowed = f"one row for each {' and '.join(UNIQUE_BY[table])}; its values stand in the first of these rows"
     column = UNIQUE_BY[table][0]
-    merged = Finding(broken=into_another, column=column, rule=MERGED, allowed=allowed, action="row left out")
+    merged = BrokenRule(broken=into_another, column=column, rule=MERGED, allowed=allowed, action="row left out")
     return held, [*settled, merged]
 
 
-def _narrow(finding: Finding, broken: pd.Series | np.ndarray) -> Finding:
-    return Finding(
+def _narrow(finding: BrokenRule, broken: pd.Series | np.ndarray) -> BrokenRule:
+    return BrokenRule(
         broken=pd.Series(broken, index=finding.broken.index),
         column=finding.column,
         rule=finding.rule,

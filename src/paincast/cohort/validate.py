@@ -17,7 +17,7 @@ from paincast.cohort.reading.names import spell_names
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
-    Finding,
+    BrokenRule,
     any_broken,
     join_rejects,
     make_rejects,
@@ -172,13 +172,13 @@ def _check_table(
     *,
     doubted_ids: Mapping[str, set[str]] = MappingProxyType({}),
     merges: bool = True,
-) -> tuple[pd.DataFrame, list[Finding], list[Finding]]:
+) -> tuple[pd.DataFrame, list[BrokenRule], list[BrokenRule]]:
     """Give the typed table with broken cells emptied, what single rows broke, and what whole columns broke."""
     _require_columns(table, frame, columns)
     whole = _find_unknown_columns(frame, columns)
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
     typed = {}
-    findings: list[Finding] = []
+    findings: list[BrokenRule] = []
     has_commas = has_decimal_commas(raw[name] for name in raw if columns[str(name)].type in ("number", "integer"))
     for name in map(str, raw):
         typed[name], failed = _coerce(raw[name], columns[name], has_commas)
@@ -199,8 +199,8 @@ def _check_table(
 
 def _doubt_scales(
     held: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
-) -> list[Finding]:
-    found: list[Finding] = []
+) -> list[BrokenRule]:
+    found: list[BrokenRule] = []
     for name, column in columns.items():
         if column.type == "number" and held[name].notna().any():
             also = held["episode_id"].isin(doubted_ids.get(name, set()))
@@ -210,7 +210,7 @@ def _doubt_scales(
     return found
 
 
-def _list_doubted(episodes: pd.DataFrame, findings: list[Finding]) -> dict[str, set[str]]:
+def _list_doubted(episodes: pd.DataFrame, findings: list[BrokenRule]) -> dict[str, set[str]]:
     """List by column the episodes whose value before the procedure is on a scale in doubt."""
     doubts = [finding for finding in findings if finding.rule == "unit"]
     return {finding.column: set(episodes.loc[finding.broken, "episode_id"].dropna()) for finding in doubts}
@@ -231,10 +231,10 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Colu
         raise DataError(f"{table}: required columns are missing: {hints}; rename or add them", code="PC-COHORT-12")
 
 
-def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[Finding]:
+def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[BrokenRule]:
     nothing = pd.Series(False, index=range(len(frame)))
     return [
-        Finding(
+        BrokenRule(
             broken=nothing,
             column=str(name),
             rule=UNKNOWN_COLUMN,
@@ -246,7 +246,7 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
     ]
 
 
-def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series, list[Finding]]:
+def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series, list[BrokenRule]]:
     if column.type == "boolean":
         values, failed = to_booleans(raw)
         return values, _findings(column, {"boolean": failed})
@@ -258,9 +258,9 @@ def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series
     return (to_listed(text, column.categories) if column.type == "category" else text), []
 
 
-def _findings(column: Column, broken: Mapping[str, pd.Series]) -> list[Finding]:
+def _findings(column: Column, broken: Mapping[str, pd.Series]) -> list[BrokenRule]:
     return [
-        Finding(broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_action(column, rule))
+        BrokenRule(broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_action(column, rule))
         for rule, rows in broken.items()
         if rows.any()
     ]
@@ -283,7 +283,7 @@ def _pandera_column(column: Column) -> pa.Column:
     return pa.Column(checks=checks, nullable=not column.required)
 
 
-def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: list[Finding]) -> list[Finding]:
+def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: list[BrokenRule]) -> list[BrokenRule]:
     filled = [column for name, column in columns.items() if column.required or held[name].notna().any()]
     schema = pa.DataFrameSchema({column.name: _pandera_column(column) for column in filled})
     try:
@@ -292,7 +292,7 @@ def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: li
         cases = errors.failure_cases[["column", "check", "index"]]
     else:
         return []
-    found: list[Finding] = []
+    found: list[BrokenRule] = []
     for (name, check), rows in cases.groupby(["column", "check"], sort=False)["index"]:
         broken = pd.Series(held.index.isin(rows), index=held.index)
         rule = "required" if check == "not_nullable" else str(check)
@@ -302,7 +302,7 @@ def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: li
     return found
 
 
-def _any_of_column(findings: list[Finding], column: str, index: pd.Index) -> pd.Series:
+def _any_of_column(findings: list[BrokenRule], column: str, index: pd.Index) -> pd.Series:
     broken = pd.Series(False, index=index)
     for finding in findings:
         if finding.column == column:
@@ -310,7 +310,9 @@ def _any_of_column(findings: list[Finding], column: str, index: pd.Index) -> pd.
     return broken
 
 
-def _find_orphans(typed: pd.DataFrame, episodes: pd.DataFrame) -> Finding:
+def _find_orphans(typed: pd.DataFrame, episodes: pd.DataFrame) -> BrokenRule:
     orphan = typed["episode_id"].notna() & ~typed["episode_id"].isin(episodes["episode_id"])
     allowed = "an episode_id of the table episodes that was not left out"
-    return Finding(broken=orphan, column="episode_id", rule="unknown episode", allowed=allowed, action="row left out")
+    return BrokenRule(
+        broken=orphan, column="episode_id", rule="unknown episode", allowed=allowed, action="row left out"
+    )

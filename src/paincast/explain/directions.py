@@ -63,8 +63,8 @@ def judge_directions(
     resamples : Resamples
         From :func:`paincast.explain.resampling.resample_explanations` of the same cohort.
     directions : mapping of str to {-1, 1}
-        From :func:`paincast.evidence.directions.load_directions`: by variable, or ``variable=level``. Directions that
-        sources contradict are not among them, and count as not published.
+        From :func:`paincast.evidence.expected_signs.load_expected_signs`: by variable, or ``variable=level``. Those of
+        which sources contradict each other are not among them, and count as not published.
     strong : collection of str
         Those of them whose evidence is moderate or strong.
     confidence : float

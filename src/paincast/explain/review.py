@@ -89,7 +89,8 @@ def review_explanation(
     rng : numpy.random.Generator
         Source of the resamples.
     directions : mapping of str to {-1, 1}
-        From :func:`paincast.evidence.directions.load_directions`; empty where the outcome does not follow response.
+        From :func:`paincast.evidence.expected_signs.load_expected_signs`; empty where the outcome does not follow
+        response.
     simulated : bool
         Whether all patients are simulated.
     strong : collection of str

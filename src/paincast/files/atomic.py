@@ -273,13 +273,3 @@ def hash_file(path: str | Path) -> str:
     """Compute the SHA-256 of a file as a hexadecimal string."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def hash_folder(path: str | Path) -> str:
-    """Compute one SHA-256 over the names and contents of all files below a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(path).rglob("*")):
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode())
-            digest.update(hash_file(file).encode())
-    return digest.hexdigest()

@@ -170,7 +170,7 @@ def predict_file(
     with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
-        progress.expect(count_rows(source))
+        progress.expect(count_rows(source) or 0)
         # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
         with atomic_files(target, rejects_path) as (draft, rejects_draft):
             with _open_predictions(draft) as write:

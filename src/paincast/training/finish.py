@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.disclosure.rounding import round_measured
-from paincast.evidence.directions import load_directions
+from paincast.evidence.expected_signs import load_expected_signs
 from paincast.explain import Explanation, ExplanationReview, review_explanation
 from paincast.fingerprints import KEPT, make_fingerprints, write_fingerprints
 from paincast.models.binary.response import ResponseModel
@@ -123,7 +123,8 @@ def _review(task: Task, response: Response, explanation: Explanation) -> Explana
     data, settings = task.data, task.settings
     simulated = data.cohort.basis == "synthetic"
     directions, strong = (
-        load_directions(data.technique, strong=only) if data.outcome.follows_response else {} for only in (False, True)
+        load_expected_signs(data.technique, strong=only) if data.outcome.follows_response else {}
+        for only in (False, True)
     )
     return review_explanation(
         response,

@@ -76,7 +76,7 @@ class PatientTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheet:
+class TextTable:
     """A whole file as text.
 
     Parameters
@@ -177,7 +177,7 @@ def open_table(
         yield PatientTable(columns=columns, separator=decoded.separator, batches=batches)
 
 
-def read_sheet(
+def read_text_table(
     path: str | Path,
     *,
     used: Collection[str] | None = None,
@@ -185,12 +185,12 @@ def read_sheet(
     table: str | None = None,
     separator: str | None = None,
     encoding: str = "utf-8",
-) -> Sheet:
+) -> TextTable:
     """Read a whole file as text; see :func:`open_table`.
 
     Returns
     -------
-    Sheet
+    TextTable
     """
     facts = check_table_file(path)
     with open_table(path, used=used, besides=besides, table=table, separator=separator, encoding=encoding) as opened:
@@ -200,7 +200,7 @@ def read_sheet(
     rejects = join_rejects(batch.rejects for batch in batches)
     left_out = rejects.loc[(rejects["action"] == "row left out") & (rejects["row"] > 0), "row"].nunique()
     rows = pd.concat([_to_texts(batch) for batch in batches])
-    return Sheet(
+    return TextTable(
         rows=rows,
         columns=opened.columns,
         rejects=rejects,

@@ -26,7 +26,7 @@ from paincast.cohort.registry.mapping_types import (
     Field,
 )
 from paincast.cohort.registry.units import DAYS_PER_YEAR
-from paincast.cohort.rejects import Action, Finding
+from paincast.cohort.rejects import Action, BrokenRule
 
 OLDEST_PATIENT, LONGEST_PAIN = 105, 80
 """Years before the procedure within which a date of birth or of onset lies whose year has two digits."""
@@ -35,7 +35,7 @@ _DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class SourceRows:
     """Rows of text and what is known about their episodes.
 
     Parameters
@@ -69,20 +69,20 @@ class Rows:
         """Give the places of the rows."""
         return self.frames[self.main].index
 
-    def select(self, kept: pd.Series) -> Rows:
+    def select(self, kept: pd.Series) -> SourceRows:
         """Give the rows where ``kept`` is true."""
         frames = {name: frame[kept] for name, frame in self.frames.items()}
         return replace(self, frames=frames, baseline=None, procedure_date=None)
 
 
-def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     """Read one column of the contract.
 
     Returns
     -------
     values : Series
         Text or numbers in the contract's unit and codes, missing where there is none.
-    findings : list of Finding
+    findings : list of BrokenRule
         Cells that the mapping cannot turn into a value.
     """
     if field.always is not None:
@@ -103,14 +103,14 @@ def apply_field(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
     return field.prefix + text, []
 
 
-def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Finding]:
+def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, BrokenRule]:
     """Tell which rows a condition means.
 
     Returns
     -------
     meant : Series of bool
         Rows that the condition means.
-    unlisted : Finding
+    unlisted : BrokenRule
         Rows whose code the mapping lists neither way; they are left out.
     """
     text = rows.frames[condition.file or rows.main][condition.column]
@@ -124,17 +124,19 @@ def apply_condition(condition: Condition, rows: Rows) -> tuple[pd.Series, Findin
         meant = code.isin(condition.is_)
         unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
     allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
-    found = Finding(broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out")
+    found = BrokenRule(
+        broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out"
+    )
     return meant, found
 
 
-def read_procedure_days(field: Field, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+def read_procedure_days(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     """Read the days of the procedures, and which cells hold none."""
     days, broken = dates.read_days(_present_text(field, rows), field.date_format)
     return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
 
 
-def _present_text(field: Field, rows: Rows) -> pd.Series:
+def _present_text(field: Field, rows: SourceRows) -> pd.Series:
     text = rows.frames[field.file or rows.main][field.column]
     absent = _is_absent(text, rows.missing)
     if field.codes is not None:
@@ -142,7 +144,7 @@ def _present_text(field: Field, rows: Rows) -> pd.Series:
     return text.mask(absent | _is_one_of(text, field.missing))
 
 
-def _join_texts(field: Field, rows: Rows) -> pd.Series:
+def _join_texts(field: Field, rows: SourceRows) -> pd.Series:
     """Join the texts of several columns to one id; there is none where one of them is absent."""
     parts = [_present_text(replace(field, column=column, columns=()), rows) for column in field.columns]
     joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
@@ -166,7 +168,7 @@ def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
     return text.str.contains(pattern, case=False, regex=True, na=False).astype(bool)
 
 
-def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding]]:
+def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[BrokenRule]]:
     meanings = field.codes or {}
     code = to_listed(text, meanings)
     unlisted = text.notna() & ~code.isin(list(meanings))
@@ -174,7 +176,7 @@ def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[Finding
     return values, _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
 
 
-def _apply_number(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field), strict=rows.strict)
     allowed = "a number in the unit and with the decimal mark that the mapping declares"
     findings = _found(field, {"not a number": failed}, allowed)
@@ -198,7 +200,7 @@ def _may_hold_percent(field: Field) -> bool:
     return (field.reads == PERCENT or field.target.unit == "%") and field.factor == 1.0
 
 
-def _baseline(field: Field, rows: Rows) -> pd.Series:
+def _baseline(field: Field, rows: SourceRows) -> pd.Series:
     if rows.baseline is None or field.target.name not in rows.baseline:
         return pd.Series(np.nan, index=rows.index)
     before, target = rows.baseline[field.target.name], field.target
@@ -207,7 +209,7 @@ def _baseline(field: Field, rows: Rows) -> pd.Series:
     return before.where(before.between(low, high))
 
 
-def _apply_date(field: Field, text: pd.Series, rows: Rows) -> tuple[pd.Series, list[Finding]]:
+def _apply_date(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     action = _action(field)
     if field.reads == YEAR:
         years, broken = dates.read_years(text, field.date_format)
@@ -237,9 +239,9 @@ def _bounds_of_century(field: Field, procedure: pd.Series) -> dict[str, pd.Serie
     return {"earliest": latest - pd.Timedelta(days=years * DAYS_PER_YEAR), "latest": latest}
 
 
-def _find_no_dates(field: Field, broken: Mapping[str, pd.Series], *, column: str, action: Action) -> list[Finding]:
+def _find_no_dates(field: Field, broken: Mapping[str, pd.Series], *, column: str, action: Action) -> list[BrokenRule]:
     return [
-        Finding(
+        BrokenRule(
             broken=rows,
             column=column,
             rule=rule,
@@ -255,9 +257,9 @@ def _action(field: Field) -> Action:
     return "row left out" if field.target.required else "cell emptied"
 
 
-def _found(field: Field, broken: Mapping[str, pd.Series], allowed: str) -> list[Finding]:
+def _found(field: Field, broken: Mapping[str, pd.Series], allowed: str) -> list[BrokenRule]:
     return [
-        Finding(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=_action(field))
+        BrokenRule(broken=rows, column=field.target.name, rule=rule, allowed=allowed, action=_action(field))
         for rule, rows in broken.items()
         if rows.any()
     ]

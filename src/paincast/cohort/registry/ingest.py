@@ -11,10 +11,10 @@ import pandas as pd
 
 from paincast.cohort.coercion import has_decimal_commas, to_numbers
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids, names_patients
-from paincast.cohort.reading.files import Sheet, read_sheet
-from paincast.cohort.registry.fields import Rows, apply_condition, apply_field, read_procedure_days
+from paincast.cohort.reading.files import TextTable, read_text_table
+from paincast.cohort.registry.fields import SourceRows, apply_condition, apply_field, read_procedure_days
 from paincast.cohort.registry.mapping_types import Block, Condition, Field, Join, RegistryMapping
-from paincast.cohort.rejects import Finding, any_broken, join_rejects, make_rejects, name_nearest
+from paincast.cohort.rejects import BrokenRule, any_broken, join_rejects, make_rejects, name_nearest
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_tables
@@ -29,7 +29,7 @@ class _Ledger:
     rejects: list[pd.DataFrame] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
 
-    def reject(self, table: str, findings: Sequence[Finding], rows: pd.Index) -> None:
+    def reject(self, table: str, findings: Sequence[BrokenRule], rows: pd.Index) -> None:
         self.rejects.append(make_rejects(table, findings, rows.to_series()))
 
     def leave_out(self, n_rows: int, column: str, because: str) -> None:
@@ -127,12 +127,12 @@ def _match_files(mapping: RegistryMapping, files: Sequence[str | Path]) -> dict[
     return {name: matched[name] if name in matched else next(others) for name in mapping.files}
 
 
-def _read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str, Sheet]:
+def _read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str, TextTable]:
     used: dict[str, set[str]] = {name: set() for name in paths}
     for file, column in _columns_used(mapping):
         used[file].add(column)
     return {
-        name: read_sheet(
+        name: read_text_table(
             path,
             used=used[name],
             besides=names_patients,
@@ -144,7 +144,7 @@ def _read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[st
     }
 
 
-def _require_columns(mapping: RegistryMapping, read: Mapping[str, Sheet]) -> None:
+def _require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
     missing: dict[str, str] = {}
     for file, column in _columns_used(mapping):
         if column not in read[file].rows:
@@ -192,7 +192,7 @@ def _columns_used(mapping: RegistryMapping) -> list[tuple[str, str]]:
     return used
 
 
-def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger) -> Rows:
+def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger) -> SourceRows:
     main = sheets[mapping.file]
     frames = {mapping.file: main}
     for join in mapping.joins:
@@ -203,10 +203,10 @@ def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], l
         frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
     texts = (sheet[name] for sheet in sheets.values() for name in sheet)
     strict = mapping.decimal is None and has_decimal_commas(texts)
-    return Rows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal, strict=strict)
+    return SourceRows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal, strict=strict)
 
 
-def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[Finding]:
+def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[BrokenRule]:
     ids = sheet[join.called]
     broken = {
         "required": (ids == "", "an id of the main file"),
@@ -214,12 +214,12 @@ def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> lis
         "unknown episode": ((ids != "") & ~ids.isin(main[join.by]), "an id of the main file"),
     }
     return [
-        Finding(broken=rows, column=join.called, rule=rule, allowed=allowed, action="row left out")
+        BrokenRule(broken=rows, column=join.called, rule=rule, allowed=allowed, action="row left out")
         for rule, (rows, allowed) in broken.items()
     ]
 
 
-def _filter_rows(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> Rows:
+def _filter_rows(mapping: RegistryMapping, rows: SourceRows, ledger: _Ledger) -> SourceRows:
     for condition in mapping.keep_rows_where:
         meant, unlisted = apply_condition(condition, rows)
         ledger.reject(mapping.file, [unlisted], rows.index)
@@ -229,7 +229,7 @@ def _filter_rows(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> Rows:
 
 
 def _build_tables(
-    mapping: RegistryMapping, rows: Rows, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger
+    mapping: RegistryMapping, rows: SourceRows, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
     """Build the raw tables and the place of each of their rows."""
     before, after = rows, rows
@@ -267,7 +267,7 @@ def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: _Led
     return held
 
 
-def _procedure_dates(mapping: RegistryMapping, rows: Rows, ledger: _Ledger) -> pd.Series:
+def _procedure_dates(mapping: RegistryMapping, rows: SourceRows, ledger: _Ledger) -> pd.Series:
     """Read the date of each row's procedure: where a row has none, that of the other rows of its episode."""
     if mapping.procedure_date is None:
         return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
@@ -293,7 +293,7 @@ def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledge
     n_days = dates.loc[episodes.index].groupby(episodes["episode_id"]).transform("nunique")
     broken = n_days > 1
     allowed = "one day of the procedure for each episode_id; " + SEVERAL_PROCEDURES
-    finding = Finding(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
+    finding = BrokenRule(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
     ledger.reject("episodes", [finding], episodes.index)
     return episodes[~broken]
 
@@ -302,7 +302,7 @@ def _build_block(
     table: str,
     block: Block,
     mapping: RegistryMapping,
-    rows: Rows,
+    rows: SourceRows,
     sheets: Mapping[str, pd.DataFrame],
     known: tuple[pd.DataFrame, pd.Series],
     ledger: _Ledger,
@@ -324,11 +324,11 @@ def _build_block(
 
 
 def _apply_fields(
-    table: str, fields: Mapping[str, Field], rows: Rows, ledger: _Ledger
+    table: str, fields: Mapping[str, Field], rows: SourceRows, ledger: _Ledger
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Give the table without rows that lack a required value, and which of its rows have a rejected cell."""
     built = {}
-    findings: list[Finding] = []
+    findings: list[BrokenRule] = []
     for name, reader in fields.items():
         built[name], found = apply_field(reader, rows)
         findings += found
@@ -338,7 +338,7 @@ def _apply_fields(
     return pd.DataFrame(built, index=rows.index)[kept], faulty[kept]
 
 
-def _details(mapping: RegistryMapping, read: Mapping[str, Sheet], left_out: list[dict[str, Any]]) -> dict[str, Any]:
+def _details(mapping: RegistryMapping, read: Mapping[str, TextTable], left_out: list[dict[str, Any]]) -> dict[str, Any]:
     used = set(_columns_used(mapping))
     return {
         "mapping": mapping.name,

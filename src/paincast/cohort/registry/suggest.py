@@ -14,7 +14,7 @@ from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, t
 from paincast.cohort.dates import read_years
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.numerals import is_written_with
-from paincast.cohort.reading.files import Sheet, guess_encoding, read_sheet
+from paincast.cohort.reading.files import TextTable, guess_encoding, read_text_table
 from paincast.cohort.reading.types import SEPARATORS
 from paincast.cohort.registry.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
@@ -135,7 +135,7 @@ def suggest_mapping(file: str | Path) -> str:
         If the file cannot be read.
     """
     encoding = guess_encoding(file)
-    read = read_sheet(file, encoding=encoding)
+    read = read_text_table(file, encoding=encoding)
     sheet = read.rows
     follow_ups = {name: month for name in map(str, sheet) if (month := _follow_up_month(name)) is not None}
     guesses = _guess_columns([str(name) for name in sheet if name not in follow_ups], EPISODES)
@@ -166,7 +166,7 @@ def suggest_mapping(file: str | Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_reading(read: Sheet, encoding: str) -> list[str]:
+def _write_reading(read: TextTable, encoding: str) -> list[str]:
     """Write how the text is to be read, where that is not the usual way."""
     words = {separator: word for word, separator in SEPARATORS.items()}
     lines = [] if read.separator in (None, ",") else [f"  separator: {words[read.separator]}  # guess"]

@@ -75,7 +75,7 @@ def _influence_auroc(rows: ScoredRows, weights: FloatArray, auroc: float) -> Flo
 
 
 def _influence_brier(rows: ScoredRows, weights: FloatArray, brier: float) -> FloatArray:
-    return weights * ((rows.outcome - rows.probability) ** 2 - brier) / weights.sum()
+    return np.asarray(weights * ((rows.outcome - rows.probability) ** 2 - brier) / weights.sum())
 
 
 def _influence_o_e_ratio(rows: ScoredRows, weights: FloatArray, _: float) -> FloatArray:

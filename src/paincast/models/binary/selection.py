@@ -36,7 +36,7 @@ class Sample:
     technique : str
         The technique.
     directions, strong_directions : mapping of str to {-1, 1}
-        Which way published predictors point (:func:`paincast.evidence.directions.load_directions`).
+        Which way published predictors point (:func:`paincast.evidence.expected_signs.load_expected_signs`).
     pool : Pool
         Other techniques to borrow from.
     """

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from paincast.evidence.directions import load_directions
+from paincast.evidence.expected_signs import load_expected_signs
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.borrowing import Part, Pool, make_part, make_pool
 from paincast.models.observation import fit_observation_weights
@@ -127,4 +127,4 @@ def _stands_alone(own: Part | None, settings: TrainingSettings) -> bool:
 
 
 def _direct(technique: str, settings: TrainingSettings, directed: bool, *, strong: bool) -> Mapping[str, int]:
-    return load_directions(technique, strong=strong) if directed and settings.model.directions else {}
+    return load_expected_signs(technique, strong=strong) if directed and settings.model.directions else {}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from paincast.cohort.registry import sources
-from paincast.cohort.registry.sources import fetch, list_sources
+from paincast.cohort.registry import data_sets
+from paincast.cohort.registry.data_sets import fetch, list_data_sets
 from paincast.errors import DataError, OutputError, SettingsError
 
 CONTENT = bytes(range(256)) * 2000
@@ -83,7 +83,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 def write_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     configs = tmp_path / "configs"
     (configs / "mapping").mkdir(parents=True)
-    monkeypatch.setattr(sources, "find_configs", lambda: configs)
+    monkeypatch.setattr(data_sets, "find_configs", lambda: configs)
 
     def write(url: str, sha256: str = SHA256, name: str = "trial") -> None:
         source = {"citation": "Somebody 2020", "licence": "CC0-1.0", "files": {FILE: {"url": url, "sha256": sha256}}}
@@ -292,17 +292,17 @@ def test_unwritable_folder(tmp_path: Path, server: FakeServer, write_mapping) ->
 def test_incomplete_source_section(tmp_path: Path, source: str) -> None:
     (tmp_path / "configs" / "mapping" / "broken.yaml").write_text(f"source: {source}\n")
     with pytest.raises(SettingsError, match=r"broken\.yaml"):
-        list_sources()
+        list_data_sets()
 
 
 def test_mapping_without_source_is_no_data_set(tmp_path: Path, write_mapping) -> None:
     write_mapping("http://127.0.0.1:9/x", name="published")
     (tmp_path / "configs" / "mapping" / "own.yaml").write_text("columns: {}\n")
-    assert [source.name for source in list_sources()] == ["published"]
+    assert [source.name for source in list_data_sets()] == ["published"]
 
 
 def test_shipped_sources_are_pinned() -> None:
-    shipped = list_sources()
+    shipped = list_data_sets()
     assert {source.name for source in shipped} >= {
         "back_pain_placebo_2022",
         "caudal_esi_2018",
@@ -320,9 +320,9 @@ def test_shipped_sources_are_pinned() -> None:
 FETCH = """
 import sys
 from pathlib import Path
-from paincast.cohort.registry import sources
-sources.find_configs = lambda: Path(sys.argv[1])
-print(*sources.fetch("trial", sys.argv[2]))
+from paincast.cohort.registry import data_sets
+data_sets.find_configs = lambda: Path(sys.argv[1])
+print(*data_sets.fetch("trial", sys.argv[2]))
 """
 
 
@@ -339,7 +339,7 @@ def test_two_fetches_into_one_folder_do_not_disturb_each_other(
 
 
 def test_a_fetch_that_was_killed_is_resumed_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    die = "real = sources.hash_file\nimport os\nsources.hash_file = lambda path: os.kill(os.getpid(), 9)\n"
+    die = "real = data_sets.hash_file\nimport os\ndata_sets.hash_file = lambda path: os.kill(os.getpid(), 9)\n"
     script = FETCH.replace("print(", die + "print(")
     command = [sys.executable, "-c", script, str(tmp_path / "configs"), str(folder)]
     assert subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == -9

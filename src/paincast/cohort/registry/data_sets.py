@@ -33,7 +33,7 @@ CHUNK_BYTES = 1024  # what a broken transfer can lose
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceFile:
+class DataSetFile:
     """One published file: its name, the address it is pinned to, and the SHA-256 of its bytes."""
 
     name: str
@@ -42,7 +42,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class DataSet:
     """A published data set.
 
     Parameters
@@ -53,22 +53,22 @@ class Source:
         What to cite when it is used.
     licence : str
         Under which terms it is offered.
-    files : tuple of SourceFile
+    files : tuple of DataSetFile
         What it consists of.
     """
 
     name: str
     citation: str
     licence: str
-    files: tuple[SourceFile, ...]
+    files: tuple[DataSetFile, ...]
 
 
-def list_sources() -> tuple[Source, ...]:
+def list_data_sets() -> tuple[DataSet, ...]:
     """List the data sets that can be fetched, by name.
 
     Returns
     -------
-    tuple of Source
+    tuple of DataSet
         One for each mapping that has a ``source`` section.
 
     Raises
@@ -76,11 +76,11 @@ def list_sources() -> tuple[Source, ...]:
     SettingsError
         If a mapping cannot be read or its ``source`` section is incomplete.
     """
-    sources = (_read_source(file) for file in sorted((find_configs() / "mapping").glob("*.yaml")))
-    return tuple(source for source in sources if source is not None)
+    data_sets = (_read_source(file) for file in sorted((find_configs() / "mapping").glob("*.yaml")))
+    return tuple(data_set for data_set in data_sets if data_set is not None)
 
 
-def load_source(name: str) -> Source:
+def get_data_set(name: str) -> DataSet:
     """Look a data set up by name.
 
     Raises
@@ -88,23 +88,24 @@ def load_source(name: str) -> Source:
     SettingsError
         If there is none of that name; the nearest names are shown.
     """
-    sources = {source.name: source for source in list_sources()}
-    if name not in sources:
-        raise SettingsError(f"fetch: unknown data set '{name}'; {suggest_name(name, sources)}", code="PC-REGISTRY-06")
-    return sources[name]
+    data_sets = {data_set.name: data_set for data_set in list_data_sets()}
+    if name not in data_sets:
+        raise SettingsError(f"fetch: unknown data set '{name}'; {suggest_name(name, data_sets)}", code="PC-REGISTRY-06")
+    return data_sets[name]
 
 
-def _read_source(file: Path) -> Source | None:
+def _read_source(file: Path) -> DataSet | None:
     try:
         section = (yaml.safe_load(read_yaml_text(file)) or {}).get("source")
         if section is None:
             return None
-        return Source(
+        return DataSet(
             name=file.stem,
             citation=section["citation"],
             licence=section["licence"],
             files=tuple(
-                SourceFile(name=name, url=held["url"], sha256=held["sha256"]) for name, held in section["files"].items()
+                DataSetFile(name=name, url=held["url"], sha256=held["sha256"])
+                for name, held in section["files"].items()
             ),
         )
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -121,7 +122,7 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
     Parameters
     ----------
     name : str
-        Name of the data set, one of :func:`list_sources`.
+        Name of the data set, one of :func:`list_data_sets`.
     folder : str or Path
         Where data sets are kept.
     mirror : str, optional
@@ -143,11 +144,11 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
     OutputError
         If ``folder`` cannot be written.
     """
-    source = load_source(name)
+    data_set = get_data_set(name)
     target = (Path(folder) / name).absolute()
     try:
         with _alone(target, progress):
-            return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in source.files]
+            return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in data_set.files]
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}", code="PC-REGISTRY-08") from error
 
@@ -176,7 +177,7 @@ def _wait_for_lock(descriptor: int, folder: Path, progress: Progress) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: Progress) -> Path:
+def _fetch_file(file: DataSetFile, target: Path, addresses: list[str], progress: Progress) -> Path:
     place, part = target / file.name, target / f"{file.name}.part"
     if place.is_file() and hash_file(place) == file.sha256:
         return place
@@ -198,7 +199,7 @@ def _fetch_file(file: SourceFile, target: Path, addresses: list[str], progress: 
     return place
 
 
-def _list_addresses(name: str, file: SourceFile, mirror: str | None) -> list[str]:
+def _list_addresses(name: str, file: DataSetFile, mirror: str | None) -> list[str]:
     """Give the places where a file may be, in the order in which they are tried."""
     if mirror is None:
         return [file.url]

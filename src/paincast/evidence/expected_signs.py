@@ -1,4 +1,4 @@
-"""Which way published predictors point: signs alone, no sizes."""
+"""The expected sign of each published predictor: which way it points, not how strongly."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ STRONG = ("strong", "moderate")
 """Words with which the strength of a direction begins that is strong enough to be imposed on a model."""
 
 
-def load_directions(technique: str, *, strong: bool = False) -> dict[str, int]:
-    """Tell which way the published predictors of response to a technique point.
+def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, int]:
+    """Load the expected signs of the published predictors of response to a technique.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def load_directions(technique: str, *, strong: bool = False) -> dict[str, int]:
 
     Examples
     --------
-    >>> load_directions("facet_rfa", strong=True)["depression"]
+    >>> load_expected_signs("facet_rfa", strong=True)["depression"]
     -1
     """
-    found: dict[str, set[int]] = {}
+    signs_by_name: dict[str, set[int]] = {}
     for record in load_records():
         if record.technique == technique and record.response:
             for effect in record.active_predictors:
-                found.setdefault(_name(effect), set()).add(_find_sign(effect, strong))
-    agreed = {name: next(iter(signs)) for name, signs in found.items() if len(signs) == 1}
+                signs_by_name.setdefault(_name(effect), set()).add(_find_sign(effect, strong))
+    agreed = {name: next(iter(signs)) for name, signs in signs_by_name.items() if len(signs) == 1}
     return {name: sign for name, sign in agreed.items() if sign}
 
 
