@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 TECHNIQUES = ("facet_rfa", "si_joint_rfa")
 SMALLER = {
     "simulate": ["--episodes", "120", *(word for name in TECHNIQUES for word in ("--technique", name))],
@@ -45,8 +47,13 @@ main()
 
 
 def commands(stage: str) -> list[list[str]]:
-    held = STAGES[stage]["cmd"]
-    return [shlex.split(command)[1:] + SMALLER[stage] for command in ([held] if isinstance(held, str) else held)]
+    written = STAGES[stage]["cmd"]
+    filled = [fill_params(command) for command in ([written] if isinstance(written, str) else written)]
+    return [shlex.split(command)[1:] + SMALLER[stage] for command in filled]
+
+
+def fill_params(command: str) -> str:
+    return re.sub(r"\$\{(\w+)\.(\w+)\}", lambda name: str(PARAMS[name[1]][name[2]]), command)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -203,6 +204,14 @@ def test_dvc_repro_runs_what_is_out_of_date_and_no_more(tmp_path):
     answers = pd.read_csv(tmp_path / "predictions" / "demo.csv")
     assert set(answers.loc[~answers["abstained"], "basis"]) == {"synthetic"}
     assert "Running stage" not in run(sys.executable, "-m", "dvc", "repro")
+    metrics = json.loads(run(sys.executable, "-m", "dvc", "metrics", "show", "--json"))
+    estimates = metrics[""]["data"]["reports/holdout/metrics.json"]["data"]["facet_rfa"]["pain_response"]
+    table = pd.read_csv(tmp_path / "reports" / "holdout" / "metrics.csv").set_index(["technique", "metric"])["estimate"]
+    assert estimates["auroc"] == table["facet_rfa", "auroc"]
+    plots = json.loads(run(sys.executable, "-m", "dvc", "plots", "show", "--json"))["data"]
+    points = [point for plot in plots.values() for picture in plot for point in picture["content"]["data"]["values"]]
+    curve = pd.read_csv(tmp_path / "reports" / "holdout" / "calibration.csv")
+    assert len(points) == len(curve) > 0
     with (tmp_path / "examples" / "patients.csv").open("a", encoding="utf-8") as stream:
         stream.write("\n")
     again = run(sys.executable, "-m", "dvc", "repro")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from paincast.settings import TrainingSettings
 
 
@@ -50,9 +53,7 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 @click.command()
 @click.argument("models", type=click.Path(path_type=Path))
 @click.argument("cohort", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for metrics.csv and flow.csv."
-)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
 @click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
@@ -68,6 +69,9 @@ def evaluate(
     A simulated cohort is also compared with its truth. Of real patients, counts of fewer than five and what would give
     them away are hidden (empty in flow.csv), and nothing is measured where fewer than five have the outcome or not.
 
+    Written: metrics.csv, flow.csv, metrics.json (the estimates alone, as `dvc metrics` reads them) and calibration.csv
+    (predicted against observed; empty for real patients).
+
     \b
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
@@ -79,6 +83,7 @@ def evaluate(
     from paincast.files import atomic_folder
     from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
+    from paincast.serving.calibration import compute_external_calibration
     from paincast.serving.external import evaluate_models
     from paincast.serving.predict import DEFAULT_MODELS, load_models
 
@@ -98,6 +103,8 @@ def evaluate(
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
+        compute_external_calibration(loaded, held).to_csv(folder / "calibration.csv", index=False)
+        (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
     print_table(flow.astype(object).where(flow.notna(), "hidden"), keys=2)
@@ -105,6 +112,15 @@ def evaluate(
     click.echo()
     print_table(metrics[shown], keys=3)
     click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
+
+
+def _nest_estimates(metrics: pd.DataFrame) -> str:
+    """Write the estimates as JSON: by technique, outcome and metric."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for row in metrics.dropna(subset="estimate").to_dict("records"):
+        names = nested.setdefault(row["technique"], {}).setdefault(row["outcome"], {})
+        names[row["metric"]] = float(row["estimate"])
+    return json.dumps(nested, indent=1) + "\n"
 
 
 @click.command()

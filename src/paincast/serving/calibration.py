@@ -1,0 +1,50 @@
+"""Calibration of saved models on a simulated cohort, as points to plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from paincast.cohort.tables import Cohort
+from paincast.eligibility import select_evaluable
+from paincast.evaluation.performance.calibration import compute_calibration_curve
+from paincast.outcomes import compute_outcome, get_outcome
+from paincast.predictor import Predictor
+
+COLUMNS = ("technique", "outcome", "bin", "predicted", "observed", "lower", "upper", "n")
+
+
+def compute_external_calibration(models: Mapping[str, Predictor], cohort: Cohort) -> pd.DataFrame:
+    """Compare predicted with observed frequency in groups of the predictions of each model of a yes-or-no outcome.
+
+    Parameters
+    ----------
+    models : mapping of str to Predictor
+        From :func:`paincast.serving.predict.load_models`.
+    cohort : Cohort
+        Other patients than those the models were trained on.
+
+    Returns
+    -------
+    DataFrame
+        ``technique, outcome`` and the columns of
+        :func:`paincast.evaluation.performance.calibration.compute_calibration_curve`. No row for a cohort with real
+        patients: their groups would tell how many are evaluated where ``flow.csv`` hides it.
+    """
+    curves = [pd.DataFrame(columns=list(COLUMNS))]
+    for model in models.values() if cohort.basis == "synthetic" else ():
+        outcome = get_outcome(model.outcome)
+        part = cohort.select_technique(model.technique)
+        if outcome.kind != "binary" or part.episodes.empty:
+            continue
+        labels = compute_outcome(
+            part.episodes, part.visits, part.events, outcome, model.horizon_months, model.window_months
+        ).value
+        answers = model.predict(part.episodes)
+        rows = select_evaluable(labels, answers["abstained"])
+        if rows.any():
+            curve = compute_calibration_curve(labels[rows], answers.loc[rows, "probability"])
+            curves.append(curve.assign(technique=model.technique, outcome=model.outcome)[list(COLUMNS)])
+    filled = [curve for curve in curves if not curve.empty]
+    return pd.concat(filled, ignore_index=True) if filled else curves[0]
