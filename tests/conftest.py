@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from paincast.cli.data import REAL_DATA
+from paincast.cohort.registry.data_sets import locate_data_set
 from paincast.settings import MODEL_KINDS
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("untimed", deadline=None)
@@ -40,16 +44,21 @@ def few_candidates() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder that holds the four published data sets, each in a folder of its name."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "real"
-    folder = Path(os.environ.get("PAINCAST_REAL_DATA", default))
-    absent = [name for name in REAL_SETS if not (folder / name).is_dir()]
-    if absent:
-        told = f"real data are absent ({', '.join(absent)} in {folder}); point PAINCAST_REAL_DATA at them"
-        if os.environ.get("PAINCAST_REQUIRE_REAL") == "1":
-            pytest.fail(told)
-        pytest.skip(told)
-    return folder
+    """The folder that holds the four published data sets, each in a folder of its name.
+
+    It is the one that PAINCAST_REAL_DATA names, or else the one that ``paincast fetch`` fills.
+    """
+    if named := os.environ.get("PAINCAST_REAL_DATA"):
+        folders = [Path(named)]
+    else:
+        folders = [ROOT / REAL_DATA, ROOT.parent / "shared" / "real"]
+    for folder in folders:
+        if all(locate_data_set(name, folder).is_dir() for name in REAL_SETS):
+            return folder
+    message = f"the published data sets are not in {folders[0]}: 'paincast fetch {' '.join(REAL_SETS)}' brings them"
+    if os.environ.get("PAINCAST_REQUIRE_REAL") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 class CountedSteps:

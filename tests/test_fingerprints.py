@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from paincast.fingerprints import FILE, find_fingerprints, find_trained_on, make
 from paincast.simulator import simulate_cohort
 
 TECHNIQUES = ["facet_rfa", "joint_injection", "celiac_plexus_neurolysis"]
-CAUDAL = Path(os.environ.get("PAINCAST_REAL_DATA", "")) / "caudal_esi_2018" / "trial44.csv"
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +97,13 @@ def test_salts_differ_the_file_is_private_and_holds_no_id_or_value(tmp_path):
     assert set(find_fingerprints(tmp_path / "models")) == {"v2"}
 
 
-@pytest.mark.skipif(not CAUDAL.is_file(), reason="PAINCAST_REAL_DATA holds no caudal_esi_2018")
-def test_real_patients_are_found_ingested_again_and_their_other_half_is_not(tmp_path):
+def test_real_patients_are_found_ingested_again_and_their_other_half_is_not(tmp_path, real_data):
     from paincast.cli.app import run
     from paincast.cohort.tables import load_cohort
 
+    trial = real_data / "caudal_esi_2018" / "trial44.csv"
     for name in ("first", "again"):
-        assert run(["ingest", "caudal_esi_2018", str(CAUDAL), "-o", str(tmp_path / name)]) == 0
+        assert run(["ingest", "caudal_esi_2018", str(trial), "-o", str(tmp_path / name)]) == 0
     first, again = (load_cohort(tmp_path / name).episodes for name in ("first", "again"))
     half = len(first) // 2
     fingerprints = make_fingerprints(first.head(half), "v")

@@ -116,6 +116,11 @@ def _read_source(file: Path) -> DataSet | None:
         ) from error
 
 
+def locate_data_set(name: str, folder: str | Path) -> Path:
+    """Give the folder in which :func:`fetch` puts the files of a data set."""
+    return (Path(folder) / name).absolute()
+
+
 def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress: Progress = SILENT) -> list[Path]:
     """Fetch a published data set into ``folder/name``; files that are there already and right are not transferred.
 
@@ -145,7 +150,7 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
         If ``folder`` cannot be written.
     """
     data_set = get_data_set(name)
-    target = (Path(folder) / name).absolute()
+    target = locate_data_set(name, folder)
     try:
         with _alone(target, progress):
             return [_fetch_file(file, target, _list_addresses(name, file, mirror), progress) for file in data_set.files]
