@@ -81,7 +81,7 @@ def fit_ours(
 
     def predict(asked: pd.DataFrame) -> Prediction:
         margins = model.margins(asked)
-        reach = ndtri(0.5 + settings.uncertainty.level / 2) * model.margin_spread(asked)
+        reach = ndtri(0.5 + settings.uncertainty.confidence / 2) * model.margin_spread(asked)
         return Prediction(probability=expit(margins), lower=expit(margins - reach), upper=expit(margins + reach))
 
     return predict

@@ -28,7 +28,7 @@ MODEL = "paincast.facet_rfa.pain_response"
 FEW = ("techniques=[facet_rfa,si_joint_rfa]", "cohort.episodes_per_technique=300")
 MANY = ("techniques=[facet_rfa]", "cohort.episodes_per_technique=6000")
 QUICK = (
-    *("model=logistic", "model.selection_folds=2", "model.ridge_spreads=[0.25]", "model.lasso_strengths=[]"),
+    *("model=logistic", "model.selection_folds=2", "model.ridge_prior_sds=[0.25]", "model.lasso_penalties=[]"),
     *("model.borrowing=[0.0]", "uncertainty.refits=10", "evaluation=quick", "gate=research", "progress=false"),
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

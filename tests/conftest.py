@@ -34,8 +34,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 def few_candidates() -> dict[str, object]:
     """Settings of a model with one candidate of each kind, so that fitting takes no time."""
     return {
-        "ridge_spreads": [0.12],
-        "lasso_strengths": [],
+        "ridge_prior_sds": [0.12],
+        "lasso_penalties": [],
         "trials": 1,
         "additive": [{"max_rounds": 30}],
         "selection_folds": 3,

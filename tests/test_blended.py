@@ -47,7 +47,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, place: int) -> LadderSettings:
 def make_settings(real: Path | None, folder: Path, **changes: object) -> TrainingSettings:
     given: dict[str, object] = {
         "cohort": CohortSettings(source="blended", real=real and str(real), episodes_per_technique=500),
-        "model": ModelSettings(candidates=["logistic"], splines=False, lasso_strengths=[], selection_folds=3),
+        "model": ModelSettings(candidates=["logistic"], splines=False, lasso_penalties=[], selection_folds=3),
         "ladder": LadderSettings(folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01]),
         "uncertainty": UncertaintySettings(refits=10),
         "evaluation": EvaluationSettings(folds=3, resamples=60),

@@ -49,7 +49,12 @@ from paincast.training.kinds.refit import ResponseRemodel
 from paincast.training_set import TrainingSet, make_training_set
 
 LINEAR = ModelSettings(
-    candidates=["logistic"], borrowing=[0.0], lasso_strengths=[], ridge_spreads=[0.25], splines=False, selection_folds=2
+    candidates=["logistic"],
+    borrowing=[0.0],
+    lasso_penalties=[],
+    ridge_prior_sds=[0.25],
+    splines=False,
+    selection_folds=2,
 )
 PLACES = ["patient_id", "site_id", "procedure_year"]
 

@@ -219,7 +219,7 @@ def train_one(outcome: str, technique: str, folder: Path, **changes: object):
 
 
 def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
-    settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, level=0.7)
+    settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, confidence=0.7)
     trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings)
     metrics = trained.metrics.set_index("metric")
     assert {"coverage", "mean_width", "pinball_loss", "pinball_gain", "mean_absolute_error"} <= set(metrics.index)
@@ -242,7 +242,7 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
 
 
 def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):
-    settings = DurationSettings(inverse_penalties=[0.01, 0.1], refits=10, folds=3)
+    settings = DurationSettings(prior_sds=[0.1, np.sqrt(0.1)], refits=10, folds=3)
     trained, episodes, rows = train_one("relief_duration", "celiac_plexus_neurolysis", tmp_path, duration=settings)
     metrics = trained.metrics.set_index("metric")
     assert {"auroc", "o_e_ratio", "integrated_brier", "integrated_brier_gain", "concordance_uno"} <= set(metrics.index)

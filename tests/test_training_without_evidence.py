@@ -42,7 +42,7 @@ def train_on(cohort: Cohort, folder: Path, source: str = "folder") -> object:
             cohort=CohortSettings(source=source, **where),
             techniques=[TECHNIQUE],
             model=ModelSettings(
-                candidates=["logistic"], borrowing=[0.0], splines=False, lasso_strengths=[], selection_folds=2
+                candidates=["logistic"], borrowing=[0.0], splines=False, lasso_penalties=[], selection_folds=2
             ),
             uncertainty=UncertaintySettings(refits=10),
             evaluation=EvaluationSettings(folds=3, resamples=60),

@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (1, 2):
         settings = TrainingSettings(
             cohort=CohortSettings(source="folder", path=str(folder / f"cohort_{seed}")),
-            model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.25], lasso_strengths=[], borrowing=[0.0]),
+            model=ModelSettings(candidates=["logistic"], ridge_prior_sds=[0.25], lasso_penalties=[], borrowing=[0.0]),
             uncertainty=UncertaintySettings(refits=10),
             evaluation=EvaluationSettings(folds=3, resamples=60),
             gate=read_gate("research"),

@@ -32,6 +32,8 @@ COMMAND_LINE_MISTAKES = [
     (["cohort.seed=["], "cannot read 'cohort.seed=['"),
     (["cohort"], "cannot read 'cohort'"),
     (["gate.card_items=[probast_e5_1]"], "gate.card_items: unknown item 'probast_e5_1'; did you mean 'probast_e"),
+    (["uncertainty.level=0.9"], "write uncertainty.confidence [PC-SETTINGS-29]"),
+    (["observation.inverse_penalties=[0.1]"], "write observation.prior_sds, each value the square root"),
     (["hydra.run.dirr=x"], "'paincast train --cfg hydra' shows"),
     (["--multirun", "--cfg", "job"], "Only one of"),
     (["--config-dir", "missing"], "not found"),
@@ -52,6 +54,7 @@ def test_a_mistake_on_the_command_line_is_said_in_one_line(tell, training, argum
 FILE_MISTAKES = [
     ("cohort", "seed: abc", "cohort/mine.yaml: cohort.seed: needs a whole number, got 'abc'"),
     ("cohort", "sead: 3", "cohort/mine.yaml: cohort.sead: unknown setting; did you mean 'cohort.seed'"),
+    ("uncertainty", "level: 0.9", "uncertainty/mine.yaml: uncertainty.level was renamed; write uncertainty.confidence"),
     ("cohort", "seed: [1", "no valid YAML"),
     *(("cohort", text, "mine.yaml") for text in ("3", "2020-01-01", "!!set {a}", "seed: !!int ''", "seed: !!bool x")),
     ("cohort", "- 1", "cohort/mine.yaml: "),

@@ -109,7 +109,7 @@ def test_trees_tell_no_cover_of_few(episodes, outcome, few_candidates):
 def test_durations_and_changes_tell_no_share_of_few(episodes):
     rng = np.random.default_rng(4)
     months, status = rng.choice([1.0, 3.0, 6.0, 12.0], N), (rng.random(N) < 0.7).astype(float)
-    settings = DurationSettings(inverse_penalties=[0.1], refits=10)
+    settings = DurationSettings(prior_sds=[0.3], refits=10)
     hazards = fit_duration_model(episodes, months, status, settings, np.random.default_rng(5))
     duration = make_duration_response(hazards, episodes, np.ones(N), 6.0)
     falls = fit_change_model(episodes, rng.integers(-4, 1, N).astype(float), ChangeSettings(), np.random.default_rng(6))

@@ -41,7 +41,7 @@ def left(request, tmp_path_factory):
             techniques=["facet_rfa"],
             cohort=CohortSettings(source="folder", path=str(folder / "cohort")),
             outcome=OutcomeSettings(name="relief_duration", horizon_months=6.0),
-            duration=DurationSettings(inverse_penalties=[0.1], refits=10),
+            duration=DurationSettings(prior_sds=[0.3], refits=10),
             evaluation=EvaluationSettings(folds=3, repeats=1, resamples=60),
             uncertainty=UncertaintySettings(refits=10),
             tracking=TrackingSettings(uri=f"sqlite:///{folder / 'mlflow.db'}", artifacts=str(folder / "artifacts")),

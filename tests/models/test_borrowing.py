@@ -21,8 +21,8 @@ COLUMNS = ("depression", "smoker", "odi", "age_years", "bmi", "pain_duration_mon
 SHARED = np.array([-0.7, -0.5, -0.5, -0.2, -0.3, -0.4])
 FEW = {
     "candidates": ["logistic"],
-    "ridge_spreads": [0.06, 0.12, 0.25],
-    "lasso_strengths": [0.8],
+    "ridge_prior_sds": [0.06, 0.12, 0.25],
+    "lasso_penalties": [0.8],
     "pool_penalties": [0.001, 0.004, 0.015],
 }
 

@@ -21,7 +21,7 @@ from paincast.settings import DurationSettings
 from paincast.simulator import simulate_cohort
 
 VISITS = np.array([1.0, 3.0, 6.0, 12.0])
-QUICK = DurationSettings(inverse_penalties=[0.01, 0.1, 1.0], refits=10)
+QUICK = DurationSettings(prior_sds=[0.1, np.sqrt(0.1), 1.0], refits=10)
 
 
 def draw_times(probability, seed, *, deaths=0.0, losses=0.15):

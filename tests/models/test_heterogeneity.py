@@ -55,7 +55,7 @@ def test_two_sites_say_nothing():
     assert estimate_site_variance(*make_sites(2.0, 2, 300)) == 0.0
 
 
-def make_fit(least_site_spread: float = 0.1):
+def make_fit(min_site_sd: float = 0.1):
     sites, outcome, weights, margins = make_sites(0.5, 30, 200)
     n = len(sites)
     episodes = pd.DataFrame(
@@ -69,9 +69,7 @@ def make_fit(least_site_spread: float = 0.1):
     contributions = rng.normal(0, [0.3, 0.4, 0.2], (n, 3))
     contributions[episodes["odi"].isna().to_numpy(), :2] = 9.0
     owners = ("odi", "odi", "depression")
-    fitted = fit_heterogeneity(
-        episodes, outcome, weights, margins, contributions, owners, least_site_spread=least_site_spread
-    )
+    fitted = fit_heterogeneity(episodes, outcome, weights, margins, contributions, owners, min_site_sd=min_site_sd)
     return fitted, episodes
 
 
@@ -87,7 +85,7 @@ def test_what_a_missing_value_hides_is_the_spread_of_what_known_ones_add():
 
 
 def test_sites_vary_by_what_is_seen_and_by_no_less_than_assumed():
-    seen, assumed = make_fit()[0].between_sites, make_fit(least_site_spread=2.0)[0].between_sites
+    seen, assumed = make_fit()[0].between_sites, make_fit(min_site_sd=2.0)[0].between_sites
     assert seen == pytest.approx(0.25, rel=0.4)
     assert assumed == pytest.approx(4.0)
 
@@ -96,7 +94,7 @@ def test_without_sites_what_is_assumed_remains():
     _, episodes = make_fit()
     n = len(episodes)
     rows = (episodes.drop(columns="site_id"), np.arange(n) % 2.0, np.ones(n), np.zeros(n), np.zeros((n, 0)), ())
-    assert fit_heterogeneity(*rows, least_site_spread=0.1) == Heterogeneity(between_sites=0.1**2, missing={})
+    assert fit_heterogeneity(*rows, min_site_sd=0.1) == Heterogeneity(between_sites=0.1**2, missing={})
 
 
 def test_state_survives_json():

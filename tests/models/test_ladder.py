@@ -44,8 +44,8 @@ SETTINGS = TrainingSettings(
     model=ModelSettings(
         candidates=["logistic"],
         splines=False,
-        ridge_spreads=[0.06, 0.25, 0.5],
-        lasso_strengths=[],
+        ridge_prior_sds=[0.06, 0.25, 0.5],
+        lasso_penalties=[],
         borrowing=[0.0],
         selection_folds=3,
     ),

@@ -40,7 +40,7 @@ QUICK = TrainingSettings(
     evaluation=EvaluationSettings(folds=3), uncertainty=UncertaintySettings(refits=10), jobs=1, progress=False
 )
 LINEAR = TrainingSettings(
-    model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.12], lasso_strengths=[], selection_folds=3),
+    model=ModelSettings(candidates=["logistic"], ridge_prior_sds=[0.12], lasso_penalties=[], selection_folds=3),
     evaluation=EvaluationSettings(folds=3),
     uncertainty=UncertaintySettings(refits=10),
     jobs=1,
@@ -300,7 +300,7 @@ def test_loss_to_follow_up_that_a_predictor_foretells_is_weighted_away(make_epis
     odi = episodes["odi"].fillna(40).to_numpy(float)
     rng = np.random.default_rng(10)
     seen = np.where(rng.random(4000) < expit(0.12 * (odi - 45)), np.nan, outcome)
-    overall = ModelSettings(candidates=["logistic"], ridge_spreads=[1e-3], lasso_strengths=[], selection_folds=2)
+    overall = ModelSettings(candidates=["logistic"], ridge_prior_sds=[1e-3], lasso_penalties=[], selection_folds=2)
     served = {
         method: expit(
             fit_response_model(

@@ -20,7 +20,9 @@ from paincast.models.binary.surroundings import make_surroundings
 from paincast.settings import ModelSettings, TrainingSettings
 from paincast.splits import make_folds
 
-AVERAGED = ModelSettings(candidates=["logistic"], ridge_spreads=[0.06, 0.25], lasso_strengths=[0.8], selection_folds=3)
+AVERAGED = ModelSettings(
+    candidates=["logistic"], ridge_prior_sds=[0.06, 0.25], lasso_penalties=[0.8], selection_folds=3
+)
 LINEAR = replace(AVERAGED, averaging=0.0)
 PRIOR_ONLY = {"strength": None, "l1_ratio": None}
 
@@ -65,7 +67,7 @@ def test_linear_candidates_begin_with_what_is_shared_alone_and_get_looser(borrow
     assert first.parameters == {"borrowed": 1.0 if borrows else 0.0, **PRIOR_ONLY}
     shares = set(settings.borrowing) if borrows else {0.0}
     assert {one.parameters["borrowed"] for one in others} == shares
-    assert len(others) == len(shares) * (len(settings.ridge_spreads) + len(settings.lasso_strengths))
+    assert len(others) == len(shares) * (len(settings.ridge_prior_sds) + len(settings.lasso_penalties))
     for l1_ratio in (0.0, settings.l1_ratio):
         strengths = [one.parameters["strength"] for one in others if one.parameters["l1_ratio"] == l1_ratio]
         assert strengths == sorted(strengths, reverse=True)
@@ -104,7 +106,7 @@ def test_average_of_logistic_models_is_one_logistic_model(make_episodes):
 def test_average_leans_to_the_simplest_by_its_prior_odds(make_episodes):
     sample = make_sample(make_episodes, 60)
     shares = [
-        select_candidate(sample, replace(AVERAGED, simplest_odds=odds), np.random.default_rng(0)).shares[0]
+        select_candidate(sample, replace(AVERAGED, simplest_prior_odds=odds), np.random.default_rng(0)).shares[0]
         for odds in (1.0, 1e6)
     ]
     assert shares[0] < 0.9 < shares[1]
@@ -166,7 +168,7 @@ def test_what_is_shared_alone_keeps_its_share_of_the_prior(make_episodes, share)
 
 def fit_with_evidence(sample: Sample) -> tuple[np.ndarray, list[str]]:
     """Choose and fit as training does, directions being read from the records."""
-    settings = TrainingSettings(model=ModelSettings(ridge_spreads=[0.12], lasso_strengths=[], trials=2))
+    settings = TrainingSettings(model=ModelSettings(ridge_prior_sds=[0.12], lasso_penalties=[], trials=2))
     near = make_surroundings("facet_rfa", sample.episodes, {}, settings, np.random.default_rng(0))
     assert near.directions["depression"] == -1
     assert near.strong_directions["depression"] == -1

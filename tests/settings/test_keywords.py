@@ -10,8 +10,9 @@ from hydra import compose, initialize_config_dir
 
 from paincast.cli.hydra_app import read_settings, register_schema
 from paincast.errors import SettingsError
-from paincast.settings import EvaluationSettings, TrainingSettings, find_configs, make_settings
+from paincast.settings import EvaluationSettings, TrainingSettings, find_configs, list_settings, make_settings
 from paincast.settings.configs import list_choices, list_groups
+from paincast.settings.renamed import RENAMED
 
 CHOICES = [(group, choice) for group in list_groups() for choice in list_choices(group)]
 NEEDED = {
@@ -73,11 +74,11 @@ def test_values_may_be_nested_dotted_or_a_dataclass():
 
 def test_numbers_and_sequences_of_other_libraries_become_plain():
     made = make_settings(
-        seed=np.int64(3), model={"ridge_spreads": np.array([0.1, 0.2]), "candidates": ("logistic",), "l1_ratio": 1}
+        seed=np.int64(3), model={"ridge_prior_sds": np.array([0.1, 0.2]), "candidates": ("logistic",), "l1_ratio": 1}
     )
     assert type(made.seed) is int
-    assert made.model.ridge_spreads == [0.1, 0.2]
-    assert [type(number) for number in made.model.ridge_spreads] == [float, float]
+    assert made.model.ridge_prior_sds == [0.1, 0.2]
+    assert [type(number) for number in made.model.ridge_prior_sds] == [float, float]
     assert made.model.candidates == ["logistic"]
     assert type(made.model.l1_ratio) is float
 
@@ -100,3 +101,26 @@ def test_mistakes_are_refused_by_name(keywords, code, facts):
     error = refuse(**keywords)
     assert error.code == code
     assert [fact for fact in facts if fact not in str(error)] == []
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_is_answered_with_the_new_one(old):
+    new, how = RENAMED[old]
+    assert new in {one.name for one in list_settings(TrainingSettings)}
+    error = refuse(**{old: 0.5})
+    assert error.code == "PC-SETTINGS-29"
+    assert [fact for fact in (old, new, how) if fact not in str(error)] == []
+
+
+def test_old_names_in_groups_are_answered_too():
+    assert refuse(observation={"inverse_penalties": [0.1]}).code == "PC-SETTINGS-29"
+    with pytest.raises(SettingsError) as refused:
+        compose_settings("+uncertainty.level=0.9")
+    assert refused.value.code == "PC-SETTINGS-29"
+
+
+def test_penalties_are_prior_standard_deviations_of_the_former_strength():
+    made = TrainingSettings()
+    variances = [[sd**2 for sd in group.prior_sds] for group in (made.observation, made.duration)]
+    np.testing.assert_allclose(variances[0], [0.0001, 0.003, 0.1], rtol=1e-15)
+    np.testing.assert_allclose(variances[1], [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0], rtol=1e-15)

@@ -76,7 +76,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
     outcome = OUTCOMES["pain_response"]
     observed = compute_outcome(cohort.episodes, cohort.visits, cohort.events, outcome, HORIZON).value.to_numpy(float)
     settings = TrainingSettings(
-        model=ModelSettings(candidates=["logistic"], ridge_spreads=[0.12], lasso_strengths=[], selection_folds=2),
+        model=ModelSettings(candidates=["logistic"], ridge_prior_sds=[0.12], lasso_penalties=[], selection_folds=2),
         uncertainty=UncertaintySettings(refits=10),
     )
     response = fit_response_model(cohort.episodes, observed, settings, np.random.default_rng(1))

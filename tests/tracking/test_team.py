@@ -109,7 +109,7 @@ SWEEP = {
 }
 SMALLEST = (
     *("cohort.episodes_per_technique=100", "observation.method=complete_case", "calibration=none"),
-    *("model=logistic", "model.ridge_spreads=[0.12]", "model.lasso_strengths=[]", "model.borrowing=[0.0]"),
+    *("model=logistic", "model.ridge_prior_sds=[0.12]", "model.lasso_penalties=[]", "model.borrowing=[0.0]"),
     *("model.selection_folds=2", "evaluation.folds=2", "evaluation.resamples=50", "uncertainty.refits=10"),
     *("jobs=1", "progress=false"),
 )

@@ -75,25 +75,25 @@ def _fit_probability(
     episodes: pd.DataFrame, observed: FloatArray, settings: ObservationSettings, rng: np.random.Generator
 ) -> FloatArray:
     patients = episodes["patient_id"].to_numpy(object)
-    penalties = sorted(settings.inverse_penalties)
+    variances = [prior_sd**2 for prior_sd in sorted(settings.prior_sds)]
     matrix = EpisodeEncoder().fit(episodes).transform(episodes)
     if not matrix.shape[1]:
         return np.full(len(observed), observed.mean())
-    chosen = penalties[0]
-    if len(penalties) > 1 and count_smaller_class(observed, patients) > 1:
+    chosen = variances[0]
+    if len(variances) > 1 and count_smaller_class(observed, patients) > 1:
         # The encoder centres, scales and fills in; it never sees who was lost, so that one encoding serves all folds.
-        losses = np.zeros(len(penalties))
+        losses = np.zeros(len(variances))
         for train, test in make_folds(observed, patients, settings.folds, rng):
-            for place, penalty in enumerate(penalties):
-                margin = _fit_margin(matrix[train], observed[train], penalty, matrix[test])
+            for place, variance in enumerate(variances):
+                margin = _fit_margin(matrix[train], observed[train], variance, matrix[test])
                 losses[place] += float(np.sum(compute_log_loss(margin, observed[test])))
-        chosen = penalties[int(np.argmin(losses))]
+        chosen = variances[int(np.argmin(losses))]
     return np.asarray(expit(_fit_margin(matrix, observed, chosen, matrix)), dtype=float)
 
 
-def _fit_margin(matrix: FloatArray, observed: FloatArray, inverse_penalty: float, asked: FloatArray) -> FloatArray:
+def _fit_margin(matrix: FloatArray, observed: FloatArray, variance: float, asked: FloatArray) -> FloatArray:
     # Newton's method with an exact Hessian: columns are few and standardised, and ridge keeps it away from singular.
-    model = LogisticRegression(C=inverse_penalty, solver="newton-cholesky").fit(matrix, observed)
+    model = LogisticRegression(C=variance, solver="newton-cholesky").fit(matrix, observed)
     return np.asarray(asked @ model.coef_[0] + model.intercept_[0], dtype=float)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from paincast.schema import SMALLEST_CELL
@@ -39,11 +40,12 @@ class ObservationSettings:
         "weighted: inverse probability of being observed; complete_case: those observed stand for all.",
         one_of=OBSERVATION_METHODS,
     )
-    inverse_penalties: list[float] = setting(
-        [0.0001, 0.003, 0.1],
-        "Inverse penalties of the model of being observed; cross-validation takes one.",
-        at_least=1e-8,
-        at_most=1e4,
+    prior_sds: list[float] = setting(
+        [sqrt(variance) for variance in (0.0001, 0.003, 0.1)],
+        "Standard deviations of the normal prior of a log odds ratio of being observed, per unit of an encoded column; "
+        "cross-validation takes one.",
+        at_least=1e-4,
+        at_most=100.0,
         min_items=1,
     )
     folds: int = setting(3, "Folds of that cross-validation.", at_least=2, at_most=20)
@@ -76,14 +78,14 @@ class ModelSettings:
         ["logistic", "xgboost"], "Kinds of model that are compared.", one_of=MODEL_KINDS, min_items=1
     )
     splines: bool = setting(True, "Give numbers natural cubic splines in logistic models, not straight lines.")
-    ridge_spreads: list[float] = setting(
+    ridge_prior_sds: list[float] = setting(
         [0.03, 0.06, 0.12, 0.25, 0.5],
         "Standard deviations of the normal prior of a log odds ratio, per two standard deviations of a number or per "
         "yes; each is a candidate.",
         at_least=1e-4,
         at_most=100.0,
     )
-    lasso_strengths: list[float] = setting(
+    lasso_penalties: list[float] = setting(
         [1.6, 0.8, 0.4, 0.2],
         "Elastic-net penalties, as multiples of one over the square root of the number of rows; each is a candidate.",
         at_least=1e-4,
@@ -96,7 +98,7 @@ class ModelSettings:
         at_least=0.0,
         at_most=1.0,
     )
-    simplest_odds: float = setting(
+    simplest_prior_odds: float = setting(
         20.0, "Prior odds of the simplest logistic candidate against each other one.", at_least=1.0, at_most=1e6
     )
     borrowing: list[float] = setting(
@@ -221,11 +223,12 @@ class LadderSettings:
 class DurationSettings:
     """How the model of ``relief_duration`` is chosen and fitted: hazards of losing relief at the visits."""
 
-    inverse_penalties: list[float] = setting(
-        [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
-        "Inverse penalties of the hazards; cross-validation takes one.",
-        at_least=1e-8,
-        at_most=1e4,
+    prior_sds: list[float] = setting(
+        [sqrt(variance) for variance in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)],
+        "Standard deviations of the normal prior of a log odds ratio of losing relief, per unit of an encoded column; "
+        "cross-validation takes one.",
+        at_least=1e-4,
+        at_most=100.0,
         min_items=1,
     )
     first_differs: list[bool] = setting(
@@ -271,8 +274,8 @@ class ChangeSettings:
     folds: int = setting(
         5, "Folds of the choice and of the conformal scores; patients stay together.", at_least=2, at_most=20
     )
-    level: float = setting(
-        0.80, "Coverage of the interval of a patient's change.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
+    confidence: float = setting(
+        0.80, "Confidence of the interval of a patient's change.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
     )
     minimum_episodes: int = setting(
         20,
@@ -288,8 +291,8 @@ class UncertaintySettings:
     """Interval of an individual's probability: bootstrap refits of patients."""
 
     refits: int = setting(30, "Refits of the model to reweighted patients.", at_least=10, at_most=1000)
-    level: float = setting(0.90, "Coverage of the interval.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE)
-    least_site_spread: float = setting(
+    confidence: float = setting(0.90, "Confidence of the interval.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE)
+    min_site_sd: float = setting(
         0.1,
         "The standard deviation between sites is estimated, and taken to be at least this.",
         at_least=0,

@@ -12,6 +12,7 @@ import pandas as pd
 from paincast.gates import Evidence, Verdict, gate
 from paincast.outcomes import get_outcome
 from paincast.settings import GateSettings
+from paincast.settings.renamed import rename_parameters
 from paincast.tracking.model_run import ModelRun
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CONFIDENCE = "evaluation.confidence"
-LEVEL = "uncertainty.level"
+LEVEL = "uncertainty.confidence"
 """Parameters of a run that a gate reads."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +73,7 @@ def read_evidence(client: MlflowClient, run: Run) -> Evidence:
     Evidence
         What the run does not hold is missing.
     """
-    tags = run.data.tags
+    tags, params = run.data.tags, rename_parameters(run.data.params)
     with tempfile.TemporaryDirectory() as scratch:
         held = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "tables")}
         tables = {
@@ -80,7 +81,7 @@ def read_evidence(client: MlflowClient, run: Run) -> Evidence:
             for name in TABLES
             if f"{name}.csv" in held
         }
-    return gather_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), run.data.params, tables)
+    return gather_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
 
 
 def gather_evidence(

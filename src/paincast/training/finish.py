@@ -169,7 +169,7 @@ def assemble_predictor(
         n_training=n_known,
         n_events=None if data.outcome.kind == "continuous" else int(np.nansum(data.observed)),
         n_real=n_known if data.cohort.basis == "real" else 0,
-        level=task.settings.uncertainty.level,
+        level=task.settings.uncertainty.confidence,
         response=response,
         rules=data.rules,
         sources=data.cohort.sources,

@@ -105,7 +105,7 @@ def _list_parameters(trained: TrainedModel, data: TrainingSet, settings: Trainin
         "evaluation.held_out": settings.evaluation.held_out,
         "observation.method": settings.observation.method,
         "observation.truncation": settings.observation.truncation,
-        "uncertainty.level": predictor.level,
+        "uncertainty.confidence": predictor.level,
         "uncertainty.refits": _count_refits(response),
         "seed": settings.seed,
         "n_training": predictor.n_training,

@@ -62,8 +62,8 @@ def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettin
 def list_linear(settings: ModelSettings, *, borrows: bool) -> tuple[Candidate, ...]:
     """Give the penalised logistic candidates, the simplest first: what is shared alone, then looser and looser fits."""
     shares = sorted(settings.borrowing, reverse=True) if borrows else [0.0]
-    ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_spreads)]
-    lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_strengths, reverse=True)]
+    ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_prior_sds)]
+    lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_penalties, reverse=True)]
     longest = max(len(ridges), len(lassos))
     steps = [one for place in range(longest) for grid in (ridges, lassos) for one in grid[place : place + 1]]
     simplest = Candidate(kind="logistic", parameters={"borrowed": shares[0], "strength": None, "l1_ratio": None})

@@ -61,7 +61,7 @@ def fit_heterogeneity(
     contributions: FloatArray,
     owners: Sequence[str],
     *,
-    least_site_spread: float,
+    min_site_sd: float,
 ) -> Heterogeneity:
     """Estimate the variances.
 
@@ -77,7 +77,7 @@ def fit_heterogeneity(
         What each encoded column adds to the log odds of the model.
     owners : sequence of str
         Variable of each encoded column.
-    least_site_spread : float
+    min_site_sd : float
         Standard deviation between sites that is assumed at least: few sites seldom show what there is.
     """
     missing = {}
@@ -88,7 +88,7 @@ def fit_heterogeneity(
             missing[name] = float(np.var(added[known]))
     sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
     seen = estimate_site_variance(sites, outcome, weights, margins)
-    return Heterogeneity(between_sites=max(seen, least_site_spread**2), missing=missing)
+    return Heterogeneity(between_sites=max(seen, min_site_sd**2), missing=missing)
 
 
 def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: FloatArray, margins: FloatArray) -> float:

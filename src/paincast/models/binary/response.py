@@ -198,7 +198,7 @@ def fit_response_model(
         fitted.calibration.transform(fitted.selection.chosen_margins),
         fitted.model.contributions(matrix)[1],
         fitted.encoder.owners,
-        least_site_spread=settings.uncertainty.least_site_spread,
+        min_site_sd=settings.uncertainty.min_site_sd,
     )
     return ResponseModel(
         encoder=fitted.encoder,

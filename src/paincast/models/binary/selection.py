@@ -191,11 +191,11 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     """Choose a candidate by grouped cross-validation.
 
     The penalised logistic models are averaged, which gives one logistic model again, each weighted by its
-    cross-validated likelihood to the power ``settings.averaging``, times ``settings.simplest_odds`` for the simplest:
-    what all techniques share, or the overall risk where nothing is borrowed [1]_. The simplest kind wins whose log loss
-    exceeds the lowest by no more than ``settings.standard_errors`` standard errors of the paired difference, patients
-    being the unit [2]_: the average, then additive steps, then trees. Without averaging the rule holds for every
-    single candidate. What is shared is fitted anew in every fold.
+    cross-validated likelihood to the power ``settings.averaging``, times ``settings.simplest_prior_odds`` for the
+    simplest: what all techniques share, or the overall risk where nothing is borrowed [1]_. The simplest kind wins
+    whose log loss exceeds the lowest by no more than ``settings.standard_errors`` standard errors of the paired
+    difference, patients being the unit [2]_: the average, then additive steps, then trees. Without averaging the rule
+    holds for every single candidate. What is shared is fitted anew in every fold.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def _compare_linear(
     if not settings.averaging:
         return single, margins, np.zeros(len(single))
     log_prior = np.zeros(len(single))
-    log_prior[0] = np.log(settings.simplest_odds)
+    log_prior[0] = np.log(settings.simplest_prior_odds)
     losses = compute_log_loss(margins, sample.outcome) @ sample.weights
     shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
     borrowed = float(shares @ [one.parameters["borrowed"] for one in single])

@@ -182,8 +182,8 @@ def fit_change_model(
     return ChangeModel(
         encoder=encoder,
         coefficients=coefficients,
-        corrections=conformalise(held_out, share, settings.level),
-        level=settings.level,
+        corrections=conformalise(held_out, share, settings.confidence),
+        level=settings.confidence,
         penalty=penalty,
     )
 
@@ -239,7 +239,7 @@ def _choose_penalty(
             start = _fit_quantiles(matrix, share[train], weights[train], penalty, settings, start)
             held_out[place, test] = _predict_shares(start, other)
     error = share[:, None] - held_out
-    quantiles = np.array(list_quantiles(settings.level))
+    quantiles = np.array(list_quantiles(settings.confidence))
     losses = np.maximum(quantiles * error, (quantiles - 1.0) * error).sum(axis=2) @ weights
     best = int(np.argmin(losses))
     return penalties[best], held_out[best]
@@ -264,7 +264,7 @@ def _fit_quantiles(
                 weights=weights,
                 start=None if starts is None else starts[place],
             )
-            for place, quantile in enumerate(list_quantiles(settings.level))
+            for place, quantile in enumerate(list_quantiles(settings.confidence))
         ]
     )
 

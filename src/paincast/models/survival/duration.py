@@ -36,7 +36,7 @@ STATE_VERSION = 1
 def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
     """Give what is tried for a cause: whether effects differ at the first visit (never for death), and C."""
     grid = sorted(settings.first_differs) if cause == LOST_RELIEF else [False]
-    return tuple((differs, c) for differs in grid for c in sorted(settings.inverse_penalties))
+    return tuple((differs, c) for differs in grid for c in (sd**2 for sd in sorted(settings.prior_sds)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ def make_level_model(
             margins,
             contributions,
             encoder.owners,
-            least_site_spread=settings.uncertainty.least_site_spread,
+            min_site_sd=settings.uncertainty.min_site_sd,
         ),
         domain=fit_domain(encoder, training),
         candidate=replace(level.candidate, parameters=_list_parameters(level)),

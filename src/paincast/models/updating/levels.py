@@ -189,7 +189,7 @@ def blend(
     """Refit one ridge-penalised logistic model on simulated rows, weighted, and real ones.
 
     The two share coefficients, not the level of risk: simulated rows say which patients fare better, real ones how many
-    do. The penalty is that of the loosest of ``settings.ridge_spreads``.
+    do. The penalty is that of the loosest of ``settings.ridge_prior_sds``.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def blend(
         design,
         np.concatenate([evidence.outcome, rows.sample.outcome]),
         total,
-        penalty=1.0 / max(settings.ridge_spreads) ** 2 / float(total.sum()),
+        penalty=1.0 / max(settings.ridge_prior_sds) ** 2 / float(total.sum()),
         l1_ratio=0.0,
         factors=np.concatenate([np.ones(len(spreads)), [SOURCE_FACTOR]]),
     )

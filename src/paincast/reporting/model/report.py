@@ -223,7 +223,7 @@ def _write_uncertainty(run: RunFacts) -> Section:
         "observation_weights": "Weights of patients followed up, for those lost",
         "sample_size": "Sample size: needed and available",
     }
-    level = run.params.get("uncertainty.level", "")
+    level = run.params.get("uncertainty.confidence", "")
     return Section(
         name="uncertainty",
         title="Uncertainty",

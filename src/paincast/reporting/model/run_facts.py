@@ -14,6 +14,7 @@ from pandas.errors import EmptyDataError
 from paincast.evaluation.names import name_metric
 from paincast.evidence.wording import name_technique
 from paincast.gates.verdict import NOT_ASKED, OVERALL
+from paincast.settings.renamed import rename_parameters
 
 FACTS = "provenance"
 """Table of ``fact, value``: what is known of question, data and software."""
@@ -123,7 +124,7 @@ def read_run_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, 
     tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
     return RunFacts(
         tags=tags,
-        params=params,
+        params=rename_parameters(params),
         tables={name: table for name, table in tables.items() if table is not None},
         pictures={
             path.relative_to(home).with_suffix("").as_posix(): path.read_bytes() for path in sorted(home.rglob("*.png"))

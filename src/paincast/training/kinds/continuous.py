@@ -39,7 +39,7 @@ def fit_change(task: Task) -> FittedModel:
     """
     data, settings = task.data, task.settings
     weight_rng, evaluation_rng, fit_rng = task.make_stream().spawn(3)
-    known, level = data.known, settings.change.level
+    known, level = data.known, settings.change.confidence
     weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng)
     crossed = cross_fit_change(
         data.episodes,
@@ -71,17 +71,15 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
     """
     data, settings = task.data, task.settings
     known = data.known
-    observed = data.observed[known]
-    plain = dict(
-        zip(("lower", "median", "upper"), np.quantile(observed, list_quantiles(settings.change.level)), strict=True)
-    )
+    observed, quantiles = data.observed[known], list_quantiles(settings.change.confidence)
+    plain = dict(zip(("lower", "median", "upper"), np.quantile(observed, quantiles), strict=True))
     weighted, complete = (
         compute_change_metrics(
             observed,
             crossed.loc[known],
             data.episodes.loc[known, "patient_id"].to_numpy(object),
             reference=pd.DataFrame(plain, index=crossed.index[known]),
-            level=settings.change.level,
+            level=settings.change.confidence,
             confidence=settings.evaluation.confidence,
             weights=one,
         )
