@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import pkgutil
@@ -11,36 +10,22 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_args
 
 import paincast
-from paincast.settings import TrainingSettings
+from paincast.settings import Setting, TrainingSettings, list_settings
+from paincast.settings.declare import find_type
 
 LONGEST_DEFAULT = 80
 """Characters; a longer default is named by its size."""
 
-
-class Setting(NamedTuple):
-    """One row of the reference."""
-
-    name: str
-    type: str
-    default: str
-    range: str
-    meaning: str
-
-
-class Section(NamedTuple):
-    """One dataclass of settings: those at the top have no name."""
-
-    name: str
-    summary: str
-    settings: list[Setting]
+BAR = "\\|"
+"""A bar inside a cell of a table."""
 
 
 def write_reference_pages(folder: Path) -> None:
     """Write ``settings.md``, ``api.md`` and a page for each package into a folder that holds nothing else."""
-    pages = {"settings.md": format_settings(list_sections(TrainingSettings)), "api.md": format_api()}
+    pages = {"settings.md": format_settings(TrainingSettings), "api.md": format_api()}
     pages |= {f"api_{package.__name__}.md": format_package(package) for package in list_packages()}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -48,90 +33,52 @@ def write_reference_pages(folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def list_sections(declaration: type[Any], prefix: str = "") -> list[Section]:
-    """List the settings that a dataclass declares, and after them those of the dataclasses it holds.
+def format_settings(declaration: type[Any]) -> str:
+    """Make the Markdown page of the settings that a dataclass declares, a table for each group.
 
     Parameters
     ----------
     declaration : type
-        A dataclass. ``metadata`` of its fields may hold ``range`` (two numbers, or the names allowed) and ``meaning``.
-    prefix : str
-        Name under which the dataclass is held, empty at the top.
-
-    Returns
-    -------
-    list of Section
-        The dataclass itself first.
+        A dataclass whose fields are declared by :func:`paincast.settings.declare.setting`, or are such dataclasses.
     """
-    types = get_type_hints(declaration)
-    fields = dataclasses.fields(declaration)
-    nested = [field for field in fields if dataclasses.is_dataclass(types[field.name])]
-    dotted = f"{prefix}." if prefix else ""
-    own = [
-        Setting(
-            name=dotted + field.name,
-            type=format_type(types[field.name]),
-            default=format_default(field),
-            range=format_range(field.metadata.get("range")),
-            meaning=str(field.metadata.get("meaning", "")),
-        )
-        for field in fields
-        if field not in nested
-    ]
-    sections = [Section(prefix, inspect.getdoc(declaration) or "", own)]
-    for field in nested:
-        sections += list_sections(types[field.name], dotted + field.name)
-    return sections
-
-
-def format_type(annotation: Any) -> str:
-    """Name a type as it is written in source."""
-    return (
-        annotation.__name__
-        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        else str(annotation).replace("typing.", "")
-    )
-
-
-def format_default(field: dataclasses.Field[Any]) -> str:
-    """Show the default as YAML would have it, or how many items it has where it is long."""
-    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    if value is dataclasses.MISSING:
-        return ""
-    text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-    return text if len(text) <= LONGEST_DEFAULT else f"{len(value)} items"
-
-
-def format_range(allowed: Any) -> str:
-    """Show two numbers as bounds, names as a list, and text as it is."""
-    if allowed is None:
-        return ""
-    if isinstance(allowed, str):
-        return allowed
-    if len(allowed) == 2 and all(isinstance(bound, int | float) for bound in allowed):
-        return f"{allowed[0]} to {allowed[1]}"
-    return ", ".join(str(name) for name in allowed)
-
-
-def format_settings(sections: list[Section]) -> str:
-    """Make the Markdown page of the settings."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in list_settings(declaration):
+        groups.setdefault(setting.name.rpartition(".")[0], []).append(setting)
     lines = [
         "# Settings",
         "",
         "Settings of `paincast train` (as `NAME=VALUE`) and of `paincast.train`, with their defaults.",
     ]
-    for section in sections:
-        lines += ["", f"## {section.name or 'General'}", "", "```{eval-rst}", section.summary, "```", ""]
-        shown = [column for column in Setting._fields if any(getattr(setting, column) for setting in section.settings)]
-        lines += [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]
-        lines += [f"| {' | '.join(format_cell(setting, column) for column in shown)} |" for setting in section.settings]
+    for name in sorted(groups, key=bool):
+        docstring = inspect.getdoc(find_type(name, declaration) if name else declaration) or ""
+        lines += ["", f"## {name or 'General'}", "", "```{eval-rst}", docstring, "```", ""]
+        lines += ["| name | type | default | allowed | meaning |", "|---|---|---|---|---|"]
+        lines += [format_row(setting) for setting in groups[name]]
     return "\n".join(lines) + "\n"
 
 
-def format_cell(setting: Setting, column: str) -> str:
-    """Show one cell: names, types and defaults as code, all safe in a table."""
-    text = getattr(setting, column).replace("|", "\\|")
-    return f"`{text}`" if text and column in {"name", "type", "default"} else text
+def format_row(setting: Setting) -> str:
+    """Make the row of one setting: name, type and default as code, all safe in a table."""
+    cells = (
+        f"`{setting.name}`",
+        f"`{format_type(setting.type)}`",
+        f"`{format_default(setting.default)}`",
+        setting.range,
+        setting.meaning,
+    )
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+
+
+def format_type(annotation: Any) -> str:
+    """Name a type as it is written in source."""
+    plain = isinstance(annotation, type) and not get_args(annotation)
+    return annotation.__name__ if plain else str(annotation).replace("typing.", "")
+
+
+def format_default(value: Any) -> str:
+    """Show a default as YAML would have it, or how many items it has where it is long."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    return text if len(text) <= LONGEST_DEFAULT else f"{len(value)} items"
 
 
 def list_packages() -> Iterator[ModuleType]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from paincast.settings import TrainingSettings
+from paincast.settings import TrainingSettings, list_settings
+from paincast.settings.declare import setting
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -20,9 +20,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 class Inner:
     """Inner settings."""
 
-    share: float = field(default=0.5, metadata={"range": (0, 1), "meaning": "Share kept."})
-    kind: str | None = field(default=None, metadata={"range": ("one", "two")})
-    many: list[int] = field(default_factory=lambda: list(range(100)))
+    share: float = setting(0.5, "Share kept.", at_least=0, at_most=1)
+    kind: str | None = setting(None, "Kind | none.", one_of=("one", "two"))
+    many: list[int] = setting([*range(100)], "Many.")
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Outer:
     """Outer settings."""
 
     inner: Inner = field(default_factory=Inner)
-    on: bool = field(default=True, metadata={"range": "any"})
+    on: bool = setting(True, "Whether it is on.")
 
 
 @pytest.fixture
@@ -45,34 +45,24 @@ def references(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("cross_references")
 
 
-def list_names(settings: object, prefix: str = "") -> Iterator[str]:
-    for declared in dataclasses.fields(settings):
-        value = getattr(settings, declared.name)
-        if dataclasses.is_dataclass(value):
-            yield from list_names(value, f"{prefix}{declared.name}.")
-        else:
-            yield prefix + declared.name
-
-
 def test_a_setting_shows_its_type_default_range_and_meaning(pages: ModuleType) -> None:
-    sections = pages.list_sections(Outer)
-    assert [(section.name, section.summary) for section in sections] == [
-        ("", "Outer settings."),
-        ("inner", "Inner settings."),
+    lines = pages.format_settings(Outer).splitlines()
+    assert [line for line in lines if line.startswith(("## ", "| `", "Outer", "Inner"))] == [
+        "## General",
+        "Outer settings.",
+        "| `on` | `bool` | `true` |  | Whether it is on. |",
+        "## inner",
+        "Inner settings.",
+        "| `inner.share` | `float` | `0.5` | 0 to 1 | Share kept. |",
+        "| `inner.kind` | `str \\| None` | `null` | one, two | Kind \\| none. |",
+        "| `inner.many` | `list[int]` | `100 items` |  | Many. |",
     ]
-    assert [tuple(setting) for section in sections for setting in section.settings] == [
-        ("on", "bool", "true", "any", ""),
-        ("inner.share", "float", "0.5", "0 to 1", "Share kept."),
-        ("inner.kind", "str | None", "null", "one, two", ""),
-        ("inner.many", "list[int]", "100 items", "", ""),
-    ]
-    page = pages.format_settings(sections)
-    assert "| `inner.kind` | `str \\| None` | `null` | one, two |  |" in page.splitlines()
 
 
 def test_the_reference_names_every_setting_once(pages: ModuleType) -> None:
-    listed = [setting.name for section in pages.list_sections(TrainingSettings) for setting in section.settings]
-    assert sorted(listed) == sorted(list_names(TrainingSettings()))
+    named = re.findall(r"^\| `([a-z_.0-9]+)` \|", pages.format_settings(TrainingSettings), re.MULTILINE)
+    assert named == sorted(named, key=lambda name: "." in name)
+    assert sorted(named) == sorted(setting.name for setting in list_settings(TrainingSettings))
 
 
 def test_a_page_is_written_for_each_package_and_removed_with_it(pages: ModuleType, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "src" / "paincast").rglob("*.py"))
-YAML_FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), ROOT / "dvc.yaml", ROOT / "CITATION.cff"])
+OTHER_YAML = ("dvc.yaml", "CITATION.cff", ".pre-commit-config.yaml", ".github/workflows/ci.yml")
+YAML_FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / name for name in OTHER_YAML)])
 HEAVY = ("pandas", "numpy", "sklearn", "xgboost", "shap", "mlflow", "hydra", "pandera", "matplotlib")
 UNNAMED_HOMES = {"utils", "helpers", "common", "core", "misc"}
 
@@ -102,3 +103,10 @@ def test_importing_the_package_costs_nothing_and_says_nothing() -> None:
 @pytest.mark.parametrize("file", YAML_FILES, ids=name_of)
 def test_yaml_is_well_formed(file: Path) -> None:
     assert yaml.safe_load(file.read_text(encoding="utf-8")) is not None
+
+
+def test_the_folders_of_the_fast_tests_are_there() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    listed = re.search(r"^FAST_TESTS \?= (.*)$", text, re.MULTILINE)
+    assert listed is not None
+    assert [path for path in listed[1].split() if not (ROOT / path).exists()] == []
