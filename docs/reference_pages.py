@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pkgutil
+import re
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,13 +20,10 @@ from paincast.settings.declare import find_type
 LONGEST_DEFAULT = 80
 """Characters; a longer default is named by its size."""
 
-BAR = "\\|"
-"""A bar inside a cell of a table."""
-
 
 def write_reference_pages(folder: Path) -> None:
-    """Write ``settings.md``, ``api.md`` and a page for each package into a folder that holds nothing else."""
-    pages = {"settings.md": format_settings(TrainingSettings), "api.md": format_api()}
+    """Write ``settings.rst``, ``api.md`` and a page for each package into a folder that holds nothing else."""
+    pages = {"settings.rst": format_settings(TrainingSettings), "api.md": format_api()}
     pages |= {f"api_{package.__name__}.md": format_package(package) for package in list_packages()}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -34,7 +32,7 @@ def write_reference_pages(folder: Path) -> None:
 
 
 def format_settings(declaration: type[Any]) -> str:
-    """Make the Markdown page of the settings that a dataclass declares, a table for each group.
+    """Make the page of the settings that a dataclass declares, a section for each group.
 
     Parameters
     ----------
@@ -45,28 +43,37 @@ def format_settings(declaration: type[Any]) -> str:
     for setting in list_settings(declaration):
         groups.setdefault(setting.name.rpartition(".")[0], []).append(setting)
     lines = [
-        "# Settings",
+        "Settings",
+        "========",
         "",
-        "Settings of `paincast train` (as `NAME=VALUE`) and of `paincast.train`, with their defaults.",
+        "Settings of ``paincast train`` (as ``NAME=VALUE``) and of ``paincast.train``.",
+        "",
     ]
     for name in sorted(groups, key=bool):
+        title = name or "General"
         docstring = inspect.getdoc(find_type(name, declaration) if name else declaration) or ""
-        lines += ["", f"## {name or 'General'}", "", "```{eval-rst}", docstring, "```", ""]
-        lines += ["| name | type | default | allowed | meaning |", "|---|---|---|---|---|"]
-        lines += [format_row(setting) for setting in groups[name]]
-    return "\n".join(lines) + "\n"
+        lines += [title, "-" * len(title), "", docstring, ""]
+        for setting in groups[name]:
+            lines += format_setting(setting)
+    return "\n".join(lines)
 
 
-def format_row(setting: Setting) -> str:
-    """Make the row of one setting: name, type and default as code, all safe in a table."""
-    cells = (
-        f"`{setting.name}`",
-        f"`{format_type(setting.type)}`",
-        f"`{format_default(setting.default)}`",
-        setting.range,
-        setting.meaning,
-    )
-    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+def format_setting(setting: Setting) -> list[str]:
+    """Make the lines of one setting."""
+    lines = [
+        f".. confval:: {setting.name}",
+        f"   :type: ``{format_type(setting.type)}``",
+        f"   :default: ``{format_default(setting.default)}``",
+        "",
+        f"   {escape(setting.meaning)}",
+        "",
+    ]
+    return [*lines, f"   Allowed: {escape(setting.range)}", ""] if setting.range else lines
+
+
+def escape(text: str) -> str:
+    """Keep text from being read as markup."""
+    return re.sub(r"([*`|_\\])", r"\\\1", text)
 
 
 def format_type(annotation: Any) -> str:

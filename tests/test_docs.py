@@ -46,22 +46,24 @@ def references(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_a_setting_shows_its_type_default_range_and_meaning(pages: ModuleType) -> None:
-    lines = pages.format_settings(Outer).splitlines()
-    assert [line for line in lines if line.startswith(("## ", "| `", "Outer", "Inner"))] == [
-        "## General",
-        "Outer settings.",
-        "| `on` | `bool` | `true` |  | Whether it is on. |",
-        "## inner",
-        "Inner settings.",
-        "| `inner.share` | `float` | `0.5` | 0 to 1 | Share kept. |",
-        "| `inner.kind` | `str \\| None` | `null` | one, two | Kind \\| none. |",
-        "| `inner.many` | `list[int]` | `100 items` |  | Many. |",
+    page = pages.format_settings(Outer)
+    assert re.findall(r"^(\w+)\n-+\n\n(.*)$", page, re.MULTILINE) == [
+        ("General", "Outer settings."),
+        ("inner", "Inner settings."),
+    ]
+    shown = re.findall(
+        r"confval:: (\S+)\n +:type: ``(.+)``\n +:default: ``(.+)``\n\n +(.+)\n(?:\n +Allowed: (.+))?", page
+    )
+    assert shown == [
+        ("on", "bool", "true", "Whether it is on.", ""),
+        ("inner.share", "float", "0.5", "Share kept.", "0 to 1"),
+        ("inner.kind", "str | None", "null", r"Kind \| none.", "one, two"),
+        ("inner.many", "list[int]", "100 items", "Many.", ""),
     ]
 
 
 def test_the_reference_names_every_setting_once(pages: ModuleType) -> None:
-    named = re.findall(r"^\| `([a-z_.0-9]+)` \|", pages.format_settings(TrainingSettings), re.MULTILINE)
-    assert named == sorted(named, key=lambda name: "." in name)
+    named = re.findall(r"^.. confval:: (\S+)$", pages.format_settings(TrainingSettings), re.MULTILINE)
     assert sorted(named) == sorted(setting.name for setting in list_settings(TrainingSettings))
 
 
@@ -72,7 +74,7 @@ def test_a_page_is_written_for_each_package_and_removed_with_it(pages: ModuleTyp
     pages.write_reference_pages(folder)
     written = {page.name for page in folder.iterdir()}
     assert "api_paincast.gone.md" not in written
-    assert {"settings.md", "api.md", "api_paincast.md", "api_paincast.settings.md"} <= written
+    assert {"settings.rst", "api.md", "api_paincast.md", "api_paincast.settings.md"} <= written
     assert "   predict" in (folder / "api_paincast.md").read_text(encoding="utf-8").splitlines()
 
 
