@@ -13,7 +13,7 @@ from paincast.disclosure.flow import hide_small_loss, hide_small_steps, say_answ
 from paincast.errors import SettingsError
 from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
-from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.review import describe_decision_curve, describe_groups, plot_groups
 from paincast.settings import EvaluationSettings, OutcomeSettings, TrainingSettings, check_settings
 from paincast.simulator import simulate_cohort

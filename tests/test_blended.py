@@ -262,12 +262,12 @@ def test_the_command_line_asks_for_a_ladder():
 def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeypatch):
     drawn = []
 
-    def keep(*given, **options):
-        drawn.append((given[-1], options["simulated"]))
+    def keep(results):
+        drawn.append((results.basis, results.simulated))
         return {}
 
     ladder = choose(monkeypatch, 0)
-    monkeypatch.setattr("paincast.training.recording.draw_pictures", keep)
+    monkeypatch.setattr("paincast.training.recording.draw_figures", keep)
     tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
     train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked, ladder=ladder))
     assert drawn == [("synthetic", False)]

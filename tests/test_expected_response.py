@@ -16,7 +16,7 @@ from paincast.cohort.tables import Cohort
 from paincast.evidence.records import load_record, primary_horizon, simulated_records, simulated_techniques
 from paincast.evidence.scenarios import shift_curve
 from paincast.outcomes import get_outcome
-from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.review import describe_decision_curve, plot_decision_curve
 from paincast.settings import EvaluationSettings, OutcomeSettings
 from paincast.simulator import simulate_cohort

@@ -189,7 +189,7 @@ def test_every_basis_has_limits_of_its_own(basis, facts):
 
 
 def test_what_conflicts_with_published_directions_is_named(facts, page):
-    assert "Directions that agree with published evidence: " in page
+    assert re.search(r"that agree with published evidence: \d+", page)
     turned = facts.tables["importance"].assign(verdict="conflicts").head(1)
     assert "that conflict with it: positive blocks;" in write_report(
         replace(facts, tables={**facts.tables, "importance": turned.assign(variable="diagnostic_blocks_positive")})
@@ -222,7 +222,7 @@ def test_sources_stand_once_in_a_report_and_many_are_folded(facts, n, n_folded):
     before = write_report(facts)
     assert html.count("<details>") - before.count("<details>") == n_folded
     if n > 1:
-        assert f"<summary>Sources ({n})</summary><ol><li>Author0 A." in html
+        assert re.search(rf"<summary>Sources \({n}\)</summary><ol>\s*<li>Author0 A\.", html)
         assert all(html.count(source) == 1 for source in sources)
         told = refilled.set_index("item").loc[["tripod_5a", "probast_d1_1", "probast_e1_1"], "says"]
         assert told.str.contains(f"{n} sources").all()
@@ -230,11 +230,11 @@ def test_sources_stand_once_in_a_report_and_many_are_folded(facts, n, n_folded):
 
 def test_hostile_names_of_a_registry_are_escaped(facts):
     hostile = "<script>alert(1)</script>"
-    sites = facts.tables["sites"].assign(level=hostile)
+    sites = facts.tables["sites"].assign(level=hostile + facts.tables["sites"]["level"].astype(str))
     sources = make_facts(sources=hostile, question=hostile)
     html = write_report(replace(facts, tables={**facts.tables, "sites": sites, "provenance": sources}))
     assert "<script" not in html
-    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > len(sites["group"].unique())
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > sites["level"].nunique()
 
 
 def test_a_card_names_groups_that_are_too_small_beside_those_that_are_told(facts):

@@ -20,7 +20,6 @@ from paincast.evidence import (
     load_record,
     load_records,
     load_sources,
-    load_untreated,
     primary_horizon,
     records_of,
     simulated_records,
@@ -34,7 +33,6 @@ FOLDER = Path(paincast.evidence.__file__).parent
 FILES = sorted((FOLDER / "records").glob("*.yaml"))
 CONTRAINDICATIONS = yaml.safe_load((FOLDER / "contraindications.yaml").read_text(encoding="utf-8"))
 COSTS = yaml.safe_load((FOLDER / "costs.yaml").read_text(encoding="utf-8"))
-UNTREATED = yaml.safe_load((FOLDER / "untreated.yaml").read_text(encoding="utf-8"))
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def _find_provenance(content: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize(
     "file",
-    [*FILES, *(FOLDER / f"{name}.yaml" for name in ("contraindications", "costs", "untreated"))],
+    [*FILES, *(FOLDER / f"{name}.yaml" for name in ("contraindications", "costs"))],
     ids=lambda file: file.stem,
 )
 def test_every_number_has_a_source_and_a_tag(file: Path) -> None:
@@ -88,7 +86,7 @@ def test_citations_are_unique_and_named() -> None:
 
 
 def test_no_source_is_unused() -> None:
-    shared = {entry["source"] for held in (CONTRAINDICATIONS, COSTS, UNTREATED) for entry in held.values()}
+    shared = {entry["source"] for held in (CONTRAINDICATIONS, COSTS) for entry in held.values()}
     used = {name for record in load_records() for name in record.sources} | shared
     mentioned = {name for name in load_sources() if any(name in file.read_text(encoding="utf-8") for file in FILES)}
     assert set(load_sources()) <= used | mentioned
@@ -151,15 +149,13 @@ def test_control_response_is_none_where_no_number_is_known() -> None:
     assert control_response("trigeminal_rhizotomy", "trigeminal_neuralgia", None) is None
 
 
-def test_the_control_response_falls_back_on_the_untreated_of_one_trial() -> None:
-    usual, placebo = load_untreated()["usual_care"], load_untreated()["placebo_injection"]
-    assert (usual.n, placebo.n) == (47, 44)
-    anchored = [record for record in load_records() if usual.source in record.sources]
+def test_the_control_response_falls_back_on_usual_care_of_one_trial() -> None:
+    anchored = [record for record in load_records() if "ashar2022" in record.sources]
     assert len(anchored) == 8
     for record in anchored:
         control = record.control_response
         assert control is not None
-        assert (control.share, control.range, control.month) == (usual.share, (usual.share, placebo.share), usual.month)
+        assert (control.share, control.range, control.month) == (0.17, (0.17, 0.34), 1)
         assert control.note
         assert control.tag == ("ASSUMED" if record.survival else "DERIVED")
 

@@ -12,14 +12,14 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from paincast.explain import Explanation, ExplanationReview, compute_waterfall
+from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.explanation import (
     describe_dependence,
     describe_ranked_importance,
     draw_dependence,
-    draw_explanation,
     plot_ranked_importance,
 )
-from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.figures.waterfall import describe_waterfall, plot_waterfall
 
 N = 60
@@ -146,10 +146,13 @@ def test_a_waterfall_is_drawn_as_it_was_computed(unit):
 
 def test_real_patients_are_explained_in_groups_alone():
     for simulated in (True, False):
-        drawn = draw_explanation(make_explanation(), make_review(), basis="real", simulated=simulated)
-        names = {"shap_importance", "shap_dependence", "shap_low", "shap_high"}
+        results = Results(
+            explanation=make_explanation(), review=make_review(), basis="real", simulated=simulated, tables={}
+        )
+        drawn = draw_figures(results)
+        names = {"shap_importance", "shap_contributions", "shap_dependence", "shap_low", "shap_high"}
         assert set(drawn) == {f"explanation/{name}" for name in names}
         assert (count_dots(drawn["explanation/shap_dependence"][0]) > 0) == simulated
         assert all(caption.endswith(".") for _, caption in drawn.values())
-    few = draw_explanation(make_explanation(12), make_review(), basis="real", simulated=False)
+    few = draw_figures(replace(results, explanation=make_explanation(12)))
     assert "explanation/shap_low" not in few

@@ -12,26 +12,20 @@ from paincast.evaluation.performance.calibration import compute_risk_histogram
 from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
 from paincast.evaluation.validation.tipping import compute_tipping_point
 from paincast.explain import Explanation
-from paincast.reporting.figures.performance import (
-    describe_calibration,
-    describe_importance,
-    make_axes,
-    plot_calibration,
-    plot_contributions,
-    plot_importance,
-    summarize_calibration,
-)
+from paincast.reporting.figures.axes import make_axes
+from paincast.reporting.figures.contributions import describe_contributions, plot_contributions
+from paincast.reporting.figures.performance import describe_calibration, plot_calibration, summarize_calibration
+from paincast.reporting.figures.report import FIGURES, Results, draw_figures
 from paincast.reporting.figures.robustness import (
     describe_instability,
     describe_tipping_point,
     plot_instability,
     plot_tipping_point,
 )
-from paincast.reporting.figures.run import draw_pictures
 from paincast.training.instability import Instability
 
 N = 60
-REASONS = {"explanation/shap_importance", "explanation/shap_contributions"}
+REASONS = {"explanation/shap_contributions"}
 
 
 def make_curve(n_bins: int = 3) -> pd.DataFrame:
@@ -146,11 +140,9 @@ def test_calibration_without_groups_still_draws():
 )
 def test_basis_is_marked_on_every_figure(basis, mark):
     explanation, instability = make_explanation(), make_instability()
-    size = explanation.contributions.abs().mean()
     drawn = [
         plot_calibration(make_curve(), make_metrics(), make_axes(), basis=basis),
-        plot_importance(size, make_axes(), basis=basis),
-        plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis),
+        plot_contributions(explanation, make_axes(), basis=basis, simulated=basis == "synthetic"),
         plot_instability(instability.bins, instability.metrics, make_axes(), basis=basis),
         plot_tipping_point(make_sweep(), make_axes(), basis=basis),
     ]
@@ -158,25 +150,41 @@ def test_basis_is_marked_on_every_figure(basis, mark):
         assert [text for text in texts(ax) if "EVIDENCE" in text] == ([mark] if mark else [])
 
 
-def test_importance_is_sorted_and_named_for_clinicians():
-    ax = plot_importance(pd.Series({"bmi": 0.1, "pain_nrs": 0.5, "sex": 0.2}), make_axes(), basis="real")
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["BMI", "sex", "baseline pain"]
-    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.2, 0.5]
-
-
 def test_captions_name_the_strongest():
-    assert describe_importance(pd.Series({"bmi": 0.1, "pain_nrs": 0.512})).endswith("baseline pain (0.51), BMI (0.1).")
-    assert "same probability" in describe_importance(pd.Series({"bmi": 0.0}))
+    assert describe_contributions(pd.Series({"bmi": 0.1, "pain_nrs": 0.512})).endswith(
+        "baseline pain (0.51), BMI (0.1)."
+    )
+    assert "same probability" in describe_contributions(pd.Series({"bmi": 0.0}))
 
 
 def test_simulated_patients_are_dots_and_real_ones_are_groups():
     explanation = make_explanation()
-    simulated = plot_contributions(explanation.contributions, explanation.values, make_axes(), basis="synthetic")
+    simulated = plot_contributions(explanation, make_axes(), basis="synthetic", simulated=True)
     assert n_points(simulated) == explanation.contributions.size
+    assert [label.get_text() for label in simulated.get_yticklabels()] == ["BMI", "sex", "depression", "baseline pain"]
     for basis in ("real", "blended"):
-        grouped = plot_contributions(explanation.contributions, explanation.values, make_axes(), basis=basis)
+        grouped = plot_contributions(explanation, make_axes(), basis=basis, simulated=False)
         assert 0 < n_points(grouped) <= 6 * explanation.contributions.shape[1]
         assert "5 patients or more" in grouped.get_xlabel()
+
+
+def test_shap_draws_the_same_figure_each_time_and_leaves_the_global_generator_alone():
+    np.random.seed(5)
+    expected = np.random.random()
+    np.random.seed(5)
+    dots = []
+    for _ in range(2):
+        ax = plot_contributions(make_explanation(), make_axes(), basis="synthetic", simulated=True)
+        dots.append(np.vstack([np.asarray(shown.get_offsets()) for shown in ax.collections]))
+    np.testing.assert_array_equal(*dots)
+    assert np.random.random() == expected
+
+
+def test_each_figure_is_declared_once():
+    names = [figure.name for figure in FIGURES]
+    assert len(set(names)) == len(names)
+    sections = {"calibration", "validation", "benefit", "uncertainty", "explanation", "subgroups"}
+    assert {name.partition("/")[0] for name in names} == sections
 
 
 def test_instability_draws_groups_of_patients_and_no_patient():
@@ -223,27 +231,32 @@ def test_a_verdict_that_no_plausible_shift_changes_stretches_no_axis():
     assert "No shift takes it across 0.9 or 1.1." in describe_tipping_point(sweep[~sweep["tips"]])
 
 
-def test_nothing_is_drawn_of_nobody():
-    few, none_lost = make_instability(4), make_sweep(lost=0.0)
-    pictures = draw_pictures(
-        None, make_metrics(), make_explanation(), None, "real", instability=few, tipping_point=none_lost
+def make_results(instability: Instability, sweep: pd.DataFrame, **tables: pd.DataFrame) -> Results:
+    measured = {"instability": instability.metrics, "instability_bins": instability.bins, "tipping_point": sweep}
+    return Results(
+        explanation=make_explanation(),
+        basis="real",
+        simulated=False,
+        tables={"metrics": make_metrics()} | measured | tables,
     )
-    assert set(pictures) == REASONS
+
+
+def test_nothing_is_drawn_of_nobody():
+    assert set(draw_figures(make_results(make_instability(4), make_sweep(lost=0.0)))) == REASONS
 
 
 def test_real_patients_explained_by_a_model_of_simulated_ones_are_groups():
     explanation = make_explanation()
-    shown = (explanation.contributions, explanation.values, make_axes())
-    ax = plot_contributions(*shown, basis="synthetic", simulated=False)
+    ax = plot_contributions(explanation, make_axes(), basis="synthetic", simulated=False)
     assert n_points(ax) <= 6 * explanation.contributions.shape[1]
     assert "5 patients or more" in ax.get_xlabel()
     assert "SYNTHETIC EVIDENCE" in texts(ax)
 
 
-def test_pictures_come_with_captions_and_leave_no_global_state(monkeypatch):
+def test_figures_come_with_captions_and_leave_no_global_state(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
-    drawn = {"instability": make_instability(), "tipping_point": make_sweep()}
-    pictures = draw_pictures(make_curve(), make_metrics(), make_explanation(), None, "real", **drawn)
-    assert set(pictures) == {"calibration/calibration", *REASONS, *(f"uncertainty/{name}" for name in drawn)}
+    pictures = draw_figures(make_results(make_instability(), make_sweep(), calibration_curve=make_curve()))
+    robustness = {"uncertainty/instability", "uncertainty/tipping_point"}
+    assert set(pictures) == {"calibration/calibration", *REASONS, *robustness}
     assert all(picture.caption.endswith(".") for picture in pictures.values())
     assert "matplotlib.pyplot" not in sys.modules

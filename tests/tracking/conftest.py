@@ -19,7 +19,7 @@ from paincast.evidence.rules import TechniqueRules
 from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, seal_predictor
-from paincast.reporting.figures.run import draw_pictures
+from paincast.reporting.figures.report import Results, draw_figures
 from paincast.settings import ModelSettings, TrackingSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking import (
     LoggedModel,
@@ -112,7 +112,13 @@ def describe_model(cohort: Cohort) -> ModelRun:
         bins=compute_instability_by_bin(probability, refits),
     )
     explanation = predictor.explain(cohort.episodes)
-    pictures = draw_pictures(curve, metrics, explanation, histogram, cohort.basis, instability=measured)
+    tables = {"metrics": metrics, "calibration_curve": curve, "histogram": histogram}
+    refits = {"instability": measured.metrics, "instability_bins": measured.bins}
+    pictures = draw_figures(
+        Results(
+            explanation=explanation, basis=cohort.basis, simulated=cohort.basis == "synthetic", tables=tables | refits
+        )
+    )
     return ModelRun(
         technique=predictor.technique,
         outcome=predictor.outcome,

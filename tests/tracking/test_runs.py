@@ -106,7 +106,7 @@ def test_figures_and_tables_are_artifacts(recorded, child):
     }
     assert {f"figures/{name}.png" for name in recorded.model.figures} <= names
     named = {"calibration/calibration", "uncertainty/instability"}
-    reasons = {"explanation/shap_importance", "explanation/shap_contributions"}
+    reasons = {"explanation/shap_contributions"}
     assert named | reasons == recorded.model.figures.keys()
     assert {"tables/metrics.csv", "tables/metrics.json", "tables/calibration_curve.csv"} <= names
     assert {"tables/instability.csv", "tables/instability_bins.csv"} <= names

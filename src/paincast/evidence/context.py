@@ -116,15 +116,3 @@ class SeedConflict:
     finding: str
     source: str
     tag: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class UntreatedResponse:
-    """The share that responds under usual care or after a placebo, in one trial."""
-
-    share: float
-    n: int
-    month: float
-    definition: str
-    source: str
-    tag: str

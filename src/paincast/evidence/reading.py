@@ -12,7 +12,7 @@ import yaml
 
 from paincast.errors import DataError, suggest_name
 from paincast.evidence.conditions import check_condition, describe_condition
-from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict, UntreatedResponse
+from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
 from paincast.evidence.figures import (
     CERTAINTY_LEVELS,
     PREDICTOR_KINDS,
@@ -64,17 +64,6 @@ def parse_sources(content: Figures) -> dict[str, Source]:
         If a key is unknown or missing.
     """
     return {name: _build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
-
-
-def parse_untreated(content: Figures) -> dict[str, UntreatedResponse]:
-    """Build the responses without a procedure of ``untreated.yaml``, keyed by name.
-
-    Raises
-    ------
-    DataError
-        If a key is unknown or missing.
-    """
-    return {name: _build(UntreatedResponse, entry, f"untreated response {name}") for name, entry in content.items()}
 
 
 def parse_record(content: Figures, contraindications: Figures, costs: Figures, sources: Mapping[str, Source]) -> Record:

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
-from paincast.evidence.context import UntreatedResponse
 from paincast.evidence.figures import Record, Source
-from paincast.evidence.reading import parse_record, parse_sources, parse_untreated, read_yaml
+from paincast.evidence.reading import parse_record, parse_sources, read_yaml
 from paincast.schema import TECHNIQUES
 
 _FOLDER = Path(__file__).resolve().parent
@@ -42,15 +41,6 @@ def load_records() -> tuple[Record, ...]:
     files = sorted((_FOLDER / "records").glob("*.yaml"))
     records = [parse_record(read_yaml(file), contraindications, costs, load_sources()) for file in files]
     return tuple(sorted(records, key=_place_of))
-
-
-@cache
-def load_untreated() -> Mapping[str, UntreatedResponse]:
-    """Read how many respond without a procedure: ``usual_care`` and ``placebo_injection``.
-
-    The control response of a record without a figure of its own is that of usual care.
-    """
-    return MappingProxyType(parse_untreated(read_yaml(_FOLDER / "untreated.yaml")))
 
 
 def _place_of(record: Record) -> tuple[int, bool, int, str]:

@@ -11,9 +11,9 @@ from typing import Literal
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
 
+from paincast.reporting.figures.axes import figure_of
 from paincast.reporting.rendering import render
 
 
@@ -114,13 +114,6 @@ def draw_svg(ax: Axes) -> bytes:
     with mpl.rc_context({"svg.hashsalt": "paincast", "svg.fonttype": "none"}):
         figure_of(ax).savefig(drawing, format="svg", metadata={"Date": None, "Creator": None})
     return re.sub(r"(\d\.\d\d)\d+", r"\1", drawing.getvalue()).encode()
-
-
-def figure_of(ax: Axes) -> mpl_figure.Figure:
-    """Give the figure that axes stand in."""
-    figure = ax.figure
-    assert isinstance(figure, mpl_figure.Figure)
-    return figure
 
 
 def _to_text(content: bytes) -> str:

@@ -13,7 +13,7 @@ from paincast.models.continuous.response import ChangeResponse
 from paincast.models.stored import Response
 from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
-from paincast.reporting.figures.run import draw_pictures
+from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.model.checklist import fill_checklists
 from paincast.reporting.model.report import write_report_folder
 from paincast.reporting.model.run_facts import CHECKLIST, FACTS, PICTURES, VALIDATION, RunFacts
@@ -53,17 +53,22 @@ def describe_model(
     response = predictor.response
     validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
     measured, few_lost = trained.instability, is_small(int((~data.known).sum()))
-    pictures = draw_pictures(
-        trained.curve,
-        trained.metrics,
-        trained.explanation,
-        trained.assessment.histogram if trained.assessment else None,
-        predictor.basis,
-        simulated=simulated,
-        review=trained.review,
-        instability=measured,
-        tipping_point=None if few_lost else trained.tipping_point,
-        tables={**(trained.assessment.list_tables() if trained.assessment else {}), **validation.tables},
+    pictures = draw_figures(
+        Results(
+            explanation=trained.explanation,
+            basis=predictor.basis,
+            simulated=simulated,
+            review=trained.review,
+            tables={
+                "metrics": trained.metrics,
+                **({} if trained.curve is None else {"calibration_curve": trained.curve}),
+                **({} if few_lost else {"tipping_point": trained.tipping_point}),
+                **({} if measured is None else {"instability": measured.metrics, "instability_bins": measured.bins}),
+                **({"histogram": trained.assessment.histogram} if trained.assessment else {}),
+                **(trained.assessment.list_tables() if trained.assessment else {}),
+                **validation.tables,
+            },
+        )
     )
     run = ModelRun(
         technique=predictor.technique,

@@ -1,8 +1,8 @@
-"""Pictures of the explanation of a model: importance with its doubt, and dependence beside evidence."""
+"""Figures of the explanation of a model: importance with its doubt, and dependence beside evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -10,29 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from paincast.explain import Explanation, ExplanationReview, Verdict
-from paincast.reporting.figures.performance import (
-    BASIS_MARKS,
+from paincast.reporting.figures.axes import (
     BLUE,
     FONT,
+    GREEN,
     GREY,
     INK,
     MOST_VARIABLES,
     ORANGE,
+    Row,
     display_name,
     finish_axes,
-    make_axes,
+    make_figure,
+    mark_figure,
 )
-from paincast.reporting.figures.waterfall import draw_fifths
 from paincast.schema import EPISODES
 
 FloatArray = npt.NDArray[np.float64]
-Row = Mapping[Hashable, Any]
 
-GREEN = "#009E73"
 VERDICT_STYLES: Mapping[str, tuple[str, str, str]] = {
     Verdict.AGREES: (GREEN, "o", "agrees with what is published"),
     Verdict.CONFLICTS: (ORANGE, "X", "conflicts with what is published"),
@@ -41,7 +39,7 @@ VERDICT_STYLES: Mapping[str, tuple[str, str, str]] = {
 }
 ARROWS = {"more": (0.06, 0.28), "less": (0.28, 0.06)}
 MOST_DOTS = 500
-MOST_PANELS = 9
+MOST_DEPENDENCE = 9
 LINE_WIDTH = 40
 TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
 FINE_TICKS = (0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
@@ -78,7 +76,7 @@ def plot_ranked_importance(
         ax.plot([row["lower"], row["upper"]], [place, place], color=colour, linewidth=1.6, zorder=3)
         style: dict[str, Any] = {"color": colour, "markersize": 7, "linestyle": "none", "zorder": 4}
         ax.plot(row["importance"], place, marker, label="" if label in named else label, **style)
-        ax.text(1.02, place, _say_rank(row), transform=ax.get_yaxis_transform(), **_SIDE)
+        ax.text(1.02, place, _format_rank(row), transform=ax.get_yaxis_transform(), **_SIDE)
         named.add(label)
     ax.text(1.02, -1.0, "rank", transform=ax.get_yaxis_transform(), **{**_SIDE, "fontweight": "bold"})
     ax.set_yticks(range(len(rows)), [display_name(str(row["variable"])) for row in rows])
@@ -86,9 +84,7 @@ def plot_ranked_importance(
     ax.set_xlim(0, max([float(row["upper"]) for row in rows], default=0.0) * 1.05 or 1.0)
     ax.set_xlabel(f"Mean size of the contribution ({unit}), with interval")
     ax.grid(axis="y", color="#EEEEEE", zorder=0)
-    ax.tick_params(axis="y", length=0)
-    finish_axes(ax, basis, title)
-    ax.spines[["left"]].set_visible(False)
+    finish_axes(ax, basis, title, rows=True)
     if named:
         ax.figure.legend(
             loc="outside lower center", ncols=2, frameon=False, fontsize=FONT - 1.5, labelcolor=INK, handlelength=1.2
@@ -99,14 +95,14 @@ def plot_ranked_importance(
 _SIDE: dict[str, Any] = {"va": "center", "fontsize": FONT - 2, "color": INK}
 
 
-def _say_rank(row: Row) -> str:
+def _format_rank(row: Row) -> str:
     if row["rank_lower"] == row["rank_upper"]:
         return f"{row['rank']}"
     return f"{row['rank']} ({row['rank_lower']}–{row['rank_upper']})"
 
 
 def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log odds") -> str:
-    """Say which variables are foremost, how sure their order is, and what conflicts with evidence.
+    """Describe which variables are foremost, how sure their order is, and what conflicts with evidence.
 
     Parameters
     ----------
@@ -132,18 +128,18 @@ def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log od
 
 
 def describe_verdicts(review: ExplanationReview) -> str:
-    """Say how many directions agree with the evidence, which conflict, and which the model does not see."""
+    """Describe how many directions agree with the evidence, which conflict, and which the model does not see."""
     count = review.importance["verdict"].value_counts()
-    agree, undecided = (int(count.get(one.value, 0)) for one in (Verdict.AGREES, Verdict.UNDECIDED))
+    agree, undecided = (int(count.get(verdict.value, 0)) for verdict in (Verdict.AGREES, Verdict.UNDECIDED))
     conflicts = [
         f"{display_name(str(row['variable']))} (published: {row['evidence_direction']}; learned: "
         f"{row['learned_direction']}; evidence {row['evidence_strength']})"
         for row in review.conflicts.to_dict("records")
     ]
-    told = len(conflicts) + agree + undecided
+    n_published = len(conflicts) + agree + undecided
     unseen = ", ".join(display_name(name) for name in review.unseen)
     absent = f" Published, but not seen by the model: {unseen}." if unseen else ""
-    if not told:
+    if not n_published:
         return f"None of the variables has a published direction for this outcome.{absent}"
     guided = (
         " They helped to make the model or its patients, so that agreement confirms nothing."
@@ -151,7 +147,7 @@ def describe_verdicts(review: ExplanationReview) -> str:
         else ""
     )
     return (
-        f"Of {told} variables with a published direction, {agree} agree with it, {len(conflicts)} conflict and "
+        f"Of {n_published} variables with a published direction, {agree} agree with it, {len(conflicts)} conflict and "
         f"{undecided} show no sure direction.{guided} Conflicts: {'; '.join(conflicts) or 'none'}.{absent}"
     )
 
@@ -246,15 +242,15 @@ def _draw_levels(ax: Axes, groups: pd.DataFrame) -> None:
 
 
 def _mark_direction(ax: Axes, judged: Row) -> None:
-    """Say evidence and verdict above the panel, and draw the published direction as an arrow in its corner."""
+    """Write evidence and verdict above the axes, and draw the published direction as an arrow in its corner."""
     colour = VERDICT_STYLES[judged["verdict"]][0]
     published = str(judged["evidence_direction"])
-    told = "no published direction"
+    title = "no published direction"
     if published:
         learned = "" if judged["verdict"] == Verdict.AGREES else f" (learned: {judged['learned_direction']})"
         lines = (f"published: {published}", f"{judged['verdict']}{learned}")
-        told = "\n".join(fill(line.replace("_", " "), LINE_WIDTH) for line in lines)
-    ax.set_title(told, fontsize=FONT - 2, color=colour, loc="left", pad=6)
+        title = "\n".join(fill(line.replace("_", " "), LINE_WIDTH) for line in lines)
+    ax.set_title(title, fontsize=FONT - 2, color=colour, loc="left", pad=6)
     if published in ARROWS:
         begin, end = ARROWS[published]
         ax.annotate(
@@ -271,7 +267,12 @@ _MARKERS = {"more": "^", "less": "v"}
 
 
 def draw_dependence(
-    review: ExplanationReview, *, basis: str, explanation: Explanation | None = None, unit: str = "log odds"
+    review: ExplanationReview,
+    *,
+    basis: str,
+    explanation: Explanation | None = None,
+    unit: str = "log odds",
+    title: str = "",
 ) -> Figure:
     """Draw the dependence of the foremost variables, and of those that conflict with evidence, as small multiples.
 
@@ -285,41 +286,38 @@ def draw_dependence(
         Of simulated patients, who are drawn as dots; of real ones groups alone are drawn and nothing may be given.
     unit : str
         Of the contributions.
+    title : str
+        Title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    told = set(review.dependence["variable"])
-    rows = [row for row in review.importance.to_dict("records") if row["variable"] in told]
+    shown = set(review.dependence["variable"])
+    rows = [row for row in review.importance.to_dict("records") if row["variable"] in shown]
     # What conflicts is a finding, and is not pushed out by what is merely important.
-    rows = sorted(rows, key=lambda row: row["verdict"] != Verdict.CONFLICTS.value)[:MOST_PANELS]
+    rows = sorted(rows, key=lambda row: row["verdict"] != Verdict.CONFLICTS.value)[:MOST_DEPENDENCE]
     columns = min(3, max(len(rows), 1))
     lines = -(-max(len(rows), 1) // columns)
-    figure = Figure(figsize=(3.5 * columns + 0.4, 3.3 * lines + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    figure = make_figure(3.5 * columns + 0.4, 3.3 * lines + 0.5)
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     thinned = np.arange(len(explanation.base))[:: max(1, len(explanation.base) // MOST_DOTS)] if explanation else None
-    for row, ax in zip(rows, panels, strict=False):
+    for row, ax in zip(rows, axes, strict=False):
         name = row["variable"]
         dots = None
         if explanation is not None and thinned is not None:
             dots = (explanation.values[name].iloc[thinned], explanation.contributions[name].iloc[thinned])
         plot_dependence(review.dependence[review.dependence["variable"] == name], row, ax, dots=dots)
-    for ax in panels[len(rows) :]:
+    for ax in axes[len(rows) :]:
         ax.set_axis_off()
     figure.supylabel(f"Contribution ({unit})", fontsize=FONT, color=INK)
-    figure.suptitle(
-        "How the contribution depends on the value; arrows and triangles: published direction", fontsize=FONT + 1
-    )
-    mark = BASIS_MARKS.get(basis)
-    if mark:
-        figure.text(0.5, 0.5, mark, ha="center", va="center", rotation=30, fontsize=30, alpha=0.07, fontweight="bold")
+    figure.suptitle(title, fontsize=FONT + 1)
+    mark_figure(figure, basis)
     return figure
 
 
 def describe_dependence(review: ExplanationReview, *, unit: str = "log odds") -> str:
-    """Say between which ends the mean contribution of each of the foremost variables goes, and its verdict.
+    """Describe between which ends the mean contribution of each of the foremost variables goes, and its verdict.
 
     Parameters
     ----------
@@ -333,57 +331,16 @@ def describe_dependence(review: ExplanationReview, *, unit: str = "log odds") ->
     str
     """
     verdicts = review.importance.set_index("variable")["verdict"]
-    told = []
+    spans = []
     for name, groups in review.dependence.groupby("variable", sort=False):
         ordered = groups.sort_values("contribution").to_dict("records")
         low, high = ordered[0], ordered[-1]
-        span = f"{low['contribution']:+.2f} at {_say_group(low)} to {high['contribution']:+.2f} at {_say_group(high)}"
-        told.append(f"{display_name(str(name))} {span} ({verdicts[name]})")
-    if not told:
+        span = f"{low['contribution']:+.2f} at {_name_group(low)} to {high['contribution']:+.2f} at {_name_group(high)}"
+        spans.append(f"{display_name(str(name))} {span} ({verdicts[name]})")
+    if not spans:
         return "Dependence: no group of patients is large enough to show."
-    return f"Mean contribution ({unit}) by value: {'; '.join(told)}."
+    return f"Mean contribution ({unit}) by value: {'; '.join(spans)}."
 
 
-def _say_group(row: Row) -> str:
+def _name_group(row: Row) -> str:
     return f"{row['value']:.3g}" if row["group"] == "number" else str(row["group"]).replace("_", " ")
-
-
-def draw_explanation(
-    explanation: Explanation, review: ExplanationReview, *, basis: str, simulated: bool
-) -> dict[str, tuple[Figure, str]]:
-    """Draw what a reviewer sees of the explanation, each figure with a sentence for those who cannot see it.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Contributions over the training cohort.
-    review : ExplanationReview
-        From :func:`paincast.explain.review_explanation` of it.
-    basis : {"synthetic", "real", "blended"}
-        What the model stands on.
-    simulated : bool
-        Whether all patients are simulated. Of real patients groups alone are drawn.
-
-    Returns
-    -------
-    dict of str to (Figure, str)
-        ``explanation/shap_importance``, ``explanation/shap_dependence``, and as waterfalls
-        ``explanation/shap_low`` and ``shap_high``: the mean of the fifth with the lowest, and the highest, predictions,
-        where a fifth is five patients or more.
-    """
-    words = explanation.unit.replace("_", " ")
-    height = 2.4 + 0.36 * min(len(review.importance), MOST_VARIABLES)
-    ranked = plot_ranked_importance(
-        review.importance, make_axes(8.8, height), basis=basis, title="What moves the prediction", unit=words
-    )
-    drawn = {"explanation/shap_importance": (_figure_of(ranked), describe_ranked_importance(review, unit=words))}
-    if len(review.dependence):
-        panels = draw_dependence(review, basis=basis, explanation=explanation if simulated else None, unit=words)
-        drawn["explanation/shap_dependence"] = (panels, describe_dependence(review, unit=words))
-    return drawn | draw_fifths(explanation, basis)
-
-
-def _figure_of(ax: Axes) -> Figure:
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    return figure

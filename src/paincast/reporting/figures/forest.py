@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from paincast.evidence.wording import months, name_indication, name_technique
-from paincast.reporting.figures.performance import BLUE, FONT, INK, ORANGE
+from paincast.reporting.figures.axes import BLUE, FONT, INK, ORANGE
 
 WIDTH, LEFT, RIGHT = 14.0, 0.335, 0.635
 LEFT_EDGE, RIGHT_EDGE = -LEFT / (RIGHT - LEFT) + 0.04, (1 - LEFT) / (RIGHT - LEFT) - 0.04

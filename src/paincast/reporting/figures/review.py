@@ -1,4 +1,4 @@
-"""Pictures of benefit and of groups: decision curves, and how far predictions hold by subgroup, site and year."""
+"""Figures of benefit and of groups: decision curves, and how far predictions hold by subgroup, site and year."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from paincast.gates.judging import say_gains
-from paincast.reporting.figures.performance import BLUE, FONT, GREY, INK, ORANGE, display_name, finish_axes, make_axes
+from paincast.reporting.figures.axes import (
+    BLUE,
+    DASHED,
+    FONT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    Row,
+    display_name,
+    draw_interval,
+    finish_axes,
+    format_n,
+    make_axes,
+    set_ratio_axis,
+)
 
-GREEN = "#009E73"
 RATIO_LIMITS = (0.8, 1.25)
 """Band of observed / expected that is shaded: a fifth too few, a quarter too many."""
 
@@ -36,7 +50,7 @@ def plot_decision_curve(
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+        What the model stands on; marked unless it is real.
     title : str
         Title of the figure.
     expected : DataFrame, optional
@@ -50,15 +64,15 @@ def plot_decision_curve(
     model = benefit[benefit["strategy"] == "model"]
     ax.fill_between(model["threshold"], model["lower"], model["upper"], color=BLUE, alpha=0.15, linewidth=0, zorder=2)
     # A threshold alone among those that are not shown is a dot.
-    (line,) = ax.plot(model["threshold"], model["estimate"], color=BLUE, linewidth=2.2, label="decide by the model")
-    line.set(marker=".", zorder=5)
+    style: dict[str, Any] = {"color": BLUE, "linewidth": 2.2, "marker": ".", "zorder": 5}
+    ax.plot(model["threshold"], model["estimate"], label="decide by the model", **style)
     low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
-    for strategy, (label, style) in STRATEGY_LINES.items():
-        own = benefit[benefit["strategy"] == strategy]
-        if len(own):
+    for strategy, (label, look) in STRATEGY_LINES.items():
+        line = benefit[benefit["strategy"] == strategy]
+        if len(line):
             label += _name_rate(expected) if strategy == "base_rate" else ""
-            label += " (below the picture)" if own["estimate"].max() < low - 0.02 else ""
-            ax.plot(own["threshold"], own["estimate"], label=label, zorder=4, **{"linewidth": 1.6, **style})
+            label += " (below the figure)" if line["estimate"].max() < low - 0.02 else ""
+            ax.plot(line["threshold"], line["estimate"], label=label, zorder=4, **{"linewidth": 1.6, **look})
     ax.set_ylim(low - 0.02, high + 0.05)
     ax.set_xlabel("Probability of the outcome from which one would treat")
     ax.set_ylabel("Net benefit, of one patient")
@@ -74,7 +88,7 @@ def _name_rate(expected: pd.DataFrame | None) -> str:
 
 
 def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None = None) -> str:
-    """Say where deciding by the model gains over treating everybody, nobody or by the expected response, and how much.
+    """Describe where, and how much, deciding by the model gains over each way of deciding without it.
 
     Parameters
     ----------
@@ -86,14 +100,14 @@ def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None =
     str
     """
     cuts = table["threshold"].unique()
-    told = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}: deciding by the model is"
-    said = [f"{told} {say_gains(table)}."]
+    thresholds = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}"
+    sentences = [f"{thresholds}: deciding by the model is {say_gains(table)}."]
     if "base_rate" in set(table["strategy"]):
-        said.append(f"It is {say_gains(table, ['base_rate'])}.")
+        sentences.append(f"It is {say_gains(table, ['base_rate'])}.")
     if expected is not None and len(expected):
-        named = str(expected["says"].iloc[-1])
-        said.append(f"{named[0].upper()}{named[1:]}.")
-    return " ".join(said)
+        rate = str(expected["says"].iloc[-1])
+        sentences.append(f"{rate[0].upper()}{rate[1:]}.")
+    return " ".join(sentences)
 
 
 def make_group_axes(n_groups: int) -> Axes:
@@ -101,9 +115,7 @@ def make_group_axes(n_groups: int) -> Axes:
     return make_axes(8.8, 1.7 + 0.34 * max(n_groups, 2))
 
 
-def plot_groups(
-    table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", pooled: Mapping[Hashable, Any] | None = None
-) -> Axes:
+def plot_groups(table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", pooled: Row | None = None) -> Axes:
     """Draw observed / expected of each group with its interval; groups without one are named and left empty.
 
     Parameters
@@ -113,7 +125,7 @@ def plot_groups(
     ax : matplotlib.axes.Axes
         Where to draw; see :func:`make_group_axes`.
     basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+        What the model stands on; marked unless it is real.
     title : str
         Title of the figure.
     pooled : mapping, optional
@@ -128,41 +140,27 @@ def plot_groups(
     rows = select_ratios(table)
     labels = [label_group(row) for row in rows]
     ax.axvspan(*RATIO_LIMITS, color="#F1F3F5", zorder=0)
-    ax.axvline(1.0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for place, row in enumerate(rows):
+    ax.axvline(1.0, color=INK, linewidth=1, linestyle=DASHED, zorder=1)
+    for height, row in enumerate(rows):
         if np.isfinite(row["estimate"]):
-            _draw_interval(ax, place, row, BLUE)
+            draw_interval(ax, height, row, WIDEST_RATIO)
         else:
-            ax.text(0.99, place, "too few to tell", transform=ax.get_yaxis_transform(), **_NOTE)
+            ax.text(0.99, height, "too few to tell", transform=ax.get_yaxis_transform(), **_NOTE)
     if pooled is not None and np.isfinite(pooled["estimate"]):
         foot = len(rows) + 0.4
         labels.append("all (grey: a new one)")
-        ax.plot(_clip([pooled["predicted_lower"], pooled["predicted_upper"]]), [foot, foot], color=GREY, linewidth=7)
-        _draw_interval(ax, foot, pooled, ORANGE)
-    places = [*range(len(rows)), *([len(rows) + 0.4] if len(labels) > len(rows) else [])]
-    ax.set_yticks(places, labels)
-    ax.set_ylim(max(places, default=0) + 0.7, -0.7)
-    ax.set_xscale("log")
-    ax.set_xlim(*WIDEST_RATIO)
-    ax.set_xticks([0.5, 0.8, 1.0, 1.25, 2.0], labels=["0.5", "0.8", "1", "1.25", "2"])
-    ax.minorticks_off()
-    ax.set_xlabel("Observed / expected: below 1 the model promises too much")
-    ax.tick_params(axis="y", length=0)
-    finish_axes(ax, basis, title)
-    ax.spines[["left"]].set_visible(False)
-    return ax
+        expected = np.clip([pooled["predicted_lower"], pooled["predicted_upper"]], *WIDEST_RATIO)
+        ax.plot(expected, [foot, foot], color=GREY, linewidth=7)
+        draw_interval(ax, foot, pooled, WIDEST_RATIO, colour=ORANGE)
+    heights = [*range(len(rows)), *([len(rows) + 0.4] if len(labels) > len(rows) else [])]
+    ax.set_yticks(heights, labels)
+    ax.set_ylim(max(heights, default=0) + 0.7, -0.7)
+    set_ratio_axis(ax, WIDEST_RATIO)
+    ax.set_xlabel("Observed / expected: below 1, predictions are too high")
+    return finish_axes(ax, basis, title, rows=True)
 
 
 _NOTE: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": FONT - 2, "color": "#666666", "style": "italic"}
-
-
-def _draw_interval(ax: Axes, place: float, row: Mapping[Hashable, Any], colour: str) -> None:
-    ax.plot(_clip([row["lower"], row["upper"]]), [place, place], color=colour, linewidth=1.6, zorder=3)
-    ax.plot(_clip([row["estimate"]]), [place], "o", color=colour, markersize=6, zorder=4)
-
-
-def _clip(values: list[float]) -> list[float]:
-    return [float(value) for value in np.clip(values, *WIDEST_RATIO)]
 
 
 def select_ratios(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
@@ -170,14 +168,13 @@ def select_ratios(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     return table[table["metric"] == "o_e_ratio"].to_dict("records")
 
 
-def label_group(row: Mapping[Hashable, Any]) -> str:
-    """Name a group with its size where that may be told."""
-    size = f"n = {row['n']:,.0f}" if pd.notna(row["n"]) else "n not shown"
-    return f"{display_name(str(row['attribute']))}: {str(row['level']).replace('_', ' ')} ({size})"
+def label_group(row: Row) -> str:
+    """Name a group with its size where that may be shown."""
+    return f"{display_name(str(row['attribute']))}: {str(row['level']).replace('_', ' ')} ({format_n(row)})"
 
 
 def describe_groups(table: pd.DataFrame, *, of: str) -> str:
-    """Say how many groups there are, where observed / expected lies, and which are wholly outside the shaded band.
+    """Describe how many groups there are, where observed / expected lies, and which are wholly outside the shaded band.
 
     Parameters
     ----------
@@ -196,6 +193,8 @@ def describe_groups(table: pd.DataFrame, *, of: str) -> str:
     if not known:
         return f"Observed / expected of {len(rows)} {of}: all are too small to tell."
     ends = [min(row["estimate"] for row in known), max(row["estimate"] for row in known)]
-    wrong = [label_group(row) for row in known if row["upper"] < RATIO_LIMITS[0] or row["lower"] > RATIO_LIMITS[1]]
-    told = f"with an interval wholly outside {RATIO_LIMITS[0]} to {RATIO_LIMITS[1]}: {', '.join(wrong) or 'none'}"
-    return f"Observed / expected of {len(known)} {of} goes from {ends[0]:.2f} to {ends[1]:.2f}{few}; {told}."
+    outside = [label_group(row) for row in known if row["upper"] < RATIO_LIMITS[0] or row["lower"] > RATIO_LIMITS[1]]
+    return (
+        f"Observed / expected of {len(known)} {of} goes from {ends[0]:.2f} to {ends[1]:.2f}{few}; with an interval "
+        f"wholly outside {RATIO_LIMITS[0]} to {RATIO_LIMITS[1]}: {', '.join(outside) or 'none'}."
+    )

@@ -1,4 +1,4 @@
-"""Pictures of a simulated cohort beside its evidence: small panels that stay readable on a telephone."""
+"""Figures of a simulated cohort beside its evidence: small axes that stay readable on a telephone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from paincast.reporting.figures.performance import BLUE, GREY, INK, ORANGE, display_name, make_axes
+from paincast.reporting.figures.axes import BLUE, DASHED, GREEN, GREY, INK, ORANGE, display_name, make_axes
 
 SMALL = (4.2, 3.2)
-GREEN = "#009E73"
 NEGATIVE_TO_POSITIVE = LinearSegmentedColormap.from_list("negative_to_positive", [ORANGE, "white", BLUE])
 MONTH_TICKS = (0.5, 1, 3, 6, 12, 24, 60)
 FONT = 9.5
@@ -28,7 +27,7 @@ def plot_response(response: pd.DataFrame, published: pd.DataFrame, title: str) -
     published : DataFrame
         Rows of one record, from :func:`paincast.evaluation.simulated.course.list_published`.
     title : str
-        Title of the panel.
+        Title of the figure.
 
     Returns
     -------
@@ -79,7 +78,7 @@ def plot_differences(marginals: pd.DataFrame, title: str) -> Axes:
     marginals : DataFrame
         Rows of one technique, from :func:`paincast.evaluation.simulated.claims.compute_marginals`.
     title : str
-        Title of the panel.
+        Title of the figure.
 
     Returns
     -------
@@ -137,7 +136,7 @@ def plot_overlap(overlap: pd.DataFrame, title: str) -> Axes:
     overlap : DataFrame
         Rows of one indication and option, from :func:`paincast.evaluation.simulated.claims.compute_overlap`.
     title : str
-        Title of the panel.
+        Title of the figure.
 
     Returns
     -------
@@ -187,7 +186,7 @@ def plot_follow_up(follow_up: pd.DataFrame, title: str) -> Axes:
     follow_up : DataFrame
         Rows of one technique, from :func:`paincast.evaluation.simulated.course.compute_follow_up`.
     title : str
-        Title of the panel.
+        Title of the figure.
 
     Returns
     -------
@@ -218,7 +217,7 @@ def plot_ceilings(ceilings: pd.DataFrame) -> Axes:
     """
     own = ceilings[::-1]
     ax = make_axes(4.2, 1.1 + 0.4 * max(len(own), 1))
-    ax.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    ax.axvline(0.5, color=INK, linewidth=0.8, linestyle=DASHED)
     errors = 1.96 * own["standard_error"]
     ax.hlines(range(len(own)), own["least"] - 0.002, own["most"] + 0.002, color=GREY, linewidth=6, zorder=1)
     names = [f"{name}\nat month {month:g}" for name, month in zip(own["technique"], own["month"], strict=True)]
@@ -240,7 +239,7 @@ def plot_rates(rates: pd.DataFrame, title: str, label: str) -> Axes:
     rates : DataFrame
         ``name``, ``observed`` with ``lower`` and ``upper`` limit, and the setting from ``least`` to ``most``.
     title, label : str
-        Title of the panel, and what the shares are shares of.
+        Title of the figure, and what the shares are shares of.
 
     Returns
     -------
@@ -269,7 +268,7 @@ def plot_funnel(funnel: pd.DataFrame, title: str) -> Axes:
     funnel : DataFrame
         ``name``, ``response_per_treated`` and ``response_intention_to_treat``.
     title : str
-        Title of the panel.
+        Title of the figure.
 
     Returns
     -------

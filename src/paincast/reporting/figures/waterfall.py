@@ -1,30 +1,19 @@
-"""Pictures of a prediction step by step: of one patient for those who treat that patient, of groups for a reviewer."""
+"""A prediction step by step, for the mean of a group of patients.
+
+Drawn here and not by the shap package, whose waterfall goes through matplotlib's global state and shows log odds alone:
+readers ask for the probability at which the group starts and ends.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Hashable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.special import expit
 
 from paincast.explain import Explanation, compute_waterfall, summarize_group
-from paincast.reporting.figures.performance import (
-    BLUE,
-    FONT,
-    GREY,
-    INK,
-    ORANGE,
-    display_name,
-    finish_axes,
-    make_axes,
-)
+from paincast.reporting.figures.axes import BLUE, FONT, GREY, INK, ORANGE, Row, display_name, finish_axes
 from paincast.schema import SMALLEST_CELL
-
-Row = Mapping[Hashable, Any]
 
 
 def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", unit: str = "log_odds") -> Axes:
@@ -53,19 +42,19 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
     start, served = rows[0], rows[-1]
     reach = [float(row[end]) for row in moves for end in ("begin", "end")] + [start["end"], served["end"]]
     room = 0.02 * (max(reach) - min(reach) or 1.0)
-    for place, row in enumerate(moves, start=1):
+    for height, row in enumerate(moves, start=1):
         up = row["contribution"] >= 0
         colour = ORANGE if up else BLUE
-        ax.barh(place, row["contribution"], left=row["begin"], height=0.62, color=colour, zorder=3)
-        ax.plot([row["end"]] * 2, [place - 0.31, place + 1.0], color=GREY, linewidth=0.8, zorder=2)
+        ax.barh(height, row["contribution"], left=row["begin"], height=0.62, color=colour, zorder=3)
+        ax.plot([row["end"]] * 2, [height - 0.31, height + 1.0], color=GREY, linewidth=0.8, zorder=2)
         at, side = max(row["begin"], row["end"]) + room, "left"
-        ax.text(at, place, f"{row['contribution']:+.2f}", ha=side, va="center", fontsize=FONT - 2, color=INK)
+        ax.text(at, height, f"{row['contribution']:+.2f}", ha=side, va="center", fontsize=FONT - 2, color=INK)
     ax.plot([start["end"]] * 2, [0, 1.31], color=GREY, linewidth=0.8, zorder=2)
     last = len(moves) + 1
     ax.plot([start["end"], served["end"]], [0, last], "D", color=INK, markersize=7, zorder=4)
-    for place, row in ((0, start), (last, served)):
+    for height, row in ((0, start), (last, served)):
         ax.text(
-            row["end"] + 1.5 * room, place, _say_served(float(row["end"]), unit),
+            row["end"] + 1.5 * room, height, _format_prediction(float(row["end"]), unit),
             va="center", fontsize=FONT - 1, color=INK, fontweight="bold",
         )  # fmt: skip
     labels = ["start: average prediction", *map(_label_step, moves), "served"]
@@ -74,10 +63,7 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
     span = max(reach) - min(reach) or 1.0
     ax.set_xlim(min(reach) - 0.06 * span, max(reach) + 0.36 * span)
     ax.set_xlabel("Log odds" if unit == "log_odds" else "Change of pain, points")
-    ax.tick_params(axis="y", length=0)
-    finish_axes(ax, basis, title)
-    ax.spines[["left"]].set_visible(False)
-    return ax
+    return finish_axes(ax, basis, title, rows=True)
 
 
 def _label_step(row: Row) -> str:
@@ -87,12 +73,12 @@ def _label_step(row: Row) -> str:
     return f"{name}: {str(row['value']).replace('_', ' ')}" if row["value"] else name
 
 
-def _say_served(value: float, unit: str) -> str:
+def _format_prediction(value: float, unit: str) -> str:
     return f"{value:+.2f}, that is {100 * expit(value):.0f} %" if unit == "log_odds" else f"{value:+.2f} points"
 
 
 def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds") -> str:
-    """Say where a prediction starts, its strongest steps, and where it ends.
+    """Describe where a prediction starts, its strongest steps, and where it ends.
 
     Parameters
     ----------
@@ -107,37 +93,30 @@ def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds") -> str:
     """
     rows = steps.to_dict("records")
     moves = [f"{_label_step(row)} {row['contribution']:+.2f}" for row in rows if row["step"] == "variable"][:3]
-    ends = [_say_served(float(row["end"]), unit) for row in (rows[0], rows[-1])]
+    ends = [_format_prediction(float(row["end"]), unit) for row in (rows[0], rows[-1])]
     scale = "log odds" if unit == "log_odds" else "change of pain"
     return f"From {ends[0]} ({scale}) to {ends[1]}; strongest steps: {', '.join(moves) or 'none'}."
 
 
-def draw_fifths(explanation: Explanation, basis: str) -> dict[str, tuple[Figure, str]]:
-    """Draw the mean of the fifth of a cohort with the lowest predictions, and of that with the highest.
+def compute_quintile(explanation: Explanation, *, highest: bool) -> pd.DataFrame | None:
+    """Compute the steps of the mean of the quintile of a cohort with the lowest, or highest, predictions.
 
     Parameters
     ----------
     explanation : Explanation
         Contributions over the cohort.
-    basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+    highest : bool
+        Which quintile.
 
     Returns
     -------
-    dict of str to (Figure, str)
-        ``explanation/shap_low`` and ``shap_high``, each with a sentence; empty where a fifth is fewer than five
-        patients, or all predictions are the same.
+    DataFrame or None
+        From :func:`paincast.explain.compute_waterfall`; None where a quintile is fewer than five patients, or all
+        predictions are the same.
     """
     served, codes = explanation.served, explanation.patient_codes
     low, high = np.quantile(served, [0.2, 0.8]) if len(served) else (0.0, 0.0)
-    drawn = {}
-    for name, told, member in (("low", "lowest", served <= low), ("high", "highest", served >= high)):
-        if len(np.unique(codes[member])) < SMALLEST_CELL or not high > low:
-            continue
-        steps = compute_waterfall(summarize_group(explanation, member))
-        title = f"Mean of the fifth with the {told} predictions"
-        ax = plot_waterfall(steps, make_axes(8.8, 5.4), basis=basis, title=title, unit=explanation.unit)
-        said, figure = describe_waterfall(steps, unit=explanation.unit), ax.figure
-        assert isinstance(figure, Figure)
-        drawn[f"explanation/shap_{name}"] = (figure, f"{title}. {said}")
-    return drawn
+    member = served >= high if highest else served <= low
+    if len(np.unique(codes[member])) < SMALLEST_CELL or not high > low:
+        return None
+    return compute_waterfall(summarize_group(explanation, member))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from paincast.reporting.figures.performance import display_name
+from paincast.reporting.figures.axes import display_name
 from paincast.reporting.model.checklist import list_missing
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS, say_without_evidence
 from paincast.reporting.model.run_facts import CHECKLIST, RunFacts

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from paincast.gates.verdict import OVERALL
-from paincast.reporting.figures.performance import BLUE, INK, ORANGE, describe_calibration, finish_axes, make_axes
+from paincast.reporting.figures.axes import BLUE, ORANGE, draw_diagonal, finish_axes, make_axes
+from paincast.reporting.figures.performance import describe_calibration
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.model.run_facts import RunFacts, show_interval, show_number
 from paincast.reporting.page import Figure, Section, write_page
@@ -100,7 +101,7 @@ def _draw(run: RunFacts) -> Figure:
 
 def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunFacts) -> Axes:
     ax = make_axes(4.4, 4.4)
-    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    draw_diagonal(ax, "")
     if flexible is not None:
         x = flexible["predicted"]
         ax.fill_between(x, flexible["lower"], flexible["upper"], color=ORANGE, alpha=0.15, linewidth=0, zorder=2)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from paincast.evaluation.names import name_metric
 from paincast.files import atomic_file
-from paincast.reporting.figures.performance import display_name
+from paincast.reporting.figures.axes import display_name
+from paincast.reporting.figures.report import FIGURES
 from paincast.reporting.model.card import write_model_card
 from paincast.reporting.model.checklist import FILLED, list_missing
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
@@ -34,20 +35,7 @@ HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean
 GROUPED = ("subgroups", "sites", "years")
 REPORT, CARD = "report.html", "model_card.md"
 
-FIGURE_TITLES = {
-    "calibration": "Calibration curve",
-    "decision_curve": "Decision curve",
-    "instability": "Prediction instability plot",
-    "tipping_point": "Tipping point of those lost to follow-up",
-    "shap_importance": "Importance of variables",
-    "shap_contributions": "Contributions of variables",
-    "shap_dependence": "Contribution by value of the variable",
-    "shap_low": "Contributions in the quintile with the lowest predictions",
-    "shap_high": "Contributions in the quintile with the highest predictions",
-    **{name: f"Observed / expected by {name}" for name in GROUPED},
-    HELD_OUT_SITES: "Sites held out in turn",
-    HELD_OUT_YEARS: "Years predicted from those before",
-}
+FIGURE_TITLES = {figure.name: figure.title for figure in FIGURES}
 
 
 def write_report_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
@@ -368,5 +356,4 @@ def _list_figures(run: RunFacts, folder: str) -> list[Figure]:
 
 
 def _name_figure(name: str) -> str:
-    last = name.rpartition("/")[2]
-    return FIGURE_TITLES.get(last, last.replace("_", " ").capitalize())
+    return FIGURE_TITLES.get(name, name.rpartition("/")[2].replace("_", " ").capitalize())

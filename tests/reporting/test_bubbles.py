@@ -6,15 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.disclosure.grouping import rank_values
-from paincast.reporting.figures.swarm import compute_bubbles, compute_offsets
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(-5, 5), max_size=200))
-def test_offsets_stay_in_the_lane_and_part_equal_points(position):
-    offsets = compute_offsets(np.array(position))
-    assert np.all(np.abs(offsets) <= 1)
-    assert len({*zip(position, offsets, strict=True)}) == len(position)
+from paincast.reporting.figures.bubbles import compute_bubbles
 
 
 def test_ranks_run_from_low_to_high_and_skip_what_has_no_order():

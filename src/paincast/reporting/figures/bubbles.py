@@ -1,4 +1,4 @@
-"""Where the points of a contribution plot go: offsets of single points, and groups that show nobody alone."""
+"""Groups of patients for the figure of contributions, none of which shows a patient alone."""
 
 from __future__ import annotations
 
@@ -8,33 +8,7 @@ import pandas as pd
 
 from paincast.disclosure.grouping import choose_shown, name_groups, rank_values
 
-FloatArray = npt.NDArray[np.float64]
-
-SLICES = 60
 GROUPS = 5
-
-
-def compute_offsets(position: FloatArray) -> FloatArray:
-    """Spread points that share a position sideways, so that the width of the cloud shows how many there are.
-
-    Parameters
-    ----------
-    position : ndarray of shape (n,)
-        Positions along the axis.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Offsets from -1 to 1; nothing is random.
-    """
-    if len(position) == 0:
-        return np.zeros(0)
-    span = float(np.ptp(position)) or 1.0
-    slice_of = np.minimum(((position - position.min()) / span * SLICES).astype(int), SLICES - 1)
-    order = pd.Series(slice_of).groupby(slice_of).cumcount().to_numpy()
-    size = np.bincount(slice_of, minlength=SLICES)[slice_of]
-    step = np.where(order % 2 == 0, 1, -1) * ((order + 1) // 2)
-    return np.asarray(step / max(int(size.max()) / 2, 3.0), dtype=float)
 
 
 def compute_bubbles(
