@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import pkgutil
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import Any, get_args
 
 import paincast
 from paincast.settings import Setting, TrainingSettings, list_settings
-from paincast.settings.declare import find_type
+from paincast.settings.declare import find_type, show_default
 
 LONGEST_DEFAULT = 80
 """Characters; a longer default is named by its size."""
@@ -83,8 +82,8 @@ def format_type(annotation: Any) -> str:
 
 
 def format_default(value: Any) -> str:
-    """Show a default as YAML would have it, or how many items it has where it is long."""
-    text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    """Show a default as on the command line, or how many items it has where it is long."""
+    text = show_default(value)
     return text if len(text) <= LONGEST_DEFAULT else f"{len(value)} items"
 
 

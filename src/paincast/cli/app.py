@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, data, evidence, model, registry, report
+from paincast.cli import completion, data, evidence, model, registry, report, settings
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
 
@@ -54,6 +54,7 @@ for command in (
     data.print_schema,
     evidence.show_evidence,
     model.train,
+    settings.print_settings,
     model.evaluate,
     model.predict,
     model.review,

@@ -1,4 +1,4 @@
-"""Shell completion: click's own for commands and options, Hydra's engine for the settings of ``train``."""
+"""Shell completion: by click for commands and options, by Hydra for the settings of ``train``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPTIONS_WITH_VALUE = frozenset(
 
 @add_completion_class
 class BashCompleteSettings(BashComplete):
-    """Bash completion that leaves the cursor behind ``=``, ``.`` and ``/`` so that a setting can be typed on."""
+    """Bash completion without a space after ``=``, ``.`` and ``/``, so that typing can go on."""
 
     source_template = BashComplete.source_template.replace(
         "    return 0\n", '    [[ "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace\n    return 0\n', 1
@@ -62,10 +62,10 @@ def complete_settings(context: click.Context, parameter: click.Parameter, incomp
 
 
 def split_at_cursor(words: Sequence[str], incomplete: str) -> tuple[list[str], str]:
-    """Join what bash took apart at ``=``.
+    """Join the words that bash splits at ``=``.
 
-    Bash hands ``technique=gen`` over as the three words ``technique``, ``=`` and ``gen``, and replaces only the last;
-    other shells keep it whole.
+    Bash passes ``technique=gen`` as the three words ``technique``, ``=`` and ``gen``, and replaces only the last; other
+    shells keep it whole.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def split_at_cursor(words: Sequence[str], incomplete: str) -> tuple[list[str], s
     before : list of str
         Whole words before the one being typed.
     typed : str
-        The part of the word being typed that the shell holds already and must not be given again.
+        The part of the word being typed that the shell already has and that completions must leave out.
 
     Examples
     --------
@@ -109,12 +109,11 @@ def _query_hydra(words: Sequence[str]) -> list[str]:
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
     from paincast.cli.hydra_app import register_schema
-    from paincast.settings import find_configs
+    from paincast.settings.configs import NOT_SETTINGS, find_configs
 
     register_schema()
     with initialize_config_dir(str(find_configs()), version_base="1.3"):
         engine = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
         found = engine._query(config_name="config", line=" ".join(words) or " ")
-    return [
-        choice for choice in found if not choice.startswith("mapping")
-    ]  # read by `ingest`, no settings of a training
+    # Mappings are read by `ingest`; they are not settings of a training run.
+    return [choice for choice in found if not choice.startswith(NOT_SETTINGS)]

@@ -1,4 +1,4 @@
-"""``paincast train`` as a Hydra application whose mistakes are said in one line."""
+"""``paincast train`` as a Hydra application; an error is one line that names the setting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from paincast.settings.keywords import unknown_setting
 
 
 def register_schema() -> None:
-    """Give Hydra the names and types of every setting, so that it refuses all others."""
+    """Register the name and type of every setting with Hydra, so that it refuses all others."""
     ConfigStore.instance().store(name="settings_schema", node=TrainingSettings)
     _watch_environment()
 
@@ -43,7 +43,7 @@ def _watch_environment() -> None:
 
 
 def _take_from_environment(name: str, *default: str | None) -> str | None:
-    """Give a variable as Hydra's own ``oc.env`` does, and remember its value as one that nobody is to see."""
+    """Read a variable as Hydra's own ``oc.env`` does, and note its value as one that must not be shown."""
     if name in os.environ:
         note_value(name, os.environ[name])
     _taken.append(name)
@@ -51,19 +51,19 @@ def _take_from_environment(name: str, *default: str | None) -> str | None:
 
 
 RECORDED_NAMES = (("gate", "name"), ("tracking", "experiment"))
-"""Settings that name things in MLflow, where no other name can stand in their place."""
+"""Settings that MLflow shows as names; nothing can be shown in their place."""
 
 _taken: list[str] = []
-"""Names of the variables that were asked for, in the order in which they were."""
+"""Names of the environment variables read so far, in order."""
 
 
 def describe_config(config: DictConfig) -> str:
-    """Write a configuration as YAML, resolved but for what came out of the environment, which may be a secret."""
+    """Write a configuration as YAML; values from the environment may be secrets and stay unresolved."""
     return OmegaConf.to_yaml(OmegaConf.create(_resolve_open(config)))
 
 
 def _resolve_open(node: Any) -> Any:
-    """Resolve every value; one whose resolution asked the environment stays as the file says it."""
+    """Resolve every value except those that read the environment, which stay as the file writes them."""
     if not isinstance(node, DictConfig | ListConfig) or node._is_none() or node._is_missing():
         return None if isinstance(node, DictConfig | ListConfig) else node
     names = list(node.keys()) if isinstance(node, DictConfig) else list(range(len(node)))
@@ -120,29 +120,27 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             if started:
                 raise
-            raise SettingsError(f"the settings cannot be read: {_say_cause(error)}", code="PC-CLI-03") from error
+            raise SettingsError(f"the settings cannot be read: {_describe_cause(error)}", code="PC-CLI-03") from error
     if stopped:
         raise stopped[0]
 
 
-def _say_cause(error: Exception) -> str:
-    """Say what Hydra finds wrong with flags, overrides and files in words of its own, or the kind of error."""
+def _describe_cause(error: Exception) -> str:
+    """Give Hydra's own message about flags, overrides and files, or else the type of the error."""
     return str(error) if type(error) is ValueError else type(error).__name__
 
 
 @contextmanager
 def _bounded_loading() -> Iterator[None]:
-    """Have every configuration file, wherever Hydra finds it, read in bounded time and memory."""
+    """Make Hydra read every configuration file in bounded time and memory."""
     load = OmegaConf.load
 
     def load_bounded(file: str | Path | IO[Any]) -> DictConfig | ListConfig:
         if isinstance(file, str | Path):
             return _load_text(read_yaml_text(file), str(file), load)
-        held = file.read(YAML_BYTES + 1)
-        text, name = (
-            held if isinstance(held, str) else held.decode(),
-            str(getattr(file, "name", "a configuration file")),
-        )
+        content = file.read(YAML_BYTES + 1)
+        text = content if isinstance(content, str) else content.decode()
+        name = str(getattr(file, "name", "a configuration file"))
         check_yaml(text, name)
         return _load_text(text, name, load)
 
@@ -154,18 +152,18 @@ def _bounded_loading() -> Iterator[None]:
 
 
 def _load_text(text: str, name: str, load: Callable[[IO[Any]], DictConfig | ListConfig]) -> DictConfig | ListConfig:
-    """Load a configuration file; whatever its values and tags make YAML or OmegaConf raise, the file is named."""
+    """Load a configuration file; every error names the file."""
     try:
         return load(io.StringIO(text))
     except (YAMLError, OmegaConfBaseException) as error:
-        raise SettingsError(f"{name}: no valid YAML: {error}", code="PC-CLI-04") from error
+        raise SettingsError(f"{name} is not valid YAML: {error}", code="PC-CLI-04") from error
     except Exception as error:
         raise SettingsError(f"{name} cannot be read: {type(error).__name__}", code="PC-CLI-05") from error
 
 
 @contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
-    """Hand over the arguments as Hydra expects them, and have its errors raised instead of printed."""
+    """Pass the arguments the way Hydra expects them, and let it raise errors instead of printing them."""
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["paincast train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -185,8 +183,7 @@ def read_settings(config: DictConfig) -> TrainingSettings:
     Raises
     ------
     SettingsError
-        If a setting was added that does not exist, is missing or has a value that is not allowed, or an item of the
-        checklists is named that there is not.
+        If a setting does not exist, is missing or has a value that is not allowed, or a checklist item is unknown.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -217,8 +214,8 @@ def read_gate(choice: str) -> GateSettings:
     Parameters
     ----------
     choice : str
-        Name of a file in ``configs/gate``, or the path of a YAML file with criteria of one's own; what it does not
-        name stays as in ``default``, and without a ``name`` it is called like the file.
+        Name of a file in ``configs/gate``, or the path of a YAML file with your own criteria; those it leaves out stay
+        as in ``default``, and without a ``name`` the gate is called like the file.
 
     Returns
     -------
@@ -259,7 +256,7 @@ def _setting_names(plain: Any, settings: type = TrainingSettings, prefix: str = 
 
 
 def explain_refusal(error: Exception) -> PaincastError:
-    """Say in one line which setting Hydra or OmegaConf refused, why, and what comes nearest."""
+    """Make the error for what Hydra or OmegaConf refused: the setting, the reason and the nearest name."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing_choice(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
@@ -276,7 +273,7 @@ def explain_refusal(error: Exception) -> PaincastError:
 
 
 def _explain_value(message: str) -> SettingsError:
-    """Explain a message of OmegaConf about one setting; what is not about a setting is passed on."""
+    """Make the error for a message of OmegaConf about one setting; any other message is passed on."""
     lines = [line.strip() for line in message.splitlines()]
     words = lines[1] if "raised while composing config" in lines[0] and len(lines) > 1 else lines[0]
     name = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), "")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def train(overrides: tuple[str, ...]) -> None:
     """Train, evaluate, explain and track one model per technique and outcome.
 
-    OVERRIDES are Hydra overrides; `paincast train --help` shows the groups and all settings.
+    OVERRIDES are Hydra overrides. `paincast train --help` shows examples and groups, `paincast settings` every setting.
     """
     from paincast.cli.hydra_app import run_training
 

@@ -12,7 +12,14 @@ from typing import Any, get_args, get_origin
 from paincast.errors import SettingsError, suggest_name
 from paincast.settings.choices import ALL_OUTCOMES, MIN_RESAMPLES
 from paincast.settings.declarations import TrainingSettings
-from paincast.settings.declare import Setting, describe_type, list_settings, show_number, split_optional
+from paincast.settings.declare import (
+    Setting,
+    describe_example,
+    describe_type,
+    list_settings,
+    show_number,
+    split_optional,
+)
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message shows."""
@@ -111,9 +118,9 @@ def is_of_type(value: object, kind: Any) -> bool:
 
 def wrong_type(name: str, kind: Any, got: str = "") -> SettingsError:
     """Make the error for a value of another type than the setting needs; ``got`` shows the value."""
-    shown = f", got {got[:LONGEST_SHOWN]}" if got else ""
+    needed, shown = describe_type(kind) + describe_example(kind), f", got {got[:LONGEST_SHOWN]}" if got else ""
     return SettingsError(
-        f"{name}: needs {describe_type(kind)}{shown}; 'paincast settings' lists all settings", code="PC-SETTINGS-25"
+        f"{name}: needs {needed}{shown}; 'paincast settings' lists all settings", code="PC-SETTINGS-25"
     )
 
 

@@ -12,9 +12,10 @@ _TYPE_WORDS = {
     float: "a number",
     bool: "true or false",
     str: "text",
-    list: "a list, for example [a,b]",
-    dict: "names with values, for example {a: 1}",
+    list: "a list",
+    dict: "names with values",
 }
+_EXAMPLES = {list: "[a,b]", dict: "{a: 1}"}
 
 
 def setting(
@@ -83,7 +84,8 @@ def describe_allowed(metadata: Mapping[str, Any]) -> str:
         return ", ".join(metadata["one_of"])
     if metadata.get("at_least") is None:
         return ""
-    bounds = f"{show_number(metadata['at_least'])} to {show_number(metadata['at_most'])}"
+    bounds = f"{show_number(metadata['at_least'])} to {show_number(metadata['at_most'])} {metadata.get('unit', '')}"
+    bounds = bounds.rstrip()
     return f"two increasing numbers, {bounds}" if metadata.get("increasing") else bounds
 
 
@@ -166,6 +168,30 @@ def split_optional(kind: Any) -> tuple[Any, bool]:
     if type(None) not in get_args(kind):
         return kind, False
     return next(part for part in get_args(kind) if part is not type(None)), True
+
+
+def show_default(value: Any) -> str:
+    """Show a default as it is written on the command line, numbers with four digits.
+
+    Examples
+    --------
+    >>> show_default([0.25, 0.05477225575]), show_default(None), show_default(True), show_default({"a": 1})
+    ('[0.25,0.05477]', 'null', 'true', '{a:1}')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(show_default, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{name}:{show_default(item)}' for name, item in value.items())}}}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def describe_example(kind: Any) -> str:
+    """Give an example of a type whose values have brackets, behind a comma; empty for any other."""
+    plain, _ = split_optional(kind)
+    example = _EXAMPLES.get(get_origin(plain) or plain)
+    return f", for example {example}" if example else ""
 
 
 def describe_type(kind: Any) -> str:

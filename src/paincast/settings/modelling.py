@@ -48,7 +48,7 @@ class ObservationSettings:
         at_most=100.0,
         min_items=1,
     )
-    folds: int = setting(3, "Folds of that cross-validation.", at_least=2, at_most=20)
+    folds: int = setting(3, "Folds of the cross-validation that takes a prior.", at_least=2, at_most=20)
     truncation: float = setting(0.99, "Weights are cut off at this quantile of the weights.", at_least=0.5, at_most=1.0)
     minimum_lost: int = setting(
         20,
@@ -175,7 +175,7 @@ class CalibrationSettings:
     candidates: list[str] = setting(
         ["none", "affine"], "Methods that auto compares.", one_of=FITTED_CALIBRATIONS, min_items=1
     )
-    folds: int = setting(10, "Folds of that comparison.", at_least=2, at_most=100)
+    folds: int = setting(10, "Folds of the cross-validation by which auto compares methods.", at_least=2, at_most=100)
     standard_errors: float = setting(
         0.5, "A simpler method wins within this many standard errors of the best.", at_least=0, at_most=10
     )
@@ -196,7 +196,7 @@ class LadderSettings:
     )
     averaging: float = setting(0.35, "Power of the likelihood in the shares of average.", at_least=0, at_most=10)
     folds: int = setting(5, "Folds of the cross-validation on real rows.", at_least=2, at_most=20)
-    repeats: int = setting(5, "Repeats of that cross-validation.", at_least=1, at_most=100)
+    repeats: int = setting(5, "Repeats of the cross-validation on real rows.", at_least=1, at_most=100)
     standard_errors: float = setting(
         1.0,
         "Real rows speak alone where their log loss is lower by more than this many standard errors.",
@@ -236,7 +236,9 @@ class DurationSettings:
         "Whether effects at the first visit differ from those later; cross-validation takes one.",
         min_items=1,
     )
-    folds: int = setting(5, "Folds of that cross-validation; patients stay together.", at_least=2, at_most=20)
+    folds: int = setting(
+        5, "Folds of the cross-validation of the hazards; patients stay together.", at_least=2, at_most=20
+    )
     refits: int = setting(30, "Refits to reweighted patients, for the interval.", at_least=10, at_most=1000)
     minimum_events: int = setting(
         8,
