@@ -30,7 +30,7 @@ from paincast.settings import (
     check_settings,
     find_configs,
 )
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import simulate_cohort, write_cohort
 from paincast.training import train
 from paincast.training.kinds.blended import gather_evidence, keep_recorded, open_real_cohort
 from paincast.training_set import make_training_set
@@ -203,8 +203,7 @@ def test_an_outcome_that_is_not_binary_is_refused_in_words(tmp_path):
 
 
 def test_a_folder_of_simulated_episodes_is_refused(tmp_path):
-    cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=60, seed=5)
-    save_simulated(cohort, truth, tmp_path / "simulated")
+    write_cohort(tmp_path / "simulated", techniques=["facet_rfa"], episodes_per_technique=60, seed=5)
     with pytest.raises(DataError, match="holds 60 synthetic episodes; cohort=blended needs real ones"):
         train(make_settings(tmp_path / "simulated", tmp_path))
 

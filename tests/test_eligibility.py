@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,6 @@ from paincast.cohort.tables import conform
 from paincast.eligibility import assess_condition, assess_contraindications, assess_technique
 from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
-from paincast.evidence.conditions import list_condition_columns
 from paincast.evidence.figures import Record
 from paincast.evidence.rules import TechniqueRules, collect_rules, read_rules, renew_contraindications
 from paincast.reporting.evidence.card import build_card
@@ -74,8 +73,13 @@ def test_every_rule_fires_does_not_fire_or_is_not_assessed(record: Record, rule:
             assert not assessed["eligible"].iloc[: len(fires)].any()
 
 
+def list_columns(condition: Mapping[str, Any]) -> set[str]:
+    parts = [part for word in ("any", "all") for part in condition.get(word, ())]
+    return {condition["column"]} if "column" in condition else set().union(*map(list_columns, parts))
+
+
 def test_every_column_of_a_rule_is_declared_as_known_before() -> None:
-    columns = {name for _, rule in RULES for name in list_condition_columns(rule.when)}
+    columns = {name for _, rule in RULES for name in list_columns(rule.when)}
     assert {EPISODES[name].timing for name in columns} == {"before"}
     assert columns >= {
         "inr",

@@ -31,7 +31,7 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import simulate_cohort, write_cohort
 from paincast.training import train
 
 LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
@@ -138,8 +138,7 @@ def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
 
 def test_a_technique_gets_the_same_model_whichever_others_are_trained(tmp_path):
     """From one cohort: others lend what they share whether or not they are trained too."""
-    cohort, truth = simulate_cohort(techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=250, seed=5)
-    save_simulated(cohort, truth, tmp_path / "cohort")
+    write_cohort(tmp_path / "cohort", techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=250, seed=5)
     source = CohortSettings(source="folder", path=str(tmp_path / "cohort"))
     alone = train(make_settings(tmp_path / "one", cohort=source))
     beside = train(make_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))

@@ -25,7 +25,7 @@ from paincast.settings import (
     UncertaintySettings,
     find_configs,
 )
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import write_cohort
 
 NAME = "paincast.facet_rfa.pain_response"
 LENIENT = """
@@ -49,8 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("registry")
     for seed in (1, 2, 3):
-        cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=400, seed=seed)
-        save_simulated(cohort, truth, folder / f"cohort_{seed}")
+        write_cohort(folder / f"cohort_{seed}", techniques=["facet_rfa"], episodes_per_technique=400, seed=seed)
     for seed in (1, 2):
         settings = TrainingSettings(
             cohort=CohortSettings(source="folder", path=str(folder / f"cohort_{seed}")),

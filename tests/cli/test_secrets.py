@@ -10,7 +10,7 @@ import yaml
 from paincast.cli.hydra_app import read_gate
 from paincast.environment import hide_values
 from paincast.errors import SettingsError
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import write_cohort
 
 SECRET = "hunter2-s3cr3t"
 CONFIG = """# @package _global_
@@ -122,9 +122,7 @@ def test_the_password_of_an_address_in_the_environment_is_not_shown(tell, monkey
 
 
 def test_a_training_leaves_it_nowhere(tell, tmp_path, experiment):
-    (tmp_path / SECRET).mkdir()
-    cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=150, seed=5)
-    save_simulated(cohort, truth, tmp_path / SECRET)
+    write_cohort(tmp_path / SECRET, techniques=["facet_rfa"], episodes_per_technique=150, seed=5)
     quick = [
         "technique=facet_rfa",
         "cohort.source=folder",

@@ -22,8 +22,8 @@ from paincast.evaluation.simulated.truth import (
     check_against_truth,
     compute_bayes_bound,
     is_leak,
-    load_propensity,
     load_truth,
+    load_whole_truth,
     refuse_leak,
 )
 from paincast.statistics import compute_clustered_error
@@ -253,7 +253,7 @@ def test_truth_and_propensity_are_read_back(tmp_path):
     assert known["control_probability"].to_numpy() == pytest.approx(make_probability(np.array([-0.65, -1.35])))
     assert load_truth(folder)["technique"].value_counts().to_dict() == {"facet_rfa": 2, "facet_joint_injection": 2}
     assert load_truth(folder, month=3).empty
-    propensity = load_propensity(str(folder)).query("technique == 'facet_rfa'")
+    propensity = load_whole_truth(str(folder)).propensity.query("technique == 'facet_rfa'")
     assert propensity["probability"].tolist() == [0.5, 0.6]
     assert propensity["selection"].tolist() == [0.9, 0.8]
 

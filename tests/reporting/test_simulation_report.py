@@ -19,7 +19,7 @@ from paincast.reporting.figures.performance import make_axes
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.reporting.simulation import report_simulation
 from paincast.schema import TABLES
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import write_cohort
 
 VOID = {"meta", "img", "br", "hr", "link"}
 
@@ -47,9 +47,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "cohort"
-    save_simulated(
-        *simulate_cohort(techniques=["epidural_steroid_injection"], episodes_per_technique=900, seed=3), path
-    )
+    write_cohort(path, techniques=["epidural_steroid_injection"], episodes_per_technique=900, seed=3)
     return path
 
 

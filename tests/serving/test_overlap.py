@@ -15,7 +15,7 @@ from paincast.fingerprints import make_fingerprints
 from paincast.predictor import load_predictor, save_predictor
 from paincast.serving.comparison import compare_models
 from paincast.serving.external import evaluate_models
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import simulate_cohort, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_command_finds_fingerprints_beside_the_model(cohorts, model, tmp_pat
     assert f"about {5 * round(n / 5)} of about {5 * round(n / 5)} patients" in said
     assert "--exclude-overlap" in said
     save_cohort(replace(mix(cohorts, 37), basis="real"), "mixed")
-    save_simulated(*simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=200, seed=23), "another")
+    write_cohort("another", techniques=["facet_rfa"], episodes_per_technique=200, seed=23)
     assert run(["evaluate", "trained", "mixed", "-o", "report", "--exclude-overlap", "--resamples", "50"]) == 0
     assert pd.read_csv("report/flow.csv")["trained_on"].iloc[0].startswith("about 35 of ")
     assert run(["evaluate", "trained", "another", "-o", "report", "--resamples", "50"]) == 0

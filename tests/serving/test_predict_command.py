@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 
 from paincast.cli.app import run
-from paincast.cohort.tables import Cohort, conform, save_cohort
+from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
 from paincast.evaluation.simulated.truth import load_truth
 from paincast.serving.external import evaluate_models
 from paincast.serving.predict import load_models
-from paincast.simulator import save_simulated, simulate_cohort
+from paincast.simulator import write_cohort
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -186,8 +186,7 @@ def test_an_interrupted_run_leaves_the_old_output_and_nothing_else(folder, patie
 
 @pytest.mark.usefixtures("folder")
 def test_external_validation_of_a_simulated_cohort_has_intervals_and_the_truth(capsys):
-    cohort, truth = simulate_cohort(techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=200, seed=5)
-    save_simulated(cohort, truth, "cohort")
+    write_cohort("cohort", techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=200, seed=5)
     assert run(["evaluate", "models", "cohort", "-o", "report", "--resamples", "60"]) == 0
     out = capsys.readouterr().out
     metrics = pd.read_csv("report/metrics.csv")
@@ -262,12 +261,11 @@ def test_what_cannot_be_evaluated_is_refused(capsys, technique, month, words):
 
 
 def test_the_truth_is_that_of_the_question_asked(models_folder, tmp_path):
-    cohort, truth = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=150, seed=6)
-    save_simulated(cohort, truth, tmp_path / "cohort")
+    write_cohort(tmp_path / "cohort", techniques=["facet_rfa"], episodes_per_technique=150, seed=6)
     known = load_truth(tmp_path / "cohort")
     shifted = known.assign(probability=known["probability"].where(known["month"] == 6.0, 0.5))
     rng = [np.random.default_rng(1) for _ in range(2)]
-    models = load_models(models_folder)
+    models, cohort = load_models(models_folder), load_cohort(tmp_path / "cohort")
     one, _ = evaluate_models(models, cohort, truth=known, rng=rng[0], resamples=60)
     two, _ = evaluate_models(models, cohort, truth=shifted, rng=rng[1], resamples=60)
     pd.testing.assert_frame_equal(one, two)

@@ -20,7 +20,7 @@ from paincast.evaluation.simulated.truth import load_truth, load_whole_truth
 from paincast.evidence import evidence_version, records_of, simulated_techniques
 from paincast.files import hash_file
 from paincast.schema import TABLES
-from paincast.simulator import Assumptions, Truth, save_simulated, simulate_cohort, write_cohort
+from paincast.simulator import Assumptions, Truth, simulate_cohort, write_cohort
 from paincast.simulator.checks import list_records
 from paincast.simulator.course.response import scale_curve
 from paincast.simulator.defaults import COURSES, Preference
@@ -229,9 +229,6 @@ def test_a_streamed_cohort_is_the_one_in_memory(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(known.options, truth.options)
     asked = {"technique": "facet_rfa", "outcome": "pain_response", "month": 6.0}
     pd.testing.assert_frame_equal(load_truth(tmp_path / "cohort", **asked), truth.expand(**asked))
-    save_simulated(cohort, truth, tmp_path / "saved")
-    pd.testing.assert_frame_equal(load_cohort(tmp_path / "saved").visits, cohort.visits)
-    pd.testing.assert_frame_equal(load_whole_truth(tmp_path / "saved").options, truth.options)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

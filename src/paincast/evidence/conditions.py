@@ -97,20 +97,6 @@ _CHECKS: Mapping[str, Callable[[Column, Any], bool]] = MappingProxyType(
 )
 
 
-def list_condition_columns(condition: Condition) -> tuple[str, ...]:
-    """List the columns that a condition reads, in its order.
-
-    Examples
-    --------
-    >>> list_condition_columns({"any": [{"column": "inr", "at_least": 2.0}, {"column": "pregnant", "is": True}]})
-    ('inr', 'pregnant')
-    """
-    if "column" in condition:
-        return (condition["column"],)
-    [parts] = condition.values()
-    return tuple(dict.fromkeys(name for part in parts for name in list_condition_columns(part)))
-
-
 def describe_condition(condition: Condition) -> str:
     """Write a condition in words.
 

@@ -3,6 +3,6 @@
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.generator import simulate_cohort, write_cohort
 from paincast.simulator.population.patients import documented_correlations
-from paincast.simulator.truth import Truth, save_simulated
+from paincast.simulator.truth import Truth
 
-__all__ = ["Assumptions", "Truth", "documented_correlations", "save_simulated", "simulate_cohort", "write_cohort"]
+__all__ = ["Assumptions", "Truth", "documented_correlations", "simulate_cohort", "write_cohort"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import SettingsError, suggest_name
 from paincast.simulator.course.events import compute_any_complication
 from paincast.simulator.course.relief import compute_relief_survival
@@ -276,23 +274,3 @@ def _list_complications(option: Option) -> Iterator[dict[str, Any]]:
             "control_strength": np.nan,
             "persistence": np.nan,
         }
-
-
-def save_simulated(cohort: Cohort, truth: Truth, path: str | Path) -> None:
-    """Write a simulated cohort with its truth beside it, as a whole or not at all.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        The cohort; :func:`paincast.cohort.tables.load_cohort` reads it back.
-    truth : Truth
-        Written as ``truth.parquet`` and ``truth_options.parquet``, which ``load_cohort`` does not read.
-    path : str or Path
-        Folder; an existing cohort folder is replaced.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-    save_cohort(cohort, path, extras={"truth": truth.episodes, "truth_options": truth.options})

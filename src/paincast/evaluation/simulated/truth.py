@@ -97,30 +97,6 @@ def match_truth(
     return episodes.map(truth.loc[asked & at_horizon].set_index("episode_id")["probability"])
 
 
-def load_propensity(folder: str | Path) -> pd.DataFrame:
-    """Read the probabilities with which the techniques of a simulated cohort were chosen.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the cohort.
-
-    Returns
-    -------
-    DataFrame
-        Long: ``episode_id, technique, approach, probability, selection``; the last is the probability to go on to the
-        technique after its trial or block.
-
-    Raises
-    ------
-    RefusalError
-        If the cohort is not simulated.
-    DataError
-        If the folder is no cohort or the table is missing, changed or not of this form.
-    """
-    return load_whole_truth(folder).propensity
-
-
 def load_whole_truth(folder: str | Path) -> Truth:
     """Read the truth of a simulated cohort as it is kept: sums of predictors, propensities, latent factors, intercepts.
 
