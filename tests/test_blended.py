@@ -266,7 +266,7 @@ def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeyp
         return {}
 
     ladder = choose(monkeypatch, 0)
-    monkeypatch.setattr("paincast.training.recording.draw_figures", keep)
+    monkeypatch.setattr("paincast.training.run_contents.draw_figures", keep)
     tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
     train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked, ladder=ladder))
     assert drawn == [("synthetic", False)]

@@ -15,8 +15,8 @@ from paincast.errors import SettingsError
 from paincast.evaluation.groups.subgroups import compute_metrics_by_group
 from paincast.evaluation.performance.decision import DECISION_COLUMNS, compute_decision_curve
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
-from paincast.gates import CRITERIA, Evidence, Verdict, gate
-from paincast.gates.judging import say_gains
+from paincast.gates import CRITERIA, GateEvidence, GateVerdict, gate
+from paincast.gates.criteria import say_gains
 from paincast.reporting.figures.review import describe_decision_curve
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
@@ -49,11 +49,11 @@ def make_curve(lower: dict[float, tuple[float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(DECISION_COLUMNS))
 
 
-def make_evidence(**changes: object) -> Evidence:
+def make_evidence(**changes: object) -> GateEvidence:
     """Make evidence that passes, and change the overall metrics or a field of it."""
-    fields = {name: value for name, value in changes.items() if name in Evidence.__dataclass_fields__}
+    fields = {name: value for name, value in changes.items() if name in GateEvidence.__dataclass_fields__}
     metrics = {name: value for name, value in changes.items() if name not in fields}
-    good = Evidence(
+    good = GateEvidence(
         kind="binary",
         basis="real",
         n_real=2000,
@@ -68,11 +68,11 @@ def make_evidence(**changes: object) -> Evidence:
     return replace(good, **fields)
 
 
-def list_unmet(verdict: Verdict) -> dict[str, str]:
+def list_unmet(verdict: GateVerdict) -> dict[str, str]:
     return {finding.criterion: finding.status for finding in verdict.unmet}
 
 
-def reason_of(verdict: Verdict, criterion: str) -> str:
+def reason_of(verdict: GateVerdict, criterion: str) -> str:
     return next(finding.reason for finding in verdict.findings if finding.criterion == criterion)
 
 

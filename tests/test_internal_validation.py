@@ -44,8 +44,8 @@ from paincast.training.internal_validation import (
     say_not_measured,
     validate_modelling,
 )
-from paincast.training.kinds import refit as remodelling
-from paincast.training.kinds.refit import ResponseRemodel
+from paincast.training.kinds import refit as refits
+from paincast.training.kinds.refit import ResponseRefit
 from paincast.training_set import TrainingSet, make_training_set
 
 LINEAR = ModelSettings(
@@ -71,10 +71,10 @@ def data() -> TrainingSet:
 def make_overfitting(seen: list[tuple[pd.DataFrame, frozenset[object]]] | None = None):
     """Make a modelling that fits every column without a penalty, and tells what it saw."""
 
-    def remodel(train, outcome, test, rng, barred):
+    def refit(train, outcome, test, rng, excluded):
         del rng
         if seen is not None:
-            seen.append((train, frozenset(barred)))
+            seen.append((train, frozenset(excluded)))
         known = ~np.isnan(outcome)
         encoder = EpisodeEncoder(splines=False).fit(train)
         fitted = LogisticRegression(C=1e2, solver="newton-cholesky").fit(
@@ -82,14 +82,14 @@ def make_overfitting(seen: list[tuple[pd.DataFrame, frozenset[object]]] | None =
         )
         return fitted.decision_function(encoder.transform(test))
 
-    return remodel
+    return refit
 
 
-def validate(data, remodel, *, seed=0, jobs=1, told=None, everybody=None, **settings) -> InternalValidation:
+def validate(data, refit, *, seed=0, jobs=1, told=None, everybody=None, **settings) -> InternalValidation:
     return validate_modelling(
         data,
         TrainingSettings(evaluation=EvaluationSettings(**settings), jobs=jobs),
-        remodel,
+        refit,
         np.random.default_rng(seed),
         (told if told is not None else []).append,
         everybody=data.episodes[PLACES] if everybody is None else everybody,
@@ -140,10 +140,10 @@ def test_a_patient_drawn_twice_is_one_patient_and_nobody_else_is_in_the_resample
 
 @pytest.mark.parametrize("held_out", ["site", "year"])
 def test_the_number_of_workers_changes_nothing(data, held_out):
-    remodel = ResponseRemodel(
+    refit = ResponseRefit(
         settings=TrainingSettings(model=LINEAR), around=Surroundings(technique="facet_rfa"), parts={}, directed=True
     )
-    one, two = (validate(data, remodel, jobs=jobs, held_out=held_out).tables for jobs in (1, 2))
+    one, two = (validate(data, refit, jobs=jobs, held_out=held_out).tables for jobs in (1, 2))
     pd.testing.assert_frame_equal(one[f"held_out_{held_out}"], two[f"held_out_{held_out}"])
 
 
@@ -184,8 +184,8 @@ def test_what_only_a_site_tells_is_of_no_use_where_it_is_held_out(data):
     rate = data.episodes["site_id"].map({"a": 0.85, "b": 0.15, "c": 0.5}).to_numpy()
     observed = np.where(data.known, rng.random(len(rate)) < rate, np.nan)
 
-    def remember_sites(train, outcome, test, rng, barred):
-        del rng, barred
+    def remember_sites(train, outcome, test, rng, excluded):
+        del rng, excluded
         means = pd.Series(outcome).groupby(train["site_id"].to_numpy()).mean()
         return logit(test["site_id"].map(means).fillna(np.nanmean(outcome)).to_numpy(float))
 
@@ -213,18 +213,18 @@ def test_nothing_is_borrowed_from_patients_who_are_barred(monkeypatch):
         pools.append(surroundings.pool)
         return np.zeros(len(test))
 
-    monkeypatch.setattr(remodelling, "fit_and_predict", remember)
+    monkeypatch.setattr(refits, "fit_and_predict", remember)
     episodes, observed = asked["facet_rfa"]
     around = Surroundings(technique="facet_rfa", pool=Pool(parts=(parts["si_joint_rfa"],)))
-    remodel = ResponseRemodel(settings=settings, around=around, parts=parts, directed=True)
+    refit = ResponseRefit(settings=settings, around=around, parts=parts, directed=True)
     everybody = cohort.episodes
-    barred = set(everybody.loc[everybody["site_id"] == everybody["site_id"].mode()[0], "patient_id"])
+    excluded = set(everybody.loc[everybody["site_id"] == everybody["site_id"].mode()[0], "patient_id"])
     lent = set(parts["si_joint_rfa"].patients)
-    assert lent & barred
-    for who in (set(), barred):
-        remodel(episodes, observed, episodes, np.random.default_rng(2), who)
+    assert lent & excluded
+    for who in (set(), excluded):
+        refit(episodes, observed, episodes, np.random.default_rng(2), who)
     assert set(pools[0].parts[0].patients) == lent
-    assert set(pools[1].parts[0].patients) == lent - barred - set(episodes["patient_id"])
+    assert set(pools[1].parts[0].patients) == lent - excluded - set(episodes["patient_id"])
 
 
 def test_one_site_and_one_year_are_told_and_nothing_fails(data):
@@ -265,10 +265,10 @@ def test_groups_that_are_all_small_are_counted_not_failed(data):
 
 
 def test_a_modelling_that_is_refused_tells_no_counts(data):
-    def refuse_without_a(train, outcome, test, rng, barred):
+    def refuse_without_a(train, outcome, test, rng, excluded):
         if "a" not in set(train["site_id"]):
             raise RefusalError("7 with and 90 without the outcome")
-        return make_overfitting()(train, outcome, test, rng, barred)
+        return make_overfitting()(train, outcome, test, rng, excluded)
 
     table = validate(data, refuse_without_a, held_out="site").tables["held_out_site"]
     left = table[table["method"].str.startswith("not estimable: not held out")]

@@ -36,7 +36,7 @@ from paincast.settings import (
 )
 from paincast.simulator import simulate_cohort
 from paincast.tracking import Store, fetch_runs, resolve_store, use_store
-from paincast.tracking.judging import gather_evidence
+from paincast.tracking.gate_evidence import gather_gate_evidence
 from paincast.training import train
 
 LARGEST_REPORT = 3_000_000
@@ -297,7 +297,7 @@ def test_what_the_shipped_gates_ask_for_is_filled_by_a_run(facts):
 @pytest.mark.parametrize(("item", "met"), [("tripod_17", True), ("tripod_20a", True), ("tripod_18a", False)])
 def test_a_gate_asks_for_items_of_the_checklists(facts, item, met):
     tags = facts.tags
-    evidence = gather_evidence(tags["outcome"], tags["basis"], tags["n_real"], facts.params, facts.tables)
+    evidence = gather_gate_evidence(tags["outcome"], tags["basis"], tags["n_real"], facts.params, facts.tables)
     found = {one.criterion: one for one in gate(evidence, GateSettings(card_items=[item])).findings}["model_card"]
     assert (found.status, item in found.reason) == (("passed", False) if met else ("missing", True))
 

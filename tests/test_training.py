@@ -89,7 +89,7 @@ def test_nothing_is_half_imported_when_models_are_finished_in_another_thread():
     """scikit-learn asks ``sys.modules`` for polars, which glum imports: half of it ends a training with a traceback."""
     watched = """
 import sys
-import paincast.training.run as run
+import paincast.training.trainer as run
 from paincast.settings import CohortSettings, TrackingSettings, TrainingSettings
 
 def stop(*_):

@@ -39,8 +39,8 @@ class FakeTraining(ModuleType):
         self.configs: list[str] = []
         self.failure: BaseException | None = None
 
-    def train(self, settings: TrainingSettings, *, config_yaml: str, progress: Progress) -> SimpleNamespace:
-        progress.expect(2)
+    def train(self, settings: TrainingSettings, *, config_yaml: str, report_to: Progress) -> SimpleNamespace:
+        report_to.expect(2)
         self.asked.append(settings)
         self.configs.append(config_yaml)
         if self.failure is not None:

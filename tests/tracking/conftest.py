@@ -98,7 +98,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
     return seal_predictor(predictor), observed
 
 
-def describe_model(cohort: Cohort) -> ModelRun:
+def gather_model_run(cohort: Cohort) -> ModelRun:
     predictor, observed = fit_predictor(cohort)
     probability = predictor.predict(cohort.episodes)["probability"].to_numpy(float)
     rng = np.random.default_rng(2)
@@ -155,7 +155,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("a store")
     prepared_by = prepare_together(folder)
     cohort = make_cohort()
-    model = describe_model(cohort)
+    model = gather_model_run(cohort)
     store = resolve_store(TrackingSettings(uri="sqlite:///mlflow.db"), folder)
     config = "seed: 7\ncohort:\n  source: folder\n"
     with start_training(

@@ -20,7 +20,7 @@ from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
 from paincast.tracking import (
     ModelRun,
     Store,
-    find_recorded,
+    find_tracked_model,
     log_model_run,
     prepare_store,
     promote,
@@ -321,7 +321,7 @@ def test_a_version_without_a_run_has_no_evidence(registry):
 
 def test_a_recorded_model_is_found_with_what_it_was_trained_on(registry):
     run_id = registry.add()
-    by_run, by_version = (find_recorded(registry.store, source) for source in (run_id, f"{NAME}/1"))
+    by_run, by_version = (find_tracked_model(registry.store, source) for source in (run_id, f"{NAME}/1"))
     assert by_run.address == f"runs:/{run_id}/model"
     assert by_version.address == f"models:/{NAME}/1"
     assert by_run.digests == by_version.digests == {registry.model.dataset.digest}

@@ -15,7 +15,7 @@ from paincast.disclosure.rounding import round_count
 from paincast.errors import OutputError, RefusalError
 from paincast.tracking import log_model_run, start_training
 from paincast.tracking.describe import describe_run
-from paincast.tracking.judging import judge_model
+from paincast.tracking.gate_evidence import judge_model
 
 
 @pytest.fixture

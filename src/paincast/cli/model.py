@@ -40,7 +40,7 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     from paincast.training import train as train_models
 
     with show_progress("preparing", "models", is_wanted=settings.progress) as progress:
-        result = train_models(settings, config_yaml=config_yaml, progress=progress)
+        result = train_models(settings, config_yaml=config_yaml, report_to=progress)
     # A reason is a sentence: as a cell it would push every other row apart.
     print_table(result.summary[: len(result.trained)], keys=2)
     for name, reason in result.refused.items():

@@ -191,12 +191,12 @@ def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) ->
     """Load a model, and refuse to compare it on the very episodes it was trained on, where a run tells them."""
     from paincast.errors import RefusalError
     from paincast.serving.predict import load_model
-    from paincast.tracking import find_recorded, summarize_dataset, use_store
+    from paincast.tracking import find_tracked_model, summarize_dataset, use_store
 
     if Path(source).is_dir():
         return load_model(source)
     store = find_store(tracking_uri)
-    recorded = find_recorded(store, source)
+    recorded = find_tracked_model(store, source)
     with use_store(store):
         model = load_model(recorded.address)
     if summarize_dataset(cohort.select_technique(model.technique), "cohort").digest in recorded.digests:

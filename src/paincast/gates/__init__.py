@@ -1,7 +1,11 @@
-"""May this model be promoted: a pure function of its evidence, with a reason for every criterion."""
+"""Whether a model may be promoted, judged from its evidence alone, with a reason for every criterion.
 
-from paincast.gates.judging import CRITERIA, gate
-from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, Evidence, Finding, Verdict
+``criteria.py`` holds the criteria and the gate, ``verdict.py`` what goes in and comes out, ``use.py`` the use that a
+verdict allows.
+"""
+
+from paincast.gates.criteria import CRITERIA, gate
+from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, GateEvidence, GateFinding, GateVerdict
 
 __all__ = [
     "CRITERIA",
@@ -9,8 +13,8 @@ __all__ = [
     "MISSING",
     "NOT_ASKED",
     "PASSED",
-    "Evidence",
-    "Finding",
-    "Verdict",
+    "GateEvidence",
+    "GateFinding",
+    "GateVerdict",
     "gate",
 ]

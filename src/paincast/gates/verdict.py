@@ -1,4 +1,4 @@
-"""What a gate is given and what it answers."""
+"""The evidence that a gate judges, and its verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERDICT_COLUMNS = ("criterion", "status", "required", "reason")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class GateEvidence:
     """What is known of a model when it is judged; None, or an absent row, is missing and fails what needs it.
 
     Parameters
@@ -59,13 +59,13 @@ class Evidence:
 
     @property
     def is_number(self) -> bool:
-        """Say whether the outcome is a number, which has no probability."""
+        """Whether the outcome is continuous, so that there is no probability to judge."""
         return self.kind == "continuous"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What became of one criterion.
+class GateFinding:
+    """The result of one criterion.
 
     Parameters
     ----------
@@ -86,35 +86,35 @@ class Finding:
 
     @property
     def is_met(self) -> bool:
-        """Say whether it stands in nobody's way."""
+        """Whether the criterion does not block promotion."""
         return self.status in (PASSED, NOT_ASKED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class GateVerdict:
     """The verdict of a gate, with a finding for every criterion."""
 
     gate: str
     research_use: bool
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
 
     @property
     def passed(self) -> bool:
-        """Say whether the model may be promoted."""
+        """Whether the model may be promoted."""
         return not self.unmet
 
     @property
-    def unmet(self) -> tuple[Finding, ...]:
-        """Give what stands in the way."""
+    def unmet(self) -> tuple[GateFinding, ...]:
+        """The criteria that block promotion."""
         return tuple(finding for finding in self.findings if not finding.is_met)
 
     @property
     def mark(self) -> str:
-        """Give what a model promoted by this verdict has to carry everywhere; empty where nothing."""
+        """The mark that a model promoted by this verdict carries everywhere; empty if it needs none."""
         return RESEARCH_MARK if self.research_use else ""
 
     def say(self) -> str:
-        """Say the verdict in a line."""
+        """Write the verdict in one line."""
         asked = sum(finding.status != NOT_ASKED for finding in self.findings)
         if self.passed:
             mark = f", {self.mark}" if self.mark else ""
@@ -123,6 +123,6 @@ class Verdict:
         return f"refused by gate '{self.gate}' ({len(self.unmet)} of {asked} criteria: {named})"
 
     def to_frame(self) -> pd.DataFrame:
-        """Give a row for each criterion: ``criterion, status, required, reason``."""
+        """Return one row per criterion: ``criterion, status, required, reason``."""
         rows = [[getattr(finding, column) for column in VERDICT_COLUMNS] for finding in self.findings]
         return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))

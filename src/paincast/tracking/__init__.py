@@ -1,26 +1,30 @@
-"""MLflow: the store, the runs, the registry and the page of review."""
+"""MLflow: where runs are kept, how they are logged and read back, champions, and the page of review.
+
+``store.py`` resolves and prepares the one store; ``model_run.py``, ``log_runs.py`` and ``read_runs.py`` hold what a run
+logs; ``gate_evidence.py`` gives a run to a gate; ``registry.py`` promotes and rolls back.
+"""
 
 from paincast.tracking.dataset import DatasetSummary, summarize_dataset
+from paincast.tracking.log_runs import log_model_run, start_training
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
-from paincast.tracking.recorded import RecordedRun, fetch_runs, log_overview
+from paincast.tracking.read_runs import TrackedRun, fetch_runs, log_overview
 from paincast.tracking.registry import Promotion, Rollback, promote, roll_back
 from paincast.tracking.review import open_review, review_command
-from paincast.tracking.runs import log_model_run, start_training
 from paincast.tracking.store import Store, prepare_store, resolve_store, use_store
-from paincast.tracking.versions import RecordedModel, find_recorded
+from paincast.tracking.versions import TrackedModel, find_tracked_model
 
 __all__ = [
     "DatasetSummary",
     "LoggedModel",
     "ModelRun",
     "Promotion",
-    "RecordedModel",
-    "RecordedRun",
     "Rollback",
     "Store",
+    "TrackedModel",
+    "TrackedRun",
     "TrainingRun",
     "fetch_runs",
-    "find_recorded",
+    "find_tracked_model",
     "log_model_run",
     "log_overview",
     "open_review",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from paincast.errors import SettingsError
 from paincast.evaluation.names import METRIC_NAMES, name_metric
-from paincast.gates import NOT_ASKED, Verdict
+from paincast.gates import NOT_ASKED, GateVerdict
 from paincast.gates.use import USE_LIMIT
 from paincast.outcomes import Outcome, get_outcome
 from paincast.tracking.dataset import DatasetSummary
@@ -44,14 +44,14 @@ BASIS_LIMITS = {
 }
 
 
-def describe_run(model: ModelRun, verdict: Verdict) -> str:
+def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
     """Write the description of a run in Markdown: what it is, the verdict, its numbers with intervals, its limits.
 
     Parameters
     ----------
     model : ModelRun
         What is recorded.
-    verdict : Verdict
+    verdict : GateVerdict
         Of the gate it was held against.
 
     Returns
@@ -79,7 +79,7 @@ def describe_run(model: ModelRun, verdict: Verdict) -> str:
     return "\n\n".join(parts)
 
 
-def _say_headline(model: ModelRun, verdict: Verdict) -> str:
+def _say_headline(model: ModelRun, verdict: GateVerdict) -> str:
     """Write the lines that show before a reader unfolds the rest: basis, size, the main numbers and the verdict."""
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
@@ -130,7 +130,7 @@ def _list_limits(model: ModelRun) -> list[str]:
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, USE_LIMIT, "Research software: not medical advice."]
 
 
-def format_verdict(verdict: Verdict) -> str:
+def format_verdict(verdict: GateVerdict) -> str:
     """Write what became of each criterion that was asked as a Markdown table, what stands in the way first."""
     asked = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
     lines = ["| Criterion | Status | Required | Found |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""What is recorded of a training and of one of its models, and where it was recorded."""
+"""What MLflow logs of a training and of one of its models, and where it was logged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figure(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """A parent run that is being recorded."""
+    """The parent run of a training, still open."""
 
     run_id: str
     experiment_id: str
@@ -33,7 +33,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedModel:
-    """Where a model was recorded; name and version are None when it was not registered."""
+    """Where a model was logged; name and version are None when it was not registered."""
 
     run_id: str
     model_uri: str
@@ -43,7 +43,7 @@ class LoggedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRun:
-    """All that is recorded of one model.
+    """Everything that the run of one model logs.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ class ModelRun:
     notes : tuple of str
         Further limits or findings for the description.
     gate : GateSettings
-        What the model is judged by when it is recorded; :data:`paincast.tracking.judging.TABLES` are its evidence.
+        The gate that judges the model when it is logged, from the tables in
+        :data:`paincast.tracking.gate_evidence.TABLES`.
     write_report : callable, optional
         Given a folder of tables and figures, tags and parameters, writes ``report`` there and gives the model card.
     """

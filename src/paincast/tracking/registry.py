@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
-from paincast.gates import Verdict, gate
+from paincast.gates import GateVerdict, gate
 from paincast.gates.use import CHAMPION, PROMOTED_USE, hold_contents
 from paincast.predictor import MANIFEST, load_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
-from paincast.tracking.judging import name_verdict_table, read_evidence, tag_verdict
+from paincast.tracking.gate_evidence import name_verdict_table, read_gate_evidence, tag_verdict
 from paincast.tracking.store import CROWNING, Store, hold_lock
 from paincast.tracking.versions import find_version, get_run, require_model, use_registry
 
@@ -48,14 +48,14 @@ class Promotion:
         The version that was judged.
     former : int or None
         The champion before; None where there was none.
-    verdict : Verdict
+    verdict : GateVerdict
         Of the gate. Where it did not pass nothing was changed.
     """
 
     model_name: str
     version: int
     former: int | None
-    verdict: Verdict
+    verdict: GateVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
         version = find_version(client, source)
         run = _find_run(client, version)
         _check_bundle(version, run)
-        verdict = gate(read_evidence(client, run), criteria)
+        verdict = gate(read_gate_evidence(client, run), criteria)
         former = _find_champion(client, version.name)
         if verdict.passed:
             _record_promotion(client, version, run, verdict)
@@ -245,7 +245,7 @@ def _write_history(client: MlflowClient, name: str, history: list[int]) -> None:
     client.set_registered_model_tag(name, HISTORY, json.dumps(history))
 
 
-def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, verdict: Verdict) -> None:
+def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, verdict: GateVerdict) -> None:
     """Keep the verdict with run and version; the alias comes last, so that no champion is without its marks."""
     now = _say_now()
     with tempfile.TemporaryDirectory() as scratch:

@@ -21,7 +21,7 @@ VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<al
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedModel:
+class TrackedModel:
     """Where MLflow keeps a model: its address, and digests of the cohorts it was trained on."""
 
     address: str
@@ -92,7 +92,7 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
     return client.get_model_version(name, str(int(number)))
 
 
-def find_recorded(store: Store, source: str) -> RecordedModel:
+def find_tracked_model(store: Store, source: str) -> TrackedModel:
     """Find where MLflow keeps a model, registered or not, and what it was trained on.
 
     Parameters
@@ -104,7 +104,7 @@ def find_recorded(store: Store, source: str) -> RecordedModel:
 
     Returns
     -------
-    RecordedModel
+    TrackedModel
 
     Raises
     ------
@@ -116,10 +116,10 @@ def find_recorded(store: Store, source: str) -> RecordedModel:
     with use_registry(store) as client:
         run_id = _read_run_id(source)
         if run_id is not None:
-            return RecordedModel(address=f"runs:/{run_id}/model", digests=_read_digests(get_run(client, run_id)))
+            return TrackedModel(address=f"runs:/{run_id}/model", digests=_read_digests(get_run(client, run_id)))
         version = find_version(client, source)
         digests = _read_digests(get_run(client, version.run_id)) if version.run_id else frozenset()
-        return RecordedModel(address=f"models:/{version.name}/{version.version}", digests=digests)
+        return TrackedModel(address=f"models:/{version.name}/{version.version}", digests=digests)
 
 
 def _read_digests(run: Run) -> frozenset[str]:

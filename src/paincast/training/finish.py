@@ -22,7 +22,7 @@ from paincast.tracking import log_model_run
 from paincast.training.evaluation import Evaluation
 from paincast.training.instability import measure_instability
 from paincast.training.internal_validation import InternalValidation
-from paincast.training.recording import describe_model
+from paincast.training.run_contents import gather_model_run
 from paincast.training.task import Further, Task, TrainedModel
 
 
@@ -114,7 +114,7 @@ def _publish(task: Task, predictor: Predictor) -> None:
 
 def _record(task: Task, trained: TrainedModel) -> None:
     if task.run is not None:
-        model = describe_model(trained, task.data, task.settings)
+        model = gather_model_run(trained, task.data, task.settings)
         log_model_run(task.run, model, register=task.settings.tracking.register)
 
 

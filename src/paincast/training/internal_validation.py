@@ -1,6 +1,6 @@
-"""Internal validation by doing the whole modelling again: optimism by bootstrap, sites in turn, years from earlier.
+"""Internal validation by repeating the whole modelling: bootstrap optimism, internal-external and temporal validation.
 
-Choosing, weighting for loss to follow-up, fitting and calibrating are repeated each time, on patients whose episodes
+Selection, weighting for loss to follow-up, fitting and calibration are repeated each time; all episodes of a patient
 stay together.
 """
 
@@ -35,10 +35,10 @@ SHOWN = ("auroc", "o_e_ratio", "calibration_slope")
 """Metrics of groups that become metrics of the run."""
 
 
-class Remodel(Protocol):
-    """The whole modelling on some episodes, and the log odds of others.
+class RefitProcedure(Protocol):
+    """Repeat the whole modelling on some episodes and predict the log odds of others.
 
-    ``barred`` are patients whom nothing may be learnt from, not in other techniques either.
+    Nothing may be learned from ``excluded`` patients, in any technique.
     """
 
     def __call__(  # noqa: D102
@@ -47,13 +47,13 @@ class Remodel(Protocol):
         outcome: FloatArray,
         test: pd.DataFrame,
         rng: np.random.Generator,
-        barred: Set[object],
+        excluded: Set[object],
     ) -> FloatArray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class InternalValidation:
-    """What came of doing the whole modelling again.
+    """Results of internal validation.
 
     Parameters
     ----------
@@ -124,13 +124,13 @@ def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidat
 def validate_modelling(
     data: TrainingSet,
     settings: TrainingSettings,
-    remodel: Remodel,
+    refit: RefitProcedure,
     rng: np.random.Generator,
     progress: Progress,
     *,
     everybody: pd.DataFrame,
 ) -> InternalValidation:
-    """Do the whole modelling again as often as the settings ask.
+    """Repeat the whole modelling as often as the settings ask.
 
     Metrics are weighted for loss to follow-up as all others are, with weights fitted once to everybody asked. A site or
     year with fewer than five patients with or without the outcome has no metrics; such a site is not held out either,
@@ -142,7 +142,7 @@ def validate_modelling(
         Episodes of whom the outcome is asked.
     settings : TrainingSettings
         ``evaluation.optimism``, ``evaluation.held_out``, confidence and processes.
-    remodel : Remodel
+    refit : RefitProcedure
         The modelling; picklable when ``jobs`` is not 1.
     rng : numpy.random.Generator
         Source of everything random; the number of processes changes nothing.
@@ -156,7 +156,7 @@ def validate_modelling(
         return found
     weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
-    work = _Work(data, settings, remodel, progress, everybody, np.where(data.known, weights, 1.0))
+    work = _Work(data, settings, refit, progress, everybody, np.where(data.known, weights, 1.0))
     parts = found.parts.set_index("part")
     tables: dict[str, pd.DataFrame] = {}
     if evaluation.optimism:
@@ -176,7 +176,7 @@ def validate_modelling(
 class _Work:
     data: TrainingSet
     settings: TrainingSettings
-    remodel: Remodel
+    refit: RefitProcedure
     progress: Progress
     everybody: pd.DataFrame
     weights: FloatArray
@@ -189,7 +189,7 @@ class _Work:
         evaluation = self.settings.evaluation
         self.progress.describe(f"measuring optimism on {evaluation.optimism} resamples")
         table = compute_optimism(
-            _Again(self.remodel, self.data.episodes, self.data.observed),
+            _RefitOnRows(self.refit, self.data.episodes, self.data.observed),
             self.data.observed,
             patients=self.patients,
             rng=rng,
@@ -214,7 +214,7 @@ class _Work:
         held = groups if earlier else groups.where(groups.isin(large))
         self.progress.describe(f"holding out {attribute.removeprefix('procedure_')}s")
         probability, told = predict_held_out_groups(
-            _WithoutGroup(self.remodel, self.data.episodes, self.data.observed, self.everybody, column, earlier),
+            _RefitWithoutGroup(self.refit, self.data.episodes, self.data.observed, self.everybody, column, earlier),
             held,
             patients=self.patients,
             rng=rng,
@@ -299,35 +299,35 @@ def find_obstacle(groups: pd.Series, large: list[object], attribute: str) -> str
 
 
 @dataclass(frozen=True)
-class _Again:
-    """The whole modelling on rows at some positions, and the probability of everybody."""
+class _RefitOnRows:
+    """Repeat the whole modelling on rows at some positions and predict the probability of every row."""
 
-    remodel: Remodel
+    refit: RefitProcedure
     episodes: pd.DataFrame
     observed: FloatArray
 
     def __call__(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
         return self._model(rows, rng, frozenset())
 
-    def _model(self, rows: npt.NDArray[np.int64], rng: np.random.Generator, barred: Set[object]) -> FloatArray:
+    def _model(self, rows: npt.NDArray[np.int64], rng: np.random.Generator, excluded: Set[object]) -> FloatArray:
         # A patient drawn twice has rows twice: an index of their own keeps them apart.
         train = self.episodes.iloc[rows].reset_index(drop=True)
-        return np.asarray(expit(self.remodel(train, self.observed[rows], self.episodes, rng, barred)))
+        return np.asarray(expit(self.refit(train, self.observed[rows], self.episodes, rng, excluded)))
 
 
 @dataclass(frozen=True)
-class _WithoutGroup(_Again):
-    """The same, and nothing is borrowed from whoever was treated in a group that was left out, in any technique."""
+class _RefitWithoutGroup(_RefitOnRows):
+    """The same, borrowing nothing from patients treated in a group that was left out, in any technique."""
 
     everybody: pd.DataFrame
     column: str
     earlier: bool
 
     def __call__(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
-        return self._model(rows, rng, self.bar_patients(rows))
+        return self._model(rows, rng, self.find_excluded(rows))
 
-    def bar_patients(self, rows: npt.NDArray[np.int64]) -> Set[object]:
-        """Give who was treated in a group that none of the rows is of: a site left out, a year not before."""
+    def find_excluded(self, rows: npt.NDArray[np.int64]) -> Set[object]:
+        """Find the patients treated in a group that none of the rows belongs to: a site left out, or a later year."""
         own, groups = self.episodes[self.column], self.everybody[self.column]
         learnt = own.iloc[rows].dropna()
         if self.earlier:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.gates.judging import say_gains
+from paincast.gates.criteria import say_gains
 from paincast.reporting.figures.axes import (
     BLUE,
     DASHED,

@@ -1,1 +1,1 @@
-"""One trainer for each kind of outcome."""
+"""How the model of each kind of outcome is fitted and cross-fitted; each gives a ``FittedModel``."""

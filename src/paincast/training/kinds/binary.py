@@ -9,8 +9,8 @@ from paincast.models.binary.response import cross_fit_margins, fit_response_mode
 from paincast.models.binary.surroundings import make_surroundings
 from paincast.training.evaluation import evaluate_margins
 from paincast.training.finish import FittedModel
-from paincast.training.internal_validation import InternalValidation, Remodel, validate_modelling
-from paincast.training.kinds.refit import ResponseRemodel
+from paincast.training.internal_validation import InternalValidation, RefitProcedure, validate_modelling
+from paincast.training.kinds.refit import ResponseRefit
 from paincast.training.task import EVALUATING, FITTING, VALIDATING, Task
 
 
@@ -55,7 +55,7 @@ def fit_binary(task: Task) -> FittedModel:
             progress=task.begin(EVALUATING),
         )
         response = fitting.result()
-    refit = ResponseRemodel(settings=settings, around=around, parts=task.parts, directed=directed)
+    refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,
         evaluate=partial(evaluate_margins, task, margins, metric_rng),
@@ -64,7 +64,7 @@ def fit_binary(task: Task) -> FittedModel:
     )
 
 
-def validate_task(task: Task, remodel: Remodel) -> InternalValidation:
+def validate_task(task: Task, refit: RefitProcedure) -> InternalValidation:
     """Do the whole modelling again as often as the settings ask, from a stream of its own."""
     stream, progress = task.make_stream("validation"), task.begin(VALIDATING)
-    return validate_modelling(task.data, task.settings, remodel, stream, progress, everybody=task.everybody)
+    return validate_modelling(task.data, task.settings, refit, stream, progress, everybody=task.everybody)

@@ -37,7 +37,7 @@ from paincast.training.evaluation import evaluate_margins
 from paincast.training.finish import FittedModel
 from paincast.training.kinds.binary import validate_task
 from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
-from paincast.training.kinds.refit import LadderRemodel
+from paincast.training.kinds.refit import LadderRefit
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -108,7 +108,7 @@ def fit_blended(task: Task) -> FittedModel:
         evaluate=partial(evaluate_margins, task, crossed.chosen_margins.mean(axis=0), metric_rng),
         further=_gather_further(evidence, fitted, table, settings),
         stands_on=_say_basis(evidence, fitted, data),
-        validation=validate_task(task, LadderRemodel(settings=settings, evidence=evidence)),
+        validation=validate_task(task, LadderRefit(settings=settings, evidence=evidence)),
         instability_rng=instability_rng,
     )
 

@@ -1,4 +1,4 @@
-"""The whole modelling of a binary outcome in a form that can be done again on other rows, in other processes."""
+"""The whole modelling of a binary outcome as a procedure that can be repeated on other rows, in other processes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResponseRemodel:
-    """A response model, chosen, fitted and calibrated; see :class:`paincast.training.internal_validation.Remodel`.
+class ResponseRefit:
+    """Choose, fit and calibrate a response model again.
 
-    What other techniques share is fitted again without those barred; how their columns are scaled and weighted stays.
+    A :class:`paincast.training.internal_validation.RefitProcedure`. The pooled coefficients are fitted again without
+    the excluded patients; how their columns are scaled and weighted stays.
 
     Parameters
     ----------
     settings : TrainingSettings
         How it is made.
     around : Surroundings
-        Directions, and what may be borrowed while nobody is barred.
+        Directions, and what may be borrowed while nobody is excluded.
     parts : mapping of str to Part
         The same outcome of other techniques.
     directed : bool
@@ -48,12 +49,12 @@ class ResponseRemodel:
         outcome: FloatArray,
         test: pd.DataFrame,
         rng: np.random.Generator,
-        barred: Set[object],
+        excluded: Set[object],
     ) -> FloatArray:
         """Predict the log odds of ``test`` from ``train``."""
         around, (pool_rng, fit_rng) = self.around, rng.spawn(2)
-        if barred and around.pool.parts:
-            kept = {name: leave_out(part, barred) for name, part in self.parts.items()}
+        if excluded and around.pool.parts:
+            kept = {name: leave_out(part, excluded) for name, part in self.parts.items()}
             around = make_surroundings(around.technique, test, kept, self.settings, pool_rng, directed=self.directed)
         return fit_and_predict(train, outcome, test, self.settings, fit_rng, surroundings=around)
 
@@ -64,7 +65,7 @@ def leave_out(part: Part, patients: Set[object]) -> Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LadderRemodel:
+class LadderRefit:
     """A level of the ladder, chosen and fitted on real rows; the evidence stays as it is, and nothing is borrowed."""
 
     settings: TrainingSettings
@@ -76,9 +77,9 @@ class LadderRemodel:
         outcome: FloatArray,
         test: pd.DataFrame,
         rng: np.random.Generator,
-        barred: Set[object],
+        excluded: Set[object],
     ) -> FloatArray:
         """Predict the log odds of ``test`` from ``train``."""
-        del barred
+        del excluded
         chosen, margins = climb_and_predict(self.evidence, train, outcome, test, self.settings, rng)
         return np.asarray(margins[chosen])

@@ -1,4 +1,4 @@
-"""What is recorded of one model."""
+"""What the run of one model logs: parameters, metrics, figures, tables and notes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import say_not_measured
 from paincast.training.provenance import describe_patients, list_facts
-from paincast.training.release import round_trained
+from paincast.training.rounding import round_trained
 from paincast.training.task import TrainedModel
 from paincast.training_set import TrainingSet
 
 
-def describe_model(
+def gather_model_run(
     trained: TrainedModel,
     data: TrainingSet,
     settings: TrainingSettings,

@@ -1,4 +1,4 @@
-"""What MLflow holds as evidence for a gate, and how it keeps the verdict."""
+"""The evidence of a run for a gate, and the tags and table that keep the verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from paincast.gates import Evidence, Verdict, gate
+from paincast.gates import GateEvidence, GateVerdict, gate
 from paincast.outcomes import get_outcome
 from paincast.settings import GateSettings
 from paincast.settings.renamed import rename_parameters
@@ -38,7 +38,7 @@ ANSWERED = ("filled", "does not apply")
 LONGEST_TAG = 4000
 
 
-def judge_model(model: ModelRun, criteria: GateSettings) -> Verdict:
+def judge_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
     """Judge a model that is being recorded.
 
     Parameters
@@ -50,15 +50,15 @@ def judge_model(model: ModelRun, criteria: GateSettings) -> Verdict:
 
     Returns
     -------
-    Verdict
+    GateVerdict
     """
-    evidence = gather_evidence(
+    evidence = gather_gate_evidence(
         model.outcome, model.basis, str(model.n_real), model.params, {**model.tables, "metrics": model.metrics}
     )
     return gate(evidence, criteria)
 
 
-def read_evidence(client: MlflowClient, run: Run) -> Evidence:
+def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
     """Read the evidence of a recorded model back from its run.
 
     Parameters
@@ -70,7 +70,7 @@ def read_evidence(client: MlflowClient, run: Run) -> Evidence:
 
     Returns
     -------
-    Evidence
+    GateEvidence
         What the run does not hold is missing.
     """
     tags, params = run.data.tags, rename_parameters(run.data.params)
@@ -81,12 +81,12 @@ def read_evidence(client: MlflowClient, run: Run) -> Evidence:
             for name in TABLES
             if f"{name}.csv" in held
         }
-    return gather_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
+    return gather_gate_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
 
 
-def gather_evidence(
+def gather_gate_evidence(
     outcome: str, basis: str, n_real: str | None, params: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
-) -> Evidence:
+) -> GateEvidence:
     """Gather evidence from what a run records.
 
     Parameters
@@ -102,11 +102,11 @@ def gather_evidence(
 
     Returns
     -------
-    Evidence
+    GateEvidence
     """
     held = {name: table for name, table in tables.items() if set(TABLES.get(name, ())) <= set(table.columns)}
     checklist = held.get("checklist")
-    return Evidence(
+    return GateEvidence(
         kind=get_outcome(outcome).kind,
         basis=basis,
         n_real=int(n_real) if n_real and n_real.isdecimal() else None,
@@ -126,12 +126,12 @@ def _read_number(params: Mapping[str, Any], name: str) -> float | None:
         return None
 
 
-def tag_verdict(verdict: Verdict) -> dict[str, str]:
+def tag_verdict(verdict: GateVerdict) -> dict[str, str]:
     """Give the tags of a run or model version that hold a verdict.
 
     Parameters
     ----------
-    verdict : Verdict
+    verdict : GateVerdict
         From :func:`paincast.gates.gate`.
 
     Returns
@@ -146,6 +146,6 @@ def tag_verdict(verdict: Verdict) -> dict[str, str]:
     }
 
 
-def name_verdict_table(verdict: Verdict) -> str:
+def name_verdict_table(verdict: GateVerdict) -> str:
     """Give the name of the table of a run that holds the verdict of a gate."""
     return f"verdict_{verdict.gate}"

@@ -1,6 +1,6 @@
-"""What is recorded of a training: a parent run, and a child run with a registered model per technique and outcome.
+"""Logging a training to MLflow: a parent run, and a child run with a registered model per technique and outcome.
 
-Only aggregates leave for MLflow: parameters, metrics, figures, summary tables, the fitted model and a description of
+Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a description of
 the data set. No row of a patient, no identifier and no input example does.
 """
 
@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from paincast.errors import OutputError
-from paincast.gates import Verdict
+from paincast.gates import GateVerdict
 from paincast.gates.use import CONTENT
 from paincast.predictor import save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
-from paincast.tracking.judging import judge_model, name_verdict_table, tag_verdict
+from paincast.tracking.gate_evidence import judge_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
@@ -207,7 +207,7 @@ def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
 
 
 def _log_pictures_and_tables(
-    run_id: str, model: ModelRun, verdict: Verdict, tags: Mapping[str, str], params: Mapping[str, str]
+    run_id: str, model: ModelRun, verdict: GateVerdict, tags: Mapping[str, str], params: Mapping[str, str]
 ) -> str:
     """Record figures, tables and the report made of them; give the model card, empty where there is none."""
     from mlflow import MlflowClient

@@ -1,4 +1,4 @@
-"""Evidence held against the criteria of a gate."""
+"""The criteria of a gate, each a pure function of the evidence and the settings of the gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, Evidence, Finding, Verdict
+from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, GateEvidence, GateFinding, GateVerdict
 from paincast.settings import GateSettings
 
 OVERALL = "overall"
@@ -27,7 +27,7 @@ TIE = 1e-12
 """Net benefits that lie no further apart are the same but for rounding."""
 
 
-def gate(evidence: Evidence, criteria: GateSettings) -> Verdict:
+def gate(evidence: GateEvidence, criteria: GateSettings) -> GateVerdict:
     """Hold evidence against the criteria of a gate.
 
     Limits are held against the bounds of intervals: what is not known well enough is refused like what is bad. The
@@ -35,41 +35,41 @@ def gate(evidence: Evidence, criteria: GateSettings) -> Verdict:
 
     Parameters
     ----------
-    evidence : Evidence
+    evidence : GateEvidence
         What is known of the model.
     criteria : GateSettings
         What is asked; checked by :func:`paincast.settings.check_settings`.
 
     Returns
     -------
-    Verdict
+    GateVerdict
         A finding for every criterion. A number that is missing fails, as does one that stands twice.
 
     Examples
     --------
-    >>> verdict = gate(Evidence(kind="binary", basis="synthetic", n_real=0), GateSettings())
+    >>> verdict = gate(GateEvidence(kind="binary", basis="synthetic", n_real=0), GateSettings())
     >>> verdict.findings[0].reason
     'stands on simulated patients only, which is for research use'
     """
     findings = tuple(judge(evidence, criteria) for judge in CRITERIA.values())
-    return Verdict(gate=criteria.name, research_use=criteria.research_use, findings=findings)
+    return GateVerdict(gate=criteria.name, research_use=criteria.research_use, findings=findings)
 
 
-def _judge_basis(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_basis(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = " or ".join(criteria.bases)
     if evidence.basis == "synthetic" and not criteria.research_use:
         return _find("basis", FAILED, required, "stands on simulated patients only, which is for research use")
     return _find("basis", evidence.basis in criteria.bases, required, f"stands on {evidence.basis} evidence")
 
 
-def _judge_n_real(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_n_real(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"at least {criteria.minimum_real} real episodes"
     if evidence.n_real is None:
         return _find("n_real", MISSING, required, "the number of real episodes is not told")
     return _find("n_real", evidence.n_real >= criteria.minimum_real, required, f"{evidence.n_real} real episodes")
 
 
-def _judge_sample_size(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = "every minimum sample size is met"
     table = evidence.sample_size
     if not criteria.sample_size or evidence.is_number:
@@ -82,7 +82,7 @@ def _judge_sample_size(evidence: Evidence, criteria: GateSettings) -> Finding:
     return _find("sample_size", not short, required, "; ".join(short) or f"{len(table)} sizes are met")
 
 
-def _judge_confidence(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"intervals of at least {criteria.confidence:.1%}"
     if not _is_number(evidence.confidence):
         return _find("confidence", MISSING, required, "the coverage of the intervals is not told")
@@ -90,7 +90,7 @@ def _judge_confidence(evidence: Evidence, criteria: GateSettings) -> Finding:
     return _find("confidence", held >= criteria.confidence - 1e-9, required, f"intervals of {held:.1%}")
 
 
-def _judge_leak(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     highest = criteria.auroc[1]
     required = f"an AUROC that is possible: interval not wholly above {highest:g}, nor above that of the truth"
     if evidence.is_number:
@@ -109,29 +109,29 @@ def _judge_leak(evidence: Evidence, criteria: GateSettings) -> Finding:
     return _find("leak", PASSED, required, "; ".join(told))
 
 
-def _judge_auroc(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_auroc(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     lowest = criteria.auroc[0]
     if evidence.is_number:
         return _leave_out("auroc", True)
     return _judge_interval(evidence, "auroc", f"lower bound above {lowest:g}", lambda low, _: low > lowest)
 
 
-def _judge_slope(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_slope(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     return _judge_within(evidence, "calibration_slope", criteria.calibration_slope)
 
 
-def _judge_o_e_ratio(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_o_e_ratio(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     return _judge_within(evidence, "o_e_ratio", criteria.o_e_ratio)
 
 
-def _judge_ici(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_ici(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     largest = criteria.ici
     if largest is None or evidence.is_number:
         return _leave_out("ici", evidence.is_number)
     return _judge_interval(evidence, "ici", f"upper bound at most {largest:g}", lambda _, high: high <= largest)
 
 
-def _judge_net_benefit(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_net_benefit(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = "at one threshold a net benefit whose lower bound is above those of treating all and of treating none"
     if not criteria.net_benefit or evidence.is_number:
         return _leave_out("net_benefit", evidence.is_number)
@@ -211,7 +211,7 @@ def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) 
     return f"{told}: it falls short at each, least at {at:g}, by {_show(shortfall)}"
 
 
-def _judge_subgroups(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     limits = criteria.subgroup_o_e_ratio
     if limits is None or evidence.is_number:
         return _leave_out("subgroups", evidence.is_number)
@@ -246,7 +246,7 @@ def _has_size(row: Mapping[str, Any], size: int) -> bool:
     return _is_number(row["n"]) and row["n"] >= size
 
 
-def _judge_coverage(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_coverage(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     margin = criteria.coverage_margin
     if margin is None or not evidence.is_number:
         return _leave_out("coverage", not evidence.is_number)
@@ -256,13 +256,13 @@ def _judge_coverage(evidence: Evidence, criteria: GateSettings) -> Finding:
     return _judge_within(evidence, "coverage", [level - margin, level + margin], numbers=True)
 
 
-def _judge_pinball_gain(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_pinball_gain(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     if not criteria.pinball_gain or not evidence.is_number:
         return _leave_out("pinball_gain", not evidence.is_number)
     return _judge_interval(evidence, "pinball_gain", "lower bound above 0", lambda low, _: low > 0)
 
 
-def _judge_card(evidence: Evidence, criteria: GateSettings) -> Finding:
+def _judge_card(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     if not criteria.card_items:
         return _leave_out("model_card", False)
     required = f"filled: {', '.join(criteria.card_items)}"
@@ -273,7 +273,7 @@ def _judge_card(evidence: Evidence, criteria: GateSettings) -> Finding:
     return _find("model_card", MISSING if absent else PASSED, required, reason)
 
 
-Criterion = Callable[[Evidence, GateSettings], Finding]
+Criterion = Callable[[GateEvidence, GateSettings], GateFinding]
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
@@ -296,7 +296,9 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
 """Every criterion by its name; each gives a finding of that name."""
 
 
-def _judge_within(evidence: Evidence, metric: str, limits: list[float] | None, *, numbers: bool = False) -> Finding:
+def _judge_within(
+    evidence: GateEvidence, metric: str, limits: list[float] | None, *, numbers: bool = False
+) -> GateFinding:
     """Ask that the whole interval of a metric lies within limits; of probabilities, or of numbers."""
     other_kind = evidence.is_number is not numbers
     if limits is None or other_kind:
@@ -306,7 +308,9 @@ def _judge_within(evidence: Evidence, metric: str, limits: list[float] | None, *
     return _judge_interval(evidence, metric, required, lambda low, high: least <= low and high <= most)
 
 
-def _judge_interval(evidence: Evidence, metric: str, required: str, is_met: Callable[[float, float], bool]) -> Finding:
+def _judge_interval(
+    evidence: GateEvidence, metric: str, required: str, is_met: Callable[[float, float], bool]
+) -> GateFinding:
     row = _read_interval(evidence.metrics, metric)
     if isinstance(row, str):
         return _find(metric, MISSING, required, row)
@@ -339,11 +343,11 @@ def _show(row: Mapping[str, Any]) -> str:
     return f"{row['estimate']:.3g} ({interval})"
 
 
-def _find(criterion: str, status: str | bool, required: str, reason: str) -> Finding:
+def _find(criterion: str, status: str | bool, required: str, reason: str) -> GateFinding:
     status = status if isinstance(status, str) else PASSED if status else FAILED
-    return Finding(criterion=criterion, status=status, required=required, reason=reason)
+    return GateFinding(criterion=criterion, status=status, required=required, reason=reason)
 
 
-def _leave_out(criterion: str, other_kind: bool) -> Finding:
+def _leave_out(criterion: str, other_kind: bool) -> GateFinding:
     reason = "does not apply to an outcome of this kind" if other_kind else "the gate leaves it out"
     return _find(criterion, NOT_ASKED, "", reason)

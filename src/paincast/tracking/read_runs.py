@@ -1,4 +1,4 @@
-"""Reading recorded models back: tags, parameters, tables and figures, for a report outside MLflow and an overview."""
+"""Reading runs of models back: tags, parameters, tables and figures, for a report outside MLflow and an overview."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ OVERVIEW = "report/overview.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedRun:
-    """A recorded model: its tags and parameters, and a folder with its tables and figures."""
+class TrackedRun:
+    """The run of a model: its tags and parameters, and a folder with its tables and figures."""
 
     tags: Mapping[str, str]
     params: Mapping[str, str]
     folder: Path
 
 
-def fetch_runs(store: Store, source: str, folder: Path) -> list[RecordedRun]:
+def fetch_runs(store: Store, source: str, folder: Path) -> list[TrackedRun]:
     """Fetch what is recorded of a model, or of every model of a training.
 
     Parameters
@@ -44,7 +44,7 @@ def fetch_runs(store: Store, source: str, folder: Path) -> list[RecordedRun]:
 
     Returns
     -------
-    list of RecordedRun
+    list of TrackedRun
         One for a model; of a training one for each of its models, in the order in which they were trained.
 
     Raises
@@ -67,7 +67,7 @@ def fetch_runs(store: Store, source: str, folder: Path) -> list[RecordedRun]:
         return [_fetch(client, one, folder / one.info.run_id, ("tables", "figures")) for one in runs]
 
 
-def log_overview(training: TrainingRun, write: Callable[[Sequence[RecordedRun]], str]) -> None:
+def log_overview(training: TrainingRun, write: Callable[[Sequence[TrackedRun]], str]) -> None:
     """Write a page across the models of a training and keep it with the parent run; nothing where none was recorded.
 
     Parameters
@@ -92,10 +92,10 @@ def _list_models(client: MlflowClient, parent: Run) -> list[Run]:
     return [run for run in found if run.info.status == "FINISHED"]
 
 
-def _fetch(client: MlflowClient, run: Run, folder: Path, parts: Sequence[str]) -> RecordedRun:
+def _fetch(client: MlflowClient, run: Run, folder: Path, parts: Sequence[str]) -> TrackedRun:
     folder.mkdir(parents=True, exist_ok=True)
     held = {entry.path for entry in client.list_artifacts(run.info.run_id)}
     for part in parts:
         if part in held:
             client.download_artifacts(run.info.run_id, part, str(folder))
-    return RecordedRun(tags=run.data.tags, params=run.data.params, folder=folder)
+    return TrackedRun(tags=run.data.tags, params=run.data.params, folder=folder)

@@ -1,4 +1,4 @@
-"""A run over techniques and outcomes: what is asked is prepared, trained by its kind, and the refused are told."""
+"""Train every requested technique and outcome; collect refusals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings, make_settings
 from paincast.settings.choices import ALL_OUTCOMES
 from paincast.simulator import Truth, simulate_cohort
-from paincast.tracking import RecordedRun, Store, TrainingRun, log_overview, resolve_store, start_training
+from paincast.tracking import Store, TrackedRun, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
 from paincast.training.kinds.binary import fit_binary
 from paincast.training.kinds.blended import fit_blended, open_real_cohort
@@ -83,7 +83,7 @@ def train(
     settings: TrainingSettings | None = None,
     *,
     config_yaml: str | None = None,
-    progress: Progress = SILENT,
+    report_to: Progress = SILENT,
     **keywords: Any,
 ) -> TrainingResult:
     """Train and evaluate a model for every technique and outcome asked for.
@@ -94,7 +94,7 @@ def train(
         What to train, on what and how; in place of keywords.
     config_yaml : str, optional
         Resolved configuration to record; by default the settings themselves.
-    progress : Progress
+    report_to : Progress
         Advanced by one for each model, in fractions as its folds, refits and resamples are done.
     **keywords : object
         Settings by name, as on the command line: ``train(technique="facet_rfa", cohort="data/cohorts/mine",
@@ -116,7 +116,7 @@ def train(
     settings = _take_settings(settings, keywords)
     check_items(settings)
     outcomes = list_outcomes(settings.outcome)
-    progress.describe("reading the cohort")
+    report_to.describe("reading the cohort")
     cohort, truth = _open_cohort(settings)
     techniques = _list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
@@ -131,10 +131,10 @@ def train(
         ThreadPoolExecutor(1) as beside,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
-        progress.expect(len(techniques) * len(outcomes))
+        report_to.expect(len(techniques) * len(outcomes))
         for outcome, prepared, reasons in asked:
             refused |= reasons
-            progress.advance(len(reasons))
+            report_to.advance(len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
             for data in prepared:
                 task = Task(
@@ -144,12 +144,12 @@ def train(
                     everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
                     settings=settings,
                     run=run,
-                    progress=PartialProgress(progress, 1, f"{data.technique}/{outcome.name}"),
+                    progress=PartialProgress(report_to, 1, f"{data.technique}/{outcome.name}"),
                 )
                 with _telling(task.name, refused):
                     finishing[task.name] = beside.submit(_fit(task))
                 _collect(finishing, trained, refused, wait=False)
-        progress.describe("evaluating and recording")
+        report_to.describe("evaluating and recording")
         _collect(finishing, trained, refused, wait=True)
         record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
         if not trained:
@@ -257,7 +257,7 @@ def _record(
         log_overview(run, _write_overview)
 
 
-def _write_overview(recorded: Sequence[RecordedRun]) -> str:
+def _write_overview(recorded: Sequence[TrackedRun]) -> str:
     return write_overview([read_run_folder(one.folder, one.tags, one.params) for one in recorded])
 
 

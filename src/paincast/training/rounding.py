@@ -1,4 +1,4 @@
-"""What is measured on real patients is rounded before anything is drawn, judged or recorded of it."""
+"""Rounding of everything measured on real patients, before it is drawn, judged or logged."""
 
 from __future__ import annotations
 
