@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.disclosure.flow import hide_small_loss, hide_small_steps, say_answering_months
+from paincast.disclosure.flow import format_label_months, suppress_small_loss, suppress_small_steps
 from paincast.errors import SettingsError
 from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
@@ -128,7 +128,7 @@ def test_small_steps_of_the_flow_are_hidden_with_what_gives_them_away(counts, sh
         "with an answer",
         "with",
     ]
-    hidden = hide_small_steps(pd.DataFrame({"step": steps, "n": counts}))["n"]
+    hidden = suppress_small_steps(pd.DataFrame({"step": steps, "n": counts}))["n"]
     assert [None if pd.isna(n) else n for n in hidden] == shown
 
 
@@ -144,15 +144,15 @@ def test_small_steps_of_the_flow_are_hidden_with_what_gives_them_away(counts, sh
 )
 def test_few_answers_of_a_month_are_hidden_with_what_gives_them_away(months, shown, told):
     steps = ["with an answer", *(f"answered by a visit of month {month}" for month in range(3, 3 + len(months)))]
-    flow = hide_small_steps(pd.DataFrame({"step": steps, "n": [sum(months), *months]}))
+    flow = suppress_small_steps(pd.DataFrame({"step": steps, "n": [sum(months), *months]}))
     assert [None if pd.isna(n) else n for n in flow["n"]][1:] == shown
-    assert say_answering_months(dict(enumerate(months, 3))) == told
+    assert format_label_months(dict(enumerate(months, 3))) == told
 
 
 def test_a_few_lost_are_hidden_from_the_weights():
     weights = pd.DataFrame({"measure": ["asked", "observed", "lost"], "value": [50.0, 47.0, 3.0]})
-    assert hide_small_loss(weights)["value"].isna().tolist() == [True, False, True]
-    assert hide_small_loss(weights.replace(3.0, 30.0))["value"].notna().all()
+    assert suppress_small_loss(weights)["value"].isna().tolist() == [True, False, True]
+    assert suppress_small_loss(weights.replace(3.0, 30.0))["value"].notna().all()
 
 
 @pytest.mark.parametrize("limits", [[0.6, 0.2], [0.0, 0.5], [0.3]])

@@ -33,7 +33,7 @@ TECHNIQUES = (
 )
 """What is done, one response model each (``bariatric_embolization`` is refused: there is no pain evidence)."""
 
-SMALLEST_CELL = 5
+MINIMUM_CELL = 5
 """Fewest patients that a cell of a table, a group or a mark in a figure may stand for."""
 
 COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import ANSWERED_AT, AT_HORIZON, PATIENTS, SEEN, tell_together
+from paincast.disclosure.flow import ANSWERED_AT, AT_HORIZON, PATIENTS, SEEN, format_counts_together
 from paincast.eligibility import exclude_ineligible, find_supported_indications
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
@@ -194,7 +194,7 @@ def _count_lost(cohort: Cohort, labels: OutcomeLabels) -> dict[str, int]:
 
 def _say_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real: bool) -> str:
     reasons = labels.because.value_counts(sort=False)
-    total, *counts = tell_together(len(labels.because), *reasons.tolist(), real=real)
+    total, *counts = format_counts_together(len(labels.because), *reasons.tolist(), real=real)
     told = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
     needed = (
         ""

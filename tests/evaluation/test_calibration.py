@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.disclosure.cuts import choose_cuts, make_rule
+from paincast.disclosure.cuts import choose_cuts, make_release_rule
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.performance.calibration import (
     CURVE_COLUMNS,
@@ -134,7 +134,7 @@ def test_episodes_of_one_patient_are_no_group():
 )
 def test_bars_hold_five_patients_or_nobody_also_between_what_is_told(n, seed, digits, told):
     _, probability = make_rows(n, seed, digits)
-    told = choose_cuts(probability, told, make_rule(range(n)))
+    told = choose_cuts(probability, told, make_release_rule(range(n)))
     bars = compute_risk_histogram(probability, told=told)
     if n < 5:
         assert bars.empty

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit, logit
 
 from paincast.cohort.tables import conform
-from paincast.disclosure.grouping import choose_shown
+from paincast.disclosure.groups import choose_released_groups
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
 from paincast.explain import (
@@ -317,7 +317,7 @@ def test_groups_of_few_are_hidden_and_patients_are_counted_once():
     patients = np.array(["one"] * 18 + [f"p{i}" for i in range(35)], dtype=object)
     again = compute_dependence(replace(explanation, patients=patients), drawn, "work_status", simulated=False)
     assert again["group"].tolist() == ["c"]
-    assert choose_shown(values.to_numpy(object), np.zeros(53, dtype=int), smallest=5) == []
+    assert choose_released_groups(values.to_numpy(object), np.zeros(53, dtype=int), smallest=5) == []
 
 
 def test_a_review_joins_ranking_and_verdict_and_keeps_conflicts_in_sight(fitted):

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.disclosure.grouping import rank_values
+from paincast.disclosure.groups import rank_values
 from paincast.reporting.figures.bubbles import compute_bubbles
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from paincast.disclosure.flow import tell_together
+from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError
 from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
@@ -63,7 +63,7 @@ class Cohort:
     def describe_techniques(self) -> str:
         """Say how many episodes there are of each technique and comparator."""
         counts = self.episodes["technique"].value_counts().sort_index()
-        total, *told = tell_together(len(self.episodes), *counts.tolist(), real=self.basis != "synthetic")
+        total, *told = format_counts_together(len(self.episodes), *counts.tolist(), real=self.basis != "synthetic")
         held = ", ".join(f"{n} of {name}" for name, n in zip(counts.index, told, strict=True)) or "none"
         return f"it holds {total} episodes: {held}"
 

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-IsTellable = Callable[[BoolArray | slice], bool]
+ReleaseRule = Callable[[BoolArray | slice], bool]
 """Says of a group of rows whether what came of it may be told."""
 
 
-def make_rule(
-    patients: npt.ArrayLike, outcome: npt.ArrayLike | None = None, *, minimum: int = SMALLEST_CELL
-) -> IsTellable:
+def make_release_rule(
+    patients: npt.ArrayLike, outcome: npt.ArrayLike | None = None, *, minimum: int = MINIMUM_CELL
+) -> ReleaseRule:
     """Make the rule that a group may be told when enough patients have the outcome, and enough do not.
 
     Parameters
@@ -34,24 +34,24 @@ def make_rule(
 
     Examples
     --------
-    >>> is_tellable = make_rule(range(12), [1] * 6 + [0] * 6)
-    >>> is_tellable(slice(0, 12)), is_tellable(slice(0, 9))
+    >>> is_releasable = make_release_rule(range(12), [1] * 6 + [0] * 6)
+    >>> is_releasable(slice(0, 12)), is_releasable(slice(0, 9))
     (True, False)
     """
     patient = np.asarray(patients)
     occurred = None if outcome is None else np.asarray(outcome, dtype=float) == 1
 
-    def is_tellable(rows: BoolArray | slice) -> bool:
+    def is_releasable(rows: BoolArray | slice) -> bool:
         n = len(np.unique(patient[rows]))
         if occurred is None:
             return n >= minimum
         n_with = len(np.unique(patient[rows][occurred[rows]]))
         return min(n_with, n - n_with) >= minimum
 
-    return is_tellable
+    return is_releasable
 
 
-def merge_bins(starts: IntArray, n: int, is_tellable: Callable[[slice], bool]) -> IntArray:
+def merge_bins(starts: IntArray, n: int, is_releasable: Callable[[slice], bool]) -> IntArray:
     """Merge bins of sorted rows with their neighbours until each may be told.
 
     Parameters
@@ -60,8 +60,8 @@ def merge_bins(starts: IntArray, n: int, is_tellable: Callable[[slice], bool]) -
         First row of each bin, ascending from 0.
     n : int
         Number of rows.
-    is_tellable : callable
-        From :func:`make_rule`, of the rows in the same order.
+    is_releasable : callable
+        From :func:`make_release_rule`, of the rows in the same order.
 
     Returns
     -------
@@ -70,21 +70,21 @@ def merge_bins(starts: IntArray, n: int, is_tellable: Callable[[slice], bool]) -
 
     Examples
     --------
-    >>> rule = make_rule(range(30), [1] * 5 + [0] * 10 + [1] * 8 + [0] * 7)
+    >>> rule = make_release_rule(range(30), [1] * 5 + [0] * 10 + [1] * 8 + [0] * 7)
     >>> merge_bins(np.array([0, 10, 20]), 30, rule).tolist()
     [0, 10]
     """
     kept = [0]
     for start in starts[1:]:
-        if is_tellable(slice(kept[-1], int(start))):
+        if is_releasable(slice(kept[-1], int(start))):
             kept.append(int(start))
-    while kept and not is_tellable(slice(kept[-1], n)):
+    while kept and not is_releasable(slice(kept[-1], n)):
         kept.pop()
     return np.array(kept, dtype=np.int64)
 
 
 def choose_cuts(
-    values: FloatArray, candidates: Iterable[float], is_tellable: IsTellable, *, told: Iterable[float] = ()
+    values: FloatArray, candidates: Iterable[float], is_releasable: ReleaseRule, *, told: Iterable[float] = ()
 ) -> list[float]:
     """Choose the cuts at which rows may be parted beside those that are told already.
 
@@ -97,8 +97,8 @@ def choose_cuts(
         A number for each row; a cut parts those below it from the others.
     candidates : iterable of float
         Cuts that are wanted, the most wanted first.
-    is_tellable : callable
-        From :func:`make_rule`.
+    is_releasable : callable
+        From :func:`make_release_rule`.
     told : iterable of float
         Cuts of other tables of the same rows.
 
@@ -110,7 +110,7 @@ def choose_cuts(
     Examples
     --------
     >>> values = np.arange(20.0)
-    >>> choose_cuts(values, [3.0, 8.0, 10.0, 15.0, 99.0], make_rule(range(20)))
+    >>> choose_cuts(values, [3.0, 8.0, 10.0, 15.0, 99.0], make_release_rule(range(20)))
     [8.0, 15.0, 99.0]
     """
     cuts, chosen = sorted({-np.inf, np.inf, *told}), []
@@ -118,7 +118,7 @@ def choose_cuts(
         place = bisect(cuts, cut)
         low, high = cuts[place - 1], cuts[place]
         parts = [(values >= low) & (values < cut), (values >= cut) & (values < high)]
-        if not parts[0].any() or not parts[1].any() or all(is_tellable(part) for part in parts):
+        if not parts[0].any() or not parts[1].any() or all(is_releasable(part) for part in parts):
             chosen.append(cut)
             insort(cuts, cut)
     return chosen

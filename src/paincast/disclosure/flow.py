@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import combinations, permutations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from paincast.disclosure.rounding import FEW, round_count
-from paincast.schema import SMALLEST_CELL
+from paincast.disclosure.suppression import flag_with_complements, is_small
+from paincast.schema import MINIMUM_CELL
 
 LEFT_OUT = ("not asked: ", "lost: ")
 """Steps that leave people out; those of one prefix and the step after them sum to a step before."""
@@ -27,12 +27,7 @@ ANSWERED_AT = "answered by a visit of month "
 """Steps that say whose visit answered; they sum to those with an answer."""
 
 
-def is_small(n: float) -> bool:
-    """Say whether a count tells of so few patients that it is hidden; 0 tells of nobody."""
-    return 0 < n < SMALLEST_CELL
-
-
-def hide_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
+def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
     """Hide small counts of a flow table, with their complements.
 
     Beside each hidden reason the smallest other one is hidden, until they stand for five or more; where there are too
@@ -53,19 +48,19 @@ def hide_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> steps = ["episodes of the technique", "not asked: no pain", "asked: all", "lost: no visit", "with an answer"]
-    >>> hide_small_steps(pd.DataFrame({"step": steps, "n": [60, 10, 50, 3, 47]}))["n"].tolist()
+    >>> suppress_small_steps(pd.DataFrame({"step": steps, "n": [60, 10, 50, 3, 47]}))["n"].tolist()
     [60, <NA>, <NA>, <NA>, 47]
     """
     step, n = flow["step"].str, flow["n"].to_numpy(dtype=np.int64)
     reason = np.logical_or.reduce([step.startswith(prefix).to_numpy() for prefix in LEFT_OUT])
     total = np.logical_or.reduce([step.startswith(prefix).to_numpy() for prefix in TOTALS])
-    small = (n > 0) & (n < SMALLEST_CELL)
-    hidden = _hide_with_others(n, reason)
+    small = is_small(n)
+    hidden = flag_with_complements(n, reason)
     if hidden.any():
         hidden |= step.startswith(TOTALS[1]).to_numpy()
-        if hidden[reason].sum() < 2 or n[hidden & reason].sum() < SMALLEST_CELL:
+        if hidden[reason].sum() < 2 or n[hidden & reason].sum() < MINIMUM_CELL:
             hidden |= total
-    months = _hide_with_others(n, step.startswith(ANSWERED_AT).to_numpy())
+    months = flag_with_complements(n, step.startswith(ANSWERED_AT).to_numpy())
     close = flow["step"].isin(_find_close(flow)).to_numpy()
     if (close & step.startswith(SEEN).to_numpy()).any():
         hidden |= reason | total
@@ -90,21 +85,12 @@ def _find_close(flow: pd.DataFrame) -> set[str]:
     return close
 
 
-def _hide_with_others(n: npt.NDArray[np.int64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Hide small counts, and beside them the smallest others until there are two that stand for five or more."""
-    hidden = among & (n > 0) & (n < SMALLEST_CELL)
-    others = sorted(np.flatnonzero(among & ~hidden & (n > 0)), key=lambda place: n[place])
-    while hidden.any() and others and (hidden.sum() < 2 or n[hidden].sum() < SMALLEST_CELL):
-        hidden[others.pop(0)] = True
-    return np.asarray(hidden)
-
-
-def tell_together(*counts: int, real: bool = True) -> list[str]:
+def format_counts_together(*counts: int, real: bool = True) -> list[str]:
     """Tell counts of which one is a sum of others: where one is few, the others are rounded to five.
 
     Examples
     --------
-    >>> tell_together(30, 60, 90), tell_together(3, 61, 64)
+    >>> format_counts_together(30, 60, 90), format_counts_together(3, 61, 64)
     (['30', '60', '90'], ['fewer than 5', 'about 60', 'about 65'])
     """
     if not real or not any(is_small(n) for n in counts):
@@ -112,26 +98,26 @@ def tell_together(*counts: int, real: bool = True) -> list[str]:
     return [FEW if is_small(n) else f"about {round_count(n)}" for n in counts]
 
 
-def say_answering_months(counts: Mapping[int, int]) -> str:
+def format_label_months(counts: Mapping[int, int]) -> str:
     """Say how many were answered by a visit of which month; small counts, and what gives them away, are hidden.
 
     Examples
     --------
-    >>> say_answering_months({3: 40, 6: 60})
+    >>> format_label_months({3: 40, 6: 60})
     'answered by visits of month 3: 40, month 6: 60'
-    >>> say_answering_months({2: 3, 3: 40, 6: 60})
+    >>> format_label_months({2: 3, 3: 40, 6: 60})
     'answered by visits of month 6: 60, other months (2, 3): 43'
     """
     months, n = list(counts), np.array(list(counts.values()), dtype=np.int64)
-    hidden = _hide_with_others(n, np.ones(len(n), dtype=bool))
+    hidden = flag_with_complements(n, np.ones(len(n), dtype=bool))
     shown = [f"month {month}: {count}" for month, count, gone in zip(months, n, hidden, strict=True) if not gone]
     if hidden.any():
         others = ", ".join(str(month) for month, gone in zip(months, hidden, strict=True) if gone)
-        shown.append(f"other months ({others}): {n[hidden].sum()}" if n[hidden].sum() >= SMALLEST_CELL else "")
+        shown.append(f"other months ({others}): {n[hidden].sum()}" if n[hidden].sum() >= MINIMUM_CELL else "")
     return f"answered by visits of {', '.join(filter(None, shown))}" if any(shown) else ""
 
 
-def hide_small_loss(weights: pd.DataFrame) -> pd.DataFrame:
+def suppress_small_loss(weights: pd.DataFrame) -> pd.DataFrame:
     """Hide how many were asked and lost in a summary of weights when those lost are few."""
     lost = weights.set_index("measure")["value"]["lost"]
     hidden = weights["measure"].isin(["asked", "lost"]) & is_small(lost)

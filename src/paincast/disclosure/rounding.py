@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 DIGITS = 4
 """Significant digits of what is measured on real patients."""
@@ -17,9 +17,9 @@ DIGITS = 4
 FEW_DIGITS = 2
 """Decimals of what is measured on a group whose counts are hidden."""
 
-FEW = f"fewer than {SMALLEST_CELL}"
+FEW = f"fewer than {MINIMUM_CELL}"
 PATIENTS = re.compile(r"\b(?<!than )(?<!about )(\d+) patients\b")
-MOVED = re.compile(rf"\b[1-{SMALLEST_CELL - 1}] of(?= \d+ probabilities)")
+MOVED = re.compile(rf"\b[1-{MINIMUM_CELL - 1}] of(?= \d+ probabilities)")
 
 
 def round_count(n: float) -> int:
@@ -32,7 +32,7 @@ def round_count(n: float) -> int:
     >>> [round_count(n) for n in (0, 2, 3, 47, 48)]
     [0, 0, 5, 45, 50]
     """
-    return int(round(n / SMALLEST_CELL) * SMALLEST_CELL)
+    return int(round(n / MINIMUM_CELL) * MINIMUM_CELL)
 
 
 def round_share(share: float, n: int) -> float:
@@ -44,9 +44,9 @@ def round_share(share: float, n: int) -> float:
     (0.1, 0.9, 0.0)
     """
     part = min(share, 1.0 - share)
-    if part <= 0.0 or n < 2 * SMALLEST_CELL:
+    if part <= 0.0 or n < 2 * MINIMUM_CELL:
         return round(share, 1)
-    told = max(SMALLEST_CELL, round_count(part * n)) / n
+    told = max(MINIMUM_CELL, round_count(part * n)) / n
     return told if share <= 0.5 else 1.0 - told
 
 
@@ -60,19 +60,19 @@ def round_shares(shares: Sequence[float], n: int) -> tuple[float, ...]:
     >>> round_shares([0.4, 0.3, 0.3], 10)
     (0.3333333333333333, 0.3333333333333333, 0.3333333333333333)
     """
-    counts = [max(SMALLEST_CELL, round_count(share * n)) for share in shares[1:]]
+    counts = [max(MINIMUM_CELL, round_count(share * n)) for share in shares[1:]]
     first = n - sum(counts)
-    if first < SMALLEST_CELL:
+    if first < MINIMUM_CELL:
         return (1.0 / len(shares),) * len(shares)
     return tuple(count / n for count in (first, *counts))
 
 
-def round_words(method: str) -> str:
+def round_method(method: str) -> str:
     """Round the patients and probabilities that a method counts, which stand beside the number of episodes.
 
     Examples
     --------
-    >>> round_words("bootstrap of 209 patients, 500 resamples; 3 of 211 probabilities moved")
+    >>> round_method("bootstrap of 209 patients, 500 resamples; 3 of 211 probabilities moved")
     'bootstrap of about 210 patients, 500 resamples; fewer than 5 of 211 probabilities moved'
     """
     method = PATIENTS.sub(lambda found: f"about {round_count(int(found[1]))} patients", method)
@@ -99,9 +99,9 @@ def round_measured(table: pd.DataFrame) -> pd.DataFrame:
     """
     numbers = table.select_dtypes("float").columns
     if {"n", "n_patients"} <= set(table):
-        few = (table["n"] - table["n_patients"]).between(1, SMALLEST_CELL - 1)
+        few = (table["n"] - table["n_patients"]).between(1, MINIMUM_CELL - 1)
         table = table.assign(n_patients=table["n_patients"].mask(few.fillna(value=False).astype(bool)))
-    words = {"method": table["method"].map(round_words, na_action="ignore")} if "method" in table else {}
+    words = {"method": table["method"].map(round_method, na_action="ignore")} if "method" in table else {}
     return table.assign(**{name: table[name].map(round_digits) for name in numbers}, **words)
 
 
@@ -118,7 +118,7 @@ def round_digits(value: Any, digits: int = DIGITS) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
+def round_suppressed(by_group: pd.DataFrame) -> pd.DataFrame:
     """Round to few decimals the numbers of groups of which a count is hidden, and withhold their errors.
 
     The error of a ratio of events tells about how many they are.
@@ -131,7 +131,7 @@ def blur_hidden(by_group: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> rows = pd.DataFrame({"n": [26.0, 60.0], "n_events": [9.0, np.nan], "estimate": 0.43333, "error": 0.2})
-    >>> blur_hidden(rows)[["estimate", "error"]].to_numpy().tolist()
+    >>> round_suppressed(rows)[["estimate", "error"]].to_numpy().tolist()
     [[0.43333, 0.2], [0.43, nan]]
     """
     numbers = by_group.select_dtypes("float64").columns

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.grouping import MISSING, IntArray, Labels, choose_shown, is_ordered, name_groups
+from paincast.disclosure.groups import MISSING, IntArray, Labels, choose_released_groups, is_ordered, name_groups
 from paincast.explain.contributions import Explanation
 from paincast.explain.resampling import Resamples
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,7 +83,7 @@ def compute_dependence(
     labels = _label(values)
     numbers = values.astype(float).to_numpy(dtype=float, na_value=np.nan) if _is_number(values) else None
     rows: list[dict[str, Any]] = []
-    shown = choose_shown(labels, patients, smallest=SMALLEST_CELL)
+    shown = choose_released_groups(labels, patients, smallest=MINIMUM_CELL)
     for label in sorted(shown, key=lambda name: (name == MISSING, name)):
         member = labels == label
         mean = float(contribution[member].mean())

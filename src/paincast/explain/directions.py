@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.grouping import is_ordered, rank_values
+from paincast.disclosure.groups import is_ordered, rank_values
 from paincast.explain.contributions import Explanation
 from paincast.explain.resampling import Resamples
 

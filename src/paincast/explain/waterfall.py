@@ -8,7 +8,7 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.explain.contributions import Explanation, format_value
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 MOST_STEPS = 9
 START, REST, END = "start", "rest", "served"
@@ -91,9 +91,10 @@ def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> 
         If the group holds fewer than five patients.
     """
     n_patients = len(np.unique(explanation.patient_codes[member]))
-    if n_patients < SMALLEST_CELL:
+    if n_patients < MINIMUM_CELL:
         raise DataError(
-            f"a group of {n_patients} patients is not averaged; allowed: {SMALLEST_CELL} or more", code="PC-EXPLAIN-02"
+            f"a group of {n_patients} patients is not averaged; allowed: {MINIMUM_CELL} or more",
+            code="PC-EXPLAIN-02",
         )
     held = explanation.take(member)
     names = held.contributions.columns

@@ -30,11 +30,11 @@ from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
 from paincast.models.stored import Response
 from paincast.models.survival.response import DurationResponse
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 FloatArray = npt.NDArray[np.float64]
 
-COVER = SMALLEST_CELL / 4
+COVER = MINIMUM_CELL / 4
 """Of a node with as many patients as are told, at most: a patient adds p * (1 - p), a quarter or less."""
 
 LEAF_DIGITS = 3

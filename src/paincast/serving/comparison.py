@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.judging import choose_hidden_steps, say_too_few
+from paincast.disclosure.metrics import choose_suppressed_steps, describe_too_few
 from paincast.disclosure.rounding import round_measured
 from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
@@ -80,7 +80,7 @@ def compare_models(
     abstained = [rows["abstained"].astype(bool) for rows in answers]
     compared = select_evaluable(outcome, *abstained)
     flow = _count_steps(cohort, followed, abstained, int(compared.sum()), trained_on)
-    few = "" if cohort.basis == "synthetic" else say_too_few(outcome[compared])
+    few = "" if cohort.basis == "synthetic" else describe_too_few(outcome[compared])
     if compared.any() and few:
         raise RefusalError(
             f"the models cannot be compared on this cohort ({champion.technique}): {few}", code="PC-SERVING-08"
@@ -110,7 +110,7 @@ def _count_steps(
     hidden: set[str] = set()
     if cohort.basis != "synthetic":
         masks = [one[followed].to_numpy(bool) for one in abstained]
-        hidden = choose_hidden_steps(counts[0], counts[1], n_compared, masks)
+        hidden = choose_suppressed_steps(counts[0], counts[1], n_compared, masks)
     kinds = ["episodes", "followed_up", "abstained", "abstained", "evaluated"]
     shown = ["hidden" if kind in hidden else n for kind, n in zip(kinds, counts, strict=True)]
     return pd.DataFrame({"step": [*OVERLAPS, *STEPS], "n": [*trained_on, *shown]})

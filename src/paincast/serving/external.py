@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import say_answering_months
-from paincast.disclosure.judging import (
+from paincast.disclosure.flow import format_label_months
+from paincast.disclosure.metrics import (
     HIDDEN,
-    choose_hidden_steps,
-    hide_small_shares,
-    say_too_few,
+    choose_suppressed_steps,
+    describe_too_few,
+    suppress_small_shares,
 )
 from paincast.disclosure.rounding import round_measured
 from paincast.eligibility import select_evaluable
@@ -132,7 +132,7 @@ def _evaluate(
         "technique": model.technique,
         "outcome": model.outcome,
         **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
-        "note": say_answering_months(count_label_months(asked_of, usable)),
+        "note": format_label_months(count_label_months(asked_of, usable)),
     }
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
@@ -140,7 +140,11 @@ def _evaluate(
             commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
             flow["note"] = f"the model abstains for all episodes with follow-up: {commonest}"
         return pd.DataFrame(), flow
-    few = "" if cohort.basis == "synthetic" else say_too_few(outcome[usable], is_number=question.kind == "continuous")
+    few = (
+        ""
+        if cohort.basis == "synthetic"
+        else describe_too_few(outcome[usable], is_number=question.kind == "continuous")
+    )
     if few:
         return pd.DataFrame(), flow | {"followed_up": None, "abstained": None, "evaluated": 0, "note": few}
     if flow["followed_up"] is None:
@@ -148,7 +152,7 @@ def _evaluate(
     if question.kind == "continuous":
         patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)
         metrics = _evaluate_change(model, outcome[usable], answers[usable], patients, confidence)
-        shown = metrics if cohort.basis == "synthetic" else hide_small_shares(metrics)
+        shown = metrics if cohort.basis == "synthetic" else suppress_small_shares(metrics)
         return _identify(shown, model, cohort), flow
     scored = pd.DataFrame(
         {
@@ -185,7 +189,7 @@ def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> d
     counts = {"episodes": n_all, "followed_up": n_followed, "abstained": n_followed - n_judged, "evaluated": n_judged}
     if cohort.basis == "synthetic":
         return dict(counts)
-    hidden = choose_hidden_steps(n_all, n_followed, n_judged, [abstained[followed].to_numpy(bool)])
+    hidden = choose_suppressed_steps(n_all, n_followed, n_judged, [abstained[followed].to_numpy(bool)])
     return {step: None if step in hidden else n for step, n in counts.items()}
 
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import FEW, round_count
+from paincast.disclosure.suppression import is_small
 from paincast.errors import RefusalError
 from paincast.fingerprints import Fingerprints, find_trained_on
 from paincast.predictor import Predictor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 from paincast.settings.choices import (
     CALIBRATION_METHODS,
     FITTED_CALIBRATIONS,
@@ -153,7 +153,7 @@ class ModelSettings:
     minimum_events: int = setting(
         8,
         "Fewest episodes with, and without, the outcome for which a model is fitted.",
-        at_least=SMALLEST_CELL,
+        at_least=MINIMUM_CELL,
         at_most=1000,
         unit="episodes",
     )
@@ -243,7 +243,7 @@ class DurationSettings:
     minimum_events: int = setting(
         8,
         "Fewest losses of relief, and episodes without, for which a model is fitted.",
-        at_least=SMALLEST_CELL,
+        at_least=MINIMUM_CELL,
         at_most=1000,
         unit="episodes",
     )

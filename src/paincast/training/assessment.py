@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.cuts import choose_cuts, make_rule
-from paincast.disclosure.decisions import hide_thresholds
-from paincast.disclosure.rounding import blur_hidden
+from paincast.disclosure.cuts import choose_cuts, make_release_rule
+from paincast.disclosure.metrics import suppress_thresholds
+from paincast.disclosure.rounding import round_suppressed
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
 from paincast.evaluation.performance.calibration import (
     compute_calibration_curve,
@@ -141,7 +141,7 @@ def assess_predictions(
         calibration=compute_calibration_curve(outcome, predicted, patients=patients, told=told),
         histogram=compute_risk_histogram(predicted, patients=patients, told=[*cuts, *told]),
         curve=flexible.curve,
-        decision_curve=hide_thresholds(
+        decision_curve=suppress_thresholds(
             compute_decision_curve(
                 outcome,
                 predicted,
@@ -174,7 +174,7 @@ def _measure_groups(
     grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
     along = grouped["attribute"].isin([SITE, YEAR])
     pooled = pool_groups(grouped[along], confidence=confidence)
-    grouped = blur_hidden(grouped)
+    grouped = round_suppressed(grouped)
     return {
         "subgroups": grouped[~along].reset_index(drop=True),
         "sites": grouped[grouped["attribute"] == SITE].reset_index(drop=True),
@@ -194,7 +194,7 @@ def choose_shown(
     >>> choose_shown(outcome, predicted, np.arange(20), [0.2, 0.3, 0.4, 0.5])
     [0.3, 0.5]
     """
-    return choose_cuts(predicted, thresholds, make_rule(pd.factorize(patients)[0], outcome))
+    return choose_cuts(predicted, thresholds, make_release_rule(pd.factorize(patients)[0], outcome))
 
 
 def list_thresholds(settings: EvaluationSettings) -> list[float]:

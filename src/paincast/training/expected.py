@@ -11,7 +11,7 @@ from paincast.errors import SettingsError
 from paincast.evidence.figures import Record
 from paincast.evidence.records import records_of
 from paincast.evidence.scenarios import shift_curve
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 from paincast.training_set import TrainingSet
 
 COLUMNS = ("record", "scenario", "month", "expected", "says")
@@ -58,10 +58,10 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
     held = [record for record in records_of(data.technique) if record.response]
     if not held:
         return _leave_out(scenario, month, f"the evidence of {data.technique} holds no response curve")
-    counts = {record.id: n for record, n in _count_patients(data, held) if n >= SMALLEST_CELL}
+    counts = {record.id: n for record, n in _count_patients(data, held) if n >= MINIMUM_CELL}
     used = [record for record in held if record.id in counts]
     if not used:
-        told = f"no response curve is of the indication and approach of {SMALLEST_CELL} or more of these patients"
+        told = f"no response curve is of the indication and approach of {MINIMUM_CELL} or more of these patients"
         return _leave_out(scenario, month, told)
     try:
         curves = {record.id: shift_curve(record, scenario) for record in used}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from paincast.disclosure.rounding import blur_hidden
+from paincast.disclosure.rounding import round_suppressed
 from paincast.evaluation.groups.held_out import predict_held_out_groups
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
@@ -23,7 +23,7 @@ from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.models.observation import fit_observation_weights
 from paincast.progress import Progress
 from paincast.reporting.model.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
 from paincast.training.assessment import SITE, YEAR, number_sites
 from paincast.training_set import TrainingSet
@@ -246,7 +246,7 @@ class _Work:
             obstacles=obstacles,
         ).astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
         pooled = pool_groups(by_group, confidence=confidence).astype({"n": "float64"})
-        return pd.concat([blur_hidden(by_group), pooled.assign(level="all")], ignore_index=True)
+        return pd.concat([round_suppressed(by_group), pooled.assign(level="all")], ignore_index=True)
 
     @property
     def _outcome(self) -> FloatArray:
@@ -283,7 +283,7 @@ def list_large_groups(groups: pd.Series, patients: npt.NDArray[np.object_], outc
     """
     rows = pd.DataFrame({"group": groups.to_numpy(), "patient": patients, "outcome": outcome}).dropna(subset="group")
     people = rows.groupby(["group", "patient"])["outcome"].max().groupby("group").agg(["sum", "size"])
-    enough = (people["sum"] >= SMALLEST_CELL) & (people["size"] - people["sum"] >= SMALLEST_CELL)
+    enough = (people["sum"] >= MINIMUM_CELL) & (people["size"] - people["sum"] >= MINIMUM_CELL)
     return list(people.index[enough])
 
 
@@ -294,7 +294,7 @@ def find_obstacle(groups: pd.Series, large: list[object], attribute: str) -> str
         return f"cannot be held out: {f'one {name}' if count else f'no {name} is recorded'}"
     if len(large) < 2:
         told = f"{len(large)} of {count} {name}s {'has' if len(large) == 1 else 'have'}"
-        return f"cannot be held out: {told} {SMALLEST_CELL} patients with the outcome and {SMALLEST_CELL} without"
+        return f"cannot be held out: {told} {MINIMUM_CELL} patients with the outcome and {MINIMUM_CELL} without"
     return ""
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from paincast.disclosure.cells import suppress_small_cells
-from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import round_measured
+from paincast.disclosure.suppression import is_small, suppress_small_cells
 from paincast.evidence import evidence_version
 from paincast.models.release import FEW_VALUES
 from paincast.predictor import Predictor
-from paincast.schema import EPISODES, SMALLEST_CELL, model_columns
+from paincast.schema import EPISODES, MINIMUM_CELL, model_columns
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
 from paincast.training_set import TrainingSet
@@ -51,7 +50,7 @@ def list_facts(
     """
     outcome, first, last = data.outcome, *data.window_months
     counted = data.episodes["procedure_year"].value_counts()
-    years = counted.index[counted >= SMALLEST_CELL]
+    years = counted.index[counted >= MINIMUM_CELL]
     facts = {
         "question": outcome.question,
         "is_not": outcome.is_not,
@@ -129,7 +128,7 @@ def _describe_number(values: pd.Series, *, real: bool) -> Iterator[dict[str, Any
     if real and values.nunique() <= FEW_VALUES:
         # With all digits they would count those who have each value.
         measured = {name: round(value, 1) for name, value in measured.items()}
-    yield told | ({} if known < SMALLEST_CELL else measured)
+    yield told | ({} if known < MINIMUM_CELL else measured)
     if lost:
         share = None if hidden else lost / len(values)
         yield {"level": MISSING, "n": None if hidden else lost, "share": share}

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from paincast.disclosure.flow import hide_small_loss, hide_small_steps, is_small, say_answering_months
+from paincast.disclosure.flow import format_label_months, suppress_small_loss, suppress_small_steps
 from paincast.disclosure.rounding import FEW
+from paincast.disclosure.suppression import is_small
 from paincast.models.binary.response import ResponseModel
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.stored import Response
@@ -145,7 +146,7 @@ def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings
 def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) -> tuple[str, ...]:
     predictor, measured = trained.predictor, trained.instability
     lost = f"Lost to follow-up: {FEW}."
-    months = say_answering_months(count_label_months(data.labels))
+    months = format_label_months(count_label_months(data.labels))
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
         *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),
@@ -160,14 +161,14 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
     predictor, measured = trained.predictor, trained.instability
     tipping = trained.tipping_point
     return {
-        "flow": hide_small_steps(trained.flow),
+        "flow": suppress_small_steps(trained.flow),
         **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
         "selection": predictor.response.selection,
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
         "importance": trained.review.importance,
         "dependence": trained.review.dependence,
         "loss_to_follow_up": trained.loss,
-        "observation_weights": hide_small_loss(trained.weights),
+        "observation_weights": suppress_small_loss(trained.weights),
         **({"tipping_point": tipping} if len(tipping) and not few_lost else {}),
         **(trained.assessment.list_tables() if trained.assessment else {}),
         **({} if measured is None else {"instability_bins": measured.bins}),

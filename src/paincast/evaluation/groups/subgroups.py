@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.disclosure.cells import suppress_small_cells
+from paincast.disclosure.suppression import suppress_small_cells
 from paincast.errors import DataError
 from paincast.evaluation.groups.pooling import pool_random_effects, shrink_estimates
 from paincast.evaluation.performance.estimators import has_overlap
@@ -25,7 +25,7 @@ from paincast.evaluation.scored import (
     check_probability,
     check_scored_rows,
 )
-from paincast.schema import EPISODES, SMALLEST_CELL
+from paincast.schema import EPISODES, MINIMUM_CELL
 
 GROUP_COLUMNS = (
     *METRIC_COLUMNS,
@@ -101,7 +101,7 @@ def compute_metrics_by_group(
     do not tell how far levels differ. Levels that are many differ by chance: the shrunken interval is the one to judge.
 
     Counts under five patients, with or without the outcome, are hidden with their complements
-    (:func:`paincast.disclosure.cells.suppress_small_cells`), and such a level has no metrics.
+    (:func:`paincast.disclosure.suppression.suppress_small_cells`), and such a level has no metrics.
 
     Parameters
     ----------
@@ -237,14 +237,14 @@ def _count(levels: pd.Series, outcome: np.ndarray, patient: np.ndarray) -> pd.Da
             "n": outcomes.size().astype("Int64").mask(shown["total"].isna()),
             "n_patients": shown["total"],
             "n_events": outcomes.sum().astype("Int64").mask(shown["with"].isna()),
-            "small": (parts < SMALLEST_CELL).any(axis=1),
+            "small": (parts < MINIMUM_CELL).any(axis=1),
         }
     )
 
 
 def _find_obstacle(rows: ScoredRows, small: bool) -> str:
     if small:
-        return f"fewer than {SMALLEST_CELL} patients with or without the outcome"
+        return f"fewer than {MINIMUM_CELL} patients with or without the outcome"
     return "one outcome class only" if rows.has_one_class else ""
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.disclosure.cuts import choose_cuts, make_rule, merge_bins
+from paincast.disclosure.cuts import choose_cuts, make_release_rule, merge_bins
 from paincast.errors import SettingsError
 from paincast.evaluation.resampling import check_confidence
 from paincast.evaluation.scored import IntArray, ScoredRows, check_scored_rows
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 from paincast.statistics import compute_wilson_interval
 
 CURVE_COLUMNS = {
@@ -37,7 +37,7 @@ def compute_calibration_curve(
     *,
     patients: Iterable[Any] | None = None,
     bins: int = 10,
-    minimum_cell: int = SMALLEST_CELL,
+    minimum_cell: int = MINIMUM_CELL,
     confidence: float = 0.95,
     told: Collection[float] = (),
 ) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def list_curve_cuts(
     *,
     patients: Iterable[Any] | None = None,
     bins: int = 10,
-    minimum_cell: int = SMALLEST_CELL,
+    minimum_cell: int = MINIMUM_CELL,
     told: Collection[float] = (),
 ) -> list[float]:
     """List the lowest predictions of the groups of :func:`compute_calibration_curve`, the first group left out.
@@ -156,14 +156,16 @@ def compute_risk_histogram(
     [[0.0, 0.6, 44.0], [0.6, 0.8, 0.0], [0.8, 1.0, 6.0]]
     """
     values = np.asarray(probability, dtype=np.float64)
-    is_tellable = make_rule(np.arange(len(values)) if patients is None else pd.factorize(pd.Series(patients))[0])
-    if not is_tellable(slice(None)):
+    is_releasable = make_release_rule(
+        np.arange(len(values)) if patients is None else pd.factorize(pd.Series(patients))[0]
+    )
+    if not is_releasable(slice(None)):
         return pd.DataFrame(
             {"left": pd.Series(dtype=float), "right": pd.Series(dtype=float), "n": pd.Series(dtype=int)}
         )
     bars = int(np.clip(len(values) // ROWS_PER_BAR, FEWEST_BARS, MOST_BARS))
     wanted = [float(edge) for edge in np.linspace(0.0, 1.0, bars + 1)[1:-1].round(6)]
-    edges = np.array([0.0, *choose_cuts(values, wanted, is_tellable, told=told), 1.0])
+    edges = np.array([0.0, *choose_cuts(values, wanted, is_releasable, told=told), 1.0])
     return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "n": np.histogram(values, edges)[0]})
 
 
@@ -172,18 +174,21 @@ def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: 
         raise SettingsError(
             f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more", code="PC-EVALUATION-05"
         )
-    is_tellable, smallest = make_rule(rows.patient, rows.outcome, minimum=minimum_cell), max(2 * minimum_cell, 10)
+    is_releasable, smallest = (
+        make_release_rule(rows.patient, rows.outcome, minimum=minimum_cell),
+        max(2 * minimum_cell, 10),
+    )
     narrow, fewest = find_bin_starts(rows.tie_starts, rows.n, NARROW_BINS, 1), max(smallest, rows.n / bins)
     if told:
-        allowed = [*told, *choose_cuts(rows.probability, rows.probability[narrow], is_tellable, told=told)]
+        allowed = [*told, *choose_cuts(rows.probability, rows.probability[narrow], is_releasable, told=told)]
         narrow = np.unique([0, *np.searchsorted(rows.probability, allowed)])
         narrow = narrow[narrow < rows.n]
     # Where one outcome is rare, narrow bins joined until they may be told leave more groups than quantiles do.
-    joined = merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_tellable(part))
+    joined = merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_releasable(part))
     if told:
         return joined
     wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
-    merged = [*(merge_bins(starts, rows.n, is_tellable) for starts in wanted), joined]
+    merged = [*(merge_bins(starts, rows.n, is_releasable) for starts in wanted), joined]
     return max(merged, key=lambda starts: (len(starts), -max(np.diff([*starts, rows.n]), default=0)))
 
 

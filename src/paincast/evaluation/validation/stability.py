@@ -13,7 +13,7 @@ from paincast.errors import DataError, SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.resampling import check_confidence, check_resamples, describe_estimate
 from paincast.evaluation.scored import FloatArray, IntArray, check_patients
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 """Quantiles over patients at which the mean absolute prediction error is told, beside mean and median."""
@@ -209,7 +209,7 @@ def compute_instability_by_bin(
     rows = compute_instability_by_row(probability, refits, coverage=coverage)
     rows["refitted"] = np.asarray(refits, dtype=np.float64).mean(axis=0)
     rows["patient"] = check_patients(patients, n=len(rows))
-    if rows["patient"].nunique() < SMALLEST_CELL:
+    if rows["patient"].nunique() < MINIMUM_CELL:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in BIN_COLUMNS.items()})
     rows = rows.sort_values("probability", kind="stable", ignore_index=True)
     rows["bin"] = _find_bins(rows["probability"].to_numpy(float), rows["patient"].to_numpy(), bins)
@@ -223,12 +223,12 @@ def _find_bins(served: FloatArray, patient: IntArray, bins: int) -> IntArray:
     """Give each of ascending rows its group, from 1; the last joins the one before when its patients are too few."""
     starts, held = [0], set[int]()
     for row, person in enumerate(patient):
-        full = row - starts[-1] >= len(served) / bins and len(held) >= SMALLEST_CELL
+        full = row - starts[-1] >= len(served) / bins and len(held) >= MINIMUM_CELL
         if full and served[row] > served[row - 1]:
             starts.append(row)
             held = set()
         held.add(int(person))
-    if len(held) < SMALLEST_CELL:
+    if len(held) < MINIMUM_CELL:
         starts.pop()
     return np.searchsorted(starts, np.arange(len(served)), side="right").astype(np.int64)
 
@@ -260,8 +260,8 @@ def _describe_mean(n_patients: int, distances: FloatArray, draws: Draws, confide
 def _describe_quantile(
     n_patients: int, share: float, distances: FloatArray, draws: Draws, confidence: float
 ) -> dict[str, Any]:
-    if n_patients < SMALLEST_CELL:
-        method = f"not shown: fewer than {SMALLEST_CELL} patients"
+    if n_patients < MINIMUM_CELL:
+        method = f"not shown: fewer than {MINIMUM_CELL} patients"
         return {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "method": method}
     errors = distances.mean(axis=0)
     resampled = [float(np.quantile(errors, share, weights=rows, method="inverted_cdf")) for _, rows in draws]

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
-from paincast.disclosure.flow import tell_together
+from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.candidates import Candidate, keep_affordable
@@ -138,7 +138,7 @@ def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
     n_events = int(known.sum())
     n_others = len(known) - n_events
     if min(n_events, n_others) < minimum_events:
-        with_it, without, asked = tell_together(n_events, n_others, len(known))
+        with_it, without, asked = format_counts_together(n_events, n_others, len(known))
         raise RefusalError(
             f"{with_it} with and {without} without the outcome among {asked} episodes with follow-up; "
             f"at least {minimum_events} of each are needed to fit a model",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from paincast.disclosure.flow import tell_together
+from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.files.declared_types import read_array
@@ -164,7 +164,7 @@ def fit_change_model(
     weight = np.ones(len(episodes)) if weights is None else np.asarray(weights, dtype=float)
     known = np.isfinite(change) & np.isfinite(_read_before(episodes)) & (weight > 0)
     if known.sum() < settings.minimum_episodes:
-        (n_known,) = tell_together(int(known.sum()))
+        (n_known,) = format_counts_together(int(known.sum()))
         raise RefusalError(
             f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed",
             code="PC-MODEL-10",

@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from paincast.disclosure.flow import tell_together
+from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
@@ -242,7 +242,7 @@ def require_durations(months: FloatArray, status: FloatArray, settings: Duration
     if min(n_lost, len(status) - n_lost) < settings.minimum_events or not choose_cuts(
         months, status, settings.minimum_interval_events
     ):
-        lost, others, asked = tell_together(n_lost, len(status) - n_lost, len(status))
+        lost, others, asked = format_counts_together(n_lost, len(status) - n_lost, len(status))
         raise RefusalError(
             f"{lost} with and {others} without a loss of relief among {asked} episodes with "
             f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration, and "

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.grouping import choose_shown, name_groups, rank_values
+from paincast.disclosure.groups import choose_released_groups, name_groups, rank_values
 
 GROUPS = 5
 
@@ -55,4 +55,4 @@ def compute_bubbles(
         .groupby("group", sort=True)
         .agg(contribution=("contribution", "mean"), rank=("rank", "mean"), n=("patient", "nunique"))
     )
-    return table.loc[choose_shown(group, codes, smallest=smallest)].reset_index(drop=True)
+    return table.loc[choose_released_groups(group, codes, smallest=smallest)].reset_index(drop=True)

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
-from paincast.disclosure.grouping import rank_values
+from paincast.disclosure.groups import rank_values
 from paincast.explain import Explanation
 from paincast.reporting.figures.axes import FONT, INK, MOST_VARIABLES, display_name, finish_axes
 from paincast.reporting.figures.bubbles import compute_bubbles
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 LOW_TO_HIGH: Colormap = LinearSegmentedColormap.from_list("low_to_high", ["#56B4E9", "#0072B2", "#7B3F61", "#D55E00"])
 
@@ -55,7 +55,7 @@ def plot_contributions(
         _draw_beeswarm(ax, explanation, variables)
     else:
         _draw_bubbles(ax, explanation, variables[::-1])
-    mark = "a dot is a patient" if simulated else f"a bubble is {SMALLEST_CELL} patients or more"
+    mark = "a dot is a patient" if simulated else f"a bubble is {MINIMUM_CELL} patients or more"
     ax.axvline(0, color=INK, linewidth=1, zorder=1)
     ax.set_xlabel(f"Contribution, {unit} ({mark})")
     ax.set_ylim(-0.7, max(len(variables), 1) - 0.3)
@@ -119,7 +119,7 @@ def _draw_bubbles(ax: Axes, explanation: Explanation, variables: list[str]) -> N
         bubbles = compute_bubbles(
             explanation.contributions[name],
             explanation.values[name],
-            smallest=SMALLEST_CELL,
+            smallest=MINIMUM_CELL,
             patients=explanation.patients,
         )
         sizes = 30 + 370 * bubbles["n"].to_numpy(dtype=float) / max(len(explanation.base), 1)

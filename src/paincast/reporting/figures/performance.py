@@ -18,7 +18,7 @@ from paincast.reporting.figures.axes import (
     finish_square,
     format_interval,
 )
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 SUMMARY = {
     "auroc": "AUROC",
@@ -93,7 +93,7 @@ def _draw_risk_bars(ax: Axes, histogram: pd.DataFrame) -> None:
     width = (histogram["right"] - histogram["left"]).to_numpy(dtype=float)
     density = histogram["n"].to_numpy(dtype=float) / width
     style: dict[str, Any] = {"color": GREY, "edgecolor": "white", "linewidth": 0.6, "zorder": 0}
-    label = f"predictions (bars of {SMALLEST_CELL} patients or more)"
+    label = f"predictions (bars of {MINIMUM_CELL} patients or more)"
     ax.bar(histogram["left"], 0.12 * density / density.max(), width, align="edge", label=label, **style)
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from paincast.explain import Explanation, compute_waterfall, summarize_group
 from paincast.reporting.figures.axes import BLUE, FONT, GREY, INK, ORANGE, Row, display_name, finish_axes
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 
 def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", unit: str = "log_odds") -> Axes:
@@ -117,6 +117,6 @@ def compute_quintile(explanation: Explanation, *, highest: bool) -> pd.DataFrame
     served, codes = explanation.served, explanation.patient_codes
     low, high = np.quantile(served, [0.2, 0.8]) if len(served) else (0.0, 0.0)
     member = served >= high if highest else served <= low
-    if len(np.unique(codes[member])) < SMALLEST_CELL or not high > low:
+    if len(np.unique(codes[member])) < MINIMUM_CELL or not high > low:
         return None
     return compute_waterfall(summarize_group(explanation, member))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.judging import hide_small_shares
+from paincast.disclosure.metrics import suppress_small_shares
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
@@ -86,7 +86,7 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
         for one in (None if np.allclose(weights[known], 1.0) else weights[known], None)
     )
     if data.cohort.basis != "synthetic":
-        weighted, complete = hide_small_shares(weighted), hide_small_shares(complete)
+        weighted, complete = suppress_small_shares(weighted), suppress_small_shares(complete)
     return Evaluation(
         probability=None,
         metrics=weighted,

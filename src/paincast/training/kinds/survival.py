@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from paincast.disclosure.courses import choose_months, hide_months, hide_ratios
-from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import FEW, round_count
+from paincast.disclosure.suppression import is_small
+from paincast.disclosure.survival import choose_months, suppress_months, suppress_ratios
 from paincast.errors import RefusalError
 from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.evaluation.survival.duration import compute_duration_metrics
@@ -132,7 +132,7 @@ def evaluate_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
         death_competes=competes,
         confidence=task.settings.evaluation.confidence,
     )
-    return metrics if data.cohort.basis == "synthetic" else hide_ratios(metrics, _list_told(task, crossed, seen))
+    return metrics if data.cohort.basis == "synthetic" else suppress_ratios(metrics, _list_told(task, crossed, seen))
 
 
 def _list_told(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> list[float]:
@@ -148,7 +148,7 @@ def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
     course = curve.assign(predicted=predicted)
     deaths, counted = str(n_died), str(n_seen)
     if real:
-        course, counted = hide_months(course, _list_told(task, crossed, seen)), f"about {round_count(n_seen)}"
+        course, counted = suppress_months(course, _list_told(task, crossed, seen)), f"about {round_count(n_seen)}"
         deaths = FEW if is_small(n_died) else deaths
     told = (
         f"Relief is modelled at months {', '.join(f'{month:g}' for month in crossed.months)}, on {counted} "

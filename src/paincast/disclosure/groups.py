@@ -67,7 +67,7 @@ def name_groups(values: pd.Series, *, groups: int) -> Labels:
     return np.asarray(values.astype("str").fillna(MISSING).to_numpy(dtype=object))
 
 
-def choose_shown(labels: Labels, patients: IntArray, *, smallest: int) -> list[str]:
+def choose_released_groups(labels: Labels, patients: IntArray, *, smallest: int) -> list[str]:
     """Choose the groups that may be shown.
 
     Groups of fewer patients than ``smallest`` are left out, and the next larger one with them when together they would
@@ -90,7 +90,7 @@ def choose_shown(labels: Labels, patients: IntArray, *, smallest: int) -> list[s
     Examples
     --------
     >>> labels = np.array(["few"] * 3 + ["some"] * 8 + ["many"] * 9, dtype=object)
-    >>> choose_shown(labels, np.arange(20), smallest=5)
+    >>> choose_released_groups(labels, np.arange(20), smallest=5)
     ['many']
     """
     members = {str(name): set(part) for name, part in pd.Series(patients).groupby(labels)}

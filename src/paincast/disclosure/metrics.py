@@ -1,14 +1,16 @@
-"""What may be told where models are judged on real patients: who is left out, and what is measured."""
+"""What may be released where models are evaluated on real patients: who is left out, and what is measured."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import FEW
-from paincast.schema import SMALLEST_CELL
+from paincast.disclosure.suppression import is_small, withhold
+from paincast.schema import MINIMUM_CELL
 
 SHARES = ("below_interval", "coverage", "above_interval")
 """Metrics that are shares of the patients and sum to one; times their number each is a count."""
@@ -16,11 +18,14 @@ SHARES = ("below_interval", "coverage", "above_interval")
 HALVED = "below_median"
 """A share in which who lies on the median counts half."""
 
-WITHHELD = "not shown: a share of few patients, or one that would give it away"
+SHARE_WITHHELD = "not shown: a share of few patients, or one that would give it away"
+THRESHOLD_WITHHELD = (
+    "not shown: few patients with or without the outcome lie between this threshold and what else is told"
+)
 HIDDEN = f"counts that tell of {FEW} patients are hidden"
 
 
-def say_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:
+def describe_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:
     """Say why nothing may be measured on so few patients; empty where there are enough.
 
     Parameters
@@ -32,19 +37,21 @@ def say_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:
 
     Examples
     --------
-    >>> say_too_few([1] * 4 + [0] * 40)
+    >>> describe_too_few([1] * 4 + [0] * 40)
     'not measured: fewer than 5 have the outcome, or fewer than 5 have not'
-    >>> say_too_few([1] * 5 + [0] * 5), say_too_few([-3.0] * 5, is_number=True)
+    >>> describe_too_few([1] * 5 + [0] * 5), describe_too_few([-3.0] * 5, is_number=True)
     ('', '')
     """
     values = np.asarray(outcome, dtype=float)
     if is_number:
-        return f"not measured: {FEW} episodes" if len(values) < SMALLEST_CELL else ""
-    few = min((values == 1).sum(), (values != 1).sum()) < SMALLEST_CELL
+        return f"not measured: {FEW} episodes" if len(values) < MINIMUM_CELL else ""
+    few = min((values == 1).sum(), (values != 1).sum()) < MINIMUM_CELL
     return f"not measured: {FEW} have the outcome, or {FEW} have not" if few else ""
 
 
-def choose_hidden_steps(n_all: int, n_followed: int, n_judged: int, abstained: list[npt.NDArray[np.bool_]]) -> set[str]:
+def choose_suppressed_steps(
+    n_all: int, n_followed: int, n_judged: int, abstained: list[npt.NDArray[np.bool_]]
+) -> set[str]:
     """Choose which of the steps from all episodes to those judged are hidden; the last is always told.
 
     Parameters
@@ -62,11 +69,11 @@ def choose_hidden_steps(n_all: int, n_followed: int, n_judged: int, abstained: l
 
     Examples
     --------
-    >>> sorted(choose_hidden_steps(60, 57, 40, [np.repeat([True, False], [17, 40])]))
+    >>> sorted(choose_suppressed_steps(60, 57, 40, [np.repeat([True, False], [17, 40])]))
     ['abstained', 'followed_up']
-    >>> sorted(choose_hidden_steps(60, 50, 48, [np.repeat([True, False], [2, 48])]))
+    >>> sorted(choose_suppressed_steps(60, 50, 48, [np.repeat([True, False], [2, 48])]))
     ['abstained', 'followed_up']
-    >>> sorted(choose_hidden_steps(60, 60, 58, [np.repeat([True, False], [2, 58])]))
+    >>> sorted(choose_suppressed_steps(60, 60, 58, [np.repeat([True, False], [2, 58])]))
     ['abstained', 'episodes', 'followed_up']
     """
     parts = pd.DataFrame(dict(enumerate(abstained))).value_counts()
@@ -76,7 +83,7 @@ def choose_hidden_steps(n_all: int, n_followed: int, n_judged: int, abstained: l
     return {"followed_up", "abstained", *(["episodes"] if hides_all else [])}
 
 
-def hide_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
+def suppress_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
     """Hide shares of a change of pain that count few patients, and what gives them away.
 
     Parameters
@@ -88,19 +95,46 @@ def hide_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> shares = {"coverage": 0.9, "below_interval": 0.04, "above_interval": 0.06, "mean_width": 3.0}
     >>> table = pd.DataFrame({"metric": list(shares), "estimate": list(shares.values()), "n": 100, "method": ""})
-    >>> hide_small_shares(table.assign(lower=0.0, upper=1.0))["estimate"].tolist()
+    >>> suppress_small_shares(table.assign(lower=0.0, upper=1.0))["estimate"].tolist()
     [0.9, nan, nan, 3.0]
     """
     counts = (metrics["estimate"] * metrics["n"]).where(metrics["metric"].isin([*SHARES, HALVED]))
     nearest = counts.round()
-    small = (nearest > 0) & (nearest < SMALLEST_CELL) | (metrics["n"] - nearest).between(1, SMALLEST_CELL - 1)
+    small = is_small(nearest) | is_small(metrics["n"] - nearest)
     parts = metrics["metric"].isin(SHARES)
-    hidden = small & (~parts | (nearest < SMALLEST_CELL))
+    hidden = small & (~parts | (nearest < MINIMUM_CELL))
     if (hidden & parts).any():
         order = counts[parts & ~hidden & (nearest > 0)].sort_values().index
         for place in order:
-            if (hidden & parts).sum() > 1 and counts[hidden & parts].sum() >= SMALLEST_CELL:
+            if (hidden & parts).sum() > 1 and counts[hidden & parts].sum() >= MINIMUM_CELL:
                 break
             hidden[place] = True
-    measured = {name: metrics[name].mask(hidden) for name in ("estimate", "lower", "upper")}
-    return metrics.assign(**measured, method=metrics["method"].mask(hidden, WITHHELD))
+    return withhold(metrics, hidden, SHARE_WITHHELD)
+
+
+def suppress_thresholds(curve: pd.DataFrame, shown: Collection[float]) -> pd.DataFrame:
+    """Hide what the model gains at thresholds that part few patients from others.
+
+    The net benefit ``TP / n - FP / n * t / (1 - t)`` has one solution in whole numbers, so that its digits count those
+    treated rightly and in vain, and two thresholds count those between them.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
+    shown : collection of float
+        Thresholds that may be told, from :func:`paincast.disclosure.cuts.choose_cuts`.
+
+    Returns
+    -------
+    DataFrame
+        The same; treating everybody and treating nobody are told by the size and the outcomes of the cohort alone.
+
+    Examples
+    --------
+    >>> curve = pd.DataFrame({"threshold": [0.2, 0.3], "estimate": 0.1, "lower": 0.0, "upper": 0.2})
+    >>> suppress_thresholds(curve.assign(strategy="model", method=""), [0.3])["estimate"].tolist()
+    [nan, 0.1]
+    """
+    hidden = (curve["strategy"] == "model") & ~curve["threshold"].isin(list(shown))
+    return withhold(curve, hidden, THRESHOLD_WITHHELD)

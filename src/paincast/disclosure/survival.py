@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.flow import is_small
 from paincast.disclosure.rounding import round_count
+from paincast.disclosure.suppression import is_small, withhold
 
 FloatArray = npt.NDArray[np.float64]
 WITHHELD = "not shown: few patients are lost or leave between this month and others that are told"
@@ -48,7 +48,7 @@ def choose_months(months: FloatArray, status: FloatArray, at: list[float], *, ev
     return chosen
 
 
-def hide_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
+def suppress_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     """Leave out months that may not be told, and round those at risk to five.
 
     Parameters
@@ -62,7 +62,7 @@ def hide_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     return kept.assign(at_risk=[round_count(n) for n in kept["at_risk"]])
 
 
-def hide_ratios(metrics: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
+def suppress_ratios(metrics: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     """Hide observed over expected at months that may not be told, and round the number of rows to five.
 
     Parameters
@@ -74,6 +74,5 @@ def hide_ratios(metrics: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     """
     month = pd.to_numeric(metrics["metric"].str.extract(r"^o_e_ratio_([\d.]+)$", expand=False))
     hidden = month.notna() & ~month.isin(shown)
-    measured = {name: metrics[name].mask(hidden) for name in ("estimate", "lower", "upper")}
-    method = metrics["method"].mask(hidden, WITHHELD)
-    return metrics.assign(**measured, n=[round_count(n) for n in metrics["n"]], method=method + "; n rounded to five")
+    withheld = withhold(metrics, hidden, WITHHELD)
+    return withheld.assign(n=[round_count(n) for n in metrics["n"]], method=withheld["method"] + "; n rounded to five")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from paincast.disclosure.cells import suppress_small_cells
+from paincast.disclosure.suppression import suppress_small_cells
 from paincast.errors import DataError, SettingsError
 
 

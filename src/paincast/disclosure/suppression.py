@@ -1,19 +1,61 @@
-"""Counts that may be shown: small cells are hidden, and with them those from which they could be worked out."""
+"""Cell suppression: small counts are hidden, and with them their complements, from which they could be worked out."""
 
 from __future__ import annotations
+
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from paincast.errors import DataError, SettingsError
-from paincast.schema import SMALLEST_CELL
+from paincast.schema import MINIMUM_CELL
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = SMALLEST_CELL) -> pd.DataFrame:
+@overload
+def is_small(n: float) -> bool: ...
+@overload
+def is_small(n: IntArray) -> BoolArray: ...
+@overload
+def is_small(n: pd.Series) -> pd.Series: ...
+def is_small(n: float | IntArray | pd.Series) -> bool | BoolArray | pd.Series:
+    """Flag counts of so few patients that they are suppressed; 0 tells of nobody.
+
+    Examples
+    --------
+    >>> [is_small(n) for n in (0, 1, 4, 5)]
+    [False, True, True, False]
+    """
+    return (n > 0) & (n < MINIMUM_CELL)
+
+
+def flag_with_complements(n: IntArray, among: BoolArray) -> BoolArray:
+    """Flag small counts, and beside them the smallest others until there are two that stand for five or more.
+
+    Parameters
+    ----------
+    n : ndarray of shape (n,)
+        Counts whose sum is known.
+    among : ndarray of shape (n,)
+        Those that may be flagged.
+    """
+    hidden = among & is_small(n)
+    others = sorted(np.flatnonzero(among & ~hidden & (n > 0)), key=lambda row: n[row])
+    while hidden.any() and others and (hidden.sum() < 2 or n[hidden].sum() < MINIMUM_CELL):
+        hidden[others.pop(0)] = True
+    return np.asarray(hidden)
+
+
+def withhold(metrics: pd.DataFrame, hidden: pd.Series, reason: str) -> pd.DataFrame:
+    """Empty the estimates and intervals of some rows, and give the reason as their method."""
+    measured = {name: metrics[name].mask(hidden) for name in ("estimate", "lower", "upper")}
+    return metrics.assign(**measured, method=metrics["method"].mask(hidden, reason))
+
+
+def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -> pd.DataFrame:
     """Hide counts under a minimum, and their complements, in a table whose sums are known or shown.
 
     Rows are groups that share no patient and columns are parts of a group, as responders and others. Whoever sees the

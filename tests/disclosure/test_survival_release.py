@@ -11,9 +11,9 @@ from attack import attack_course, attack_course_flow, find_leaks
 from test_attack import read_everything
 
 from paincast.cohort.tables import save_cohort
-from paincast.disclosure.courses import choose_months, hide_months
-from paincast.disclosure.flow import hide_small_steps
+from paincast.disclosure.flow import suppress_small_steps
 from paincast.disclosure.rounding import round_measured
+from paincast.disclosure.survival import choose_months, suppress_months
 from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.settings import (
     CohortSettings,
@@ -81,7 +81,7 @@ def test_a_drawn_course_tells_of_none_of_few(seed):
         months, status = draw_course(rng)
         at = [1.0, 3.0, 6.0, 12.0]
         told = choose_months(months, status, at, event=1.0)
-        course = round_measured(hide_months(compute_kaplan_meier(months, status, at, 0.95), told))
+        course = round_measured(suppress_months(compute_kaplan_meier(months, status, at, 0.95), told))
         assert list(attack_course(course.astype(str))) == []
         followed = (months >= 6.0) | (status == 1.0)
         held = followed & ~((status == 1.0) & (months <= 6.0))
@@ -96,5 +96,5 @@ def test_a_drawn_course_tells_of_none_of_few(seed):
             "patients with an answer": len(months) - int(rng.integers(0, 6)),
         }
         if min(held.sum(), followed.sum() - held.sum()) >= 5:
-            flow = hide_small_steps(pd.DataFrame({"step": list(steps), "n": [int(n) for n in steps.values()]}))
+            flow = suppress_small_steps(pd.DataFrame({"step": list(steps), "n": [int(n) for n in steps.values()]}))
             assert list(attack_course_flow(flow.assign(n=flow["n"].astype(object)), {})) == []
