@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtri
 
-from paincast.evaluation.performance.flexible import INDICES, compute_flexible_calibration
+from paincast.evaluation.performance.calibration_curve import INDICES, compute_calibration_curve
 
 MEAN, SPREAD = -0.2, 0.7
 LIMIT = 0.05
@@ -45,7 +45,7 @@ def simulate(name: str, n: int, simulations: int, resamples: int, seed: int) -> 
     for _ in range(simulations):
         log_odds = rng.normal(MEAN, SPREAD, n)
         outcome = rng.random(n) < expit(truth(log_odds))
-        table = compute_flexible_calibration(outcome, expit(log_odds), patients=None, rng=rng, resamples=resamples)
+        table = compute_calibration_curve(outcome, expit(log_odds), patients=None, rng=rng, resamples=resamples)
         # The largest distance is that of the patients at hand: a normal spread has no last patient.
         largest = np.abs(expit(truth(log_odds)) - expit(log_odds)).max()
         found.append(table.indices.set_index("metric")[["estimate", "lower", "upper"]].assign(largest=largest))

@@ -15,8 +15,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.decision import compute_decision_curve
-from paincast.evaluation.performance.flexible import compute_flexible_calibration
 from paincast.evaluation.performance.metrics import compute_metrics
 
 RESAMPLES = 1000
@@ -87,7 +87,7 @@ def main() -> None:
     print(f"on the clock: first call {first_clock:.2f} s, later ones {clock:.2f} s")
     rows = {"patients": patients, "rng": np.random.default_rng(5), "resamples": RESAMPLES}
     clock = time.perf_counter()
-    compute_flexible_calibration(outcome, probability, **rows)
+    compute_calibration_curve(outcome, probability, **rows)
     print(f"flexible curve with band, ICI, E50, E90 and Emax: {time.perf_counter() - clock:.2f} s on the clock")
     clock = time.perf_counter()
     compute_decision_curve(outcome, probability, thresholds=np.linspace(0.2, 0.7, 51), base_rate=0.5, **rows)

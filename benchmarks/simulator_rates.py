@@ -22,7 +22,7 @@ from simulator_sample import (
     read_probability,
 )
 
-from paincast.evaluation.simulated.latent import compute_latent_correlations
+from paincast.evaluation.simulated.polychoric import compute_polychoric_correlations
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.evidence import Record, simulated_records, simulated_techniques
 from paincast.schema import EPISODES
@@ -164,7 +164,7 @@ def check_correlations(n: int = 200_000) -> pd.DataFrame:
             episodes = read_episodes(folder)
         own = episodes[episodes["indication"] == indication].head(n)
         columns = gather_scores(own, list(documented.index))
-        found, error = compute_latent_correlations(columns), standard_errors(columns)
+        found, error = compute_polychoric_correlations(columns), standard_errors(columns)
         rows.append(_compare_matrices(indication, found, documented, error, len(own)))
     result = pd.DataFrame(rows)
     result["ok"] = result["largest_deviation"] <= 0.03

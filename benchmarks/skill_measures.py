@@ -12,7 +12,7 @@ from scipy.special import expit, logit, xlogy
 from skill_worlds import Labelled
 
 from paincast.evaluation.performance.concordance import compute_concordance
-from paincast.evaluation.scored import PROBABILITY_FLOOR
+from paincast.evaluation.predictions import PROBABILITY_FLOOR
 from paincast.statistics import compute_clustered_error
 
 FloatArray = npt.NDArray[np.float64]

@@ -15,9 +15,9 @@ from paincast.errors import DataError
 from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
 from paincast.evaluation.survival.duration import (
     compute_brier_terms,
-    compute_concordance,
     compute_duration_metrics,
     compute_follow_up_weights,
+    compute_survival_concordance,
     integrate_over_months,
 )
 
@@ -70,9 +70,9 @@ def test_brier_scores_agree_with_scikit_survival(rows: pd.DataFrame, expected: p
 def test_concordance_agrees_with_scikit_survival(rows: pd.DataFrame, expected: pd.DataFrame) -> None:
     months, status, survival = read(rows)
     score = survival.mean(axis=1)
-    uno = compute_concordance(months, status, score, last_month=24.0)
+    uno = compute_survival_concordance(months, status, score, last_month=24.0)
     assert uno == pytest.approx(expect(expected, "concordance_uno")[0], abs=1e-9)
-    harrell = compute_concordance(months, status, score, last_month=np.inf, weighted=False)
+    harrell = compute_survival_concordance(months, status, score, last_month=np.inf, weighted=False)
     assert harrell == pytest.approx(expect(expected, "concordance_harrell")[0], abs=1e-9)
 
 
@@ -204,4 +204,4 @@ def test_predictions_of_the_wrong_shape_are_named() -> None:
 
 
 def test_concordance_without_pairs_is_missing() -> None:
-    assert np.isnan(compute_concordance(np.ones(3), np.zeros(3), np.arange(3.0), last_month=12.0))
+    assert np.isnan(compute_survival_concordance(np.ones(3), np.zeros(3), np.arange(3.0), last_month=12.0))

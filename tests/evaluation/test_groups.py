@@ -14,8 +14,8 @@ from paincast.evaluation.groups.subgroups import (
     make_audit_attributes,
     pool_groups,
 )
+from paincast.evaluation.performance.link_functions import LINK_FUNCTIONS
 from paincast.evaluation.performance.metrics import compute_metrics
-from paincast.evaluation.performance.scales import SCALES
 
 LIMITS = ["estimate", "lower", "upper"]
 
@@ -43,7 +43,7 @@ def test_one_group_of_all_is_the_whole_and_agrees_with_the_bootstrap(clustered, 
     expected = compute_metrics(
         outcome, probability, patients=patients, weights=weights, rng=np.random.default_rng(1), resamples=2000
     ).set_index("metric")
-    for metric in SCALES:
+    for metric in LINK_FUNCTIONS:
         assert got.loc[metric, "estimate"] == pytest.approx(expected.loc[metric, "estimate"], abs=1e-7)
         width = expected.loc[metric, "upper"] - expected.loc[metric, "lower"]
         for limit in ("lower", "upper"):

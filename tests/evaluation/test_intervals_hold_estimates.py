@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.evaluation.groups.subgroups import compute_metrics_by_group, pool_groups
+from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.evaluation.performance.decision import compute_decision_curve
 from paincast.evaluation.performance.discrimination import compute_auroc_delong
 from paincast.evaluation.performance.estimators import ALLOWED, ESTIMATORS
-from paincast.evaluation.performance.flexible import compute_flexible_calibration
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.resampling import compute_percentile_interval, widen_interval
 from paincast.evaluation.simulated.truth import check_against_truth
 from paincast.evaluation.survival.duration import compute_duration_metrics
+from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.evaluation.validation.levels import compare_levels
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.evaluation.validation.paired import compare_predictions
 from paincast.evaluation.validation.stability import compute_instability
-from paincast.evaluation.validation.tipping import compute_tipping_point
 
 RESAMPLES = 50
 KINDS = ("calibrated", "too extreme", "no skill", "constant", "tied", "separated", "reversed", "certain")
@@ -78,7 +78,7 @@ def test_metrics_of_probabilities(world, seed, weighted):
         least, most = ALLOWED.get(row["metric"], (-np.inf, np.inf))
         assert not row["lower"] < least - 1e-9
         assert not row["upper"] > most + 1e-9
-    assert_held(compute_flexible_calibration(outcome, probability, **more).indices)
+    assert_held(compute_calibration_curve(outcome, probability, **more).indices)
     assert_held(compute_decision_curve(outcome, probability, thresholds=[0.1, 0.5], base_rate=0.3, **more))
 
 

@@ -17,8 +17,8 @@ from paincast.evaluation.performance.compiled import compile_cached
 from paincast.evaluation.performance.estimators import ECE_NOISE, ESTIMATORS, make_ece_noise
 from paincast.evaluation.performance.fast_resampling import make_groups, resample_metrics
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
-from paincast.evaluation.resampling import compute_percentile_interval, draw_patient_weights
-from paincast.evaluation.scored import check_scored_rows
+from paincast.evaluation.predictions import check_predictions
+from paincast.evaluation.resampling import compute_percentile_interval, resample_patient_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 METRICS = [
@@ -47,7 +47,7 @@ def make_rows(n, seed, *, intercept=0.0, slope=1.0, spread=1.2):
 
 
 def estimate(metric, outcome, probability):
-    rows = check_scored_rows(outcome, probability)
+    rows = check_predictions(outcome, probability)
     return float(ESTIMATORS[metric](rows)(np.ones((1, rows.n)))[0])
 
 
@@ -91,7 +91,7 @@ def test_estimates_agree_with_scikit_learn(rows):
 
 def test_weighted_estimates_are_those_of_repeated_rows():
     outcome, probability = make_rows(60, 3)
-    rows = check_scored_rows(outcome, probability.round(1))
+    rows = check_predictions(outcome, probability.round(1))
     weights = np.random.default_rng(5).integers(0, 4, size=(20, rows.n)).astype(float)
     for metric, make in ESTIMATORS.items():
         if metric == "ece":  # its groups are those of the rows, not of the resample
@@ -332,7 +332,7 @@ def test_no_event_expected_is_said():
 @pytest.mark.parametrize(
     ("outcome", "probability", "patients", "message"),
     [
-        ([], [], None, "nothing to evaluate: 0 rows"),
+        ([], [], None, "0 rows to evaluate"),
         ([0, 1, np.nan], [0.1, 0.2, 0.3], None, "outcome: 1 of 3 values are missing"),
         ([0, 2], [0.1, 0.2], None, "outcome: 1 of 2 values are not allowed; allowed: 0 or 1"),
         (["yes", "no"], [0.1, 0.2], None, "outcome does not hold numbers"),
@@ -370,8 +370,8 @@ def test_nullable_and_boolean_outcomes_are_read():
 
 @pytest.mark.parametrize("n", [40, 30_000])
 def test_resamples_draw_whole_patients(n):
-    rows = check_scored_rows(*make_rows(n, 1), np.arange(n) % 30)
-    blocks = list(draw_patient_weights(rows, 50, np.random.default_rng(0)))
+    rows = check_predictions(*make_rows(n, 1), np.arange(n) % 30)
+    blocks = list(resample_patient_weights(rows, 50, np.random.default_rng(0)))
     weights = np.concatenate(blocks)
     assert weights.shape == (50, n)
     drawn = np.stack([weights[:, np.argmax(rows.patient == patient)] for patient in range(30)], axis=1)
@@ -425,11 +425,11 @@ def test_many_rows_are_resampled_as_few_are(kind):
         probability[0] = 1e-11
     if kind == "certain":
         probability[:9] = [0, 0, 1, 1, 1, 0, 0, 1, 1]
-    rows = check_scored_rows(outcome, probability, np.random.default_rng(2).integers(4000, size=6000))
+    rows = check_predictions(outcome, probability, np.random.default_rng(2).integers(4000, size=6000))
     weights = np.ones(6000) if kind != "weighted" else 1.0 + np.random.default_rng(3).random(6000)
     groups = make_groups(rows, weights)
     fast = resample_metrics(rows, weights, groups, 60, np.random.default_rng(7))
-    blocks = np.concatenate(list(draw_patient_weights(rows, 60, np.random.default_rng(7)))) * weights
+    blocks = np.concatenate(list(resample_patient_weights(rows, 60, np.random.default_rng(7)))) * weights
     noise = {ECE_NOISE: lambda rows: make_ece_noise(rows, weights[None, :])}
     for metric, make in {**ESTIMATORS, **noise}.items():
         limit = 1e-6 if metric in ("calibration_intercept", "calibration_slope") else 1e-11
@@ -439,9 +439,9 @@ def test_many_rows_are_resampled_as_few_are(kind):
 def test_rows_that_cannot_be_grouped_are_resampled_exactly():
     outcome, probability = make_rows(500, 1)
     ones = np.ones(500)
-    assert make_groups(check_scored_rows(outcome, np.full(500, 0.4)), ones) is None
-    assert make_groups(check_scored_rows(np.zeros(500), probability), ones) is None
-    assert make_groups(check_scored_rows(outcome, np.where(outcome == 1, 0.9, 0.1)), ones) is None
+    assert make_groups(check_predictions(outcome, np.full(500, 0.4)), ones) is None
+    assert make_groups(check_predictions(np.zeros(500), probability), ones) is None
+    assert make_groups(check_predictions(outcome, np.where(outcome == 1, 0.9, 0.1)), ones) is None
 
 
 def test_many_rows_take_the_compiled_pass_and_say_the_same(monkeypatch):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from paincast.errors import DataError, RefusalError, SettingsError
-from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.performance.weighted_logistic import fit_weighted_logistic
 from paincast.evaluation.validation import optimism
 from paincast.evaluation.validation.optimism import OPTIMISM_COLUMNS, compute_optimism, draw_rows
 
@@ -26,7 +26,9 @@ class Logistic:
     def __call__(self, drawn, rng):
         del rng
         n, k = len(drawn), self.columns.shape[1]
-        theta = fit_logistic(np.ones((1, n)), self.outcome[drawn], self.columns[drawn], np.zeros(n), np.zeros(k))[0]
+        theta = fit_weighted_logistic(
+            np.ones((1, n)), self.outcome[drawn], self.columns[drawn], np.zeros(n), np.zeros(k)
+        )[0]
         return 1.0 / (1.0 + np.exp(-self.columns @ theta))
 
 
@@ -66,7 +68,7 @@ def test_the_corrected_auroc_is_nearer_to_that_of_new_patients():
         corrected.append(found["estimate"])
         new, new_outcome = make_model(n=4000, k=8, seed=1000 + seed)
         n, k = 80, 9
-        theta = fit_logistic(np.ones((1, n)), outcome, model.columns, np.zeros(n), np.zeros(k))[0]
+        theta = fit_weighted_logistic(np.ones((1, n)), outcome, model.columns, np.zeros(n), np.zeros(k))[0]
         score = new.columns @ theta
         cases, others = score[new_outcome == 1], score[new_outcome == 0]
         fresh.append((cases[:, None] > others[None, ::7]).mean())
@@ -165,7 +167,7 @@ def test_bad_input_is_refused():
         compute(model, outcome, weights=[1.0, 2.0])
     with pytest.raises(DataError, match="outcome: 1 of 2 values are not allowed"):
         compute(model, [0, 2])
-    with pytest.raises(DataError, match="nothing to evaluate: 0 rows"):
+    with pytest.raises(DataError, match="0 rows to evaluate"):
         compute(model, np.full(120, np.nan))
     with pytest.raises(DataError, match="probability: 120 of 120 values are missing"):
         compute(lambda drawn, rng: np.full(120, np.nan), outcome)  # noqa: ARG005

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.performance.flexible import compute_flexible_calibration
+from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.validation.paired import COMPARED, PAIRED_COLUMNS, compare_predictions
 
@@ -54,7 +54,7 @@ def test_estimates_are_those_of_each_model_alone():
     alone = compute_metrics(
         rows["outcome"], rows["poor"], patients=rows["patient"], rng=np.random.default_rng(1), resamples=50
     ).set_index("metric")["estimate"]
-    curve = compute_flexible_calibration(
+    curve = compute_calibration_curve(
         rows["outcome"], rows["poor"], patients=rows["patient"], rng=np.random.default_rng(1), resamples=50
     )
     for metric in ("log_loss", "brier", "auroc", "calibration_slope"):

@@ -16,8 +16,8 @@ from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.evaluation.performance.concordance import compute_concordance
 from paincast.evaluation.performance.estimators import make_auroc
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
-from paincast.evaluation.resampling import draw_patient_weights
-from paincast.evaluation.scored import check_scored_rows
+from paincast.evaluation.predictions import check_predictions
+from paincast.evaluation.resampling import resample_patient_weights
 from paincast.evaluation.simulated.truth import (
     check_against_truth,
     compute_bayes_bound,
@@ -139,8 +139,8 @@ def test_the_paired_error_is_that_of_a_patient_bootstrap():
     patients = np.repeat(np.arange(150), 3)
     estimates = []
     for score in (probability, truth):
-        rows = check_scored_rows(outcome, score, patients)
-        blocks = draw_patient_weights(rows, 2000, np.random.default_rng(5))
+        rows = check_predictions(outcome, score, patients)
+        blocks = resample_patient_weights(rows, 2000, np.random.default_rng(5))
         estimates.append(np.concatenate([make_auroc(rows)(weights) for weights in blocks]))
     influence = [compute_concordance(score, outcome).influence for score in (probability, truth)]
     error = compute_clustered_error(influence[0] - influence[1], patients)

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from scipy.special import expit
 
-from paincast.evaluation.performance.calibration import compute_risk_histogram
+from paincast.evaluation.performance.calibration_by_groups import compute_risk_histogram
+from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
-from paincast.evaluation.validation.tipping import compute_tipping_point
 from paincast.explain import Explanation
 from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.contributions import describe_contributions, plot_contributions

@@ -14,7 +14,7 @@ import pytest
 
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError
-from paincast.evaluation.simulated import claims as numbers
+from paincast.evaluation.simulated import baseline as numbers
 from paincast.reporting.figures.performance import make_axes
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.reporting.simulation import report_simulation

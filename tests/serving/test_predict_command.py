@@ -198,6 +198,10 @@ def test_external_validation_of_a_simulated_cohort_has_intervals_and_the_truth(c
     counts = flow.loc["facet_rfa"]
     assert counts["episodes"] == 200
     assert counts["followed_up"] == counts["abstained"] + counts["evaluated"] < 200
+    needed = counts[["needed_for_slope", "needed_for_o_e", "needed_for_auroc"]].astype(int)
+    assert (needed > 50).all()
+    assert all(str(size) in out for size in needed)
+    assert flow["needed_for_slope"].drop("facet_rfa").isna().all()
     assert "report/metrics.csv" in out
     assert run(["evaluate", "models", "cohort", "-o", "again", "--resamples", "60"]) == 0
     assert Path("again/metrics.csv").read_text() == Path("report/metrics.csv").read_text()
@@ -227,12 +231,16 @@ def make_real_cohort(technique: str, month: float) -> Cohort:
 
 
 def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
-    metrics, _ = evaluate_models(
+    metrics, flow = evaluate_models(
         load_models(models_folder), make_real_cohort("facet_rfa", 6.0), rng=np.random.default_rng(1), resamples=60
     )
     assert set(metrics["cohort_basis"]) == {"real"}
     assert set(metrics["model_basis"]) == {"synthetic"}
     assert "regret" not in set(metrics["metric"])
+    # What the predictions alone lead to expect: nothing of the outcomes seen is in it.
+    assert flow["needed_for_o_e"].item() in {
+        int(np.ceil(round(10_000 / percent - 100, 9))) for percent in range(1, 100)
+    }
     assert "30 patients" in metrics["method"].iloc[0]
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import Cohort, conform
-from paincast.evaluation.performance.calibration import compute_calibration_curve, compute_risk_histogram
+from paincast.evaluation.performance.calibration_by_groups import compute_calibration_by_groups, compute_risk_histogram
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
 from paincast.evidence.rules import TechniqueRules
@@ -105,7 +105,7 @@ def gather_model_run(cohort: Cohort) -> ModelRun:
     metrics = compute_metrics(observed, probability, patients=None, rng=rng, resamples=50)
     metrics.loc[metrics["metric"] == "calibration_slope", ["estimate", "lower", "upper"]] = np.nan
     metrics.loc[metrics["metric"] == "calibration_slope", "method"] = "not estimable: a test"
-    curve, histogram = compute_calibration_curve(observed, probability), compute_risk_histogram(probability)
+    curve, histogram = compute_calibration_by_groups(observed, probability), compute_risk_histogram(probability)
     refits = expit(predictor.response.refit_margins(cohort.episodes))
     measured = Instability(
         metrics=compute_instability(probability, refits, rng=rng, resamples=50),

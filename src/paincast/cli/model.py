@@ -72,6 +72,10 @@ def evaluate(
     Written: metrics.csv, flow.csv, metrics.json (the estimates alone, as `dvc metrics` reads them) and calibration.csv
     (predicted against observed; empty for real patients).
 
+    `needed_for_slope`, `needed_for_o_e` and `needed_for_auroc` in flow.csv are the episodes that a validation of these
+    predictions needs for a standard error of the calibration slope and of ln(O/E) of 0.1 and an interval of the AUROC
+    that is 0.1 wide (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
+
     \b
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
@@ -84,7 +88,7 @@ def evaluate(
     from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
     from paincast.serving.calibration import compute_external_calibration
-    from paincast.serving.external import evaluate_models
+    from paincast.serving.external import NEEDED, evaluate_models
     from paincast.serving.predict import DEFAULT_MODELS, load_models
 
     held, loaded = load_cohort(cohort), load_models(models)
@@ -107,10 +111,15 @@ def evaluate(
         (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
-    print_table(flow.astype(object).where(flow.notna(), "hidden"), keys=2)
-    shown = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+    shown = flow.astype(object).where(flow.notna(), "hidden")
+    print_table(shown.drop(columns=list(NEEDED)), keys=2)
+    sized = flow[list(NEEDED)].notna().all(axis=1)
+    if sized.any():
+        click.echo("\nEpisodes evaluated, and needed for a precise validation:")
+        print_table(shown.loc[sized, ["technique", "outcome", "evaluated", *NEEDED]], keys=2)
+    measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
     click.echo()
-    print_table(metrics[shown], keys=3)
+    print_table(metrics[measured], keys=3)
     click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
 
 

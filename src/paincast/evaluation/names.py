@@ -46,7 +46,7 @@ METRIC_NAMES: Mapping[str, str] = MappingProxyType(
 
 
 def name_metric(metric: str) -> str:
-    """Give the name of a metric for a reader; that of one month with the month.
+    """Return the name of a metric for a reader; that of one month with the month.
 
     Examples
     --------

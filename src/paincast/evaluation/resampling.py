@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri
 
-from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
+from paincast.evaluation.predictions import FloatArray, IntArray, Predictions
 from paincast.settings import EvaluationSettings, check_field
 
 MAXIMUM_LOST_SHARE = 0.1
@@ -54,7 +54,7 @@ def describe_estimate(
     noise: FloatArray | None = None,
     allowed: tuple[float, float] = (-np.inf, np.inf),
 ) -> dict[str, float | str]:
-    """Give ``estimate, lower, upper, method`` of a metric from its bootstrap; an interval holds its estimate.
+    """Return ``estimate, lower, upper, method`` of a metric from its bootstrap; an interval holds its estimate.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ def describe_estimate(
     return {"estimate": estimate, "lower": lower, "upper": upper, "method": method}
 
 
-def draw_patient_weights(rows: ScoredRows, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def resample_patient_weights(rows: Predictions, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Draw patients with replacement and yield how often each row stands in each resample.
 
     All rows of a patient are drawn together, so that what they have in common does not pass for information [1]_.
 
     Parameters
     ----------
-    rows : ScoredRows
+    rows : Predictions
         The rows.
     resamples : int
         Number of resamples.
@@ -112,14 +112,14 @@ def draw_patient_weights(rows: ScoredRows, resamples: int, rng: np.random.Genera
     .. [1] Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B 2007;69:369-390.
        doi:10.1111/j.1467-9868.2007.00593.x
     """
-    for drawn in draw_patients(rows, resamples, rng):
+    for drawn in resample_patients(rows, resamples, rng):
         size = len(drawn)
         placed = drawn + np.arange(size)[:, None] * rows.n_patients
         counts = np.bincount(placed.ravel(), minlength=size * rows.n_patients).reshape(size, rows.n_patients)
         yield counts[:, rows.patient].astype(np.float64)
 
 
-def draw_patients(rows: ScoredRows, resamples: int, rng: np.random.Generator) -> Iterator[IntArray]:
+def resample_patients(rows: Predictions, resamples: int, rng: np.random.Generator) -> Iterator[IntArray]:
     """Draw patients with replacement, as many as there are, and yield who was drawn in blocks of resamples.
 
     Yields
@@ -133,7 +133,7 @@ def draw_patients(rows: ScoredRows, resamples: int, rng: np.random.Generator) ->
 
 
 def compute_percentile_interval(estimates: FloatArray, confidence: float) -> tuple[float, float, str]:
-    """Compute a percentile interval, or say why there is none.
+    """Compute a percentile interval, or return why there is none.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def widen_interval(
 def compute_distance_interval(
     estimate: float, resampled: FloatArray, noise: FloatArray, confidence: float
 ) -> tuple[float, float, str]:
-    """Compute an interval of the distance of an estimated curve from a fixed one, or say why there is none.
+    """Compute an interval of the distance of an estimated curve from a fixed one, or return why there is none.
 
     Such a distance is above 0 even where the true one is 0, and in a resample it is so once more: percentiles lie too
     high, above the estimate even, and never hold a true 0. Here the lower limit is the estimate minus a quantile of the

@@ -2,7 +2,7 @@
 
 Those seen stand for those lost who were like them before the procedure. The weights heal loss that depends on what the
 encoder sees; they do not heal loss that depends on the outcome itself (see
-:mod:`paincast.evaluation.validation.tipping`). The
+:mod:`paincast.evaluation.validation.delta_adjusted`). The
 site is no predictor of a response model and none here.
 """
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from paincast.cohort.tables import Cohort, load_cohort, read_manifest
 from paincast.errors import RefusalError
-from paincast.evaluation.simulated import claims as numbers
+from paincast.evaluation.simulated import baseline as numbers
 from paincast.evaluation.simulated import course
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.evidence.figures import Record

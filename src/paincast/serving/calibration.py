@@ -8,7 +8,7 @@ import pandas as pd
 
 from paincast.cohort.tables import Cohort
 from paincast.eligibility import select_evaluable
-from paincast.evaluation.performance.calibration import compute_calibration_curve
+from paincast.evaluation.performance.calibration_by_groups import compute_calibration_by_groups
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.predictor import Predictor
 
@@ -29,8 +29,8 @@ def compute_external_calibration(models: Mapping[str, Predictor], cohort: Cohort
     -------
     DataFrame
         ``technique, outcome`` and the columns of
-        :func:`paincast.evaluation.performance.calibration.compute_calibration_curve`. No row for a cohort with real
-        patients: their groups would tell how many are evaluated where ``flow.csv`` hides it.
+        :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`. No row for a
+        cohort with real patients: their groups would tell how many are evaluated where ``flow.csv`` hides it.
     """
     curves = [pd.DataFrame(columns=list(COLUMNS))]
     for model in models.values() if cohort.basis == "synthetic" else ():
@@ -44,7 +44,7 @@ def compute_external_calibration(models: Mapping[str, Predictor], cohort: Cohort
         answers = model.predict(part.episodes)
         rows = select_evaluable(labels, answers["abstained"])
         if rows.any():
-            curve = compute_calibration_curve(labels[rows], answers.loc[rows, "probability"])
+            curve = compute_calibration_by_groups(labels[rows], answers.loc[rows, "probability"])
             curves.append(curve.assign(technique=model.technique, outcome=model.outcome)[list(COLUMNS)])
     filled = [curve for curve in curves if not curve.empty]
     return pd.concat(filled, ignore_index=True) if filled else curves[0]

@@ -23,7 +23,8 @@ from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.evaluation.performance.metrics import compute_metrics
-from paincast.evaluation.simulated.truth import check_against_truth, match_truth
+from paincast.evaluation.simulated.truth import check_against_truth, compute_bayes_bound, match_truth
+from paincast.evaluation.validation.sample_size import compute_validation_sizes
 from paincast.fingerprints import Fingerprints
 from paincast.models.continuous.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
@@ -32,6 +33,9 @@ from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
 
 STEPS = ("episodes", "followed_up", "abstained", "evaluated")
+
+NEEDED = ("needed_for_slope", "needed_for_o_e", "needed_for_auroc")
+"""Episodes that a precise validation needs, by the three criteria of ``compute_validation_sizes``, in its order."""
 
 
 def evaluate_models(
@@ -79,9 +83,9 @@ def evaluate_models(
         :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows against the truth where there
         is one.
     flow : DataFrame
-        ``technique, outcome, episodes, followed_up, abstained, evaluated, note, trained_on`` of each model; the last
-        tells on how many of the patients it was trained, or that this cannot be checked. Of real patients counts that
-        tell of few are missing, and what is measured is rounded.
+        ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
+        ``trained_on`` of each model; the last says on how many of the patients it was trained, or that this cannot be
+        checked. Of real patients counts that tell of few are missing, and what is measured is rounded.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def evaluate_models(
         for model, child in zip(held, rng.spawn(len(held)), strict=True)
     ]
     flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
-    flow = flow.astype(dict.fromkeys(STEPS, "Int64"))
+    flow = flow.astype(dict.fromkeys((*STEPS, *NEEDED), "Int64"))
     if not flow["evaluated"].any():
         raise RefusalError(
             "nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]), code="PC-SERVING-13"
@@ -132,6 +136,7 @@ def _evaluate(
         "technique": model.technique,
         "outcome": model.outcome,
         **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
+        **dict.fromkeys(NEEDED),
         "note": format_label_months(count_label_months(asked_of, usable)),
     }
     if not usable.any():
@@ -162,6 +167,7 @@ def _evaluate(
             "id": part.episodes["episode_id"],
         }
     )[usable]
+    flow |= _compute_needed(scored["p"].to_numpy(float))
     tables = [
         compute_metrics(
             scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
@@ -191,6 +197,19 @@ def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> d
         return dict(counts)
     hidden = choose_suppressed_steps(n_all, n_followed, n_judged, [abstained[followed].to_numpy(bool)])
     return {step: None if step in hidden else n for step, n in counts.items()}
+
+
+def _compute_needed(probability: npt.NDArray[np.float64]) -> dict[str, int | None]:
+    """Compute how many episodes the validation needs, from the predictions alone: the model is taken as calibrated.
+
+    Prevalence and AUROC are those that the predictions themselves lead to expect, to two decimals; the outcomes seen,
+    from which nothing can be planned, have no part in it. Without a discrimination above 0.5 there is no number.
+    """
+    auroc, prevalence = (round(value, 2) for value in (compute_bayes_bound(probability)[0], float(probability.mean())))
+    if not (0.5 < auroc < 1.0 and 0.0 < prevalence < 1.0):
+        return dict.fromkeys(NEEDED)
+    sizes = compute_validation_sizes(auroc=auroc, prevalence=prevalence)["n"]
+    return dict(zip(NEEDED, sizes.tolist(), strict=True))
 
 
 def _evaluate_change(

@@ -12,14 +12,14 @@ from paincast.disclosure.cuts import choose_cuts, make_release_rule
 from paincast.disclosure.metrics import suppress_thresholds
 from paincast.disclosure.rounding import round_suppressed
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
-from paincast.evaluation.performance.calibration import (
-    compute_calibration_curve,
+from paincast.evaluation.performance.calibration_by_groups import (
+    compute_calibration_by_groups,
     compute_risk_histogram,
-    list_curve_cuts,
+    list_group_cuts,
 )
+from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.decision import compute_decision_curve
 from paincast.evaluation.performance.discrimination import compute_auroc_delong
-from paincast.evaluation.performance.flexible import compute_flexible_calibration
 from paincast.settings import EvaluationSettings
 from paincast.training.expected import find_expected_response
 from paincast.training_set import TrainingSet
@@ -40,11 +40,12 @@ class Assessment:
     metrics : DataFrame
         ``auroc_delong`` (of complete cases), ``ici``, ``e50``, ``e90`` and ``emax``, in the columns of metrics.
     calibration : DataFrame
-        From :func:`paincast.evaluation.performance.calibration.compute_calibration_curve`.
+        From :func:`paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`.
     histogram : DataFrame
-        From :func:`paincast.evaluation.performance.calibration.compute_risk_histogram`.
+        From :func:`paincast.evaluation.performance.calibration_by_groups.compute_risk_histogram`.
     curve : DataFrame
-        From :func:`paincast.evaluation.performance.flexible.compute_flexible_calibration`; empty where there is none.
+        From :func:`~paincast.evaluation.performance.calibration_curve.compute_calibration_curve`; empty where there
+        is none.
     decision_curve : DataFrame
         From :func:`paincast.evaluation.performance.decision.compute_decision_curve`, without what few patients could
         be told from.
@@ -115,7 +116,7 @@ def assess_predictions(
     patients, held = episodes["patient_id"].to_numpy(object), weights[known]
     calibration_rng, decision_rng = rng.spawn(2)
     confidence = settings.confidence
-    flexible = compute_flexible_calibration(
+    flexible = compute_calibration_curve(
         outcome,
         predicted,
         patients=patients,
@@ -129,7 +130,7 @@ def assess_predictions(
     shown = thresholds if data.cohort.basis == "synthetic" else choose_shown(outcome, predicted, patients, thresholds)
     # Simulated patients need no protection: their groups are quantiles, and every threshold is told.
     told = [] if data.cohort.basis == "synthetic" else shown
-    cuts = list_curve_cuts(outcome, predicted, patients=patients, told=told)
+    cuts = list_group_cuts(outcome, predicted, patients=patients, published_cuts=told)
     return Assessment(
         metrics=pd.concat(
             [
@@ -138,8 +139,8 @@ def assess_predictions(
             ],
             ignore_index=True,
         ),
-        calibration=compute_calibration_curve(outcome, predicted, patients=patients, told=told),
-        histogram=compute_risk_histogram(predicted, patients=patients, told=[*cuts, *told]),
+        calibration=compute_calibration_by_groups(outcome, predicted, patients=patients, published_cuts=told),
+        histogram=compute_risk_histogram(predicted, patients=patients, published_cuts=[*cuts, *told]),
         curve=flexible.curve,
         decision_curve=suppress_thresholds(
             compute_decision_curve(

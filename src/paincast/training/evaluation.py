@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
-from paincast.evaluation.validation.tipping import compute_tipping_point
+from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.models.observation import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
 from paincast.training.assessment import Assessment, assess_predictions

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import expit
 
 from paincast.disclosure.rounding import round_suppressed
-from paincast.evaluation.groups.held_out import predict_held_out_groups
+from paincast.evaluation.groups.internal_external import predict_internal_external
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
 from paincast.evaluation.validation.optimism import compute_optimism
@@ -213,7 +213,7 @@ class _Work:
         # A small site is learnt from by the others; years are needed in their order, whatever their size.
         held = groups if earlier else groups.where(groups.isin(large))
         self.progress.describe(f"holding out {attribute.removeprefix('procedure_')}s")
-        probability, told = predict_held_out_groups(
+        probability, told = predict_internal_external(
             _RefitWithoutGroup(self.refit, self.data.episodes, self.data.observed, self.everybody, column, earlier),
             held,
             patients=self.patients,

@@ -1,4 +1,4 @@
-"""Metrics by group of patients: sites, years, and the subgroups that are audited."""
+"""Metrics by subgroup: sites, years and the attributes that a fairness audit looks at."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pandas as pd
 
 from paincast.disclosure.suppression import suppress_small_cells
 from paincast.errors import DataError
-from paincast.evaluation.groups.pooling import pool_random_effects, shrink_estimates
+from paincast.evaluation.groups.meta_analysis import pool_random_effects, shrink_estimates
 from paincast.evaluation.performance.estimators import has_overlap
+from paincast.evaluation.performance.link_functions import LINK_FUNCTIONS, estimate_on_link_scale
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, check_weights, order_weights
-from paincast.evaluation.performance.scales import SCALES, measure_on_scale
-from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import (
+from paincast.evaluation.predictions import (
     BoolArray,
-    ScoredRows,
+    Predictions,
     check_outcome,
     check_patients,
+    check_predictions,
     check_probability,
-    check_scored_rows,
 )
+from paincast.evaluation.resampling import check_confidence
 from paincast.schema import EPISODES, MINIMUM_CELL
 
 GROUP_COLUMNS = (
@@ -94,11 +94,11 @@ def compute_metrics_by_group(
 ) -> pd.DataFrame:
     """Compute AUROC, Brier score, O/E, intercept and slope of each level of each attribute, raw and shrunken.
 
-    Errors are those of sums by patient, on the logit scale (AUROC), the log scale (O/E) or the natural one; the limits
-    are carried back. ``shrunken`` draws the levels of an attribute towards their mean, the more the less they are
-    known (:func:`paincast.evaluation.groups.pooling.shrink_estimates`); an attribute of two levels is not shrunken,
-    since two
-    do not tell how far levels differ. Levels that are many differ by chance: the shrunken interval is the one to judge.
+    Standard errors are clustered by patient, on the logit scale (AUROC), the log scale (O/E) or the natural one; the
+    limits are transformed back. ``shrunken`` draws the levels of an attribute towards their mean, the more the less
+    they are known (:func:`~paincast.evaluation.groups.meta_analysis.shrink_estimates`); an attribute of two levels is
+    not shrunken, since two levels do not say how far levels differ. Where levels are many some differ by chance: judge
+    them by the shrunken interval.
 
     Counts under five patients, with or without the outcome, are hidden with their complements
     (:func:`paincast.disclosure.suppression.suppress_small_cells`), and such a level has no metrics.
@@ -155,17 +155,19 @@ def compute_metrics_by_group(
         table = []
         for level in counts.index:
             chosen = (levels == level).to_numpy()
-            rows = check_scored_rows(observed[chosen], predicted[chosen], patient[chosen])
+            rows = check_predictions(observed[chosen], predicted[chosen], patient[chosen])
             ordered = order_weights(weight[chosen], predicted[chosen], rows)[0]
-            shown = {"attribute": attribute, "level": level, **counts.loc[level, list(_COUNTS)]}
+            identity = {"attribute": attribute, "level": level, **counts.loc[level, list(_COUNTS)]}
             obstacle = obstacles.get(str(level)) or _find_obstacle(rows, bool(counts.loc[level, "small"]))
-            table += [{**shown, **_describe(metric, rows, ordered, obstacle, confidence)} for metric in SCALES]
+            table += [
+                {**identity, **_describe(metric, rows, ordered, obstacle, confidence)} for metric in LINK_FUNCTIONS
+            ]
         parts.append(_shrink(pd.DataFrame(table), confidence))
     if not parts:
         return pd.DataFrame(columns=list(GROUP_COLUMNS))
-    found = pd.concat(parts, ignore_index=True)
-    found["group"] = found["attribute"] + ": " + found["level"]
-    return found.astype(dict.fromkeys(_COUNTS, "Int64"))[list(GROUP_COLUMNS)]
+    by_group = pd.concat(parts, ignore_index=True)
+    by_group["group"] = by_group["attribute"] + ": " + by_group["level"]
+    return by_group.astype(dict.fromkeys(_COUNTS, "Int64"))[list(GROUP_COLUMNS)]
 
 
 def pool_groups(by_group: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
@@ -192,10 +194,10 @@ def pool_groups(by_group: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataF
 
 def _pool_each(by_group: pd.DataFrame, confidence: float) -> Iterator[dict[str, Any]]:
     for (attribute, metric), rows in by_group.groupby(["attribute", "metric"], sort=False):
-        scale = SCALES[str(metric)]
+        link = LINK_FUNCTIONS[str(metric)]
         kept = rows[rows["error"].notna()]
         left_out = f"; {len(rows) - len(kept)} left out" if len(kept) < len(rows) else ""
-        told = {
+        identity = {
             "metric": metric,
             "group": f"all of {attribute}",
             "attribute": attribute,
@@ -203,19 +205,22 @@ def _pool_each(by_group: pd.DataFrame, confidence: float) -> Iterator[dict[str, 
             "n": kept["n"].sum(skipna=False) if len(kept) else 0,
         }
         if len(kept) < 2:
-            yield {**told, "method": f"not estimable: {len(kept)} of {len(rows)} levels can be pooled, 2 are needed"}
+            yield {
+                **identity,
+                "method": f"not estimable: {len(kept)} of {len(rows)} levels can be pooled, 2 are needed",
+            }
             continue
-        values = np.array([scale.forward(value) for value in kept["estimate"]])
+        values = np.array([link.forward(value) for value in kept["estimate"]])
         pooled = pool_random_effects(values, kept["error"].to_numpy(), confidence=confidence)
         yield {
-            **told,
-            "estimate": scale.back(pooled.mean),
-            "lower": scale.back(pooled.lower),
-            "upper": scale.back(pooled.upper),
-            "predicted_lower": scale.back(pooled.predicted_lower),
-            "predicted_upper": scale.back(pooled.predicted_upper),
+            **identity,
+            "estimate": link.back(pooled.mean),
+            "lower": link.back(pooled.lower),
+            "upper": link.back(pooled.upper),
+            "predicted_lower": link.back(pooled.predicted_lower),
+            "predicted_upper": link.back(pooled.predicted_upper),
             "tau": pooled.tau,
-            "method": f"random effects over {len(kept)} levels on the {scale.name} scale, restricted maximum "
+            "method": f"random effects over {len(kept)} levels on the {link.name} scale, restricted maximum "
             f"likelihood, Hartung-Knapp, {100 * confidence:g} %{left_out}",
         }
 
@@ -242,26 +247,26 @@ def _count(levels: pd.Series, outcome: np.ndarray, patient: np.ndarray) -> pd.Da
     )
 
 
-def _find_obstacle(rows: ScoredRows, small: bool) -> str:
+def _find_obstacle(rows: Predictions, small: bool) -> str:
     if small:
         return f"fewer than {MINIMUM_CELL} patients with or without the outcome"
     return "one outcome class only" if rows.has_one_class else ""
 
 
-def _describe(metric: str, rows: ScoredRows, weights: np.ndarray, obstacle: str, confidence: float) -> dict[str, Any]:
-    scale = SCALES[metric]
-    value, error = (np.nan, np.nan) if obstacle else measure_on_scale(metric, rows, weights)
+def _describe(metric: str, rows: Predictions, weights: np.ndarray, obstacle: str, confidence: float) -> dict[str, Any]:
+    link = LINK_FUNCTIONS[metric]
+    value, error = (np.nan, np.nan) if obstacle else estimate_on_link_scale(metric, rows, weights)
     if metric == "calibration_slope" and not obstacle and not has_overlap(rows, np.ones((1, rows.n)))[0]:
         value, error, obstacle = np.nan, np.nan, "the predictions are constant or separate the outcome classes"
     reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
-    method = f"error of sums by patient on the {scale.name} scale, {100 * confidence:g} %"
+    method = f"error of sums by patient on the {link.name} scale, {100 * confidence:g} %"
     if not np.isfinite(error):
         method = f"not estimable: {obstacle or 'no finite error'}"
     return {
         "metric": metric,
-        "estimate": scale.back(value),
-        "lower": scale.back(value - reach),
-        "upper": scale.back(value + reach),
+        "estimate": link.back(value),
+        "lower": link.back(value - reach),
+        "upper": link.back(value + reach),
         "error": error,
         "method": method,
     }
@@ -271,12 +276,12 @@ def _shrink(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Add shrunken estimates to the levels of one attribute."""
     names = ["shrunken", "shrunken_lower", "shrunken_upper"]
     table[names] = np.nan
-    for metric, scale in SCALES.items():
+    for metric, link in LINK_FUNCTIONS.items():
         chosen: BoolArray = ((table["metric"] == metric) & table["error"].notna()).to_numpy()
         if chosen.sum() < 3:
             continue
-        values = np.array([scale.forward(value) for value in table.loc[chosen, "estimate"]])
+        values = np.array([link.forward(value) for value in table.loc[chosen, "estimate"]])
         shrunken = shrink_estimates(values, table.loc[chosen, "error"].to_numpy(), confidence=confidence)
         for name, part in zip(names, shrunken, strict=True):
-            table.loc[chosen, name] = [scale.back(value) for value in part]
+            table.loc[chosen, name] = [link.back(value) for value in part]
     return table

@@ -1,4 +1,4 @@
-"""How good predicted medians and intervals of a continuous change are."""
+"""Performance of predicted medians and prediction intervals of a continuous change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One compiled pass over sorted rows for each resample: what all metrics of many resamples are made of."""
+"""Compiled sums over sorted rows, one pass per resample, from which the metrics of many resamples follow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 import numba
 import numpy as np
 
-from paincast.evaluation.scored import BoolArray, FloatArray, IntArray
+from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -65,8 +65,8 @@ def sum_resamples(
     weights = np.empty(n)
     for resample in range(len(drawn)):
         counts[:] = 0
-        for one in drawn[resample]:
-            counts[one] += 1
+        for person in drawn[resample]:
+            counts[person] += 1
         squares = losses = case_log_odds = 0.0
         for group in range(n_groups):
             weight = cases = expected = first = second = 0.0
@@ -121,7 +121,7 @@ def _sum_ranks(
 
 @compile_cached
 def _overlap(weights: FloatArray, outcome: FloatArray, log_odds: FloatArray) -> bool:
-    """Say whether cases and others overlap in log odds."""
+    """Return whether cases and others overlap in log odds."""
     firsts, lasts = np.full(2, np.nan), np.full(2, np.nan)
     for label in range(2):
         for row in range(len(weights)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paincast.evaluation.scored import FloatArray, find_tie_starts
+from paincast.evaluation.predictions import FloatArray, find_tie_starts
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from paincast.errors import SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, order_weights
+from paincast.evaluation.predictions import FloatArray, Predictions, check_predictions
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
     describe_estimate,
-    draw_patient_weights,
+    resample_patient_weights,
 )
-from paincast.evaluation.scored import FloatArray, ScoredRows, check_scored_rows
 
 DECISION_COLUMNS = (*METRIC_COLUMNS, "threshold", "strategy", "versus")
 STRATEGIES = ("model", "treat_all", "treat_none", "base_rate")
@@ -38,8 +38,8 @@ def compute_decision_curve(
 ) -> pd.DataFrame:
     """Compute the net benefit of each strategy at each threshold, and what the model gains over the others [1]_.
 
-    Who is treated when the probability is at least ``threshold`` holds that treating one who does not respond costs
-    ``threshold / (1 - threshold)`` of what treating one who responds gains. Net benefit is the share of the patients
+    Treating at a probability of ``threshold`` or more implies that treating a patient who does not respond costs
+    ``threshold / (1 - threshold)`` times what treating one who responds gains. Net benefit is the share of the patients
     who are treated and respond, less that cost times the share who are treated and do not. ``base_rate`` treats by one
     probability for everybody: all up to it, none above.
 
@@ -51,7 +51,7 @@ def compute_decision_curve(
     outcome, probability, patients, rng, resamples, confidence, group, weights
         As for :func:`paincast.evaluation.performance.metrics.compute_metrics`.
     thresholds : sequence of float
-        Probabilities between 0 and 1 at which somebody might decide, ascending.
+        Probabilities between 0 and 1 at which a decision might be made, ascending.
     base_rate : float or None
         Rate that is expected without a model, from 0 to 1; without one the strategy is left out.
 
@@ -89,34 +89,21 @@ def compute_decision_curve(
     cuts = check_thresholds(thresholds)
     if base_rate is not None and not 0.0 <= base_rate <= 1.0:
         raise SettingsError(f"base_rate={base_rate:g} is outside what is allowed, 0 to 1", code="PC-EVALUATION-07")
-    rows = check_scored_rows(outcome, probability, patients)
+    rows = check_predictions(outcome, probability, patients)
     whole = order_weights(weights, probability, rows)
     estimates = _compute_benefits(rows, whole, cuts, base_rate)[0]
-    blocks = (block * whole for block in draw_patient_weights(rows, resamples, rng))
+    blocks = (block * whole for block in resample_patient_weights(rows, resamples, rng))
     resampled = np.concatenate([_compute_benefits(rows, block, cuts, base_rate) for block in blocks])
     manner = f"percentile bootstrap of {rows.n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
-    table = []
-    for strategy, versus in _list_rows(base_rate):
-        for place, threshold in enumerate(cuts):
-            index = (STRATEGIES.index(strategy), place)
-            estimate, drawn = estimates[index], resampled[:, *index]
-            if versus:
-                other = (STRATEGIES.index(versus), place)
-                estimate, drawn = estimate - estimates[other], drawn - resampled[:, *other]
-            reason = "one outcome class only" if rows.has_one_class else ""
-            reason = "0 by definition" if strategy == "treat_none" else reason
-            table.append(
-                {
-                    "metric": "net_benefit_difference" if versus else "net_benefit",
-                    "group": group,
-                    "n": rows.n,
-                    "threshold": threshold,
-                    "strategy": strategy,
-                    "versus": versus,
-                    **describe_estimate(float(estimate), drawn, confidence, manner, reason=reason),
-                }
-            )
-    return pd.DataFrame(table, columns=list(DECISION_COLUMNS))
+    reason = "one outcome class only" if rows.has_one_class else ""
+    table = [
+        {"threshold": threshold, "strategy": strategy, "versus": versus, **row}
+        for strategy, versus in _list_rows(base_rate)
+        for threshold, row in zip(
+            cuts, _describe(strategy, versus, estimates, resampled, confidence, manner, reason), strict=True
+        )
+    ]
+    return pd.DataFrame(table).assign(group=group, n=rows.n)[list(DECISION_COLUMNS)]
 
 
 def check_thresholds(thresholds: Sequence[float]) -> FloatArray:
@@ -135,13 +122,32 @@ def check_thresholds(thresholds: Sequence[float]) -> FloatArray:
     return cuts
 
 
+def _describe(
+    strategy: str,
+    versus: str,
+    estimates: FloatArray,
+    resampled: FloatArray,
+    confidence: float,
+    manner: str,
+    reason: str,
+) -> Iterator[dict[str, Any]]:
+    """Describe the net benefit of a strategy, or its difference from another, at each threshold."""
+    first, second = STRATEGIES.index(strategy), STRATEGIES.index(versus) if versus else None
+    benefit = estimates[first] - (0.0 if second is None else estimates[second])
+    drawn = resampled[:, first] - (0.0 if second is None else resampled[:, second])
+    reason = "0 by definition" if strategy == "treat_none" else reason
+    metric = "net_benefit_difference" if versus else "net_benefit"
+    for estimate, values in zip(benefit, drawn.T, strict=True):
+        yield {"metric": metric, **describe_estimate(float(estimate), values, confidence, manner, reason=reason)}
+
+
 def _list_rows(base_rate: float | None) -> list[tuple[str, str]]:
     """List strategies, and the model versus each of the others."""
     strategies = STRATEGIES if base_rate is not None else STRATEGIES[:-1]
     return [*((strategy, "") for strategy in strategies), *(("model", versus) for versus in strategies[1:])]
 
 
-def _compute_benefits(rows: ScoredRows, weights: FloatArray, cuts: FloatArray, base_rate: float | None) -> FloatArray:
+def _compute_benefits(rows: Predictions, weights: FloatArray, cuts: FloatArray, base_rate: float | None) -> FloatArray:
     """Compute the net benefit in each resample, shape (resamples, 4, n_thresholds)."""
     total, all_cases = weights.sum(axis=1, keepdims=True), (weights @ rows.outcome)[:, None]
     cost = cuts / (1.0 - cuts)

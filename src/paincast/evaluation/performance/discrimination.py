@@ -1,4 +1,4 @@
-"""The interval of DeLong of the area under the ROC curve, beside that of the bootstrap."""
+"""AUROC with the interval of DeLong."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 
 from paincast.evaluation.performance.concordance import compute_concordance
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, check_predictions
 from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import BoolArray, FloatArray, IntArray, ScoredRows, check_scored_rows
 
 
 def compute_auroc_delong(
@@ -61,9 +61,9 @@ def compute_auroc_delong(
     [[0.78, 0.29, 1.0]]
     """
     check_confidence(confidence)
-    rows = check_scored_rows(outcome, probability, patients)
-    found = compute_concordance(rows.probability, rows.outcome)
-    error, lower, upper = _compute_error(rows, found.influence), np.nan, np.nan
+    rows = check_predictions(outcome, probability, patients)
+    concordance = compute_concordance(rows.probability, rows.outcome)
+    error, lower, upper = _compute_error(rows, concordance.influence), np.nan, np.nan
     method = f"DeLong, {rows.n_patients} patients, {100 * confidence:g} %"
     if rows.has_one_class:
         method = "not estimable: one outcome class only"
@@ -73,12 +73,12 @@ def compute_auroc_delong(
         method += "; no interval: the estimated error is 0, which is no measure of uncertainty"
     else:
         reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
-        lower, upper = max(0.0, found.estimate - reach), min(1.0, found.estimate + reach)
-    row = ("auroc_delong", group, found.estimate, lower, upper, rows.n, method)
+        lower, upper = max(0.0, concordance.estimate - reach), min(1.0, concordance.estimate + reach)
+    row = ("auroc_delong", group, concordance.estimate, lower, upper, rows.n, method)
     return pd.DataFrame([row], columns=list(METRIC_COLUMNS))
 
 
-def _compute_error(rows: ScoredRows, influence: FloatArray) -> float:
+def _compute_error(rows: Predictions, influence: FloatArray) -> float:
     """Compute the standard error from the sums of influences by patient, cases and others apart."""
     if rows.has_one_class:
         return np.nan

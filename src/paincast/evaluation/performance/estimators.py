@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from paincast.evaluation.performance.calibration import find_bin_starts
-from paincast.evaluation.performance.logistic import fit_logistic
-from paincast.evaluation.scored import BoolArray, FloatArray, ScoredRows
+from paincast.evaluation.performance.calibration_by_groups import find_bin_starts
+from paincast.evaluation.performance.weighted_logistic import fit_weighted_logistic
+from paincast.evaluation.predictions import BoolArray, FloatArray, Predictions
 from paincast.statistics import compute_log_loss
 
 Estimator = Callable[[FloatArray], FloatArray]
@@ -26,7 +26,7 @@ ECE_BINS = 10
 """Groups of the expected calibration error."""
 
 
-def make_auroc(rows: ScoredRows) -> Estimator:
+def make_auroc(rows: Predictions) -> Estimator:
     """Estimate the area under the ROC curve: P(a case ranks above a non-case), ties counted half [1]_.
 
     References
@@ -46,17 +46,17 @@ def make_auroc(rows: ScoredRows) -> Estimator:
     return estimate
 
 
-def make_log_loss(rows: ScoredRows) -> Estimator:
+def make_log_loss(rows: Predictions) -> Estimator:
     """Estimate the mean negative log likelihood, in nats."""
     return _make_mean(compute_log_loss(rows.log_odds, rows.outcome))
 
 
-def make_brier(rows: ScoredRows) -> Estimator:
+def make_brier(rows: Predictions) -> Estimator:
     """Estimate the mean squared difference of outcome and probability."""
     return _make_mean((rows.outcome - rows.probability) ** 2)
 
 
-def make_auprc(rows: ScoredRows) -> Estimator:
+def make_auprc(rows: Predictions) -> Estimator:
     """Estimate the area under the precision-recall curve as average precision: no line is drawn between points [1]_.
 
     What it is without skill is the share of cases, so that it cannot be compared between groups of unequal shares.
@@ -81,7 +81,7 @@ def make_auprc(rows: ScoredRows) -> Estimator:
     return estimate
 
 
-def make_scaled_brier(rows: ScoredRows) -> Estimator:
+def make_scaled_brier(rows: Predictions) -> Estimator:
     """Estimate the share of the Brier score of the observed rate that the predictions save, 1 at best [1]_.
 
     References
@@ -97,7 +97,7 @@ def make_scaled_brier(rows: ScoredRows) -> Estimator:
     return estimate
 
 
-def make_ece(rows: ScoredRows) -> Estimator:
+def make_ece(rows: Predictions) -> Estimator:
     """Estimate the expected calibration error: mean distance of predicted and observed frequency over tenths [1]_.
 
     The :data:`ECE_BINS` groups of about equal size are those of the rows and stay the same in every resample. The error
@@ -117,28 +117,28 @@ def make_ece(rows: ScoredRows) -> Estimator:
     return estimate
 
 
-def make_ece_noise(rows: ScoredRows, whole: FloatArray) -> Estimator:
+def make_ece_noise(rows: Predictions, whole: FloatArray) -> Estimator:
     """Estimate how far the tenths of a resample lie from those of the rows, as the mean distance of their gaps.
 
     Parameters
     ----------
-    rows : ScoredRows
+    rows : Predictions
         The rows.
     whole : ndarray of shape (1, n)
         Weights of the rows themselves.
     """
     starts = find_bin_starts(rows.tie_starts, rows.n, ECE_BINS, 1)
     gap = rows.outcome - rows.probability
-    own = np.add.reduceat(whole * gap, starts, axis=1) / whole.sum()
+    gaps_of_rows = np.add.reduceat(whole * gap, starts, axis=1) / whole.sum()
 
     def estimate(weights: FloatArray) -> FloatArray:
         gaps = np.add.reduceat(weights * gap, starts, axis=1) / weights.sum(axis=1, keepdims=True)
-        return np.asarray(np.abs(gaps - own).sum(axis=1), dtype=np.float64)
+        return np.asarray(np.abs(gaps - gaps_of_rows).sum(axis=1), dtype=np.float64)
 
     return estimate
 
 
-def make_o_e_ratio(rows: ScoredRows) -> Estimator:
+def make_o_e_ratio(rows: Predictions) -> Estimator:
     """Estimate the ratio of observed to expected events: above 1 when the probabilities are too low."""
 
     def estimate(weights: FloatArray) -> FloatArray:
@@ -147,7 +147,7 @@ def make_o_e_ratio(rows: ScoredRows) -> Estimator:
     return estimate
 
 
-def make_calibration_intercept(rows: ScoredRows) -> Estimator:
+def make_calibration_intercept(rows: Predictions) -> Estimator:
     """Estimate calibration in the large: the intercept of logit P(y=1) = a + logit p, its slope fixed at 1 [1]_.
 
     References
@@ -159,13 +159,13 @@ def make_calibration_intercept(rows: ScoredRows) -> Estimator:
     return lambda weights: fit(weights)[:, 0]
 
 
-def make_calibration_slope(rows: ScoredRows) -> Estimator:
+def make_calibration_slope(rows: Predictions) -> Estimator:
     """Estimate the calibration slope: b of logit P(y=1) = a + b logit p, both free (Cox 1958)."""
     fit = make_recalibration(rows, free_slope=True)
     return lambda weights: fit(weights)[:, 1]
 
 
-def make_recalibration(rows: ScoredRows, *, free_slope: bool) -> Estimator:
+def make_recalibration(rows: Predictions, *, free_slope: bool) -> Estimator:
     """Estimate intercept and slope of logit P(y=1) = a + b logit p, shape (resamples, 2).
 
     NaN where no finite solution exists: with one outcome class, or, where the slope is free, with classes that do not
@@ -173,7 +173,7 @@ def make_recalibration(rows: ScoredRows, *, free_slope: bool) -> Estimator:
 
     Parameters
     ----------
-    rows : ScoredRows
+    rows : Predictions
         The rows.
     free_slope : bool
         Whether the slope is estimated; else it is held at 1.
@@ -193,7 +193,7 @@ def make_recalibration(rows: ScoredRows, *, free_slope: bool) -> Estimator:
     return estimate
 
 
-ESTIMATORS: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
+ESTIMATORS: Mapping[str, Callable[[Predictions], Estimator]] = MappingProxyType(
     {
         "auroc": make_auroc,
         "auprc": make_auprc,
@@ -223,20 +223,20 @@ USES_LOG_ODDS = frozenset({"log_loss", "calibration_intercept", "calibration_slo
 """Metrics that need probabilities away from 0 and 1."""
 
 
-def has_constant_predictions(rows: ScoredRows) -> bool:
-    """Say whether all predictions are the same."""
+def has_constant_predictions(rows: Predictions) -> bool:
+    """Return whether all predictions are the same."""
     return bool(rows.log_odds[-1] - rows.log_odds[0] < SMALLEST_SPREAD)
 
 
-def has_both_classes(rows: ScoredRows, weights: FloatArray) -> BoolArray:
-    """Say for each resample whether it holds cases and non-cases."""
+def has_both_classes(rows: Predictions, weights: FloatArray) -> BoolArray:
+    """Return for each resample whether it holds cases and non-cases."""
     cases, total = weights @ rows.outcome, weights.sum(axis=1)
     present: BoolArray = (cases > 0) & (cases < total)
     return present
 
 
-def has_overlap(rows: ScoredRows, weights: FloatArray) -> BoolArray:
-    """Say for each resample whether cases and non-cases overlap in log odds, without which no finite slope exists [1]_.
+def has_overlap(rows: Predictions, weights: FloatArray) -> BoolArray:
+    """Return for each resample whether cases and non-cases overlap in log odds; else no finite slope exists [1]_.
 
     References
     ----------
@@ -251,7 +251,7 @@ def has_overlap(rows: ScoredRows, weights: FloatArray) -> BoolArray:
     return overlap & has_both_classes(rows, weights)
 
 
-def _find_extremes(rows: ScoredRows, weights: FloatArray, chosen: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _find_extremes(rows: Predictions, weights: FloatArray, chosen: BoolArray) -> tuple[FloatArray, FloatArray]:
     log_odds = rows.log_odds[chosen]
     if not len(log_odds):
         return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
@@ -260,20 +260,20 @@ def _find_extremes(rows: ScoredRows, weights: FloatArray, chosen: BoolArray) -> 
 
 
 def _make_fit(
-    rows: ScoredRows, columns: FloatArray, offset: FloatArray, exists: Callable[[ScoredRows, FloatArray], BoolArray]
+    rows: Predictions, columns: FloatArray, offset: FloatArray, exists: Callable[[Predictions, FloatArray], BoolArray]
 ) -> Estimator:
     """Fit where a finite solution exists, each resample from the solution of the rows themselves."""
     whole = np.ones((1, rows.n))
     start = np.zeros(columns.shape[1])
     if exists(rows, whole)[0]:
-        centre = fit_logistic(whole, rows.outcome, columns, offset, start)[0]
+        centre = fit_weighted_logistic(whole, rows.outcome, columns, offset, start)[0]
         start = centre if np.isfinite(centre).all() else start
 
     def estimate(weights: FloatArray) -> FloatArray:
         finite = exists(rows, weights)
-        held = weights if finite.all() else weights[finite]
+        finite_weights = weights if finite.all() else weights[finite]
         coefficients = np.full((len(weights), len(start)), np.nan)
-        coefficients[finite] = fit_logistic(held, rows.outcome, columns, offset, start)
+        coefficients[finite] = fit_weighted_logistic(finite_weights, rows.outcome, columns, offset, start)
         return coefficients
 
     return estimate

@@ -1,4 +1,4 @@
-"""The bootstrap of many rows: one compiled pass a resample, and fits on narrow groups of log odds."""
+"""Accelerated bootstrap of many rows: a compiled pass per resample, and fits on narrow groups of log odds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from scipy.special import expit
 
-from paincast.evaluation.performance.calibration import find_bin_starts
+from paincast.evaluation.performance.calibration_by_groups import find_bin_starts
 from paincast.evaluation.performance.estimators import (
     ECE_BINS,
     ECE_NOISE,
@@ -26,8 +26,8 @@ from paincast.evaluation.performance.estimators import (
     make_recalibration,
     make_scaled_brier,
 )
-from paincast.evaluation.resampling import draw_patients
-from paincast.evaluation.scored import FloatArray, IntArray, ScoredRows
+from paincast.evaluation.predictions import FloatArray, IntArray, Predictions
+from paincast.evaluation.resampling import resample_patients
 from paincast.statistics import compute_log_loss
 
 SMALLEST_WORK = 10_000_000
@@ -42,7 +42,7 @@ ITERATIONS = 30
 TOLERANCE = 1e-11
 
 
-COMPILED: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
+COMPILED: Mapping[str, Callable[[Predictions], Estimator]] = MappingProxyType(
     {
         "auroc": make_auroc,
         "auprc": make_auprc,
@@ -83,12 +83,12 @@ class Groups:
     line: FloatArray
 
 
-def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
+def make_groups(rows: Predictions, weights: FloatArray) -> Groups | None:
     """Group the rows, or give None where groups narrow enough would be too many, or no slope exists.
 
     Parameters
     ----------
-    rows : ScoredRows
+    rows : Predictions
         The rows.
     weights : ndarray of shape (n,)
         Weights of the rows. The steeper the calibration slope, the narrower the groups.
@@ -100,8 +100,8 @@ def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
     width = GROUP_WIDTH / max(1.0, abs(line[1]))
     if not np.isfinite([*fixed, *line]).all() or rows.log_odds[-1] - rows.log_odds[0] > MOST_GROUPS * width:
         return None
-    place = np.floor((rows.log_odds - rows.log_odds[0]) / width)
-    narrow = np.flatnonzero(np.append(True, np.diff(place) > 0))
+    step = np.floor((rows.log_odds - rows.log_odds[0]) / width)
+    narrow = np.flatnonzero(np.append(True, np.diff(step) > 0))
     wide = find_bin_starts(rows.tie_starts, rows.n, ECE_BINS, 1)
     starts = np.union1d(narrow, wide)
     ends = np.append(starts[1:], rows.n) - 1
@@ -116,18 +116,18 @@ def make_groups(rows: ScoredRows, weights: FloatArray) -> Groups | None:
 
 
 def resample_metrics(
-    rows: ScoredRows, weights: FloatArray, groups: Groups, resamples: int, rng: np.random.Generator
+    rows: Predictions, weights: FloatArray, groups: Groups, resamples: int, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
     """Compute the metrics of :data:`COMPILED` in each resample of patients.
 
-    The draws are those of :func:`paincast.evaluation.resampling.draw_patient_weights`. Everything is exact but
+    The draws are those of :func:`paincast.evaluation.resampling.resample_patient_weights`. Everything is exact but
     intercept and slope: within a group the fitted probability is expanded to second order about its middle. What is
     left is at most ``0.125 * (width / 2) ** 3 / 6`` = 3.3e-7 in the fitted probability of a row, of either sign; the
     tests hold the coefficients to 1e-6 of those fitted to the rows.
 
     Parameters
     ----------
-    rows : ScoredRows
+    rows : Predictions
         The rows.
     weights : ndarray of shape (n,)
         Weights of the rows.
@@ -148,7 +148,9 @@ def resample_metrics(
     rate = cases / total
     weight, group_cases, group_expected, first, second = by_group
     gaps = np.add.reduceat(group_cases - group_expected, groups.bins, axis=1) / total[:, None]
-    own = np.add.reduceat(weights * (rows.outcome - rows.probability), groups.starts[groups.bins]) / weights.sum()
+    gaps_of_rows = (
+        np.add.reduceat(weights * (rows.outcome - rows.probability), groups.starts[groups.bins]) / weights.sum()
+    )
     both = (cases > 0) & (cases < total)
     fits = _GroupedFits(groups.middle, weight, first, second, np.column_stack([cases, case_log_odds]))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -162,12 +164,12 @@ def resample_metrics(
             "calibration_intercept": np.where(both, fits.fit(groups.intercept, free_slope=False)[:, 0], np.nan),
             "calibration_slope": np.where(overlap > 0, fits.fit(groups.line, free_slope=True)[:, 1], np.nan),
             "ece": np.abs(gaps).sum(axis=1),
-            ECE_NOISE: np.abs(gaps - own).sum(axis=1),
+            ECE_NOISE: np.abs(gaps - gaps_of_rows).sum(axis=1),
         }
 
 
 def _sum_all(
-    rows: ScoredRows, weights: FloatArray, groups: Groups, resamples: int, rng: np.random.Generator
+    rows: Predictions, weights: FloatArray, groups: Groups, resamples: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     from paincast.evaluation.performance.compiled import GROUP_SUMS, SUMS, sum_resamples
 
@@ -180,7 +182,7 @@ def _sum_all(
     sums = np.empty((resamples, len(SUMS)))
     by_group = np.empty((len(GROUP_SUMS), resamples, len(groups.starts)))
     done = 0
-    for drawn in draw_patients(rows, resamples, rng):
+    for drawn in resample_patients(rows, resamples, rng):
         block = slice(done, done + len(drawn))
         sum_resamples(drawn, rows.patient, rows.outcome, columns, tie_ends, bounds, sums[block], by_group[:, block])
         done += len(drawn)

@@ -21,13 +21,13 @@ from paincast.evaluation.performance.estimators import (
     make_ece_noise,
 )
 from paincast.evaluation.performance.fast_resampling import COMPILED, SMALLEST_WORK, make_groups, resample_metrics
+from paincast.evaluation.predictions import PROBABILITY_FLOOR, FloatArray, Predictions, check_predictions
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
     describe_estimate,
-    draw_patient_weights,
+    resample_patient_weights,
 )
-from paincast.evaluation.scored import PROBABILITY_FLOOR, FloatArray, ScoredRows, check_scored_rows
 
 METRIC_COLUMNS = ("metric", "group", "estimate", "lower", "upper", "n", "method")
 """Columns of every table of metrics."""
@@ -48,16 +48,16 @@ def compute_metrics(
 ) -> pd.DataFrame:
     """Compute the metrics of predicted probabilities with percentile intervals from a bootstrap of patients.
 
-    ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large: the slope is fixed at 1, below 0
-    means that probabilities are too high. ``calibration_slope`` comes from a joint fit, below 1 means that they are too
-    extreme. The two belong to the first levels of the calibration hierarchy [1]_. ``ece`` takes ten groups of about
-    equal size and is above 0 for perfect predictions too, and more so in a resample: its interval is that of a distance
-    (:func:`paincast.evaluation.resampling.compute_distance_interval`). Where percentiles of another metric miss the
-    estimate, the interval is widened to hold it, and ``method`` says so. The probabilities are taken as given:
-    intervals hold for these predictions and do not cover the uncertainty of fitting a model again.
+    ``auroc`` counts ties half. ``calibration_intercept`` is calibration in the large, with the slope fixed at 1: below
+    0, probabilities are too high. ``calibration_slope`` comes from a joint fit: below 1, they are too extreme. Both
+    belong to the calibration hierarchy [1]_. ``ece`` uses ten groups of about equal size; it is above 0 even for
+    perfect predictions, and more so in a resample, so its interval is that of a distance
+    (:func:`paincast.evaluation.resampling.compute_distance_interval`). Where the percentile interval of another metric
+    misses the estimate, it is widened to contain it, and ``method`` says so. The estimand is the performance of these
+    predictions: intervals do not cover the uncertainty of refitting the model.
 
-    Many rows are resampled by :mod:`paincast.evaluation.performance.fast_resampling`: the same draws and, to 1e-6,
-    the same limits.
+    Many rows are resampled by :mod:`paincast.evaluation.performance.fast_resampling`, with the same draws and limits
+    equal to 1e-6; a metric that it does not reproduce is computed by its definition.
 
     Where a metric does not exist the estimate is NaN and ``method`` says why: AUROC, AUPRC, scaled Brier, intercept and
     slope with one outcome class, the slope of constant predictions or of predictions that separate the classes. A
@@ -113,7 +113,7 @@ def compute_metrics(
     """
     check_resamples(resamples)
     check_confidence(confidence)
-    rows = check_scored_rows(outcome, probability, patients)
+    rows = check_predictions(outcome, probability, patients)
     estimators = {metric: make(rows) for metric, make in ESTIMATORS.items()}
     whole = order_weights(weights, probability, rows)
     estimates = {metric: float(estimate(whole)[0]) for metric, estimate in estimators.items()}
@@ -149,14 +149,14 @@ def check_weights(weights: Any, n: int) -> FloatArray:
     return given
 
 
-def order_weights(weights: Any, probability: Any, rows: ScoredRows) -> FloatArray:
-    """Check weights and give them in the order of the scored rows, shape (1, n)."""
+def order_weights(weights: Any, probability: Any, rows: Predictions) -> FloatArray:
+    """Check weights and give them in the order of the checked rows, shape (1, n)."""
     order = np.argsort(np.asarray(probability, dtype=np.float64), kind="stable")
     return check_weights(weights, rows.n)[order][None, :]
 
 
 def _resample(
-    rows: ScoredRows, whole: FloatArray, estimators: Mapping[str, Estimator], resamples: int, rng: np.random.Generator
+    rows: Predictions, whole: FloatArray, estimators: Mapping[str, Estimator], resamples: int, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
     """Estimate each metric in the same resamples: by the compiled pass what it reproduces, the rest by definition."""
     groups = make_groups(rows, whole[0]) if rows.n * resamples >= SMALLEST_WORK else None
@@ -171,7 +171,7 @@ def _resample(
 
 def resample_estimators(
     estimators: Mapping[str, Estimator],
-    rows: ScoredRows,
+    rows: Predictions,
     whole: FloatArray,
     resamples: int,
     rng: np.random.Generator,
@@ -182,7 +182,7 @@ def resample_estimators(
     ----------
     estimators : mapping of str to Estimator
         By name.
-    rows : ScoredRows
+    rows : Predictions
         The rows that the estimators were made for.
     whole : ndarray of shape (1, n)
         Weights of the rows.
@@ -198,14 +198,14 @@ def resample_estimators(
     """
     parts = [
         {name: estimate(block * whole) for name, estimate in estimators.items()}
-        for block in draw_patient_weights(rows, resamples, rng)
+        for block in resample_patient_weights(rows, resamples, rng)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in estimators}
 
 
 def _describe(
     metric: str,
-    rows: ScoredRows,
+    rows: Predictions,
     estimate: float,
     resampled: Mapping[str, FloatArray],
     confidence: float,
@@ -225,7 +225,7 @@ def _describe(
     return row
 
 
-def _explain(metric: str, rows: ScoredRows) -> str:
+def _explain(metric: str, rows: Predictions) -> str:
     if metric == "o_e_ratio":
         return "no event is expected, all probabilities are 0"
     if rows.has_one_class:

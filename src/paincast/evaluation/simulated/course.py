@@ -1,4 +1,4 @@
-"""What happens after the procedure in a simulated cohort, beside its evidence and its truth: numbers only."""
+"""A simulated cohort after the procedure, compared with its evidence and its truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.evaluation.simulated.claims import FEWEST, find_records
+from paincast.evaluation.simulated.baseline import FEWEST, find_records
 from paincast.evaluation.simulated.truth import compute_bayes_bound
 from paincast.evidence.figures import Record
 from paincast.evidence.records import primary_horizon
@@ -23,7 +23,7 @@ CONFIDENCE = 0.95
 def compute_response(
     cohort: Cohort, probabilities: pd.DataFrame, curves: Mapping[str, Mapping[float, float]]
 ) -> pd.DataFrame:
-    """Compare response at each month: as published, as generated, and as a registry would see it.
+    """Compare response at each month: published, true in the simulation, and observed at visits.
 
     Parameters
     ----------
@@ -41,20 +41,20 @@ def compute_response(
         standard error), ``control`` (mean probability without the procedure), ``observed`` with ``lower`` and
         ``upper`` limit (Wilson), and ``n`` observed.
     """
-    truth = {key: own.set_index("episode_id") for key, own in probabilities.groupby(["technique", "month"])}
+    truth = {key: episodes.set_index("episode_id") for key, episodes in probabilities.groupby(["technique", "month"])}
     rows = []
     for name, (record, mask) in find_records(cohort.episodes).items():
-        own = cohort.episodes.loc[mask]
-        ids = set(own["episode_id"])
+        episodes = cohort.episodes.loc[mask]
+        ids = set(episodes["episode_id"])
         visits, events = (table[table["episode_id"].isin(ids)] for table in (cohort.visits, cohort.events))
         for month, share in curves.get(name, {}).items():
-            at = truth[record.technique, month].reindex(own["episode_id"])
-            answers = compute_outcome(own, visits, events, OUTCOMES["pain_response"], month, (month, month))
+            at = truth[record.technique, month].reindex(episodes["episode_id"])
+            answers = compute_outcome(episodes, visits, events, OUTCOMES["pain_response"], month, (month, month))
             outcome = answers.value.dropna()
-            told = {"record": name, "technique": record.technique, "month": month, "evidence": share}
-            told |= {"truth": at["probability"].mean(), "truth_error": at["probability"].sem()}
-            told["control"] = at["control_probability"].mean()
-            rows.append({**told, **_estimate_share(float(outcome.sum()), len(outcome))})
+            row = {"record": name, "technique": record.technique, "month": month, "evidence": share}
+            row |= {"truth": at["probability"].mean(), "truth_error": at["probability"].sem()}
+            row["control"] = at["control_probability"].mean()
+            rows.append({**row, **_estimate_share(float(outcome.sum()), len(outcome))})
     names = [
         "record",
         "technique",
@@ -225,9 +225,9 @@ def compute_events(cohort: Cohort) -> pd.DataFrame:
             item = published.get(key)
             followed = set(year.index[year + ((item.by_month if item else None) or 0.0) / 12.0 <= end])
             ends = _rate_of(item) if item else (np.nan, np.nan)
-            told: dict[str, Any] = {"record": name, "technique": record.technique, "kind": kind, "event": detail}
+            row: dict[str, Any] = {"record": name, "technique": record.technique, "kind": kind, "event": detail}
             share = _estimate_share(len(held.get(key, set()) & followed), len(followed))
-            rows.append({**told, **share, "least": ends[0], "most": ends[1]})
+            rows.append({**row, **share, "least": ends[0], "most": ends[1]})
     names = ["record", "technique", "kind", "event", "observed", "lower", "upper", "n", "least", "most"]
     return pd.DataFrame(rows, columns=names)
 

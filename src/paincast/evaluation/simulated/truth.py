@@ -14,8 +14,7 @@ from paincast.cohort.tables import read_manifest, read_table
 from paincast.errors import DataError, LeakError, RefusalError
 from paincast.evaluation.performance.concordance import compute_concordance
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
-from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import (
+from paincast.evaluation.predictions import (
     PROBABILITY_FLOOR,
     FloatArray,
     IntArray,
@@ -23,6 +22,7 @@ from paincast.evaluation.scored import (
     check_patients,
     check_probability,
 )
+from paincast.evaluation.resampling import check_confidence
 from paincast.simulator.truth import OPTION_COLUMNS, Truth
 from paincast.statistics import compute_clustered_error
 
@@ -40,8 +40,8 @@ def load_truth(
 ) -> pd.DataFrame:
     """Read the probabilities behind the outcomes of a simulated cohort.
 
-    They are kept as sums of predictors and intercepts, and written out for what is asked: all of a large cohort is
-    very long.
+    The truth is stored as sums of predictors and intercepts. Probabilities are computed for the technique, outcome and
+    month that are wanted: those of a whole large cohort would be a very long table.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def load_truth(
     technique, outcome, month
         What is wanted; by default all.
     by_approach : bool
-        Give each approach its own row instead of the one received, or the average of those that were not.
+        One row for each approach, instead of one for the approach received or the average of the others.
 
     Returns
     -------
@@ -61,9 +61,9 @@ def load_truth(
     Raises
     ------
     RefusalError
-        If the cohort is not simulated: nobody knows its truth.
+        If the cohort is not simulated.
     DataError
-        If the folder is no cohort or the truth is missing, changed or not of this form.
+        If the folder is not a cohort, or the truth is missing, changed or not of this form.
     SettingsError
         If there is no such technique or outcome in it.
     """
@@ -74,7 +74,7 @@ def load_truth(
 def match_truth(
     truth: pd.DataFrame, episodes: pd.Series, *, technique: str, outcome: str, horizon_months: float
 ) -> pd.Series:
-    """Find the true probability of each episode for one question.
+    """Look up the true probability of each episode, for one technique, outcome and month.
 
     Parameters
     ----------
@@ -83,18 +83,18 @@ def match_truth(
     episodes : Series of shape (n,)
         Ids of the episodes.
     technique, outcome : str
-        The question.
+        Of the model.
     horizon_months : float
-        The month at which it is asked.
+        Month of the outcome.
 
     Returns
     -------
     Series of shape (n,)
-        Indexed like ``episodes``; NaN where the truth does not hold the question.
+        Indexed like ``episodes``; NaN where the truth has no such outcome or month.
     """
-    asked = (truth["technique"] == technique) & (truth["outcome"] == outcome)
-    at_horizon = np.isclose(truth["month"], horizon_months)
-    return episodes.map(truth.loc[asked & at_horizon].set_index("episode_id")["probability"])
+    is_wanted = (truth["technique"] == technique) & (truth["outcome"] == outcome)
+    is_wanted &= np.isclose(truth["month"], horizon_months)
+    return episodes.map(truth.loc[is_wanted].set_index("episode_id")["probability"])
 
 
 def load_whole_truth(folder: str | Path) -> Truth:
@@ -105,11 +105,10 @@ def load_whole_truth(folder: str | Path) -> Truth:
     RefusalError
         If the cohort is not simulated.
     DataError
-        If the folder is no cohort or the truth is missing, changed or not of this form.
+        If the folder is not a cohort, or the truth is missing, changed or not of this form.
     """
-    held = Path(folder)
-    episodes = _read_simulated(held, "truth", ("episode_id", "indication", "option", "shared", "effect_0"))
-    options = _read_simulated(held, "truth_options", OPTION_COLUMNS)
+    episodes = _read_simulated(Path(folder), "truth", ("episode_id", "indication", "option", "shared", "effect_0"))
+    options = _read_simulated(Path(folder), "truth_options", OPTION_COLUMNS)
     return Truth(episodes=episodes.astype({"episode_id": "str", "indication": "str"}), options=options)
 
 
@@ -155,7 +154,7 @@ def compute_bayes_bound(true_probability: Any) -> tuple[float, float]:
 
 
 def is_leak(auroc: float, auroc_se: float, bound: float, *, standard_errors: float = LEAK_STANDARD_ERRORS) -> bool:
-    """Say whether an AUROC lies above a bound by more than chance allows.
+    """Return whether an AUROC lies above a bound by more than chance allows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Duration of relief as it was observed: Kaplan-Meier and Aalen-Johansen estimates with limits."""
+"""Observed duration of relief: Kaplan-Meier and Aalen-Johansen estimates with confidence limits."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def compute_kaplan_meier(
     # Where all who are left lose relief the estimate is 0 and its variance is not defined.
     with np.errstate(divide="ignore"):
         variance = np.cumsum(np.where(at_risk > lost, lost / (at_risk * (at_risk - lost)), np.inf))
-    place = np.searchsorted(times, np.asarray(at, dtype=float), side="right")
-    estimate = np.append(1.0, survival)[place]
-    lower, upper = _limit(estimate, np.append(0.0, variance)[place], level)
+    position = np.searchsorted(times, np.asarray(at, dtype=float), side="right")
+    estimate = np.append(1.0, survival)[position]
+    lower, upper = _limit(estimate, np.append(0.0, variance)[position], level)
     risk = (months[:, None] >= np.asarray(at, dtype=float)).sum(axis=0)
     return pd.DataFrame({"month": list(at), "survival": estimate, "lower": lower, "upper": upper, "at_risk": risk})
 
@@ -114,14 +114,16 @@ def compute_aalen_johansen(
     """
     months, status = check_durations(months, status)
     times, at_risk, lost, died = _count(months, status)
-    own = lost if cause == LOST_RELIEF else died
-    both = lost + died
-    before = np.append(1.0, np.cumprod(1.0 - both / at_risk)[:-1])
-    incidence = np.cumsum(before * own / at_risk)
-    asked = np.asarray(at, dtype=float)
-    place = np.searchsorted(times, asked, side="right")
-    estimate = np.append(0.0, incidence)[place]
-    error = np.array([_estimate_variance(at_risk[:p], own[:p], both[:p], before[:p], incidence[:p]) for p in place])
+    of_cause = lost if cause == LOST_RELIEF else died
+    any_cause = lost + died
+    before = np.append(1.0, np.cumprod(1.0 - any_cause / at_risk)[:-1])
+    incidence = np.cumsum(before * of_cause / at_risk)
+    at_months = np.asarray(at, dtype=float)
+    position = np.searchsorted(times, at_months, side="right")
+    estimate = np.append(0.0, incidence)[position]
+    error = np.array(
+        [_estimate_variance(at_risk[:p], of_cause[:p], any_cause[:p], before[:p], incidence[:p]) for p in position]
+    )
     inside = (estimate > 0) & (estimate < 1)
     relative = np.where(inside, error / np.where(inside, estimate**2, 1.0), 0.0)
     lower, upper = _limit(estimate, relative, level)
@@ -129,24 +131,24 @@ def compute_aalen_johansen(
 
 
 def _estimate_variance(
-    at_risk: FloatArray, own: FloatArray, both: FloatArray, before: FloatArray, incidence: FloatArray
+    at_risk: FloatArray, of_cause: FloatArray, any_cause: FloatArray, before: FloatArray, incidence: FloatArray
 ) -> float:
     if not len(at_risk):
         return 0.0
     ahead = incidence[-1] - incidence
-    left = np.maximum(at_risk - both, 1e-12)
+    left = np.maximum(at_risk - any_cause, 1e-12)
     parts = (
-        np.where(at_risk > both, ahead**2 * both / (at_risk * left), 0.0)
-        + before**2 * own * (at_risk - own) / at_risk**3
-        - np.where(at_risk > both, 2.0 * ahead * before * own / at_risk**2, 0.0)
+        np.where(at_risk > any_cause, ahead**2 * any_cause / (at_risk * left), 0.0)
+        + before**2 * of_cause * (at_risk - of_cause) / at_risk**3
+        - np.where(at_risk > any_cause, 2.0 * ahead * before * of_cause / at_risk**2, 0.0)
     )
     return float(max(parts.sum(), 0.0))
 
 
 def _count(months: FloatArray, status: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    times, place = np.unique(months, return_inverse=True)
+    times, position = np.unique(months, return_inverse=True)
     total, lost, died = (
-        np.bincount(place, weights=part.astype(float), minlength=len(times)).astype(float)
+        np.bincount(position, weights=part.astype(float), minlength=len(times)).astype(float)
         for part in (np.ones(len(months)), status == LOST_RELIEF, status == DIED)
     )
     return times, total[::-1].cumsum()[::-1], lost, died
@@ -164,20 +166,21 @@ def check_durations(months: FloatArray, status: FloatArray) -> tuple[FloatArray,
     DataError
         If there are no rows, they differ in number, a time is missing or below 0, or a status is unknown.
     """
-    held, ended = np.asarray(months, dtype=float), np.asarray(status, dtype=float)
-    if not len(held) or held.shape != ended.shape:
+    times, ends = np.asarray(months, dtype=float), np.asarray(status, dtype=float)
+    if not len(times) or times.shape != ends.shape:
         raise DataError(
-            f"durations: {held.shape} months and {ended.shape} statuses; give one of each per episode",
+            f"durations: {times.shape} months and {ends.shape} statuses; give one of each per episode",
             code="PC-EVALUATION-25",
         )
-    if not (np.isfinite(held) & (held >= 0)).all():
+    if not (np.isfinite(times) & (times >= 0)).all():
         raise DataError(
-            f"months: {int((~(held >= 0)).sum())} missing or below 0; leave out who was never seen",
+            f"months: {int((~(times >= 0)).sum())} missing or below 0; leave out patients who were never seen",
             code="PC-EVALUATION-26",
         )
-    unknown = ~np.isin(ended, (CENSORED, LOST_RELIEF, DIED))
+    unknown = ~np.isin(ends, (CENSORED, LOST_RELIEF, DIED))
     if unknown.any():
         raise DataError(
-            f"status: {int(unknown.sum())} values are not 0 (held), 1 (lost) or 2 (died)", code="PC-EVALUATION-27"
+            f"status: {int(unknown.sum())} values are not 0 (held), 1 (lost) or 2 (died)",
+            code="PC-EVALUATION-27",
         )
-    return held, ended
+    return times, ends

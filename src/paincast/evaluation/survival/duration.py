@@ -1,4 +1,4 @@
-"""How good predictions of the duration of relief are: prediction error, calibration and concordance under censoring.
+"""Performance of predicted durations of relief: prediction error, calibration and concordance under censoring.
 
 Relief is seen at visits, so times are tied: whoever was last seen with relief at a month is known to have it at that
 month. Weights are therefore one over the probability of being followed *up to* a time, that time included.
@@ -77,7 +77,7 @@ def compute_duration_metrics(
         ``metric, group, estimate, lower, upper, n, method``; limits of a concordance are missing.
     """
     terms = compute_brier_terms(months, status, survival, at, death_competes=death_competes)
-    rows = [_summarise(f"brier_{month:g}", terms[:, place], patients, confidence) for place, month in enumerate(at)]
+    rows = [_summarise(f"brier_{month:g}", terms[:, column], patients, confidence) for column, month in enumerate(at)]
     whole = integrate_over_months(terms, at)
     rows.append(_summarise("integrated_brier", whole, patients, confidence))
     if reference is not None:
@@ -90,7 +90,7 @@ def compute_duration_metrics(
             rows.append(_compare_relief(months, status, expected, month, death_competes, confidence))
     score = integrate_over_months(survival, at)
     for name, weighted in (("uno", True), ("harrell", False)):
-        estimate = compute_concordance(months, status, score, last_month=at[-1] + 1e-9, weighted=weighted)
+        estimate = compute_survival_concordance(months, status, score, last_month=at[-1] + 1e-9, weighted=weighted)
         rows.append((f"concordance_{name}", estimate, np.nan, np.nan, f"concordance of {name.capitalize()}"))
     table = pd.DataFrame(rows, columns=["metric", "estimate", "lower", "upper", "method"])
     return table.assign(group=group, n=len(months))[list(COLUMNS)]
@@ -144,29 +144,29 @@ def compute_follow_up_weights(
     """
     months, status = check_durations(months, status)
     ended = status if death_competes else np.where(status == DIED, CENSORED, status)
-    asked = np.asarray(at, dtype=float)
+    at_months = np.asarray(at, dtype=float)
     times, followed = _followed_up_to(months, ended)
-    own, then = followed[np.searchsorted(times, months)], _read_left(times, followed, asked)
-    over = (months[:, None] <= asked) & (ended != CENSORED)[:, None]
-    present = ~over & (months[:, None] >= asked)
-    weights = np.where(over, _invert(own)[:, None], np.where(present, _invert(then), 0.0))
-    weights[:, asked > months.max()] = np.nan
-    return weights, over & (ended == LOST_RELIEF)[:, None]
+    reached_end, reached_month = followed[np.searchsorted(times, months)], _read_left(times, followed, at_months)
+    has_ended = (months[:, None] <= at_months) & (ended != CENSORED)[:, None]
+    is_followed = ~has_ended & (months[:, None] >= at_months)
+    weights = np.where(has_ended, _invert(reached_end)[:, None], np.where(is_followed, _invert(reached_month), 0.0))
+    weights[:, at_months > months.max()] = np.nan
+    return weights, has_ended & (ended == LOST_RELIEF)[:, None]
 
 
 def _followed_up_to(months: FloatArray, ended: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give distinct times and the probability that follow-up reaches each of them; losses of it come after events."""
-    times, place = np.unique(months, return_inverse=True)
-    total = np.bincount(place, minlength=len(times)).astype(float)
-    events = np.bincount(place, weights=(ended != CENSORED).astype(float), minlength=len(times))
+    """Return distinct times and the probability that follow-up reaches each of them; losses of it come after events."""
+    times, position = np.unique(months, return_inverse=True)
+    total = np.bincount(position, minlength=len(times)).astype(float)
+    events = np.bincount(position, weights=(ended != CENSORED).astype(float), minlength=len(times))
     at_risk = total[::-1].cumsum()[::-1] - events
     stays = 1.0 - np.divide(total - events, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
     return times, np.append(1.0, np.cumprod(stays)[:-1])
 
 
-def _read_left(times: FloatArray, followed: FloatArray, asked: FloatArray) -> FloatArray:
-    place = np.searchsorted(times, asked, side="left")
-    return np.append(followed, np.nan)[place]
+def _read_left(times: FloatArray, followed: FloatArray, at_months: FloatArray) -> FloatArray:
+    position = np.searchsorted(times, at_months, side="left")
+    return np.append(followed, np.nan)[position]
 
 
 def _invert(probability: FloatArray) -> FloatArray:
@@ -210,13 +210,13 @@ def integrate_over_months(values: FloatArray, at: Sequence[float]) -> FloatArray
     DataError
         If there are fewer than two months or they do not increase.
     """
-    asked = np.asarray(at, dtype=float)
-    if len(asked) < 2 or (np.diff(asked) <= 0).any():
+    at_months = np.asarray(at, dtype=float)
+    if len(at_months) < 2 or (np.diff(at_months) <= 0).any():
         raise DataError("an average over months needs at least two increasing ones", code="PC-EVALUATION-29")
-    return np.asarray(np.trapezoid(values, asked, axis=-1) / (asked[-1] - asked[0]))
+    return np.asarray(np.trapezoid(values, at_months, axis=-1) / (at_months[-1] - at_months[0]))
 
 
-def compute_concordance(
+def compute_survival_concordance(
     months: FloatArray, status: FloatArray, score: FloatArray, *, last_month: float, weighted: bool = True
 ) -> float:
     """Estimate the probability that of two episodes the one that loses relief first had the lower score.
@@ -246,7 +246,7 @@ def compute_concordance(
     --------
     >>> import numpy as np
     >>> months, status = np.array([1.0, 3.0, 6.0]), np.array([1.0, 1.0, 0.0])
-    >>> compute_concordance(months, status, np.array([0.1, 0.6, 0.4]), last_month=12)
+    >>> compute_survival_concordance(months, status, np.array([0.1, 0.6, 0.4]), last_month=12)
     0.6666666666666666
     """
     months, status = check_durations(months, status)
@@ -256,9 +256,9 @@ def compute_concordance(
     better = comparable = 0.0
     cases = np.flatnonzero(lost & (months < last_month))
     for start in range(0, len(cases), _ROWS_AT_ONCE):
-        own = cases[start : start + _ROWS_AT_ONCE, None]
-        pairs = (months > months[own]) | ((months == months[own]) & ~lost)
-        ahead = np.where(score > score[own], 1.0, np.where(np.abs(score - score[own]) <= 1e-12, 0.5, 0.0))
-        better += float((weight[own[:, 0]] * (pairs * ahead).sum(axis=1)).sum())
-        comparable += float((weight[own[:, 0]] * pairs.sum(axis=1)).sum())
+        block = cases[start : start + _ROWS_AT_ONCE, None]
+        pairs = (months > months[block]) | ((months == months[block]) & ~lost)
+        ahead = np.where(score > score[block], 1.0, np.where(np.abs(score - score[block]) <= 1e-12, 0.5, 0.0))
+        better += float((weight[block[:, 0]] * (pairs * ahead).sum(axis=1)).sum())
+        comparable += float((weight[block[:, 0]] * pairs.sum(axis=1)).sum())
     return better / comparable if comparable else float("nan")

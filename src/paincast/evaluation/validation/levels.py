@@ -110,7 +110,7 @@ def _resample_means(
     resamples: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Give the weighted means of rows of values in each resample of patients, shape (resamples, n_values)."""
+    """Return the weighted means of rows of values in each resample of patients, shape (resamples, n_values)."""
     codes, names = pd.factorize(patients)
     totals = np.array([np.bincount(codes, weight * row, len(names)) for row in values])
     mass = np.bincount(codes, weight, len(names))

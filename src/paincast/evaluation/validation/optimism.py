@@ -1,4 +1,4 @@
-"""Optimism of the apparent performance, by a bootstrap of the whole modelling."""
+"""Optimism-corrected performance: the bootstrap of the whole model building."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from paincast.errors import PaincastError
+from paincast.evaluation.performance.calibration_curve import make_ici
 from paincast.evaluation.performance.estimators import ESTIMATORS
-from paincast.evaluation.performance.flexible import make_ici
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, check_weights, order_weights
+from paincast.evaluation.predictions import FloatArray, IntArray, check_outcome, check_patients, check_predictions
 from paincast.evaluation.resampling import (
     MAXIMUM_LOST_SHARE,
     check_confidence,
     check_resamples,
     describe_estimate,
 )
-from paincast.evaluation.scored import FloatArray, IntArray, check_outcome, check_patients, check_scored_rows
 from paincast.progress import SILENT, Progress
 
 FitAndPredict = Callable[[IntArray, np.random.Generator], FloatArray]
 """Repeats the whole modelling on rows at these positions, some of them repeated, and predicts for *all* rows."""
 
 METRICS = MappingProxyType({**ESTIMATORS, "ici": make_ici})
-"""What is corrected."""
+"""Metrics that are corrected."""
 
 OPTIMISM_COLUMNS = (*METRIC_COLUMNS, "apparent", "optimism")
 
@@ -119,8 +119,8 @@ def compute_optimism(
     check_outcome(observed[known])
     patient = check_patients(patients, n=len(observed))
     rows = _Rows(observed, patient, check_weights(weights, len(observed)))
-    own, *streams = rng.spawn(resamples + 1)
-    apparent = rows.score(fit_and_predict(np.arange(len(observed)), own), known)
+    apparent_rng, *streams = rng.spawn(resamples + 1)
+    apparent = rows.score(fit_and_predict(np.arange(len(observed)), apparent_rng), known)
     tasks = (delayed(_try_resample)(fit_and_predict, rows, stream) for stream in streams)
     trained, tested = np.empty((2, resamples, len(METRICS)))
     progress.expect(resamples)
@@ -149,7 +149,7 @@ def draw_rows(patient: IntArray, rng: np.random.Generator) -> IntArray:
     sizes = np.bincount(patient)
     starts = np.cumsum(sizes) - sizes
     drawn = rng.integers(len(sizes), size=len(sizes))
-    return np.concatenate([order[starts[one] : starts[one] + sizes[one]] for one in drawn])
+    return np.concatenate([order[starts[person] : starts[person] + sizes[person]] for person in drawn])
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ class _Rows:
     weight: FloatArray
 
     def score(self, probability: FloatArray, chosen: IntArray) -> FloatArray:
-        """Give each metric on the chosen rows; NaN where it does not exist."""
+        """Return each metric on the chosen rows; NaN where it does not exist."""
         predicted = np.asarray(probability)[chosen]
-        rows = check_scored_rows(self.outcome[chosen], predicted)
+        rows = check_predictions(self.outcome[chosen], predicted)
         weights = order_weights(self.weight[chosen], predicted, rows)
         return np.array([float(make(rows)(weights)[0]) for make in METRICS.values()])
 
@@ -171,7 +171,7 @@ class _Rows:
 def _try_resample(
     fit_and_predict: FitAndPredict, rows: _Rows, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Give the performance on the resample and on all rows; NaN where the modelling was refused."""
+    """Return the performance on the resample and on all rows; NaN where the modelling was refused."""
     draw_rng, fit_rng = rng.spawn(2)
     drawn = draw_rows(rows.patient, draw_rng)
     known = ~np.isnan(rows.outcome)

@@ -1,4 +1,4 @@
-"""Two models on the same rows: differences with intervals that know the rows are the same."""
+"""Paired comparison of two models on the same patients."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.evaluation.performance.calibration_curve import make_ici
 from paincast.evaluation.performance.estimators import ESTIMATORS, Estimator
-from paincast.evaluation.performance.flexible import make_ici
 from paincast.evaluation.performance.metrics import resample_estimators
+from paincast.evaluation.predictions import FloatArray, Predictions, check_predictions
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
     describe_estimate,
 )
-from paincast.evaluation.scored import FloatArray, ScoredRows, check_scored_rows
 
 PAIRED_COLUMNS = ("metric", "champion", "candidate", "difference", "lower", "upper", "n", "method")
 
-COMPARED: Mapping[str, Callable[[ScoredRows], Estimator]] = MappingProxyType(
+COMPARED: Mapping[str, Callable[[Predictions], Estimator]] = MappingProxyType(
     {name: ESTIMATORS[name] for name in ("log_loss", "brier", "auroc", "calibration_slope")} | {"ici": make_ici}
 )
 
@@ -80,7 +80,7 @@ def compare_predictions(
     check_resamples(resamples)
     check_confidence(confidence)
     seed = int(rng.integers(2**63))
-    both = [check_scored_rows(outcome, probability, patients) for probability in (champion, candidate)]
+    both = [check_predictions(outcome, probability, patients) for probability in (champion, candidate)]
     (first, first_drawn), (second, second_drawn) = (_measure(rows, resamples, seed) for rows in both)
     n_patients = both[0].n_patients
     manner = f"paired percentile bootstrap of {n_patients} patients, {resamples} resamples, {100 * confidence:g} %"
@@ -94,7 +94,7 @@ def compare_predictions(
     return pd.DataFrame(table, columns=list(PAIRED_COLUMNS))
 
 
-def _measure(rows: ScoredRows, resamples: int, seed: int) -> tuple[dict[str, float], dict[str, FloatArray]]:
+def _measure(rows: Predictions, resamples: int, seed: int) -> tuple[dict[str, float], dict[str, FloatArray]]:
     """Measure rows as they are and in each resample; one seed draws the same patients whatever their order."""
     estimators = {metric: make(rows) for metric, make in COMPARED.items()}
     whole = np.ones((1, rows.n))

@@ -1,8 +1,7 @@
-"""Is the cohort large enough to develop a model, or to validate one: minimum sizes, before any result is believed.
+"""Minimum sample sizes for developing a model and for validating one.
 
-The discrimination that is anticipated is turned into the share of variation it can explain by taking the log odds of
-those with and without the outcome as two normal distributions of one variance: their distance gives the AUROC, and a
-logistic model of such log odds is exactly right. Expectations are integrals, not simulations.
+The anticipated AUROC is converted into a distribution of log odds: normal among those with the outcome and among those
+without, with one variance, so that a logistic model of them holds exactly. Expectations are computed by quadrature.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NODES = 80
 
 
 def overall_risk_margin(prevalence: float, n: int) -> float:
-    """Give the half width of the 95 % interval of the overall risk.
+    """Return the half width of the 95 % interval of the overall risk.
 
     Parameters
     ----------
@@ -92,11 +91,13 @@ def compute_development_sizes(
     _check(auroc, prevalence, parameters)
     explained = compute_cox_snell(auroc, prevalence)
     largest = 1 - (prevalence**prevalence * (1 - prevalence) ** (1 - prevalence)) ** 2
-    held = explained / (explained + optimism * largest)
+    shrinkage_of_optimism = explained / (explained + optimism * largest)
     return _tabulate(
         {
             f"global shrinkage of at least {shrinkage:g}": _size_for_shrinkage(explained, parameters, shrinkage),
-            f"optimism of Nagelkerke's R² of at most {optimism:g}": _size_for_shrinkage(explained, parameters, held),
+            f"optimism of Nagelkerke's R² of at most {optimism:g}": _size_for_shrinkage(
+                explained, parameters, shrinkage_of_optimism
+            ),
             f"overall risk to within ±{margin:g}": prevalence * (1 - prevalence) * (Z_95 / margin) ** 2,
         }
     )
@@ -126,8 +127,10 @@ def compute_validation_sizes(*, auroc: float, prevalence: float, precision: floa
 
     References
     ----------
-    Riley RD et al. Stat Med 2021;40:4230-4251, doi:10.1002/sim.9025; Newcombe RG. Stat Med 2006;25:559-573,
-    doi:10.1002/sim.2324 (standard error of the AUROC).
+    Riley RD et al. Stat Med 2021;40:4230-4251, doi:10.1002/sim.9025; Riley RD et al. Evaluation of clinical prediction
+    models (part 3): calculating the sample size required for an external validation study. BMJ 2024;384:e074821,
+    doi:10.1136/bmj-2023-074821; Newcombe RG. Stat Med 2006;25:559-573, doi:10.1002/sim.2324 (standard error of the
+    AUROC).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Prediction instability: how far a patient's probability would move had the model been fitted to other patients."""
+"""Prediction instability: how far a patient's probability moves when the model is fitted to other patients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pandas as pd
 
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.predictions import FloatArray, IntArray, check_patients
 from paincast.evaluation.resampling import check_confidence, check_resamples, describe_estimate
-from paincast.evaluation.scored import FloatArray, IntArray, check_patients
 from paincast.schema import MINIMUM_CELL
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
-"""Quantiles over patients at which the mean absolute prediction error is told, beside mean and median."""
+"""Quantiles over patients of the mean absolute prediction error, reported beside mean and median."""
 
 MINIMUM_REFITS = 2
 
@@ -48,10 +48,10 @@ def compute_instability(
     """Summarize the instability of individual predictions over refits of the model [1]_.
 
     A patient's instability is the mean absolute prediction error of Riley and Collins: the mean, over refits, of the
-    distance between the refit's probability and the served one. It tells what the choice of training patients does to
-    a prediction, not how far the prediction is from the truth: a model that gives everybody one number is stable. It
-    covers those steps of model building that the refits repeat, and is as Riley and Collins define it only when they
-    repeat all.
+    distance between the refit's probability and the served one. It measures how much a prediction depends on the choice
+    of training patients, not how far it is from the truth: a model that gives everybody one number is stable. It covers
+    those steps of model building that the refits repeat, and is as Riley and Collins define it only when they repeat
+    all.
 
     ``classification_instability`` is the mean over patients of the share of refits that put the patient on the other
     side of a threshold than the served model does; a probability equal to the threshold counts as above.
@@ -126,7 +126,7 @@ def compute_instability(
 
 
 def compute_instability_by_row(probability: Any, refits: Any, *, coverage: float = 0.95) -> pd.DataFrame:
-    """Give what a prediction instability plot shows: each row's served probability and the spread of its refits.
+    """Return what a prediction instability plot shows: each row's served probability and the spread of its refits.
 
     Parameters
     ----------
@@ -220,15 +220,15 @@ def compute_instability_by_bin(
 
 
 def _find_bins(served: FloatArray, patient: IntArray, bins: int) -> IntArray:
-    """Give each of ascending rows its group, from 1; the last joins the one before when its patients are too few."""
-    starts, held = [0], set[int]()
+    """Return each of ascending rows its group, from 1; the last joins the one before when its patients are too few."""
+    starts, patients_in_bin = [0], set[int]()
     for row, person in enumerate(patient):
-        full = row - starts[-1] >= len(served) / bins and len(held) >= MINIMUM_CELL
+        full = row - starts[-1] >= len(served) / bins and len(patients_in_bin) >= MINIMUM_CELL
         if full and served[row] > served[row - 1]:
             starts.append(row)
-            held = set()
-        held.add(int(person))
-    if len(held) < MINIMUM_CELL:
+            patients_in_bin = set()
+        patients_in_bin.add(int(person))
+    if len(patients_in_bin) < MINIMUM_CELL:
         starts.pop()
     return np.searchsorted(starts, np.arange(len(served)), side="right").astype(np.int64)
 
@@ -240,7 +240,7 @@ Describe = Callable[[FloatArray, Draws, float], dict[str, Any]]
 def _list_metrics(
     served: FloatArray, refitted: FloatArray, thresholds: Sequence[float], n_patients: int
 ) -> Iterator[tuple[str, FloatArray, Describe]]:
-    """Give each metric with the distances it rests on, shape (n_refits, n), and how they are described."""
+    """Return each metric with the distances it rests on, shape (n_refits, n), and how they are described."""
     errors = np.abs(refitted - served)
     yield "instability_mean", errors, partial(_describe_mean, n_patients)
     yield "instability_median", errors, partial(_describe_quantile, n_patients, 0.5)
@@ -301,7 +301,7 @@ def _check_predictions(probability: Any, refits: Any) -> tuple[FloatArray, Float
         )
     if len(refitted) < MINIMUM_REFITS:
         raise DataError(
-            f"{len(refitted)} refit(s) cannot tell instability; at least {MINIMUM_REFITS} are needed",
+            f"{len(refitted)} refit(s) are too few to measure instability; at least {MINIMUM_REFITS} are needed",
             code="PC-EVALUATION-37",
         )
     for name, values in {"probability": served, "refits": refitted}.items():

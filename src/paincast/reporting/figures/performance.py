@@ -45,7 +45,7 @@ def plot_calibration(
     Parameters
     ----------
     curve : DataFrame
-        From :func:`paincast.evaluation.performance.calibration.compute_calibration_curve`.
+        From :func:`paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`.
     metrics : DataFrame
         From :func:`paincast.evaluation.performance.metrics.compute_metrics`.
     ax : matplotlib.axes.Axes
@@ -53,9 +53,9 @@ def plot_calibration(
     basis : {"synthetic", "real", "blended"}
         What the model stands on; marked unless it is real.
     histogram : DataFrame, optional
-        From :func:`paincast.evaluation.performance.calibration.compute_risk_histogram`, drawn at the foot.
+        From :func:`paincast.evaluation.performance.calibration_by_groups.compute_risk_histogram`, drawn at the foot.
     flexible : DataFrame, optional
-        Curve of :func:`paincast.evaluation.performance.flexible.compute_flexible_calibration`, drawn with its band.
+        Of :func:`~paincast.evaluation.performance.calibration_curve.compute_calibration_curve`, drawn with its band.
     title : str
         Title of the figure.
 

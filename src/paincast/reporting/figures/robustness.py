@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.evaluation.validation.tipping import O_E_LIMITS
+from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.reporting.figures.axes import (
     BASIS_MARKS,
     BLUE,
@@ -129,7 +129,7 @@ def plot_tipping_point(sweep: pd.DataFrame, ax: Axes, *, basis: str, title: str 
     Parameters
     ----------
     sweep : DataFrame
-        From :func:`paincast.evaluation.validation.tipping.compute_tipping_point`, with its default limits.
+        From :func:`paincast.evaluation.validation.delta_adjusted.compute_tipping_point`, with its default limits.
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}

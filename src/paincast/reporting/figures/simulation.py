@@ -76,7 +76,7 @@ def plot_differences(marginals: pd.DataFrame, title: str) -> Axes:
     Parameters
     ----------
     marginals : DataFrame
-        Rows of one technique, from :func:`paincast.evaluation.simulated.claims.compute_marginals`.
+        Rows of one technique, from :func:`paincast.evaluation.simulated.baseline.compute_marginals`.
     title : str
         Title of the figure.
 
@@ -104,7 +104,7 @@ def plot_correlations(matrix: pd.DataFrame, documented: pd.DataFrame) -> Axes:
     Parameters
     ----------
     matrix : DataFrame of shape (k, k)
-        From :func:`paincast.evaluation.simulated.claims.compute_correlations`.
+        From :func:`paincast.evaluation.simulated.baseline.compute_correlations`.
     documented : DataFrame
         What was set, with at least the same columns; missing where nothing was.
 
@@ -134,7 +134,7 @@ def plot_overlap(overlap: pd.DataFrame, title: str) -> Axes:
     Parameters
     ----------
     overlap : DataFrame
-        Rows of one indication and option, from :func:`paincast.evaluation.simulated.claims.compute_overlap`.
+        Rows of one indication and option, from :func:`paincast.evaluation.simulated.baseline.compute_overlap`.
     title : str
         Title of the figure.
 
@@ -162,7 +162,7 @@ def plot_missingness(missingness: pd.DataFrame) -> Axes:
     Parameters
     ----------
     missingness : DataFrame
-        From :func:`paincast.evaluation.simulated.claims.compute_missingness`.
+        From :func:`paincast.evaluation.simulated.baseline.compute_missingness`.
 
     Returns
     -------

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
-from paincast.evaluation.validation.tipping import O_E_LIMITS
 from paincast.predictor import Predictor
 
 HEADLINES = {
@@ -247,7 +247,7 @@ def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFr
     loss : DataFrame
         Metrics weighted and of complete cases: ``metric, weighted_estimate, complete_case_estimate``.
     tipping_point : DataFrame
-        From :func:`paincast.evaluation.validation.tipping.compute_tipping_point`.
+        From :func:`paincast.evaluation.validation.delta_adjusted.compute_tipping_point`.
 
     Returns
     -------

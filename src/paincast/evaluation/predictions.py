@@ -1,4 +1,4 @@
-"""Rows to score: outcomes, probabilities and patients, checked once and sorted by probability."""
+"""Predictions to evaluate: outcomes, probabilities and patients, checked once and sorted by probability."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBABILITY_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class Predictions:
     """Checked rows in ascending order of probability.
 
     Parameters
@@ -57,12 +57,12 @@ class ScoredRows:
 
     @property
     def has_one_class(self) -> bool:
-        """Say whether the outcome is the same in every row."""
+        """Return whether the outcome is the same in every row."""
         return bool(self.outcome.min() == self.outcome.max())
 
 
-def check_scored_rows(outcome: Any, probability: Any, patients: Iterable[Any] | None = None) -> ScoredRows:
-    """Check rows to score and sort them by probability.
+def check_predictions(outcome: Any, probability: Any, patients: Iterable[Any] | None = None) -> Predictions:
+    """Check predictions and their outcomes, and sort them by probability.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def check_scored_rows(outcome: Any, probability: Any, patients: Iterable[Any] | 
 
     Returns
     -------
-    ScoredRows
+    Predictions
         The rows in ascending order of probability.
 
     Raises
@@ -89,7 +89,7 @@ def check_scored_rows(outcome: Any, probability: Any, patients: Iterable[Any] | 
     order = np.argsort(probabilities, kind="stable")
     ordered = probabilities[order]
     clipped = np.clip(ordered, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return ScoredRows(
+    return Predictions(
         outcome=outcomes[order],
         probability=ordered,
         log_odds=np.log(clipped) - np.log1p(-clipped),
@@ -111,7 +111,7 @@ def check_outcome(outcome: Any) -> FloatArray:
     values = _read_numbers("outcome", outcome, "0 or 1")
     if not len(values):
         raise DataError(
-            "there is nothing to evaluate: 0 rows; give at least one row with a known outcome", code="PC-EVALUATION-13"
+            "there are 0 rows to evaluate; give at least one row with a known outcome", code="PC-EVALUATION-13"
         )
     odd = int(((values != 0) & (values != 1)).sum())
     if odd:
@@ -141,7 +141,7 @@ def check_probability(probability: Any, *, n: int, name: str = "probability") ->
 
 
 def check_patients(patients: Iterable[Any] | None, *, n: int) -> IntArray:
-    """Give each of ``n`` rows the number of its patient, from 0; the order of the rows does not matter.
+    """Return each of ``n`` rows the number of its patient, from 0; the order of the rows does not matter.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def check_patients(patients: Iterable[Any] | None, *, n: int) -> IntArray:
 
 
 def find_tie_starts(ordered: FloatArray) -> IntArray:
-    """Give the place of the first of each group of equal values in an ordered array."""
+    """Return the place of the first of each group of equal values in an ordered array."""
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Calibration curve: observed against predicted frequency in groups of similar predictions."""
+"""Calibration by groups: observed against predicted frequency in groups of similar predictions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 
 from paincast.disclosure.cuts import choose_cuts, make_release_rule, merge_bins
 from paincast.errors import SettingsError
+from paincast.evaluation.predictions import IntArray, Predictions, check_predictions
 from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import IntArray, ScoredRows, check_scored_rows
 from paincast.schema import MINIMUM_CELL
 from paincast.statistics import compute_wilson_interval
 
-CURVE_COLUMNS = {
+CALIBRATION_GROUP_COLUMNS = {
     "bin": "int64",
     "predicted": "float64",
     "observed": "float64",
@@ -23,7 +23,7 @@ CURVE_COLUMNS = {
     "upper": "float64",
     "n": "int64",
 }
-"""Columns of a calibration curve and their types."""
+"""Columns of calibration by groups and their types."""
 
 
 NARROW_BINS = 200
@@ -31,7 +31,7 @@ FEWEST_BARS, MOST_BARS = 5, 20
 ROWS_PER_BAR = 20
 
 
-def compute_calibration_curve(
+def compute_calibration_by_groups(
     outcome: Any,
     probability: Any,
     *,
@@ -39,7 +39,7 @@ def compute_calibration_curve(
     bins: int = 10,
     minimum_cell: int = MINIMUM_CELL,
     confidence: float = 0.95,
-    told: Collection[float] = (),
+    published_cuts: Collection[float] = (),
 ) -> pd.DataFrame:
     """Compare predicted with observed frequency in quantile groups of the predictions.
 
@@ -61,9 +61,9 @@ def compute_calibration_curve(
         Fewest patients with the outcome, and without it, of a group; with fewer in total there is no group at all.
     confidence : float
         Coverage of the intervals, from 0.5 to 0.999.
-    told : collection of float
-        Cuts of other tables of the same predictions, with which those of the groups have to agree; there are no
-        quantile groups then, but groups as near to equal size as that allows.
+    published_cuts : collection of float
+        Cuts of other tables of the same predictions. The cuts of the groups are made to agree with them, so that no two
+        tables together single out few patients; groups are then as near to equal size as that allows.
 
     Returns
     -------
@@ -85,15 +85,15 @@ def compute_calibration_curve(
 
     Examples
     --------
-    >>> curve = compute_calibration_curve([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
+    >>> curve = compute_calibration_by_groups([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
     >>> curve[["predicted", "observed", "n"]].to_numpy().round(3).tolist()
     [[0.2, 0.5, 20.0], [0.6, 0.5, 20.0]]
     """
     check_confidence(confidence)
-    rows = check_scored_rows(outcome, probability, patients)
-    starts = _find_tellable_starts(rows, bins, minimum_cell, told)
+    rows = check_predictions(outcome, probability, patients)
+    starts = _find_group_starts(rows, bins, minimum_cell, published_cuts)
     if not len(starts):
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVE_COLUMNS.items()})
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CALIBRATION_GROUP_COLUMNS.items()})
     n = np.diff(np.append(starts, rows.n))
     observed = np.add.reduceat(rows.outcome, starts) / n
     lower, upper = compute_wilson_interval(observed, n, confidence)
@@ -109,30 +109,30 @@ def compute_calibration_curve(
     )
 
 
-def list_curve_cuts(
+def list_group_cuts(
     outcome: Any,
     probability: Any,
     *,
     patients: Iterable[Any] | None = None,
     bins: int = 10,
     minimum_cell: int = MINIMUM_CELL,
-    told: Collection[float] = (),
+    published_cuts: Collection[float] = (),
 ) -> list[float]:
-    """List the lowest predictions of the groups of :func:`compute_calibration_curve`, the first group left out.
+    """List the lowest predictions of the groups of :func:`compute_calibration_by_groups`, the first group left out.
 
     Other tables of the same predictions may part patients only where these cuts allow it.
 
     Examples
     --------
-    >>> list_curve_cuts([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
+    >>> list_group_cuts([0, 1, 1, 0] * 10, [0.2, 0.6] * 20)
     [0.6]
     """
-    rows = check_scored_rows(outcome, probability, patients)
-    return [float(cut) for cut in rows.probability[_find_tellable_starts(rows, bins, minimum_cell, told)[1:]]]
+    rows = check_predictions(outcome, probability, patients)
+    return [float(cut) for cut in rows.probability[_find_group_starts(rows, bins, minimum_cell, published_cuts)[1:]]]
 
 
 def compute_risk_histogram(
-    probability: Any, *, patients: Iterable[Any] | None = None, told: Iterable[float] = ()
+    probability: Any, *, patients: Iterable[Any] | None = None, published_cuts: Iterable[float] = ()
 ) -> pd.DataFrame:
     """Count predictions in bars of equal width, joined until none holds few patients.
 
@@ -142,8 +142,8 @@ def compute_risk_histogram(
         Predicted probabilities.
     patients : array-like of shape (n,), optional
         Who each row belongs to; by default each row is a patient.
-    told : iterable of float
-        Cuts of other tables of the same predictions, from which no bar may be told apart by few either.
+    published_cuts : iterable of float
+        Cuts of other tables of the same predictions, from which no bar may differ by few patients either.
 
     Returns
     -------
@@ -165,11 +165,11 @@ def compute_risk_histogram(
         )
     bars = int(np.clip(len(values) // ROWS_PER_BAR, FEWEST_BARS, MOST_BARS))
     wanted = [float(edge) for edge in np.linspace(0.0, 1.0, bars + 1)[1:-1].round(6)]
-    edges = np.array([0.0, *choose_cuts(values, wanted, is_releasable, told=told), 1.0])
+    edges = np.array([0.0, *choose_cuts(values, wanted, is_releasable, told=published_cuts), 1.0])
     return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "n": np.histogram(values, edges)[0]})
 
 
-def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: Collection[float]) -> IntArray:
+def _find_group_starts(rows: Predictions, bins: int, minimum_cell: int, published_cuts: Collection[float]) -> IntArray:
     if bins < 1 or minimum_cell < 1:
         raise SettingsError(
             f"bins={bins}, minimum_cell={minimum_cell}: both must be 1 or more", code="PC-EVALUATION-05"
@@ -179,13 +179,16 @@ def _find_tellable_starts(rows: ScoredRows, bins: int, minimum_cell: int, told: 
         max(2 * minimum_cell, 10),
     )
     narrow, fewest = find_bin_starts(rows.tie_starts, rows.n, NARROW_BINS, 1), max(smallest, rows.n / bins)
-    if told:
-        allowed = [*told, *choose_cuts(rows.probability, rows.probability[narrow], is_releasable, told=told)]
+    if published_cuts:
+        allowed = [
+            *published_cuts,
+            *choose_cuts(rows.probability, rows.probability[narrow], is_releasable, told=published_cuts),
+        ]
         narrow = np.unique([0, *np.searchsorted(rows.probability, allowed)])
         narrow = narrow[narrow < rows.n]
-    # Where one outcome is rare, narrow bins joined until they may be told leave more groups than quantiles do.
+    # Where one outcome is rare, narrow bins joined until they may be published leave more groups than quantiles do.
     joined = merge_bins(narrow, rows.n, lambda part: part.stop - part.start >= fewest and is_releasable(part))
-    if told:
+    if published_cuts:
         return joined
     wanted = (find_bin_starts(rows.tie_starts, rows.n, count, smallest) for count in range(bins, 0, -1))
     merged = [*(merge_bins(starts, rows.n, is_releasable) for starts in wanted), joined]

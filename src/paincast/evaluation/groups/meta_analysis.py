@@ -1,4 +1,4 @@
-"""Random effects: what groups have in common, how far they differ, and what a new one may show."""
+"""Random-effects meta-analysis: the mean over groups, their heterogeneity and what a new group may show."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from paincast.errors import DataError
-from paincast.evaluation.scored import FloatArray
+from paincast.evaluation.predictions import FloatArray
 
 
 @dataclass(frozen=True)
-class Pooled:
+class PooledEstimate:
     """Groups pooled under random effects.
 
     Parameters
@@ -40,7 +40,7 @@ class Pooled:
     groups: int
 
 
-def pool_random_effects(estimates: FloatArray, errors: FloatArray, *, confidence: float = 0.95) -> Pooled:
+def pool_random_effects(estimates: FloatArray, errors: FloatArray, *, confidence: float = 0.95) -> PooledEstimate:
     """Pool estimates of groups by restricted maximum likelihood [1]_, with the interval of Hartung and Knapp [2]_.
 
     Groups that differ less than their errors would have them do not shorten the interval [4]_. The prediction interval
@@ -57,7 +57,7 @@ def pool_random_effects(estimates: FloatArray, errors: FloatArray, *, confidence
 
     Returns
     -------
-    Pooled
+    PooledEstimate
 
     Raises
     ------
@@ -94,7 +94,7 @@ def pool_random_effects(estimates: FloatArray, errors: FloatArray, *, confidence
     wide = np.nan
     if count > 2:
         wide = float(student.ppf(0.5 + confidence / 2.0, count - 2)) * float(np.sqrt(error**2 + between))
-    return Pooled(
+    return PooledEstimate(
         mean=mean,
         error=error,
         lower=mean - reach,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from paincast.errors import DataError, RefusalError
-from paincast.evaluation.groups.held_out import predict_held_out_groups
+from paincast.evaluation.groups.internal_external import predict_internal_external
 
 SITES = np.array(["a", "a", "b", "b", "c", "c"])
 
 
 def predict(fit, groups=SITES, *, patients=None, seed=0, **more):
-    return predict_held_out_groups(fit, groups, patients=patients, rng=np.random.default_rng(seed), **more)
+    return predict_internal_external(fit, groups, patients=patients, rng=np.random.default_rng(seed), **more)
 
 
 def remember(seen):

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from paincast.disclosure.cuts import choose_cuts, make_release_rule
 from paincast.errors import DataError, SettingsError
-from paincast.evaluation.performance.calibration import (
-    CURVE_COLUMNS,
-    compute_calibration_curve,
+from paincast.evaluation.performance.calibration_by_groups import (
+    CALIBRATION_GROUP_COLUMNS,
+    compute_calibration_by_groups,
     compute_risk_histogram,
-    list_curve_cuts,
+    list_group_cuts,
 )
 from paincast.statistics import compute_wilson_interval
 
@@ -39,9 +39,9 @@ def test_wilson_interval_agrees_with_r():
 
 def test_groups_are_those_of_sorted_tenths():
     outcome, probability = make_rows(1000)
-    curve = compute_calibration_curve(outcome, probability)
+    curve = compute_calibration_by_groups(outcome, probability)
     order = np.argsort(probability)
-    assert {name: str(kind) for name, kind in curve.dtypes.items()} == CURVE_COLUMNS
+    assert {name: str(kind) for name, kind in curve.dtypes.items()} == CALIBRATION_GROUP_COLUMNS
     assert curve["n"].tolist() == [100] * 10
     np.testing.assert_allclose(curve["predicted"], probability[order].reshape(10, 100).mean(axis=1))
     np.testing.assert_allclose(curve["observed"], outcome[order].reshape(10, 100).mean(axis=1))
@@ -57,7 +57,7 @@ def test_groups_are_those_of_sorted_tenths():
 )
 def test_every_row_is_in_one_group_that_is_large_enough(n, seed, digits, bins, minimum_cell):
     outcome, probability = make_rows(n, seed, digits)
-    curve = compute_calibration_curve(outcome, probability, bins=bins, minimum_cell=minimum_cell)
+    curve = compute_calibration_by_groups(outcome, probability, bins=bins, minimum_cell=minimum_cell)
     if min(outcome.sum(), n - outcome.sum()) < minimum_cell:
         assert curve.empty
         return
@@ -74,13 +74,13 @@ def test_every_row_is_in_one_group_that_is_large_enough(n, seed, digits, bins, m
 
 
 def test_small_studies_get_fewer_groups():
-    assert compute_calibration_curve(*make_rows(47))["n"].min() >= 20
-    assert len(compute_calibration_curve([0, 1] * 6, np.linspace(0.1, 0.8, 12))) == 1
+    assert compute_calibration_by_groups(*make_rows(47))["n"].min() >= 20
+    assert len(compute_calibration_by_groups([0, 1] * 6, np.linspace(0.1, 0.8, 12))) == 1
 
 
 def test_constant_predictions_make_one_group():
     outcome, _ = make_rows(200)
-    curve = compute_calibration_curve(outcome, np.full(200, 0.4))
+    curve = compute_calibration_by_groups(outcome, np.full(200, 0.4))
     assert curve["n"].tolist() == [200]
     assert curve["observed"].item() == pytest.approx(outcome.mean())
 
@@ -88,16 +88,16 @@ def test_constant_predictions_make_one_group():
 def test_equal_predictions_stay_together():
     outcome, _ = make_rows(300)
     probability = np.repeat([0.1, 0.5, 0.50001, 0.9], [140, 4, 6, 150])
-    curve = compute_calibration_curve(outcome, probability)
+    curve = compute_calibration_by_groups(outcome, probability)
     assert curve["n"].sum() == 300
     assert curve["n"].min() >= 10
     assert curve["predicted"].iloc[-1] > 0.85
 
 
 def test_fewer_rows_than_may_be_shown_give_no_group():
-    curve = compute_calibration_curve([0, 1, 1, 0], [0.1, 0.2, 0.3, 0.4])
+    curve = compute_calibration_by_groups([0, 1, 1, 0], [0.1, 0.2, 0.3, 0.4])
     assert curve.empty
-    assert list(curve.columns) == list(CURVE_COLUMNS)
+    assert list(curve.columns) == list(CALIBRATION_GROUP_COLUMNS)
 
 
 def test_intervals_keep_room_where_nobody_responded():
@@ -110,18 +110,18 @@ def test_groups_with_few_events_are_joined():
     """Ten events among 111 patients: a share times n of ten quantile groups gave 1, 0, 0, 0, 0, 4, 2, 1, 2 and 0."""
     events = np.repeat([1, 0, 0, 0, 0, 4, 2, 1, 2, 0], [11, 11, 11, 11, 11, 11, 11, 11, 11, 12])
     outcome = np.concatenate([np.arange(len(part)) < part[0] for part in np.split(events, np.arange(11, 100, 11))])
-    curve = compute_calibration_curve(outcome, np.linspace(0.02, 0.4, 111))
+    curve = compute_calibration_by_groups(outcome, np.linspace(0.02, 0.4, 111))
     counts = (curve["observed"] * curve["n"]).round()
     assert counts.tolist() == [5, 5]
-    (cut,) = list_curve_cuts(outcome, np.linspace(0.02, 0.4, 111))
+    (cut,) = list_group_cuts(outcome, np.linspace(0.02, 0.4, 111))
     assert (np.linspace(0.02, 0.4, 111) >= cut).sum() == curve["n"].iloc[-1]
 
 
 def test_episodes_of_one_patient_are_no_group():
     outcome, probability = np.tile([0.0, 1.0], 50), np.linspace(0.1, 0.9, 100)
-    assert len(compute_calibration_curve(outcome, probability)) == 10
+    assert len(compute_calibration_by_groups(outcome, probability)) == 10
     few = np.repeat(np.arange(20), 5)
-    curve = compute_calibration_curve(outcome, probability, patients=few)
+    curve = compute_calibration_by_groups(outcome, probability, patients=few)
     assert curve.empty or (curve["n"] >= 25).all()
 
 
@@ -135,7 +135,7 @@ def test_episodes_of_one_patient_are_no_group():
 def test_bars_hold_five_patients_or_nobody_also_between_what_is_told(n, seed, digits, told):
     _, probability = make_rows(n, seed, digits)
     told = choose_cuts(probability, told, make_release_rule(range(n)))
-    bars = compute_risk_histogram(probability, told=told)
+    bars = compute_risk_histogram(probability, published_cuts=told)
     if n < 5:
         assert bars.empty
         return
@@ -147,8 +147,8 @@ def test_bars_hold_five_patients_or_nobody_also_between_what_is_told(n, seed, di
 
 def test_bad_input_is_refused():
     with pytest.raises(DataError, match="probability has 1 rows, the outcome has 2"):
-        compute_calibration_curve([0, 1], [0.5])
+        compute_calibration_by_groups([0, 1], [0.5])
     with pytest.raises(SettingsError, match="bins=0, minimum_cell=5: both must be 1 or more"):
-        compute_calibration_curve([0, 1], [0.5, 0.6], bins=0)
+        compute_calibration_by_groups([0, 1], [0.5, 0.6], bins=0)
     with pytest.raises(SettingsError, match=r"confidence=1 is outside what is allowed, 0\.5 to 0\.999"):
-        compute_calibration_curve([0, 1], [0.5, 0.6], confidence=1.0)
+        compute_calibration_by_groups([0, 1], [0.5, 0.6], confidence=1.0)

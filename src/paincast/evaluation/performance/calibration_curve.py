@@ -1,4 +1,4 @@
-"""Flexible calibration curve with a band, and its distance from the diagonal: ICI, E50, E90, Emax."""
+"""Smooth calibration curve with a band, and its distance from the diagonal: ICI, E50, E90, Emax."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from scipy.special import expit
 
 from paincast.errors import SettingsError
 from paincast.evaluation.performance.estimators import Estimator, has_constant_predictions, has_overlap
-from paincast.evaluation.performance.logistic import fit_logistic
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, order_weights
+from paincast.evaluation.performance.weighted_logistic import fit_weighted_logistic
+from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, check_predictions
 from paincast.evaluation.resampling import (
     MAXIMUM_LOST_SHARE,
     check_confidence,
     check_resamples,
     describe_estimate,
-    draw_patient_weights,
+    resample_patient_weights,
 )
-from paincast.evaluation.scored import BoolArray, FloatArray, IntArray, ScoredRows, check_scored_rows
 from paincast.features import compute_spline
 
 RIDGE = 4.0
-"""Penalty on the bending parts, scaled to spread 1: a bend of half a unit of log odds costs one standard error."""
+"""Penalty on the spline terms, scaled to a standard deviation of 1."""
 
 SMALLEST_CLASS = 5
 """Fewest rows of either class for a curve."""
@@ -40,8 +40,8 @@ INDICES = ("ici", "e50", "e90", "emax")
 
 
 @dataclass(frozen=True)
-class FlexibleCalibration:
-    """A flexible calibration curve and its distance from the diagonal.
+class CalibrationCurve:
+    """A smooth calibration curve and its distance from the diagonal.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class FlexibleCalibration:
 class _Curve:
     """What all resamples share: groups of nearly equal predictions, and how log odds become a design.
 
-    ``line`` takes off the bending parts what intercept and log odds explain of them, ``spread`` scales what is left.
+    The spline terms are residualized on intercept and log odds (coefficients ``line``) and divided by ``spread``.
     """
 
     starts: IntArray
@@ -71,14 +71,14 @@ class _Curve:
     ridge: FloatArray
 
     def make_columns(self, log_odds: FloatArray) -> FloatArray:
-        """Make intercept, log odds and scaled bending parts."""
+        """Make the design: intercept, log odds and scaled spline terms."""
         straight = np.column_stack([np.ones(len(log_odds)), log_odds])
         if not len(self.spread):
             return straight
         return np.column_stack([straight, (compute_spline(log_odds, self.knots) - straight @ self.line) / self.spread])
 
     def follow(self, theta: FloatArray, log_odds: FloatArray) -> FloatArray:
-        """Give the probabilities of each curve at some log odds, shape (n_curves, n)."""
+        """Return the probabilities of each curve at some log odds, shape (n_curves, n)."""
         return np.asarray(expit(theta @ self.make_columns(log_odds).T), dtype=float)
 
     def fit(self, weight: FloatArray, cases: FloatArray) -> FloatArray:
@@ -86,12 +86,12 @@ class _Curve:
         share = np.divide(cases, weight, out=np.zeros_like(cases), where=weight > 0)
         start = np.zeros(len(self.ridge))
         start[1] = 1.0
-        return fit_logistic(
+        return fit_weighted_logistic(
             weight, share, self.make_columns(self.log_odds), np.zeros(len(self.log_odds)), start, self.ridge
         )
 
 
-def compute_flexible_calibration(
+def compute_calibration_curve(
     outcome: Any,
     probability: Any,
     *,
@@ -103,17 +103,18 @@ def compute_flexible_calibration(
     weights: Any = None,
     points: int = 100,
     ridge: float = RIDGE,
-) -> FlexibleCalibration:
-    """Fit observed on predicted log odds by a restricted cubic spline and measure how far the curve is from them.
+) -> CalibrationCurve:
+    """Fit a smooth calibration curve (restricted cubic spline) and measure its distance from the diagonal.
 
     The knots stand at Harrell's quantiles of the predicted log odds [1]_ (three below 30 rows, four below 100, else
-    five, fewer where they coincide). The bending parts are freed of the straight line, scaled to spread 1 and
-    penalised, so that a resample cannot run away; intercept and slope are free. ``ici`` is the mean distance between
-    curve and prediction over the rows, ``e50``, ``e90`` and ``emax`` its median, 90 % quantile and largest value [2]_.
+    five, fewer where they coincide). The spline terms are residualized on the straight line, scaled to a standard
+    deviation of 1 and penalised, so that no resample diverges; intercept and slope are free. ``ici`` is the mean
+    distance between curve and prediction over the rows, ``e50``, ``e90`` and ``emax`` its median, 90 % quantile and
+    largest value [2]_.
 
-    The band holds percentiles of a bootstrap of patients, the curve fitted anew with the knots held. Of the distances,
-    which are above 0 for perfect predictions too and more so in a resample, the same resamples give an interval that
-    holds the estimate: :func:`paincast.evaluation.resampling.compute_distance_interval`.
+    The band consists of percentiles of a bootstrap of patients in which the curve is refitted with the same knots. The
+    distances are above 0 even for perfect predictions, and more so in a resample; their interval, which contains the
+    estimate, is that of :func:`paincast.evaluation.resampling.compute_distance_interval`.
 
     Parameters
     ----------
@@ -123,11 +124,11 @@ def compute_flexible_calibration(
         Points of the curve, at least 2, from the 1st to the 99th percentile of the predictions, or further in so that
         at least five rows lie beyond either end.
     ridge : float
-        Penalty of the bending parts, 0 or more.
+        Penalty of the spline terms, 0 or more.
 
     Returns
     -------
-    FlexibleCalibration
+    CalibrationCurve
         Where there is no curve, ``curve`` is empty and the indices are NaN with a reason: fewer than five rows of a
         class, constant predictions, or predictions that separate the classes.
 
@@ -150,7 +151,7 @@ def compute_flexible_calibration(
     >>> rng = np.random.default_rng(1)
     >>> probability = rng.random(2000)
     >>> outcome = rng.random(2000) < 0.5 * probability
-    >>> found = compute_flexible_calibration(outcome, probability, patients=None, rng=rng, resamples=50)
+    >>> found = compute_calibration_curve(outcome, probability, patients=None, rng=rng, resamples=50)
     >>> found.indices.set_index("metric").loc["ici", "estimate"].round(2)
     np.float64(0.24)
     """
@@ -161,28 +162,20 @@ def compute_flexible_calibration(
             f"points={points}, ridge={ridge:g}: at least 2 points and a finite ridge of 0 or more",
             code="PC-EVALUATION-09",
         )
-    rows = check_scored_rows(outcome, probability, patients)
+    rows = check_predictions(outcome, probability, patients)
     whole = order_weights(weights, probability, rows)
     whole = whole * (rows.n / whole.sum())
     reason = _find_obstacle(rows)
     if reason:
-        absent = describe_estimate(np.nan, np.empty(0), confidence, "", reason=reason)
-        curve = pd.DataFrame(
-            {"group": pd.Series(dtype=str), **{name: pd.Series(dtype=float) for name in CURVE_COLUMNS[1:]}}
-        )
-        return FlexibleCalibration(curve=curve, indices=_make_indices(group, rows.n, [absent] * len(INDICES)))
+        return _make_empty(group, rows.n, reason)
     shared = _prepare(rows, whole[0], ridge)
     weight, cases = _sum_groups(rows, shared, [whole])
     theta = shared.fit(weight, cases)
     drawn_weight, drawn_cases = _sum_groups(
-        rows, shared, (block * whole for block in draw_patient_weights(rows, resamples, rng))
+        rows, shared, (block * whole for block in resample_patient_weights(rows, resamples, rng))
     )
-    blocks = range(0, resamples, FITS_PER_BLOCK)
-    drawn = np.concatenate(
-        [shared.fit(*(part[at : at + FITS_PER_BLOCK] for part in (drawn_weight, drawn_cases))) for at in blocks]
-    )
-    drawn[~has_overlap_in_groups(drawn_weight, drawn_cases)] = np.nan
-    observed, redrawn = (shared.follow(one, shared.log_odds) for one in (theta, drawn))
+    drawn = _fit_resamples(shared, drawn_weight, drawn_cases)
+    observed, redrawn = (shared.follow(coefficients, shared.log_odds) for coefficients in (theta, drawn))
     estimates = _measure(observed, shared.probability, weight)[0]
     resampled, noise = (_measure(redrawn, other, drawn_weight) for other in (shared.probability, observed))
     manner = (
@@ -190,24 +183,20 @@ def compute_flexible_calibration(
         f"patients, {resamples} resamples: lower limit from their distance from the curve, upper from their standard "
         f"error, {100 * confidence:g} %"
     )
+    described = [
+        describe_estimate(float(estimate), distances, confidence, manner, noise=from_curve)
+        for estimate, distances, from_curve in zip(estimates, resampled.T, noise.T, strict=True)
+    ]
     ends = max(0.01, SMALLEST_CLASS / rows.n)
-    first, last = np.quantile(rows.log_odds, [ends, 1.0 - ends])
-    grid = np.linspace(first, last, points)
-    return FlexibleCalibration(
-        curve=_make_curve(shared, grid, theta, drawn, confidence).assign(group=group)[list(CURVE_COLUMNS)],
-        indices=_make_indices(
-            group,
-            rows.n,
-            [
-                describe_estimate(float(estimate), resampled[:, place], confidence, manner, noise=noise[:, place])
-                for place, estimate in enumerate(estimates)
-            ],
-        ),
+    grid = np.linspace(*np.quantile(rows.log_odds, [ends, 1.0 - ends]), points)
+    curve = _make_curve(shared, grid, theta, drawn, confidence)
+    return CalibrationCurve(
+        curve=curve.assign(group=group)[list(CURVE_COLUMNS)], indices=_make_indices(group, rows.n, described)
     )
 
 
-def make_ici(rows: ScoredRows) -> Estimator:
-    """Estimate the ICI as :func:`compute_flexible_calibration` does, the knots held in every resample."""
+def make_ici(rows: Predictions) -> Estimator:
+    """Estimate the ICI as :func:`compute_calibration_curve` does, the knots held in every resample."""
     if _find_obstacle(rows):
         return lambda weights: np.full(len(weights), np.nan)
     shared = _prepare(rows, np.ones(rows.n), RIDGE)
@@ -222,7 +211,7 @@ def make_ici(rows: ScoredRows) -> Estimator:
 
 
 def has_overlap_in_groups(weight: FloatArray, cases: FloatArray) -> BoolArray:
-    """Say for each resample whether cases and non-cases overlap, given sums over groups in ascending order."""
+    """Return for each resample whether cases and non-cases overlap, given sums over groups in ascending order."""
     places = np.arange(weight.shape[1])
     with_case, with_other = cases > 0, cases < weight * (1.0 - 1e-12)
     first = [np.where(kind.any(axis=1), kind.argmax(axis=1), len(places)) for kind in (with_case, with_other)]
@@ -251,16 +240,16 @@ def compute_weighted_quantile(values: FloatArray, weights: FloatArray, quantile:
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     passed = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
-    place = quantile * np.maximum(passed[:, -1] - 1.0, 0.0)
-    low = np.floor(place + 1e-9)
+    rank = quantile * np.maximum(passed[:, -1] - 1.0, 0.0)
+    low = np.floor(rank + 1e-9)
     last = values.shape[1] - 1
     ends = [np.minimum((passed <= at[:, None] + 1e-9).sum(axis=1), last) for at in (low, low + 1.0)]
     below, above = (np.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in ends)
-    result: FloatArray = below + (place - low) * (above - below)
+    result: FloatArray = below + (rank - low) * (above - below)
     return result
 
 
-def _find_obstacle(rows: ScoredRows) -> str:
+def _find_obstacle(rows: Predictions) -> str:
     smaller = int(min(rows.outcome.sum(), rows.n - rows.outcome.sum()))
     if rows.has_one_class:
         return "one outcome class only"
@@ -273,11 +262,11 @@ def _find_obstacle(rows: ScoredRows) -> str:
     return ""
 
 
-def _prepare(rows: ScoredRows, weights: FloatArray, ridge: float) -> _Curve:
+def _prepare(rows: Predictions, weights: FloatArray, ridge: float) -> _Curve:
     starts = rows.tie_starts
     if len(starts) > MOST_GROUPS:
-        place = np.floor((rows.log_odds - rows.log_odds[0]) / (rows.log_odds[-1] - rows.log_odds[0]) * MOST_GROUPS)
-        starts = np.flatnonzero(np.append(True, np.diff(place) > 0)).astype(np.int64)
+        step = np.floor((rows.log_odds - rows.log_odds[0]) / (rows.log_odds[-1] - rows.log_odds[0]) * MOST_GROUPS)
+        starts = np.flatnonzero(np.append(True, np.diff(step) > 0)).astype(np.int64)
     weight = np.add.reduceat(weights, starts)
     log_odds, probability = (
         np.add.reduceat(weights * part, starts) / weight for part in (rows.log_odds, rows.probability)
@@ -310,7 +299,7 @@ def place_knots(log_odds: FloatArray) -> tuple[float, ...]:
     return tuple(float(knot) for knot in np.unique(np.quantile(log_odds, places)))
 
 
-def _sum_groups(rows: ScoredRows, shared: _Curve, blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
+def _sum_groups(rows: Predictions, shared: _Curve, blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
     parts = [
         (np.add.reduceat(block, shared.starts, axis=1), np.add.reduceat(block * rows.outcome, shared.starts, axis=1))
         for block in blocks
@@ -337,6 +326,23 @@ def _make_curve(
     return pd.DataFrame(
         {"predicted": expit(grid), "observed": shared.follow(theta, grid)[0], "lower": limits[0], "upper": limits[1]}
     )
+
+
+def _make_empty(group: str, n: int, reason: str) -> CalibrationCurve:
+    absent = describe_estimate(np.nan, np.empty(0), 0.95, "", reason=reason)
+    numbers = {name: pd.Series(dtype=float) for name in CURVE_COLUMNS[1:]}
+    curve = pd.DataFrame({"group": pd.Series(dtype=str), **numbers})
+    return CalibrationCurve(curve=curve, indices=_make_indices(group, n, [absent] * len(INDICES)))
+
+
+def _fit_resamples(shared: _Curve, weight: FloatArray, cases: FloatArray) -> FloatArray:
+    """Fit the curve in each resample, in blocks; NaN where classes do not overlap."""
+    starts = range(0, len(weight), FITS_PER_BLOCK)
+    theta = np.concatenate(
+        [shared.fit(*(part[start : start + FITS_PER_BLOCK] for part in (weight, cases))) for start in starts]
+    )
+    theta[~has_overlap_in_groups(weight, cases)] = np.nan
+    return theta
 
 
 def _make_indices(group: str, n: int, described: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paincast.evaluation.scored import FloatArray
+from paincast.evaluation.predictions import FloatArray
 
 MAXIMUM_ITERATIONS = 200
 TOLERANCE = 1e-14
@@ -14,7 +14,7 @@ LARGEST_REACH = 1e7
 """Most that one step may change the log odds of a row: ample for predictions far apart, an end to saturation."""
 
 
-def fit_logistic(
+def fit_weighted_logistic(
     weights: FloatArray,
     outcome: FloatArray,
     columns: FloatArray,
@@ -56,13 +56,13 @@ def fit_logistic(
     step, rise = np.zeros((fits, k)), np.zeros(fits)
     live = np.arange(fits)
     for _ in range(MAXIMUM_ITERATIONS):
-        held = weights if len(live) == fits else weights[live]
+        live_weights = weights if len(live) == fits else weights[live]
         fitted = _to_probability(theta[live] @ columns.T + offset)
-        weighted = held * fitted
+        weighted = live_weights * fitted
         gradient = total[live] - weighted @ columns - ridge * theta[live]
         information = (weighted @ products - (weighted * fitted) @ products).reshape(-1, k, k)
         np.einsum("bkk->bk", information)[:] += ridge
-        newton = _limit(_solve(information, gradient, held.sum(axis=1)), ends)
+        newton = _limit(_solve(information, gradient, live_weights.sum(axis=1)), ends)
         slope = np.einsum("bk,bk->b", gradient, step[live])
         overshot = slope < -0.5 * rise[live]
         kept = np.clip(rise[live] / np.where(overshot, rise[live] - slope, 1.0), 0.1, 0.5)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.errors import DataError
-from paincast.evaluation.groups.pooling import pool_random_effects, shrink_estimates
+from paincast.evaluation.groups.meta_analysis import pool_random_effects, shrink_estimates
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -1,4 +1,4 @@
-"""How different those lost to follow-up would have to be for the verdict on calibration to change."""
+"""Delta-adjusted (tipping point) sensitivity analysis of loss to follow-up."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from paincast.errors import DataError
+from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray, check_patients
 from paincast.evaluation.resampling import check_confidence
-from paincast.evaluation.scored import BoolArray, FloatArray, IntArray, check_patients
 from paincast.statistics import compute_clustered_error
 
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
@@ -49,7 +49,9 @@ def compute_tipping_point(
     limits: tuple[float, float] = O_E_LIMITS,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Shift the log odds of the outcome among those lost, and see what becomes of overall risk and calibration.
+    """Find how different those lost to follow-up must be for the verdict on calibration to change.
+
+    The log odds of the outcome among those lost are shifted, and overall risk and O/E are computed at each shift.
 
     The risk of a lost episode is expit(margin + shift): 0 takes it to be as predicted, which is what holds when loss
     depends on nothing but the predictors; a shift of -1 gives those lost 0.37 times the odds that the model gives them
@@ -105,8 +107,8 @@ def compute_tipping_point(
     """
     check_confidence(confidence)
     seen, patient = _check(outcome, margin, patients)
-    found = [_find_shift(outcome, margin, seen, limit) for limit in limits if not seen.all()]
-    tipping = {shift for shift in found if shift is not None}
+    crossings = [_find_shift(outcome, margin, seen, limit) for limit in limits if not seen.all()]
+    tipping = {shift for shift in crossings if shift is not None}
     swept = sorted({*shifts, *tipping})
     z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
     rows = [

@@ -1,4 +1,4 @@
-"""Metrics on the scale on which their error is about normal, with errors that keep the rows of a patient together."""
+"""Metrics on a link scale, where their error is about normal, with standard errors clustered by patient."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from scipy.special import expit, logit
 
 from paincast.evaluation.performance.concordance import sum_below
 from paincast.evaluation.performance.estimators import ESTIMATORS, make_recalibration
-from paincast.evaluation.scored import FloatArray, ScoredRows
+from paincast.evaluation.predictions import FloatArray, Predictions
 from paincast.statistics import compute_clustered_error
 
-Influence = Callable[[ScoredRows, FloatArray, float], FloatArray]
+Influence = Callable[[Predictions, FloatArray, float], FloatArray]
 Transform = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How a metric is brought to a scale on which its error is about normal, and back.
+class LinkFunction:
+    """A transformation of a metric under which its error is about normal, its inverse, and the influence of each row.
 
     Parameters
     ----------
     name : str
-        Of the scale.
+        ``logit``, ``log`` or ``natural`` (none).
     forward, back : callable
-        To the scale and from it.
+        To the link scale and from it.
     influence : callable
-        Gives, of rows, their weights and the metric, what each row adds to its error *on the scale*.
+        Gives, of rows, their weights and the metric, what each row contributes to its error *on the link scale*.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Scale:
     influence: Influence
 
 
-def measure_on_scale(metric: str, rows: ScoredRows, weights: FloatArray) -> tuple[float, float]:
-    """Measure a metric of :data:`SCALES` and its standard error on the scale, patients being the unit.
+def estimate_on_link_scale(metric: str, rows: Predictions, weights: FloatArray) -> tuple[float, float]:
+    """Estimate a metric on its link scale, with its standard error, patients being the unit.
 
     Parameters
     ----------
     metric : str
-        Key of :data:`SCALES` and of :data:`paincast.evaluation.performance.estimators.ESTIMATORS`, which defines it.
-    rows : ScoredRows
+        Key of :data:`LINK_FUNCTIONS`; :data:`~paincast.evaluation.performance.estimators.ESTIMATORS` defines it.
+    rows : Predictions
         Rows with both outcome classes.
     weights : ndarray of shape (n,)
         Weights of the rows, taken as known.
@@ -55,39 +55,39 @@ def measure_on_scale(metric: str, rows: ScoredRows, weights: FloatArray) -> tupl
     estimate, error : float
         NaN where the metric does not exist or has no finite error, as an AUROC of 1.
     """
-    scale = SCALES[metric]
+    link = LINK_FUNCTIONS[metric]
     value = float(ESTIMATORS[metric](rows)(weights[None, :])[0])
     if not np.isfinite(value):
         return np.nan, np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        estimate = scale.forward(value)
-        error = compute_clustered_error(scale.influence(rows, weights, value), rows.patient)
+        estimate = link.forward(value)
+        error = compute_clustered_error(link.influence(rows, weights, value), rows.patient)
     if not np.isfinite([estimate, error]).all() or error <= 0:
         return np.nan, np.nan
     return estimate, error
 
 
-def _influence_auroc(rows: ScoredRows, weights: FloatArray, auroc: float) -> FloatArray:
+def _influence_auroc(rows: Predictions, weights: FloatArray, auroc: float) -> FloatArray:
     cases, others = weights * rows.outcome, weights * (1.0 - rows.outcome)
     wins, losses = sum_below(rows.probability, others) / others.sum(), sum_below(-rows.probability, cases) / cases.sum()
     influence = cases * (wins - auroc) / cases.sum() + others * (losses - auroc) / others.sum()
     return np.asarray(influence / (auroc * (1.0 - auroc)))
 
 
-def _influence_brier(rows: ScoredRows, weights: FloatArray, brier: float) -> FloatArray:
+def _influence_brier(rows: Predictions, weights: FloatArray, brier: float) -> FloatArray:
     return np.asarray(weights * ((rows.outcome - rows.probability) ** 2 - brier) / weights.sum())
 
 
-def _influence_o_e_ratio(rows: ScoredRows, weights: FloatArray, _: float) -> FloatArray:
+def _influence_o_e_ratio(rows: Predictions, weights: FloatArray, _: float) -> FloatArray:
     observed, expected = weights * rows.outcome, weights * rows.probability
     return np.asarray(observed / observed.sum() - expected / expected.sum())
 
 
-def _influence_intercept(rows: ScoredRows, weights: FloatArray, intercept: float) -> FloatArray:
+def _influence_intercept(rows: Predictions, weights: FloatArray, intercept: float) -> FloatArray:
     return _influence_coefficient(rows, weights, np.ones((rows.n, 1)), intercept + rows.log_odds)
 
 
-def _influence_slope(rows: ScoredRows, weights: FloatArray, _: float) -> FloatArray:
+def _influence_slope(rows: Predictions, weights: FloatArray, _: float) -> FloatArray:
     intercept, slope = make_recalibration(rows, free_slope=True)(weights[None, :])[0]
     return _influence_coefficient(
         rows, weights, np.column_stack([np.ones(rows.n), rows.log_odds]), intercept + slope * rows.log_odds
@@ -95,9 +95,9 @@ def _influence_slope(rows: ScoredRows, weights: FloatArray, _: float) -> FloatAr
 
 
 def _influence_coefficient(
-    rows: ScoredRows, weights: FloatArray, columns: FloatArray, log_odds: FloatArray
+    rows: Predictions, weights: FloatArray, columns: FloatArray, log_odds: FloatArray
 ) -> FloatArray:
-    """Give the influence of each row on the last coefficient of a logistic fit: score times inverse information."""
+    """Return the influence of each row on the last coefficient of a logistic fit: score times inverse information."""
     fitted = expit(log_odds)
     information = columns.T @ (columns * (weights * fitted * (1.0 - fitted))[:, None])
     if np.linalg.cond(information) > 1e12:
@@ -106,13 +106,13 @@ def _influence_coefficient(
     return np.asarray(scores @ np.linalg.inv(information)[:, -1])
 
 
-SCALES: Mapping[str, Scale] = MappingProxyType(
+LINK_FUNCTIONS: Mapping[str, LinkFunction] = MappingProxyType(
     {
-        "auroc": Scale("logit", lambda x: float(logit(x)), lambda x: float(expit(x)), _influence_auroc),
-        "brier": Scale("natural", float, float, _influence_brier),
-        "o_e_ratio": Scale("log", lambda x: float(np.log(x)), lambda x: float(np.exp(x)), _influence_o_e_ratio),
-        "calibration_intercept": Scale("natural", float, float, _influence_intercept),
-        "calibration_slope": Scale("natural", float, float, _influence_slope),
+        "auroc": LinkFunction("logit", lambda x: float(logit(x)), lambda x: float(expit(x)), _influence_auroc),
+        "brier": LinkFunction("natural", float, float, _influence_brier),
+        "o_e_ratio": LinkFunction("log", lambda x: float(np.log(x)), lambda x: float(np.exp(x)), _influence_o_e_ratio),
+        "calibration_intercept": LinkFunction("natural", float, float, _influence_intercept),
+        "calibration_slope": LinkFunction("natural", float, float, _influence_slope),
     }
 )
 """Metrics that are reported by group [1]_.

@@ -1,4 +1,4 @@
-"""How a simulated cohort looks before the procedure, beside its evidence: numbers only, one tidy frame a question."""
+"""A simulated cohort before the procedure, compared with its evidence: marginals, correlations, overlap, gaps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.evaluation.simulated.latent import compute_latent_correlations
+from paincast.evaluation.simulated.polychoric import compute_polychoric_correlations
 from paincast.evidence.figures import Baseline, Record
 from paincast.evidence.records import load_record
 from paincast.schema import EPISODES, is_model_input
@@ -19,7 +19,7 @@ FEWEST = 30
 
 
 def find_records(episodes: pd.DataFrame) -> dict[str, tuple[Record, pd.Series]]:
-    """Give the records of a simulated cohort, each with the mask of the episodes in its own indication.
+    """Return the records of a simulated cohort, each with the mask of the episodes in its own indication.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ def find_records(episodes: pd.DataFrame) -> dict[str, tuple[Record, pd.Series]]:
         By id of the record, in the order of techniques; records with fewer than 30 episodes are left out.
     """
     keys = episodes[GROUP].astype(object).where(episodes[GROUP].notna(), None)
-    found: dict[str, tuple[Record, pd.Series]] = {}
+    records: dict[str, tuple[Record, pd.Series]] = {}
     for technique, indication, approach in keys.drop_duplicates().itertuples(index=False):
         record = load_record(technique, indication, approach)
         if record.indication == indication:
             mask = (keys["technique"] == technique) & (keys["indication"] == indication)
             mask &= keys["approach"].isna() if approach is None else keys["approach"] == approach
-            held = found[record.id][1] if record.id in found else False
-            found[record.id] = record, mask | held
-    return {name: (record, mask) for name, (record, mask) in found.items() if mask.sum() >= FEWEST}
+            mask_so_far = records[record.id][1] if record.id in records else False
+            records[record.id] = record, mask | mask_so_far
+    return {name: (record, mask) for name, (record, mask) in records.items() if mask.sum() >= FEWEST}
 
 
 def compute_marginals(cohort: Cohort) -> pd.DataFrame:
@@ -59,10 +59,10 @@ def compute_marginals(cohort: Cohort) -> pd.DataFrame:
     """
     rows = []
     for name, (record, mask) in find_records(cohort.episodes).items():
-        own = cohort.episodes.loc[mask]
+        episodes = cohort.episodes.loc[mask]
         for column, baseline in record.baseline.items():
-            if column in own and own[column].notna().sum() >= FEWEST:
-                compared = _compare_column(own, column, baseline)
+            if column in episodes and episodes[column].notna().sum() >= FEWEST:
+                compared = _compare_column(episodes, column, baseline)
                 rows.append({"record": name, "technique": record.technique, "column": column, **compared})
     names = ["record", "technique", "column", "figure", "evidence", "simulated", "difference", "n", "tag"]
     return pd.DataFrame(rows, columns=names)
@@ -88,12 +88,12 @@ def _compare_column(episodes: pd.DataFrame, column: str, baseline: Baseline) -> 
     else:
         figure, evidence, simulated = "mean", float(baseline.mean or 0.0), float(values.mean())
         difference = (simulated - evidence) / (baseline.sd or np.nan)
-    told = {"figure": figure, "evidence": evidence, "simulated": simulated, "difference": float(difference)}
-    return {**told, "n": len(values), "tag": baseline.tag}
+    row = {"figure": figure, "evidence": evidence, "simulated": simulated, "difference": float(difference)}
+    return {**row, "n": len(values), "tag": baseline.tag}
 
 
 def _as_numbers(episodes: pd.DataFrame, column: str) -> pd.Series:
-    """Give known values as numbers; a share of a category is that of its first value."""
+    """Return known values as numbers; a share of a category is that of its first value."""
     values = episodes[column].dropna()
     if column == "work_status":
         values = values[values != "retired"]
@@ -102,7 +102,7 @@ def _as_numbers(episodes: pd.DataFrame, column: str) -> pd.Series:
 
 
 def compute_correlations(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Estimate the latent correlations of what is known before the procedure, within indications.
+    """Estimate the polychoric correlations of what is known before the procedure, within indications.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def compute_correlations(episodes: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (k, k)
-        From :func:`paincast.evaluation.simulated.latent.compute_latent_correlations`; columns that are not recorded
-        are left out.
+        From :func:`~paincast.evaluation.simulated.polychoric.compute_polychoric_correlations`; columns that are not
+        recorded are left out.
     """
     columns = {}
     for name, declared in EPISODES.items():
@@ -124,13 +124,13 @@ def compute_correlations(episodes: pd.DataFrame) -> pd.DataFrame:
             columns[name] = values.astype(float)
         elif len(declared.categories) == 2 and declared.role == "predictor":
             columns[name] = (values == declared.categories[0]).astype(float).where(values.notna())
-    matrix = compute_latent_correlations(pd.DataFrame(columns), episodes["indication"])
+    matrix = compute_polychoric_correlations(pd.DataFrame(columns), episodes["indication"])
     kept = matrix.index[np.isfinite(np.diag(matrix))]
     return pd.DataFrame(matrix.loc[kept, kept])
 
 
 def name_option(technique: pd.Series, approach: pd.Series) -> pd.Series:
-    """Give a technique with its approach one name."""
+    """Return a technique with its approach one name."""
     return technique.astype(str) + (", " + approach.astype("str")).fillna("")
 
 
@@ -158,16 +158,16 @@ def compute_overlap(episodes: pd.DataFrame, propensity: pd.DataFrame, bins: int 
     merged["received"] = merged["option"] == name_option(merged["had"], merged["by"])
     edges = np.linspace(0.0, 1.0, bins + 1)
     rows = []
-    for (indication, option), own in merged.groupby(["indication", "option"], sort=False):
-        sides = {bool(side): part["probability"] for side, part in own.groupby("received")}
+    for (indication, option), episodes_of_option in merged.groupby(["indication", "option"], sort=False):
+        sides = {bool(side): part["probability"] for side, part in episodes_of_option.groupby("received")}
         if len(sides) < 2 or min(len(part) for part in sides.values()) < FEWEST:
             continue
         shares = {side: np.histogram(part, edges)[0] / len(part) for side, part in sides.items()}
         overlap = float(np.minimum(shares[True], shares[False]).sum())
         for side, share in shares.items():
-            held = {"indication": indication, "option": option, "received": side, "n": len(sides[side])}
+            identity = {"indication": indication, "option": option, "received": side, "n": len(sides[side])}
             rows += [
-                {**held, "lower": low, "upper": high, "share": part, "overlap": overlap}
+                {**identity, "lower": low, "upper": high, "share": part, "overlap": overlap}
                 for low, high, part in zip(edges[:-1], edges[1:], share, strict=True)
             ]
     names = ["indication", "option", "received", "lower", "upper", "share", "n", "overlap"]
@@ -192,10 +192,10 @@ def compute_missingness(episodes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name in episodes.columns:
         gaps = episodes[name].isna().groupby(group).agg(["mean", "sum", "count"])
-        held = gaps[(gaps["mean"] < 1) & (gaps["count"] >= FEWEST)]
-        if EPISODES[name].role != "technique" and held["sum"].sum() > 0:
-            share = held["sum"].sum() / held["count"].sum()
-            told = {"column": name, "missing": share, "least": held["mean"].min(), "most": held["mean"].max()}
-            rows.append({**told, "n": int(held["count"].sum())})
+        groups = gaps[(gaps["mean"] < 1) & (gaps["count"] >= FEWEST)]
+        if EPISODES[name].role != "technique" and groups["sum"].sum() > 0:
+            share = groups["sum"].sum() / groups["count"].sum()
+            row = {"column": name, "missing": share, "least": groups["mean"].min(), "most": groups["mean"].max()}
+            rows.append({**row, "n": int(groups["count"].sum())})
     frame = pd.DataFrame(rows, columns=["column", "missing", "least", "most", "n"])
     return frame.sort_values("missing", ascending=False, kind="stable", ignore_index=True)

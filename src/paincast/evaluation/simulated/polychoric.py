@@ -1,4 +1,4 @@
-"""Correlations of the normal scores behind columns that are recorded in steps, classes or yes and no."""
+"""Polychoric and tetrachoric correlations of columns that are recorded in steps, classes or yes and no."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALLEST_CLASS = 20
 """Fewest values on either side of the commonest one for which a correlation is computed."""
 
 
-def compute_latent_correlations(columns: pd.DataFrame, groups: Any = None) -> pd.DataFrame:
+def compute_polychoric_correlations(columns: pd.DataFrame, groups: Any = None) -> pd.DataFrame:
     """Estimate the correlation of the standard normal scores behind each pair of columns.
 
     Every column is taken as a non-decreasing function of a normal score of its own, cut at the normal quantiles of its
@@ -50,7 +50,7 @@ def compute_latent_correlations(columns: pd.DataFrame, groups: Any = None) -> pd
     --------
     >>> scores = np.random.default_rng(1).multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=20000)
     >>> rough = pd.DataFrame({"often": scores[:, 0] > -0.5, "grade": np.digitize(scores[:, 1], [-1, 0.2, 1.5])})
-    >>> float(compute_latent_correlations(rough).loc["often", "grade"].round(1))
+    >>> float(compute_polychoric_correlations(rough).loc["often", "grade"].round(1))
     0.5
     """
     values = columns.astype(float).to_numpy(dtype=float, na_value=np.nan)
@@ -86,7 +86,7 @@ def _correlate_group(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _score_column(values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-    """Give each value the mean score of its class (0 where missing), and the scaled Hermite coefficients."""
+    """Return each value the mean score of its class (0 where missing), and the scaled Hermite coefficients."""
     score = np.zeros(len(values))
     known = np.isfinite(values)
     classes, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)

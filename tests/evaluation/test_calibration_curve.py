@@ -1,4 +1,4 @@
-"""Flexible calibration: against R, against the truth it should find, its band, its speed-ups, and honest gaps."""
+"""Smooth calibration curve: against R, against the truth it should find, its band, its speed-ups, and honest gaps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from paincast.errors import SettingsError
-from paincast.evaluation.performance import flexible
-from paincast.evaluation.performance.estimators import make_auroc, make_brier
-from paincast.evaluation.performance.flexible import (
-    compute_flexible_calibration,
+from paincast.evaluation.performance import calibration_curve
+from paincast.evaluation.performance.calibration_curve import (
+    compute_calibration_curve,
     compute_weighted_quantile,
     place_knots,
 )
-from paincast.evaluation.performance.logistic import fit_logistic
+from paincast.evaluation.performance.estimators import make_auroc, make_brier
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.performance.weighted_logistic import fit_weighted_logistic
+from paincast.evaluation.predictions import check_predictions
 from paincast.evaluation.resampling import compute_distance_interval
-from paincast.evaluation.scored import check_scored_rows
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SETS = ["calibrated", "badly_calibrated", "tiny"]
@@ -40,7 +40,7 @@ def make_rows(n, seed, bend=lambda log_odds: log_odds):
 
 def compute(outcome, probability, *, seed=0, **more):
     settings = {"patients": None, "resamples": 50, **more}
-    return compute_flexible_calibration(outcome, probability, rng=np.random.default_rng(seed), **settings)
+    return compute_calibration_curve(outcome, probability, rng=np.random.default_rng(seed), **settings)
 
 
 def read(found):
@@ -83,9 +83,9 @@ def test_the_curve_is_near_the_lowess_of_val_prob(golden):
 
 def test_joint_intercept_and_slope_agree_with_val_prob(golden):
     name, rows, expected, _ = golden
-    scored = check_scored_rows(rows["outcome"], rows["probability"])
+    scored = check_predictions(rows["outcome"], rows["probability"])
     columns = np.column_stack([np.ones(scored.n), scored.log_odds])
-    got = fit_logistic(np.ones((1, scored.n)), scored.outcome, columns, np.zeros(scored.n), np.zeros(2))[0]
+    got = fit_weighted_logistic(np.ones((1, scored.n)), scored.outcome, columns, np.zeros(scored.n), np.zeros(2))[0]
     # lrm.fit stops at a relative change of 0.00025 of the deviance; on 47 rows that is felt in the sixth digit.
     limit = 5e-6 if name == "tiny" else 1e-6
     assert got.tolist() == pytest.approx(expected[["val_prob_intercept", "val_prob_slope"]].tolist(), abs=limit)
@@ -93,7 +93,7 @@ def test_joint_intercept_and_slope_agree_with_val_prob(golden):
 
 def test_c_index_and_brier_score_agree_with_val_prob(golden):
     _, rows, expected, _ = golden
-    scored = check_scored_rows(rows["outcome"], rows["probability"])
+    scored = check_predictions(rows["outcome"], rows["probability"])
     ones = np.ones((1, scored.n))
     assert make_brier(scored)(ones)[0] == pytest.approx(expected["val_prob_brier"], abs=1e-12)
     # lrm.fit ranks probabilities in steps of 0.002, so that neighbours count as tied.
@@ -170,7 +170,7 @@ def test_a_resample_cannot_run_away():
 def test_many_rows_are_grouped_without_loss(monkeypatch):
     rows = make_rows(8000, 5, lambda log_odds: 0.6 * log_odds)
     grouped = compute(*rows)
-    monkeypatch.setattr(flexible, "MOST_GROUPS", 10**6)
+    monkeypatch.setattr(calibration_curve, "MOST_GROUPS", 10**6)
     exact = compute(*rows)
     limits = ["estimate", "lower", "upper"]
     np.testing.assert_allclose(grouped.indices[limits], exact.indices[limits], rtol=0, atol=3e-4)

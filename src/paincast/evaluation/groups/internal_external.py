@@ -1,4 +1,4 @@
-"""Predictions for groups that were held out of the modelling: sites in turn, or years from those before."""
+"""Internal-external cross-validation: each site predicted from the others, or each year from those before."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from paincast.errors import DataError, PaincastError
-from paincast.evaluation.scored import FloatArray, IntArray, check_patients, check_probability
+from paincast.evaluation.predictions import FloatArray, IntArray, check_patients, check_probability
 from paincast.evaluation.validation.optimism import FitAndPredict
 from paincast.progress import SILENT, Progress
 
 
-def predict_held_out_groups(
+def predict_internal_external(
     fit_and_predict: FitAndPredict,
     groups: Any,
     *,
@@ -69,7 +69,7 @@ def predict_held_out_groups(
     >>> outcome, site = np.array([0.0, 1.0, 1.0, 1.0]), ["a", "a", "b", "b"]
     >>> def fit(rows, rng):
     ...     return np.full(4, outcome[rows].mean())
-    >>> predict_held_out_groups(fit, site, patients=None, rng=np.random.default_rng(1))[0].tolist()
+    >>> predict_internal_external(fit, site, patients=None, rng=np.random.default_rng(1))[0].tolist()
     [1.0, 1.0, 0.5, 0.5]
     """
     codes, names = pd.factorize(pd.Series(groups), sort=True)
@@ -77,14 +77,14 @@ def predict_held_out_groups(
         raise DataError(f"{len(names)} group to hold out; at least 2 are needed", code="PC-EVALUATION-01")
     patient = check_patients(patients, n=len(codes))
     tasks = [
-        delayed(_predict_one)(fit_and_predict, codes.astype(np.int64), patient, held, earlier_only, stream)
-        for held, stream in enumerate(rng.spawn(len(names)))
+        delayed(_predict_one)(fit_and_predict, codes.astype(np.int64), patient, number, earlier_only, stream)
+        for number, stream in enumerate(rng.spawn(len(names)))
     ]
     probability = np.full(len(codes), np.nan)
     reasons = []
     progress.expect(len(names))
-    for held, (predicted, reason) in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
-        probability[codes == held] = predicted
+    for number, (predicted, reason) in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
+        probability[codes == number] = predicted
         reasons.append(reason)
         progress.advance()
     held_out = pd.DataFrame({"group": list(names), "predicted": [not reason for reason in reasons], "reason": reasons})
@@ -95,18 +95,18 @@ def _predict_one(
     fit_and_predict: FitAndPredict,
     codes: IntArray,
     patient: IntArray,
-    held: int,
+    number: int,
     earlier_only: bool,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, str]:
-    inside = codes == held
-    others = (codes >= 0) & (codes < held) if earlier_only else ~inside
+    inside = codes == number
+    others = (codes >= 0) & (codes < number) if earlier_only else ~inside
     rows = np.flatnonzero(others & ~np.isin(patient, patient[inside]))
-    none = np.full(int(inside.sum()), np.nan)
+    absent = np.full(int(inside.sum()), np.nan)
     if not len(rows):
-        return none, "no rows to learn from"
+        return absent, "no rows to learn from"
     try:
         predicted = np.asarray(fit_and_predict(rows, rng))[inside]
     except PaincastError as error:
-        return none, str(error)
+        return absent, str(error)
     return check_probability(predicted, n=int(inside.sum())), ""

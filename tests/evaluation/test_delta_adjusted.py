@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from paincast.errors import DataError
-from paincast.evaluation.validation.tipping import compute_tipping_point
+from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 
 
 def test_a_small_table_by_hand():
