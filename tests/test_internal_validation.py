@@ -23,7 +23,7 @@ from paincast.models.binary.surroundings import Surroundings, make_parts
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures.robustness import describe_held_out, make_forest_axes, plot_held_out
 from paincast.reporting.model.report import write_report
-from paincast.reporting.model.run_facts import read_run_folder
+from paincast.reporting.model.run_contents import read_run_folder
 from paincast.reporting.model.validation import tabulate_held_out
 from paincast.settings import (
     CohortSettings,

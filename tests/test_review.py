@@ -20,7 +20,7 @@ from paincast.reporting.model.card import LONGEST_CARD, write_model_card
 from paincast.reporting.model.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model.report import write_report
-from paincast.reporting.model.run_facts import RunFacts, read_run_folder
+from paincast.reporting.model.run_contents import RunContents, read_run_folder
 from paincast.schema import TABLES
 from paincast.serving.predict import load_model
 from paincast.settings import (
@@ -124,7 +124,7 @@ def store(cohort, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def facts(store, tmp_path_factory) -> RunFacts:
+def facts(store, tmp_path_factory) -> RunContents:
     (one,) = fetch_runs(store, "paincast.facet_rfa.pain_response@candidate", tmp_path_factory.mktemp("fetched"))
     return read_run_folder(one.folder, one.tags, one.params)
 

@@ -18,7 +18,7 @@ from paincast.evidence.rules import collect_rules
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
-from paincast.reporting.model.summary import say_instability, say_loss
+from paincast.reporting.model.summary import describe_loss, describe_refits
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     ChangeSettings,
@@ -159,7 +159,7 @@ def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
     assert beside.loc["auroc", "weighted_estimate"] == served["auroc"]
     assert beside["complete_case_lower"].notna().all()
     assert trained.tipping_point["overall_risk"].is_monotonic_increasing
-    said = say_loss(trained.weights, trained.loss, trained.tipping_point)
+    said = describe_loss(trained.weights, trained.loss, trained.tipping_point)
     assert f"{weights['lost']:.0f} of {weights['asked']:.0f} were lost to follow-up" in said
 
 
@@ -173,7 +173,7 @@ def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_pat
     mean = rows.loc["instability_mean"]
     assert 0 < mean["lower"] < mean["estimate"] < mean["upper"] < 0.3
     assert mean["estimate"] == pytest.approx(np.average(bins["instability"], weights=bins["n"]))
-    assert f"by {mean['estimate']:.3f} ({mean['lower']:.3f} to" in say_instability(trained.instability.metrics)
+    assert f"by {mean['estimate']:.3f} ({mean['lower']:.3f} to" in describe_refits(trained.instability.metrics)
 
 
 def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(tmp_path):
@@ -237,7 +237,7 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
     total = explained.base + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(total[answered.index], answered["expected"], atol=1e-9)
     assert all(reason["points"] < 0 for reasons in answered["reasons_for"] for reason in reasons)
-    assert "that the interval holds: 0." in say_loss(trained.weights, trained.loss, trained.tipping_point)
+    assert "within the interval: 0." in describe_loss(trained.weights, trained.loss, trained.tipping_point)
 
 
 def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):

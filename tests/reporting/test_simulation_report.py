@@ -15,7 +15,7 @@ import pytest
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError
 from paincast.evaluation.simulated import baseline as numbers
-from paincast.reporting.figures.performance import make_axes
+from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.reporting.simulation import report_simulation
 from paincast.schema import TABLES

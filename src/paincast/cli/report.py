@@ -30,7 +30,7 @@ def report(run: str, out: Path, tracking_uri: str | None) -> None:
     from paincast.files import atomic_folder
     from paincast.reporting.model.overview import write_overview
     from paincast.reporting.model.report import write_report_files
-    from paincast.reporting.model.run_facts import read_run_folder
+    from paincast.reporting.model.run_contents import read_run_folder
     from paincast.tracking import fetch_runs
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""The report of a simulated cohort: what was set, what came out, and how much a model could learn from it."""
+"""The report of a simulated cohort beside its evidence, and how much a model could learn from it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from paincast.simulator import Truth, documented_correlations, simulate_cohort
 from paincast.simulator.course.response import scale_curve
 
 NOTE = (
-    "Everything here is synthetic: patients drawn from published figures, many of them assumed or judged. It shows "
-    "whether the generator keeps its promises; it is no evidence that a procedure works, and no medical advice."
+    "Everything here is synthetic: patients were drawn from published figures, many of them assumed or judged. The "
+    "report checks the generator; it is no evidence that a procedure works, and no medical advice."
 )
 
 MOST_EPISODES = 10_000
@@ -137,13 +137,13 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     response = course.compute_response(cohort, responses, curves)
     published = course.list_published(records.values())
     figures = [Figure(image=plots.draw_response_key(), alt="Key of the figures that follow.")]
-    for name, own in response.groupby("record", sort=False):
+    for name, group in response.groupby("record", sort=False):
         title = _title_of(records[str(name)])
-        ax = plots.plot_response(own, published[published["record"] == name], title)
-        figures.append(Figure(image=ax, alt=f"{_flat(title)}: {_describe_curve(own)}"))
+        ax = plots.plot_response(group, published[published["record"] == name], title)
+        figures.append(Figure(image=ax, alt=f"{_flat(title)}: {_describe_curve(group)}"))
     gap = (response["truth"] - response["evidence"]).abs()
     bias = 100 * (response["observed"] - response["truth"]).mean()
-    said = (
+    text = (
         f"The mean true probability of those treated lies within {100 * gap.max():.1f} percentage points of the "
         f"evidence curve, {(gap / response['truth_error']).max():.1f} standard errors at most: what remains is the "
         f"chance of small records. The registry sees a share {abs(bias):.1f} points {'above' if bias > 0 else 'below'} "
@@ -151,14 +151,14 @@ def _show_response(cohort: Cohort, responses: pd.DataFrame, records: dict[str, R
     )
     table = pd.concat([response, published.rename(columns={"share": "published"})], ignore_index=True)
     return Section(
-        name="response", title="Response curves", text=said, figures=figures, numbers=table.drop(columns="technique")
+        name="response", title="Response curves", text=text, figures=figures, numbers=table.drop(columns="technique")
     )
 
 
-def _describe_curve(own: pd.DataFrame) -> str:
+def _describe_curve(group: pd.DataFrame) -> str:
     parts = [
         f"month {row['month']:g}: evidence {row['evidence']:.2f}, truth {row['truth']:.2f}, seen {row['observed']:.2f}"
-        for row in own.to_dict("records")
+        for row in group.to_dict("records")
     ]
     return "; ".join(parts) + "."
 
@@ -167,20 +167,20 @@ def _show_marginals(cohort: Cohort) -> Section:
     marginals = numbers.compute_marginals(cohort)
     worst = marginals.iloc[int(marginals["difference"].abs().argmax())]
     near = (marginals["difference"].abs() <= 0.1).mean()
-    said = (
+    text = (
         f"{near:.0%} of {len(marginals)} columns of records lie within 0.1 standard deviations (shaded) of their "
         f"published baseline; the farthest is {_spaced(worst['column'])} in {_spaced(worst['record'])} "
         f"({worst['difference']:+.2f}). Records of one indication share its patients, and who gets which technique "
         "depends on pain, age and site: differences are meant where choice is confounded."
     )
     figures = list(_figures_by(marginals, "technique", plots.plot_differences, _describe_differences))
-    return Section(name="marginals", title="Baseline against evidence", text=said, figures=figures, numbers=marginals)
+    return Section(name="marginals", title="Baseline against evidence", text=text, figures=figures, numbers=marginals)
 
 
-def _describe_differences(own: pd.DataFrame) -> str:
-    worst = own.iloc[int(own["difference"].abs().argmax())]
+def _describe_differences(group: pd.DataFrame) -> str:
+    worst = group.iloc[int(group["difference"].abs().argmax())]
     return (
-        f"{len(own)} columns, median distance {own['difference'].abs().median():.2f} standard deviations; largest "
+        f"{len(group)} columns, median distance {group['difference'].abs().median():.2f} standard deviations; largest "
         f"{_spaced(worst['column'])}, {worst['difference']:+.2f}."
     )
 
@@ -189,14 +189,14 @@ def _show_correlations(cohort: Cohort) -> Section:
     matrix = numbers.compute_correlations(cohort.episodes)
     pairs = _list_pairs(matrix)
     strongest = pairs.iloc[int(pairs["correlation"].abs().argmax())]
-    said = (
+    text = (
         f"Distress, pain, disability and opioid use go together: the strongest of {len(pairs)} correlations is that of "
         f"{_spaced(strongest['column'])} and {_spaced(strongest['with'])} ({strongest['correlation']:+.2f}). "
         "Correlations are those of the normal scores behind each column, within indications, so that yes/no columns do "
         "not weaken them."
     )
-    figure = Figure(image=plots.plot_correlations(matrix, _document(matrix)), alt=said)
-    return Section(name="correlation", title="Correlation", text=said, figures=[figure], numbers=pairs, layout="wide")
+    figure = Figure(image=plots.plot_correlations(matrix, _document(matrix)), alt=text)
+    return Section(name="correlation", title="Correlation", text=text, figures=[figure], numbers=pairs, layout="wide")
 
 
 def _document(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -209,8 +209,8 @@ def _document(matrix: pd.DataFrame) -> pd.DataFrame:
 def _list_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
     row, column = np.nonzero(np.triu(np.isfinite(matrix.to_numpy()), 1))
     names = matrix.index.to_numpy()
-    found = matrix.to_numpy()[row, column]
-    return pd.DataFrame({"column": names[row], "with": names[column], "correlation": found})
+    correlations = matrix.to_numpy()[row, column]
+    return pd.DataFrame({"column": names[row], "with": names[column], "correlation": correlations})
 
 
 def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
@@ -218,20 +218,20 @@ def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
     if overlap.empty:
         return Section(name="overlap", title="Propensity overlap", text="No indication has more than one option.")
     single = overlap.drop_duplicates(["indication", "option"])
-    said = (
+    text = (
         f"{len(single)} options compete in {single['indication'].nunique()} indications. The shared area of the two "
         f"distributions runs from {single['overlap'].min():.2f} to {single['overlap'].max():.2f} (1: chosen as by lot; "
         "0: no patient could have had the other)."
     )
     figures = []
-    for (indication, option), own in overlap.groupby(["indication", "option"], sort=False):
+    for (indication, option), group in overlap.groupby(["indication", "option"], sort=False):
         title = f"{_spaced(option)}\nin {_spaced(indication)}"
-        said_of = f"{_spaced(option)} in {_spaced(indication)}: shared area {own['overlap'].iloc[0]:.2f}."
-        figures.append(Figure(image=plots.plot_overlap(own, title), alt=said_of))
+        alt = f"{_spaced(option)} in {_spaced(indication)}: shared area {group['overlap'].iloc[0]:.2f}."
+        figures.append(Figure(image=plots.plot_overlap(group, title), alt=alt))
     return Section(
         name="overlap",
         title="Propensity overlap",
-        text=said,
+        text=text,
         figures=figures,
         numbers=single[["indication", "option", "n", "overlap"]],
     )
@@ -239,17 +239,17 @@ def _show_overlap(cohort: Cohort, propensity: pd.DataFrame) -> Section:
 
 def _show_ceilings(cohort: Cohort, responses: pd.DataFrame) -> Section:
     ceilings = course.compute_ceilings(cohort, responses)
-    said = (
+    text = (
         f"Even the true probability ranks patients no better than an AUROC of {ceilings['ceiling'].min():.2f} to "
         f"{ceilings['ceiling'].max():.2f}: no model of pain response on this cohort can be expected above it; one with "
         "its whole interval above it has seen the outcome. Intervals: 95 % of the outcomes that could be drawn."
     )
-    told = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
+    summary = "; ".join(f"{_spaced(row['technique'])} {row['ceiling']:.2f}" for row in ceilings.to_dict("records"))
     figure = Figure(
         image=plots.plot_ceilings(ceilings.assign(technique=ceilings["technique"].map(_spaced))),
-        alt=f"Highest expected AUROC: {told}.",
+        alt=f"Highest expected AUROC: {summary}.",
     )
-    return Section(name="ceiling", title="The AUROC ceiling", text=said, figures=[figure], numbers=ceilings)
+    return Section(name="ceiling", title="The AUROC ceiling", text=text, figures=[figure], numbers=ceilings)
 
 
 def _show_funnel(cohort: Cohort) -> Section:
@@ -260,20 +260,20 @@ def _show_funnel(cohort: Cohort) -> Section:
         )
     funnel["name"] = [_name_option(row) for row in funnel.to_dict("records")]
     gap = funnel["response_per_treated"] - funnel["response_intention_to_treat"]
-    said = (
+    text = (
         f"{len(funnel)} options have a trial or diagnostic block that {funnel['passes'].min():.0%} to "
         f"{funnel['passes'].max():.0%} pass. Published rates are those of the treated; counted over all who were "
         f"referred they are {100 * gap.min():.0f} to {100 * gap.max():.0f} percentage points lower."
     )
     rates = funnel.assign(least=funnel["passes"], most=funnel["passes"])
-    told = "; ".join(f"{_flat(row['name'])} {row['observed']:.0%} go on" for row in rates.to_dict("records"))
+    summary = "; ".join(f"{_flat(row['name'])} {row['observed']:.0%} go on" for row in rates.to_dict("records"))
     going = plots.plot_rates(rates, "Who, of those referred, goes on", "Share (bar: as set)")
     response = plots.plot_funnel(funnel, "Response at the primary month")
-    figures = [Figure(image=going, alt=f"{told}."), Figure(image=response, alt=said)]
+    figures = [Figure(image=going, alt=f"{summary}."), Figure(image=response, alt=text)]
     return Section(
         name="funnel",
         title="Trial, block and treatment",
-        text=said,
+        text=text,
         figures=figures,
         numbers=funnel.drop(columns="name"),
     )
@@ -290,21 +290,21 @@ def _show_events(cohort: Cohort) -> Section:
         return Section(name="events", title="Complications and other events", text="The cohort holds no event.")
     known = events[events["least"].notna()]
     inside = ((known["lower"] <= known["most"]) & (known["upper"] >= known["least"])).mean()
-    said = (
+    text = (
         f"{len(known)} kinds of event have a published rate (grey: its range; bar: the middle, which is "
         f"what is drawn); {inside:.0%} of the 95 % intervals reach it. {len(events) - len(known)} others rest on an "
         "assumption. Events after a death are none, and those after the end of the data are not seen."
     )
     titles = {name: _title_of(record) for name, (record, _) in numbers.find_records(cohort.episodes).items()}
     figures = []
-    for name, own in events.assign(name=events["event"]).groupby("record", sort=False):
-        ax = plots.plot_rates(own, titles[str(name)], "Share (grey: as published)")
-        figures.append(Figure(image=ax, alt=f"{_flat(titles[str(name)])}: {_describe_events(own)}"))
-    return Section(name="events", title="Complications and other events", text=said, figures=figures, numbers=events)
+    for name, group in events.assign(name=events["event"]).groupby("record", sort=False):
+        ax = plots.plot_rates(group, titles[str(name)], "Share (grey: as published)")
+        figures.append(Figure(image=ax, alt=f"{_flat(titles[str(name)])}: {_describe_events(group)}"))
+    return Section(name="events", title="Complications and other events", text=text, figures=figures, numbers=events)
 
 
-def _describe_events(own: pd.DataFrame) -> str:
-    return "; ".join(f"{row['event']} {row['observed']:.1%}" for row in own.head(12).to_dict("records")) + "."
+def _describe_events(group: pd.DataFrame) -> str:
+    return "; ".join(f"{row['event']} {row['observed']:.1%}" for row in group.head(12).to_dict("records")) + "."
 
 
 def _show_missingness(cohort: Cohort) -> Section:
@@ -312,28 +312,28 @@ def _show_missingness(cohort: Cohort) -> Section:
     if missing.empty:
         return Section(name="missing", title="Missing values", text="No value is missing among recorded columns.")
     first = missing.iloc[0]
-    said = (
+    text = (
         f"{len(missing)} columns have gaps; most often {_spaced(first['column'])} ({first['missing']:.0%}). "
         "Columns that a technique does not record at all are not counted."
     )
-    told = "; ".join(f"{_spaced(row['column'])} {row['missing']:.0%}" for row in missing.head(8).to_dict("records"))
-    figure = Figure(image=plots.plot_missingness(missing), alt=f"Share missing: {told}.")
-    return Section(name="missing", title="Missing values", text=said, figures=[figure], numbers=missing)
+    summary = "; ".join(f"{_spaced(row['column'])} {row['missing']:.0%}" for row in missing.head(8).to_dict("records"))
+    figure = Figure(image=plots.plot_missingness(missing), alt=f"Share missing: {summary}.")
+    return Section(name="missing", title="Missing values", text=text, figures=[figure], numbers=missing)
 
 
 def _show_follow_up(cohort: Cohort) -> Section:
     follow_up = course.compute_follow_up(cohort)
     last = follow_up.sort_values("month").groupby("record").tail(1)["held"]
-    said = (
+    text = (
         f"At the last month of their curve, records keep a pain score of {last.min():.0%} to {last.max():.0%} of their "
         "episodes. Dashed: who is not known to have died. The rest is lost for good, missed a visit, or is not due yet."
     )
     figures = list(_figures_by(follow_up, "technique", plots.plot_follow_up, _describe_follow_up))
-    return Section(name="loss", title="Loss to follow-up", text=said, figures=figures, numbers=follow_up)
+    return Section(name="loss", title="Loss to follow-up", text=text, figures=figures, numbers=follow_up)
 
 
-def _describe_follow_up(own: pd.DataFrame) -> str:
-    mean = own.groupby("month")["held"].mean()
+def _describe_follow_up(group: pd.DataFrame) -> str:
+    mean = group.groupby("month")["held"].mean()
     return (
         "Share with a pain score: " + "; ".join(f"month {month:g} {share:.0%}" for month, share in mean.items()) + "."
     )
@@ -342,9 +342,9 @@ def _describe_follow_up(own: pd.DataFrame) -> str:
 def _figures_by(
     frame: pd.DataFrame, column: str, plot: Callable[[pd.DataFrame, str], Axes], describe: Callable[[pd.DataFrame], str]
 ) -> Iterator[Figure]:
-    for name, own in frame.groupby(column, sort=False):
+    for name, group in frame.groupby(column, sort=False):
         title = _spaced(name)
-        yield Figure(image=plot(own, title), alt=f"{title}: {describe(own)}")
+        yield Figure(image=plot(group, title), alt=f"{title}: {describe(group)}")
 
 
 def _title_of(record: Record) -> str:

@@ -22,7 +22,7 @@ from paincast.evaluation.names import name_metric
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.models.observation import fit_observation_weights
 from paincast.progress import Progress
-from paincast.reporting.model.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
+from paincast.reporting.model.run_contents import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
 from paincast.schema import MINIMUM_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
 from paincast.training.assessment import SITE, YEAR, number_sites

@@ -17,8 +17,8 @@ from paincast.predictor import Predictor
 from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.model.checklist import fill_checklists
 from paincast.reporting.model.report import write_report_folder
-from paincast.reporting.model.run_facts import CHECKLIST, FACTS, PICTURES, VALIDATION, RunFacts
-from paincast.reporting.model.summary import judge_sample_size, say_instability, say_loss, say_precision
+from paincast.reporting.model.run_contents import CHECKLIST, FACTS, PICTURES, VALIDATION, RunContents
+from paincast.reporting.model.summary import describe_loss, describe_precision, describe_refits, judge_sample_size
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import say_not_measured
@@ -139,7 +139,7 @@ def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings
     }
     measured = {"metrics": run.metrics, "instability": run.instability}
     params = {name: str(value) for name, value in run.params.items()}
-    known = RunFacts(tags=tags, params=params, tables={**tables, **measured})
+    known = RunContents(tags=tags, params=params, tables={**tables, **measured})
     return replace(run, tables={**tables, CHECKLIST: fill_checklists(known, settings.statements, run.figures)})
 
 
@@ -150,9 +150,9 @@ def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) ->
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
         *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),
-        *(() if predictor.n_events is None else (say_precision(predictor),)),
-        lost if few_lost else say_loss(trained.weights, trained.loss, trained.tipping_point),
-        *(() if measured is None else (say_instability(measured.metrics),)),
+        *(() if predictor.n_events is None else (describe_precision(predictor),)),
+        lost if few_lost else describe_loss(trained.weights, trained.loss, trained.tipping_point),
+        *(() if measured is None else (describe_refits(measured.metrics),)),
         *trained.further.notes,
     )
 

@@ -30,7 +30,7 @@ from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
 from paincast.progress import SILENT, PartialProgress, Progress
 from paincast.reporting.model.checklist import check_items
 from paincast.reporting.model.overview import write_overview
-from paincast.reporting.model.run_facts import read_run_folder
+from paincast.reporting.model.run_contents import read_run_folder
 from paincast.reporting.model.summary import summarize_training
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings, make_settings

@@ -1,1 +1,1 @@
-"""The evidence shown: cards, listings, references, published rates."""
+"""The evidence: protocol cards, lists, references and published rates."""

@@ -1,7 +1,6 @@
-"""The protocol card of a technique: what a clinician would want to know, as blocks that a page or a file can show.
+"""The protocol card of a technique, as blocks: a paragraph, a list, or a grid of cells.
 
-Nothing here chooses a look: a block is a paragraph, a list, or a grid of cells, and :mod:`paincast.reporting` writes
-them as Markdown or HTML.
+:mod:`paincast.reporting.evidence.pages` writes them as Markdown or HTML.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Grid:
     rows : tuple of tuple of str
         Cells.
     shares : tuple of tuple
-        For each row a share and the share beside which it stands (or None), to be drawn; empty where nothing is.
+        For each row a share and the share without the procedure (or None), drawn as a bar; empty for no bars.
     """
 
     columns: tuple[str, ...]
@@ -63,7 +62,7 @@ class Card:
     technique, title : str
         Name in the contract, and in words.
     note : str
-        What the card is, and is not.
+        What the card is and is not.
     sections : tuple of Section
         In the order of reading.
     """
@@ -145,7 +144,7 @@ def _show_overview(records: Sequence[Record], scenario: str) -> Section:
     rows = tuple(
         (
             wording.name_place(record),
-            _say_primary(record, scenario),
+            _format_primary(record, scenario),
             wording.percent(record.control_share) if record.control_share is not None else "not known",
             record.certainty.level if record.certainty else "not graded",
         )
@@ -155,7 +154,7 @@ def _show_overview(records: Sequence[Record], scenario: str) -> Section:
     return Section(heading="Indications", blocks=(Grid(columns=names, rows=rows),))
 
 
-def _say_primary(record: Record, scenario: str) -> str:
+def _format_primary(record: Record, scenario: str) -> str:
     if record.gap:
         return "no evidence"
     if record.response is None or record.primary_month is None:
@@ -166,12 +165,12 @@ def _say_primary(record: Record, scenario: str) -> str:
 
 def _show_safety(records: Sequence[Record]) -> list[Section]:
     classes = list(dict.fromkeys(record.bleeding_class for record in records))
-    found = {(item.reason, item.level): item for record in records for item in record.contraindications}
+    unique = {(item.reason, item.level): item for record in records for item in record.contraindications}
     order = ("absolute", "relative", "caution")
     lines = tuple(
-        f"{item.level.capitalize()}: {item.reason}{_bracket(item.note)} {wording.cite(item.source, item.tag)}; "
+        f"{item.level.capitalize()}: {item.reason}{_format_note(item.note)} {wording.cite(item.source, item.tag)}; "
         f"applies where: {describe_condition(item.when)}"
-        for item in sorted(found.values(), key=lambda item: order.index(item.level))
+        for item in sorted(unique.values(), key=lambda item: order.index(item.level))
     )
     return [
         Section(
@@ -209,9 +208,9 @@ def _show_record(record: Record, scenario: str) -> list[Section]:
 def _show_response(record: Record, scenario: str) -> list[Section]:
     blocks: list[Block] = []
     if record.response:
-        blocks += [_grid_of_curve(record, scenario), *_say_curve(record, scenario)]
+        blocks += [_grid_of_curve(record, scenario), *_describe_curve(record, scenario)]
     if record.control_response:
-        blocks.append(_say_control(record.control_response))
+        blocks.append(_describe_control(record.control_response))
     if record.survival:
         months = wording.months(record.survival.median_months)
         blocks.append(f"Median survival {months} {wording.cite(record.survival.source, record.survival.tag)}.")
@@ -242,7 +241,7 @@ def _grid_of_curve(record: Record, scenario: str) -> Grid:
     return Grid(columns=names, rows=rows, shares=tuple((share, control) for share in curve.values()))
 
 
-def _say_curve(record: Record, scenario: str) -> list[str]:
+def _describe_curve(record: Record, scenario: str) -> list[str]:
     curve = record.response
     assert curve is not None
     assert record.primary_month is not None
@@ -251,25 +250,25 @@ def _say_curve(record: Record, scenario: str) -> list[str]:
         for name, share in curve.scenarios.items()
         if name != scenario
     ]
-    said = [
+    sentences = [
         f"Scenario: {wording.name_scenario(scenario)} {wording.cite(curve.source, curve.tag)}. At "
         f"{wording.months(record.primary_month)} the others give {wording.join(others)}."
     ]
     if curve.denominator:
-        said.append(f"Of {curve.denominator}.")
+        sentences.append(f"Of {curve.denominator}.")
     if curve.trial_success is not None:
-        said.append(
-            f"{wording.percent(curve.trial_success)} of those tested go on to the implant; times the response it gives "
-            "the rate by intention to treat."
+        sentences.append(
+            f"{wording.percent(curve.trial_success)} of those tested go on to the implant; multiplied by the response, "
+            "this is the rate by intention to treat."
         )
-    return said + ([f"{curve.note[0].upper()}{curve.note[1:]}."] if curve.note else [])
+    return sentences + ([f"{curve.note[0].upper()}{curve.note[1:]}."] if curve.note else [])
 
 
-def _say_control(control: ControlResponse) -> str:
+def _describe_control(control: ControlResponse) -> str:
     spread = f", {wording.span(control.range)}" if control.range else ""
     return (
         f"Without the procedure: {wording.percent(control.share)}{spread} at {wording.months(control.month)}, "
-        f"{control.definition} {wording.cite(control.source, control.tag)}{_bracket(control.note)}."
+        f"{control.definition} {wording.cite(control.source, control.tag)}{_format_note(control.note)}."
     )
 
 
@@ -289,13 +288,13 @@ def _show_predictors(record: Record) -> list[Section]:
         blocks += ["Looked for and not found:", tuple(nulls)]
     if not blocks:
         return []
-    said = "Odds ratios are those of response, shrunk from what was published; they predict and are no causes. "
+    text = "Odds ratios are those of response, shrunk from what was published; they predict and are no causes. "
     if record.implied:
-        said += (
+        text += (
             f"Together they let no model reach an area under the curve above {record.implied.bayes_optimal_auc:g} "
             f"({record.implied.active_predictors} independent predictors, {record.implied.tag})."
         )
-    return [Section(heading="Who is likely to benefit", level=3, blocks=(said, *blocks))]
+    return [Section(heading="Who is likely to benefit", level=3, blocks=(text, *blocks))]
 
 
 def _strength_of(effect: PredictorEffect) -> float:
@@ -324,9 +323,9 @@ def _show_complications(record: Record) -> list[Section]:
 def _show_certainty(record: Record) -> list[Section]:
     if record.certainty is None:
         return []
-    held = record.certainty
-    said = f"Graded {held.level}: {held.grade} {wording.cite(held.source, held.tag)}."
-    return [Section(heading="Certainty", level=3, blocks=(said,))]
+    certainty = record.certainty
+    grade = f"Graded {certainty.level}: {certainty.grade} {wording.cite(certainty.source, certainty.tag)}."
+    return [Section(heading="Certainty", level=3, blocks=(grade,))]
 
 
 def _show_conflicts(record: Record) -> list[Section]:
@@ -367,5 +366,5 @@ def _show_sources(records: Iterable[Record]) -> Section:
     return Section(heading="Sources", blocks=(f"Tags. {tags}.", lines))
 
 
-def _bracket(note: str) -> str:
+def _format_note(note: str) -> str:
     return f" ({note})" if note else ""

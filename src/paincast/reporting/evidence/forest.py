@@ -55,13 +55,13 @@ def collect_rates(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _rows_of(record: Record) -> list[dict[str, object]]:
-    place = {
+    shared = {
         "record": record.id,
         "technique": record.technique,
         "indication": record.indication,
         "approach": record.approach or "",
     }
-    return [{**place, **row} for row in (*map(_row_of, record.published), *_expect(record), *_control(record))]
+    return [{**shared, **row} for row in (*map(_row_of, record.published), *_expect(record), *_control(record))]
 
 
 def _row_of(rate: PublishedRate) -> dict[str, object]:

@@ -14,9 +14,9 @@ _WIDEST_GAP = 72
 
 def build_list(records: Iterable[Record], scenario: str = "literature") -> Card:
     """Build the list of records as a card: one grid, and the gaps below it."""
-    held = tuple(records)
-    rows = tuple(_row_of(record, scenario) for record in held)
-    gaps = tuple(f"{record.technique}, {_name_place(record)}: {gap}" for record in held if (gap := _name_gap(record)))
+    listed = tuple(records)
+    rows = tuple(_row_of(record, scenario) for record in listed)
+    gaps = tuple(f"{record.technique}, {_name_place(record)}: {gap}" for record in listed if (gap := _name_gap(record)))
     sections = (
         Section(
             heading=f"Expected response ({wording.name_scenario(scenario)})",
@@ -57,7 +57,7 @@ def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
     """
     heads = _COLUMNS[1:]
     rows = [_row_of(record, scenario) for record in records]
-    widths = [max(len(head), *(len(row[place]) for row in rows)) for place, head in enumerate(heads, 1)]
+    widths = [max(len(head), *(len(row[column]) for row in rows)) for column, head in enumerate(heads, 1)]
     lines = [_pad(heads, widths)]
     shown = ""
     for record, row in zip(records, rows, strict=True):
@@ -67,11 +67,11 @@ def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
         lines.append(_pad(row[1:], widths))
         if gap := _name_gap(record):
             lines.append(f"      {_cut(gap)}")
-    said = (
-        f"Share expected to lose at least half the pain ({wording.name_scenario(scenario)} scenario), beside the share"
+    heading = (
+        f"Share expected to lose at least half the pain ({wording.name_scenario(scenario)} scenario), and the share"
     )
     return "\n".join(
-        [said, "without the procedure. 'paincast evidence TECHNIQUE' shows the card of one.", "", *lines, ""]
+        [heading, "without the procedure. 'paincast evidence TECHNIQUE' shows the card of one.", "", *lines, ""]
     )
 
 

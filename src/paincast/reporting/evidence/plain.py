@@ -26,13 +26,13 @@ def describe_records(records: Iterable[Record], scenario: str = "literature") ->
     dict
         ``evidence_version``, ``scenario``, ``records`` and ``sources``; keys are text.
     """
-    held = tuple(records)
-    named = sorted({name for record in held for name in record.sources})
+    chosen = tuple(records)
+    names = sorted({name for record in chosen for name in record.sources})
     return {
         "evidence_version": evidence_version(),
         "scenario": scenario,
-        "records": [{**to_plain(record), "expected_response": _expect(record, scenario)} for record in held],
-        "sources": {name: to_plain(load_sources()[name]) for name in named},
+        "records": [{**to_plain(record), "expected_response": _expect(record, scenario)} for record in chosen],
+        "sources": {name: to_plain(load_sources()[name]) for name in names},
     }
 
 

@@ -1,7 +1,7 @@
-"""Sources as references for a bibliography: what a citation tells, as BibTeX or CSL-JSON.
+"""Sources as references for a bibliography, in BibTeX or CSL-JSON.
 
-Citations are short, and many hold a description where a title should be; a field is filled only from what the citation
-or the address says, and each entry tells how the source itself was seen.
+Citations are short, and many hold a description in place of a title. A field is filled only from the citation or the
+address, and each entry notes how the source itself was seen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = r"(?:(?:van|de|ter|von|Al) )?[A-Z][\w'’-]*(?: [A-Z][a-z][\w'’-]*)? [
 _AUTHORS = re.compile(rf"^({_NAME}(?:, {_NAME})*)( et al)?\. ")
 _DOI = re.compile(r"(?:doi[:=/]|doi/full/|access_num=|term=)(10\.\d{4,}/(?:[^\s;&/]+\.pub\d|[^\s;&]+))")
 _PMID = re.compile(r"(?:PMID |pubmed(?:\.ncbi\.nlm\.nih\.gov)?/)(\d{5,})")
-_PLACE = re.compile(
+_JOURNAL = re.compile(
     r"(?P<journal>[A-Z][A-Za-z&]*(?: (?:[A-Z][A-Za-z&]*|J|of))*),? "
     r"(?P<year>(?:19|20)\d{2})(?:/\d{4})?(?![-\d])"
     r"(?:;(?P<volume>\d+)(?:\(\d+\))?(?::(?P<pages>[A-Za-z]{0,2}\d+[\w-]*))?)?"
@@ -30,7 +30,7 @@ _NOT_JOURNALS = frozenset({"Feb", "Friedly", "Japan"})
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What a citation tells.
+    """The fields of a citation.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ def parse_reference(source: Source) -> Reference:
     citation = source.citation
     authors = _AUTHORS.match(citation)
     rest = citation[authors.end() :] if authors else citation
-    place = _find_place(rest)
-    title = rest[: place.start()] if place else rest
-    told = f"{citation} {source.url}"
-    doi, pmid = _DOI.search(told), _PMID.search(told)
-    found = {key: value or "" for key, value in place.groupdict().items()} if place else {}
-    if place is None and (year := _YEAR.search(rest)):
-        found["year"] = year.group(1)
-    if place is not None and place.re is _COCHRANE:
-        found["journal"] = "Cochrane Database of Systematic Reviews"
+    journal = _find_journal(rest)
+    title = rest[: journal.start()] if journal else rest
+    text = f"{citation} {source.url}"
+    doi, pmid = _DOI.search(text), _PMID.search(text)
+    fields = {key: value or "" for key, value in journal.groupdict().items()} if journal else {}
+    if journal is None and (year := _YEAR.search(rest)):
+        fields["year"] = year.group(1)
+    if journal is not None and journal.re is _COCHRANE:
+        fields["journal"] = "Cochrane Database of Systematic Reviews"
     return Reference(
         id=source.id,
         title=_clean_title(title) or _describe(rest),
@@ -92,15 +92,15 @@ def parse_reference(source: Source) -> Reference:
         pmid=pmid.group(1) if pmid else "",
         url=source.url,
         note="; ".join(filter(None, (PROVENANCE_TAGS[source.access], source.note))),
-        **found,
+        **fields,
     )
 
 
-def _find_place(rest: str) -> re.Match[str] | None:
+def _find_journal(rest: str) -> re.Match[str] | None:
     if cochrane := _COCHRANE.search(rest):
         return cochrane
-    places = [place for place in _PLACE.finditer(rest) if place["journal"] not in _NOT_JOURNALS]
-    return places[-1] if places else None
+    journals = [journal for journal in _JOURNAL.finditer(rest) if journal["journal"] not in _NOT_JOURNALS]
+    return journals[-1] if journals else None
 
 
 def _clean_title(title: str) -> str:
@@ -132,9 +132,9 @@ def _write_entry(reference: Reference) -> str:
         "url": reference.url,
         "note": reference.note,
     }
-    held = [f"  {name} = {{{_escape(name, value)}}}," for name, value in fields.items() if value.strip("{}")]
+    lines = [f"  {name} = {{{_escape(name, value)}}}," for name, value in fields.items() if value.strip("{}")]
     kind = "article" if reference.journal else "misc"
-    return "\n".join([f"@{kind}{{{reference.id},", *held, "}", ""])
+    return "\n".join([f"@{kind}{{{reference.id},", *lines, "}", ""])
 
 
 def _invert(name: str) -> str:

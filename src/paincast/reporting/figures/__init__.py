@@ -1,1 +1,1 @@
-"""Every figure; the only modules that know matplotlib."""
+"""The figures; ``report`` declares those of a model, ``axes`` holds what all of them share."""

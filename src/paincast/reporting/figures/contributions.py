@@ -97,9 +97,9 @@ def _draw_beeswarm(ax: Axes, explanation: Explanation, variables: list[str]) -> 
 def _rank_columns(values: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Rank the values of each column from 0 to 1; what has no order stays text, which shap draws in grey."""
     columns = np.empty(values.shape, dtype=object)
-    for place, name in enumerate(values):
+    for column, name in enumerate(values):
         ranks = rank_values(values[name])
-        columns[:, place] = "" if np.isnan(ranks).all() else ranks
+        columns[:, column] = "" if np.isnan(ranks).all() else ranks
     return columns
 
 

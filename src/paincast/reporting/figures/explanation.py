@@ -71,12 +71,12 @@ def plot_ranked_importance(
     """
     rows = table.head(MOST_VARIABLES).to_dict("records")
     named: set[str] = set()
-    for place, row in enumerate(rows):
+    for height, row in enumerate(rows):
         colour, marker, label = VERDICT_STYLES[row["verdict"]]
-        ax.plot([row["lower"], row["upper"]], [place, place], color=colour, linewidth=1.6, zorder=3)
+        ax.plot([row["lower"], row["upper"]], [height, height], color=colour, linewidth=1.6, zorder=3)
         style: dict[str, Any] = {"color": colour, "markersize": 7, "linestyle": "none", "zorder": 4}
-        ax.plot(row["importance"], place, marker, label="" if label in named else label, **style)
-        ax.text(1.02, place, _format_rank(row), transform=ax.get_yaxis_transform(), **_SIDE)
+        ax.plot(row["importance"], height, marker, label="" if label in named else label, **style)
+        ax.text(1.02, height, _format_rank(row), transform=ax.get_yaxis_transform(), **_SIDE)
         named.add(label)
     ax.text(1.02, -1.0, "rank", transform=ax.get_yaxis_transform(), **{**_SIDE, "fontweight": "bold"})
     ax.set_yticks(range(len(rows)), [display_name(str(row["variable"])) for row in rows])
@@ -257,10 +257,10 @@ def _mark_direction(ax: Axes, judged: Row) -> None:
             "", xy=(0.24, end), xytext=(0.04, begin), xycoords="axes fraction", textcoords="axes fraction",
             arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "mutation_scale": 15}, zorder=5,
         )  # fmt: skip
-    for place, label in enumerate(ax.get_xticklabels()):
+    for column, label in enumerate(ax.get_xticklabels()):
         for level, marker in _MARKERS.items():
             if f"{label.get_text()}: {level}" in published.replace("_", " ").split("; "):
-                ax.plot(place, 0.06, marker, color=colour, markersize=9, transform=ax.get_xaxis_transform(), zorder=5)
+                ax.plot(column, 0.06, marker, color=colour, markersize=9, transform=ax.get_xaxis_transform(), zorder=5)
 
 
 _MARKERS = {"more": "^", "less": "v"}

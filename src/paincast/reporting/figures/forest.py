@@ -71,9 +71,9 @@ def plot_forest(rates: pd.DataFrame, ax: Axes) -> Axes:
         The same axes.
     """
     top = 0.0
-    for place, (_, own) in enumerate(rates.groupby("record", sort=False)):
-        bottom = top + HEADINGS + len(own)
-        if place % 2 == 0:
+    for number, (_, group) in enumerate(rates.groupby("record", sort=False)):
+        bottom = top + HEADINGS + len(group)
+        if number % 2 == 0:
             width = RIGHT_EDGE - LEFT_EDGE
             ax.add_patch(
                 Rectangle(
@@ -87,8 +87,8 @@ def plot_forest(rates: pd.DataFrame, ax: Axes) -> Axes:
                     clip_on=False,
                 )
             )
-        _write_heading(own.iloc[0], top + 0.8, ax)
-        for row, height in zip(own.itertuples(index=False), _heights(top, len(own)), strict=True):
+        _write_heading(group.iloc[0], top + 0.8, ax)
+        for row, height in zip(group.itertuples(index=False), _heights(top, len(group)), strict=True):
             _draw_row(row, height, ax)
         top = bottom
     _finish(ax, top)

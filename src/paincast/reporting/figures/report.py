@@ -39,7 +39,7 @@ from paincast.reporting.figures.robustness import (
     plot_tipping_point,
 )
 from paincast.reporting.figures.waterfall import compute_quintile, describe_waterfall, plot_waterfall
-from paincast.reporting.model.run_facts import HELD_OUT_SITES, HELD_OUT_YEARS
+from paincast.reporting.model.run_contents import HELD_OUT_SITES, HELD_OUT_YEARS
 
 
 @dataclass(frozen=True, kw_only=True)

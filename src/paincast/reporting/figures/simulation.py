@@ -58,14 +58,14 @@ def draw_response_key() -> Axes:
         ax.plot([], [], color=GREEN, linewidth=1.3, linestyle=(0, (4, 2)))[0],
         ax.scatter([], [], marker="D", s=22, facecolor="none", edgecolor="#8A8A8A"),
     ]
-    said = [
+    labels = [
         "evidence curve of the scenario",
         "truth: mean probability of those treated",
         "seen by the registry, 95 % interval",
         "truth without the procedure",
         "published rates, all definitions",
     ]
-    ax.legend(marks, said, loc="center left", frameon=False, fontsize=FONT + 0.5)
+    ax.legend(marks, labels, loc="center left", frameon=False, fontsize=FONT + 0.5)
     ax.set_axis_off()
     return ax
 
@@ -88,8 +88,8 @@ def plot_differences(marginals: pd.DataFrame, title: str) -> Axes:
     ax = make_axes(4.2, 1.2 + 0.19 * len(columns))
     ax.axvspan(-0.1, 0.1, color="#EEF3F7", zorder=0)
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    place = marginals["column"].map({name: row for row, name in enumerate(columns)})
-    ax.scatter(marginals["difference"], place, s=20, color=BLUE, alpha=0.75, linewidths=0, zorder=3)
+    heights = marginals["column"].map({name: row for row, name in enumerate(columns)})
+    ax.scatter(marginals["difference"], heights, s=20, color=BLUE, alpha=0.75, linewidths=0, zorder=3)
     ax.set_yticks(range(len(columns)), [display_name(name) for name in columns])
     ax.set_ylim(-0.7, len(columns) - 0.3)
     widest = max(0.6, float(marginals["difference"].abs().max()) * 1.1)
@@ -144,10 +144,10 @@ def plot_overlap(overlap: pd.DataFrame, title: str) -> Axes:
     """
     ax = make_axes(4.2, 2.5)
     for received, colour, sign, name in ((True, BLUE, 1, "received it"), (False, ORANGE, -1, "received another")):
-        own = overlap[overlap["received"] == received]
-        label = f"{name} (n = {int(own['n'].iloc[0]):,})"
-        width = (own["upper"] - own["lower"]).to_numpy()
-        ax.bar(own["lower"], sign * own["share"], width, align="edge", color=colour, alpha=0.85, label=label)
+        rows = overlap[overlap["received"] == received]
+        label = f"{name} (n = {int(rows['n'].iloc[0]):,})"
+        width = (rows["upper"] - rows["lower"]).to_numpy()
+        ax.bar(rows["lower"], sign * rows["share"], width, align="edge", color=colour, alpha=0.85, label=label)
     ax.axhline(0, color=INK, linewidth=0.8)
     top = float(overlap["share"].max()) * 1.15
     ax.set(xlim=(0, 1), ylim=(-top, 1.7 * top), xlabel="Probability of receiving it", ylabel="Share of group")
@@ -168,10 +168,10 @@ def plot_missingness(missingness: pd.DataFrame) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    own = missingness[::-1]
-    ax = make_axes(4.2, 1.0 + 0.19 * max(len(own), 1))
-    ax.barh([display_name(name) for name in own["column"]], own["missing"], color=BLUE, height=0.65, alpha=0.85)
-    ax.hlines(range(len(own)), own["least"], own["most"], color=INK, linewidth=1.1)
+    rows = missingness[::-1]
+    ax = make_axes(4.2, 1.0 + 0.19 * max(len(rows), 1))
+    ax.barh([display_name(name) for name in rows["column"]], rows["missing"], color=BLUE, height=0.65, alpha=0.85)
+    ax.hlines(range(len(rows)), rows["least"], rows["most"], color=INK, linewidth=1.1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("Missing (line: range over groups)")
     ax.margins(y=0.01)
@@ -193,10 +193,10 @@ def plot_follow_up(follow_up: pd.DataFrame, title: str) -> Axes:
     matplotlib.axes.Axes
     """
     ax = make_axes(4.2, 2.6)
-    for _, own in follow_up.groupby("record", sort=False):
-        ax.plot(own["month"], own["held"], "o-", color=BLUE, ms=4, linewidth=1.2, alpha=0.8)
-        if own["alive"].min() < 1:
-            ax.plot(own["month"], own["alive"], color=INK, linewidth=1, linestyle=(0, (4, 2)))
+    for _, rows in follow_up.groupby("record", sort=False):
+        ax.plot(rows["month"], rows["held"], "o-", color=BLUE, ms=4, linewidth=1.2, alpha=0.8)
+        if rows["alive"].min() < 1:
+            ax.plot(rows["month"], rows["alive"], color=INK, linewidth=1, linestyle=(0, (4, 2)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     _set_months(ax)
     ax.set(ylim=(0, 1.02), ylabel="Share with a pain score")
@@ -215,14 +215,14 @@ def plot_ceilings(ceilings: pd.DataFrame) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    own = ceilings[::-1]
-    ax = make_axes(4.2, 1.1 + 0.4 * max(len(own), 1))
+    rows = ceilings[::-1]
+    ax = make_axes(4.2, 1.1 + 0.4 * max(len(rows), 1))
     ax.axvline(0.5, color=INK, linewidth=0.8, linestyle=DASHED)
-    errors = 1.96 * own["standard_error"]
-    ax.hlines(range(len(own)), own["least"] - 0.002, own["most"] + 0.002, color=GREY, linewidth=6, zorder=1)
-    names = [f"{name}\nat month {month:g}" for name, month in zip(own["technique"], own["month"], strict=True)]
-    ax.errorbar(own["ceiling"], names, xerr=errors, fmt="o", color=BLUE, ms=6, capsize=3, elinewidth=1.2)
-    for row, value in enumerate(own["ceiling"]):
+    errors = 1.96 * rows["standard_error"]
+    ax.hlines(range(len(rows)), rows["least"] - 0.002, rows["most"] + 0.002, color=GREY, linewidth=6, zorder=1)
+    names = [f"{name}\nat month {month:g}" for name, month in zip(rows["technique"], rows["month"], strict=True)]
+    ax.errorbar(rows["ceiling"], names, xerr=errors, fmt="o", color=BLUE, ms=6, capsize=3, elinewidth=1.2)
+    for row, value in enumerate(rows["ceiling"]):
         ax.annotate(
             f"{value:.2f}", (value, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=FONT - 1
         )
@@ -245,14 +245,14 @@ def plot_rates(rates: pd.DataFrame, title: str, label: str) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    own = rates[::-1].reset_index(drop=True)
-    lines = 1 + own["name"].str.contains("\n").max() if len(own) else 1
-    ax = make_axes(4.2, 1.1 + (0.12 + 0.16 * lines) * max(len(own), 1))
-    ax.hlines(own.index, own["least"], own["most"], color=GREY, linewidth=5, zorder=1)
-    ax.plot((own["least"] + own["most"]) / 2, own.index, "|", color=INK, ms=9, zorder=2)
-    errors = np.abs(own[["lower", "upper"]].to_numpy().T - own["observed"].to_numpy())
-    ax.errorbar(own["observed"], own.index, xerr=errors, fmt="o", color=BLUE, ms=4.5, elinewidth=1.2, zorder=3)
-    ax.set_yticks(own.index, own["name"])
+    rows = rates[::-1].reset_index(drop=True)
+    lines = 1 + rows["name"].str.contains("\n").max() if len(rows) else 1
+    ax = make_axes(4.2, 1.1 + (0.12 + 0.16 * lines) * max(len(rows), 1))
+    ax.hlines(rows.index, rows["least"], rows["most"], color=GREY, linewidth=5, zorder=1)
+    ax.plot((rows["least"] + rows["most"]) / 2, rows.index, "|", color=INK, ms=9, zorder=2)
+    errors = np.abs(rows[["lower", "upper"]].to_numpy().T - rows["observed"].to_numpy())
+    ax.errorbar(rows["observed"], rows.index, xerr=errors, fmt="o", color=BLUE, ms=4.5, elinewidth=1.2, zorder=3)
+    ax.set_yticks(rows.index, rows["name"])
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     ax.set_xlim(left=0)
     ax.set_xlabel(label)
@@ -274,13 +274,13 @@ def plot_funnel(funnel: pd.DataFrame, title: str) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    own = funnel[::-1].reset_index(drop=True)
-    ax = make_axes(4.2, 1.6 + 0.44 * max(len(own), 1))
-    ax.hlines(own.index, own["response_intention_to_treat"], own["response_per_treated"], color=GREY, linewidth=2)
-    ax.plot(own["response_per_treated"], own.index, "o", color=BLUE, ms=6, label="per treated")
-    ax.plot(own["response_intention_to_treat"], own.index, "s", color=ORANGE, ms=5, label="of all referred")
-    ax.set_yticks(own.index, own["name"])
-    ax.set(xlim=(0, 1), xlabel="Share responding", ylim=(-0.7, len(own) + 0.6))
+    rows = funnel[::-1].reset_index(drop=True)
+    ax = make_axes(4.2, 1.6 + 0.44 * max(len(rows), 1))
+    ax.hlines(rows.index, rows["response_intention_to_treat"], rows["response_per_treated"], color=GREY, linewidth=2)
+    ax.plot(rows["response_per_treated"], rows.index, "o", color=BLUE, ms=6, label="per treated")
+    ax.plot(rows["response_intention_to_treat"], rows.index, "s", color=ORANGE, ms=5, label="of all referred")
+    ax.set_yticks(rows.index, rows["name"])
+    ax.set(xlim=(0, 1), xlabel="Share responding", ylim=(-0.7, len(rows) + 0.6))
     ax.legend(frameon=False, fontsize=FONT - 1, loc="upper left", borderaxespad=0)
     return _finish(ax, title)
 

@@ -1,1 +1,1 @@
-"""A trained model shown: report, card, checklist, limits, overview, summary."""
+"""A trained model: report, card, checklists, limits, overview and summaries, from the contents of its run."""

@@ -1,4 +1,4 @@
-"""TRIPOD+AI and PROBAST+AI, filled from what a run holds: every item with its evidence, or shown as missing."""
+"""TRIPOD+AI and PROBAST+AI, filled from the contents of a run: every item with its evidence, or shown as missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from paincast.environment import hide_values
 from paincast.errors import SettingsError, suggest_name
-from paincast.reporting.model.run_facts import RunFacts
+from paincast.reporting.model.run_contents import RunContents
 from paincast.settings import TrainingSettings
 
 FOLDER = Path(__file__).resolve().parent / "checklists"
@@ -41,14 +41,14 @@ def name_item(checklist: str, item: str) -> str:
 
 
 def check_items(settings: TrainingSettings) -> None:
-    """Check that there are the items that are stated and those that the gate asks for.
+    """Check that the items named in statements and in the gate exist.
 
     Raises
     ------
     SettingsError
-        Naming the setting, the item that there is not, and the nearest.
+        If an item is unknown; the message names the setting and the nearest item.
     """
-    known = [name_item(name, one["item"]) for name in CHECKLISTS for one in load_checklist(name)["items"]]
+    known = [name_item(name, entry["item"]) for name in CHECKLISTS for entry in load_checklist(name)["items"]]
     for setting, items in (("statements", settings.statements), ("gate.card_items", settings.gate.card_items)):
         for item in items:
             if item not in known:
@@ -57,12 +57,12 @@ def check_items(settings: TrainingSettings) -> None:
                 )
 
 
-def fill_checklists(run: RunFacts, statements: Mapping[str, str], figures: Collection[str]) -> pd.DataFrame:
-    """Fill both checklists from what a run holds.
+def fill_checklists(run: RunContents, statements: Mapping[str, str], figures: Collection[str]) -> pd.DataFrame:
+    """Fill both checklists from the contents of a run.
 
     Parameters
     ----------
-    run : RunFacts
+    run : RunContents
         The run; its tables are those that will be recorded.
     statements : mapping of str to str
         What only people can say, by item: approval, funding, protocol. A statement fills its item whatever else does.
@@ -73,45 +73,51 @@ def fill_checklists(run: RunFacts, statements: Mapping[str, str], figures: Colle
     -------
     DataFrame
         A row for each item: ``item, checklist, section, asks, status, says, evidence``. ``status`` is ``filled``,
-        ``missing`` or, of what is asked of probabilities and the outcome is a number, ``does not apply``.
+        ``missing``, or ``does not apply`` for items about probabilities when the outcome is a number.
     """
     rows = [
-        _fill_item(name, one, run, statements, figures) for name in CHECKLISTS for one in load_checklist(name)["items"]
+        _fill_item(name, entry, run, statements, figures)
+        for name in CHECKLISTS
+        for entry in load_checklist(name)["items"]
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _fill_item(
-    checklist: str, one: Mapping[str, Any], run: RunFacts, statements: Mapping[str, str], figures: Collection[str]
+    checklist: str, entry: Mapping[str, Any], run: RunContents, statements: Mapping[str, str], figures: Collection[str]
 ) -> dict[str, str]:
-    name = name_item(checklist, one["item"])
+    name = name_item(checklist, entry["item"])
     title = load_checklist(checklist)["title"]
-    told = {"item": name, "checklist": title, "section": one["section"], "asks": one["asks"]}
+    row = {"item": name, "checklist": title, "section": entry["section"], "asks": entry["asks"]}
     if statements.get(name):
-        said = hide_values(statements[name])
-        return {**told, "status": FILLED, "says": said, "evidence": "stated in the settings of the run"}
-    if one.get("only") == "probability" and run.facts.get("kind") == "continuous":
-        return {**told, "status": OTHER_KIND, "says": "the outcome is a number, not a probability", "evidence": ""}
-    absent = [pointer for pointer in one["evidence"] if not _holds(pointer, run, figures)]
+        return {
+            **row,
+            "status": FILLED,
+            "says": hide_values(statements[name]),
+            "evidence": "stated in the settings of the run",
+        }
+    if entry.get("only") == "probability" and run.facts.get("kind") == "continuous":
+        return {**row, "status": OTHER_KIND, "says": "the outcome is a number, not a probability", "evidence": ""}
+    absent = [pointer for pointer in entry["evidence"] if not _is_recorded(pointer, run, figures)]
     if absent:
-        return {**told, "status": MISSING, "says": _say_absent(absent, name), "evidence": ""}
-    words = {**run.params, **run.tags, **run.facts, "title": run.title, "sources": run.say_sources()}
-    said = one.get("says", "").format_map(_Words({word.replace(".", "_"): told for word, told in words.items()}))
-    also, further = _add_further(one, run, figures)
-    pointers = "; ".join(map(_point, [*one["evidence"], *further]))
-    return {**told, "status": FILLED, "says": f"{said}{also}", "evidence": pointers}
+        return {**row, "status": MISSING, "says": _describe_absent(absent, name), "evidence": ""}
+    words = {**run.params, **run.tags, **run.facts, "title": run.title, "sources": run.format_sources()}
+    text = entry.get("says", "").format_map(_Words({word.replace(".", "_"): value for word, value in words.items()}))
+    also, further = _add_further(entry, run, figures)
+    pointers = "; ".join(map(_format_pointer, [*entry["evidence"], *further]))
+    return {**row, "status": FILLED, "says": f"{text}{also}", "evidence": pointers}
 
 
-def _add_further(one: Mapping[str, Any], run: RunFacts, figures: Collection[str]) -> tuple[str, list[str]]:
-    """Give what the run says beside, where it holds it, that it is missing where not, and what is pointed to."""
-    said = ""
-    held: list[str] = []
-    for pointer, words in one.get("also", {}).items():
-        if _holds(pointer, run, figures):
-            said, held = f"{said}; {words}", [*held, pointer]
+def _add_further(entry: Mapping[str, Any], run: RunContents, figures: Collection[str]) -> tuple[str, list[str]]:
+    """Give what the run says about the further evidence of an item, or that it is missing, and the pointers to it."""
+    text = ""
+    pointers: list[str] = []
+    for pointer, words in entry.get("also", {}).items():
+        if _is_recorded(pointer, run, figures):
+            text, pointers = f"{text}; {words}", [*pointers, pointer]
         else:
-            said = f"{said}; missing: {words}"
-    return said, held
+            text = f"{text}; missing: {words}"
+    return text, pointers
 
 
 class _Words(dict[str, str]):
@@ -121,7 +127,7 @@ class _Words(dict[str, str]):
         return "unknown"
 
 
-def _holds(pointer: str, run: RunFacts, figures: Collection[str]) -> bool:
+def _is_recorded(pointer: str, run: RunContents, figures: Collection[str]) -> bool:
     kind, _, name = pointer.partition(":")
     if kind == "table":
         return name in run.tables and len(run.tables[name]) > 0
@@ -130,7 +136,7 @@ def _holds(pointer: str, run: RunFacts, figures: Collection[str]) -> bool:
     return name in {"fact": run.facts, "param": {**run.tags, **run.params}, "figure": figures}.get(kind, ())
 
 
-def _point(pointer: str) -> str:
+def _format_pointer(pointer: str) -> str:
     kind, _, name = pointer.partition(":")
     return {
         "table": f"tables/{name}.csv",
@@ -140,13 +146,13 @@ def _point(pointer: str) -> str:
     }.get(kind, name)
 
 
-def _say_absent(absent: list[str], name: str) -> str:
+def _describe_absent(absent: list[str], name: str) -> str:
     if STATEMENT in absent:
         return f"only people can say this: statements.{name}=..."
-    return f"the run does not hold {', '.join(map(_point, absent))}"
+    return f"the run does not hold {', '.join(map(_format_pointer, absent))}"
 
 
 def list_missing(checklist: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     """List for each checklist the items that are missing."""
-    for title, own in checklist.groupby("checklist", sort=False):
-        yield str(title), own.loc[own["status"] == MISSING, "item"].tolist()
+    for title, items in checklist.groupby("checklist", sort=False):
+        yield str(title), items.loc[items["status"] == MISSING, "item"].tolist()

@@ -1,4 +1,4 @@
-"""One page across techniques: verdicts side by side, and their calibration as small multiples."""
+"""One page across models: verdicts side by side, and calibration as small multiples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paincast.gates.verdict import OVERALL
 from paincast.reporting.figures.axes import BLUE, ORANGE, draw_diagonal, finish_axes, make_axes
 from paincast.reporting.figures.performance import describe_calibration
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
-from paincast.reporting.model.run_facts import RunFacts, show_interval, show_number
+from paincast.reporting.model.run_contents import RunContents, show_interval, show_number
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
@@ -20,14 +20,14 @@ CARE = "care, as champion"
 NUMBERS = {"auroc": "AUROC", "o_e_ratio": "O/E", "calibration_slope": "Slope", "ici": "ICI"}
 
 
-def write_overview(runs: Sequence[RunFacts]) -> str:
+def write_overview(runs: Sequence[RunContents]) -> str:
     """Write a page across models as HTML that needs nothing but itself.
 
-    Nothing here compares techniques: each treats other patients.
+    Techniques are not compared: each treats other patients.
 
     Parameters
     ----------
-    runs : sequence of RunFacts
+    runs : sequence of RunContents
         What each run holds.
     """
     n_passed = sum(run.tags.get("verdict") == "passes" for run in runs)
@@ -65,7 +65,7 @@ def write_overview(runs: Sequence[RunFacts]) -> str:
     return write_page("Models side by side", note, {"Models": str(len(runs)), "Passed": str(n_passed)}, sections)
 
 
-def _summarize(run: RunFacts) -> dict[str, str]:
+def _summarize(run: RunContents) -> dict[str, str]:
     rows = _read_overall(run)
     use = run.tags.get("use", RESEARCH_MARK) or CARE
     return {
@@ -78,7 +78,7 @@ def _summarize(run: RunFacts) -> dict[str, str]:
     }
 
 
-def _read_overall(run: RunFacts) -> dict[str, dict[Any, Any]]:
+def _read_overall(run: RunContents) -> dict[str, dict[Any, Any]]:
     rows = run.tables["metrics"].to_dict("records")
     return {row["metric"]: row for row in rows if row["group"] == OVERALL}
 
@@ -88,18 +88,18 @@ def _show(row: Mapping[Any, Any]) -> str:
     return f"{show_number(row['estimate'], 2)} ({interval})" if interval else "not estimable"
 
 
-def _list_unmet(run: RunFacts) -> str:
+def _list_unmet(run: RunContents) -> str:
     criteria = run.verdict
     return ", ".join(criteria.loc[criteria["status"] != "passed", "criterion"].str.replace("_", " "))
 
 
-def _draw(run: RunFacts) -> Figure:
+def _draw(run: RunContents) -> Figure:
     curve, flexible = run.tables["calibration_curve"], run.tables.get("calibration_flexible")
     ax = _plot_small(curve, flexible, run)
     return Figure(image=ax, alt=f"{run.title}. {describe_calibration(curve, run.tables['metrics'])}")
 
 
-def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunFacts) -> Axes:
+def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunContents) -> Axes:
     ax = make_axes(4.4, 4.4)
     draw_diagonal(ax, "")
     if flexible is not None:

@@ -15,13 +15,13 @@ from paincast.reporting.figures.report import FIGURES
 from paincast.reporting.model.card import write_model_card
 from paincast.reporting.model.checklist import FILLED, list_missing
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
-from paincast.reporting.model.run_facts import (
+from paincast.reporting.model.run_contents import (
     CHECKLIST,
     HELD_OUT_SITES,
     HELD_OUT_YEARS,
     OPTIMISM,
     PICTURES,
-    RunFacts,
+    RunContents,
     read_run_folder,
     show_count,
     show_interval,
@@ -56,7 +56,7 @@ def write_report_folder(folder: Path, tags: Mapping[str, str], params: Mapping[s
     return write_report_files(read_run_folder(folder, tags, params), folder / "report")
 
 
-def write_report_files(run: RunFacts, folder: Path) -> str:
+def write_report_files(run: RunContents, folder: Path) -> str:
     """Write report and model card into a folder; return the card."""
     card = write_model_card(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,12 +66,12 @@ def write_report_files(run: RunFacts, folder: Path) -> str:
     return card
 
 
-def write_report(run: RunFacts) -> str:
+def write_report(run: RunContents) -> str:
     """Write the report of one model as HTML that needs nothing but itself.
 
     Parameters
     ----------
-    run : RunFacts
+    run : RunContents
         What the run holds.
     """
     tags, basis = run.tags, run.tags["basis"]
@@ -80,7 +80,7 @@ def write_report(run: RunFacts) -> str:
         "Horizon": f"month {tags['horizon_months']}",
         "Basis": f"{basis} evidence, {tags['n_real']} real episodes",
         "Model": f"{tags['model_kind']}, version {run.facts.get('content', '')}",
-        "Verdict": run.say_verdict(),
+        "Verdict": run.format_verdict(),
         "Use": tags.get("use", RESEARCH_MARK) or "care, as champion",
     }
     return write_page(
@@ -91,7 +91,7 @@ def write_report(run: RunFacts) -> str:
     )
 
 
-def _list_sections(run: RunFacts) -> Iterator[Section]:
+def _list_sections(run: RunContents) -> Iterator[Section]:
     yield _write_verdict(run)
     yield _write_calibration(run)
     yield _write_validation(run)
@@ -105,14 +105,14 @@ def _list_sections(run: RunFacts) -> Iterator[Section]:
         yield _write_checklists(run)
 
 
-def _write_verdict(run: RunFacts) -> Section:
+def _write_verdict(run: RunContents) -> Section:
     criteria = run.verdict.rename(columns=str.capitalize).rename(columns={"Reason": "Found"})
     criteria["Criterion"] = [name_metric(str(name)) for name in criteria["Criterion"]]
     metrics = run.list_metrics(HEADLINES).drop(columns="Method", errors="ignore")
     return Section(
         name="verdict",
         title="Verdict",
-        text=run.say_verdict(),
+        text=run.format_verdict(),
         verdict=run.tags.get("verdict", "refused"),
         tables={
             **({"Criteria, unmet first": criteria} if len(criteria) else {}),
@@ -121,7 +121,7 @@ def _write_verdict(run: RunFacts) -> Section:
     )
 
 
-def _write_calibration(run: RunFacts) -> Section:
+def _write_calibration(run: RunContents) -> Section:
     text = "The outcome is a number: the table shows how often its interval contained the observed value."
     if run.facts.get("kind") != "continuous":
         text = (
@@ -141,7 +141,7 @@ def _write_calibration(run: RunFacts) -> Section:
     )
 
 
-def _write_validation(run: RunFacts) -> Section:
+def _write_validation(run: RunContents) -> Section:
     tables = run.tables
     shown = {}
     if OPTIMISM in tables:
@@ -168,7 +168,7 @@ def _write_validation(run: RunFacts) -> Section:
     )
 
 
-def _write_benefit(run: RunFacts) -> Section:
+def _write_benefit(run: RunContents) -> Section:
     curve = run.tables.get("decision_curve")
     text = "No decision curve: it needs a probability at one month."
     if curve is not None:
@@ -190,7 +190,7 @@ def _write_benefit(run: RunFacts) -> Section:
     )
 
 
-def _list_expected(run: RunFacts) -> dict[str, pd.DataFrame]:
+def _list_expected(run: RunContents) -> dict[str, pd.DataFrame]:
     """Give the expected response of each evidence record, and of all patients together, where there is one."""
     table = run.tables.get("expected_response")
     if table is None or table["expected"].isna().any():
@@ -199,7 +199,7 @@ def _list_expected(run: RunFacts) -> dict[str, pd.DataFrame]:
     return {"Expected response, by evidence record": rows.rename(columns=str.capitalize)}
 
 
-def _write_uncertainty(run: RunFacts) -> Section:
+def _write_uncertainty(run: RunContents) -> Section:
     topics = {
         "uncertainty/instability": "how far answers would move had other patients been in the cohort",
         "uncertainty/tipping_point": (
@@ -223,7 +223,7 @@ def _write_uncertainty(run: RunFacts) -> Section:
     )
 
 
-def _write_explanation(run: RunFacts) -> Section:
+def _write_explanation(run: RunContents) -> Section:
     return Section(
         name="explanation",
         title="Explanation",
@@ -249,7 +249,7 @@ def _describe_directions(importance: pd.DataFrame) -> str:
     )
 
 
-def _write_groups(run: RunFacts) -> Section:
+def _write_groups(run: RunContents) -> Section:
     groupings = [name for name in GROUPED if name in run.tables]
     text = "No metrics by group: they need a probability at one month."
     if groupings:
@@ -299,7 +299,7 @@ def _show_row(row: Mapping[Any, Any]) -> str:
     return f"{show_number(row['estimate'], 2)} ({show_interval(row, 2)})"
 
 
-def _write_data(run: RunFacts) -> Section:
+def _write_data(run: RunContents) -> Section:
     sources = run.sources
     facts = [(name, value) for name, value in run.facts.items() if name not in ("notes", "sources")]
     facts += [("source", sources[0])] if len(sources) == 1 else []
@@ -323,7 +323,7 @@ def _write_data(run: RunFacts) -> Section:
     )
 
 
-def _write_checklists(run: RunFacts) -> Section:
+def _write_checklists(run: RunContents) -> Section:
     checklists = run.tables[CHECKLIST]
     lines = []
     for title, missing in list_missing(checklists):
@@ -345,7 +345,7 @@ def _write_checklists(run: RunFacts) -> Section:
     )
 
 
-def _list_figures(run: RunFacts, folder: str) -> list[Figure]:
+def _list_figures(run: RunContents, folder: str) -> list[Figure]:
     table = run.tables.get(PICTURES)
     captions = {} if table is None else dict(zip(table["figure"], table["shows"], strict=True))
     return [

@@ -1,4 +1,4 @@
-"""The few lines that are read first: a table across techniques, and what a cohort of this size can know."""
+"""Summaries for the terminal and the notes of a run: across techniques, of predictions, and of a cohort's size."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ FURTHER = {
     "coverage": "interval holds",
     "mean_absolute_error": "mean error",
 }
-"""What is said of times and of changes."""
-
+"""Metrics of times and of changes."""
 
 SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", "without", "basis", "says")
-"""Columns of answers written for reading, in order."""
+"""Columns of predictions for reading, in order."""
 
 
 def summarize_training(
@@ -47,8 +46,8 @@ def summarize_training(
     Returns
     -------
     DataFrame of str
-        Technique, outcome, basis, n, share with the outcome, month, model, headline metrics with intervals, where there
-        are outcomes of other kinds what is said of times and changes, and a note.
+        Technique, outcome, basis, n, share with the outcome, month, model, headline metrics with intervals, metrics of
+        times and changes where there are any, and a note.
     """
     rows: list[dict[str, str]] = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
     for name, reason in refused.items():
@@ -60,7 +59,9 @@ def summarize_training(
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
-    further = "; ".join(f"{title} {_show(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
+    further = "; ".join(
+        f"{title} {_format_estimate(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers
+    )
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
     return {
         "technique": predictor.technique,
@@ -70,20 +71,20 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
         "with outcome": share,
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.kind,
-        **{title: _show(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **{title: _format_estimate(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
         **({"times and changes": further} if further else {}),
-        "note": _note_size(predictor),
+        "note": _note_sample_size(predictor),
     }
 
 
-def _note_size(predictor: Predictor) -> str:
+def _note_sample_size(predictor: Predictor) -> str:
     if predictor.n_events is None:
         return ""
     sizes = judge_sample_size(predictor)
     return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
 
 
-def _show(row: Mapping[Hashable, Any]) -> str:
+def _format_estimate(row: Mapping[Hashable, Any]) -> str:
     if np.isnan(row["estimate"]):
         return "not estimable"
     if np.isnan(row["lower"]):
@@ -92,14 +93,14 @@ def _show(row: Mapping[Hashable, Any]) -> str:
 
 
 def judge_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
-    """Hold the training cohort against the sizes that developing such a model needs.
+    """Compare the training cohort with the sizes that developing such a model needs.
 
     Parameters
     ----------
     predictor : Predictor
         A trained model.
     anticipated_auroc : float
-        What models of response to pain procedures are known to reach, not what this one was measured at.
+        AUROC that models of response to pain procedures reach, not that of this model.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def judge_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -
 
 
 def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Write predictions for reading: every answer, and for a patient without any the plainest reason why.
+    """Format predictions for reading: every answer, and for a patient without one the main reason.
 
     Parameters
     ----------
@@ -136,11 +137,11 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
         procedure, what the model stands on and may be used for, and the strongest reason each way.
     """
     lines = []
-    for patient, own in rows.groupby("episode_id", sort=False):
-        answered = own[~own["abstained"].astype(bool)]
+    for patient, predictions in rows.groupby("episode_id", sort=False):
+        answered = predictions[~predictions["abstained"].astype(bool)]
         lines += [_write_answer(row) for _, row in answered.iterrows()]
         if answered.empty:
-            lines.append({"patient": str(patient), "technique": "none", "says": _plainest_reason(own)})
+            lines.append({"patient": str(patient), "technique": "none", "says": _select_reason(predictions)})
     table = pd.DataFrame(lines).fillna("")
     several = rows.loc[~rows["abstained"].astype(bool), "outcome"].nunique() > 1
     return table[[name for name in SHOWN if name in table and (several or name != "outcome")]]
@@ -148,11 +149,11 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
     control = row["control_probability"]
-    barred = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
+    ineligible = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
     care = f"care: {row['cautions']}" if row["cautions"] else ""
     unknown = f"not assessed: {row['not_assessed']}" if row["not_assessed"] else ""
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
-    told = [f"{reason['variable']} {reason['value']} ({_read_size(reason):+.2f})" for reason in reasons]
+    strongest = [f"{reason['variable']} {reason['value']} ({_get_size(reason):+.2f})" for reason in reasons]
     return {
         "patient": row["episode_id"],
         "technique": row["technique"],
@@ -160,40 +161,40 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         "month": f"{row['horizon_months']:g}",
         **_write_numbers(row),
         "without": "unknown" if np.isnan(control) else f"{control:.0%}",
-        "basis": _say_basis(row),
-        "says": "; ".join(part for part in [barred, *told, care, unknown] if part),
+        "basis": _format_basis(row),
+        "says": "; ".join(part for part in [ineligible, *strongest, care, unknown] if part),
     }
 
 
-def _say_basis(row: pd.Series) -> str:
-    counted = "" if row["basis"] == "synthetic" else f"n = {row['n_real']:g}"
-    return ", ".join(part for part in (row["basis"], counted, row["use"]) if part)
+def _format_basis(row: pd.Series) -> str:
+    count = "" if row["basis"] == "synthetic" else f"n = {row['n_real']:g}"
+    return ", ".join(part for part in (row["basis"], count, row["use"]) if part)
 
 
 def _write_numbers(row: pd.Series) -> dict[str, str]:
     if np.isnan(row["probability"]):
-        told = f"{row['expected']:+.1f} ({row['expected_lower']:+.1f} to {row['expected_upper']:+.1f})"
-        return {"probability": "", "expected": f"{told} points, {row['level']:.0%} interval"}
-    told = f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})"
-    return {"probability": told} | ({} if np.isnan(row["expected"]) else {"expected": f"{row['expected']:g} months"})
+        change = f"{row['expected']:+.1f} ({row['expected_lower']:+.1f} to {row['expected_upper']:+.1f})"
+        return {"probability": "", "expected": f"{change} points, {row['level']:.0%} interval"}
+    answer = f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})"
+    return {"probability": answer} | ({} if np.isnan(row["expected"]) else {"expected": f"{row['expected']:g} months"})
 
 
-def _read_size(reason: Mapping[str, Any]) -> float:
+def _get_size(reason: Mapping[str, Any]) -> float:
     return float(next(size for name, size in reason.items() if name not in ("variable", "value")))
 
 
-def _plainest_reason(own: pd.DataFrame) -> str:
-    """Prefer what bars the procedure, then a reason other than the indication: most techniques treat another one."""
-    telling = own[~own["abstained_because"].str.contains("the indication is not one")]
-    rows = telling if len(telling) else own
-    barred = rows[rows["ineligible_because"] != ""]
-    row = (barred if len(barred) else rows).iloc[0]
-    said = f"NOT ELIGIBLE for {row['technique']}: {row['ineligible_because']}" if row["ineligible_because"] else ""
-    return "; ".join(filter(None, (said, str(row["abstained_because"]))))
+def _select_reason(predictions: pd.DataFrame) -> str:
+    """Prefer ineligibility, then a reason other than the indication: most techniques treat another indication."""
+    other = predictions[~predictions["abstained_because"].str.contains("the indication is not one")]
+    rows = other if len(other) else predictions
+    ineligible = rows[rows["ineligible_because"] != ""]
+    row = (ineligible if len(ineligible) else rows).iloc[0]
+    verdict = f"NOT ELIGIBLE for {row['technique']}: {row['ineligible_because']}" if row["ineligible_because"] else ""
+    return "; ".join(filter(None, (verdict, str(row["abstained_because"]))))
 
 
-def say_precision(predictor: Predictor) -> str:
-    """Say how well the training cohort knows the overall risk, beside the sizes that would be needed.
+def describe_precision(predictor: Predictor) -> str:
+    """Describe how precisely the training cohort estimates the overall risk, and the sizes that would be needed.
 
     Parameters
     ----------
@@ -206,16 +207,16 @@ def say_precision(predictor: Predictor) -> str:
     """
     verdict = judge_sample_size(predictor)
     margin = overall_risk_margin((predictor.n_events or 0) / predictor.n_training, predictor.n_training)
-    judged = "enough" if verdict["met"].all() else "too few"
+    size = "enough" if verdict["met"].all() else "too few"
     needed = "; ".join(f"{row.n} for {row.criterion}" for row in verdict.itertuples())
     return (
-        f"{predictor.n_training} episodes know the overall risk to within ±{margin:.2f}. Needed for "
-        f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {judged}."
+        f"{predictor.n_training} episodes estimate the overall risk to within ±{margin:.2f}. Needed for "
+        f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {size}."
     )
 
 
-def say_instability(metrics: pd.DataFrame) -> str:
-    """Say how far a patient's probability would move had the model been fitted to other patients.
+def describe_refits(metrics: pd.DataFrame) -> str:
+    """Describe how far a patient's probability would move had the model been fitted to other patients.
 
     Parameters
     ----------
@@ -229,16 +230,16 @@ def say_instability(metrics: pd.DataFrame) -> str:
     rows: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
     mean, most = rows["instability_mean"], rows["instability_q95"]["estimate"]
     interval = "" if np.isnan(mean["lower"]) else f" ({mean['lower']:.3f} to {mean['upper']:.3f})"
-    told = "" if np.isnan(most) else f", and by {most:.3f} or less for 95 % of them"
+    most_patients = "" if np.isnan(most) else f", and by {most:.3f} or less for 95 % of them"
     return (
         f"Fitted to other patients like these, the model would move a patient's probability by "
-        f"{mean['estimate']:.3f}{interval} on average{told}: its mean absolute prediction error over refits, which "
-        "says nothing of the distance from the truth."
+        f"{mean['estimate']:.3f}{interval} on average{most_patients}: its mean absolute prediction error over refits, "
+        "which says nothing about the distance from the truth."
     )
 
 
-def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFrame) -> str:
-    """Say how many were lost to follow-up, what weighting for them changed, and when the verdict would tip.
+def describe_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFrame) -> str:
+    """Describe how many were lost to follow-up, what weighting for them changed, and where the verdict would tip.
 
     Parameters
     ----------
@@ -255,32 +256,32 @@ def say_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.DataFr
     """
     counts = weights.set_index("measure")["value"]
     if not counts["lost"]:
-        return f"All {counts['asked']:.0f} episodes of whom the outcome was asked have an answer."
-    lost = f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. {_say_weights(counts)}"
+        return f"The outcome is known of all {counts['asked']:.0f} episodes."
+    lost = f"{counts['lost']:.0f} of {counts['asked']:.0f} were lost to follow-up. {_describe_weights(counts)}"
     is_weighted = _is_weighted(counts)
     if "o_e_ratio" not in set(loss["metric"]):
-        told = _say_both(loss, "coverage", is_weighted)
+        coverage = _format_both(loss, "coverage", is_weighted)
         return (
-            f"{lost} Share of changes that the interval holds: {told}. No sweep over those lost is made for a number."
+            f"{lost} Share of changes within the interval: {coverage}. There is no tipping point analysis of a number."
         )
     odds = [f"{odds:.2g}" for odds in tipping_point.loc[tipping_point["tips"], "odds_ratio"]]
     limits = f"{O_E_LIMITS[0]:g} or {O_E_LIMITS[1]:g}"
-    tipped = f"It crosses {limits} where the odds of those lost are {' or '.join(odds)} times the predicted ones."
-    told = tipped if odds else f"No odds of those lost that were tried take it across {limits}."
-    return f"{lost} Observed / expected: {_say_both(loss, 'o_e_ratio', is_weighted)}. {told}"
+    crossing = f"It crosses {limits} where the odds of those lost are {' or '.join(odds)} times the predicted ones."
+    verdict = crossing if odds else f"None of the odds tried for those lost takes it across {limits}."
+    return f"{lost} Observed / expected: {_format_both(loss, 'o_e_ratio', is_weighted)}. {verdict}"
 
 
 def _is_weighted(counts: pd.Series) -> bool:
     return not (counts["smallest weight"] == counts["largest weight"] == 1.0)
 
 
-def _say_weights(counts: pd.Series) -> str:
+def _describe_weights(counts: pd.Series) -> str:
     if not _is_weighted(counts):
-        return "Those followed were not weighted for them: too few were lost to say who is, or weighting is off."
-    return f"Weights for those followed: effective sample size {counts['effective sample size']:.0f}."
+        return "No weights were used: too few were lost to estimate them, or weighting is off."
+    return f"With weights, effective sample size {counts['effective sample size']:.0f}."
 
 
-def _say_both(loss: pd.DataFrame, metric: str, is_weighted: bool) -> str:
+def _format_both(loss: pd.DataFrame, metric: str, is_weighted: bool) -> str:
     row = loss.set_index("metric").loc[metric]
     if np.isnan(row["complete_case_estimate"]):
         return "not shown"

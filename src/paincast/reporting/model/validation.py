@@ -1,4 +1,4 @@
-"""What the report and the card say of internal validation: optimism, and sites and years held out."""
+"""Internal validation in the report and the card: optimism, and sites and years held out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from paincast.evaluation.names import name_metric
-from paincast.reporting.model.run_facts import (
+from paincast.reporting.model.run_contents import (
     HELD_OUT_SITES,
     HELD_OUT_YEARS,
     OPTIMISM,
     VALIDATION,
-    RunFacts,
+    RunContents,
     show_count,
     show_interval,
     show_number,
@@ -24,21 +24,21 @@ PART_NAMES: Mapping[str, str] = {OPTIMISM: "Optimism", HELD_OUT_SITES: "Sites he
 GROUP_METRICS = ("o_e_ratio", "calibration_slope", "auroc")
 
 
-def list_validation(run: RunFacts) -> list[str]:
-    """List what came of doing the whole modelling again, a sentence for each part, or why it was not measured."""
+def list_validation(run: RunContents) -> list[str]:
+    """List the results of repeating the whole modelling, a sentence for each part, or why it was not measured."""
     table = run.tables.get(VALIDATION)
     if table is None:
-        return ["The run does not say whether the whole modelling was done again."]
-    return [_say_part(row) for row in table.to_dict("records")]
+        return ["The run does not say whether the whole modelling was repeated."]
+    return [_format_part(row) for row in table.to_dict("records")]
 
 
-def _say_part(row: Mapping[Any, Any]) -> str:
+def _format_part(row: Mapping[Any, Any]) -> str:
     name, status = PART_NAMES[row["part"]], row["status"]
     return f"{name}: {row['says']}" if status == "measured" else f"{name}: {status}; {row['says']}."
 
 
 def tabulate_optimism(table: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    """Give a row for each metric: apparent, its optimism, corrected, and out of fold with its interval beside it.
+    """Tabulate each metric: apparent, its optimism, corrected, and out of fold with its interval.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def tabulate_optimism(table: pd.DataFrame, out_of_fold: pd.DataFrame) -> pd.Data
 
 
 def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a row for each group held out, then the mean of all with its interval, and what to expect of a new one.
+    """Tabulate each group held out, then the mean of all with its interval, and the prediction interval of a new one.
 
     Parameters
     ----------
@@ -75,23 +75,26 @@ def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
     name = str(table["attribute"].iloc[0]).removeprefix("procedure_")
     rows = [
         {
-            "Group": f"{name} {own['level'].iloc[0]}",
-            "Episodes": show_count(own["n"].iloc[0]),
-            "With the outcome": show_count(own["n_events"].iloc[0]),
-            **{name_metric(metric): _show(_pick(own, metric)) for metric in GROUP_METRICS},
-            "Note": _say_obstacle(own),
+            "Group": f"{name} {group['level'].iloc[0]}",
+            "Episodes": show_count(group["n"].iloc[0]),
+            "With the outcome": show_count(group["n_events"].iloc[0]),
+            **{name_metric(metric): _format_estimate(_get_metric(group, metric)) for metric in GROUP_METRICS},
+            "Note": _format_obstacle(group),
         }
-        for _, own in table[~pooled].groupby("level", sort=False)
+        for _, group in table[~pooled].groupby("level", sort=False)
     ]
     rows += [
         {
             "Group": title,
             "Episodes": show_count(table.loc[pooled, "n"].iloc[0]) if limits[0] == "lower" else "",
             "With the outcome": "",
-            **{name_metric(metric): _show(_pick(table[pooled], metric), limits) for metric in GROUP_METRICS},
-            "Note": said,
+            **{
+                name_metric(metric): _format_estimate(_get_metric(table[pooled], metric), limits)
+                for metric in GROUP_METRICS
+            },
+            "Note": note,
         }
-        for title, limits, said in (
+        for title, limits, note in (
             (f"mean of {name}s", ("lower", "upper"), "confidence interval"),
             (f"a new {name}", ("predicted_lower", "predicted_upper"), "prediction interval"),
         )
@@ -99,18 +102,18 @@ def tabulate_held_out(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _pick(own: pd.DataFrame, metric: str) -> Mapping[Any, Any]:
-    return own[own["metric"] == metric].to_dict("records")[0]
+def _get_metric(group: pd.DataFrame, metric: str) -> Mapping[Any, Any]:
+    return group[group["metric"] == metric].to_dict("records")[0]
 
 
-def _say_obstacle(own: pd.DataFrame) -> str:
-    ratio = _pick(own, "o_e_ratio")
+def _format_obstacle(group: pd.DataFrame) -> str:
+    ratio = _get_metric(group, "o_e_ratio")
     return "" if np.isfinite(ratio["estimate"]) else str(ratio["method"]).removeprefix("not estimable: ")
 
 
-def _show(row: Mapping[Any, Any], limits: tuple[str, str] = ("lower", "upper")) -> str:
+def _format_estimate(row: Mapping[Any, Any], limits: tuple[str, str] = ("lower", "upper")) -> str:
     if pd.isna(row["estimate"]):
         return "none"
     low, high = (row[name] for name in limits)
-    told = "no interval" if pd.isna(low) else f"{show_number(low, 2)} to {show_number(high, 2)}"
-    return told if limits[0] == "predicted_lower" else f"{show_number(row['estimate'], 2)} ({told})"
+    interval = "no interval" if pd.isna(low) else f"{show_number(low, 2)} to {show_number(high, 2)}"
+    return interval if limits[0] == "predicted_lower" else f"{show_number(row['estimate'], 2)} ({interval})"

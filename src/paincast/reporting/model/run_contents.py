@@ -1,4 +1,4 @@
-"""What a run records of one model, read from memory or from its artefacts: all that report, card and checklists say."""
+"""The contents of a run of one model, from memory or its artefacts: what report, card and checklists are made of."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from paincast.gates.verdict import NOT_ASKED, OVERALL
 from paincast.settings.renamed import rename_parameters
 
 FACTS = "provenance"
-"""Table of ``fact, value``: what is known of question, data and software."""
+"""Table of ``fact, value`` on question, data and software."""
 
 PICTURES = "figures"
-"""Table of ``figure, shows``: every picture in words."""
+"""Table of ``figure, shows``: the caption of each figure."""
 
 CHECKLIST = "checklist"
 
 VALIDATION = "internal_validation"
-"""Table of ``part, status, says``: what came of doing the whole modelling again, and why the rest was not measured."""
+"""Table of ``part, status, says``: results of repeating the whole modelling, and why a part was not measured."""
 
 OPTIMISM, HELD_OUT_SITES, HELD_OUT_YEARS = "optimism", "held_out_site", "held_out_year"
 """Parts of internal validation, and the tables that hold them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFacts:
-    """What a run holds of one model.
+class RunContents:
+    """The contents of a run of one model.
 
     Parameters
     ----------
@@ -57,43 +57,43 @@ class RunFacts:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Give what is known of question, data and software."""
+        """Give the facts on question, data and software."""
         table = self.tables.get(FACTS)
         return {} if table is None else dict(zip(table["fact"], table["value"].astype(str), strict=True))
 
     @property
     def sources(self) -> list[str]:
-        """Give the citations of what the model stands on."""
+        """Give the citations of the evidence or data of the model."""
         return [source for source in self.facts.get("sources", "").split("\n") if source]
 
-    def say_sources(self) -> str:
-        """Give the one source, or say how many there are and where they are listed."""
+    def format_sources(self) -> str:
+        """Format the only source, or how many there are and where they are listed."""
         if len(self.sources) == 1:
             return self.sources[0]
         return f"{len(self.sources)} sources, listed in tables/provenance.csv"
 
     @property
     def verdict(self) -> pd.DataFrame:
-        """Give the findings of the gate that were asked for, what stands in the way first."""
+        """Give the criteria that the gate asked for, unmet ones first."""
         table = self.tables.get(f"verdict_{self.tags.get('gate', '')}")
         if table is None:
             return pd.DataFrame(columns=["criterion", "status", "required", "reason"])
         asked = table[table["status"] != NOT_ASKED].fillna("")
         return asked.sort_values("status", key=lambda status: status == "passed", kind="stable")
 
-    def say_verdict(self) -> str:
-        """Say the verdict and its reasons in a sentence."""
-        found, gate = self.verdict, self.tags.get("gate", "")
-        if found.empty:
+    def format_verdict(self) -> str:
+        """Format the verdict and its reasons in a sentence."""
+        criteria, gate = self.verdict, self.tags.get("gate", "")
+        if criteria.empty:
             return "No gate has judged this model."
-        unmet = found[found["status"] != "passed"]
+        unmet = criteria[criteria["status"] != "passed"]
         if unmet.empty:
-            return f"Passes the gate '{gate}' in all {len(found)} criteria."
-        named = ", ".join(unmet["criterion"].str.replace("_", " "))
-        return f"Refused by the gate '{gate}' for {len(unmet)} of {len(found)} criteria: {named}."
+            return f"Passes the gate '{gate}' in all {len(criteria)} criteria."
+        names = ", ".join(unmet["criterion"].str.replace("_", " "))
+        return f"Refused by the gate '{gate}' for {len(unmet)} of {len(criteria)} criteria: {names}."
 
     def list_metrics(self, names: tuple[str, ...] = ()) -> pd.DataFrame:
-        """Give overall metrics for reading, those named and in that order, or all: metric, estimate, interval, n."""
+        """Tabulate overall metrics, those named and in that order, or all: metric, estimate, interval, n."""
         rows = {row["metric"]: row for row in self.tables["metrics"].to_dict("records") if row["group"] == OVERALL}
         shown = [rows[name] for name in names if name in rows] if names else list(rows.values())
         return pd.DataFrame(
@@ -110,7 +110,7 @@ class RunFacts:
         )
 
 
-def read_run_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> RunFacts:
+def read_run_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> RunContents:
     """Read the artefacts of a run from a folder.
 
     Parameters
@@ -120,40 +120,41 @@ def read_run_folder(folder: Path, tags: Mapping[str, str], params: Mapping[str, 
     tags, params : mapping of str to str
         Of the run.
     """
-    home = folder / "figures"
+    figures = folder / "figures"
     tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
-    return RunFacts(
+    return RunContents(
         tags=tags,
         params=rename_parameters(params),
         tables={name: table for name, table in tables.items() if table is not None},
         pictures={
-            path.relative_to(home).with_suffix("").as_posix(): path.read_bytes() for path in sorted(home.rglob("*.png"))
+            path.relative_to(figures).with_suffix("").as_posix(): path.read_bytes()
+            for path in sorted(figures.rglob("*.png"))
         },
     )
 
 
 def _read(path: Path) -> pd.DataFrame | None:
-    """Read a table in which an empty word is a word, or None where it has no column."""
+    """Read a table, with empty text as text; None where it has no column."""
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except EmptyDataError:
         return None
-    words = [name for name in table if table[name].isna().any() and not pd.api.types.is_numeric_dtype(table[name])]
-    return table.fillna(dict.fromkeys(words, ""))
+    text = [name for name in table if table[name].isna().any() and not pd.api.types.is_numeric_dtype(table[name])]
+    return table.fillna(dict.fromkeys(text, ""))
 
 
 def show_number(value: Any, digits: int = 3) -> str:
-    """Write an estimate."""
+    """Format an estimate."""
     return f"{value:z.{digits}f}" if np.isfinite(value) else "not estimable"
 
 
 def show_interval(row: Mapping[Any, Any], digits: int = 3) -> str:
-    """Write an interval, or that there is none."""
+    """Format an interval, or that there is none."""
     if not np.isfinite(row["estimate"]):
         return ""
     return "none" if np.isnan(row["lower"]) else f"{row['lower']:z.{digits}f} to {row['upper']:z.{digits}f}"
 
 
 def show_count(n: float) -> str:
-    """Write a count, or that it is hidden."""
+    """Format a count, or that it is hidden."""
     return "not shown" if pd.isna(n) else f"{n:,.0f}"
