@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import save_cohort
-from paincast.errors import RefusalError, SettingsError
+from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.borrowing import Pool
 from paincast.models.binary.surroundings import Surroundings, make_parts
@@ -33,7 +33,6 @@ from paincast.settings import (
     TrackingSettings,
     TrainingSettings,
     UncertaintySettings,
-    check_settings,
 )
 from paincast.simulator import simulate_cohort
 from paincast.tracking import fetch_runs, resolve_store
@@ -280,19 +279,6 @@ def test_five_patients_of_each_kind_are_needed():
     groups, outcome = pd.Series(["a"] * 10 + [None] * 20), np.array([0.0, 1.0] * 15)
     assert list_large_groups(groups, np.arange(30), outcome) == ["a"]
     assert list_large_groups(groups, np.zeros(30), outcome) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"optimism": 20}, "evaluation.optimism=20 repeats are too few for an interval; allowed: 0, which measures no"),
-        ({"optimism": -1}, "evaluation.optimism=-1 is outside what is allowed, 0 to 10000"),
-        ({"held_out": "sites"}, "evaluation.held_out: unknown name 'sites'; did you mean 'site'"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(changes, told):
-    with pytest.raises(SettingsError, match=re.escape(told)):
-        check_settings(TrainingSettings(evaluation=EvaluationSettings(**changes)))
 
 
 def make_settings(folder: Path, **changes: object) -> TrainingSettings:
