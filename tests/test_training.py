@@ -15,6 +15,7 @@ from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evidence.rules import collect_rules
+from paincast.explain import explain_model
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
@@ -233,7 +234,7 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
     assert (answered["expected"] <= answered["expected_upper"]).all()
     assert (answered["level"] == 0.7).all()
     assert rows.loc[rows["abstained"], ["expected", "expected_lower", "level"]].isna().all(axis=None)
-    explained = trained.predictor.explain(episodes)
+    explained = explain_model(trained.predictor.response, episodes)
     total = explained.base + explained.contributions.sum(axis=1)
     np.testing.assert_allclose(total[answered.index], answered["expected"], atol=1e-9)
     assert all(reason["points"] < 0 for reasons in answered["reasons_for"] for reason in reasons)
@@ -260,7 +261,7 @@ def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):
     ended = answered["expected"].notna()
     assert ((answered["expected"] > 1.0) == (answered["probability"] > 0.5))[ended].all()
     assert answered[["expected_lower", "expected_upper"]].isna().all(axis=None)
-    explained = trained.predictor.explain(episodes)
+    explained = explain_model(trained.predictor.response, episodes)
     total = (explained.base + explained.contributions.sum(axis=1))[answered.index]
     np.testing.assert_allclose(total, np.log(answered["probability"] / (1 - answered["probability"])), atol=1e-6)
 

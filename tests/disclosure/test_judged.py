@@ -18,7 +18,7 @@ from paincast.evidence.rules import collect_rules
 from paincast.fingerprints import make_fingerprints
 from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
-from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.serving import overlap
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.simulator import simulate_cohort
@@ -37,7 +37,7 @@ def model(few_candidates):
         jobs=1,
     )
     outcome = (rng.random(len(episodes)) < 0.4).astype(float)
-    return seal_predictor(
+    return add_version(
         Predictor(
             technique=TECHNIQUE,
             outcome="pain_response",
@@ -110,7 +110,7 @@ def test_nothing_that_compare_runs_leaves_tells_of_few(model, caudal, tmp_path, 
     save_cohort(make_cohort(caudal, **case), "cohort")
     fewer = replace(model.rules, indications=tuple(one for one in model.rules.indications if one != "spinal_stenosis"))
     save_predictor(model, "one")
-    save_predictor(seal_predictor(replace(model, rules=fewer)), "two")
+    save_predictor(add_version(replace(model, rules=fewer)), "two")
     assert run(["compare-runs", "one", "two", "--cohort", "cohort", "-o", "table.csv", "--resamples", "50"]) == 0
     said = capsys.readouterr().out
     told = {

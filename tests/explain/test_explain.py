@@ -15,9 +15,9 @@ from paincast.disclosure.groups import choose_released_groups
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
 from paincast.explain import (
+    DirectionVerdict,
     Explanation,
     Resamples,
-    Verdict,
     compute_dependence,
     compute_importance,
     compute_waterfall,
@@ -35,7 +35,7 @@ from paincast.models.binary.response import ResponseModel, fit_response_model
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import make_duration_response
-from paincast.predictor import Predictor, seal_predictor
+from paincast.predictor import Predictor, add_version
 from paincast.settings import (
     FITTED_CALIBRATIONS,
     CalibrationSettings,
@@ -108,7 +108,7 @@ def make_constant(contributions: dict[str, list[float]], values: dict[str, objec
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_a_waterfall_ends_at_the_served_log_odds(fit, kind, calibration):
     response, episodes = fit(kind, calibration=calibration)
-    predictor = seal_predictor(
+    predictor = add_version(
         Predictor(
             technique="facet_rfa",
             outcome="pain_response",
@@ -126,7 +126,7 @@ def test_a_waterfall_ends_at_the_served_log_odds(fit, kind, calibration):
     )
     # The gaps of a patient are explained as well as the values.
     patients = pd.concat([episodes.head(12), episodes[episodes[["odi", "work_status"]].isna().any(axis=1)].head(12)])
-    served, explanation = predictor.predict(patients), predictor.explain(patients)
+    served, explanation = predictor.predict_episodes(patients), explain_model(predictor.response, patients)
     assert not served["abstained"].any()
     assert set(explanation.contributions.columns) <= set(episodes.columns)
     for row, probability in enumerate(served["probability"]):
@@ -264,7 +264,7 @@ def test_directions_are_held_against_the_evidence(fitted):
     work = table.loc["work_status"]
     assert work["evidence_direction"] == "retired: more; working: more"
     assert "working: more" in work["learned_direction"]
-    assert work["verdict"] != Verdict.AGREES
+    assert work["verdict"] != DirectionVerdict.AGREES
     assert list_unseen_directions(explanation, directions) == ["scoliosis"]
     assert set(judge_directions(explanation, drawn, {})["verdict"]) == {"no published direction"}
 

@@ -22,8 +22,9 @@ from paincast.models.stored import name_boosters
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import make_duration_response
-from paincast.predictor import PREDICTION_COLUMNS, Predictor, _hash_content, load_predictor, save_predictor
-from paincast.predictor import seal_predictor as seal
+from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor
+from paincast.predictor import add_version as seal
+from paincast.predictor.bundle import _hash_content
 from paincast.settings import (
     CalibrationSettings,
     ChangeSettings,

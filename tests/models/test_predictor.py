@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import shap
 from scipy.special import logit
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
+from paincast.explain import explain_model
 from paincast.models.binary.response import fit_response_model
 from paincast.models.calibration.calibrated import CalibratedModel
-from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor, seal_predictor
+from paincast.predictor import PREDICTION_COLUMNS, Predictor, add_version, load_predictor, save_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import (
     FITTED_CALIBRATIONS,
@@ -56,7 +60,7 @@ def make_predictor(make_episodes, few_candidates):
             response=response,
             rules=collect_rules("facet_rfa", "pain_response"),
         )
-        return seal_predictor(predictor), episodes
+        return add_version(predictor), episodes
 
     return make
 
@@ -65,7 +69,7 @@ def make_predictor(make_episodes, few_candidates):
 def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind, calibration):
     predictor, episodes = make_predictor(kind, calibration=calibration)
     served = predictor.predict(episodes)
-    explanation = predictor.explain(episodes)
+    explanation = explain_model(predictor.response, episodes)
     total = explanation.base + explanation.contributions.sum(axis=1).to_numpy()
     answered = ~served["abstained"].to_numpy()
     assert answered.mean() > 0.95
@@ -78,7 +82,7 @@ def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, ca
     folder = save_predictor(predictor, tmp_path / "bundle")
     loaded = load_predictor(folder)
     pd.testing.assert_frame_equal(loaded.predict(episodes), predictor.predict(episodes), check_exact=True)
-    np.testing.assert_array_equal(loaded.explain(episodes).base, predictor.explain(episodes).base)
+    np.testing.assert_array_equal(loaded.explain(episodes).base_values, predictor.explain(episodes).base_values)
     np.testing.assert_array_equal(loaded.response.refit_margins(episodes), predictor.response.refit_margins(episodes))
     assert loaded.version == predictor.version
     assert len(loaded.version) == 12
@@ -101,10 +105,10 @@ def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients
     make_predictor, tmp_path, basis, use, mark
 ):
     predictor, episodes = make_predictor("logistic", n=200)
-    held = seal_predictor(replace(predictor, basis=basis))
+    held = add_version(replace(predictor, basis=basis))
     given = replace(held, use=use)
     assert set(given.predict(episodes)["use"]) == {mark}
-    assert seal_predictor(given).version == held.version
+    assert add_version(given).version == held.version
     loaded = load_predictor(save_predictor(given, tmp_path / "bundle"))
     assert set(loaded.predict(episodes)["use"]) == {RESEARCH_MARK}
     assert set(held.predict(episodes)["use"]) == {RESEARCH_MARK}
@@ -113,7 +117,7 @@ def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibration):
     predictor, episodes = make_predictor("logistic", calibration=calibration)
-    response, explained = predictor.response, predictor.explain(episodes)
+    response, explained = predictor.response, explain_model(predictor.response, episodes)
     beside = [isinstance(model, CalibratedModel) for model in (response.model, *response.refits)]
     assert beside == [calibration not in FOLDED] * 11
     assert (np.ptp(explained.base) > 1e-9) == (calibration not in FOLDED)
@@ -226,7 +230,7 @@ def test_a_contraindication_that_is_unknown_is_named(make_predictor):
 def test_a_bundle_of_rules_on_columns_alone_answers_with_the_rules_of_today(make_predictor, tmp_path):
     predictor, episodes = make_predictor("logistic")
     older = ({"column": "active_infection", "level": "absolute", "reason": "infection"},)
-    saved = seal_predictor(replace(predictor, rules=replace(predictor.rules, contraindications=older)))
+    saved = add_version(replace(predictor, rules=replace(predictor.rules, contraindications=older)))
     loaded = load_predictor(save_predictor(saved, tmp_path / "bundle"))
     assert loaded.version == saved.version != predictor.version
     patients = conform("episodes", episodes.head(1).assign(inr=[4.0]))
@@ -237,7 +241,7 @@ def test_a_bundle_of_rules_on_columns_alone_answers_with_the_rules_of_today(make
 
 def test_reasons_are_the_strongest_contributions(make_predictor):
     predictor, episodes = make_predictor("logistic")
-    served, explanation = predictor.predict(episodes), predictor.explain(episodes)
+    served, explanation = predictor.predict(episodes), explain_model(predictor.response, episodes)
     told = 0
     for position in np.flatnonzero(~served["abstained"])[:20]:
         contributions = explanation.contributions.iloc[position]
@@ -289,9 +293,27 @@ def test_nobody_is_told_to_leave_out_what_is_required(make_predictor):
     assert served["abstained_because"].str.contains("could not be read: ").all()
 
 
-def test_explanation_draws_with_the_shap_package(make_predictor):
+@pytest.mark.filterwarnings("ignore:The NumPy global RNG was seeded:FutureWarning")
+def test_explanation_draws_with_the_shap_package_as_it_is(make_predictor):
+    matplotlib.use("Agg")
     predictor, episodes = make_predictor("xgboost")
-    explained = predictor.explain(episodes.head(5)).to_shap()
+    explained = predictor.explain(episodes.head(40))
+    assert isinstance(explained, shap.Explanation)
+    assert explained.values.shape == explained.data.shape == (40, len(explained.feature_names))
+    for draw, drawn in [
+        (shap.plots.waterfall, explained[0]),
+        (shap.plots.beeswarm, explained),
+        (shap.plots.bar, explained),
+    ]:
+        axes = draw(drawn, show=False)
+        labels = [text.get_text() for text in axes.get_yticklabels()]
+        assert any("disability (ODI)" in label for label in labels)
+        plt.close("all")
+
+
+def test_explanation_adds_up_to_the_log_odds(make_predictor):
+    predictor, episodes = make_predictor("xgboost")
+    explained = predictor.explain(episodes.head(5))
     np.testing.assert_allclose(
         explained.base_values + explained.values.sum(axis=1), predictor.response.margins(episodes.head(5)), atol=1e-5
     )

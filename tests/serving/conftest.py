@@ -12,7 +12,7 @@ from scipy.special import expit
 from paincast.cohort.tables import conform
 from paincast.evidence.rules import collect_rules
 from paincast.models.binary.response import fit_response_model
-from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 
 INDICATIONS = {"facet_rfa": "lumbar_facet", "epidural_steroid_injection": "lumbar_radicular_disc"}
@@ -41,7 +41,7 @@ def make_predictor(technique: str, seed: int = 0, n: int = 240) -> Predictor:
     settings = TrainingSettings(
         model=ModelSettings(candidates=["logistic"]), uncertainty=UncertaintySettings(refits=10), jobs=1
     )
-    return seal_predictor(
+    return add_version(
         Predictor(
             technique=technique,
             outcome="pain_response",

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from paincast.errors import DataError
-from paincast.predictor import save_predictor, seal_predictor
+from paincast.predictor import add_version, save_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import load_model, load_models, predict
@@ -77,7 +77,7 @@ def register(store, tmp_path):
 def models(models_folder):
     """Give a model of simulated patients, and the same as if it stood on real ones."""
     synthetic = load_model(models_folder / "facet_rfa" / "pain_response")
-    return synthetic, seal_predictor(replace(synthetic, basis="real", n_real=synthetic.n_training))
+    return synthetic, add_version(replace(synthetic, basis="real", n_real=synthetic.n_training))
 
 
 def ask_use(patients, address) -> set[str]:
@@ -144,7 +144,7 @@ def test_a_bundle_that_is_not_the_one_recorded_is_refused(register, models, tmp_
     number = add(real, PROMOTED)
     client.set_registered_model_alias("facet", "champion", number)
     # Sealed again by hand, the bundle is whole in itself.
-    forged = seal_predictor(replace(synthetic, basis="real", n_real=9999))
+    forged = add_version(replace(synthetic, basis="real", n_real=9999))
     save_predictor(forged, tmp_path / "kept 0" / "artifacts" / "bundle")
     for address in ("models:/facet@champion", f"models:/facet/{number}"):
         with pytest.raises(DataError, match=f"of version {forged.version}, and {real.version} was recorded"):

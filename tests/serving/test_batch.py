@@ -219,7 +219,7 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
 def test_an_unwritable_output_is_said_before_predicting(patients, models_folder, tmp_path, monkeypatch):
     patients.to_csv(tmp_path / "patients.csv", index=False)
     (tmp_path / "taken").write_text("")
-    monkeypatch.setattr(batch, "predict_checked", lambda *_, **__: pytest.fail("predicted in vain"))
+    monkeypatch.setattr(batch, "answer_patients", lambda *_, **__: pytest.fail("predicted in vain"))
     with pytest.raises(OutputError, match="cannot write"):
         predict_file(tmp_path / "patients.csv", tmp_path / "taken" / "out.csv", models=models_folder)
 
@@ -227,7 +227,7 @@ def test_an_unwritable_output_is_said_before_predicting(patients, models_folder,
 def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkeypatch):
     predict_text(HEADER + GOOD)
     before = (tmp_path / "out.csv").read_text()
-    real, calls = batch.predict_checked, []
+    real, calls = batch.answer_patients, []
 
     def fail_at_second(*arguments, **options):
         calls.append(1)
@@ -235,7 +235,7 @@ def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkey
             raise RuntimeError("half way")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(batch, "predict_checked", fail_at_second)
+    monkeypatch.setattr(batch, "answer_patients", fail_at_second)
     with pytest.raises(RuntimeError, match="half way"):
         predict_text(HEADER + GOOD + GOOD.replace("a,", "b,"), chunk_rows=1)
     assert (tmp_path / "out.csv").read_text() == before

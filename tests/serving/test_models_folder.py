@@ -13,7 +13,7 @@ import pytest
 
 from paincast.cli.app import run
 from paincast.models_folder import TRAINING_RECORD, list_notes, record_training
-from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.serving.batch import predict_file
 from paincast.serving.predict import load_models, predict
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, models_folder: Path) -> Path:
 
 def make_real(folder: Path, name: str) -> Predictor:
     """Put a model of real patients in the place of another."""
-    real = seal_predictor(replace(load_models(folder)[name], basis="real", n_real=240))
+    real = add_version(replace(load_models(folder)[name], basis="real", n_real=240))
     save_predictor(real, folder / name)
     return real
 

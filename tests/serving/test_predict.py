@@ -20,8 +20,8 @@ from paincast.serving.predict import load_model, load_models, predict
 
 
 def row(predictions: pd.DataFrame, episode: str, technique: str) -> pd.Series:
-    [found] = predictions.index[(predictions["episode_id"] == episode) & (predictions["technique"] == technique)]
-    return predictions.loc[found]
+    [found] = np.flatnonzero((predictions["episode_id"] == episode) & (predictions["technique"] == technique))
+    return predictions.iloc[found]
 
 
 def test_every_patient_gets_a_row_per_technique_in_the_canonical_order(patients, models_folder):

@@ -154,13 +154,13 @@ SLOW = """
 import time
 from pathlib import Path
 import paincast.serving.batch as batch
-real = batch.predict_checked
+real = batch.answer_patients
 def slowly(chunk, *rest, **options):
     rows = real(chunk, *rest, **options)
     Path("started").touch()
     time.sleep(60)
     return rows
-batch.predict_checked = slowly
+batch.answer_patients = slowly
 """
 
 

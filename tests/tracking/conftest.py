@@ -16,9 +16,10 @@ from paincast.evaluation.performance.calibration_by_groups import compute_calibr
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.validation.stability import compute_instability, compute_instability_by_bin
 from paincast.evidence.rules import TechniqueRules
+from paincast.explain import explain_model
 from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
-from paincast.predictor import Predictor, seal_predictor
+from paincast.predictor import Predictor, add_version
 from paincast.reporting.figures.report import Results, draw_figures
 from paincast.settings import ModelSettings, TrackingSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking import (
@@ -95,7 +96,7 @@ def fit_predictor(cohort: Cohort) -> tuple[Predictor, np.ndarray]:
         rules=TechniqueRules(indications=("knee_osteoarthritis",)),
         sources=cohort.sources,
     )
-    return seal_predictor(predictor), observed
+    return add_version(predictor), observed
 
 
 def gather_model_run(cohort: Cohort) -> ModelRun:
@@ -111,7 +112,7 @@ def gather_model_run(cohort: Cohort) -> ModelRun:
         metrics=compute_instability(probability, refits, rng=rng, resamples=50),
         bins=compute_instability_by_bin(probability, refits),
     )
-    explanation = predictor.explain(cohort.episodes)
+    explanation = explain_model(predictor.response, cohort.episodes)
     tables = {"metrics": metrics, "calibration_curve": curve, "histogram": histogram}
     refits = {"instability": measured.metrics, "instability_bins": measured.bins}
     pictures = draw_figures(

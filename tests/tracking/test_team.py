@@ -22,7 +22,7 @@ import pytest
 from mlflow import MlflowClient
 
 from paincast.errors import DataError, OutputError, SettingsError
-from paincast.predictor import load_predictor, save_predictor, seal_predictor
+from paincast.predictor import add_version, load_predictor, save_predictor
 from paincast.serving.predict import load_model
 from paincast.settings import GateSettings, TrackingSettings
 from paincast.tracking import (
@@ -308,7 +308,7 @@ def test_two_trainings_at_once_into_one_folder_record_each_its_own_model(team):
 def test_a_version_with_the_bundle_of_another_run_is_not_promoted(team, recorded):
     make_versions(team, recorded, 1)
     good = load_beside("test_registry").make_good(recorded.model)
-    other = seal_predictor(replace(recorded.model.predictor, n_training=81))
+    other = add_version(replace(recorded.model.predictor, n_training=81))
     with start_training(team.store, "a training", params={}, tags={}, config_yaml="") as training:
         logged = log_model_run(training, replace(good, captions={}, predictor=other), register=False)
     source = team.client.get_model_version(NAME, "1").source

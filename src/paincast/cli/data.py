@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from paincast.settings import SCENARIOS, CohortSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from paincast.cohort.registry.mapping_types import RegistryMapping
     from paincast.cohort.tables import Cohort
 
 EXIT_REJECTS = 3
@@ -179,11 +177,9 @@ def ingest(
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
     from paincast.cohort.registry.ingest import describe_ingestion
-    from paincast.cohort.registry.ingest import ingest as ingest_files
-    from paincast.cohort.registry.mapping import load_mapping
+    from paincast.cohort.registry.ingestion import ingest as ingest_files
 
-    loaded = load_mapping(mapping)
-    cohort, rejects = ingest_files(loaded, files or _find_files(loaded))
+    cohort, rejects = ingest_files(files or None, mapping)
     for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
         click.echo(f"  {line}")
     share = _worst_share(cohort, rejects)
@@ -212,20 +208,6 @@ def _suggest(source: Path, out: Path | None) -> None:
     with atomic_file(out) as draft:
         draft.write_text(text, encoding="utf-8")
     click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
-
-
-def _find_files(mapping: RegistryMapping) -> list[Path]:
-    from paincast.errors import DataError
-
-    files = [REAL_DATA / mapping.name / name for name in mapping.files]
-    missing = [str(file) for file in files if not os.path.lexists(file)]
-    if missing:
-        raise DataError(
-            f"no FILES given, and {', '.join(missing)} does not exist; give FILES, or run "
-            f"'paincast fetch {mapping.name}' for a shipped mapping",
-            code="PC-CLI-01",
-        )
-    return files
 
 
 def _count_pairs(cohort: Cohort) -> str:

@@ -80,34 +80,28 @@ def evaluate(
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
     """  # noqa: D301
-    import numpy as np
-
     from paincast.cohort.tables import load_cohort
-    from paincast.evaluation.simulated.truth import load_truth
     from paincast.files import atomic_folder
-    from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
     from paincast.serving.calibration import compute_external_calibration
-    from paincast.serving.external import NEEDED, evaluate_models
-    from paincast.serving.predict import DEFAULT_MODELS, load_models
+    from paincast.serving.evaluate import evaluate as evaluate_on
+    from paincast.serving.external import NEEDED
+    from paincast.serving.predict import load_models
 
-    held, loaded = load_cohort(cohort), load_models(models)
-    truth = load_truth(cohort) if held.basis == "synthetic" else None
-    rng = np.random.default_rng(seed)
-    metrics, flow = evaluate_models(
+    loaded = load_models(models)
+    metrics, flow = evaluate_on(
         loaded,
-        held,
-        truth=truth,
-        rng=rng,
+        cohort,
+        seed=seed,
         resamples=resamples,
         confidence=confidence,
-        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
+        fingerprints_in=[models],
         exclude_overlap=exclude_overlap,
     )
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
-        compute_external_calibration(loaded, held).to_csv(folder / "calibration.csv", index=False)
+        compute_external_calibration(loaded, load_cohort(cohort)).to_csv(folder / "calibration.csv", index=False)
         (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")

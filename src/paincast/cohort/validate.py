@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed,
 from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
 from paincast.cohort.reading.header import clean_name
 from paincast.cohort.reading.names import spell_names
+from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     Action,
@@ -84,54 +86,83 @@ def validate_tables(
     return valid, join_rejects(all_rejects)
 
 
-def validate_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hold a table of patients to predict against the episode columns of the contract.
 
     Parameters
     ----------
-    frame : DataFrame of shape (n_patients, ...)
-        Any columns of ``episodes``, named in any case, as text or typed; an index that is named like one of them is
-        a column too. ``technique`` is optional. A missing
-        ``episode_id`` is made from the place of the row (``row-1``), a missing ``patient_id`` from the ``episode_id``.
+    patients : DataFrame, Arrow table, list of dict, dict, str or Path
+        What :func:`paincast.cohort.reading.patients.read_patients` accepts, with any columns of ``episodes``, named in
+        any case, as text or typed; an index that is named like one of them is a column too. ``technique`` is optional.
+        A missing ``episode_id`` is made from the place of the row (``row-1``), a missing ``patient_id`` from the
+        ``episode_id``.
 
     Returns
     -------
     episodes : DataFrame
         Every episode column of the contract, in its order and types.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What was left out. Never a value.
+        What was left out; ``row`` is the place of the patient, counted from 1. Never a value.
 
     Raises
     ------
     DataError
-        If no column is one of the contract, or a column appears twice.
+        If it is no table of patients, no column is one of the contract, or a column appears twice.
+
+    Examples
+    --------
+    >>> patients, rejects = validate_patients([{"Pain_NRS": "7", "age_years": "sixty"}])
+    >>> patients.loc[0, ["episode_id", "pain_nrs"]].tolist()
+    ['row-1', 7.0]
+    >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
+    [{'row': 1, 'column': 'age_years', 'rule': 'not a number', 'action': 'cell emptied'}]
     """
-    frame = _name_columns(frame)
+    read = read_patients(patients)
+    frame = _name_columns(read.rows)
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
             f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
             "'paincast schema' lists what is known",
             code="PC-COHORT-07",
         )
+    _refuse_nested(frame)
     optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
-    typed, findings, doubted = _check_table("episodes", _with_ids(frame), optional, merges=False)
-    rejects = make_rejects("episodes", [*doubted, *findings], _place(frame, None))
-    return conform("episodes", typed[~any_broken(findings, "row left out", len(typed))]), rejects
+    place = pd.Series(read.places, dtype="int64")
+    typed, findings, doubted = _check_table("episodes", _with_ids(frame, place), optional, merges=False)
+    rejects = make_rejects("episodes", [*doubted, *findings], place)
+    episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))])
+    return episodes, join_rejects([reject_unknown_columns(read.others), read.rejects, rejects])
 
 
 def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Name columns as the contract does, and make columns of the levels of an index that bear their names."""
-    if not isinstance(frame, pd.DataFrame):
-        package = type(frame).__module__.partition(".")[0]
-        raise DataError(
-            f"patients are to be a pandas DataFrame; got {package}.{type(frame).__name__}", code="PC-COHORT-08"
-        )
     columns, index = (
         spell_names([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
     )
     levels = {name: frame.index.get_level_values(level) for level, name in enumerate(index)}
     kept = {name: values for name, values in levels.items() if name in EPISODES and name not in columns}
     return frame.set_axis(columns, axis="columns").assign(**kept)
+
+
+def _refuse_nested(frame: pd.DataFrame) -> None:
+    """Refuse cells that hold several values, or bytes: what they mean is not known."""
+    known = [place for place, name in enumerate(frame.columns) if name in EPISODES]
+    for place in known:
+        column = frame.iloc[:, place]
+        if pd.api.types.is_object_dtype(column.dtype) and not all(map(_is_one_value, column)):
+            raise DataError(
+                f"the column '{frame.columns[place]}' of the patients holds lists, bytes or other nested values; give "
+                "one number, text, or true or false",
+                code="PC-COHORT-13",
+            )
+
+
+def _is_one_value(cell: object) -> bool:
+    if isinstance(cell, Decimal):
+        return not cell.is_snan()
+    if isinstance(cell, str):
+        return cell.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in cell)  # halves of a letter
+    return bool(pd.api.types.is_scalar(cell)) and not isinstance(cell, bytes)
 
 
 def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
@@ -156,13 +187,13 @@ def _place(frame: pd.DataFrame, place: pd.Series | None) -> pd.Series:
     return place.reset_index(drop=True)
 
 
-def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    held = frame.reset_index(drop=True)
-    made = "row-" + (held.index.to_series() + 1).astype("str")
+def _with_ids(frame: pd.DataFrame, place: pd.Series) -> pd.DataFrame:
+    named = frame.reset_index(drop=True)
+    made = "row-" + place.astype("str")
     for name in ("episode_id", "patient_id"):
-        given = to_text(held[name]) if name in held else pd.Series(pd.NA, index=held.index, dtype="str")
-        held[name] = made = given.fillna(made)
-    return held
+        given = to_text(named[name]) if name in named else pd.Series(pd.NA, index=named.index, dtype="str")
+        named[name] = made = given.fillna(made)
+    return named
 
 
 def _check_table(

@@ -9,17 +9,17 @@ from paincast.explain.contributions import (
     list_reasons,
 )
 from paincast.explain.dependence import compute_dependence, list_dependence
-from paincast.explain.directions import Verdict, judge_directions, list_unseen_directions
+from paincast.explain.directions import DirectionVerdict, judge_directions, list_unseen_directions
 from paincast.explain.resampling import Resamples, rank_importance, resample_explanations
 from paincast.explain.review import ExplanationReview, review_explanation
 from paincast.explain.waterfall import compute_waterfall, summarize_group
 
 __all__ = [
+    "DirectionVerdict",
     "Explanation",
     "ExplanationReview",
     "Reason",
     "Resamples",
-    "Verdict",
     "compute_dependence",
     "compute_importance",
     "compute_waterfall",

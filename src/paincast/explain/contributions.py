@@ -70,14 +70,24 @@ class Explanation:
         )
 
     def to_shap(self) -> shap.Explanation:
-        """Give the contributions as the object that the figures of the shap package draw, for example its waterfall."""
+        """Give the contributions as the object that the plots of the shap package draw.
+
+        Returns
+        -------
+        shap.Explanation
+            ``values`` and ``base_values`` in log odds, or in points; ``data`` as numbers, so that plots can colour by
+            them (yes is 1 and no is 0, a category counts from 0 in alphabetical order), ``display_data`` for reading.
+        """
         import shap
 
+        names = list(map(str, self.contributions.columns))
+        display = [[format_value(name, value) for value in self.values[name]] for name in names]
         return shap.Explanation(
-            values=self.contributions.to_numpy(),
-            base_values=self.base,
-            data=self.values.to_numpy(dtype=object),
-            feature_names=[EPISODES[name].display_name for name in self.contributions.columns],
+            values=self.contributions.to_numpy(dtype=float),
+            base_values=np.asarray(self.base, dtype=float),
+            data=np.column_stack([_to_numbers(self.values[name]) for name in names]),
+            display_data=np.array(display, dtype=object).T,
+            feature_names=[EPISODES[name].display_name for name in names],
         )
 
     def mask_rows(self, rows: pd.Series) -> Explanation:
@@ -116,6 +126,14 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
         sign=response.sign,
         patients=episodes["patient_id"].to_numpy(object) if "patient_id" in episodes else None,
     )
+
+
+def _to_numbers(values: pd.Series) -> FloatArray:
+    """Give values as numbers, categories by their place in the alphabet; NaN where a value is missing."""
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    codes, _ = pd.factorize(values, sort=True)
+    return np.where(codes < 0, np.nan, codes.astype(float))
 
 
 def compute_importance(explanation: Explanation) -> pd.DataFrame:

@@ -20,7 +20,7 @@ MORE, LESS, UNCLEAR, UNUSED, NO_ORDER = "more", "less", "unclear", "not used", "
 STRONG, WEAK = "moderate or strong", "weaker"
 
 
-class Verdict(StrEnum):
+class DirectionVerdict(StrEnum):
     """How a learned direction stands to the published one."""
 
     AGREES = "agrees"
@@ -35,7 +35,7 @@ class _Learned(NamedTuple):
     level: str
     direction: str
     published: str
-    verdict: Verdict
+    verdict: DirectionVerdict
 
 
 def judge_directions(
@@ -110,7 +110,7 @@ def _learn(
         drawn = _draw_slopes(score[resamples.rows], resamples, place)
         direction = _find_direction(explanation.sign * slope, explanation.sign * drawn, confidence)
         learned.append(_Learned(level, direction, published, _judge(direction, published)))
-    return learned or [_Learned("", NO_ORDER, "", Verdict.UNPUBLISHED)]
+    return learned or [_Learned("", NO_ORDER, "", DirectionVerdict.UNPUBLISHED)]
 
 
 def _list_scores(name: str, values: pd.Series, directions: Mapping[str, int]) -> list[tuple[str, str, FloatArray]]:
@@ -157,19 +157,19 @@ def _find_direction(slope: float, drawn: FloatArray, confidence: float) -> str:
     return LESS if max(upper, slope) < -1e-9 else UNCLEAR
 
 
-def _judge(direction: str, published: str) -> Verdict:
+def _judge(direction: str, published: str) -> DirectionVerdict:
     if not published:
-        return Verdict.UNPUBLISHED
+        return DirectionVerdict.UNPUBLISHED
     if direction not in (MORE, LESS):
-        return Verdict.UNDECIDED
-    return Verdict.AGREES if direction == published else Verdict.CONFLICTS
+        return DirectionVerdict.UNDECIDED
+    return DirectionVerdict.AGREES if direction == published else DirectionVerdict.CONFLICTS
 
 
-def _join_verdicts(verdicts: list[Verdict]) -> Verdict:
-    for verdict in (Verdict.CONFLICTS, Verdict.UNDECIDED, Verdict.AGREES):
+def _join_verdicts(verdicts: list[DirectionVerdict]) -> DirectionVerdict:
+    for verdict in (DirectionVerdict.CONFLICTS, DirectionVerdict.UNDECIDED, DirectionVerdict.AGREES):
         if verdict in verdicts:
             return verdict
-    return Verdict.UNPUBLISHED
+    return DirectionVerdict.UNPUBLISHED
 
 
 def _say(level: str, direction: str) -> str:

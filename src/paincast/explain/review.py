@@ -10,7 +10,7 @@ import pandas as pd
 
 from paincast.explain.contributions import Explanation
 from paincast.explain.dependence import list_dependence
-from paincast.explain.directions import Verdict, judge_directions, list_unseen_directions
+from paincast.explain.directions import DirectionVerdict, judge_directions, list_unseen_directions
 from paincast.explain.resampling import rank_importance, resample_explanations
 from paincast.models.stored import Response
 
@@ -60,7 +60,7 @@ class ExplanationReview:
     @property
     def conflicts(self) -> pd.DataFrame:
         """Give the rows of ``importance`` that conflict with a published direction."""
-        return self.importance[self.importance["verdict"] == Verdict.CONFLICTS.value]
+        return self.importance[self.importance["verdict"] == DirectionVerdict.CONFLICTS.value]
 
 
 def review_explanation(
@@ -111,7 +111,7 @@ def review_explanation(
     judged = judge_directions(explanation, drawn, directions, strong=strong, confidence=confidence)
     importance = ranked.merge(judged, on="variable", how="left", validate="one_to_one")[list(COLUMNS)]
     foremost = (importance["rank"] <= MOST_DEPENDENCE) & (importance["importance"] > 0)
-    told = importance[foremost | (importance["verdict"] == Verdict.CONFLICTS.value)]["variable"]
+    told = importance[foremost | (importance["verdict"] == DirectionVerdict.CONFLICTS.value)]["variable"]
     return ExplanationReview(
         importance=importance,
         dependence=list_dependence(explanation, drawn, told.tolist(), simulated=simulated, confidence=confidence),

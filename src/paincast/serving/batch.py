@@ -7,11 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from paincast.cohort.coercion import to_text
 from paincast.cohort.reading.files import Batch, check_table_file, count_rows, open_table
 from paincast.cohort.reading.names import find_misspelt
+from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import (
     COLUMN_TYPE,
     NOT_A_PATIENT,
@@ -35,10 +35,10 @@ from paincast.files import atomic_files
 from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
-from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor
+from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor, answer_patients
 from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
-from paincast.serving.predict import load_models, predict_checked
+from paincast.serving.predict import load_models, predict_episodes
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
@@ -275,10 +275,8 @@ def _predict_batch(
     tally.rejects.append(_reject_repeated(places[repeated]))
     fresh, fresh_places = patients[~repeated], places[~repeated].to_numpy()
     tally.seen.update(fresh["episode_id"])
-    unread = join_rejects([tally.unread, _place_cells(batch.rejects, fresh_places)])
-    rows, rejects = predict_checked(fresh, predictors, techniques=techniques, unread=unread)
-    cells = rejects["row"] != WHOLE_COLUMN
-    rejects.loc[cells, "row"] = fresh_places[rejects.loc[cells, "row"] - 1]
+    read = PatientRows(rows=fresh, places=fresh_places, rejects=join_rejects([tally.unread, batch.rejects]))
+    rows, rejects = answer_patients(read, partial(predict_episodes, predictors, techniques=techniques))
     tally.rejects.append(rejects)
     answers = rows[~rows["abstained"]]
     tally.predicted.update(answers["technique"])
@@ -296,14 +294,6 @@ def _name_rows(batch: Batch) -> tuple[pd.DataFrame, pd.Series]:
     made = "row-" + places.astype("str")
     given = to_text(patients["episode_id"]).fillna(made) if "episode_id" in patients else made
     return patients.assign(episode_id=given), places
-
-
-def _place_cells(rejects: pd.DataFrame, places: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Give the cells that the reader emptied, and the columns it left out, by position among these places."""
-    position = pd.Series(range(1, len(places) + 1), index=places)
-    cells = rejects[(rejects["action"] == "cell emptied") & rejects["row"].isin(places)]
-    whole = rejects[rejects["rule"] == COLUMN_TYPE]
-    return join_rejects([whole, cells.assign(row=cells["row"].map(position))])
 
 
 def _reject_repeated(places: pd.Series) -> pd.DataFrame:

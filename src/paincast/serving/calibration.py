@@ -41,7 +41,7 @@ def compute_external_calibration(models: Mapping[str, Predictor], cohort: Cohort
         labels = compute_outcome(
             part.episodes, part.visits, part.events, outcome, model.horizon_months, model.window_months
         ).value
-        answers = model.predict(part.episodes)
+        answers = model.predict_episodes(part.episodes)
         rows = select_evaluable(labels, answers["abstained"])
         if rows.any():
             curve = compute_calibration_by_groups(labels[rows], answers.loc[rows, "probability"])

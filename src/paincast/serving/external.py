@@ -129,7 +129,7 @@ def _evaluate(
         part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
     )
     outcome = asked_of.value
-    answers = model.predict(part.episodes)
+    answers = model.predict_episodes(part.episodes)
     followed = outcome.notna()
     usable = select_evaluable(outcome, answers["abstained"])
     flow: dict[str, Any] = {
@@ -174,19 +174,26 @@ def _evaluate(
         )
     ]
     if truth is not None:
-        asked: dict[str, Any] = {
-            "technique": model.technique,
-            "outcome": model.outcome,
-            "horizon_months": model.horizon_months,
-        }
-        known = scored.assign(truth=match_truth(truth, scored["id"], **asked)).dropna(subset="truth")
-        if known.empty:
+        compared = _evaluate_against_truth(model, scored, truth, confidence)
+        if compared is None:
             flow["note"] = f"the truth holds nothing at {model.horizon_months:g} months"
         else:
-            tables.append(
-                check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
-            )
+            tables.append(compared)
     return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
+
+
+def _evaluate_against_truth(
+    model: Predictor, scored: pd.DataFrame, truth: pd.DataFrame, confidence: float
+) -> pd.DataFrame | None:
+    asked: dict[str, Any] = {
+        "technique": model.technique,
+        "outcome": model.outcome,
+        "horizon_months": model.horizon_months,
+    }
+    known = scored.assign(truth=match_truth(truth, scored["id"], **asked)).dropna(subset="truth")
+    if known.empty:
+        return None
+    return check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
 
 
 def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> dict[str, int | None]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from paincast.cohort.rejects import join_rejects, list_unreadable
-from paincast.cohort.validate import validate_patients
+from paincast.cohort.reading.patients import read_patients
 from paincast.eligibility import assess_technique, check_techniques, explain_missing_model, set_technique
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
+from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.addresses import fetch_predictor, is_address
 
@@ -103,15 +103,14 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
     return keyed
 
 
-def predict(
-    patients: pd.DataFrame, models: Models | None = None, *, techniques: Sequence[str] | None = None
-) -> pd.DataFrame:
+def predict(patients: object, models: Models | None = None, *, techniques: Sequence[str] | None = None) -> pd.DataFrame:
     """Predict what each patient should expect from each technique, or abstain and say why.
 
     Parameters
     ----------
-    patients : DataFrame of shape (n, ...)
-        Columns of the ``episodes`` table, of any type that can be read as the declared one. ``technique`` is optional:
+    patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
+        Columns of the ``episodes`` table, of any type that can be read as the declared one: a table of pandas or
+        polars, an Arrow table, a dict for each patient, one dict, or a CSV or Parquet file. ``technique`` is optional:
         it adds the technique named to those that have a model.
     models : str, Path, Predictor or mapping, optional
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
@@ -122,7 +121,9 @@ def predict(
     -------
     DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
         Patients in their order, techniques in the canonical order: rows are never ranked by probability. A
-        probability is a prognosis *given* the technique, not its effect.
+        probability is a prognosis *given* the technique, not its effect. The index is that of the patients, repeated
+        for each technique and outcome; patients of a file, a list or polars are counted from 0. Where several rows
+        have one label, ``episode_id`` tells them apart.
 
     Raises
     ------
@@ -134,57 +135,18 @@ def predict(
     Warns
     -----
     UserWarning
-        If values were unusable and were left out; :func:`paincast.cohort.validate.validate_patients` lists them. If a
-        folder mixes models of different evidence, or holds some that are older than its last training.
+        If values were unusable and were left out; :func:`paincast.validate_patients` lists them. If a folder mixes
+        models of different evidence, or holds some that are older than its last training.
     """
+    check_techniques(techniques or ())
     gathered = gather_models(models)
     if not isinstance(models, Predictor | Mapping):
         for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
-    rows, rejects = predict_checked(patients, gathered, techniques=techniques)
-    if len(rejects):
-        kinds = Counter(zip(rejects["column"], rejects["rule"], strict=True))
-        said = "; ".join(f"{column}: {rule} ({n})" for (column, rule), n in kinds.items())
-        warnings.warn(f"left out before predicting: {said}", UserWarning, stacklevel=2)
-    return rows
-
-
-def predict_checked(
-    patients: pd.DataFrame,
-    models: Mapping[str, Predictor],
-    *,
-    techniques: Sequence[str] | None = None,
-    unread: pd.DataFrame | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check patients, predict for those that can be read, and say what was left out.
-
-    Parameters
-    ----------
-    patients : DataFrame of shape (n, ...)
-        Columns of the ``episodes`` table.
-    models : mapping of Predictor
-        Models by ``technique/outcome``.
-    techniques : sequence of str, optional
-        Techniques to answer for.
-    unread : DataFrame, optional
-        Rejects of cells that a reader has emptied already; ``row`` is the position among the patients, from 1.
-
-    Returns
-    -------
-    predictions : DataFrame
-        As of :func:`predict`; ``cautions`` names the columns of a patient that were left out.
-    rejects : DataFrame
-        As of :func:`paincast.cohort.validate.validate_patients`.
-    """
-    episodes, rejects = validate_patients(patients)
-    left_out = rejects.loc[rejects["action"] == "row left out", "row"]
-    kept = pd.RangeIndex(1, len(patients) + 1).difference(pd.Index(left_out))
-    unreadable = list_unreadable(rejects if unread is None else join_rejects([unread, rejects]), kept)
-    rows = predict_episodes(episodes, models, techniques=techniques, unreadable=unreadable.set_axis(episodes.index))
-    notes = unreadable.map(lambda names: f"left out as unusable: {', '.join(names)}" if names else "")
-    told = rows["episode_id"].map(notes.set_axis(episodes["episode_id"])).astype("str")
-    both = (rows["cautions"] != "") & (told != "")
-    return rows.assign(cautions=rows["cautions"] + both.map({True: "; ", False: ""}) + told), rejects
+    read = read_patients(patients)
+    predictions, rejects = answer_patients(read, partial(predict_episodes, gathered, techniques=techniques))
+    warn_of_rejects(rejects)
+    return restore_index(predictions, read)
 
 
 def gather_models(models: Models | None) -> dict[str, Predictor]:
@@ -197,52 +159,52 @@ def gather_models(models: Models | None) -> dict[str, Predictor]:
 
 
 def predict_episodes(
-    episodes: pd.DataFrame,
     models: Mapping[str, Predictor],
+    episodes: pd.DataFrame,
+    unreadable: pd.Series | None = None,
     *,
     techniques: Sequence[str] | None = None,
-    unreadable: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Predict for validated patients; see :func:`predict`.
 
     Parameters
     ----------
-    episodes : DataFrame of shape (n, ...)
-        Every column of the ``episodes`` table in its declared type.
     models : mapping of Predictor
         Models by ``technique/outcome``.
-    techniques : sequence of str, optional
-        Techniques to answer for.
+    episodes : DataFrame of shape (n, ...)
+        Every column of the ``episodes`` table in its declared type, indexed in ascending order.
     unreadable : Series of tuple of str, shape (n,), optional
         Columns of each patient in which a value was given but could not be used.
+    techniques : sequence of str, optional
+        Techniques to answer for, as checked by :func:`paincast.eligibility.check_techniques`.
 
     Returns
     -------
     DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
+        Indexed like the episodes.
     """
-    check_techniques(techniques or ())
-    patients = episodes.reset_index(drop=True)
-    misread = None if unreadable is None else unreadable.reset_index(drop=True)
     asked_of_all = set(techniques) if techniques is not None else {model.technique for model in models.values()}
     outcomes = sort_outcomes(model.outcome for model in models.values())
     blocks = []
     for technique in TECHNIQUES + COMPARATORS:
-        named = (patients["technique"] == technique) & (techniques is None)
-        asked = set_technique(patients[named | (technique in asked_of_all)], technique)
+        is_named = (episodes["technique"] == technique) & (techniques is None)
+        asked = episodes[is_named | (technique in asked_of_all)]
         if len(asked):
-            own = None if misread is None else misread[asked.index]
+            misread = None if unreadable is None else unreadable[asked.index]
             blocks += [
-                _answer(asked, own, technique, outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes
+                _answer(asked, misread, technique, outcome, models.get(f"{technique}/{outcome}"))
+                for outcome in outcomes
             ]
     if not blocks:
-        return make_abstentions(patients.iloc[:0], "", "", "")
-    return pd.concat(blocks).sort_index(kind="stable").reset_index(drop=True)[list(PREDICTION_COLUMNS)]
+        return make_abstentions(episodes.iloc[:0], "", "", "")
+    return pd.concat(blocks).sort_index(kind="stable")[list(PREDICTION_COLUMNS)]
 
 
 def _answer(
     episodes: pd.DataFrame, unreadable: pd.Series | None, technique: str, outcome: str, model: Predictor | None
 ) -> pd.DataFrame:
     if model is not None:
-        return model.predict(episodes, unreadable=unreadable)
-    rows = make_abstentions(episodes, technique, outcome, explain_missing_model(technique))
-    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, episodes))
+        return model.predict_episodes(episodes, unreadable)
+    asked = set_technique(episodes, technique)
+    rows = make_abstentions(asked, technique, outcome, explain_missing_model(technique))
+    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, asked))

@@ -13,10 +13,10 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from paincast.cohort.rejects import list_unreadable
-from paincast.cohort.validate import validate_patients
+from paincast.cohort.reading.patients import read_patients
 from paincast.errors import DataError, PaincastError
-from paincast.predictor import Predictor, load_predictor, make_abstentions
+from paincast.predictor import Predictor, answer_patients, load_predictor
+from paincast.predictor.route import restore_index
 
 TEXT_LISTS = ("reasons_for", "reasons_against")
 
@@ -79,15 +79,9 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
         ``input_rejects`` holds what validation emptied or left out, with rule and allowed values; a row left out
         as a whole is an abstention.
     """
-    patients, rejects = validate_patients(raw)
-    left_out = rejects.loc[rejects["action"] == "row left out"].drop_duplicates("row").set_index("row")
-    kept = pd.Index(range(1, len(raw) + 1)).difference(left_out.index)
-    predicted = predictor.predict(patients.set_index(kept), unreadable=list_unreadable(rejects, kept))
-    nameless = pd.DataFrame({"episode_id": "", "patient_id": ""}, index=left_out.index)
-    because = left_out["column"] + ": " + left_out["rule"] + " (allowed: " + left_out["allowed"] + ")"
-    refused = make_abstentions(nameless, predictor.technique, predictor.outcome, because)
-    answers = pd.concat([predicted, refused]) if len(refused) else predicted
-    return _flatten(answers.sort_index(), rejects).set_axis(raw.index)
+    read = read_patients(raw)
+    predictions, rejects = answer_patients(read, predictor.predict_episodes)
+    return restore_index(_flatten(predictor.fill_left_out(predictions, rejects), rejects), read)
 
 
 def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:

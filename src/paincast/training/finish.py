@@ -12,12 +12,12 @@ import pandas as pd
 
 from paincast.disclosure.rounding import round_measured
 from paincast.evidence.expected_signs import load_expected_signs
-from paincast.explain import Explanation, ExplanationReview, review_explanation
+from paincast.explain import Explanation, ExplanationReview, explain_model, review_explanation
 from paincast.fingerprints import KEPT, make_fingerprints, write_fingerprints
 from paincast.models.binary.response import ResponseModel
 from paincast.models.release import release_response
 from paincast.models.stored import Response
-from paincast.predictor import Predictor, save_predictor, seal_predictor
+from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.tracking import log_model_run
 from paincast.training.evaluation import Evaluation
 from paincast.training.instability import measure_instability
@@ -82,7 +82,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
         assert isinstance(predictor.response, ResponseModel)
         settings = task.settings.evaluation
         instability = measure_instability(predictor.response, data, settings, fitted.instability_rng)
-    explanation = predictor.explain(data.episodes)
+    explanation = explain_model(predictor.response, data.episodes)
     assessment = evaluation.assessment
     trained = TrainedModel(
         predictor=predictor,
@@ -175,4 +175,4 @@ def assemble_predictor(
         sources=data.cohort.sources,
         performance=rows,
     )
-    return seal_predictor(replace(predictor, **stands_on))
+    return add_version(replace(predictor, **stands_on))

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paincast.explain import Explanation, ExplanationReview, Verdict
+from paincast.explain import DirectionVerdict, Explanation, ExplanationReview
 from paincast.reporting.figures.axes import (
     BLUE,
     FONT,
@@ -32,10 +32,10 @@ from paincast.schema import EPISODES
 FloatArray = npt.NDArray[np.float64]
 
 VERDICT_STYLES: Mapping[str, tuple[str, str, str]] = {
-    Verdict.AGREES: (GREEN, "o", "agrees with what is published"),
-    Verdict.CONFLICTS: (ORANGE, "X", "conflicts with what is published"),
-    Verdict.UNDECIDED: (BLUE, "D", "published, but no direction is sure"),
-    Verdict.UNPUBLISHED: ("#777777", "s", "no published direction"),
+    DirectionVerdict.AGREES: (GREEN, "o", "agrees with what is published"),
+    DirectionVerdict.CONFLICTS: (ORANGE, "X", "conflicts with what is published"),
+    DirectionVerdict.UNDECIDED: (BLUE, "D", "published, but no direction is sure"),
+    DirectionVerdict.UNPUBLISHED: ("#777777", "s", "no published direction"),
 }
 ARROWS = {"more": (0.06, 0.28), "less": (0.28, 0.06)}
 MOST_DOTS = 500
@@ -130,7 +130,9 @@ def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log od
 def describe_verdicts(review: ExplanationReview) -> str:
     """Describe how many directions agree with the evidence, which conflict, and which the model does not see."""
     count = review.importance["verdict"].value_counts()
-    agree, undecided = (int(count.get(verdict.value, 0)) for verdict in (Verdict.AGREES, Verdict.UNDECIDED))
+    agree, undecided = (
+        int(count.get(verdict.value, 0)) for verdict in (DirectionVerdict.AGREES, DirectionVerdict.UNDECIDED)
+    )
     conflicts = [
         f"{display_name(str(row['variable']))} (published: {row['evidence_direction']}; learned: "
         f"{row['learned_direction']}; evidence {row['evidence_strength']})"
@@ -247,7 +249,7 @@ def _mark_direction(ax: Axes, judged: Row) -> None:
     published = str(judged["evidence_direction"])
     title = "no published direction"
     if published:
-        learned = "" if judged["verdict"] == Verdict.AGREES else f" (learned: {judged['learned_direction']})"
+        learned = "" if judged["verdict"] == DirectionVerdict.AGREES else f" (learned: {judged['learned_direction']})"
         lines = (f"published: {published}", f"{judged['verdict']}{learned}")
         title = "\n".join(fill(line.replace("_", " "), LINE_WIDTH) for line in lines)
     ax.set_title(title, fontsize=FONT - 2, color=colour, loc="left", pad=6)
@@ -296,7 +298,7 @@ def draw_dependence(
     shown = set(review.dependence["variable"])
     rows = [row for row in review.importance.to_dict("records") if row["variable"] in shown]
     # What conflicts is a finding, and is not pushed out by what is merely important.
-    rows = sorted(rows, key=lambda row: row["verdict"] != Verdict.CONFLICTS.value)[:MOST_DEPENDENCE]
+    rows = sorted(rows, key=lambda row: row["verdict"] != DirectionVerdict.CONFLICTS.value)[:MOST_DEPENDENCE]
     columns = min(3, max(len(rows), 1))
     lines = -(-max(len(rows), 1) // columns)
     figure = make_figure(3.5 * columns + 0.4, 3.3 * lines + 0.5)

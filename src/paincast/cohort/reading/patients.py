@@ -1,0 +1,122 @@
+"""Patients in whatever form they are at hand, as rows of raw columns, each with its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from paincast.cohort.reading.files import open_table
+from paincast.cohort.rejects import empty_rejects, join_rejects
+from paincast.errors import DataError
+from paincast.schema import EPISODES
+
+ACCEPTED = (
+    "a pandas or polars DataFrame, an Arrow table, a list of dicts (one for each patient), a dict, or the path of a "
+    ".csv, .tsv, .txt or .parquet file"
+)
+"""What a table of patients may be."""
+
+WHOLE_FILE = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientRows:
+    """Rows of patients as they came.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n, ...)
+        Raw columns. Its index is the caller's, and counts from 0 where there was none.
+    places : ndarray of int, shape (n,)
+        Place of each row in its source, counted from 1.
+    rejects : DataFrame with columns table, row, column, rule, allowed, action
+        What a reader has left out already. Never a value.
+    others : tuple of str
+        Names of columns that were not read, because the contract does not know them.
+    """
+
+    rows: pd.DataFrame
+    places: npt.NDArray[np.int64]
+    rejects: pd.DataFrame
+    others: tuple[str, ...] = ()
+
+
+def read_patients(patients: object) -> PatientRows:
+    """Read patients from any form that is accepted.
+
+    Parameters
+    ----------
+    patients : DataFrame, Series, Arrow table, sequence of mapping, mapping, str, Path or PatientRows
+        A table with a row for each patient: of pandas, of anything that speaks the Arrow stream interface (polars,
+        pyarrow, DuckDB), a dict for each patient, one dict for one patient or with a list for each column, or a file.
+
+    Returns
+    -------
+    PatientRows
+
+    Raises
+    ------
+    DataError
+        If it is something else, or a file cannot be read.
+
+    Examples
+    --------
+    >>> read_patients({"pain_nrs": 7, "indication": "lumbar_facet"}).rows
+       pain_nrs    indication
+    0         7  lumbar_facet
+    """
+    if isinstance(patients, PatientRows):
+        return patients
+    if isinstance(patients, (str, os.PathLike)):
+        return _read_file(patients)
+    frame = _to_frame(patients)
+    return PatientRows(rows=frame, places=np.arange(1, len(frame) + 1), rejects=empty_rejects())
+
+
+def _to_frame(patients: object) -> pd.DataFrame:
+    if isinstance(patients, pd.DataFrame):
+        return patients
+    if isinstance(patients, pd.Series):
+        return patients.to_frame().T
+    try:
+        if isinstance(patients, (pa.Table, pa.RecordBatch)) or hasattr(patients, "__arrow_c_stream__"):
+            # Whole numbers stay whole beside missing ones: as floats long ids would lose digits.
+            return pd.DataFrame(pa.table(patients).to_pandas(integer_object_nulls=True))
+        if isinstance(patients, Mapping):
+            return _from_dict(patients)
+        if isinstance(patients, Sequence) and all(isinstance(patient, Mapping) for patient in patients):
+            return pd.DataFrame(list(patients)) if patients else pd.DataFrame(columns=list(EPISODES))
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        # The words of the cause could quote a value.
+        raise DataError(
+            f"patients could not be read as a table ({type(error).__name__}); accepted: {ACCEPTED}",
+            code="PC-READING-18",
+        ) from None
+    package, name = type(patients).__module__.partition(".")[0], type(patients).__name__
+    raise DataError(f"patients cannot be a {package}.{name}; accepted: {ACCEPTED}", code="PC-READING-19")
+
+
+def _from_dict(patients: Mapping[Any, Any]) -> pd.DataFrame:
+    are_columns = [pd.api.types.is_list_like(value) for value in patients.values()]
+    return pd.DataFrame(dict(patients)) if are_columns and all(are_columns) else pd.DataFrame([dict(patients)])
+
+
+def _read_file(path: str | os.PathLike[str]) -> PatientRows:
+    with open_table(os.fspath(path), used=EPISODES, any_case=True, table="episodes", batch_rows=WHOLE_FILE) as opened:
+        batches = list(opened.batches)
+    tables = [batch.rows for batch in batches if len(batch.places)]
+    places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
+    rows = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(opened.columns))
+    return PatientRows(
+        rows=rows.set_axis(pd.Index(places - 1), axis="index"),
+        places=places,
+        rejects=join_rejects([batch.rejects for batch in batches]),
+        others=tuple(name for name in opened.columns if name not in EPISODES),
+    )

@@ -1,0 +1,67 @@
+"""From files and a mapping to a cohort, by name or by path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from paincast.cohort.registry.ingest import ingest as ingest_files
+from paincast.cohort.registry.mapping import load_mapping
+from paincast.cohort.registry.mapping_types import RegistryMapping
+from paincast.cohort.tables import Cohort
+from paincast.errors import DataError
+
+FETCHED = Path("data/real")
+"""Where ``paincast fetch`` keeps the published data sets, below the working folder."""
+
+
+def ingest(
+    source: str | Path | Sequence[str | Path] | None, mapping: str | Path | RegistryMapping
+) -> tuple[Cohort, pd.DataFrame]:
+    """Read a registry's files into a cohort by a mapping of columns, units and codes.
+
+    Parameters
+    ----------
+    source : str, Path, sequence of either, or None
+        The file, or one for each file of the mapping: recognised by name, otherwise taken in the mapping's order.
+        None for a published data set that ``paincast fetch`` has put below ``data/real``.
+    mapping : str, Path or RegistryMapping
+        A YAML file, or the name of a mapping that comes with the package.
+
+    Returns
+    -------
+    cohort : Cohort
+        Basis ``real``.
+    rejects : DataFrame with columns table, row, column, rule, allowed, action
+        Cells and rows that were left out, by place in the source file. Never a value. The command ``paincast ingest``
+        refuses a cohort of which more than 5 % was lost; here that is for the caller to judge
+        (:func:`paincast.cohort.rejects.compute_reject_share`).
+
+    Raises
+    ------
+    SettingsError
+        If there is no such mapping, or it is not valid.
+    DataError
+        If a file is missing or unreadable, or lacks a column that the mapping names.
+    """
+    loaded = mapping if isinstance(mapping, RegistryMapping) else load_mapping(mapping)
+    if source is None:
+        files: Sequence[str | Path] = _find_fetched(loaded)
+    else:
+        files = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    return ingest_files(loaded, files)
+
+
+def _find_fetched(mapping: RegistryMapping) -> list[Path]:
+    files = [FETCHED / mapping.name / name for name in mapping.files]
+    missing = [str(file) for file in files if not os.path.lexists(file)]
+    if missing:
+        raise DataError(
+            f"no FILES given, and {', '.join(missing)} does not exist; give FILES, or run "
+            f"'paincast fetch {mapping.name}' for a shipped mapping",
+            code="PC-CLI-01",
+        )
+    return files

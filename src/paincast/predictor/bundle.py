@@ -1,0 +1,156 @@
+"""A predictor as a folder: one JSON file and, for trees, boosters in UBJ, under a content hash. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.tables import conform
+from paincast.errors import DataError
+from paincast.evidence.rules import read_rules
+from paincast.features import EncodedVariable
+from paincast.files import atomic_folder
+from paincast.files.bounded import read_json
+from paincast.files.declared_types import check_declared
+from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
+from paincast.models.stored import list_boosters, name_boosters, read_response, to_response_state
+from paincast.outcomes import get_outcome
+from paincast.predictor.model import Predictor
+from paincast.schema import EPISODES
+from paincast.settings import BASES
+
+MANIFEST = "bundle.json"
+FORMAT = 2
+
+APART = ("response", "rules", "version", "use")
+"""Fields of a predictor that are no plain state of its bundle."""
+
+
+def add_version(predictor: Predictor) -> Predictor:
+    """Give a predictor its version: a hash of everything it predicts with."""
+    return replace(predictor, version=_hash_content(_to_state(predictor), list_boosters(predictor.response).values()))
+
+
+def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerprints | None = None) -> Path:
+    """Write a predictor as a bundle: ``bundle.json`` and, for trees, boosters in UBJ. No pickle.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        A predictor with its version.
+    path : str or Path
+        Folder; an existing bundle is replaced.
+    fingerprints : Fingerprints, optional
+        Of the training episodes, kept beside the bundle for its owner alone.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    with atomic_folder(path, marker=MANIFEST) as folder:
+        state = {**_to_state(predictor), "version": predictor.version}
+        (folder / MANIFEST).write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        for name, raw in list_boosters(predictor.response).items():
+            (folder / name).write_bytes(raw)
+        if fingerprints is not None:
+            write_fingerprints(fingerprints, folder / FILE)
+    return Path(path)
+
+
+def load_predictor(path: str | Path) -> Predictor:
+    """Read a bundle and check that it is what was saved.
+
+    Raises
+    ------
+    DataError
+        If the folder is no bundle, of another format, damaged or changed.
+    """
+    folder = Path(path)
+    try:
+        state = read_json(folder / MANIFEST)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder} is not a model folder ({MANIFEST} is missing)", code="PC-MODEL-16") from error
+    if state.get("format") != FORMAT:
+        told = state.get("format") if isinstance(state.get("format"), int) else "unknown"
+        raise DataError(
+            f"{folder} has bundle format {told}; this version reads format {FORMAT}; train the model again",
+            code="PC-MODEL-17",
+        )
+    try:
+        version = state.pop("version")
+        if _hash_content(state, [(folder / name).read_bytes() for name in name_boosters(state)]) != version:
+            raise DataError(
+                f"{folder} was changed after it was saved: its content does not match its version", code="PC-MODEL-18"
+            )
+        predictor = replace(_from_state(state, folder), version=version)
+        _check_usable(predictor)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a file that was not written by save_predictor can provoke
+        raise DataError(f"{folder} is damaged ({type(error).__name__}); fetch it again", code="PC-MODEL-19") from error
+    return predictor
+
+
+def _check_usable(predictor: Predictor) -> None:
+    """Hold a predictor to the types it declares, and have it answer for a patient of whom next to nothing is known."""
+    check_declared(predictor, Predictor)
+    check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
+    controls = tuple(control["probability"] for control in predictor.rules.controls)
+    check_declared(controls, tuple[float, ...])
+    _require(all(0 <= probability <= 1 for probability in controls))
+    _require(predictor.basis in BASES and predictor.n_real >= 0 and 0 < predictor.level < 1)
+    unknown: dict[str, list[Any]] = {
+        "episode_id": ["probe"],
+        "patient_id": ["probe"],
+        "technique": [predictor.technique],
+    }
+    unknown |= {name: [EPISODES[name].high] for name in predictor.measures}
+    indication = pd.Series(predictor.rules.indications[:1], dtype="str")
+    probe = conform("episodes", pd.DataFrame(unknown).assign(indication=indication))
+    predictor.predict_episodes(probe)
+    answer = predictor.response.answer(probe, predictor.level)
+    is_number = get_outcome(predictor.outcome).kind == "continuous"
+    names = ("expected_lower", "expected", "expected_upper") if is_number else ("lower", "probability", "upper")
+    lower, estimate, upper = (float(answer[name].iloc[0]) for name in names)
+    _require(lower <= upper and bool(np.isfinite([lower, estimate, upper]).all()))
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("a value is not one that a bundle can hold")
+
+
+def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
+    for raw in boosters:
+        digest.update(raw)
+    return digest.hexdigest()[:12]
+
+
+def _to_state(predictor: Predictor) -> dict[str, Any]:
+    plain = {name: getattr(predictor, name) for name in Predictor.__dataclass_fields__ if name not in APART}
+    rules = asdict(predictor.rules)
+    if not predictor.rules.without_evidence:
+        del rules["without_evidence"]  # bundles of before do not hold it, and are hashed as they were saved
+    return {"format": FORMAT, **plain, "rules": rules, **to_response_state(predictor.response)}
+
+
+def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
+    plain = {name: state[name] for name in Predictor.__dataclass_fields__ if name not in APART}
+    for name in ("sources", "performance", "window_months", "measures"):
+        check_declared(plain[name], list, name)
+        plain[name] = tuple(plain[name])
+    return Predictor(**plain, response=read_response(state, folder), rules=read_rules(state["rules"]))

@@ -1,0 +1,248 @@
+"""The predictor: a response model with everything it needs to answer for a patient, or to abstain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.reading.patients import read_patients
+from paincast.cohort.validate import validate_patients
+from paincast.eligibility import (
+    assess_contraindications,
+    check_categories,
+    check_readable,
+    decide_answers,
+    find_controls,
+    join_reasons,
+    note_missing_evidence,
+    set_technique,
+)
+from paincast.evidence.rules import TechniqueRules, renew_contraindications
+from paincast.explain import explain_model, list_reasons
+from paincast.models.domain import find_strangers
+from paincast.models.stored import Response
+from paincast.outcomes import get_outcome
+from paincast.predictor.card import format_card, format_line
+from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
+from paincast.predictor.rows import ANSWERS, make_abstentions
+from paincast.schema import RESEARCH_MARK
+
+if TYPE_CHECKING:
+    import shap
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Predictor:
+    """A response model with everything it needs to answer for a patient.
+
+    Parameters
+    ----------
+    technique, outcome : str
+        What is done, and the question asked.
+    horizon_months : float
+        The month at which it is asked.
+    window_months : tuple of float
+        First and last month, included, of the visits that answer for the horizon.
+    measures : tuple of str
+        Columns of which one must be known before the procedure for the outcome to be asked; empty where none is needed.
+    basis : {"synthetic", "real", "blended"}
+        What the model stands on.
+    n_training, n_real : int
+        Episodes with an answer at the horizon, and how many of them are real.
+    n_events : int or None
+        Those with the outcome; None where the outcome is a number.
+    level : float
+        Level of the interval of the individual's probability or change.
+    response : ResponseModel, DurationResponse or ChangeResponse
+        The model.
+    rules : TechniqueRules
+        Indications, control response and contraindications.
+    sources : tuple of str
+        What the training cohort came from.
+    performance : tuple of dict
+        Honest out-of-fold metrics: ``metric, group, estimate, lower, upper, n, method``.
+    version : str
+        First twelve digits of the content hash; empty before the predictor is sealed.
+    use : str
+        What the registry says it may be used for, no part of the bundle: empty only for a champion whose gate allows
+        care, see :func:`paincast.serving.predict.load_model`.
+    """
+
+    technique: str
+    outcome: str
+    horizon_months: float
+    window_months: tuple[float, float]
+    measures: tuple[str, ...]
+    basis: str
+    n_training: int
+    n_events: int | None
+    n_real: int
+    level: float
+    response: Response
+    rules: TechniqueRules
+    sources: tuple[str, ...] = ()
+    performance: tuple[dict[str, Any], ...] = field(default=())
+    version: str = ""
+    use: str = RESEARCH_MARK
+
+    @property
+    def mark(self) -> str:
+        """Give what every answer says of its use; on simulated patients it is research, whatever is registered."""
+        return RESEARCH_MARK if self.basis == "synthetic" else self.use
+
+    def __repr__(self) -> str:
+        return format_line(self.describe())
+
+    def _repr_html_(self) -> str:
+        return format_card(self.describe())
+
+    def describe(self) -> dict[str, str]:
+        """Give in words what the model is: technique, outcome, horizon, basis, episodes, version and use."""
+        real = f" ({self.n_real} real)" if self.n_real else ""
+        return {
+            "technique": self.technique,
+            "outcome": self.outcome,
+            "horizon": f"{self.horizon_months:g} months",
+            "basis": self.basis,
+            "n": f"{self.n_training} episodes{real}",
+            "version": self.version or "none",
+            "use": self.mark or "care",
+        }
+
+    def predict(self, patients: object, *, unreadable: pd.Series | None = None) -> pd.DataFrame:
+        """Predict the outcome for each patient, or abstain with a reason.
+
+        Parameters
+        ----------
+        patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
+            Columns of the ``episodes`` table, of any type that can be read as the declared one: a table of pandas or
+            polars, an Arrow table, a dict for each patient, one dict, or a file.
+        unreadable : Series of tuple of str, shape (n,), optional
+            Where the patients are validated already (:func:`paincast.cohort.validate.validate_patients`), the columns
+            of each in which a value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
+
+        Returns
+        -------
+        DataFrame of shape (n, len(PREDICTION_COLUMNS))
+            A row for each patient, indexed like them. ``probability`` is the share of such patients expected to have
+            the outcome *given* the technique, and ``expected`` their median: a prognosis, not the effect of the
+            technique.
+
+        Raises
+        ------
+        DataError
+            If it is no table of patients.
+
+        Warns
+        -----
+        UserWarning
+            If values were unusable and were left out.
+        """
+        if unreadable is not None and isinstance(patients, pd.DataFrame):
+            return self.predict_episodes(patients, unreadable)
+        read = read_patients(patients)
+        predictions, rejects = answer_patients(read, self.predict_episodes)
+        warn_of_rejects(rejects)
+        return restore_index(self.fill_left_out(predictions, rejects), read)
+
+    def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+        """Give patients who were left out as a whole an abstention, in their place.
+
+        Parameters
+        ----------
+        predictions, rejects : DataFrame
+            From :func:`paincast.predictor.route.answer_patients`.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by place.
+        """
+        because = explain_left_out(rejects)
+        if because.empty:
+            return predictions
+        nameless = pd.DataFrame({"episode_id": "", "patient_id": ""}, index=because.index)
+        return pd.concat([predictions, make_abstentions(nameless, self.technique, self.outcome, because)]).sort_index()
+
+    def predict_episodes(self, patients: pd.DataFrame, unreadable: pd.Series | None = None) -> pd.DataFrame:
+        """Predict for patients in the types of the contract; see :meth:`predict`.
+
+        Parameters
+        ----------
+        patients : DataFrame of shape (n, ...)
+            Every column of the ``episodes`` table in its declared type.
+        unreadable : Series of tuple of str, shape (n,), optional
+            Columns of each patient in which a value was given but could not be used. The model abstains where it would
+            use one of them: a value that was misread is not a value that is missing.
+
+        Returns
+        -------
+        DataFrame of shape (n, len(PREDICTION_COLUMNS))
+            Indexed like ``patients``.
+        """
+        episodes = set_technique(patients, self.technique)
+        encoder = self.response.encoder
+        out_of_domain = find_strangers(self.response.domain, encoder, episodes)
+        used, required = {variable.name for variable in encoder.variables_}, {*self.measures, "indication"}
+        categories = {variable.name: variable.levels for variable in encoder.variables_ if variable.kind == "category"}
+        because = decide_answers(
+            self.rules,
+            get_outcome(self.outcome),
+            episodes,
+            unreadable=check_readable(episodes.index, unreadable, used=used, required=required),
+            unseen=check_categories(self.rules, episodes, encoder.find_unseen(episodes), categories),
+            out_of_domain=out_of_domain,
+        )
+        answered = because == ""
+        assessed = assess_contraindications(renew_contraindications(self.technique, self.rules), episodes)
+        cautions = [note_missing_evidence(self.rules, episodes), assessed["cautions"]]
+        answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
+        reasons_for, reasons_against = list_reasons(explain_model(self.response, episodes).mask_rows(~answered))
+        rows = make_abstentions(episodes, self.technique, self.outcome, because)
+        return rows.assign(
+            horizon_months=self.horizon_months,
+            **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
+            level=np.where(answered, self.level, np.nan),
+            control_probability=find_controls(self.rules, episodes),
+            **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
+            in_domain=(out_of_domain == "").astype("boolean"),
+            abstained=~answered,
+            basis=self.basis,
+            n_real=self.n_real,
+            use=self.mark,
+            model_version=self.version,
+            reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
+            reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
+        )
+
+    def explain(self, patients: object) -> shap.Explanation:
+        """Explain predictions as the shap package does: its plots draw what is returned as it is.
+
+        Parameters
+        ----------
+        patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        shap.Explanation
+            ``values`` of shape (n, n_variables) add up, with ``base_values`` of shape (n,), to the log odds of the
+            probability that is served (so a plot's axis is in log odds, not in probability), or to the expected change
+            in points. ``data`` holds the variables as numbers (yes is 1 and no is 0; a category counts from 0 in
+            alphabetical order), ``display_data`` as they were given. A patient left out as a whole is not explained.
+
+        Warns
+        -----
+        UserWarning
+            If values were unusable and were left out.
+
+        References
+        ----------
+        Lundberg SM, Lee SI. NeurIPS 2017. doi:10.48550/arXiv.1705.07874
+        """
+        episodes, rejects = validate_patients(patients)
+        warn_of_rejects(rejects)
+        return explain_model(self.response, set_technique(episodes, self.technique)).to_shap()
