@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,8 +38,7 @@ WHOLE_COLUMN = 0
 """The ``row`` of a reject that concerns a whole column."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BrokenRule:
+class BrokenRule(NamedTuple):
     """A rule of one column that some rows broke.
 
     Parameters

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -28,8 +28,7 @@ GENERATOR_VERSION = "3"
 CHUNK_BLOCKS = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Order:
+class _Order(NamedTuple):
     techniques: tuple[str, ...]
     records: tuple[Record, ...]
     task: SimulationTask

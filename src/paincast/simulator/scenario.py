@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,7 @@ from paincast.simulator.population.selection import compute_pass, find_share, ma
 from paincast.simulator.population.sites import Float, FloatArray, Sites, make_sites
 
 
-@dataclass(frozen=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """A technique, by an approach, that a patient of an indication may receive.
 
     Parameters
@@ -61,8 +60,7 @@ class Option:
     effect: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stratum:
+class Stratum(NamedTuple):
     """Everything fixed of one indication.
 
     Parameters
@@ -114,8 +112,7 @@ class Scenario:
     strata: Mapping[str, Stratum]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reference:
+class _Reference(NamedTuple):
     population: Population
     records: tuple[Record, ...]
     referred: Referred

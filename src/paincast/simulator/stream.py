@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,7 @@ from paincast.simulator.scenario import Scenario
 from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulationTask:
+class SimulationTask(NamedTuple):
     """What is to be simulated.
 
     Parameters

@@ -10,8 +10,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +48,7 @@ from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """Some rows of a file.
 
     Parameters
@@ -66,8 +66,7 @@ class Batch:
     rejects: pd.DataFrame
 
 
-@dataclass(frozen=True, kw_only=True)
-class PatientTable:
+class PatientTable(NamedTuple):
     """A file that is open: the names of all its columns, and its rows in batches."""
 
     columns: tuple[str, ...]
@@ -169,7 +168,7 @@ def open_table(
             options = ReadOptions(separator, encoding, used or ())
             decoded = opened.enter_context(_format_of(file).decode(file, options))
         if any_case:
-            decoded = replace(decoded, header=spell_names(decoded.header, used or ()))
+            decoded = decoded._replace(header=spell_names(decoded.header, used or ()))
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
         blocks = _read_rows(file, decoded, header, encoding, facts)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from paincast.cohort.reading.types import Decoded
 from paincast.errors import DataError
@@ -15,8 +15,7 @@ from paincast.errors import DataError
 _RESEMBLES = 0.8
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """Which columns are read: ``wanted`` are positions, ``kept`` tells those that are handed on.
 
     ``unnamed`` are the columns without a name that are known to hold something.

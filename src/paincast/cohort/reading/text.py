@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -84,8 +84,7 @@ def _find_closing(text: str, start: int) -> int:
     return end
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How the rows of a text file are built.
 
     ``width`` is the number of cells of a sound row; ``kinds`` tells, for each column, of what kind all its cells in the

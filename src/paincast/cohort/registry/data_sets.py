@@ -10,8 +10,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 import yaml
@@ -32,8 +32,7 @@ SILENCE_SECONDS = 60
 CHUNK_BYTES = 1024  # what a broken transfer can lose
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataSetFile:
+class DataSetFile(NamedTuple):
     """One published file: its name, the address it is pinned to, and the SHA-256 of its bytes."""
 
     name: str
@@ -41,8 +40,7 @@ class DataSetFile:
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataSet:
+class DataSet(NamedTuple):
     """A published data set.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from paincast.cohort.numerals import Decimal
 from paincast.schema import Column
@@ -71,8 +72,7 @@ class Field:
     date_format: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Condition:
+class Condition(NamedTuple):
     """Which rows are meant: by codes (listed either way; others are rejected) or by words in a text."""
 
     column: str
@@ -83,8 +83,7 @@ class Condition:
     because: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Block:
+class Block(NamedTuple):
     """One follow-up (or kind of event) of each row, or a file that holds one follow-up per row."""
 
     fields: Mapping[str, Field]
@@ -92,8 +91,7 @@ class Block:
     when: Condition | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Join:
+class Join(NamedTuple):
     """A second file whose rows belong to rows of the main file by an id."""
 
     file: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -16,8 +15,7 @@ UNFINISHED = "TODO"
 """A value still to be filled in; a file that holds one is refused in words."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A piece of a YAML file with its place.
 
     Scalars stay text, so that a code ``010``, ``no`` or ``1`` is what the file says and nothing else.

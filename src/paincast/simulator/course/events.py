@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from paincast.simulator.population.sites import Float, Truths, Whole
 NEVER = np.float32(np.inf)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Risk:
+class Risk(NamedTuple):
     """An event that some of the treated have.
 
     Parameters
@@ -41,8 +40,7 @@ class Risk:
     conditional: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Events:
+class Events(NamedTuple):
     """Events in the order of the episodes: rows of these, places among the risks of the option, and months."""
 
     rows: Whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -26,8 +26,7 @@ PAIN = "pain_response"
 PAIN_30 = "pain_response_30"
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutcomeModel:
+class OutcomeModel(NamedTuple):
     """One outcome of one record: ``log odds = intercept + strength x effects + shared``.
 
     Parameters
@@ -46,8 +45,7 @@ class OutcomeModel:
     control_intercepts: FloatArray
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutcomeModels:
+class OutcomeModels(NamedTuple):
     """Months of a record's curve, and its outcomes."""
 
     months: tuple[float, ...]

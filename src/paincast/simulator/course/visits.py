@@ -8,8 +8,8 @@ sets the value that is measured, which always lies on the side of the threshold 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -27,8 +27,7 @@ _REACH = 8.0
 _CELLS = 1 << 14
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
+class Course(NamedTuple):
     """What happens to episodes that received one option.
 
     Parameters

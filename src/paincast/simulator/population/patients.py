@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,7 @@ from paincast.simulator.defaults import FACTORS, STATES
 from paincast.simulator.population.sites import Float, FloatArray, Sites, Truths, Whole
 
 
-@dataclass(frozen=True, kw_only=True)
-class Structure:
+class Structure(NamedTuple):
     """How quantities hang on factors.
 
     Parameters
@@ -36,8 +35,7 @@ class Structure:
     root: FloatArray
 
 
-@dataclass(frozen=True, kw_only=True)
-class Latents:
+class Latents(NamedTuple):
     """Latent values of episodes.
 
     Parameters

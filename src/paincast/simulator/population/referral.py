@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ YEARS_OLDER: Mapping[str, float] = {"age_years": 1.0, "pain_duration_months": 12
 """What a year adds to a second episode."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Population:
+class Population(NamedTuple):
     """What is the same for all who are referred with an indication.
 
     Parameters
@@ -57,8 +56,7 @@ class Population:
     stages: Mapping[str, Stage]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Referred:
+class Referred(NamedTuple):
     """Episodes before anything is chosen; a second episode directly follows its first.
 
     Parameters

@@ -9,7 +9,7 @@ is recorded, so that the recorded results of the treated have the distribution t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -30,8 +30,7 @@ REACH = 6.0
 _CELLS = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(NamedTuple):
     """A stage of selection.
 
     Parameters
