@@ -23,6 +23,17 @@ def forget_values() -> None:
     _taken.clear()
 
 
+def hide_logins(text: str) -> str:
+    """Take user names and passwords out of the addresses in a text.
+
+    Examples
+    --------
+    >>> hide_logins("cannot reach postgresql://ann:p@ss@db.example/runs")
+    'cannot reach postgresql://db.example/runs'
+    """
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
 def hide_values(text: str) -> str:
     """Put ``${oc.env:NAME}`` in the place of every value that was taken from the environment.
 

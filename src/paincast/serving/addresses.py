@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paincast.environment import hide_logins
 from paincast.errors import DataError
 from paincast.gates.use import CHAMPION, hold_contents, read_use
 from paincast.predictor import MANIFEST, Predictor, load_predictor
@@ -95,7 +96,7 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    store = _hide_password(mlflow.get_tracking_uri())
+    store = hide_logins(mlflow.get_tracking_uri())
     if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
         raise DataError(
             f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first",
@@ -106,7 +107,7 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
         found = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
         return Path(found), registered
     except (MlflowException, OSError) as error:
-        reason = _hide_password((str(error).splitlines() or [""])[0])
+        reason = hide_logins((str(error).splitlines() or [""])[0])
         raise DataError(
             f"cannot load {address} from the MLflow store {store}: {reason[:200]}", code="PC-SERVING-03"
         ) from error
@@ -131,10 +132,6 @@ def _look_up(client: MlflowClient, address: str) -> Registered:
 def _read_run_tags(client: MlflowClient, run_id: str | None) -> Mapping[str, str]:
     tags: Mapping[str, str] = client.get_run(run_id).data.tags if run_id else {}
     return tags
-
-
-def _hide_password(text: str) -> str:
-    return re.sub(r"//[^@/\s]*@", "//", text)
 
 
 @contextmanager

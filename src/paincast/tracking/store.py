@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from pathlib import Path
 
+from paincast.environment import hide_logins
 from paincast.errors import OutputError, SettingsError
 from paincast.files import atomic_file
 from paincast.settings import TrackingSettings
@@ -73,14 +74,7 @@ class Store:
     @property
     def address(self) -> str:
         """Give the address without the user name and password it may hold, fit for messages."""
-        return hide_login(self.uri)
-
-
-def hide_login(uri: str) -> str:
-    """Give an address without the user name and password it may hold."""
-    scheme, mark, rest = uri.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
+        return hide_logins(self.uri)
 
 
 def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Store:
@@ -113,7 +107,7 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
         return Store(uri, settings.artifacts, settings.experiment)
     if kind not in DATABASES:
         raise SettingsError(
-            f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_login(uri)}' is a folder or an unknown kind of address, "
+            f"tracking.uri (or MLFLOW_TRACKING_URI): '{hide_logins(uri)}' is a folder or an unknown kind of address, "
             "which MLflow no longer serves; allowed: "
             "sqlite:///mlflow.db, postgresql://, mysql://, mssql://, http(s)://, databricks",
             code="PC-TRACKING-14",
