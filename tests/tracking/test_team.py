@@ -37,6 +37,9 @@ from paincast.tracking import (
 )
 from paincast.tracking.lifecycle import identify_process, is_gone
 
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""What is compiled is kept, or each of the many processes would compile the package anew."""
+
 JOBS = 8
 PROCESS_SECONDS = 300
 RECORD = """
@@ -61,15 +64,15 @@ COMMAND = "from paincast.cli import main; main()"
 FULL = (
     """
 import resource
-from paincast.training import binary
+from paincast.training import finish
 
-log = binary.log_model_run
+log = finish.log_model_run
 
 def log_on_a_full_disk(*given, **named):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     return log(*given, **named)
 
-binary.log_model_run = log_on_a_full_disk
+finish.log_model_run = log_on_a_full_disk
 """
     + COMMAND
 )
@@ -171,7 +174,7 @@ class Team:
         return subprocess.Popen(
             [sys.executable, "-c", *(code or (RECORD, str(self.model))), *overrides, *place],
             cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | self.environment,
+            env=os.environ | COMPILED | {"OMP_NUM_THREADS": "1"} | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -262,7 +265,7 @@ def run_together(team: Team, folder: Path, *jobs: str) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", TOGETHER, str(folder), str(len(jobs)), job],
-            env=os.environ | team.environment,
+            env=os.environ | COMPILED | team.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -322,7 +325,10 @@ def test_a_version_with_the_bundle_of_another_run_is_not_promoted(team, recorded
 def test_a_training_that_was_killed_is_closed_by_the_next_and_one_that_lives_is_not(team):
     killed, alive = (
         subprocess.Popen(
-            [sys.executable, "-c", HOLD], env=os.environ | team.environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", HOLD],
+            env=os.environ | COMPILED | team.environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     )
