@@ -188,7 +188,8 @@ def compute_calibration_curve(
         for estimate, distances, from_curve in zip(estimates, resampled.T, noise.T, strict=True)
     ]
     ends = max(0.01, SMALLEST_CLASS / rows.n)
-    grid = np.linspace(*np.quantile(rows.log_odds, [ends, 1.0 - ends]), points)
+    lowest, highest = (float(np.quantile(rows.log_odds, share)) for share in (ends, 1.0 - ends))
+    grid = np.linspace(lowest, highest, points)
     curve = _make_curve(shared, grid, theta, drawn, confidence)
     return CalibrationCurve(
         curve=curve.assign(group=group)[list(CURVE_COLUMNS)], indices=_make_indices(group, rows.n, described)
