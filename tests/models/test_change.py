@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import QuantileRegressor
 
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import ChangeModel, cross_fit_change, fit_change_model
-from paincast.models.continuous.quantiles import conformalise, fit_quantile
+from paincast.models.continuous.quantiles import conformalize, fit_quantile
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.settings import ChangeSettings
 from paincast.simulator import simulate_cohort
@@ -58,10 +59,51 @@ def test_corrections_are_the_quantiles_of_the_scores():
     rng = np.random.default_rng(6)
     outcome = rng.normal(size=99)
     held_out = np.tile([-1.0, 0.0, 1.0], (99, 1))
-    lower, upper = conformalise(held_out, outcome, 0.80)
+    lower, upper = conformalize(held_out, outcome, 0.80)
     # The 90 % quantile of 99 scores, corrected for small samples, is the 90th of them.
     assert lower == pytest.approx(np.sort(-1.0 - outcome)[89], abs=1e-9)
     assert upper == pytest.approx(np.sort(outcome - 1.0)[89], abs=1e-9)
+
+
+class _Column(RegressorMixin, BaseEstimator):
+    """Hands a quantile that was predicted elsewhere to MAPIE."""
+
+    def __init__(self, place=0):
+        self.place = place
+        self.is_fitted = True  # what MAPIE looks for
+
+    def fit(self, X, y):  # noqa: ARG002 (the interface of scikit-learn)
+        return self
+
+    def predict(self, X):
+        return np.asarray(X)[:, self.place]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("n", [41, 80, 211])
+def test_corrections_agree_with_mapie(level, n):
+    from mapie.regression import ConformalizedQuantileRegressor
+
+    rng = np.random.default_rng(n)
+    held_out = np.sort(rng.normal(size=(n, 3)), axis=1)
+    outcome = rng.normal(size=n)
+    oracle = ConformalizedQuantileRegressor(
+        estimator=[_Column(0), _Column(2), _Column(1)], confidence_level=level, prefit=True
+    )
+    oracle.conformalize(held_out, outcome)
+    # Limits so far apart that no correction makes them cross, on which MAPIE would remark.
+    _, interval = oracle.predict_interval(np.array([[-1024.0, 0.0, 1024.0]]))
+    expected = -1024.0 - interval[0, 0, 0], interval[0, 1, 0] - 1024.0
+    assert conformalize(held_out, outcome, level) == pytest.approx(expected, abs=1e-12)
+
+
+def test_too_few_rows_for_a_level_are_refused():
+    held_out, outcome = np.tile([-1.0, 0.0, 1.0], (19, 1)), np.zeros(19)
+    assert conformalize(held_out, outcome, 0.9) == (-1.0, -1.0)
+    with pytest.raises(RefusalError) as error:
+        conformalize(held_out[:18], outcome[:18], 0.9)
+    assert error.value.code == "PC-MODEL-21"
+    assert "19" in str(error.value)
 
 
 def test_quantiles_are_in_order_and_within_the_scale(fitted):
@@ -84,7 +126,7 @@ def test_interval_holds_its_level_on_fresh_patients(make_episodes, n):
         model = fit_change_model(episodes, draw_change(episodes, own, seed), SETTINGS, np.random.default_rng(seed))
         answers = model.predict(fresh)
         held.append(float(((seen >= answers["lower"]) & (seen <= answers["upper"])).mean()))
-    # The share held by one conformalised interval is a beta variable with mean at least the level.
+    # The share held by one conformalized interval is a beta variable with mean at least the level.
     spread = np.sqrt(0.8 * 0.2 / n + 0.8 * 0.2 / 4000)
     assert np.mean(held) > 0.80 - 3 * spread / np.sqrt(4) - 0.01
     assert np.mean(held) < 0.80 + 3 * spread / np.sqrt(4) + 0.03 + 2 / n

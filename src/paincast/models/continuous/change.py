@@ -1,4 +1,4 @@
-"""The change of pain in points: conditional quantiles, conformalised so that their interval holds what it says.
+"""The change of pain in points: conditional quantiles, conformalized so that their interval holds what it says.
 
 The change is the score after minus the score before the procedure, so that below 0 is less pain. Quantiles are fitted
 to the change as a share of the score before, in which the lower limit of the scale is the same for everybody, and told
@@ -19,7 +19,7 @@ from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError, RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.files.declared_types import read_array
-from paincast.models.continuous.quantiles import conformalise, fit_quantile
+from paincast.models.continuous.quantiles import conformalize, fit_quantile
 from paincast.progress import SILENT, Progress
 from paincast.settings import ChangeSettings
 from paincast.splits import Fold, count_smaller_class, make_folds
@@ -128,7 +128,7 @@ def fit_change_model(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
 ) -> ChangeModel:
-    """Choose a penalty by grouped cross-validation, fit three quantiles and conformalise their interval.
+    """Choose a penalty by grouped cross-validation, fit three quantiles and conformalize their interval.
 
     The conformal scores are those of the held-out folds, and the quantiles served are fitted to all rows: the interval
     holds at least its level for exchangeable patients up to the stability of the fit. Weights of the rows enter the
@@ -182,7 +182,7 @@ def fit_change_model(
     return ChangeModel(
         encoder=encoder,
         coefficients=coefficients,
-        corrections=conformalise(held_out, share, settings.confidence),
+        corrections=conformalize(held_out, share, settings.confidence),
         level=settings.confidence,
         penalty=penalty,
     )

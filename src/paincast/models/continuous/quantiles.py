@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
+from itertools import count
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.base import BaseEstimator, RegressorMixin
+
+from paincast.errors import RefusalError
 
 FloatArray = npt.NDArray[np.float64]
-
-_APART = 1024.0
 
 
 def fit_quantile(
@@ -73,43 +73,53 @@ def fit_quantile(
     return np.asarray(found.x, dtype=float)
 
 
-def conformalise(held_out: FloatArray, outcome: FloatArray, level: float) -> tuple[float, float]:
-    """Compute what is taken from the lower and added to the upper limit for the interval to hold its level.
+def conformalize(held_out: FloatArray, outcome: FloatArray, level: float) -> tuple[float, float]:
+    """Compute by how much an interval between two quantiles must be widened on each side to hold its level.
+
+    Conformalized quantile regression with a score for each side [1]_: with ``n`` rows the correction is the ``k``-th
+    smallest score, ``k = ceil((1 + level) / 2 * (n + 1))``, which holds the level for exchangeable rows at any ``n``.
 
     Parameters
     ----------
     held_out : ndarray of shape (n, 3)
         Lower limit, median and upper limit of each row, by a model that did not see it.
     outcome : ndarray of shape (n,)
-        What came.
+        Observed outcome.
     level : float
         Level of the interval.
 
     Returns
     -------
     tuple of float
-        The (1 + level) / 2 quantiles, with the correction for small samples, of lower limit minus outcome and outcome
-        minus upper limit.
+        What is subtracted from the lower and added to the upper limit; negative where the interval is too wide.
+
+    Raises
+    ------
+    RefusalError
+        If there are too few rows for the level: ``k`` exceeds ``n``.
+
+    References
+    ----------
+    .. [1] Romano Y, Patterson E, Candès E. Conformalized quantile regression. NeurIPS 2019.
+       doi:10.48550/arXiv.1905.03222 (theorem 2, both sides)
+
+    Examples
+    --------
+    >>> outcome = np.arange(19.0)
+    >>> conformalize(np.column_stack([outcome, outcome, outcome]) + [1.0, 0.0, -2.0], outcome, 0.9)
+    (1.0, 2.0)
     """
-    from mapie.regression import ConformalizedQuantileRegressor  # half a second, which only training has to pay
+    n = len(outcome)
+    rank = _find_rank(level, n)
+    if rank > n:
+        needed = next(enough for enough in count(n) if _find_rank(level, enough) <= enough)
+        raise RefusalError(
+            f"{n} episodes are too few for an interval of level {level:g}; at least {needed} are needed",
+            code="PC-MODEL-21",
+        )
+    below, above = held_out[:, 0] - outcome, outcome - held_out[:, 2]
+    return float(np.sort(below)[rank - 1]), float(np.sort(above)[rank - 1])
 
-    fitted = [_Column(place) for place in (0, 2, 1)]
-    regressor = ConformalizedQuantileRegressor(estimator=fitted, confidence_level=level, prefit=True)
-    regressor.conformalize(held_out, outcome)
-    # Limits so far apart that no correction makes them cross, which MAPIE would remark on.
-    _, interval = regressor.predict_interval(np.array([[-_APART, 0.0, _APART]]))
-    return -_APART - float(interval[0, 0, 0]), float(interval[0, 1, 0]) - _APART
 
-
-class _Column(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Hands a quantile that was predicted elsewhere to MAPIE."""
-
-    def __init__(self, place: int = 0) -> None:
-        self.place = place
-        self.is_fitted = True  # what MAPIE looks for
-
-    def fit(self, X: FloatArray, y: FloatArray) -> Self:  # noqa: ARG002 (the interface of scikit-learn)
-        return self
-
-    def predict(self, X: FloatArray) -> FloatArray:
-        return np.asarray(X)[:, self.place]
+def _find_rank(level: float, n: int) -> int:
+    return ceil((1.0 + level) / 2.0 * (n + 1))
