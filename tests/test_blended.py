@@ -40,8 +40,10 @@ LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", 
 
 def choose(monkeypatch: pytest.MonkeyPatch, place: int) -> LadderSettings:
     """Have the level at a place chosen, whatever cross-validation says."""
+    # What is compared last are the average and the real rows alone; a place before them is one of the others.
+    place -= LEVELS.index("average")
     monkeypatch.setattr("paincast.models.updating.ladder.find_simplest", lambda *_: place)
-    return LadderSettings(method="cross_validation", folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01])
+    return LadderSettings(folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01])
 
 
 def make_settings(real: Path | None, folder: Path, **changes: object) -> TrainingSettings:
@@ -237,8 +239,10 @@ def test_too_few_real_events_are_refused_with_the_numbers(tmp_path):
     [
         ({"cohort": CohortSettings(source="blended")}, "cohort.real is empty.*paincast ingest.*cohort.real=DIR"),
         ({"model": ModelSettings(candidates=["xgboost"])}, "model.candidates holds xgboost; use model=logistic"),
-        ({"calibration": CalibrationSettings(method="isotonic")}, "calibration.method=isotonic bends them"),
-        ({"ladder": LadderSettings(method="closed_tests")}, "ladder.method: .*did you mean 'closed_test'"),
+        ({"calibration": CalibrationSettings(method="auto")}, "calibration=affine or calibration=none, not auto"),
+        ({"ladder": LadderSettings(method="averages")}, "ladder.method: .*did you mean 'average'"),
+        ({"ladder": LadderSettings(method="closed_test")}, "ladder.method=closed_test was removed"),
+        ({"ladder": LadderSettings(method="cross_validation")}, "ladder.method=cross_validation was removed"),
         ({"ladder": LadderSettings(synthetic_weights=[])}, "ladder.synthetic_weights is empty"),
         ({"ladder": LadderSettings(synthetic_weights=[0.0])}, "ladder.synthetic_weights=0 is outside"),
     ],
@@ -251,10 +255,10 @@ def test_settings_that_no_ladder_can_follow_are_refused(tmp_path, changes, words
 def test_the_command_line_asks_for_a_ladder():
     register_schema()
     with initialize_config_dir(str(find_configs()), version_base="1.3"):
-        asked = ["cohort=blended", "cohort.real=data/mine", "technique=facet_rfa", "ladder.method=closed_test"]
+        asked = ["cohort=blended", "cohort.real=data/mine", "technique=facet_rfa", "ladder.folds=4"]
         settings = read_settings(compose("config", overrides=asked))
     assert (settings.cohort.source, settings.cohort.real) == ("blended", "data/mine")
-    assert settings.ladder == LadderSettings(method="closed_test")
+    assert settings.ladder == LadderSettings(folds=4)
     assert settings.techniques == ["facet_rfa"]
 
 

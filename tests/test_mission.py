@@ -144,8 +144,9 @@ ANSWERS = pd.read_csv(BUNDLES / "format2_answers.csv")
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("earlier")
-    with zipfile.ZipFile(BUNDLES / "format2.zip") as archive:
-        archive.extractall(folder)
+    for name in ("format2.zip", "format2_curved.zip"):
+        with zipfile.ZipFile(BUNDLES / name) as archive:
+            archive.extractall(folder)
     return folder
 
 

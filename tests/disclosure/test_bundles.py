@@ -12,10 +12,9 @@ from bundles import attack_moments, attack_trees, attack_variables, find_bundle_
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import fit_response_model
-from paincast.models.calibration.curved import fit_isotonic_calibration, fit_venn_abers_calibration
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
-from paincast.models.release import _round_calibration, release_response
+from paincast.models.release import release_response
 from paincast.models.stored import list_boosters, read_response, to_response_state
 from paincast.models.survival.duration import fit_duration_model
 from paincast.models.survival.response import make_duration_response
@@ -119,25 +118,6 @@ def test_durations_and_changes_tell_no_share_of_few(episodes):
         released = release_response(fitted, episodes)
         assert find_bundle_leaks(write(released)) == []
         pd.testing.assert_frame_equal(fitted.answer(episodes, 0.8)[5:], released.answer(episodes, 0.8)[5:])
-
-
-@pytest.mark.parametrize("fit_steps", [fit_isotonic_calibration, fit_venn_abers_calibration])
-def test_steps_of_a_calibration_are_no_margins_of_patients(fit_steps):
-    rng = np.random.default_rng(7)
-    margins = rng.normal(size=300)
-    outcome = (rng.random(300) < 0.5).astype(float)
-    fitted = fit_steps(margins, outcome, np.ones(300))
-    rounded = _round_calibration(fitted)
-    state = rounded.to_state()
-    knots = {round(knot, 9) for name, values in state.items() if "knots" in name for knot in values}
-    assert not knots & {round(margin, 9) for margin in margins}
-    values = [value for name, values in state.items() if name != "method" and "knots" not in name for value in values]
-    assert all(round(value, 2) == value for value in values)
-    asked = np.linspace(-5, 5, 1001)
-    served = rounded.transform(asked)
-    assert np.isfinite(served).all()
-    assert (np.diff(served) >= 0).all()
-    assert np.abs(1 / (1 + np.exp(-served)) - 1 / (1 + np.exp(-fitted.transform(asked)))).mean() < 0.03
 
 
 def test_moments_of_few_values_are_solved_where_they_are_told(episodes):

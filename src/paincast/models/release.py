@@ -23,9 +23,6 @@ from paincast.models.binary.additive import AdditiveModel, Steps
 from paincast.models.binary.heterogeneity import Heterogeneity
 from paincast.models.binary.learners import BoostedModel, LinearModel, read_booster
 from paincast.models.binary.response import ResponseModel
-from paincast.models.calibration.affine import Calibration
-from paincast.models.calibration.calibrated import CalibratedModel, split_model
-from paincast.models.calibration.curved import IsotonicCalibration, VennAbersCalibration
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
 from paincast.models.stored import Response
@@ -67,8 +64,8 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
     Returns
     -------
     ResponseModel, DurationResponse or ChangeResponse
-        The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees or
-        steps of a calibration were rounded.
+        The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees
+        were rounded.
     """
     n, encoder, domain = len(episodes), response.encoder, response.domain
     if not blended:
@@ -89,7 +86,6 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         refits=tuple(_round_model(refit, encoder, n) for refit in response.refits),
         heterogeneity=_round_heterogeneity(response.heterogeneity, model, encoder),
         domain=domain,
-        calibration=_round_calibration(response.calibration),
     )
 
 
@@ -98,8 +94,7 @@ def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseMo
 
     Trees and steps cut at scores, which would not follow to the last digit.
     """
-    models = [split_model(model)[0] for model in (response.model, *response.refits)]
-    if not all(isinstance(model, LinearModel) for model in models):
+    if not all(isinstance(model, LinearModel) for model in (response.model, *response.refits)):
         return response
     encoder, shifts = copy(response.encoder), dict[str, Shift]()
     variables = []
@@ -125,8 +120,6 @@ def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseMo
 
 def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> Any:
     """Give the linear model of shifted scores that has the margins of this one."""
-    if isinstance(model, CalibratedModel):
-        return replace(model, model=_follow(model.model, encoder, shifts))
     coefficients, means, intercept = model.coefficients.copy(), model.means.copy(), model.intercept
     names = encoder.get_feature_names_out().tolist()
     for name, shift in shifts.items():
@@ -171,9 +164,6 @@ def _round_means(encoder: EpisodeEncoder, means: FloatArray, n: int) -> FloatArr
 
 
 def _round_model(model: Any, encoder: EpisodeEncoder, n: int) -> Any:
-    if isinstance(model, CalibratedModel):
-        inner = _round_model(model.model, encoder, n)
-        return replace(model, model=inner, calibration=_round_calibration(model.calibration))
     if isinstance(model, LinearModel):
         return replace(model, means=_round_means(encoder, model.means, n))
     if isinstance(model, AdditiveModel):
@@ -218,14 +208,13 @@ def _round_trees(model: BoostedModel) -> dict[str, Any]:
 def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: EpisodeEncoder) -> Heterogeneity:
     """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
     missing = {name: round_digits(value, FEW_DIGITS) for name, value in heterogeneity.missing.items()}
-    linear, _ = split_model(model)
-    if isinstance(linear, LinearModel):
+    if isinstance(model, LinearModel):
         owners = np.array(encoder.owners)
         for variable in encoder.variables_:
             if variable.kind != "number" and variable.varies and variable.name in missing:
                 flags = np.flatnonzero(owners == variable.name)[: len(variable.levels)]
                 flags = flags[:1] if variable.kind == "boolean" else flags
-                added, shares = linear.coefficients[flags], linear.means[flags]
+                added, shares = model.coefficients[flags], model.means[flags]
                 if variable.kind == "boolean":
                     added, shares = np.append(added, 0.0), np.append(shares, 1.0 - shares)
                 if shares.sum() > 0:
@@ -238,21 +227,3 @@ def _round_domain(domain: Domain) -> Domain:
     rounded = np.array([[round_digits(value, LEAF_DIGITS) for value in row] for row in domain.precision])
     positive = len(domain.names) > 0 and bool((np.linalg.eigvalsh(rounded) > 0).all())
     return replace(domain, precision=rounded) if positive else domain
-
-
-def _round_calibration(calibration: Calibration) -> Calibration:
-    """Round steps, which come from the margins of single patients, to a tenth and probabilities to a hundredth."""
-    if isinstance(calibration, IsotonicCalibration):
-        knots = np.unique(calibration.knots.round(1))
-        values = np.interp(knots, calibration.knots, calibration.probabilities)
-        return IsotonicCalibration(knots=knots, probabilities=values.round(FEW_DIGITS).clip(0.01, 0.99))
-    if isinstance(calibration, VennAbersCalibration):
-        places = np.unique(np.concatenate([calibration.lower_knots, calibration.upper_knots]).round(1))
-        lower, upper = calibration.find_pair(places)
-        return VennAbersCalibration(
-            lower_knots=places,
-            lower_values=np.append(0.0, lower).round(FEW_DIGITS).clip(0.0, 0.99),
-            upper_knots=places,
-            upper_values=np.append(upper, 1.0).round(FEW_DIGITS).clip(0.01, 1.0),
-        )
-    return calibration

@@ -20,6 +20,7 @@ from paincast.settings.declare import (
     show_number,
     split_optional,
 )
+from paincast.settings.removed import refuse_removed
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message shows."""
@@ -145,6 +146,7 @@ def _check_length(declared: Setting, items: Sequence[object]) -> None:
 def _check_item(declared: Setting, item: object) -> None:
     names, lowest = declared.metadata["one_of"], declared.metadata["at_least"]
     if names and item not in names:
+        refuse_removed(declared.name, str(item))
         raise SettingsError(
             f"{declared.name}: unknown name '{item}'; {suggest_name(str(item), names)}", code="PC-SETTINGS-20"
         )
@@ -213,8 +215,7 @@ def _check_blended(settings: TrainingSettings) -> None:
         )
     if settings.calibration.method not in ("none", "affine"):
         raise SettingsError(
-            f"cohort=blended keeps models linear in the log odds; calibration.method={settings.calibration.method} "
-            "bends them; use calibration=affine or calibration=none",
+            f"cohort=blended needs calibration=affine or calibration=none, not {settings.calibration.method}",
             code="PC-SETTINGS-19",
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 MODEL_KINDS = ("logistic", "xgboost", "ebm")
-FITTED_CALIBRATIONS = ("none", "affine", "beta", "isotonic", "venn_abers")
+FITTED_CALIBRATIONS = ("none", "affine")
 """Methods of calibration, the simplest first."""
 
 OBSERVATION_METHODS = ("weighted", "complete_case")
 CALIBRATION_METHODS = (*FITTED_CALIBRATIONS, "auto")
 COHORT_SOURCES = ("simulated", "folder", "blended")
-LADDER_METHODS = ("average", "cross_validation", "closed_test")
+LADDER_METHODS = ("average",)
 BASES = ("synthetic", "real", "blended")
 HELD_OUT = ("none", "site", "year", "both")
 SCENARIOS = ("literature", "pragmatic", "seed_optimistic")

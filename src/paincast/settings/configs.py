@@ -11,6 +11,7 @@ import yaml
 
 from paincast.errors import SettingsError, suggest_name
 from paincast.files.bounded import read_yaml_text
+from paincast.settings.removed import refuse_removed
 
 NOT_SETTINGS = ("mapping",)
 """Folders of configuration files that hold no settings of a training run."""
@@ -101,6 +102,7 @@ def read_choice(group: str, choice: str) -> tuple[dict[str, Any], dict[str, str]
 
 def unknown_choice(group: str, choice: str, known: Sequence[str]) -> SettingsError:
     """Make the error for a choice that a group does not have."""
+    refuse_removed(f"{group}.method", choice)
     folder = "; for a folder: cohort=folder cohort.path=DIR" if group == "cohort" and "/" in choice else ""
     return SettingsError(
         f"{group}: unknown choice '{choice}'; {suggest_name(choice, known)}{folder}", code="PC-SETTINGS-27"

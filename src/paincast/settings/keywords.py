@@ -14,6 +14,7 @@ from paincast.settings.checks import check_settings, show_value, wrong_type
 from paincast.settings.configs import list_choices, list_groups, read_choice
 from paincast.settings.declarations import TrainingSettings
 from paincast.settings.declare import list_settings, split_optional
+from paincast.settings.removed import refuse_removed
 from paincast.settings.renamed import RENAMED
 
 
@@ -135,6 +136,7 @@ def unknown_setting(name: str) -> SettingsError:
     if name in RENAMED:
         new, how = RENAMED[name]
         return SettingsError(f"{name} was renamed; write {new}{f', {how}' if how else ''}", code="PC-SETTINGS-29")
+    refuse_removed(name)
     settings = [one.name for one in list_settings(TrainingSettings)]
     names = {*settings, *(one.partition(".")[0] for one in settings), *list_groups()}
     inside = [one for one in settings if one.endswith(f".{name}")]

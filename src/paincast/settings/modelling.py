@@ -190,8 +190,7 @@ class LadderSettings:
 
     method: str = setting(
         "average",
-        "average: each level that holds evidence gets a share by its cross-validated likelihood; cross_validation: the "
-        "level that stands most on evidence wins within standard_errors of the best; closed_test: closed testing.",
+        "average: each level that holds evidence gets a share by its cross-validated likelihood.",
         one_of=LADDER_METHODS,
     )
     averaging: float = setting(0.35, "Power of the likelihood in the shares of average.", at_least=0, at_most=10)
@@ -216,7 +215,6 @@ class LadderSettings:
         at_least=1e-3,
         at_most=100,
     )
-    significance: float = setting(0.05, "Significance level of closed_test.", at_least=1e-6, at_most=0.5)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Recalibration of the log odds, fitted on cross-fitted margins: how it is fitted, chosen and kept.
 
 ``none`` and ``affine`` fold into the model they correct: one model is served, and its SHAP values add up to the served
-log odds. The others (:mod:`paincast.models.calibration.curved`) bend the log odds and are served beside the model
-(:class:`paincast.models.calibration.calibrated.CalibratedModel`).
+log odds. Bundles of earlier versions may hold other maps (:mod:`paincast.models.calibration.curved`), which are read
+and served beside the model (:class:`paincast.models.calibration.calibrated.CalibratedModel`), but no longer fitted.
 """
 
 from __future__ import annotations
@@ -17,16 +17,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
-from paincast.models.calibration.curved import (
-    BetaCalibration,
-    IsotonicCalibration,
-    VennAbersCalibration,
-    fit_beta_calibration,
-    fit_isotonic_calibration,
-    fit_venn_abers_calibration,
-)
+from paincast.models.calibration.curved import BetaCalibration, IsotonicCalibration, VennAbersCalibration
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import FITTED_CALIBRATIONS, CalibrationSettings
+from paincast.settings.removed import refuse_removed
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,16 +103,13 @@ def fit_calibration(
 ) -> Calibration:
     """Fit a calibration of log odds.
 
-    ========== ====================================================================================================
-    method     what it does and costs
-    ========== ====================================================================================================
-    none       nothing; right for a model whose penalty was chosen by cross-validation, until rows show otherwise
-    affine     intercept and slope; folds into the model: one piece is served and SHAP values add up to its log odds
-    beta       three parameters, may be S-shaped; SHAP values add up to the log odds before calibration only
-    isotonic   any rising steps; as beta, and scores collapse to few values, so that ranks tie; wants 1,000 rows
-    venn_abers as isotonic, with a pair of probabilities that says how far calibration is in doubt
-    auto       the simplest of ``settings.candidates`` that cross-validation cannot tell from the best
-    ========== ====================================================================================================
+    ====== ========================================================================================================
+    method what it does
+    ====== ========================================================================================================
+    none   nothing; right for a model whose penalty was chosen by cross-validation, until rows show otherwise
+    affine intercept and slope on the log odds; folds into the model, so that SHAP values add up to its log odds
+    auto   the simplest of ``settings.candidates`` that cross-validation cannot tell from the best
+    ====== ========================================================================================================
 
     Parameters
     ----------
@@ -153,8 +144,8 @@ def fit_calibration(
     >>> margins, outcome = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
     >>> fit_calibration("none", margins, outcome).transform(margins).tolist()
     [-2.0, -1.0, 1.0, 2.0]
-    >>> fit_calibration("isotonic", margins, outcome).transform(margins).round(3).tolist()
-    [-1.609, 0.0, 0.0, 1.609]
+    >>> fit_calibration("affine", margins, outcome).transform(margins).round(3).tolist()
+    [-2.028, -1.014, 1.014, 2.028]
     """
     if method == "auto":
         settings = replace(settings or CalibrationSettings(), method="auto")
@@ -282,13 +273,7 @@ def _fit(
     _check_method(method)
     if method == "none":
         return IDENTITY
-    if method == "affine":
-        return fit_affine_calibration(margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weight)
-    if method == "beta":
-        return fit_beta_calibration(margins, outcome, weight, slope_prior_sd=settings.slope_prior_sd)
-    if method == "isotonic":
-        return fit_isotonic_calibration(margins, outcome, weight)
-    return fit_venn_abers_calibration(margins, outcome, weight)
+    return fit_affine_calibration(margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weight)
 
 
 def _cross_fit(
@@ -320,6 +305,7 @@ def _deal_folds(margins: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
 
 
 def _check_method(method: str) -> None:
+    refuse_removed("calibration.method", method)
     if method not in FITTED_CALIBRATIONS:
         raise SettingsError(
             f"calibration: unknown method '{method}'; {suggest_name(method, (*FITTED_CALIBRATIONS, 'auto'))}",

@@ -1,8 +1,7 @@
 """The ladder from what evidence says to what real patients say: which level real rows can carry.
 
 The choice is made on real rows alone: levels that hold evidence are averaged by how well each predicts in repeated
-grouped cross-validation, and are left for real rows alone only where these show that they are better; or a single level
-is chosen, by cross-validation or by a closed test, where a level further from evidence must show that it is better.
+grouped cross-validation, and are left for real rows alone only where these show that they are better.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from threadpoolctl import threadpool_limits
 from paincast.models.binary.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.models.observation import fit_observation_weights
-from paincast.models.updating.closed_test import find_unrejected, run_closed_test
 from paincast.models.updating.level_model import make_level_model
 from paincast.models.updating.levels import (
     Level,
@@ -55,8 +53,7 @@ class Ladder:
     margins : ndarray of shape (n_levels, n_repeats, n)
         Cross-fitted log odds of the real rows with a known outcome; each level wholly refitted in every fold.
     table : DataFrame
-        One row per level: ``candidate, kind, log_loss, excess, excess_se, chosen``; with a closed test also
-        ``statistic, df, p_value`` of the level against a revision of all coefficients.
+        One row per level: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
     shares : ndarray of shape (n_levels,)
         Part of each level in the average; 0 where none is made.
     """
@@ -126,13 +123,9 @@ def climb_ladder(
     """Compare the levels on real rows and choose one.
 
     The average is that of every level but ``real``, with shares in proportion to their cross-validated likelihoods to
-    the power of ``settings.ladder.averaging`` (the log odds of a logarithmic opinion pool [2]_); a sole member stands
-    for itself. ``real`` is chosen over it where its log loss is lower by more than ``settings.ladder.standard_errors``.
-
-    By cross-validation the first level wins, from evidence on, whose log loss exceeds the lowest by no more than
-    ``settings.ladder.standard_errors`` standard errors of the paired difference between patients, each row's loss being
-    its mean over repeats. The closed test keeps the first level that does not fit significantly worse than a revision
-    of all coefficients, so that the chance to leave evidence that is right is that of one test [1]_.
+    the power of ``settings.ladder.averaging`` (the log odds of a logarithmic opinion pool [1]_); a sole member stands
+    for itself. ``real`` is chosen over it where its log loss, each row's being its mean over repeats, is lower by more
+    than ``settings.ladder.standard_errors`` standard errors of the paired difference between patients.
 
     Parameters
     ----------
@@ -153,9 +146,7 @@ def climb_ladder(
 
     References
     ----------
-    .. [1] Vergouwe Y et al. A closed testing procedure to select an appropriate method for updating prediction models.
-       Stat Med 2017;36:4529-39. doi:10.1002/sim.7179
-    .. [2] Genest C, Zidek JV. Combining probability distributions. Stat Sci 1986;1:114-35. doi:10.1214/ss/1177013825
+    .. [1] Genest C, Zidek JV. Combining probability distributions. Stat Sci 1986;1:114-35. doi:10.1214/ss/1177013825
     """
     sample = rows.sample
     if count_smaller_class(sample.outcome, sample.patients) < 2:
@@ -172,36 +163,28 @@ def climb_ladder(
     margins = np.zeros((len(evidence.levels), settings.ladder.repeats, len(sample.outcome)))
     for (repeat, _, test, _), predicted in zip(tasks, held_out, strict=True):
         margins[:, repeat, test] = predicted
-    names, shares = list_names(evidence, settings), np.zeros(len(evidence.levels))
+    names, shares = list_names(evidence), np.zeros(len(evidence.levels))
     if AVERAGE in names:
         losses = compute_log_loss(margins[:-1], sample.outcome).mean(axis=1)
         found = share_by_likelihood(losses @ sample.weights, settings.ladder.averaging)
         margins, shares = insert_average(margins, found), np.append(found, [0.0, 0.0])
     losses = compute_log_loss(margins, sample.outcome).mean(axis=1)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
-    if settings.ladder.method == "average":
-        last = compare_losses(losses[-2:], weights=sample.weights, groups=sample.patients)
-        position = len(names) - 2 + find_simplest(last, settings.ladder.standard_errors)
-        if names[position] == AVERAGE and np.count_nonzero(shares) == 1:
-            position = int(np.argmax(shares))
-        table["share"] = shares
-    elif settings.ladder.method == "closed_test":
-        tested = run_closed_test(evidence, rows, settings)
-        table = table.join(tested)
-        position = find_unrejected(tested, settings.ladder.significance)
-    else:
-        position = find_simplest(table, settings.ladder.standard_errors)
+    last = compare_losses(losses[-2:], weights=sample.weights, groups=sample.patients)
+    position = len(names) - 2 + find_simplest(last, settings.ladder.standard_errors)
+    if names[position] == AVERAGE and np.count_nonzero(shares) == 1:
+        position = int(np.argmax(shares))
+    table["share"] = shares
     table.insert(0, "candidate", list(names))
     table.insert(1, "kind", "logistic")
     table["chosen"] = table.index == position
     return Ladder(names=names, position=position, margins=margins, table=table, shares=shares)
 
 
-def list_names(evidence: Evidence, settings: TrainingSettings) -> tuple[str, ...]:
-    """Name what is compared: the levels and, before the last, the average of the others where it is asked for."""
+def list_names(evidence: Evidence) -> tuple[str, ...]:
+    """Name what is compared: the levels and, before the last, the average of the others where there are several."""
     levels = evidence.levels
-    averaged = settings.ladder.method == "average" and len(levels) > 2
-    return (*levels[:-1], AVERAGE, REAL) if averaged else levels
+    return (*levels[:-1], AVERAGE, REAL) if len(levels) > 2 else levels
 
 
 def insert_average(margins: FloatArray, shares: FloatArray) -> FloatArray:
@@ -217,7 +200,7 @@ def insert_average(margins: FloatArray, shares: FloatArray) -> FloatArray:
 
 def _stay(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> Ladder:
     """Keep the first level where a class of one patient allows no comparison."""
-    names = list_names(evidence, settings)
+    names = list_names(evidence)
     nothing = np.full(len(names), np.nan)
     table = pd.DataFrame({"candidate": list(names), "kind": "logistic"})
     return Ladder(
@@ -345,7 +328,7 @@ def cross_fit_ladder(
     for predicted in running:
         held_out.append(predicted)
         progress.advance()
-    names = list_names(evidence, settings)
+    names = list_names(evidence)
     margins = np.zeros((len(names), repeats, len(outcome)))
     chosen_margins = np.zeros((repeats, len(outcome)))
     for (repeat, _, test, _), (position, levels) in zip(tasks, held_out, strict=True):

@@ -211,9 +211,8 @@ def describe_levels(
     -------
     DataFrame
         Columns of :func:`paincast.evaluation.validation.levels.compare_levels`, then those of the comparison by which
-        the level
-        was chosen (``excess, excess_se, chosen``, and those of a closed test), and ``chosen_in_folds``: the share of
-        the folds of the honest evaluation in which it was chosen.
+        the level was chosen (``excess, excess_se, share, chosen``), and ``chosen_in_folds``: the share of the folds of
+        the honest evaluation in which it was chosen.
     """
     sample, evaluation = fitted.rows.sample, settings.evaluation
     table = compare_levels(

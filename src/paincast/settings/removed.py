@@ -1,0 +1,45 @@
+"""Settings and values of settings that were removed: whoever gives one is told so, and what to give instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from paincast.errors import SettingsError
+
+_LADDER = "no benchmark shows where it wins; leave it out: the levels are averaged"
+_CURVED = (
+    "no benchmark shows where it wins over affine; give affine, none or auto (models that were calibrated by it "
+    "still load)"
+)
+
+REMOVED: Mapping[str, str] = MappingProxyType(
+    {
+        "ladder.method=cross_validation": _LADDER,
+        "ladder.method=closed_test": _LADDER,
+        "ladder.significance": _LADDER,
+        **{
+            f"calibration.{name}={method}": _CURVED
+            for name in ("method", "candidates")
+            for method in ("beta", "isotonic", "venn_abers")
+        },
+    }
+)
+"""By setting, or by setting and value, why it was removed and what to do."""
+
+
+def refuse_removed(setting: str, value: str = "") -> None:
+    """Refuse a setting, or a value of one, that was removed.
+
+    Raises
+    ------
+    SettingsError
+        With the reason and what to give instead.
+
+    Examples
+    --------
+    >>> refuse_removed("calibration.method", "affine")
+    """
+    asked = f"{setting}={value}" if value else setting
+    if asked in REMOVED:
+        raise SettingsError(f"{asked} was removed: {REMOVED[asked]}", code="PC-SETTINGS-31")
