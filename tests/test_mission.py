@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import paincast
+from paincast.predictor import seal_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import read_predictions
 
@@ -154,7 +155,9 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
     """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety and of use are today's."""
     expected = ANSWERS[ANSWERS["bundle"] == bundle].reset_index(drop=True)
-    rows = paincast.predict(pd.read_csv(BUNDLES / "patients.csv"), paincast.load_model(earlier / bundle))
+    predictor = paincast.load_model(earlier / bundle)
+    assert seal_predictor(predictor).version == predictor.version
+    rows = paincast.predict(pd.read_csv(BUNDLES / "patients.csv"), predictor)
     numbers = ["horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper"]
     for column in (*numbers, "level"):
         np.testing.assert_allclose(rows[column].astype(float), expected[column], rtol=0, atol=1e-12, err_msg=column)

@@ -6,7 +6,7 @@ to predict.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from paincast.errors import DataError
+from paincast.files.serialization import from_plain, to_plain
 from paincast.schema import EPISODES, Column, model_columns
 
 FloatArray = npt.NDArray[np.float64]
@@ -197,6 +198,13 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tuple(variable.name for variable in self.variables_ for _ in variable.encoded_names)
 
     @property
+    def flags(self) -> tuple[bool, ...]:
+        """Tell of each matrix column whether it is a flag, so that its mean is a share."""
+        kinds = {variable.name: variable.kind for variable in self.variables_}
+        names = self.get_feature_names_out()
+        return tuple("=" in name or kinds[owner] == "boolean" for name, owner in zip(names, self.owners, strict=True))
+
+    @property
     def spreads(self) -> FloatArray:
         """Give what counts as one unit of each matrix column for a penalty."""
         units = [unit for variable in self.variables_ for unit in variable.encoded_spreads]
@@ -223,7 +231,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Give parameters and fitted state as plain data."""
         return {
             "parameters": self.get_params(),
-            "variables": [asdict(variable) for variable in self.variables_],
+            "variables": to_plain(self.variables_),
             "unavailable": list(self.unavailable_),
         }
 
@@ -231,16 +239,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Build a fitted encoder from :meth:`to_state`."""
         encoder = cls(**state["parameters"])
-        encoder.variables_ = tuple(
-            EncodedVariable(
-                **{
-                    **variable,
-                    **{name: tuple(variable.get(name, ())) for name in ("levels", "shares", "knots")},
-                    "bends": tuple((mean, spread) for mean, spread in variable.get("bends", ())),
-                }
-            )
-            for variable in state["variables"]
-        )
+        encoder.variables_ = from_plain(state["variables"], tuple[EncodedVariable, ...])
         encoder.unavailable_ = tuple(state["unavailable"])
         return encoder
 

@@ -15,7 +15,7 @@ from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
 from paincast.models.release import release_response
-from paincast.models.stored import list_boosters, read_response, to_response_state
+from paincast.models.stored import list_files, read_response, to_response_state
 from paincast.models.survival.duration import fit_duration_model
 from paincast.models.survival.response import make_duration_response
 from paincast.settings import (
@@ -85,7 +85,7 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
     assert find_bundle_leaks(write(fitted))
     released = release_response(fitted, episodes)
     assert find_bundle_leaks(write(released)) == []
-    for name, raw in list_boosters(released).items():
+    for name, raw in list_files(released).items():
         (tmp_path / name).write_bytes(raw)
     again = read_response(write(released), tmp_path)
     before, after = (one.answer(episodes, 0.9) for one in (fitted, again))

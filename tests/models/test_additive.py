@@ -13,9 +13,11 @@ import pytest
 from scipy.special import expit
 
 from paincast.errors import SettingsError
+from paincast.files.serialization import from_plain, to_plain
 from paincast.models.binary import additive
 from paincast.models.binary.additive import AdditiveModel, Steps, fit_additive, read_steps
-from paincast.models.binary.candidates import Candidate
+from paincast.models.binary.kinds import KINDS
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import fit_response_model
 from paincast.models.binary.selection import Sample, encode_sample, select_candidate
 from paincast.models.calibration.affine import AffineCalibration
@@ -62,7 +64,7 @@ def test_contributions_are_distances_from_the_training_mean(by_hand):
 
 
 def test_state_survives_json_and_a_calibration_folds_in(by_hand):
-    again = AdditiveModel.from_state(json.loads(json.dumps(by_hand.to_state())))
+    again = from_plain(json.loads(json.dumps(to_plain(by_hand))), AdditiveModel)
     matrix = np.array([[-1.0, 0], [0.3, 0], [2.0, 0], [np.nan, 0]])
     np.testing.assert_array_equal(again.margin(matrix), by_hand.margin(matrix))
     folded = again.recalibrate(AffineCalibration(0.3, 0.7))
@@ -190,10 +192,10 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 def test_prediction_does_not_need_the_library(monkeypatch):
     matrix, outcome = make_rows(200)
     model = fit_additive(matrix, outcome, parameters=PARAMETERS, rng=np.random.default_rng(8))
-    state = json.dumps(model.to_state())
+    state = json.dumps(to_plain(model))
     monkeypatch.setitem(sys.modules, "interpret", None)
     monkeypatch.setitem(sys.modules, "interpret.glassbox", None)
-    np.testing.assert_array_equal(AdditiveModel.from_state(json.loads(state)).margin(matrix), model.margin(matrix))
+    np.testing.assert_array_equal(from_plain(json.loads(state), AdditiveModel).margin(matrix), model.margin(matrix))
 
 
 @needs_library
@@ -220,7 +222,7 @@ def test_it_sees_missing_values_and_published_directions(make_episodes):
     settings = ModelSettings(candidates=["ebm"], additive=[PARAMETERS])
     encoded = encode_sample(sample, settings)
     candidate = Candidate(kind="ebm", parameters=PARAMETERS)
-    assert candidate.native_missing
+    assert KINDS[candidate.kind].native_missing
     assert np.isnan(encoded.matrices[True]).any()
     model = encoded.fit(candidate, np.random.default_rng(1))
     place = list(encoded.encoders[True].get_feature_names_out()).index("diagnostic_blocks_positive")

@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.learners import LinearModel, fit_boosted
+from paincast.models.binary.boosting import fit_boosted
+from paincast.models.binary.logistic import LinearModel
 from paincast.models.calibration.affine import (
     IDENTITY,
     AffineCalibration,
@@ -21,6 +22,7 @@ from paincast.models.calibration.affine import (
     fit_affine_calibration,
     fit_calibration,
     read_calibration,
+    write_calibration,
 )
 from paincast.models.calibration.calibrated import CalibratedModel, apply_calibration, join_model, split_model
 from paincast.models.calibration.curved import BetaCalibration
@@ -100,7 +102,7 @@ def test_a_weight_of_two_is_a_row_given_twice(method):
 def test_state_survives_json_unchanged(method):
     margins, outcome = make_rows(300, slope=0.5)
     calibration = fit_calibration(method, margins, outcome)
-    again = read_calibration(json.loads(json.dumps(calibration.to_state())))
+    again = read_calibration(json.loads(json.dumps(write_calibration(calibration))))
     assert type(again) is type(calibration)
     np.testing.assert_array_equal(again.transform(margins), calibration.transform(margins))
 
@@ -265,7 +267,7 @@ def test_a_calibration_that_was_removed_says_so(method):
 @pytest.mark.parametrize("state", CURVED, ids=lambda state: state["method"])
 def test_calibrations_of_earlier_bundles_are_read_and_written_as_they_were(state):
     calibration = read_calibration(state)
-    assert calibration.to_state() == state
+    assert write_calibration(calibration) == state
     calibrated = calibration.transform(np.linspace(-14, 14, 300))
     assert np.isfinite(calibrated).all()
     assert (np.diff(calibrated) >= 0).all()

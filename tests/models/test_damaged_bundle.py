@@ -18,7 +18,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
-from paincast.models.stored import name_boosters
+from paincast.models.stored import name_files
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import make_duration_response
@@ -126,7 +126,7 @@ def write_with_hash(folder: Path, state: dict[str, Any]) -> None:
     """Write a state as somebody would who knows how the hash is made."""
     state.pop("version", None)
     try:
-        names = name_boosters(state)
+        names = name_files(state)
     except (KeyError, TypeError, AttributeError):
         names = []
     state["version"] = _hash_content(state, [(folder / name).read_bytes() for name in names])

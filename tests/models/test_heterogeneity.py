@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from paincast.files.serialization import from_plain, to_plain
 from paincast.models.binary.heterogeneity import Heterogeneity, estimate_site_variance, fit_heterogeneity
 
 
@@ -99,6 +100,6 @@ def test_without_sites_what_is_assumed_remains():
 
 def test_state_survives_json():
     fitted, episodes = make_fit()
-    again = Heterogeneity.from_state(json.loads(json.dumps(fitted.to_state())))
+    again = from_plain(json.loads(json.dumps(to_plain(fitted))), Heterogeneity)
     assert again == fitted
     np.testing.assert_array_equal(again.variance(episodes), fitted.variance(episodes))

@@ -13,8 +13,11 @@ from sklearn.linear_model import LogisticRegression
 
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.candidates import Candidate, fit_candidate
-from paincast.models.binary.learners import BoostedModel, LinearModel, fit_boosted, fit_logistic, read_booster
+from paincast.files.serialization import from_plain, to_plain
+from paincast.models.binary.boosting import BoostedModel, fit_boosted, read_booster
+from paincast.models.binary.kinds import KINDS, fit_candidate
+from paincast.models.binary.logistic import LinearModel, fit_logistic
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import cross_fit_margins, fit_response_model
 from paincast.models.calibration.affine import AffineCalibration, fit_affine_calibration
 from paincast.settings import (
@@ -60,7 +63,7 @@ def _fit_both(make_episodes, rng):
 
 def _fit(candidate, make_episodes, weights=None):
     episodes, outcome, _ = make_episodes(600)
-    encoder = EpisodeEncoder(native_missing=candidate.native_missing).fit(episodes)
+    encoder = EpisodeEncoder(native_missing=KINDS[candidate.kind].native_missing).fit(episodes)
     matrix = encoder.transform(episodes)
     return fit_candidate(candidate, matrix, outcome, np.random.default_rng(1), weights), matrix, outcome
 
@@ -205,7 +208,7 @@ def test_the_direction_score_moves_columns_together_where_each_is_held_back():
 def test_linear_state_survives_json(make_episodes):
     matrix, outcome = _fit_few_columns(make_episodes)
     model = fit_logistic(matrix, outcome, penalty=0.02)
-    again = LinearModel.from_state(json.loads(json.dumps(model.to_state())))
+    again = from_plain(json.loads(json.dumps(to_plain(model))), LinearModel)
     np.testing.assert_array_equal(again.margin(matrix), model.margin(matrix))
     np.testing.assert_array_equal(again.contributions(matrix)[1], model.contributions(matrix)[1])
 

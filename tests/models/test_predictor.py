@@ -88,7 +88,7 @@ def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, ca
     assert len(loaded.version) == 12
     assert loaded.response.candidate == predictor.response.candidate
     assert loaded.response.heterogeneity == predictor.response.heterogeneity
-    assert loaded.response.calibration.to_state() == predictor.response.calibration.to_state()
+    assert loaded.response.calibration == predictor.response.calibration
     assert (folder / "booster.ubj").exists() == (kind == "xgboost")
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paincast.models.binary import candidates as module
-from paincast.models.binary.search import search_boosting
+from paincast.models.binary import selection as module
+from paincast.models.binary.kinds import KINDS
+from paincast.models.binary.search import search_parameters
 from paincast.models.binary.selection import Sample, select_candidate
 from paincast.settings import ModelSettings
 
@@ -34,7 +35,9 @@ def folds():
 
 
 def search(scores, folds, *, seed: int = 1, **settings):
-    return search_boosting(scores, folds, ModelSettings(**settings), np.random.default_rng(seed))
+    return search_parameters(
+        scores, folds, ModelSettings(**settings), np.random.default_rng(seed), kind=KINDS["xgboost"]
+    )
 
 
 def test_a_seed_fixes_every_trial(folds):
@@ -72,7 +75,7 @@ def test_a_file_of_other_rows_is_not_gone_on_from(folds, tmp_path):
     settings = ModelSettings(trials=3, search_storage=str(tmp_path / "search.db"))
     for asked_of, known, trials in ((b"a", folds, 3), (b"a", folds, 0), (b"b", folds, 3), (b"a", folds[:2], 3)):
         scores = Scores()
-        search_boosting(scores, known, settings, np.random.default_rng(1), asked_of=asked_of)
+        search_parameters(scores, known, settings, np.random.default_rng(1), kind=KINDS["xgboost"], asked_of=asked_of)
         assert sum(number == 0 for _, number, _ in scores.asked) == trials
 
 
@@ -115,8 +118,8 @@ def test_a_choice_resumes_its_search(make_episodes, tmp_path, monkeypatch):
     )
     first = select_candidate(sample, settings, np.random.default_rng(0))
     fits = []
-    fit = module.fit_boosted
-    monkeypatch.setattr(module, "fit_boosted", lambda *args, **more: fits.append(1) or fit(*args, **more))
+    fit = module.fit_candidate
+    monkeypatch.setattr(module, "fit_candidate", lambda *args, **more: fits.append(1) or fit(*args, **more))
     again = select_candidate(sample, settings, np.random.default_rng(0))
     assert again.chosen == first.chosen
     np.testing.assert_array_equal(again.margins, first.margins)

@@ -13,8 +13,9 @@ from paincast.cohort.tables import conform
 from paincast.evidence import directions as directions_module
 from paincast.evidence.expected_signs import load_expected_signs
 from paincast.evidence.records import load_records
-from paincast.models.binary.candidates import Candidate, keep_affordable, list_linear
-from paincast.models.binary.learners import LinearModel
+from paincast.models.binary.kinds import KINDS, keep_affordable
+from paincast.models.binary.logistic import LinearModel
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Sample, encode_sample, select_candidate
 from paincast.models.binary.surroundings import make_surroundings
 from paincast.settings import ModelSettings, TrainingSettings
@@ -63,7 +64,7 @@ def test_strong_interaction_makes_trees_win():
 @pytest.mark.parametrize("borrows", [False, True])
 def test_linear_candidates_begin_with_what_is_shared_alone_and_get_looser(borrows):
     settings = ModelSettings()
-    first, *others = list_linear(settings, borrows=borrows)
+    first, *others = KINDS["logistic"].list_candidates(settings, borrows=borrows)
     assert first.parameters == {"borrowed": 1.0 if borrows else 0.0, **PRIOR_ONLY}
     shares = set(settings.borrowing) if borrows else {0.0}
     assert {one.parameters["borrowed"] for one in others} == shares

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.schema import MINIMUM_CELL
@@ -65,6 +66,20 @@ def round_shares(shares: Sequence[float], n: int) -> tuple[float, ...]:
     if first < MINIMUM_CELL:
         return (1.0 / len(shares),) * len(shares)
     return tuple(count / n for count in (first, *counts))
+
+
+def round_means(means: npt.NDArray[np.float64], flags: Sequence[bool], n: int) -> npt.NDArray[np.float64]:
+    """Round the means of encoded columns: of a flag it is a share of n.
+
+    Examples
+    --------
+    >>> round_means(np.array([0.02, 0.12345]), [True, False], 50).tolist()
+    [0.1, 0.12]
+    """
+    pairs = zip(means, flags, strict=True)
+    return np.array(
+        [round_share(mean, n) if flag else round(float(mean), FEW_DIGITS) for mean, flag in pairs], dtype=float
+    )
 
 
 def round_method(method: str) -> str:

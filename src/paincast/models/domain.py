@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,6 @@ from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 
 from paincast.features import EncodedVariable, EpisodeEncoder, standard_scores
-from paincast.files.declared_types import read_array
 from paincast.schema import EPISODES
 
 FloatArray = npt.NDArray[np.float64]
@@ -38,16 +36,6 @@ class Domain:
 
     names: tuple[str, ...]
     precision: FloatArray
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the summary as plain data."""
-        return {"names": list(self.names), "precision": self.precision.tolist()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build a domain from :meth:`to_state`."""
-        n_names = len(state["names"])
-        return cls(names=tuple(state["names"]), precision=read_array(state["precision"]).reshape(n_names, n_names))
 
 
 def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:
@@ -105,7 +93,9 @@ def find_strangers(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFra
     booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
     unseen = encoder.find_unseen(episodes).reindex(columns=booleans, fill_value=False)
     filled = np.nan_to_num(scores, nan=0.0)
-    squared = np.einsum("ij,jk,ik->i", filled, domain.precision, filled)
+    # Without numbers a bundle holds an empty list, which has one dimension.
+    precision = domain.precision.reshape(len(kept), len(kept))
+    squared = np.einsum("ij,jk,ik->i", filled, precision, filled)
     limit = chi2.ppf(1.0 - TAIL, df=max(len(kept), 1))
     together = pd.DataFrame({"the combination of values": squared > limit}, index=episodes.index)
     flags = pd.concat([far, unseen, together], axis=1)

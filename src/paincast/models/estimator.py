@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
@@ -20,8 +19,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import threadpool_limits
 
 from paincast.errors import SettingsError, suggest_name
-from paincast.models.binary.additive import say_library_missing
-from paincast.models.binary.candidates import Candidate, fit_candidate, list_linear
+from paincast.models.binary.kinds import KINDS, fit_candidate
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.calibration.affine import IDENTITY, Calibration, fit_calibration
 from paincast.models.calibration.calibrated import apply_calibration
 from paincast.models.choice import compare_losses, find_simplest
@@ -30,9 +29,6 @@ from paincast.splits import Fold, count_smaller_class, make_folds
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
-
-KINDS = ("logistic", "ebm", "xgboost")
-"""Kinds of candidates, the simplest first."""
 
 
 class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -74,7 +70,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         had too few patients for a comparison and the simplest was taken.
     calibration_ : Calibration
         What calibrates the margins of the chosen model.
-    model_ : LinearModel, AdditiveModel, BoostedModel or CalibratedModel
+    model_ : LinearModel, AdditiveModel or BoostedModel
         Its margin is the decision function.
 
     Examples
@@ -210,24 +206,20 @@ def _find_classes(y: npt.NDArray[Any], weights: FloatArray) -> npt.NDArray[Any]:
 
 
 def _list_candidates(kinds: Sequence[str]) -> tuple[Candidate, ...]:
-    for kind in kinds:
-        if kind not in KINDS:
-            raise SettingsError(f"kinds: unknown name '{kind}'; {suggest_name(kind, KINDS)}", code="PC-MODEL-11")
+    for name in kinds:
+        if name not in KINDS:
+            raise SettingsError(f"kinds: unknown name '{name}'; {suggest_name(name, tuple(KINDS))}", code="PC-MODEL-11")
     if not kinds:
         raise SettingsError(f"kinds is empty; allowed: {', '.join(KINDS)}", code="PC-MODEL-12")
-    if "ebm" in kinds and find_spec("interpret") is None:
-        raise say_library_missing("kinds: 'ebm'", "kinds")
-    settings = ModelSettings()
-    listed = {
-        "logistic": list_linear(settings, borrows=False),
-        "ebm": tuple(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive),
-        "xgboost": tuple(Candidate(kind="xgboost", parameters=dict(one)) for one in settings.boosting),
-    }
-    return tuple(candidate for kind in KINDS if kind in kinds for candidate in listed[kind])
+    chosen = [kind for name, kind in KINDS.items() if name in kinds]
+    for kind in chosen:
+        if kind.require_library:
+            kind.require_library(f"kinds: '{kind.name}'", "kinds")
+    return tuple(candidate for kind in chosen for candidate in kind.list_candidates(ModelSettings()))
 
 
 def _fit_encoder(X: FloatArray, candidate: Candidate) -> Pipeline | None:
-    if candidate.native_missing:
+    if KINDS[candidate.kind].native_missing:
         return None
     filled = SimpleImputer(strategy="mean", add_indicator=True, keep_empty_features=True)
     return make_pipeline(filled, StandardScaler()).fit(X)
@@ -246,10 +238,10 @@ def _cross_fit(
     for train, test in folds:
         if len(np.unique(outcome[train])) < 2:
             continue
-        natives = {candidate.native_missing: candidate for candidate in candidates}
+        natives = {KINDS[candidate.kind].native_missing: candidate for candidate in candidates}
         encoders = {native: _fit_encoder(X[train], candidate) for native, candidate in natives.items()}
         for position, candidate in enumerate(candidates):
-            encoder = encoders[candidate.native_missing]
+            encoder = encoders[KINDS[candidate.kind].native_missing]
             fitted_on, held_out = (part if encoder is None else encoder.transform(part) for part in (X[train], X[test]))
             model = fit_candidate(candidate, fitted_on, outcome[train], rng, weights[train])
             margins[position, test] = model.margin(held_out)

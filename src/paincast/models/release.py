@@ -7,8 +7,6 @@ in for a missing value and where explanations start, and little or nothing of wh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,25 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.disclosure.rounding import round_digits, round_share, round_shares
+from paincast.disclosure.rounding import FEW_DIGITS, round_digits, round_means, round_shares
 from paincast.features import EncodedVariable, EpisodeEncoder
-from paincast.models.binary.additive import AdditiveModel, Steps
 from paincast.models.binary.heterogeneity import Heterogeneity
-from paincast.models.binary.learners import BoostedModel, LinearModel, read_booster
+from paincast.models.binary.kinds import find_kind
+from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
 from paincast.models.stored import Response
 from paincast.models.survival.response import DurationResponse
-from paincast.schema import MINIMUM_CELL
 
 FloatArray = npt.NDArray[np.float64]
 
-COVER = MINIMUM_CELL / 4
-"""Of a node with as many patients as are told, at most: a patient adds p * (1 - p), a quarter or less."""
-
-LEAF_DIGITS = 3
-FEW_DIGITS = 2
+PRECISION_DIGITS = 3
 
 FEW_VALUES = 6
 """Most values of a number of which mean and spread, with all digits, would count those who have each."""
@@ -74,16 +67,16 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         encoder, domain = _round_encoder(response.encoder, n), _round_domain(response.domain)
     if isinstance(response, DurationResponse):
         model = replace(response.model, encoder=encoder)
-        return replace(response, model=model, domain=domain, means=_round_means(encoder, response.means, n))
+        return replace(response, model=model, domain=domain, means=round_means(response.means, encoder.flags, n))
     if isinstance(response, ChangeResponse):
         changed = replace(response.model, encoder=encoder)
-        return replace(response, model=changed, domain=domain, means=_round_means(encoder, response.means, n))
-    model = _round_model(response.model, encoder, n)
+        return replace(response, model=changed, domain=domain, means=round_means(response.means, encoder.flags, n))
+    model = find_kind(response.model).round_model(response.model, encoder.flags, n)
     return replace(
         response,
         encoder=encoder,
         model=model,
-        refits=tuple(_round_model(refit, encoder, n) for refit in response.refits),
+        refits=tuple(find_kind(refit).round_model(refit, encoder.flags, n) for refit in response.refits),
         heterogeneity=_round_heterogeneity(response.heterogeneity, model, encoder),
         domain=domain,
     )
@@ -145,66 +138,6 @@ def _round_variable(variable: EncodedVariable, n: int) -> EncodedVariable:
     return replace(variable, shares=shares, centre=centre if variable.kind == "boolean" else 0.0)
 
 
-def _list_flags(encoder: EpisodeEncoder) -> list[bool]:
-    """Tell of each encoded column whether it is a flag, so that its mean is a share."""
-    kinds = {variable.name: variable.kind for variable in encoder.variables_}
-    names = encoder.get_feature_names_out()
-    return ["=" in name or kinds[owner] == "boolean" for name, owner in zip(names, encoder.owners, strict=True)]
-
-
-def _round_means(encoder: EpisodeEncoder, means: FloatArray, n: int) -> FloatArray:
-    flags = _list_flags(encoder)
-    return np.array(
-        [
-            round_share(mean, n) if flag else round(float(mean), FEW_DIGITS)
-            for mean, flag in zip(means, flags, strict=True)
-        ],
-        dtype=float,
-    )
-
-
-def _round_model(model: Any, encoder: EpisodeEncoder, n: int) -> Any:
-    if isinstance(model, LinearModel):
-        return replace(model, means=_round_means(encoder, model.means, n))
-    if isinstance(model, AdditiveModel):
-        return replace(model, columns=tuple(_round_steps(encoder, model.columns, n)))
-    return BoostedModel(booster=read_booster(json.dumps(_round_trees(model)).encode()))
-
-
-def _round_steps(encoder: EpisodeEncoder, columns: Sequence[Steps], n: int) -> list[Steps]:
-    """Round the mean of what a column adds; of a flag it is made of the two values and the share that is told."""
-    rounded = []
-    for column, flag in zip(columns, _list_flags(encoder), strict=True):
-        none, one = column.look_up(np.array([0.0, 1.0]))
-        mean = round_digits(column.mean, FEW_DIGITS)
-        if flag and one != none:
-            share = float(np.clip((column.mean - none) / (one - none), 0.0, 1.0))
-            mean = float(none + round_share(share, n) * (one - none))
-        rounded.append(replace(column, mean=mean))
-    return rounded
-
-
-def _round_trees(model: BoostedModel) -> dict[str, Any]:
-    """Round leaves and their covers, and leave out what else a tree tells of those who passed.
-
-    SHAP values need covers alone; those of a node stay the sum of its two parts, so that parts add up.
-    """
-    state: dict[str, Any] = json.loads(model.booster.save_raw("json"))
-    for tree in state["learner"]["gradient_booster"]["model"]["trees"]:
-        left, right = tree["left_children"], tree["right_children"]
-        covers = [max(1, round(cover / COVER)) * COVER for cover in tree["sum_hessian"]]
-        # A child stands behind its parent.
-        for node in reversed(range(len(left))):
-            if left[node] == -1:
-                tree["split_conditions"][node] = round_digits(tree["split_conditions"][node], LEAF_DIGITS)
-            else:
-                covers[node] = covers[left[node]] + covers[right[node]]
-        tree["sum_hessian"] = covers
-        tree["loss_changes"] = [0.0] * len(left)
-        tree["base_weights"] = [0.0] * len(left)
-    return state
-
-
 def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: EpisodeEncoder) -> Heterogeneity:
     """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
     missing = {name: round_digits(value, FEW_DIGITS) for name, value in heterogeneity.missing.items()}
@@ -224,6 +157,6 @@ def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: Epis
 
 
 def _round_domain(domain: Domain) -> Domain:
-    rounded = np.array([[round_digits(value, LEAF_DIGITS) for value in row] for row in domain.precision])
+    rounded = np.array([[round_digits(value, PRECISION_DIGITS) for value in row] for row in domain.precision])
     positive = len(domain.names) > 0 and bool((np.linalg.eigvalsh(rounded) > 0).all())
     return replace(domain, precision=rounded) if positive else domain

@@ -20,7 +20,7 @@ from paincast.files import atomic_folder
 from paincast.files.bounded import read_json
 from paincast.files.declared_types import check_declared
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
-from paincast.models.stored import list_boosters, name_boosters, read_response, to_response_state
+from paincast.models.stored import list_files, name_files, read_response, to_response_state
 from paincast.outcomes import get_outcome
 from paincast.predictor.model import Predictor
 from paincast.schema import EPISODES
@@ -35,7 +35,7 @@ APART = ("response", "rules", "version", "use")
 
 def add_version(predictor: Predictor) -> Predictor:
     """Give a predictor its version: a hash of everything it predicts with."""
-    return replace(predictor, version=_hash_content(_to_state(predictor), list_boosters(predictor.response).values()))
+    return replace(predictor, version=_hash_content(_to_state(predictor), list_files(predictor.response).values()))
 
 
 def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerprints | None = None) -> Path:
@@ -63,7 +63,7 @@ def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerp
     with atomic_folder(path, marker=MANIFEST) as folder:
         state = {**_to_state(predictor), "version": predictor.version}
         (folder / MANIFEST).write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        for name, raw in list_boosters(predictor.response).items():
+        for name, raw in list_files(predictor.response).items():
             (folder / name).write_bytes(raw)
         if fingerprints is not None:
             write_fingerprints(fingerprints, folder / FILE)
@@ -91,7 +91,7 @@ def load_predictor(path: str | Path) -> Predictor:
         )
     try:
         version = state.pop("version")
-        if _hash_content(state, [(folder / name).read_bytes() for name in name_boosters(state)]) != version:
+        if _hash_content(state, [(folder / name).read_bytes() for name in name_files(state)]) != version:
             raise DataError(
                 f"{folder} was changed after it was saved: its content does not match its version", code="PC-MODEL-18"
             )

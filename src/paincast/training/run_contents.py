@@ -10,6 +10,7 @@ from paincast.disclosure.flow import format_label_months, suppress_small_loss, s
 from paincast.disclosure.rounding import FEW
 from paincast.disclosure.suppression import is_small
 from paincast.models.binary.response import ResponseModel
+from paincast.models.calibration.affine import write_calibration
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.stored import Response
 from paincast.outcomes.labels import count_label_months
@@ -179,7 +180,7 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
 def _list_calibration(response: Response) -> dict[str, object]:
     if not isinstance(response, ResponseModel):
         return {}
-    state = response.calibration.to_state()
+    state = write_calibration(response.calibration)
     return {f"calibration.{name}": value for name, value in state.items() if isinstance(value, str | int | float)}
 
 

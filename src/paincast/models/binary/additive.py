@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from paincast.disclosure.rounding import FEW_DIGITS, round_digits, round_share
 from paincast.errors import SettingsError
-from paincast.files.declared_types import read_array
+from paincast.models.binary.model_kind import ModelKind
 from paincast.models.calibration.affine import AffineCalibration
+from paincast.settings import ModelSettings
 
 if TYPE_CHECKING:
     from interpret.glassbox import ExplainableBoostingClassifier
@@ -91,37 +95,6 @@ class AdditiveModel:
         return AdditiveModel(
             intercept=calibration.intercept + calibration.slope * self.intercept,
             columns=tuple(column.scale(calibration.slope) for column in self.columns),
-        )
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the model as plain data."""
-        return {
-            "intercept": self.intercept,
-            "columns": [
-                {
-                    "edges": column.edges.tolist(),
-                    "scores": column.scores.tolist(),
-                    "missing": column.missing,
-                    "mean": column.mean,
-                }
-                for column in self.columns
-            ],
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(
-            intercept=state["intercept"],
-            columns=tuple(
-                Steps(
-                    edges=read_array(column["edges"]),
-                    scores=read_array(column["scores"]),
-                    missing=column["missing"],
-                    mean=column["mean"],
-                )
-                for column in state["columns"]
-            ),
         )
 
     def _add(self, matrix: FloatArray) -> FloatArray:
@@ -211,8 +184,26 @@ def read_steps(machine: ExplainableBoostingClassifier, n_columns: int) -> list[S
     return steps
 
 
-def say_library_missing(asked: str, listed: str) -> SettingsError:
-    """Say that what was asked needs a library that is not installed, and where else to leave it out."""
+def require_library(asked: str, listed: str) -> None:
+    """Refuse to go on without the library.
+
+    Parameters
+    ----------
+    asked : str
+        What needs it, as the user wrote it.
+    listed : str
+        Where ``ebm`` can be taken out.
+
+    Raises
+    ------
+    SettingsError
+        If interpret-core is not installed.
+    """
+    if find_spec("interpret") is None:
+        raise _explain_missing(asked, listed)
+
+
+def _explain_missing(asked: str, listed: str) -> SettingsError:
     return SettingsError(
         f"{asked} needs interpret-core, which is not installed; install it with 'pip install paincast[ebm]', "
         f"or take 'ebm' out of {listed}",
@@ -226,7 +217,7 @@ def _make_machine(
     try:
         from interpret.glassbox import ExplainableBoostingClassifier
     except ImportError as error:
-        raise say_library_missing("model=ebm", "model.candidates") from error
+        raise _explain_missing("model=ebm", "model.candidates") from error
     log = logging.getLogger("interpret")
     if log.level == logging.NOTSET:
         # Five lines for every fit, where the application logs at level INFO.
@@ -242,3 +233,34 @@ def _make_machine(
         random_state=seed,
         **chosen,
     )
+
+
+def list_additive(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:  # noqa: ARG001 (of every kind)
+    """Give the sets of parameters in the settings."""
+    return settings.additive
+
+
+def round_additive(model: AdditiveModel, flags: Sequence[bool], n: int) -> AdditiveModel:
+    """Round the mean of what a column adds; of a flag it is made of the two values and the share that is told."""
+    rounded = []
+    for column, flag in zip(model.columns, flags, strict=True):
+        none, one = column.look_up(np.array([0.0, 1.0]))
+        mean = round_digits(column.mean, FEW_DIGITS)
+        if flag and one != none:
+            share = float(np.clip((column.mean - none) / (one - none), 0.0, 1.0))
+            mean = float(none + round_share(share, n) * (one - none))
+        rounded.append(replace(column, mean=mean))
+    return replace(model, columns=tuple(rounded))
+
+
+EBM = ModelKind(
+    name="ebm",
+    model_type=AdditiveModel,
+    fit=fit_additive,
+    list_parameters=list_additive,
+    round_model=round_additive,
+    native_missing=True,
+    flexible=True,
+    takes_monotone=True,
+    require_library=require_library,
+)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,15 +41,6 @@ class Heterogeneity:
         for name, variance in self.missing.items():
             total += variance * episodes[name].isna().to_numpy(float)
         return total
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the variances as plain data."""
-        return {"between_sites": self.between_sites, "missing": self.missing}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(**state)
 
 
 def fit_heterogeneity(

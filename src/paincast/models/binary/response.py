@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.candidates import Candidate, keep_affordable
 from paincast.models.binary.heterogeneity import Heterogeneity, fit_heterogeneity
-from paincast.models.binary.learners import Model
+from paincast.models.binary.kinds import KINDS, keep_affordable
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
 from paincast.models.binary.surroundings import NOTHING, Surroundings
 from paincast.models.calibration.affine import Calibration, fit_calibration
-from paincast.models.calibration.calibrated import CalibratedModel, apply_calibration
+from paincast.models.calibration.calibrated import MarginModel, apply_calibration
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation import fit_observation_weights
 from paincast.progress import SILENT, Progress
@@ -30,7 +30,6 @@ from paincast.splits import spread_folds
 from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
-Served = Model | CalibratedModel
 
 PRIORS = 6
 """How many times what is shared is refitted; the refits of a technique take them in turn."""
@@ -62,8 +61,8 @@ class ResponseModel:
     """
 
     encoder: EpisodeEncoder
-    model: Served
-    refits: tuple[Served, ...]
+    model: MarginModel
+    refits: tuple[MarginModel, ...]
     heterogeneity: Heterogeneity
     domain: Domain
     candidate: Candidate
@@ -190,7 +189,7 @@ def fit_response_model(
         progress.advance()
         refits = _refit(fitted, settings, refit_rng, progress)
     sample = fitted.encoded.sample
-    matrix = fitted.encoded.matrices[fitted.selection.chosen.native_missing]
+    matrix = fitted.encoded.matrices[KINDS[fitted.selection.chosen.kind].native_missing]
     heterogeneity = fit_heterogeneity(
         sample.episodes,
         sample.outcome,
@@ -301,11 +300,11 @@ class _CalibratedFit:
     encoded: Encoded
     selection: Selection
     calibration: Calibration
-    model: Served
+    model: MarginModel
 
     @property
     def encoder(self) -> EpisodeEncoder:
-        return self.encoded.encoders[self.selection.chosen.native_missing]
+        return self.encoded.encoders[KINDS[self.selection.chosen.kind].native_missing]
 
 
 def _fit_calibrated(
@@ -346,14 +345,14 @@ def _calibrate(
 
 def _refit(
     fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator, progress: Progress
-) -> tuple[Served, ...]:
+) -> tuple[MarginModel, ...]:
     """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
     prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
-    linear = selection.chosen.kind == "logistic"
-    priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if linear else [fitted.encoded.prior]
+    borrows = KINDS[selection.chosen.kind].borrows
+    priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if borrows else [fitted.encoded.prior]
     plausible = selection.list_plausible()
-    refits: list[Served] = []
+    refits: list[MarginModel] = []
     for number, child in enumerate(model_rng.spawn(settings.uncertainty.refits)):
         weights = draw_bayesian_bootstrap_weights(sample.patients, child)
         best = int(choice_rng.choice(plausible))

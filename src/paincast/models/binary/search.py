@@ -1,4 +1,4 @@
-"""Search for the parameters of boosted trees, fold by fold; a trial is given up where it is clearly worse."""
+"""Search for the parameters of a kind of model, fold by fold; a trial is given up where it is clearly worse."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from paincast.models.binary.model_kind import ModelKind
 from paincast.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -23,17 +24,18 @@ Known = tuple[FloatArray, FloatArray | None]
 """Weights of the rows of a fold, and the losses to beat there."""
 
 
-def search_boosting(
+def search_parameters(
     score_fold: Callable[[dict[str, Any], int, int], FloatArray],
     folds: Sequence[Known],
     settings: ModelSettings,
     rng: np.random.Generator,
     *,
+    kind: ModelKind,
     asked_of: bytes = b"",
 ) -> dict[str, Any] | None:
-    """Search for the parameters of boosted trees with the lowest cross-validated log loss.
+    """Search for the parameters of a kind of model with the lowest cross-validated log loss.
 
-    Trials are proposed by a tree-structured Parzen estimator [1]_, the parameter sets of ``settings.boosting`` first. A
+    Trials are proposed by a tree-structured Parzen estimator [1]_, those that the kind lists first. A
     trial is given up after a fold when the median of earlier ones was better there, or when it is clearly worse than
     the losses to beat.
 
@@ -44,9 +46,11 @@ def search_boosting(
     folds : sequence of (ndarray, ndarray or None)
         Weights of the held-out rows of each fold, and the losses to beat.
     settings : ModelSettings
-        ``trials``, ``boosting`` and ``search_storage``, a file in which trials are kept so that a search can go on.
+        ``trials`` and ``search_storage``, a file in which trials are kept so that a search can go on.
     rng : numpy.random.Generator
         Source of the seeds.
+    kind : ModelKind
+        With parameters to suggest and to try first.
     asked_of : bytes
         What stands for the rows that are scored. A search goes on from its file only where these, the folds and the
         seed are the same: losses of other rows are no trials of this search.
@@ -54,7 +58,7 @@ def search_boosting(
     Returns
     -------
     dict or None
-        Parameters of XGBoost; None where every trial was clearly worse.
+        Parameters; None where every trial was clearly worse.
 
     References
     ----------
@@ -62,10 +66,12 @@ def search_boosting(
     """
     import optuna
 
+    assert kind.suggest is not None
+    suggest = kind.suggest
     seed = int(rng.integers(2**31))
 
     def evaluate(trial: optuna.Trial) -> float:
-        parameters = _suggest(trial)
+        parameters = suggest(trial)
         losses: list[FloatArray] = []
         for number in range(len(folds)):
             losses.append(score_fold(parameters, number, seed))
@@ -76,19 +82,19 @@ def search_boosting(
                 raise optuna.TrialPruned
         return float(own @ weight / weight.sum())
 
-    study = _open_study(settings, seed, _name_search(seed, folds, asked_of))
-    for parameters in settings.boosting:
-        study.enqueue_trial(parameters, skip_if_exists=True)
+    study = _open_study(settings, seed, _name_search(kind.name, seed, folds, asked_of))
+    for candidate in kind.list_candidates(settings):
+        study.enqueue_trial(candidate.parameters, skip_if_exists=True)
     study.optimize(evaluate, n_trials=max(settings.trials - len(_list_ended(study)), 0))
     finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     return dict(study.best_trial.params) if finished else None
 
 
-def _name_search(seed: int, folds: Sequence[Known], asked_of: bytes) -> str:
+def _name_search(kind: str, seed: int, folds: Sequence[Known], asked_of: bytes) -> str:
     digest = hashlib.sha256(asked_of)
     for weights, best in folds:
         digest.update(weights.tobytes() + (b"" if best is None else best.tobytes()))
-    return f"boosting-{seed}-{digest.hexdigest()[:16]}"
+    return f"{kind}-{seed}-{digest.hexdigest()[:16]}"
 
 
 def _open_study(settings: ModelSettings, seed: int, name: str) -> optuna.Study:
@@ -107,18 +113,6 @@ def _open_study(settings: ModelSettings, seed: int, name: str) -> optuna.Study:
 
 def _list_ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-
-
-def _suggest(trial: optuna.Trial) -> dict[str, Any]:
-    return {
-        "n_estimators": trial.suggest_int("n_estimators", 30, 300, log=True),
-        "max_depth": trial.suggest_int("max_depth", 1, 4),
-        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
-        "min_child_weight": trial.suggest_float("min_child_weight", 2.0, 60.0, log=True),
-        "reg_lambda": trial.suggest_float("reg_lambda", 0.5, 50.0, log=True),
-        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
-        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
-    }
 
 
 def _is_clearly_worse(losses: FloatArray, weight: FloatArray, folds: Sequence[Known]) -> bool:

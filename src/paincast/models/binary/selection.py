@@ -12,9 +12,10 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_directions
-from paincast.models.binary.candidates import NATIVE_MISSING, Candidate, fit_candidate, list_linear
-from paincast.models.binary.learners import LinearModel, Model, average_linear
-from paincast.models.binary.search import search_boosting
+from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
+from paincast.models.binary.model_kind import Candidate, ModelKind
+from paincast.models.binary.search import search_parameters
+from paincast.models.calibration.calibrated import MarginModel
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
@@ -85,14 +86,15 @@ class Encoded:
     matrices: Mapping[bool, FloatArray]
     prior: FloatArray
 
-    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> Model:
+    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> MarginModel:
         """Fit a candidate, with weights that multiply those of the sample."""
         weight = self.sample.weights if weights is None else self.sample.weights * weights
-        encoder = self.encoders[candidate.native_missing]
+        native = KINDS[candidate.kind].native_missing
+        encoder = self.encoders[native]
         strong = self.sample.strong_directions
         return fit_candidate(
             candidate,
-            self.matrices[candidate.native_missing],
+            self.matrices[native],
             self.sample.outcome,
             rng,
             weight,
@@ -140,14 +142,15 @@ class Selection:
         """Give the cross-fitted margins of the model that is served, shape (n,)."""
         return np.asarray(self.margins[self.position], dtype=float)
 
-    def fit(self, encoded: Encoded, rng: np.random.Generator) -> Model:
+    def fit(self, encoded: Encoded, rng: np.random.Generator) -> MarginModel:
         """Fit what was chosen to encoded rows."""
         members = np.flatnonzero(self.shares)
         models = [encoded.fit(self.candidates[place], rng) for place in members]
         if len(models) == 1:
             return models[0]
-        linear = [model for model in models if isinstance(model, LinearModel)]
-        return average_linear(linear, self.shares[members])
+        average = KINDS[self.chosen.kind].average
+        assert average is not None
+        return average(models, self.shares[members])
 
     def list_plausible(self) -> list[int]:
         """Give the looser half of the candidates of the chosen kind that cross-validation cannot tell from the best.
@@ -163,12 +166,14 @@ class Selection:
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
     """Encode rows for every kind of candidate, and fit what they share with other techniques."""
-    kinds = {kind in NATIVE_MISSING for kind in settings.candidates}
+    kinds = list_kinds(settings)
     linear = EpisodeEncoder(splines=settings.splines).fit(sample.episodes)
-    encoders = {native: linear.leave_missing() if native else linear for native in kinds}
+    encoders = {
+        native: linear.leave_missing() if native else linear for native in {kind.native_missing for kind in kinds}
+    }
     matrices = {native: encoder.transform(sample.episodes) for native, encoder in encoders.items()}
     prior = np.zeros(0)
-    if False in kinds:
+    if any(kind.borrows for kind in kinds):
         prior = fit_prior(sample, encoders[False], matrices[False])
     return Encoded(sample=sample, encoders=encoders, matrices=matrices, prior=prior)
 
@@ -219,21 +224,26 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     fold_rng, fit_rng, search_rng = rng.spawn(3)
     folds = make_folds(sample.outcome, sample.patients, settings.selection_folds, fold_rng)
     fitted_on = [encode_sample(sample.take(train), settings) for train, _ in folds]
-    candidates, margins, shares = _compare_linear(sample, folds, fitted_on, settings, fit_rng)
-    more: tuple[Candidate, ...] = ()
-    if "ebm" in settings.candidates:
-        more = tuple(Candidate(kind="ebm", parameters=dict(one)) for one in settings.additive)
-        margins = np.concatenate([margins, _cross_fit(more, sample, folds, fitted_on, fit_rng)])
-    if "xgboost" in settings.candidates:
-        found = _search_trees(sample, folds, fitted_on, margins, settings, search_rng)
-        margins = np.concatenate([margins, _cross_fit(found, sample, folds, fitted_on, search_rng)])
-        more = (*more, *found)
-    candidates = (*candidates, *more)
-    shares = np.concatenate([shares, np.zeros(len(more))])
+    candidates: tuple[Candidate, ...] = ()
+    margins, shares = np.empty((0, len(sample.outcome))), np.empty(0)
+    for kind in list_kinds(settings):
+        if kind.suggest:
+            listed = _search(kind, sample, folds, fitted_on, margins, settings, search_rng)
+        else:
+            listed = kind.list_candidates(settings, borrows=sample.borrows)
+        fitted = _cross_fit(listed, sample, folds, fitted_on, search_rng if kind.suggest else fit_rng)
+        averaged = np.zeros(len(listed))
+        if kind.average and settings.averaging:
+            listed, fitted, averaged = _add_average(kind, listed, fitted, sample, settings)
+        candidates, margins, shares = (
+            (*candidates, *listed),
+            np.concatenate([margins, fitted]),
+            np.concatenate([shares, averaged]),
+        )
     losses = compute_log_loss(margins, sample.outcome)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
-    averaged = any(candidate.is_average for candidate in candidates)
-    eligible = [place for place, one in enumerate(candidates) if one.kind != "logistic" or one.is_average == averaged]
+    averages = {candidate.kind for candidate in candidates if candidate.is_average}
+    eligible = [place for place, one in enumerate(candidates) if one.is_average or one.kind not in averages]
     position = eligible[find_simplest(table.iloc[eligible], settings.standard_errors)]
     if not candidates[position].is_average:
         shares = np.eye(len(candidates))[position]
@@ -245,30 +255,22 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     )
 
 
-def _compare_linear(
-    sample: Sample,
-    folds: Sequence[Fold],
-    fitted_on: Sequence[Encoded],
-    settings: ModelSettings,
-    rng: np.random.Generator,
+def _add_average(
+    kind: ModelKind, single: tuple[Candidate, ...], margins: FloatArray, sample: Sample, settings: ModelSettings
 ) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
-    """Give the logistic candidates, their average last, their cross-fitted margins and their shares in the average."""
-    if "logistic" not in settings.candidates:
-        return (), np.empty((0, len(sample.outcome))), np.empty(0)
-    single = list_linear(settings, borrows=sample.borrows)
-    margins = _cross_fit(single, sample, folds, fitted_on, rng)
-    if not settings.averaging:
-        return single, margins, np.zeros(len(single))
+    """Give the candidates of a kind with their average last, their cross-fitted margins and their shares in it."""
     log_prior = np.zeros(len(single))
     log_prior[0] = np.log(settings.simplest_prior_odds)
     losses = compute_log_loss(margins, sample.outcome) @ sample.weights
     shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
-    borrowed = float(shares @ [one.parameters["borrowed"] for one in single])
-    average = Candidate(kind="logistic", parameters={"borrowed": borrowed, "averaged": int(np.count_nonzero(shares))})
+    borrowed = {"borrowed": float(shares @ [one.parameters["borrowed"] for one in single])} if kind.borrows else {}
+    parameters = {**borrowed, "averaged": int(np.count_nonzero(shares))}
+    average = Candidate(kind=kind.name, parameters=parameters)
     return (*single, average), np.vstack([margins, shares @ margins]), np.append(shares, 0.0)
 
 
-def _search_trees(
+def _search(
+    kind: ModelKind,
     sample: Sample,
     folds: Sequence[Fold],
     fitted_on: Sequence[Encoded],
@@ -276,31 +278,32 @@ def _search_trees(
     settings: ModelSettings,
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
-    """Search for the best trees; none where all are clearly worse than the best of the others."""
+    """Search for the best of a kind; none where all are clearly worse than the best of the others."""
     losses = compute_log_loss(margins, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
     held_out = [test for _, test in folds]
 
     def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
         encoded, test = fitted_on[number], held_out[number]
-        model = encoded.fit(Candidate(kind="xgboost", parameters=parameters), np.random.default_rng(seed))
-        margins = model.margin(encoded.encoders[True].transform(sample.episodes.iloc[test]))
+        model = encoded.fit(Candidate(kind=kind.name, parameters=parameters), np.random.default_rng(seed))
+        margins = model.margin(encoded.encoders[kind.native_missing].transform(sample.episodes.iloc[test]))
         return compute_log_loss(margins, sample.outcome[test])
 
-    parameters = search_boosting(
+    parameters = search_parameters(
         score_fold,
         [(sample.weights[test], None if best is None else best[test]) for test in held_out],
         settings,
         rng,
-        asked_of=_describe_rows(sample, fitted_on),
+        kind=kind,
+        asked_of=_describe_rows(kind, sample, fitted_on),
     )
-    return () if parameters is None else (Candidate(kind="xgboost", parameters=parameters),)
+    return () if parameters is None else (Candidate(kind=kind.name, parameters=parameters),)
 
 
-def _describe_rows(sample: Sample, fitted_on: Sequence[Encoded]) -> bytes:
+def _describe_rows(kind: ModelKind, sample: Sample, fitted_on: Sequence[Encoded]) -> bytes:
     """Give bytes that differ where the rows, their outcome or the directions imposed on trees do."""
     parts = [sample.outcome.tobytes(), repr(sorted(sample.strong_directions.items())).encode()]
-    return b"".join([*parts, *(encoded.matrices[True].tobytes() for encoded in fitted_on)])
+    return b"".join([*parts, *(encoded.matrices[kind.native_missing].tobytes() for encoded in fitted_on)])
 
 
 def _cross_fit(
@@ -315,5 +318,5 @@ def _cross_fit(
         held_out = sample.episodes.iloc[test]
         matrices = {native: encoder.transform(held_out) for native, encoder in encoded.encoders.items()}
         for position, candidate in enumerate(candidates):
-            margins[position, test] = encoded.fit(candidate, rng).margin(matrices[candidate.native_missing])
+            margins[position, test] = encoded.fit(candidate, rng).margin(matrices[KINDS[candidate.kind].native_missing])
     return margins

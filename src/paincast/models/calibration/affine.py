@@ -7,8 +7,10 @@ and served beside the model (:class:`paincast.models.calibration.calibrated.Cali
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
+from paincast.files.serialization import from_plain, to_plain
 from paincast.models.calibration.curved import BetaCalibration, IsotonicCalibration, VennAbersCalibration
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import FITTED_CALIBRATIONS, CalibrationSettings
@@ -33,11 +36,12 @@ Rows = tuple[FloatArray, FloatArray, FloatArray]
 class Calibration(Protocol):
     """A map of log odds to calibrated log odds that never falls."""
 
+    @property
+    def method(self) -> str:
+        """Give the name under which it is kept."""
+
     def transform(self, margins: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the state as plain data, with its ``method``; :func:`read_calibration` reads it."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,18 @@ class AffineCalibration:
         """Give the one map that does this and then another."""
         return AffineCalibration(later.intercept + later.slope * self.intercept, later.slope * self.slope)
 
-    def to_state(self) -> dict[str, Any]:
-        """Give the state as plain data."""
-        return {"method": self.method, "intercept": self.intercept, "slope": self.slope}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(state["intercept"], state["slope"])
-
 
 IDENTITY = AffineCalibration(0.0, 1.0)
+
+_READABLE: Mapping[str, type] = MappingProxyType(
+    {
+        "none": AffineCalibration,
+        "affine": AffineCalibration,
+        "beta": BetaCalibration,
+        "isotonic": IsotonicCalibration,
+        "venn_abers": VennAbersCalibration,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +206,11 @@ def choose_calibration(
     return CalibrationChoice(method=methods[position], calibration=calibration, table=table)
 
 
+def write_calibration(calibration: Calibration) -> dict[str, Any]:
+    """Give a calibration as plain data, with its ``method``; :func:`read_calibration` reads it."""
+    return {"method": calibration.method, **to_plain(calibration)}
+
+
 def read_calibration(state: dict[str, Any]) -> Calibration:
     """Build a calibration from its state.
 
@@ -210,15 +220,12 @@ def read_calibration(state: dict[str, Any]) -> Calibration:
         If the method is unknown.
     """
     method = str(state.get("method", "affine"))
-    if method in ("none", "affine"):
-        return AffineCalibration.from_state(state)
-    if method == "beta":
-        return BetaCalibration.from_state(state)
-    if method == "isotonic":
-        return IsotonicCalibration.from_state(state)
-    if method == "venn_abers":
-        return VennAbersCalibration.from_state(state)
-    raise DataError(f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}", code="PC-MODEL-04")
+    if method not in _READABLE:
+        raise DataError(
+            f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}", code="PC-MODEL-04"
+        )
+    calibration: Calibration = from_plain(state, _READABLE[method])
+    return calibration
 
 
 def fit_affine_calibration(

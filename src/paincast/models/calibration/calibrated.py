@@ -8,7 +8,14 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.calibration.affine import IDENTITY, AffineCalibration, Calibration, read_calibration
+from paincast.files.serialization import from_plain
+from paincast.models.calibration.affine import (
+    IDENTITY,
+    AffineCalibration,
+    Calibration,
+    read_calibration,
+    write_calibration,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -87,7 +94,7 @@ def split_model(model: MarginModel) -> tuple[MarginModel, dict[str, Any] | None]
     """Give a model without the calibration beside it, and that as plain data; None where there is none."""
     if not isinstance(model, CalibratedModel):
         return model, None
-    return model.model, {"calibration": model.calibration.to_state(), "update": model.update.to_state()}
+    return model.model, {"calibration": write_calibration(model.calibration), "update": write_calibration(model.update)}
 
 
 def join_model(model: ModelT, state: dict[str, Any] | None) -> ModelT | CalibratedModel:
@@ -97,5 +104,5 @@ def join_model(model: ModelT, state: dict[str, Any] | None) -> ModelT | Calibrat
     return CalibratedModel(
         model=model,
         calibration=read_calibration(state["calibration"]),
-        update=AffineCalibration.from_state(state["update"]),
+        update=from_plain(state["update"], AffineCalibration),
     )

@@ -6,14 +6,12 @@ up to the log odds before calibration, not to the served ones.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
-
-from paincast.files.declared_types import read_array
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,19 +36,12 @@ class BetaCalibration:
     event: float
     other: float
 
+    method: ClassVar[str] = "beta"
+
     def transform(self, margins: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
         low, high = _beta_terms(margins)
         return np.asarray(self.intercept + self.event * low + self.other * high, dtype=float)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the state as plain data."""
-        return {"method": "beta", **asdict(self)}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(state["intercept"], state["event"], state["other"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +63,11 @@ class IsotonicCalibration:
     knots: FloatArray
     probabilities: FloatArray
 
+    method: ClassVar[str] = "isotonic"
+
     def transform(self, margins: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
         return np.asarray(logit(np.interp(margins, self.knots, self.probabilities)), dtype=float)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the state as plain data."""
-        return {"method": "isotonic", "knots": self.knots.tolist(), "probabilities": self.probabilities.tolist()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(knots=read_array(state["knots"]), probabilities=read_array(state["probabilities"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +95,8 @@ class VennAbersCalibration:
     upper_knots: FloatArray
     upper_values: FloatArray
 
+    method: ClassVar[str] = "venn_abers"
+
     def find_pair(self, margins: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give the lower and the upper probability, each of shape (n,).
 
@@ -125,15 +111,6 @@ class VennAbersCalibration:
         """Give the log odds, shape (n,), of the one probability of least regret in log loss under either of the two."""
         lower, upper = self.find_pair(margins)
         return np.asarray(np.log(upper) - np.log1p(-lower), dtype=float)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the state as plain data."""
-        return {"method": "venn_abers", **{name: values.tolist() for name, values in asdict(self).items()}}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(**{name: read_array(state[name]) for name in cls.__dataclass_fields__})
 
 
 def _beta_terms(margins: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,7 @@ in points.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from paincast.disclosure.flow import format_counts_together
-from paincast.errors import DataError, RefusalError
+from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.files.declared_types import read_array
 from paincast.models.continuous.quantiles import conformalize, fit_quantile
 from paincast.progress import SILENT, Progress
 from paincast.settings import ChangeSettings
@@ -26,7 +25,6 @@ from paincast.splits import Fold, count_smaller_class, make_folds
 
 FloatArray = npt.NDArray[np.float64]
 
-STATE_VERSION = 1
 MEASURE = "pain_nrs"
 HIGHEST_SCORE = 10.0
 NAMES = ("lower", "median", "upper")
@@ -61,6 +59,8 @@ class ChangeModel:
     level: float
     penalty: float
 
+    state_version: ClassVar[int] = 1
+
     def predict(self, episodes: pd.DataFrame) -> pd.DataFrame:
         """Give the median change in points with its interval.
 
@@ -87,38 +87,6 @@ class ChangeModel:
         points[:, 0] = np.minimum(points[:, 0], points[:, 1])
         points[:, 2] = np.maximum(points[:, 2], points[:, 1])
         return pd.DataFrame(points, columns=list(NAMES), index=episodes.index)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give everything as plain data."""
-        return {
-            "version": STATE_VERSION,
-            "encoder": self.encoder.to_state(),
-            "coefficients": self.coefficients.tolist(),
-            "corrections": list(self.corrections),
-            "level": self.level,
-            "penalty": self.penalty,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build from :meth:`to_state`.
-
-        Raises
-        ------
-        DataError
-            If the state is of another version.
-        """
-        if state.get("version") != STATE_VERSION:
-            raise DataError(
-                f"change model of version {state.get('version')}; {STATE_VERSION} can be read", code="PC-MODEL-09"
-            )
-        return cls(
-            encoder=EpisodeEncoder.from_state(state["encoder"]),
-            coefficients=read_array(state["coefficients"]),
-            corrections=(state["corrections"][0], state["corrections"][1]),
-            level=state["level"],
-            penalty=state["penalty"],
-        )
 
 
 def fit_change_model(

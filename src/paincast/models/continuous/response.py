@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.files.declared_types import read_array
 from paincast.models.continuous.change import MEASURE, ChangeModel, read_scale
 from paincast.models.domain import Domain, fit_domain
 
@@ -92,25 +91,6 @@ class ChangeResponse:
             parts[:, self.encoder.owners.index(MEASURE)] += rest
             return base, parts
         return base + rest, parts
-
-    def to_state(self) -> dict[str, Any]:
-        """Give everything as plain data."""
-        return {
-            "model": self.model.to_state(),
-            "domain": self.domain.to_state(),
-            "means": self.means.tolist(),
-            "mean_scale": self.mean_scale,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build from :meth:`to_state`."""
-        return cls(
-            model=ChangeModel.from_state(state["model"]),
-            domain=Domain.from_state(state["domain"]),
-            means=read_array(state["means"]),
-            mean_scale=float(state["mean_scale"]),
-        )
 
 
 def make_change_response(model: ChangeModel, episodes: pd.DataFrame, weights: FloatArray) -> ChangeResponse:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from paincast.disclosure.flow import format_counts_together
-from paincast.errors import DataError, RefusalError
+from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.survival.hazard_choice import HazardChoice, choose_hazard
@@ -29,8 +29,6 @@ from paincast.settings import DurationSettings
 from paincast.splits import make_folds
 
 FloatArray = npt.NDArray[np.float64]
-
-STATE_VERSION = 1
 
 
 def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
@@ -65,6 +63,8 @@ class DurationModel:
     death: HazardModel | None
     refits: tuple[HazardModel, ...]
     selection: pd.DataFrame
+
+    state_version: ClassVar[int] = 1
 
     def survival(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
         """Give the probability that relief lasts beyond each month, of those alive at it.
@@ -124,40 +124,6 @@ class DurationModel:
         survival = self.relief.survival(self.encoder.transform(episodes))
         over = survival <= 0.5
         return np.where(over.any(axis=1), np.array(self.cuts)[over.argmax(axis=1)], np.inf)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give everything as plain data."""
-        return {
-            "version": STATE_VERSION,
-            "encoder": self.encoder.to_state(),
-            "cuts": list(self.cuts),
-            "relief": self.relief.to_state(),
-            "death": None if self.death is None else self.death.to_state(),
-            "refits": [refit.to_state() for refit in self.refits],
-            "selection": self.selection.to_dict("records"),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build from :meth:`to_state`.
-
-        Raises
-        ------
-        DataError
-            If the state is of another version.
-        """
-        if state.get("version") != STATE_VERSION:
-            raise DataError(
-                f"duration model of version {state.get('version')}; {STATE_VERSION} can be read", code="PC-MODEL-13"
-            )
-        return cls(
-            encoder=EpisodeEncoder.from_state(state["encoder"]),
-            cuts=tuple(state["cuts"]),
-            relief=HazardModel.from_state(state["relief"]),
-            death=None if state["death"] is None else HazardModel.from_state(state["death"]),
-            refits=tuple(HazardModel.from_state(refit) for refit in state["refits"]),
-            selection=pd.DataFrame(state["selection"]),
-        )
 
     def _read(self, values: FloatArray, months: Sequence[float]) -> FloatArray:
         asked = np.asarray(months, dtype=float)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 
-from paincast.files.declared_types import read_array
 from paincast.outcomes.labels import CENSORED, LOST_RELIEF
 from paincast.statistics import compute_log_loss
 
@@ -92,15 +90,6 @@ class HazardModel:
             coefficients=self.coefficients + other.coefficients,
             first=self.first + other.first,
         )
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the numbers as plain data."""
-        return {name: getattr(self, name).tolist() for name in ("intercepts", "coefficients", "first")}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build from :meth:`to_state`."""
-        return cls(**{name: read_array(values) for name, values in state.items()})
 
 
 def choose_cuts(months: FloatArray, status: FloatArray, minimum_events: int) -> tuple[float, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.files.declared_types import read_array
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.survival.duration import DurationModel
 
@@ -105,25 +104,6 @@ class DurationResponse:
         every, first = slopes.sum(axis=1)[:, None], slopes[:, :1]
         base = np.full(len(away), _log_odds_lasting(start)[0])
         return base, away * (every * relief.coefficients + first * relief.first)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give everything as plain data."""
-        return {
-            "model": self.model.to_state(),
-            "domain": self.domain.to_state(),
-            "means": self.means.tolist(),
-            "horizon_months": self.horizon_months,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build from :meth:`to_state`."""
-        return cls(
-            model=DurationModel.from_state(state["model"]),
-            domain=Domain.from_state(state["domain"]),
-            means=read_array(state["means"]),
-            horizon_months=float(state["horizon_months"]),
-        )
 
 
 def make_duration_response(

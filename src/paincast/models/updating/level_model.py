@@ -10,7 +10,7 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.heterogeneity import fit_heterogeneity
-from paincast.models.binary.learners import LinearModel
+from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.penalised import find_level
 from paincast.models.binary.response import ResponseModel
 from paincast.models.domain import fit_domain

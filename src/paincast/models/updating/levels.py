@@ -32,8 +32,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.candidates import Candidate
-from paincast.models.binary.learners import LinearModel, average_linear
+from paincast.models.binary.logistic import LinearModel, average_linear
+from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.penalised import find_level, fit_penalised
 from paincast.models.binary.selection import Sample, encode_sample, select_candidate
 from paincast.models.calibration.affine import IDENTITY, AffineCalibration, fit_affine_calibration

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.learners import LinearModel
+from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.selection import Sample
 from paincast.models.observation import compute_effective_size

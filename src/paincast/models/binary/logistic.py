@@ -1,25 +1,19 @@
-"""The kinds of response model: penalised logistic regression, gradient-boosted trees and, elsewhere, additive steps.
-
-All give margins (log odds) and contributions that add up to the margin, and all take an affine calibration into
-themselves, so that what is served is one model.
-"""
+"""Penalised logistic regression on an encoded matrix, shrunk towards what techniques share."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
-from scipy.special import expit, logit
 
-from paincast.files.declared_types import read_array
-from paincast.models.binary.additive import AdditiveModel
+from paincast.disclosure.rounding import round_means
+from paincast.models.binary.model_kind import ModelKind
 from paincast.models.binary.penalised import SCORE_FACTOR, Penalised, find_level, fit_penalised
 from paincast.models.calibration.affine import AffineCalibration
+from paincast.settings import ModelSettings
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,67 +58,6 @@ class LinearModel:
             coefficients=calibration.slope * self.coefficients,
             means=self.means,
         )
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the model as plain data."""
-        return {
-            "intercept": self.intercept,
-            "coefficients": self.coefficients.tolist(),
-            "means": self.means.tolist(),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build it from :meth:`to_state`."""
-        return cls(
-            intercept=state["intercept"],
-            coefficients=read_array(state["coefficients"]),
-            means=read_array(state["means"]),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoostedModel:
-    """Gradient-boosted trees on an encoded matrix.
-
-    Parameters
-    ----------
-    booster : xgboost.Booster
-        Trees whose sum, with the base score, is the log odds.
-    """
-
-    booster: xgboost.Booster
-
-    def margin(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
-        return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
-
-    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
-
-        Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
-        """
-        if matrix.shape[1] == 0:
-            return self.margin(matrix), np.zeros(matrix.shape)
-        values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
-        return values[:, -1], values[:, :-1]
-
-    def recalibrate(self, calibration: AffineCalibration) -> BoostedModel:
-        """Take an affine calibration into the leaves (times the slope) and the base score (shifted)."""
-        model = json.loads(self.booster.save_raw("json"))
-        for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
-            leaf = np.array(tree["left_children"]) == -1
-            conditions = np.array(tree["split_conditions"])
-            tree["split_conditions"] = np.where(leaf, conditions * calibration.slope, conditions).tolist()
-            tree["base_weights"] = (np.array(tree["base_weights"]) * calibration.slope).tolist()
-        parameters = model["learner"]["learner_model_param"]
-        base = float(str(parameters["base_score"]).strip("[]"))
-        shifted = expit(calibration.intercept + calibration.slope * logit(base))
-        parameters["base_score"] = f"[{shifted:.9E}]"
-        return BoostedModel(booster=read_booster(json.dumps(model).encode()))
-
-
-Model = LinearModel | BoostedModel | AdditiveModel
 
 
 def fit_logistic(
@@ -198,54 +131,63 @@ def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearM
     )
 
 
-def fit_boosted(
+def list_logistic(settings: ModelSettings, *, borrows: bool) -> list[dict[str, Any]]:
+    """Give the penalties to compare, the simplest first: what is shared alone, then looser and looser fits."""
+    shares = sorted(settings.borrowing, reverse=True) if borrows else [0.0]
+    ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_prior_sds)]
+    lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_penalties, reverse=True)]
+    longest = max(len(ridges), len(lassos))
+    steps = [one for place in range(longest) for grid in (ridges, lassos) for one in grid[place : place + 1]]
+    simplest = {"borrowed": shares[0], "strength": None, "l1_ratio": None}
+    others = [
+        {"borrowed": share, "strength": strength, "l1_ratio": l1_ratio}
+        for l1_ratio, strength in steps
+        for share in shares
+    ]
+    return [simplest, *others]
+
+
+def fit_logistic_candidate(
     matrix: FloatArray,
     outcome: FloatArray,
     *,
     parameters: dict[str, Any],
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # noqa: ARG001 (what every kind is given)
     weights: FloatArray | None = None,
-    monotone: tuple[int, ...] = (),
-) -> BoostedModel:
-    """Fit gradient-boosted trees on log loss.
+    spreads: FloatArray | None = None,
+    prior: FloatArray | None = None,
+    directions: FloatArray | None = None,
+) -> LinearModel:
+    """Fit with ``borrowed``, ``strength`` and ``l1_ratio`` of a candidate.
 
-    Parameters
-    ----------
-    matrix : ndarray of shape (n, n_encoded)
-        Encoded episodes; missing values are NaN and each split learns where they go.
-    outcome : ndarray of shape (n,)
-        0 or 1, both present.
-    parameters : dict
-        ``n_estimators`` and parameters of XGBoost.
-    rng : numpy.random.Generator
-        Source of the seed of row and column sampling.
-    weights : ndarray of shape (n,), optional
-        Weights of the rows.
-    monotone : tuple of {-1, 0, 1}
-        Direction imposed on each column; empty for none.
+    The strength of a ridge is the inverse variance of a normal prior of the coefficients, that of a lasso a multiple of
+    one over the square root of the number of rows: the same grid serves small and large cohorts.
     """
-    rounds = int(parameters["n_estimators"])
-    tree_parameters = {name: value for name, value in parameters.items() if name != "n_estimators"}
-    settings = {
-        "objective": "binary:logistic",
-        "base_score": float(np.average(outcome, weights=weights)),
-        "tree_method": "hist",
-        "nthread": 1,
-        "seed": int(rng.integers(2**31)),
-        "verbosity": 0,
-        **({"monotone_constraints": monotone} if any(monotone) else {}),
-        **tree_parameters,
-    }
-    return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))
+    strength, l1_ratio = parameters["strength"], parameters["l1_ratio"]
+    n = len(outcome) if weights is None else int(np.count_nonzero(weights))
+    return fit_logistic(
+        matrix,
+        outcome,
+        penalty=strength and strength / (np.sqrt(n) if l1_ratio else n),
+        l1_ratio=l1_ratio or 0.0,
+        weights=weights,
+        spreads=spreads,
+        prior=None if prior is None else parameters["borrowed"] * prior,
+        directions=directions,
+    )
 
 
-def read_booster(raw: bytes) -> xgboost.Booster:
-    """Read a booster from its JSON or UBJ bytes, for prediction on one thread."""
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(raw))
-    booster.set_param({"nthread": 1})
-    return booster
+def round_logistic(model: LinearModel, flags: Sequence[bool], n: int) -> LinearModel:
+    """Round the means of the columns, which the predictions do not depend on."""
+    return replace(model, means=round_means(model.means, flags, n))
 
 
-def _pack(matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatArray | None = None) -> xgboost.DMatrix:
-    return xgboost.DMatrix(matrix, label=outcome, weight=weights, nthread=1)
+LOGISTIC = ModelKind(
+    name="logistic",
+    model_type=LinearModel,
+    fit=fit_logistic_candidate,
+    list_parameters=list_logistic,
+    round_model=round_logistic,
+    borrows=True,
+    average=average_linear,
+)

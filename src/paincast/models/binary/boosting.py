@@ -1,0 +1,185 @@
+"""Gradient-boosted trees by XGBoost on an encoded matrix, in which missing values are NaN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from scipy.special import expit, logit
+
+from paincast.disclosure.rounding import round_digits
+from paincast.models.binary.model_kind import ModelKind
+from paincast.models.calibration.affine import AffineCalibration
+from paincast.schema import MINIMUM_CELL
+from paincast.settings import ModelSettings
+
+if TYPE_CHECKING:
+    import optuna
+
+FloatArray = npt.NDArray[np.float64]
+
+COVER = MINIMUM_CELL / 4
+"""Cover of a node with as many patients as may be counted, at most: a patient adds p * (1 - p), a quarter or less."""
+
+LEAF_DIGITS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoostedModel:
+    """Gradient-boosted trees on an encoded matrix.
+
+    Parameters
+    ----------
+    booster : xgboost.Booster
+        Trees whose sum, with the base score, is the log odds.
+    """
+
+    booster: xgboost.Booster
+
+    def margin(self, matrix: FloatArray) -> FloatArray:
+        """Give the log odds, shape (n,)."""
+        return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+
+        Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
+        """
+        if matrix.shape[1] == 0:
+            return self.margin(matrix), np.zeros(matrix.shape)
+        values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
+        return values[:, -1], values[:, :-1]
+
+    def recalibrate(self, calibration: AffineCalibration) -> BoostedModel:
+        """Take an affine calibration into the leaves (times the slope) and the base score (shifted)."""
+        model = json.loads(self.booster.save_raw("json"))
+        for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+            leaf = np.array(tree["left_children"]) == -1
+            conditions = np.array(tree["split_conditions"])
+            tree["split_conditions"] = np.where(leaf, conditions * calibration.slope, conditions).tolist()
+            tree["base_weights"] = (np.array(tree["base_weights"]) * calibration.slope).tolist()
+        parameters = model["learner"]["learner_model_param"]
+        base = float(str(parameters["base_score"]).strip("[]"))
+        shifted = expit(calibration.intercept + calibration.slope * logit(base))
+        parameters["base_score"] = f"[{shifted:.9E}]"
+        return BoostedModel(booster=read_booster(json.dumps(model).encode()))
+
+
+def fit_boosted(
+    matrix: FloatArray,
+    outcome: FloatArray,
+    *,
+    parameters: dict[str, Any],
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+    monotone: tuple[int, ...] = (),
+) -> BoostedModel:
+    """Fit gradient-boosted trees on log loss.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n_encoded)
+        Encoded episodes; missing values are NaN and each split learns where they go.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    parameters : dict
+        ``n_estimators`` and parameters of XGBoost.
+    rng : numpy.random.Generator
+        Source of the seed of row and column sampling.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows.
+    monotone : tuple of {-1, 0, 1}
+        Direction imposed on each column; empty for none.
+    """
+    rounds = int(parameters["n_estimators"])
+    tree_parameters = {name: value for name, value in parameters.items() if name != "n_estimators"}
+    settings = {
+        "objective": "binary:logistic",
+        "base_score": float(np.average(outcome, weights=weights)),
+        "tree_method": "hist",
+        "nthread": 1,
+        "seed": int(rng.integers(2**31)),
+        "verbosity": 0,
+        **({"monotone_constraints": monotone} if any(monotone) else {}),
+        **tree_parameters,
+    }
+    return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))
+
+
+def read_booster(raw: bytes) -> xgboost.Booster:
+    """Read a booster from its JSON or UBJ bytes, for prediction on one thread."""
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(raw))
+    booster.set_param({"nthread": 1})
+    return booster
+
+
+def list_boosting(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:  # noqa: ARG001 (of every kind)
+    """Give the parameters that a search tries first."""
+    return settings.boosting
+
+
+def suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
+    """Suggest parameters of XGBoost."""
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 30, 300, log=True),
+        "max_depth": trial.suggest_int("max_depth", 1, 4),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "min_child_weight": trial.suggest_float("min_child_weight", 2.0, 60.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 0.5, 50.0, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
+    }
+
+
+def round_trees(model: BoostedModel, flags: Sequence[bool], n: int) -> BoostedModel:  # noqa: ARG001 (of every kind)
+    """Round leaves and their covers, and leave out what else a tree tells of those who passed.
+
+    SHAP values need covers alone; those of a node stay the sum of its two parts, so that parts add up.
+    """
+    state = json.loads(model.booster.save_raw("json"))
+    for tree in state["learner"]["gradient_booster"]["model"]["trees"]:
+        left, right = tree["left_children"], tree["right_children"]
+        covers = [max(1, round(cover / COVER)) * COVER for cover in tree["sum_hessian"]]
+        # A child stands behind its parent.
+        for node in reversed(range(len(left))):
+            if left[node] == -1:
+                tree["split_conditions"][node] = round_digits(tree["split_conditions"][node], LEAF_DIGITS)
+            else:
+                covers[node] = covers[left[node]] + covers[right[node]]
+        tree["sum_hessian"] = covers
+        tree["loss_changes"] = [0.0] * len(left)
+        tree["base_weights"] = [0.0] * len(left)
+    return BoostedModel(booster=read_booster(json.dumps(state).encode()))
+
+
+def _write_trees(model: BoostedModel) -> bytes:
+    return bytes(model.booster.save_raw("ubj"))
+
+
+def _read_trees(raw: bytes) -> BoostedModel:
+    return BoostedModel(booster=read_booster(raw))
+
+
+def _pack(matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatArray | None = None) -> xgboost.DMatrix:
+    return xgboost.DMatrix(matrix, label=outcome, weight=weights, nthread=1)
+
+
+XGBOOST = ModelKind(
+    name="xgboost",
+    model_type=BoostedModel,
+    fit=fit_boosted,
+    list_parameters=list_boosting,
+    round_model=round_trees,
+    native_missing=True,
+    flexible=True,
+    takes_monotone=True,
+    suggest=suggest_boosting,
+    write_file=_write_trees,
+    read_file=_read_trees,
+)

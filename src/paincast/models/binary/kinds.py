@@ -1,0 +1,118 @@
+"""The registry of model kinds, the simplest first: how each is fitted, averaged or searched, kept and read.
+
+A further kind is a module with a :class:`paincast.models.binary.model_kind.ModelKind`, its entry here, and its name in
+:data:`paincast.settings.MODEL_KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.files.serialization import from_plain, to_plain
+from paincast.models.binary.additive import EBM
+from paincast.models.binary.boosting import XGBOOST
+from paincast.models.binary.logistic import LOGISTIC
+from paincast.models.binary.model_kind import Candidate, ModelKind
+from paincast.models.calibration.calibrated import MarginModel
+from paincast.settings import ModelSettings
+from paincast.splits import count_smaller_class
+
+FloatArray = npt.NDArray[np.float64]
+
+KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in (LOGISTIC, EBM, XGBOOST)})
+"""By name, the simplest first: of two that predict alike the former is served."""
+
+
+def find_kind(model: MarginModel) -> ModelKind:
+    """Find the kind of a fitted model.
+
+    Raises
+    ------
+    TypeError
+        If no kind makes such models.
+    """
+    for kind in KINDS.values():
+        if isinstance(model, kind.model_type):
+            return kind
+    raise TypeError(f"a bundle has no place for a {type(model).__name__}")
+
+
+def list_kinds(settings: ModelSettings) -> list[ModelKind]:
+    """Give the kinds among the candidates, the simplest first."""
+    return [kind for name, kind in KINDS.items() if name in settings.candidates]
+
+
+def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettings:
+    """Leave out, beside a kind that needs few, the flexible kinds for which the smaller class has too few episodes.
+
+    Flexible learners need many times the events of a logistic regression before their performance is stable [1]_: with
+    few, cross-validation lets one win by chance too often.
+
+    References
+    ----------
+    .. [1] van der Ploeg T et al. Modern modelling techniques are data hungry. BMC Med Res Methodol 2014;14:137.
+       doi:10.1186/1471-2288-14-137
+    """
+    frugal = [name for name in settings.candidates if not KINDS[name].flexible]
+    if not frugal or count_smaller_class(outcome) >= settings.minimum_flexible:
+        return settings
+    return replace(settings, candidates=frugal)
+
+
+def fit_candidate(
+    candidate: Candidate,
+    matrix: FloatArray,
+    outcome: FloatArray,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+    *,
+    spreads: FloatArray | None = None,
+    prior: FloatArray | None = None,
+    directions: FloatArray | None = None,
+    monotone: tuple[int, ...] = (),
+) -> MarginModel:
+    """Fit one candidate to an encoded matrix.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        A kind with its parameters.
+    matrix : ndarray of shape (n, n_encoded)
+        Encoded episodes, with missing values only for a kind that takes them.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    rng : numpy.random.Generator
+        Source of the kind's sampling.
+    weights : ndarray of shape (n,), optional
+        Weights of the rows.
+    spreads, prior, directions : ndarray of shape (n_encoded,), optional
+        As for :func:`paincast.models.binary.logistic.fit_logistic`, for kinds that borrow.
+    monotone : tuple of {-1, 0, 1}
+        Direction imposed on each column, for kinds that take it.
+    """
+    kind = KINDS[candidate.kind]
+    given: dict[str, Any] = {}
+    if kind.borrows:
+        given |= {"spreads": spreads, "prior": prior, "directions": directions}
+    if kind.takes_monotone:
+        given["monotone"] = monotone
+    return kind.fit(matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, **given)
+
+
+def write_model(model: MarginModel) -> dict[str, Any]:
+    """Give a model with its kind as plain data; of one that has a file of its own the kind alone."""
+    kind = find_kind(model)
+    return {"kind": kind.name, **({} if kind.write_file else to_plain(model))}
+
+
+def read_model(state: Mapping[str, Any], read_file: Callable[[], bytes]) -> MarginModel:
+    """Build a model from :func:`write_model`; ``read_file`` gives the bytes of the file of its own, if it has one."""
+    kind = KINDS[state["kind"]]
+    model: MarginModel = kind.read_file(read_file()) if kind.read_file else from_plain(state, kind.model_type)
+    return model
