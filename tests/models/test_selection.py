@@ -18,7 +18,7 @@ from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Sample, encode_sample, select_candidate
 from paincast.models.binary.surroundings import make_surroundings
-from paincast.settings import ModelSettings, TrainingSettings
+from paincast.settings import MODEL_KINDS, ModelSettings, TrainingSettings
 from paincast.splits import make_folds
 
 AVERAGED = ModelSettings(
@@ -237,3 +237,8 @@ def test_flexible_kinds_are_tried_beside_a_logistic_model_only_where_data_are_ma
     assert keep_affordable(settings, many) is settings
     asked = replace(settings, candidates=["xgboost"])
     assert keep_affordable(asked, few) is asked
+
+
+def test_every_kind_that_the_settings_allow_is_registered():
+    assert set(KINDS) == set(MODEL_KINDS)
+    assert [name for name, kind in KINDS.items() if kind.name != name] == []
