@@ -23,6 +23,7 @@ from paincast.files.serialization import from_plain, to_plain
 from paincast.models.calibration.curved import BetaCalibration, IsotonicCalibration, VennAbersCalibration
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.settings import FITTED_CALIBRATIONS, CalibrationSettings
+from paincast.settings.checks import check_field
 from paincast.settings.removed import refuse_removed
 from paincast.statistics import compute_log_loss
 
@@ -193,6 +194,7 @@ def choose_calibration(
     if settings.method != "auto":
         calibration = fit_calibration(settings.method, margins, outcome, weights, settings=settings)
         return CalibrationChoice(method=settings.method, calibration=calibration, table=pd.DataFrame())
+    check_field(CalibrationSettings, "candidates", settings.candidates)
     methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
     rows, codes = _check_rows(margins, outcome, weights, patients)
     margins, outcome, weight = rows
