@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import paincast
-from paincast.predictor import seal_predictor
+from paincast.predictor.bundle import seal_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import read_predictions
 
