@@ -57,3 +57,10 @@ def setup(app: Sphinx) -> None:
 
     app.connect("config-inited", lambda *_: write_reference_pages(HERE / "_generated"))
     app.connect("missing-reference", resolve_reference)
+    app.connect("autodoc-skip-member", skip_foreign)
+
+
+def skip_foreign(_app: Sphinx, _kind: str, _name: str, member: object, _skip: bool, _options: object) -> bool | None:
+    """Leave out what a library puts into our classes, and the rest to Sphinx."""
+    home = getattr(member, "__module__", None)
+    return True if isinstance(home, str) and home.partition(".")[0] != "paincast" else None

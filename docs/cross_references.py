@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from reference_pages import list_packages
+from reference_pages import map_exports
 
 if TYPE_CHECKING:
     from docutils.nodes import Element
@@ -27,23 +27,11 @@ def resolve_reference(
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
-    exported = map_exports().get(target)
+    exported = map_exports().get(target)  # the name of its page
     if exported is not None:
         domain = environment.domains.python_domain
         return domain.resolve_xref(environment, node["refdoc"], environment.app.builder, "obj", exported, node, content)
     return content if is_defined(target) else None
-
-
-@cache
-def map_exports() -> dict[str, str]:
-    """Map the full name of everything exported, where it is defined, to the name under which it has a page."""
-    exports = {}
-    for package in list_packages():
-        for name in package.__all__:
-            value = getattr(package, name)
-            home = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
-            exports.setdefault(home, f"{package.__name__}.{name}")
-    return exports
 
 
 @cache

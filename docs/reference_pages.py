@@ -7,6 +7,7 @@ import pkgutil
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -103,18 +104,40 @@ def format_api() -> str:
     return "\n".join(["# API", "", "```{toctree}", ":maxdepth: 1", "", *names, "```", ""])
 
 
+@cache
+def map_exports() -> dict[str, str]:
+    """Map the full name of everything exported, where it is defined, to the name under which it has a page.
+
+    What several packages export has its page under the outermost.
+    """
+    exports: dict[str, str] = {}
+    for package in list_packages():
+        for name in package.__all__:
+            exports.setdefault(find_home(getattr(package, name)), f"{package.__name__}.{name}")
+    return exports
+
+
+def find_home(value: object) -> str:
+    """Name a function or a class where it is defined."""
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
+
+
 def format_package(package: ModuleType) -> str:
     """Make the page of one package: its docstring, and every function and class it exports."""
     exported = {name: getattr(package, name) for name in sorted(package.__all__) if not name.startswith("__")}
-    functions = [name for name, value in exported.items() if inspect.isroutine(value)]
-    classes = [name for name, value in exported.items() if inspect.isclass(value)]
-    constants = [name for name in exported if name not in {*functions, *classes}]
+    documented = {name: value for name, value in exported.items() if inspect.isroutine(value) or inspect.isclass(value)}
+    pages = {name: map_exports()[find_home(value)] for name, value in documented.items()}
+    own = [name for name in documented if pages[name] == f"{package.__name__}.{name}"]
     lines = [f"# {package.__name__}", "", "```{eval-rst}", inspect.getdoc(package) or "", ""]
     lines += [f".. currentmodule:: {package.__name__}", ""]
-    for title, names in (("Functions", functions), ("Classes", classes)):
+    functions = [name for name in own if inspect.isroutine(exported[name])]
+    for title, names in (("Functions", functions), ("Classes", [name for name in own if name not in functions])):
         if names:
             lines += [f".. rubric:: {title}", "", ".. autosummary::", "   :toctree: api", ""]
             lines += [f"   {name}" for name in names] + [""]
-    if constants:
-        lines += [".. rubric:: Constants", "", ", ".join(f"``{name}``" for name in constants)]
+    elsewhere = [f":py:obj:`{pages[name]}`" for name in documented if name not in own]
+    constants = [f"``{name}``" for name in exported if name not in documented]
+    for title, texts in (("Also exported", elsewhere), ("Constants", constants)):
+        if texts:
+            lines += [f".. rubric:: {title}", "", ", ".join(texts), ""]
     return "\n".join([*lines, "```", ""])

@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+import paincast
+import paincast.training
 from paincast.settings import TrainingSettings, list_settings
 from paincast.settings.declare import setting
 
@@ -93,6 +95,11 @@ def test_references_to_names_that_are_gone_are_known(references: ModuleType, nam
     assert references.is_defined(name) is is_there
 
 
-def test_references_lead_to_the_package_that_exports(references: ModuleType) -> None:
-    home = f"{TrainingSettings.__module__}.{TrainingSettings.__qualname__}"
-    assert references.map_exports()[home] == "paincast.settings.TrainingSettings"
+def test_references_lead_to_the_package_that_exports(pages: ModuleType) -> None:
+    assert pages.map_exports()[pages.find_home(TrainingSettings)] == "paincast.settings.TrainingSettings"
+
+
+def test_what_two_packages_export_has_one_page(pages: ModuleType) -> None:
+    assert pages.map_exports()[pages.find_home(paincast.train)] == "paincast.train"
+    assert ":py:obj:`paincast.train`" in pages.format_package(paincast.training)
+    assert "   train" not in pages.format_package(paincast.training).splitlines()

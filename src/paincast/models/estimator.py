@@ -61,7 +61,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The two labels; probabilities are of the second in sorted order.
     n_features_in_ : int
         Columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if all were text.
     candidate_ : Candidate
         What was chosen.
