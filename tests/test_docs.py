@@ -1,8 +1,10 @@
-"""The reference pages of the site hold what the code declares and exports."""
+"""The reference pages of the site hold what the code declares and exports, and the Python of all pages runs."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import zipfile
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +17,14 @@ import paincast.training
 from paincast.settings import TrainingSettings, list_settings
 from paincast.settings.declare import setting
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WITH_PYTHON = [
+    page
+    for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")), ROOT / "examples" / "README.md")
+    if BLOCK.search(page.read_text(encoding="utf-8"))
+]
 
 
 @dataclass
@@ -103,3 +112,17 @@ def test_what_two_packages_export_has_one_page(pages: ModuleType) -> None:
     assert pages.map_exports()[pages.find_home(paincast.train)] == "paincast.train"
     assert ":py:obj:`paincast.train`" in pages.format_package(paincast.training)
     assert "   train" not in pages.format_package(paincast.training).splitlines()
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that holds what the pages speak of: models, and a file of patients."""
+    with zipfile.ZipFile(ROOT / "tests" / "golden" / "bundles" / "format2.zip") as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "linear").rename(tmp_path / "models")
+    shutil.copy(ROOT / "examples" / "patients.csv", tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        exec(compile(block, page.name, "exec"), names)
