@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import conform
-from paincast.evidence import directions as directions_module
+from paincast.evidence import expected_signs as expected_signs_module
 from paincast.evidence.expected_signs import load_expected_signs
 from paincast.evidence.records import load_records
 from paincast.models.binary.kinds import KINDS, keep_affordable
@@ -182,7 +182,7 @@ def change_effects(monkeypatch, change) -> None:
     records = tuple(
         replace(record, predictors=tuple(change(effect) for effect in record.predictors)) for record in load_records()
     )
-    monkeypatch.setattr(directions_module, "load_records", lambda: records)
+    monkeypatch.setattr(expected_signs_module, "load_records", lambda: records)
 
 
 def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
