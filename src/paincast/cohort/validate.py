@@ -112,8 +112,8 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     Examples
     --------
     >>> patients, rejects = validate_patients([{"Pain_NRS": "7", "age_years": "sixty"}])
-    >>> patients.loc[0, ["episode_id", "pain_nrs"]].tolist()
-    ['row-1', 7.0]
+    >>> patients[["episode_id", "pain_nrs"]].to_dict("records")
+    [{'episode_id': 'row-1', 'pain_nrs': 7.0}]
     >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
     [{'row': 1, 'column': 'age_years', 'rule': 'not a number', 'action': 'cell emptied'}]
     """

@@ -151,7 +151,7 @@ def fit_calibration(
     >>> fit_calibration("none", margins, outcome).transform(margins).tolist()
     [-2.0, -1.0, 1.0, 2.0]
     >>> fit_calibration("affine", margins, outcome).transform(margins).round(3).tolist()
-    [-2.028, -1.014, 1.014, 2.028]
+    [-1.894, -0.947, 0.947, 1.894]
     """
     if method == "auto":
         settings = replace(settings or CalibrationSettings(), method="auto")
