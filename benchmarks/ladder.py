@@ -102,12 +102,12 @@ def measure(data: TrainingSet, settings: TrainingSettings) -> tuple[pd.DataFrame
     known = data.known
     outcome, patients = data.observed[known], data.episodes["patient_id"].to_numpy(object)[known]
     names = (*crossed.names, CHOICE)
-    margins = np.concatenate([crossed.margins, crossed.chosen_margins[None]])[:, :, known]
+    linear_predictor = np.concatenate([crossed.linear_predictor, crossed.chosen_linear_predictor[None]])[:, :, known]
     counts = Counter(crossed.chosen)
     constant = {OVERALL_RISK} if evidence.response else {OVERALL_RISK, EVIDENCE, AVERAGE}
     flat = constant | ({CHOICE} if set(counts) <= constant else set())
-    table = compare_levels(outcome, margins, names, patients=patients, rng=table_rng, flat=tuple(flat))
-    losses = compute_log_loss(margins, outcome).mean(axis=1)
+    table = compare_levels(outcome, linear_predictor, names, patients=patients, rng=table_rng, flat=tuple(flat))
+    losses = compute_log_loss(linear_predictor, outcome).mean(axis=1)
     single = [place for place, name in enumerate(crossed.names) if name != AVERAGE]
     best = min(single, key=lambda place: losses[place].mean())
     paired = compare_losses(losses[[best, -1]], groups=patients)

@@ -59,18 +59,18 @@ def expected_loss(truth: FloatArray, probability: FloatArray) -> FloatArray:
     return np.asarray(-xlogy(truth, probability) - xlogy(1.0 - truth, 1.0 - probability))
 
 
-def fit_recalibration(margins: FloatArray, truth: FloatArray) -> tuple[float, float]:
-    """Fit ``logit(truth) ~ intercept + slope * margin`` by maximum expected likelihood.
+def fit_recalibration(linear_predictor: FloatArray, truth: FloatArray) -> tuple[float, float]:
+    """Fit ``logit(truth) ~ intercept + slope * linear_predictor`` by maximum expected likelihood.
 
     Returns
     -------
     intercept, slope : float
-        NaN where all margins are the same.
+        NaN where all linear predictors are the same.
     """
-    centre, spread = float(margins.mean()), float(margins.std())
+    centre, spread = float(linear_predictor.mean()), float(linear_predictor.std())
     if spread < 1e-6:
         return np.nan, np.nan
-    design = np.column_stack([np.ones_like(margins), (margins - centre) / spread])
+    design = np.column_stack([np.ones_like(linear_predictor), (linear_predictor - centre) / spread])
     coefficients = np.array([logit(truth.mean()), 0.0])
     for _ in range(50):
         fitted = expit(design @ coefficients)

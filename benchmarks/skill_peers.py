@@ -80,9 +80,13 @@ def fit_ours(
     model = fit_response_model(episodes[technique], outcomes[technique], settings, fit_rng, surroundings=around)
 
     def predict(asked: pd.DataFrame) -> Prediction:
-        margins = model.margins(asked)
-        reach = ndtri(0.5 + settings.uncertainty.confidence / 2) * model.margin_spread(asked)
-        return Prediction(probability=expit(margins), lower=expit(margins - reach), upper=expit(margins + reach))
+        linear_predictor = model.linear_predictor(asked)
+        reach = ndtri(0.5 + settings.uncertainty.confidence / 2) * model.linear_predictor_sd(asked)
+        return Prediction(
+            probability=expit(linear_predictor),
+            lower=expit(linear_predictor - reach),
+            upper=expit(linear_predictor + reach),
+        )
 
     return predict
 

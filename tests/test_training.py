@@ -111,7 +111,7 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
     def know_the_answer(_, observed, *__, **___):
         return np.nan_to_num(4.0 * observed - 2.0)
 
-    monkeypatch.setattr("paincast.training.kinds.binary.cross_fit_margins", know_the_answer)
+    monkeypatch.setattr("paincast.training.kinds.binary.cross_fit_linear_predictor", know_the_answer)
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(make_settings(tmp_path))
     assert not (tmp_path / "models").exists()

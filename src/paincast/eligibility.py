@@ -44,7 +44,7 @@ def decide_answers(
     episodes : DataFrame of shape (n, ...)
         Patients in the types of the contract.
     unreadable, unseen, out_of_domain : Series of str, shape (n,)
-        From :func:`check_readable`, :func:`check_categories` and :func:`paincast.models.domain.find_strangers`.
+        From :func:`check_readable`, :func:`check_categories` and :func:`paincast.models.domain.flag_out_of_domain`.
 
     Returns
     -------

@@ -83,12 +83,12 @@ def make_folds(
         "random_state": np.random.RandomState(rng.bit_generator),
     }
     stratified, free = QuickGroupKFold(**asked), GroupKFold(**asked)
-    folds = found = list(stratified.split(outcome, outcome, patients))
+    folds = drawn = list(stratified.split(outcome, outcome, patients))
     # Few patients, some with both classes: stratifying can then leave one class alone to train on.
     for _ in range(MOST_DRAWS):
-        if all(count_smaller_class(outcome[train]) for train, _ in found):
-            return found
-        found = list(free.split(outcome, outcome, patients))
+        if all(count_smaller_class(outcome[train]) for train, _ in drawn):
+            return drawn
+        drawn = list(free.split(outcome, outcome, patients))
     return folds
 
 

@@ -15,7 +15,7 @@ from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
 from paincast.models.release import release_response
-from paincast.models.stored import list_files, read_response, to_response_state
+from paincast.models.serialization import list_files, read_response, to_response_state
 from paincast.models.survival.duration import fit_duration_model
 from paincast.models.survival.response import make_duration_response
 from paincast.settings import (
@@ -94,7 +94,7 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
         np.testing.assert_allclose(before[complete]["probability"], after[complete]["probability"], rtol=1e-9)
     assert (before - after).abs().to_numpy().max() < 0.02
     base, parts = again.contributions(episodes)
-    np.testing.assert_allclose(base + parts.sum(axis=1), again.margins(episodes), atol=1e-4)
+    np.testing.assert_allclose(base + parts.sum(axis=1), again.linear_predictor(episodes), atol=1e-4)
 
 
 def test_trees_tell_no_cover_of_few(episodes, outcome, few_candidates):

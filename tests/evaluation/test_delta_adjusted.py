@@ -27,10 +27,10 @@ def test_a_small_table_by_hand():
 
 def test_the_verdict_tips_where_it_is_said_to():
     rng = np.random.default_rng(1)
-    margin = rng.normal(0.0, 1.0, 4000)
-    outcome = (rng.random(4000) < expit(margin)).astype(float)
+    linear_predictor = rng.normal(0.0, 1.0, 4000)
+    outcome = (rng.random(4000) < expit(linear_predictor)).astype(float)
     outcome[rng.random(4000) < 0.4] = np.nan
-    found = compute_tipping_point(outcome, margin)
+    found = compute_tipping_point(outcome, linear_predictor)
     tips = found[found["tips"]]
     assert tips["o_e_ratio"].tolist() == pytest.approx([0.9, 1.1], abs=1e-4)
     inside = found["shift"].between(*tips["shift"])
@@ -41,10 +41,12 @@ def test_the_verdict_tips_where_it_is_said_to():
 
 def test_the_true_shift_gives_the_true_risk():
     rng = np.random.default_rng(2)
-    margin = rng.normal(0.0, 1.0, 60_000)
+    linear_predictor = rng.normal(0.0, 1.0, 60_000)
     lost = rng.random(60_000) < 0.3
-    outcome = (rng.random(60_000) < expit(margin - 0.8 * lost)).astype(float)
-    found = compute_tipping_point(np.where(lost, np.nan, outcome), margin, shifts=[-0.8, 0.0]).set_index("shift")
+    outcome = (rng.random(60_000) < expit(linear_predictor - 0.8 * lost)).astype(float)
+    found = compute_tipping_point(np.where(lost, np.nan, outcome), linear_predictor, shifts=[-0.8, 0.0]).set_index(
+        "shift"
+    )
     assert found.loc[-0.8, "overall_risk"] == pytest.approx(outcome.mean(), abs=0.005)
     assert found.loc[0.0, "overall_risk"] > outcome.mean() + 0.02
 
@@ -59,7 +61,7 @@ def test_with_nobody_lost_nothing_tips():
 def test_a_lost_episode_without_a_prediction_is_refused():
     with pytest.raises(DataError, match="1 of 2 are missing or infinite; those lost need a prediction"):
         compute_tipping_point(np.array([1.0, np.nan]), np.array([0.0, np.nan]))
-    with pytest.raises(DataError, match="outcome has 1 rows and margin 2"):
+    with pytest.raises(DataError, match="outcome has 1 rows and linear_predictor 2"):
         compute_tipping_point(np.array([1.0]), np.zeros(2))
 
 
@@ -69,9 +71,9 @@ def test_a_lost_episode_without_a_prediction_is_refused():
 )
 @settings(max_examples=60, deadline=None)
 def test_risk_rises_with_the_shift_and_stays_a_share(rows, copies):
-    outcome, margin = (np.repeat([row[place] for row in rows], copies) for place in (0, 1))
+    outcome, linear_predictor = (np.repeat([row[place] for row in rows], copies) for place in (0, 1))
     patients = np.repeat(np.arange(len(rows)), copies)
-    found = compute_tipping_point(outcome, margin, patients)
+    found = compute_tipping_point(outcome, linear_predictor, patients)
     assert found["shift"].is_monotonic_increasing
     assert (found["overall_risk"].diff().dropna() >= -1e-12).all()
     assert found["overall_lower"].le(found["overall_risk"] + 1e-12).all()

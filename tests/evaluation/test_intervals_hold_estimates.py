@@ -92,8 +92,8 @@ def test_differences_levels_and_scores_taken_apart(world, seed):
     assert_held(compare_predictions(outcome, probability, other, **drawn), "difference")
     assert_held(compute_auroc_delong(outcome, probability, patients=patients))
     kept = np.clip(probability, 1e-6, 1 - 1e-6)
-    margins = np.log([[kept / (1 - kept)], [other / (1 - other)]])
-    levels = compare_levels(outcome, margins, ["a", "b"], **drawn)
+    linear_predictor = np.log([[kept / (1 - kept)], [other / (1 - other)]])
+    levels = compare_levels(outcome, linear_predictor, ["a", "b"], **drawn)
     for name in ("log_loss", "gain", "o_e_ratio", "calibration_slope", "auroc"):
         assert_held(levels, name, f"{name}_lower", f"{name}_upper")
     assert_held(check_against_truth(outcome, probability, kept, patients))

@@ -21,8 +21,8 @@ from paincast.evaluation.validation.stability import (
 
 def make_predictions(n=200, n_refits=20, spread=0.3, seed=0):
     rng = np.random.default_rng(seed)
-    margins = rng.normal(0, 1, n)
-    return expit(margins), expit(margins + rng.normal(0, spread, (n_refits, n)))
+    linear_predictor = rng.normal(0, 1, n)
+    return expit(linear_predictor), expit(linear_predictor + rng.normal(0, spread, (n_refits, n)))
 
 
 def compute(served, refits, **options):

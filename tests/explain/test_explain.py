@@ -157,7 +157,7 @@ def test_the_mean_of_a_group_adds_up_and_shows_no_value_and_nobody_alone(fitted)
     explanation = explain_model(response, episodes)
     member = explanation.served >= np.quantile(explanation.served, 0.8)
     steps = compute_waterfall(summarize_group(explanation, member))
-    assert steps["end"].iloc[-1] == pytest.approx(response.margins(episodes)[member].mean(), abs=1e-9)
+    assert steps["end"].iloc[-1] == pytest.approx(response.linear_predictor(episodes)[member].mean(), abs=1e-9)
     assert set(steps.loc[steps["step"] == "variable", "value"]) == {""}
     # The first eight rows are four patients.
     with pytest.raises(DataError, match="a group of 4 patients is not averaged; allowed: 5 or more"):
@@ -166,9 +166,9 @@ def test_the_mean_of_a_group_adds_up_and_shows_no_value_and_nobody_alone(fitted)
 
 def test_refits_are_explained_on_their_own_log_odds(fit, kind):
     response, episodes = fit(kind)
-    margins = response.refit_margins(episodes)
-    for refit, margin in zip(list_refits(response), margins, strict=True):
-        np.testing.assert_allclose(explain_model(refit, episodes).served, margin, atol=1e-5)
+    linear_predictors = response.refit_linear_predictors(episodes)
+    for refit, linear_predictor in zip(list_refits(response), linear_predictors, strict=True):
+        np.testing.assert_allclose(explain_model(refit, episodes).served, linear_predictor, atol=1e-5)
 
 
 def test_refits_of_a_duration_are_explained_at_its_horizon():

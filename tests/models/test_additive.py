@@ -54,7 +54,7 @@ def make_rows(n: int = 600, seed: int = 0):
 
 def test_steps_are_looked_up_by_hand(by_hand):
     values = np.array([[-9.0, 0], [0.0, 0], [0.5, 0], [1.0, 0], [9.0, 0], [np.nan, np.nan]])
-    assert by_hand.margin(values).tolist() == [-1.5, -0.75, -0.75, 0.0, 0.0, -0.875]
+    assert by_hand.linear_predictor(values).tolist() == [-1.5, -0.75, -0.75, 0.0, 0.0, -0.875]
 
 
 def test_contributions_are_distances_from_the_training_mean(by_hand):
@@ -66,11 +66,13 @@ def test_contributions_are_distances_from_the_training_mean(by_hand):
 def test_state_survives_json_and_a_calibration_folds_in(by_hand):
     again = from_plain(json.loads(json.dumps(to_plain(by_hand))), AdditiveModel)
     matrix = np.array([[-1.0, 0], [0.3, 0], [2.0, 0], [np.nan, 0]])
-    np.testing.assert_array_equal(again.margin(matrix), by_hand.margin(matrix))
+    np.testing.assert_array_equal(again.linear_predictor(matrix), by_hand.linear_predictor(matrix))
     folded = again.recalibrate(AffineCalibration(0.3, 0.7))
-    np.testing.assert_allclose(folded.margin(matrix), 0.3 + 0.7 * by_hand.margin(matrix), atol=1e-12)
+    np.testing.assert_allclose(
+        folded.linear_predictor(matrix), 0.3 + 0.7 * by_hand.linear_predictor(matrix), atol=1e-12
+    )
     base, values = folded.contributions(matrix)
-    np.testing.assert_allclose(base + values.sum(axis=1), folded.margin(matrix), atol=1e-12)
+    np.testing.assert_allclose(base + values.sum(axis=1), folded.linear_predictor(matrix), atol=1e-12)
 
 
 @needs_library
@@ -91,8 +93,8 @@ def test_what_is_kept_equals_the_decision_function_of_the_library(monkeypatch):
             *(np.full((1, 6), value) for value in (np.nan, 1e12, -1e12)),
         ]
     )
-    np.testing.assert_allclose(model.margin(asked), machines[0].decision_function(asked), rtol=0, atol=1e-9)
-    assert np.ptp(model.margin(matrix)) > 1.0
+    np.testing.assert_allclose(model.linear_predictor(asked), machines[0].decision_function(asked), rtol=0, atol=1e-9)
+    assert np.ptp(model.linear_predictor(matrix)) > 1.0
 
 
 @needs_library
@@ -101,8 +103,8 @@ def test_base_of_a_fit_is_its_mean_weighted_margin():
     weights = np.random.default_rng(2).exponential(size=len(outcome))
     model = fit_additive(matrix, outcome, parameters=PARAMETERS, rng=np.random.default_rng(1), weights=weights)
     base, values = model.contributions(matrix)
-    assert base[0] == pytest.approx(np.average(model.margin(matrix), weights=weights))
-    np.testing.assert_allclose(base + values.sum(axis=1), model.margin(matrix), atol=1e-12)
+    assert base[0] == pytest.approx(np.average(model.linear_predictor(matrix), weights=weights))
+    np.testing.assert_allclose(base + values.sum(axis=1), model.linear_predictor(matrix), atol=1e-12)
 
 
 @needs_library
@@ -110,13 +112,15 @@ def test_rows_of_weight_zero_are_as_if_left_out_and_weights_have_a_say():
     matrix, outcome = make_rows(400)
     weights = np.where(np.arange(400) < 300, 1.0, 0.0)
     fits = [
-        fit_additive(*rows, parameters=PARAMETERS, rng=np.random.default_rng(3), weights=weight).margin(matrix)
+        fit_additive(*rows, parameters=PARAMETERS, rng=np.random.default_rng(3), weights=weight).linear_predictor(
+            matrix
+        )
         for *rows, weight in ((matrix, outcome, weights), (matrix[:300], outcome[:300], None))
     ]
     np.testing.assert_array_equal(*fits)
     heavy = np.where(outcome == 1, 3.0, 1.0)
     raised = fit_additive(matrix, outcome, parameters=PARAMETERS, rng=np.random.default_rng(3), weights=heavy)
-    assert raised.margin(matrix).mean() > fits[0].mean() + 0.7
+    assert raised.linear_predictor(matrix).mean() > fits[0].mean() + 0.7
 
 
 @needs_library
@@ -135,7 +139,7 @@ def test_bags_can_be_asked_for_and_a_seed_fixes_them():
     matrix, outcome = make_rows(300)
     bagged = {**PARAMETERS, "outer_bags": 2, "validation_size": 0.15}
     first, second, other = (
-        fit_additive(matrix, outcome, parameters=bagged, rng=np.random.default_rng(seed)).margin(matrix)
+        fit_additive(matrix, outcome, parameters=bagged, rng=np.random.default_rng(seed)).linear_predictor(matrix)
         for seed in (5, 5, 6)
     )
     np.testing.assert_array_equal(first, second)
@@ -145,7 +149,7 @@ def test_bags_can_be_asked_for_and_a_seed_fixes_them():
 def test_without_columns_there_is_the_overall_risk():
     outcome, weights = np.array([1.0, 0, 0, 1]), np.array([1.0, 1, 1, 0])
     model = fit_additive(np.empty((4, 0)), outcome, parameters={}, rng=np.random.default_rng(0), weights=weights)
-    np.testing.assert_allclose(expit(model.margin(np.empty((2, 0)))), [1 / 3, 1 / 3])
+    np.testing.assert_allclose(expit(model.linear_predictor(np.empty((2, 0)))), [1 / 3, 1 / 3])
     assert model.contributions(np.empty((2, 0)))[1].shape == (2, 0)
 
 
@@ -157,7 +161,7 @@ def test_a_column_without_any_value_adds_nothing():
     fitted = fit_additive(
         np.column_stack([first, np.full(200, np.nan)]), outcome, parameters={"max_rounds": 20}, rng=rng
     )
-    answers = fitted.margin(np.array([[1.0, np.nan], [1.0, 5.0], [-1.0, 5.0]]))
+    answers = fitted.linear_predictor(np.array([[1.0, np.nan], [1.0, 5.0], [-1.0, 5.0]]))
     assert answers[0] == answers[1] > answers[2]
     np.testing.assert_array_equal(fitted.contributions(np.array([[1.0, 5.0]]))[1][:, 1], 0.0)
 
@@ -195,7 +199,9 @@ def test_prediction_does_not_need_the_library(monkeypatch):
     state = json.dumps(to_plain(model))
     monkeypatch.setitem(sys.modules, "interpret", None)
     monkeypatch.setitem(sys.modules, "interpret.glassbox", None)
-    np.testing.assert_array_equal(from_plain(json.loads(state), AdditiveModel).margin(matrix), model.margin(matrix))
+    np.testing.assert_array_equal(
+        from_plain(json.loads(state), AdditiveModel).linear_predictor(matrix), model.linear_predictor(matrix)
+    )
 
 
 @needs_library
@@ -210,7 +216,7 @@ def test_candidates_of_all_kinds_are_compared_the_simplest_first(make_episodes):
     assert kinds[:2] == ["logistic", "ebm"]
     assert set(kinds) <= {"logistic", "ebm", "xgboost"}
     assert (selection.table["kind"] == "ebm").sum() == 1
-    assert np.isfinite(selection.margins).all()
+    assert np.isfinite(selection.linear_predictor).all()
 
 
 @needs_library
@@ -241,10 +247,10 @@ def test_alone_it_comes_near_the_true_probability(make_episodes):
     response = fit_response_model(episodes, outcome, settings, np.random.default_rng(3))
     assert response.candidate.kind == "ebm"
     assert isinstance(response.model, AdditiveModel)
-    served = expit(response.margins(fresh))
+    served = expit(response.linear_predictor(fresh))
     known = fresh["odi"].notna().to_numpy()
     assert np.mean(np.abs(served - truth)[known]) < 0.05
-    assert np.median(response.margin_spread(fresh)) > 0.05
+    assert np.median(response.linear_predictor_sd(fresh)) > 0.05
 
 
 def test_settings_name_the_kind_and_ask_for_parameters():

@@ -31,7 +31,7 @@ def make_episodes(technique: str, n: int, rng: np.random.Generator, coefficients
     """Make episodes whose log odds are linear in z-scores and flags, with the true log odds."""
     z = rng.normal(size=(n, 4))
     flags = (rng.random((n, 2)) < 0.35).astype(float)
-    margins = 0.4 + np.column_stack([flags, z]) @ coefficients
+    linear_predictor = 0.4 + np.column_stack([flags, z]) @ coefficients
     frame = pd.DataFrame(
         {
             "episode_id": [f"{technique}-{i}" for i in range(n)],
@@ -45,8 +45,8 @@ def make_episodes(technique: str, n: int, rng: np.random.Generator, coefficients
             "pain_duration_months": np.expm1(3 + 0.8 * z[:, 3]).clip(1, 600),
         }
     )
-    outcome = (rng.random(n) < expit(margins)).astype(float)
-    return conform("episodes", frame), outcome, margins
+    outcome = (rng.random(n) < expit(linear_predictor)).astype(float)
+    return conform("episodes", frame), outcome, linear_predictor
 
 
 def make_regret(n: int, seed: int, *, borrowing: tuple[float, ...], distance: float = 0.15, n_related: int = 500):
@@ -65,10 +65,10 @@ def make_regret(n: int, seed: int, *, borrowing: tuple[float, ...], distance: fl
     selection = select_candidate(sample, settings.model, np.random.default_rng(3))
     encoded = encode_sample(sample, settings.model)
     model = selection.fit(encoded, np.random.default_rng(4))
-    fresh, _, margins = make_episodes(OWN, 4000, rng, own)
-    served = model.margin(encoded.encoders[False].transform(fresh))
-    loss = np.logaddexp(0, served) - expit(margins) * served
-    return float(np.mean(loss - np.logaddexp(0, margins) + expit(margins) * margins))
+    fresh, _, linear_predictor = make_episodes(OWN, 4000, rng, own)
+    served = model.linear_predictor(encoded.encoders[False].transform(fresh))
+    loss = np.logaddexp(0, served) - expit(linear_predictor) * served
+    return float(np.mean(loss - np.logaddexp(0, linear_predictor) + expit(linear_predictor) * linear_predictor))
 
 
 def test_forty_rows_gain_from_nine_related_techniques():

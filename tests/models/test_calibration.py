@@ -51,20 +51,20 @@ TREES = {"n_estimators": 40, "max_depth": 3, "learning_rate": 0.1}
 
 
 def make_rows(n, seed=0, *, shift=0.0, slope=1.0):
-    """Margins whose true log odds are ``shift + slope * margin``."""
+    """Linear predictors whose true log odds are ``shift + slope * linear_predictor``."""
     rng = np.random.default_rng(seed)
-    margins = rng.normal(-0.3, 1.1, n)
-    return margins, (rng.random(n) < expit(shift + slope * margins)).astype(float)
+    linear_predictor = rng.normal(-0.3, 1.1, n)
+    return linear_predictor, (rng.random(n) < expit(shift + slope * linear_predictor)).astype(float)
 
 
 @st.composite
 def some_rows(draw):
     n = draw(st.integers(4, 60))
-    margins = draw(stn.arrays(float, n, elements=st.floats(-12, 12, width=32)))
+    linear_predictor = draw(stn.arrays(float, n, elements=st.floats(-12, 12, width=32)))
     outcome = draw(stn.arrays(float, n, elements=st.sampled_from([0.0, 1.0])))
     weights = draw(stn.arrays(float, n, elements=st.sampled_from([0.0, 0.25, 1.0, 3.0])))
     outcome[:2], weights[:2] = [0.0, 1.0], 1.0
-    return margins, outcome, weights
+    return linear_predictor, outcome, weights
 
 
 @pytest.mark.parametrize("method", CALIBRATION_METHODS)
@@ -80,36 +80,36 @@ def test_every_calibration_rises_and_gives_probabilities_inside_0_and_1(method, 
 @pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
 @given(rows=some_rows())
 def test_a_weight_of_zero_is_a_row_left_out(method, rows):
-    margins, outcome, weights = rows
+    linear_predictor, outcome, weights = rows
     kept = weights > 0
-    whole = fit_calibration(method, margins, outcome, weights).transform(margins)
-    fewer = fit_calibration(method, margins[kept], outcome[kept], weights[kept]).transform(margins)
+    whole = fit_calibration(method, linear_predictor, outcome, weights).transform(linear_predictor)
+    fewer = fit_calibration(method, linear_predictor[kept], outcome[kept], weights[kept]).transform(linear_predictor)
     np.testing.assert_array_equal(whole, fewer)
 
 
 @pytest.mark.parametrize("method", CALIBRATION_METHODS)
 def test_a_weight_of_two_is_a_row_given_twice(method):
-    margins, outcome = make_rows(80, slope=0.6)
+    linear_predictor, outcome = make_rows(80, slope=0.6)
     patients = np.arange(80)
     weights = np.random.default_rng(1).integers(1, 4, 80)
-    weighted = fit_calibration(method, margins, outcome, weights.astype(float), patients=patients)
-    copies = [np.repeat(part, weights) for part in (margins, outcome)]
+    weighted = fit_calibration(method, linear_predictor, outcome, weights.astype(float), patients=patients)
+    copies = [np.repeat(part, weights) for part in (linear_predictor, outcome)]
     repeated = fit_calibration(method, *copies, patients=np.repeat(patients, weights))
-    np.testing.assert_allclose(weighted.transform(margins), repeated.transform(margins), atol=1e-6)
+    np.testing.assert_allclose(weighted.transform(linear_predictor), repeated.transform(linear_predictor), atol=1e-6)
 
 
 @pytest.mark.parametrize("method", CALIBRATION_METHODS)
 def test_state_survives_json_unchanged(method):
-    margins, outcome = make_rows(300, slope=0.5)
-    calibration = fit_calibration(method, margins, outcome)
+    linear_predictor, outcome = make_rows(300, slope=0.5)
+    calibration = fit_calibration(method, linear_predictor, outcome)
     again = read_calibration(json.loads(json.dumps(write_calibration(calibration))))
     assert type(again) is type(calibration)
-    np.testing.assert_array_equal(again.transform(margins), calibration.transform(margins))
+    np.testing.assert_array_equal(again.transform(linear_predictor), calibration.transform(linear_predictor))
 
 
 @pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
 @pytest.mark.parametrize(
-    ("margins", "outcome"),
+    ("linear_predictor", "outcome"),
     [
         (np.zeros(40), np.tile([0.0, 1.0, 0.0, 0.0], 10)),
         (np.r_[-np.ones(20), np.ones(20)], np.r_[np.zeros(20), np.ones(20)]),
@@ -117,8 +117,8 @@ def test_state_survives_json_unchanged(method):
     ],
     ids=["constant", "separated", "reversed"],
 )
-def test_degenerate_margins_still_calibrate_to_something_finite(method, margins, outcome):
-    calibrated = fit_calibration(method, margins, outcome).transform(np.array([-3.0, 0.0, 3.0]))
+def test_degenerate_margins_still_calibrate_to_something_finite(method, linear_predictor, outcome):
+    calibrated = fit_calibration(method, linear_predictor, outcome).transform(np.array([-3.0, 0.0, 3.0]))
     assert np.isfinite(calibrated).all()
     assert (np.diff(calibrated) >= 0).all()
 
@@ -127,29 +127,31 @@ def test_degenerate_margins_still_calibrate_to_something_finite(method, margins,
 def test_affine_calibration_keeps_the_ranks(rows):
     calibrated = fit_calibration("affine", *rows).transform(rows[0])
     order = np.argsort(rows[0], kind="stable")
-    steps, margins = np.diff(calibrated[order]), np.diff(rows[0][order])
-    assert ((steps > 0) | (margins < 1e-9)).all()
+    steps, linear_predictor = np.diff(calibrated[order]), np.diff(rows[0][order])
+    assert ((steps > 0) | (linear_predictor < 1e-9)).all()
 
 
 def test_beta_with_equal_slopes_is_affine():
-    margins = np.linspace(-6, 6, 50)
-    np.testing.assert_allclose(BetaCalibration(0.3, 0.7, 0.7).transform(margins), 0.3 + 0.7 * margins, atol=1e-12)
+    linear_predictor = np.linspace(-6, 6, 50)
+    np.testing.assert_allclose(
+        BetaCalibration(0.3, 0.7, 0.7).transform(linear_predictor), 0.3 + 0.7 * linear_predictor, atol=1e-12
+    )
 
 
 def test_the_prior_holds_few_rows_near_slope_one():
-    margins, outcome = make_rows(30, slope=0.0)
+    linear_predictor, outcome = make_rows(30, slope=0.0)
     strong = CalibrationSettings(slope_prior_sd=0.01)
-    assert fit_calibration("affine", margins, outcome, settings=strong).slope == pytest.approx(1.0, abs=0.01)
+    assert fit_calibration("affine", linear_predictor, outcome, settings=strong).slope == pytest.approx(1.0, abs=0.01)
 
 
 def test_calibration_repairs_a_model_that_is_too_extreme():
-    margins, outcome = make_rows(5000, seed=3, shift=0.4, slope=0.5)
+    linear_predictor, outcome = make_rows(5000, seed=3, shift=0.4, slope=0.5)
     fresh, later = make_rows(5000, seed=4, shift=0.4, slope=0.5)
 
     def loss(logits):
         return np.mean(np.logaddexp(0, logits) - later * logits)
 
-    assert loss(fit_calibration("affine", margins, outcome).transform(fresh)) < loss(fresh) - 0.02
+    assert loss(fit_calibration("affine", linear_predictor, outcome).transform(fresh)) < loss(fresh) - 0.02
 
 
 def test_auto_leaves_a_calibrated_model_alone_and_repairs_a_bad_one():
@@ -160,23 +162,23 @@ def test_auto_leaves_a_calibrated_model_alone_and_repairs_a_bad_one():
 
 
 def test_auto_compares_what_it_is_told_to_and_says_so():
-    margins, outcome = make_rows(400)
+    linear_predictor, outcome = make_rows(400)
     settings = CalibrationSettings(method="auto", candidates=["affine", "none"], folds=5)
-    choice = choose_calibration(margins, outcome, settings=settings)
+    choice = choose_calibration(linear_predictor, outcome, settings=settings)
     assert choice.table["method"].tolist() == ["none", "affine"]
     assert choice.table["chosen"].sum() == 1
     assert choice.table.loc[choice.table["chosen"], "method"].item() == choice.method == "none"
-    assert choice.calibration == fit_calibration("auto", margins, outcome, settings=settings) == IDENTITY
+    assert choice.calibration == fit_calibration("auto", linear_predictor, outcome, settings=settings) == IDENTITY
 
 
 @pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
 def test_a_named_method_is_taken_without_comparison(method):
-    margins, outcome = make_rows(100)
-    choice = choose_calibration(margins, outcome, settings=CalibrationSettings(method=method))
-    expected = fit_calibration(method, margins, outcome)
+    linear_predictor, outcome = make_rows(100)
+    choice = choose_calibration(linear_predictor, outcome, settings=CalibrationSettings(method=method))
+    expected = fit_calibration(method, linear_predictor, outcome)
     assert choice.method == method
     assert choice.table.empty
-    np.testing.assert_array_equal(choice.calibration.transform(margins), expected.transform(margins))
+    np.testing.assert_array_equal(choice.calibration.transform(linear_predictor), expected.transform(linear_predictor))
 
 
 def make_linear(matrix):
@@ -189,26 +191,28 @@ def test_a_served_model_is_taken_apart_and_put_together(make_episodes, method):
     episodes, outcome, _ = make_episodes(300)
     matrix = EpisodeEncoder().fit(episodes).transform(episodes)
     model = make_linear(matrix)
-    served = apply_calibration(model, fit_calibration(method, model.margin(matrix), outcome))
+    served = apply_calibration(model, fit_calibration(method, model.linear_predictor(matrix), outcome))
     served = served.recalibrate(AffineCalibration(0.1, 1.1))
     bare, state = split_model(served)
     assert isinstance(bare, LinearModel)
     again = join_model(bare, json.loads(json.dumps(state)))
-    np.testing.assert_array_equal(again.margin(matrix), served.margin(matrix))
+    np.testing.assert_array_equal(again.linear_predictor(matrix), served.linear_predictor(matrix))
 
 
 def test_affine_by_either_door_is_the_same():
-    margins, outcome = make_rows(200)
-    assert fit_calibration("affine", margins, outcome) == fit_affine_calibration(margins, outcome, slope_prior_sd=0.25)
-    assert fit_calibration("none", margins, outcome) is IDENTITY
+    linear_predictor, outcome = make_rows(200)
+    assert fit_calibration("affine", linear_predictor, outcome) == fit_affine_calibration(
+        linear_predictor, outcome, slope_prior_sd=0.25
+    )
+    assert fit_calibration("none", linear_predictor, outcome) is IDENTITY
     assert AffineCalibration(0.0, 1.0).method == "none"
 
 
 @pytest.mark.parametrize(
-    ("margins", "outcome", "weights", "error", "told"),
+    ("linear_predictor", "outcome", "weights", "error", "told"),
     [
-        ([0.0, 1.0], [0.0], None, DataError, "margins has 2, outcome has 1"),
-        ([0.0, np.nan], [0.0, 1.0], None, DataError, "margins: 1 of 2 values are not allowed"),
+        ([0.0, 1.0], [0.0], None, DataError, "linear_predictor has 2, outcome has 1"),
+        ([0.0, np.nan], [0.0, 1.0], None, DataError, "linear_predictor: 1 of 2 values are not allowed"),
         ([0.0, 1.0], [0.0, 2.0], None, DataError, "outcome: 1 of 2 .* allowed: 0 or 1"),
         ([0.0, 1.0], [0.0, np.nan], None, DataError, "outcome: 1 of 2"),
         ([0.0, 1.0], [0.0, 1.0], [1.0, -1.0], DataError, "weights: 1 of 2"),
@@ -218,20 +222,20 @@ def test_affine_by_either_door_is_the_same():
     ],
 )
 @pytest.mark.parametrize("method", CALIBRATION_METHODS)
-def test_bad_rows_are_refused_with_the_numbers(method, margins, outcome, weights, error, told):
+def test_bad_rows_are_refused_with_the_numbers(method, linear_predictor, outcome, weights, error, told):
     given_weights = None if weights is None else np.array(weights)
     with pytest.raises(error, match=told):
-        fit_calibration(method, np.array(margins), np.array(outcome), given_weights)
+        fit_calibration(method, np.array(linear_predictor), np.array(outcome), given_weights)
 
 
 def test_unknown_names_are_told_with_the_nearest():
-    margins, outcome = make_rows(50)
+    linear_predictor, outcome = make_rows(50)
     with pytest.raises(SettingsError, match="did you mean 'affine'"):
-        fit_calibration("afine", margins, outcome)
+        fit_calibration("afine", linear_predictor, outcome)
     with pytest.raises(SettingsError, match="did you mean 'affine'"):
-        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=["afine"]))
+        choose_calibration(linear_predictor, outcome, settings=CalibrationSettings(method="auto", candidates=["afine"]))
     with pytest.raises(SettingsError, match="candidates is empty"):
-        choose_calibration(margins, outcome, settings=CalibrationSettings(method="auto", candidates=[]))
+        choose_calibration(linear_predictor, outcome, settings=CalibrationSettings(method="auto", candidates=[]))
     with pytest.raises(DataError, match="unknown calibration 'platt'"):
         read_calibration({"method": "platt"})
 
@@ -289,14 +293,14 @@ def test_a_served_model_equals_the_model_and_its_calibrator(make_episodes, state
     native = EpisodeEncoder(native_missing=True).fit(episodes).transform(episodes)
     boosted = fit_boosted(native, outcome, parameters=TREES, rng=np.random.default_rng(0))
     for model, matrix in ((make_linear(filled), filled), (boosted, native)):
-        affine = fit_calibration("affine", 1.4 * model.margin(matrix) + 0.3, outcome)
+        affine = fit_calibration("affine", 1.4 * model.linear_predictor(matrix) + 0.3, outcome)
         calibration = read_calibration(state) if state else affine
         served = apply_calibration(model, calibration)
         assert isinstance(served, CalibratedModel) == (state is not None)
-        expected = expit(calibration.transform(model.margin(matrix)))
-        np.testing.assert_allclose(expit(served.margin(matrix)), expected, atol=1e-6)
+        expected = expit(calibration.transform(model.linear_predictor(matrix)))
+        np.testing.assert_allclose(expit(served.linear_predictor(matrix)), expected, atol=1e-6)
         base, values = served.contributions(matrix)
-        np.testing.assert_allclose(base + values.sum(axis=1), served.margin(matrix), atol=1e-5)
+        np.testing.assert_allclose(base + values.sum(axis=1), served.linear_predictor(matrix), atol=1e-5)
 
 
 def test_a_model_with_a_calibration_beside_it_takes_updates_and_keeps_its_reasons(make_episodes):
@@ -305,11 +309,11 @@ def test_a_model_with_a_calibration_beside_it_takes_updates_and_keeps_its_reason
     model = make_linear(matrix)
     served = apply_calibration(model, read_calibration(CURVED[1]))
     updated = served.recalibrate(AffineCalibration(0.2, 0.5)).recalibrate(AffineCalibration(-0.1, 2.0))
-    np.testing.assert_allclose(updated.margin(matrix), 0.3 + served.margin(matrix), atol=1e-12)
+    np.testing.assert_allclose(updated.linear_predictor(matrix), 0.3 + served.linear_predictor(matrix), atol=1e-12)
     np.testing.assert_array_equal(updated.contributions(matrix)[1], model.contributions(matrix)[1])
     np.testing.assert_allclose(
-        model.margin(matrix) + updated.calibration_term(matrix), updated.margin(matrix), atol=1e-12
+        model.linear_predictor(matrix) + updated.calibration_term(matrix), updated.linear_predictor(matrix), atol=1e-12
     )
     bare, state = split_model(updated)
     again = join_model(bare, json.loads(json.dumps(state)))
-    np.testing.assert_array_equal(again.margin(matrix), updated.margin(matrix))
+    np.testing.assert_array_equal(again.linear_predictor(matrix), updated.linear_predictor(matrix))

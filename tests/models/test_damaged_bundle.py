@@ -18,7 +18,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
-from paincast.models.stored import name_files
+from paincast.models.serialization import name_files
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import make_duration_response

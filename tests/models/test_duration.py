@@ -163,7 +163,7 @@ def test_weights_act_as_copies_of_patients_do(make_episodes):
     twice = expand_periods(np.tile(months, 2), np.tile(status, 2), tuple(VISITS), LOST_RELIEF)
     one = fit_hazard(matrix, periods, 4, inverse_penalty=0.1, weights=np.full(300, 2.0))
     two = fit_hazard(np.tile(matrix, (2, 1)), twice, 4, inverse_penalty=0.1)
-    np.testing.assert_allclose(one.margins(matrix), two.margins(matrix), atol=1e-5)
+    np.testing.assert_allclose(one.linear_predictor(matrix), two.linear_predictor(matrix), atol=1e-5)
 
 
 def test_too_little_is_refused_with_the_numbers(make_episodes):

@@ -80,23 +80,25 @@ def make_real(evidence: Evidence, make_episodes, n: int, **changes: float):
 def test_the_evidence_is_served_as_it_is(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 80, seed=5)
     level = fit_level(EVIDENCE, evidence, rows, SETTINGS, np.random.default_rng(0))
-    np.testing.assert_array_equal(level.margin(rows), evidence.response.margins(rows.sample.episodes))
+    np.testing.assert_array_equal(
+        level.linear_predictor(rows), evidence.response.linear_predictor(rows.sample.episodes)
+    )
 
 
 def test_the_intercept_makes_observed_and_expected_agree_and_changes_nothing_else(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 80, seed=5, shift=-1.5)
     level = fit_level(INTERCEPT, evidence, rows, SETTINGS, np.random.default_rng(0))
-    margins = level.margin(rows)
-    assert expit(margins).sum() == pytest.approx(rows.sample.outcome.sum(), abs=1e-8)
-    assert np.ptp(margins - evidence.model.margin(rows.matrix)) < 1e-9
+    linear_predictor = level.linear_predictor(rows)
+    assert expit(linear_predictor).sum() == pytest.approx(rows.sample.outcome.sum(), abs=1e-8)
+    assert np.ptp(linear_predictor - evidence.model.linear_predictor(rows.matrix)) < 1e-9
 
 
 def test_intercept_and_slope_are_those_of_a_logistic_regression_when_the_prior_is_wide(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 600, seed=5, shift=-0.5, stretch=0.6)
     wide = replace(SETTINGS, ladder=replace(SETTINGS.ladder, slope_prior_sd=100.0))
     level = fit_level(INTERCEPT_AND_SLOPE, evidence, rows, wide, np.random.default_rng(0))
-    margins = evidence.model.margin(rows.matrix)
-    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(margins[:, None], rows.sample.outcome)
+    linear_predictor = evidence.model.linear_predictor(rows.matrix)
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(linear_predictor[:, None], rows.sample.outcome)
     assert level.calibration.slope == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
     assert level.calibration.intercept == pytest.approx(oracle.intercept_[0], abs=1e-4)
 
@@ -112,7 +114,7 @@ def test_a_blend_of_heavy_simulated_rows_keeps_their_coefficients_and_the_risk_o
     assert np.ptp(said) < 0.05
     for weight in (50.0, 1.0, 0.001):
         fitted = blend(evidence, rows, weight, SETTINGS.model)
-        assert expit(fitted.margin(rows.matrix)).sum() == pytest.approx(rows.sample.outcome.sum(), rel=1e-3)
+        assert expit(fitted.linear_predictor(rows.matrix)).sum() == pytest.approx(rows.sample.outcome.sum(), rel=1e-3)
 
 
 def test_a_blend_of_weightless_simulated_rows_is_a_ridge_on_the_real_ones(evidence, make_episodes):
@@ -156,7 +158,7 @@ def test_many_real_rows_against_the_evidence_speak_for_themselves(evidence, make
 def test_the_choice_is_repeatable_and_the_same_in_several_processes(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 90, seed=8)
     one, two = (climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3), jobs=jobs) for jobs in (1, 2))
-    np.testing.assert_array_equal(one.margins, two.margins)
+    np.testing.assert_array_equal(one.linear_predictor, two.linear_predictor)
     pd.testing.assert_frame_equal(one.table, two.table)
 
 
@@ -184,8 +186,8 @@ def test_without_a_simulation_there_is_a_whole_model_all_the_same(make_episodes,
     episodes, outcome = draw_real(make_episodes, 90, seed=4, stretch=0.0, shift=-1.0)
     fitted = fit_ladder(known, episodes, outcome, SETTINGS, np.random.default_rng(2))
     assert fitted.ladder.chosen == OVERALL_RISK
-    assert expit(fitted.response.margins(episodes)) == pytest.approx(np.full(90, outcome.mean()))
-    assert (fitted.response.margin_spread(episodes) > 0.1).all()
+    assert expit(fitted.response.linear_predictor(episodes)) == pytest.approx(np.full(90, outcome.mean()))
+    assert (fitted.response.linear_predictor_sd(episodes) > 0.1).all()
     assert fitted.response.domain.names
     assert fitted.blended is None
 
@@ -203,11 +205,13 @@ def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, mo
     assert response.candidate.kind == "logistic"
     assert tuple(response.selection["candidate"]) == names
     if level != REAL:
-        np.testing.assert_allclose(response.margins(episodes), fitted.level.margin(fitted.rows), atol=1e-9)
+        np.testing.assert_allclose(
+            response.linear_predictor(episodes), fitted.level.linear_predictor(fitted.rows), atol=1e-9
+        )
     assert len(response.refits) == 10
-    assert (response.margin_spread(episodes) > 0.0).all()
+    assert (response.linear_predictor_sd(episodes) > 0.0).all()
     base, parts = response.model.contributions(response.encoder.transform(episodes))
-    np.testing.assert_allclose(base + parts.sum(axis=1), response.margins(episodes), atol=1e-9)
+    np.testing.assert_allclose(base + parts.sum(axis=1), response.linear_predictor(episodes), atol=1e-9)
 
 
 def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_episodes):
@@ -215,8 +219,10 @@ def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_e
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
     assert ladder.names == (EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, BLENDED, AVERAGE, REAL)
     assert ladder.chosen == AVERAGE
-    np.testing.assert_allclose(ladder.margins[4], np.tensordot(ladder.shares[:4], ladder.margins[:4], 1))
-    losses = compute_log_loss(ladder.margins[:4], rows.sample.outcome).mean(axis=1).sum(axis=1)
+    np.testing.assert_allclose(
+        ladder.linear_predictor[4], np.tensordot(ladder.shares[:4], ladder.linear_predictor[:4], 1)
+    )
+    losses = compute_log_loss(ladder.linear_predictor[:4], rows.sample.outcome).mean(axis=1).sum(axis=1)
     odds = ladder.shares[1] / ladder.shares[3]
     assert odds == pytest.approx(np.exp(-0.35 * (losses[1] - losses[3])))
     assert ladder.table["share"].sum() == pytest.approx(1.0)
@@ -244,12 +250,12 @@ def test_an_average_is_served_as_one_linear_model_with_refits_of_its_members(evi
     response, level = fitted.response, fitted.level
     assert level.name == AVERAGE
     assert sum(level.shares) == pytest.approx(1.0)
-    members = [member.margin(fitted.rows) for member in level.members]
-    np.testing.assert_allclose(response.margins(episodes), level.shares @ np.array(members), atol=1e-9)
+    members = [member.linear_predictor(fitted.rows) for member in level.members]
+    np.testing.assert_allclose(response.linear_predictor(episodes), level.shares @ np.array(members), atol=1e-9)
     base, parts = response.model.contributions(response.encoder.transform(episodes))
-    np.testing.assert_allclose(base + parts.sum(axis=1), response.margins(episodes), atol=1e-9)
+    np.testing.assert_allclose(base + parts.sum(axis=1), response.linear_predictor(episodes), atol=1e-9)
     assert len(response.refits) == 10
-    assert (response.margin_spread(episodes) > 0.0).all()
+    assert (response.linear_predictor_sd(episodes) > 0.0).all()
     assert response.parameters == {"averaged": len(level.members), "synthetic_weight": fitted.blended.weights[0]}
 
 
@@ -257,9 +263,9 @@ def test_the_average_of_held_out_patients_is_by_the_shares_of_the_others(evidenc
     episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
     crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
     assert crossed.names[4] == AVERAGE
-    assert crossed.margins.shape == (6, 1, 120)
-    lowest, highest = crossed.margins[:4].min(axis=0), crossed.margins[:4].max(axis=0)
-    assert ((crossed.margins[4] >= lowest - 1e-9) & (crossed.margins[4] <= highest + 1e-9)).all()
+    assert crossed.linear_predictor.shape == (6, 1, 120)
+    lowest, highest = crossed.linear_predictor[:4].min(axis=0), crossed.linear_predictor[:4].max(axis=0)
+    assert ((crossed.linear_predictor[4] >= lowest - 1e-9) & (crossed.linear_predictor[4] <= highest + 1e-9)).all()
 
 
 def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
@@ -270,7 +276,7 @@ def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
     assert ladder.chosen == EVIDENCE
     assert ladder.table["log_loss"].isna().all()
-    assert len(ladder.table) == len(ladder.margins) == len(ladder.names)
+    assert len(ladder.table) == len(ladder.linear_predictor) == len(ladder.names)
 
 
 def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
@@ -278,8 +284,8 @@ def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
     lost = np.random.default_rng(3).random(160) < expit(-1.5 + 2.0 * episodes["depression"].to_numpy(float))
     outcome[lost] = np.nan
     crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
-    assert crossed.margins.shape == (6, 1, 160)
-    assert np.isfinite(crossed.chosen_margins).all()
+    assert crossed.linear_predictor.shape == (6, 1, 160)
+    assert np.isfinite(crossed.chosen_linear_predictor).all()
     assert len(crossed.chosen) == 3
     fitted = fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
     weights = pd.Series(fitted.rows.sample.weights).groupby(fitted.rows.sample.episodes["depression"].to_numpy()).mean()
@@ -290,7 +296,7 @@ def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
 def test_the_honest_predictions_are_those_of_the_level_chosen_in_the_fold(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
     crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
-    among = np.isclose(crossed.margins, crossed.chosen_margins).any(axis=0)
+    among = np.isclose(crossed.linear_predictor, crossed.chosen_linear_predictor).any(axis=0)
     assert among.all()
 
 
@@ -301,7 +307,7 @@ def test_a_class_of_one_patient_leaves_the_overall_risk(evidence, make_episodes)
     rows = make_rows(evidence, episodes, outcome, np.ones(30))
     assert count_smaller_class(rows.sample.outcome, rows.sample.patients) == 1
     level = fit_level(REAL, evidence, rows, SETTINGS, np.random.default_rng(0))
-    np.testing.assert_allclose(expit(level.margin(rows)), 1 / 30)
+    np.testing.assert_allclose(expit(level.linear_predictor(rows)), 1 / 30)
     assert fit_level(BLENDED, evidence, rows, SETTINGS, np.random.default_rng(0)).weights == (1.0,)
 
 
@@ -315,14 +321,14 @@ def test_too_few_events_are_refused_with_the_numbers(evidence, make_episodes):
 
 def test_the_table_of_levels_holds_gains_with_intervals_of_patients():
     rng = np.random.default_rng(1)
-    margins = rng.normal(0, 1, 300)
-    outcome = (rng.random(300) < expit(margins)).astype(float)
-    stacked = np.array([np.zeros((2, 300)), np.tile(margins, (2, 1))])
+    linear_predictor = rng.normal(0, 1, 300)
+    outcome = (rng.random(300) < expit(linear_predictor)).astype(float)
+    stacked = np.array([np.zeros((2, 300)), np.tile(linear_predictor, (2, 1))])
     table = compare_levels(outcome, stacked, ["flat", "true"], patients=np.arange(300), rng=rng, flat=("flat",))
-    assert table["log_loss"][1] == pytest.approx(compute_log_loss(margins, outcome).mean())
+    assert table["log_loss"][1] == pytest.approx(compute_log_loss(linear_predictor, outcome).mean())
     assert table["gain"].tolist() == pytest.approx([0.0, table["log_loss"][0] - table["log_loss"][1]])
     assert table["gain_lower"][1] < table["gain"][1] < table["gain_upper"][1]
-    difference = compute_log_loss(np.zeros(300), outcome) - compute_log_loss(margins, outcome)
+    difference = compute_log_loss(np.zeros(300), outcome) - compute_log_loss(linear_predictor, outcome)
     reach = 1.96 * difference.std() / np.sqrt(300)
     assert table["gain_upper"][1] - table["gain_lower"][1] == pytest.approx(2 * reach, rel=0.15)
     assert table.loc[0, ["calibration_slope", "auroc"]].isna().all()

@@ -18,7 +18,7 @@ from paincast.models.binary.boosting import BoostedModel, fit_boosted, read_boos
 from paincast.models.binary.kinds import KINDS, fit_candidate
 from paincast.models.binary.logistic import LinearModel, fit_logistic
 from paincast.models.binary.model_kind import Candidate
-from paincast.models.binary.response import cross_fit_margins, fit_response_model
+from paincast.models.binary.response import cross_fit_linear_predictor, fit_response_model
 from paincast.models.calibration.affine import AffineCalibration, fit_affine_calibration
 from paincast.settings import (
     EvaluationSettings,
@@ -71,8 +71,8 @@ def _fit(candidate, make_episodes, weights=None):
 @pytest.mark.parametrize("candidate", CANDIDATES)
 def test_calibration_folds_into_every_kind(make_episodes, candidate):
     model, matrix, _ = _fit(candidate, make_episodes)
-    folded = model.recalibrate(AffineCalibration(-0.35, 0.8)).margin(matrix)
-    np.testing.assert_allclose(folded, -0.35 + 0.8 * model.margin(matrix), atol=2e-6)
+    folded = model.recalibrate(AffineCalibration(-0.35, 0.8)).linear_predictor(matrix)
+    np.testing.assert_allclose(folded, -0.35 + 0.8 * model.linear_predictor(matrix), atol=2e-6)
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
@@ -80,16 +80,16 @@ def test_contributions_add_up_to_the_folded_margin(make_episodes, candidate):
     model, matrix, _ = _fit(candidate, make_episodes)
     folded = model.recalibrate(AffineCalibration(0.2, 1.3))
     base, contributions = folded.contributions(matrix)
-    np.testing.assert_allclose(base + contributions.sum(axis=1), folded.margin(matrix), atol=1e-5)
+    np.testing.assert_allclose(base + contributions.sum(axis=1), folded.linear_predictor(matrix), atol=1e-5)
     assert np.ptp(base) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
 def test_a_margin_does_not_depend_on_who_stands_beside(make_episodes, candidate):
     model, matrix, _ = _fit(candidate, make_episodes)
-    together = model.margin(matrix)
+    together = model.linear_predictor(matrix)
     for rows in (slice(5, 6), slice(17, 20), slice(3, 300)):
-        np.testing.assert_array_equal(model.margin(np.asfortranarray(matrix[rows])), together[rows])
+        np.testing.assert_array_equal(model.linear_predictor(np.asfortranarray(matrix[rows])), together[rows])
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
@@ -98,11 +98,11 @@ def test_weights_move_every_kind_and_their_scale_does_not(make_episodes, candida
     heavy = np.where(outcome == 1, 2.0, 1.0) / np.where(outcome == 1, 2.0, 1.0).mean()
     plain, matrix, _ = _fit(candidate, make_episodes)
     weighted, _, _ = _fit(candidate, make_episodes, heavy)
-    shift = weighted.margin(matrix).mean() - plain.margin(matrix).mean()
+    shift = weighted.linear_predictor(matrix).mean() - plain.linear_predictor(matrix).mean()
     assert shift == pytest.approx(np.log(2), abs=0.12)
     if candidate.kind == "logistic":
         scaled, _, _ = _fit(candidate, make_episodes, 3.0 * heavy)
-        np.testing.assert_allclose(scaled.margin(matrix), weighted.margin(matrix), atol=1e-4)
+        np.testing.assert_allclose(scaled.linear_predictor(matrix), weighted.linear_predictor(matrix), atol=1e-4)
 
 
 def test_contributions_agree_with_the_shap_package(make_episodes):
@@ -122,7 +122,7 @@ def test_booster_survives_its_bytes(make_episodes):
     _, (boosted, matrix) = _fit_both(make_episodes, np.random.default_rng(4))
     folded = boosted.recalibrate(AffineCalibration(0.1, 0.9))
     again = BoostedModel(booster=read_booster(bytes(folded.booster.save_raw("ubj"))))
-    np.testing.assert_array_equal(again.margin(matrix), folded.margin(matrix))
+    np.testing.assert_array_equal(again.linear_predictor(matrix), folded.linear_predictor(matrix))
 
 
 def test_logistic_mean_prediction_equals_weighted_prevalence(make_episodes):
@@ -131,7 +131,7 @@ def test_logistic_mean_prediction_equals_weighted_prevalence(make_episodes):
     matrix = EpisodeEncoder().fit(episodes).transform(episodes)
     for penalty in (None, 0.05):
         model = fit_logistic(matrix, outcome, penalty=penalty, weights=weights)
-        served = np.average(expit(model.margin(matrix)), weights=weights)
+        served = np.average(expit(model.linear_predictor(matrix)), weights=weights)
         assert served == pytest.approx(np.average(outcome, weights=weights), abs=1e-4)
 
 
@@ -165,7 +165,7 @@ def test_a_weight_of_two_is_the_row_twice(make_episodes):
     once = fit_logistic(matrix, outcome, penalty=0.02, weights=weights)
     rows = np.repeat(np.arange(500), weights.astype(int))
     twice = fit_logistic(matrix[rows], outcome[rows], penalty=0.02)
-    np.testing.assert_allclose(once.margin(matrix), twice.margin(matrix), atol=2e-4)
+    np.testing.assert_allclose(once.linear_predictor(matrix), twice.linear_predictor(matrix), atol=2e-4)
 
 
 def test_spreads_are_units_of_the_penalty(make_episodes):
@@ -185,8 +185,8 @@ def test_coefficients_shrink_to_the_prior_and_not_to_zero(make_episodes):
     )
     np.testing.assert_array_equal(kept.coefficients, prior)
     np.testing.assert_allclose(strong.coefficients, prior, atol=5e-3)
-    # Margins: the flags of a category add up to 1, so that a weak penalty leaves their coefficients almost free.
-    far, near = (np.abs(free.margin(matrix) - model.margin(matrix)).max() for model in (kept, weak))
+    # Not coefficients: the flags of a category add up to 1, so that a weak penalty leaves theirs almost free.
+    far, near = (np.abs(free.linear_predictor(matrix) - model.linear_predictor(matrix)).max() for model in (kept, weak))
     assert near < 0.2 * far
 
 
@@ -209,7 +209,7 @@ def test_linear_state_survives_json(make_episodes):
     matrix, outcome = _fit_few_columns(make_episodes)
     model = fit_logistic(matrix, outcome, penalty=0.02)
     again = from_plain(json.loads(json.dumps(to_plain(model))), LinearModel)
-    np.testing.assert_array_equal(again.margin(matrix), model.margin(matrix))
+    np.testing.assert_array_equal(again.linear_predictor(matrix), model.linear_predictor(matrix))
     np.testing.assert_array_equal(again.contributions(matrix)[1], model.contributions(matrix)[1])
 
 
@@ -217,9 +217,9 @@ def test_affine_calibration_is_logistic_regression_where_data_are_many():
     rng = np.random.default_rng(5)
     truth = rng.normal(-0.5, 1, 20_000)
     outcome = (rng.random(20_000) < expit(truth)).astype(float)
-    margins = (truth - 0.4) / 0.7
-    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(margins[:, None], outcome)
-    found = fit_affine_calibration(margins, outcome, slope_prior_sd=100.0)
+    linear_predictor = (truth - 0.4) / 0.7
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(linear_predictor[:, None], outcome)
+    found = fit_affine_calibration(linear_predictor, outcome, slope_prior_sd=100.0)
     assert found.slope == pytest.approx(oracle.coef_[0, 0], abs=1e-5)
     assert found.intercept == pytest.approx(oracle.intercept_[0], abs=1e-5)
 
@@ -257,15 +257,15 @@ def test_interval_is_wider_with_fewer_patients(make_episodes):
     for n in (60, 1500):
         episodes, outcome, _ = make_episodes(n, seed=1)
         model = fit_response_model(episodes, outcome, QUICK, np.random.default_rng(0))
-        spreads.append(np.std(model.refit_margins(fresh) - model.margins(fresh)))
+        spreads.append(np.std(model.refit_linear_predictors(fresh) - model.linear_predictor(fresh)))
     assert spreads[0] > 1.5 * spreads[1]
 
 
 def test_held_out_margins_are_honest_on_noise(make_episodes):
     episodes, _, _ = make_episodes(300)
     noise = np.random.default_rng(7).integers(0, 2, 300).astype(float)
-    margins = cross_fit_margins(episodes, noise, QUICK, np.random.default_rng(0))
-    loss = np.mean(np.logaddexp(0, margins) - noise * margins)
+    linear_predictor = cross_fit_linear_predictor(episodes, noise, QUICK, np.random.default_rng(0))
+    loss = np.mean(np.logaddexp(0, linear_predictor) - noise * linear_predictor)
     base = noise.mean()
     assert loss > -(base * np.log(base) + (1 - base) * np.log(1 - base)) - 0.02
 
@@ -273,14 +273,14 @@ def test_held_out_margins_are_honest_on_noise(make_episodes):
 def test_same_seed_same_model(make_episodes):
     episodes, outcome, _ = make_episodes(200)
     first, second = (fit_response_model(episodes, outcome, QUICK, np.random.default_rng(3)) for _ in range(2))
-    np.testing.assert_array_equal(first.margins(episodes), second.margins(episodes))
+    np.testing.assert_array_equal(first.linear_predictor(episodes), second.linear_predictor(episodes))
 
 
 def test_large_cohort_comes_near_the_true_probability(make_episodes):
     episodes, outcome, _ = make_episodes(4000, seed=11)
     fresh, _, truth = make_episodes(4000, seed=12)
     model = fit_response_model(episodes, outcome, QUICK, np.random.default_rng(0))
-    error = np.abs(model.margins(fresh) - logit(truth))[fresh["odi"].notna().to_numpy()]
+    error = np.abs(model.linear_predictor(fresh) - logit(truth))[fresh["odi"].notna().to_numpy()]
     assert np.median(error) < 0.12
 
 
@@ -291,11 +291,11 @@ def test_rows_without_follow_up_are_as_if_absent_when_cases_are_complete_and_sti
     settings = replace(LINEAR, observation=ObservationSettings(method="complete_case"))
     whole = fit_response_model(episodes, seen, settings, np.random.default_rng(9))
     known = fit_response_model(episodes[~lost], outcome[~lost], settings, np.random.default_rng(9))
-    np.testing.assert_array_equal(whole.margins(episodes), known.margins(episodes))
-    margins = cross_fit_margins(episodes, seen, settings, np.random.default_rng(9))
-    assert margins.shape == (300,)
-    assert np.isfinite(margins).all()
-    assert np.ptp(margins[lost]) > 0.1
+    np.testing.assert_array_equal(whole.linear_predictor(episodes), known.linear_predictor(episodes))
+    linear_predictor = cross_fit_linear_predictor(episodes, seen, settings, np.random.default_rng(9))
+    assert linear_predictor.shape == (300,)
+    assert np.isfinite(linear_predictor).all()
+    assert np.ptp(linear_predictor[lost]) > 0.1
 
 
 def test_loss_to_follow_up_that_a_predictor_foretells_is_weighted_away(make_episodes):
@@ -311,7 +311,7 @@ def test_loss_to_follow_up_that_a_predictor_foretells_is_weighted_away(make_epis
                 seen,
                 replace(LINEAR, model=overall, observation=ObservationSettings(method=method)),
                 np.random.default_rng(11),
-            ).margins(episodes)
+            ).linear_predictor(episodes)
         ).mean()
         for method in ("complete_case", "weighted")
     }
@@ -327,4 +327,4 @@ def test_refusal_counts_those_with_follow_up_only(make_episodes):
     with pytest.raises(
         RefusalError, match="about 10 with and fewer than 5 without the outcome among about 15 episodes with follow-up"
     ):
-        cross_fit_margins(episodes, outcome, LINEAR, np.random.default_rng(0))
+        cross_fit_linear_predictor(episodes, outcome, LINEAR, np.random.default_rng(0))

@@ -83,11 +83,13 @@ def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, ca
     loaded = load_predictor(folder)
     pd.testing.assert_frame_equal(loaded.predict(episodes), predictor.predict(episodes), check_exact=True)
     np.testing.assert_array_equal(loaded.explain(episodes).base_values, predictor.explain(episodes).base_values)
-    np.testing.assert_array_equal(loaded.response.refit_margins(episodes), predictor.response.refit_margins(episodes))
+    np.testing.assert_array_equal(
+        loaded.response.refit_linear_predictors(episodes), predictor.response.refit_linear_predictors(episodes)
+    )
     assert loaded.version == predictor.version
     assert len(loaded.version) == 12
     assert loaded.response.candidate == predictor.response.candidate
-    assert loaded.response.heterogeneity == predictor.response.heterogeneity
+    assert loaded.response.uncertainty_components == predictor.response.uncertainty_components
     assert loaded.response.calibration == predictor.response.calibration
     assert (folder / "booster.ubj").exists() == (kind == "xgboost")
 
@@ -127,7 +129,9 @@ def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibratio
         explained.contributions.sum(axis=1), inner.contributions(matrix)[1].sum(axis=1), atol=1e-9
     )
     np.testing.assert_allclose(
-        explained.base - inner.contributions(matrix)[0], response.margins(episodes) - inner.margin(matrix), atol=1e-9
+        explained.base - inner.contributions(matrix)[0],
+        response.linear_predictor(episodes) - inner.linear_predictor(matrix),
+        atol=1e-9,
     )
     masked = explained.mask_rows(pd.Series(True, index=episodes.index))
     assert not masked.contributions.to_numpy().any()
@@ -315,6 +319,8 @@ def test_explanation_adds_up_to_the_log_odds(make_predictor):
     predictor, episodes = make_predictor("xgboost")
     explained = predictor.explain(episodes.head(5))
     np.testing.assert_allclose(
-        explained.base_values + explained.values.sum(axis=1), predictor.response.margins(episodes.head(5)), atol=1e-5
+        explained.base_values + explained.values.sum(axis=1),
+        predictor.response.linear_predictor(episodes.head(5)),
+        atol=1e-5,
     )
     assert "disability (ODI)" in explained.feature_names

@@ -122,7 +122,7 @@ def test_a_choice_resumes_its_search(make_episodes, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "fit_candidate", lambda *args, **more: fits.append(1) or fit(*args, **more))
     again = select_candidate(sample, settings, np.random.default_rng(0))
     assert again.chosen == first.chosen
-    np.testing.assert_array_equal(again.margins, first.margins)
+    np.testing.assert_array_equal(again.linear_predictor, first.linear_predictor)
     assert len(fits) == 3
     select_candidate(replace(sample, outcome=1.0 - outcome), settings, np.random.default_rng(0))
     assert len(fits) > 3 + 3

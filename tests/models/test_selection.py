@@ -99,9 +99,11 @@ def test_average_of_logistic_models_is_one_logistic_model(make_episodes):
     assert isinstance(served, LinearModel)
     parts = [encoded.fit(selection.candidates[place], np.random.default_rng(0)) for place in members]
     matrix = encoded.matrices[False]
-    expected = sum(share * part.margin(matrix) for share, part in zip(selection.shares[members], parts, strict=True))
-    assert served.margin(matrix) == pytest.approx(expected, abs=1e-9)
-    assert selection.chosen_margins == pytest.approx(selection.shares @ selection.margins, abs=1e-9)
+    expected = sum(
+        share * part.linear_predictor(matrix) for share, part in zip(selection.shares[members], parts, strict=True)
+    )
+    assert served.linear_predictor(matrix) == pytest.approx(expected, abs=1e-9)
+    assert selection.chosen_linear_predictor == pytest.approx(selection.shares @ selection.linear_predictor, abs=1e-9)
 
 
 def test_average_leans_to_the_simplest_by_its_prior_odds(make_episodes):
@@ -143,8 +145,8 @@ def test_held_out_margins_come_from_folds_without_the_patient(make_episodes):
     train, test = make_folds(sample.outcome, sample.patients, LINEAR.selection_folds, fold_rng)[0]
     encoded = encode_sample(sample.take(train), LINEAR)
     model = encoded.fit(selection.candidates[1], rng)
-    again = model.margin(encoded.encoders[False].transform(sample.episodes.iloc[test]))
-    np.testing.assert_allclose(selection.margins[1, test], again, atol=1e-9)
+    again = model.linear_predictor(encoded.encoders[False].transform(sample.episodes.iloc[test]))
+    np.testing.assert_allclose(selection.linear_predictor[1, test], again, atol=1e-9)
 
 
 def test_what_is_shared_alone_is_the_overall_risk_without_anything_to_share(make_episodes):
@@ -152,7 +154,7 @@ def test_what_is_shared_alone_is_the_overall_risk_without_anything_to_share(make
     weights = np.random.default_rng(1).exponential(size=300)
     encoded = encode_sample(replace(sample, weights=weights), LINEAR)
     model = encoded.fit(Candidate(kind="logistic", parameters={"borrowed": 0.0, **PRIOR_ONLY}), None)
-    served = expit(model.margin(encoded.matrices[False]))
+    served = expit(model.linear_predictor(encoded.matrices[False]))
     np.testing.assert_allclose(served, np.average(sample.outcome, weights=weights), atol=1e-9)
 
 
@@ -164,7 +166,9 @@ def test_what_is_shared_alone_keeps_its_share_of_the_prior(make_episodes, share)
     assert isinstance(model, LinearModel)
     np.testing.assert_allclose(model.coefficients, share * encoded.prior)
     assert np.abs(encoded.prior).max() > 0.05
-    assert expit(model.margin(encoded.matrices[False])).mean() == pytest.approx(sample.outcome.mean(), abs=1e-9)
+    assert expit(model.linear_predictor(encoded.matrices[False])).mean() == pytest.approx(
+        sample.outcome.mean(), abs=1e-9
+    )
 
 
 def fit_with_evidence(sample: Sample) -> tuple[np.ndarray, list[str]]:
@@ -175,7 +179,7 @@ def fit_with_evidence(sample: Sample) -> tuple[np.ndarray, list[str]]:
     assert near.strong_directions["depression"] == -1
     known = replace(sample, directions=near.directions, strong_directions=near.strong_directions)
     selection = select_candidate(known, settings.model, np.random.default_rng(1))
-    return selection.margins, [one.label for one in selection.candidates]
+    return selection.linear_predictor, [one.label for one in selection.candidates]
 
 
 def change_effects(monkeypatch, change) -> None:
@@ -187,7 +191,7 @@ def change_effects(monkeypatch, change) -> None:
 
 def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
     sample = make_sample(make_episodes)
-    margins, labels = fit_with_evidence(sample)
+    linear_predictor, labels = fit_with_evidence(sample)
     change_effects(
         monkeypatch,
         lambda effect: replace(
@@ -196,7 +200,7 @@ def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
     )
     doubled, same = fit_with_evidence(sample)
     assert same == labels
-    np.testing.assert_array_equal(doubled, margins)
+    np.testing.assert_array_equal(doubled, linear_predictor)
 
 
 def test_turned_signs_are_read(monkeypatch):
@@ -216,7 +220,7 @@ def test_more_columns_than_rows_and_weights_of_zero_end_in_a_finite_model(make_e
     sample = make_sample(make_episodes, 24, repeats=0.0)
     weights = np.where(np.arange(24) < 20, 1.2, 0.0)
     selection = select_candidate(replace(sample, weights=weights), LINEAR, np.random.default_rng(0))
-    assert np.isfinite(selection.margins).all()
+    assert np.isfinite(selection.linear_predictor).all()
     assert np.isfinite(selection.table["log_loss"]).all()
 
 
@@ -226,7 +230,7 @@ def test_perfect_separation_ends_in_a_finite_model(make_episodes):
     selection = select_candidate(
         separated, replace(LINEAR, candidates=["logistic", "xgboost"], trials=2), np.random.default_rng(0)
     )
-    assert np.isfinite(selection.margins).all()
+    assert np.isfinite(selection.linear_predictor).all()
     assert selection.table["log_loss"].min() < 0.2
 
 

@@ -107,7 +107,7 @@ def gather_model_run(cohort: Cohort) -> ModelRun:
     metrics.loc[metrics["metric"] == "calibration_slope", ["estimate", "lower", "upper"]] = np.nan
     metrics.loc[metrics["metric"] == "calibration_slope", "method"] = "not estimable: a test"
     curve, histogram = compute_calibration_by_groups(observed, probability), compute_risk_histogram(probability)
-    refits = expit(predictor.response.refit_margins(cohort.episodes))
+    refits = expit(predictor.response.refit_linear_predictors(cohort.episodes))
     measured = Instability(
         metrics=compute_instability(probability, refits, rng=rng, resamples=50),
         bins=compute_instability_by_bin(probability, refits),

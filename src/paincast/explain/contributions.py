@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 from paincast.schema import EPISODES
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from paincast.explain.contributions import Explanation, explain_model
 from paincast.models.binary.response import ResponseModel
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 from paincast.models.survival.response import DurationResponse
 
 FloatArray = npt.NDArray[np.float64]

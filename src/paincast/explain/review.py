@@ -12,7 +12,7 @@ from paincast.explain.contributions import Explanation
 from paincast.explain.dependence import list_dependence
 from paincast.explain.directions import DirectionVerdict, judge_directions, list_unseen_directions
 from paincast.explain.resampling import rank_importance, resample_explanations
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 
 MOST_DEPENDENCE = 6
 COLUMNS = (

@@ -64,7 +64,7 @@ def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:
     return Domain(names=tuple(variable.name for variable in numbers), precision=np.asarray(precision))
 
 
-def find_strangers(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> pd.Series:
+def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> pd.Series:
     """Say for each episode why it lies outside the training cohort.
 
     An episode is outside when a number lies more than four standard deviations from the training mean, when its

@@ -38,8 +38,8 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     contract
     (encoding by declared types, domain, rules): candidates are compared by cross-validated log loss, patients kept
     together; the simplest within ``standard_errors`` of the best is fitted to all rows and calibrated on its
-    cross-fitted margins. Missing values are allowed: trees take them as they are, a linear model gets means and columns
-    that mark them.
+    cross-fitted linear predictors. Missing values are allowed: trees take them as they are, a linear model gets means
+    and columns that mark them.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``; None when the smaller class
         had too few patients for a comparison and the simplest was taken.
     calibration_ : Calibration
-        What calibrates the margins of the chosen model.
+        What calibrates the linear predictors of the chosen model.
     model_ : LinearModel, AdditiveModel or BoostedModel
-        Its margin is the decision function.
+        Its linear predictor is the decision function.
 
     Examples
     --------
@@ -142,12 +142,12 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Give the log odds of the second class, shape (n,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        return np.asarray(self.model_.margin(self._encode(X)), dtype=np.float64)
+        return np.asarray(self.model_.linear_predictor(self._encode(X)), dtype=np.float64)
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Give the probability of each class, shape (n, 2)."""
-        margins = self.decision_function(X)
-        return np.column_stack([expit(-margins), expit(margins)])
+        linear_predictor = self.decision_function(X)
+        return np.column_stack([expit(-linear_predictor), expit(linear_predictor)])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Give the more probable class, shape (n,)."""
@@ -176,14 +176,16 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             position, self.selection_ = 0, None
         else:
             folds = make_folds(outcome, patients.astype(object), self.folds, fold_rng)
-            margins = _cross_fit(candidates, X, outcome, weights, folds, select_rng)
-            losses = compute_log_loss(margins, outcome)
+            linear_predictor = _cross_fit(candidates, X, outcome, weights, folds, select_rng)
+            losses = compute_log_loss(linear_predictor, outcome)
             table = compare_losses(losses, weights=weights, groups=patients)
             position = find_simplest(table, self.standard_errors)
             table.insert(0, "candidate", [candidate.label for candidate in candidates])
             table.insert(1, "kind", [candidate.kind for candidate in candidates])
             self.selection_ = table.assign(chosen=table.index == position)
-            calibration = fit_calibration(self.calibration, margins[position], outcome, weights, patients=patients)
+            calibration = fit_calibration(
+                self.calibration, linear_predictor[position], outcome, weights, patients=patients
+            )
         self.candidate_ = candidates[position]
         self.calibration_ = calibration
         self.encoder_ = _fit_encoder(X, self.candidate_)
@@ -233,8 +235,8 @@ def _cross_fit(
     folds: Sequence[Fold],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Give margins, shape (n_candidates, n); 0 where the other folds hold one class only, for every candidate."""
-    margins = np.zeros((len(candidates), len(outcome)))
+    """Give linear predictors, shape (n_candidates, n); 0 where the other folds hold one class only."""
+    linear_predictor = np.zeros((len(candidates), len(outcome)))
     for train, test in folds:
         if len(np.unique(outcome[train])) < 2:
             continue
@@ -244,5 +246,5 @@ def _cross_fit(
             encoder = encoders[KINDS[candidate.kind].native_missing]
             fitted_on, held_out = (part if encoder is None else encoder.transform(part) for part in (X[train], X[test]))
             model = fit_candidate(candidate, fitted_on, outcome[train], rng, weights[train])
-            margins[position, test] = model.margin(held_out)
-    return margins
+            linear_predictor[position, test] = model.linear_predictor(held_out)
+    return linear_predictor

@@ -17,13 +17,13 @@ import pandas as pd
 
 from paincast.disclosure.rounding import FEW_DIGITS, round_digits, round_means, round_shares
 from paincast.features import EncodedVariable, EpisodeEncoder
-from paincast.models.binary.heterogeneity import Heterogeneity
 from paincast.models.binary.kinds import find_kind
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
+from paincast.models.binary.uncertainty_components import UncertaintyComponents
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 from paincast.models.survival.response import DurationResponse
 
 FloatArray = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         encoder=encoder,
         model=model,
         refits=tuple(find_kind(refit).round_model(refit, encoder.flags, n) for refit in response.refits),
-        heterogeneity=_round_heterogeneity(response.heterogeneity, model, encoder),
+        uncertainty_components=_round_components(response.uncertainty_components, model, encoder),
         domain=domain,
     )
 
@@ -112,7 +112,7 @@ def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseMo
 
 
 def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> Any:
-    """Give the linear model of shifted scores that has the margins of this one."""
+    """Give the linear model of shifted scores that has the linear predictors of this one."""
     coefficients, means, intercept = model.coefficients.copy(), model.means.copy(), model.intercept
     names = encoder.get_feature_names_out().tolist()
     for name, shift in shifts.items():
@@ -138,9 +138,11 @@ def _round_variable(variable: EncodedVariable, n: int) -> EncodedVariable:
     return replace(variable, shares=shares, centre=centre if variable.kind == "boolean" else 0.0)
 
 
-def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: EpisodeEncoder) -> Heterogeneity:
+def _round_components(
+    uncertainty_components: UncertaintyComponents, model: Any, encoder: EpisodeEncoder
+) -> UncertaintyComponents:
     """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
-    missing = {name: round_digits(value, FEW_DIGITS) for name, value in heterogeneity.missing.items()}
+    missing = {name: round_digits(value, FEW_DIGITS) for name, value in uncertainty_components.missing.items()}
     if isinstance(model, LinearModel):
         owners = np.array(encoder.owners)
         for variable in encoder.variables_:
@@ -153,7 +155,7 @@ def _round_heterogeneity(heterogeneity: Heterogeneity, model: Any, encoder: Epis
                 if shares.sum() > 0:
                     spread = np.average((added - np.average(added, weights=shares)) ** 2, weights=shares)
                     missing[variable.name] = round_digits(float(spread), FEW_DIGITS)
-    return replace(heterogeneity, missing=missing)
+    return replace(uncertainty_components, missing=missing)
 
 
 def _round_domain(domain: Domain) -> Domain:

@@ -20,7 +20,7 @@ from paincast.files import atomic_folder
 from paincast.files.bounded import read_json
 from paincast.files.declared_types import check_declared
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
-from paincast.models.stored import list_files, name_files, read_response, to_response_state
+from paincast.models.serialization import list_files, name_files, read_response, to_response_state
 from paincast.outcomes import get_outcome
 from paincast.predictor.model import Predictor
 from paincast.schema import EPISODES

@@ -22,8 +22,8 @@ from paincast.eligibility import (
 )
 from paincast.evidence.rules import TechniqueRules, renew_contraindications
 from paincast.explain import explain_model, list_reasons
-from paincast.models.domain import find_strangers
-from paincast.models.stored import Response
+from paincast.models.domain import flag_out_of_domain
+from paincast.models.serialization import Response
 from paincast.outcomes import get_outcome
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
@@ -185,7 +185,7 @@ class Predictor:
         """
         episodes = set_technique(patients, self.technique)
         encoder = self.response.encoder
-        out_of_domain = find_strangers(self.response.domain, encoder, episodes)
+        out_of_domain = flag_out_of_domain(self.response.domain, encoder, episodes)
         used, required = {variable.name for variable in encoder.variables_}, {*self.measures, "indication"}
         categories = {variable.name: variable.levels for variable in encoder.variables_ if variable.kind == "category"}
         because = decide_answers(

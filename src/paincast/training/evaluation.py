@@ -12,7 +12,7 @@ from scipy.special import expit
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
-from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
 from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.task import Task
@@ -33,12 +33,12 @@ class Evaluation:
     assessment: Assessment | None = None
 
 
-def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) -> Evaluation:
+def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.random.Generator) -> Evaluation:
     """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
     data, settings = task.data, task.settings
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
-    probability = expit(margins)
+    probability = expit(linear_predictor)
     weighted, complete = _measure(task, probability, weights, metric_rng)
     scenario = data.cohort.details.get("scenario", settings.cohort.scenario)
     assessed = assess_predictions(
@@ -52,7 +52,7 @@ def evaluate_margins(task: Task, margins: FloatArray, rng: np.random.Generator) 
         weights=summarize_weights(weights),
         tipping_point=compute_tipping_point(
             data.observed,
-            margins,
+            linear_predictor,
             data.episodes["patient_id"].tolist(),
             shifts=settings.observation.shifts,
             confidence=settings.evaluation.confidence,

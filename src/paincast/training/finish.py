@@ -16,7 +16,7 @@ from paincast.explain import Explanation, ExplanationReview, explain_model, revi
 from paincast.fingerprints import KEPT, make_fingerprints, write_fingerprints
 from paincast.models.binary.response import ResponseModel
 from paincast.models.release import release_response
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.tracking import log_model_run
 from paincast.training.evaluation import Evaluation

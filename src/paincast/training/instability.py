@@ -35,10 +35,10 @@ def measure_instability(
     """Hold the refits of a model against it, over the training episodes whose outcome is known.
 
     The refits are those that make the interval: to reweighted patients, with a tuning drawn from those that
-    cross-validation could not tell from the best, calibrated anew on margins that were cross-fitted once. Encoding and
-    the list of plausible tunings are not made anew, so that instability may be understated. A model that stands on
-    evidence alone has the refits of that evidence. No technique declares a threshold of decision, and none is asked
-    about.
+    cross-validation could not tell from the best, calibrated anew on linear predictors that were cross-fitted once.
+    Encoding and the list of plausible tunings are not made anew, so that instability may be understated. A model that
+    stands on evidence alone has the refits of that evidence. No technique declares a threshold of decision, and none is
+    asked about.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def measure_instability(
     if len(response.refits) < MINIMUM_REFITS:
         return None
     episodes = data.episodes[data.known]
-    served, refits = expit(response.margins(episodes)), expit(response.refit_margins(episodes))
+    served, refits = expit(response.linear_predictor(episodes)), expit(response.refit_linear_predictors(episodes))
     patients = episodes["patient_id"].to_numpy(object)
     metrics = compute_instability(
         served, refits, patients=patients, rng=rng, resamples=settings.resamples, confidence=settings.confidence

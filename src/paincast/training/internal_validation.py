@@ -20,7 +20,7 @@ from paincast.evaluation.groups.internal_external import predict_internal_extern
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
 from paincast.evaluation.validation.optimism import compute_optimism
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import Progress
 from paincast.reporting.model.run_contents import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
 from paincast.schema import MINIMUM_CELL

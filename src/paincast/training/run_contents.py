@@ -12,7 +12,7 @@ from paincast.disclosure.suppression import is_small
 from paincast.models.binary.response import ResponseModel
 from paincast.models.calibration.affine import write_calibration
 from paincast.models.continuous.response import ChangeResponse
-from paincast.models.stored import Response
+from paincast.models.serialization import Response
 from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
 from paincast.reporting.figures.report import Results, draw_figures

@@ -42,7 +42,7 @@ COLUMNS = (
 
 def compute_tipping_point(
     outcome: FloatArray,
-    margin: FloatArray,
+    linear_predictor: FloatArray,
     patients: Sequence[object] | None = None,
     *,
     shifts: Sequence[float] = SHIFTS,
@@ -53,11 +53,11 @@ def compute_tipping_point(
 
     The log odds of the outcome among those lost are shifted, and overall risk and O/E are computed at each shift.
 
-    The risk of a lost episode is expit(margin + shift): 0 takes it to be as predicted, which is what holds when loss
-    depends on nothing but the predictors; a shift of -1 gives those lost 0.37 times the odds that the model gives them
-    [1]_. Overall risk is the mean of the outcomes observed and the risks of those lost; O/E divides their sum by the
-    sum of the predictions. Both rise with the shift, so that the verdict tips at one shift on each side: those rows are
-    added to the sweep and have ``tips``.
+    The risk of a lost episode is expit(linear predictor + shift): 0 takes it to be as predicted, which is what holds
+    when loss depends on nothing but the predictors; a shift of -1 gives those lost 0.37 times the odds that the model
+    gives them [1]_. Overall risk is the mean of the outcomes observed and the risks of those lost; O/E divides their
+    sum by the sum of the predictions. Both rise with the shift, so that the verdict tips at one shift on each side:
+    those rows are added to the sweep and have ``tips``.
 
     Intervals are first-order with clustered standard errors, patients being the unit, and missing where there is one
     patient only. They take the shift and the predictions as given and leave out
@@ -67,7 +67,7 @@ def compute_tipping_point(
     ----------
     outcome : ndarray of shape (n,)
         0 or 1, NaN for those lost.
-    margin : ndarray of shape (n,)
+    linear_predictor : ndarray of shape (n,)
         Log odds predicted out of fold, also for those lost.
     patients : sequence of shape (n,), optional
         Who each row belongs to; by default each row is a patient.
@@ -88,7 +88,7 @@ def compute_tipping_point(
     Raises
     ------
     DataError
-        If the lengths differ, there are no rows, or a margin is missing.
+        If the lengths differ, there are no rows, or a linear predictor is missing.
 
     References
     ----------
@@ -100,19 +100,19 @@ def compute_tipping_point(
 
     Examples
     --------
-    >>> outcome, margin = np.array([1.0, 0.0, np.nan]), np.zeros(3)
-    >>> found = compute_tipping_point(outcome, margin, shifts=[-1.0, 0.0], limits=(0.5, 2.0))
+    >>> outcome, linear_predictor = np.array([1.0, 0.0, np.nan]), np.zeros(3)
+    >>> found = compute_tipping_point(outcome, linear_predictor, shifts=[-1.0, 0.0], limits=(0.5, 2.0))
     >>> found[["shift", "overall_risk", "o_e_ratio"]].round(3).to_numpy().tolist()
     [[-1.0, 0.423, 0.846], [0.0, 0.5, 1.0]]
     """
     check_confidence(confidence)
-    seen, patient = _check(outcome, margin, patients)
-    crossings = [_find_shift(outcome, margin, seen, limit) for limit in limits if not seen.all()]
+    seen, patient = _check(outcome, linear_predictor, patients)
+    crossings = [_find_shift(outcome, linear_predictor, seen, limit) for limit in limits if not seen.all()]
     tipping = {shift for shift in crossings if shift is not None}
     swept = sorted({*shifts, *tipping})
     z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
     rows = [
-        {**_estimate(outcome, margin, seen, patient, shift, z), "tips": shift in tipping, "shift": shift}
+        {**_estimate(outcome, linear_predictor, seen, patient, shift, z), "tips": shift in tipping, "shift": shift}
         for shift in swept
     ]
     table = pd.DataFrame(rows).assign(
@@ -125,29 +125,33 @@ def compute_tipping_point(
     return table[list(COLUMNS)]
 
 
-def _check(outcome: FloatArray, margin: FloatArray, patients: Sequence[object] | None) -> tuple[BoolArray, IntArray]:
-    if not len(outcome) or len(outcome) != len(margin):
+def _check(
+    outcome: FloatArray, linear_predictor: FloatArray, patients: Sequence[object] | None
+) -> tuple[BoolArray, IntArray]:
+    if not len(outcome) or len(outcome) != len(linear_predictor):
         raise DataError(
-            f"outcome has {len(outcome)} rows and margin {len(margin)}; give one of each for every episode",
+            f"outcome has {len(outcome)} rows and linear_predictor {len(linear_predictor)}; give one of each for every "
+            "episode",
             code="PC-EVALUATION-39",
         )
-    absent = int((~np.isfinite(margin)).sum())
+    absent = int((~np.isfinite(linear_predictor)).sum())
     if absent:
         raise DataError(
-            f"margin: {absent} of {len(margin)} are missing or infinite; those lost need a prediction too",
+            f"linear_predictor: {absent} of {len(linear_predictor)} are missing or infinite; those lost need a "
+            "prediction too",
             code="PC-EVALUATION-40",
         )
     return np.asarray(np.isfinite(outcome), dtype=np.bool_), check_patients(patients, n=len(outcome))
 
 
-def _fill(outcome: FloatArray, margin: FloatArray, seen: BoolArray, shift: float) -> FloatArray:
-    return np.where(seen, np.nan_to_num(outcome), expit(margin + shift))
+def _fill(outcome: FloatArray, linear_predictor: FloatArray, seen: BoolArray, shift: float) -> FloatArray:
+    return np.where(seen, np.nan_to_num(outcome), expit(linear_predictor + shift))
 
 
 def _estimate(
-    outcome: FloatArray, margin: FloatArray, seen: BoolArray, patient: IntArray, shift: float, z: float
+    outcome: FloatArray, linear_predictor: FloatArray, seen: BoolArray, patient: IntArray, shift: float, z: float
 ) -> dict[str, float]:
-    filled, expected = _fill(outcome, margin, seen, shift), expit(margin)
+    filled, expected = _fill(outcome, linear_predictor, seen, shift), expit(linear_predictor)
     risk, ratio = float(filled.mean()), float(filled.sum() / expected.sum())
     reach = z * compute_clustered_error((filled - risk) / len(filled), patient)
     ratio_reach = z * compute_clustered_error((filled - ratio * expected) / expected.sum(), patient)
@@ -162,12 +166,12 @@ def _estimate(
     }
 
 
-def _find_shift(outcome: FloatArray, margin: FloatArray, seen: BoolArray, limit: float) -> float | None:
+def _find_shift(outcome: FloatArray, linear_predictor: FloatArray, seen: BoolArray, limit: float) -> float | None:
     """Find the shift at which O/E meets a limit; None where no shift within reach does."""
-    expected = float(expit(margin).sum())
+    expected = float(expit(linear_predictor).sum())
 
     def distance(shift: float) -> float:
-        return float(_fill(outcome, margin, seen, shift).sum()) / expected - limit
+        return float(_fill(outcome, linear_predictor, seen, shift).sum()) / expected - limit
 
     if distance(-SEARCHED) * distance(SEARCHED) >= 0:
         return None

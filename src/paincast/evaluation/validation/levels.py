@@ -20,7 +20,7 @@ CALIBRATION = ("o_e_ratio", "calibration_slope", "auroc")
 
 def compare_levels(
     outcome: FloatArray,
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     names: Sequence[str],
     *,
     patients: npt.NDArray[np.generic],
@@ -40,7 +40,7 @@ def compare_levels(
     ----------
     outcome : ndarray of shape (n,)
         0 or 1.
-    margins : ndarray of shape (n_levels, n_repeats, n)
+    linear_predictor : ndarray of shape (n_levels, n_repeats, n)
         Cross-fitted log odds.
     names : sequence of str
         Levels; gains are over the first.
@@ -65,7 +65,7 @@ def compare_levels(
     """
     weight = np.ones(len(outcome)) if weights is None else weights
     loss_rng, metric_rng = rng.spawn(2)
-    losses = compute_log_loss(margins, outcome).mean(axis=1)
+    losses = compute_log_loss(linear_predictor, outcome).mean(axis=1)
     drawn = _resample_means(np.concatenate([losses, losses[0] - losses]), weight, patients, resamples, loss_rng)
     means = np.concatenate([losses, losses[0] - losses]) @ weight / weight.sum()
     limits = [_limit(mean, part, confidence) for mean, part in zip(means, drawn.T, strict=True)]
@@ -81,7 +81,7 @@ def compare_levels(
             }
         metrics = compute_metrics(
             outcome,
-            expit(margins[place].mean(axis=0)),
+            expit(linear_predictor[place].mean(axis=0)),
             patients=patients,
             rng=np.random.default_rng(seed),
             resamples=resamples,

@@ -1,1 +1,4 @@
-"""Models of a binary outcome: learners, candidates, selection, partial pooling, the response itself."""
+"""Models of a binary outcome: kinds of model, their choice, what techniques share, and the response that is served.
+
+``kinds`` is the registry; a kind is declared by :class:`paincast.models.binary.model_kind.ModelKind`.
+"""

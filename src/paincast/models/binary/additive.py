@@ -74,7 +74,7 @@ class AdditiveModel:
     intercept: float
     columns: tuple[Steps, ...]
 
-    def margin(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,)."""
         total = np.full(len(matrix), self.intercept)
         for place, column in enumerate(self.columns):
@@ -82,7 +82,7 @@ class AdditiveModel:
         return total
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
         Without interactions the SHAP value of a column is what it adds less its mean in training (Lundberg and Lee
         2017, doi:10.48550/arXiv.1705.07874).

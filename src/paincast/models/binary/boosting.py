@@ -41,17 +41,17 @@ class BoostedModel:
 
     booster: xgboost.Booster
 
-    def margin(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,)."""
         return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
         Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
         """
         if matrix.shape[1] == 0:
-            return self.margin(matrix), np.zeros(matrix.shape)
+            return self.linear_predictor(matrix), np.zeros(matrix.shape)
         values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
         return values[:, -1], values[:, :-1]
 

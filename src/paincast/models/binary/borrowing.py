@@ -154,8 +154,8 @@ def make_pool(
             fitted = fit_penalised(
                 design[train], outcome[train], weights[train], penalty=penalty, l1_ratio=L1_RATIO, factors=factors
             )
-            margins = fitted.intercept + design[test] @ fitted.coefficients
-            losses[place] += weights[test] @ compute_log_loss(margins, outcome[test])
+            linear_predictor = fitted.intercept + design[test] @ fitted.coefficients
+            losses[place] += weights[test] @ compute_log_loss(linear_predictor, outcome[test])
     return Pool(parts=tuple(kept), penalty=penalties[int(np.argmin(losses))])
 
 

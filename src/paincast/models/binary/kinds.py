@@ -19,7 +19,7 @@ from paincast.models.binary.additive import EBM
 from paincast.models.binary.boosting import XGBOOST
 from paincast.models.binary.logistic import LOGISTIC
 from paincast.models.binary.model_kind import Candidate, ModelKind
-from paincast.models.calibration.calibrated import MarginModel
+from paincast.models.calibration.calibrated import BinaryModel
 from paincast.settings import ModelSettings
 from paincast.splits import count_smaller_class
 
@@ -29,7 +29,7 @@ KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in (
 """By name, the simplest first: of two that predict alike the former is served."""
 
 
-def find_kind(model: MarginModel) -> ModelKind:
+def find_kind(model: BinaryModel) -> ModelKind:
     """Find the kind of a fitted model.
 
     Raises
@@ -76,7 +76,7 @@ def fit_candidate(
     prior: FloatArray | None = None,
     directions: FloatArray | None = None,
     monotone: tuple[int, ...] = (),
-) -> MarginModel:
+) -> BinaryModel:
     """Fit one candidate to an encoded matrix.
 
     Parameters
@@ -105,14 +105,14 @@ def fit_candidate(
     return kind.fit(matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, **given)
 
 
-def write_model(model: MarginModel) -> dict[str, Any]:
+def write_model(model: BinaryModel) -> dict[str, Any]:
     """Give a model with its kind as plain data; of one that has a file of its own the kind alone."""
     kind = find_kind(model)
     return {"kind": kind.name, **({} if kind.write_file else to_plain(model))}
 
 
-def read_model(state: Mapping[str, Any], read_file: Callable[[], bytes]) -> MarginModel:
+def read_model(state: Mapping[str, Any], read_file: Callable[[], bytes]) -> BinaryModel:
     """Build a model from :func:`write_model`; ``read_file`` gives the bytes of the file of its own, if it has one."""
     kind = KINDS[state["kind"]]
-    model: MarginModel = kind.read_file(read_file()) if kind.read_file else from_plain(state, kind.model_type)
+    model: BinaryModel = kind.read_file(read_file()) if kind.read_file else from_plain(state, kind.model_type)
     return model

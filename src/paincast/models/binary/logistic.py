@@ -36,14 +36,14 @@ class LinearModel:
     coefficients: FloatArray
     means: FloatArray
 
-    def margin(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,), of each row to the last digit whichever rows stand beside it."""
         # A matrix product sums in an order that depends on the number of rows.
         added = np.einsum("ij,j->i", np.ascontiguousarray(matrix), self.coefficients)
         return np.asarray(self.intercept + added, dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the margin.
+        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
         For a linear model with the training cohort as background the SHAP value of a column is its coefficient times
         the distance from its mean (Lundberg and Lee 2017, doi:10.48550/arXiv.1705.07874).
@@ -106,7 +106,7 @@ def fit_logistic(
         design = np.column_stack([(matrix - means) / unit, (matrix - means) @ score])
         used = slice(None) if score.any() else slice(-1)
         factors = np.concatenate([np.ones(matrix.shape[1]), [SCORE_FACTOR]])
-        found = fit_penalised(
+        penalised = fit_penalised(
             design[:, used],
             outcome,
             weight,
@@ -115,9 +115,9 @@ def fit_logistic(
             factors=factors[used],
             offset=offset,
         )
-        own = np.zeros(matrix.shape[1] + 1)
-        own[used] = found.coefficients
-        fitted = Penalised(intercept=found.intercept, coefficients=own)
+        estimates = np.zeros(matrix.shape[1] + 1)
+        estimates[used] = penalised.coefficients
+        fitted = Penalised(intercept=penalised.intercept, coefficients=estimates)
     coefficients = start + fitted.coefficients[:-1] / unit + fitted.coefficients[-1] * score
     return LinearModel(intercept=fitted.intercept - float(means @ coefficients), coefficients=coefficients, means=means)
 

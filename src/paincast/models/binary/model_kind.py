@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.calibration.calibrated import MarginModel
+from paincast.models.calibration.calibrated import BinaryModel
 from paincast.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class ModelKind:
     name : str
         As in ``model.candidates``.
     model_type : type
-        A dataclass with ``margin``, ``contributions`` and ``recalibrate`` (:class:`MarginModel`). Its fields are kept
-        in the bundle as they are, unless ``write_file`` and ``read_file`` are given.
+        A dataclass with ``linear_predictor``, ``contributions`` and ``recalibrate`` (:class:`BinaryModel`). Its fields
+        are kept in the bundle as they are, unless ``write_file`` and ``read_file`` are given.
     fit : callable
         ``fit(matrix, outcome, *, parameters, rng, weights)`` gives a model. It takes ``spreads``, ``prior`` and
         ``directions`` as well where ``borrows``, and ``monotone`` where ``takes_monotone``.
@@ -86,18 +86,18 @@ class ModelKind:
     """
 
     name: str
-    model_type: type[MarginModel]
-    fit: Callable[..., MarginModel]
+    model_type: type[BinaryModel]
+    fit: Callable[..., BinaryModel]
     list_parameters: ListParameters
     round_model: RoundModel
     native_missing: bool = False
     flexible: bool = False
     borrows: bool = False
     takes_monotone: bool = False
-    average: Callable[[Sequence[Any], FloatArray], MarginModel] | None = None
+    average: Callable[[Sequence[Any], FloatArray], BinaryModel] | None = None
     suggest: Callable[[optuna.Trial], dict[str, Any]] | None = None
     write_file: Callable[[Any], bytes] | None = None
-    read_file: Callable[[bytes], MarginModel] | None = None
+    read_file: Callable[[bytes], BinaryModel] | None = None
     require_library: Callable[[str, str], None] | None = None
 
     def list_candidates(self, settings: ModelSettings, *, borrows: bool = False) -> tuple[Candidate, ...]:

@@ -15,15 +15,15 @@ from threadpoolctl import threadpool_limits
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.heterogeneity import Heterogeneity, fit_heterogeneity
 from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
 from paincast.models.binary.surroundings import NOTHING, Surroundings
+from paincast.models.binary.uncertainty_components import UncertaintyComponents, fit_uncertainty_components
 from paincast.models.calibration.affine import Calibration, fit_calibration
-from paincast.models.calibration.calibrated import MarginModel, apply_calibration
+from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
 from paincast.models.domain import Domain, fit_domain
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import SILENT, Progress
 from paincast.settings import CalibrationSettings, TrainingSettings
 from paincast.splits import spread_folds
@@ -44,26 +44,26 @@ class ResponseModel:
     encoder : EpisodeEncoder
         Fitted encoder.
     model : model
-        Calibrated model: its margin is the log odds that is served.
+        Calibrated model: its linear predictor is the log odds that is served.
     refits : tuple of models
         Models of the same kind refitted to reweighted patients, each with a tuning drawn from those that
         cross-validation could not tell from the best.
-    heterogeneity : Heterogeneity
+    uncertainty_components : UncertaintyComponents
         What lies between a prediction and a patient beside the uncertainty of the model.
     domain : Domain
         Summary of the training cohort.
     candidate : Candidate
         What was chosen.
     calibration : Calibration
-        What was made of the cross-fitted margins; an affine one is folded into ``model``.
+        What was made of the cross-fitted linear predictors; an affine one is folded into ``model``.
     selection : DataFrame
         Cross-validated log loss of every candidate.
     """
 
     encoder: EpisodeEncoder
-    model: MarginModel
-    refits: tuple[MarginModel, ...]
-    heterogeneity: Heterogeneity
+    model: BinaryModel
+    refits: tuple[BinaryModel, ...]
+    uncertainty_components: UncertaintyComponents
     domain: Domain
     candidate: Candidate
     calibration: Calibration
@@ -84,8 +84,8 @@ class ResponseModel:
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
         """Give the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
-        served = self.margins(episodes)
-        reach = ndtri(0.5 + level / 2) * self.margin_spread(episodes)
+        served = self.linear_predictor(episodes)
+        reach = ndtri(0.5 + level / 2) * self.linear_predictor_sd(episodes)
         return pd.DataFrame(
             {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)},
             index=episodes.index,
@@ -95,26 +95,26 @@ class ResponseModel:
         """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
         return self.model.contributions(self.encoder.transform(episodes))
 
-    def margins(self, episodes: pd.DataFrame) -> FloatArray:
+    def linear_predictor(self, episodes: pd.DataFrame) -> FloatArray:
         """Give the log odds of the served probability, shape (n,)."""
-        return self.model.margin(self.encoder.transform(episodes))
+        return self.model.linear_predictor(self.encoder.transform(episodes))
 
-    def refit_margins(self, episodes: pd.DataFrame) -> FloatArray:
+    def refit_linear_predictors(self, episodes: pd.DataFrame) -> FloatArray:
         """Give the log odds of every refit, shape (n_refits, n)."""
         matrix = self.encoder.transform(episodes)
-        return np.array([refit.margin(matrix) for refit in self.refits])
+        return np.array([refit.linear_predictor(matrix) for refit in self.refits])
 
-    def margin_spread(self, episodes: pd.DataFrame) -> FloatArray:
+    def linear_predictor_sd(self, episodes: pd.DataFrame) -> FloatArray:
         """Give the standard deviation of a patient's log odds around the served ones, shape (n,).
 
         It holds the mean square distance of the refits from the served model (the variance of refitting, and that of
         the choice of tuning: refits are not held to the simplest candidate), the variance between sites, and that of
         values that are missing.
         """
-        distances = self.refit_margins(episodes) - self.margins(episodes)
+        distances = self.refit_linear_predictors(episodes) - self.linear_predictor(episodes)
         # A running sum: the order in which a mean is summed depends on how many patients stand together.
         refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
-        total = refitting + self.heterogeneity.variance(episodes)
+        total = refitting + self.uncertainty_components.variance(episodes)
         return np.asarray(np.sqrt(total), dtype=float)
 
 
@@ -190,11 +190,11 @@ def fit_response_model(
         refits = _refit(fitted, settings, refit_rng, progress)
     sample = fitted.encoded.sample
     matrix = fitted.encoded.matrices[KINDS[fitted.selection.chosen.kind].native_missing]
-    heterogeneity = fit_heterogeneity(
+    uncertainty_components = fit_uncertainty_components(
         sample.episodes,
         sample.outcome,
         sample.weights,
-        fitted.calibration.transform(fitted.selection.chosen_margins),
+        fitted.calibration.transform(fitted.selection.chosen_linear_predictor),
         fitted.model.contributions(matrix)[1],
         fitted.encoder.owners,
         min_site_sd=settings.uncertainty.min_site_sd,
@@ -203,7 +203,7 @@ def fit_response_model(
         encoder=fitted.encoder,
         model=fitted.model,
         refits=refits,
-        heterogeneity=heterogeneity,
+        uncertainty_components=uncertainty_components,
         domain=fit_domain(fitted.encoder, sample.episodes),
         candidate=fitted.selection.chosen,
         calibration=fitted.calibration,
@@ -211,7 +211,7 @@ def fit_response_model(
     )
 
 
-def cross_fit_margins(
+def cross_fit_linear_predictor(
     episodes: pd.DataFrame,
     outcome: FloatArray,
     settings: TrainingSettings,
@@ -255,12 +255,12 @@ def cross_fit_margins(
         )
         for train, test, child in tasks
     )
-    margins = np.zeros(len(outcome))
+    linear_predictor = np.zeros(len(outcome))
     progress.expect(len(tasks))
     for (_, test, _), predicted in zip(tasks, held_out, strict=True):
-        margins[test] += predicted
+        linear_predictor[test] += predicted
         progress.advance()
-    return margins / settings.evaluation.repeats
+    return linear_predictor / settings.evaluation.repeats
 
 
 def fit_and_predict(
@@ -292,7 +292,7 @@ def fit_and_predict(
     """
     with threadpool_limits(limits=1):
         fitted = _fit_calibrated(train, outcome, settings, rng, surroundings)
-    return fitted.model.margin(fitted.encoder.transform(test))
+    return fitted.model.linear_predictor(fitted.encoder.transform(test))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +300,7 @@ class _CalibratedFit:
     encoded: Encoded
     selection: Selection
     calibration: Calibration
-    model: MarginModel
+    model: BinaryModel
 
     @property
     def encoder(self) -> EpisodeEncoder:
@@ -329,36 +329,36 @@ def _fit_calibrated(
     affordable = keep_affordable(settings.model, sample.outcome)
     selection = select_candidate(sample, affordable, selection_rng)
     encoded = encode_sample(sample, affordable)
-    calibration = _calibrate(selection.chosen_margins, sample, settings.calibration)
+    calibration = _calibrate(selection.chosen_linear_predictor, sample, settings.calibration)
     model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
     return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)
 
 
 def _calibrate(
-    margins: FloatArray, sample: Sample, settings: CalibrationSettings, weights: FloatArray | None = None
+    linear_predictor: FloatArray, sample: Sample, settings: CalibrationSettings, weights: FloatArray | None = None
 ) -> Calibration:
     weight = sample.weights if weights is None else sample.weights * weights
     return fit_calibration(
-        settings.method, margins, sample.outcome, weight, patients=sample.patients, settings=settings
+        settings.method, linear_predictor, sample.outcome, weight, patients=sample.patients, settings=settings
     )
 
 
 def _refit(
     fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator, progress: Progress
-) -> tuple[MarginModel, ...]:
+) -> tuple[BinaryModel, ...]:
     """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
     prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
     borrows = KINDS[selection.chosen.kind].borrows
     priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if borrows else [fitted.encoded.prior]
     plausible = selection.list_plausible()
-    refits: list[MarginModel] = []
+    refits: list[BinaryModel] = []
     for number, child in enumerate(model_rng.spawn(settings.uncertainty.refits)):
         weights = draw_bayesian_bootstrap_weights(sample.patients, child)
         best = int(choice_rng.choice(plausible))
         encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
         model = encoded.fit(selection.candidates[best], child, weights)
-        calibration = _calibrate(selection.margins[best], sample, settings.calibration, weights)
+        calibration = _calibrate(selection.linear_predictor[best], sample, settings.calibration, weights)
         refits.append(apply_calibration(model, calibration))
         progress.advance(1 / settings.uncertainty.refits)
     return tuple(refits)

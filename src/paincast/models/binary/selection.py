@@ -15,7 +15,7 @@ from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_
 from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
 from paincast.models.binary.model_kind import Candidate, ModelKind
 from paincast.models.binary.search import search_parameters
-from paincast.models.calibration.calibrated import MarginModel
+from paincast.models.calibration.calibrated import BinaryModel
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
@@ -86,7 +86,7 @@ class Encoded:
     matrices: Mapping[bool, FloatArray]
     prior: FloatArray
 
-    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> MarginModel:
+    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> BinaryModel:
         """Fit a candidate, with weights that multiply those of the sample."""
         weight = self.sample.weights if weights is None else self.sample.weights * weights
         native = KINDS[candidate.kind].native_missing
@@ -115,8 +115,8 @@ class Selection:
         What was compared, the simplest first.
     position : int
         Place of the chosen one.
-    margins : ndarray of shape (n_candidates, n)
-        Cross-fitted margins.
+    linear_predictor : ndarray of shape (n_candidates, n)
+        Cross-fitted linear predictors.
     losses : ndarray of shape (n_candidates, n)
         Log loss of each row.
     table : DataFrame
@@ -127,7 +127,7 @@ class Selection:
 
     candidates: tuple[Candidate, ...]
     position: int
-    margins: FloatArray
+    linear_predictor: FloatArray
     losses: FloatArray
     table: pd.DataFrame
     shares: FloatArray
@@ -138,11 +138,11 @@ class Selection:
         return self.candidates[self.position]
 
     @property
-    def chosen_margins(self) -> FloatArray:
-        """Give the cross-fitted margins of the model that is served, shape (n,)."""
-        return np.asarray(self.margins[self.position], dtype=float)
+    def chosen_linear_predictor(self) -> FloatArray:
+        """Give the cross-fitted linear predictors of the model that is served, shape (n,)."""
+        return np.asarray(self.linear_predictor[self.position], dtype=float)
 
-    def fit(self, encoded: Encoded, rng: np.random.Generator) -> MarginModel:
+    def fit(self, encoded: Encoded, rng: np.random.Generator) -> BinaryModel:
         """Fit what was chosen to encoded rows."""
         members = np.flatnonzero(self.shares)
         models = [encoded.fit(self.candidates[place], rng) for place in members]
@@ -160,8 +160,8 @@ class Selection:
         within = self.table["excess"] <= self.table["excess_se"]
         single = np.array([not candidate.is_average for candidate in self.candidates])
         places = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
-        held = [int(place) for place in places]
-        return held[len(held) // 2 :] or [int(np.argmax(self.shares))]
+        plausible = [int(place) for place in places]
+        return plausible[len(plausible) // 2 :] or [int(np.argmax(self.shares))]
 
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
@@ -225,22 +225,22 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     folds = make_folds(sample.outcome, sample.patients, settings.selection_folds, fold_rng)
     fitted_on = [encode_sample(sample.take(train), settings) for train, _ in folds]
     candidates: tuple[Candidate, ...] = ()
-    margins, shares = np.empty((0, len(sample.outcome))), np.empty(0)
+    linear_predictor, shares = np.empty((0, len(sample.outcome))), np.empty(0)
     for kind in list_kinds(settings):
         if kind.suggest:
-            listed = _search(kind, sample, folds, fitted_on, margins, settings, search_rng)
+            listed = _search(kind, sample, folds, fitted_on, linear_predictor, settings, search_rng)
         else:
             listed = kind.list_candidates(settings, borrows=sample.borrows)
         fitted = _cross_fit(listed, sample, folds, fitted_on, search_rng if kind.suggest else fit_rng)
         averaged = np.zeros(len(listed))
         if kind.average and settings.averaging:
             listed, fitted, averaged = _add_average(kind, listed, fitted, sample, settings)
-        candidates, margins, shares = (
+        candidates, linear_predictor, shares = (
             (*candidates, *listed),
-            np.concatenate([margins, fitted]),
+            np.concatenate([linear_predictor, fitted]),
             np.concatenate([shares, averaged]),
         )
-    losses = compute_log_loss(margins, sample.outcome)
+    losses = compute_log_loss(linear_predictor, sample.outcome)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
     averages = {candidate.kind for candidate in candidates if candidate.is_average}
     eligible = [place for place, one in enumerate(candidates) if one.is_average or one.kind not in averages]
@@ -251,22 +251,31 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     table.insert(1, "kind", [candidate.kind for candidate in candidates])
     table = table.assign(share=shares, chosen=table.index == position)
     return Selection(
-        candidates=candidates, position=position, margins=margins, losses=losses, table=table, shares=shares
+        candidates=candidates,
+        position=position,
+        linear_predictor=linear_predictor,
+        losses=losses,
+        table=table,
+        shares=shares,
     )
 
 
 def _add_average(
-    kind: ModelKind, single: tuple[Candidate, ...], margins: FloatArray, sample: Sample, settings: ModelSettings
+    kind: ModelKind,
+    single: tuple[Candidate, ...],
+    linear_predictor: FloatArray,
+    sample: Sample,
+    settings: ModelSettings,
 ) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
-    """Give the candidates of a kind with their average last, their cross-fitted margins and their shares in it."""
+    """Give the candidates of a kind, their average last, with cross-fitted linear predictors and shares in it."""
     log_prior = np.zeros(len(single))
     log_prior[0] = np.log(settings.simplest_prior_odds)
-    losses = compute_log_loss(margins, sample.outcome) @ sample.weights
+    losses = compute_log_loss(linear_predictor, sample.outcome) @ sample.weights
     shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
     borrowed = {"borrowed": float(shares @ [one.parameters["borrowed"] for one in single])} if kind.borrows else {}
     parameters = {**borrowed, "averaged": int(np.count_nonzero(shares))}
     average = Candidate(kind=kind.name, parameters=parameters)
-    return (*single, average), np.vstack([margins, shares @ margins]), np.append(shares, 0.0)
+    return (*single, average), np.vstack([linear_predictor, shares @ linear_predictor]), np.append(shares, 0.0)
 
 
 def _search(
@@ -274,20 +283,22 @@ def _search(
     sample: Sample,
     folds: Sequence[Fold],
     fitted_on: Sequence[Encoded],
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     settings: ModelSettings,
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
     """Search for the best of a kind; none where all are clearly worse than the best of the others."""
-    losses = compute_log_loss(margins, sample.outcome)
+    losses = compute_log_loss(linear_predictor, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
     held_out = [test for _, test in folds]
 
     def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
         encoded, test = fitted_on[number], held_out[number]
         model = encoded.fit(Candidate(kind=kind.name, parameters=parameters), np.random.default_rng(seed))
-        margins = model.margin(encoded.encoders[kind.native_missing].transform(sample.episodes.iloc[test]))
-        return compute_log_loss(margins, sample.outcome[test])
+        linear_predictor = model.linear_predictor(
+            encoded.encoders[kind.native_missing].transform(sample.episodes.iloc[test])
+        )
+        return compute_log_loss(linear_predictor, sample.outcome[test])
 
     parameters = search_parameters(
         score_fold,
@@ -313,10 +324,12 @@ def _cross_fit(
     fitted_on: Sequence[Encoded],
     rng: np.random.Generator,
 ) -> FloatArray:
-    margins = np.zeros((len(candidates), len(sample.outcome)))
+    linear_predictor = np.zeros((len(candidates), len(sample.outcome)))
     for encoded, (_, test) in zip(fitted_on, folds, strict=True):
         held_out = sample.episodes.iloc[test]
         matrices = {native: encoder.transform(held_out) for native, encoder in encoded.encoders.items()}
         for position, candidate in enumerate(candidates):
-            margins[position, test] = encoded.fit(candidate, rng).margin(matrices[KINDS[candidate.kind].native_missing])
-    return margins
+            linear_predictor[position, test] = encoded.fit(candidate, rng).linear_predictor(
+                matrices[KINDS[candidate.kind].native_missing]
+            )
+    return linear_predictor

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from paincast.evidence.expected_signs import load_expected_signs
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.borrowing import Part, Pool, make_part, make_pool
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.settings import TrainingSettings
 from paincast.splits import count_smaller_class
 

@@ -1,4 +1,4 @@
-"""Recalibration of the log odds, fitted on cross-fitted margins: how it is fitted, chosen and kept.
+"""Recalibration of the log odds, fitted on cross-fitted linear predictors: how it is fitted, chosen and kept.
 
 ``none`` and ``affine`` fold into the model they correct: one model is served, and its SHAP values add up to the served
 log odds. Bundles of earlier versions may hold other maps (:mod:`paincast.models.calibration.curved`), which are read
@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 Rows = tuple[FloatArray, FloatArray, FloatArray]
-"""Margins, outcome and weights."""
+"""Linear predictors, outcome and weights."""
 
 
 class Calibration(Protocol):
@@ -41,13 +41,13 @@ class Calibration(Protocol):
     def method(self) -> str:
         """Give the name under which it is kept."""
 
-    def transform(self, margins: FloatArray) -> FloatArray:
+    def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
 
 
 @dataclass(frozen=True)
 class AffineCalibration:
-    """Calibrated log odds are ``intercept + slope * margin``; the slope is positive."""
+    """Calibrated log odds are ``intercept + slope * linear_predictor``; the slope is positive."""
 
     intercept: float
     slope: float
@@ -57,9 +57,9 @@ class AffineCalibration:
         """Give ``none`` where nothing is changed, else ``affine``."""
         return "none" if (self.intercept, self.slope) == (0.0, 1.0) else "affine"
 
-    def transform(self, margins: FloatArray) -> FloatArray:
+    def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
-        return np.asarray(self.intercept + self.slope * margins, dtype=float)
+        return np.asarray(self.intercept + self.slope * linear_predictor, dtype=float)
 
     def then(self, later: AffineCalibration) -> AffineCalibration:
         """Give the one map that does this and then another."""
@@ -100,7 +100,7 @@ class CalibrationChoice:
 
 def fit_calibration(
     method: str,
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     outcome: FloatArray,
     weights: FloatArray | None = None,
     *,
@@ -121,7 +121,7 @@ def fit_calibration(
     ----------
     method : str
         As above.
-    margins : ndarray of shape (n,)
+    linear_predictor : ndarray of shape (n,)
         Log odds predicted for rows that the model was not fitted on.
     outcome : ndarray of shape (n,)
         0 or 1, both present.
@@ -147,21 +147,21 @@ def fit_calibration(
 
     Examples
     --------
-    >>> margins, outcome = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
-    >>> fit_calibration("none", margins, outcome).transform(margins).tolist()
+    >>> linear_predictor, outcome = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> fit_calibration("none", linear_predictor, outcome).transform(linear_predictor).tolist()
     [-2.0, -1.0, 1.0, 2.0]
-    >>> fit_calibration("affine", margins, outcome).transform(margins).round(3).tolist()
+    >>> fit_calibration("affine", linear_predictor, outcome).transform(linear_predictor).round(3).tolist()
     [-1.894, -0.947, 0.947, 1.894]
     """
     if method == "auto":
         settings = replace(settings or CalibrationSettings(), method="auto")
-        return choose_calibration(margins, outcome, weights, patients=patients, settings=settings).calibration
-    rows, _ = _check_rows(margins, outcome, weights, patients)
+        return choose_calibration(linear_predictor, outcome, weights, patients=patients, settings=settings).calibration
+    rows, _ = _check_rows(linear_predictor, outcome, weights, patients)
     return _fit(method, *rows, settings or CalibrationSettings())
 
 
 def choose_calibration(
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     outcome: FloatArray,
     weights: FloatArray | None = None,
     *,
@@ -170,12 +170,13 @@ def choose_calibration(
 ) -> CalibrationChoice:
     """Fit the calibration of the settings; ``auto`` chooses by cross-validated log loss, the simplest first.
 
-    Folds are dealt in the order of the margins, patients kept together, so that they resemble each other and nothing is
-    left to chance. Rows that are held out from one class only keep their margins under every method.
+    Folds are dealt in the order of the linear predictors, patients kept together, so that they resemble each other and
+    nothing is left to chance. Rows that are held out from one class only keep their linear predictors under every
+    method.
 
     Parameters
     ----------
-    margins, outcome, weights, patients
+    linear predictors, outcome, weights, patients
         As for :func:`fit_calibration`.
     settings : CalibrationSettings, optional
         By default ``auto`` among ``none`` and ``affine``.
@@ -192,13 +193,13 @@ def choose_calibration(
     """
     settings = settings or CalibrationSettings(method="auto")
     if settings.method != "auto":
-        calibration = fit_calibration(settings.method, margins, outcome, weights, settings=settings)
+        calibration = fit_calibration(settings.method, linear_predictor, outcome, weights, settings=settings)
         return CalibrationChoice(method=settings.method, calibration=calibration, table=pd.DataFrame())
     check_field(CalibrationSettings, "candidates", settings.candidates)
     methods = [name for name in FITTED_CALIBRATIONS if name in settings.candidates]
-    rows, codes = _check_rows(margins, outcome, weights, patients)
-    margins, outcome, weight = rows
-    fold = _deal_folds(margins, codes, settings.folds)
+    rows, codes = _check_rows(linear_predictor, outcome, weights, patients)
+    linear_predictor, outcome, weight = rows
+    fold = _deal_folds(linear_predictor, codes, settings.folds)
     logits = np.array([_cross_fit(method, *rows, fold, settings) for method in methods])
     table = compare_losses(compute_log_loss(logits, outcome), weights=weight, groups=codes)
     position = find_simplest(table, settings.standard_errors)
@@ -231,16 +232,16 @@ def read_calibration(state: dict[str, Any]) -> Calibration:
 
 
 def fit_affine_calibration(
-    margins: FloatArray, outcome: FloatArray, *, slope_prior_sd: float, weights: FloatArray | None = None
+    linear_predictor: FloatArray, outcome: FloatArray, *, slope_prior_sd: float, weights: FloatArray | None = None
 ) -> AffineCalibration:
-    """Fit an affine map of the margins by penalised maximum likelihood.
+    """Fit an affine map of the linear predictors by penalised maximum likelihood.
 
     The log of the slope has a normal prior around 0 (slope 1): small cohorts leave the slope near 1, large ones
     override the prior. The intercept is free.
 
     Parameters
     ----------
-    margins : ndarray of shape (n,)
+    linear_predictor : ndarray of shape (n,)
         Log odds predicted for rows that the model was not fitted on.
     outcome : ndarray of shape (n,)
         0 or 1.
@@ -258,56 +259,56 @@ def fit_affine_calibration(
     Platt J. Probabilistic outputs for support vector machines (1999); Steyerberg EW et al. Stat Med 2004;23:2567-86,
     doi:10.1002/sim.1844 (shrinkage in updating).
     """
-    weight = np.ones_like(margins) if weights is None else weights
+    weight = np.ones_like(linear_predictor) if weights is None else weights
 
     def penalised_loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         intercept, log_slope = parameters
         slope = np.exp(log_slope)
-        logits = intercept + slope * margins
+        logits = intercept + slope * linear_predictor
         loss = float(np.sum(weight * compute_log_loss(logits, outcome)))
         residual = weight * (expit(logits) - outcome)
-        gradient = np.array([residual.sum(), slope * (residual @ margins) + log_slope / slope_prior_sd**2])
+        gradient = np.array([residual.sum(), slope * (residual @ linear_predictor) + log_slope / slope_prior_sd**2])
         return loss + 0.5 * (log_slope / slope_prior_sd) ** 2, gradient
 
     start = np.zeros(2)
     bounds = [(None, None), (-3.0, 3.0)]
     precise = {"ftol": 1e-14, "gtol": 1e-9}
-    found = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
-    return AffineCalibration(float(found.x[0]), float(np.exp(found.x[1])))
+    solution = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
+    return AffineCalibration(float(solution.x[0]), float(np.exp(solution.x[1])))
 
 
 def _fit(
-    method: str, margins: FloatArray, outcome: FloatArray, weight: FloatArray, settings: CalibrationSettings
+    method: str, linear_predictor: FloatArray, outcome: FloatArray, weight: FloatArray, settings: CalibrationSettings
 ) -> Calibration:
     _check_method(method)
     if method == "none":
         return IDENTITY
-    return fit_affine_calibration(margins, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weight)
+    return fit_affine_calibration(linear_predictor, outcome, slope_prior_sd=settings.slope_prior_sd, weights=weight)
 
 
 def _cross_fit(
     method: str,
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     outcome: FloatArray,
     weight: FloatArray,
     fold: IntArray,
     settings: CalibrationSettings,
 ) -> FloatArray:
-    calibrated = margins.copy()
+    calibrated = linear_predictor.copy()
     for held_out in np.unique(fold):
         test = fold == held_out
         if len(np.unique(outcome[~test])) == 2:
-            calibration = _fit(method, margins[~test], outcome[~test], weight[~test], settings)
-            calibrated[test] = calibration.transform(margins[test])
+            calibration = _fit(method, linear_predictor[~test], outcome[~test], weight[~test], settings)
+            calibrated[test] = calibration.transform(linear_predictor[test])
     return calibrated
 
 
-def _deal_folds(margins: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
-    """Give each row its fold: patients in the order of their mean margin, dealt in turn.
+def _deal_folds(linear_predictor: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
+    """Give each row its fold: patients in the order of their mean linear predictor, dealt in turn.
 
-    Outcomes have no say: folds balanced in them at each margin would flatter the maps that follow every bump.
+    Outcomes have no say: folds balanced in them at each linear predictor would flatter the maps that follow every bump.
     """
-    order = np.argsort(np.bincount(codes, margins) / np.bincount(codes), kind="stable")
+    order = np.argsort(np.bincount(codes, linear_predictor) / np.bincount(codes), kind="stable")
     dealt = np.empty(len(order), dtype=np.intp)
     dealt[order] = np.arange(len(order)) % n_folds
     return dealt[codes]
@@ -323,18 +324,23 @@ def _check_method(method: str) -> None:
 
 
 def _check_rows(
-    margins: FloatArray, outcome: FloatArray, weights: FloatArray | None, patients: npt.NDArray[Any] | None
+    linear_predictor: FloatArray, outcome: FloatArray, weights: FloatArray | None, patients: npt.NDArray[Any] | None
 ) -> tuple[Rows, IntArray]:
-    """Give margins, outcome and weight of the rows that have weight, and the number of each row's patient."""
-    margins, outcome = np.asarray(margins, dtype=float), np.asarray(outcome, dtype=float)
-    weight = np.ones(len(margins)) if weights is None else np.asarray(weights, dtype=float)
-    owner = np.arange(len(margins)) if patients is None else np.asarray(patients)
-    lengths = {"margins": len(margins), "outcome": len(outcome), "weights": len(weight), "patients": len(owner)}
+    """Give linear predictors, outcome and weight of the rows that have weight, and the number of each row's patient."""
+    linear_predictor, outcome = np.asarray(linear_predictor, dtype=float), np.asarray(outcome, dtype=float)
+    weight = np.ones(len(linear_predictor)) if weights is None else np.asarray(weights, dtype=float)
+    owner = np.arange(len(linear_predictor)) if patients is None else np.asarray(patients)
+    lengths = {
+        "linear_predictor": len(linear_predictor),
+        "outcome": len(outcome),
+        "weights": len(weight),
+        "patients": len(owner),
+    }
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise DataError(f"calibration needs one value of each for every row; {told}", code="PC-MODEL-06")
+        shown = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"calibration needs one value of each for every row; {shown}", code="PC-MODEL-06")
     wrong = {
-        "margins": (~np.isfinite(margins), "a finite number"),
+        "linear_predictor": (~np.isfinite(linear_predictor), "a finite number"),
         "outcome": ((outcome != 0) & (outcome != 1), "0 or 1"),
         "weights": (~(np.isfinite(weight) & (weight >= 0)), "a finite number, 0 or above"),
     }
@@ -351,4 +357,4 @@ def _check_rows(
             f"{events} rows with and {others} without the outcome have weight; a calibration needs both classes",
             code="PC-MODEL-08",
         )
-    return (margins[kept], outcome[kept], weight[kept]), pd.factorize(owner[kept])[0]
+    return (linear_predictor[kept], outcome[kept], weight[kept]), pd.factorize(owner[kept])[0]

@@ -20,10 +20,10 @@ from paincast.models.calibration.affine import (
 FloatArray = npt.NDArray[np.float64]
 
 
-class MarginModel(Protocol):
+class BinaryModel(Protocol):
     """What a learner gives: log odds, their parts, and itself with an affine map folded in."""
 
-    def margin(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,)."""
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -33,7 +33,7 @@ class MarginModel(Protocol):
         """Take an affine calibration in."""
 
 
-ModelT = TypeVar("ModelT", bound=MarginModel)
+ModelT = TypeVar("ModelT", bound=BinaryModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +46,21 @@ class CalibratedModel:
 
     Parameters
     ----------
-    model : MarginModel
+    model : BinaryModel
         Uncalibrated model.
     calibration : Calibration
-        Fitted on cross-fitted margins of such models.
+        Fitted on cross-fitted linear predictors of such models.
     update : AffineCalibration
         Applied last; what :meth:`recalibrate` gathers.
     """
 
-    model: MarginModel
+    model: BinaryModel
     calibration: Calibration
     update: AffineCalibration = IDENTITY
 
-    def margin(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the served log odds, shape (n,)."""
-        return self._calibrate(self.model.margin(matrix))
+        return self._calibrate(self.model.linear_predictor(matrix))
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds.
@@ -72,15 +72,15 @@ class CalibratedModel:
 
     def calibration_term(self, matrix: FloatArray) -> FloatArray:
         """Give what calibration adds to the log odds of each patient, shape (n,)."""
-        margins = self.model.margin(matrix)
-        return self._calibrate(margins) - margins
+        linear_predictor = self.model.linear_predictor(matrix)
+        return self._calibrate(linear_predictor) - linear_predictor
 
     def recalibrate(self, calibration: AffineCalibration) -> CalibratedModel:
         """Take an affine map in, after the calibration that is there."""
         return replace(self, update=self.update.then(calibration))
 
-    def _calibrate(self, margins: FloatArray) -> FloatArray:
-        return self.update.transform(self.calibration.transform(margins))
+    def _calibrate(self, linear_predictor: FloatArray) -> FloatArray:
+        return self.update.transform(self.calibration.transform(linear_predictor))
 
 
 def apply_calibration(model: ModelT, calibration: Calibration) -> ModelT | CalibratedModel:
@@ -90,7 +90,7 @@ def apply_calibration(model: ModelT, calibration: Calibration) -> ModelT | Calib
     return CalibratedModel(model=model, calibration=calibration)
 
 
-def split_model(model: MarginModel) -> tuple[MarginModel, dict[str, Any] | None]:
+def split_model(model: BinaryModel) -> tuple[BinaryModel, dict[str, Any] | None]:
     """Give a model without the calibration beside it, and that as plain data; None where there is none."""
     if not isinstance(model, CalibratedModel):
         return model, None

@@ -38,9 +38,9 @@ class BetaCalibration:
 
     method: ClassVar[str] = "beta"
 
-    def transform(self, margins: FloatArray) -> FloatArray:
+    def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
-        low, high = _beta_terms(margins)
+        low, high = _beta_terms(linear_predictor)
         return np.asarray(self.intercept + self.event * low + self.other * high, dtype=float)
 
 
@@ -51,7 +51,7 @@ class IsotonicCalibration:
     Parameters
     ----------
     knots : ndarray of shape (n_knots,)
-        Ascending margins.
+        Ascending linear predictors.
     probabilities : ndarray of shape (n_knots,)
         Probability at each knot, not falling.
 
@@ -65,9 +65,9 @@ class IsotonicCalibration:
 
     method: ClassVar[str] = "isotonic"
 
-    def transform(self, margins: FloatArray) -> FloatArray:
+    def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Give calibrated log odds, shape (n,)."""
-        return np.asarray(logit(np.interp(margins, self.knots, self.probabilities)), dtype=float)
+        return np.asarray(logit(np.interp(linear_predictor, self.knots, self.probabilities)), dtype=float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +77,11 @@ class VennAbersCalibration:
     Parameters
     ----------
     lower_knots : ndarray of shape (n_lower,)
-        Margins from which the lower probability takes its next value.
+        Linear predictors from which the lower probability takes its next value.
     lower_values : ndarray of shape (n_lower + 1,)
         Lower probabilities, ascending; the first is below all knots.
     upper_knots : ndarray of shape (n_upper,)
-        Margins up to which, included, the upper probability keeps its value.
+        Linear predictors up to which, included, the upper probability keeps its value.
     upper_values : ndarray of shape (n_upper + 1,)
         Upper probabilities, ascending; the last is above all knots.
 
@@ -97,22 +97,22 @@ class VennAbersCalibration:
 
     method: ClassVar[str] = "venn_abers"
 
-    def find_pair(self, margins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def find_pair(self, linear_predictor: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give the lower and the upper probability, each of shape (n,).
 
         One of the two is calibrated, and nobody knows which: their distance says how much the calibration is in doubt,
         not how far the patient's own risk may lie from the prediction.
         """
-        lower = self.lower_values[np.searchsorted(self.lower_knots, margins, side="right")]
-        upper = self.upper_values[np.searchsorted(self.upper_knots, margins, side="left")]
+        lower = self.lower_values[np.searchsorted(self.lower_knots, linear_predictor, side="right")]
+        upper = self.upper_values[np.searchsorted(self.upper_knots, linear_predictor, side="left")]
         return lower, upper
 
-    def transform(self, margins: FloatArray) -> FloatArray:
+    def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Give the log odds, shape (n,), of the one probability of least regret in log loss under either of the two."""
-        lower, upper = self.find_pair(margins)
+        lower, upper = self.find_pair(linear_predictor)
         return np.asarray(np.log(upper) - np.log1p(-lower), dtype=float)
 
 
-def _beta_terms(margins: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _beta_terms(linear_predictor: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Give log(p) and -log(1 - p)."""
-    return -np.logaddexp(0.0, -margins), np.logaddexp(0.0, margins)
+    return -np.logaddexp(0.0, -linear_predictor), np.logaddexp(0.0, linear_predictor)

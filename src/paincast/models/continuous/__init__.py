@@ -1,1 +1,1 @@
-"""Models of a change in a number, with conformal quantiles."""
+"""Models of a change in a number: conditional quantiles whose interval is conformalized."""

@@ -69,8 +69,8 @@ def fit_quantile(
     if start is None:
         start = np.zeros(design.shape[1])
         start[0] = np.quantile(outcome, quantile)
-    found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6})
-    return np.asarray(found.x, dtype=float)
+    solution = minimize(evaluate, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6})
+    return np.asarray(solution.x, dtype=float)
 
 
 def conformalize(held_out: FloatArray, outcome: FloatArray, level: float) -> tuple[float, float]:

@@ -44,10 +44,10 @@ class Periods:
 
     def take(self, rows: IntArray, n: int) -> Periods:
         """Keep the periods of some of ``n`` episodes, which are then counted anew."""
-        place = np.full(n, -1)
-        place[rows] = np.arange(len(rows))
-        held = place[self.row] >= 0
-        return Periods(row=place[self.row[held]], interval=self.interval[held], event=self.event[held])
+        new_row = np.full(n, -1)
+        new_row[rows] = np.arange(len(rows))
+        is_kept = new_row[self.row] >= 0
+        return Periods(row=new_row[self.row[is_kept]], interval=self.interval[is_kept], event=self.event[is_kept])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +68,21 @@ class HazardModel:
     coefficients: FloatArray
     first: FloatArray
 
-    def margins(self, matrix: FloatArray) -> FloatArray:
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Give the log odds of the event in each interval, shape (n, n_intervals)."""
         # A matrix product sums in an order that depends on the number of rows.
-        held = np.ascontiguousarray(matrix)
-        margins = self.intercepts + np.einsum("ij,j->i", held, self.coefficients)[:, None]
-        margins[:, 0] += np.einsum("ij,j->i", held, self.first)
-        return np.asarray(margins)
+        rows = np.ascontiguousarray(matrix)
+        linear_predictor = self.intercepts + np.einsum("ij,j->i", rows, self.coefficients)[:, None]
+        linear_predictor[:, 0] += np.einsum("ij,j->i", rows, self.first)
+        return np.asarray(linear_predictor)
 
     def hazards(self, matrix: FloatArray) -> FloatArray:
         """Give the probability of the event in each interval, shape (n, n_intervals)."""
-        return np.asarray(expit(self.margins(matrix)))
+        return np.asarray(expit(self.linear_predictor(matrix)))
 
     def survival(self, matrix: FloatArray) -> FloatArray:
         """Give the probability that it has not happened by the end of each interval, shape (n, n_intervals)."""
-        return np.asarray(np.exp(np.cumsum(log_expit(-self.margins(matrix)), axis=1)))
+        return np.asarray(np.exp(np.cumsum(log_expit(-self.linear_predictor(matrix)), axis=1)))
 
     def __add__(self, other: HazardModel) -> HazardModel:
         return HazardModel(
@@ -192,10 +192,10 @@ def fit_hazard(
 
 
 def _make_design(matrix: FloatArray, periods: Periods, n_intervals: int, first_differs: bool) -> FloatArray:
-    held = matrix[periods.row]
-    blocks = [(periods.interval[:, None] == np.arange(n_intervals)).astype(float), held]
+    rows = matrix[periods.row]
+    blocks = [(periods.interval[:, None] == np.arange(n_intervals)).astype(float), rows]
     if first_differs:
-        blocks.append(held * (periods.interval == 0)[:, None])
+        blocks.append(rows * (periods.interval == 0)[:, None])
     return np.concatenate(blocks, axis=1)
 
 
@@ -237,7 +237,7 @@ def draw_shrinkage(
     """
     n_intervals, n_encoded = len(model.intercepts), matrix.shape[1]
     design = _make_design(matrix, periods, n_intervals, first_differs)
-    hazard = expit(model.margins(matrix)[periods.row, periods.interval])
+    hazard = expit(model.linear_predictor(matrix)[periods.row, periods.interval])
     information = (design * (weights[periods.row] * hazard * (1.0 - hazard))[:, None]).T @ design
     penalty = np.full(design.shape[1], 1.0 / inverse_penalty)
     penalty[:n_intervals] = 1.0 / _FREE_SD**2
@@ -257,6 +257,6 @@ def draw_shrinkage(
 
 def compute_hazard_loss(model: HazardModel, matrix: FloatArray, periods: Periods) -> FloatArray:
     """Compute the negative log likelihood of each episode, summed over its intervals, in nats, shape (n,)."""
-    margins = model.margins(matrix)[periods.row, periods.interval]
-    losses = compute_log_loss(margins, periods.event)
+    linear_predictor = model.linear_predictor(matrix)[periods.row, periods.interval]
+    losses = compute_log_loss(linear_predictor, periods.event)
     return np.bincount(periods.row, weights=losses, minlength=len(matrix)).astype(float)

@@ -95,8 +95,8 @@ class DurationResponse:
         away = self.encoder.transform(episodes) - self.means
         relief = self.model.relief
         n_visits = int(np.searchsorted(self.model.cuts, self.horizon_months + 1e-9, side="right"))
-        start = relief.margins(self.means[None, :])[:, :n_visits]
-        step = relief.margins(self.means + away)[:, :n_visits] - start
+        start = relief.linear_predictor(self.means[None, :])[:, :n_visits]
+        step = relief.linear_predictor(self.means + away)[:, :n_visits] - start
         places, shares = np.polynomial.legendre.leggauss(_NODES)
         slopes = np.zeros(step.shape)
         for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
@@ -130,12 +130,12 @@ def make_duration_response(
     )
 
 
-def _log_odds_lasting(margins: FloatArray) -> FloatArray:
-    log_lasting = -np.logaddexp(0.0, margins).sum(axis=1)
+def _log_odds_lasting(linear_predictor: FloatArray) -> FloatArray:
+    log_lasting = -np.logaddexp(0.0, linear_predictor).sum(axis=1)
     return np.asarray(log_lasting - np.log(-np.expm1(log_lasting)))
 
 
-def _slope(margins: FloatArray) -> FloatArray:
+def _slope(linear_predictor: FloatArray) -> FloatArray:
     """Give the slope of the log odds that relief lasts in the log odds of losing it at each visit."""
-    ended = -np.expm1(-np.logaddexp(0.0, margins).sum(axis=1))
-    return np.asarray(-1.0 / (1.0 + np.exp(-margins)) / ended[:, None])
+    ended = -np.expm1(-np.logaddexp(0.0, linear_predictor).sum(axis=1))
+    return np.asarray(-1.0 / (1.0 + np.exp(-linear_predictor)) / ended[:, None])

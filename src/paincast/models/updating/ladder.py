@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from paincast.models.binary.response import ResponseModel, fit_response_model, require_both_classes
 from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.models.updating.level_model import make_level_model
 from paincast.models.updating.levels import (
     Level,
@@ -50,7 +50,7 @@ class Ladder:
         Levels, the one that stands most on evidence first.
     position : int
         Place of the chosen one.
-    margins : ndarray of shape (n_levels, n_repeats, n)
+    linear_predictor : ndarray of shape (n_levels, n_repeats, n)
         Cross-fitted log odds of the real rows with a known outcome; each level wholly refitted in every fold.
     table : DataFrame
         One row per level: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
@@ -60,7 +60,7 @@ class Ladder:
 
     names: tuple[str, ...]
     position: int
-    margins: FloatArray
+    linear_predictor: FloatArray
     table: pd.DataFrame
     shares: FloatArray
 
@@ -103,17 +103,17 @@ class CrossFittedLadder:
     ----------
     names : tuple of str
         Levels.
-    margins : ndarray of shape (n_levels, n_repeats, n)
+    linear_predictor : ndarray of shape (n_levels, n_repeats, n)
         Log odds by each level.
-    chosen_margins : ndarray of shape (n_repeats, n)
+    chosen_linear_predictor : ndarray of shape (n_repeats, n)
         Log odds by the level chosen on the other rows.
     chosen : tuple of str
         The level chosen in each fold of each repeat.
     """
 
     names: tuple[str, ...]
-    margins: FloatArray
-    chosen_margins: FloatArray
+    linear_predictor: FloatArray
+    chosen_linear_predictor: FloatArray
     chosen: tuple[str, ...]
 
 
@@ -160,15 +160,15 @@ def climb_ladder(
         delayed(_predict_levels)(evidence, rows.take(train), rows.take(test), settings, child)
         for _, train, test, child in tasks
     )
-    margins = np.zeros((len(evidence.levels), settings.ladder.repeats, len(sample.outcome)))
+    linear_predictor = np.zeros((len(evidence.levels), settings.ladder.repeats, len(sample.outcome)))
     for (repeat, _, test, _), predicted in zip(tasks, held_out, strict=True):
-        margins[:, repeat, test] = predicted
+        linear_predictor[:, repeat, test] = predicted
     names, shares = list_names(evidence), np.zeros(len(evidence.levels))
     if AVERAGE in names:
-        losses = compute_log_loss(margins[:-1], sample.outcome).mean(axis=1)
+        losses = compute_log_loss(linear_predictor[:-1], sample.outcome).mean(axis=1)
         found = share_by_likelihood(losses @ sample.weights, settings.ladder.averaging)
-        margins, shares = insert_average(margins, found), np.append(found, [0.0, 0.0])
-    losses = compute_log_loss(margins, sample.outcome).mean(axis=1)
+        linear_predictor, shares = insert_average(linear_predictor, found), np.append(found, [0.0, 0.0])
+    losses = compute_log_loss(linear_predictor, sample.outcome).mean(axis=1)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
     last = compare_losses(losses[-2:], weights=sample.weights, groups=sample.patients)
     position = len(names) - 2 + find_simplest(last, settings.ladder.standard_errors)
@@ -178,7 +178,7 @@ def climb_ladder(
     table.insert(0, "candidate", list(names))
     table.insert(1, "kind", "logistic")
     table["chosen"] = table.index == position
-    return Ladder(names=names, position=position, margins=margins, table=table, shares=shares)
+    return Ladder(names=names, position=position, linear_predictor=linear_predictor, table=table, shares=shares)
 
 
 def list_names(evidence: Evidence) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def list_names(evidence: Evidence) -> tuple[str, ...]:
     return (*levels[:-1], AVERAGE, REAL) if len(levels) > 2 else levels
 
 
-def insert_average(margins: FloatArray, shares: FloatArray) -> FloatArray:
+def insert_average(linear_predictor: FloatArray, shares: FloatArray) -> FloatArray:
     """Put the average of all levels but the last before the last.
 
     Examples
@@ -195,7 +195,9 @@ def insert_average(margins: FloatArray, shares: FloatArray) -> FloatArray:
     >>> insert_average(np.array([[0.0], [1.0], [5.0]]), np.array([0.25, 0.75])).ravel().tolist()
     [0.0, 1.0, 0.75, 5.0]
     """
-    return np.concatenate([margins[:-1], np.tensordot(shares, margins[:-1], 1)[None], margins[-1:]])
+    return np.concatenate(
+        [linear_predictor[:-1], np.tensordot(shares, linear_predictor[:-1], 1)[None], linear_predictor[-1:]]
+    )
 
 
 def _stay(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> Ladder:
@@ -206,7 +208,7 @@ def _stay(evidence: Evidence, rows: Rows, settings: TrainingSettings) -> Ladder:
     return Ladder(
         names=names,
         position=0,
-        margins=np.full((len(names), settings.ladder.repeats, len(rows.sample.outcome)), np.nan),
+        linear_predictor=np.full((len(names), settings.ladder.repeats, len(rows.sample.outcome)), np.nan),
         table=table.assign(log_loss=nothing, excess=nothing, excess_se=nothing, chosen=table.index == 0),
         shares=np.eye(len(names))[0],
     )
@@ -221,7 +223,7 @@ def _predict_levels(
             fit_level(name, evidence, train, settings, child)
             for name, child in zip(evidence.levels, streams, strict=True)
         ]
-    return np.array([level.margin(test) for level in fitted])
+    return np.array([level.linear_predictor(test) for level in fitted])
 
 
 def fit_ladder(
@@ -255,7 +257,7 @@ def fit_ladder(
     weight_rng, climb_rng, level_rng, blend_rng, refit_rng = rng.spawn(5)
     rows = _weigh(evidence, episodes, outcome, settings, weight_rng)
     ladder = climb_ladder(evidence, rows, settings, climb_rng, jobs=settings.jobs)
-    chosen, margins = ladder.chosen, ladder.margins[ladder.position].mean(axis=0)
+    chosen, linear_predictor = ladder.chosen, ladder.linear_predictor[ladder.position].mean(axis=0)
     with threadpool_limits(limits=1):
         blended = fit_level(BLENDED, evidence, rows, settings, blend_rng) if BLENDED in ladder.names else None
         level = _fit_chosen(evidence, rows, ladder, settings, level_rng, blended)
@@ -264,7 +266,7 @@ def fit_ladder(
         response = replace(response, selection=ladder.table)
     else:
         with threadpool_limits(limits=1):
-            response = make_level_model(evidence, level, rows, margins, ladder.table, settings, refit_rng)
+            response = make_level_model(evidence, level, rows, linear_predictor, ladder.table, settings, refit_rng)
     return FittedLadder(ladder=ladder, response=response, level=level, blended=blended, rows=rows)
 
 
@@ -329,13 +331,15 @@ def cross_fit_ladder(
         held_out.append(predicted)
         progress.advance()
     names = list_names(evidence)
-    margins = np.zeros((len(names), repeats, len(outcome)))
-    chosen_margins = np.zeros((repeats, len(outcome)))
+    linear_predictor = np.zeros((len(names), repeats, len(outcome)))
+    chosen_linear_predictor = np.zeros((repeats, len(outcome)))
     for (repeat, _, test, _), (position, levels) in zip(tasks, held_out, strict=True):
-        margins[:, repeat, test] = levels
-        chosen_margins[repeat, test] = levels[position]
+        linear_predictor[:, repeat, test] = levels
+        chosen_linear_predictor[repeat, test] = levels[position]
     chosen = tuple(names[position] for position, _ in held_out)
-    return CrossFittedLadder(names=names, margins=margins, chosen_margins=chosen_margins, chosen=chosen)
+    return CrossFittedLadder(
+        names=names, linear_predictor=linear_predictor, chosen_linear_predictor=chosen_linear_predictor, chosen=chosen
+    )
 
 
 def climb_and_predict(

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.heterogeneity import fit_heterogeneity
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.penalised import find_level
 from paincast.models.binary.response import ResponseModel
+from paincast.models.binary.uncertainty_components import fit_uncertainty_components
 from paincast.models.domain import fit_domain
 from paincast.models.updating.levels import Level, Rows, blend, recalibrate_evidence
 from paincast.models.updating.prior_evidence import BLENDED, EVIDENCE, OVERALL_RISK, Evidence, make_constant
@@ -26,7 +26,7 @@ def make_level_model(
     evidence: Evidence,
     level: Level,
     rows: Rows,
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     table: pd.DataFrame,
     settings: TrainingSettings,
     rng: np.random.Generator,
@@ -45,7 +45,7 @@ def make_level_model(
         Fitted to the real rows.
     rows : Rows
         Real rows with a known outcome.
-    margins : ndarray of shape (n,)
+    linear_predictor : ndarray of shape (n,)
         Cross-fitted log odds of the level for these rows.
     table : DataFrame
         Comparison of the levels, kept as the model's selection.
@@ -70,11 +70,11 @@ def make_level_model(
         encoder=encoder,
         model=models[0],
         refits=tuple(models[1:]),
-        heterogeneity=fit_heterogeneity(
+        uncertainty_components=fit_uncertainty_components(
             sample.episodes,
             sample.outcome,
             sample.weights,
-            margins,
+            linear_predictor,
             contributions,
             encoder.owners,
             min_site_sd=settings.uncertainty.min_site_sd,

@@ -120,11 +120,11 @@ class Level:
     members: tuple[Level, ...] = ()
     shares: tuple[float, ...] = ()
 
-    def margin(self, rows: Rows) -> FloatArray:
+    def linear_predictor(self, rows: Rows) -> FloatArray:
         """Give the log odds of rows, shape (n,)."""
         if self.encoder is None:
-            return self.model.margin(rows.matrix)
-        return self.model.margin(self.encoder.transform(rows.sample.episodes))
+            return self.model.linear_predictor(rows.matrix)
+        return self.model.linear_predictor(self.encoder.transform(rows.sample.episodes))
 
 
 def fit_level(name: str, evidence: Evidence, rows: Rows, settings: TrainingSettings, rng: np.random.Generator) -> Level:
@@ -170,11 +170,11 @@ def recalibrate_evidence(
     name: str, model: LinearModel, rows: Rows, weights: FloatArray, settings: TrainingSettings
 ) -> AffineCalibration:
     """Fit the intercept, or intercept and slope, that bring a model of the evidence to the real rows."""
-    margins, outcome = model.margin(rows.matrix), rows.sample.outcome
+    linear_predictor, outcome = model.linear_predictor(rows.matrix), rows.sample.outcome
     if name == INTERCEPT:
-        return AffineCalibration(find_level(outcome, weights, margins), 1.0)
+        return AffineCalibration(find_level(outcome, weights, linear_predictor), 1.0)
     prior = settings.ladder.slope_prior_sd
-    return fit_affine_calibration(margins, outcome, slope_prior_sd=prior, weights=weights)
+    return fit_affine_calibration(linear_predictor, outcome, slope_prior_sd=prior, weights=weights)
 
 
 def blend(
@@ -233,14 +233,16 @@ def _list_weights(
     sample = rows.sample
     if len(grid) == 1 or count_smaller_class(sample.outcome, sample.patients) < 2:
         return (grid[0],)
-    margins = np.zeros((len(grid), len(sample.outcome)))
+    linear_predictor = np.zeros((len(grid), len(sample.outcome)))
     for train, test in make_folds(sample.outcome, sample.patients, settings.model.selection_folds, rng):
         kept = np.zeros(len(sample.outcome))
         kept[train] = 1.0
         for place, weight in enumerate(grid):
             model = blend(evidence, rows, weight, settings.model, weights=kept)
-            margins[place, test] = model.margin(rows.matrix[test])
-    table = compare_losses(compute_log_loss(margins, sample.outcome), weights=sample.weights, groups=sample.patients)
+            linear_predictor[place, test] = model.linear_predictor(rows.matrix[test])
+    table = compare_losses(
+        compute_log_loss(linear_predictor, sample.outcome), weights=sample.weights, groups=sample.patients
+    )
     best = int(np.argmin(table["log_loss"]))
     alike = np.flatnonzero(table["excess"] <= table["excess_se"])
     return (grid[best], *(grid[place] for place in alike if place != best))
@@ -260,8 +262,10 @@ def _fit_real(rows: Rows, settings: TrainingSettings, rng: np.random.Generator) 
     assert isinstance(model, LinearModel)
     calibration = IDENTITY
     if settings.calibration.method == "affine":
-        margins, prior = selection.chosen_margins, settings.calibration.slope_prior_sd
-        calibration = fit_affine_calibration(margins, sample.outcome, slope_prior_sd=prior, weights=sample.weights)
+        linear_predictor, prior = selection.chosen_linear_predictor, settings.calibration.slope_prior_sd
+        calibration = fit_affine_calibration(
+            linear_predictor, sample.outcome, slope_prior_sd=prior, weights=sample.weights
+        )
     return Level(
         name=REAL,
         model=model.recalibrate(calibration),

@@ -12,7 +12,7 @@ from paincast.features import EpisodeEncoder
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.selection import Sample
-from paincast.models.observation import compute_effective_size
+from paincast.models.observation_weights import compute_effective_size
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -154,6 +154,6 @@ def make_no_evidence(said: str) -> Evidence:
     )
 
 
-def make_constant(margin: float, n_columns: int = 0) -> LinearModel:
+def make_constant(linear_predictor: float, n_columns: int = 0) -> LinearModel:
     """Give everyone the same log odds."""
-    return LinearModel(intercept=margin, coefficients=np.zeros(n_columns), means=np.zeros(n_columns))
+    return LinearModel(intercept=linear_predictor, coefficients=np.zeros(n_columns), means=np.zeros(n_columns))

@@ -244,7 +244,7 @@ def describe_loss(weights: pd.DataFrame, loss: pd.DataFrame, tipping_point: pd.D
     Parameters
     ----------
     weights : DataFrame
-        From :func:`paincast.models.observation.summarize_weights`.
+        From :func:`paincast.models.observation_weights.summarize_weights`.
     loss : DataFrame
         Metrics weighted and of complete cases: ``metric, weighted_estimate, complete_case_estimate``.
     tipping_point : DataFrame

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from paincast.models.binary.response import cross_fit_margins, fit_response_model
+from paincast.models.binary.response import cross_fit_linear_predictor, fit_response_model
 from paincast.models.binary.surroundings import make_surroundings
-from paincast.training.evaluation import evaluate_margins
+from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.internal_validation import InternalValidation, RefitProcedure, validate_modelling
 from paincast.training.kinds.refit import ResponseRefit
@@ -46,7 +46,7 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(FITTING),
         )
-        margins = cross_fit_margins(
+        linear_predictor = cross_fit_linear_predictor(
             data.episodes,
             data.observed,
             settings,
@@ -58,7 +58,7 @@ def fit_binary(task: Task) -> FittedModel:
     refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,
-        evaluate=partial(evaluate_margins, task, margins, metric_rng),
+        evaluate=partial(evaluate_linear_predictor, task, linear_predictor, metric_rng),
         validation=validate_task(task, refit),
         instability_rng=instability_rng,
     )

@@ -18,7 +18,7 @@ from paincast.evidence.figures import PublishedRate
 from paincast.models.binary.response import fit_response_model, require_both_classes
 from paincast.models.binary.selection import Sample
 from paincast.models.binary.surroundings import make_surroundings
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.models.updating.ladder import CrossFittedLadder, FittedLadder, cross_fit_ladder, fit_ladder
 from paincast.models.updating.prior_evidence import (
     AVERAGE,
@@ -33,7 +33,7 @@ from paincast.models.updating.prior_evidence import (
 from paincast.schema import TECHNIQUES, model_columns
 from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.simulator import simulate_cohort
-from paincast.training.evaluation import evaluate_margins
+from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.kinds.binary import validate_task
 from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
@@ -105,7 +105,7 @@ def fit_blended(task: Task) -> FittedModel:
     table = describe_levels(fitted, crossed, settings, table_rng)
     return FittedModel(
         response=fitted.response,
-        evaluate=partial(evaluate_margins, task, crossed.chosen_margins.mean(axis=0), metric_rng),
+        evaluate=partial(evaluate_linear_predictor, task, crossed.chosen_linear_predictor.mean(axis=0), metric_rng),
         further=_gather_further(evidence, fitted, table, settings),
         stands_on=_say_basis(evidence, fitted, data),
         validation=validate_task(task, LadderRefit(settings=settings, evidence=evidence)),
@@ -217,7 +217,7 @@ def describe_levels(
     sample, evaluation = fitted.rows.sample, settings.evaluation
     table = compare_levels(
         sample.outcome,
-        fitted.ladder.margins,
+        fitted.ladder.linear_predictor,
         fitted.ladder.names,
         patients=sample.patients,
         rng=rng,

@@ -12,7 +12,7 @@ from paincast.disclosure.metrics import suppress_small_shares
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
-from paincast.models.observation import fit_observation_weights, summarize_weights
+from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.training.evaluation import Evaluation, put_beside
 from paincast.training.finish import FittedModel
 from paincast.training.task import EVALUATING, FITTING, Further, Task

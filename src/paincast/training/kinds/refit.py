@@ -81,5 +81,5 @@ class LadderRefit:
     ) -> FloatArray:
         """Predict the log odds of ``test`` from ``train``."""
         del excluded
-        chosen, margins = climb_and_predict(self.evidence, train, outcome, test, self.settings, rng)
-        return np.asarray(margins[chosen])
+        chosen, linear_predictor = climb_and_predict(self.evidence, train, outcome, test, self.settings, rng)
+        return np.asarray(linear_predictor[chosen])

@@ -16,11 +16,11 @@ from paincast.disclosure.survival import choose_months, suppress_months, suppres
 from paincast.errors import RefusalError
 from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.evaluation.survival.duration import compute_duration_metrics
-from paincast.models.observation import fit_observation_weights
+from paincast.models.observation_weights import fit_observation_weights
 from paincast.models.survival.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
 from paincast.models.survival.response import make_duration_response
 from paincast.outcomes.labels import DIED, LOST_RELIEF
-from paincast.training.evaluation import Evaluation, evaluate_margins
+from paincast.training.evaluation import Evaluation, evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 
@@ -85,7 +85,7 @@ def evaluate_duration(
 ) -> Evaluation:
     """Evaluate held-out curves: at the visit of the horizon like a binary outcome, and over all months."""
     lasting = np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)
-    evaluation = evaluate_margins(task, np.asarray(logit(lasting)), rng)
+    evaluation = evaluate_linear_predictor(task, np.asarray(logit(lasting)), rng)
     course = evaluate_course(task, crossed, seen)
     return replace(evaluation, metrics=pd.concat([evaluation.metrics, course], ignore_index=True))
 

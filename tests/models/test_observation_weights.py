@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from paincast.cohort.tables import conform
-from paincast.models.observation import compute_effective_size, fit_observation_weights, summarize_weights
+from paincast.models.observation_weights import compute_effective_size, fit_observation_weights, summarize_weights
 from paincast.settings import ObservationSettings
 
 

@@ -20,7 +20,7 @@ FEWEST_SITES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heterogeneity:
+class UncertaintyComponents:
     """Variances of the log odds.
 
     Parameters
@@ -43,16 +43,16 @@ class Heterogeneity:
         return total
 
 
-def fit_heterogeneity(
+def fit_uncertainty_components(
     episodes: pd.DataFrame,
     outcome: FloatArray,
     weights: FloatArray,
-    margins: FloatArray,
+    linear_predictor: FloatArray,
     contributions: FloatArray,
     owners: Sequence[str],
     *,
     min_site_sd: float,
-) -> Heterogeneity:
+) -> UncertaintyComponents:
     """Estimate the variances.
 
     Parameters
@@ -61,7 +61,7 @@ def fit_heterogeneity(
         Training episodes.
     outcome, weights : ndarray of shape (n,)
         0 or 1, and weights of the rows.
-    margins : ndarray of shape (n,)
+    linear_predictor : ndarray of shape (n,)
         Cross-fitted, calibrated log odds.
     contributions : ndarray of shape (n, n_encoded)
         What each encoded column adds to the log odds of the model.
@@ -77,11 +77,13 @@ def fit_heterogeneity(
         if known.sum() > 1:
             missing[name] = float(np.var(added[known]))
     sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
-    seen = estimate_site_variance(sites, outcome, weights, margins)
-    return Heterogeneity(between_sites=max(seen, min_site_sd**2), missing=missing)
+    seen = estimate_site_variance(sites, outcome, weights, linear_predictor)
+    return UncertaintyComponents(between_sites=max(seen, min_site_sd**2), missing=missing)
 
 
-def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: FloatArray, margins: FloatArray) -> float:
+def estimate_site_variance(
+    sites: pd.Series, outcome: FloatArray, weights: FloatArray, linear_predictor: FloatArray
+) -> float:
     """Estimate the variance of the log odds between sites by the method of moments.
 
     The estimate of a site's shift is one Newton step from 0, (observed - expected) / information; their spread beyond
@@ -91,7 +93,7 @@ def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: Float
     ----------
     sites : Series of shape (n,)
         Site of each row; rows without one are left out.
-    outcome, weights, margins : ndarray of shape (n,)
+    outcome, weights, linear_predictor : ndarray of shape (n,)
         0 or 1, weights, and log odds expected without the site.
 
     Returns
@@ -106,14 +108,17 @@ def estimate_site_variance(sites: pd.Series, outcome: FloatArray, weights: Float
     codes, names = pd.factorize(sites)
     if len(names) < FEWEST_SITES:
         return 0.0
-    kept = codes >= 0
-    expected = expit(margins[kept])
-    residual = np.bincount(codes[kept], (weights * (outcome - expit(margins)))[kept], len(names))
-    information = np.bincount(codes[kept], weights[kept] * expected * (1.0 - expected), len(names))
-    noise = np.bincount(codes[kept], weights[kept] ** 2 * expected * (1.0 - expected), len(names))
-    held = information > 0
-    shift, precision = residual[held] / information[held], information[held] ** 2 / noise[held]
+    has_site = codes >= 0
+    expected = expit(linear_predictor[has_site])
+    residual = np.bincount(codes[has_site], (weights * (outcome - expit(linear_predictor)))[has_site], len(names))
+    information = np.bincount(codes[has_site], weights[has_site] * expected * (1.0 - expected), len(names))
+    noise = np.bincount(codes[has_site], weights[has_site] ** 2 * expected * (1.0 - expected), len(names))
+    has_information = information > 0
+    shift, precision = (
+        residual[has_information] / information[has_information],
+        information[has_information] ** 2 / noise[has_information],
+    )
     centre = float(precision @ shift / precision.sum())
-    spread = float(precision @ (shift - centre) ** 2) - (held.sum() - 1)
+    spread = float(precision @ (shift - centre) ** 2) - (has_information.sum() - 1)
     scale = precision.sum() - float(precision @ precision) / precision.sum()
     return max(0.0, spread / float(scale)) if scale > 0 else 0.0

@@ -10,17 +10,21 @@ import pytest
 from scipy.special import expit
 
 from paincast.files.serialization import from_plain, to_plain
-from paincast.models.binary.heterogeneity import Heterogeneity, estimate_site_variance, fit_heterogeneity
+from paincast.models.binary.uncertainty_components import (
+    UncertaintyComponents,
+    estimate_site_variance,
+    fit_uncertainty_components,
+)
 
 
 def make_sites(spread: float, n_sites: int, n_each: int, seed: int = 0, *, weighted: bool = False):
     rng = np.random.default_rng(seed)
     sites = np.repeat(np.arange(n_sites), n_each)
-    margins = rng.normal(-0.4, 0.8, len(sites))
+    linear_predictor = rng.normal(-0.4, 0.8, len(sites))
     shifts = rng.normal(0, spread, n_sites)
-    outcome = (rng.random(len(sites)) < expit(margins + shifts[sites])).astype(float)
+    outcome = (rng.random(len(sites)) < expit(linear_predictor + shifts[sites])).astype(float)
     weights = rng.uniform(0.5, 1.5, len(sites)) if weighted else np.ones(len(sites))
-    return pd.Series([f"s{site}" for site in sites], dtype="str"), outcome, weights, margins
+    return pd.Series([f"s{site}" for site in sites], dtype="str"), outcome, weights, linear_predictor
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -37,15 +41,15 @@ def test_sites_that_are_alike_are_found_alike():
 
 
 def test_a_shift_of_all_sites_is_no_spread():
-    sites, outcome, weights, margins = make_sites(0.0, 20, 400)
-    assert estimate_site_variance(sites, outcome, weights, margins - 0.3) < 0.01
+    sites, outcome, weights, linear_predictor = make_sites(0.0, 20, 400)
+    assert estimate_site_variance(sites, outcome, weights, linear_predictor - 0.3) < 0.01
 
 
 def test_scale_of_weights_does_not_matter_and_rows_without_weight_or_site_are_left_out():
-    sites, outcome, weights, margins = make_sites(0.4, 12, 150, weighted=True)
-    found = estimate_site_variance(sites, outcome, weights, margins)
-    assert estimate_site_variance(sites, outcome, 3 * weights, margins) == pytest.approx(found)
-    more = [np.concatenate([one, extra]) for one, extra in ((outcome, [1.0, 1]), (margins, [0.0, 0]))]
+    sites, outcome, weights, linear_predictor = make_sites(0.4, 12, 150, weighted=True)
+    found = estimate_site_variance(sites, outcome, weights, linear_predictor)
+    assert estimate_site_variance(sites, outcome, 3 * weights, linear_predictor) == pytest.approx(found)
+    more = [np.concatenate([one, extra]) for one, extra in ((outcome, [1.0, 1]), (linear_predictor, [0.0, 0]))]
     for labels, added in ((["s0", "new"], [0.0, 0.0]), ([None, None], [1.0, 1.0])):
         longer = pd.concat([sites, pd.Series(labels, dtype="str")], ignore_index=True)
         got = estimate_site_variance(longer, more[0], np.concatenate([weights, added]), more[1])
@@ -57,7 +61,7 @@ def test_two_sites_say_nothing():
 
 
 def make_fit(min_site_sd: float = 0.1):
-    sites, outcome, weights, margins = make_sites(0.5, 30, 200)
+    sites, outcome, weights, linear_predictor = make_sites(0.5, 30, 200)
     n = len(sites)
     episodes = pd.DataFrame(
         {
@@ -70,7 +74,9 @@ def make_fit(min_site_sd: float = 0.1):
     contributions = rng.normal(0, [0.3, 0.4, 0.2], (n, 3))
     contributions[episodes["odi"].isna().to_numpy(), :2] = 9.0
     owners = ("odi", "odi", "depression")
-    fitted = fit_heterogeneity(episodes, outcome, weights, margins, contributions, owners, min_site_sd=min_site_sd)
+    fitted = fit_uncertainty_components(
+        episodes, outcome, weights, linear_predictor, contributions, owners, min_site_sd=min_site_sd
+    )
     return fitted, episodes
 
 
@@ -95,11 +101,11 @@ def test_without_sites_what_is_assumed_remains():
     _, episodes = make_fit()
     n = len(episodes)
     rows = (episodes.drop(columns="site_id"), np.arange(n) % 2.0, np.ones(n), np.zeros(n), np.zeros((n, 0)), ())
-    assert fit_heterogeneity(*rows, min_site_sd=0.1) == Heterogeneity(between_sites=0.1**2, missing={})
+    assert fit_uncertainty_components(*rows, min_site_sd=0.1) == UncertaintyComponents(between_sites=0.1**2, missing={})
 
 
 def test_state_survives_json():
     fitted, episodes = make_fit()
-    again = from_plain(json.loads(json.dumps(to_plain(fitted))), Heterogeneity)
+    again = from_plain(json.loads(json.dumps(to_plain(fitted))), UncertaintyComponents)
     assert again == fitted
     np.testing.assert_array_equal(again.variance(episodes), fitted.variance(episodes))

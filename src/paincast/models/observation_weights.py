@@ -85,13 +85,13 @@ def _fit_probability(
         losses = np.zeros(len(variances))
         for train, test in make_folds(observed, patients, settings.folds, rng):
             for place, variance in enumerate(variances):
-                margin = _fit_margin(matrix[train], observed[train], variance, matrix[test])
-                losses[place] += float(np.sum(compute_log_loss(margin, observed[test])))
+                linear_predictor = _fit_linear_predictor(matrix[train], observed[train], variance, matrix[test])
+                losses[place] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
         chosen = variances[int(np.argmin(losses))]
-    return np.asarray(expit(_fit_margin(matrix, observed, chosen, matrix)), dtype=float)
+    return np.asarray(expit(_fit_linear_predictor(matrix, observed, chosen, matrix)), dtype=float)
 
 
-def _fit_margin(matrix: FloatArray, observed: FloatArray, variance: float, asked: FloatArray) -> FloatArray:
+def _fit_linear_predictor(matrix: FloatArray, observed: FloatArray, variance: float, asked: FloatArray) -> FloatArray:
     # Newton's method with an exact Hessian: columns are few and standardised, and ridge keeps it away from singular.
     model = LogisticRegression(C=variance, solver="newton-cholesky").fit(matrix, observed)
     return np.asarray(asked @ model.coef_[0] + model.intercept_[0], dtype=float)
@@ -126,13 +126,13 @@ def summarize_weights(weights: FloatArray) -> pd.DataFrame:
     DataFrame
         ``measure, value``.
     """
-    held = weights[weights > 0]
+    positive = weights[weights > 0]
     spread = {
         "asked": float(len(weights)),
-        "observed": float(len(held)),
-        "lost": float(len(weights) - len(held)),
-        "effective sample size": compute_effective_size(held),
-        "smallest weight": float(held.min()) if len(held) else np.nan,
-        "largest weight": float(held.max()) if len(held) else np.nan,
+        "observed": float(len(positive)),
+        "lost": float(len(weights) - len(positive)),
+        "effective sample size": compute_effective_size(positive),
+        "smallest weight": float(positive.min()) if len(positive) else np.nan,
+        "largest weight": float(positive.max()) if len(positive) else np.nan,
     }
     return pd.DataFrame({"measure": list(spread), "value": list(spread.values())})

@@ -9,10 +9,10 @@ import pandas as pd
 
 from paincast.features import EpisodeEncoder
 from paincast.files.serialization import from_plain, to_plain
-from paincast.models.binary.heterogeneity import Heterogeneity
 from paincast.models.binary.kinds import KINDS, find_kind, read_model, write_model
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import ResponseModel
+from paincast.models.binary.uncertainty_components import UncertaintyComponents
 from paincast.models.calibration.affine import read_calibration, write_calibration
 from paincast.models.calibration.calibrated import join_model, split_model
 from paincast.models.continuous.response import ChangeResponse
@@ -27,10 +27,13 @@ _PLAIN: dict[str, Any] = {
     "encoder": EpisodeEncoder,
     "domain": Domain,
     "candidate": Candidate,
-    "heterogeneity": Heterogeneity,
+    "uncertainty_components": UncertaintyComponents,
     "selection": pd.DataFrame,
 }
 """Fields of a response to a yes/no question that are written as they are."""
+
+_KEYS = {"uncertainty_components": "heterogeneity"}
+"""Names in bundles that differ from those of the fields."""
 
 
 def to_response_state(response: Response) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def to_response_state(response: Response) -> dict[str, Any]:
         return {"change": to_plain(response)}
     models = [split_model(model) for model in (response.model, *response.refits)]
     return {
-        **{name: to_plain(getattr(response, name)) for name in _PLAIN},
+        **{_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN},
         "calibration": write_calibration(response.calibration),
         "models": [write_model(model) for model, _ in models],
         "calibrations_beside": [beside for _, beside in models],
@@ -69,7 +72,7 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
         for position, (one, beside) in enumerate(zip(state["models"], state["calibrations_beside"], strict=True))
     ]
     return ResponseModel(
-        **{name: from_plain(state[name], hint) for name, hint in _PLAIN.items()},
+        **{name: from_plain(state[_KEYS.get(name, name)], hint) for name, hint in _PLAIN.items()},
         model=model,
         refits=tuple(refits),
         calibration=read_calibration(state["calibration"]),
