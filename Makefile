@@ -10,8 +10,7 @@ DEV := $(VENV)/dev-$(VERSION).stamp
 PACKAGE := $(VENV)/package-$(VERSION).stamp
 PYTEST_FLAGS ?= -n logical --maxprocesses 4
 # Folders whose tests need no trained model.
-FAST_TESTS ?= tests/settings tests/evidence tests/test_house.py tests/test_lock.py tests/test_gates.py \
-	tests/test_eligibility.py tests/test_files.py tests/test_bounded.py tests/test_outcomes.py
+FAST_TESTS ?= tests/settings tests/evidence tests/test_house.py tests/test_lock.py tests/test_docs.py tests/test_gates.py
 
 # Every file is locked with its hash, so nothing is resolved. Byte code is compiled once, here, on all cores:
 # imports are three times slower without it.
