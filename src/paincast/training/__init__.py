@@ -1,7 +1,7 @@
-"""Training: from a cohort to evaluated, explained, logged and saved models, one per technique and outcome.
+"""Train, evaluate, explain, log and save one model per technique and outcome.
 
-``trainer.py`` goes over techniques and outcomes; ``kinds/`` fits by kind of outcome; ``finish.py`` does what all
-kinds share: out-of-fold evaluation, sealing, explanation, logging, saving.
+``trainer.py`` loops over techniques and outcomes; ``kinds/`` fits the model of each kind of outcome; ``finish.py``
+holds the steps shared by all kinds: out-of-fold evaluation, explanation, logging and saving.
 """
 
 from paincast.training.task import Task, TrainedModel

@@ -1,4 +1,4 @@
-"""What a reviewer asks of out-of-fold probabilities beyond the headline: calibration as a curve, benefit, groups."""
+"""Assess out-of-fold probabilities: calibration curve, decision curve, and metrics by subgroup, site and year."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ THRESHOLD_STEP = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """Tables of out-of-fold probabilities, of groups of patients only.
+    """Tables that assess out-of-fold probabilities; every row describes a group of patients.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ class Assessment:
         From :func:`~paincast.evaluation.performance.calibration_curve.compute_calibration_curve`; empty where there
         is none.
     decision_curve : DataFrame
-        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`, without what few patients could
-        be told from.
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`, without the thresholds that would
+        disclose small groups of patients.
     expected_response : DataFrame
-        From :func:`paincast.training.expected.find_expected_response`: what the decision curve was held against.
+        From :func:`paincast.training.expected.find_expected_response`: the reference rate of the decision curve.
     subgroups, sites, years : DataFrame
         From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`; empty where the cohort does not
-        tell them.
+        record them.
     pooled : DataFrame
         Sites and years pooled, with the prediction interval of a new one.
     """
@@ -70,7 +70,7 @@ class Assessment:
     pooled: pd.DataFrame
 
     def list_tables(self) -> dict[str, pd.DataFrame]:
-        """Give the tables that hold anything, by the name under which they are recorded."""
+        """List the tables that are not empty, by the name under which they are logged."""
         tables = {
             "calibration_flexible": self.curve,
             "decision_curve": self.decision_curve,
@@ -92,16 +92,16 @@ def assess_predictions(
     *,
     scenario: str = "literature",
 ) -> Assessment:
-    """Assess out-of-fold probabilities of those whose outcome is known, weighted for those who were lost.
+    """Assess out-of-fold probabilities of episodes with a known outcome, weighted for loss to follow-up.
 
-    Sites are numbered from the largest: their names stay in the cohort.
+    Sites are numbered from the largest; site names are not returned.
 
     Parameters
     ----------
     data : TrainingSet
-        Episodes with the answers of those followed.
+        Episodes, with the outcomes of those followed up.
     probability : ndarray of shape (n,)
-        Out-of-fold probability of everybody asked.
+        Out-of-fold probability of every eligible episode.
     weights : ndarray of shape (n,)
         Weights for loss to follow-up.
     settings : EvaluationSettings
@@ -109,11 +109,11 @@ def assess_predictions(
     rng : numpy.random.Generator
         Source of the resamples.
     scenario : str
-        Scenario of the evidence whose expected response the decision curve is held against.
+        Evidence scenario whose expected response is the reference rate of the decision curve.
     """
     known = data.known
     episodes, outcome, predicted = data.episodes[known], data.observed[known], probability[known]
-    patients, held = episodes["patient_id"].to_numpy(object), weights[known]
+    patients, outcome_weights = episodes["patient_id"].to_numpy(object), weights[known]
     calibration_rng, decision_rng = rng.spawn(2)
     confidence = settings.confidence
     flexible = compute_calibration_curve(
@@ -123,14 +123,14 @@ def assess_predictions(
         rng=calibration_rng,
         resamples=settings.resamples,
         confidence=confidence,
-        weights=held,
+        weights=outcome_weights,
     )
     expected = find_expected_response(data, scenario)
     thresholds = list_thresholds(settings)
     shown = thresholds if data.cohort.basis == "synthetic" else choose_shown(outcome, predicted, patients, thresholds)
-    # Simulated patients need no protection: their groups are quantiles, and every threshold is told.
-    told = [] if data.cohort.basis == "synthetic" else shown
-    cuts = list_group_cuts(outcome, predicted, patients=patients, published_cuts=told)
+    # Simulated patients need no protection: their groups are quantiles, and every threshold is published.
+    published_cuts = [] if data.cohort.basis == "synthetic" else shown
+    cuts = list_group_cuts(outcome, predicted, patients=patients, published_cuts=published_cuts)
     return Assessment(
         metrics=pd.concat(
             [
@@ -139,8 +139,8 @@ def assess_predictions(
             ],
             ignore_index=True,
         ),
-        calibration=compute_calibration_by_groups(outcome, predicted, patients=patients, published_cuts=told),
-        histogram=compute_risk_histogram(predicted, patients=patients, published_cuts=[*cuts, *told]),
+        calibration=compute_calibration_by_groups(outcome, predicted, patients=patients, published_cuts=published_cuts),
+        histogram=compute_risk_histogram(predicted, patients=patients, published_cuts=[*cuts, *published_cuts]),
         curve=flexible.curve,
         decision_curve=suppress_thresholds(
             compute_decision_curve(
@@ -152,26 +152,26 @@ def assess_predictions(
                 rng=decision_rng,
                 resamples=settings.resamples,
                 confidence=confidence,
-                weights=held,
+                weights=outcome_weights,
             ),
             shown,
         ),
         expected_response=expected.table,
-        **_measure_groups(episodes, outcome, predicted, held, confidence),
+        **_measure_groups(episodes, outcome, predicted, outcome_weights, confidence),
     )
 
 
 def _measure_groups(
     episodes: pd.DataFrame, outcome: FloatArray, predicted: FloatArray, weights: FloatArray, confidence: float
 ) -> dict[str, pd.DataFrame]:
-    """Measure subgroups, sites and years, and pool the last two."""
+    """Compute metrics by subgroup, site and year; pool sites and years."""
     patients = episodes["patient_id"].to_numpy(object)
     attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
     named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
     grouped = compute_metrics_by_group(
         outcome, predicted, named, patients=patients, confidence=confidence, weights=weights
     )
-    # Counts as floats: a hidden one is then a plain NaN, as it is when the table is read back from its file.
+    # Counts as floats: a suppressed count is then NaN, as it is when the table is read back from its file.
     grouped = grouped.astype({"n": "float64", "n_patients": "float64", "n_events": "float64"})
     along = grouped["attribute"].isin([SITE, YEAR])
     pooled = pool_groups(grouped[along], confidence=confidence)
@@ -187,7 +187,7 @@ def _measure_groups(
 def choose_shown(
     outcome: FloatArray, predicted: FloatArray, patients: npt.NDArray[np.object_], thresholds: list[float]
 ) -> list[float]:
-    """Choose the thresholds between which, below and above, five patients have the outcome and five do not, or nobody.
+    """Choose thresholds such that each interval between them has no patients, or 5 with and 5 without the outcome.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def choose_shown(
 
 
 def list_thresholds(settings: EvaluationSettings) -> list[float]:
-    """List the thresholds of the decision curve, both ends of the range included.
+    """List the thresholds of the decision curve, including both ends of the range.
 
     Examples
     --------
@@ -212,7 +212,7 @@ def list_thresholds(settings: EvaluationSettings) -> list[float]:
 
 
 def number_sites(sites: pd.Series) -> pd.Series:
-    """Give sites numbers from the largest, so that no hospital is named.
+    """Replace site names by numbers, from the largest site, so that no hospital is named.
 
     Examples
     --------
@@ -221,5 +221,5 @@ def number_sites(sites: pd.Series) -> pd.Series:
     """
     ranked = sites.value_counts().index
     width = len(str(len(ranked)))
-    numbers = {site: str(place).zfill(width) for place, site in enumerate(ranked, 1)}
+    numbers = {site: str(rank).zfill(width) for rank, site in enumerate(ranked, 1)}
     return sites.map(numbers).astype(object).where(sites.notna(), None)

@@ -1,4 +1,4 @@
-"""The honest evaluation of one model: metrics of out-of-fold predictions, and what those lost could change."""
+"""Evaluate one model: metrics of its out-of-fold predictions, and their sensitivity to loss to follow-up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What out-of-fold predictions say, see :class:`paincast.training.task.TrainedModel`; n are those asked."""
+    """Results of the out-of-fold evaluation; see :class:`paincast.training.task.TrainedModel` for the fields."""
 
     probability: FloatArray | None
     metrics: pd.DataFrame
@@ -34,7 +34,7 @@ class Evaluation:
 
 
 def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.random.Generator) -> Evaluation:
-    """Evaluate held-out log odds of all episodes of whom the outcome is asked, those lost among them."""
+    """Evaluate the out-of-fold log odds of all eligible episodes, including those lost to follow-up."""
     data, settings = task.data, task.settings
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
@@ -64,11 +64,11 @@ def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.
 def _measure(
     task: Task, probability: FloatArray, weights: FloatArray, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute the metrics weighted and of the complete cases, on the same resamples."""
+    """Compute weighted and complete-case metrics on the same resamples."""
     data, settings = task.data, task.settings.evaluation
     known = data.known
     seed = int(rng.integers(2**63))
-    held = None if np.allclose(weights[known], 1.0) else weights[known]
+    known_weights = None if np.allclose(weights[known], 1.0) else weights[known]
     weighted, complete = (
         compute_metrics(
             data.observed[known],
@@ -77,27 +77,27 @@ def _measure(
             rng=np.random.default_rng(seed),
             resamples=settings.resamples,
             confidence=settings.confidence,
-            weights=one,
+            weights=metric_weights,
         )
-        for one in (held, None)
+        for metric_weights in (known_weights, None)
     )
     return weighted, complete
 
 
 def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
-    """Put metrics weighted for loss to follow-up beside those of complete cases."""
+    """Tabulate metrics weighted for loss to follow-up beside complete-case metrics."""
     columns = ["estimate", "lower", "upper"]
-    held = {
+    estimates = {
         f"{name}_{column}": frame[column]
         for name, frame in (("weighted", weighted), ("complete_case", complete))
         for column in columns
     }
     difference = weighted["estimate"] - complete["estimate"]
-    return pd.DataFrame({"metric": weighted["metric"], **held, "difference": difference, "n": weighted["n"]})
+    return pd.DataFrame({"metric": weighted["metric"], **estimates, "difference": difference, "n": weighted["n"]})
 
 
 def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:
-    """Compare with the truth of those followed; None where there is none."""
+    """Compare with the simulated truth of those followed up; None where there is no truth."""
     if task.truth is None:
         return None
     known = task.data.known
@@ -113,14 +113,14 @@ def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | N
 def _find_truth(data: TrainingSet, truth: pd.DataFrame) -> FloatArray:
     month = data.horizon_months
     if data.outcome.assessed_by == "events":
-        # The truth holds complications at the month of their published rate, after which there are no more.
+        # The truth lists complications at the month of their published rate and none after it.
         reached = truth.loc[(truth["technique"] == data.technique) & (truth["month"] <= month), "month"]
         month = float(reached.max()) if len(reached) else month
-    found = match_truth(
+    matched = match_truth(
         truth,
         data.episodes["episode_id"],
         technique=data.technique,
         outcome=name_in_truth(data.outcome),
         horizon_months=month,
     )
-    return found.to_numpy(dtype=float, na_value=np.nan)
+    return matched.to_numpy(dtype=float, na_value=np.nan)

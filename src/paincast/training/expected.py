@@ -1,4 +1,4 @@
-"""The response that evidence records expect of the patients at hand: what a decision without a model can stand on."""
+"""Find the response that evidence records expect of these patients: the reference for a decision without a model."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from paincast.training_set import TrainingSet
 
 COLUMNS = ("record", "scenario", "month", "expected", "says")
 CURVE_OUTCOME = "pain_response"
-"""The outcome of which the records hold a curve."""
+"""The outcome for which the records have a curve."""
 
 ALL = "all"
-"""Name of the row that holds the rate of all patients at hand."""
+"""Name of the row with the rate of all patients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedResponse:
-    """What evidence records expect, or why they expect nothing.
+    """The response that evidence records expect, or the reason why there is none.
 
     Parameters
     ----------
     share : float or None
-        Expected share of the patients at hand, in whole percent: of all digits the number of patients of each record
-        could be worked out.
+        Expected share of these patients, rounded to whole percent: with more digits the number of patients of each
+        record could be worked out.
     table : DataFrame
-        ``record, scenario, month, expected, says``: each record, and last the row ``all``, which says what it is.
+        ``record, scenario, month, expected, says``: one row per record, and last the row ``all`` with an explanation.
     """
 
     share: float | None
@@ -40,47 +40,47 @@ class ExpectedResponse:
 
 
 def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse:
-    """Find the response that the evidence expects in a scenario at the month that is asked.
+    """Find the response that the evidence expects in a scenario at the horizon.
 
-    Records are weighted by the patients with an answer whose indication and approach they cover; one of fewer than
-    five such patients is left out.
+    Records are weighted by the number of patients with a known outcome whose indication and approach they cover; a
+    record with fewer than five such patients is left out.
 
     Parameters
     ----------
     data : TrainingSet
-        The patients, for their technique, outcome, horizon, indications and approaches; outcomes are not looked at.
+        The patients, for their technique, outcome, horizon, indications and approaches; outcomes are not used.
     scenario : str
         One of the scenarios of the records.
     """
     month = data.horizon_months
     if data.outcome.name != CURVE_OUTCOME:
         return _leave_out(scenario, month, f"the evidence holds a curve of {CURVE_OUTCOME} only")
-    held = [record for record in records_of(data.technique) if record.response]
-    if not held:
+    with_curve = [record for record in records_of(data.technique) if record.response]
+    if not with_curve:
         return _leave_out(scenario, month, f"the evidence of {data.technique} holds no response curve")
-    counts = {record.id: n for record, n in _count_patients(data, held) if n >= MINIMUM_CELL}
-    used = [record for record in held if record.id in counts]
+    counts = {record.id: n for record, n in _count_patients(data, with_curve) if n >= MINIMUM_CELL}
+    used = [record for record in with_curve if record.id in counts]
     if not used:
-        told = f"no response curve is of the indication and approach of {MINIMUM_CELL} or more of these patients"
-        return _leave_out(scenario, month, told)
+        reason = f"no response curve is of the indication and approach of {MINIMUM_CELL} or more of these patients"
+        return _leave_out(scenario, month, reason)
     try:
         curves = {record.id: shift_curve(record, scenario) for record in used}
     except SettingsError:
         return _leave_out(scenario, month, f"the evidence has no scenario '{scenario}'")
     absent = [name for name, curve in curves.items() if month not in curve]
     if absent:
-        months = ", ".join(f"{one:g}" for one in curves[absent[0]])
+        months = ", ".join(f"{value:g}" for value in curves[absent[0]])
         return _leave_out(scenario, month, f"the response curve of {absent[0]} holds months {months} only")
     shares = {name: curve[month] for name, curve in curves.items()}
     mean = sum(counts[name] * share for name, share in shares.items()) / sum(counts.values())
     share = round(mean, 2)
-    rows = [(name, scenario, month, round(one, 2), "") for name, one in shares.items()]
-    said = _say(share, used, scenario, month)
-    return ExpectedResponse(share=share, table=_tabulate([*rows, (ALL, scenario, month, share, said)]))
+    rows = [(name, scenario, month, round(value, 2), "") for name, value in shares.items()]
+    explanation = _say(share, used, scenario, month)
+    return ExpectedResponse(share=share, table=_tabulate([*rows, (ALL, scenario, month, share, explanation)]))
 
 
 def _count_patients(data: TrainingSet, records: list[Record]) -> Iterator[tuple[Record, int]]:
-    """Count the patients with an answer of each record; a record of their own indication comes before another."""
+    """Count the patients with a known outcome of each record; a record of the same indication is preferred."""
     known = data.episodes.loc[data.known, ["indication", "approach"]]
     covering = pd.Series(
         [_find_record(records, *pair) for pair in known.astype("str").fillna("").itertuples(index=False)], dtype="str"
@@ -91,20 +91,20 @@ def _count_patients(data: TrainingSet, records: list[Record]) -> Iterator[tuple[
 
 def _find_record(records: list[Record], indication: str, approach: str) -> str:
     fitting = [record for record in records if indication in record.indications and record.approach in (None, approach)]
-    own = min(fitting, key=lambda record: record.indication != indication, default=None)
-    return own.id if own else ""
+    nearest = min(fitting, key=lambda record: record.indication != indication, default=None)
+    return nearest.id if nearest else ""
 
 
 def _say(share: float, used: list[Record], scenario: str, month: float) -> str:
     names = ", ".join(record.id for record in used)
     weighted = ", weighted by the indications and approaches of these patients" if len(used) > 1 else ""
-    told = f"expected response of the scenario '{scenario}' at month {month:g}: {share:.0%}"
-    return f"{told} (paincast evidence records {names}{weighted})"
+    expected = f"expected response of the scenario '{scenario}' at month {month:g}: {share:.0%}"
+    return f"{expected} (paincast evidence records {names}{weighted})"
 
 
 def _leave_out(scenario: str, month: float, because: str) -> ExpectedResponse:
-    said = f"no expected response at month {month:g} to decide by: {because}"
-    return ExpectedResponse(share=None, table=_tabulate([(ALL, scenario, month, None, said)]))
+    reason = f"no expected response at month {month:g} to decide by: {because}"
+    return ExpectedResponse(share=None, table=_tabulate([(ALL, scenario, month, None, reason)]))
 
 
 def _tabulate(rows: list[tuple[str, str, float, float | None, str]]) -> pd.DataFrame:

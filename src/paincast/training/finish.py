@@ -1,4 +1,4 @@
-"""What is left of a training once everything is fitted: evaluate, seal, explain, record and save the model."""
+"""Finish the training of a fitted model: evaluate, assemble, explain, log and save it."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from paincast.training.task import Further, Task, TrainedModel
 
 @dataclass(frozen=True, kw_only=True)
 class FittedModel:
-    """What fitting leaves to be finished, by the kind of the outcome.
+    """A fitted model that is not yet evaluated or saved, whatever the kind of its outcome.
 
     Parameters
     ----------
     response : Response
         The fitted model.
     evaluate : callable
-        Evaluates its out-of-fold predictions; on simulated data it raises a LeakError if discrimination exceeds what
+        Evaluates the out-of-fold predictions; on simulated data it raises a LeakError if discrimination exceeds what
         is possible.
     further : Further
-        What is recorded beside.
+        What this kind logs in addition.
     stands_on : mapping of str to object
-        Fields of the predictor that are not those of the training set: what else the model stands on.
+        Fields of the predictor that replace those of the training set, such as its basis and sources.
     validation : InternalValidation, optional
-        What came of doing the whole modelling again.
+        Results of repeating the whole modelling.
     instability_rng : numpy.random.Generator, optional
         Source of the resamples of prediction instability; None where it is not measured.
     """
@@ -56,14 +56,14 @@ class FittedModel:
 
 
 def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
-    """Evaluate, seal, explain and record a fitted model, and save it once it is recorded.
+    """Evaluate, assemble, explain and log a fitted model, then save it.
 
     Parameters
     ----------
     task : Task
         Technique and outcome.
     fitted : FittedModel
-        What was fitted.
+        The fitted model.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
 
 
 def _publish(task: Task, predictor: Predictor) -> None:
-    """Save a model with fingerprints of whom it was trained on; those of a model it replaces are kept apart."""
+    """Save a model with fingerprints of its training patients; a replaced model's fingerprints are kept separately."""
     home = Path(task.settings.models_folder)
     fingerprints = make_fingerprints(task.data.episodes, predictor.version)
     write_fingerprints(fingerprints, home / KEPT / f"{predictor.version}.json")
@@ -119,7 +119,7 @@ def _record(task: Task, trained: TrainedModel) -> None:
 
 
 def _review(task: Task, response: Response, explanation: Explanation) -> ExplanationReview:
-    """Hold the explanation against what is published, where that is taken to hold for the outcome."""
+    """Compare the explanation with published directions, where these apply to the outcome."""
     data, settings = task.data, task.settings
     simulated = data.cohort.basis == "synthetic"
     directions, strong = (
@@ -141,7 +141,7 @@ def _review(task: Task, response: Response, explanation: Explanation) -> Explana
 
 
 def _release(task: Task, response: Response, stands_on: Mapping[str, Any]) -> Response:
-    """Round what a response keeps of real patients, where it stands on any."""
+    """Round what a response stores about real patients, if it was fitted to any."""
     data = task.data
     basis = stands_on.get("basis", data.cohort.basis)
     if basis == "synthetic":
@@ -152,11 +152,11 @@ def _release(task: Task, response: Response, stands_on: Mapping[str, Any]) -> Re
 def assemble_predictor(
     task: Task, response: Response, metrics: pd.DataFrame, stands_on: Mapping[str, Any]
 ) -> Predictor:
-    """Put a model and all it needs together and seal it; ``stands_on`` replaces what is said of its cohort."""
+    """Assemble a predictor and give it a version; ``stands_on`` replaces fields derived from the cohort."""
     data = task.data
     response = _release(task, response, stands_on)
-    told = metrics if data.cohort.basis == "synthetic" else round_measured(metrics)
-    performance = told.astype(object).where(told.notna(), None).to_dict(orient="records")
+    released = metrics if data.cohort.basis == "synthetic" else round_measured(metrics)
+    performance = released.astype(object).where(released.notna(), None).to_dict(orient="records")
     rows = tuple({str(name): value for name, value in row.items()} for row in performance)
     n_known = int(data.known.sum())
     predictor = Predictor(

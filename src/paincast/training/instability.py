@@ -1,4 +1,4 @@
-"""How far the predictions of a model would move had it been fitted to other patients."""
+"""Measure how much the predictions of a model vary between refits to resampled patients."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Instability(NamedTuple):
 def measure_instability(
     response: ResponseModel, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
 ) -> Instability | None:
-    """Hold the refits of a model against it, over the training episodes whose outcome is known.
+    """Compare a model with its refits, over the training episodes whose outcome is known.
 
-    The refits are those that make the interval: to reweighted patients, with a tuning drawn from those that
-    cross-validation could not tell from the best, calibrated anew on linear predictors that were cross-fitted once.
-    Encoding and the list of plausible tunings are not made anew, so that instability may be understated. A model that
-    stands on evidence alone has the refits of that evidence. No technique declares a threshold of decision, and none is
-    asked about.
+    The refits are those that give the prediction interval: each is fitted to reweighted patients, with a tuning drawn
+    from those that cross-validation could not distinguish from the best, and recalibrated on linear predictors that
+    were cross-fitted once. Encoding and the list of plausible tunings are kept, so instability may be understated. A
+    model based on evidence alone uses the refits of that evidence. No technique has a decision threshold, so none is
+    assessed.
 
     Parameters
     ----------
     response : ResponseModel
         The served model.
     data : TrainingSet
-        What it was trained on.
+        The training set.
     settings : EvaluationSettings
         Resamples and confidence of the intervals.
     rng : numpy.random.Generator
@@ -54,7 +54,7 @@ def measure_instability(
     Returns
     -------
     Instability or None
-        None where there are fewer than two refits.
+        None if there are fewer than two refits.
     """
     if len(response.refits) < MINIMUM_REFITS:
         return None

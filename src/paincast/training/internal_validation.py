@@ -1,6 +1,6 @@
-"""Internal validation by repeating the whole modelling: bootstrap optimism, internal-external and temporal validation.
+"""Repeat the whole modelling for internal validation: bootstrap optimism, internal-external and temporal validation.
 
-Selection, weighting for loss to follow-up, fitting and calibration are repeated each time; all episodes of a patient
+Each repetition includes selection, weighting for loss to follow-up, fitting and calibration; all episodes of a patient
 stay together.
 """
 
@@ -32,13 +32,13 @@ FloatArray = npt.NDArray[np.float64]
 
 MEASURED, IMPOSSIBLE, NOT_ASKED = "measured", "cannot be measured", "not measured"
 SHOWN = ("auroc", "o_e_ratio", "calibration_slope")
-"""Metrics of groups that become metrics of the run."""
+"""Metrics of held-out groups that are logged as metrics of the run."""
 
 
 class RefitProcedure(Protocol):
     """Repeat the whole modelling on some episodes and predict the log odds of others.
 
-    Nothing may be learned from ``excluded`` patients, in any technique.
+    ``excluded`` patients must not be used, in any technique.
     """
 
     def __call__(  # noqa: D102
@@ -70,11 +70,11 @@ class InternalValidation:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def list_metrics(self) -> pd.DataFrame:
-        """Give the metrics of the run: corrected, optimism, means of held-out groups, what a new one may show."""
-        found: list[dict[Hashable, Any]] = []
+        """List the metrics of the run: corrected, optimism, mean over held-out groups, interval for a new group."""
+        rows: list[dict[Hashable, Any]] = []
         for row in self.tables.get(OPTIMISM, pd.DataFrame()).to_dict("records"):
             plain: dict[Hashable, Any] = {"estimate": row["optimism"], "lower": np.nan, "upper": np.nan}
-            found += [
+            rows += [
                 {**row, "metric": f"optimism_corrected_{row['metric']}"},
                 {**row, **plain, "metric": f"optimism_{row['metric']}"},
             ]
@@ -84,26 +84,26 @@ class InternalValidation:
             pooled = self.tables[name].query("n_groups.notna() and metric in @SHOWN", local_dict={"SHOWN": SHOWN})
             for row in pooled.to_dict("records"):
                 new: dict[Hashable, Any] = {"lower": row["predicted_lower"], "upper": row["predicted_upper"]}
-                found += [
+                rows += [
                     {**row, "metric": f"{name}_{row['metric']}"},
                     {**row, **new, "metric": f"{name.replace('held_out', 'new')}_{row['metric']}"},
                 ]
         columns = ["metric", "group", "estimate", "lower", "upper", "n", "method"]
-        return pd.DataFrame(found, columns=columns).assign(group="overall")
+        return pd.DataFrame(rows, columns=columns).assign(group="overall")
 
 
 def list_parts(said: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    """Make the table of what was measured from status and sentence of each part."""
-    return pd.DataFrame([{"part": part, "status": one[0], "says": one[1]} for part, one in said.items()])
+    """Tabulate the status and explanation of each part."""
+    return pd.DataFrame([{"part": part, "status": entry[0], "says": entry[1]} for part, entry in said.items()])
 
 
 def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidation:
-    """Say of each part why it was not measured: nobody asked, or the outcome is of another kind.
+    """Explain for each part why it was not measured: it was not requested, or the outcome is not binary.
 
     Parameters
     ----------
     settings : EvaluationSettings
-        What was asked for.
+        What was requested.
     kind : str
         Kind of the outcome.
     """
@@ -112,13 +112,13 @@ def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidat
         HELD_OUT_SITES: (settings.held_out in ("site", "both"), "evaluation.held_out=site"),
         HELD_OUT_YEARS: (settings.held_out in ("year", "both"), "evaluation.held_out=year"),
     }
-    told = {}
+    parts = {}
     for part, (asked, setting) in wanted.items():
         if kind != "binary":
-            told[part] = (IMPOSSIBLE if asked else NOT_ASKED, f"made for binary outcomes only; this one is {kind}")
+            parts[part] = (IMPOSSIBLE if asked else NOT_ASKED, f"made for binary outcomes only; this one is {kind}")
         else:
-            told[part] = (NOT_ASKED, f"it was not asked for: {setting}, or evaluation=thorough for all three")
-    return InternalValidation(parts=list_parts(told))
+            parts[part] = (NOT_ASKED, f"it was not asked for: {setting}, or evaluation=thorough for all three")
+    return InternalValidation(parts=list_parts(parts))
 
 
 def validate_modelling(
@@ -130,34 +130,34 @@ def validate_modelling(
     *,
     everybody: pd.DataFrame,
 ) -> InternalValidation:
-    """Repeat the whole modelling as often as the settings ask.
+    """Repeat the whole modelling as often as the settings say.
 
-    Metrics are weighted for loss to follow-up as all others are, with weights fitted once to everybody asked. A site or
-    year with fewer than five patients with or without the outcome has no metrics; such a site is not held out either,
-    and others learn from it.
+    Metrics are weighted for loss to follow-up like all others, with weights fitted once to all eligible episodes. A
+    site or year with fewer than five patients with or without the outcome has no metrics; such a site is never held
+    out and stays in the training data of the others.
 
     Parameters
     ----------
     data : TrainingSet
-        Episodes of whom the outcome is asked.
+        Eligible episodes.
     settings : TrainingSettings
         ``evaluation.optimism``, ``evaluation.held_out``, confidence and processes.
     refit : RefitProcedure
-        The modelling; picklable when ``jobs`` is not 1.
+        The modelling; must be picklable when ``jobs`` is not 1.
     rng : numpy.random.Generator
-        Source of everything random; the number of processes changes nothing.
+        Source of randomness; results do not depend on the number of processes.
     progress : Progress
         Advanced by each resample and each group.
     everybody : DataFrame
-        ``patient_id, site_id, procedure_year`` of every episode of the cohort, of other techniques too.
+        ``patient_id, site_id, procedure_year`` of every episode of the cohort, including other techniques.
     """
-    evaluation, found = settings.evaluation, say_not_measured(settings.evaluation, data.outcome.kind)
+    evaluation, unmeasured = settings.evaluation, say_not_measured(settings.evaluation, data.outcome.kind)
     if not evaluation.optimism and evaluation.held_out == "none":
-        return found
+        return unmeasured
     weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
     work = _Work(data, settings, refit, progress, everybody, np.where(data.known, weights, 1.0))
-    parts = found.parts.set_index("part")
+    parts = unmeasured.parts.set_index("part")
     tables: dict[str, pd.DataFrame] = {}
     if evaluation.optimism:
         tables[OPTIMISM] = work.measure_optimism(optimism_rng)
@@ -202,7 +202,7 @@ class _Work:
         return withhold_intervals(table)
 
     def hold_out(self, attribute: str, rng: np.random.Generator) -> tuple[str, pd.DataFrame | None]:
-        """Give why groups cannot be held out, or the table of those that were."""
+        """Hold out each group in turn; return the obstacle if that is impossible, and the table of results."""
         column = "site_id" if attribute == SITE else attribute
         groups = self.data.episodes[column]
         large = list_large_groups(groups[self.data.known], self.patients[self.data.known], self._outcome)
@@ -210,19 +210,19 @@ class _Work:
         if obstacle:
             return obstacle, None
         earlier = attribute == YEAR
-        # A small site is learnt from by the others; years are needed in their order, whatever their size.
-        held = groups if earlier else groups.where(groups.isin(large))
+        # Small sites stay in the training data of the others; years are used in order, whatever their size.
+        validated_groups = groups if earlier else groups.where(groups.isin(large))
         self.progress.describe(f"holding out {attribute.removeprefix('procedure_')}s")
-        probability, told = predict_internal_external(
+        probability, group_summary = predict_internal_external(
             _RefitWithoutGroup(self.refit, self.data.episodes, self.data.observed, self.everybody, column, earlier),
-            held,
+            validated_groups,
             patients=self.patients,
             rng=rng,
             earlier_only=earlier,
             jobs=self.settings.jobs,
             progress=self.progress,
         )
-        return "", self._tabulate(attribute, groups, probability, told)
+        return "", self._tabulate(attribute, groups, probability, group_summary)
 
     def _tabulate(self, attribute: str, groups: pd.Series, probability: FloatArray, told: pd.DataFrame) -> pd.DataFrame:
         known, confidence = self.data.known, self.settings.evaluation.confidence
@@ -235,7 +235,7 @@ class _Work:
             if level not in obstacles and np.isnan(predicted[levels == level]).any():
                 none_before = attribute == YEAR and group == first
                 obstacles[str(level)] = "no year before it" if none_before else "not held out: too few patients"
-        # What stands for a prediction that is not there is looked at by nobody: its level has an obstacle.
+        # The placeholder for a missing prediction is never used: its level has an obstacle.
         by_group = compute_metrics_by_group(
             self._outcome,
             np.where(np.isnan(predicted), 0.5, predicted),
@@ -254,11 +254,11 @@ class _Work:
 
 
 def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Withhold the shifted intervals of what is corrected: they are too short to be shown to somebody who decides.
+    """Withhold the intervals of optimism-corrected metrics: they are too narrow.
 
-    Of logistic models with 15 predictors the interval of 95 % held the AUROC of new patients in 47 % of 200 trials of
-    150 patients, in 72 % of 500 and in 83 % of 1,500; and apparent calibration is next to perfect in every resample,
-    so that its spread says nothing. The intervals of the out-of-fold metrics stand beside.
+    With logistic models of 15 predictors the 95 % interval covered the AUROC of new patients in 47 % of 200 trials
+    with 150 patients, in 72 % with 500 and in 83 % with 1,500. Apparent calibration is nearly perfect in every
+    resample, so its spread is uninformative. Use the intervals of the out-of-fold metrics.
 
     Parameters
     ----------
@@ -267,13 +267,13 @@ def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """
     known = table["estimate"].notna()
     repeats = table["method"].str.extract(r"(\d+ resamples of \d+ patients.*)", expand=False)
-    told = "mean over " + repeats + "; no interval: those of resamples hold too little"
+    method = "mean over " + repeats + "; no interval: those of resamples hold too little"
     limits = {limit: table[limit].mask(known) for limit in ("lower", "upper")}
-    return table.assign(**limits, method=table["method"].mask(known, told))
+    return table.assign(**limits, method=table["method"].mask(known, method))
 
 
 def list_large_groups(groups: pd.Series, patients: npt.NDArray[np.object_], outcome: FloatArray) -> list[object]:
-    """List the groups with at least five patients with the outcome, and five without.
+    """List the groups with at least five patients with the outcome and five without.
 
     Examples
     --------
@@ -288,19 +288,19 @@ def list_large_groups(groups: pd.Series, patients: npt.NDArray[np.object_], outc
 
 
 def find_obstacle(groups: pd.Series, large: list[object], attribute: str) -> str:
-    """Say why groups cannot be held out in turn; nothing where they can."""
+    """Explain why groups cannot be held out in turn; empty if they can."""
     name, count = attribute.removeprefix("procedure_"), groups.nunique()
     if count < 2:
         return f"cannot be held out: {f'one {name}' if count else f'no {name} is recorded'}"
     if len(large) < 2:
-        told = f"{len(large)} of {count} {name}s {'has' if len(large) == 1 else 'have'}"
-        return f"cannot be held out: {told} {MINIMUM_CELL} patients with the outcome and {MINIMUM_CELL} without"
+        large_enough = f"{len(large)} of {count} {name}s {'has' if len(large) == 1 else 'have'}"
+        return f"cannot be held out: {large_enough} {MINIMUM_CELL} patients with the outcome and {MINIMUM_CELL} without"
     return ""
 
 
 @dataclass(frozen=True)
 class _RefitOnRows:
-    """Repeat the whole modelling on rows at some positions and predict the probability of every row."""
+    """Repeat the whole modelling on the rows at given positions and predict the probability of every row."""
 
     refit: RefitProcedure
     episodes: pd.DataFrame
@@ -310,14 +310,14 @@ class _RefitOnRows:
         return self._model(rows, rng, frozenset())
 
     def _model(self, rows: npt.NDArray[np.int64], rng: np.random.Generator, excluded: Set[object]) -> FloatArray:
-        # A patient drawn twice has rows twice: an index of their own keeps them apart.
+        # A patient drawn twice has duplicate rows; a new index keeps them distinct.
         train = self.episodes.iloc[rows].reset_index(drop=True)
         return np.asarray(expit(self.refit(train, self.observed[rows], self.episodes, rng, excluded)))
 
 
 @dataclass(frozen=True)
 class _RefitWithoutGroup(_RefitOnRows):
-    """The same, borrowing nothing from patients treated in a group that was left out, in any technique."""
+    """The same, using no patient treated in a left-out group, in any technique."""
 
     everybody: pd.DataFrame
     column: str
@@ -327,43 +327,43 @@ class _RefitWithoutGroup(_RefitOnRows):
         return self._model(rows, rng, self.find_excluded(rows))
 
     def find_excluded(self, rows: npt.NDArray[np.int64]) -> Set[object]:
-        """Find the patients treated in a group that none of the rows belongs to: a site left out, or a later year."""
-        own, groups = self.episodes[self.column], self.everybody[self.column]
-        learnt = own.iloc[rows].dropna()
+        """Find the patients treated in a group that has none of the rows: a left-out site, or a later year."""
+        training_groups, groups = self.episodes[self.column], self.everybody[self.column]
+        learnt = training_groups.iloc[rows].dropna()
         if self.earlier:
             outside = ~(groups <= learnt.max()).fillna(False).astype(bool)
         else:
-            outside = groups.isin(set(own.dropna()) - set(learnt))
+            outside = groups.isin(set(training_groups.dropna()) - set(learnt))
         return set(self.everybody.loc[outside, "patient_id"])
 
 
 def say_optimism(table: pd.DataFrame, repeats: int) -> str:
-    """Say what is left of the apparent performance, in a sentence."""
+    """Describe the optimism-corrected performance in a sentence."""
     rows = table.set_index("metric")
-    told = []
+    corrected = []
     for metric in SHOWN:
         row = rows.loc[metric]
         if np.isfinite(row["estimate"]):
-            told.append(f"{name_metric(metric)} {row['estimate']:.2f} (apparent {row['apparent']:.2f})")
+            corrected.append(f"{name_metric(metric)} {row['estimate']:.2f} (apparent {row['apparent']:.2f})")
         else:
-            told.append(f"{name_metric(metric)} {row['method']}")
-    return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(told)}."
+            corrected.append(f"{name_metric(metric)} {row['method']}")
+    return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(corrected)}."
 
 
 def say_held_out(table: pd.DataFrame, attribute: str) -> str:
-    """Say how many groups were held out, the mean of observed / expected, and what a new group may show."""
+    """Describe how many groups were held out, their mean observed / expected, and the interval for a new group."""
     name = attribute.removeprefix("procedure_")
     ratio = table[table["metric"] == "o_e_ratio"]
-    pooled, own = ratio[ratio["n_groups"].notna()].iloc[0], ratio[ratio["n_groups"].isna()]
-    absent = int(own["error"].isna().sum())
-    left = f"; {absent} of {len(own)} without metrics, as the table says" if absent else ""
+    pooled, by_group = ratio[ratio["n_groups"].notna()].iloc[0], ratio[ratio["n_groups"].isna()]
+    absent = int(by_group["error"].isna().sum())
+    left = f"; {absent} of {len(by_group)} without metrics, as the table says" if absent else ""
     how = "predicted from the years before" if name == "year" else "held out in turn"
     if not np.isfinite(pooled["estimate"]):
-        return f"{len(own) - absent} {name}(s) {how}{left}; observed / expected {pooled['method']}."
+        return f"{len(by_group) - absent} {name}(s) {how}{left}; observed / expected {pooled['method']}."
     new = f"for a new {name}, {pooled['predicted_lower']:.2f} to {pooled['predicted_upper']:.2f} is expected"
     if not np.isfinite(pooled["predicted_lower"]):
         new = f"two {name}s do not tell what to expect of a new one"
     return (
-        f"{len(own) - absent} {name}s {how}{left}: observed / expected {pooled['estimate']:.2f} "
+        f"{len(by_group) - absent} {name}s {how}{left}: observed / expected {pooled['estimate']:.2f} "
         f"({pooled['lower']:.2f} to {pooled['upper']:.2f}) on average; {new}."
     )

@@ -1,4 +1,4 @@
-"""What is recorded of where a model comes from: question, data, software, and who the patients are in the mean."""
+"""Record where a model comes from: question, data, software, and a summary of the patients."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ MISSING = "missing"
 def list_facts(
     predictor: Predictor, data: TrainingSet, dataset: DatasetSummary, settings: TrainingSettings, notes: tuple[str, ...]
 ) -> pd.DataFrame:
-    """List what is known of question, data and software.
+    """List the facts about the question, the data and the software.
 
     Parameters
     ----------
     predictor : Predictor
-        The sealed model.
+        The model as it is saved.
     data : TrainingSet
-        What it was trained on.
+        The training set.
     dataset : DatasetSummary
-        The same cohort as MLflow is told of it.
+        The summary of the cohort that is logged to MLflow.
     settings : TrainingSettings
         How it was trained.
     notes : tuple of str
-        Sentences on limits and findings.
+        Sentences about limits and findings.
 
     Returns
     -------
@@ -94,15 +94,15 @@ def _list_software() -> Iterator[str]:
 
 
 def describe_patients(data: TrainingSet) -> pd.DataFrame:
-    """Describe the episodes with an answer: means, shares and what is missing, small counts hidden.
+    """Describe the episodes with a known outcome: means, shares and missing values; small counts are suppressed.
 
-    They are those of whom subgroups are told: were all described of whom the outcome is asked, differences would count
-    the few of each kind who were lost.
+    They are the episodes that subgroups are computed on. If all eligible episodes were described, differences between
+    the tables would disclose how few of each category were lost.
 
     Returns
     -------
     DataFrame
-        ``variable, level, n, share, mean, sd``; a level ``missing`` where values are.
+        ``variable, level, n, share, mean, sd``; missing values have the level ``missing``.
     """
     known = data.episodes[data.known]
     columns = [column for column in model_columns() if column.name in known and known[column.name].notna().any()]
@@ -123,12 +123,12 @@ def _describe_number(values: pd.Series, *, real: bool) -> Iterator[dict[str, Any
     values = values.astype("float64")
     known, lost = int(values.notna().sum()), int(values.isna().sum())
     hidden = is_small(known) or is_small(lost)
-    told = {"level": "", "n": None if hidden else known, "share": None}
+    row = {"level": "", "n": None if hidden else known, "share": None}
     measured = {"mean": values.mean(), "sd": values.std()}
     if real and values.nunique() <= FEW_VALUES:
-        # With all digits they would count those who have each value.
+        # With all digits, the counts of each value could be worked out.
         measured = {name: round(value, 1) for name, value in measured.items()}
-    yield told | ({} if known < MINIMUM_CELL else measured)
+    yield row | ({} if known < MINIMUM_CELL else measured)
     if lost:
         share = None if hidden else lost / len(values)
         yield {"level": MISSING, "n": None if hidden else lost, "share": share}

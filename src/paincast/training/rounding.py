@@ -1,4 +1,4 @@
-"""Rounding of everything measured on real patients, before it is drawn, judged or logged."""
+"""Round everything measured on real patients before it is plotted, judged or logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paincast.training.task import TrainedModel
 
 
 def round_trained(trained: TrainedModel) -> TrainedModel:
-    """Round every table of a model that real patients were measured for.
+    """Round every table of a model that was measured on real patients.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def round_trained(trained: TrainedModel) -> TrainedModel:
     Returns
     -------
     TrainedModel
-        The same with few digits; the model itself is not touched.
+        The same tables with few digits; the model itself is unchanged.
     """
     measured, validation = trained.instability, trained.validation
     return replace(
@@ -41,9 +41,9 @@ def round_trained(trained: TrainedModel) -> TrainedModel:
 
 
 def _round_assessment(assessment: Assessment) -> Assessment:
-    held = {one.name: getattr(assessment, one.name) for one in fields(assessment)}
+    contents = {part.name: getattr(assessment, part.name) for part in fields(assessment)}
     return replace(
-        assessment, **_round_all({name: part for name, part in held.items() if isinstance(part, pd.DataFrame)})
+        assessment, **_round_all({name: table for name, table in contents.items() if isinstance(table, pd.DataFrame)})
     )
 
 

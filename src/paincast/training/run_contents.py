@@ -1,4 +1,4 @@
-"""What the run of one model logs: parameters, metrics, figures, tables and notes."""
+"""Gather what the run of one model logs: parameters, metrics, figures, tables and notes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def gather_model_run(
     trained : TrainedModel
         The model with its evaluation.
     data : TrainingSet
-        What it was trained on.
+        The training set.
     settings : TrainingSettings
-        How.
+        How it was trained.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def _list_parameters(trained: TrainedModel, data: TrainingSet, settings: Trainin
 
 
 def _add_review(run: ModelRun, predictor: Predictor, data: TrainingSet, settings: TrainingSettings) -> ModelRun:
-    """Add what report, card and checklists are made of; the checklists are evidence for the gate."""
+    """Add the tables for the report, the model card and the checklists; the gate reads the checklists."""
     tables = {
         **run.tables,
         "characteristics": describe_patients(data),

@@ -1,4 +1,4 @@
-"""What a trainer is given and what it gives back: one technique and one outcome."""
+"""Input and result of training one technique and one outcome."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HELD_OUT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "year": ("procedure_year",),
     "both": ("site_id", "procedure_year"),
 }
-"""Columns of whose groups each is held out in turn, by ``evaluation.held_out``."""
+"""Columns whose groups are held out in turn, by ``evaluation.held_out``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +40,19 @@ class Task:
     Parameters
     ----------
     data : TrainingSet
-        Episodes of whom the outcome is asked, with the answers of those who were followed.
+        Eligible episodes, with the outcomes of those followed up.
     parts : mapping of str to Part
-        The same outcome of every technique of the cohort, to borrow from.
+        The same outcome of every technique of the cohort, for partial pooling.
     truth : DataFrame, optional
-        Truth of this outcome, where the cohort is simulated and the truth holds it. For evaluation only.
+        Truth of this outcome, if the cohort is simulated and its truth covers it. Used for evaluation only.
     everybody : DataFrame
-        ``patient_id, site_id, procedure_year`` of every episode of the cohort, of other techniques too.
+        ``patient_id, site_id, procedure_year`` of every episode of the cohort, including other techniques.
     settings : TrainingSettings
         All settings of the run.
     run : TrainingRun, optional
-        Where to record; None when nothing is tracked.
+        Where to log; None when tracking is off.
     progress : PartialProgress
-        Of the training of this model.
+        Progress of training this model.
     """
 
     data: TrainingSet
@@ -65,25 +65,25 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Give ``technique/outcome``: the folder of the bundle below that of the models, and the key of the model."""
+        """Return ``technique/outcome``: the key of the model, and its folder inside the models folder."""
         return f"{self.data.technique}/{self.data.outcome.name}"
 
     def make_stream(self, purpose: str = "") -> np.random.Generator:
-        """Give technique and outcome a stream of their own, the same whichever others are trained beside them.
+        """Make the random stream of this technique and outcome, the same whichever others are trained with it.
 
-        A stream for a purpose is independent of the one that fits and evaluates: what comes later changes no model.
+        The stream of a purpose is independent of the one that fits and evaluates: using it does not change the model.
         """
-        own = (zlib.crc32(purpose.encode()),) if purpose else ()
-        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()), *own)
+        purpose_key = (zlib.crc32(purpose.encode()),) if purpose else ()
+        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()), *purpose_key)
         return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
 
     def begin(self, stage: str) -> Progress:
-        """Say that a stage begins; its own steps are part of the training of this model."""
+        """Report that a stage begins and return the progress of its steps."""
         self.progress.describe(stage)
         return PartialProgress(self.progress, self.weigh_stages()[stage])
 
     def weigh_stages(self) -> dict[str, float]:
-        """Weigh the stages by about how often a model is fitted in each."""
+        """Weight the stages by the approximate number of model fits in each."""
         evaluation = self.settings.evaluation
         weights = {EVALUATING: float(evaluation.folds), FITTING: 2.0, VALIDATING: 0.0, FINISHING: 2.0}
         if self.data.outcome.kind == "binary":
@@ -95,14 +95,14 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Further:
-    """What a way of training records beside what all of them do.
+    """What a kind of training logs in addition to what all kinds log.
 
     Parameters
     ----------
     params : mapping of str to object
         Parameters of the run.
     tables : mapping of str to DataFrame
-        Summary tables; never rows of patients.
+        Summary tables; never patient-level rows.
     notes : tuple of str
         Sentences for the description.
     """
@@ -114,36 +114,36 @@ class Further:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What came of training one technique and outcome.
+    """Result of training one technique and outcome.
 
     Parameters
     ----------
     predictor : Predictor
-        The sealed model.
+        The model as it is saved.
     flow : DataFrame
-        Who was counted in and who was left out: ``step, n``.
+        Numbers of episodes included and excluded: ``step, n``.
     metrics : DataFrame
-        Honest out-of-fold metrics, weighted for loss to follow-up.
+        Out-of-fold metrics, weighted for loss to follow-up.
     curve : DataFrame or None
-        Calibration curve of those followed; None where the outcome is a number.
+        Calibration curve of those followed up; None for a continuous outcome.
     loss : DataFrame
-        The metrics weighted and of the complete cases, side by side.
+        Weighted and complete-case metrics, side by side.
     weights : DataFrame
         Effective sample size and spread of the weights: ``measure, value``.
     tipping_point : DataFrame
-        What becomes of overall risk and O/E as those lost differ from what is predicted; empty for a number.
+        Overall risk and O/E if those lost differ from their predictions; empty for a continuous outcome.
     explanation : Explanation
         Contributions over the training cohort.
     review : ExplanationReview
-        Ranking of variables with intervals, their directions held against the evidence, and their dependence.
+        Ranking of variables with intervals, their directions compared with the evidence, and their dependence.
     instability : Instability or None
-        How far predictions would move had the model been fitted to other patients; None where it was not measured.
+        How much predictions vary between refits to resampled patients; None where it was not measured.
     assessment : Assessment or None
-        Calibration as a curve, benefit and groups; None where no probability at one month is predicted.
+        Calibration, decision curve and groups; None where no probability at one month is predicted.
     validation : InternalValidation or None
-        What came of doing the whole modelling again; None where the outcome is not binary.
+        Results of repeating the whole modelling; None where the outcome is not binary.
     further : Further
-        What else is recorded.
+        What else is logged.
     """
 
     predictor: Predictor

@@ -48,28 +48,28 @@ from paincast.training_set import TrainingSet, make_training_set
 FITTERS: Mapping[str, Callable[[Task], FittedModel]] = MappingProxyType(
     {"binary": fit_binary, "continuous": fit_change, "time_to_event": fit_duration}
 )
-"""What fits the model of an outcome, by its kind; :func:`finish_model` does the rest for all of them."""
+"""The function that fits each kind of outcome; :func:`finish_model` does the rest for all kinds."""
 
 Finish = Callable[[], TrainedModel]
-"""What is left to do of a training once everything is fitted; another can be fitted meanwhile."""
+"""The remaining work once a model is fitted; the next model can be fitted meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What a training run returns.
+    """Result of a training run.
 
     Parameters
     ----------
     summary : DataFrame
-        One row per technique and outcome, for reading.
+        One row per technique and outcome, for display.
     models_folder : Path
-        Where the bundles are: ``<technique>/<outcome>``.
+        Folder of the bundles: ``<technique>/<outcome>``.
     review_hint : str
-        The command that opens the review; empty when nothing was tracked.
+        The command that opens the review; empty if tracking was off.
     trained : dict of str to TrainedModel
-        What was made, by ``technique/outcome``.
+        Trained models by ``technique/outcome``.
     refused : dict of str to str
-        Why no model was made, by ``technique/outcome``.
+        Reasons for refusal by ``technique/outcome``.
     """
 
     summary: pd.DataFrame
@@ -86,16 +86,16 @@ def train(
     report_to: Progress = SILENT,
     **keywords: Any,
 ) -> TrainingResult:
-    """Train and evaluate a model for every technique and outcome asked for.
+    """Train and evaluate a model for every requested technique and outcome.
 
     Parameters
     ----------
     settings : TrainingSettings, optional
-        What to train, on what and how; in place of keywords.
+        What to train, on which data and how; use instead of keywords.
     config_yaml : str, optional
-        Resolved configuration to record; by default the settings themselves.
+        Resolved configuration to log; by default the settings themselves.
     report_to : Progress
-        Advanced by one for each model, in fractions as its folds, refits and resamples are done.
+        Advanced by one per model, in fractions as its folds, refits and resamples finish.
     **keywords : object
         Settings by name, as on the command line: ``train(technique="facet_rfa", cohort="data/cohorts/mine",
         model="logistic", seed=3)``; see :func:`paincast.settings.make_settings`.
@@ -109,9 +109,9 @@ def train(
     SettingsError
         If a setting is not allowed.
     RefusalError
-        If nothing could be trained: the reasons, with the numbers.
+        If no model could be trained; the message gives the reasons and numbers.
     LeakError
-        On simulated data, if discrimination exceeds what is possible: something leaked.
+        On simulated data, if discrimination exceeds what is possible, which means that the outcome leaked.
     """
     settings = _take_settings(settings, keywords)
     check_items(settings)
@@ -127,7 +127,7 @@ def train(
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
-        # To evaluate, explain, draw and record takes one core: meanwhile the next model is fitted.
+        # Evaluation, explanation, figures and logging take one core: meanwhile the next model is fitted.
         ThreadPoolExecutor(1) as beside,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
@@ -151,11 +151,13 @@ def train(
                 _collect(finishing, trained, refused, wait=False)
         report_to.describe("evaluating and recording")
         _collect(finishing, trained, refused, wait=True)
-        record_training(settings.models_folder, {name: one.predictor for name, one in trained.items()}, refused)
+        record_training(settings.models_folder, {name: model.predictor for name, model in trained.items()}, refused)
         if not trained:
             raise RefusalError(_say_refused(refused), code="PC-TRAINING-04")
     return TrainingResult(
-        summary=summarize_training({name: (one.predictor, one.metrics) for name, one in trained.items()}, refused),
+        summary=summarize_training(
+            {name: (model.predictor, model.metrics) for name, model in trained.items()}, refused
+        ),
         models_folder=Path(settings.models_folder),
         review_hint=_say_review(store, settings),
         trained=trained,
@@ -175,25 +177,25 @@ def _take_settings(settings: TrainingSettings | None, keywords: Mapping[str, Any
 
 
 def _import_before_threads() -> None:
-    """Import glum, and polars with it where that is installed: scikit-learn in another thread trips over half of it."""
+    """Import glum (and polars, if installed) first: scikit-learn fails in a thread that sees it half imported."""
     importlib.import_module("glum")
 
 
 def _say_review(store: Store | None, settings: TrainingSettings) -> str:
-    """Say how the review is opened; an address from the environment may hold a password, and is found there again."""
+    """Give the command that opens the review; an address set in the environment is omitted (it may hold a password)."""
     if store is None:
         return ""
-    told = settings.tracking.uri or store.database
-    return f"paincast review --tracking-uri {store.uri}" if told else "paincast review"
+    shows_address = settings.tracking.uri or store.database
+    return f"paincast review --tracking-uri {store.uri}" if shows_address else "paincast review"
 
 
 def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
-    """List the outcomes that settings ask for.
+    """List the outcomes that the settings request.
 
     Raises
     ------
     SettingsError
-        If there is none of that name.
+        If there is no outcome of that name.
     """
     if settings.name == ALL_OUTCOMES:
         return list(OUTCOMES.values())
@@ -223,9 +225,9 @@ def _read_truth(truth: Truth | None, outcome: Outcome) -> pd.DataFrame | None:
 
 
 def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
-    held = set(cohort.episodes["technique"])
-    absent = [technique for technique in settings.techniques if technique not in held]
-    present = [technique for technique in TECHNIQUES if technique in held]
+    recorded = set(cohort.episodes["technique"])
+    absent = [technique for technique in settings.techniques if technique not in recorded]
+    present = [technique for technique in TECHNIQUES if technique in recorded]
     if absent:
         raise SettingsError(
             f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}", code="PC-TRAINING-06"
@@ -246,7 +248,7 @@ def _record(
         return
     basis = "blended" if settings.cohort.source == "blended" else cohort.basis
     name = f"{settings.outcome.name} · {basis}"
-    # Beside the number that a model is trained on, all digits would tell of few who were lost.
+    # Together with the exact number trained on, exact counts would disclose how few were lost.
     n_real, n_episodes = str(cohort.n_real), str(len(cohort.episodes))
     if cohort.basis != "synthetic":
         n_real, n_episodes = (f"about {round_count(int(n))}" for n in (n_real, n_episodes))
@@ -258,20 +260,20 @@ def _record(
 
 
 def _write_overview(recorded: Sequence[TrackedRun]) -> str:
-    return write_overview([read_run_folder(one.folder, one.tags, one.params) for one in recorded])
+    return write_overview([read_run_folder(run.folder, run.tags, run.params) for run in recorded])
 
 
 def _ask_outcomes(
     outcomes: Sequence[Outcome], techniques: list[str], cohort: Cohort, settings: TrainingSettings
 ) -> Iterator[tuple[Outcome, list[TrainingSet], dict[str, str]]]:
-    """Prepare one outcome after another; where nothing can be trained this is said before a run is recorded."""
+    """Prepare the outcomes one by one; raise before any run is started if nothing can be trained."""
     questions = ((outcome, *_prepare(outcome, techniques, cohort, settings)) for outcome in outcomes)
     refused: list[tuple[Outcome, list[TrainingSet], dict[str, str]]] = []
     for question in questions:
         if question[1]:
             return chain(refused, [question], questions)
         refused.append(question)
-    reasons = {name: reason for _, _, told in refused for name, reason in told.items()}
+    reasons = {name: reason for _, _, outcome_reasons in refused for name, reason in outcome_reasons.items()}
     record_training(settings.models_folder, {}, reasons)
     raise RefusalError(_say_refused(reasons), code="PC-TRAINING-08")
 
@@ -283,7 +285,7 @@ def _say_refused(reasons: Mapping[str, str]) -> str:
 def _prepare(
     outcome: Outcome, techniques: list[str], cohort: Cohort, settings: TrainingSettings
 ) -> tuple[list[TrainingSet], dict[str, str]]:
-    """Ask the outcome of each technique; give what can be trained, and why the others cannot."""
+    """Prepare the training set of each technique; return the sets, and the reasons of refusals."""
     prepared, refused = [], {}
     for technique in techniques:
         try:
@@ -305,14 +307,14 @@ def _prepare(
 
 
 def _allow_without_evidence(settings: TrainingSettings) -> int | None:
-    """Give how many of each class let an indication without evidence in; None beside evidence, which has none of it."""
+    """Return the minimum of each class to admit an indication without evidence; None when blended with evidence."""
     return None if settings.cohort.source == "blended" else settings.model.minimum_events
 
 
 def _gather_parts(
     outcome: Outcome, prepared: list[TrainingSet], cohort: Cohort, settings: TrainingSettings
 ) -> Mapping[str, Part]:
-    """Encode every technique of the cohort, trained in this run or not, for others to borrow from."""
+    """Encode every technique of the cohort, trained in this run or not, for partial pooling."""
     if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
         return {}
     asked = {data.technique: (data.episodes, data.observed) for data in prepared}
@@ -329,7 +331,7 @@ def _gather_parts(
 
 
 def _fit(task: Task) -> Finish:
-    """Fit what a task asks for, and give what is left to do."""
+    """Fit the model of a task and return the remaining work."""
     fit = fit_blended if task.settings.cohort.source == "blended" else FITTERS[task.data.outcome.kind]
     task.progress.expect(sum(task.weigh_stages().values()))
     try:
@@ -354,7 +356,7 @@ def _collect(
     *,
     wait: bool,
 ) -> None:
-    """Take over what is finished, or all of it; a refusal is told, and whatever else failed is raised."""
+    """Collect the finished models (or wait for all); keep refusals, raise other errors."""
     for name in [name for name, finished in finishing.items() if wait or finished.done()]:
         finished = finishing.pop(name)
         with _telling(name, refused):
@@ -363,7 +365,7 @@ def _collect(
 
 @contextmanager
 def _telling(name: str, refused: dict[str, str]) -> Iterator[None]:
-    """Keep the reason of a refusal and go on; a leak ends everything."""
+    """Keep the reason of a refusal and continue; a leak is raised."""
     try:
         yield
     except LeakError:

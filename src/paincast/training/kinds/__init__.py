@@ -1,1 +1,1 @@
-"""How the model of each kind of outcome is fitted and cross-fitted; each gives a ``FittedModel``."""
+"""Fit and cross-fit the model of each kind of outcome; each returns a ``FittedModel``."""

@@ -1,4 +1,4 @@
-"""Fitting the model of a binary outcome."""
+"""Fit the model of a binary outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fit_binary(task: Task) -> FittedModel:
     evaluation_rng, fit_rng, metric_rng, pool_rng, instability_rng = task.make_stream().spawn(5)
     directed = data.outcome.follows_response
     around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
-    # The final fit runs here while the folds run in processes of their own: no core waits for the longest of them.
+    # The final fit runs in a thread while the folds run in their processes, so that no core is idle.
     with ThreadPoolExecutor(1) as beside:
         fitting = beside.submit(
             fit_response_model,
@@ -65,6 +65,6 @@ def fit_binary(task: Task) -> FittedModel:
 
 
 def validate_task(task: Task, refit: RefitProcedure) -> InternalValidation:
-    """Do the whole modelling again as often as the settings ask, from a stream of its own."""
+    """Repeat the whole modelling as often as the settings say, with a separate random stream."""
     stream, progress = task.make_stream("validation"), task.begin(VALIDATING)
     return validate_modelling(task.data, task.settings, refit, stream, progress, everybody=task.everybody)

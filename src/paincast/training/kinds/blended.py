@@ -1,4 +1,4 @@
-"""Training on evidence and real episodes together: the ladder, its honest evaluation, and what is told of it."""
+"""Train on published evidence and real episodes together: fit the ladder, evaluate it and describe it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from paincast.training_set import TrainingSet, make_training_set
 FloatArray = npt.NDArray[np.float64]
 
 MINIMUM_RECORDED = 0.5
-"""Share of the real episodes in which a column must be recorded for the evidence to be fitted on it."""
+"""Minimum share of real episodes that record a column for the evidence model to use it."""
 
 
 def open_real_cohort(path: str) -> Cohort:
-    """Read the real episodes of a ladder.
+    """Load the real episodes of a ladder.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def open_real_cohort(path: str) -> Cohort:
     Raises
     ------
     DataError
-        If the folder is no cohort, or holds episodes that are not real.
+        If the folder is not a cohort, or has episodes that are not real.
     RefusalError
-        If no episode is of a technique that is modelled.
+        If no episode has a modelled technique.
     """
     cohort = load_cohort(path)
     if cohort.basis != "real":
@@ -82,9 +82,9 @@ def open_real_cohort(path: str) -> Cohort:
 
 
 def fit_blended(task: Task) -> FittedModel:
-    """Choose a level of the ladder on real episodes, and cross-fit and fit its model.
+    """Choose a level of the ladder on real episodes; cross-fit and fit its model.
 
-    The metrics are those of predictions for patients on whom neither the level nor its model was chosen or fitted.
+    The metrics are computed on patients who were used neither to choose the level nor to fit its model.
 
     Parameters
     ----------
@@ -114,17 +114,17 @@ def fit_blended(task: Task) -> FittedModel:
 
 
 def gather_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
-    """Gather what is known of an outcome before any real patient is seen.
+    """Gather the evidence on an outcome without using real outcomes.
 
-    A model of episodes simulated from the published evidence, on the columns that the real set holds; where none can
-    be simulated a published rate; and nothing where there is none, or none but those counted in these same data.
+    The evidence is a model of episodes simulated from publications, on the columns that the real set records. If
+    nothing can be simulated, it is a published rate; if there is no rate that was counted in other data, it is empty.
 
     Parameters
     ----------
     data : TrainingSet
-        The real episodes; their outcomes are not looked at.
+        The real episodes; their outcomes are not used.
     settings : TrainingSettings
-        What is simulated and how a model is fitted to it.
+        What to simulate and how to fit a model to it.
     rng : numpy.random.Generator
         Source of folds and sampling.
     """
@@ -156,15 +156,15 @@ def _simulate_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.ra
     known = simulated.known
     weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)[known]
     sample = Sample(episodes=episodes.loc[known], outcome=simulated.observed[known], weights=weights)
-    said = (
+    description = (
         f"a model of {int(known.sum())} episodes simulated from the published evidence ({wanted.scenario} scenario), "
         f"of whom {simulated.observed[known].mean():.0%} have the outcome"
     )
-    return make_model_evidence(response, sample, said, cohort.sources)
+    return make_model_evidence(response, sample, description, cohort.sources)
 
 
 def keep_recorded(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
-    """Empty the predictors of simulated episodes that the real set does not record, so that no model leans on them."""
+    """Remove predictors that the real set does not record from simulated episodes, so that no model uses them."""
     names = [column.name for column in model_columns()]
     absent = [name for name in names if float(real[name].notna().mean()) < MINIMUM_RECORDED]
     return conform("episodes", simulated.drop(columns=absent)).set_index(simulated.index)
@@ -173,7 +173,7 @@ def keep_recorded(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 def find_published_rate(
     data: TrainingSet, settings: TrainingSettings, rng: np.random.Generator, *, because: str
 ) -> Evidence:
-    """Find a published rate of the outcome in the window that was not counted in these same data.
+    """Find a published rate of the outcome in its window that was not counted in these data.
 
     Parameters
     ----------
@@ -189,30 +189,34 @@ def find_published_rate(
     rate = find_nearest_rate(data)
     if rate is not None:
         return _take_rate(rate, settings, rng)
-    own = len(list_fitting_rates(data))
-    told = f"; {own} published rate(s) were counted in these same data" if own else "; no rate is published"
-    return make_no_evidence(f"nothing to start from: {because}{told}")
+    n_same_data = len(list_fitting_rates(data))
+    reason = (
+        f"; {n_same_data} published rate(s) were counted in these same data"
+        if n_same_data
+        else "; no rate is published"
+    )
+    return make_no_evidence(f"nothing to start from: {because}{reason}")
 
 
 def _take_rate(rate: PublishedRate, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
     citation = load_sources()[rate.source].citation
-    said = f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g} ({citation})"
+    description = f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g} ({citation})"
     return make_rate_evidence(
-        rate.share, int(rate.n or 0), rng, said, sources=(citation,), refits=settings.uncertainty.refits
+        rate.share, int(rate.n or 0), rng, description, sources=(citation,), refits=settings.uncertainty.refits
     )
 
 
 def describe_levels(
     fitted: FittedLadder, crossed: CrossFittedLadder, settings: TrainingSettings, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Describe every level: metrics with intervals, its excess over the best, and how often it was chosen.
+    """Describe every level: metrics with intervals, excess loss over the best, and how often it was chosen.
 
     Returns
     -------
     DataFrame
         Columns of :func:`paincast.evaluation.validation.levels.compare_levels`, then those of the comparison by which
-        the level was chosen (``excess, excess_se, share, chosen``), and ``chosen_in_folds``: the share of the folds of
-        the honest evaluation in which it was chosen.
+        the level was chosen (``excess, excess_se, share, chosen``), and ``chosen_in_folds``: the share of the outer
+        folds in which it was chosen.
     """
     sample, evaluation = fitted.rows.sample, settings.evaluation
     table = compare_levels(
@@ -233,7 +237,7 @@ def describe_levels(
 
 
 def _say_basis(evidence: Evidence, fitted: FittedLadder, data: TrainingSet) -> dict[str, object]:
-    """Say what the model of the chosen level stands on."""
+    """Give the basis, sources and counts of the model of the chosen level."""
     chosen, n_known = fitted.ladder.chosen, int(data.known.sum())
     if chosen == EVIDENCE:
         n_events = int(evidence.outcome.sum())
@@ -263,7 +267,7 @@ def _gather_further(
 
 
 def say_ladder(evidence: Evidence, fitted: FittedLadder, table: pd.DataFrame) -> str:
-    """Say in words which level was chosen, what the evidence is and what each level gains over the first."""
+    """Describe which level was chosen, what the evidence is, and the gain of each level over the first."""
     chosen = fitted.ladder.chosen
     if chosen == AVERAGE:
         parts = zip(fitted.level.members, fitted.level.shares, strict=True)
@@ -272,15 +276,15 @@ def say_ladder(evidence: Evidence, fitted: FittedLadder, table: pd.DataFrame) ->
         f"{row['level']} {row['gain']:+.3f} ({row['gain_lower']:+.3f} to {row['gain_upper']:+.3f})"
         for _, row in table.iloc[1:].iterrows()
     ]
-    told = (
+    note = (
         f"Ladder: the level {chosen} was chosen among {', '.join(fitted.ladder.names)}. Evidence: {evidence.said}. "
         f"Gain in log loss over {fitted.ladder.names[0]}, cross-validated on real episodes: {', '.join(gains)}."
     )
     if fitted.blended is not None:
         weight = fitted.blended.weights[0]
         size = evidence.measure_size(weight)
-        told += (
+        note += (
             f" Blended, a simulated episode weighs {weight:g} of a real one: together they count for {size:.3g} beside "
             f"{len(fitted.rows.sample.outcome)} real ones."
         )
-    return told
+    return note

@@ -1,4 +1,4 @@
-"""Fitting the change of pain in points, and evaluating its median and interval."""
+"""Fit the model of the change of pain in points; evaluate its median and interval."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def fit_change(task: Task) -> FittedModel:
 
 
 def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> Evaluation:
-    """Evaluate held-out medians and intervals, beside the same quantiles for everybody.
+    """Evaluate out-of-fold medians and intervals against constant quantiles.
 
-    The latter are those of all who were followed, held-out patients among them, which favours them.
+    The constant quantiles are those of all patients followed up, including the held-out ones, which favours them.
     """
     data, settings = task.data, task.settings
     known = data.known
@@ -81,9 +81,9 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
             reference=pd.DataFrame(plain, index=crossed.index[known]),
             level=settings.change.confidence,
             confidence=settings.evaluation.confidence,
-            weights=one,
+            weights=metric_weights,
         )
-        for one in (None if np.allclose(weights[known], 1.0) else weights[known], None)
+        for metric_weights in (None if np.allclose(weights[known], 1.0) else weights[known], None)
     )
     if data.cohort.basis != "synthetic":
         weighted, complete = suppress_small_shares(weighted), suppress_small_shares(complete)

@@ -1,4 +1,4 @@
-"""Published response rates that stand beside a training set, and whether they were counted in those same patients."""
+"""Find published response rates that match a training set and were not counted in the same patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paincast.training_set import TrainingSet
 
 
 def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
-    """List published rates of the outcome in the window that is asked; rates are published for half relief of pain."""
+    """List published rates of the outcome in its window; rates are published for at least 50 % pain relief only."""
     if data.outcome.name != CONTROLLED_OUTCOME:
         return []
     first, last = data.window_months
@@ -24,13 +24,13 @@ def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
 
 
 def find_nearest_rate(data: TrainingSet) -> PublishedRate | None:
-    """Find the fitting rate nearest to the horizon, the largest of equals, that was not counted in these same data."""
+    """Find the rate nearest to the horizon that was not counted in these data; of ties, the one with the largest n."""
     foreign = [rate for rate in list_fitting_rates(data) if not counted_in(rate.source, data.cohort.sources)]
     return min(foreign, key=lambda one: (abs(one.month - data.horizon_months), -(one.n or 0)), default=None)
 
 
 def counted_in(source: str, citations: tuple[str, ...]) -> bool:
-    """Tell whether a source of the evidence is one of the data sets cited, by its DOI.
+    """Check by DOI whether a source of the evidence is one of the cited data sets.
 
     Examples
     --------
@@ -39,8 +39,8 @@ def counted_in(source: str, citations: tuple[str, ...]) -> bool:
     >>> counted_in("genicular_rfa_2024", ("our own registry",))
     False
     """
-    own = _find_dois(load_sources()[source].citation)
-    return bool(own & {doi for citation in citations for doi in _find_dois(citation)})
+    source_dois = _find_dois(load_sources()[source].citation)
+    return bool(source_dois & {doi for citation in citations for doi in _find_dois(citation)})
 
 
 def _find_dois(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The whole modelling of a binary outcome as a procedure that can be repeated on other rows, in other processes."""
+"""Repeat the whole modelling of a binary outcome on other rows, in other processes if need be."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseRefit:
-    """Choose, fit and calibrate a response model again.
+    """Select, fit and calibrate a response model again.
 
     A :class:`paincast.training.internal_validation.RefitProcedure`. The pooled coefficients are fitted again without
-    the excluded patients; how their columns are scaled and weighted stays.
+    the excluded patients; the scaling and weighting of their columns are kept.
 
     Parameters
     ----------
     settings : TrainingSettings
-        How it is made.
+        How the model is made.
     around : Surroundings
-        Directions, and what may be borrowed while nobody is excluded.
+        Expected signs, and the data of other techniques when no patient is excluded.
     parts : mapping of str to Part
         The same outcome of other techniques.
     directed : bool
-        Whether published directions of response hold for the outcome.
+        Whether published directions of response apply to the outcome.
     """
 
     settings: TrainingSettings
@@ -60,7 +60,7 @@ class ResponseRefit:
 
 
 def leave_out(part: Part, patients: Set[object]) -> Part:
-    """Leave the episodes of some patients out of what is borrowed from."""
+    """Exclude the episodes of some patients from the data of a technique."""
     return part.take(np.flatnonzero(~pd.Series(part.patients, dtype=object).isin(patients).to_numpy()))
 
 

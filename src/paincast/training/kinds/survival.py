@@ -1,4 +1,4 @@
-"""Fitting the duration of relief, and evaluating it at the horizon and over the months."""
+"""Fit the model of the duration of relief; evaluate it at the horizon and over all months."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from paincast.training.task import EVALUATING, FITTING, Further, Task
 FloatArray = npt.NDArray[np.float64]
 
 SMALLEST = 1e-9
-"""Probabilities are kept so far from 0 and 1 when their log odds are evaluated."""
+"""Minimum distance of a probability from 0 and 1 before its log odds are taken."""
 
 
 def fit_duration(task: Task) -> FittedModel:
     """Cross-fit and fit the model of how long relief lasts.
 
-    At the horizon the probability that relief lasts is evaluated like that of a binary outcome, on those alive and
-    followed to it; over all visits that are modelled the curves are, on all who were seen. Those never seen are
-    weighted for; the weights look at who was seen, not at what came of them, and are the same in all folds.
+    At the horizon, the probability that relief lasts is evaluated like that of a binary outcome, on patients alive and
+    followed up to then. Over all modelled visits, the curves are evaluated on all patients who were seen. Weights
+    account for those never seen; they depend on who was seen, not on the outcome, and are the same in all folds.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def fit_duration(task: Task) -> FittedModel:
     Raises
     ------
     RefusalError
-        If too few lost relief or too few did not, or no visit that is modelled answers for the horizon.
+        If too few lost relief or too few did not, or if no modelled visit covers the horizon.
     """
     data, settings = task.data, task.settings
     weight_rng, evaluation_rng, fit_rng, metric_rng = task.make_stream().spawn(4)
@@ -83,7 +83,7 @@ def evaluate_duration(
     visit: int,
     rng: np.random.Generator,
 ) -> Evaluation:
-    """Evaluate held-out curves: at the visit of the horizon like a binary outcome, and over all months."""
+    """Evaluate out-of-fold curves: at the visit of the horizon like a binary outcome, and over all months."""
     lasting = np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)
     evaluation = evaluate_linear_predictor(task, np.asarray(logit(lasting)), rng)
     course = evaluate_course(task, crossed, seen)
@@ -91,7 +91,7 @@ def evaluate_duration(
 
 
 def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
-    """Find the last visit that is modelled and not after the horizon.
+    """Find the last modelled visit that is not after the horizon.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
 
 
 def evaluate_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> pd.DataFrame:
-    """Evaluate held-out curves of those seen; where some died with relief, death competes."""
+    """Evaluate the out-of-fold curves of those seen; death is a competing event if some died with relief."""
     data = task.data
     months, status = (part[seen] for part in data.durations)
     competes = bool((status == DIED).any())
@@ -150,7 +150,7 @@ def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
     if real:
         course, counted = suppress_months(course, _list_told(task, crossed, seen)), f"about {round_count(n_seen)}"
         deaths = FEW if is_small(n_died) else deaths
-    told = (
+    note = (
         f"Relief is modelled at months {', '.join(f'{month:g}' for month in crossed.months)}, on {counted} "
         "episodes seen after the procedure; the metrics at the horizon are of those alive and followed to it"
     )
@@ -158,5 +158,5 @@ def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray
     return Further(
         params={"n_seen": counted, "n_died": deaths},
         tables={"course": course},
-        notes=(told + competing,),
+        notes=(note + competing,),
     )
