@@ -1,1 +1,1 @@
-"""Cohorts: simulated from evidence, read from registries, kept as folders of Parquet files."""
+"""Cohort tables: reading, cleaning, validation and storage of simulated and real patients."""

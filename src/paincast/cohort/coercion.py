@@ -1,4 +1,4 @@
-"""Text as registries write it, turned into the types of the contract; what cannot be turned is pointed at."""
+"""Convert registry text into the types of the contract, and flag cells that cannot be converted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MISSING_WORDS = frozenset(
         *("k.a.", "k.a", "k/a", "keineangabe", "keineangaben", "unbekannt", "nichtbekannt", "fehlt", "fehlend"),
     ]
 )
-"""Cell texts that mean "no value" in every source, in any case and spacing; a mapping may add its own."""
+"""Cell texts that mean "no value" in every source, ignoring case and spacing; a mapping may add others."""
 
 _TRUTHS = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0"), True),
@@ -35,7 +35,7 @@ _UNSEEN = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", None))
 
 
 def is_missing_word(text: str) -> bool:
-    """Tell whether a cell's text means "no value" in every source.
+    """Check whether a cell's text means "no value" in every source.
 
     Examples
     --------
@@ -46,13 +46,13 @@ def is_missing_word(text: str) -> bool:
 
 
 def find_missing_words(text: pd.Series) -> pd.Series:
-    """Tell which cells hold a word for "no value"; cells without any text are not meant."""
+    """Flag cells that contain a word for "no value"; empty cells are not flagged."""
     wordy = text[~text.str.contains("[0-9]", na=True).astype(bool)]
     return text.isin([word for word in wordy.unique() if is_missing_word(word)])
 
 
 def to_plain_text(column: pd.Series) -> pd.Series:
-    """Give a column as trimmed text, with words for "no value" left as they stand; whole floats lose their ``.0``.
+    """Convert a column to trimmed text, keeping words for "no value"; whole floats lose their ``.0``.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def to_plain_text(column: pd.Series) -> pd.Series:
     Returns
     -------
     Series of dtype str
-        NaN where there is nothing at all.
+        NaN where the cell is empty.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def to_plain_text(column: pd.Series) -> pd.Series:
 
 
 def to_text(column: pd.Series) -> pd.Series:
-    """Give a column as trimmed text; words for "no value" become missing, and whole floats lose their ``.0``.
+    """Convert a column to trimmed text; words for "no value" become missing, and whole floats lose their ``.0``.
 
     Parameters
     ----------
@@ -109,21 +109,22 @@ def to_numbers(
 ) -> tuple[pd.Series, pd.Series]:
     """Read a column as finite numbers.
 
-    Digits and minus signs of other alphabets are read as what they are. A thousands separator is read where the decimal
-    mark is declared; a space or an apostrophe between groups of three is read always. Where a column is written both
-    ways, what has two readings is no number.
+    Digits and minus signs of other scripts are recognized. A thousands separator is accepted if the decimal mark is
+    declared; a space or an apostrophe between groups of three digits is always accepted. If a column uses both decimal
+    marks, ambiguous numbers are treated as invalid.
 
     Parameters
     ----------
     column : Series
-        Any dtype; what is a number by its type is taken as it is.
+        Any dtype; numeric types are used as they are.
     decimal : {"point", "comma"}, optional
-        Decimal mark that the source declares. Without one a point is the decimal mark, and a comma is not read at all.
-        Under ``comma``, a column in which numbers have points and none has a comma is read with the point.
+        Decimal mark that the source declares. If none is declared, the decimal mark is a point and a comma is invalid.
+        With ``comma``, a column whose numbers have points but no commas is read with the point.
     percent : bool
         Whether a percent sign may follow the number.
     strict : bool
-        Whether a number that reads otherwise with the other decimal mark is none, because the source writes both.
+        Whether a number that would read differently with the other decimal mark is invalid, because the source uses
+        both marks.
 
     Returns
     -------
@@ -163,7 +164,7 @@ def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, stric
 
 
 def has_decimal_commas(columns: Iterable[pd.Series]) -> bool:
-    """Tell whether more numbers of a source have a decimal comma than a point: then 1.200 has two readings in it.
+    """Check whether more numbers of a source have a decimal comma than a point, which makes 1.200 ambiguous.
 
     Examples
     --------
@@ -202,7 +203,7 @@ def to_booleans(column: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def to_code(text: str) -> str:
-    """Give a code in the one form in which codes are compared: single spaces, plain dashes, no ``.0``.
+    """Normalize a code for comparison: single spaces, plain dashes, no ``.0``.
 
     Examples
     --------
@@ -213,19 +214,19 @@ def to_code(text: str) -> str:
 
 
 def to_listed(text: pd.Series, meanings: Mapping[str, Hashable] | Iterable[str]) -> pd.Series:
-    """Give each text as the code that is listed for it: as it is written, or in another case where only one is meant.
+    """Match each text to a listed code: exactly, or ignoring case if the match is unambiguous.
 
     Parameters
     ----------
     text : Series of str
         Texts of cells.
     meanings : mapping of str to any, or iterable of str
-        What each code means, or codes of which each means something else, in the form of :func:`to_code`.
+        Meaning of each code, or codes with distinct meanings, in the form of :func:`to_code`.
 
     Returns
     -------
     Series of dtype str
-        The code listed; in the form of :func:`to_code` where none is, NaN where there is no text.
+        The listed code; the result of :func:`to_code` if none is listed; NaN where there is no text.
 
     Examples
     --------

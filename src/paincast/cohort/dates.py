@@ -1,4 +1,4 @@
-"""Dates as registries write them: the calendar day counts as written, whatever clock time or offset follows."""
+"""Parse dates from registries: the calendar day is used as written; times and UTC offsets are ignored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACEHOLDERS = frozenset(
     date.fromisoformat(day)
     for day in ("0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "2999-12-31", "9999-12-31")
 )
-"""Days that software writes for "no value". 1970-01-01 is not among them: patients are born on it."""
+"""Days that software writes for "no value". 1970-01-01 is excluded because it is a plausible date of birth."""
 
 NO_DATE, NO_DAY, DAY_NUMBER, NO_CENTURY = "not a date", "no day", "day number", "century"
 ISO = "ISO8601"
@@ -31,7 +31,7 @@ _UNKNOWN = np.datetime64("NaT", "s")
 
 
 def explain_rule(rule: str, date_format: str | None) -> str:
-    """Say what a cell must hold that broke one of the rules of this module."""
+    """Describe the allowed values for a rule of this module."""
     a_date = f"a date, {date_format or 'YYYY-MM-DD'}"
     return {
         NO_DATE: a_date,
@@ -57,15 +57,14 @@ def read_days(
     date_format : str, optional
         ``strptime`` format; ISO 8601 by default.
     earliest, latest : Series or Timestamp, optional
-        Between which days a year of two digits must lie; the only century that fits is taken. By default from 1980 to
-        today.
+        Bounds for two-digit years; the century is used only if exactly one fits. By default from 1980 to today.
 
     Returns
     -------
     days : Series of datetime64[s]
-        NaT where there is no date, and for the days that stand for "no value" (:data:`PLACEHOLDERS`).
+        NaT where there is no date, and for days that mean "no value" (:data:`PLACEHOLDERS`).
     broken : dict of str to Series of bool
-        Which cells hold no date, by the rule that they break.
+        Cells that are not valid dates, by the rule that they break.
 
     Examples
     --------
@@ -94,16 +93,16 @@ def read_days(
 
 
 def read_years(text: pd.Series, date_format: str | None = None) -> tuple[pd.Series, dict[str, pd.Series]]:
-    """Read the years of dates; without a format a year, or a year and a month, are enough."""
+    """Read the years of dates; without a format, a year or a year and month is sufficient."""
     days, broken = read_days(text, date_format)
     years = days.dt.year.astype("float64")
-    alone = broken.pop(NO_DAY)
-    found = {word: float(to_code(word)[:4]) for word in text[alone].unique()}
-    return years.mask(alone, text.map(found).astype("float64")), broken
+    has_no_day = broken.pop(NO_DAY)
+    year_by_text = {word: float(to_code(word)[:4]) for word in text[has_no_day].unique()}
+    return years.mask(has_no_day, text.map(year_by_text).astype("float64")), broken
 
 
 def check_date_format(date_format: str, *, needs_day: bool) -> str:
-    """Say what is wrong with a ``strptime`` format; empty if nothing is.
+    """Describe what is wrong with a ``strptime`` format; empty if it is valid.
 
     Examples
     --------
@@ -128,8 +127,8 @@ def _read_iso(text: str) -> date | str | None:
     word = to_code(text)
     if _ZEROS.fullmatch(word):
         return None
-    if found := _DAY.fullmatch(word):
-        parts = [int(part) for part in (found[1], found[3] or found[5], found[4] or found[6])]
+    if match := _DAY.fullmatch(word):
+        parts = [int(part) for part in (match[1], match[3] or match[5], match[4] or match[6])]
         try:
             return date(*parts)
         except ValueError:
@@ -140,15 +139,15 @@ def _read_iso(text: str) -> date | str | None:
 
 
 def _make_reader(date_format: str) -> Callable[[str], date | str | None]:
-    """Make a function that reads one date; where no separator stands between two parts, each has its full width."""
+    """Make a function that reads a date; parts without a separator between them must have their full width."""
     run_together = bool(_RUN_TOGETHER.search(date_format))
 
     def read(text: str) -> date | str | None:
         try:
-            found = datetime.strptime(text, date_format)
+            moment = datetime.strptime(text, date_format)
         except ValueError:
             return DAY_NUMBER if _DAY_NUMBER.fullmatch(text) else NO_DATE
-        return NO_DATE if run_together and found.strftime(date_format) != text else found.date()
+        return NO_DATE if run_together and moment.strftime(date_format) != text else moment.date()
 
     return read
 
@@ -164,7 +163,7 @@ def _to_days(text: pd.Series, readings: dict[str, date | str | None]) -> pd.Seri
 
 
 def _choose_century(days: pd.Series, earliest: pd.Series | pd.Timestamp, latest: pd.Series | pd.Timestamp) -> pd.Series:
-    """Move each day into the one century in which it lies between two days; NaT where none or several do."""
+    """Move each day into the only century that lies within the bounds; NaT if none or several do."""
     chosen = pd.Series(_UNKNOWN, index=days.index, dtype="datetime64[s]")
     fits = pd.Series(0, index=days.index)
     for century in (1800, 1900, 2000):

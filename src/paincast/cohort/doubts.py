@@ -1,4 +1,4 @@
-"""Whether a column is in another unit than it should be, or two units stand in one column."""
+"""Detect columns in the wrong unit, and columns that mix two units."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from paincast.cohort.rejects import BrokenRule
 from paincast.schema import Column
 
 UNIT_SHARE = 0.2
-"""More than this share of a column's values above its upper bound means another unit, not single errors."""
+"""A larger share of values above the column's upper bound indicates a wrong unit rather than single errors."""
 UNIT_COUNT = 3
-"""At least so many values must be strange before the unit of a column is doubted."""
+"""Minimum number of implausible values before the unit of a column is questioned."""
 FEWEST_AT_SITE = 2
-"""At so few patients of one hospital, all on the smaller scale, the scale of that hospital is doubted."""
+"""Minimum number of patients of a hospital, all on the smaller scale, before its scale is questioned."""
 
 _SMALLER_SCALE = {"NRS points": 1.0, "ODI points": 1.0, "%": 1.0}
-"""Top of a second scale, in the contract's unit: 0-10 where 0-100 is declared, or shares where percentages are."""
+"""Top of a second scale, in the contract's unit: 0-10 instead of 0-100, or shares instead of percentages."""
 _TIMES = 3.0
-"""How many times as many parts of 1 as values between 1 and 2 mean that percentages are written as shares."""
+"""Ratio of values below 1 to values between 1 and 2 above which percentages are taken to be written as shares."""
 _GAP = {"episodes": (2.0, 1 / 3, 0.05), "visits": (3.0, 2 / 3, 0.01)}
-"""How many times as many values just under the top of the second scale as just above mean that there are two; the share
-of them expected at most where there is one; and how improbable more must be. Pain is rarely slight before a
-procedure and often after it: more is asked of visits."""
+"""Per table: the ratio of values just below to values just above the top of the second scale that indicates two scales;
+the largest share below expected with a single scale; and the significance threshold. Low pain scores are rare before a
+procedure and common after it, so the thresholds are stricter for visits."""
 
 
 def doubt_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
-    """Find out whether a whole column is in another unit than it should be."""
+    """Detect whether a whole column is in the wrong unit."""
     if column.type != "number" or column.high is None:
         return []
     above = values > column.high
@@ -40,7 +40,7 @@ def doubt_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule
 
 
 def _lies_below(values: pd.Series, top: float) -> bool:
-    """Say whether no value is above the top of the smaller scale, and enough of them are not whole there."""
+    """Check that no value exceeds the top of the smaller scale and enough values lie strictly within it."""
     between = (values > 0.3 * top) & (values < top)
     return bool(between.sum() >= UNIT_COUNT and values.max() <= top)
 
@@ -48,8 +48,8 @@ def _lies_below(values: pd.Series, top: float) -> bool:
 def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[BrokenRule]:
     """Find rows on a smaller scale than the rest of their column: 0-10 among 0-100, shares among percentages.
 
-    A second scale shows as many values just under its top, and next to none just above: of one scale there are as many
-    in the one place as in the other. A 0 is the same on both and is kept.
+    A second scale produces many values just below its top and almost none just above; a single scale produces similar
+    numbers on both sides. A 0 is the same on both scales and is kept.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
     column : Column
         Their column.
     table : {"episodes", "visits", "events"}
-        Where it stands.
+        Which table.
     also : Series of bool, shape (n,)
-        Rows whose scale is in doubt for another reason, such as the value before the procedure.
+        Rows whose scale is questionable for another reason, such as the baseline value.
 
     Returns
     -------
     list of BrokenRule
-        Rows whose value is in doubt; empty where there is none.
+        Rows whose value may be on another scale; empty if there are none.
     """
     top = _SMALLER_SCALE.get(column.unit or "")
     if top is None or table not in _GAP:
@@ -79,14 +79,14 @@ def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) 
 
 
 def find_shares(percents: pd.Series) -> pd.Series:
-    """Find shares among percent reductions: many values are parts of 1, and few lie just above 1."""
+    """Find shares among percent reductions: many values lie below 1 and few just above 1."""
     sizes = percents.abs()
     parts, above = int(((sizes > 0) & (sizes < 1)).sum()), int(((sizes > 1) & (sizes < 2)).sum())
     return (sizes > 0) & (sizes <= 1) & (parts >= UNIT_COUNT and parts > _TIMES * above)
 
 
 def find_sites_below(values: pd.Series, sites: pd.Series, column: Column) -> pd.Series:
-    """Find the rows of sites that are wholly on the smaller scale while other sites are not."""
+    """Find the rows of sites whose values all lie on the smaller scale while those of other sites do not."""
     top = _SMALLER_SCALE.get(column.unit or "")
     if top is None or sites.isna().all() or (values > 2 * top).sum() < UNIT_COUNT:
         return pd.Series(False, index=values.index)

@@ -1,4 +1,4 @@
-"""Which columns of a file name patients, and whether one of them stands in several rows."""
+"""Detect columns that contain patient ids, and ids that occur in several rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paincast.cohort.coercion import find_missing_words
 from paincast.cohort.rejects import TWIN_COLUMN
 
 MOST_ROWS_EACH = 30
-"""A column with fewer distinct values than rows divided by this names groups, not patients."""
+"""A column with fewer distinct values than the number of rows divided by this identifies groups, not patients."""
 
 _PERSON = (
     r"(?:pat|patient|patients|patienten|subj|subject|participant|proband|probanden|person|personen|client|member|bids)"
@@ -21,7 +21,7 @@ _NAME = re.compile(rf"{_PERSON}{_NUMBER}?|{_RECORD}{_NUMBER}|id|pid|mrn|uuid|pse
 
 
 def find_repeating_ids(sheet: pd.DataFrame) -> list[str]:
-    """Find columns whose names say that they hold an id of patients, and in which an id stands more than once.
+    """Find columns whose names indicate patient ids and in which an id occurs more than once.
 
     Examples
     --------
@@ -32,12 +32,12 @@ def find_repeating_ids(sheet: pd.DataFrame) -> list[str]:
 
 
 def find_twin_ids(rejects: pd.DataFrame) -> list[str]:
-    """Find names of ids of patients that stand twice in the header of a file, by its rejects."""
+    """Find names of patient ids that appear twice in the header of a file, from its rejects."""
     return [str(name) for name in rejects.loc[rejects["rule"] == TWIN_COLUMN, "column"] if names_patients(str(name))]
 
 
 def names_patients(name: str) -> bool:
-    """Tell whether a column by this name holds an id of patients."""
+    """Check whether the name of a column indicates patient ids."""
     return _NAME.fullmatch("".join(re.findall(r"[^\W\d_]+", name)).casefold()) is not None
 
 

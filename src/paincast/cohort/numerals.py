@@ -1,4 +1,4 @@
-"""How one number is written: decimal marks, thousands separators, and the digits and signs of other alphabets."""
+"""Parse numbers: decimal marks, thousands separators, and digits and signs of other scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARABIC_MARK = "\u066b"
 
 
 def _compile(mark: str, separator: str) -> re.Pattern[str]:
-    """Compile what a number is: plain, or in groups of three that one separator or spaces part."""
+    """Compile the pattern of a number: plain, or in groups of three digits with a separator or spaces."""
     mark = re.escape(mark)
     grouped = rf"[1-9]\d{{0,2}}(?:(?:{re.escape(separator)}\d{{3}})+|(?: \d{{3}})+)(?:{mark}\d+)?"
     plain = rf"(?:\d+(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?"
@@ -28,23 +28,23 @@ _NUMBER: dict[Decimal, re.Pattern[str]] = {"point": _compile(".", ","), "comma":
 
 
 def read_number(text: str, decimal: Decimal | None, *, percent: bool = False, strict: bool = False) -> float:
-    """Read one number.
+    """Read a number.
 
     Parameters
     ----------
     text : str
         Trimmed text of a cell.
     decimal : {"point", "comma"}, optional
-        Decimal mark that the source declares. Without one a point is the decimal mark, and a comma is not read at all.
+        Decimal mark that the source declares. If none is declared, the decimal mark is a point and a comma is invalid.
     percent : bool
         Whether a percent sign may follow the number.
     strict : bool
-        Whether a number that reads otherwise with the other mark is none.
+        Whether a number that would read differently with the other mark is invalid.
 
     Returns
     -------
     float
-        NaN where the text is no number.
+        NaN if the text is not a number.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def read_number(text: str, decimal: Decimal | None, *, percent: bool = False, st
 
 
 def is_written_with(decimal: Decimal, text: str) -> bool:
-    """Tell whether a text is a number with this decimal mark and none with the other.
+    """Check whether a text is a number with this decimal mark but not with the other.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def is_written_with(decimal: Decimal, text: str) -> bool:
 
 
 def _spell(text: str, mark: str) -> str:
-    """Spell digits, signs, spaces and marks of other alphabets as ASCII."""
+    """Convert digits, signs, spaces and marks of other scripts to ASCII."""
     if text.isascii() and "'" not in text:
         return text
     plain = text.replace(_ARABIC_MARK, mark).translate(_TRANSLATED)

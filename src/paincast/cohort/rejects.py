@@ -1,4 +1,4 @@
-"""Rejects: what was left out of a cohort, where it stood and which rule it broke. A reject never holds a value."""
+"""Rejects: what was left out of a cohort, its position and the rule it broke. A reject never contains a value."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Action = Literal["cell emptied", "row left out", "column left out"]
 
 REJECT_COLUMNS = ("table", "row", "column", "rule", "allowed", "action")
 UNKNOWN_COLUMN = "unknown column"
-"""The ``rule`` of a column that the contract does not know: nothing is lost with it."""
+"""The ``rule`` for a column that is not in the contract; it loses no data."""
 MERGED = "merged"
-"""The ``rule`` of a row whose values stand in another row of the same episode or visit: nothing is lost with it."""
+"""The ``rule`` for a row merged into another row of the same episode or visit; it loses no data."""
 
 QUOTATION_MARK = "quotation mark"
 TOO_FEW_CELLS = "too few cells"
@@ -24,15 +24,15 @@ WRONG_BYTES = "encoding"
 CELL_TOO_LONG = "cell too long"
 COLUMN_TYPE = "column type"
 NOT_A_PATIENT = "not a patient"
-"""The ``rule`` of a row of labels, units, sums or repeated names: nothing is lost with it."""
+"""The ``rule`` for a row of labels, units, sums or repeated names; it loses no data."""
 TITLE_LINE = "title line"
-"""The ``rule`` of a line above the header: nothing is lost with it."""
+"""The ``rule`` for a line above the header; it loses no data."""
 TWIN_COLUMN = "duplicate column"
-"""The ``rule`` of a name that stands twice in the header and is not used: nothing is lost with it."""
+"""The ``rule`` for an unused name that appears twice in the header; it loses no data."""
 UNNAMED_COLUMN = "no column name"
-"""The ``rule`` of a column with content and no name: nothing that could be read is lost with it."""
+"""The ``rule`` for a column with content but no name; it loses nothing that could be read."""
 NOTHING_LOST = (UNKNOWN_COLUMN, MERGED, NOT_A_PATIENT, TITLE_LINE, TWIN_COLUMN, UNNAMED_COLUMN)
-"""Rules of what is left out and told, but is no loss."""
+"""Rules that are reported but do not count as data loss."""
 
 WHOLE_COLUMN = 0
 """The ``row`` of a reject that concerns a whole column."""
@@ -50,9 +50,9 @@ class BrokenRule(NamedTuple):
     rule : str
         Short name of the rule.
     allowed : str
-        What is allowed, in words.
+        Description of the allowed values.
     action : {"cell emptied", "row left out", "column left out"}
-        What was done about it.
+        What was done.
     """
 
     broken: pd.Series
@@ -70,9 +70,9 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
     table : str
         Table of the contract, or the file where rows are not yet assigned to one.
     findings : iterable of BrokenRule
-        What was found; ``broken`` has the length of ``places``.
+        Broken rules; ``broken`` has the length of ``places``.
     places : Series of int
-        Place of each row in its source; 1 is the first data row.
+        Position of each row in its source; 1 is the first data row.
 
     Returns
     -------
@@ -84,29 +84,29 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
     for finding in findings:
         rows = [WHOLE_COLUMN] if finding.action == "column left out" else where[finding.broken.to_numpy(dtype=bool)]
         if len(rows):
-            said = {
+            rule_columns = {
                 "column": finding.column,
                 "rule": finding.rule,
                 "allowed": finding.allowed,
                 "action": finding.action,
             }
-            frames.append(pd.DataFrame({"table": table, "row": rows, **said}))
+            frames.append(pd.DataFrame({"table": table, "row": rows, **rule_columns}))
     return join_rejects(frames)
 
 
 def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put rejects one below the other, with the types of the contract."""
+    """Concatenate rejects, with the types of the contract."""
     joined = pd.concat([empty_rejects(), *frames], ignore_index=True)[list(REJECT_COLUMNS)]
     return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
 
 
 def empty_rejects() -> pd.DataFrame:
-    """Give a table of rejects without rows."""
+    """Make a table of rejects without rows."""
     return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
 
 
 def any_broken(findings: Iterable[BrokenRule], action: Action, n_rows: int) -> np.ndarray:
-    """Tell for each row whether a finding with this action concerns it."""
+    """Flag the rows that a finding with this action concerns."""
     broken = np.zeros(n_rows, dtype=bool)
     for finding in findings:
         if finding.action == action:
@@ -115,21 +115,20 @@ def any_broken(findings: Iterable[BrokenRule], action: Action, n_rows: int) -> n
 
 
 def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
-    """Compute the worst share of rows in which something was lost.
+    """Compute the largest share of rows that lost data.
 
     Parameters
     ----------
     rejects : DataFrame
         Rejects of one table.
     n_rows : int
-        Rows of that table, those left out included.
+        Rows of that table, including those left out.
 
     Returns
     -------
     float
-        The largest of: rows left out as a share of all rows; rows with an emptied cell in one column as a share of all
-        rows, over the columns; 1 when a whole column of the contract was left out. What is no loss
-        (:data:`NOTHING_LOST`) counts for nothing.
+        The largest of: rows left out as a share of all rows; for each column, rows with an emptied cell as a share of
+        all rows; 1 if a whole column of the contract was left out. Rules in :data:`NOTHING_LOST` are not counted.
 
     Examples
     --------
@@ -155,12 +154,12 @@ def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:
     rejects : DataFrame
         Rejects of one table.
     places : Index of int
-        Places of the rows kept, as in ``rejects``.
+        Positions of the rows kept, as in ``rejects``.
 
     Returns
     -------
     Series of tuple of str
-        Indexed by place; a column left out whole is unreadable in every row.
+        Indexed by position; a column that was left out is unreadable in every row.
     """
     emptied = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
     unknown = rejects["rule"] == UNKNOWN_COLUMN
@@ -170,9 +169,9 @@ def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:
 
 
 def name_nearest(name: str, found: Iterable[str]) -> str:
-    """Say which of the columns found come nearest to a name.
+    """Describe which of the columns in the data have names similar to a given name.
 
-    A column whose name is not near is not shown: in a file without a header its "name" would be a patient's value.
+    Other names are not shown: in a file without a header they would be a patient's values.
 
     Examples
     --------

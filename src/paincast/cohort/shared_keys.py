@@ -1,4 +1,4 @@
-"""Rows of one episode or visit: copies and contradictions are left out, rows that complement each other become one."""
+"""Rows that share a key: duplicates and contradictions are left out, complementary rows are merged."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from paincast.cohort.rejects import MERGED, BrokenRule, any_broken
 
 UNIQUE_BY = {"episodes": ("episode_id",), "visits": ("episode_id", "month"), "events": ()}
 _SAID_OF_ALL = frozenset({"episode_id", "patient_id", "site_id", "technique", "indication"})
-"""Columns that every row of an episode may repeat without being about another procedure."""
+"""Columns that the rows of an episode may repeat without describing another procedure."""
 SEVERAL_PROCEDURES = "several procedures of a patient need an id each, in a mapping columns: [patient, number]"
 
 
 def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[list[BrokenRule], pd.Series]:
-    """Find rows that share a key and cannot be one.
+    """Find rows that share a key and cannot be merged.
 
     Parameters
     ----------
     typed : DataFrame of shape (n, ...)
         A table in the types of the contract; index 0 to n - 1.
     table : {"episodes", "visits", "events"}
-        Which one.
+        Which table.
     merges : bool
-        Whether rows that complement each other may become one.
+        Whether complementary rows may be merged.
 
     Returns
     -------
     duplicates : list of BrokenRule
-        Copies of an earlier row, and rows that share the key and contradict each other: these are all left out.
+        Copies of an earlier row, and all rows that share a key and contradict each other; these are left out.
     group : Series of Int64
-        Which rows complement each other, as the number of their group; missing for every other row.
+        Group number of complementary rows; missing for every other row.
     """
     keys = list(UNIQUE_BY[table])
     group = pd.Series(pd.NA, index=typed.index, dtype="Int64")
@@ -48,31 +48,31 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
     broken = copies | typed.index.isin(shared.index[~fits])
     allowed = f"one row for each {' and '.join(keys)}; rows that share it and differ are all left out"
     allowed += f"; {SEVERAL_PROCEDURES}" if table == "episodes" else ""
-    found = BrokenRule(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")
-    return [found], group
+    duplicates = BrokenRule(broken=broken, column=keys[0], rule="duplicate", allowed=allowed, action="row left out")
+    return [duplicates], group
 
 
 def _complement(shared: pd.DataFrame, number: pd.Series, table: str, typed: pd.DataFrame) -> pd.Series:
-    """Tell which rows complement those of their key: nothing contradicts, and of an episode nothing is told twice.
+    """Flag rows that complement the others of their key: no contradictions, and no repeated values of an episode.
 
-    Two rows that tell the same of an episode may be two procedures of one patient; each must add something of its own.
+    Two rows with the same content may be two procedures of a patient, so each row must add values of its own columns.
     """
     if shared.empty:
         return pd.Series(False, index=shared.index)
     by_key = shared.groupby(number)
     agree = (by_key.nunique() <= 1).all(axis="columns")
     if table == "episodes":
-        own = [name for name in typed if name not in _SAID_OF_ALL and typed[name].nunique(dropna=False) > 1]
-        told = shared[own].notna()
-        agree &= (told.groupby(number).sum() <= 1).all(axis="columns")
-        agree &= told.any(axis="columns").groupby(number).all()
+        content_columns = [name for name in typed if name not in _SAID_OF_ALL and typed[name].nunique(dropna=False) > 1]
+        is_given = shared[content_columns].notna()
+        agree &= (is_given.groupby(number).sum() <= 1).all(axis="columns")
+        agree &= is_given.any(axis="columns").groupby(number).all()
     return number.map(agree).astype(bool)
 
 
 def merge_rows(
     held: pd.DataFrame, group: pd.Series, findings: Sequence[BrokenRule], table: str
 ) -> tuple[pd.DataFrame, list[BrokenRule]]:
-    """Make one row of rows that complement each other: the first holds the values of all.
+    """Merge complementary rows: the first row receives the values of all.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def merge_rows(
     group : Series of Int64, shape (n,)
         Which rows belong together, of :func:`find_duplicates`.
     findings : sequence of BrokenRule
-        What was found so far. A required value that another row of the group holds is not missing.
+        Rules broken so far. A required value that another row of the group provides is not missing.
     table : str
         Which table.
 
@@ -90,7 +90,7 @@ def merge_rows(
     merged : DataFrame of shape (n, ...)
         The table, with the first row of each group filled.
     findings : list of BrokenRule
-        Those that still hold, and the rows that went into another.
+        Rules that are still broken, and the rows that were merged into another.
     """
     if group.isna().all():
         return held, list(findings)

@@ -1,4 +1,4 @@
-"""A cohort: the tables a registry could hold, with where they come from."""
+"""The cohort data class (episodes, visits, events and their sources), and reading and writing cohort folders."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _MANIFEST_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Episodes, visits and events, and where they come from.
+    """Episodes, visits and events with their sources.
 
     Parameters
     ----------
     episodes, visits, events : DataFrame
-        Tables that hold every column of the contract, in its order and types (see :func:`conform`).
+        Tables with every column of the contract, in its order and types (see :func:`conform`).
     basis : {"synthetic", "real", "blended"}
-        What the rows are.
+        Origin of the rows.
     sources : tuple of str
-        Citations or generator versions behind the rows.
+        Citations or generator versions.
     details : dict
-        Anything else worth keeping: seed, scenario, evidence version, hashes of source files.
+        Further provenance: seed, scenario, evidence version, hashes of source files.
     """
 
     episodes: pd.DataFrame
@@ -61,14 +61,18 @@ class Cohort:
         return len(self.episodes) if self.basis == "real" else 0
 
     def describe_techniques(self) -> str:
-        """Say how many episodes there are of each technique and comparator."""
+        """Describe how many episodes there are of each technique and comparator."""
         counts = self.episodes["technique"].value_counts().sort_index()
-        total, *told = format_counts_together(len(self.episodes), *counts.tolist(), real=self.basis != "synthetic")
-        held = ", ".join(f"{n} of {name}" for name, n in zip(counts.index, told, strict=True)) or "none"
-        return f"it holds {total} episodes: {held}"
+        total, *shown_counts = format_counts_together(
+            len(self.episodes), *counts.tolist(), real=self.basis != "synthetic"
+        )
+        counts_by_technique = (
+            ", ".join(f"{n} of {name}" for name, n in zip(counts.index, shown_counts, strict=True)) or "none"
+        )
+        return f"it holds {total} episodes: {counts_by_technique}"
 
     def select_technique(self, technique: str) -> Cohort:
-        """Give the cohort of one technique; of the sources of simulated patients those of its records."""
+        """Select the episodes of a technique; for simulated patients, also the sources of that technique."""
         episodes = self.episodes.loc[self.episodes["technique"] == technique].reset_index(drop=True)
         kept = set(episodes["episode_id"])
         return Cohort(
@@ -83,12 +87,12 @@ class Cohort:
     def _list_sources_of(self, technique: str) -> tuple[str, ...]:
         if self.basis != "synthetic" or technique not in TECHNIQUES:
             return self.sources
-        own = set(list_citations(records_of(technique)))
-        return tuple(source for source in self.sources if source in own) or self.sources
+        citations = set(list_citations(records_of(technique)))
+        return tuple(source for source in self.sources if source in citations) or self.sources
 
 
 def pandas_type(column: Column) -> str:
-    """Give the pandas type in which a column of the contract is held."""
+    """Return the pandas type of a column of the contract."""
     return {
         "text": "str",
         "category": "str",
@@ -99,26 +103,26 @@ def pandas_type(column: Column) -> str:
 
 
 def conform(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Give a table every column of its contract, in order and type; absent columns become missing.
+    """Return a table with every column of the contract, in order and type; absent columns are filled as missing.
 
-    Values must already be valid; :func:`paincast.cohort.validate.validate_tables` sorts out those that are not.
+    Values must already be valid; :func:`paincast.cohort.validate.validate_tables` removes invalid values.
     """
     columns = TABLES[table]
-    held = frame.reindex(columns=list(columns)).reset_index(drop=True)
-    return held.astype({name: pandas_type(column) for name, column in columns.items()})
+    complete = frame.reindex(columns=list(columns)).reset_index(drop=True)
+    return complete.astype({name: pandas_type(column) for name, column in columns.items()})
 
 
 def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFrame] | None = None) -> None:
-    """Write a cohort as a folder of Parquet files with a manifest, as a whole or not at all.
+    """Write a cohort atomically as a folder of Parquet files with a manifest.
 
     Parameters
     ----------
     cohort : Cohort
-        What to write.
+        Cohort to write.
     path : str or Path
         Folder; an existing cohort folder is replaced.
     extras : dict of DataFrame, optional
-        Further tables written beside it under their names (the truth of a simulated cohort, rejects).
+        Additional tables by name (the truth of a simulated cohort, rejects).
 
     Raises
     ------
@@ -148,7 +152,7 @@ def load_cohort(path: str | Path) -> Cohort:
     Raises
     ------
     DataError
-        If the folder is no cohort, a file is missing, truncated or changed since it was written.
+        If the folder is not a cohort, or a file is missing, truncated or changed since it was written.
     """
     folder = Path(path)
     manifest = read_manifest(folder)

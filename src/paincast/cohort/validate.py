@@ -1,4 +1,4 @@
-"""Hold tables against the contract: what keeps it comes back typed, what breaks it as rejects without values."""
+"""Validate tables against the contract: valid rows are returned typed, violations as rejects without values."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ _BEFORE = "before the procedure"
 def validate_tables(
     tables: Mapping[str, pd.DataFrame], *, places: Mapping[str, pd.Series] | None = None
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """Hold raw tables against the contract.
+    """Validate raw tables against the contract.
 
-    A broken rule empties the cell; in a required column it leaves the row out. Rows that share a key and contradict
-    each other are all left out, because nothing says which of them is right; of identical rows the first stays. Rows of
-    one visit, or of one episode, that complement each other become one, in the place of the first. Visits and events of
-    an episode that is absent or left out are left out too. Every one of these is a reject.
+    A broken rule empties the cell; in a required column it removes the row. Rows that share a key and contradict each
+    other are all removed, because the correct row is unknown; of identical rows the first is kept. Rows of the same
+    visit or episode that complement each other are merged into the first. Visits and events of an episode that is
+    absent or removed are removed too. Each of these is listed as a reject.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        ``episodes``, and ``visits`` and ``events`` where there are any. Every column may be text.
+        ``episodes``, and optionally ``visits`` and ``events``. Every column may be text.
     places : mapping of str to Series, optional
-        Place of each row in its source, per table; by default the position, counted from 1.
+        Position of each row in its source, per table; by default the row number, counted from 1.
 
     Returns
     -------
     tables : dict of DataFrame
         All three tables with every column of the contract, in its order and types.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What was left out; ``row`` is 0 for a whole column. Never a value.
+        What was left out, without values; ``row`` is 0 for a whole column.
 
     Raises
     ------
@@ -75,39 +75,39 @@ def validate_tables(
     doubted_ids: dict[str, set[str]] = {}
     for table, columns in TABLES.items():
         frame = tables.get(table, pd.DataFrame(columns=list(columns), dtype="str"))
-        place = _place(frame, (places or {}).get(table))
+        row_places = _place(frame, (places or {}).get(table))
         typed, findings, doubted = _check_table(table, frame, columns, doubted_ids=doubted_ids)
         if table != "episodes":
             findings.append(_find_orphans(typed, valid["episodes"]))
         else:
             doubted_ids = _list_doubted(typed, findings)
-        all_rejects.append(make_rejects(table, [*doubted, *findings], place))
+        all_rejects.append(make_rejects(table, [*doubted, *findings], row_places))
         valid[table] = conform(table, typed[~any_broken(findings, "row left out", len(typed))])
     return valid, join_rejects(all_rejects)
 
 
 def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Hold a table of patients to predict against the episode columns of the contract.
+    """Validate a table of patients to predict against the episode columns of the contract.
 
     Parameters
     ----------
     patients : DataFrame, Arrow table, list of dict, dict, str or Path
-        What :func:`paincast.cohort.reading.patients.read_patients` accepts, with any columns of ``episodes``, named in
-        any case, as text or typed; an index that is named like one of them is a column too. ``technique`` is optional.
-        A missing ``episode_id`` is made from the place of the row (``row-1``), a missing ``patient_id`` from the
-        ``episode_id``.
+        Anything :func:`paincast.cohort.reading.patients.read_patients` accepts, with any columns of ``episodes``,
+        named in any case, as text or typed; an index with the name of a column counts as that column. ``technique`` is
+        optional. A missing ``episode_id`` is made from the row number (``row-1``), a missing ``patient_id`` from
+        the ``episode_id``.
 
     Returns
     -------
     episodes : DataFrame
         Every episode column of the contract, in its order and types.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What was left out; ``row`` is the place of the patient, counted from 1. Never a value.
+        What was left out, without values; ``row`` is the patient's row number, counted from 1.
 
     Raises
     ------
     DataError
-        If it is no table of patients, no column is one of the contract, or a column appears twice.
+        If the input is not a table of patients, contains no column of the contract, or a column appears twice.
 
     Examples
     --------
@@ -127,15 +127,15 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     _refuse_nested(frame)
     optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
-    place = pd.Series(read.places, dtype="int64")
-    typed, findings, doubted = _check_table("episodes", _with_ids(frame, place), optional, merges=False)
-    rejects = make_rejects("episodes", [*doubted, *findings], place)
+    row_places = pd.Series(read.places, dtype="int64")
+    typed, findings, doubted = _check_table("episodes", _with_ids(frame, row_places), optional, merges=False)
+    rejects = make_rejects("episodes", [*doubted, *findings], row_places)
     episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))])
     return episodes, join_rejects([reject_unknown_columns(read.others), read.rejects, rejects])
 
 
 def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Name columns as the contract does, and make columns of the levels of an index that bear their names."""
+    """Rename columns as in the contract, and turn index levels with such names into columns."""
     columns, index = (
         spell_names([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
     )
@@ -145,13 +145,13 @@ def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_nested(frame: pd.DataFrame) -> None:
-    """Refuse cells that hold several values, or bytes: what they mean is not known."""
-    known = [place for place, name in enumerate(frame.columns) if name in EPISODES]
-    for place in known:
-        column = frame.iloc[:, place]
+    """Refuse cells that contain several values or bytes, because their meaning is unknown."""
+    known = [index for index, name in enumerate(frame.columns) if name in EPISODES]
+    for index in known:
+        column = frame.iloc[:, index]
         if pd.api.types.is_object_dtype(column.dtype) and not all(map(_is_one_value, column)):
             raise DataError(
-                f"the column '{frame.columns[place]}' of the patients holds lists, bytes or other nested values; give "
+                f"the column '{frame.columns[index]}' of the patients holds lists, bytes or other nested values; give "
                 "one number, text, or true or false",
                 code="PC-COHORT-13",
             )
@@ -161,14 +161,14 @@ def _is_one_value(cell: object) -> bool:
     if isinstance(cell, Decimal):
         return not cell.is_snan()
     if isinstance(cell, str):
-        return cell.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in cell)  # halves of a letter
+        return cell.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in cell)  # unpaired surrogates
     return bool(pd.api.types.is_scalar(cell)) and not isinstance(cell, bytes)
 
 
 def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
-    """Give one reject for each name that is no column of the ``episodes`` table."""
-    found = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), EPISODES)
-    return make_rejects("episodes", found, pd.Series(dtype="int64"))
+    """Make a reject for each name that is not a column of the ``episodes`` table."""
+    findings = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), EPISODES)
+    return make_rejects("episodes", findings, pd.Series(dtype="int64"))
 
 
 def _require_tables(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -204,7 +204,7 @@ def _check_table(
     doubted_ids: Mapping[str, set[str]] = MappingProxyType({}),
     merges: bool = True,
 ) -> tuple[pd.DataFrame, list[BrokenRule], list[BrokenRule]]:
-    """Give the typed table with broken cells emptied, what single rows broke, and what whole columns broke."""
+    """Return the typed table with invalid cells emptied, and the rules broken by single rows and by whole columns."""
     _require_columns(table, frame, columns)
     whole = _find_unknown_columns(frame, columns)
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
@@ -218,31 +218,31 @@ def _check_table(
         findings += failed
         if doubts:
             typed[name] = pd.Series(float("nan"), index=raw.index)
-    held = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
-    findings += _doubt_scales(held, columns, table, doubted_ids)
-    findings += _check_contract(held, columns, findings)
-    duplicates, group = find_duplicates(held, table, merges=merges)
+    table_values = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
+    findings += _doubt_scales(table_values, columns, table, doubted_ids)
+    findings += _check_contract(table_values, columns, findings)
+    duplicates, group = find_duplicates(table_values, table, merges=merges)
     for finding in findings:
-        held[finding.column] = held[finding.column].mask(finding.broken)
-    held, findings = merge_rows(held, group, [*findings, *duplicates], table)
-    return held, findings, whole
+        table_values[finding.column] = table_values[finding.column].mask(finding.broken)
+    table_values, findings = merge_rows(table_values, group, [*findings, *duplicates], table)
+    return table_values, findings, whole
 
 
 def _doubt_scales(
     held: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
 ) -> list[BrokenRule]:
-    found: list[BrokenRule] = []
+    findings: list[BrokenRule] = []
     for name, column in columns.items():
         if column.type == "number" and held[name].notna().any():
             also = held["episode_id"].isin(doubted_ids.get(name, set()))
             if table == "episodes":
                 also |= find_sites_below(held[name], held["site_id"], column)
-            found += doubt_scale(held[name], column, table, also)
-    return found
+            findings += doubt_scale(held[name], column, table, also)
+    return findings
 
 
 def _list_doubted(episodes: pd.DataFrame, findings: list[BrokenRule]) -> dict[str, set[str]]:
-    """List by column the episodes whose value before the procedure is on a scale in doubt."""
+    """List by column the episodes whose baseline value may be on another scale."""
     doubts = [finding for finding in findings if finding.rule == "unit"]
     return {finding.column: set(episodes.loc[finding.broken, "episode_id"].dropna()) for finding in doubts}
 
@@ -323,14 +323,14 @@ def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: li
         cases = errors.failure_cases[["column", "check", "index"]]
     else:
         return []
-    found: list[BrokenRule] = []
+    findings: list[BrokenRule] = []
     for (name, check), rows in cases.groupby(["column", "check"], sort=False)["index"]:
         broken = pd.Series(held.index.isin(rows), index=held.index)
         rule = "required" if check == "not_nullable" else str(check)
         if rule == "required":
             broken &= ~_any_of_column(known, str(name), held.index)
-        found += _findings(columns[str(name)], {rule: broken})
-    return found
+        findings += _findings(columns[str(name)], {rule: broken})
+    return findings
 
 
 def _any_of_column(findings: list[BrokenRule], column: str, index: pd.Index) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The one reader of files of patients, in batches that know the place of each row.
+"""Read files of patients in batches; every row keeps its position in the file.
 
 ``files.py`` opens and reads a file of any format, ``formats.py`` lists the formats by suffix, ``parquet.py`` and
 ``delimited.py`` decode them (``arrow_columns.py``, ``text.py``, ``lines.py`` and ``header.py`` help), ``names.py`` and

@@ -1,1 +1,1 @@
-"""From a registry's export to a cohort: mapping, fetching, suggesting, ingesting."""
+"""Import registry exports: suggest, load and apply column mappings, and download published data sets."""

@@ -1,7 +1,7 @@
-"""Fetch published data sets from their pinned addresses: resumed when broken off, and refused unless the hash is right.
+"""Download published data sets from pinned URLs; interrupted downloads resume, and hashes are checked.
 
-A source is the ``source`` section of a registry mapping in ``configs/mapping/``: citation, licence, and for each file
-an address and a SHA-256. A transfer grows in ``<file>.part`` and gets its name when it is whole and right.
+A source is the ``source`` section of a registry mapping in ``configs/mapping/``: citation, licence, and a URL and a
+SHA-256 for each file. A download is written to ``<file>.part`` and renamed once it is complete and its hash matches.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ except ImportError:  # pragma: no cover - where there is no flock, nobody waits
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 60
-CHUNK_BYTES = 1024  # what a broken transfer can lose
+CHUNK_BYTES = 1024  # at most this much is lost when a download is interrupted
 
 
 class DataSetFile(NamedTuple):
-    """One published file: its name, the address it is pinned to, and the SHA-256 of its bytes."""
+    """A published file: its name, its pinned URL and the SHA-256 of its content."""
 
     name: str
     url: str
@@ -48,11 +48,11 @@ class DataSet(NamedTuple):
     name : str
         Name of the mapping that reads it.
     citation : str
-        What to cite when it is used.
+        How to cite the data set.
     licence : str
-        Under which terms it is offered.
+        Terms of use.
     files : tuple of DataSetFile
-        What it consists of.
+        Its files.
     """
 
     name: str
@@ -79,12 +79,12 @@ def list_data_sets() -> tuple[DataSet, ...]:
 
 
 def get_data_set(name: str) -> DataSet:
-    """Look a data set up by name.
+    """Find a data set by name.
 
     Raises
     ------
     SettingsError
-        If there is none of that name; the nearest names are shown.
+        If there is no data set of that name; similar names are shown.
     """
     data_sets = {data_set.name: data_set for data_set in list_data_sets()}
     if name not in data_sets:
@@ -102,8 +102,8 @@ def _read_source(file: Path) -> DataSet | None:
             citation=section["citation"],
             licence=section["licence"],
             files=tuple(
-                DataSetFile(name=name, url=held["url"], sha256=held["sha256"])
-                for name, held in section["files"].items()
+                DataSetFile(name=name, url=entry["url"], sha256=entry["sha256"])
+                for name, entry in section["files"].items()
             ),
         )
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -115,35 +115,35 @@ def _read_source(file: Path) -> DataSet | None:
 
 
 def locate_data_set(name: str, folder: str | Path) -> Path:
-    """Give the folder in which :func:`fetch` puts the files of a data set."""
+    """Return the folder in which :func:`fetch` stores the files of a data set."""
     return (Path(folder) / name).absolute()
 
 
 def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress: Progress = SILENT) -> list[Path]:
-    """Fetch a published data set into ``folder/name``; files that are there already and right are not transferred.
+    """Download a published data set into ``folder/name``; files already present and correct are skipped.
 
     Parameters
     ----------
     name : str
         Name of the data set, one of :func:`list_data_sets`.
     folder : str or Path
-        Where data sets are kept.
+        Parent folder of the data sets.
     mirror : str, optional
-        A folder, or an http(s) address, to take the files from instead: ``mirror/name/file`` or ``mirror/file``.
+        A folder or an http(s) URL to use instead: ``mirror/name/file`` or ``mirror/file``.
     progress : Progress
         Advanced by the bytes received.
 
     Returns
     -------
     list of Path
-        The files, each with the SHA-256 it was pinned to.
+        The files; their SHA-256 was checked.
 
     Raises
     ------
     SettingsError
         If there is no data set of that name.
     DataError
-        If a file cannot be had, the transfer broke off (run it again to resume) or the file is not the published one.
+        If a file is not available, the download was interrupted (run it again to resume) or the hash does not match.
     OutputError
         If ``folder`` cannot be written.
     """
@@ -158,7 +158,7 @@ def fetch(name: str, folder: str | Path, *, mirror: str | None = None, progress:
 
 @contextmanager
 def _alone(folder: Path, progress: Progress) -> Iterator[None]:
-    """Let one process at a time fetch into a folder; the lock is freed when its process dies."""
+    """Let only a single process download into a folder; the lock is released when the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:  # pragma: no cover
         yield
@@ -181,29 +181,29 @@ def _wait_for_lock(descriptor: int, folder: Path, progress: Progress) -> None:
 
 
 def _fetch_file(file: DataSetFile, target: Path, addresses: list[str], progress: Progress) -> Path:
-    place, part = target / file.name, target / f"{file.name}.part"
-    if place.is_file() and hash_file(place) == file.sha256:
-        return place
-    if not any(_transfer(address, part, progress) for address in addresses):
+    file_path, part_path = target / file.name, target / f"{file.name}.part"
+    if file_path.is_file() and hash_file(file_path) == file.sha256:
+        return file_path
+    if not any(_transfer(address, part_path, progress) for address in addresses):
         raise DataError(
             f"not found: {' nor '.join(addresses)}; check the address or give another --mirror", code="PC-REGISTRY-09"
         )
-    _etag_file(part).unlink(missing_ok=True)
-    received = hash_file(part)
+    _etag_file(part_path).unlink(missing_ok=True)
+    received = hash_file(part_path)
     if received != file.sha256:
-        part.unlink()
+        part_path.unlink()
         raise DataError(
             f"{file.name} as received is not the published file (SHA-256 {received}, published {file.sha256}), so it "
             "was not kept. Run the command again; if that does not help, the file was changed at its address, so give "
             "a --mirror that has the original",
             code="PC-REGISTRY-10",
         )
-    part.replace(place)
-    return place
+    part_path.replace(file_path)
+    return file_path
 
 
 def _list_addresses(name: str, file: DataSetFile, mirror: str | None) -> list[str]:
-    """Give the places where a file may be, in the order in which they are tried."""
+    """List the addresses of a file in the order in which they are tried."""
     if mirror is None:
         return [file.url]
     if not _is_http(mirror) and not Path(mirror).is_dir():
@@ -218,7 +218,7 @@ def _is_http(address: str) -> bool:
 
 
 def _transfer(address: str, part: Path, progress: Progress) -> bool:
-    """Bring ``part`` to its full length; False if the address has no such file."""
+    """Complete the file ``part``; False if there is no such file at the address."""
     if _is_http(address):
         try:
             return _resume(address, part, progress)
@@ -240,26 +240,26 @@ def _copy(origin: Path, part: Path) -> bool:
 
 
 def _resume(address: str, part: Path, progress: Progress) -> bool:
-    have = _size(part)
+    n_bytes = _size(part)
     etag = _etag_file(part).read_text(encoding="utf-8") if _etag_file(part).is_file() else ""
     headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": etag} if etag else {})
+    if n_bytes:
+        headers |= {"Range": f"bytes={n_bytes}-"} | ({"If-Range": etag} if etag else {})
     with requests.get(address, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as response:
         if response.status_code in (404, 410):
             return False
-        continues = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if have and (response.status_code == 416 or (response.status_code == 206 and not continues)):
-            part.unlink()  # the server holds another file than the one begun
+        continues = response.headers.get("Content-Range", "").startswith(f"bytes {n_bytes}-")
+        if n_bytes and (response.status_code == 416 or (response.status_code == 206 and not continues)):
+            part.unlink()  # the file on the server has changed since the download began
             return _resume(address, part, progress)
         response.raise_for_status()
-        _store(response, part, have if response.status_code == 206 else 0, progress)
+        _store(response, part, n_bytes if response.status_code == 206 else 0, progress)
     return True
 
 
 def _store(response: requests.Response, part: Path, have: int, progress: Progress) -> None:
     etag = response.headers.get("ETag", "")
-    # a weak ETag promises the same meaning, not the same bytes
+    # a weak ETag does not guarantee identical bytes
     _etag_file(part).write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
     length = response.headers.get("Content-Length")
     progress.describe(part.name.removesuffix(".part"))
@@ -272,13 +272,13 @@ def _store(response: requests.Response, part: Path, have: int, progress: Progres
 
 
 def _describe_failure(address: str, part: Path, error: requests.RequestException) -> str:
-    kind, have = type(error).__name__, _size(part)
+    kind, n_bytes = type(error).__name__, _size(part)
     if error.response is not None:
         status = f"{error.response.status_code} {error.response.reason}"
         return f"{address}: the server answered {status}; try later or give a --mirror"
-    if have or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        kept = f"{have} bytes are kept in {part.name}"
-        return f"{address}: the transfer broke off ({kind}); {kept}: run the same command again to resume"
+    if n_bytes or isinstance(error, requests.exceptions.ChunkedEncodingError):
+        kept_bytes = f"{n_bytes} bytes are kept in {part.name}"
+        return f"{address}: the transfer broke off ({kind}); {kept_bytes}: run the same command again to resume"
     return f"{address}: the server cannot be reached ({kind}); check the connection or give a --mirror"
 
 

@@ -1,4 +1,4 @@
-"""Apply the fields and conditions of a mapping to rows of text; what they do not list is found, not guessed."""
+"""Apply the fields and conditions of a mapping to rows of text; codes that they do not list are reported."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from paincast.cohort.registry.units import DAYS_PER_YEAR
 from paincast.cohort.rejects import Action, BrokenRule
 
 OLDEST_PATIENT, LONGEST_PAIN = 105, 80
-"""Years before the procedure within which a date of birth or of onset lies whose year has two digits."""
+"""Earliest date of birth or of pain onset, in years before the procedure, for two-digit years."""
 
 _DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRows:
-    """Rows of text and what is known about their episodes.
+    """Rows of text with the baseline values and procedure dates of their episodes.
 
     Parameters
     ----------
     frames : dict of DataFrame
-        Per file; all share one index, the place of the row in the file ``main``.
+        Per file; all share one index, the position of the row in the file ``main``.
     main : str
-        The file meant where a field names none.
+        The file used if a field names none.
     missing : frozenset of str
         Codes that mean "no value" anywhere in this source.
     decimal : {"point", "comma"}, optional
         Decimal mark that the source declares.
     strict : bool
-        Whether a number with two readings is none, see :func:`paincast.cohort.coercion.has_decimal_commas`.
+        Whether an ambiguous number is missing; see :func:`paincast.cohort.coercion.has_decimal_commas`.
     baseline : DataFrame, optional
         Values before the procedure, per row.
     procedure_date : Series, optional
@@ -66,11 +66,11 @@ class SourceRows:
 
     @property
     def index(self) -> pd.Index:
-        """Give the places of the rows."""
+        """Return the positions of the rows."""
         return self.frames[self.main].index
 
     def select(self, kept: pd.Series) -> SourceRows:
-        """Give the rows where ``kept`` is true."""
+        """Return the rows where ``kept`` is true."""
         frames = {name: frame[kept] for name, frame in self.frames.items()}
         return replace(self, frames=frames, baseline=None, procedure_date=None)
 
@@ -81,7 +81,7 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
     Returns
     -------
     values : Series
-        Text or numbers in the contract's unit and codes, missing where there is none.
+        Text or numbers in the contract's units and codes; missing where there is no value.
     findings : list of BrokenRule
         Cells that the mapping cannot turn into a value.
     """
@@ -104,14 +104,14 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
 
 
 def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, BrokenRule]:
-    """Tell which rows a condition means.
+    """Select the rows that match a condition.
 
     Returns
     -------
     meant : Series of bool
-        Rows that the condition means.
+        Rows that match the condition.
     unlisted : BrokenRule
-        Rows whose code the mapping lists neither way; they are left out.
+        Rows whose code is listed neither as matching nor as not matching; they are left out.
     """
     text = rows.frames[condition.file or rows.main][condition.column]
     if condition.contains:
@@ -124,14 +124,14 @@ def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, 
         meant = code.isin(condition.is_)
         unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
     allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
-    found = BrokenRule(
+    unlisted_codes = BrokenRule(
         broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out"
     )
-    return meant, found
+    return meant, unlisted_codes
 
 
 def read_procedure_days(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
-    """Read the days of the procedures, and which cells hold none."""
+    """Read the days of the procedures, and find the cells that contain no date."""
     days, broken = dates.read_days(_present_text(field, rows), field.date_format)
     return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
 
@@ -145,7 +145,7 @@ def _present_text(field: Field, rows: SourceRows) -> pd.Series:
 
 
 def _join_texts(field: Field, rows: SourceRows) -> pd.Series:
-    """Join the texts of several columns to one id; there is none where one of them is absent."""
+    """Join the texts of several columns into an id; the id is missing if any part is missing."""
     parts = [_present_text(replace(field, column=column, columns=()), rows) for column in field.columns]
     joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
     for part in others:
@@ -231,7 +231,7 @@ def _apply_date(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Ser
 
 
 def _bounds_of_century(field: Field, procedure: pd.Series) -> dict[str, pd.Series]:
-    """Say between which days a year of two digits lies: birth and onset come before the procedure, and not too long."""
+    """Bound two-digit years: birth and onset precede the procedure by a limited number of years."""
     if field.reads == SINCE:
         return {}
     latest = procedure.fillna(pd.Timestamp.now().normalize())

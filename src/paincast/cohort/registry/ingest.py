@@ -1,4 +1,4 @@
-"""Turn a registry's files into a cohort by its mapping: nothing is guessed, and nothing is dropped without a reject."""
+"""Convert a registry's files into a cohort with a mapping; every dropped row or cell is listed as a reject."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from paincast.schema import EPISODES, TABLES
 
 @dataclass
 class _Ledger:
-    """What is left out on the way: rejects, and rows that the mapping itself leaves out."""
+    """Everything left out during ingestion: rejects, and rows that the mapping excludes."""
 
     rejects: list[pd.DataFrame] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
@@ -42,18 +42,18 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     Parameters
     ----------
     mapping : RegistryMapping
-        What the files hold, see :func:`paincast.cohort.registry.mapping.load_mapping`.
+        Describes the files; see :func:`paincast.cohort.registry.mapping.load_mapping`.
     files : sequence of Path
-        One for each file of the mapping: recognised by name, otherwise taken in the mapping's order.
+        One for each file of the mapping: matched by name, otherwise in the mapping's order.
 
     Returns
     -------
     cohort : Cohort
-        Basis ``real``. ``details`` holds hashes and row counts of the files, the rows that a filter left out and why,
-        columns that are not used, and what the source cannot tell.
+        Basis ``real``. ``details`` contains hashes and row counts of the files, the rows that a filter left out and
+        why, unused columns, and the known limits of the source.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        Cells and rows that were left out. ``row`` is the place in the source file; ``table`` is the file's name
-        for rows that belong to no table yet. Never a value.
+        Cells and rows that were left out. ``row`` is the position in the source file; ``table`` is the file's name
+        for rows that belong to no table yet. Values are never included.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
 
 
 def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
-    """Say in lines what an ingestion brought: what was read, left out and rejected, and what the source cannot tell.
+    """Summarize an ingestion: what was read, left out and rejected, and the known limits of the source.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        Lines to print; no value of a patient.
+        Lines to print, without any patient's values.
     """
     details = cohort.details
     counts = [f"{len(getattr(cohort, table))} {table}" for table in TABLES]
@@ -150,7 +150,7 @@ def _require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) ->
         if column not in read[file].rows:
             missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
     if missing:
-        hints = "; ".join(f"{place} ({hint})" for place, hint in missing.items())
+        hints = "; ".join(f"{location} ({hint})" for location, hint in missing.items())
         raise DataError(
             f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping",
             code="PC-REGISTRY-02",
@@ -176,7 +176,7 @@ def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rej
 
 
 def _columns_used(mapping: RegistryMapping) -> list[tuple[str, str]]:
-    """List file and column of everything that the mapping reads."""
+    """List the file and column of everything that the mapping reads."""
     readers: list[tuple[str, Field | Condition | None]] = [
         (mapping.file, reader)
         for reader in (
@@ -231,7 +231,7 @@ def _filter_rows(mapping: RegistryMapping, rows: SourceRows, ledger: _Ledger) ->
 def _build_tables(
     mapping: RegistryMapping, rows: SourceRows, sheets: Mapping[str, pd.DataFrame], ledger: _Ledger
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
-    """Build the raw tables and the place of each of their rows."""
+    """Build the raw tables, and the source position of each of their rows."""
     before, after = rows, rows
     if mapping.baseline_rows:
         at_baseline, unlisted = apply_condition(mapping.baseline_rows, rows)
@@ -256,32 +256,32 @@ def _stack(table: str, built: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: _Ledger) -> list[pd.DataFrame]:
-    """Drop visits without a value; a visit whose values were rejected is told by these rejects already."""
-    held, n_empty = [], 0
+    """Drop visits without a value; a visit whose values were rejected is already listed in the rejects."""
+    filled, n_empty = [], 0
     for visits, faulty in built:
         empty = visits.drop(columns=["episode_id", "month"]).isna().all(axis="columns")
-        held.append(visits[~empty])
+        filled.append(visits[~empty])
         n_empty += int((empty & ~faulty).sum())
     if n_empty:
         ledger.leave_out(n_empty, "", "no value was recorded at the visit")
-    return held
+    return filled
 
 
 def _procedure_dates(mapping: RegistryMapping, rows: SourceRows, ledger: _Ledger) -> pd.Series:
-    """Read the date of each row's procedure: where a row has none, that of the other rows of its episode."""
+    """Read the procedure date of each row; a row without a date takes the date of its episode's other rows."""
     if mapping.procedure_date is None:
         return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
     dates, findings = read_procedure_days(mapping.procedure_date, rows)
     ledger.reject("episodes", findings, rows.index)
-    of_episode = dates.groupby(apply_field(mapping.episodes["episode_id"], rows)[0])
-    is_one = of_episode.transform("nunique") == 1
-    return dates.fillna(of_episode.transform("first").where(is_one))
+    dates_by_episode = dates.groupby(apply_field(mapping.episodes["episode_id"], rows)[0])
+    has_one_day = dates_by_episode.transform("nunique") == 1
+    return dates.fillna(dates_by_episode.transform("first").where(has_one_day))
 
 
 def _index_by_episode(
     mapping: RegistryMapping, episodes: pd.DataFrame, dates: pd.Series
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Give the numbers before the procedure and its date by episode; validation settles rows that share an id."""
+    """Index baseline numbers and procedure dates by episode; validation handles rows that share an id."""
     numbers = [name for name in mapping.episodes if EPISODES[name].type == "number" and name in episodes]
     ids = episodes["episode_id"]
     before = episodes[numbers].apply(lambda column: to_numbers(column)[0])
@@ -289,7 +289,7 @@ def _index_by_episode(
 
 
 def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledger: _Ledger) -> pd.DataFrame:
-    """Leave out rows that share an id and lie on different days: they are several procedures, not one."""
+    """Leave out rows that share an id but have different days: they are separate procedures."""
     n_days = dates.loc[episodes.index].groupby(episodes["episode_id"]).transform("nunique")
     broken = n_days > 1
     allowed = "one day of the procedure for each episode_id; " + SEVERAL_PROCEDURES
@@ -326,12 +326,12 @@ def _build_block(
 def _apply_fields(
     table: str, fields: Mapping[str, Field], rows: SourceRows, ledger: _Ledger
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Give the table without rows that lack a required value, and which of its rows have a rejected cell."""
+    """Build the table without rows that lack a required value, and flag the rows with a rejected cell."""
     built = {}
     findings: list[BrokenRule] = []
     for name, reader in fields.items():
-        built[name], found = apply_field(reader, rows)
-        findings += found
+        built[name], broken_rules = apply_field(reader, rows)
+        findings += broken_rules
     ledger.reject(table, findings, rows.index)
     kept = ~any_broken(findings, "row left out", len(rows.index))
     faulty = pd.Series(any_broken(findings, "cell emptied", len(rows.index)), index=rows.index)

@@ -1,4 +1,4 @@
-"""From files and a mapping to a cohort, by name or by path."""
+"""Ingest registry files by name or by path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paincast.cohort.tables import Cohort
 from paincast.errors import DataError
 
 FETCHED = Path("data/real")
-"""Where ``paincast fetch`` keeps the published data sets, below the working folder."""
+"""Default folder of ``paincast fetch`` for published data sets, relative to the working folder."""
 
 
 def ingest(
@@ -26,8 +26,8 @@ def ingest(
     Parameters
     ----------
     source : str, Path, sequence of either, or None
-        The file, or one for each file of the mapping: recognised by name, otherwise taken in the mapping's order.
-        None for a published data set that ``paincast fetch`` has put below ``data/real``.
+        The file, or a file for each file of the mapping: matched by name, otherwise in the mapping's order.
+        None for a published data set that ``paincast fetch`` has stored in ``data/real``.
     mapping : str, Path or RegistryMapping
         A YAML file, or the name of a mapping that comes with the package.
 
@@ -36,8 +36,8 @@ def ingest(
     cohort : Cohort
         Basis ``real``.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        Cells and rows that were left out, by place in the source file. Never a value. The command ``paincast ingest``
-        refuses a cohort of which more than 5 % was lost; here that is for the caller to judge
+        Cells and rows that were left out, by position in the source file, without values. The command
+        ``paincast ingest`` refuses a cohort that lost more than 5 %; here the caller decides
         (:func:`paincast.cohort.rejects.compute_reject_share`).
 
     Raises

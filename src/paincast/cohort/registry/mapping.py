@@ -1,4 +1,4 @@
-"""A mapping says how a registry's files become episodes, visits and events. It is read strictly: no key is ignored."""
+"""Load the mapping that turns a registry's files into episodes, visits and events. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
     Raises
     ------
     SettingsError
-        If there is none of that name, a key is misspelt, a value has a wrong type or is not allowed, or is still to do.
+        If there is no mapping of that name, a key is misspelt, or a value has a wrong type, is not allowed or is still
+        ``TODO``.
 
     Examples
     --------
@@ -117,45 +118,45 @@ def _entries(top: Mapping[str, Node], key: str) -> list[Node]:
 
 
 def _read_source(node: Node) -> dict[str, Any]:
-    found = node.section(("citation", "licence", "files"), required=("citation", "licence"))
-    files = found["files"].children() if "files" in found else {}
+    keys = node.section(("citation", "licence", "files"), required=("citation", "licence"))
+    files = keys["files"].children() if "files" in keys else {}
     pinned = {name: child.section(("url", "sha256"), required=("url", "sha256")) for name, child in files.items()}
     return {
-        "citation": found["citation"].text(),
-        "licence": found["licence"].text(),
+        "citation": keys["citation"].text(),
+        "licence": keys["licence"].text(),
         "hashes": {name: pin["sha256"].text() for name, pin in pinned.items()},
     }
 
 
 def _read_read(node: Node) -> dict[str, Any]:
-    found = node.section(("file", "separator", "encoding", "decimal", "missing", "join"), required=("file",))
+    keys = node.section(("file", "separator", "encoding", "decimal", "missing", "join"), required=("file",))
     return {
-        "file": found["file"].text(),
-        "separator": SEPARATORS[found["separator"].choice(SEPARATORS)] if "separator" in found else None,
-        "encoding": found["encoding"].choice(ENCODINGS) if "encoding" in found else "utf-8",
-        "decimal": found["decimal"].choice(("point", "comma")) if "decimal" in found else None,
-        "missing": frozenset(map(to_code, found["missing"].texts())) if "missing" in found else frozenset(),
-        "joins": tuple(_read_join(entry) for entry in _entries(found, "join")),
+        "file": keys["file"].text(),
+        "separator": SEPARATORS[keys["separator"].choice(SEPARATORS)] if "separator" in keys else None,
+        "encoding": keys["encoding"].choice(ENCODINGS) if "encoding" in keys else "utf-8",
+        "decimal": keys["decimal"].choice(("point", "comma")) if "decimal" in keys else None,
+        "missing": frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
+        "joins": tuple(_read_join(entry) for entry in _entries(keys, "join")),
     }
 
 
 def _read_join(node: Node) -> Join:
-    found = node.section(("file", "by", "called"), required=("file", "by"))
-    by = found["by"].text()
-    return Join(file=found["file"].text(), by=by, called=found["called"].text() if "called" in found else by)
+    keys = node.section(("file", "by", "called"), required=("file", "by"))
+    by = keys["by"].text()
+    return Join(file=keys["file"].text(), by=by, called=keys["called"].text() if "called" in keys else by)
 
 
 def _read_condition(node: Node, also_required: tuple[str, ...] = ()) -> Condition:
-    found = node.section(("column", "file", "is", "is_not", "contains", "because"), required=("column", *also_required))
-    if ("is" in found) == ("contains" in found):
+    keys = node.section(("column", "file", "is", "is_not", "contains", "because"), required=("column", *also_required))
+    if ("is" in keys) == ("contains" in keys):
         raise node.refuse("needs either 'is: [codes]' or 'contains: [words]'")
     return Condition(
-        column=found["column"].text(),
-        file=found["file"].text() if "file" in found else None,
-        is_=frozenset(map(to_code, found["is"].texts())) if "is" in found else frozenset(),
-        is_not=_read_others(found["is_not"]) if "is_not" in found else frozenset(),
-        contains=found["contains"].texts() if "contains" in found else (),
-        because=found["because"].text() if "because" in found else "",
+        column=keys["column"].text(),
+        file=keys["file"].text() if "file" in keys else None,
+        is_=frozenset(map(to_code, keys["is"].texts())) if "is" in keys else frozenset(),
+        is_not=_read_others(keys["is_not"]) if "is_not" in keys else frozenset(),
+        contains=keys["contains"].texts() if "contains" in keys else (),
+        because=keys["because"].text() if "because" in keys else "",
     )
 
 
@@ -167,13 +168,13 @@ def _read_others(node: Node) -> frozenset[str] | None:
 
 
 def _read_date(node: Node) -> Field:
-    found = node.section(("column", "file", "date_format"), required=("column",))
+    keys = node.section(("column", "file", "date_format"), required=("column",))
     return Field(
         target=EPISODES["procedure_year"],
-        column=found["column"].text(),
-        file=found["file"].text() if "file" in found else None,
+        column=keys["column"].text(),
+        file=keys["file"].text() if "file" in keys else None,
         reads=YEAR,
-        date_format=_read_date_format(found["date_format"], needs_day=True) if "date_format" in found else None,
+        date_format=_read_date_format(keys["date_format"], needs_day=True) if "date_format" in keys else None,
     )
 
 
@@ -185,17 +186,17 @@ def _read_date_format(node: Node, *, needs_day: bool) -> str:
 
 
 def _read_block(node: Node, columns: Mapping[str, Column]) -> Block:
-    found = node.section(("file", "when", *columns))
-    fields = {name: child for name, child in found.items() if name in columns}
+    keys = node.section(("file", "when", *columns))
+    fields = {name: child for name, child in keys.items() if name in columns}
     for name, column in columns.items():
         if column.required and name != "episode_id" and name not in fields:
             raise node.refuse(f"the key '{name}' is missing")
-    if "file" in found and "episode_id" not in fields:
+    if "file" in keys and "episode_id" not in fields:
         raise node.refuse("a block with its own file needs 'episode_id', to say to which episode its rows belong")
     return Block(
         fields=_read_fields(fields, columns),
-        file=found["file"].text() if "file" in found else None,
-        when=_read_condition(found["when"]) if "when" in found else None,
+        file=keys["file"].text() if "file" in keys else None,
+        when=_read_condition(keys["when"]) if "when" in keys else None,
     )
 
 
@@ -209,27 +210,25 @@ def _read_fields(nodes: Mapping[str, Node], columns: Mapping[str, Column]) -> di
 
 
 def _read_field(node: Node, target: Column) -> Field:
-    found = node.section(_FIELD)
-    if sum(key in found for key in ("column", "columns", "always", "row_number")) != 1:
+    keys = node.section(_FIELD)
+    if sum(key in keys for key in ("column", "columns", "always", "row_number")) != 1:
         raise node.refuse("needs exactly one of 'column', 'columns', 'always' and 'row_number'")
-    _check_together(node, found, target)
-    reads = found["reads"].choice(READINGS) if "reads" in found else "value"
+    _check_together(node, keys, target)
+    reads = keys["reads"].choice(READINGS) if "reads" in keys else "value"
     return Field(
         target=target,
-        column=found["column"].text() if "column" in found else None,
-        columns=found["columns"].texts() if "columns" in found else (),
-        file=found["file"].text() if "file" in found else None,
-        always=_read_value(found["always"], target) if "always" in found else None,
-        row_number="row_number" in found and found["row_number"].flag(),
-        prefix=found["prefix"].text() if "prefix" in found else "",
-        factor=_read_unit(found["unit"], target, reads) if "unit" in found else 1.0,
-        codes=_read_codes(found["codes"], target) if "codes" in found else None,
-        missing=frozenset(map(to_code, found["missing"].texts())) if "missing" in found else frozenset(),
-        true_if_contains=found["true_if_contains"].texts() if "true_if_contains" in found else (),
+        column=keys["column"].text() if "column" in keys else None,
+        columns=keys["columns"].texts() if "columns" in keys else (),
+        file=keys["file"].text() if "file" in keys else None,
+        always=_read_value(keys["always"], target) if "always" in keys else None,
+        row_number="row_number" in keys and keys["row_number"].flag(),
+        prefix=keys["prefix"].text() if "prefix" in keys else "",
+        factor=_read_unit(keys["unit"], target, reads) if "unit" in keys else 1.0,
+        codes=_read_codes(keys["codes"], target) if "codes" in keys else None,
+        missing=frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
+        true_if_contains=keys["true_if_contains"].texts() if "true_if_contains" in keys else (),
         reads=reads,
-        date_format=_read_date_format(found["date_format"], needs_day=reads != YEAR)
-        if "date_format" in found
-        else None,
+        date_format=_read_date_format(keys["date_format"], needs_day=reads != YEAR) if "date_format" in keys else None,
     )
 
 
@@ -292,15 +291,15 @@ def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) 
     if mapping.baseline_rows and mapping.episodes["episode_id"].row_number:
         raise top["baseline_rows"].refuse("rows of several visits need an id; 'row_number' cannot tie them together")
     joined = {mapping.file, *(join.file for join in mapping.joins)}
-    for place, field, _ in _all_fields(mapping):
-        _check_reading(place, field, mapping, root)
-    for place, file, own in _all_files(mapping):
-        if file is not None and file not in joined | {own}:
-            raise root.refuse(f"{place}: no file '{file}' is named under 'read'; {suggest_name(file, joined)}")
+    for location, field, _ in _all_fields(mapping):
+        _check_reading(location, field, mapping, root)
+    for location, file, block_file in _all_files(mapping):
+        if file is not None and file not in joined | {block_file}:
+            raise root.refuse(f"{location}: no file '{file}' is named under 'read'; {suggest_name(file, joined)}")
 
 
 def _all_files(mapping: RegistryMapping) -> list[tuple[str, str | None, str | None]]:
-    files = [(place, field.file, own) for place, field, own in _all_fields(mapping)]
+    files = [(location, field.file, block_file) for location, field, block_file in _all_fields(mapping)]
     files += [("keep_rows_where", condition.file, None) for condition in mapping.keep_rows_where]
     files += [("baseline_rows", mapping.baseline_rows.file, None)] if mapping.baseline_rows else []
     files += [("procedure_date", mapping.procedure_date.file, None)] if mapping.procedure_date else []

@@ -1,4 +1,4 @@
-"""What a mapping is made of: fields, conditions, blocks and joins, already checked against the contract."""
+"""Data classes of a validated mapping: fields, conditions, blocks and joins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from paincast.cohort.numerals import Decimal
 from paincast.schema import Column
 
 MISSING = "missing"
-"""The word that stands for "no value" among codes."""
+"""Keyword for "no value" among codes."""
 OTHERS = "others"
-"""The word that stands for "every other code" in a condition."""
+"""Keyword for "every other code" in a condition."""
 
 CHANGE = "change from baseline"
 PERCENT = "percent reduction from baseline"
@@ -27,7 +27,7 @@ DATE_READINGS = (SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR)
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """How one column of the contract is read.
+    """How to read a column of the contract.
 
     Parameters
     ----------
@@ -36,23 +36,23 @@ class Field:
     column, file : str, optional
         Column of the source, and its file when it is not the main one.
     columns : tuple of str
-        Columns whose texts together are an id.
+        Columns whose texts together form an id.
     always : str, optional
         A constant instead of a column.
     row_number : bool
-        Whether the place of the row in its file is the value.
+        Whether the value is the position of the row in its file.
     prefix : str
         Text put before an id.
     factor : float
-        From the source's unit to the contract's.
+        Factor from the source's unit to the contract's unit.
     codes : dict, optional
-        What each code of the source means; None means that there is no value. A code that is not listed is rejected.
+        Meaning of each source code; None means "no value". Codes that are not listed are rejected.
     missing : frozenset of str
         Further texts that mean "no value" in this column.
     true_if_contains : tuple of str
-        Beginnings of words of which one makes a text true.
+        Word prefixes; a text that contains any of them is true.
     reads : str
-        What the source's value is, one of :data:`READINGS`.
+        How the source expresses the value, from :data:`READINGS`.
     date_format : str, optional
         ``strptime`` format of a date; ISO 8601 by default.
     """
@@ -73,7 +73,7 @@ class Field:
 
 
 class Condition(NamedTuple):
-    """Which rows are meant: by codes (listed either way; others are rejected) or by words in a text."""
+    """Which rows match: by codes (unlisted codes are rejected) or by words in a text."""
 
     column: str
     file: str | None = None
@@ -84,7 +84,7 @@ class Condition(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One follow-up (or kind of event) of each row, or a file that holds one follow-up per row."""
+    """A follow-up (or kind of event) in each row, or a file with a follow-up in each row."""
 
     fields: Mapping[str, Field]
     file: str | None = None
@@ -92,7 +92,7 @@ class Block(NamedTuple):
 
 
 class Join(NamedTuple):
-    """A second file whose rows belong to rows of the main file by an id."""
+    """A second file whose rows are matched to the main file by an id."""
 
     file: str
     by: str
@@ -101,7 +101,7 @@ class Join(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryMapping:
-    """A whole mapping; see ``configs/mapping/`` for examples to read."""
+    """A complete mapping; ``configs/mapping/`` contains examples."""
 
     name: str
     path: Path
@@ -126,6 +126,6 @@ class RegistryMapping:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Give the names of the files that are read, in the order in which they are expected."""
+        """List the names of the files to read, in the expected order."""
         blocks = [block.file for block in (*self.visits, *self.events) if block.file]
         return tuple(dict.fromkeys([self.file, *(join.file for join in self.joins), *blocks]))

@@ -1,4 +1,4 @@
-"""YAML read strictly: every scalar is text as written, no key is ignored, every refusal names its place."""
+"""Strict YAML parser: scalars stay text, unknown keys are errors, and every error names its line and key."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from paincast.errors import SettingsError, suggest_name
 from paincast.files.bounded import read_yaml_text
 
 UNFINISHED = "TODO"
-"""A value still to be filled in; a file that holds one is refused in words."""
+"""Placeholder for a value still to be filled in; a file that contains it is refused."""
 
 
 class Node(NamedTuple):
-    """A piece of a YAML file with its place.
+    """A node of a YAML file with its location.
 
-    Scalars stay text, so that a code ``010``, ``no`` or ``1`` is what the file says and nothing else.
+    Scalars stay text, so that codes such as ``010``, ``no`` and ``1`` keep their spelling.
     """
 
     file: str
@@ -27,40 +27,40 @@ class Node(NamedTuple):
     content: Any
 
     def refuse(self, why: str) -> SettingsError:
-        """Make the error that refuses this piece."""
+        """Make the error for this node."""
         return SettingsError(
             f"{self.file}, line {self.line}, {self.place or 'top level'}: {why}", code="PC-REGISTRY-14"
         )
 
     def children(self) -> dict[str, Node]:
-        """Give the pieces under their keys, whatever the keys are."""
+        """Return the child nodes by key; any key is accepted."""
         if not isinstance(self.content, yaml.MappingNode):
             raise self.refuse("must be a block of 'key: value' lines")
-        found: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         for key, content in self.content.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.refuse("a key must be a single value, not a block or a list")
             name = str(key.value).strip()
             child = Node(self.file, f"{self.place}.{name}".lstrip("."), key.start_mark.line + 1, content)
-            if name in found:
+            if name in nodes:
                 raise child.refuse(f"the key '{name}' stands twice; keep one")
-            found[name] = child
-        return found
+            nodes[name] = child
+        return nodes
 
     def section(self, allowed: Iterable[str], *, required: Iterable[str] = ()) -> dict[str, Node]:
-        """Give the pieces under their keys; any other key, or a required one missing, is refused."""
+        """Return the child nodes by key; unknown keys and missing required keys are errors."""
         known = list(allowed)
-        found = self.children()
-        for name, child in found.items():
+        nodes = self.children()
+        for name, child in nodes.items():
             if name not in known:
                 raise child.refuse(f"unknown key '{name}'; {suggest_name(name, known)}")
         for name in required:
-            if name not in found:
+            if name not in nodes:
                 raise self.refuse(f"the key '{name}' is missing")
-        return found
+        return nodes
 
     def entries(self) -> list[Node]:
-        """Give the pieces of a list."""
+        """Return the nodes of a list."""
         if not isinstance(self.content, yaml.SequenceNode):
             raise self.refuse("must be a list")
         return [
@@ -69,7 +69,7 @@ class Node(NamedTuple):
         ]
 
     def text(self) -> str:
-        """Give a single value as written."""
+        """Return a single value as written."""
         if not isinstance(self.content, yaml.ScalarNode):
             raise self.refuse("must be a single value, not a block or a list")
         if not self.content.value.strip():
@@ -77,18 +77,18 @@ class Node(NamedTuple):
         return str(self.content.value).strip()
 
     def texts(self) -> tuple[str, ...]:
-        """Give a list of single values as written."""
+        """Return a list of single values as written."""
         return tuple(entry.text() for entry in self.entries())
 
     def choice(self, allowed: Iterable[str]) -> str:
-        """Give a single value that must be one of a few."""
+        """Return a single value, which must be among ``allowed``."""
         value, known = self.text(), list(allowed)
         if value not in known:
             raise self.refuse(f"unknown value '{value}'; {suggest_name(value, known)}")
         return value
 
     def flag(self) -> bool:
-        """Give true or false."""
+        """Return true or false."""
         return self.choice(("true", "false")) == "true"
 
 
@@ -98,9 +98,8 @@ def read_yaml(path: str | Path) -> Node:
     Raises
     ------
     SettingsError
-        If it cannot be read in bounded time and memory (:func:`paincast.files.bounded.read_yaml_text`), is no YAML,
-        is empty,
-        or holds a value that is still ``TODO``.
+        If it cannot be read in bounded time and memory (:func:`paincast.files.bounded.read_yaml_text`), is not valid
+        YAML, is empty, or contains a value that is still ``TODO``.
     """
     file = Path(path)
     text = read_yaml_text(file)
@@ -116,10 +115,10 @@ def read_yaml(path: str | Path) -> Node:
 
 
 def _refuse_unfinished(node: Node) -> None:
-    open_places = [f"line {line} ({place})" for line, place in _find_unfinished(node)]
-    if open_places:
+    locations = [f"line {line} ({location})" for line, location in _find_unfinished(node)]
+    if locations:
         raise SettingsError(
-            f"{node.file} is not finished: {UNFINISHED} at {', '.join(open_places)}; put a value in its place",
+            f"{node.file} is not finished: {UNFINISHED} at {', '.join(locations)}; put a value in its place",
             code="PC-REGISTRY-17",
         )
 

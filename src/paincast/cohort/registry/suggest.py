@@ -1,4 +1,4 @@
-"""Write a first mapping of a registry's file, for a data manager to correct. Every guess is marked as one."""
+"""Draft a mapping from a registry's file for a data manager to correct. Every guess is marked as a guess."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from paincast.cohort.registry.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
 
 MOST_CODES = 10
-"""A column with more distinct values is taken for free text or an id; its values are not shown."""
+"""A column with more distinct values is treated as free text or an id; its values are not shown."""
 FEWEST_PATIENTS = 3
-"""A value that fewer rows hold is not shown, because it may point at a patient."""
+"""A value that occurs in fewer rows is not shown, because it may identify a patient."""
 LONGEST_CODE = 24
-"""A longer value is taken for free text and not shown."""
+"""A longer value is treated as free text and not shown."""
 CLOSE_ENOUGH = 0.82
 ROWS_FOR_MARK = 1000
-"""The decimal mark is guessed from so many rows."""
+"""Number of rows from which the decimal mark is guessed."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -107,17 +107,17 @@ _FOLLOW_UP = re.compile(
     r"(?:^|[\s_.-])(?:fu|m|month|post)?[\s_.-]?(\d{1,2})[\s_.-]?(m|mo|month|months|w|wk|week|weeks)(?:$|[\s_.-])"
 )
 DATE_FORMATS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y")
-"""Usual ways to write a date beside ISO 8601."""
+"""Common date formats other than ISO 8601."""
 
 _WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 
 def suggest_mapping(file: str | Path) -> str:
-    """Write a first mapping of a file, to be edited.
+    """Draft a mapping of a file, to be edited.
 
-    Columns are guessed by name, synonym and unit; codes are listed only where they are few, short and each held by at
-    least three rows. Free text, ids and rare values are never shown. What nobody can guess is ``TODO``, which
-    :func:`paincast.cohort.registry.mapping.load_mapping` refuses in words until it is filled in.
+    Columns are guessed by name, synonym and unit. Codes are listed only if there are few of them, they are short and
+    each occurs in at least three rows. Free text, ids and rare values are never shown. Anything that cannot be guessed
+    is marked ``TODO``; :func:`paincast.cohort.registry.mapping.load_mapping` refuses the file until it is filled in.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def suggest_mapping(file: str | Path) -> str:
 
 
 def _write_reading(read: TextTable, encoding: str) -> list[str]:
-    """Write how the text is to be read, where that is not the usual way."""
+    """Write the reading options that differ from the defaults."""
     words = {separator: word for word, separator in SEPARATORS.items()}
     lines = [] if read.separator in (None, ",") else [f"  separator: {words[read.separator]}  # guess"]
     lines += [] if encoding == "utf-8" else [f"  encoding: {encoding}  # guess"]
@@ -175,7 +175,7 @@ def _write_reading(read: TextTable, encoding: str) -> list[str]:
 
 
 def _is_written_with_comma(sheet: pd.DataFrame) -> bool:
-    """Tell whether more columns hold numbers with a decimal comma than with a point."""
+    """Check whether more columns contain numbers with a decimal comma than with a decimal point."""
     marks = [
         (any(is_written_with("comma", word) for word in words), any(is_written_with("point", word) for word in words))
         for words in (sheet[name].head(ROWS_FOR_MARK).unique() for name in sheet)
@@ -184,7 +184,7 @@ def _is_written_with_comma(sheet: pd.DataFrame) -> bool:
 
 
 def _write_rejects(rejects: pd.DataFrame) -> list[str]:
-    """Say which rows and columns could not be read, by rule and place."""
+    """List the rows and columns that could not be read, by rule and position."""
     kinds = rejects.groupby(["rule", "column"], sort=False)["row"].agg(["size", "first"]).reset_index()
     if kinds.empty:
         return []
@@ -197,7 +197,7 @@ def _write_rejects(rejects: pd.DataFrame) -> list[str]:
 
 
 def _write_ids(guesses: Mapping[str, str], repeating: list[str], twins: list[str]) -> list[str]:
-    """Write the two ids; rows are numbered only where no column shows that a patient has several."""
+    """Write the two ids; rows are numbered only if no column shows that a patient has several rows."""
     patient = guesses.get("patient_id") or next(iter(repeating), None)
     episode = guesses.get("episode_id")
     by_row = "{row_number: true, prefix: row-}  # no column was found; rows are numbered"
@@ -216,7 +216,7 @@ def _write_ids(guesses: Mapping[str, str], repeating: list[str], twins: list[str
 
 
 def _guess_columns(names: list[str], columns: Mapping[str, Column]) -> dict[str, str]:
-    """Give for each column of the contract the source column that resembles it most, each used once."""
+    """Match each column of the contract to the most similar source column; each source column is used once."""
     scored = [(_resemblance(source, target), target, source) for target in columns for source in names]
     guesses: dict[str, str] = {}
     for score, target, source in sorted(scored, key=lambda entry: -entry[0]):
@@ -239,10 +239,10 @@ def _plain(name: str) -> str:
 
 
 def _follow_up_month(name: str) -> float | None:
-    found = _FOLLOW_UP.search(name.lower())
-    if not found or int(found[1]) == 0:
+    match = _FOLLOW_UP.search(name.lower())
+    if not match or int(match[1]) == 0:
         return None
-    return int(found[1]) / (_WEEKS_PER_MONTH if found[2].startswith("w") else 1.0)
+    return int(match[1]) / (_WEEKS_PER_MONTH if match[2].startswith("w") else 1.0)
 
 
 def _write_visits(sheet: pd.DataFrame, follow_ups: Mapping[str, float]) -> tuple[list[str], set[str]]:
@@ -298,7 +298,7 @@ def _guess_reading(column: Column, source: str, text: pd.Series) -> str:
 
 
 def _guess_date_reading(text: pd.Series) -> str:
-    """Find the one usual format in which every date reads; days and months that cannot be told apart stay to do."""
+    """Find the only common format that fits every date; it stays ``TODO`` if days and months are ambiguous."""
     given = text[~find_missing_words(text)]
     if _is_written(given, None):
         return ", reads: year of date"

@@ -1,4 +1,4 @@
-"""Units in which registries hold what the contract holds in one unit."""
+"""Units that registries may use for a column, with factors into the contract's unit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FACTORS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 
 def unit_factors(column: Column) -> Mapping[str, float]:
-    """Give the units a source may declare for a column, with the factor into the contract's unit.
+    """List the units a source may declare for a column, with the factor into the contract's unit.
 
     Examples
     --------
