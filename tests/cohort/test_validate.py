@@ -336,7 +336,18 @@ def test_a_column_wins_over_an_index_by_its_name() -> None:
     assert validate_patients(given)[0]["pain_nrs"].tolist() == [7, 6]
 
 
-@pytest.mark.parametrize("given", [{"pain_nrs": [7]}, pd.Series([7], name="pain_nrs"), [7]])
-def test_what_is_no_frame_is_refused(given: object) -> None:
-    with pytest.raises(DataError, match="pandas DataFrame"):
-        validate_patients(given)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (7, "PC-READING-19"),
+        ([7], "PC-READING-19"),
+        ([["pain_nrs", 7]], "PC-READING-19"),
+        (np.array([[7.0]]), "PC-READING-19"),
+        (pd.Series([7], name="pain_nrs"), "PC-COHORT-07"),  # one patient, whose only column is called 0
+        ({"pain": [7]}, "PC-COHORT-07"),
+    ],
+)
+def test_what_is_no_table_of_patients_is_refused(given: object, code: str) -> None:
+    with pytest.raises(DataError) as error:
+        validate_patients(given)
+    assert error.value.code == code
