@@ -1,4 +1,4 @@
-"""Columns of Arrow, as text, numbers or true and false: what the decoders of Parquet and the like share."""
+"""Convert Arrow columns to text, numbers or booleans; shared by the decoders of Parquet and similar formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column holds text or bytes."""
+    """Check whether a column contains text or bytes."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
     return bool(
@@ -29,7 +29,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_readable(kind: pa.DataType) -> bool:
-    """Tell whether each cell of a column holds one value that can stand in a table of patients."""
+    """Check whether each cell of a column contains a single value that is allowed in a table of patients."""
     if isinstance(kind, pa.BaseExtensionType):
         return is_readable(kind.storage_type)
     if pa.types.is_dictionary(kind):
@@ -48,12 +48,12 @@ def is_readable(kind: pa.DataType) -> bool:
 
 
 def leave_out_type(position: int) -> Fault:
-    """Leave out a column that cannot stand in a table of patients."""
+    """Leave out a column whose type is not allowed in a table of patients."""
     return leave_out_column(COLUMN_TYPE, "text, numbers, dates, or true and false; one value in each cell", position)
 
 
 def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Turn a column into text, float64, int64 or true and false."""
+    """Convert a column to text, float64, int64 or booleans."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):
@@ -74,7 +74,7 @@ def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Ar
 
 
 def _to_float(column: pa.Array) -> pa.Array:
-    """Widen to float64; a short float becomes the number that it is written as (7.1, not 7.0999999)."""
+    """Convert to float64; a float32 becomes the number as printed (7.1, not 7.0999999)."""
     if pa.types.is_float64(column.type):
         return column
     values = column.to_numpy(zero_copy_only=False)
@@ -82,7 +82,7 @@ def _to_float(column: pa.Array) -> pa.Array:
 
 
 def _to_date_text(column: pa.Array) -> pa.Array:
-    """Write dates and times as ISO 8601 by the clock of their place, and midnight as the day alone."""
+    """Format dates and times as ISO 8601 in local time; midnight is written as the date only."""
     text = pc.cast(column, pa.string())
     if pa.types.is_timestamp(column.type):
         text = pc.replace_substring_regex(pc.replace_substring_regex(text, _OFFSET, ""), _MIDNIGHT, "")
@@ -90,7 +90,7 @@ def _to_date_text(column: pa.Array) -> pa.Array:
 
 
 def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Read text, empty cells that are too long or no UTF-8, and trim the others."""
+    """Read and trim text; cells that are too long or not valid UTF-8 are emptied."""
     length = pc.binary_length(column)
     faults: list[Fault] = []
     if len(column) and (pc.max(length).as_py() or 0) > LONGEST_CELL:
@@ -99,13 +99,13 @@ def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Ar
         column, faults = empty_cells(column, broken, places, CELL_TOO_LONG, allowed, position)
     valid, undecodable = _decode(column)
     if undecodable is not None:
-        _, found = empty_cells(valid, undecodable, places, WRONG_BYTES, "text in UTF-8", position)
-        faults += found
+        _, encoding_faults = empty_cells(valid, undecodable, places, WRONG_BYTES, "text in UTF-8", position)
+        faults += encoding_faults
     return pc.utf8_trim_whitespace(valid), faults
 
 
 def _decode(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Cast to text; where that fails, tell the cells whose bytes are no UTF-8."""
+    """Cast to text; if that fails, flag the cells whose bytes are not valid UTF-8."""
     try:
         text = pc.cast(column, pa.string())
         text.validate(full=True)
@@ -126,15 +126,15 @@ def _read_utf8(cell: bytes | None) -> str | None:
 
 
 def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Read the distinct values once; only then give each row its own."""
+    """Convert the distinct values once, then expand them to rows."""
     distinct = np.arange(len(column.dictionary), dtype=np.int64)
-    values, found = to_plain(column.dictionary, distinct, position)
+    values, dictionary_faults = to_plain(column.dictionary, distinct, position)
     spread = values.take(column.indices)
-    if not found:
+    if not dictionary_faults:
         return spread, []
     faults: list[Fault] = []
-    rules = {fault.place: fault for fault in found}
+    faults_by_index = {fault.place: fault for fault in dictionary_faults}
     for row, index in enumerate(column.indices.to_pylist()):
-        if index in rules:
-            faults.append(rules[index]._replace(place=int(places[row])))
+        if index in faults_by_index:
+            faults.append(faults_by_index[index]._replace(place=int(places[row])))
     return spread, faults

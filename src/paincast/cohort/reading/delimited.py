@@ -1,4 +1,4 @@
-"""Text with separated cells (CSV, TSV), opened and decoded."""
+"""Open and decode delimited text files (CSV, TSV)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def make_text_format(usual_separator: str) -> FileFormat:
-    """Give the format of text files whose cells are separated as usual where the header does not tell otherwise."""
+    """Make the format of text files with a default separator, used unless the header indicates another."""
     return FileFormat(partial(decode_text, usual_separator=usual_separator), count_lines, guess_encoding)
 
 
@@ -29,7 +29,7 @@ def decode_text(file: Path, options: ReadOptions, *, usual_separator: str) -> It
     Raises
     ------
     DataError
-        If it is in another encoding, has no header or too many columns.
+        If the file has another encoding, no header or too many columns.
     """
     with file.open("rb") as stream:
         if options.encoding != "utf-16" and stream.peek(2)[:2] in _UTF_16_MARKS:
@@ -51,13 +51,13 @@ def decode_text(file: Path, options: ReadOptions, *, usual_separator: str) -> It
 
 
 def count_lines(file: Path) -> int | None:
-    """Count the lines after the header by their ends."""
+    """Count the lines after the header by counting line breaks."""
     with file.open("rb") as stream:
         return max(sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b"")) - 1, 0) or None
 
 
 def guess_encoding(file: Path) -> str:
-    """Guess the encoding: UTF-8 or UTF-16 where it is, else the one of a spreadsheet on Windows."""
+    """Guess the encoding: UTF-16 or UTF-8 if valid, else Windows-1252, the default of spreadsheets on Windows."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with file.open("rb") as stream:
         if stream.peek(2)[:2] in _UTF_16_MARKS:

@@ -1,7 +1,8 @@
-"""The one reader of files with rows of patients, in batches, each row with its place.
+"""Read files of patients in batches, with the position of each row.
 
-The decoder of a format (:mod:`paincast.cohort.reading.formats`) gives a header and blocks of rows. The rules on names
-and rows are the same for every format: a row that cannot be read is a reject with its place, and all others go on.
+The decoder of a format (:mod:`paincast.cohort.reading.formats`) provides a header and blocks of rows. The rules on
+names and rows are the same for every format: a row that cannot be read becomes a reject with its position, and all
+other rows are read.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ class Batch(NamedTuple):
     Parameters
     ----------
     rows : pyarrow.Table
-        Trimmed text; from Parquet numbers and true or false too.
+        Trimmed text; from Parquet also numbers and booleans.
     places : array of int
-        Place of each row: 1 is the first data row below the header. Blank lines count.
+        Position of each row: 1 is the first data row below the header. Blank lines are counted.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What could not be read. Never a value.
+        What could not be read, without values.
     """
 
     rows: pa.Table
@@ -67,7 +68,7 @@ class Batch(NamedTuple):
 
 
 class PatientTable(NamedTuple):
-    """A file that is open: the names of all its columns, and its rows in batches."""
+    """An open file: the names of all its columns, and its rows in batches."""
 
     columns: tuple[str, ...]
     separator: str | None
@@ -81,15 +82,15 @@ class TextTable:
     Parameters
     ----------
     rows : DataFrame of str
-        The columns used, empty where there is no value; indexed by place.
+        The columns used, empty where there is no value; indexed by position.
     columns : tuple of str
         Names of all columns.
     rejects : DataFrame
         What could not be read.
     n_rows : int
-        Rows of the file, those left out included.
+        Rows of the file, including those left out.
     separator, sha256 : str
-        Of a text file; of the bytes that were read.
+        Separator of a text file; hash of the file.
     """
 
     rows: pd.DataFrame
@@ -101,12 +102,12 @@ class TextTable:
 
 
 def check_table_file(path: str | Path) -> os.stat_result:
-    """Refuse what is no readable file of a known kind before any work starts.
+    """Refuse files that do not exist, are unreadable or have an unknown format.
 
     Raises
     ------
     DataError
-        If it does not exist, is no regular file, is empty or has another suffix.
+        If the file does not exist, is not a regular file, is empty or has another suffix.
     """
     file = Path(path)
     allowed = ", ".join(FORMATS)
@@ -135,31 +136,31 @@ def open_table(
     Parameters
     ----------
     path : str or Path
-        The file; its suffix tells the format.
+        The file; its suffix determines the format.
     used : collection of str, optional
-        Columns to read; by default all. Only these are held in memory, and only these may not stand twice.
+        Columns to read; by default all. Only these are kept in memory, and only these must not be duplicated.
     besides : callable, optional
-        Tells by name which further columns to read, where each stands once.
+        Selects further columns by name, if their names are unique.
     any_case : bool
-        Whether the names used may stand in another case; they are handed on as they are used.
+        Whether names are matched ignoring case; columns are returned with the names in ``used``.
     table : str, optional
-        What rejects call the table; by default the file's name.
+        Name of the table in rejects; by default the file's name.
     separator : str, optional
-        Separator of a text file; by default the one that its header shows.
+        Separator of a text file; by default detected from the header.
     encoding : str
         Encoding of a text file.
     batch_rows : int
-        Most rows of a batch.
+        Maximum number of rows in a batch.
 
     Yields
     ------
     PatientTable
-        Its last batch is followed by a look at the file: one that changed meanwhile is refused.
+        After its last batch the file is checked: a file that changed while it was read is refused.
 
     Raises
     ------
     DataError
-        If it cannot be read, has no header or no row, or a column that is used stands twice.
+        If the file cannot be read, has no header or no rows, or a used column appears twice.
     """
     file = Path(path)
     facts = check_table_file(file)
@@ -215,7 +216,7 @@ def count_rows(path: str | Path) -> int | None:
 
 
 def guess_encoding(path: str | Path) -> str:
-    """Guess the encoding of a text file; files of other formats are called UTF-8."""
+    """Guess the encoding of a text file; UTF-8 for files of other formats."""
     check_table_file(path)
     guess = _format_of(Path(path)).guess_encoding
     return guess(Path(path)) if guess else "utf-8"
@@ -253,7 +254,7 @@ def _words_for_failures(file: Path, encoding: str) -> Iterator[None]:
 
 
 def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, facts: os.stat_result) -> Iterator[Block]:
-    """Apply the rules on names and rows to every block, and refuse a file without rows or one that changed."""
+    """Apply the rules on names and rows to every block; refuse files without rows and files that changed."""
     rules = RowRules(header.names)
     n_rows, broken = 0, Counter[str]()
     first_fault: Fault | None = None
@@ -297,14 +298,14 @@ def _limit_cells(block: Block, wanted: Sequence[int]) -> Block:
         if pa.types.is_string(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_CELL:
             broken = pc.greater(pc.utf8_length(column), LONGEST_CELL)
             allowed = f"at most {LONGEST_CELL} characters in a cell"
-            column, found = empty_cells(column, broken, block.places, CELL_TOO_LONG, allowed, position)
-            faults += found
+            column, cell_faults = empty_cells(column, broken, block.places, CELL_TOO_LONG, allowed, position)
+            faults += cell_faults
         columns.append(column)
     return Block(columns, block.places, faults)
 
 
 def _find_filled(block: Block, header: Header) -> set[int]:
-    """Give the positions of columns without a name that hold anything."""
+    """Return the positions of columns that have data but no name."""
     return {
         position
         for position, name, column in zip(header.wanted, header.names, block.columns, strict=False)
@@ -313,20 +314,20 @@ def _find_filled(block: Block, header: Header) -> set[int]:
 
 
 def _group(blocks: Iterator[Block], header: Header, table: str, batch_rows: int) -> Iterator[Batch]:
-    """Hand blocks on in batches of the size asked for, with the columns used and the rejects up to the last row."""
-    held, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
+    """Regroup blocks into batches of the requested size, with the used columns and the rejects up to the last row."""
+    buffer, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
     for block in blocks:
         rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table)])
         if not len(block.places):
             continue
         rows = _to_table(block, header)
-        held = _concat([held, rows]) if len(places) else rows
+        buffer = _concat([buffer, rows]) if len(places) else rows
         places = np.concatenate([places, block.places])
         while len(places) > batch_rows:
-            told = rejects["row"] <= places[batch_rows - 1]
-            yield Batch(rows=held.slice(0, batch_rows), places=places[:batch_rows], rejects=rejects[told])
-            held, places, rejects = held.slice(batch_rows), places[batch_rows:], rejects[~told]
-    yield Batch(rows=held, places=places, rejects=rejects)
+            is_released = rejects["row"] <= places[batch_rows - 1]
+            yield Batch(rows=buffer.slice(0, batch_rows), places=places[:batch_rows], rejects=rejects[is_released])
+            buffer, places, rejects = buffer.slice(batch_rows), places[batch_rows:], rejects[~is_released]
+    yield Batch(rows=buffer, places=places, rejects=rejects)
 
 
 def _to_table(block: Block, header: Header) -> pa.Table:
@@ -337,7 +338,7 @@ def _to_table(block: Block, header: Header) -> pa.Table:
 
 
 def _concat(held: Sequence[pa.Table]) -> pa.Table:
-    """Put tables one below the other; a column that is text in one of them is text in all."""
+    """Concatenate tables; a column that is text in any of them becomes text in all."""
     schemas = {table.schema for table in held}
     if len(schemas) > 1:
         held = [pa.table([_as_text(column) for column in table.columns], names=table.column_names) for table in held]

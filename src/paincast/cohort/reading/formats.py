@@ -1,4 +1,4 @@
-"""The formats of files of patients by suffix: a further one is a decoder in a module of its own and a line here."""
+"""File formats by suffix. To add a format, write a decoder in a new module and register it here."""
 
 from __future__ import annotations
 

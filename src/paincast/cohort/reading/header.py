@@ -1,4 +1,4 @@
-"""The head of a text file: its separator, the lines above the names of the columns, the names, the width of rows."""
+"""Read the head of a text file: separator, lines above the column names, the names, and the width of rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INVISIBLE = str.maketrans("", "", "\ufeff\u200b\u200e\u200f\u2060\u00ad\0")
 
 
 def clean_name(name: str) -> str:
-    r"""Give a column's name with single spaces and without what nobody sees.
+    r"""Normalize a column name: single spaces, no invisible characters.
 
     Examples
     --------
@@ -33,27 +33,27 @@ def clean_name(name: str) -> str:
 def read_head(
     lines: Lines, file: str, *, separator: str | None, usual: str, used: Collection[str]
 ) -> tuple[tuple[str, ...], Layout, list[Fault]]:
-    """Read a text file down to its first row.
+    """Read a text file up to its first row.
 
     Parameters
     ----------
     lines : Lines
-        From the first on; left at the line after the header.
+        Positioned at the first line; advanced to the line after the header.
     file : str
         Name of the file, for messages.
     separator : str, optional
-        Where it was declared.
+        Declared separator.
     usual : str
-        The separator to take where nothing tells another.
+        Default separator.
     used : collection of str
-        Names of columns that are to be read: the line that holds most of them is the header.
+        Names of the columns to read: the line with most of them is the header.
 
     Returns
     -------
     header : tuple of str
-        One name for each cell of a sound row, empty where there is none.
+        A name for each cell of a valid row; empty if the column has no name.
     layout : Layout
-        How rows are built.
+        Structure of the rows.
     faults : list of Fault
         Lines above the header.
 
@@ -62,19 +62,22 @@ def read_head(
     DataError
         If there is no header, or it cannot be read.
     """
-    above = [_title_fault()] if (told := _pop_separator_line(lines)) else []
+    above = [_title_fault()] if (declared := _pop_separator_line(lines)) else []
     first = _peek_texts(lines, _LINES_TO_HEADER)
     if first and first[0] is None:
         raise refuse_encoding(file, lines.encoding)
     texts = [text or "" for text in first]
-    chosen = separator or told or _find_separator(texts, usual, used)
-    at = _find_header(texts, chosen, used)
-    if at is None:
+    chosen = separator or declared or _find_separator(texts, usual, used)
+    header_line = _find_header(texts, chosen, used)
+    if header_line is None:
         raise DataError(f"{file} holds blank lines alone; a line must name the columns", code="PC-READING-06")
-    is_title = not _count_used(texts[at], chosen, used) and sum(map(bool, _split_names(texts[at], chosen))) <= 1
-    if None in first[:at] or (is_title and None in first[at : at + 2]):
-        raise refuse_encoding(file, lines.encoding)  # the line that cannot be read may be the header
-    for text in texts[:at]:
+    is_title = (
+        not _count_used(texts[header_line], chosen, used)
+        and sum(map(bool, _split_names(texts[header_line], chosen))) <= 1
+    )
+    if None in first[:header_line] or (is_title and None in first[header_line : header_line + 2]):
+        raise refuse_encoding(file, lines.encoding)  # the undecodable line may be the header
+    for text in texts[:header_line]:
         if text.strip(chosen + " \t"):
             above.append(_title_fault())
         lines.pop()
@@ -89,25 +92,25 @@ def _title_fault() -> Fault:
 
 
 def _peek_texts(lines: Lines, n_lines: int) -> list[str | None]:
-    held = []
+    texts = []
     for offset in range(n_lines):
         line = lines.peek(offset)
         if line is None:
             break
-        held.append(lines.decode(line))
-    return held
+        texts.append(lines.decode(line))
+    return texts
 
 
 def _pop_separator_line(lines: Lines) -> str | None:
     first = lines.peek(0)
-    found = _SEPARATOR_LINE.fullmatch((lines.decode(first) or "").rstrip()) if first is not None else None
-    if found is None and first is not None and first.lower().rstrip(b'"') in (b"sep=\t", b'"sep=\t'):
+    match = _SEPARATOR_LINE.fullmatch((lines.decode(first) or "").rstrip()) if first is not None else None
+    if match is None and first is not None and first.lower().rstrip(b'"') in (b"sep=\t", b'"sep=\t'):
         lines.pop()
         return "\t"
-    if found is None:
+    if match is None:
         return None
     lines.pop()
-    return found[1]
+    return match[1]
 
 
 def _split_names(text: str, separator: str) -> list[str]:
@@ -119,20 +122,22 @@ def _count_used(text: str, separator: str, used: Collection[str]) -> int:
 
 
 def _find_separator(texts: Sequence[str], usual: str, used: Collection[str]) -> str:
-    """Find the separator that gives most of the names used; without any, the one that the lines agree on."""
+    """Find the separator that yields most of the used names; without any, the separator most consistent by line."""
     candidates = list(dict.fromkeys([usual, *SEPARATORS.values()]))
-    n_used = {one: max((_count_used(text, one, used) for text in texts), default=0) for one in candidates}
+    n_used = {
+        separator: max((_count_used(text, separator, used) for text in texts), default=0) for separator in candidates
+    }
     if max(n_used.values()) > (1 if n_used[usual] else 0):
         return max(candidates, key=lambda one: n_used[one])
     plain = [re.sub(r'"[^"]*"', "", text) for text in texts if text.strip()]
-    counts = {one: sorted(text.count(one) for text in plain) for one in candidates}
-    middle = {one: ordered[len(ordered) // 2] if ordered else 0 for one, ordered in counts.items()}
-    in_first = {one: plain[0].count(one) if plain else 0 for one in candidates}
+    counts = {separator: sorted(text.count(separator) for text in plain) for separator in candidates}
+    middle = {separator: ordered[len(ordered) // 2] if ordered else 0 for separator, ordered in counts.items()}
+    in_first = {separator: plain[0].count(separator) if plain else 0 for separator in candidates}
     return max(candidates, key=lambda one: (min(middle[one], in_first[one]), middle[one], in_first[one]))
 
 
 def _find_header(texts: Sequence[str], separator: str, used: Collection[str]) -> int | None:
-    """Find the line of names: the one with most of the names used, else the first that is as wide as those after it."""
+    """Find the header: the line with most of the used names, else the first line as wide as those after it."""
     filled = [sum(bool(name) for name in _split_names(text, separator)) for text in texts]
     blank_free = [at for at, n_filled in enumerate(filled) if n_filled]
     if not blank_free:
@@ -141,7 +146,7 @@ def _find_header(texts: Sequence[str], separator: str, used: Collection[str]) ->
     most_used = n_used.index(max(n_used))
     opening = next((at for at in blank_free if split_cells(texts[at], separator)[1] != CLOSED), len(texts))
     if opening <= (most_used if max(n_used) else blank_free[0]):
-        return opening  # names of several lines
+        return opening  # names that span several lines
     if max(n_used):
         return most_used
     usual = Counter(len(_split_names(texts[at], separator)) for at in blank_free[1:]).most_common(1)
@@ -149,7 +154,7 @@ def _find_header(texts: Sequence[str], separator: str, used: Collection[str]) ->
         names = _split_names(texts[at], separator)
         is_title = filled[at] <= 1 or (usual and len(names) != usual[0][0] and 2 * filled[at] <= usual[0][0])
         if not is_title:
-            # A line with a number in it is a row: then the first line is the header, however short.
+            # A line with a number is a data row: then the first line is the header, even if it is short.
             return blank_free[0] if any(_LOOKS_LIKE_DATA.fullmatch(name) for name in names) else at
     return blank_free[0]
 
@@ -187,7 +192,7 @@ def _refuse_headerless(file: str, names: Sequence[str]) -> None:
 
 
 def _learn_layout(lines: Lines, names: list[str], separator: str) -> tuple[tuple[str, ...], Layout]:
-    """Learn the width of a sound row: the header's, unless the first rows agree on more or fewer blank cells."""
+    """Find the width of a valid row: that of the header, unless the first rows agree on more or fewer blank cells."""
     parsed = [split_cells(text, separator) for text in _peek_texts(lines, _LINES_TO_LEARN) if text is not None]
     rows = [cells for cells, ending in parsed if ending == CLOSED and any(cell.strip() for cell in cells)]
     n_named = max(at for at, name in enumerate(names, 1) if name)

@@ -1,4 +1,4 @@
-"""Bytes of a text file, as lines: a block ends where a line ends, and no line is longer than memory may hold."""
+"""Split the bytes of a text file into lines: blocks end at line breaks, and the length of a line is limited."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import IO
 from paincast.errors import DataError
 
 LONGEST_LINE = 8 << 20
-"""Bytes of the longest line that is held in memory."""
+"""Bytes of the longest line that is kept in memory."""
 TOO_LONG = b"\0\0"
-"""What stands for a line that is longer."""
+"""Placeholder for a longer line."""
 
 _FIRST_BYTES, _BLOCK_BYTES = 1 << 16, 1 << 20
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 def read_blocks(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield bytes that end where a line ends; a line that is too long to hold is replaced by a short mark."""
+    """Yield blocks of bytes that end at a line break; a line that is too long is replaced by a placeholder."""
     rest, too_long = b"", False
     for chunk in _read_bytes(stream, encoding):
-        held = rest + chunk
-        cut = max(held.rfind(b"\n"), held.rfind(b"\r", 0, len(held) - 1)) + 1
-        block, rest = held[:cut], held[cut:]
+        buffer = rest + chunk
+        cut = max(buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, len(buffer) - 1)) + 1
+        block, rest = buffer[:cut], buffer[cut:]
         if block and too_long:
             first = _LINE_END.search(block)
             block, too_long = TOO_LONG + block[first.start() if first else 0 :], False
@@ -39,7 +39,7 @@ def read_blocks(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _read_bytes(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield the file's bytes without its byte order mark; UTF-16 becomes UTF-8."""
+    """Yield the file's bytes without the byte order mark; UTF-16 is converted to UTF-8."""
     chunks = chain([stream.read(_FIRST_BYTES)], iter(lambda: stream.read(_BLOCK_BYTES), b""))
     first = next(chunks)
     if encoding == "utf-16":
@@ -59,7 +59,7 @@ def _name_utf_16(first: bytes) -> str:
 
 
 class Lines:
-    """Lines of a file in their order, with a look ahead of bounded length."""
+    """Lines of a file in order, with a bounded lookahead."""
 
     def __init__(self, blocks: Iterator[bytes], encoding: str) -> None:
         self.blocks = blocks
@@ -68,7 +68,7 @@ class Lines:
         self.number = 0
 
     def peek(self, offset: int) -> bytes | None:
-        """Give the line ``offset`` lines ahead; None beyond the last."""
+        """Return the line ``offset`` lines ahead; None after the last line."""
         while len(self.held) <= offset:
             block = next(self.blocks, None)
             if block is None:
@@ -77,17 +77,17 @@ class Lines:
         return self.held[offset]
 
     def hold(self, block: bytes) -> None:
-        """Put the lines of a block behind those held."""
+        """Append the lines of a block to the lookahead."""
         lines = _LINE_END.split(block)
         self.held.extend(lines if lines[-1] else lines[:-1])
 
     def pop(self) -> None:
-        """Go on to the next line."""
+        """Advance to the next line."""
         self.held.popleft()
         self.number += 1
 
     def decode(self, line: bytes) -> str | None:
-        """Give a line as text; None where its bytes are none in this encoding."""
+        """Decode a line; None if its bytes are invalid in this encoding."""
         if b"\0" in line:
             return None
         try:
@@ -97,7 +97,7 @@ class Lines:
 
 
 def refuse_encoding(name: str, encoding: str, likely: str = "windows-1252") -> DataError:
-    """Make the error for a file of which most is no text in the encoding expected."""
+    """Make the error for a file that is mostly not text in the expected encoding."""
     return DataError(
         f"{name} is not {encoding.upper()} text; save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'). Another encoding is "
         f"read by 'paincast ingest' alone, where its mapping declares it ('encoding: {likely}')",

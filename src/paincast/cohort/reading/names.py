@@ -1,4 +1,4 @@
-"""Names of columns: which are read, which stand twice, which columns have none."""
+"""Select columns by name: columns to read, duplicated names, and columns without a name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _RESEMBLES = 0.8
 
 
 class Header(NamedTuple):
-    """Which columns are read: ``wanted`` are positions, ``kept`` tells those that are handed on.
+    """Selected columns: ``wanted`` are the positions to read, ``kept`` flags those that are returned.
 
-    ``unnamed`` are the columns without a name that are known to hold something.
+    ``unnamed`` are the columns without a name that are known to contain data.
     """
 
     all_names: tuple[str, ...]
@@ -29,12 +29,12 @@ class Header(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns read."""
+        """Names of the columns that are read."""
         return tuple(self.all_names[position] for position in self.wanted)
 
 
 def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """Give names that are known in another case as they are known.
+    """Replace names that differ from known names only in case.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]
 
 
 def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str]:
-    """Find names that are not known and resemble a known one that is absent.
+    """Find unknown names that are similar to a known name that is absent.
 
     Examples
     --------
@@ -56,20 +56,20 @@ def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str
     absent = [name for name in known if name not in names]
     plain = {name: "_".join(re.findall(r"[^\W_]+", name.casefold())) for name in names if name not in known}
     near = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
-    return {name: found[0] for name, found in near.items() if found}
+    return {name: matches[0] for name, matches in near.items() if matches}
 
 
 def name_columns(
     file: Path, decoded: Decoded, used: Collection[str] | None, besides: Callable[[str], bool] | None = None
 ) -> Header:
-    """Choose the columns to read: those used and, of text, those without a name and the first, where sums stand."""
+    """Select the columns to read: used ones and, in text, unnamed ones and the first (it may label rows of sums)."""
     names, is_text = decoded.header, decoded.separator is not None
     counted = Counter(name for name in names if name)
     twins = tuple(name for name, n in counted.items() if n > 1)
     if used is not None and (mixed := [name for name in twins if name in used]):
-        said = ", ".join(f"'{name}'" for name in mixed)
+        quoted_names = ", ".join(f"'{name}'" for name in mixed)
         raise DataError(
-            f"{file}: {said} stands twice in the header, and nothing says which one counts; rename one",
+            f"{file}: {quoted_names} stands twice in the header, and nothing says which one counts; rename one",
             code="PC-READING-11",
         )
     kept = [
@@ -77,7 +77,7 @@ def name_columns(
         for name in names
     ]
     if not any(kept):
-        # Where nothing is used the rows still count: the first column with a name of its own stands for them.
+        # If no column is used, the first column with a unique name is read so that rows can be counted.
         first = next((at for at, name in enumerate(names) if name and name not in twins), None)
         kept = [at == first for at in range(len(names))]
     wanted = [at for at, name in enumerate(names) if kept[at] or (is_text and (not name or at == 0))]

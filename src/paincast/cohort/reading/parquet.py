@@ -1,4 +1,4 @@
-"""Parquet, decoded in small batches: text, numbers and true or false; a column of another type is left out and said."""
+"""Decode Parquet in small batches: text, numbers and booleans; columns of other types are left out and reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paincast.errors import DataError
 
 BATCH_ROWS = 5000
 BATCH_BYTES = 64 << 20
-"""Bytes that the rows of one batch may take, by what the file says of itself."""
+"""Maximum bytes of the rows of a batch, according to the file's metadata."""
 
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
@@ -35,12 +35,12 @@ _LARGE_CHUNK, _LARGEST_EXPANSION, _LONGEST_CODE = 64 << 20, 200, 200
 
 @contextmanager
 def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # noqa: ARG001 (only text has a choice)
-    """Open a Parquet file. An index that pandas named is a column like the others; one without a name has none.
+    """Open a Parquet file. A named pandas index becomes a column; an unnamed index is a column without a name.
 
     Raises
     ------
     DataError
-        If it is damaged, encrypted or no Parquet file, or has too many columns or no rows.
+        If the file is damaged, encrypted or not Parquet, or has too many columns or no rows.
     """
     opened = _open(file)
     if opened.metadata.num_rows == 0:
@@ -54,21 +54,21 @@ def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # no
 
 
 def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:
-    """List the named indices that pandas wrote as a range: they stand in its metadata and in no column."""
-    found = {}
+    """List the named indices that pandas stored as a range: they are in its metadata, not in a column."""
+    ranges = {}
     try:
         for index in json.loads(opened.schema_arrow.metadata[b"pandas"])["index_columns"]:
             if isinstance(index, dict) and isinstance(index["name"], str):
                 values = range(index["start"], index["stop"], index["step"])
                 if len(values) == opened.metadata.num_rows and -_LARGEST < values.start < _LARGEST:
-                    found[clean_name(index["name"])] = values
+                    ranges[clean_name(index["name"])] = values
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return {}
-    return found
+    return ranges
 
 
 def count_rows(file: Path) -> int:
-    """Give the number of rows that the file says it has."""
+    """Return the number of rows according to the file's metadata."""
     return int(_open(file).metadata.num_rows)
 
 
@@ -91,20 +91,20 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
     leaves = _find_leaves(opened, schema, kept)
     n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
     faults = [leave_out_type(position) for position in wanted if position < n_stored and position not in kept]
-    place = 0
+    last_place = 0
     try:
         batches = opened.reader.iter_batches(
             batch_size=n_rows, row_groups=list(range(opened.num_row_groups)), column_indices=leaves, use_threads=False
         )
         for batch in batches:
-            places = np.arange(place + 1, place + 1 + batch.num_rows, dtype=np.int64)
-            place += batch.num_rows
+            places = np.arange(last_place + 1, last_place + 1 + batch.num_rows, dtype=np.int64)
+            last_place += batch.num_rows
             arrays = dict(zip(kept, batch.columns, strict=True))
             columns = []
             for position in wanted:
                 if position in arrays:
-                    column, found = to_plain(arrays[position], places, position)
-                    faults += found
+                    column, column_faults = to_plain(arrays[position], places, position)
+                    faults += column_faults
                 elif position >= n_stored:
                     values = ranges[position - n_stored]
                     column = pa.array(values.start + values.step * (places - 1), pa.int64())
@@ -120,7 +120,7 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
 
 
 def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int]) -> list[int]:
-    """Give the position among the stored columns of each plain column; a nested one is stored as several."""
+    """Return the position among the stored columns of each plain column; a nested column is stored as several."""
     first_leaf, leaf = [], 0
     for field in schema:
         first_leaf.append(leaf)
@@ -144,7 +144,7 @@ def _count_leaves(kind: pa.DataType) -> int:
 
 
 def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names: Sequence[str]) -> int:
-    """Give the rows of a batch that stay within its bytes, and refuse cells that are too long before any is read."""
+    """Compute the number of rows that fit in a batch, and refuse cells that are too long before reading them."""
     per_row = 1.0
     for group in range(opened.metadata.num_row_groups):
         facts = opened.metadata.row_group(group)
@@ -165,7 +165,7 @@ def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names
 
 
 def _hides_long_cells(chunk: pq.ColumnChunkMetaData, size: float) -> bool:
-    """Tell whether few cells must be huge: a large column, hundreds of times its stored size, and no short codes."""
+    """Check for a few huge cells: a large column, hundreds of times its compressed size, and no short codes."""
     expansion = chunk.total_uncompressed_size / max(chunk.total_compressed_size, 1)
     return bool(
         chunk.total_uncompressed_size > _LARGE_CHUNK and expansion > _LARGEST_EXPANSION and size > _LONGEST_CODE

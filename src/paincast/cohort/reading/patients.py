@@ -1,4 +1,4 @@
-"""Patients in whatever form they are at hand, as rows of raw columns, each with its place."""
+"""Read patients from data frames, Arrow tables, dicts or files as rows of raw columns with their positions."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ ACCEPTED = (
     "a pandas or polars DataFrame, an Arrow table, a list of dicts (one for each patient), a dict, or the path of a "
     ".csv, .tsv, .txt or .parquet file"
 )
-"""What a table of patients may be."""
+"""Accepted forms of a table of patients, for messages."""
 
 WHOLE_FILE = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatientRows:
-    """Rows of patients as they came.
+    """Raw rows of patients.
 
     Parameters
     ----------
     rows : DataFrame of shape (n, ...)
-        Raw columns. Its index is the caller's, and counts from 0 where there was none.
+        Raw columns. The index is the caller's, or counts from 0 if there was none.
     places : ndarray of int, shape (n,)
-        Place of each row in its source, counted from 1.
+        Position of each row in its source, counted from 1.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What a reader has left out already. Never a value.
+        What the reader has already left out, without values.
     others : tuple of str
-        Names of columns that were not read, because the contract does not know them.
+        Names of columns that were not read because they are not in the contract.
     """
 
     rows: pd.DataFrame
@@ -49,13 +49,13 @@ class PatientRows:
 
 
 def read_patients(patients: object) -> PatientRows:
-    """Read patients from any form that is accepted.
+    """Read patients from any accepted form.
 
     Parameters
     ----------
     patients : DataFrame, Series, Arrow table, sequence of mapping, mapping, str, Path or PatientRows
-        A table with a row for each patient: of pandas, of anything that speaks the Arrow stream interface (polars,
-        pyarrow, DuckDB), a dict for each patient, one dict for one patient or with a list for each column, or a file.
+        A table with a row for each patient: a pandas object, any object with the Arrow stream interface (polars,
+        pyarrow, DuckDB), a list of dicts, a dict for a single patient or with a list for each column, or a file.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def read_patients(patients: object) -> PatientRows:
     Raises
     ------
     DataError
-        If it is something else, or a file cannot be read.
+        If the input has another form, or a file cannot be read.
 
     Examples
     --------
@@ -87,14 +87,14 @@ def _to_frame(patients: object) -> pd.DataFrame:
         return patients.to_frame().T
     try:
         if isinstance(patients, (pa.Table, pa.RecordBatch)) or hasattr(patients, "__arrow_c_stream__"):
-            # Whole numbers stay whole beside missing ones: as floats long ids would lose digits.
+            # Keep integers when values are missing: as floats, long ids would lose digits.
             return pd.DataFrame(pa.table(patients).to_pandas(integer_object_nulls=True))
         if isinstance(patients, Mapping):
             return _from_dict(patients)
         if isinstance(patients, Sequence) and all(isinstance(patient, Mapping) for patient in patients):
             return pd.DataFrame(list(patients)) if patients else pd.DataFrame(columns=list(EPISODES))
     except (ValueError, TypeError, pa.ArrowException) as error:
-        # The words of the cause could quote a value.
+        # The message of the cause could contain a patient's value.
         raise DataError(
             f"patients could not be read as a table ({type(error).__name__}); accepted: {ACCEPTED}",
             code="PC-READING-18",

@@ -1,4 +1,4 @@
-"""Rows of a file that are no patients: a second line of names, labels or units below the header, remarks, sums."""
+"""Find rows that are not patients: repeated names, labels or units below the header, remarks and sums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paincast.cohort.reading.types import Block, Fault
 from paincast.cohort.rejects import NOT_A_PATIENT
 
 MOST_LABEL_ROWS = 3
-"""Rows below the header that may hold labels, units or identifiers of an export."""
+"""Maximum number of rows below the header with labels, units or identifiers of an export."""
 _ROWS_TO_LEARN = 100
 
 _NUMBER = re.compile(
@@ -34,12 +34,12 @@ _SUM = re.compile(rf"(?:grand |sub-?)?(?:{_SUMS}){_AFTER}", re.IGNORECASE)
 _SHORT_SUM = re.compile(rf"(?:{_SHORT_SUMS}){_AFTER}", re.IGNORECASE)
 _REMARK = r"\s|[:=]"
 _MOST_FILLED = 2
-"""Cells that a remark fills at most: its words, and the number or date that follows them."""
+"""Maximum number of filled cells in a remark: its words, and a number or date that follows them."""
 _FIRST_CELL = rf"(?i)^(?:#.*|(?:grand |sub-?)?(?:{_SUMS}|{_SHORT_SUMS}){_AFTER})$"
 
 
 class RowRules:
-    """Find the rows of a file that are no patients, block by block; the first block tells what its columns hold."""
+    """Find rows that are not patients, block by block; the content of columns is learned from the first block."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = [name.casefold() for name in names]
@@ -48,7 +48,7 @@ class RowRules:
         self.ids_are_plain = False
 
     def leave_out(self, block: Block) -> Block:
-        """Leave out rows that are no patients; each is a fault with its place."""
+        """Leave out rows that are not patients; each is reported as a fault with its position."""
         if not len(block.places) or not block.columns:
             return block
         broken: dict[int, str] = {}
@@ -76,7 +76,7 @@ class RowRules:
         return Block(columns, block.places[kept], [*block.faults, *faults])
 
     def _suspects(self, block: Block) -> npt.NDArray[np.int64]:
-        """Give rows whose first cell is a word of sums, in which one of the first repeats a name, and short remarks."""
+        """Return candidate rows: the first cell is a word for sums or a remark, or an early cell repeats a name."""
         suspect = np.zeros(len(block.places), dtype=bool)
         texts = [at for at, column in enumerate(block.columns) if pa.types.is_string(column.type)]
         for at in texts[:2]:
@@ -104,10 +104,10 @@ class RowRules:
 
 
 def count_label_rows(rows: Sequence[Sequence[str]]) -> int:
-    """Count the rows at the top that hold words where every later row holds numbers, and no number anywhere.
+    """Count the rows at the top that contain words in numeric columns and no number anywhere.
 
-    Two columns of numbers must say so, or one where the first cell is blank and that of no later row is, or holds no
-    digit and that of every later row does (an id).
+    Two numeric columns are needed as evidence. A single one is sufficient if the first column is an id: never blank
+    below, and the first cell is blank or has no digit although every later cell has a digit.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def _as_text(value: Any) -> str:
 
 
 def is_filled(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Tell which cells hold anything."""
+    """Flag the cells that are not empty."""
     if pa.types.is_string(column.type):
         return _is_true(pc.greater(pc.binary_length(column), 0))
     return ~_is_true(pc.is_null(column, nan_is_null=True))

@@ -1,6 +1,6 @@
-"""Delimited text, decoded block by block: a fault costs the row it stands in, and every other row is read as it stands.
+"""Parse delimited text block by block: a fault rejects only the row that contains it.
 
-A block in which every line is a sound row is read in one pass, any other block line by line.
+A block in which every line is a valid row is parsed in a single pass, any other block line by line.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ def split_cells(text: str, separator: str) -> tuple[list[str], str]:
     Returns
     -------
     cells : list of str
-        Without the quotation marks around them. Where the ending is not ``closed`` the last is what follows the mark.
+        Cells without their enclosing quotation marks. If the ending is not ``closed``, the last cell is the text after
+        the opening mark.
     ending : str
-        ``closed``; ``open`` where a cell's quotation mark is never closed; ``stray`` where one stands that neither
-        encloses a cell nor is doubled. A mark inside a cell without marks around it is text.
+        ``closed``; ``open`` if a cell's quotation mark is never closed; ``stray`` if a quotation mark neither encloses
+        a cell nor is doubled. A quotation mark inside an unquoted cell is text.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def split_cells(text: str, separator: str) -> tuple[list[str], str]:
             cells.append(text[start:end])
             ends |= text.endswith('"', start, end)
         if end >= len(text):
-            # Whoever encloses cells doubles the marks in them: one at a cell's end has lost its beginning.
+            # Software that quotes cells doubles the marks in them, so a mark at the end of an unquoted cell is stray.
             return cells, STRAY if encloses and ends else CLOSED
         start = end + 1
 
@@ -85,10 +86,10 @@ def _find_closing(text: str, start: int) -> int:
 
 
 class Layout(NamedTuple):
-    """How the rows of a text file are built.
+    """Structure of the rows of a text file.
 
-    ``width`` is the number of cells of a sound row; ``kinds`` tells, for each column, of what kind all its cells in the
-    first rows are (see :func:`learn_kinds`).
+    ``width`` is the number of cells of a valid row; ``kinds`` gives, for each column, what all its cells in the first
+    rows have in common (see :func:`learn_kinds`).
     """
 
     separator: str
@@ -100,7 +101,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")
 
 
 def learn_kinds(rows: Sequence[Sequence[str]]) -> tuple[frozenset[str], ...]:
-    """Learn what all cells of a column share (numbers, a digit, no space), where at least three are filled."""
+    """Find what all cells of a column have in common (numbers, a digit, no space), if at least three are filled."""
     return tuple(
         frozenset.intersection(*(_kinds_of(cell) for cell in filled)) if len(filled) >= 3 else frozenset()
         for filled in ([cell for cell in map(str.strip, column) if cell] for column in zip(*rows, strict=True))
@@ -117,7 +118,7 @@ def _kinds_of(cell: str) -> frozenset[str]:
 
 
 def looks_like_row(text: str, layout: Layout) -> bool:
-    """Tell whether a line is a whole row by itself: its cells are as many, and most of them of their column's kind."""
+    """Check whether a line is a complete row: the number of cells fits, and most cells match their column."""
     cells, ending = split_cells(text, layout.separator)
     if ending != CLOSED and any(layout.kinds):
         cells = [cell.replace('"', "") for cell in text.split(layout.separator)]
@@ -127,17 +128,17 @@ def looks_like_row(text: str, layout: Layout) -> bool:
 
 
 def _share_of_strange(cells: Sequence[str], layout: Layout) -> float:
-    """Compute the share of cells that are not of their column's kind, among those that are filled and have one."""
+    """Compute the share of filled cells that do not match the kind of their column."""
     pairs = [(kinds, cell.strip()) for kinds, cell in zip(layout.kinds, cells, strict=False) if kinds and cell.strip()]
     return sum(not kinds <= _kinds_of(cell) for kinds, cell in pairs) / max(len(pairs), 1)
 
 
 class RowParser:
-    """Rows of a text file, each with its cells or the rule that it breaks.
+    """Parse the rows of a text file into cells, or report the rule that a row breaks.
 
-    A quotation mark that is not closed in its line either encloses a cell of several lines, or is stray. It is stray
-    where the cell would never end, would end in the middle of another, or would swallow a line that is a row by itself.
-    Then the line it opens and the line it would close are rejected, and the lines between are rows.
+    A quotation mark that is not closed in its line either opens a cell of several lines, or is stray. It is stray if
+    the cell would never end, would end in the middle of another cell, or would include a line that is a complete row.
+    Then the line with the opening mark and the line with the closing mark are rejected, and those between are rows.
     """
 
     def __init__(self, lines: Lines, layout: Layout) -> None:
@@ -148,11 +149,11 @@ class RowParser:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing that was read so far bears on the lines to come."""
+        """Whether the lines still to come do not depend on those already read."""
         return not self.lines.held and self.doubtful_until < self.lines.number and not self.closing
 
     def read(self) -> list[str] | str:
-        """Read the row at the next line: its cells, or the rule that it breaks."""
+        """Read the row that begins at the next line: its cells, or the rule that it breaks."""
         lines, number = self.lines, self.lines.number
         line = lines.held[0]
         text = lines.decode(line)
@@ -180,7 +181,7 @@ class RowParser:
         return self._check_width(cells)
 
     def _doubt_after(self, number: int) -> None:
-        """Doubt the lines that a cell with a stray mark in it may go on in, and reject the one where it ends."""
+        """Flag the lines into which a cell with a stray mark may extend, and reject the line where it ends."""
         _, n_more = join_lines(self.lines, self.layout.separator)
         for offset in range(1, n_more + 1):
             text = self.lines.decode(self.lines.held[offset]) or ""
@@ -228,14 +229,14 @@ class RowParser:
 
 
 def join_lines(lines: Lines, separator: str) -> tuple[list[str] | None, int]:
-    """Read the next line with as many after it as its open quotation mark takes.
+    """Read the next line and the lines up to the closing quotation mark of its open cell.
 
     Returns
     -------
     cells : list of str, or None
-        None where the mark is not closed within the length of a cell, or is closed in the middle of another cell.
+        None if the mark is not closed within the maximum length of a cell, or is closed in the middle of another cell.
     n_more : int
-        Lines looked at after the first.
+        Number of lines read after the first.
     """
     parts = [lines.decode(lines.held[0]) or ""]
     room, n_more = LONGEST_CELL, 0
@@ -255,23 +256,23 @@ def join_lines(lines: Lines, separator: str) -> tuple[list[str] | None, int]:
 
 
 def parse_blocks(lines: Lines, layout: Layout, wanted: Sequence[int]) -> Iterator[Block]:
-    """Yield the columns wanted of all rows from the next line on.
+    """Yield the requested columns of all rows, starting at the next line.
 
     Parameters
     ----------
     lines : Lines
-        After the header.
+        Positioned after the header.
     layout : Layout
-        How rows are built.
+        Structure of the rows.
     wanted : sequence of int
-        Positions of columns.
+        Positions of the requested columns.
 
     Yields
     ------
     Block
-        Columns of trimmed text. A blank line has a place and is no row.
+        Columns of trimmed text. Blank lines are counted in the positions but give no rows.
     """
-    parser, place = RowParser(lines, layout), 0
+    parser, last_place = RowParser(lines, layout), 0
     while True:
         if parser.at_rest:
             raw = next(lines.blocks, None)
@@ -279,20 +280,20 @@ def parse_blocks(lines: Lines, layout: Layout, wanted: Sequence[int]) -> Iterato
                 return
             columns = _parse_clean(raw, lines.encoding, layout, wanted)
             if columns is not None:
-                places = np.arange(place + 1, place + 1 + len(columns[0]), dtype=np.int64)
-                place += len(places)
+                places = np.arange(last_place + 1, last_place + 1 + len(columns[0]), dtype=np.int64)
+                last_place += len(places)
                 lines.number += len(places)
                 yield Block([trim(column) for column in columns], places, [])
                 continue
             lines.hold(raw)
         elif not lines.held and lines.peek(0) is None:
             return
-        block, place = _parse_lines(parser, place, wanted)
+        block, last_place = _parse_lines(parser, last_place, wanted)
         yield block
 
 
 def _parse_lines(parser: RowParser, place: int, wanted: Sequence[int]) -> tuple[Block, int]:
-    """Read the lines held, row by row; gives the block and the place of its last row."""
+    """Parse the buffered lines row by row; returns the block and the position of its last row."""
     rows: list[list[str]] = []
     places: list[int] = []
     faults: list[Fault] = []
@@ -309,7 +310,7 @@ def _parse_lines(parser: RowParser, place: int, wanted: Sequence[int]) -> tuple[
 
 
 def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:
-    """Read a block in one pass; None where a line needs a closer look."""
+    """Parse a block in a single pass; None if a line needs to be parsed individually."""
     separator = layout.separator.encode()
     if b"\0" in raw or raw.count(b"\r") != raw.count(b"\r\n") or _has_blank_line(raw, separator):
         return None
@@ -339,7 +340,7 @@ def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int
 
 
 def _parse_quoted(text: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:
-    """Read lines of which each is a row of the right width, and no cell holds a quotation mark; else None."""
+    """Parse lines that are all rows of the right width without quotation marks in cells; else None."""
     lines = text.removesuffix("\n").removesuffix("\r").replace("\r\n", "\n").split("\n")
     try:
         rows = list(csv.reader(lines, delimiter=layout.separator, skipinitialspace=True, strict=True))

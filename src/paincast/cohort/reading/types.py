@@ -1,4 +1,4 @@
-"""What a decoder of a file format hands to the reader: a header, and blocks of rows with their places and faults."""
+"""Interface between file decoders and the reader: a header, and blocks of rows with positions and faults."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import pyarrow.compute as pc
 from paincast.cohort.rejects import WHOLE_COLUMN, Action
 
 LONGEST_CELL = 32_767
-"""Characters of the longest cell that is read: what a cell of a spreadsheet holds."""
+"""Maximum number of characters in a cell: the limit of spreadsheets."""
 MOST_COLUMNS = 16_384
-"""Columns of the widest file that is read: what a spreadsheet holds."""
+"""Maximum number of columns in a file: the limit of spreadsheets."""
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
-"""Separators of text files by the names that a mapping gives them."""
+"""Separators of text files by their names in a mapping."""
 
 
 class Fault(NamedTuple):
-    """A row, or a cell of it, that cannot be read.
+    """A row or cell that cannot be read.
 
-    ``place`` is that of the row (1 is the first data row, 0 a whole column or what stands above the header); ``column``
-    is the position of the cell's column, or None where the whole row is left out.
+    ``place`` is the position of the row (1 is the first data row, 0 a whole column or a line above the header);
+    ``column`` is the position of the cell's column, or None if the whole row is left out.
     """
 
     place: int
@@ -38,7 +38,7 @@ class Fault(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some rows of a file: one array for each column asked for, the place of each row, and what could not be read."""
+    """Some rows of a file: an array for each requested column, the position of each row, and the faults."""
 
     columns: list[pa.Array]
     places: npt.NDArray[np.int64]
@@ -46,18 +46,18 @@ class Block(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A file of any format, before rules on names and rows.
+    """An open file of any format, before the rules on names and rows are applied.
 
     Parameters
     ----------
     header : tuple of str
-        Names of the columns as they stand; empty where a column has none.
+        Names of the columns as written; empty if a column has no name.
     read : callable
         Takes positions of columns and yields their blocks, from the first row to the last.
     faults : tuple of Fault
-        What stands above the header.
+        Lines above the header.
     separator : str or None
-        Of a text file.
+        Separator of a text file.
     """
 
     header: tuple[str, ...]
@@ -67,7 +67,7 @@ class Decoded(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """What was said about a file before it was opened: only text files need it."""
+    """Options declared before a file is opened; only text files use them."""
 
     separator: str | None = None
     encoding: str = "utf-8"
@@ -75,10 +75,10 @@ class ReadOptions(NamedTuple):
 
 
 class FileFormat(NamedTuple):
-    """How a format is read.
+    """Functions that read a format.
 
-    ``decode`` opens a file for as long as it is read; ``count_rows`` gives its rows for the progress display, or None
-    where that would take a reading; ``guess_encoding`` is there for formats that are text.
+    ``decode`` is a context manager that opens a file; ``count_rows`` returns the number of rows for the progress
+    display, or None if the file would have to be parsed; ``guess_encoding`` is set for text formats.
     """
 
     decode: Callable[[Path, ReadOptions], AbstractContextManager[Decoded]]
@@ -89,7 +89,7 @@ class FileFormat(NamedTuple):
 def empty_cells(
     column: pa.Array, broken: pa.Array, places: npt.NDArray[np.int64], rule: str, allowed: str, position: int
 ) -> tuple[pa.Array, list[Fault]]:
-    """Empty the cells of a text column that break a rule, each with its fault."""
+    """Empty the cells of a text column that break a rule, and report each as a fault."""
     rows = np.flatnonzero(broken.fill_null(False).to_numpy(zero_copy_only=False))
     faults = [Fault(int(places[row]), rule, allowed, position, "cell emptied") for row in rows]
     return pc.if_else(broken, pa.scalar(None, column.type), column), faults
