@@ -1,7 +1,7 @@
-"""MLflow: where runs are kept, how they are logged and read back, champions, and the page of review.
+"""MLflow tracking: the store, logging and reading runs, the model registry, and the review page.
 
-``store.py`` resolves and prepares the one store; ``model_run.py``, ``log_runs.py`` and ``read_runs.py`` hold what a run
-logs; ``gate_evidence.py`` gives a run to a gate; ``registry.py`` promotes and rolls back.
+``store.py`` resolves and prepares the store; ``model_run.py`` defines what a run logs, ``log_runs.py`` writes it and
+``read_runs.py`` reads it back; ``gate_evidence.py`` passes a run to a gate; ``registry.py`` promotes and rolls back.
 """
 
 from paincast.tracking.dataset import DatasetSummary, summarize_dataset

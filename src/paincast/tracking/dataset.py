@@ -1,4 +1,4 @@
-"""What MLflow is told of a data set: name, digest, sources, columns and counts, and no row of it."""
+"""Summarize a data set for MLflow: name, digest, sources, columns and counts, but no rows."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class DatasetSummary:
     counts : mapping of str to int
         Further counts.
     is_rounded : bool
-        Whether these counts are rounded to five, as those of real patients: beside the number a model was trained on
-        they would tell of few who were lost.
+        Whether the counts are rounded to five, as for real patients: together with the number a model was trained on,
+        exact counts would disclose how few were lost.
     columns : list of dict
-        Name and type of each column that holds any value, as MLflow writes a schema.
+        Name and type of each column with at least one value, as an MLflow schema.
     """
 
     name: str
@@ -56,26 +56,26 @@ def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
     cohort : Cohort
         The rows a model was trained on.
     name : str
-        Name to show, for example ``caudal_esi_2018``.
+        Display name, for example ``caudal_esi_2018``.
 
     Returns
     -------
     DatasetSummary
-        Holds no value of any patient.
+        Contains no patient-level value.
     """
     tables = {table: getattr(cohort, table) for table in TABLES}
     episodes = tables["episodes"]
     is_rounded = cohort.basis != "synthetic"
-    tell = round_count if is_rounded else int
+    format_count = round_count if is_rounded else int
     return DatasetSummary(
         name=name,
         digest=_digest(tables),
         sources=cohort.sources,
-        n_episodes=tell(len(episodes)),
+        n_episodes=format_count(len(episodes)),
         counts={
-            "num_patients": tell(episodes["patient_id"].nunique()),
-            "num_visits": tell(len(tables["visits"])),
-            "num_events": tell(len(tables["events"])),
+            "num_patients": format_count(episodes["patient_id"].nunique()),
+            "num_visits": format_count(len(tables["visits"])),
+            "num_events": format_count(len(tables["events"])),
         },
         columns=[_column(name) for name in EPISODES if name in episodes and episodes[name].notna().any()],
         is_rounded=is_rounded,

@@ -1,4 +1,4 @@
-"""The words a reviewer reads first on the page of a run."""
+"""Write the description at the top of a run's page in MLflow."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ BASIS_LIMITS = {
 
 
 def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
-    """Write the description of a run in Markdown: what it is, the verdict, its numbers with intervals, its limits.
+    """Write the description of a run in Markdown: question, verdict, metrics with intervals, and limits.
 
     Parameters
     ----------
     model : ModelRun
-        What is recorded.
+        What the run logs.
     verdict : GateVerdict
-        Of the gate it was held against.
+        Verdict of the gate.
 
     Returns
     -------
     str
-        At most :data:`LONGEST_DESCRIPTION` characters; what does not fit is left out from the end.
+        At most :data:`LONGEST_DESCRIPTION` characters; sections that do not fit are dropped from the end.
     """
     captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
     sections = {
@@ -80,7 +80,7 @@ def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
 
 
 def _say_headline(model: ModelRun, verdict: GateVerdict) -> str:
-    """Write the lines that show before a reader unfolds the rest: basis, size, the main numbers and the verdict."""
+    """Write the first line, which shows before the text is expanded: basis, size, main metrics and verdict."""
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
     numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
@@ -102,7 +102,7 @@ def _say_question(model: ModelRun) -> str:
 
 
 def _find_outcome(name: str) -> Outcome | None:
-    """Find an outcome; an old run may have asked one that there is no longer."""
+    """Find an outcome by name; None if an old run has an outcome that no longer exists."""
     try:
         return get_outcome(name)
     except SettingsError:
@@ -114,10 +114,10 @@ def _say_dataset(dataset: DatasetSummary) -> str:
 
 
 def _list_sources(dataset: DatasetSummary) -> list[str]:
-    """List the first sources: a simulated cohort has dozens."""
+    """List the first few sources: a simulated cohort has dozens."""
     more = len(dataset.sources) - MOST_SOURCES
-    told = [f"and {more} more, in `tables/provenance.csv`"] if more > 0 else []
-    return [*dataset.sources[:MOST_SOURCES], *told]
+    remainder = [f"and {more} more, in `tables/provenance.csv`"] if more > 0 else []
+    return [*dataset.sources[:MOST_SOURCES], *remainder]
 
 
 def _bullets(lines: Iterable[str]) -> str:
@@ -131,11 +131,11 @@ def _list_limits(model: ModelRun) -> list[str]:
 
 
 def format_verdict(verdict: GateVerdict) -> str:
-    """Write what became of each criterion that was asked as a Markdown table, what stands in the way first."""
+    """Write the result of each required criterion as a Markdown table, unmet criteria first."""
     asked = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
     lines = ["| Criterion | Status | Required | Found |", "|---|---|---|---|"]
-    for one in sorted(asked, key=lambda finding: finding.is_met):
-        lines.append(f"| {one.criterion} | {one.status} | {one.required} | {one.reason} |")
+    for result in sorted(asked, key=lambda finding: finding.is_met):
+        lines.append(f"| {result.criterion} | {result.status} | {result.required} | {result.reason} |")
     return "\n".join(lines)
 
 
@@ -150,7 +150,7 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     Returns
     -------
     str
-        One line per metric: estimate with interval, n and method, which says why where there is no estimate.
+        One line per metric: estimate with interval, n, and method, which gives the reason if there is no estimate.
     """
     lines = ["| Metric | Estimate (interval) | n | Method |", "|---|---|---|---|"]
     for row in metrics.to_dict("records"):

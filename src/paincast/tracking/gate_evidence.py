@@ -1,4 +1,4 @@
-"""The evidence of a run for a gate, and the tags and table that keep the verdict."""
+"""Gather the evidence of a run for a gate, and name the tags and table that store the verdict."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "sample_size": ("criterion", "n", "available", "met"),
     "checklist": ("item", "status"),
 }
-"""Tables of a run that a gate reads, and the columns it needs of them."""
+"""Tables of a run that a gate reads, and the columns it needs in them."""
 
 ANSWERED = ("filled", "does not apply")
-"""Statuses of an item in ``checklist`` that nobody misses: its evidence is there, or it is asked of another outcome."""
+"""Statuses of a complete item in ``checklist``: the evidence is there, or the item does not apply to the outcome."""
 
 LONGEST_TAG = 4000
 
 
 def judge_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
-    """Judge a model that is being recorded.
+    """Judge a model before it is logged.
 
     Parameters
     ----------
     model : ModelRun
-        What is recorded of it.
+        What its run logs.
     criteria : GateSettings
         The gate.
 
@@ -59,7 +59,7 @@ def judge_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
 
 
 def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
-    """Read the evidence of a recorded model back from its run.
+    """Read the evidence of a logged model from its run.
 
     Parameters
     ----------
@@ -71,15 +71,15 @@ def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
     Returns
     -------
     GateEvidence
-        What the run does not hold is missing.
+        Evidence that the run does not have is missing.
     """
     tags, params = run.data.tags, rename_parameters(run.data.params)
     with tempfile.TemporaryDirectory() as scratch:
-        held = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "tables")}
+        files = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "tables")}
         tables = {
             name: pd.read_csv(client.download_artifacts(run.info.run_id, f"tables/{name}.csv", scratch))
             for name in TABLES
-            if f"{name}.csv" in held
+            if f"{name}.csv" in files
         }
     return gather_gate_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
 
@@ -87,32 +87,32 @@ def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
 def gather_gate_evidence(
     outcome: str, basis: str, n_real: str | None, params: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
 ) -> GateEvidence:
-    """Gather evidence from what a run records.
+    """Gather evidence from what a run logs.
 
     Parameters
     ----------
     outcome, basis : str
-        Name of the outcome, and what the model stands on.
+        Name of the outcome, and the basis of the model.
     n_real : str or None
-        Real episodes behind it, as the tag of a run.
+        Number of real episodes, as in the tag of a run.
     params : mapping
-        Parameters of the run; of them :data:`CONFIDENCE` and :data:`LEVEL`.
+        Parameters of the run; :data:`CONFIDENCE` and :data:`LEVEL` are used.
     tables : mapping of str to DataFrame
-        Tables of the run by name; one without the columns of :data:`TABLES` counts as missing.
+        Tables of the run by name; a table without the columns in :data:`TABLES` counts as missing.
 
     Returns
     -------
     GateEvidence
     """
-    held = {name: table for name, table in tables.items() if set(TABLES.get(name, ())) <= set(table.columns)}
-    checklist = held.get("checklist")
+    complete = {name: table for name, table in tables.items() if set(TABLES.get(name, ())) <= set(table.columns)}
+    checklist = complete.get("checklist")
     return GateEvidence(
         kind=get_outcome(outcome).kind,
         basis=basis,
         n_real=int(n_real) if n_real and n_real.isdecimal() else None,
         confidence=_read_number(params, CONFIDENCE),
         level=_read_number(params, LEVEL),
-        **{name: held.get(name) for name in ("metrics", "subgroups", "decision_curve", "sample_size")},
+        **{name: complete.get(name) for name in ("metrics", "subgroups", "decision_curve", "sample_size")},
         card_items=None
         if checklist is None
         else frozenset(checklist.loc[checklist["status"].isin(ANSWERED), "item"].astype(str)),
@@ -127,7 +127,7 @@ def _read_number(params: Mapping[str, Any], name: str) -> float | None:
 
 
 def tag_verdict(verdict: GateVerdict) -> dict[str, str]:
-    """Give the tags of a run or model version that hold a verdict.
+    """Return the tags of a run or model version that store a verdict.
 
     Parameters
     ----------
@@ -142,10 +142,10 @@ def tag_verdict(verdict: GateVerdict) -> dict[str, str]:
     return {
         "verdict": "passes" if verdict.passed else "refused",
         "gate": verdict.gate,
-        "unmet": "; ".join(f"{one.criterion}: {one.reason}" for one in verdict.unmet)[:LONGEST_TAG],
+        "unmet": "; ".join(f"{finding.criterion}: {finding.reason}" for finding in verdict.unmet)[:LONGEST_TAG],
     }
 
 
 def name_verdict_table(verdict: GateVerdict) -> str:
-    """Give the name of the table of a run that holds the verdict of a gate."""
+    """Return the name of the table that stores the verdict of a gate."""
     return f"verdict_{verdict.gate}"

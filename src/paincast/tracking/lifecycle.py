@@ -1,4 +1,4 @@
-"""The life of a run: it starts, it ends as what it was, and what a killed process left open is closed."""
+"""Start and end runs with the right status, and close runs that a killed process left open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paincast.errors import OutputError, PaincastError
 from paincast.tracking.store import Store
 
 PROCESS = "process"
-"""Tag of a run: host, boot, process namespace, process id and start time of the process that records it."""
+"""Tag of a run: host, boot, process namespace, process id and start time of the process that logs it."""
 
 MOST_RUNS = 1000
 
@@ -27,16 +27,16 @@ def started_run(
     description: str | None = None,
     parent: str | None = None,
 ) -> Iterator[str]:
-    """Record a run for as long as the block lasts: finished, failed when the block raises, killed when interrupted.
+    """Start a run and end it with the block: as finished, failed if the block raises, or killed if interrupted.
 
     Parameters
     ----------
     store : Store
         Store in use.
     experiment_id, name, tags, description
-        Of the run.
+        Attributes of the run.
     parent : str, optional
-        Id of the run above it.
+        Id of the parent run.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def started_run(
 
 @contextmanager
 def mlflow_errors_in_words(store: Store) -> Iterator[None]:
-    """Say in one line that a run could not be recorded, and why."""
+    """Turn MLflow's errors into a one-line OutputError."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -90,19 +90,19 @@ def mlflow_errors_in_words(store: Store) -> Iterator[None]:
 
 
 def close_abandoned_runs(experiment_id: str) -> list[str]:
-    """End runs as killed whose process is surely gone.
+    """End runs as killed if their process is certainly gone.
 
-    A run of another machine, container or boot is left alone, as is one whose process cannot be told.
+    Runs of another machine, container or boot are left alone, and so are runs with an unknown process.
 
     Parameters
     ----------
     experiment_id : str
-        Experiment in the store in use.
+        Experiment in the current store.
 
     Returns
     -------
     list of str
-        Ids of the runs that were closed.
+        Ids of the closed runs.
     """
     from mlflow import MlflowClient
 
@@ -116,7 +116,7 @@ def close_abandoned_runs(experiment_id: str) -> list[str]:
 
 
 def identify_process() -> str:
-    """Identify this process so that another of the same machine can tell whether it still runs; empty where it cannot.
+    """Identify this process so that another process can check whether it still runs; empty if that is not possible.
 
     Returns
     -------
@@ -128,22 +128,22 @@ def identify_process() -> str:
 
 
 def is_gone(process: str) -> bool:
-    """Say whether a process of this machine, as :func:`identify_process` wrote it, has surely ended.
+    """Check whether a process of this machine, as written by :func:`identify_process`, has certainly ended.
 
     Parameters
     ----------
     process : str
-        The tag of a run; empty for none.
+        The tag of a run; empty if there is none.
     """
-    machine, _, own = process.strip().rpartition(" ")
+    machine, _, start = process.strip().rpartition(" ")
     machine, _, pid = machine.rpartition(" ")
     if not machine or machine != _identify_machine() or not pid.isdecimal():
         return False
-    return _read_start(int(pid)) != own and not _is_hidden(int(pid))
+    return _read_start(int(pid)) != start and not _is_hidden(int(pid))
 
 
 def _identify_machine() -> str:
-    """Name the machine, its boot and the namespace that numbers processes: within them a number means one process."""
+    """Name the machine, its boot and the process namespace: within these a process id is unique."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         namespace = Path("/proc/self/ns/pid").readlink().name
@@ -153,7 +153,7 @@ def _identify_machine() -> str:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Say whether a process is there although /proc does not show it: that of another user may be hidden."""
+    """Check whether a process exists although /proc does not show it, as may be the case for another user's."""
     if Path(f"/proc/{pid}").exists():
         return False
     try:
@@ -166,7 +166,7 @@ def _is_hidden(pid: int) -> bool:
 
 
 def _read_start(pid: int) -> str:
-    """Read when a process started, in ticks since boot; empty where there is none, or it is dead and not yet reaped."""
+    """Read the start time of a process in ticks since boot; empty if it does not exist or is dead but not reaped."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

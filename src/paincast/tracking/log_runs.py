@@ -1,7 +1,7 @@
-"""Logging a training to MLflow: a parent run, and a child run with a registered model per technique and outcome.
+"""Log a training to MLflow: a parent run, and a child run with a registered model per technique and outcome.
 
-Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a description of
-the data set. No row of a patient, no identifier and no input example does.
+Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a summary of the
+data set. No patient-level row, identifier or input example is sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
 VERSION_TAGS = ("basis", "n_real", "model_kind", CONTENT, "verdict", "gate", "unmet", "use")
-"""Tags of the run that the registered version carries too."""
+"""Tags of the run that the registered version has too."""
 
 FIGURE_DPI = 150
 PARAMETERS_PER_CALL = 100
@@ -45,10 +45,10 @@ PARAMETERS_PER_CALL = 100
 def start_training(
     store: Store, name: str, *, params: Mapping[str, object], tags: Mapping[str, str], config_yaml: str
 ) -> Iterator[TrainingRun]:
-    """Record a parent run for as long as the block lasts.
+    """Start a parent run and end it with the block.
 
-    The run ends as finished, as failed when the block raises, and as killed when it is interrupted. Runs that a killed
-    process of this machine left open are closed first.
+    The run ends as finished, as failed if the block raises, or as killed if it is interrupted. Runs left open by a
+    killed process of this machine are closed first.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def start_training(
     tags : mapping of str to str
         For example ``basis``.
     config_yaml : str
-        The resolved configuration, kept as ``config/config.yaml``.
+        The resolved configuration, logged as ``config/config.yaml``.
 
     Yields
     ------
     TrainingRun
-        To be given to :func:`log_model_run`.
+        To pass to :func:`log_model_run`.
 
     Raises
     ------
@@ -87,16 +87,16 @@ def start_training(
 
 
 def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = True) -> LoggedModel:
-    """Judge one model, record it as a child run with its verdict, and register it under the alias ``candidate``.
+    """Judge one model, log it as a child run with its verdict, and register it under the alias ``candidate``.
 
     Parameters
     ----------
     training : TrainingRun
         The parent, from :func:`start_training`, whose block must still be open.
     model : ModelRun
-        What to record.
+        What to log.
     register : bool
-        Whether a version is made in the model registry.
+        Whether to create a version in the model registry.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     Raises
     ------
     OutputError
-        If a table names an identifier of patients, or the store cannot be written.
+        If a table has an identifier column of patients, or the store cannot be written.
     """
     _refuse_identifiers(model.tables)
     values, missing = _metric_values(pd.concat([model.metrics, model.instability, model.validation], ignore_index=True))
@@ -134,10 +134,10 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
 
 def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
-        found = sorted(IDENTIFIERS & {str(column) for column in table.columns})
-        if found:
+        identifiers = sorted(IDENTIFIERS & {str(column) for column in table.columns})
+        if identifiers:
             raise OutputError(
-                f"table '{name}' holds {', '.join(found)}: rows of patients are not sent to MLflow",
+                f"table '{name}' holds {', '.join(identifiers)}: rows of patients are not sent to MLflow",
                 code="PC-TRACKING-13",
             )
 
@@ -159,7 +159,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
 
 
 def _metric_values(metrics: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
-    """Flatten the metrics to names and numbers, and name those that could not be estimated."""
+    """Flatten the metrics to names and numbers; also return the names of those that could not be estimated."""
     values: dict[str, float] = {}
     missing: list[str] = []
     for row in metrics.to_dict("records"):
@@ -209,7 +209,7 @@ def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
 def _log_pictures_and_tables(
     run_id: str, model: ModelRun, verdict: GateVerdict, tags: Mapping[str, str], params: Mapping[str, str]
 ) -> str:
-    """Record figures, tables and the report made of them; give the model card, empty where there is none."""
+    """Log figures, tables and the report; return the model card, empty if there is none."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -233,7 +233,7 @@ def _log_pictures_and_tables(
 
 
 def _log_pyfunc(model: ModelRun) -> str:
-    """Record a bundle of the run's own: what stands in a folder of models may be of another training."""
+    """Log a separate copy of the bundle: the one in the models folder may be of another training."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""What MLflow logs of a training and of one of its models, and where it was logged."""
+"""Define what MLflow logs of a training and of one model, and where it was logged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paincast.tracking.store import Store
 
 
 class Figure(Protocol):
-    """What can be saved as an image, as a figure of matplotlib."""
+    """A figure that can be saved as an image, such as a matplotlib figure."""
 
     def savefig(self, fname: Any, *, dpi: float, metadata: Mapping[str, str]) -> None:
         """Save the image."""
@@ -50,32 +50,32 @@ class ModelRun:
     technique, outcome : str
         Which model it is; the registered name is ``paincast.<technique>.<outcome>``.
     horizon_months : float
-        Month at which the outcome is asked.
+        Horizon of the outcome in months.
     model_kind : str
         ``logistic`` or ``xgboost``.
     basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+        The kind of data that the model is based on.
     n_real : int
-        Real episodes behind it.
+        Number of real episodes it was trained on.
     predictor : Predictor
-        The sealed model.
+        The model as it is saved.
     metrics : DataFrame
         Columns ``metric, group, estimate, lower, upper, n, method``.
     instability : DataFrame
-        The same columns: how far predictions would move had the model been fitted to other patients. They are metrics
-        of the run too, and saved as ``tables/instability.csv``.
+        The same columns: how much predictions vary between refits to resampled patients. Logged as metrics of the run
+        and saved as ``tables/instability.csv``.
     validation : DataFrame
-        The same columns: metrics of the run that come of doing the whole modelling again.
+        The same columns: metrics from repeating the whole modelling, logged as metrics of the run.
     dataset : DatasetSummary
         Lineage, from :func:`paincast.tracking.dataset.summarize_dataset`.
     params : mapping
         Parameters, flat.
     figures : mapping of str to Figure
-        Saved as ``figures/<name>.png``; a name may hold a folder.
+        Saved as ``figures/<name>.png``; a name may include a folder.
     captions : mapping of str to str
-        A sentence for each figure, for those who cannot see it.
+        A sentence for each figure, as a text alternative.
     tables : mapping of str to DataFrame
-        Summary tables, saved as ``tables/<name>.csv``; never rows of patients.
+        Summary tables, saved as ``tables/<name>.csv``; never patient-level rows.
     tags : mapping of str to str
         Further tags.
     notes : tuple of str
@@ -84,7 +84,7 @@ class ModelRun:
         The gate that judges the model when it is logged, from the tables in
         :data:`paincast.tracking.gate_evidence.TABLES`.
     write_report : callable, optional
-        Given a folder of tables and figures, tags and parameters, writes ``report`` there and gives the model card.
+        Takes a folder of tables and figures, tags and parameters; writes ``report`` there and returns the model card.
     """
 
     technique: str
@@ -109,10 +109,10 @@ class ModelRun:
 
     @property
     def name(self) -> str:
-        """Give the name of the run."""
+        """Return the name of the run."""
         return f"{self.technique} · {self.basis} · {self.outcome}"
 
     @property
     def registered_name(self) -> str:
-        """Give the name of the model in the registry."""
+        """Return the name of the model in the registry."""
         return f"paincast.{self.technique}.{self.outcome}"

@@ -1,4 +1,4 @@
-"""Reading runs of models back: tags, parameters, tables and figures, for a report outside MLflow and an overview."""
+"""Read runs of models: tags, parameters, tables and figures, for a report outside MLflow and for the overview."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrackedRun:
 
 
 def fetch_runs(store: Store, source: str, folder: Path) -> list[TrackedRun]:
-    """Fetch what is recorded of a model, or of every model of a training.
+    """Fetch the run of a model, or the runs of all models of a training.
 
     Parameters
     ----------
@@ -40,17 +40,17 @@ def fetch_runs(store: Store, source: str, folder: Path) -> list[TrackedRun]:
     source : str
         Id of a run of a model or of a training, ``NAME/VERSION`` or ``NAME@ALIAS``.
     folder : Path
-        Where tables and figures are put, in a folder for each run.
+        Target folder; tables and figures of each run go into a subfolder.
 
     Returns
     -------
     list of TrackedRun
-        One for a model; of a training one for each of its models, in the order in which they were trained.
+        The run of the model, or those of all models of a training in the order of training.
 
     Raises
     ------
     DataError
-        If there is no such run or version, or it holds no model.
+        If there is no such run or version, or it has no model.
     OutputError
         If the store cannot be used.
     """
@@ -64,38 +64,38 @@ def fetch_runs(store: Store, source: str, folder: Path) -> list[TrackedRun]:
                 f"run {run.info.run_id} holds no model that was recorded; 'paincast review' shows which do",
                 code="PC-TRACKING-02",
             )
-        return [_fetch(client, one, folder / one.info.run_id, ("tables", "figures")) for one in runs]
+        return [_fetch(client, model, folder / model.info.run_id, ("tables", "figures")) for model in runs]
 
 
 def log_overview(training: TrainingRun, write: Callable[[Sequence[TrackedRun]], str]) -> None:
-    """Write a page across the models of a training and keep it with the parent run; nothing where none was recorded.
+    """Write an overview of the models of a training and log it to the parent run; nothing if no model was logged.
 
     Parameters
     ----------
     training : TrainingRun
         The parent, whose block must still be open.
     write : callable
-        Makes HTML of the recorded models, whose folders hold their tables only.
+        Makes HTML from the logged models; their folders have tables only.
     """
     with use_registry(training.store) as client, tempfile.TemporaryDirectory() as scratch:
         runs = _list_models(client, get_run(client, training.run_id))
-        fetched = [_fetch(client, one, Path(scratch, one.info.run_id), ("tables",)) for one in runs]
+        fetched = [_fetch(client, run, Path(scratch, run.info.run_id), ("tables",)) for run in runs]
         if fetched:
             client.log_text(training.run_id, write(fetched), OVERVIEW)
 
 
 def _list_models(client: MlflowClient, parent: Run) -> list[Run]:
     wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.kind = 'model'"
-    found: list[Run] = client.search_runs(
+    runs: list[Run] = client.search_runs(
         [parent.info.experiment_id], wanted, max_results=MOST_MODELS, order_by=["attributes.start_time ASC"]
     )
-    return [run for run in found if run.info.status == "FINISHED"]
+    return [run for run in runs if run.info.status == "FINISHED"]
 
 
 def _fetch(client: MlflowClient, run: Run, folder: Path, parts: Sequence[str]) -> TrackedRun:
     folder.mkdir(parents=True, exist_ok=True)
-    held = {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    artifacts = {entry.path for entry in client.list_artifacts(run.info.run_id)}
     for part in parts:
-        if part in held:
+        if part in artifacts:
             client.download_artifacts(run.info.run_id, part, str(folder))
     return TrackedRun(tags=run.data.tags, params=run.data.params, folder=folder)

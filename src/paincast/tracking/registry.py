@@ -1,4 +1,4 @@
-"""Champions: promotion through a gate, the way back, and the history that makes both plain."""
+"""Promote registered models to champion through a gate, roll back, and keep the history."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 HISTORY = "former_champions"
-"""Tag of a registered model: its former champions as a JSON list of versions, the last one last."""
+"""Tag of a registered model: its former champions as a JSON list of versions, the latest last."""
 
 CHAMPION_USE = "champion_use"
 """Tag of a registered model: what its champion may be used for."""
 
 PROMOTED = "Promoted to champion on "
 LONGEST_DESCRIPTION = 5000
-"""Characters that MLflow's registry keeps of a description on every database."""
+"""Length of a description that MLflow's registry keeps on every database."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What came of asking for a promotion.
+    """Result of a request for promotion.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class Promotion:
     version : int
         The version that was judged.
     former : int or None
-        The champion before; None where there was none.
+        The former champion; None if there was none.
     verdict : GateVerdict
-        Of the gate. Where it did not pass nothing was changed.
+        Verdict of the gate. If it did not pass, nothing was changed.
     """
 
     model_name: str
@@ -60,16 +60,16 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """What a rollback did.
+    """Result of a rollback.
 
     Parameters
     ----------
     model_name : str
         Name in the registry.
     demoted, restored : int
-        The version that was champion, and the one that is again.
+        The version that was champion, and the version that is champion again.
     use : str
-        Mark that the restored champion carries; empty where its gate allowed care.
+        Use mark of the restored champion; empty if its gate allowed use in care.
     """
 
     model_name: str
@@ -86,19 +86,19 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
     store : Store
         From :func:`paincast.tracking.store.resolve_store`.
     source : str
-        Id of a run, ``NAME/VERSION`` or ``NAME@ALIAS``, the latter two also with ``models:/`` before them.
+        Id of a run, ``NAME/VERSION`` or ``NAME@ALIAS``; the latter two may start with ``models:/``.
     criteria : GateSettings
         The gate.
 
     Returns
     -------
     Promotion
-        With a verdict that did not pass, nothing was changed.
+        If the verdict did not pass, nothing was changed.
 
     Raises
     ------
     DataError
-        If there is no such version, or its bundle is not the one that its run recorded.
+        If there is no such version, or its bundle is not the bundle that its run logged.
     OutputError
         If the store cannot be used.
     """
@@ -119,7 +119,7 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
 
 
 def roll_back(store: Store, model_name: str) -> Rollback:
-    """Give the alias of the champion back to the version that held it before.
+    """Make the previous champion the champion again.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ def roll_back(store: Store, model_name: str) -> Rollback:
     Raises
     ------
     DataError
-        If there is no such model, the former champion was deleted, or its bundle is not the one that its run recorded.
+        If there is no such model, the former champion was deleted, or its bundle is not the bundle that its run logged.
     RefusalError
-        If it has no champion, or none before this one.
+        If the model has no champion, or no former champion.
     OutputError
         If the store cannot be used.
     """
@@ -149,7 +149,7 @@ def roll_back(store: Store, model_name: str) -> Rollback:
                 f"{model_name} has no champion; nothing was changed. 'paincast promote' makes one",
                 code="PC-TRACKING-03",
             )
-        # A promotion that was interrupted leaves the champion itself as the last entry.
+        # An interrupted promotion leaves the champion itself as the last entry.
         history = _read_history(client, model_name)
         while history and history[-1] == demoted:
             history.pop()
@@ -171,7 +171,7 @@ def roll_back(store: Store, model_name: str) -> Rollback:
 
 
 def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
-    """Find the run that made a version, and check that it is the run of that very model."""
+    """Find the run that made a version, and check that it belongs to this model."""
     if not version.run_id:
         raise DataError(
             f"{version.name} version {version.version} was registered without a run, which holds its evidence",
@@ -189,15 +189,15 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
 
 
 def _check_bundle(version: ModelVersion, run: Run) -> None:
-    """Fetch the bundle of a version and check that it is the one that its run recorded."""
+    """Download the bundle of a version and check that it is the bundle that its run logged."""
     import mlflow
 
     name, address = f"{version.name} version {version.version}", f"models:/{version.name}/{version.version}"
     with tempfile.TemporaryDirectory() as scratch:
-        found = sorted(Path(mlflow.artifacts.download_artifacts(address, dst_path=scratch)).rglob(MANIFEST))
-        if len(found) != 1:
-            raise DataError(f"{name} holds {len(found)} paincast bundles; one is needed", code="PC-TRACKING-07")
-        content = load_predictor(found[0].parent).version
+        manifests = sorted(Path(mlflow.artifacts.download_artifacts(address, dst_path=scratch)).rglob(MANIFEST))
+        if len(manifests) != 1:
+            raise DataError(f"{name} holds {len(manifests)} paincast bundles; one is needed", code="PC-TRACKING-07")
+        content = load_predictor(manifests[0].parent).version
     if not hold_contents(name, content, version.tags, run.data.tags):
         raise DataError(
             f"{name}: neither it nor its run names the content of the bundle; train the model again",
@@ -206,25 +206,25 @@ def _check_bundle(version: ModelVersion, run: Run) -> None:
 
 
 def _find_champion(client: MlflowClient, name: str) -> int | None:
-    held = client.get_registered_model(name).aliases.get(CHAMPION)
-    return None if held is None else int(held)
+    version = client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if version is None else int(version)
 
 
 def _crown(client: MlflowClient, version: ModelVersion, use: str) -> None:
-    """Move the alias; the registered model says what its champion may be used for, where models are listed."""
+    """Move the champion alias; a tag of the registered model shows its permitted use in the list of models."""
     client.set_registered_model_tag(version.name, CHAMPION_USE, use)
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
 
 def _withdraw_use(client: MlflowClient, name: str, number: int) -> None:
-    """Take the right to care from a version that is no longer champion; what its gate allowed is kept."""
+    """Restrict a former champion to research use; the use that its gate allowed is kept in a tag."""
     version = client.get_model_version(name, str(number))
     client.set_model_version_tag(name, version.version, PROMOTED_USE, _read_promoted_use(version))
     _tag_both(client, version, {"use": RESEARCH_MARK})
 
 
 def _read_promoted_use(version: ModelVersion) -> str:
-    """Read what the gate of a promoted version allowed; of versions of earlier releases ``use`` tells it."""
+    """Read the use that the gate of a promoted version allowed; versions of earlier releases have it in ``use``."""
     mark: str = version.tags.get(PROMOTED_USE, version.tags.get("use", RESEARCH_MARK))
     return RESEARCH_MARK if mark or version.tags.get("basis") == "synthetic" else ""
 
@@ -246,7 +246,7 @@ def _write_history(client: MlflowClient, name: str, history: list[int]) -> None:
 
 
 def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, verdict: GateVerdict) -> None:
-    """Keep the verdict with run and version; the alias comes last, so that no champion is without its marks."""
+    """Store the verdict with run and version, before the alias is moved, so that every champion has its mark."""
     now = _say_now()
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, f"{name_verdict_table(verdict)}.csv")
@@ -262,7 +262,7 @@ def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, ver
 
 
 def _drop_promotion(description: str) -> str:
-    """Keep the model card and what reviewers wrote, without the line of an earlier promotion."""
+    """Remove the line of an earlier promotion; keep the model card and the reviewers' text."""
     return description.partition("\n\n")[2] if description.startswith(PROMOTED) else description
 
 

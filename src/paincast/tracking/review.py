@@ -1,4 +1,4 @@
-"""Opening the MLflow UI on the right store."""
+"""Open the MLflow UI on the resolved store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PORTS_TRIED = 50
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 MODEL_RUNS = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
-"""What the page shows first: the saved view of the experiment, models with their verdicts."""
+"""The first page: the saved view of the experiment, which lists models with their verdicts."""
 
 SERVER_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -27,30 +27,30 @@ SERVER_SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "PYTHONWARNINGS": "ignore",
 }
-"""Environment of the server unless the user has set otherwise: no calls home, no job runner, errors only."""
+"""Environment of the server unless the user has set it: no telemetry, no job runner, errors only."""
 
 
 def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[str]:
-    """Give the command that serves the MLflow UI of a store.
+    """Return the command that serves the MLflow UI of a store.
 
     Parameters
     ----------
     store : Store
-        From :func:`paincast.tracking.store.resolve_store`; a database, not a server that has a UI of its own.
+        From :func:`paincast.tracking.store.resolve_store`; a database, not a tracking server with its UI.
     host : str
-        Address to listen on. MLflow's own protection accepts browsers of this machine and private networks only.
+        Address to listen on. MLflow only accepts browsers of this machine and of private networks.
     port : int
         Port to listen on.
 
     Returns
     -------
     list of str
-        Program and arguments; it needs :func:`review_environment` too, which holds the address of the store.
+        Program and arguments; :func:`review_environment` provides the address of the store.
 
     Raises
     ------
     SettingsError
-        If the store is a tracking server: it has its own address to open.
+        If the store is a tracking server: open its address instead.
     """
     if store.artifacts is None or store.uri.partition(":")[0] in SERVERS:
         raise SettingsError(
@@ -66,18 +66,18 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
 
 
 def review_environment(store: Store) -> dict[str, str]:
-    """Give the variables that the server needs; the address may hold a password, which a command line would show."""
+    """Return the environment of the server; the store's address may hold a password, so it is not an argument."""
     addresses = {"MLFLOW_BACKEND_STORE_URI": store.uri, "MLFLOW_REGISTRY_STORE_URI": store.uri}
     return SERVER_SETTINGS | dict(os.environ) | addresses
 
 
 def find_free_port(host: str = HOST, first: int = PORT) -> int:
-    """Find the first port from ``first`` on that nobody listens on.
+    """Find the first free port from ``first`` on.
 
     Raises
     ------
     OutputError
-        If none of the next fifty is free.
+        If none of the next fifty ports is free.
     """
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         with socket.socket() as probe:
@@ -94,7 +94,7 @@ def find_free_port(host: str = HOST, first: int = PORT) -> int:
 
 
 def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browser: bool = True) -> int:
-    """Serve the MLflow UI of a store until interrupted, and print where it is.
+    """Serve the MLflow UI of a store until interrupted, and print its address.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browse
     port : int
         First port to try.
     open_browser : bool
-        Whether the default browser is opened.
+        Whether to open the default browser.
 
     Returns
     -------
     int
-        Exit code: 0 when the reader ended it.
+        Exit code: 0 if the user ended it.
 
     Raises
     ------
@@ -153,9 +153,9 @@ def _await_server(server: subprocess.Popen[bytes], host: str, port: int) -> None
 
 
 def _await_end(server: subprocess.Popen[bytes]) -> int:
-    """Wait by looking again and again: a library with a signal handler of its own (polars) makes ``wait`` sleep on.
+    """Wait by polling: with a library that installs a signal handler (polars), ``wait`` ignores an interrupt.
 
-    Such a handler restarts the system call, so that an interrupt sent to this process alone would never be seen.
+    Such a handler restarts the system call, so an interrupt sent to this process alone would have no effect.
     """
     while (code := server.poll()) is None:
         time.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What the served model takes and gives, derived from the column declarations, and what it needs to run."""
+"""Make the signature and requirements of the served model from the column declarations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOOLEANS = frozenset({"eligible", "in_domain", "abstained"})
 
 
 def input_columns() -> tuple[Column, ...]:
-    """Give the columns a patient is described by: all that are known before and neither audited nor mere process."""
+    """Return the input columns: those known before the procedure that are neither sensitive nor process columns."""
     return tuple(
         column
         for column in EPISODES.values()
@@ -32,8 +32,8 @@ def input_columns() -> tuple[Column, ...]:
 def make_signature() -> ModelSignature:
     """Make the signature of the served model.
 
-    The inputs are named, optional and of any type. With declared types MLflow would refuse whole numbers for doubles
-    and answer text in a number by printing the patients' rows; the model checks the values itself and prints none.
+    The inputs are named, optional and of any type. With declared types MLflow would refuse integers for doubles, and
+    print the patients' rows if a number contains text; the model checks the values itself and prints none.
 
     Returns
     -------
@@ -58,16 +58,16 @@ def _output_type(name: str) -> str:
 
 
 def describe_columns() -> dict[str, str]:
-    """Say for each input column what is allowed."""
+    """Describe the allowed values of each input column."""
     return {column.name: column.allowed for column in input_columns()}
 
 
 def list_requirements() -> list[str]:
-    """Give the installed versions of the packages that the served model computes with, as pip requirements."""
-    found = []
+    """List the packages that the served model needs, with installed versions, as pip requirements."""
+    requirements = []
     for name in PINNED:
         try:
-            found.append(f"{name}=={version(name)}")
+            requirements.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
             continue
-    return found
+    return requirements

@@ -1,4 +1,4 @@
-"""Where runs are kept: one absolute address, created once, however many processes start together."""
+"""Resolve and prepare the MLflow store: one absolute address, created once even if several processes start together."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ POSTGRESQL = ("postgresql://", "postgresql+")
 LOCK_SECONDS = 120.0
 PREPARING = 0x7061696E
 CROWNING = PREPARING + 1
-"""Numbers of the locks in PostgreSQL under which one process at a time prepares the store, or changes its champions."""
+"""Numbers of the PostgreSQL locks that let one process at a time prepare the store or change its champions."""
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Response models of image-guided pain procedures, a run for each technique and outcome. "
     "A prediction is a prognosis given the technique, not the effect of the technique. "
     "Research software: not medical advice.",
 }
-"""The kind makes MLflow's page show models and their runs rather than traces of language models."""
+"""With this kind MLflow's page shows models and runs rather than traces of language models."""
 
 VIEW = "paincast"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-"""Where MLflow keeps a saved view of the list of runs; its last part is the key in an address."""
+"""Tag in which MLflow stores a saved view of the list of runs; its last part is the key in an address."""
 
 VIEW_COLUMNS = {"technique": 120, "basis": 80, "verdict": 80, "n_real": 70, "use": 130, "gate": 80, "outcome": 120}
-"""Tags in the order of their columns, with widths in pixels: the first three fit a small screen."""
+"""Columns of the view with widths in pixels; the first three fit a small screen."""
 SERVER_SECONDS = 10.0
 STORE_LOGGER = "mlflow.store.db.utils"
-"""It prints a traceback of every error of the database, which is raised too."""
+"""Logger that prints a traceback of every database error, although the error is raised too."""
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
@@ -67,18 +67,18 @@ class Store:
 
     @property
     def database(self) -> Path | None:
-        """Give the file of a SQLite store, None for any other."""
+        """Return the file of a SQLite store; None for any other."""
         scheme, _, rest = self.uri.partition(":///")
         return Path(rest.partition("?")[0]) if scheme.startswith("sqlite") else None
 
     @property
     def address(self) -> str:
-        """Give the address without the user name and password it may hold, fit for messages."""
+        """Return the address without user name and password, for messages."""
         return hide_logins(self.uri)
 
 
 def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Store:
-    """Find the one absolute address that every process of a training shares.
+    """Find the absolute address of the store that all processes of a training share.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
         An empty ``uri`` means the environment variable ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in ``folder``;
         empty ``artifacts`` means ``mlartifacts`` in ``folder``, or the server's choice behind a tracking server.
     folder : Path, optional
-        What relative addresses are relative to; by default the working folder.
+        Folder that relative addresses refer to; by default the working folder.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
     Raises
     ------
     SettingsError
-        If the address is of a kind that MLflow cannot keep a model registry in, or ``uri`` holds a password.
+        If MLflow does not support a model registry at this kind of address, or ``uri`` holds a password.
     """
     _refuse_password(settings.uri)
     home = (folder or Path.cwd()).resolve()
@@ -118,7 +118,7 @@ def resolve_store(settings: TrackingSettings, folder: Path | None = None) -> Sto
 
 
 def _refuse_password(uri: str | None) -> None:
-    """Refuse a password in a setting, which is recorded with the run and shows in the list of processes."""
+    """Refuse a password in a setting: settings are logged with the run and show in the list of processes."""
     login, mark, _ = (uri or "").partition("://")[2].partition("/")[0].rpartition("@")
     if mark and ":" in login:
         raise SettingsError(
@@ -159,7 +159,7 @@ def prepare_store(store: Store) -> str:
     Raises
     ------
     OutputError
-        If the store cannot be reached or written, or its database is of another MLflow version.
+        If the store cannot be reached or written, or its database has the schema of another MLflow version.
     SettingsError
         If the experiment was deleted.
     """
@@ -180,7 +180,7 @@ def prepare_store(store: Store) -> str:
 
 
 def _create_database(store: Store) -> None:
-    """Create a SQLite database whole or not at all: one with half its tables refuses every run to come."""
+    """Create a SQLite database atomically: a database with half its tables refuses all later runs."""
     if store.database is None or (store.database.is_file() and store.database.stat().st_size):
         return
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
@@ -196,30 +196,30 @@ def _find_experiment(store: Store) -> str:
     from mlflow.exceptions import MlflowException
 
     client = MlflowClient(tracking_uri=store.uri)
-    found = client.get_experiment_by_name(store.experiment)
-    if found is None:
+    experiment = client.get_experiment_by_name(store.experiment)
+    if experiment is None:
         try:
             tags = EXPERIMENT_TAGS | {VIEW_TAG: describe_view()}
             return client.create_experiment(store.experiment, artifact_location=_artifact_location(store), tags=tags)
         except MlflowException as error:
-            found = client.get_experiment_by_name(store.experiment)
-            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            experiment = client.get_experiment_by_name(store.experiment)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
+    if experiment.lifecycle_stage == "deleted":
         raise SettingsError(
             f"tracking.experiment: '{store.experiment}' was deleted in {store.address}; give another name, "
             "or bring it back with 'mlflow experiments restore'",
             code="PC-TRACKING-18",
         )
-    if VIEW_TAG not in found.tags:
-        client.set_experiment_tag(found.experiment_id, VIEW_TAG, describe_view())
-    return str(found.experiment_id)
+    if VIEW_TAG not in experiment.tags:
+        client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, describe_view())
+    return str(experiment.experiment_id)
 
 
 def describe_view() -> str:
-    """Write the saved view that lists models by technique with basis and verdict, as MLflow reads it.
+    """Write the saved view that lists models by technique with basis and verdict, in MLflow's format.
 
-    Any order but the default one spares unfolding the parents of the runs.
+    With any order except the default, the runs are listed without expanding their parents.
     """
     columns = {f"tags.`{name}`": width for name, width in VIEW_COLUMNS.items()}
     state = {
@@ -244,7 +244,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_reachable(store: Store) -> None:
-    """Ask a tracking server once: a wrong address fails in seconds, not after MLflow's minutes of retries."""
+    """Check once whether a tracking server answers: otherwise MLflow retries for minutes."""
     if not store.uri.startswith("http"):
         return
     import requests
@@ -260,11 +260,11 @@ def _check_reachable(store: Store) -> None:
 
 
 def hold_lock(store: Store, number: int) -> AbstractContextManager[object]:
-    """Let one process at a time prepare a store, since MLflow's migrations break when two run at once, or change it.
+    """Let one process at a time prepare or change a store: MLflow's migrations fail when two run at once.
 
-    Beside SQLite the lock is an exclusive transaction on an empty database, in PostgreSQL an advisory lock, which holds
-    between machines too; either is freed if the process dies. Behind a tracking server it holds for the processes of
-    one user on this machine.
+    For SQLite, the lock is an exclusive transaction on an empty database beside it. For PostgreSQL, it is an advisory
+    lock, which works across machines too. Both are released if the process dies. For a tracking server, it covers the
+    processes of the same user on this machine.
     """
     if store.uri.startswith(POSTGRESQL):
         return _lock_server(store, number)
@@ -321,9 +321,9 @@ def _say_no_database(store: Store, error: Exception) -> str:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Keep MLflow's progress lines and notices from the user's screen; errors still show.
+    """Hide MLflow's progress bars and notices; errors are still shown.
 
-    MLflow's usage telemetry is switched off as well, unless the user has decided: a hospital's machine calls nobody.
+    MLflow's usage telemetry is switched off too, unless the user has set it.
     """
     for name, setting in QUIET.items():
         os.environ.setdefault(name, setting)
@@ -344,7 +344,7 @@ def quiet_mlflow() -> Iterator[None]:
 
 @contextmanager
 def use_store(store: Store) -> Iterator[str]:
-    """Make a store the one MLflow writes to, and put back what was set before.
+    """Make MLflow use a store; restore the previous setting afterwards.
 
     Yields
     ------

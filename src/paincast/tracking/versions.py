@@ -1,4 +1,4 @@
-"""Finding what is registered: versions by run, number or alias, and what is said when there is none."""
+"""Find registered versions by run, number or alias, with a helpful error if there is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<al
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedModel:
-    """Where MLflow keeps a model: its address, and digests of the cohorts it was trained on."""
+    """A model in MLflow: its address, and digests of the cohorts it was trained on."""
 
     address: str
     digests: frozenset[str]
@@ -30,7 +30,7 @@ class TrackedModel:
 
 @contextmanager
 def use_registry(store: Store) -> Iterator[MlflowClient]:
-    """Open a store, and say what MLflow refuses in words."""
+    """Open a store; turn MLflow's errors into an OutputError."""
     with use_store(store):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -63,28 +63,28 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
     Raises
     ------
     DataError
-        If there is none, or the address cannot be read.
+        If there is no such version, or the address is not valid.
     """
     run_id = _read_run_id(source)
     if run_id is not None:
         return _find_version_of_run(client, run_id)
-    found = VERSION.fullmatch(source)
-    if found is None:
+    match = VERSION.fullmatch(source)
+    if match is None:
         raise DataError(
             f"'{source}' names no model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias",
             code="PC-TRACKING-24",
         )
-    name, number, alias = found["name"], found["version"], found["alias"]
+    name, number, alias = match["name"], match["version"], match["alias"]
     require_model(client, name)
     if number is None:
-        held = client.get_registered_model(name).aliases
-        if alias not in held:
+        aliases = client.get_registered_model(name).aliases
+        if alias not in aliases:
             raise DataError(
-                f"{name} has no alias '{alias}'; {suggest_name(alias, held) if held else 'it has none'}",
+                f"{name} has no alias '{alias}'; {suggest_name(alias, aliases) if aliases else 'it has none'}",
                 code="PC-TRACKING-25",
             )
-        number = held[alias]
-    made = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
+        number = aliases[alias]
+    made = sorted(int(version.version) for version in client.search_model_versions(f"name='{name}'"))
     if int(number) not in made:
         raise DataError(
             f"{name} has no version {number}; it has {', '.join(map(str, made)) or 'none'}", code="PC-TRACKING-26"
@@ -93,7 +93,7 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
 
 
 def find_tracked_model(store: Store, source: str) -> TrackedModel:
-    """Find where MLflow keeps a model, registered or not, and what it was trained on.
+    """Find the address of a model in MLflow, registered or not, and the digests of its training data.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def _read_digests(run: Run) -> frozenset[str]:
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
-    """Get a run, or say that there is none of that id."""
+    """Get a run; raise DataError if there is none with that id."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -148,9 +148,9 @@ def _read_run_id(source: str) -> str | None:
 def _find_version_of_run(client: MlflowClient, run_id: str) -> ModelVersion:
     versions = client.search_model_versions(f"run_id='{run_id}'")
     if len(versions) != 1:
-        told = f"{len(versions)} registered versions" if versions else "no registered version"
+        count = f"{len(versions)} registered versions" if versions else "no registered version"
         raise DataError(
-            f"run {run_id} has {told}; give the run of one model of a training with tracking.register=true, or "
+            f"run {run_id} has {count}; give the run of one model of a training with tracking.register=true, or "
             "NAME/VERSION",
             code="PC-TRACKING-28",
         )
@@ -158,7 +158,7 @@ def _find_version_of_run(client: MlflowClient, run_id: str) -> ModelVersion:
 
 
 def require_model(client: MlflowClient, name: str) -> None:
-    """Say that there is no registered model of that name, and which comes nearest."""
+    """Raise DataError if there is no registered model of that name; suggest the most similar name."""
     from mlflow.exceptions import MlflowException
 
     try:
