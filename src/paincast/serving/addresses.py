@@ -1,4 +1,4 @@
-"""Bundles behind an MLflow address."""
+"""Load bundles from an MLflow address."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _CALM = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-"""Calls nobody, draws nothing, and gives a server up after seconds, not minutes, unless the user has decided."""
+"""No telemetry, no progress bar, and a timeout of seconds rather than minutes, unless the user has set otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What MLflow says of a bundle.
+    """What MLflow records about a bundle.
 
     Parameters
     ----------
     address : str
-        Where it is, with an alias resolved: bundle and tags are of one version.
+        Its address with the alias resolved, so that bundle and tags are of the same version.
     tags : tuple of mapping of str to str
         Tags of the registered version and of its run.
     use : str
-        What it may be used for: empty only for a champion whose gate allows care.
+        Its use mark: empty only for a champion whose gate allows use in care.
     """
 
     address: str
@@ -50,7 +50,7 @@ class Registered:
 
 
 def is_address(source: str | Path) -> bool:
-    """Tell an MLflow address from a folder."""
+    """Check whether a source is an MLflow address rather than a folder."""
     return str(source).startswith(SCHEMES)
 
 
@@ -60,9 +60,9 @@ LOGGED = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
 
 
 def fetch_predictor(address: str, scratch: Path) -> Predictor:
-    """Load a model, with what the registry says of its use, from the store of ``MLFLOW_TRACKING_URI``.
+    """Load a model, with its use mark from the registry, from the store of ``MLFLOW_TRACKING_URI``.
 
-    Without the variable it is ``mlflow.db`` of the working folder.
+    If the variable is not set, the store is ``mlflow.db`` in the working folder.
 
     Parameters
     ----------
@@ -74,20 +74,20 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
     Returns
     -------
     Predictor
-        Its ``use`` is empty only for a champion whose gate allows care.
+        Its ``use`` is empty only for a champion whose gate allows use in care.
 
     Raises
     ------
     DataError
-        If there is no such store, it does not answer, the address holds no bundle, or its bundle is not the one that
-        was recorded.
+        If there is no such store, it does not answer, the address has no bundle, or its bundle is not the one that was
+        logged.
     """
     with _calm_environment():
         downloaded, registered = _download(address, scratch)
-    found = sorted(downloaded.rglob(MANIFEST))
-    if len(found) != 1:
-        raise DataError(f"{address} holds {len(found)} paincast bundles; one is needed", code="PC-SERVING-01")
-    predictor = load_predictor(found[0].parent)
+    manifests = sorted(downloaded.rglob(MANIFEST))
+    if len(manifests) != 1:
+        raise DataError(f"{address} holds {len(manifests)} paincast bundles; one is needed", code="PC-SERVING-01")
+    predictor = load_predictor(manifests[0].parent)
     is_recorded = hold_contents(address, predictor.version, *registered.tags)
     return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK)
 
@@ -104,8 +104,8 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
         )
     try:
         registered = _look_up(mlflow.MlflowClient(), address)
-        found = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
-        return Path(found), registered
+        folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
+        return Path(folder), registered
     except (MlflowException, OSError) as error:
         reason = hide_logins((str(error).splitlines() or [""])[0])
         raise DataError(
@@ -114,18 +114,18 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
 
 
 def _look_up(client: MlflowClient, address: str) -> Registered:
-    if found := VERSION.fullmatch(address):
-        name, number, alias = found["name"], found["version"], found["alias"]
+    if match := VERSION.fullmatch(address):
+        name, number, alias = match["name"], match["version"], match["alias"]
         version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
-        held = client.get_registered_model(name).aliases.get(CHAMPION)
+        champion = client.get_registered_model(name).aliases.get(CHAMPION)
         return Registered(
             address=f"models:/{name}/{version.version}",
             tags=(version.tags, _read_run_tags(client, version.run_id)),
-            use=read_use(version.tags, is_champion=str(held) == str(version.version)),
+            use=read_use(version.tags, is_champion=str(champion) == str(version.version)),
         )
-    run_id = found["run"] if (found := RUN.fullmatch(address)) else None
-    if found := LOGGED.fullmatch(address):
-        run_id = client.get_logged_model(found["model"]).source_run_id
+    run_id = match["run"] if (match := RUN.fullmatch(address)) else None
+    if match := LOGGED.fullmatch(address):
+        run_id = client.get_logged_model(match["model"]).source_run_id
     return Registered(address=address, tags=(_read_run_tags(client, run_id),))
 
 

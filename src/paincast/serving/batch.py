@@ -1,4 +1,4 @@
-"""A file of patients in, a file of predictions out: in bounded memory, and whole or not at all."""
+"""Predict for a file of patients and write a file of predictions, in bounded memory and atomically."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ PREDICTION_SCHEMA = pa.schema([(column, _TYPES.get(column, pa.string())) for col
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
-    """What a batch prediction did.
+    """Result of a batch prediction.
 
     Parameters
     ----------
     n_patients : int
         Rows read.
     n_predicted, n_abstained : int
-        Answers and abstentions; a patient has one for each technique asked about.
+        Predictions and abstentions; a patient has one for each requested technique.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
     marked : tuple of str
-        Techniques on which an answer is for research use only.
+        Techniques with a prediction for research use only.
     reasons : dict
-        The commonest reason to abstain, by technique.
+        The most common reason to abstain, by technique.
     n_rejects : int
         Lines of the rejects file.
     reject_share : float
         See :func:`paincast.cohort.rejects.compute_reject_share`.
     rejects_path : Path or None
-        Where the rejects are listed; None when there are none.
+        File with the rejects; None if there are none.
     notes : tuple of str
-        What must be known of the models that answered, see :func:`paincast.models_folder.list_notes`, and which columns
-        were not read though a column that is absent has nearly their name.
+        Notes on the models, see :func:`paincast.models_folder.list_notes`, and on columns that were not read but whose
+        name is similar to that of an absent column.
     """
 
     n_patients: int
@@ -110,7 +110,7 @@ class _Tally:
     unread: pd.DataFrame = field(default_factory=empty_rejects)
 
     def note_unread(self, rejects: pd.DataFrame) -> None:
-        """Count what the reader left out; a column that it left out whole is unread in every batch."""
+        """Count the rows that the reader left out; a column that it rejected as a whole is unread in every batch."""
         self.rejects.append(rejects)
         rows = rejects[(rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)]
         self.n_patients += rows.loc[rows["rule"] != NOT_A_PATIENT, "row"].nunique()
@@ -129,9 +129,8 @@ def predict_file(
     """Predict for a file of patients.
 
     Rows are read (see :mod:`paincast.cohort.reading.files`), checked, predicted and written in batches: memory grows
-    with the
-    number of ids only. Rules that look at a whole column (a wrong unit) are decided within a batch; an ``episode_id``
-    that an earlier batch holds is left out as a duplicate.
+    with the number of ids only. Rules about a whole column (a wrong unit) are applied to each batch; a row whose
+    ``episode_id`` is in an earlier batch is left out as a duplicate.
 
     Parameters
     ----------
@@ -143,23 +142,23 @@ def predict_file(
     models : str or Path
         Folder of models, one bundle, or an MLflow address.
     techniques : sequence of str, optional
-        Techniques to answer for; by default those with a model and the one a patient's row names.
+        Techniques to predict for; by default those with a model and the one named in a patient's row.
     chunk_rows : int
         Patients per chunk.
     progress : Progress
-        Advanced by the patients of each chunk.
+        Advanced by the number of patients in each chunk.
 
     Returns
     -------
     BatchSummary
-        ``<stem>.rejects.csv`` beside ``out`` lists everything that was left out.
+        ``<stem>.rejects.csv`` next to ``out`` lists everything that was left out.
 
     Raises
     ------
     DataError
-        If the patients or the models cannot be read, or a column that every answer needs is missing.
+        If the patients or the models cannot be read, or a column that every prediction needs is missing.
     OutputError
-        If the output cannot be written; nothing is left behind then.
+        If the output cannot be written; no partial file is left behind.
     """
     source, target = Path(patients), Path(out)
     rejects_path = target.with_name(f"{target.stem}.rejects.csv")
@@ -171,7 +170,7 @@ def predict_file(
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
         progress.expect(count_rows(source) or 0)
-        # Rejects of an earlier run belong to another output: where there are none now, atomic_files takes them away.
+        # Rejects of an earlier run belong to the old output: if there are none now, atomic_files removes the old file.
         with atomic_files(target, rejects_path) as (draft, rejects_draft):
             with _open_predictions(draft) as write:
                 for batch in opened.batches:
@@ -187,7 +186,7 @@ def predict_file(
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """Read what :func:`predict_file` wrote, the same from either format.
+    """Read the predictions that :func:`predict_file` wrote; the result is the same for both formats.
 
     Parameters
     ----------
@@ -197,13 +196,13 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n, len(PREDICTION_COLUMNS))
-        Reasons as lists; absent texts are empty. Ids are as they were given, without the apostrophe that keeps a
-        spreadsheet from taking them for formulas.
+        Reasons as lists; missing texts are empty. Ids are as given, without the apostrophe that protects them from
+        being read as formulas by a spreadsheet.
 
     Raises
     ------
     DataError
-        If it cannot be read, or holds no predictions.
+        If the file cannot be read, or has no predictions.
     """
     require_regular_file(path)
     try:
@@ -211,7 +210,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is no file of predictions ({type(error).__name__})", code="PC-SERVING-04") from error
-    # Predictions of earlier versions lack the texts that were added since.
+    # Predictions of earlier versions lack text columns that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
     return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
@@ -232,7 +231,7 @@ def _read_rows(path: Path) -> pd.DataFrame:
 
 def _read_reasons(written: Any) -> list[Any]:
     reasons = json.loads(written) if isinstance(written, str) else written
-    return [{name: said for name, said in reason.items() if said is not None} for reason in reasons]
+    return [{name: value for name, value in reason.items() if value is not None} for reason in reasons]
 
 
 def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
@@ -247,7 +246,7 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
 
 def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[str, Predictor]) -> None:
     measures = [predictor.measures for predictor in predictors.values()]
-    # A model whose measures are absent abstains; only where none can answer is the file refused.
+    # A model whose measures are absent abstains; the file is refused only if no model can predict.
     answers = any(not names or set(names) & set(columns) for names in measures)
     needed = ["indication", *([] if answers else sorted({name for names in measures for name in names}))]
     missing = [name for name in needed if name not in columns]
@@ -289,7 +288,7 @@ def _predict_batch(
 
 
 def _name_rows(batch: Batch) -> tuple[pd.DataFrame, pd.Series]:
-    """Give the patients, each with an id: its own, or one made from its place."""
+    """Return the patients with an id each (the given id, or one made from the row number), and the row numbers."""
     patients, places = batch.rows.to_pandas(), pd.Series(batch.places)
     made = "row-" + places.astype("str")
     given = to_text(patients["episode_id"]).fillna(made) if "episode_id" in patients else made
@@ -297,17 +296,17 @@ def _name_rows(batch: Batch) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def _reject_repeated(places: pd.Series) -> pd.DataFrame:
-    said = {
+    columns = {
         "column": "episode_id",
         "rule": "duplicate",
         "allowed": "one row for each episode_id; an earlier row holds it",
         "action": "row left out",
     }
-    return pd.DataFrame({"table": "episodes", "row": places.to_numpy(), **said})
+    return pd.DataFrame({"table": "episodes", "row": places.to_numpy(), **columns})
 
 
 def _collect_rejects(tally: _Tally) -> pd.DataFrame:
-    """Put the chunks' rejects together; a whole column is told once."""
+    """Join the rejects of all chunks; a rejected column is listed once."""
     return join_rejects(tally.rejects).drop_duplicates(ignore_index=True)
 
 

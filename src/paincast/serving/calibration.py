@@ -1,4 +1,4 @@
-"""Calibration of saved models on a simulated cohort, as points to plot."""
+"""Compute the calibration of saved models on a simulated cohort, as points to plot."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ COLUMNS = ("technique", "outcome", "bin", "predicted", "observed", "lower", "upp
 
 
 def compute_external_calibration(models: Mapping[str, Predictor], cohort: Cohort) -> pd.DataFrame:
-    """Compare predicted with observed frequency in groups of the predictions of each model of a yes-or-no outcome.
+    """Compare predicted with observed frequencies in groups of predictions, for each model of a binary outcome.
 
     Parameters
     ----------
     models : mapping of str to Predictor
         From :func:`paincast.serving.predict.load_models`.
     cohort : Cohort
-        Other patients than those the models were trained on.
+        Patients that the models were not trained on.
 
     Returns
     -------
     DataFrame
         ``technique, outcome`` and the columns of
-        :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`. No row for a
-        cohort with real patients: their groups would tell how many are evaluated where ``flow.csv`` hides it.
+        :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`. No rows for a
+        cohort with real patients: the groups would disclose counts that ``flow.csv`` hides.
     """
     curves = [pd.DataFrame(columns=list(COLUMNS))]
     for model in models.values() if cohort.basis == "synthetic" else ():

@@ -1,4 +1,4 @@
-"""Champion against candidate on the same rows of a cohort that neither was trained on."""
+"""Compare champion and candidate on the same rows of a cohort that neither was trained on."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def compare_models(
     fingerprints: Mapping[str, Fingerprints] = MappingProxyType({}),
     exclude_overlap: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compare two models that answer the same question, on the episodes for which both do.
+    """Compare two models of the same outcome on the episodes for which both predict.
 
     Parameters
     ----------
     champion, candidate : Predictor
-        Models of one technique, outcome, horizon and window.
+        Models of the same technique, outcome, horizon and window.
     cohort : Cohort
         A cohort that neither was trained on.
     rng : Generator
@@ -49,23 +49,23 @@ def compare_models(
     confidence : float
         Coverage of the intervals.
     fingerprints : mapping of str to Fingerprints
-        Of the patients the models were trained on, by version: :func:`paincast.fingerprints.find_fingerprints`.
+        Fingerprints of the training patients, by version: :func:`paincast.fingerprints.find_fingerprints`.
     exclude_overlap : bool
-        Whether patients that a model was trained on are left out, instead of the cohort being refused.
+        Whether to leave out patients that a model was trained on, instead of refusing the cohort.
 
     Returns
     -------
     table : DataFrame
-        As of :func:`paincast.evaluation.validation.paired.compare_predictions`.
+        See :func:`paincast.evaluation.validation.paired.compare_predictions`.
     flow : DataFrame
-        ``step, n``: who is compared and who is left out; first on how many patients each model was trained, in words.
-        Of real patients a count that tells of few is ``hidden``.
+        ``step, n``: numbers of episodes compared and left out; the first rows state in words how many of the patients
+        each model was trained on. For real patients, a count that would disclose a small number is ``hidden``.
 
     Raises
     ------
     RefusalError
-        If the models answer different questions, the outcome is a number, there is nobody to compare, or patients that
-        a model was trained on are in the cohort and not to be left out.
+        If the models differ in technique, outcome, horizon or window, the outcome is continuous, there is nobody to
+        compare, or a model was trained on patients of the cohort and ``exclude_overlap`` is false.
     """
     _require_one_question(champion, candidate)
     pair = (champion, candidate)
@@ -86,9 +86,9 @@ def compare_models(
             f"the models cannot be compared on this cohort ({champion.technique}): {few}", code="PC-SERVING-08"
         )
     if not compared.any():
-        told = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
+        steps = "; ".join(f"{step}: {n}" for step, n in flow.itertuples(index=False))
         raise RefusalError(
-            f"there is nobody to compare the models on ({champion.technique}, {told}; {cohort.describe_techniques()})",
+            f"there is nobody to compare the models on ({champion.technique}, {steps}; {cohort.describe_techniques()})",
             code="PC-SERVING-09",
         )
     table = compare_predictions(
@@ -105,11 +105,11 @@ def compare_models(
 def _count_steps(
     cohort: Cohort, followed: pd.Series, abstained: list[pd.Series], n_compared: int, trained_on: list[str]
 ) -> pd.DataFrame:
-    """Count who is compared and who is left out; of real patients not where few would be told."""
-    counts = [len(followed), int(followed.sum()), *(int((followed & one).sum()) for one in abstained), n_compared]
+    """Count the episodes compared and left out; for real patients, hide counts that disclose small numbers."""
+    counts = [len(followed), int(followed.sum()), *(int((followed & mask).sum()) for mask in abstained), n_compared]
     hidden: set[str] = set()
     if cohort.basis != "synthetic":
-        masks = [one[followed].to_numpy(bool) for one in abstained]
+        masks = [mask[followed].to_numpy(bool) for mask in abstained]
         hidden = choose_suppressed_steps(counts[0], counts[1], n_compared, masks)
     kinds = ["episodes", "followed_up", "abstained", "abstained", "evaluated"]
     shown = ["hidden" if kind in hidden else n for kind, n in zip(kinds, counts, strict=True)]

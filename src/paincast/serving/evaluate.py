@@ -1,4 +1,4 @@
-"""External validation in one call: models and a cohort, however they are at hand."""
+"""External validation in one call, from models and a cohort in any form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluate(
     models : str, Path, Predictor or mapping
         Folder of models, MLflow address, one model, or models keyed by any name.
     cohort : Cohort, str or Path
-        A cohort, or its folder; a simulated cohort that is given as a folder is compared with its truth too.
+        A cohort, or its folder; a simulated cohort given as a folder is also compared with its truth.
     seed : int
         Seed of the resamples.
     resamples : int
@@ -41,21 +41,22 @@ def evaluate(
     confidence : float
         Coverage of the intervals.
     fingerprints_in : sequence of str or Path
-        Folders in which fingerprints of the training patients lie, beside ``models/`` and that of the models.
+        Further folders with fingerprints of training patients, in addition to ``models/`` and the models' folder.
     exclude_overlap : bool
-        Whether patients that a model was trained on are left out, instead of the cohort being refused.
+        Whether to leave out patients that a model was trained on, instead of refusing the cohort.
 
     Returns
     -------
     metrics, flow : DataFrame
-        As of :func:`paincast.serving.external.evaluate_models`.
+        See :func:`paincast.serving.external.evaluate_models`.
 
     Raises
     ------
     DataError
         If models or cohort cannot be read.
     RefusalError
-        If there is nobody to evaluate them on, or patients that a model was trained on are not to be left out.
+        If there is nobody to evaluate the models on, or a model was trained on patients of the cohort and
+        ``exclude_overlap`` is false.
     """
     folders = [DEFAULT_MODELS, *fingerprints_in, *([models] if isinstance(models, (str, os.PathLike)) else [])]
     tables, truth = (cohort, None) if isinstance(cohort, Cohort) else _load_with_truth(cohort)

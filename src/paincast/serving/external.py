@@ -1,4 +1,4 @@
-"""External validation: saved models on a cohort they were not trained on."""
+"""External validation: evaluate saved models on a cohort that they were not trained on."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def evaluate_models(
     fingerprints: Mapping[str, Fingerprints] = MappingProxyType({}),
     exclude_overlap: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Apply models to the episodes of their technique in another cohort and measure how they do.
+    """Apply models to the episodes of their technique in another cohort and measure their performance.
 
-    The outcome is asked at the horizon of the model, in its window. Metrics hold for the episodes
-    with follow-up that the model answers for; the flow says how many those are, and of which months the visits are that
-    answered, where these are not all of the horizon. Of how long relief lasts the
-    probability at the horizon is evaluated, of the change of pain the median with its interval.
+    The outcome is determined at the horizon of the model, in its window. Metrics are computed on the episodes with
+    follow-up for which the model predicts; the flow gives their number, and the months of the visits used if not all
+    are at the horizon. For the duration of relief, the probability at the horizon is evaluated; for the change of pain,
+    the median with its interval.
 
     Parameters
     ----------
     models : mapping of Predictor
         Models by ``technique/outcome``.
     cohort : Cohort
-        A cohort the models were not trained on: on their own they look better than they are.
+        A cohort the models were not trained on: on their training patients they look better than they are.
     truth : DataFrame, optional
         Truth of a simulated cohort, from :func:`paincast.evaluation.simulated.truth.load_truth`.
     rng : Generator
@@ -71,39 +71,39 @@ def evaluate_models(
     confidence : float
         Coverage of the intervals.
     fingerprints : mapping of str to Fingerprints
-        Of the patients the models were trained on, by version: :func:`paincast.fingerprints.find_fingerprints`.
+        Fingerprints of the training patients, by version: :func:`paincast.fingerprints.find_fingerprints`.
     exclude_overlap : bool
-        Whether patients that a model was trained on are left out, instead of the cohort being refused.
+        Whether to leave out patients that a model was trained on, instead of refusing the cohort.
 
     Returns
     -------
     metrics : DataFrame
         ``technique, outcome, horizon_months, model_version, model_basis, cohort_basis`` before the columns of
-        :func:`paincast.evaluation.performance.metrics.compute_metrics` (of a change of pain
-        :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows against the truth where there
+        :func:`paincast.evaluation.performance.metrics.compute_metrics` (for a change of pain,
+        :func:`paincast.evaluation.performance.change.compute_change_metrics`), and comparisons with the truth if there
         is one.
     flow : DataFrame
         ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
-        ``trained_on`` of each model; the last says on how many of the patients it was trained, or that this cannot be
-        checked. Of real patients counts that tell of few are missing, and what is measured is rounded.
+        ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be
+        checked. For real patients, counts that disclose small numbers are missing, and metrics are rounded.
 
     Raises
     ------
     RefusalError
-        If the cohort holds no episode of any technique that has a model, none of them can be evaluated, or patients
-        that a model was trained on are in it and not to be left out.
+        If the cohort has no episode of a technique with a model, no model can be evaluated, or a model was trained on
+        patients of the cohort and ``exclude_overlap`` is false.
     """
-    held = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
-    if not held:
+    applicable = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
+    if not applicable:
         raise RefusalError(
             f"none of the {len(models)} models is for a technique of this cohort; {cohort.describe_techniques()}; "
             f"models: {', '.join(models)}",
             code="PC-SERVING-12",
         )
-    others, trained_on = separate_trained_on(held, cohort, fingerprints, exclude=exclude_overlap)
+    others, trained_on = separate_trained_on(applicable, cohort, fingerprints, exclude=exclude_overlap)
     results = [
         _evaluate(model, others, truth, child, resamples, confidence)
-        for model, child in zip(held, rng.spawn(len(held)), strict=True)
+        for model, child in zip(applicable, rng.spawn(len(applicable)), strict=True)
     ]
     flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
     flow = flow.astype(dict.fromkeys((*STEPS, *NEEDED), "Int64"))
@@ -197,7 +197,7 @@ def _evaluate_against_truth(
 
 
 def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> dict[str, int | None]:
-    """Count who is evaluated and who is left out; of real patients not where few would be told."""
+    """Count the episodes evaluated and left out; for real patients, hide counts that disclose small numbers."""
     n_all, n_followed, n_judged = len(followed), int(followed.sum()), int((followed & ~abstained).sum())
     counts = {"episodes": n_all, "followed_up": n_followed, "abstained": n_followed - n_judged, "evaluated": n_judged}
     if cohort.basis == "synthetic":
@@ -207,10 +207,10 @@ def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> d
 
 
 def _compute_needed(probability: npt.NDArray[np.float64]) -> dict[str, int | None]:
-    """Compute how many episodes the validation needs, from the predictions alone: the model is taken as calibrated.
+    """Compute how many episodes the validation needs, from the predictions alone, assuming a calibrated model.
 
-    Prevalence and AUROC are those that the predictions themselves lead to expect, to two decimals; the outcomes seen,
-    from which nothing can be planned, have no part in it. Without a discrimination above 0.5 there is no number.
+    Prevalence and AUROC are those expected from the predictions, to two decimals; the observed outcomes are not used,
+    as they would not be known when a validation is planned. The result is None unless the expected AUROC exceeds 0.5.
     """
     auroc, prevalence = (round(value, 2) for value in (compute_bayes_bound(probability)[0], float(probability.mean())))
     if not (0.5 < auroc < 1.0 and 0.0 < prevalence < 1.0):

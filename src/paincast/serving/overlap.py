@@ -1,4 +1,4 @@
-"""Patients of a cohort whom a model was trained on: counted, refused, or left out when asked to."""
+"""Find patients of a cohort that a model was trained on; refuse the cohort, or leave them out on request."""
 
 from __future__ import annotations
 
@@ -24,60 +24,62 @@ BoolArray = npt.NDArray[np.bool_]
 def separate_trained_on(
     models: Sequence[Predictor], cohort: Cohort, fingerprints: Mapping[str, Fingerprints], *, exclude: bool
 ) -> tuple[Cohort, list[str]]:
-    """Refuse a cohort with patients that models were trained on, or leave those patients out.
+    """Refuse a cohort that has patients the models were trained on, or leave those patients out.
 
     Parameters
     ----------
     models : sequence of Predictor
         The models.
     cohort : Cohort
-        What they are to be judged on; only episodes of a model's own technique are looked at.
+        The cohort to evaluate them on; for each model, only episodes of its technique are checked.
     fingerprints : mapping of str to Fingerprints
-        By content version; a model without any cannot be checked.
+        By content version; a model without fingerprints cannot be checked.
     exclude : bool
-        Whether patients that a model was trained on are left out of its technique, instead of the whole being refused.
+        Whether to leave out patients that a model was trained on, instead of refusing the cohort.
 
     Returns
     -------
     cohort : Cohort
-        Without those left out.
-    told : list of str
-        For each model how many of the patients it was trained on, or that this cannot be checked.
+        Without the patients left out.
+    overlaps : list of str
+        For each model, how many of the patients it was trained on, or that this cannot be checked.
 
     Raises
     ------
     RefusalError
-        If a model was trained on patients of the cohort and they are not to be left out, or nobody would remain.
+        If a model was trained on patients of the cohort and ``exclude`` is false, or if no patient would remain.
     """
-    found = [_find(model, cohort, fingerprints.get(model.version)) for model in models]
-    told = [_count(model, cohort, own) for model, own in zip(models, found, strict=True)]
+    masks = [_find(model, cohort, fingerprints.get(model.version)) for model in models]
+    overlaps = [_count(model, cohort, trained) for model, trained in zip(models, masks, strict=True)]
     shared = [
-        f"{model.technique}/{model.outcome} (version {model.version}) was trained on {said}"
-        for model, own, said in zip(models, found, told, strict=True)
-        if own is not None and own.any()
+        f"{model.technique}/{model.outcome} (version {model.version}) was trained on {overlap}"
+        for model, trained, overlap in zip(models, masks, overlaps, strict=True)
+        if trained is not None and trained.any()
     ]
     if not shared:
-        return cohort, told
+        return cohort, overlaps
     if not exclude:
         raise RefusalError(
             f"{'; '.join(shared)} of this cohort, on whom it looks better than it is; give a cohort that no model was "
             "trained on, or leave these patients out with --exclude-overlap",
             code="PC-SERVING-14",
         )
-    kept = ~np.logical_or.reduce([own for own in found if own is not None])
+    kept = ~np.logical_or.reduce([trained for trained in masks if trained is not None])
     if not kept[cohort.episodes["technique"].isin({model.technique for model in models})].any():
         raise RefusalError(f"{'; '.join(shared)} of this cohort: without them nobody is left", code="PC-SERVING-15")
-    return _keep(cohort, kept), [f"{said}, who are left out" if said[0] != "0" else said for said in told]
+    return _keep(cohort, kept), [
+        f"{overlap}, who are left out" if overlap[0] != "0" else overlap for overlap in overlaps
+    ]
 
 
 def _find(model: Predictor, cohort: Cohort, fingerprints: Fingerprints | None) -> BoolArray | None:
-    """Find the episodes of a model's technique whose patients it was trained on; None where it cannot be checked."""
+    """Find the episodes of a model's technique whose patients it was trained on; None if that cannot be checked."""
     if fingerprints is None:
         return None
-    own = (cohort.episodes["technique"] == model.technique).to_numpy(bool)
-    found = np.zeros(len(own), dtype=bool)
-    found[own] = find_trained_on(fingerprints, cohort.episodes[own])
-    return found
+    of_technique = (cohort.episodes["technique"] == model.technique).to_numpy(bool)
+    is_trained_on = np.zeros(len(of_technique), dtype=bool)
+    is_trained_on[of_technique] = find_trained_on(fingerprints, cohort.episodes[of_technique])
+    return is_trained_on
 
 
 def _count(model: Predictor, cohort: Cohort, found: BoolArray | None) -> str:
@@ -86,13 +88,13 @@ def _count(model: Predictor, cohort: Cohort, found: BoolArray | None) -> str:
     patients = cohort.episodes["patient_id"]
     total = patients[cohort.episodes["technique"] == model.technique].nunique()
     shared = patients[found].nunique()
-    # Beside the number of episodes that are left, all digits of either would tell of few.
-    tell = str if cohort.basis == "synthetic" else _round
+    # Together with the number of remaining episodes, exact counts would disclose small numbers.
+    format_count = str if cohort.basis == "synthetic" else _round
     if is_small(shared):
-        return f"{FEW} of {FEW if is_small(total) else tell(total)} patients"
+        return f"{FEW} of {FEW if is_small(total) else format_count(total)} patients"
     if is_small(total - shared):
-        return f"all but {FEW} of {tell(total)} patients"
-    return f"{tell(shared)} of {tell(total)} patients"
+        return f"all but {FEW} of {format_count(total)} patients"
+    return f"{format_count(shared)} of {format_count(total)} patients"
 
 
 def _round(n: int) -> str:

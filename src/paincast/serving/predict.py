@@ -1,4 +1,4 @@
-"""Models in, patients in, one answer or one abstention for each patient and technique out."""
+"""Load models and predict: one prediction or abstention for each patient, technique and outcome."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def load_model(source: str | Path) -> Predictor:
     Returns
     -------
     Predictor
-        Its answers say ``research use only``, but for a registry address whose version is the champion of a gate that
-        allows care, and stands on real patients.
+        Its predictions are marked ``research use only``, unless the address is that of a champion trained on real
+        patients and promoted by a gate that allows use in care.
 
     Raises
     ------
     DataError
-        If there is no model, it is damaged or changed, or what the registry serves is not what was recorded.
+        If there is no model, it is damaged or changed, or the registered bundle is not the one that was logged.
     """
     if is_address(source):
         with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
@@ -52,12 +52,12 @@ def load_model(source: str | Path) -> Predictor:
 
 
 def load_models(source: str | Path) -> dict[str, Predictor]:
-    """Load every model below a folder.
+    """Load all models in a folder.
 
     Parameters
     ----------
     source : str or Path
-        A folder that holds bundles at any depth (``models/`` after a training), one bundle, or an MLflow address.
+        A folder with bundles at any depth (``models/`` after a training), one bundle, or an MLflow address.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     Raises
     ------
     DataError
-        If there is none, one is damaged, or two answer the same question.
+        If there is no model, one is damaged, or two are for the same technique and outcome.
     """
     if is_address(source):
         return _key_predictors([load_model(source)])
@@ -104,39 +104,39 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
 
 
 def predict(patients: object, models: Models | None = None, *, techniques: Sequence[str] | None = None) -> pd.DataFrame:
-    """Predict what each patient should expect from each technique, or abstain and say why.
+    """Predict what each patient should expect from each technique, or abstain with a reason.
 
     Parameters
     ----------
     patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
-        Columns of the ``episodes`` table, of any type that can be read as the declared one: a table of pandas or
-        polars, an Arrow table, a dict for each patient, one dict, or a CSV or Parquet file. ``technique`` is optional:
-        it adds the technique named to those that have a model.
+        Columns of the ``episodes`` table, in any type that can be converted to the declared one: a pandas or polars
+        table, an Arrow table, a list of dicts, one dict, or a CSV or Parquet file. ``technique`` is optional: the
+        technique named is added to those that have a model.
     models : str, Path, Predictor or mapping, optional
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
     techniques : sequence of str, optional
-        Techniques to answer for; by default those with a model and, for each patient, the one named.
+        Techniques to predict for; by default those with a model and, for each patient, the one named.
 
     Returns
     -------
     DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
-        Patients in their order, techniques in the canonical order: rows are never ranked by probability. A
+        Patients in the given order, techniques in the canonical order: rows are never ranked by probability. A
         probability is a prognosis *given* the technique, not its effect. The index is that of the patients, repeated
-        for each technique and outcome; patients of a file, a list or polars are counted from 0. Where several rows
-        have one label, ``episode_id`` tells them apart.
+        for each technique and outcome; patients from a file, a list or polars are numbered from 0. If several
+        patients have the same label, use ``episode_id`` to distinguish them.
 
     Raises
     ------
     DataError
         If the patients or models cannot be read.
     RefusalError
-        If a technique is asked for that the evidence carries no answer for.
+        If there is no evidence for a requested technique.
 
     Warns
     -----
     UserWarning
         If values were unusable and were left out; :func:`paincast.validate_patients` lists them. If a folder mixes
-        models of different evidence, or holds some that are older than its last training.
+        models of different evidence, or has models that are older than its last training.
     """
     check_techniques(techniques or ())
     gathered = gather_models(models)
@@ -150,7 +150,7 @@ def predict(patients: object, models: Models | None = None, *, techniques: Seque
 
 
 def gather_models(models: Models | None) -> dict[str, Predictor]:
-    """Give models by ``technique/outcome``, however they were handed over."""
+    """Return models by ``technique/outcome``, from any form in which they can be given."""
     if isinstance(models, Predictor):
         return _key_predictors([models])
     if isinstance(models, Mapping):
@@ -174,9 +174,9 @@ def predict_episodes(
     episodes : DataFrame of shape (n, ...)
         Every column of the ``episodes`` table in its declared type, indexed in ascending order.
     unreadable : Series of tuple of str, shape (n,), optional
-        Columns of each patient in which a value was given but could not be used.
+        Columns of each patient whose value was given but could not be used.
     techniques : sequence of str, optional
-        Techniques to answer for, as checked by :func:`paincast.eligibility.check_techniques`.
+        Techniques to predict for, as checked by :func:`paincast.eligibility.check_techniques`.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""The served model as MLflow loads it, from code and without pickle.
+"""The model that MLflow serves, loaded from code and without pickle.
 
-MLflow copies this file beside the bundle and executes it; it is not meant to be imported.
+MLflow copies this file next to the bundle and executes it; do not import it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ TEXT_LISTS = ("reasons_for", "reasons_against")
 
 
 class ServedPredictor(PythonModel):
-    """A bundle behind MLflow's interface: validates patients, predicts or abstains, and never repeats a value."""
+    """A bundle behind MLflow's interface: validates patients and predicts or abstains; errors contain no values."""
 
     def load_context(self, context: Any) -> None:
-        """Load the bundle, and forbid MLflow to print the patients' rows when it cannot read its input."""
+        """Load the bundle, and stop MLflow from printing the patients' rows if it cannot read its input."""
         os.environ.setdefault("MLFLOW_DISABLE_SCHEMA_DETAILS", "true")
         self.predictor = load_predictor(context.artifacts["bundle"])
 
@@ -36,7 +36,7 @@ class ServedPredictor(PythonModel):
         ----------
         context : mlflow.pyfunc.PythonModelContext
             Not used.
-        model_input : DataFrame or what a DataFrame can be made of
+        model_input : DataFrame, or anything that can be converted to one
             Patients; see ``paincast schema``.
         params : dict, optional
             Not used.
@@ -44,12 +44,12 @@ class ServedPredictor(PythonModel):
         Returns
         -------
         DataFrame of shape (n_patients, ...)
-            One row per row of the input, in its order: the columns of a prediction, with reasons and rejects as JSON.
+            One row per input row, in the same order: the columns of a prediction, with reasons and rejects as JSON.
 
         Raises
         ------
         DataError
-            If the input is no table of patients. The message holds no value.
+            If the input is not a table of patients. The message contains no values.
         """
         try:
             return predict_raw(self.predictor, pd.DataFrame(model_input))
@@ -64,20 +64,20 @@ class ServedPredictor(PythonModel):
 
 
 def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
-    """Validate and predict, with a row of the answer for each row of the input.
+    """Validate and predict; the result has one row per input row.
 
     Parameters
     ----------
     predictor : Predictor
         The model.
     raw : DataFrame of shape (n_patients, ...)
-        Patients as they come.
+        Patients, not yet validated.
 
     Returns
     -------
     DataFrame of shape (n_patients, ...)
-        ``input_rejects`` holds what validation emptied or left out, with rule and allowed values; a row left out
-        as a whole is an abstention.
+        ``input_rejects`` lists the values that validation removed, with rule and allowed values; a row that was
+        removed is an abstention.
     """
     read = read_patients(raw)
     predictions, rejects = answer_patients(read, predictor.predict_episodes)
@@ -91,8 +91,8 @@ def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
         for row, part in rejects[["row", "column", "rule", "allowed", "action"]].groupby("row")
     }
     whole = by_row.get(0, [])
-    found = [json.dumps(whole + by_row.get(place, [])) for place in answers.index]
-    return answers.assign(**texts, input_rejects=found).astype({"n_real": "float64"})
+    row_rejects = [json.dumps(whole + by_row.get(row, [])) for row in answers.index]
+    return answers.assign(**texts, input_rejects=row_rejects).astype({"n_real": "float64"})
 
 
 set_model(ServedPredictor())
