@@ -57,7 +57,7 @@ def read_outcome(folder: Path, episodes: pd.DataFrame, month: float, outcome: st
     A visit must be at that month. Complications and relief count from the first day, so all visits are read.
     """
     question = OUTCOMES[outcome]
-    at_visit = question.asked == "visit"
+    at_visit = question.assessed_by == "visit"
     visits = pq.read_table(folder / "visits.parquet", filters=[("month", "==", month)] if at_visit else None)
     events = pq.read_table(folder / "events.parquet").to_pandas()
     window = (month, month) if at_visit else None
