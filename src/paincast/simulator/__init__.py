@@ -1,4 +1,4 @@
-"""Cohorts simulated from published evidence, with their truth beside them."""
+"""Simulate cohorts from published evidence, together with the true outcome probabilities."""
 
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.generator import simulate_cohort, write_cohort

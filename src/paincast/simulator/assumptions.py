@@ -1,4 +1,4 @@
-"""The settings of the simulator, and what they may be."""
+"""Settings of the simulator that have no published source."""
 
 from __future__ import annotations
 
@@ -15,83 +15,84 @@ CORRELATIONS = ("default", "independent")
 
 @dataclass(frozen=True, kw_only=True)
 class Assumptions:
-    """Settings of the simulator without a source; defaults are judgements.
+    """Settings of the simulator without a published source; the defaults are judgements.
 
     Parameters
     ----------
     correlation : {"default", "independent"}
-        Whether quantities share factors, or each stands alone.
+        Whether quantities share latent factors or are independent.
     factor_correlations : tuple of float
         Correlation of sensitisation with distress, sensitisation with poor health, distress with poor health.
     loadings : mapping of str to tuple
         Loadings of each quantity on the three factors.
     baseline : mapping of str to Baseline
-        Distributions where no record gives one.
+        Distributions of columns without a record.
     retirement_age_years : float
-        Age from which a patient is retired.
+        Age from which patients are retired.
     referrals : mapping of str to float
         Relative frequency of indications.
     pass_shares : mapping of str to float
-        Share of those referred who go on after a trial or block, by the column of its result.
+        Share of referred patients selected after a trial or block, by the column of its result.
     selection_slope : float
-        Slope of the probit by which the result decides.
+        Slope of the probit of selection on the result.
     assignment : {"confounded", "randomised"}
-        Whether the choice depends on the patient and the site, or only on popularity. The potential outcomes are the
-        same: they are solved among those whom the confounded choice would treat.
+        Whether the choice depends on the patient and the site, or only on popularity. Potential outcomes are the same
+        for both: they are calibrated among patients treated under the confounded choice.
     confounding_strength : float
-        Factor of everything but popularity in the choice: the higher, the less overlap.
+        Factor for all determinants of the choice except popularity; higher values reduce overlap.
     preferences : mapping of (technique, approach) to Preference
-        Utilities of the choice.
+        Utilities of the options.
     guidance : mapping of str to mapping
         Shares of image guidance by technique.
     n_sites : int
         Number of sites.
     site_habit_sd, site_case_mix_sd, site_response_sd : float
-        Spread between sites: of the log odds of choosing an option, of sensitisation, of the log odds of response.
+        Standard deviation between sites of the log odds of choosing an option, of sensitisation, and of the log odds of
+        response.
     first_year, last_year : int
         Calendar years of first episodes.
     data_end_year : float
-        Follow-up after this time is not there yet.
+        End of follow-up as a calendar time.
     opioid_drift_per_year, response_drift_per_year : float
-        Yearly change of the latent tendency to take opioids, and of the log odds of response.
+        Yearly change of the latent score of opioid use, and of the log odds of response.
     repeat_share : float
         Share of patients with a second episode, a year later.
     state_persistence : float
-        Correlation of what is particular to a patient's state between two episodes.
+        Correlation of the specific part of a patient's states between two episodes.
     control_strength : float
-        How strongly predictors act on the response without the procedure, relative to their effect with it.
+        Strength of predictor effects on the response without the procedure, relative to those with the procedure.
     response_persistence : float
-        Correlation of the process behind an outcome between a month and twice that month.
+        Correlation of an outcome's latent process between a month and twice that month.
     response_30_shift : float
-        Log odds of a fall of pain by 30 %, over those of a fall by 50 %.
+        Difference in log odds between 30 % and 50 % pain relief.
     outcome_links : mapping of str to OutcomeLink
-        How the other outcomes hang together with the pain response.
+        Associations of the other outcomes with the pain response.
     courses : mapping of str to Knots
-        What is recorded at a visit, by the margin of the process.
+        Measured values at visits as functions of the margin of the process.
     consequences : mapping of str to mapping
         Repeat procedures, operations and explants after failure, by technique.
     complication_window_months : float
-        Months within which a complication occurs, evenly.
+        Months within which complications occur, uniformly distributed.
     visit_missing_share : float
-        Share of visits that do not take place, at random.
+        Share of visits missed at random.
     loss_share : float
-        Share of responders lost for good at each visit.
+        Share of responders permanently lost to follow-up at each visit.
     loss_mnar : float
-        Log odds of being lost that not responding at that very visit adds: the loss is not at random.
+        Increase in the log odds of loss for non-responders at the same visit: the loss is not at random.
     missing, missing_at_visits : mapping of str to float
-        Share of missing values by column, before the procedure and at visits.
+        Share of missing values by column, at baseline and at visits.
     missing_other : float
-        The same for a column before the procedure that is not named.
+        The same for baseline columns that are not listed.
     missing_by_site, missing_by_age : float
-        How much missingness before the procedure depends on what is seen: spread of its log between sites, and its
-        relative rise per 10 years of age.
+        Dependence of baseline missingness on observed variables: standard deviation of its log between sites, and
+        relative increase per 10 years of age.
     nrs_whole_share : float
-        Share of NRS scores at visits that are given as whole points (or halves, where a whole one would cross the line
-        of response); the others are means of a diary.
+        Share of NRS scores at visits that are whole points (or half points, if a whole point would cross a response
+        threshold); the others are diary means.
     heaping_crosses : bool
-        Whether rounding to whole points may cross the line of response, so that what is recorded misstates it.
+        Whether rounding to whole points may cross a response threshold, which misclassifies the outcome.
     entry_error_share : float
-        Share of numbers entered out of their range, for validation to reject.
+        Share of numbers entered out of range, to be rejected by validation.
     reference_size, reference_seed : int
         Size and seed of the population on which intercepts are solved; sites are drawn with the same seed.
     """

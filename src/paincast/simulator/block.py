@@ -1,6 +1,6 @@
-"""A block of simulated episodes: the mechanisms in causal order, each with its own stream.
+"""Simulate a block of episodes: the mechanisms in causal order, each with a separate random stream.
 
-sites and years → patients → diagnosis and pain → choice → trial or block → course → events → what a registry sees
+sites and years → patients → diagnosis and pain → choice → trial or block → course → events → observation
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BLOCKS_OF_A_SIZE = 4
 def count_patients(number: int) -> int:
     """Count the patients of a block by its number: 4,096 for the first four, then 8,192.
 
-    So little is drawn in vain for a small cohort, and little time is lost between blocks of a large one.
+    Small first blocks avoid superfluous draws for small cohorts; larger ones reduce the overhead of large cohorts.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def count_patients(number: int) -> int:
 
 
 def count_rows_before(number: int) -> int:
-    """Count the most episodes that the blocks before a number can hold: two of each patient.
+    """Compute the maximum number of episodes in the blocks before a given block: two for each patient.
 
     Examples
     --------
@@ -60,20 +60,20 @@ def count_rows_before(number: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Screened:
-    """Those referred in a block, with the option chosen for each and who goes on to it.
+    """Referred episodes of a block, with the chosen option and the result of selection.
 
     Parameters
     ----------
     referred : Referred
-        Who is referred.
+        Referred episodes.
     propensity, selection_probability : ndarray of shape (n_options, n)
-        Probability that each option is chosen, and to go on to it after its trial or block.
+        Probability that each option is chosen, and of selection after its trial or block.
     chosen : ndarray of shape (n,)
-        Option chosen.
+        Index of the chosen option.
     goes_on : ndarray of shape (n,)
-        Who is treated.
+        True for treated episodes.
     streams : tuple of Generator
-        One for each option.
+        Random stream of each option.
     """
 
     referred: Referred
@@ -86,36 +86,36 @@ class Screened:
 
 @dataclass(frozen=True, kw_only=True)
 class Treated:
-    """The first episodes of a block that received one option.
+    """The first episodes of a block that received an option.
 
     Parameters
     ----------
     place : int
-        Option received.
+        Index of the received option.
     rows : ndarray of shape (n,)
         Their rows in the block.
     columns : dict of str to ndarray of shape (n,)
-        What is known before.
+        Baseline columns.
     effects : ndarray of shape (n_sums, n)
         Each sum of predictors of the indication.
     shared : ndarray of shape (n,)
-        What site and year add to all log odds.
+        Contribution of site and year to all log odds.
     course : Course
-        What happens.
+        Outcomes and measured values.
     death_month : ndarray of shape (n,)
         Month of death.
     events : Events
-        Complications, and what follows from failure.
+        Complications and consequences of treatment failure.
     guidance : ndarray of shape (n,)
-        Place of the image guidance among the names of the option's technique.
+        Index of the image guidance among the names of the option's technique.
     seen : ndarray of shape (n, n_months)
-        Visits that the registry holds.
+        True for recorded visits.
     pain : ndarray of shape (n, n_months)
-        NRS score it holds, in tenths.
+        Recorded NRS score, in tenths of a point.
     missing, missing_at_visits : dict of str to ndarray
-        Values it lacks.
+        True for missing values.
     wrong, wrong_at_visits : dict of str to ndarray
-        Values entered out of range.
+        True for values entered out of range.
     """
 
     place: int
@@ -136,7 +136,7 @@ class Treated:
 
 
 def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator, n_patients: int) -> Screened:
-    """Simulate who is referred with an indication, what is chosen for them and who goes on to it."""
+    """Simulate referral with an indication, the choice of option and selection for treatment."""
     rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(stratum.options))
     assumptions, population = scenario.assumptions, stratum.population
     referred = draw_referred(population, n_patients, scenario.sites, assumptions, rng_patients)
@@ -158,9 +158,9 @@ def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator,
 
 
 def treat_option(scenario: Scenario, stratum: Stratum, screened: Screened, place: int, n: int | None = None) -> Treated:
-    """Simulate the course of those who received one option, or the first ``n``, and what a registry sees of it.
+    """Simulate the course of the episodes that received an option, or of the first ``n``, and its observation.
 
-    Every mechanism draws once, episode after episode: what happens to the first does not depend on how many follow.
+    Every mechanism draws in the order of the episodes, so the first episodes do not depend on the number that follow.
     """
     option, assumptions = stratum.options[place], scenario.assumptions
     course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(8)
@@ -196,7 +196,7 @@ def treat_option(scenario: Scenario, stratum: Stratum, screened: Screened, place
 
 
 def list_guidance(scenario: Scenario, technique: str) -> Mapping[str, float]:
-    """Give the shares of image guidance of a technique."""
+    """Return the shares of image guidance of a technique."""
     guidance = scenario.assumptions.guidance
     return guidance.get(technique, guidance.get("", {}))
 
@@ -207,5 +207,5 @@ def _draw_guidance(shares: Mapping[str, float], n: int, rng: np.random.Generator
 
 
 def take_rows(screened: Screened, places: Sequence[int]) -> Whole:
-    """Give the rows, in order, of those treated by any of some options."""
+    """Return the rows, in order, of episodes treated with any of the given options."""
     return np.flatnonzero(screened.goes_on & np.isin(screened.chosen, places))

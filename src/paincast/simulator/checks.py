@@ -1,4 +1,4 @@
-"""Refuse impossible settings by name, with what is allowed."""
+"""Validate the settings of the simulator; errors name the setting and the allowed values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from paincast.simulator.assumptions import ASSIGNMENTS, CORRELATIONS, Assumption
 from paincast.simulator.defaults import COURSES, FACTORS, OUTCOME_LINKS
 
 CURVE_TOLERANCE = 0.005
-"""How far a curve may lie from its literature scenario at the primary month, which both state."""
+"""Largest allowed difference between a curve and its literature scenario at the primary month, which both contain."""
 
 QUANTITIES = ("opioid_use", "opioid_dose", *EPISODES)
-"""Names that may have loadings: the columns, and the two quantities behind ``opioid_mme``."""
+"""Names that may have loadings: the columns, and the two quantities of ``opioid_mme``."""
 
 _CHOICE = tuple(column.name for column in EPISODES.values() if column.type in ("number", "boolean"))
 _GUIDANCE = EPISODES["guidance"].categories
@@ -44,12 +44,12 @@ _BELOW_ONE = ("state_persistence", "response_persistence")
 
 
 def check_techniques(techniques: Sequence[str] | None, scenario: str) -> tuple[str, ...]:
-    """Give the techniques asked for in the order of the contract; by default all that have figures for the scenario.
+    """Return the requested techniques in the order of the contract; by default all with data for the scenario.
 
     Raises
     ------
     SettingsError
-        If the list is empty or no list, or there is no technique of a name.
+        If the argument is empty or not a list, or a technique is unknown.
     RefusalError
         If the evidence does not carry a simulation of a technique.
     """
@@ -66,7 +66,7 @@ def check_techniques(techniques: Sequence[str] | None, scenario: str) -> tuple[s
 
 
 def list_records(technique: str, scenario: str, *, refuse: bool = True) -> tuple[Record, ...]:
-    """List the records of a technique that have a curve and a figure for the scenario.
+    """List the records of a technique that have a response curve and data for the scenario.
 
     Raises
     ------
@@ -76,35 +76,35 @@ def list_records(technique: str, scenario: str, *, refuse: bool = True) -> tuple
         If there is none, unless ``refuse`` is false.
     """
     records = simulated_records(technique)
-    held = tuple(record for record in records if record.response and scenario in record.response.scenarios)
-    if refuse and not held:
+    usable = tuple(record for record in records if record.response and scenario in record.response.scenarios)
+    if refuse and not usable:
         known = sorted({name for record in records if record.response for name in record.response.scenarios})
         raise RefusalError(
             f"technique {technique}: the evidence has no figure for the scenario {scenario}; it has {', '.join(known)}",
             code="PC-SIMULATOR-02",
         )
-    return held
+    return usable
 
 
 def check_size(episodes_per_technique: object, scenario: str, seed: object) -> None:
-    """Refuse a number of episodes, scenario or seed that is not allowed.
+    """Validate the number of episodes, scenario and seed.
 
     Raises
     ------
     SettingsError
-        Naming the setting and what is allowed.
+        If a value is not allowed.
     """
     for name, value in {"episodes_per_technique": episodes_per_technique, "scenario": scenario, "seed": seed}.items():
         check_field(CohortSettings, name, value)
 
 
 def check_whole(name: str, value: object, low: int) -> None:
-    """Refuse a setting that is no whole number or too small.
+    """Validate a setting that must be an integer of at least ``low``.
 
     Raises
     ------
     SettingsError
-        Naming the setting and what is allowed.
+        If the value is not allowed.
     """
     if not _is_whole(value) or value < low:  # type: ignore[operator]
         raise SettingsError(
@@ -117,12 +117,12 @@ def _is_whole(number: object) -> bool:
 
 
 def check_assumptions(assumptions: Assumptions) -> None:
-    """Refuse assumptions that cannot hold.
+    """Validate assumptions.
 
     Raises
     ------
     SettingsError
-        Naming the setting, what it is and what is allowed.
+        If a setting is not allowed.
     """
     _check_choices(assumptions)
     for name, value in _list_shares(assumptions):
@@ -191,11 +191,11 @@ def _check_choices(assumptions: Assumptions) -> None:
         ("outcome_links", assumptions.outcome_links, OUTCOME_LINKS),
         ("courses", assumptions.courses, COURSES),
         ("guidance", [name for name in assumptions.guidance if name], TECHNIQUES),
-        ("guidance", (kind for held in assumptions.guidance.values() for kind in held), _GUIDANCE),
+        ("guidance", (kind for values in assumptions.guidance.values() for kind in values), _GUIDANCE),
         ("consequences", [name for name in assumptions.consequences if name], TECHNIQUES),
-        ("consequences", (kind for held in assumptions.consequences.values() for kind in held), EVENT_KINDS),
+        ("consequences", (kind for values in assumptions.consequences.values() for kind in values), EVENT_KINDS),
         ("preferences", (technique for technique, _ in assumptions.preferences), TECHNIQUES),
-        ("preferences", (name for held in assumptions.preferences.values() for name in held.terms), _CHOICE),
+        ("preferences", (name for values in assumptions.preferences.values() for name in values.terms), _CHOICE),
     )
     for setting, names, known in named:
         for name in names:
@@ -218,8 +218,8 @@ def _list_shares(assumptions: Assumptions) -> Iterator[tuple[str, float]]:
     for column, baseline in assumptions.baseline.items():
         if baseline.share is not None:
             yield f"baseline['{column}'].share", baseline.share
-    for technique, held in assumptions.consequences.items():
-        for kind, consequence in held.items():
+    for technique, consequences in assumptions.consequences.items():
+        for kind, consequence in consequences.items():
             yield f"consequences['{technique}']['{kind}'].share", consequence.share
 
 
@@ -240,7 +240,7 @@ def _check_correlations(assumptions: Assumptions) -> None:
 
 
 def correlate_factors(assumptions: Assumptions) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Give the correlation matrix of the factors.
+    """Return the correlation matrix of the factors.
 
     Raises
     ------
@@ -294,23 +294,23 @@ def _check_courses(assumptions: Assumptions) -> None:
 
 
 def check_curve(record: Record, scenario: str) -> None:
-    """Refuse a curve that contradicts itself.
+    """Validate the response curve of a record.
 
     Raises
     ------
     RefusalError
-        If the record holds no curve or no figure for the scenario.
+        If the record has no curve or no data for the scenario.
     SettingsError
-        If a share is not above 0 and below 1, or the curve disagrees with its own scenario.
+        If a share is not above 0 and below 1, or the curve disagrees with the literature scenario.
     """
     if record.response is None or record.primary_month is None:
         raise RefusalError(
             f"evidence record {record.id} holds no response curve; it cannot be simulated", code="PC-SIMULATOR-25"
         )
     if scenario not in record.response.scenarios:
-        held = ", ".join(record.response.scenarios)
+        scenarios = ", ".join(record.response.scenarios)
         raise RefusalError(
-            f"evidence record {record.id} has no scenario {scenario}; it has {held}", code="PC-SIMULATOR-26"
+            f"evidence record {record.id} has no scenario {scenario}; it has {scenarios}", code="PC-SIMULATOR-26"
         )
     if record.primary_month not in record.response.months:
         raise SettingsError(

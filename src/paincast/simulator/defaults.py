@@ -1,4 +1,4 @@
-"""Every figure of the simulator that no source supports, named in one place, so that sensitivity to it can be run."""
+"""Default values of the simulator's settings that have no published source, for use in sensitivity analyses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ LOADINGS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "stimulation_trial_success": (-0.15, -0.20, 0.0),
     }
 )
-"""Loading of each quantity on the factors; the rest of its unit variance is its own. One not named has none."""
+"""Loading of each quantity on the factors; the rest of its unit variance is specific. Others have no loadings."""
 
 STATES = frozenset(
     {
@@ -90,7 +90,7 @@ STATES = frozenset(
         "rf_mode",
     }
 )
-"""Quantities that change between two episodes of a patient; all others stay."""
+"""Quantities that change between two episodes of a patient; all others are constant."""
 
 BASELINE: Mapping[str, Baseline] = MappingProxyType(
     {
@@ -114,7 +114,7 @@ BASELINE: Mapping[str, Baseline] = MappingProxyType(
         "prior_procedure": _assumed(share=0.25),
     }
 )
-"""Distributions used where no record of an indication gives one."""
+"""Distributions of columns for which no record of an indication gives a distribution."""
 
 REFERRALS: Mapping[str, float] = MappingProxyType(
     {
@@ -134,7 +134,7 @@ REFERRALS: Mapping[str, float] = MappingProxyType(
         "other_neuropathic": 0.03,
     }
 )
-"""How often each indication is referred, relative to the others; it sets the case mix of a technique."""
+"""Relative referral frequency of each indication, which determines the case mix of a technique."""
 
 PASS_SHARES: Mapping[str, float] = MappingProxyType(
     {
@@ -144,24 +144,24 @@ PASS_SHARES: Mapping[str, float] = MappingProxyType(
         "block_relief_percent": 0.60,
     }
 )
-"""Share of those referred who go on to treatment after a trial or block, by the column that holds its result, where no
-record gives it."""
+"""Share of referred patients selected for treatment after a trial or block, by the column of its result, if no record
+gives it."""
 
 SELECTION_SLOPE = 1.0
-"""How steeply the chance to go on rises with the normal score of the result: the slope of a probit."""
+"""Probit slope of the selection probability on the normal score of the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """How strongly a technique (by an approach) is preferred: the terms of its utility.
+    """Preference for a technique and approach: the terms of its utility.
 
     Parameters
     ----------
     popularity : float
-        Share of use, relative to the alternatives, for a patient at all centres.
+        Share of use, relative to the alternatives, for a patient with all columns at their centers.
     terms : mapping of str to float
-        Change of the log odds of choice by column before the procedure: per unit above its centre (``CENTERS``), or for
-        those of whom a yes/no column is true; for ``opioid_mme``, for those who take opioids.
+        Change in the log odds of choice by baseline column: per unit above its center (``CENTERS``), or if a yes/no
+        column is true; for ``opioid_mme``, for opioid users.
     """
 
     popularity: float = 0.3
@@ -169,7 +169,7 @@ class Preference:
 
 
 CENTERS: Mapping[str, float] = MappingProxyType({"pain_nrs": 7.0, "age_years": 60.0, "odi": 40.0})
-"""Values of numbers at which a term of a preference is 0; 0 for others."""
+"""Values at which the term of a numeric column is 0; 0 for other columns."""
 
 PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
     {
@@ -207,21 +207,21 @@ PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
         ),
     }
 )
-"""Preference of each option; one that is not named has the default."""
+"""Preference for each option; others have the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeLink:
-    """How an outcome hangs together with the pain response.
+    """Association of an outcome with the pain response.
 
     Parameters
     ----------
     shift : float
-        Log odds of the marginal share, over those of the pain response at the same month.
+        Difference in the log odds of the marginal share from the pain response at the same month.
     strength : float
-        Effects of predictors on it, as a share of their effects on the pain response.
+        Predictor effects relative to those on the pain response.
     correlation : float
-        Correlation of its process with that of the pain response.
+        Correlation of its latent process with that of the pain response.
     """
 
     shift: float
@@ -237,7 +237,7 @@ OUTCOME_LINKS: Mapping[str, OutcomeLink] = MappingProxyType(
         "satisfaction": OutcomeLink(shift=0.10, strength=0.9, correlation=0.70),
     }
 )
-"""Outcomes beside pain; the correlations are those of the processes, before anything is recorded."""
+"""Outcomes other than pain; the correlations are those of the latent processes, not of the recorded values."""
 
 Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -250,16 +250,16 @@ COURSES: Mapping[str, Knots] = MappingProxyType(
         "pgic": ((-3.8, -2.8, -1.8, -0.8, 0.0, 1.2), (7.0, 6.0, 5.0, 4.0, 3.0, 2.0)),
     }
 )
-"""What is recorded at a visit, by the margin of the process: how far, in log odds, the patient is on the good side of
-the threshold of the outcome (0) or on the bad side of it (below 0). Relief is a share of the pain before; changes of
-ODI and EQ-5D are counted from the value that just counts as the outcome; the dose is a factor of that before; PGIC is
-the grade of those below each margin. They are set by hand so that mean changes of NRS and ODI lie near those that the
-records expect: transforaminal injection for a disc herniation at 3 months -2.8 and -10 points (-2.6 and -13)."""
+"""Measured value at a visit as a function of the margin of the process: the distance, in log odds, from the threshold
+of the outcome (above 0 the outcome is reached). Relief is a share of the baseline pain; changes of ODI and EQ-5D are
+relative to the value that just counts as the outcome; the dose is a factor of the baseline dose; PGIC is the grade
+below each margin. The knots were chosen so that mean changes of NRS and ODI are close to those of the records:
+transforaminal injection for a disc herniation at 3 months -2.8 and -10 points (-2.6 and -13)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Consequence:
-    """An event that follows from failure: its share of all treated, and the month whose visit decides."""
+    """An event after treatment failure: its share of all treated patients, and the month whose response decides."""
 
     share: float
     month: float
@@ -280,7 +280,7 @@ CONSEQUENCES: Mapping[str, Mapping[str, Consequence]] = MappingProxyType(
         },
     }
 )
-"""Events after failure by technique; the entry without a name holds for the others."""
+"""Events after failure by technique; the entry with the empty name applies to all others."""
 
 MISSING: Mapping[str, float] = MappingProxyType(
     {
@@ -319,12 +319,12 @@ MISSING: Mapping[str, float] = MappingProxyType(
         "block_relief_percent": 0.08,
     }
 )
-"""Share of values before the procedure that a registry lacks, by column."""
+"""Share of missing baseline values, by column."""
 
 MISSING_AT_VISITS: Mapping[str, float] = MappingProxyType(
     {"pain_nrs": 0.02, "odi": 0.12, "womac": 0.12, "eq5d_index": 0.15, "opioid_mme": 0.08, "pgic": 0.15}
 )
-"""Share of values that a visit which took place lacks, by column."""
+"""Share of missing values at attended visits, by column."""
 
 GUIDANCE: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -336,4 +336,4 @@ GUIDANCE: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "genicular_artery_embolization": {"fluoroscopy": 1.0},
     }
 )
-"""Share of each kind of image guidance by technique; it has no effect on response."""
+"""Share of each kind of image guidance by technique; guidance has no effect on response."""

@@ -1,4 +1,4 @@
-"""Simulate a cohort that a registry could hold, and its truth apart: in memory, or streamed to a folder."""
+"""Simulate a cohort and its true probabilities, in memory or streamed to a folder."""
 
 from __future__ import annotations
 
@@ -46,34 +46,35 @@ def simulate_cohort(
 ) -> tuple[Cohort, Truth]:
     """Simulate a cohort from published evidence.
 
-    Patients are referred by indication, in a stream of their own; each is meant to receive one of the techniques (and
-    approaches) eligible for the indication with a known probability, some do not pass its trial or block, and the first
-    treated of each technique are kept until there are enough. Episodes of a technique are therefore the same whichever
-    other techniques are asked for, and a smaller cohort of the same seed holds a part of a larger one.
+    Patients are referred by indication, each indication with a separate random stream. A technique and approach that is
+    eligible for the indication is chosen for each patient with a known probability; some patients do not pass its trial
+    or block; the first treated episodes of each technique are kept until the requested number is reached. Episodes of a
+    technique therefore do not depend on the other requested techniques, and a smaller cohort with the same seed is a
+    subset of a larger cohort.
 
     Parameters
     ----------
     techniques : sequence of str, optional
-        Techniques received; by default every one with a published response curve for the scenario.
+        Techniques; by default all with a published response curve for the scenario.
     episodes_per_technique : int
-        Episodes of each technique; its indications share them as they are referred and treated.
+        Episodes of each technique, allocated to its indications in proportion to referral and uptake.
     scenario : {"literature", "pragmatic", "seed_optimistic"}
-        Which reading of the evidence the marginal response meets.
+        Evidence scenario to which the marginal response is calibrated.
     seed : int
         Seed of the whole cohort.
     progress : Progress
-        Advanced by the episodes of each finished block of patients.
+        Advanced by the number of episodes of each finished block.
     assumptions : Assumptions, optional
-        Figures without a source, to run sensitivity to them.
+        Settings without a source; change them for sensitivity analyses.
 
     Returns
     -------
     cohort : Cohort
-        What a registry could hold; basis ``synthetic``. ``details["funnel"]`` tells, for each technique, indication and
-        approach, how many were referred for it, went on after its trial or block and are in the cohort, and the rates
-        of response per treated patient and by intention to treat.
+        Simulated registry data; basis ``synthetic``. ``details["funnel"]`` contains, for each technique, indication and
+        approach, how many were referred, were selected after its trial or block and are in the cohort, and the response
+        rates per treated patient and by intention to treat.
     truth : Truth
-        Probabilities behind the outcomes, for every eligible technique and for none, propensity and latent factors.
+        True outcome probabilities with every eligible technique and without treatment, propensities and latent factors.
 
     Raises
     ------
@@ -96,8 +97,8 @@ def simulate_cohort(
     )
     funnel = Funnel()
     parts = list(_follow(order, funnel, progress))
-    held = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
-    frames = {name: table.unify_dictionaries().to_pandas() for name, table in held.items()}
+    tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
+    frames = {name: table.unify_dictionaries().to_pandas() for name, table in tables.items()}
     truth = Truth(
         episodes=frames["truth"].astype({"episode_id": "str", "indication": "str"}),
         options=list_options(order.task.scenario),
@@ -123,23 +124,23 @@ def write_cohort(
     chunk_blocks: int = CHUNK_BLOCKS,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Simulate a cohort and stream it to a folder, with its truth beside it.
+    """Simulate a cohort and stream it to a folder, together with its truth.
 
-    The rows are those of :func:`simulate_cohort`, block after block; memory does not grow with their number, and the
-    bytes do not depend on ``workers`` or ``chunk_blocks``.
+    The rows are those of :func:`simulate_cohort`, in blocks; memory use does not grow with their number, and the files
+    do not depend on ``workers`` or ``chunk_blocks``.
 
     Parameters
     ----------
     path : str or Path
-        Folder; an existing cohort folder is replaced. It holds the files of
+        Folder; an existing cohort folder is replaced. It contains the files of
         :func:`paincast.cohort.tables.save_cohort`, and ``truth.parquet`` and ``truth_options.parquet``, which
         ``load_cohort`` does not read.
     techniques, episodes_per_technique, scenario, seed, assumptions, progress
         As in :func:`simulate_cohort`.
     workers : int, optional
-        Threads that simulate; by default one for each core.
+        Number of threads; by default the number of cores.
     chunk_blocks : int
-        Parts of blocks simulated ahead of writing; more need more memory.
+        Number of tasks simulated ahead of writing; larger values need more memory.
 
     Returns
     -------
@@ -175,7 +176,7 @@ def write_cohort(
 
 
 def count_cores() -> int:
-    """Count the cores this process may use."""
+    """Count the cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -192,15 +193,15 @@ def _take_order(
     check_whole("workers", workers, 1)
     check_whole("chunk_blocks", chunk_blocks, 1)
     check_assumptions(assumptions)
-    asked = check_techniques(techniques, scenario)
-    records = tuple(record for technique in asked for record in list_records(technique, scenario))
+    selected = check_techniques(techniques, scenario)
+    records = tuple(record for technique in selected for record in list_records(technique, scenario))
     prepared = build_scenario({name for record in records for name in record.indications}, scenario, assumptions)
     return _Order(
-        techniques=asked,
+        techniques=selected,
         records=records,
         task=SimulationTask(
             scenario=prepared,
-            wanted=allot_episodes(prepared, asked, episodes_per_technique),
+            wanted=allot_episodes(prepared, selected, episodes_per_technique),
             seed=int(seed),
             workers=int(workers),
             chunk_blocks=int(chunk_blocks),
@@ -209,7 +210,7 @@ def _take_order(
             "seed": int(seed),
             "scenario": scenario,
             "episodes_per_technique": int(episodes_per_technique),
-            "techniques": list(asked),
+            "techniques": list(selected),
             "evidence_version": evidence_version(),
             "generator_version": GENERATOR_VERSION,
             "changed_assumptions": _list_changes(assumptions),

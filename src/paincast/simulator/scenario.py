@@ -1,4 +1,4 @@
-"""What is the same in every simulated cohort of a scenario: sites, distributions, choices and solved intercepts."""
+"""Build the fixed quantities of a scenario: sites, distributions, choice probabilities and calibrated intercepts."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from paincast.simulator.population.sites import Float, FloatArray, Sites, make_s
 
 
 class Option(NamedTuple):
-    """A technique, by an approach, that a patient of an indication may receive.
+    """A technique and approach that a patient with an indication may receive.
 
     Parameters
     ----------
     record : Record
-        Its evidence.
+        Evidence record.
     model : OutcomeModels
-        Its outcomes.
+        Outcome models.
     risks : tuple of Risk
-        Its events.
+        Event risks.
     stage : str or None
-        Column of the trial or block that decides who goes on.
+        Column of the trial or block that decides on selection.
     effect : int
-        Place of its sum of predictors among the different ones of the indication.
+        Index of its sum of predictors among the distinct sums of the indication.
     """
 
     record: Record
@@ -61,20 +61,20 @@ class Option(NamedTuple):
 
 
 class Stratum(NamedTuple):
-    """Everything fixed of one indication.
+    """Fixed quantities of an indication.
 
     Parameters
     ----------
     population : Population
-        Its population.
+        Referred population.
     options : tuple of Option
-        What its patients may receive.
+        Treatment options.
     uptake : ndarray of shape (n_options,)
-        Share of those referred who are treated by each option.
+        Share of referred patients who are treated with each option.
     survival : Survival or None
-        Where death competes.
+        Survival, if death is a competing event.
     mean_age : float
-        Mean age in years of those referred.
+        Mean age in years of referred patients.
     """
 
     population: Population
@@ -85,25 +85,25 @@ class Stratum(NamedTuple):
 
     @property
     def leads(self) -> tuple[Record, ...]:
-        """Give one record for each different sum of predictors, in the order of ``Option.effect``."""
-        held = {option.effect: option.record for option in reversed(self.options)}
-        return tuple(held[place] for place in sorted(held))
+        """Return a record for each distinct sum of predictors, in the order of ``Option.effect``."""
+        record_by_effect = {option.effect: option.record for option in reversed(self.options)}
+        return tuple(record_by_effect[effect] for effect in sorted(record_by_effect))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Everything fixed before the first patient is drawn.
+    """Fixed quantities of a simulation.
 
     Parameters
     ----------
     assumptions : Assumptions
         Settings without a source.
     name : str
-        Reading of the evidence.
+        Evidence scenario.
     sites : Sites
-        The sites.
+        Site effects.
     strata : mapping of str to Stratum
-        What is fixed of each indication.
+        Fixed quantities of each indication.
     """
 
     assumptions: Assumptions
@@ -123,10 +123,10 @@ class _Reference(NamedTuple):
 
 
 def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptions) -> Scenario:
-    """Prepare the simulation of some indications in a scenario.
+    """Build the scenario for some indications.
 
-    Choices and intercepts are taken over a reference population of each indication, drawn with its own seed: they
-    depend neither on the size nor on the seed of a cohort, nor on which techniques are asked for.
+    Choice probabilities and intercepts are computed on a reference population of each indication, drawn with a separate
+    seed: they do not depend on the size or seed of a cohort, nor on the requested techniques.
     """
     records = tuple(record for record in load_records() if record.response and name in record.response.scenarios)
     site_rng, *streams = np.random.default_rng(assumptions.reference_seed).spawn(1 + len(INDICATIONS))
@@ -134,7 +134,7 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
     sites = make_sites(assumptions, pairs, site_rng)
     asked = set(indications)
     options = {
-        indication: [records[place] for place in find_options(indication, records)]
+        indication: [records[index] for index in find_options(indication, records)]
         for indication in INDICATIONS
         if indication in asked
     }
@@ -156,7 +156,7 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
 def _draw_reference(
     indication: str, records: Sequence[Record], sites: Sites, assumptions: Assumptions, rng: np.random.Generator
 ) -> _Reference:
-    options = tuple(records[place] for place in find_options(indication, records))
+    options = tuple(records[index] for index in find_options(indication, records))
     named = [column for column in map(name_stage, options) if column]
     stages = {
         column: make_stage(
@@ -172,8 +172,8 @@ def _draw_reference(
     referred = draw_referred(population, assumptions.reference_size, sites, assumptions, rng)
     columns = make_columns(population, referred, assumptions)
     selection_probability = compute_selection_probability(population, referred, options)
-    # The curves are those of patients who were not allotted by chance: what would happen to a patient is solved as in
-    # practice, whatever the assignment of the cohort.
+    # The published curves are those of patients who were not randomised, so intercepts are solved under the confounded
+    # choice, whatever the assignment of the cohort.
     practice = replace(assumptions, assignment="confounded")
     treated = selection_probability * compute_propensity(columns, referred.site, options, sites, practice)
     allotted = selection_probability * compute_propensity(columns, referred.site, options, sites, assumptions)
@@ -200,7 +200,7 @@ def _check_predictors(indication: str, options: Sequence[Record], baselines: Map
 
 
 def compute_selection_probability(population: Population, referred: Referred, options: Sequence[Record]) -> Float:
-    """Compute the probability to go on to treatment after the trial or block of each option.
+    """Compute the probability of selection for treatment after the trial or block of each option.
 
     Returns
     -------

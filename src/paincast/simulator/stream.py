@@ -1,7 +1,7 @@
-"""Blocks of episodes in a fixed order, simulated by several threads.
+"""Simulate blocks of episodes in several threads, in a fixed order.
 
-What a block holds depends on the seed, the indication and the number of the block alone; how many of its episodes are
-kept follows from the blocks before it. So the rows are the same whatever the number of threads.
+The content of a block depends only on the seed, the indication and the block number; the number of episodes kept from
+it depends on the preceding blocks. The rows are therefore the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
 
 
 class SimulationTask(NamedTuple):
-    """What is to be simulated.
+    """Parameters of a simulation.
 
     Parameters
     ----------
     scenario : Scenario
-        Everything fixed.
+        Fixed quantities.
     wanted : mapping of str to mapping
-        Episodes of each technique by indication.
+        Number of episodes of each technique by indication.
     seed : int
         Seed of the cohort.
     workers : int
-        Threads.
+        Number of threads.
     chunk_blocks : int
-        Blocks simulated ahead of the one that is handed out.
+        Number of blocks simulated ahead of the block that is returned.
     """
 
     scenario: Scenario
@@ -57,9 +57,9 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
     Parameters
     ----------
     task : SimulationTask
-        What is to be simulated.
+        Parameters of the simulation.
     funnel : Funnel
-        Counts, added to.
+        Counts; updated in place.
 
     Yields
     ------
@@ -71,8 +71,8 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
         for indication in INDICATIONS:
             left = dict(task.wanted.get(indication, {}))
             for number, screened in _screen_blocks(task, indication, left, pool):
-                for place, n in _take_first(task.scenario, indication, screened, left, funnel):
-                    future = pool.submit(_treat, task.scenario, indication, screened, place, n, number, layouts)
+                for option, n in _take_first(task.scenario, indication, screened, left, funnel):
+                    future = pool.submit(_treat, task.scenario, indication, screened, option, n, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
                     yield pending.popleft().result()
@@ -95,7 +95,7 @@ def _screen_blocks(
 
 
 def _count_ahead(task: SimulationTask, indication: str, left: Mapping[str, int], number: int) -> int:
-    """Count the blocks to have under way: as many as can be expected to be needed, one more than there are threads."""
+    """Compute how many blocks to simulate ahead: the expected need, up to the number of threads plus one."""
     stratum = task.scenario.strata[indication]
     uptake = dict.fromkeys(left, 0.0)
     for option, share in zip(stratum.options, stratum.uptake, strict=True):
@@ -117,22 +117,22 @@ def _screen(scenario: Scenario, indication: str, seed: int, number: int) -> Scre
 def _take_first(
     scenario: Scenario, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
 ) -> Iterator[tuple[int, int]]:
-    """Take the first episodes of each technique still wanted, count them off, and tell how many of each option."""
+    """Take the first episodes of each technique still needed, reduce the counts, and yield the number per option."""
     options = scenario.strata[indication].options
     for technique in list(left):
         if not left[technique]:
             continue
-        places = [place for place, option in enumerate(options) if option.record.technique == technique]
+        places = [index for index, option in enumerate(options) if option.record.technique == technique]
         rows = take_rows(screened, places)
         until = int(rows[left[technique] - 1]) + 1 if len(rows) >= left[technique] else len(screened.chosen)
         kept = rows[: left[technique]]
         left[technique] -= len(kept)
         funnel.add(indication, screened, places, until)
-        for place in places:
-            n = int((screened.chosen[kept] == place).sum())
+        for index in places:
+            n = int((screened.chosen[kept] == index).sum())
             if n:
-                funnel.keep(indication, place, n)
-                yield place, n
+                funnel.keep(indication, index, n)
+                yield index, n
 
 
 def _treat(

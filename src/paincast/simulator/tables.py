@@ -1,4 +1,4 @@
-"""From simulated blocks to the tables of the contract as Arrow tables, and the truth beside them."""
+"""Convert simulated blocks to Arrow tables: the tables of the contract, and the truth."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from paincast.simulator.population.sites import Truths, Whole
 from paincast.simulator.scenario import Scenario, Stratum
 
 DIGITS = 10
-"""Digits of the number in an id."""
+"""Number of digits in an id."""
 
 CHOSEN_ROLES = ("funnel", "technique")
-"""Roles of columns that only exist where a technique has them."""
+"""Roles of columns that exist only for some techniques."""
 
 WORDS = pa.dictionary(pa.int8(), pa.string())
 
@@ -35,7 +35,7 @@ _VISIT_SCALE: Mapping[str, float] = {"pain_nrs": 10.0, "eq5d_index": 1000.0}
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Give the Arrow type in which a column of the contract is written."""
+    """Return the Arrow type of a column of the contract."""
     kinds = {
         "text": pa.string(),
         "category": WORDS,
@@ -47,7 +47,7 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def make_schemas(scenario: Scenario) -> dict[str, pa.Schema]:
-    """Give the Arrow schema of each table of a scenario: those of the contract, and the truth."""
+    """Make the Arrow schema of each table of a scenario: those of the contract, and the truth."""
     schemas = {
         name: pa.schema([(column.name, arrow_type(column)) for column in columns.values()])
         for name, columns in TABLES.items()
@@ -76,9 +76,9 @@ class Layout(NamedTuple):
     schema : Schema
         Arrow schema.
     kinds : mapping of str to str
-        Name of the type of each column.
+        Type name of each column.
     types : mapping of str to DataType
-        The types by their name.
+        Types by name.
     """
 
     schema: pa.Schema
@@ -87,7 +87,7 @@ class Layout(NamedTuple):
 
 
 def make_layouts(scenario: Scenario) -> dict[str, Layout]:
-    """Give the layout of each table of a scenario."""
+    """Make the layout of each table of a scenario."""
     return {
         name: Layout(
             schema=schema,
@@ -99,7 +99,7 @@ def make_layouts(scenario: Scenario) -> dict[str, Layout]:
 
 
 def _name_parts(name: str, n: int) -> list[str]:
-    return [f"{name}_{place}" for place in range(n)]
+    return [f"{name}_{index}" for index in range(n)]
 
 
 def make_tables(
@@ -110,12 +110,12 @@ def make_tables(
     first_row: int,
     layouts: Mapping[str, Layout],
 ) -> Tables:
-    """Make the tables of episodes that received one option.
+    """Make the tables of the episodes that received an option.
 
     Parameters
     ----------
     scenario, stratum, screened, treated
-        What was simulated.
+        Simulated episodes.
     first_row : int
         Number of the first row of the block within its indication; it makes the ids unique.
     layouts : mapping of str to Layout
@@ -138,7 +138,7 @@ def make_tables(
 
 
 def spell_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
-    """Spell ids of a prefix and a number of ten digits.
+    """Format ids as a prefix and a ten-digit number.
 
     Returns
     -------
@@ -149,10 +149,10 @@ def spell_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
     spelled = np.empty((len(numbers), len(start) + DIGITS), dtype=np.uint8)
     spelled[:, : len(start)] = start
     pairs = np.empty((len(numbers), DIGITS // 2), dtype=np.uint16)
-    left = numbers
-    for place in reversed(range(DIGITS // 2)):
-        left, pair = np.divmod(left, 100)
-        pairs[:, place] = _PAIRS[pair]
+    remaining = numbers
+    for pair_index in reversed(range(DIGITS // 2)):
+        remaining, pair = np.divmod(remaining, 100)
+        pairs[:, pair_index] = _PAIRS[pair]
     spelled[:, len(start) :] = pairs.view(np.uint8)
     return spelled
 
@@ -188,7 +188,7 @@ def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truth
 
 
 def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
-    """Make a table of the columns held; those that are not are missing for everybody."""
+    """Make a table from its columns; absent columns are filled with missing values."""
     absent = {kind for name, kind in layout.kinds.items() if name not in held}
     nothing = {kind: pa.nulls(n, layout.types[kind]) for kind in absent}
     columns = [held[name] if name in held else nothing[kind] for name, kind in layout.kinds.items()]
@@ -206,7 +206,7 @@ def _make_episodes(
 ) -> pa.Table:
     rows, record, referred = treated.rows, stratum.options[treated.place].record, screened.referred
     n = len(rows)
-    held = {
+    columns = {
         "episode_id": _text(ids),
         "patient_id": _text(patients),
         "site_id": _name_sites(scenario.assumptions.n_sites).take(pa.array(referred.site[rows])),
@@ -218,13 +218,13 @@ def _make_episodes(
     }
     for name in treated.columns:
         if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
-            held[name] = _make_column(EPISODES[name], treated)
-    return _assemble(held, n, layout)
+            columns[name] = _make_column(EPISODES[name], treated)
+    return _assemble(columns, n, layout)
 
 
 @cache
 def _name_sites(n_sites: int) -> pa.Array:
-    return pa.array([f"site-{place + 1:02d}" for place in range(n_sites)])
+    return pa.array([f"site-{index + 1:02d}" for index in range(n_sites)])
 
 
 def _make_column(column: Column, treated: Treated) -> pa.Array:
@@ -239,15 +239,15 @@ def _make_column(column: Column, treated: Treated) -> pa.Array:
 def _make_visits(stratum: Stratum, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
     months = np.array(stratum.options[treated.place].model.months)
     seen = np.flatnonzero(treated.seen)
-    row, place = np.divmod(seen, len(months))
-    held = {"episode_id": _text(ids[row]), "month": pa.array(months[place])}
+    row, month_index = np.divmod(seen, len(months))
+    columns = {"episode_id": _text(ids[row]), "month": pa.array(months[month_index])}
     measures = {**treated.course.measures, "pain_nrs": treated.pain}
     for name, values in measures.items():
         exact = values.ravel()[seen].astype(np.float64)
         exact /= _VISIT_SCALE.get(name, 1.0)
         wrong = treated.wrong_at_visits[name].ravel()[seen] if name in treated.wrong_at_visits else None
-        held[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
-    return _assemble(held, len(seen), layout)
+        columns[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
+    return _assemble(columns, len(seen), layout)
 
 
 def _make_events(
@@ -259,25 +259,25 @@ def _make_events(
     dead = np.flatnonzero(died < NEVER)
     row = np.concatenate([events.rows, dead])
     month = np.concatenate([events.month, died[dead]])
-    place = np.concatenate([events.risk, np.full(len(dead), len(risks))])
+    risk_index = np.concatenate([events.risk, np.full(len(dead), len(risks))])
     known = is_in_time(screened.referred.year[treated.rows[row]], month, scenario.assumptions)
-    known &= (month < died[row]) | (place == len(risks))
+    known &= (month < died[row]) | (risk_index == len(risks))
     kept = np.flatnonzero(known)
     kept = kept[np.argsort(row[kept], kind="stable")]
-    held = {
+    columns = {
         "episode_id": _text(ids[row[kept]]),
         "month": pa.array(month[kept].astype(np.float64).round(2)),
-        "kind": _coded(code[place[kept]], kinds),
-        "detail": _words((*(risk.detail for risk in risks), None)).take(pa.array(place[kept])),
+        "kind": _coded(code[risk_index[kept]], kinds),
+        "detail": _words((*(risk.detail for risk in risks), None)).take(pa.array(risk_index[kept])),
     }
-    return _assemble(held, len(kept), layout)
+    return _assemble(columns, len(kept), layout)
 
 
 def _make_truth(
     stratum: Stratum, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
     rows, n = treated.rows, len(treated.rows)
-    held = {
+    columns = {
         "episode_id": _text(ids),
         "indication": _constant(stratum.population.indication, n),
         "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
@@ -290,6 +290,6 @@ def _make_truth(
         "selection": screened.selection_probability.take(rows, axis=1),
     }
     for name, values in parts.items():
-        held |= {f"{name}_{place}": pa.array(part) for place, part in enumerate(values)}
-    held |= dict(zip(FACTORS, map(pa.array, screened.referred.latents.factors.take(rows, axis=1)), strict=True))
-    return _assemble(held, n, layout)
+        columns |= {f"{name}_{index}": pa.array(part) for index, part in enumerate(values)}
+    columns |= dict(zip(FACTORS, map(pa.array, screened.referred.latents.factors.take(rows, axis=1)), strict=True))
+    return _assemble(columns, n, layout)

@@ -1,4 +1,4 @@
-"""The truth of a simulated cohort: kept apart from it, compact, and written out in full only when asked for."""
+"""True outcome probabilities of a simulated cohort, stored compactly and expanded on request."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ OPTION_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What only a simulation knows.
+    """True probabilities and latent variables of a simulated cohort.
 
     Parameters
     ----------
     episodes : DataFrame
-        One row per episode: ``episode_id, indication, option`` (the one received), ``opioid_user``, the latent factors,
-        ``shared`` (what site and year add to all log odds), ``effect_0 ...`` (sums of predictors),
-        ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and to go on to it after
+        A row per episode: ``episode_id, indication, option`` (the received option), ``opioid_user``, the latent
+        factors, ``shared`` (contribution of site and year to all log odds), ``effect_0 ...`` (sums of predictors),
+        ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and of selection after
         its trial or block).
     options : DataFrame
-        One row per indication, option, outcome and month, with what turns those parts into log odds:
+        A row per indication, option, outcome and month, with the coefficients of the log odds:
         ``intercept + strength x effect + shared_strength x shared``, and without the procedure
         ``control_intercept + control_strength x effect + shared_strength x shared``.
     """
@@ -62,21 +62,21 @@ class Truth:
 
     @property
     def probabilities(self) -> pd.DataFrame:
-        """Give every probability, as :meth:`expand` without a choice does: large."""
+        """All probabilities, as returned by :meth:`expand` without arguments; the frame is large."""
         return self.expand()
 
     @property
     def propensity(self) -> pd.DataFrame:
-        """Give the probability that each option was chosen, and to go on to it.
+        """Probability that each option was chosen, and of selection for it.
 
-        Columns ``episode_id, technique, approach, probability, selection``; the last is the probability to go on
-        after its trial or block, 1 where there is none.
+        Columns ``episode_id, technique, approach, probability, selection``; the last is the probability of selection
+        after its trial or block, 1 if there is none.
         """
         return pd.concat([*self._list_propensity()], ignore_index=True)
 
     @property
     def factors(self) -> pd.DataFrame:
-        """Give the latent factors: ``episode_id`` and one column for each."""
+        """Latent factors: ``episode_id`` and a column for each factor."""
         return self.episodes[["episode_id", *FACTORS]]
 
     def expand(
@@ -87,20 +87,20 @@ class Truth:
         month: float | None = None,
         by_approach: bool = False,
     ) -> pd.DataFrame:
-        """Compute the probabilities of episodes for every eligible technique, outcome and month, or some of them.
+        """Compute the probabilities of episodes for all or some of the eligible techniques, outcomes and months.
 
-        ``probability`` is the one that generated the outcome of the technique received, by the approach received; for
-        another technique it is that of its approaches, averaged over how they would be chosen. An opioid reduction is
-        asked of those who take opioids; relief duration is the probability that the pain response holds at every
+        For the received technique, ``probability`` is the probability under the received approach, from which the
+        outcome was drawn; for another technique it is averaged over its approaches, weighted by propensity. Opioid
+        reduction applies to opioid users; relief duration is the probability that the pain response holds at every
         visit up to the month. ``control_probability`` is that without any procedure, missing where the evidence gives
         none. All are those of patients who are alive at the month.
 
         Parameters
         ----------
         technique, outcome, month
-            What is wanted; by default all.
+            Requested values; by default all.
         by_approach : bool
-            Give each approach its own row, in a column ``approach``, instead of averaging.
+            Return a row for each approach, with a column ``approach``, instead of averaging.
 
         Returns
         -------
@@ -135,8 +135,8 @@ class Truth:
         groups = self.episodes.groupby("indication", observed=True, sort=False)
         keys = ["technique", "option"] if by_approach else ["technique"]
         for indication, episodes in groups:
-            asked = wanted[wanted["indication"] == indication]
-            for _, options in asked.groupby(keys, sort=False):
+            selected = wanted[wanted["indication"] == indication]
+            for _, options in selected.groupby(keys, sort=False):
                 approach = options["approach"].iloc[0]
                 for _, rows in options.groupby(["outcome", "month"], sort=False):
                     named = {name: rows[name].iloc[0] for name in ("technique", "outcome", "month")}
@@ -145,23 +145,27 @@ class Truth:
 
     def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame, by_approach: bool) -> pd.DataFrame:
         received, places = episodes["option"].to_numpy(), rows["option"].to_numpy()
-        weight = np.array([episodes[f"propensity_{place}"].to_numpy(float) for place in places])
+        weight = np.array([episodes[f"propensity_{option}"].to_numpy(float) for option in places])
         weight /= weight.sum(axis=0)
-        own = np.isin(received, places)
-        weight[:, own] = received[own] == places[:, None]
+        is_received = np.isin(received, places)
+        weight[:, is_received] = received[is_received] == places[:, None]
         probability, control = np.zeros((2, len(episodes)))
         for row, share in zip(rows.to_dict("records"), weight, strict=True):
             asked = _ask(self.options, episodes, {str(name): value for name, value in row.items()})
             probability += np.where(share > 0, share * asked[0], 0.0)
             control += np.where(share > 0, share * asked[1], 0.0)
-        held = np.ones(len(episodes), dtype=bool) if by_approach else own | ~np.isin(received, self._siblings(rows))
+        is_listed = (
+            np.ones(len(episodes), dtype=bool)
+            if by_approach
+            else is_received | ~np.isin(received, self._siblings(rows))
+        )
         if (rows["outcome"] == "opioid_reduction").all():
-            held &= episodes["opioid_user"].to_numpy(bool)
+            is_listed &= episodes["opioid_user"].to_numpy(bool)
         frame = pd.DataFrame({"episode_id": episodes["episode_id"].to_numpy(), "probability": probability})
-        return frame.assign(control_probability=control)[held]
+        return frame.assign(control_probability=control)[is_listed]
 
     def _siblings(self, rows: pd.DataFrame) -> NDArray[Any]:
-        """Give the options of the same technique: the approach received may have no such outcome or month."""
+        """Return the options of the same technique: the received approach may lack this outcome or month."""
         same = (self.options["indication"] == rows["indication"].iloc[0]) & (
             self.options["technique"] == rows["technique"].iloc[0]
         )
@@ -204,11 +208,11 @@ def _ask_relief(options: pd.DataFrame, predictor: NDArray[Any], row: dict[str, A
 
 
 def list_options(scenario: Scenario) -> pd.DataFrame:
-    """List what turns the parts of each episode into log odds, for every indication, option, outcome and month."""
+    """List the coefficients of the log odds for every indication, option, outcome and month."""
     rows = [
-        {**_describe(stratum, place), **outcome_model}
+        {**_describe(stratum, index), **outcome_model}
         for stratum in scenario.strata.values()
-        for place, option in enumerate(stratum.options)
+        for index, option in enumerate(stratum.options)
         for outcome_model in _list_outcome_models(option, scenario.assumptions.response_persistence)
     ]
     frame = pd.DataFrame(rows, columns=list(OPTION_COLUMNS))

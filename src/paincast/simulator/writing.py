@@ -1,4 +1,4 @@
-"""Stream simulated tables to a cohort folder: row groups of fixed size, whatever the order of work."""
+"""Stream simulated tables to a cohort folder in row groups whose size does not depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paincast.simulator.tables import Tables, make_schemas
 from paincast.simulator.truth import list_options
 
 ROW_GROUP_EPISODES = 1 << 16
-"""Episodes after which the tables gathered are written as one row group."""
+"""Number of episodes after which the collected tables are written as a row group."""
 
 COMPRESSION = "lz4"
 
@@ -32,20 +32,20 @@ def write_folder(
     sources: tuple[str, ...],
     describe: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Write tables, as they come, to a cohort folder, with the truth beside it.
+    """Write tables to a cohort folder as they are produced, together with the truth.
 
     Parameters
     ----------
     path : str or Path
         Folder; an existing cohort folder is replaced.
     scenario : Scenario
-        What they were simulated in.
+        Scenario in which they were simulated.
     parts : iterable of dict of Table
         Tables of successive blocks.
     sources : tuple of str
         Citations.
     describe : callable
-        Gives the details of the cohort once all parts have come.
+        Returns the details of the cohort; called after the last part.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""What happens to simulated patients: response, relief, events, and what is observed of it."""
+"""Simulate follow-up: response, duration of relief, events, and the observation process."""

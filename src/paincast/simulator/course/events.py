@@ -1,4 +1,4 @@
-"""Events: complications by kind, what follows from failure (repeat procedure, operation, explant), and death."""
+"""Simulate events: complications, consequences of failure (repeat procedure, operation, explant) and death."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ NEVER = np.float32(np.inf)
 
 
 class Risk(NamedTuple):
-    """An event that some of the treated have.
+    """Risk of an event after treatment.
 
     Parameters
     ----------
     event_kind, detail : str
-        Kind of the contract, and which complication or operation.
+        Kind in the contract, and the specific complication or operation.
     probability : float
-        Share of the treated who have it by ``by_month``, were there no death.
+        Share of treated patients with the event by ``by_month`` in the absence of death.
     by_month : float
-        When that share is reached.
+        Month at which that share is reached.
     place : int or None
-        The month of the curve (its place) at which only those who do not respond can have it; None where response does
-        not matter.
+        Index of the month of the curve whose non-responders are at risk; None if the risk does not depend on response.
     conditional : float
-        Probability of those who can have it.
+        Probability among patients at risk.
     """
 
     event_kind: str
@@ -41,7 +40,7 @@ class Risk(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Events in the order of the episodes: rows of these, places among the risks of the option, and months."""
+    """Events in the order of the episodes: row of the episode, index of the risk, and month."""
 
     rows: Whole
     risk: Whole
@@ -49,19 +48,19 @@ class Events(NamedTuple):
 
 
 def list_risks(record: Record, curve: Mapping[float, float], assumptions: Assumptions) -> tuple[Risk, ...]:
-    """List the events of a record: those with a published rate, then assumed ones of kinds that have none.
+    """List the event risks of a record: published rates, then assumed rates for kinds without a published rate.
 
-    A published repeat, operation or explant happens to those who do not respond at the last month of the curve before
-    its own; where more have it than fail, response does not matter.
+    A published repeat procedure, operation or explant occurs in non-responders at the last month of the curve up to its
+    month; if its rate exceeds the share of non-responders, it does not depend on response.
 
     Parameters
     ----------
     record : Record
-        Evidence.
+        Evidence record.
     curve : mapping of float to float
         Marginal response by month.
     assumptions : Assumptions
-        Windows, and shares of what follows from failure.
+        Time windows, and rates of the consequences of failure.
     """
     risks = [
         _make_risk(item.event_kind, item.kind, float(item.patient_rate or 0.0), item.by_month, curve, assumptions)
@@ -87,40 +86,42 @@ def _make_risk(
     months = list(curve)
     month = by_month or (assumptions.complication_window_months if event_kind == "complication" else max(months))
     if event_kind != "complication":
-        place = max((place for place, held in enumerate(months) if held <= month), default=0)
-        failing = 1.0 - curve[months[place]]
+        month_index = max(
+            (month_index for month_index, curve_month in enumerate(months) if curve_month <= month), default=0
+        )
+        failing = 1.0 - curve[months[month_index]]
         if share <= failing:
             return Risk(
                 event_kind=event_kind,
                 detail=detail,
                 probability=share,
-                by_month=max(month, 1.25 * months[place]),
-                place=place,
+                by_month=max(month, 1.25 * months[month_index]),
+                place=month_index,
                 conditional=share / failing,
             )
     return Risk(event_kind=event_kind, detail=detail, probability=share, by_month=month, place=None, conditional=share)
 
 
 def compute_any_complication(risks: Sequence[Risk]) -> float:
-    """Compute the probability of at least one complication: kinds are independent."""
+    """Compute the probability of any complication, with independent kinds."""
     return 1.0 - float(np.prod([1.0 - risk.probability for risk in risks if risk.event_kind == "complication"]))
 
 
 def draw_events(risks: Sequence[Risk], months: Sequence[float], responded: Truths, rng: np.random.Generator) -> Events:
-    """Draw the events of each risk, with months evenly between its start and its end.
+    """Draw the events of each risk, with months uniform between its start and end.
 
-    An event happens where a draw lies below its probability; how far below tells when.
+    An event occurs if a uniform draw is below its probability; the draw divided by the probability gives the time.
 
     Parameters
     ----------
     risks : sequence of Risk
-        Of the option received.
+        Risks of the received option.
     months : sequence of float
         Months of the curve.
     responded : ndarray of shape (n, n_months)
-        Response at each of them.
+        Response at each month.
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
     """
     chance = np.array([risk.conditional for risk in risks], dtype=np.float32)
     start = np.array([0.0 if risk.place is None else months[risk.place] for risk in risks], dtype=np.float32)
@@ -136,9 +137,9 @@ def draw_events(risks: Sequence[Risk], months: Sequence[float], responded: Truth
 
 
 def draw_death(n: int, survival: Survival | None, rng: np.random.Generator) -> Float:
-    """Draw the month of death, exponential about the record's median; infinite where death does not compete.
+    """Draw the month of death from an exponential distribution with the record's median; infinite without survival.
 
-    It does not depend on the outcome, so that rates among survivors are those of the evidence.
+    It does not depend on the outcome, so that rates among survivors equal the published rates.
 
     Returns
     -------

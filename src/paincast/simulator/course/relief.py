@@ -1,8 +1,8 @@
-"""How long relief lasts: the exact probability that the pain response holds at every visit up to a month.
+"""Compute the duration of relief: the exact probability that the pain response holds at every visit up to a month.
 
-The process behind the response is a Gaussian Markov chain over the months of the curve, so that the probability to lie
-below all thresholds follows month by month from a one-dimensional integral. A repeat procedure, an operation or an
-explant comes after relief is lost, and ends it no earlier.
+The process of the response is a Gaussian Markov chain over the months of the curve, so the probability of staying below
+all thresholds is computed month by month with a one-dimensional integral. Repeat procedures, operations and explants
+occur after relief is lost and do not end it earlier.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def compute_relief_survival(
 ) -> FloatArray:
     """Compute the probability that the response holds at each visit up to each month.
 
-    It depends on an episode only through its linear predictor: it is computed on a grid of 201 values and interpolated.
+    It depends on an episode only through its linear predictor, so it is interpolated on a grid of 201 values.
 
     Parameters
     ----------
     months : sequence of float
         Months of the curve.
     intercepts : ndarray of shape (n_months,)
-        Log odds of the pain response at each of them.
+        Log odds of the pain response at each month.
     predictor : ndarray of shape (n,)
-        What an episode adds to the log odds.
+        Linear predictor of each episode, without the intercept.
     persistence : float
         Correlation of the process between a month and twice that month.
 
@@ -51,17 +51,17 @@ def _integrate(threshold: FloatArray, months: FloatArray, persistence: float) ->
     node, weight = np.polynomial.legendre.leggauss(NODES)
     survival = np.empty_like(threshold)
     density = position = width = np.empty(0)
-    for place, upper in enumerate(threshold):
+    for month_index, upper in enumerate(threshold):
         half = (upper - _LOWEST)[:, None] / 2.0
-        here = _LOWEST + half * (1.0 + node)
-        if place == 0:
-            reached = np.exp(-(here**2) / 2.0) / np.sqrt(2.0 * np.pi)
+        points = _LOWEST + half * (1.0 + node)
+        if month_index == 0:
+            reached = np.exp(-(points**2) / 2.0) / np.sqrt(2.0 * np.pi)
         else:
-            kept = persistence ** np.log2(months[place] / months[place - 1])
-            spread = np.sqrt(1.0 - kept**2)
-            step = (here[:, :, None] - kept * position[:, None, :]) / spread
+            correlation = persistence ** np.log2(months[month_index] / months[month_index - 1])
+            spread = np.sqrt(1.0 - correlation**2)
+            step = (points[:, :, None] - correlation * position[:, None, :]) / spread
             kernel = np.exp(-(step**2) / 2.0) / (np.sqrt(2.0 * np.pi) * spread)
             reached = np.einsum("gij,gj->gi", kernel, density * width)
-        density, position, width = reached, here, half * weight
-        survival[place] = (density * width).sum(axis=1)
+        density, position, width = reached, points, half * weight
+        survival[month_index] = (density * width).sum(axis=1)
     return survival

@@ -1,7 +1,7 @@
-"""Potential outcomes: the probability of each outcome at each month, under each eligible option and under none.
+"""Potential outcomes: the probability of each outcome at each month, with each eligible option and without treatment.
 
-The log odds of an outcome are an intercept, solved so that the marginal among those treated meets its share, plus the
-effects of the record's predictors, plus what site and calendar year do to all alike.
+The log odds of an outcome are the sum of an intercept, solved so that the marginal among treated patients equals the
+published share, the effects of the record's predictors, and the effects of site and calendar year.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ PAIN_30 = "pain_response_30"
 
 
 class OutcomeModel(NamedTuple):
-    """One outcome of one record: ``log odds = intercept + strength x effects + shared``.
+    """Model of an outcome of a record: ``log odds = intercept + strength x effects + shared``.
 
     Parameters
     ----------
     strength : float
-        Factor of the effects of predictors.
+        Factor for the effects of predictors.
     intercepts : ndarray of shape (n_months,)
-        Log odds, by month, where effects and shared part are 0.
+        Log odds, by month, if effects and shared part are 0.
     control_strength, control_intercepts : float, ndarray of shape (n_months,)
-        The same without the procedure; NaN where the evidence gives no control response.
+        The same without the procedure; NaN if the evidence has no control response.
     """
 
     strength: float
@@ -46,31 +46,31 @@ class OutcomeModel(NamedTuple):
 
 
 class OutcomeModels(NamedTuple):
-    """Months of a record's curve, and its outcomes."""
+    """Months of a record's response curve, and the models of its outcomes."""
 
     months: tuple[float, ...]
     by_outcome: Mapping[str, OutcomeModel]
 
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
-    """Give the curve to simulate: that of the evidence in the scenario, once it is found free of contradictions.
+    """Validate the published response curve and shift it to the scenario.
 
     Raises
     ------
     RefusalError
-        If the record gives no figure for the scenario.
+        If the record has no data for the scenario.
     SettingsError
-        If the curve contradicts itself.
+        If the curve is inconsistent.
     """
     check_curve(record, scenario)
     return shift_curve(record, scenario)
 
 
 def scale_control(record: Record, curve: Mapping[float, float]) -> list[float]:
-    """Give the response without the procedure at each month of a curve; NaN where the evidence gives none.
+    """Compute the response without the procedure at each month of a curve; NaN if none is published.
 
-    It is the record's control response, which is published for one month, and never above the response of the treated:
-    what is left of a benefit that wanes is none, not a harm.
+    It is the record's control response, published for a single month, but never above the response of treated patients:
+    a waning benefit becomes no benefit, not harm.
     """
     share = np.nan if record.control_share is None else record.control_share
     return [float(np.fmin(share, treated)) if np.isfinite(share) else np.nan for treated in curve.values()]
@@ -112,7 +112,7 @@ def transform_column(effect: PredictorEffect, columns: Columns, record: Record, 
 
 
 def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumptions) -> Float:
-    """Compute what site and calendar year add to the log odds of every outcome, with the procedure or without.
+    """Compute the effect of site and calendar year on the log odds of every outcome, with or without the procedure.
 
     Returns
     -------
@@ -124,10 +124,10 @@ def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumpti
 
 
 def list_strengths(assumptions: Assumptions, columns: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """List the outcomes that can be asked with the shift of their log odds and the strength of effects on them.
+    """List the available outcomes with the shift of their log odds and the relative strength of effects on them.
 
-    An outcome needs its measure before the procedure: function one of ODI and WOMAC, quality of life EQ-5D, opioid
-    reduction the dose.
+    An outcome needs its baseline measure: function needs ODI or WOMAC, quality of life EQ-5D, opioid reduction the
+    dose.
     """
     needs = {
         "function_response": ("odi", "womac"),
@@ -135,11 +135,11 @@ def list_strengths(assumptions: Assumptions, columns: Sequence[str]) -> dict[str
         "opioid_reduction": ("opioid_mme",),
         "satisfaction": ("pain_nrs",),
     }
-    held = {PAIN: (0.0, 1.0), PAIN_30: (assumptions.response_30_shift, 1.0)}
+    strengths = {PAIN: (0.0, 1.0), PAIN_30: (assumptions.response_30_shift, 1.0)}
     for outcome, link in assumptions.outcome_links.items():
         if any(column in columns for column in needs[outcome]):
-            held[outcome] = (link.shift, link.strength)
-    return held
+            strengths[outcome] = (link.shift, link.strength)
+    return strengths
 
 
 def solve_response(
@@ -157,14 +157,14 @@ def solve_response(
     Parameters
     ----------
     record, scenario
-        What the marginal response shall be.
+        Determine the marginal response.
     effects, shared : ndarray of shape (n,)
         Effects of predictors, and of site and year, in the reference population.
     weight : ndarray of shape (n,)
-        Probability of being treated by the record's technique and approach, as long as the choice is not randomised:
-        the curve is that of the treated.
+        Probability of being treated with the record's technique and approach under the non-randomised choice: the
+        published curve is that of treated patients.
     users : ndarray of shape (n,)
-        1 for those who take opioids: a reduction is asked among them.
+        1 for opioid users, the denominator of opioid reduction.
     outcomes : mapping of str to (float, float)
         From :func:`list_strengths`.
     assumptions : Assumptions
@@ -175,8 +175,8 @@ def solve_response(
     models: dict[str, OutcomeModel] = {}
     for outcome, (shift, strength) in outcomes.items():
         among = weight * users if outcome == "opioid_reduction" else weight
-        # Half the log odds between 50 % and 30 % relief is no marginal: the shift is of intercepts, so that one
-        # process answers for both outcomes.
+        # The shift for 30 % relief applies to the intercepts, not to the marginals, so that both outcomes share the
+        # same process.
         if outcome == PAIN_30:
             base = models[PAIN]
             models[outcome] = OutcomeModel(
@@ -199,14 +199,14 @@ def solve_response(
 
 
 def solve_intercepts(shares: Sequence[float], offset: Float, weight: Float) -> FloatArray:
-    """Solve the intercepts at which the weighted mean probability meets each share.
+    """Solve the intercepts for which the weighted mean probability equals each share.
 
-    Offsets are condensed to a grid of 0.002 on the log-odds scale: the marginal moves by less than 1e-6.
+    Offsets are rounded to a grid of 0.002 on the log-odds scale: the error of the marginal is below 1e-6.
 
     Parameters
     ----------
     shares : sequence of float
-        What the marginals shall be; NaN stays NaN.
+        Target marginals; NaN stays NaN.
     offset, weight : ndarray of shape (n,)
         The rest of the log odds, and the weight of each row.
 

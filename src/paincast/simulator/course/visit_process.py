@@ -1,4 +1,4 @@
-"""What a registry sees: death ends follow-up, who fares badly is lost more often, visits and items are missing."""
+"""Simulate the observation process: death, informative loss to follow-up, missed visits and missing items."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MIDDLE_OF_YEAR = 0.5
 
 
 def is_in_time(year: Whole, month: Float | float, assumptions: Assumptions) -> Truths:
-    """Tell what lies before the end of the data; procedures are counted from the middle of their year."""
+    """Flag times before the end of the data; procedures are assumed to take place in the middle of their year."""
     return np.asarray(year + MIDDLE_OF_YEAR + month / 12.0 <= assumptions.data_end_year)
 
 
 def compute_loss(assumptions: Assumptions) -> tuple[float, float]:
-    """Compute the probabilities to be lost at a visit: of those who do not respond at it, and of those who do."""
+    """Compute the probability of loss at a visit for non-responders and for responders at that visit."""
     share = assumptions.loss_share
     if share in (0.0, 1.0):
         return share, share
@@ -41,9 +41,9 @@ def draw_observed(
     assumptions: Assumptions,
     rng: np.random.Generator,
 ) -> Truths:
-    """Draw which visits a registry holds.
+    """Draw which visits are recorded.
 
-    Loss to follow-up is for good and depends on response at the very visit that is missed: it is not at random.
+    Loss to follow-up is permanent and depends on the response at the missed visit itself: it is not at random.
 
     Parameters
     ----------
@@ -68,50 +68,50 @@ def draw_observed(
     hazard = np.where(responded, responding, failing)
     drawn = rng.random((*responded.shape, 2), dtype=np.float32)
     staying = drawn[..., 0] >= hazard
-    for place in range(1, len(months)):
-        staying[:, place] &= staying[:, place - 1]
+    for visit in range(1, len(months)):
+        staying[:, visit] &= staying[:, visit - 1]
     staying &= drawn[..., 1] >= np.float32(assumptions.visit_missing_share)
-    for place, month in enumerate(months):
-        staying[:, place] &= is_in_time(year, month, assumptions) & (month < death_month)
+    for visit, month in enumerate(months):
+        staying[:, visit] &= is_in_time(year, month, assumptions) & (month < death_month)
     return staying
 
 
 def draw_missing_items(
     columns: Columns, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions, rng: np.random.Generator
 ) -> dict[str, Truths]:
-    """Draw which values before the procedure are missing.
+    """Draw which baseline values are missing.
 
-    The share of a column holds over all; it is multiplied by how incomplete the site is and rises with age, both of
-    which a registry sees: values are missing at random given site and age.
+    The overall share of a column is multiplied by a site factor and increases with age. Both are observed, so values
+    are missing at random given site and age.
 
     Parameters
     ----------
     columns : dict of str to ndarray of shape (n,)
-        Columns before the procedure.
+        Baseline columns.
     sites, site
-        The sites, and that of each episode.
+        The sites, and the site of each episode.
     mean_age : float
-        Age at which only the site matters.
+        Age at which the age factor is 1.
     assumptions : Assumptions
-        Shares, and how they depend on site and age.
+        Shares, and their dependence on site and age.
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
     """
     factor = compute_missingness_factor(columns["age_years"], sites, site, mean_age, assumptions)
-    asked = {
+    shares = {
         name: share
         for name in EPISODES
         if name in columns and name not in ALWAYS_THERE
         if (share := assumptions.missing.get(name, assumptions.missing_other)) > 0
     }
-    limits = np.array(list(asked.values()), dtype=np.float32)[:, None] * factor
-    return dict(zip(asked, rng.random((len(site), len(asked)), dtype=np.float32).T.copy() < limits, strict=True))
+    limits = np.array(list(shares.values()), dtype=np.float32)[:, None] * factor
+    return dict(zip(shares, rng.random((len(site), len(shares)), dtype=np.float32).T.copy() < limits, strict=True))
 
 
 def compute_missingness_factor(
     age: Float, sites: Sites, site: Whole, mean_age: float, assumptions: Assumptions
 ) -> Float:
-    """Compute by what the share of missing values is multiplied.
+    """Compute the factor for the share of missing values.
 
     Returns
     -------
@@ -127,16 +127,16 @@ def draw_missing_at_visits(
     """Draw which items of visits are missing, completely at random."""
     drawn = rng.random((*shape, len(names)), dtype=np.float32)
     return {
-        name: drawn[..., place] < np.float32(assumptions.missing_at_visits.get(name, 0.0))
-        for place, name in enumerate(names)
+        name: drawn[..., column] < np.float32(assumptions.missing_at_visits.get(name, 0.0))
+        for column, name in enumerate(names)
     }
 
 
 def apply_digit_preference(course: Course, before: Float, assumptions: Assumptions, rng: np.random.Generator) -> Float:
-    """Round most NRS scores to whole points, in tenths.
+    """Round most NRS scores to whole points; scores are in tenths.
 
-    Where a whole point would lie on the other side of a line of response, half a point is given, or the score itself:
-    rounding does not change the answer, unless ``heaping_crosses``.
+    If a whole point would cross a response threshold, the score is rounded to half a point or kept: rounding does not
+    change the outcome unless ``heaping_crosses``.
 
     Returns
     -------
@@ -157,10 +157,10 @@ def apply_digit_preference(course: Course, before: Float, assumptions: Assumptio
 def draw_entry_errors(
     table: str, values: Mapping[str, Float], share: float, rng: np.random.Generator
 ) -> dict[str, Truths]:
-    """Draw, in a stream of its own, which numbers are entered out of their range; none where the share is 0."""
+    """Draw which numbers are entered out of range, with a separate random stream; none if the share is 0."""
     if not share:
         return {}
     columns = VISITS if table == "visits" else EPISODES
     numbers = [name for name in values if columns[name].type == "number" and columns[name].high is not None]
     drawn = rng.spawn(1)[0].random((*values[numbers[0]].shape, len(numbers)), dtype=np.float32)
-    return {name: drawn[..., place] < np.float32(share) for place, name in enumerate(numbers)}
+    return {name: drawn[..., column] < np.float32(share) for column, name in enumerate(numbers)}

@@ -1,8 +1,8 @@
-"""The course after the procedure: whether each outcome is reached, from its exact probability, then what is measured.
+"""Simulate the course after the procedure: outcomes with their exact probabilities, then the measured values.
 
-One persistent process lies behind all: a Gaussian copula over outcomes and months. Its normal scores z are turned into
-logistic scores w, so that ``w < log odds`` has exactly the probability of the outcome; the margin ``log odds - w`` then
-sets the value that is measured, which always lies on the side of the threshold that the outcome says.
+Outcomes and months are linked by a Gaussian copula. Its normal scores z are transformed into logistic scores w, so that
+``w < log odds`` has exactly the probability of the outcome. The margin ``log odds - w`` determines the measured value,
+which always lies on the side of the threshold that agrees with the outcome.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from paincast.simulator.population.marginals import Columns
 from paincast.simulator.population.sites import Float, Truths
 
 PROCESSES = (PAIN, "function_response", "quality_of_life_gain", "opioid_reduction", "satisfaction")
-"""Outcomes with a process of their own; 30 % relief is asked of that of the pain response."""
+"""Outcomes with a separate process; 30 % relief uses the process of the pain response."""
 
 _REACH = 8.0
 _CELLS = 1 << 14
 
 
 class Course(NamedTuple):
-    """What happens to episodes that received one option.
+    """Simulated course of episodes that received an option.
 
     Parameters
     ----------
     margins : mapping of str to ndarray of shape (n, n_months)
         Log odds minus logistic score of each outcome; the outcome is reached where it is 0 or more.
     measures : mapping of str to ndarray of shape (n, n_months)
-        Values at the visits, by column. NRS scores are in tenths of a point.
+        Values at visits, by column. NRS scores are in tenths of a point.
     """
 
     margins: Mapping[str, Float]
@@ -43,7 +43,7 @@ class Course(NamedTuple):
 
     @property
     def responded(self) -> Truths:
-        """Tell where the pain response is reached."""
+        """True where the pain response is reached."""
         return np.asarray(self.margins[PAIN] >= 0)
 
 
@@ -57,22 +57,22 @@ _LOGISTIC = _tabulate_logistic()
 
 
 def make_logistic(normal: Float) -> Float:
-    """Turn standard normal scores into standard logistic ones, order kept.
+    """Transform standard normal scores monotonically into standard logistic scores.
 
-    The function is tabulated in 16384 cells from -8 to 8 and linear in each; probabilities move by less than 1e-7.
+    The function is interpolated linearly in 16384 cells from -8 to 8; the error of probabilities is below 1e-7.
 
     Returns
     -------
     ndarray of the same shape
     """
-    place = normal + np.float32(_REACH)
-    place *= np.float32(_CELLS / (2 * _REACH))
-    place.clip(0, np.float32(_CELLS) - np.float32(0.01), out=place)
-    cell = place.astype(np.int32)
-    place -= cell
-    place *= _LOGISTIC[1][cell]
-    place += _LOGISTIC[0][cell]
-    return place
+    position = normal + np.float32(_REACH)
+    position *= np.float32(_CELLS / (2 * _REACH))
+    position.clip(0, np.float32(_CELLS) - np.float32(0.01), out=position)
+    cell = position.astype(np.int32)
+    position -= cell
+    position *= _LOGISTIC[1][cell]
+    position += _LOGISTIC[0][cell]
+    return position
 
 
 def draw_processes(
@@ -80,9 +80,9 @@ def draw_processes(
 ) -> Float:
     """Draw the normal scores of each outcome at each month.
 
-    Between two months they correlate by ``response_persistence`` to the power of the number of doublings between them
-    (a first-order autoregression in log time); the process of an outcome correlates with that of the pain response at
-    the same month as its link says, and with another one by the product.
+    The correlation between two months is ``response_persistence`` to the power of the number of doublings between them
+    (a first-order autoregression in log time). The correlation of an outcome with the pain response at the same month
+    is that of its link; the correlation of two other outcomes is the product of theirs.
 
     Parameters
     ----------
@@ -91,11 +91,11 @@ def draw_processes(
     months : sequence of float
         Increasing months.
     outcomes : sequence of str
-        Outcomes wanted, of those in ``PROCESSES``; the pain response first.
+        Requested outcomes from ``PROCESSES``; the pain response first.
     assumptions : Assumptions
         Persistence and links.
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
 
     Returns
     -------
@@ -103,10 +103,10 @@ def draw_processes(
     """
     drawn = rng.standard_normal((n, len(outcomes), len(months)), dtype=np.float32)
     scores = np.ascontiguousarray(drawn.swapaxes(0, 1))
-    kept = (assumptions.response_persistence ** np.diff(np.log2(months))).astype(np.float32)
-    scores[:, :, 1:] *= np.sqrt(1 - kept * kept)
-    for place, correlation in enumerate(kept):
-        scores[:, :, place + 1] += correlation * scores[:, :, place]
+    persistence = (assumptions.response_persistence ** np.diff(np.log2(months))).astype(np.float32)
+    scores[:, :, 1:] *= np.sqrt(1 - persistence * persistence)
+    for month_index, correlation in enumerate(persistence):
+        scores[:, :, month_index + 1] += correlation * scores[:, :, month_index]
     links = [assumptions.outcome_links[outcome].correlation for outcome in outcomes[1:]]
     linked = np.array(links, dtype=np.float32)[:, None, None]
     scores[1:] *= np.sqrt(1 - linked * linked)
@@ -122,29 +122,29 @@ def follow_course(
     assumptions: Assumptions,
     rng: np.random.Generator,
 ) -> Course:
-    """Follow episodes over the months of their curve.
+    """Simulate episodes over the months of their response curve.
 
     Parameters
     ----------
     model : OutcomeModels
-        Of the option received.
+        Outcome models of the received option.
     effects, shared : ndarray of shape (n,)
         Parts of the log odds.
     before : dict of str to ndarray of shape (n,)
-        Columns before the procedure.
+        Baseline columns.
     assumptions : Assumptions
         Persistence, links and courses.
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
     """
     outcomes = [name for name in PROCESSES if name in model.by_outcome]
-    held = make_logistic(draw_processes(len(effects), model.months, outcomes, assumptions, rng))
-    np.negative(held, out=held)
-    for margin, outcome in zip(held, outcomes, strict=True):
+    margin_array = make_logistic(draw_processes(len(effects), model.months, outcomes, assumptions, rng))
+    np.negative(margin_array, out=margin_array)
+    for margin, outcome in zip(margin_array, outcomes, strict=True):
         outcome_model = model.by_outcome[outcome]
         margin += (np.float32(outcome_model.strength) * effects + shared)[:, None]
         margin += outcome_model.intercepts.astype(np.float32)
-    margins = dict(zip(outcomes, held, strict=True))
+    margins = dict(zip(outcomes, margin_array, strict=True))
     return Course(margins=margins, measures=_measure(margins, before, assumptions))
 
 
@@ -169,7 +169,7 @@ def _measure(margins: Mapping[str, Float], before: Columns, assumptions: Assumpt
 
 
 def interpolate(margin: Float, knots: Knots) -> Float:
-    """Read a course at margins: linear between its knots, level beyond them.
+    """Interpolate a course at margins: linear between knots, constant beyond them.
 
     Returns
     -------
@@ -193,17 +193,17 @@ def _cut_course(at: tuple[float, ...], values: tuple[float, ...]) -> tuple[np.fl
 
 
 def score_pain(margin: Float, before: Float, assumptions: Assumptions) -> Float:
-    """Give the NRS score of each visit in tenths of a point.
+    """Compute the NRS score of each visit in tenths of a point.
 
-    It falls by at least half of the score before exactly for those who respond, and by at least 30 % exactly for those
-    who reach that.
+    It falls by at least half of the baseline score exactly for responders, and by at least 30 % exactly for those who
+    reach 30 % relief.
 
     Parameters
     ----------
     margin : ndarray of shape (n, n_months)
         Margin of the pain response.
     before : ndarray of shape (n,)
-        Whole NRS score before the procedure.
+        Baseline NRS score, an integer.
     assumptions : Assumptions
         ``courses`` and ``response_30_shift``.
     """
@@ -215,7 +215,7 @@ def score_pain(margin: Float, before: Float, assumptions: Assumptions) -> Float:
 
 
 def bound_pain(margin: Float, before: Float, assumptions: Assumptions) -> tuple[Float, Float]:
-    """Give the lowest and highest NRS score, in tenths, that agrees with the relief reached.
+    """Compute the lowest and highest NRS score, in tenths, that is consistent with the relief reached.
 
     Returns
     -------
@@ -229,7 +229,7 @@ def bound_pain(margin: Float, before: Float, assumptions: Assumptions) -> tuple[
 
 
 def score_function(margin: Float, before: Float, knots: Knots, name: str) -> Float:
-    """Give the ODI (or WOMAC) score of each visit.
+    """Compute the ODI (or WOMAC) score of each visit.
 
     It falls by 10 points or by 30 % (WOMAC: by 30 %) exactly for those who reach the function response.
 
@@ -250,7 +250,7 @@ def score_function(margin: Float, before: Float, knots: Knots, name: str) -> Flo
 
 
 def score_quality(margin: Float, before: Float, knots: Knots) -> Float:
-    """Give the EQ-5D index of each visit in thousandths: a gain of 0.08 exactly for those who reach it.
+    """Compute the EQ-5D index of each visit in thousandths: a gain of 0.08 exactly for those who reach the outcome.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def score_quality(margin: Float, before: Float, knots: Knots) -> Float:
 
 
 def score_dose(margin: Float, before: Float, knots: Knots) -> Float:
-    """Give the opioid dose of each visit: lower by 30 % exactly for the users who reach it; others stay without.
+    """Compute the opioid dose of each visit: lower by 30 % exactly for users who reach it; 0 for non-users.
 
     Returns
     -------
@@ -278,7 +278,7 @@ def score_dose(margin: Float, before: Float, knots: Knots) -> Float:
 
 
 def grade_change(margin: Float, knots: Knots) -> Float:
-    """Give the patient's global impression of change: 2 or better exactly for those who are satisfied.
+    """Compute the patient's global impression of change: 2 or better exactly for satisfied patients.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Who the simulated patients are, who is referred, and who is chosen."""
+"""Simulate patients: baseline variables, referral, choice of technique and selection for treatment."""

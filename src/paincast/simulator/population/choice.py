@@ -1,4 +1,4 @@
-"""The choice of technique and approach among those eligible: a known propensity by severity, age and site habit."""
+"""Simulate treatment choice: a known propensity that depends on severity, age and site preference."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from paincast.simulator.population.sites import Float, Sites, Whole
 
 
 def find_options(indication: str, records: Sequence[Record]) -> tuple[int, ...]:
-    """Give the places in ``records`` of those that are eligible for an indication, one per technique and approach."""
+    """Return the indices of the records eligible for an indication, without duplicates of technique and approach."""
     options: dict[tuple[str, str | None], int] = {}
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         if indication in record.indications and record.response:
             option = (record.technique, record.approach)
             if option not in options or record.indication == indication:
-                options[option] = place
+                options[option] = index
     return tuple(sorted(options.values()))
 
 
 def compute_propensity(
     columns: Columns, site: Whole, options: Sequence[Record], sites: Sites, assumptions: Assumptions
 ) -> Float:
-    """Compute the probability with which each option is chosen.
+    """Compute the probability that each option is chosen.
 
-    It depends only on what a cohort can hold: the columns named in the preferences, as they are before values get lost,
-    and the site. If the choice is randomised it depends on popularity alone.
+    It depends only on observable variables: the columns named in the preferences (before values are set to missing) and
+    the site. If the choice is randomised, it depends only on popularity.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def compute_propensity(
     options : sequence of Record
         Record of each option.
     sites : Sites
-        Their habits.
+        Site preferences.
     assumptions : Assumptions
         Preferences, assignment and strength of confounding.
 
@@ -53,12 +53,12 @@ def compute_propensity(
     """
     strength = 0.0 if assumptions.assignment == "randomised" else assumptions.confounding_strength
     utilities = np.empty((len(options), len(site)), dtype=np.float32)
-    for place, record in enumerate(options):
+    for index, record in enumerate(options):
         preference = assumptions.preferences.get((record.technique, record.approach), Preference())
-        utilities[place] = np.log(preference.popularity)
+        utilities[index] = np.log(preference.popularity)
         if strength:
             habit = sites.habit[(record.technique, record.approach)]
-            utilities[place] += strength * (_sum_utility(preference, columns) + habit.astype(np.float32)[site])
+            utilities[index] += strength * (_sum_utility(preference, columns) + habit.astype(np.float32)[site])
     np.exp(utilities, out=utilities)
     utilities /= utilities.sum(axis=0)
     return utilities
@@ -74,7 +74,7 @@ def _sum_utility(preference: Preference, columns: Columns) -> Float:
 
 
 def name_choice_columns(options: Sequence[Record], assumptions: Assumptions) -> tuple[str, ...]:
-    """Name the columns before the procedure on which the choice between some options can depend."""
+    """List the baseline columns on which the choice between some options can depend."""
     named = {
         name
         for record in options
@@ -89,7 +89,7 @@ def draw_choice(propensity: Float, rng: np.random.Generator) -> NDArray[np.int8]
     draw = rng.random(n, dtype=np.float32)
     chosen = np.zeros(n, dtype=np.int8)
     reached = np.zeros(n, dtype=np.float32)
-    for place in range(len(propensity) - 1):
-        reached += propensity[place]
+    for index in range(len(propensity) - 1):
+        reached += propensity[index]
         chosen += draw > reached
     return chosen

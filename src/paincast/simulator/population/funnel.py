@@ -1,4 +1,4 @@
-"""The flow of patients: how many episodes are wanted of each indication, and who was referred, went on and was kept."""
+"""Count the flow of patients (referred, selected, treated), and allocate episodes to indications."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from paincast.simulator.course.response import scale_curve
 from paincast.simulator.scenario import Scenario
 
 MINIMUM_UPTAKE = 1e-4
-"""Smallest share of those referred that a technique may treat: below it hardly anybody would be found."""
+"""Smallest share of referred patients that a technique may treat; with a lower share the simulation takes too long."""
 
 
 @dataclass
 class Funnel:
-    """Counts of who was referred, went on and was kept, by indication and option.
+    """Counts of referred, selected and kept episodes, by indication and option.
 
     Parameters
     ----------
     counts : dict
-        ``(indication, place of the option)`` to the three counts.
+        ``(indication, index of the option)`` to the three counts.
     """
 
     counts: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
     def add(self, indication: str, screened: Screened, places: Sequence[int], until: int) -> None:
-        """Count the rows of a block before row ``until``."""
+        """Add the rows of a block before row ``until``."""
         chosen, goes_on = screened.chosen[:until], screened.goes_on[:until]
-        for place in places:
-            held = self.counts.setdefault((indication, place), [0, 0, 0])
-            held[0] += int((chosen == place).sum())
-            held[1] += int(((chosen == place) & goes_on).sum())
+        for option in places:
+            counts = self.counts.setdefault((indication, option), [0, 0, 0])
+            counts[0] += int((chosen == option).sum())
+            counts[1] += int(((chosen == option) & goes_on).sum())
 
     def keep(self, indication: str, place: int, n: int) -> None:
-        """Count the episodes kept."""
+        """Add kept episodes."""
         self.counts.setdefault((indication, place), [0, 0, 0])[2] += n
 
 
 def allot_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
-    """Share the episodes of each technique among its indications, as they are referred and treated.
+    """Allocate the episodes of each technique to its indications in proportion to referral and uptake.
 
     Returns
     -------
     dict of str to dict
-        Episodes wanted of each technique, by indication.
+        Number of episodes of each technique, by indication.
     """
     wanted: dict[str, dict[str, int]] = {}
     for technique in techniques:
@@ -83,7 +83,7 @@ def _check_uptake(scenario: Scenario, technique: str, flow: Mapping[str, float])
 
 
 def _apportion(flow: Mapping[str, float], total: int) -> dict[str, int]:
-    """Share a whole number in proportion, by largest remainder."""
+    """Apportion an integer by the largest-remainder method."""
     exact = {name: total * part / sum(flow.values()) for name, part in flow.items() if part > 0}
     whole = {name: int(share) for name, share in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
@@ -98,14 +98,14 @@ def describe_funnel(scenario: Scenario, funnel: Funnel) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Counts ``referred, selected, treated`` (kept in the cohort), the share ``passes`` that goes on after a trial or
-        block, and the response at the record's primary month per treated patient and by intention to treat: who does
-        not go on does not respond.
+        Counts ``referred, selected, treated`` (kept in the cohort), the share ``passes`` that proceeds to treatment
+        after a trial or block, and the response at the record's primary month per treated patient and by intention to
+        treat (patients who do not proceed count as non-responders).
     """
     rows = []
-    for (indication, place), (referred, selected, kept) in sorted(funnel.counts.items()):
+    for (indication, option_index), (referred, selected, kept) in sorted(funnel.counts.items()):
         stratum = scenario.strata[indication]
-        option = stratum.options[place]
+        option = stratum.options[option_index]
         record = option.record
         passes = 1.0 if option.stage is None else stratum.population.stages[option.stage].share
         month = record.primary_month or max(option.model.months)

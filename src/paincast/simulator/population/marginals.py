@@ -1,4 +1,4 @@
-"""Diagnosis and pain: from normal scores to the columns that a clinic records, by the record's distributions."""
+"""Transform normal scores into baseline columns with the distributions of the evidence records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.population.sites import Float, Truths
 
 Columns = dict[str, NDArray[Any]]
-"""Columns of episodes: numbers as float32, yes/no as bool, categories as the place in the contract (int8)."""
+"""Columns of episodes: numbers as float32, yes/no as bool, categories as their index in the contract (int8)."""
 
 GRAIN: Mapping[str, tuple[float, float, float]] = {
     "age_years": (1.0, 18.0, 95.0),
@@ -37,24 +37,24 @@ GRAIN: Mapping[str, tuple[float, float, float]] = {
     "treated_levels": (1.0, 1.0, 8.0),
     "block_relief_percent": (5.0, 0.0, 100.0),
 }
-"""Step in which a column is recorded, and the lowest and highest value recorded; others are whole numbers in the range
-of the contract. EQ-5D ends where a gain of 0.08 can still be recorded."""
+"""Recording step of a column, and its lowest and highest recorded value; other columns are integers in the range of the
+contract. The upper limit of EQ-5D allows for a recorded gain of 0.08."""
 
 
 def merge_baselines(indication: str, records: Iterable[Record], assumptions: Assumptions) -> dict[str, Baseline]:
-    """Give one distribution per column for the patients of an indication.
+    """Combine the baseline distributions of the records of an indication.
 
-    Records of the indication itself are averaged figure by figure, because its patients are one population from which a
-    technique is chosen; a column that they lack is taken from records that only cover the indication, then from the
-    assumptions. Columns that a record of the indication declares as not recorded are left out.
+    The parameters are averaged over the records of the indication itself, because its patients are a single population
+    from which a technique is chosen. A column that these lack is taken from records that also cover the indication,
+    else from the assumptions. Columns that a record of the indication declares as not recorded are left out.
     """
     covering = [record for record in records if indication in record.indications]
-    own = [record for record in covering if record.indication == indication] or covering
+    specific = [record for record in covering if record.indication == indication] or covering
     merged = dict(assumptions.baseline)
-    for group in (covering, own):
+    for group in (covering, specific):
         for column in dict.fromkeys(column for record in group for column in record.baseline):
             merged[column] = _average([record.baseline[column] for record in group if column in record.baseline])
-    absent = {column for record in own for column in record.not_recorded}
+    absent = {column for record in specific for column in record.not_recorded}
     return {column: baseline for column, baseline in merged.items() if column not in absent}
 
 
@@ -67,17 +67,17 @@ def _average(baselines: list[Baseline]) -> Baseline:
 
 
 def name_quantities(columns: Iterable[str]) -> tuple[str, ...]:
-    """Name the quantities with a score of their own behind some columns: opioid use and dose are two of them."""
+    """List the latent quantities of some columns; ``opioid_mme`` has two, opioid use and opioid dose."""
     names: list[str] = []
-    held = frozenset(columns)
+    requested = frozenset(columns)
     for column in EPISODES:
-        if column in held:
+        if column in requested:
             names += ["opioid_use", "opioid_dose"] if column == "opioid_mme" else [column]
     return tuple(names)
 
 
 def make_column(name: str, score: Float, baseline: Baseline) -> NDArray[Any]:
-    """Make a column from its score, by its distribution.
+    """Transform a score into a column with a given distribution.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def make_column(name: str, score: Float, baseline: Baseline) -> NDArray[Any]:
     score : ndarray of shape (n,)
         Standard normal.
     baseline : Baseline
-        Its distribution.
+        Distribution of the column.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def _code(place: NDArray[Any], name: str, values: Sequence[str]) -> NDArray[np.i
 
 
 def is_true(score: Float, baseline: Baseline) -> Truths:
-    """Say for whom a yes/no quantity is true."""
+    """Flag the episodes for which a yes/no quantity is true."""
     true: Truths = score > _cut_share(known(baseline.share))
     return true
 
@@ -133,12 +133,12 @@ def _cut_share(share: float) -> np.float32:
 
 
 def make_skewed(score: Float, baseline: Baseline) -> Float:
-    """Make a lognormal quantity from its score."""
+    """Transform a score into a lognormal quantity."""
     return np.asarray(np.float32(known(baseline.median)) * np.exp(np.float32(known(baseline.log_sd)) * score))
 
 
 def record(values: Float, name: str) -> Float:
-    """Record values in their step and range."""
+    """Round values to their recording step and clip them to their range."""
     steps_per_unit, low, high = _find_grain(name)
     steps = np.rint(values * steps_per_unit)
     if steps_per_unit != 1.0:
@@ -161,14 +161,14 @@ def count_decimals(name: str) -> int:
 
 
 def make_work_status(score: Float, age: Float, baseline: Baseline, assumptions: Assumptions) -> NDArray[np.int8]:
-    """Make the work status: retired from an age on, before it working or not."""
-    place = is_true(score, replace(baseline, share=1.0 - known(baseline.share))).astype(np.int8)
-    place[age >= assumptions.retirement_age_years] = 2
-    return _code(place, "work_status", ("working", "not_working", "retired"))
+    """Make the work status: retired above the retirement age, otherwise working or not working."""
+    status = is_true(score, replace(baseline, share=1.0 - known(baseline.share))).astype(np.int8)
+    status[age >= assumptions.retirement_age_years] = 2
+    return _code(status, "work_status", ("working", "not_working", "retired"))
 
 
 def known(figure: float | None) -> float:
-    """Give a figure that a distribution needs.
+    """Return a parameter that a distribution needs.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Patients: correlated latent factors, and a standard normal score behind every quantity of an episode."""
+"""Draw correlated latent factors of patients, and a standard normal score for every quantity of an episode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paincast.simulator.population.sites import Float, FloatArray, Sites, Truths
 
 
 class Structure(NamedTuple):
-    """How quantities hang on factors.
+    """Factor model of the quantities.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class Structure(NamedTuple):
     loadings : ndarray of shape (n_quantities, 3)
         Loading of each quantity on the factors.
     own : ndarray of shape (n_quantities,)
-        Weight of what is particular to each quantity: scores have unit variance.
+        Weight of the specific part of each quantity, such that scores have unit variance.
     root : ndarray of shape (3, 3)
-        Cholesky root of the correlation of the factors.
+        Cholesky factor of the correlation matrix of the factors.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Latents(NamedTuple):
     factors : ndarray of shape (3, n)
         Sensitisation, distress and poor health.
     particular : ndarray of shape (n_quantities, n)
-        What of each quantity no factor explains, standard normal.
+        Specific part of each quantity, standard normal.
     """
 
     factors: Float
@@ -51,7 +51,7 @@ class Latents(NamedTuple):
 
 
 def make_structure(names: Sequence[str], assumptions: Assumptions) -> Structure:
-    """Prepare the scores of some quantities; with independent correlations no factor acts on any of them."""
+    """Make the factor model of some quantities; with independent correlations all loadings are 0."""
     independent = assumptions.correlation == "independent"
     none = (0.0,) * len(FACTORS)
     loadings = [none if independent else assumptions.loadings.get(name, none) for name in names]
@@ -67,24 +67,24 @@ def make_structure(names: Sequence[str], assumptions: Assumptions) -> Structure:
 def draw_patients(structure: Structure, sites: Sites, site: Whole, rng: np.random.Generator) -> Latents:
     """Draw the latent values of each patient's first episode.
 
-    Sensitisation differs between sites; its variance over all of them stays 1.
+    Sensitisation differs between sites; its variance over all sites is 1.
 
     Parameters
     ----------
     structure : Structure
         From :func:`make_structure`.
     sites, site
-        The sites, and that of each patient, shape (n,).
+        The sites, and the site of each patient, shape (n,).
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
     """
     n = len(site)
     normal = rng.standard_normal((len(FACTORS), n), dtype=np.float32)
     factors = np.empty_like(normal)
-    for place, weights in enumerate(structure.root.astype(np.float32)):
-        factors[place] = weights[0] * normal[0]
-        for other in range(1, place + 1):
-            factors[place] += weights[other] * normal[other]
+    for row, weights in enumerate(structure.root.astype(np.float32)):
+        factors[row] = weights[0] * normal[0]
+        for column in range(1, row + 1):
+            factors[row] += weights[column] * normal[column]
     between = float(sites.weight @ sites.case_mix**2)
     factors[0] *= np.float32(np.sqrt(max(1.0 - between, 0.0)))
     factors[0] += sites.case_mix.astype(np.float32)[site]
@@ -94,31 +94,33 @@ def draw_patients(structure: Structure, sites: Sites, site: Whole, rng: np.rando
 def add_repeats(
     structure: Structure, assumptions: Assumptions, first: Latents, again: Truths, rng: np.random.Generator
 ) -> Latents:
-    """Add second episodes of some patients, each directly after its first: same factors and traits, states moved on.
+    """Add second episodes of some patients, each directly after the first: same factors and traits, changed states.
 
     Parameters
     ----------
     structure, assumptions
-        How quantities are made, and how far states persist.
+        Factor model, and the persistence of states.
     first : Latents
-        Of first episodes.
+        Latent values of first episodes.
     again : ndarray of shape (n,)
-        Who has a second one.
+        Which patients have a second episode.
     rng : Generator
-        Stream of this mechanism.
+        Random stream of this mechanism.
     """
-    kept = np.float32(assumptions.state_persistence)
+    persistence = np.float32(assumptions.state_persistence)
     source, second = place_repeats(again)
     particular = first.particular.take(source, axis=1)
-    for place, name in enumerate(structure.names):
+    for index, name in enumerate(structure.names):
         if name in STATES:
             fresh = rng.standard_normal(len(second), dtype=np.float32)
-            particular[place, second] = kept * particular[place, second] + np.sqrt(1 - kept * kept) * fresh
+            particular[index, second] = (
+                persistence * particular[index, second] + np.sqrt(1 - persistence * persistence) * fresh
+            )
     return Latents(factors=first.factors.take(source, axis=1), particular=particular)
 
 
 def place_repeats(again: Truths) -> tuple[Whole, Whole]:
-    """Give the patient of each episode, second ones directly after first ones, and the rows of the second ones."""
+    """Return the patient of each episode (second episodes follow the first) and the rows of second episodes."""
     source = np.repeat(np.arange(len(again)), 1 + again)
     second = np.flatnonzero(again)
     return source, second + np.arange(1, len(second) + 1)
@@ -127,18 +129,18 @@ def place_repeats(again: Truths) -> tuple[Whole, Whole]:
 def compute_scores(
     structure: Structure, latents: Latents, names: Sequence[str], rows: Whole | None = None
 ) -> dict[str, Float]:
-    """Compute the standard normal score behind quantities: loadings times factors plus what is particular.
+    """Compute the standard normal scores of quantities: loadings times factors plus the specific part.
 
     Returns
     -------
     dict of str to ndarray of shape (n,) or (len(rows),)
     """
-    places = np.array([structure.names.index(name) for name in names], dtype=np.intp)
+    indices = np.array([structure.names.index(name) for name in names], dtype=np.intp)
     factors = latents.factors if rows is None else latents.factors.take(rows, axis=1)
-    scores = latents.particular[places] if rows is None else latents.particular[np.ix_(places, rows)]
-    scores *= structure.own[places, None]
-    # A product of matrices would be summed in an order of its own on each machine.
-    for loading, factor in zip(structure.loadings[places].T, factors, strict=True):
+    scores = latents.particular[indices] if rows is None else latents.particular[np.ix_(indices, rows)]
+    scores *= structure.own[indices, None]
+    # The summation order of a matrix product depends on the machine; this loop is reproducible.
+    for loading, factor in zip(structure.loadings[indices].T, factors, strict=True):
         scores += loading[:, None] * factor
     return dict(zip(names, scores, strict=True))
 
@@ -146,9 +148,9 @@ def compute_scores(
 def documented_correlations(assumptions: Assumptions | None = None) -> pd.DataFrame:
     """Compute the correlations of all scores and factors that the loadings imply.
 
-    Two scores correlate by the loadings of one times the correlation of the factors times the loadings of the other.
-    They are the correlations of the normal scores behind the recorded columns, among all who are referred; recording a
-    score as yes or no, or in steps, weakens what can be seen of them, and the selection of patients changes it.
+    The correlation of two scores is L1' R L2, with their loadings L1 and L2 and the factor correlation R. It holds for
+    the normal scores of the recorded columns among all referred patients. Correlations of the recorded columns are
+    weaker, because scores are dichotomised or rounded, and patient selection changes them.
 
     Parameters
     ----------
@@ -165,15 +167,15 @@ def documented_correlations(assumptions: Assumptions | None = None) -> pd.DataFr
     >>> documented_correlations().round(2).loc["pain_nrs", ["odi", "opioid_use", "depression"]].to_dict()
     {'odi': 0.41, 'opioid_use': 0.28, 'depression': 0.35}
     """
-    held = assumptions or Assumptions()
-    factors = correlate_factors(held)
-    for name in held.loadings:
-        explain_quantity(held, name)
-    loadings = np.array(list(held.loadings.values()))
-    if held.correlation == "independent":
+    settings = assumptions or Assumptions()
+    factors = correlate_factors(settings)
+    for name in settings.loadings:
+        explain_quantity(settings, name)
+    loadings = np.array(list(settings.loadings.values()))
+    if settings.correlation == "independent":
         loadings = np.zeros_like(loadings)
     pattern = np.vstack([np.eye(len(FACTORS)), loadings])
     matrix = pattern @ factors @ pattern.T
     np.fill_diagonal(matrix, 1.0)
-    labels = [*FACTORS, *held.loadings]
+    labels = [*FACTORS, *settings.loadings]
     return pd.DataFrame(matrix, index=labels, columns=labels)

@@ -1,4 +1,4 @@
-"""Those referred with one indication: sites and years → patients → diagnosis and pain, with second episodes."""
+"""Draw the patients referred with an indication (site, year, baseline variables), including second episodes."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from paincast.simulator.population.selection import Stage, normalise_selected
 from paincast.simulator.population.sites import Float, Sites, Truths, Whole, count_from_middle, draw_sites, draw_years
 
 YEARS_OLDER: Mapping[str, float] = {"age_years": 1.0, "pain_duration_months": 12.0}
-"""What a year adds to a second episode."""
+"""Increase of a column per year, applied to second episodes."""
 
 
 class Population(NamedTuple):
-    """What is the same for all who are referred with an indication.
+    """Parameters of the population referred with an indication.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Population(NamedTuple):
     baselines : mapping of str to Baseline
         Distribution of each column.
     structure : Structure
-        How the quantities behind the columns correlate.
+        Factor model of the quantities.
     stages : mapping of str to Stage
         Trials and blocks, by the column of their result.
     """
@@ -57,16 +57,16 @@ class Population(NamedTuple):
 
 
 class Referred(NamedTuple):
-    """Episodes before anything is chosen; a second episode directly follows its first.
+    """Episodes before the choice of technique; a second episode directly follows the first.
 
     Parameters
     ----------
     latents : Latents
-        Factors and what is particular to each quantity.
+        Factors, and the specific part of each quantity.
     patient, site, year : ndarray of shape (n,)
-        Number of the patient and of the site, calendar year.
+        Patient number, site number and calendar year.
     is_repeat : ndarray of shape (n,)
-        Which are second episodes.
+        True for second episodes.
     """
 
     latents: Latents
@@ -79,7 +79,7 @@ class Referred(NamedTuple):
 def make_population(
     indication: str, baselines: Mapping[str, Baseline], stages: Mapping[str, Stage], assumptions: Assumptions
 ) -> Population:
-    """Prepare the population of an indication."""
+    """Make the population of an indication."""
     return Population(
         indication=indication,
         baselines=baselines,
@@ -91,7 +91,7 @@ def make_population(
 def draw_referred(
     population: Population, n_patients: int, sites: Sites, assumptions: Assumptions, rng: np.random.Generator
 ) -> Referred:
-    """Draw the episodes of ``n_patients`` patients of one indication, a share of them with a second episode."""
+    """Draw the episodes of ``n_patients`` patients of an indication, some of them with a second episode."""
     rng_sites, rng_patients, rng_repeats = rng.spawn(3)
     site = draw_sites(sites, n_patients, rng_sites)
     year = draw_years(assumptions, n_patients, rng_sites)
@@ -126,9 +126,9 @@ def make_columns(
     assumptions : Assumptions
         Retirement age and drift.
     rows : ndarray, optional
-        Rows wanted; by default all.
+        Requested rows; by default all.
     names : iterable of str, optional
-        Columns wanted; by default all that have a distribution, and those that are false for everybody.
+        Requested columns; by default all that have a distribution, and those that are false for everybody.
     """
     wanted = list(population.baselines) if names is None else [name for name in names if name in population.baselines]
     scores = compute_scores(population.structure, referred.latents, name_quantities(wanted), rows)

@@ -1,9 +1,9 @@
-"""The funnel: who, of those referred for a technique, goes on to treatment after a trial or diagnostic block.
+"""Simulate selection for treatment by a trial or diagnostic block.
 
-The better the result of the trial or block, the likelier a patient goes on: ``P(go on | z) = Phi(a + b z)`` of the
-normal score z behind the result. ``a`` follows from the share that goes on, because z is standard normal:
-``a = Phi^-1(share) sqrt(1 + b^2)``. Among those who go on z is no longer normal; it is made so again before the result
-is recorded, so that the recorded results of the treated have the distribution that the evidence gives for them.
+The selection probability increases with the result: ``P(selected | z) = Phi(a + b z)`` with the normal score z of the
+result. ``a`` follows from the selected share, because z is standard normal: ``a = Phi^-1(share) sqrt(1 + b^2)``. Among
+selected patients z is no longer normal. It is transformed back to a standard normal score before the result is
+recorded, so that the recorded results of treated patients have the published distribution.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STAGE_COLUMNS = (
     "test_block_success",
     "block_relief_percent",
 )
-"""Columns whose result decides who goes on; of those that a record has, the first one does."""
+"""Columns with the result that decides on selection; the first column that a record has is used."""
 
 REACH = 6.0
 _CELLS = 4096
@@ -38,11 +38,11 @@ class Stage(NamedTuple):
     column : str
         Column of its result.
     share : float
-        Share of those referred who go on.
+        Share of referred patients who are selected.
     slope : float
         Slope of the probit.
     normal : ndarray of shape (n_cells,)
-        Normal score, among those who go on, of each cell of scores from -6 to 6.
+        Normal score among selected patients, for each cell of scores from -6 to 6.
     """
 
     column: str
@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 
 def make_stage(column: str, share: float, slope: float) -> Stage:
-    """Prepare a stage of selection."""
+    """Make a stage of selection."""
     edges = np.linspace(-REACH, REACH, 8 * _CELLS + 1)
     density = np.exp(-(edges**2) / 2.0) * _pass(edges, share, slope)
     reached = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
@@ -70,20 +70,22 @@ def _pass(score: FloatArray, share: float, slope: float) -> FloatArray:
 
 
 def name_stage(record: Record) -> str | None:
-    """Name the column whose result decides who goes on to the treatment of a record; None where nobody is refused."""
+    """Return the column whose result decides on selection for a record's treatment; None without selection."""
     return next((column for column in STAGE_COLUMNS if column in record.baseline), None)
 
 
 def find_share(column: str, records: Sequence[Record], assumptions: Assumptions) -> float:
-    """Give the share that goes on: as the records tell it, or else as assumed."""
-    told = [record.response.trial_success for record in records if record.response and record.response.trial_success]
-    if told and column == "stimulation_trial_success":
-        return float(np.mean(told))
+    """Return the selected share: as published in the records, else as assumed."""
+    published = [
+        record.response.trial_success for record in records if record.response and record.response.trial_success
+    ]
+    if published and column == "stimulation_trial_success":
+        return float(np.mean(published))
     return assumptions.pass_shares.get(column, 1.0)
 
 
 def compute_pass(stage: Stage, score: Float) -> Float:
-    """Compute the probability to go on.
+    """Compute the probability of selection.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def compute_pass(stage: Stage, score: Float) -> Float:
 
 
 def normalise_selected(stage: Stage, score: Float) -> Float:
-    """Turn the score behind a result into one that is standard normal among those who go on.
+    """Transform the score of a result so that it is standard normal among selected patients.
 
     Returns
     -------

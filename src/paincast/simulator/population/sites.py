@@ -1,4 +1,4 @@
-"""Sites and years: who sees the patient, when, and how that shifts case mix, habits, response and completeness."""
+"""Simulate sites and years, with site effects on case mix, treatment choice, response and missing values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Truths = NDArray[np.bool_]
 
 
 class Sites(NamedTuple):
-    """What distinguishes the sites; the same in every cohort, whatever its seed.
+    """Site effects; the same in every cohort, regardless of its seed.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Sites(NamedTuple):
     case_mix, response : ndarray of shape (n_sites,)
         Shift of sensitisation and of the log odds of response; their weighted mean is 0.
     missing : ndarray of shape (n_sites,)
-        Factor of the share of missing values; its weighted mean is 1.
+        Factor for the share of missing values; its weighted mean is 1.
     habit : mapping of (technique, approach) to ndarray of shape (n_sites,)
         Shift of the log odds of choosing each option.
     """
@@ -39,7 +39,7 @@ class Sites(NamedTuple):
 
 
 def make_sites(assumptions: Assumptions, options: Sequence[tuple[str, str | None]], rng: np.random.Generator) -> Sites:
-    """Draw the sites once, large ones first, with their habit for each technique and approach."""
+    """Draw the sites in decreasing size, with their preference for each technique and approach."""
     n = assumptions.n_sites
     weight = 1.0 / np.arange(3.0, n + 3.0)
     weight /= weight.sum()
