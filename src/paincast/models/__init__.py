@@ -1,7 +1,7 @@
-"""Response models, by kind of outcome, as a training fits them and a bundle holds them.
+"""Response models by kind of outcome: how they are fitted, applied and stored.
 
-``binary`` answers yes or no, ``survival`` how long, ``continuous`` by how much; ``calibration`` maps log odds to
-calibrated ones, ``updating`` weighs published evidence against local patients. Beside them: ``estimator`` (the binary
-model as a scikit-learn classifier), ``observation_weights`` (loss to follow-up), ``domain`` (who is unlike the training
-cohort), ``serialization`` and ``release`` (a response as plain data, and what disclosure control rounds in it).
+``binary`` models yes/no outcomes, ``survival`` durations and ``continuous`` changes in a score; ``calibration`` maps
+log odds to calibrated log odds, and ``updating`` weighs published evidence against local patients. Further modules:
+``estimator`` (the binary model as a scikit-learn classifier), ``observation_weights`` (loss to follow-up), ``domain``
+(applicability domain), ``serialization`` (a response as plain data) and ``release`` (rounding for disclosure control).
 """

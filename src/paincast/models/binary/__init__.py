@@ -1,4 +1,4 @@
-"""Models of a binary outcome: kinds of model, their choice, what techniques share, and the response that is served.
+"""Models of a binary outcome: kinds of model, model selection, partial pooling of techniques, and the served response.
 
-``kinds`` is the registry; a kind is declared by :class:`paincast.models.binary.model_kind.ModelKind`.
+``kinds`` is the registry; a kind is declared as a :class:`paincast.models.binary.model_kind.ModelKind`.
 """

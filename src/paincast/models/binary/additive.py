@@ -1,6 +1,6 @@
-"""The explainable boosting machine: a sum of steps, one per encoded column, kept as plain numbers.
+"""The explainable boosting machine: a sum of step functions, one per encoded column, stored as plain numbers.
 
-It is fitted by interpret-core, an optional extra; what is kept needs only numpy to predict.
+It is fitted by interpret-core, an optional extra; prediction needs only numpy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """What one encoded column adds to the log odds: a constant between two edges, and a score for a missing value.
+    """Contribution of one encoded column to the log odds: constant between edges, with a score for missing values.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Steps:
     missing : float
         Log odds added where the value is missing.
     mean : float
-        Mean of what is added in training: the reference of the contributions.
+        Mean contribution in training: the reference of the SHAP values.
     """
 
     edges: FloatArray
@@ -50,12 +50,12 @@ class Steps:
     mean: float = 0.0
 
     def look_up(self, values: FloatArray) -> FloatArray:
-        """Give what is added for each value, shape (n,)."""
-        place = np.searchsorted(self.edges, values, side="right")
-        return np.where(np.isnan(values), self.missing, self.scores[place])
+        """Return the contribution of each value, shape (n,)."""
+        position = np.searchsorted(self.edges, values, side="right")
+        return np.where(np.isnan(values), self.missing, self.scores[position])
 
     def scale(self, slope: float) -> Steps:
-        """Multiply what is added."""
+        """Multiply the contribution by a slope."""
         return Steps(edges=self.edges, scores=slope * self.scores, missing=slope * self.missing, mean=slope * self.mean)
 
 
@@ -66,40 +66,40 @@ class AdditiveModel:
     Parameters
     ----------
     intercept : float
-        Log odds to which the columns add.
+        Log odds before the contributions of the columns.
     columns : tuple of Steps
-        What each encoded column adds.
+        Contribution of each encoded column.
     """
 
     intercept: float
     columns: tuple[Steps, ...]
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
+        """Return the log odds, shape (n,)."""
         total = np.full(len(matrix), self.intercept)
-        for place, column in enumerate(self.columns):
-            total += column.look_up(matrix[:, place])
+        for position, column in enumerate(self.columns):
+            total += column.look_up(matrix[:, position])
         return total
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
-        Without interactions the SHAP value of a column is what it adds less its mean in training (Lundberg and Lee
-        2017, doi:10.48550/arXiv.1705.07874).
+        Without interactions the SHAP value of a column is its contribution minus the mean contribution in training
+        (Lundberg and Lee 2017, doi:10.48550/arXiv.1705.07874).
         """
         means = np.array([column.mean for column in self.columns], dtype=float)
         return np.full(len(matrix), self.intercept + means.sum()), self._add(matrix) - means
 
     def recalibrate(self, calibration: AffineCalibration) -> AdditiveModel:
-        """Take an affine calibration into the scores (times the slope) and the intercept."""
+        """Fold an affine calibration into the scores (times the slope) and the intercept."""
         return AdditiveModel(
             intercept=calibration.intercept + calibration.slope * self.intercept,
             columns=tuple(column.scale(calibration.slope) for column in self.columns),
         )
 
     def _add(self, matrix: FloatArray) -> FloatArray:
-        """Give what each column adds, shape (n, n_encoded)."""
-        added = [column.look_up(matrix[:, place]) for place, column in enumerate(self.columns)]
+        """Return the contribution of each column, shape (n, n_encoded)."""
+        added = [column.look_up(matrix[:, position]) for position, column in enumerate(self.columns)]
         return np.column_stack([np.empty((len(matrix), 0)), *added])
 
 
@@ -114,21 +114,21 @@ def fit_additive(
 ) -> AdditiveModel:
     """Fit an explainable boosting machine without interactions on log loss [1]_ [2]_.
 
-    Columns are boosted in turn, those that gain most more often. How many rounds are right is for cross-validation to
-    say: one machine of so many rounds is fitted to all rows. Rounds that stop early in bags, the default of the
-    library, take many bags and much time until fits of different seeds agree. Its smoothing rounds, which do not choose
-    where to cut, are left out: they fit noise in every column.
+    Columns are boosted in turn, more often those with the largest gain. Cross-validation chooses the number of rounds,
+    and one machine with that many rounds is fitted to all rows. Early stopping in bags, the default of the library,
+    needs many bags and much time until fits with different seeds agree. Smoothing rounds, which cut at random, are not
+    used: they fit noise in every column.
 
     Parameters
     ----------
     matrix : ndarray of shape (n, n_encoded)
-        Encoded episodes; missing values are NaN and have a score of their own.
+        Encoded episodes; missing values are NaN and have a separate score.
     outcome : ndarray of shape (n,)
         0 or 1, both present among rows of positive weight.
     parameters : dict
         Parameters of ``ExplainableBoostingClassifier`` such as ``max_rounds``, ``learning_rate`` and ``max_bins``.
     rng : numpy.random.Generator
-        Source of the seed, which matters where ``parameters`` ask for bags or smoothing.
+        Source of the seed, which matters only if ``parameters`` set bags or smoothing.
     weights : ndarray of shape (n,), optional
         Weights of the rows; those of weight 0 are left out.
     monotone : tuple of {-1, 0, 1}
@@ -156,17 +156,17 @@ def fit_additive(
     seed = int(rng.integers(2**31))
     if matrix.shape[1] == 0:
         return AdditiveModel(intercept=float(logit(np.average(answers, weights=weight))), columns=())
-    # The library looks for the range of a column, which one without any value does not have: it gets 0 everywhere.
+    # The library needs the range of each column; a column without any value gets 0 everywhere.
     recorded = np.isfinite(rows).any(axis=0)
     rows = np.where(recorded, rows, 0.0)
     machine = _make_machine(matrix.shape[1], parameters, seed, monotone)
     with warnings.catch_warnings():
-        # It concerns the figures of the library, which are not drawn here.
+        # The warning concerns the library's plots, which are not used here.
         warnings.filterwarnings("ignore", message="Missing values detected", category=UserWarning)
         machine.fit(rows, answers.astype(int), sample_weight=weight)
     columns = [
-        replace(column, mean=float(np.average(column.look_up(rows[:, place]), weights=weight)))
-        for place, column in enumerate(read_steps(machine, matrix.shape[1]))
+        replace(column, mean=float(np.average(column.look_up(rows[:, position]), weights=weight)))
+        for position, column in enumerate(read_steps(machine, matrix.shape[1]))
     ]
     return AdditiveModel(intercept=float(np.ravel(machine.intercept_)[0]), columns=tuple(columns))
 
@@ -174,8 +174,7 @@ def fit_additive(
 def read_steps(machine: ExplainableBoostingClassifier, n_columns: int) -> list[Steps]:
     """Read the steps of every column from a fitted machine without interactions; a column without a term adds 0.
 
-    The first score of a term is that of a missing value, the last that of a category never seen, which numbers do not
-    have.
+    The first score of a term is for missing values, the last for unseen categories, which do not occur with numbers.
     """
     steps = [Steps(edges=np.empty(0), scores=np.zeros(1), missing=0.0) for _ in range(n_columns)]
     for (column,), scores in zip(machine.term_features_, machine.term_scores_, strict=True):
@@ -185,14 +184,14 @@ def read_steps(machine: ExplainableBoostingClassifier, n_columns: int) -> list[S
 
 
 def require_library(asked: str, listed: str) -> None:
-    """Refuse to go on without the library.
+    """Raise an error if the library is not installed.
 
     Parameters
     ----------
     asked : str
-        What needs it, as the user wrote it.
+        The setting that needs it, as the user wrote it.
     listed : str
-        Where ``ebm`` can be taken out.
+        The setting from which ``ebm`` can be removed.
 
     Raises
     ------
@@ -220,14 +219,14 @@ def _make_machine(
         raise _explain_missing("model=ebm", "model.candidates") from error
     log = logging.getLogger("interpret")
     if log.level == logging.NOTSET:
-        # Five lines for every fit, where the application logs at level INFO.
+        # Otherwise it logs five lines per fit at level INFO.
         log.setLevel(logging.WARNING)
     chosen = {"outer_bags": 1, "validation_size": 0, "early_stopping_rounds": 0, "smoothing_rounds": 0, **parameters}
     return ExplainableBoostingClassifier(
         feature_types=["continuous"] * n_columns,
         monotone_constraints=list(monotone) if any(monotone) else None,
         interactions=0,
-        # To the side that gains: a leaf of their own in every round would fit the noise of a few missing values.
+        # Missing values go to the side with the larger gain: a separate leaf would fit the noise of a few of them.
         missing="gain",
         n_jobs=1,
         random_state=seed,
@@ -236,19 +235,19 @@ def _make_machine(
 
 
 def list_additive(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:  # noqa: ARG001 (of every kind)
-    """Give the sets of parameters in the settings."""
+    """Return the sets of parameters in the settings."""
     return settings.additive
 
 
 def round_additive(model: AdditiveModel, flags: Sequence[bool], n: int) -> AdditiveModel:
-    """Round the mean of what a column adds; of a flag it is made of the two values and the share that is told."""
+    """Round the mean contribution of each column; for a 0/1 column, compute it from the rounded share."""
     rounded = []
     for column, flag in zip(model.columns, flags, strict=True):
-        none, one = column.look_up(np.array([0.0, 1.0]))
+        absent, present = column.look_up(np.array([0.0, 1.0]))
         mean = round_digits(column.mean, FEW_DIGITS)
-        if flag and one != none:
-            share = float(np.clip((column.mean - none) / (one - none), 0.0, 1.0))
-            mean = float(none + round_share(share, n) * (one - none))
+        if flag and present != absent:
+            share = float(np.clip((column.mean - absent) / (present - absent), 0.0, 1.0))
+            mean = float(absent + round_share(share, n) * (present - absent))
         rounded.append(replace(column, mean=mean))
     return replace(model, columns=tuple(rounded))
 

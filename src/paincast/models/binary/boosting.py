@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 COVER = MINIMUM_CELL / 4
-"""Cover of a node with as many patients as may be counted, at most: a patient adds p * (1 - p), a quarter or less."""
+"""Largest cover of a node with the minimum number of patients: each patient adds p * (1 - p), at most a quarter."""
 
 LEAF_DIGITS = 3
 
@@ -42,11 +42,11 @@ class BoostedModel:
     booster: xgboost.Booster
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
+        """Return the log odds, shape (n,)."""
         return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
         Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
         """
@@ -56,7 +56,7 @@ class BoostedModel:
         return values[:, -1], values[:, :-1]
 
     def recalibrate(self, calibration: AffineCalibration) -> BoostedModel:
-        """Take an affine calibration into the leaves (times the slope) and the base score (shifted)."""
+        """Fold an affine calibration into the leaves (times the slope) and the base score (shifted)."""
         model = json.loads(self.booster.save_raw("json"))
         for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
             leaf = np.array(tree["left_children"]) == -1
@@ -120,7 +120,7 @@ def read_booster(raw: bytes) -> xgboost.Booster:
 
 
 def list_boosting(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:  # noqa: ARG001 (of every kind)
-    """Give the parameters that a search tries first."""
+    """Return the parameters that a search tries first."""
     return settings.boosting
 
 
@@ -138,15 +138,15 @@ def suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def round_trees(model: BoostedModel, flags: Sequence[bool], n: int) -> BoostedModel:  # noqa: ARG001 (of every kind)
-    """Round leaves and their covers, and leave out what else a tree tells of those who passed.
+    """Round leaves and covers, and remove other statistics of the training patients from the trees.
 
-    SHAP values need covers alone; those of a node stay the sum of its two parts, so that parts add up.
+    SHAP values only need the covers; the cover of a node remains the sum of its children, so that they add up.
     """
     state = json.loads(model.booster.save_raw("json"))
     for tree in state["learner"]["gradient_booster"]["model"]["trees"]:
         left, right = tree["left_children"], tree["right_children"]
         covers = [max(1, round(cover / COVER)) * COVER for cover in tree["sum_hessian"]]
-        # A child stands behind its parent.
+        # Children have higher numbers than their parent.
         for node in reversed(range(len(left))):
             if left[node] == -1:
                 tree["split_conditions"][node] = round_digits(tree["split_conditions"][node], LEAF_DIGITS)

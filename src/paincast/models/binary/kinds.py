@@ -1,7 +1,7 @@
-"""The registry of model kinds, the simplest first: how each is fitted, averaged or searched, kept and read.
+"""The registry of model kinds, the simplest first, and functions that fit, write and read a model of any kind.
 
-A further kind is a module with a :class:`paincast.models.binary.model_kind.ModelKind`, its entry here, and its name in
-:data:`paincast.settings.MODEL_KINDS`.
+To add a kind, write a module with a :class:`paincast.models.binary.model_kind.ModelKind`, list it here, and add its
+name to :data:`paincast.settings.MODEL_KINDS`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from paincast.splits import count_smaller_class
 FloatArray = npt.NDArray[np.float64]
 
 KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in (LOGISTIC, EBM, XGBOOST)})
-"""By name, the simplest first: of two that predict alike the former is served."""
+"""Kinds by name, the simplest first: of two that predict equally well, the simpler is served."""
 
 
 def find_kind(model: BinaryModel) -> ModelKind:
@@ -44,15 +44,15 @@ def find_kind(model: BinaryModel) -> ModelKind:
 
 
 def list_kinds(settings: ModelSettings) -> list[ModelKind]:
-    """Give the kinds among the candidates, the simplest first."""
+    """List the kinds among the candidates, the simplest first."""
     return [kind for name, kind in KINDS.items() if name in settings.candidates]
 
 
 def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettings:
-    """Leave out, beside a kind that needs few, the flexible kinds for which the smaller class has too few episodes.
+    """Exclude flexible kinds if the smaller class has too few episodes for them and a simpler kind is available.
 
-    Flexible learners need many times the events of a logistic regression before their performance is stable [1]_: with
-    few, cross-validation lets one win by chance too often.
+    Flexible learners need many times more events than a logistic regression before their performance is stable [1]_;
+    with few events, cross-validation selects one by chance too often.
 
     References
     ----------
@@ -84,17 +84,17 @@ def fit_candidate(
     candidate : Candidate
         A kind with its parameters.
     matrix : ndarray of shape (n, n_encoded)
-        Encoded episodes, with missing values only for a kind that takes them.
+        Encoded episodes, with missing values only for a kind that accepts them.
     outcome : ndarray of shape (n,)
         0 or 1, both present.
     rng : numpy.random.Generator
-        Source of the kind's sampling.
+        Source of random sampling.
     weights : ndarray of shape (n,), optional
         Weights of the rows.
     spreads, prior, directions : ndarray of shape (n_encoded,), optional
-        As for :func:`paincast.models.binary.logistic.fit_logistic`, for kinds that borrow.
+        As for :func:`paincast.models.binary.logistic.fit_logistic`, for kinds with ``borrows``.
     monotone : tuple of {-1, 0, 1}
-        Direction imposed on each column, for kinds that take it.
+        Direction imposed on each column, for kinds with ``takes_monotone``.
     """
     kind = KINDS[candidate.kind]
     given: dict[str, Any] = {}
@@ -106,13 +106,13 @@ def fit_candidate(
 
 
 def write_model(model: BinaryModel) -> dict[str, Any]:
-    """Give a model with its kind as plain data; of one that has a file of its own the kind alone."""
+    """Return a model and its kind as plain data; for a model stored in a separate file, only the kind."""
     kind = find_kind(model)
     return {"kind": kind.name, **({} if kind.write_file else to_plain(model))}
 
 
 def read_model(state: Mapping[str, Any], read_file: Callable[[], bytes]) -> BinaryModel:
-    """Build a model from :func:`write_model`; ``read_file`` gives the bytes of the file of its own, if it has one."""
+    """Build a model from :func:`write_model`; ``read_file`` returns the bytes of its separate file, if it has one."""
     kind = KINDS[state["kind"]]
     model: BinaryModel = kind.read_file(read_file()) if kind.read_file else from_plain(state, kind.model_type)
     return model

@@ -1,4 +1,4 @@
-"""Penalised logistic regression on an encoded matrix, shrunk towards what techniques share."""
+"""Penalised logistic regression on an encoded matrix, shrunk towards coefficients that techniques share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LinearModel:
     Parameters
     ----------
     intercept : float
-        Log odds where every encoded column is zero.
+        Log odds when every encoded column is zero.
     coefficients : ndarray of shape (n_encoded,)
         Log odds ratio per unit of an encoded column.
     means : ndarray of shape (n_encoded,)
@@ -37,13 +37,13 @@ class LinearModel:
     means: FloatArray
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,), of each row to the last digit whichever rows stand beside it."""
+        """Return the log odds, shape (n,); bit-identical for a row whatever the other rows are."""
         # A matrix product sums in an order that depends on the number of rows.
         added = np.einsum("ij,j->i", np.ascontiguousarray(matrix), self.coefficients)
         return np.asarray(self.intercept + added, dtype=float)
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
 
         For a linear model with the training cohort as background the SHAP value of a column is its coefficient times
         the distance from its mean (Lundberg and Lee 2017, doi:10.48550/arXiv.1705.07874).
@@ -52,7 +52,7 @@ class LinearModel:
         return base, (matrix - self.means) * self.coefficients
 
     def recalibrate(self, calibration: AffineCalibration) -> LinearModel:
-        """Take an affine calibration into the coefficients."""
+        """Fold an affine calibration into the coefficients."""
         return LinearModel(
             intercept=calibration.intercept + calibration.slope * self.intercept,
             coefficients=calibration.slope * self.coefficients,
@@ -80,19 +80,18 @@ def fit_logistic(
     outcome : ndarray of shape (n,)
         0 or 1, both present.
     penalty : float or None
-        Strength on the mean log loss; None keeps the prior as it is and fits the intercept alone.
+        Strength relative to the mean log loss; None keeps the prior and fits the intercept only.
     l1_ratio : float
         0 for ridge, 1 for lasso.
     weights : ndarray of shape (n,), optional
         Weights of the rows.
     spreads : ndarray of shape (n_encoded,), optional
-        What counts as one unit of each column for the penalty; by default 1.
+        Unit of each column for the penalty; by default 1.
     prior : ndarray of shape (n_encoded,), optional
         Coefficients to shrink towards; by default 0.
     directions : ndarray of shape (n_encoded,), optional
-        Weights of the columns in the direction score (:func:`paincast.models.binary.borrowing.weigh_directions`),
-        whose own
-        coefficient is penalised lightly.
+        Weights of the columns in the sign-based prognostic score
+        (:func:`paincast.models.binary.borrowing.weigh_directions`), whose coefficient is penalised lightly.
     """
     weight = np.ones(len(outcome)) if weights is None else weights
     unit = np.ones(matrix.shape[1]) if spreads is None else spreads
@@ -123,7 +122,7 @@ def fit_logistic(
 
 
 def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearModel:
-    """Average the log odds of linear models on the same columns: the average is linear too."""
+    """Average the log odds of linear models on the same columns; the average is linear too."""
     return LinearModel(
         intercept=float(shares @ [model.intercept for model in models]),
         coefficients=shares @ np.array([model.coefficients for model in models]),
@@ -132,12 +131,12 @@ def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearM
 
 
 def list_logistic(settings: ModelSettings, *, borrows: bool) -> list[dict[str, Any]]:
-    """Give the penalties to compare, the simplest first: what is shared alone, then looser and looser fits."""
+    """List the penalties to compare, the simplest first: shared coefficients only, then weaker and weaker penalties."""
     shares = sorted(settings.borrowing, reverse=True) if borrows else [0.0]
     ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_prior_sds)]
     lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_penalties, reverse=True)]
     longest = max(len(ridges), len(lassos))
-    steps = [one for place in range(longest) for grid in (ridges, lassos) for one in grid[place : place + 1]]
+    steps = [step for position in range(longest) for grid in (ridges, lassos) for step in grid[position : position + 1]]
     simplest = {"borrowed": shares[0], "strength": None, "l1_ratio": None}
     others = [
         {"borrowed": share, "strength": strength, "l1_ratio": l1_ratio}
@@ -160,8 +159,8 @@ def fit_logistic_candidate(
 ) -> LinearModel:
     """Fit with ``borrowed``, ``strength`` and ``l1_ratio`` of a candidate.
 
-    The strength of a ridge is the inverse variance of a normal prior of the coefficients, that of a lasso a multiple of
-    one over the square root of the number of rows: the same grid serves small and large cohorts.
+    The strength of a ridge is the inverse variance of a normal prior of the coefficients; that of a lasso is divided by
+    the square root of the number of rows, so that the same grid suits small and large cohorts.
     """
     strength, l1_ratio = parameters["strength"], parameters["l1_ratio"]
     n = len(outcome) if weights is None else int(np.count_nonzero(weights))
@@ -178,7 +177,7 @@ def fit_logistic_candidate(
 
 
 def round_logistic(model: LinearModel, flags: Sequence[bool], n: int) -> LinearModel:
-    """Round the means of the columns, which the predictions do not depend on."""
+    """Round the means of the columns; predictions do not depend on them."""
     return replace(model, means=round_means(model.means, flags, n))
 
 

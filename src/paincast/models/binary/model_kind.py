@@ -1,4 +1,4 @@
-"""What a kind of binary response model has to give, and a candidate: a kind with its tuning parameters."""
+"""Define a kind of binary response model, and a candidate: a kind with its tuning parameters."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Say in a few words what the candidate is."""
+        """Describe the candidate in a few words."""
         given = {name: value for name, value in self.parameters.items() if value is not None}
         return f"{self.kind} (" + ", ".join(f"{name}={value:.4g}" for name, value in given.items()) + ")"
 
     @property
     def is_average(self) -> bool:
-        """Tell whether it stands for an average of others."""
+        """Whether the candidate is an average of others."""
         return "averaged" in self.parameters
 
 
 class ListParameters(Protocol):
-    """Gives the sets of parameters to compare, the simplest first."""
+    """Lists the sets of parameters to compare, the simplest first."""
 
     def __call__(self, settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:
-        """Give the sets; ``borrows`` tells whether there is anything to shrink towards."""
+        """Return the sets; ``borrows`` states whether there are coefficients to shrink towards."""
 
 
 class RoundModel(Protocol):
-    """Rounds what a model of ``n`` real patients keeps of them, so that it counts nobody of a group of few."""
+    """Rounds what a model stores about its ``n`` real patients, so that it does not disclose small counts."""
 
     def __call__(self, model: Any, flags: Sequence[bool], n: int) -> Any:
-        """Give the rounded model; ``flags`` tells of each encoded column whether its mean is a share."""
+        """Return the rounded model; ``flags`` states for each encoded column whether its mean is a share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,28 +61,28 @@ class ModelKind:
         As in ``model.candidates``.
     model_type : type
         A dataclass with ``linear_predictor``, ``contributions`` and ``recalibrate`` (:class:`BinaryModel`). Its fields
-        are kept in the bundle as they are, unless ``write_file`` and ``read_file`` are given.
+        are stored in the bundle as they are, unless ``write_file`` and ``read_file`` are given.
     fit : callable
-        ``fit(matrix, outcome, *, parameters, rng, weights)`` gives a model. It takes ``spreads``, ``prior`` and
-        ``directions`` as well where ``borrows``, and ``monotone`` where ``takes_monotone``.
+        ``fit(matrix, outcome, *, parameters, rng, weights)`` returns a model. It also takes ``spreads``, ``prior`` and
+        ``directions`` if ``borrows``, and ``monotone`` if ``takes_monotone``.
     list_parameters : ListParameters
-        What is compared by cross-validation or, where ``suggest`` is given, tried first.
+        The sets of parameters that are compared by cross-validation or, if ``suggest`` is given, tried first.
     round_model : RoundModel
-        Disclosure control of a model of real patients.
+        Disclosure control for a model of real patients.
     native_missing : bool
-        Whether it takes missing values (NaN) as they are; otherwise they are filled in and marked by columns.
+        Whether it accepts missing values (NaN); otherwise they are imputed and marked by indicator columns.
     flexible : bool
-        Whether it needs ``model.minimum_flexible`` episodes of the smaller class beside a kind that does not.
+        Whether it needs ``model.minimum_flexible`` episodes of the smaller class, if another kind does not.
     borrows, takes_monotone : bool
-        What ``fit`` takes beside the rows.
+        Which further arguments ``fit`` takes.
     average : callable, optional
-        ``average(models, shares)``: several models as one; its candidates are then averaged.
+        ``average(models, shares)`` combines several models into one; the candidates of this kind are then averaged.
     suggest : callable, optional
-        ``suggest(trial)`` gives parameters; they are then searched for.
+        ``suggest(trial)`` returns parameters; the parameters of this kind are then searched for.
     write_file, read_file : callable, optional
-        A model as bytes and back, for what is no plain data.
+        Convert a model to bytes and back, if it is not plain data.
     require_library : callable, optional
-        ``require_library(asked, listed)`` raises SettingsError where an optional library is not installed.
+        ``require_library(asked, listed)`` raises SettingsError if an optional library is not installed.
     """
 
     name: str
@@ -101,8 +101,8 @@ class ModelKind:
     require_library: Callable[[str, str], None] | None = None
 
     def list_candidates(self, settings: ModelSettings, *, borrows: bool = False) -> tuple[Candidate, ...]:
-        """Give the candidates that are listed in the settings, the simplest first."""
+        """List the candidates in the settings, the simplest first."""
         return tuple(
-            Candidate(kind=self.name, parameters=dict(one))
-            for one in self.list_parameters(settings, borrows=borrows and self.borrows)
+            Candidate(kind=self.name, parameters=dict(parameters))
+            for parameters in self.list_parameters(settings, borrows=borrows and self.borrows)
         )

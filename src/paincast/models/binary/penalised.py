@@ -1,4 +1,4 @@
-"""Logistic regression with an elastic-net penalty of its own for each column, and a known part of the log odds."""
+"""Logistic regression with a separate elastic-net penalty for each column, and an offset."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scipy.special import expit
 FloatArray = npt.NDArray[np.float64]
 
 SCORE_FACTOR = 0.05
-"""Penalty of the direction score, relative to that of a column: it stands for many."""
+"""Penalty of the sign-based prognostic score relative to that of a single column: the score combines many columns."""
 
 FARTHEST_LEVEL = 40.0
-"""Log odds beyond which no level of risk is looked for."""
+"""Largest absolute intercept, in log odds, that is searched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def fit_penalised(
     penalty, l1_ratio : float
         Strength and mixture.
     factors : ndarray of shape (n_columns,)
-        What multiplies the penalty of each column.
+        Multiplier of the penalty of each column.
     offset : ndarray of shape (n,), optional
         Known part of the log odds.
 
@@ -77,7 +77,7 @@ def fit_penalised(
 
 
 def find_level(outcome: FloatArray, weights: FloatArray, offset: FloatArray) -> float:
-    """Find the intercept that makes expected and observed numbers agree, given a known part of the log odds."""
+    """Find the intercept at which the expected number of events equals the observed number, given an offset."""
     observed = float(weights @ outcome)
 
     def excess(level: float) -> float:

@@ -1,4 +1,4 @@
-"""A response model: encoder, chosen learner with its calibration, and what its interval is made of."""
+"""Fit a response model: encoder, selected and calibrated model, and the refits for its interval."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from paincast.statistics import draw_bayesian_bootstrap_weights
 FloatArray = npt.NDArray[np.float64]
 
 PRIORS = 6
-"""How many times what is shared is refitted; the refits of a technique take them in turn."""
+"""Number of refits of the shared coefficients; the refits of a technique use them in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +44,18 @@ class ResponseModel:
     encoder : EpisodeEncoder
         Fitted encoder.
     model : model
-        Calibrated model: its linear predictor is the log odds that is served.
+        Calibrated model: its linear predictor is the log odds of the served probability.
     refits : tuple of models
         Models of the same kind refitted to reweighted patients, each with a tuning drawn from those that
-        cross-validation could not tell from the best.
+        cross-validation could not distinguish from the best.
     uncertainty_components : UncertaintyComponents
-        What lies between a prediction and a patient beside the uncertainty of the model.
+        Uncertainty of a patient's probability in addition to that of the model.
     domain : Domain
         Summary of the training cohort.
     candidate : Candidate
-        What was chosen.
+        The chosen candidate.
     calibration : Calibration
-        What was made of the cross-fitted linear predictors; an affine one is folded into ``model``.
+        Fitted to the cross-fitted linear predictors; an affine calibration is folded into ``model``.
     selection : DataFrame
         Cross-validated log loss of every candidate.
     """
@@ -74,16 +74,16 @@ class ResponseModel:
 
     @property
     def kind(self) -> str:
-        """Give the kind of model that was chosen."""
+        """The chosen kind of model."""
         return self.candidate.kind
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Give the parameters that were chosen."""
+        """The chosen parameters."""
         return self.candidate.parameters
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
-        """Give the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
+        """Predict the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
         served = self.linear_predictor(episodes)
         reach = ndtri(0.5 + level / 2) * self.linear_predictor_sd(episodes)
         return pd.DataFrame(
@@ -92,46 +92,46 @@ class ResponseModel:
         )
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
         return self.model.contributions(self.encoder.transform(episodes))
 
     def linear_predictor(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the log odds of the served probability, shape (n,)."""
+        """Return the log odds of the served probability, shape (n,)."""
         return self.model.linear_predictor(self.encoder.transform(episodes))
 
     def refit_linear_predictors(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the log odds of every refit, shape (n_refits, n)."""
+        """Return the log odds of every refit, shape (n_refits, n)."""
         matrix = self.encoder.transform(episodes)
         return np.array([refit.linear_predictor(matrix) for refit in self.refits])
 
     def linear_predictor_sd(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the standard deviation of a patient's log odds around the served ones, shape (n,).
+        """Return the standard deviation of a patient's log odds around the served log odds, shape (n,).
 
-        It holds the mean square distance of the refits from the served model (the variance of refitting, and that of
-        the choice of tuning: refits are not held to the simplest candidate), the variance between sites, and that of
-        values that are missing.
+        The variance is the sum of the mean squared distance of the refits from the served model (which includes the
+        choice of tuning, as refits are not restricted to the simplest candidate), the variance between sites, and the
+        variance due to missing values.
         """
         distances = self.refit_linear_predictors(episodes) - self.linear_predictor(episodes)
-        # A running sum: the order in which a mean is summed depends on how many patients stand together.
+        # Use a running sum: the order of summation in a mean depends on the number of patients.
         refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
         total = refitting + self.uncertainty_components.variance(episodes)
         return np.asarray(np.sqrt(total), dtype=float)
 
 
 def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
-    """Refuse to fit when one class of the outcome is too small.
+    """Raise an error if one class of the outcome is too small to fit a model.
 
     Parameters
     ----------
     outcome : ndarray of shape (n,)
         0 or 1, NaN where follow-up is missing.
     minimum_events : int
-        Fewest of each class.
+        Minimum of each class.
 
     Raises
     ------
     RefusalError
-        With the counts and what is needed.
+        With the counts and the minimum.
     """
     known = outcome[~np.isnan(outcome)]
     n_events = int(known.sum())
@@ -154,22 +154,22 @@ def fit_response_model(
     surroundings: Surroundings = NOTHING,
     progress: Progress = SILENT,
 ) -> ResponseModel:
-    """Choose, fit and calibrate a response model, with refits for its interval.
+    """Select, fit and calibrate a response model, with refits for its interval.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
-        All episodes of whom the outcome is asked, in the types of the contract.
+        All eligible episodes, in the types of the contract.
     outcome : ndarray of shape (n,)
-        0 or 1; NaN where follow-up is missing: those seen are weighted to stand for those lost.
+        0 or 1; NaN where follow-up is missing: observed episodes are weighted to represent those lost.
     settings : TrainingSettings
         Candidates, calibration, loss to follow-up and number of refits.
     rng : numpy.random.Generator
         Source of folds, sampling and patient weights.
     surroundings : Surroundings
-        Directions from evidence and other techniques to borrow from.
+        Prior information: expected signs from the evidence, and data of other techniques.
     progress : Progress
-        Advanced by the choice and by each refit.
+        Advanced by the selection and by each refit.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def fit_response_model(
     """
     require_both_classes(outcome, settings.model.minimum_events)
     fit_rng, refit_rng = rng.spawn(2)
-    # The matrices are small: more than one thread costs more in waiting than it saves.
+    # The matrices are small: several threads would be slower than one.
     with threadpool_limits(limits=1):
         progress.expect(2)
         fitted = _fit_calibrated(episodes, outcome, settings, fit_rng, surroundings)
@@ -220,27 +220,27 @@ def cross_fit_linear_predictor(
     surroundings: Surroundings = NOTHING,
     progress: Progress = SILENT,
 ) -> FloatArray:
-    """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
+    """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
-        All episodes of whom the outcome is asked.
+        All eligible episodes.
     outcome : ndarray of shape (n,)
         0 or 1; NaN where follow-up is missing.
     settings : TrainingSettings
-        ``evaluation.folds`` and ``evaluation.repeats`` of the outer loop, and everything that is repeated inside.
+        ``evaluation.folds`` and ``evaluation.repeats`` of the outer loop, and the settings of the modelling.
     rng : numpy.random.Generator
         Source of folds and sampling.
     surroundings : Surroundings
-        Directions from evidence and other techniques to borrow from; they hold none of these patients.
+        Prior information: expected signs from the evidence, and data of other techniques without these patients.
     progress : Progress
         Advanced by each fold.
 
     Returns
     -------
     ndarray of shape (n,)
-        Log odds, averaged over the repeats, of those lost to follow-up too.
+        Log odds, averaged over the repeats, including episodes lost to follow-up.
     """
     require_both_classes(outcome, settings.model.minimum_events)
     patients = episodes["patient_id"].to_numpy(object)
@@ -272,12 +272,12 @@ def fit_and_predict(
     *,
     surroundings: Surroundings = NOTHING,
 ) -> FloatArray:
-    """Choose, fit and calibrate on some episodes and predict others: the whole modelling, without an interval.
+    """Select, fit and calibrate on some episodes and predict others: the whole modelling, without an interval.
 
     Parameters
     ----------
     train : DataFrame of shape (n, ...)
-        Episodes of whom the outcome is asked.
+        Eligible episodes.
     outcome : ndarray of shape (n,)
         Their outcome: 0 or 1, NaN where follow-up is missing.
     test : DataFrame of shape (m, ...)
@@ -346,7 +346,7 @@ def _calibrate(
 def _refit(
     fitted: _CalibratedFit, settings: TrainingSettings, rng: np.random.Generator, progress: Progress
 ) -> tuple[BinaryModel, ...]:
-    """Refit to Bayesian-bootstrap weights, with what is shared refitted a few times to weights of the pool as well."""
+    """Refit to Bayesian-bootstrap weights; also refit the shared coefficients a few times to weights of the pool."""
     prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
     borrows = KINDS[selection.chosen.kind].borrows
@@ -365,9 +365,9 @@ def _refit(
 
 
 def _refit_prior(fitted: _CalibratedFit, rng: np.random.Generator) -> FloatArray:
-    own_rng, pool_rng = rng.spawn(2)
+    sample_rng, pool_rng = rng.spawn(2)
     sample, encoded = fitted.encoded.sample, fitted.encoded
-    weights = draw_bayesian_bootstrap_weights(sample.patients, own_rng)
+    weights = draw_bayesian_bootstrap_weights(sample.patients, sample_rng)
     others = [
         draw_bayesian_bootstrap_weights(part.patients, child)
         for part, child in zip(sample.pool.parts, pool_rng.spawn(len(sample.pool.parts)), strict=True)

@@ -1,4 +1,4 @@
-"""Search for the parameters of a kind of model, fold by fold; a trial is given up where it is clearly worse."""
+"""Search for the parameters of a kind of model, fold by fold; a trial that is clearly worse is pruned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CLEARLY_WORSE = 2.0
-"""Standard errors of the paired difference from which on a trial is given up."""
+"""A trial is pruned when its loss is worse by this many standard errors of the paired difference."""
 
 Known = tuple[FloatArray, FloatArray | None]
 """Weights of the rows of a fold, and the losses to beat there."""
@@ -35,30 +35,30 @@ def search_parameters(
 ) -> dict[str, Any] | None:
     """Search for the parameters of a kind of model with the lowest cross-validated log loss.
 
-    Trials are proposed by a tree-structured Parzen estimator [1]_, those that the kind lists first. A
-    trial is given up after a fold when the median of earlier ones was better there, or when it is clearly worse than
-    the losses to beat.
+    The parameters that the kind lists are tried first; further trials are proposed by a tree-structured Parzen
+    estimator [1]_. A trial is pruned after a fold if the median of earlier trials was better there, or if it is clearly
+    worse than the losses to beat.
 
     Parameters
     ----------
     score_fold : callable
-        Called as ``score_fold(parameters, fold, seed)``; gives the loss of each held-out row.
+        Called as ``score_fold(parameters, fold, seed)``; returns the loss of each held-out row.
     folds : sequence of (ndarray, ndarray or None)
         Weights of the held-out rows of each fold, and the losses to beat.
     settings : ModelSettings
-        ``trials`` and ``search_storage``, a file in which trials are kept so that a search can go on.
+        ``trials`` and ``search_storage``, a file that stores trials so that a search can be resumed.
     rng : numpy.random.Generator
         Source of the seeds.
     kind : ModelKind
-        With parameters to suggest and to try first.
+        Provides the parameters to try first and the suggestions.
     asked_of : bytes
-        What stands for the rows that are scored. A search goes on from its file only where these, the folds and the
-        seed are the same: losses of other rows are no trials of this search.
+        Identifies the scored rows. A search is resumed from its file only if these, the folds and the seed are the
+        same.
 
     Returns
     -------
     dict or None
-        Parameters; None where every trial was clearly worse.
+        Parameters; None if every trial was clearly worse.
 
     References
     ----------
@@ -76,11 +76,11 @@ def search_parameters(
         for number in range(len(folds)):
             losses.append(score_fold(parameters, number, seed))
             weight = np.concatenate([weights for weights, _ in folds[: number + 1]])
-            own = np.concatenate(losses)
-            trial.report(float(own @ weight / weight.sum()), number)
-            if trial.should_prune() or _is_clearly_worse(own, weight, folds):
+            joined = np.concatenate(losses)
+            trial.report(float(joined @ weight / weight.sum()), number)
+            if trial.should_prune() or _is_clearly_worse(joined, weight, folds):
                 raise optuna.TrialPruned
-        return float(own @ weight / weight.sum())
+        return float(joined @ weight / weight.sum())
 
     study = _open_study(settings, seed, _name_search(kind.name, seed, folds, asked_of))
     for candidate in kind.list_candidates(settings):

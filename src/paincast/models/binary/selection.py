@@ -1,4 +1,4 @@
-"""Choosing a candidate: grouped cross-validation on log loss, one standard error towards the simpler."""
+"""Select a candidate by grouped cross-validation on log loss with the one-standard-error rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Rows to fit on, with what is known beside them.
+    """Rows to fit on, with prior information.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class Sample:
     technique : str
         The technique.
     directions, strong_directions : mapping of str to {-1, 1}
-        Which way published predictors point (:func:`paincast.evidence.expected_signs.load_expected_signs`).
+        Expected signs of published predictors (:func:`paincast.evidence.expected_signs.load_expected_signs`).
     pool : Pool
-        Other techniques to borrow from.
+        Data of other techniques for partial pooling.
     """
 
     episodes: pd.DataFrame
@@ -52,12 +52,12 @@ class Sample:
 
     @property
     def patients(self) -> npt.NDArray[np.object_]:
-        """Give the patient of each row."""
+        """The patient of each row."""
         return self.episodes["patient_id"].to_numpy(object)
 
     @property
     def borrows(self) -> bool:
-        """Tell whether there is anything to shrink towards."""
+        """Whether there is prior information to shrink towards."""
         return bool(self.pool.parts or self.directions)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Sample:
@@ -67,18 +67,18 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """A sample encoded for linear models and for trees, with the prior of the linear ones.
+    """A sample encoded for linear models and for trees, with the prior of the linear models.
 
     Parameters
     ----------
     sample : Sample
         The rows.
     encoders : mapping of bool to EpisodeEncoder
-        By whether missing values are left as they are.
+        Encoders by whether missing values are kept.
     matrices : mapping of bool to ndarray of shape (n, n_encoded)
         The rows, encoded.
     prior : ndarray of shape (n_encoded,)
-        Coefficients that all techniques share, on the columns of the linear encoder.
+        Coefficients shared by all techniques, on the columns of the linear encoder.
     """
 
     sample: Sample
@@ -107,14 +107,14 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The outcome of a choice.
+    """Result of a selection.
 
     Parameters
     ----------
     candidates : tuple of Candidate
-        What was compared, the simplest first.
+        The candidates compared, the simplest first.
     position : int
-        Place of the chosen one.
+        Index of the chosen candidate.
     linear_predictor : ndarray of shape (n_candidates, n)
         Cross-fitted linear predictors.
     losses : ndarray of shape (n_candidates, n)
@@ -122,7 +122,7 @@ class Selection:
     table : DataFrame
         One row per candidate: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
     shares : ndarray of shape (n_candidates,)
-        Part of each candidate in the model that is served; they add up to 1.
+        Share of each candidate in the served model; the shares add up to 1.
     """
 
     candidates: tuple[Candidate, ...]
@@ -134,18 +134,18 @@ class Selection:
 
     @property
     def chosen(self) -> Candidate:
-        """Give the chosen candidate."""
+        """The chosen candidate."""
         return self.candidates[self.position]
 
     @property
     def chosen_linear_predictor(self) -> FloatArray:
-        """Give the cross-fitted linear predictors of the model that is served, shape (n,)."""
+        """Cross-fitted linear predictors of the served model, shape (n,)."""
         return np.asarray(self.linear_predictor[self.position], dtype=float)
 
     def fit(self, encoded: Encoded, rng: np.random.Generator) -> BinaryModel:
-        """Fit what was chosen to encoded rows."""
+        """Fit the chosen candidate, or the average of candidates, to encoded rows."""
         members = np.flatnonzero(self.shares)
-        models = [encoded.fit(self.candidates[place], rng) for place in members]
+        models = [encoded.fit(self.candidates[member], rng) for member in members]
         if len(models) == 1:
             return models[0]
         average = KINDS[self.chosen.kind].average
@@ -153,19 +153,19 @@ class Selection:
         return average(models, self.shares[members])
 
     def list_plausible(self) -> list[int]:
-        """Give the looser half of the candidates of the chosen kind that cross-validation cannot tell from the best.
+        """List plausible candidates: within one standard error of the best, the less penalised half of them.
 
-        A model that is shrunk as far as may be is biased towards what it is shrunk to; looser fits show how far.
+        A strongly penalised model is biased towards its prior; less penalised fits show by how much.
         """
         within = self.table["excess"] <= self.table["excess_se"]
         single = np.array([not candidate.is_average for candidate in self.candidates])
-        places = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
-        plausible = [int(place) for place in places]
+        positions = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
+        plausible = [int(position) for position in positions]
         return plausible[len(plausible) // 2 :] or [int(np.argmax(self.shares))]
 
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
-    """Encode rows for every kind of candidate, and fit what they share with other techniques."""
+    """Encode rows for every kind of candidate, and fit the coefficients shared with other techniques."""
     kinds = list_kinds(settings)
     linear = EpisodeEncoder(splines=settings.splines).fit(sample.episodes)
     encoders = {
@@ -181,35 +181,35 @@ def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
 def fit_prior(
     sample: Sample, encoder: EpisodeEncoder, matrix: FloatArray, pool_weights: FloatArray | None = None
 ) -> FloatArray:
-    """Fit the coefficients that techniques share, on the columns of the encoder; 0 where nothing is borrowed."""
+    """Fit the coefficients that techniques share, on the columns of the encoder; 0 without prior information."""
     if not sample.borrows:
         return np.zeros(matrix.shape[1])
     part = make_part(
         sample.technique, encoder, matrix, sample.directions, sample.outcome, sample.weights, sample.patients
     )
     shared = fit_shared(sample.pool, part, pool_weights)
-    own = np.array([shared.coefficients[name] for name in part.names])
-    return np.asarray(own / encoder.spreads + shared.score * weigh_directions(encoder, sample.directions))
+    coefficients = np.array([shared.coefficients[name] for name in part.names])
+    return np.asarray(coefficients / encoder.spreads + shared.score * weigh_directions(encoder, sample.directions))
 
 
 def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Generator) -> Selection:
-    """Choose a candidate by grouped cross-validation.
+    """Select a candidate by grouped cross-validation.
 
-    The penalised logistic models are averaged, which gives one logistic model again, each weighted by its
-    cross-validated likelihood to the power ``settings.averaging``, times ``settings.simplest_prior_odds`` for the
-    simplest: what all techniques share, or the overall risk where nothing is borrowed [1]_. The simplest kind wins
-    whose log loss exceeds the lowest by no more than ``settings.standard_errors`` standard errors of the paired
-    difference, patients being the unit [2]_: the average, then additive steps, then trees. Without averaging the rule
-    holds for every single candidate. What is shared is fitted anew in every fold.
+    The penalised logistic models are averaged into one logistic model. Each is weighted by its cross-validated
+    likelihood to the power ``settings.averaging``, times ``settings.simplest_prior_odds`` for the simplest: the
+    coefficients shared by all techniques, or the overall risk if there are none [1]_. The simplest kind is chosen whose
+    log loss exceeds the lowest by at most ``settings.standard_errors`` standard errors of the paired difference, with
+    patients as the unit [2]_: first the average, then additive models, then trees. Without averaging, the rule applies
+    to every single candidate. The shared coefficients are fitted again in every fold.
 
     Parameters
     ----------
     sample : Sample
-        Rows to choose on.
+        Rows to select on.
     settings : ModelSettings
         Candidates and rules.
     rng : numpy.random.Generator
-        Source of folds and of the learners' sampling.
+        Source of folds and sampling.
 
     Returns
     -------
@@ -243,7 +243,9 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     losses = compute_log_loss(linear_predictor, sample.outcome)
     table = compare_losses(losses, weights=sample.weights, groups=sample.patients)
     averages = {candidate.kind for candidate in candidates if candidate.is_average}
-    eligible = [place for place, one in enumerate(candidates) if one.is_average or one.kind not in averages]
+    eligible = [
+        index for index, candidate in enumerate(candidates) if candidate.is_average or candidate.kind not in averages
+    ]
     position = eligible[find_simplest(table.iloc[eligible], settings.standard_errors)]
     if not candidates[position].is_average:
         shares = np.eye(len(candidates))[position]
@@ -267,12 +269,14 @@ def _add_average(
     sample: Sample,
     settings: ModelSettings,
 ) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
-    """Give the candidates of a kind, their average last, with cross-fitted linear predictors and shares in it."""
+    """Append the average to the candidates of a kind; return them, their cross-fitted predictors and their shares."""
     log_prior = np.zeros(len(single))
     log_prior[0] = np.log(settings.simplest_prior_odds)
     losses = compute_log_loss(linear_predictor, sample.outcome) @ sample.weights
     shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
-    borrowed = {"borrowed": float(shares @ [one.parameters["borrowed"] for one in single])} if kind.borrows else {}
+    borrowed = (
+        {"borrowed": float(shares @ [candidate.parameters["borrowed"] for candidate in single])} if kind.borrows else {}
+    )
     parameters = {**borrowed, "averaged": int(np.count_nonzero(shares))}
     average = Candidate(kind=kind.name, parameters=parameters)
     return (*single, average), np.vstack([linear_predictor, shares @ linear_predictor]), np.append(shares, 0.0)
@@ -287,7 +291,7 @@ def _search(
     settings: ModelSettings,
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
-    """Search for the best of a kind; none where all are clearly worse than the best of the others."""
+    """Search for the best candidate of a kind; none if all are clearly worse than the best of the other kinds."""
     losses = compute_log_loss(linear_predictor, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
     held_out = [test for _, test in folds]
@@ -312,7 +316,7 @@ def _search(
 
 
 def _describe_rows(kind: ModelKind, sample: Sample, fitted_on: Sequence[Encoded]) -> bytes:
-    """Give bytes that differ where the rows, their outcome or the directions imposed on trees do."""
+    """Return bytes that identify the rows, their outcome and the directions imposed on trees."""
     parts = [sample.outcome.tobytes(), repr(sorted(sample.strong_directions.items())).encode()]
     return b"".join([*parts, *(encoded.matrices[kind.native_missing].tobytes() for encoded in fitted_on)])
 

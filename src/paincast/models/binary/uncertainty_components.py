@@ -1,7 +1,7 @@
-"""How far a patient's probability lies from what predictors say, for reasons that refitting cannot show.
+"""Estimate components of uncertainty that refits do not show: differences between sites, and missing values.
 
-Refits tell how uncertain the coefficients are. Two things more stand between a prediction and the patient's own
-probability: sites differ in ways no predictor holds, and a value that is missing could have been any.
+Refits show the uncertainty of the coefficients. A patient's probability may differ from the prediction for two further
+reasons: sites differ in ways that no predictor captures, and a missing value could have been any value.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class UncertaintyComponents:
     between_sites : float
         Variance between sites.
     missing : dict of str to float
-        By variable, the variance of what it adds to the log odds of those whose value is known: what is unknown of a
-        patient whose value is missing.
+        By variable, the variance of its contribution to the log odds among patients with a known value; it is added
+        for a patient whose value is missing.
     """
 
     between_sites: float
     missing: dict[str, float]
 
     def variance(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the variance of the log odds of each patient, shape (n,)."""
+        """Return the variance of the log odds of each patient, shape (n,)."""
         total = np.full(len(episodes), self.between_sites)
         for name, variance in self.missing.items():
             total += variance * episodes[name].isna().to_numpy(float)
@@ -64,11 +64,11 @@ def fit_uncertainty_components(
     linear_predictor : ndarray of shape (n,)
         Cross-fitted, calibrated log odds.
     contributions : ndarray of shape (n, n_encoded)
-        What each encoded column adds to the log odds of the model.
+        Contribution of each encoded column to the log odds of the model.
     owners : sequence of str
         Variable of each encoded column.
     min_site_sd : float
-        Standard deviation between sites that is assumed at least: few sites seldom show what there is.
+        Minimum standard deviation between sites: a few sites often underestimate it.
     """
     missing = {}
     for name in dict.fromkeys(owners):
@@ -86,20 +86,20 @@ def estimate_site_variance(
 ) -> float:
     """Estimate the variance of the log odds between sites by the method of moments.
 
-    The estimate of a site's shift is one Newton step from 0, (observed - expected) / information; their spread beyond
-    chance is the variance between sites [1]_.
+    A site's shift is estimated by one Newton step from 0, (observed - expected) / information; the variance of the
+    shifts beyond chance is the variance between sites [1]_.
 
     Parameters
     ----------
     sites : Series of shape (n,)
-        Site of each row; rows without one are left out.
+        Site of each row; rows without a site are left out.
     outcome, weights, linear_predictor : ndarray of shape (n,)
-        0 or 1, weights, and log odds expected without the site.
+        0 or 1, weights, and the log odds predicted without the site.
 
     Returns
     -------
     float
-        0 where there are fewer than three sites or no spread beyond chance.
+        0 if there are fewer than three sites or no variance beyond chance.
 
     References
     ----------
