@@ -1,4 +1,4 @@
-"""Why predictions are what they are: contributions, how sure their ranking is, and whether evidence agrees."""
+"""Explain predictions: contributions, their ranking with intervals, and agreement with published directions."""
 
 from paincast.explain.contributions import (
     Explanation,

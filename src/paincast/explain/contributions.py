@@ -1,4 +1,4 @@
-"""Contributions to what is served, summed to the clinician's variables."""
+"""Compute contributions to a prediction, summed over the encoded columns of each clinical variable."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Explanation:
     Parameters
     ----------
     base : ndarray of shape (n,)
-        What is served before anything about the patient is known. Where a calibration is served beside the model,
-        what it adds to the patient's log odds belongs to no variable: it is in the base, which then differs between
+        Prediction before anything about the patient is known. If a calibration is applied after the model, its
+        change of the patient's log odds belongs to no variable and is added to the base, which then differs between
         patients (:class:`paincast.models.calibration.calibrated.CalibratedModel`).
     contributions : DataFrame of shape (n, n_variables)
-        Contribution of each variable: dummy columns and missing marks are summed to their variable.
+        Contribution of each variable, summed over its dummy and missing-indicator columns.
     values : DataFrame of shape (n, n_variables)
         The variables' values.
     unit : {"log_odds", "points"}
-        Of base and contributions.
+        Unit of base and contributions.
     sign : float
-        Sign of the contributions that speak for the outcome; -1 where less is better, as of a change of pain.
+        Sign of contributions that favour the outcome; -1 if less is better, as for a change of pain.
     patients : ndarray of shape (n,), optional
-        Patient of each row, so that a group is never one patient with many episodes; by default each row is a patient.
+        Patient of each row, so that groups are counted in patients; by default each row is a patient.
     """
 
     base: FloatArray
@@ -49,18 +49,18 @@ class Explanation:
 
     @property
     def patient_codes(self) -> npt.NDArray[np.intp]:
-        """Number the patients of the rows from 0, shape (n,)."""
+        """Patient numbers of the rows, from 0, shape (n,)."""
         if self.patients is None:
             return np.arange(len(self.base))
         return np.asarray(pd.factorize(self.patients)[0], dtype=np.intp)
 
     @property
     def served(self) -> FloatArray:
-        """Give what is served, shape (n,): base and contributions together."""
+        """The prediction, shape (n,): the sum of base and contributions."""
         return np.asarray(self.base + self.contributions.to_numpy(dtype=float).sum(axis=1), dtype=float)
 
     def take(self, rows: npt.NDArray[np.bool_]) -> Explanation:
-        """Keep the rows of a mask."""
+        """Select rows by a mask."""
         return replace(
             self,
             base=self.base[rows],
@@ -70,13 +70,14 @@ class Explanation:
         )
 
     def to_shap(self) -> shap.Explanation:
-        """Give the contributions as the object that the plots of the shap package draw.
+        """Convert the contributions to the object that the plots of the shap package use.
 
         Returns
         -------
         shap.Explanation
-            ``values`` and ``base_values`` in log odds, or in points; ``data`` as numbers, so that plots can colour by
-            them (yes is 1 and no is 0, a category counts from 0 in alphabetical order), ``display_data`` for reading.
+            ``values`` and ``base_values`` in log odds, or in points; ``data`` as numbers, so that plots can use them
+            as colours (yes is 1 and no is 0, categories are numbered from 0 in alphabetical order); ``display_data``
+            as text.
         """
         import shap
 
@@ -91,7 +92,7 @@ class Explanation:
         )
 
     def mask_rows(self, rows: pd.Series) -> Explanation:
-        """Blank the contributions of some patients: where no answer is served there is nothing to explain."""
+        """Set the contributions of some patients to 0: an abstention has no explanation."""
         kept = self.contributions.mul((~rows.to_numpy(bool)).astype(float), axis=0)
         return replace(self, contributions=kept)
 
@@ -129,7 +130,7 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
 
 
 def _to_numbers(values: pd.Series) -> FloatArray:
-    """Give values as numbers, categories by their place in the alphabet; NaN where a value is missing."""
+    """Convert values to numbers, categories by alphabetical order; NaN where a value is missing."""
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype=float, na_value=np.nan)
     codes, _ = pd.factorize(values, sort=True)
@@ -154,20 +155,20 @@ def compute_importance(explanation: Explanation) -> pd.DataFrame:
 
 
 def list_reasons(explanation: Explanation, *, most: int = 3) -> tuple[list[list[Reason]], list[list[Reason]]]:
-    """Give each patient's strongest reasons for and against the outcome.
+    """List each patient's strongest reasons for and against the outcome.
 
     Parameters
     ----------
     explanation : Explanation
         Explanation of the patients.
     most : int
-        How many reasons each way at most.
+        Maximum number of reasons for, and of reasons against.
 
     Returns
     -------
     reasons_for, reasons_against : list of length n
-        Each a list of ``{"variable", "value", "log_odds"}``, of a change of pain ``"points"`` instead of the last, the
-        strongest first. For the outcome means for a higher probability, and for a change of pain for less pain.
+        Each a list of ``{"variable", "value", "log_odds"}`` (``"points"`` for a change of pain), the strongest first.
+        "For" means towards a higher probability or, for a change of pain, towards less pain.
     """
     names = list(explanation.contributions.columns)
     values = [
@@ -197,7 +198,7 @@ Reason = dict[str, str | float]
 
 
 def format_value(name: str, value: object) -> str:
-    """Write a value for a reader, with its unit; a missing one as ``missing``."""
+    """Format a value with its unit; a missing value as ``missing``."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "missing"
     if isinstance(value, (bool, np.bool_)):

@@ -1,4 +1,4 @@
-"""How the contribution of a variable depends on its value, in groups of patients."""
+"""Compute how the contribution of a variable depends on its value, in groups of patients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEANS = ("contribution", "lower", "upper")
 MOST_GROUPS = 10
 ROWS_PER_GROUP = 20
 ROUNDED_TO = 5
-"""Counts of real patients are rounded to this, so that no difference from another table tells of few."""
+"""Counts of real patients are rounded to a multiple of this, so that differences disclose no small counts."""
 
 
 def list_dependence(
@@ -32,7 +32,7 @@ def list_dependence(
     simulated: bool,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Give the dependence of several variables in one table, see :func:`compute_dependence`."""
+    """Compute the dependence of several variables in one table; see :func:`compute_dependence`."""
     tables = [
         compute_dependence(explanation, resamples, name, simulated=simulated, confidence=confidence)
         for name in variables
@@ -50,11 +50,11 @@ def compute_dependence(
 ) -> pd.DataFrame:
     """Compute the mean contribution of a variable in groups of patients with similar values.
 
-    Numbers are cut at quantiles into at most ten groups, equal values together; each category is a group, and so are
-    yes, no and what is missing. A group holds at least five patients; smaller ones are left out, and the next larger
-    one with them where they could be worked out. Of real patients neither the ends of a group nor its spread are
-    given, its size is rounded to five, and contributions to two digits: those of a category are the same for all its
-    patients and add up to about zero over the cohort, so that more digits would give the sizes away.
+    Numbers are cut at quantiles into at most ten groups, with equal values in the same group; each category is a group,
+    and so are yes, no and missing. A group has at least five patients; smaller groups are left out, and the next larger
+    group too if they could otherwise be worked out. For real patients, the limits and spread of a group are not given,
+    its size is rounded to five, and contributions are rounded to two digits: the contributions of a category are the
+    same for all its patients and add up to about zero over the cohort, so more digits would disclose group sizes.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def compute_dependence(
     -------
     DataFrame
         ``variable, group, value, contribution, lower, upper, n``. ``group`` is ``number``, ``yes``, ``no``,
-        ``missing`` or the category; ``value`` is the mean of a number; an interval is widened, where needed, to hold
-        the mean that is served, and missing where a group is not among the rows that were resampled.
+        ``missing`` or the category; ``value`` is the mean of a number. An interval is widened, if needed, to include
+        the mean of the served model; it is missing if no row of the group was resampled.
     """
     values = explanation.values[variable]
-    place = list(explanation.contributions.columns).index(variable)
+    column = list(explanation.contributions.columns).index(variable)
     contribution = explanation.contributions[variable].to_numpy(dtype=float)
     patients = explanation.patient_codes
     labels = _label(values)
@@ -87,7 +87,7 @@ def compute_dependence(
     for label in sorted(shown, key=lambda name: (name == MISSING, name)):
         member = labels == label
         mean = float(contribution[member].mean())
-        lower, upper = _find_interval(member[resamples.rows], resamples, place, confidence)
+        lower, upper = _find_interval(member[resamples.rows], resamples, column, confidence)
         numeric = numbers is not None and label != MISSING
         rows.append(
             {
@@ -112,8 +112,8 @@ def _is_number(values: pd.Series) -> bool:
 
 def _label(values: pd.Series) -> Labels:
     if pd.api.types.is_bool_dtype(values):
-        told = values.astype("boolean").map({True: "yes", False: "no"}).astype("str")
-        return np.asarray(told.fillna(MISSING).to_numpy(dtype=object))
+        labels = values.astype("boolean").map({True: "yes", False: "no"}).astype("str")
+        return np.asarray(labels.fillna(MISSING).to_numpy(dtype=object))
     groups = int(np.clip(values.notna().sum() // ROWS_PER_GROUP, 1, MOST_GROUPS))
     return name_groups(values, groups=groups)
 

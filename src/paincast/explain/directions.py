@@ -1,4 +1,4 @@
-"""Whether a model has learned what is published: the direction of each variable, held against the evidence."""
+"""Compare the direction of each variable in a model with the published direction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRONG, WEAK = "moderate or strong", "weaker"
 
 
 class DirectionVerdict(StrEnum):
-    """How a learned direction stands to the published one."""
+    """Whether a learned direction agrees with the published direction."""
 
     AGREES = "agrees"
     CONFLICTS = "conflicts"
@@ -30,7 +30,7 @@ class DirectionVerdict(StrEnum):
 
 
 class _Learned(NamedTuple):
-    """What was learned of one contrast: of a variable, or of one level of a category against the others."""
+    """Learned direction of one contrast: of a variable, or of one level of a category against the others."""
 
     level: str
     direction: str
@@ -46,15 +46,16 @@ def judge_directions(
     strong: Collection[str] = (),
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Hold the direction in which each variable moves the prediction against the published one.
+    """Compare the direction in which each variable changes the prediction with the published direction.
 
-    A learned direction is the slope of the contributions over the ranks of the values, of a yes/no variable the
-    difference between yes and no, and of a level of a category that between it and the others. It is *more* or *less*
-    of the outcome where the interval of the slope, over patients and refits, leaves out zero, and *unclear* elsewhere.
+    A learned direction is the slope of the contributions over the ranks of the values; for a yes/no variable, the
+    difference between yes and no; for a level of a category, the difference between it and the other levels. It is
+    *more* or *less* of the outcome if the interval of the slope, over patients and refits, excludes zero, and *unclear*
+    otherwise.
 
-    A conflict is a finding, not an error: the cohort may differ from those published, a variable may stand in for
-    another that is correlated with it, or the published direction may be wrong. Agreement is no independent
-    confirmation where published directions helped to fit the model or to simulate its patients.
+    A conflict is a finding, not an error: the cohort may differ from the published cohorts, a variable may be a proxy
+    for a correlated one, or the published direction may be wrong. Agreement is not independent confirmation if
+    published directions were used to fit the model or to simulate its patients.
 
     Parameters
     ----------
@@ -63,29 +64,33 @@ def judge_directions(
     resamples : Resamples
         From :func:`paincast.explain.resampling.resample_explanations` of the same cohort.
     directions : mapping of str to {-1, 1}
-        From :func:`paincast.evidence.expected_signs.load_expected_signs`: by variable, or ``variable=level``. Those of
-        which sources contradict each other are not among them, and count as not published.
+        From :func:`paincast.evidence.expected_signs.load_expected_signs`: by variable, or ``variable=level``. A
+        direction on which sources contradict each other is not included and counts as not published.
     strong : collection of str
-        Those of them whose evidence is moderate or strong.
+        Directions with moderate or strong evidence.
     confidence : float
-        Coverage asked of the interval of the slope.
+        Nominal coverage of the interval of the slope.
 
     Returns
     -------
     DataFrame
-        ``variable, evidence_direction, learned_direction, verdict, evidence_strength``; of a category the directions
-        are listed by level, and one conflict makes the verdict.
+        ``variable, evidence_direction, learned_direction, verdict, evidence_strength``; for a category the directions
+        are listed by level, and a conflict in one level makes the verdict "conflicts".
     """
     rows = []
-    for place, name in enumerate(explanation.contributions.columns):
-        learned = _learn(explanation, resamples, place, directions, confidence)
-        keys = [f"{name}={one.level}" if one.level else str(name) for one in learned if one.published]
+    for column, name in enumerate(explanation.contributions.columns):
+        learned = _learn(explanation, resamples, column, directions, confidence)
+        keys = [
+            f"{name}={contrast.level}" if contrast.level else str(name) for contrast in learned if contrast.published
+        ]
         rows.append(
             {
                 "variable": name,
-                "evidence_direction": "; ".join(_say(one.level, one.published) for one in learned if one.published),
-                "learned_direction": "; ".join(_say(one.level, one.direction) for one in learned),
-                "verdict": _join_verdicts([one.verdict for one in learned]).value,
+                "evidence_direction": "; ".join(
+                    _say(contrast.level, contrast.published) for contrast in learned if contrast.published
+                ),
+                "learned_direction": "; ".join(_say(contrast.level, contrast.direction) for contrast in learned),
+                "verdict": _join_verdicts([contrast.verdict for contrast in learned]).value,
                 "evidence_strength": "" if not keys else STRONG if any(key in strong for key in keys) else WEAK,
             }
         )
@@ -93,7 +98,7 @@ def judge_directions(
 
 
 def list_unseen_directions(explanation: Explanation, directions: Mapping[str, int]) -> list[str]:
-    """List the variables with a published direction that the model does not see, sorted by name."""
+    """List the variables with a published direction that the model does not use, sorted by name."""
     return sorted({name.split("=")[0] for name in directions} - set(map(str, explanation.contributions.columns)))
 
 
@@ -114,7 +119,7 @@ def _learn(
 
 
 def _list_scores(name: str, values: pd.Series, directions: Mapping[str, int]) -> list[tuple[str, str, FloatArray]]:
-    """Give level, key among the directions and score of what is asked of a variable; NaN where a value is missing."""
+    """List level, key in the directions and score of each contrast of a variable; NaN where a value is missing."""
     if is_ordered(values):
         return [("", name, rank_values(values))]
     levels = sorted(key.split("=", 1)[1] for key in directions if key.startswith(f"{name}="))
@@ -126,7 +131,7 @@ def _list_scores(name: str, values: pd.Series, directions: Mapping[str, int]) ->
 
 
 def _find_slope(score: FloatArray, contribution: FloatArray, weights: FloatArray) -> FloatArray:
-    """Give the least-squares slope of contributions over a score, of each row of weights; NaN where it has none."""
+    """Compute the least-squares slope of contributions over a score for each row of weights; NaN if undefined."""
     known = np.isfinite(score)
     x, y, w = score[known], contribution[known], weights[:, known]
     centred, total = x - (x.mean() if len(x) else 0.0), w.sum(axis=1)
@@ -139,9 +144,9 @@ def _find_slope(score: FloatArray, contribution: FloatArray, weights: FloatArray
 
 def _draw_slopes(score: FloatArray, resamples: Resamples, place: int) -> FloatArray:
     drawn = np.full(len(resamples.weights), np.nan)
-    for model, held in enumerate(resamples.contributions):
+    for model, values in enumerate(resamples.contributions):
         chosen = resamples.model == model
-        drawn[chosen] = _find_slope(score, held[:, place], resamples.weights[chosen])
+        drawn[chosen] = _find_slope(score, values[:, place], resamples.weights[chosen])
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""How sure a ranking of variables is: contributions over resampled patients and over the refits of the model."""
+"""Rank variables with intervals, from contributions over resampled patients and refits of the model."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ IntArray = npt.NDArray[np.intp]
 
 FEWEST_REFITS = 2
 MOST_PATIENTS = 2000
-"""Patients over whom the refits are explained: the mean over so many hardly moves, and each row costs every refit."""
+"""Maximum number of patients for whom the refits are explained: more would change the means little and take longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resamples:
-    """Contributions of the refits of a model, and patients drawn anew for each resample.
+    """Contributions of the refits of a model, and the patients drawn in each resample.
 
     Parameters
     ----------
     rows : ndarray of shape (n,)
-        Place in the explanation of each row that is held here.
+        Position of each row in the explanation.
     contributions : ndarray of shape (n_models, n, n_variables)
-        Of each refit, or of the served model where it has none.
+        Contributions by each refit, or by the served model if it has no refits.
     weights : ndarray of shape (resamples, n)
-        How often each row stands in each resample.
+        How often each row was drawn in each resample.
     model : ndarray of shape (resamples,)
-        Which of the models each resample uses.
+        Index of the model that each resample uses.
     n_refits : int
-        Number of refits; 0 where the model has none, and the resamples are of patients alone.
+        Number of refits; if 0, only patients are resampled.
     """
 
     rows: IntArray
@@ -49,7 +49,7 @@ class Resamples:
 
     @property
     def method(self) -> str:
-        """Say in words what was resampled."""
+        """Describe in words what was resampled."""
         over = f"{self.n_refits} refits" if self.n_refits else "no refits, so that the model's own doubt is left out"
         return f"percentiles of {len(self.weights)} resamples of patients, over {over}"
 
@@ -59,13 +59,13 @@ class Resamples:
         Parameters
         ----------
         of : callable
-            Given contributions of shape (n, n_variables), gives an array of shape (n, k).
+            Takes contributions of shape (n, n_variables) and returns an array of shape (n, k).
 
         Returns
         -------
         ndarray of shape (resamples, k)
         """
-        parts = [(self.model == place, of(held)) for place, held in enumerate(self.contributions)]
+        parts = [(self.model == index, of(values)) for index, values in enumerate(self.contributions)]
         total = np.zeros((len(self.weights), parts[0][1].shape[1]))
         for chosen, part in parts:
             total[chosen] = self.weights[chosen] @ part
@@ -80,17 +80,17 @@ def resample_explanations(
     resamples: int = 1000,
     most_patients: int = MOST_PATIENTS,
 ) -> Resamples:
-    """Explain patients by the refits of a model, and draw the patients anew.
+    """Explain patients by the refits of a model, and resample the patients.
 
     Each resample takes one refit and draws patients with replacement, all episodes of a patient together. The refits
-    are those that make the interval of a prediction: to reweighted patients, with a tuning drawn from those that
-    cross-validation could not tell from the best. Encoding and the list of candidates are not made anew, so that the
-    doubt may be understated.
+    are those that give the interval of a prediction: each is fitted to reweighted patients, with a tuning drawn from
+    those that cross-validation could not distinguish from the best. Encoding and the list of candidates are kept, so
+    the uncertainty may be understated.
 
     Parameters
     ----------
     response : ResponseModel, DurationResponse or ChangeResponse
-        The served model; one without refits is resampled over patients alone.
+        The served model; if it has no refits, only patients are resampled.
     episodes : DataFrame of shape (n_episodes, ...)
         Episodes in the types of the contract.
     rng : numpy.random.Generator
@@ -98,7 +98,7 @@ def resample_explanations(
     resamples : int
         Number of resamples.
     most_patients : int
-        Of more patients than these a random part is explained.
+        Maximum number of patients; if there are more, a random sample is explained.
 
     Returns
     -------
@@ -116,37 +116,39 @@ def resample_explanations(
         rows = np.flatnonzero(np.isin(codes, chosen))
     else:
         rows = np.arange(len(episodes))
-    own, held = pd.factorize(codes[rows])
+    positions, drawn_patients = pd.factorize(codes[rows])
     refits = list_refits(response)
     part = episodes.iloc[rows]
-    contributions = [explain_model(one, part).contributions.to_numpy(dtype=float) for one in refits or [response]]
-    counts = patient_rng.multinomial(len(held), np.full(len(held), 1.0 / max(len(held), 1)), size=resamples)
+    contributions = [explain_model(model, part).contributions.to_numpy(dtype=float) for model in refits or [response]]
+    counts = patient_rng.multinomial(
+        len(drawn_patients), np.full(len(drawn_patients), 1.0 / max(len(drawn_patients), 1)), size=resamples
+    )
     return Resamples(
         rows=rows,
         contributions=np.array(contributions),
-        weights=counts[:, own].astype(float),
+        weights=counts[:, positions].astype(float),
         model=model_rng.permutation(np.arange(resamples) % len(contributions)),
         n_refits=len(refits),
     )
 
 
 def list_refits(response: Response) -> list[Response]:
-    """Give the refits of a model as responses of their own; none where there are fewer than two."""
-    found: list[Response] = []
+    """Return the refits of a model as responses; an empty list if there are fewer than two."""
+    refits: list[Response] = []
     if isinstance(response, ResponseModel):
-        found = [replace(response, model=refit) for refit in response.refits]
+        refits = [replace(response, model=refit) for refit in response.refits]
     elif isinstance(response, DurationResponse):
         model = response.model
-        found = [replace(response, model=replace(model, relief=refit)) for refit in model.refits]
-    return found if len(found) >= FEWEST_REFITS else []
+        refits = [replace(response, model=replace(model, relief=refit)) for refit in model.refits]
+    return refits if len(refits) >= FEWEST_REFITS else []
 
 
 def rank_importance(explanation: Explanation, resamples: Resamples, *, confidence: float = 0.95) -> pd.DataFrame:
     """Rank variables by mean absolute contribution, with intervals of the size and of the rank.
 
-    The interval of the rank tells whether the order may be read at all: ranks that reach over each other are not
-    told apart by the data. An interval is widened, where needed, to hold what is served: refits are noisier than the
-    served model, and a mean of absolute values grows with noise, so that percentiles may lie above it.
+    If the intervals of two ranks overlap, the data do not determine their order. Each interval is widened, if needed,
+    to include the served model: refits are noisier than the served model, and a mean of absolute values increases
+    with noise, so that percentiles of the refits may lie above it.
 
     Parameters
     ----------
@@ -155,13 +157,13 @@ def rank_importance(explanation: Explanation, resamples: Resamples, *, confidenc
     resamples : Resamples
         From :func:`resample_explanations` of the same cohort.
     confidence : float
-        Coverage asked of the intervals.
+        Nominal coverage of the intervals.
 
     Returns
     -------
     DataFrame
-        ``variable, importance, lower, upper, rank, rank_lower, rank_upper, method``, the largest first; variables of
-        the same size share the better rank.
+        ``variable, importance, lower, upper, rank, rank_lower, rank_upper, method``, the largest first; tied variables
+        share the better rank.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What a reviewer is told of the explanation of a model."""
+"""Gather the tables that a reviewer needs on the explanation of a model."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationReview:
-    """Tables of the explanation, of groups of patients only.
+    """Tables of the explanation; every row describes a group of patients.
 
     Parameters
     ----------
     importance : DataFrame
-        A row for each variable, the most important first: ``variable, importance, lower, upper, rank, rank_lower,
+        One row per variable, the most important first: ``variable, importance, lower, upper, rank, rank_lower,
         rank_upper, evidence_direction, learned_direction, verdict, evidence_strength, method``.
     dependence : DataFrame
-        From :func:`paincast.explain.dependence.compute_dependence`, of the most important variables and of each that
-        conflicts with its published direction.
+        From :func:`paincast.explain.dependence.compute_dependence`, for the most important variables and for each
+        variable that conflicts with its published direction.
     n_refits : int
-        Refits of the model behind the intervals; 0 where it has none, and the intervals leave its own doubt out.
+        Number of refits used for the intervals; if 0, the intervals do not include the uncertainty of the model.
     unseen : tuple of str
-        Variables with a published direction that the model does not see.
+        Variables with a published direction that the model does not use.
     guided : bool
-        Whether published directions helped to fit the model, or to simulate its patients: agreement confirms nothing.
+        Whether published directions were used to fit the model or to simulate its patients; if so, agreement is not
+        independent confirmation.
     """
 
     importance: pd.DataFrame
@@ -59,7 +60,7 @@ class ExplanationReview:
 
     @property
     def conflicts(self) -> pd.DataFrame:
-        """Give the rows of ``importance`` that conflict with a published direction."""
+        """The rows of ``importance`` that conflict with a published direction."""
         return self.importance[self.importance["verdict"] == DirectionVerdict.CONFLICTS.value]
 
 
@@ -76,7 +77,7 @@ def review_explanation(
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> ExplanationReview:
-    """Rank variables with intervals, judge their directions, and give the dependence of the foremost.
+    """Rank variables with intervals, judge their directions, and compute the dependence of the most important.
 
     Parameters
     ----------
@@ -94,9 +95,9 @@ def review_explanation(
     simulated : bool
         Whether all patients are simulated.
     strong : collection of str
-        Those of the directions whose evidence is moderate or strong.
+        Variables whose direction has moderate or strong evidence.
     guided : bool
-        Whether the directions helped to fit the model, or to simulate its patients.
+        Whether the directions were used to fit the model or to simulate its patients.
     resamples : int
         Number of resamples of patients and refits.
     confidence : float
@@ -111,10 +112,10 @@ def review_explanation(
     judged = judge_directions(explanation, drawn, directions, strong=strong, confidence=confidence)
     importance = ranked.merge(judged, on="variable", how="left", validate="one_to_one")[list(COLUMNS)]
     foremost = (importance["rank"] <= MOST_DEPENDENCE) & (importance["importance"] > 0)
-    told = importance[foremost | (importance["verdict"] == DirectionVerdict.CONFLICTS.value)]["variable"]
+    shown = importance[foremost | (importance["verdict"] == DirectionVerdict.CONFLICTS.value)]["variable"]
     return ExplanationReview(
         importance=importance,
-        dependence=list_dependence(explanation, drawn, told.tolist(), simulated=simulated, confidence=confidence),
+        dependence=list_dependence(explanation, drawn, shown.tolist(), simulated=simulated, confidence=confidence),
         n_refits=drawn.n_refits,
         unseen=tuple(list_unseen_directions(explanation, directions)),
         guided=guided,

@@ -1,4 +1,4 @@
-"""One prediction step by step: from what is served of the average patient to what is served of this one."""
+"""Explain one prediction step by step, from the prediction for the average patient to that for this patient."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ START, REST, END = "start", "rest", "served"
 
 
 def compute_waterfall(explanation: Explanation, row: int = 0, *, most: int = MOST_STEPS) -> pd.DataFrame:
-    """Give the contributions of one patient as steps that add up to what is served.
+    """Compute the contributions for one patient as steps that add up to the prediction.
 
     Parameters
     ----------
     explanation : Explanation
         From :meth:`paincast.predictor.Predictor.explain`.
     row : int
-        Place of the patient.
+        Row number of the patient, from 0.
     most : int
-        How many variables have a step of their own, the strongest; the others have one together.
+        How many variables, the strongest, have a separate step; the others are combined into one.
 
     Returns
     -------
     DataFrame
-        ``step, variable, value, contribution, begin, end``. ``step`` is ``start`` (the base, from which every patient
-        begins; of a model with a calibration beside it that of this patient), ``variable``, ``rest`` (how many
-        variables is told in ``value``) or ``served``, whose ``end`` is the log odds, or points, that is served.
+        ``step, variable, value, contribution, begin, end``. ``step`` is ``start`` (the base, the same for all patients
+        unless a calibration is applied after the model), ``variable``, ``rest`` (``value`` states the number of
+        variables) or ``served``, whose ``end`` is the prediction in log odds or points.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def compute_waterfall(explanation: Explanation, row: int = 0, *, most: int = MOS
         raise DataError(f"row {row} is not explained; allowed: 0 to {n - 1}", code="PC-EXPLAIN-01")
     parts = explanation.contributions.iloc[row].astype(float)
     order = parts.abs().sort_values(ascending=False, kind="stable").index
-    # A single variable that is left over gets a step of its own rather than one that hides its name.
-    own = order if len(order) <= most + 1 else order[:most]
+    # A single remaining variable gets a separate step, so that its name is shown.
+    shown = order if len(order) <= most + 1 else order[:most]
     values = explanation.values.iloc[row]
     steps: list[tuple[str, str, str, float]] = [
-        ("variable", str(name), format_value(str(name), values[name]), float(parts[name])) for name in own
+        ("variable", str(name), format_value(str(name), values[name]), float(parts[name])) for name in shown
     ]
-    if len(own) < len(order):
-        others = order[len(own) :]
+    if len(shown) < len(order):
+        others = order[len(shown) :]
         steps.append((REST, "", f"{len(others)} other variables", float(parts[others].sum())))
     return _stack(float(explanation.base[row]), steps)
 
@@ -71,24 +71,24 @@ def _stack(base: float, steps: list[tuple[str, str, str, float]]) -> pd.DataFram
 
 
 def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> Explanation:
-    """Average the explanation of a group, so that what moves a prediction can be shown without showing a patient.
+    """Average the explanation of a group, to show what influences predictions without showing a single patient.
 
     Parameters
     ----------
     explanation : Explanation
         Explanation of a cohort.
     member : ndarray of bool, shape (n,)
-        Who belongs to the group.
+        Members of the group.
 
     Returns
     -------
     Explanation
-        One row, whose base and contributions add up to the mean of what is served; the values are left empty.
+        One row, whose base and contributions add up to the mean prediction; the values are empty.
 
     Raises
     ------
     DataError
-        If the group holds fewer than five patients.
+        If the group has fewer than five patients.
     """
     n_patients = len(np.unique(explanation.patient_codes[member]))
     if n_patients < MINIMUM_CELL:
@@ -96,11 +96,11 @@ def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> 
             f"a group of {n_patients} patients is not averaged; allowed: {MINIMUM_CELL} or more",
             code="PC-EXPLAIN-02",
         )
-    held = explanation.take(member)
-    names = held.contributions.columns
+    group = explanation.take(member)
+    names = group.contributions.columns
     return Explanation(
-        base=np.array([held.base.mean()]),
-        contributions=held.contributions.mean().to_frame().T.reset_index(drop=True),
+        base=np.array([group.base.mean()]),
+        contributions=group.contributions.mean().to_frame().T.reset_index(drop=True),
         values=pd.DataFrame([[""] * len(names)], columns=names, dtype=object),
         unit=explanation.unit,
         sign=explanation.sign,

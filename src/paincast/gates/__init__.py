@@ -1,7 +1,7 @@
-"""Whether a model may be promoted, judged from its evidence alone, with a reason for every criterion.
+"""Gates: decide from its evidence whether a model may be promoted, with a reason for every criterion.
 
-``criteria.py`` holds the criteria and the gate, ``verdict.py`` what goes in and comes out, ``use.py`` the use that a
-verdict allows.
+``criteria.py`` has the criteria and the gate, ``verdict.py`` the evidence and the verdict, and ``use.py`` the use that
+a verdict allows.
 """
 
 from paincast.gates.criteria import CRITERIA, gate

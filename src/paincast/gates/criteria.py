@@ -1,4 +1,4 @@
-"""The criteria of a gate, each a pure function of the evidence and the settings of the gate."""
+"""Criteria of a gate, each a pure function of the evidence and the settings of the gate."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from paincast.settings import GateSettings
 
 OVERALL = "overall"
 NET_BENEFIT_GAIN = "net_benefit_difference"
-"""Metric of a decision curve: what the model gains over the strategy in ``versus``."""
+"""Metric of a decision curve: gain in net benefit over the strategy in ``versus``."""
 
 DEFAULTS = ("treat_all", "treat_none")
-"""What is done without a model. Above the rate of response a model that treats nobody gains over treating all."""
+"""Strategies without a model. Above the response rate, even treating nobody is better than treating all."""
 
 STRATEGY_NAMES: Mapping[str, str] = MappingProxyType(
     {"treat_all": "treating all", "treat_none": "treating none", "base_rate": "deciding by the expected response"}
 )
 
 TIE = 1e-12
-"""Net benefits that lie no further apart are the same but for rounding."""
+"""Net benefits that differ by less are equal up to rounding."""
 
 
 def gate(evidence: GateEvidence, criteria: GateSettings) -> GateVerdict:
-    """Hold evidence against the criteria of a gate.
+    """Judge evidence by the criteria of a gate.
 
-    Limits are held against the bounds of intervals: what is not known well enough is refused like what is bad. The
-    exception are subgroups, many and small, where only an interval wholly outside the limits is held against a model.
+    Limits apply to the bounds of intervals: an imprecise estimate fails like a bad one. Subgroups are an exception, as
+    they are many and small: a subgroup fails only if its whole interval is outside the limits.
 
     Parameters
     ----------
     evidence : GateEvidence
-        What is known of the model.
+        Evidence on the model.
     criteria : GateSettings
-        What is asked; checked by :func:`paincast.settings.check_settings`.
+        Requirements; checked by :func:`paincast.settings.check_settings`.
 
     Returns
     -------
     GateVerdict
-        A finding for every criterion. A number that is missing fails, as does one that stands twice.
+        A finding for every criterion. A missing number fails, and so does a duplicate.
 
     Examples
     --------
@@ -86,8 +86,8 @@ def _judge_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFin
     required = f"intervals of at least {criteria.confidence:.1%}"
     if not _is_number(evidence.confidence):
         return _find("confidence", MISSING, required, "the coverage of the intervals is not told")
-    held = float(evidence.confidence or 0.0)
-    return _find("confidence", held >= criteria.confidence - 1e-9, required, f"intervals of {held:.1%}")
+    confidence = float(evidence.confidence or 0.0)
+    return _find("confidence", confidence >= criteria.confidence - 1e-9, required, f"intervals of {confidence:.1%}")
 
 
 def _judge_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
@@ -98,15 +98,15 @@ def _judge_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     bounds = [("auroc", highest, "the AUROC")]
     if evidence.basis == "synthetic":
         bounds.append(("auroc_above_truth", 0.0, "the AUROC above that of the true probabilities"))
-    told = []
+    reasons = []
     for metric, bound, name in bounds:
         row = _read_interval(evidence.metrics, metric)
         if isinstance(row, str):
             return _find("leak", MISSING, required, row)
-        told.append(f"{name} {_show(row)}")
+        reasons.append(f"{name} {_show(row)}")
         if row["lower"] > bound:
-            return _find("leak", FAILED, required, f"{told[-1]}: something known only afterwards reaches the model")
-    return _find("leak", PASSED, required, "; ".join(told))
+            return _find("leak", FAILED, required, f"{reasons[-1]}: something known only afterwards reaches the model")
+    return _find("leak", PASSED, required, "; ".join(reasons))
 
 
 def _judge_auroc(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
@@ -145,39 +145,39 @@ def _judge_net_benefit(evidence: GateEvidence, criteria: GateSettings) -> GateFi
 def find_least_gains(
     curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS
 ) -> dict[float, dict[str, Any] | None]:
-    """Find at each threshold what the model gains over the best of other strategies.
+    """Find, at each threshold, the gain of the model over the best of the other strategies.
 
     Parameters
     ----------
     curve : DataFrame or None
-        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`; rows may be hidden or left out.
+        From :func:`paincast.evaluation.performance.decision.compute_decision_curve`; rows may be suppressed or absent.
     strategies : sequence of str
-        What the model is held against.
+        Strategies to compare the model with.
 
     Returns
     -------
     dict of float to dict or None
-        Row of the least gain, that of the lower bound where all have an interval; None where one is not told.
+        Row with the smallest gain (by its lower bound if all have an interval); None if a gain is not available.
     """
     rows = [] if curve is None else _list_rows(curve, "metric", NET_BENEFIT_GAIN)
     rows = [row for row in rows if row["group"] == OVERALL and row["versus"] in strategies]
-    told = {(row["threshold"], row["versus"]): row for row in rows if _is_number(row["estimate"])}
+    usable = {(row["threshold"], row["versus"]): row for row in rows if _is_number(row["estimate"])}
     least: dict[float, dict[str, Any] | None] = dict.fromkeys(row["threshold"] for row in rows)
     for threshold in least:
-        held = [told[threshold, name] for name in strategies if (threshold, name) in told]
-        if len(held) == len(strategies):
-            bound = "lower" if all(_is_interval(row) for row in held) else "estimate"
-            least[threshold] = min(held, key=lambda row: row[bound])
+        rows_at_threshold = [usable[threshold, name] for name in strategies if (threshold, name) in usable]
+        if len(rows_at_threshold) == len(strategies):
+            bound = "lower" if all(_is_interval(row) for row in rows_at_threshold) else "estimate"
+            least[threshold] = min(rows_at_threshold, key=lambda row: row[bound])
     return least
 
 
 def is_tie(row: Mapping[str, Any]) -> bool:
-    """Tell whether the model does neither better nor worse."""
+    """Whether the model is neither better nor worse."""
     return bool(abs(row["estimate"]) < TIE)
 
 
 def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) -> str:
-    """Say at how many thresholds deciding by the model is better than the best of other strategies, and by how much.
+    """Describe at how many thresholds the model is better than the best of the other strategies, and by how much.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) 
     Returns
     -------
     str
-        Begins with "better than" or "not better than". Better means that the whole interval is above 0.
+        Starts with "better than" or "not better than". Better means that the whole interval is above 0.
     """
     gains = find_least_gains(curve, strategies)
     rows = [(threshold, row) for threshold, row in gains.items() if row]
@@ -199,16 +199,16 @@ def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) 
     above = [(threshold, row) for threshold, row in rows if _is_interval(row) and row["lower"] > 0]
     if above:
         at, row = max(above, key=lambda pair: pair[1]["lower"])
-        told = f"better than {both}{named} at {len(above)} of {len(rows)} thresholds{hidden}"
-        return f"{told}; most clearly at {at:g}, by {_show(row)}"
+        summary = f"better than {both}{named} at {len(above)} of {len(rows)} thresholds{hidden}"
+        return f"{summary}; most clearly at {at:g}, by {_show(row)}"
     at, row = max(rows, key=lambda pair: pair[1]["estimate"])
-    told = f"not better than {best}{named} at any of {len(rows)} thresholds{hidden}"
+    summary = f"not better than {best}{named} at any of {len(rows)} thresholds{hidden}"
     if is_tie(row):
-        return f"{told}; at best the same"
+        return f"{summary}; at best the same"
     if row["estimate"] > 0:
-        return f"{told}: the largest difference, {_show(row)} at {at:g}, may be chance"
+        return f"{summary}: the largest difference, {_show(row)} at {at:g}, may be chance"
     shortfall = {"estimate": -row["estimate"], "lower": -row["upper"], "upper": -row["lower"]}
-    return f"{told}: it falls short at each, least at {at:g}, by {_show(shortfall)}"
+    return f"{summary}: it falls short at each, least at {at:g}, by {_show(shortfall)}"
 
 
 def _judge_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
@@ -224,7 +224,7 @@ def _judge_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFind
     wrong = [row for row in known if row["upper"] < limits[0] or row["lower"] > limits[1]]
     if wrong:
         return _find("subgroups", FAILED, required, "; ".join(f"{row['group']}: {_show(row)}" for row in wrong))
-    # A hidden count is a small one: those hidden as complements of another have their interval.
+    # A suppressed count without an interval is small: complementary suppression keeps the interval.
     large = [str(row["group"]) for row in rows if not _is_interval(row) and _has_size(row, criteria.subgroup_size)]
     if large:
         return _find("subgroups", MISSING, required, f"no interval of O/E for {', '.join(large)}")
@@ -235,7 +235,7 @@ def _judge_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFind
 
 
 def _prefer_shrunken(row: dict[str, Any]) -> dict[str, Any]:
-    """Take the interval drawn towards the other levels where there is one: of many levels some differ by chance."""
+    """Use the shrunken estimate and interval if there is one: of many levels, some differ by chance."""
     bounds = ("shrunken", "shrunken_lower", "shrunken_upper")
     if not all(_is_number(row.get(name)) for name in bounds):
         return row
@@ -293,13 +293,13 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "model_card": _judge_card,
     }
 )
-"""Every criterion by its name; each gives a finding of that name."""
+"""Criteria by name; each returns a finding of that name."""
 
 
 def _judge_within(
     evidence: GateEvidence, metric: str, limits: list[float] | None, *, numbers: bool = False
 ) -> GateFinding:
-    """Ask that the whole interval of a metric lies within limits; of probabilities, or of numbers."""
+    """Require that the whole interval of a metric is within limits; for binary or for continuous outcomes."""
     other_kind = evidence.is_number is not numbers
     if limits is None or other_kind:
         return _leave_out(metric, other_kind)
@@ -318,7 +318,7 @@ def _judge_interval(
 
 
 def _read_interval(table: pd.DataFrame | None, metric: str) -> dict[str, Any] | str:
-    """Give the one overall row of a metric, or say why there is none to judge."""
+    """Return the only overall row of a metric, or the reason why there is none to judge."""
     rows = [] if table is None else _list_rows(table, "metric", metric)
     rows = [row for row in rows if row["group"] == OVERALL]
     if len(rows) != 1:

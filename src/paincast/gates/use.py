@@ -1,4 +1,4 @@
-"""What a registered model may be used for: a right that one version holds, the champion of a gate that allows care."""
+"""Determine the permitted use of a registered model: only a champion whose gate allows care may be used in care."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ CHAMPION = "champion"
 """Alias of the version in service."""
 
 USE_LIMIT = "Research use only, unless it is loaded as the champion of a gate that allows care."
-"""What every report and description of a model says, which stays true when it is promoted."""
+"""Sentence in every report and description of a model; it remains true when the model is promoted."""
 
 PROMOTED_USE = "promoted_use"
-"""Tag of a version: what the gate that promoted it allowed, which holds again when it is champion again."""
+"""Tag of a version: the use that its gate allowed, which applies again if it becomes champion again."""
 
 CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
 
 def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
-    """Hold the content version of a bundle against those that its run and its registered version name.
+    """Compare the content version of a bundle with the versions in the tags of its run and registered version.
 
     Parameters
     ----------
     address : str
-        Where the bundle is, for the message.
+        Address of the bundle, for the message.
     version : str
         Content version of the bundle.
     *tags : mapping of str to str
@@ -35,14 +35,14 @@ def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
     Returns
     -------
     bool
-        Whether any of them names one.
+        Whether any of the tags names a content version.
 
     Raises
     ------
     DataError
-        If one names another.
+        If a tag names another content version.
     """
-    named = [one[CONTENT] for one in tags if one.get(CONTENT)]
+    named = [entry[CONTENT] for entry in tags if entry.get(CONTENT)]
     others = [content for content in named if content != version]
     if others:
         raise DataError(
@@ -54,22 +54,22 @@ def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
 
 
 def read_use(tags: Mapping[str, str], *, is_champion: bool) -> str:
-    """Read from the tags of a registered version what it may be used for.
+    """Read the permitted use from the tags of a registered version.
 
     Parameters
     ----------
     tags : mapping of str to str
         Tags of the version.
     is_champion : bool
-        Whether the alias ``champion`` points at this very version.
+        Whether the alias ``champion`` points to this version.
 
     Returns
     -------
     str
-        Empty for the champion that was promoted under a gate that allows care, whose tag ``use`` is empty; for
-        everything else ``research use only``. A tag that was emptied by hand gives no right that the gate did not.
+        Empty for a champion promoted by a gate that allows care, whose tag ``use`` is empty; otherwise ``research use
+        only``. Clearing the tag by hand does not permit a use that the gate did not allow.
     """
     was_promoted = tags.get("verdict") == "passes" and bool(tags.get("promoted_at"))
-    # Versions of earlier releases do not tell what their gate allowed but by ``use``.
+    # Versions of earlier releases record what their gate allowed only in ``use``.
     for_care = tags.get("use") == tags.get(PROMOTED_USE, "") == "" and tags.get("basis") != "synthetic"
     return "" if is_champion and was_promoted and for_care else RESEARCH_MARK

@@ -19,31 +19,31 @@ VERDICT_COLUMNS = ("criterion", "status", "required", "reason")
 
 @dataclass(frozen=True, kw_only=True)
 class GateEvidence:
-    """What is known of a model when it is judged; None, or an absent row, is missing and fails what needs it.
+    """Evidence on a model; None or an absent row counts as missing, and criteria that need it fail.
 
     Parameters
     ----------
     kind : {"binary", "time_to_event", "continuous"}
-        Kind of the outcome; of the first two a probability is judged.
+        Kind of the outcome; for the first two, a probability is judged.
     basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+        The kind of data that the model is based on.
     n_real : int or None
-        Real episodes behind it.
+        Number of real episodes it was trained on.
     confidence : float or None
         Coverage of the intervals in the tables.
     level : float or None
-        Level of the interval of the individual's outcome, where that is a number.
+        Level of the interval of the individual's outcome, for a continuous outcome.
     metrics : DataFrame or None
         ``metric, group, estimate, lower, upper, n, method``, out of sample.
     subgroups : DataFrame or None
-        The same columns by subgroup; where there are ``shrunken, shrunken_lower, shrunken_upper`` they are judged.
+        The same columns by subgroup; if present, ``shrunken, shrunken_lower, shrunken_upper`` are judged.
     decision_curve : DataFrame or None
-        The same columns and ``threshold, strategy, versus``, as of
+        The same columns and ``threshold, strategy, versus``, from
         :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
     sample_size : DataFrame or None
         ``criterion, n, available, met``.
     card_items : frozenset of str or None
-        Items of the model card that are filled, or do not apply to an outcome of this kind.
+        Items of the model card that are filled, or do not apply to this kind of outcome.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class GateFinding:
     status : {"passed", "failed", "missing", "not asked"}
         ``missing`` counts as failed.
     required : str
-        What the gate asks.
+        What the gate requires.
     reason : str
         What was found.
     """
