@@ -1,4 +1,4 @@
-"""The commands; the only place that knows Hydra."""
+"""Command line: the click commands, and the only modules that import Hydra."""
 
 from paincast.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The command group and what it says when something goes wrong."""
+"""The command group, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXIT_TERMINATED = 143
 def paincast() -> None:
     """Calibrated outcome predictions for image-guided pain procedures.
 
-    Research software: no output is medical advice, and every output says on what evidence it stands.
+    Research software: no output is medical advice. Every output states the evidence it is based on.
 
     \b
     From a registry to predictions:
@@ -38,12 +38,12 @@ def paincast() -> None:
       paincast predict patients.csv -o predictions.csv
 
     \b
-    Without data of your own:
+    Without your own data:
       paincast train technique=facet_rfa          (on a cohort simulated from published evidence)
 
     \b
-    Exit codes: 0 done; 1 a bug in paincast; 2 something to mend, said in one line; 3 more rejects than
-    allowed; 130 interrupted; 143 terminated.
+    Exit codes: 0 success; 1 a bug in paincast; 2 an error you can fix, described in one line; 3 more
+    rejects than allowed; 130 interrupted; 143 terminated.
     """  # noqa: D301
 
 
@@ -68,7 +68,7 @@ for command in (
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: whatever cleans up after Ctrl-C cleans up after it too."""
+    """Raised on SIGTERM, so that the same cleanup runs as after Ctrl-C."""
 
 
 def main() -> None:
@@ -82,17 +82,17 @@ def _terminate(*_: object) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and give its exit code; every failure is said on stderr.
+    """Run one command and return its exit code; errors are printed on stderr.
 
     Parameters
     ----------
     arguments : sequence of str
-        What follows ``paincast`` on the command line.
+        Arguments after ``paincast`` on the command line.
 
     Returns
     -------
     int
-        0 done, 1 a bug, 2 something the user can mend, 3 too many rejects, 130 interrupted, 143 terminated.
+        0 success, 1 a bug, 2 an error the user can fix, 3 too many rejects, 130 interrupted, 143 terminated.
     """
     forget_values()
     try:
@@ -115,7 +115,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report_bug(error: Exception) -> None:
-    """Show where it happened; the words of a foreign exception could quote a patient's value, so they stay unsaid."""
+    """Print the traceback without the exception's message, which could contain a patient's value."""
     if os.environ.get("PAINCAST_DEBUG") == "1":
         traceback.print_exception(error)
         return

@@ -1,4 +1,4 @@
-"""Shell completion: by click for commands and options, by Hydra for the settings of ``train``."""
+"""Shell completion of commands and options (by click) and of the settings of ``train`` (by Hydra)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPTIONS_WITH_VALUE = frozenset(
 
 @add_completion_class
 class BashCompleteSettings(BashComplete):
-    """Bash completion without a space after ``=``, ``.`` and ``/``, so that typing can go on."""
+    """Bash completion that adds no space after ``=``, ``.`` and ``/``, so that the user can continue typing."""
 
     source_template = BashComplete.source_template.replace(
         "    return 0\n", '    [[ "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace\n    return 0\n', 1
@@ -55,10 +55,10 @@ def print_completion(context: click.Context, shell: str) -> None:
 
 
 def complete_settings(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete an override of ``train`` from the groups, choices and settings that Hydra knows."""
+    """Complete an override of ``train`` from the groups, choices and settings known to Hydra."""
     before, typed = split_at_cursor(context.params.get(parameter.name or "") or (), incomplete)
     word = typed + incomplete
-    return [CompletionItem(found.removeprefix(typed)) for found in _query_hydra([*before, word])]
+    return [CompletionItem(match.removeprefix(typed)) for match in _query_hydra([*before, word])]
 
 
 def split_at_cursor(words: Sequence[str], incomplete: str) -> tuple[list[str], str]:
@@ -114,6 +114,6 @@ def _query_hydra(words: Sequence[str]) -> list[str]:
     register_schema()
     with initialize_config_dir(str(find_configs()), version_base="1.3"):
         engine = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
-        found = engine._query(config_name="config", line=" ".join(words) or " ")
+        choices = engine._query(config_name="config", line=" ".join(words) or " ")
     # Mappings are read by `ingest`; they are not settings of a training run.
-    return [choice for choice in found if not choice.startswith(NOT_SETTINGS)]
+    return [choice for choice in choices if not choice.startswith(NOT_SETTINGS)]

@@ -1,4 +1,4 @@
-"""Commands around data: simulate, fetch, ingest, schema."""
+"""Commands for data: simulate, fetch, ingest, schema."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def simulate(
     report: Path | None,
     progress: bool,
 ) -> None:
-    """Simulate a cohort from published evidence, with its truth beside it.
+    """Simulate a cohort from published evidence, and write its truth next to it.
 
-    Rows are written as they are simulated: ten million episodes need no more memory than one million.
+    Rows are written as they are simulated, so ten million episodes need no more memory than one million.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def _write_report(cohort: Path, path: Path) -> None:
 def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, progress: bool) -> None:
     """Fetch open data sets by NAME, checked against their published hashes.
 
-    A transfer that broke off is taken up again where it stopped.
+    An interrupted download is resumed.
 
     \b
     Examples:
@@ -158,12 +158,12 @@ def ingest(
 ) -> None:
     """Turn registry FILES into a cohort by a MAPPING: columns, units and codes, declared in YAML.
 
-    MAPPING is a shipped name or a YAML file of your own. For a shipped one FILES are found in data/real/<name> after
-    `paincast fetch`.
+    MAPPING is the name of an included mapping or your own YAML file. For an included mapping, FILES default to those in
+    data/real/<name> after `paincast fetch`.
 
-    Nothing is dropped in silence: rejects.csv in the cohort's folder lists what was left out by place, column and
-    rule, never by value. When more than --max-rejects is lost the mapping most likely does not fit: then the cohort
-    is not written, the list stands in <OUT>.rejects.csv, and the exit code is 3.
+    Nothing is dropped silently: rejects.csv in the cohort's folder lists what was left out with row, column and rule,
+    but without the value. If more than --max-rejects is lost, the mapping is probably wrong: then the cohort is not
+    written, the list is in <OUT>.rejects.csv, and the exit code is 3.
 
     \b
     Examples:
@@ -239,12 +239,12 @@ def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
     from paincast.cohort.rejects import compute_reject_share
 
     shares = []
-    for name, own in rejects.groupby("table"):
+    for name, part in rejects.groupby("table"):
         if name in TABLES:
-            n_rows = len(getattr(cohort, str(name))) + own.loc[own["action"] == "row left out", "row"].nunique()
+            n_rows = len(getattr(cohort, str(name))) + part.loc[part["action"] == "row left out", "row"].nunique()
         else:
             n_rows = cohort.details["files"][name]["rows"]
-        shares.append(compute_reject_share(own, n_rows))
+        shares.append(compute_reject_share(part, n_rows))
     return max(shares, default=0.0)
 
 
@@ -252,7 +252,7 @@ def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
 @click.option("--format", "form", default="md", show_default=True, type=click.Choice(["md", "json"]))
 @click.option("--table", type=click.Choice(list(TABLES)), help="One table only.")
 def print_schema(form: str, table: str | None) -> None:
-    """Print the data dictionary: every column with type, unit, what is allowed, role and timing.
+    """Print the data dictionary: every column with type, unit, allowed values, role and timing.
 
     \b
     Examples:

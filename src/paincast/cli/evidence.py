@@ -1,4 +1,4 @@
-"""The command that shows the evidence: a list, the protocol card of a technique, references, and a forest plot."""
+"""The command that shows the evidence: a list, the protocol card of a technique, references, or a forest plot."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
     from paincast.evidence import load_sources
     from paincast.reporting.evidence.references import format_bibtex, format_csl
 
-    held = load_sources()
+    sources = load_sources()
     names = {name for record in records for name in record.sources}
-    cited = [held[name] for name in sorted(names)]
+    cited = [sources[name] for name in sorted(names)]
     return format_bibtex(cited) if style == "bibtex" else format_csl(cited) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""``paincast train`` as a Hydra application; an error is one line that names the setting."""
+"""``paincast train`` as a Hydra application; every error is one line that names the setting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from paincast.settings.keywords import unknown_setting
 
 
 def register_schema() -> None:
-    """Register the name and type of every setting with Hydra, so that it refuses all others."""
+    """Register the name and type of every setting with Hydra, so that other settings are refused."""
     ConfigStore.instance().store(name="settings_schema", node=TrainingSettings)
     _watch_environment()
 
@@ -43,7 +43,7 @@ def _watch_environment() -> None:
 
 
 def _take_from_environment(name: str, *default: str | None) -> str | None:
-    """Read a variable as Hydra's own ``oc.env`` does, and note its value as one that must not be shown."""
+    """Read a variable like Hydra's ``oc.env``, and note its value as one that must not be shown."""
     if name in os.environ:
         note_value(name, os.environ[name])
     _taken.append(name)
@@ -51,7 +51,7 @@ def _take_from_environment(name: str, *default: str | None) -> str | None:
 
 
 RECORDED_NAMES = (("gate", "name"), ("tracking", "experiment"))
-"""Settings that MLflow shows as names; nothing can be shown in their place."""
+"""Settings that MLflow shows as names, so that their values cannot be hidden."""
 
 _taken: list[str] = []
 """Names of the environment variables read so far, in order."""
@@ -63,7 +63,7 @@ def describe_config(config: DictConfig) -> str:
 
 
 def _resolve_open(node: Any) -> Any:
-    """Resolve every value except those that read the environment, which stay as the file writes them."""
+    """Resolve every value except those that read the environment, which are kept as written in the file."""
     if not isinstance(node, DictConfig | ListConfig) or node._is_none() or node._is_missing():
         return None if isinstance(node, DictConfig | ListConfig) else node
     names = list(node.keys()) if isinstance(node, DictConfig) else list(range(len(node)))
@@ -107,7 +107,7 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
         try:
             train(read_settings(config), describe_config(config))
         except Exception as error:
-            # Hydra puts lines of its own around an error that leaves the job; of several runs it must know the failure.
+            # Hydra adds lines to an error that leaves the job, so keep it; only in a multirun must Hydra see the error.
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             stopped.append(error)
@@ -126,13 +126,13 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
 
 
 def _describe_cause(error: Exception) -> str:
-    """Give Hydra's own message about flags, overrides and files, or else the type of the error."""
+    """Return Hydra's message about flags, overrides and files, or otherwise the type of the error."""
     return str(error) if type(error) is ValueError else type(error).__name__
 
 
 @contextmanager
 def _bounded_loading() -> Iterator[None]:
-    """Make Hydra read every configuration file in bounded time and memory."""
+    """Make Hydra read configuration files in bounded time and memory."""
     load = OmegaConf.load
 
     def load_bounded(file: str | Path | IO[Any]) -> DictConfig | ListConfig:
@@ -214,8 +214,8 @@ def read_gate(choice: str) -> GateSettings:
     Parameters
     ----------
     choice : str
-        Name of a file in ``configs/gate``, or the path of a YAML file with your own criteria; those it leaves out stay
-        as in ``default``, and without a ``name`` the gate is called like the file.
+        Name of a file in ``configs/gate``, or the path of a YAML file with your own criteria. Criteria that it does not
+        set are those of ``default``; without a ``name``, the gate is named after the file.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def _setting_names(plain: Any, settings: type = TrainingSettings, prefix: str = 
 
 
 def explain_refusal(error: Exception) -> PaincastError:
-    """Make the error for what Hydra or OmegaConf refused: the setting, the reason and the nearest name."""
+    """Convert an error of Hydra or OmegaConf into one with the setting, the reason and the most similar name."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing_choice(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
@@ -273,7 +273,7 @@ def explain_refusal(error: Exception) -> PaincastError:
 
 
 def _explain_value(message: str) -> SettingsError:
-    """Make the error for a message of OmegaConf about one setting; any other message is passed on."""
+    """Convert a message of OmegaConf about one setting into an error; any other message is passed on."""
     lines = [line.strip() for line in message.splitlines()]
     words = lines[1] if "raised while composing config" in lines[0] and len(lines) > 1 else lines[0]
     name = next((line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")), "")

@@ -1,4 +1,4 @@
-"""Commands around models: train, evaluate, predict, review."""
+"""Commands for models: train, evaluate, predict, review."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def train(overrides: tuple[str, ...]) -> None:
     """Train, evaluate, explain and track one model per technique and outcome.
 
-    OVERRIDES are Hydra overrides. `paincast train --help` shows examples and groups, `paincast settings` every setting.
+    OVERRIDES are Hydra overrides. `paincast train --help` shows examples and groups; `paincast settings` lists all
+    settings.
     """
     from paincast.cli.hydra_app import run_training
 
@@ -41,7 +42,7 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 
     with show_progress("preparing", "models", is_wanted=settings.progress) as progress:
         result = train_models(settings, config_yaml=config_yaml, report_to=progress)
-    # A reason is a sentence: as a cell it would push every other row apart.
+    # Reasons are sentences: as table cells they would make the table too wide.
     print_table(result.summary[: len(result.trained)], keys=2)
     for name, reason in result.refused.items():
         click.echo(hide_values(f"no model for {name}: {reason}"))
@@ -61,20 +62,21 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 def evaluate(
     models: Path, cohort: Path, out: Path, resamples: int, confidence: float, seed: int, exclude_overlap: bool
 ) -> None:
-    """Apply saved MODELS to another COHORT: external validation.
+    """Evaluate saved MODELS on another COHORT: external validation.
 
     MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
-    Use a cohort the models were not trained on: patients that a model was trained on are found by the fingerprints
-    that lie beside it, and refused. `trained_on` in flow.csv tells how many there were, or that it cannot be checked.
-    A simulated cohort is also compared with its truth. Of real patients, counts of fewer than five and what would give
-    them away are hidden (empty in flow.csv), and nothing is measured where fewer than five have the outcome or not.
+    Use a cohort the models were not trained on. Patients that a model was trained on are found by the fingerprints
+    stored with the model, and the cohort is refused. `trained_on` in flow.csv states how many there were, or that this
+    cannot be checked. A simulated cohort is also compared with its truth. For real patients, counts below five and
+    counts that would disclose them are hidden (empty in flow.csv), and nothing is measured if fewer than five patients
+    have the outcome, or fewer than five do not.
 
-    Written: metrics.csv, flow.csv, metrics.json (the estimates alone, as `dvc metrics` reads them) and calibration.csv
+    Files written: metrics.csv, flow.csv, metrics.json (the estimates only, for `dvc metrics`) and calibration.csv
     (predicted against observed; empty for real patients).
 
-    `needed_for_slope`, `needed_for_o_e` and `needed_for_auroc` in flow.csv are the episodes that a validation of these
-    predictions needs for a standard error of the calibration slope and of ln(O/E) of 0.1 and an interval of the AUROC
-    that is 0.1 wide (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
+    `needed_for_slope`, `needed_for_o_e` and `needed_for_auroc` in flow.csv are the numbers of episodes needed for a
+    standard error of 0.1 of the calibration slope and of ln(O/E), and for an AUROC interval that is 0.1 wide
+    (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
 
     \b
     Example:
@@ -164,24 +166,27 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique and outcome, in a fixed order: rows are never ranked by probability,
-    because a probability is what to expect GIVEN the technique, not its effect. Where a model cannot answer, the row
-    says so in `abstained_because` and holds no number. `paincast schema --table episodes` lists the columns.
+    Every patient gets one row per technique and outcome, in a fixed order. Rows are never ranked by probability,
+    because a probability is the prognosis GIVEN the technique, not the effect of the technique. If a model cannot
+    predict for a patient, the row has no numbers and `abstained_because` gives the reason. `paincast schema --table
+    episodes` lists the input columns.
 
-    `probability` stands between `lower` and `upper` at `level`; of relief_duration it is that relief lasts beyond
-    `horizon_months`, and `expected` is the median in months where the visits reach it. Of pain_change `expected` is
-    the median in NRS points (below 0 is less pain), between `expected_lower` and `expected_upper` at `level`.
+    `lower` and `upper` are the limits of `probability` at `level`. For relief_duration, `probability` is that of relief
+    beyond `horizon_months`, and `expected` is the median in months, if it is within the modelled visits. For
+    pain_change, `expected` is the median change in NRS points (below 0 is less pain), with the limits `expected_lower`
+    and `expected_upper` at `level`.
 
-    `use` says "research use only" for every model but one: the champion of a gate that allows care, trained on real
-    patients and given by its MLflow address (models:/NAME@champion).
+    `use` is "research use only", except for a champion trained on real patients, promoted by a gate that allows use in
+    care, and given by its MLflow address (models:/NAME@champion).
 
-    A note says so where the folder mixes models of different evidence, or holds some that are older than its last
+    A note warns you if the folder mixes models of different evidence, or has models that are older than its last
     training.
 
-    Ids that a spreadsheet would take for a formula have an apostrophe before them in a .csv, and none in a .parquet.
+    In a .csv file, ids that a spreadsheet would read as a formula start with an apostrophe; in a .parquet file they do
+    not.
 
-    What was unusable stands in <OUT>.rejects.csv: place, column, rule, what is allowed and what was done, never the
-    value. The predictions are written all the same.
+    Unusable values are listed in <OUT>.rejects.csv with row, column, rule, allowed values and action, but without the
+    value itself. The predictions are written anyway.
 
     \b
     Examples:
@@ -190,8 +195,8 @@ def predict(
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
 
     \b
-    Exit codes: 0 done; 2 something to mend, nothing was written; 3 done, but more rejects than --max-rejects;
-    130 interrupted, nothing was written.
+    Exit codes: 0 success; 2 an error you can fix, nothing was written; 3 written, but more rejects than
+    --max-rejects; 130 interrupted, nothing was written.
     """  # noqa: D301
     from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
@@ -230,7 +235,7 @@ def predict(
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 @click.pass_context
 def review(context: click.Context, tracking_uri: str | None, host: str, port: int, browser: bool) -> None:
-    """Open the MLflow page on the recorded runs, until Ctrl-C.
+    """Open the MLflow page of the logged runs; end with Ctrl-C.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Long work on a terminal: a bar, the clock, the rate and the time left."""
+"""Show progress on a terminal: a bar, elapsed time, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 def show_progress(
     title: str, unit: str, *, is_wanted: bool = True, console: Console | None = None
 ) -> Iterator[Progress]:
-    """Show progress on standard error while the block lasts; nothing is shown where that is not a terminal.
+    """Show progress on standard error during the block, if that is a terminal.
 
     Parameters
     ----------
     title : str
-        What is being done, until the work describes it.
+        Initial description, until the work sets one.
     unit : str
-        What a step is, in the plural; ``bytes`` are shown in multiples.
+        Unit of a step, in the plural; ``bytes`` are shown in multiples.
     is_wanted : bool
-        Whether the user wants to see it.
+        Whether to show progress at all.
     console : Console, optional
-        Where to show it instead.
+        Where to show it instead of standard error.
 
     Yields
     ------
     Progress
-        To be given to the work.
+        To pass to the work.
     """
     from rich.console import Console
 
@@ -46,7 +46,7 @@ def show_progress(
 
 
 class _Bar:
-    """One bar of rich's display."""
+    """One progress bar of a rich display."""
 
     def __init__(self, display: Display, title: str) -> None:
         self._display, self._expected = display, 0.0
@@ -84,7 +84,7 @@ def _make_display(console: Console, unit: str) -> Display:
 
 
 def format_rate(per_second: float | None, unit: str) -> str:
-    """Write a rate in the unit of time that makes it at least 1, where an hour is long enough.
+    """Format a rate per second, minute or hour: the shortest of these that makes it at least 1.
 
     Examples
     --------

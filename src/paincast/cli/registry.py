@@ -1,4 +1,4 @@
-"""Commands around champions: promote, roll back, compare."""
+"""Commands for champions: promote, roll back, compare."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ exclude_overlap_option = click.option(
 
 
 def find_store(tracking_uri: str | None) -> Store:
-    """Find the MLflow store, which must already be there."""
+    """Find the MLflow store, which must exist."""
     from paincast.errors import DataError
     from paincast.settings import TrackingSettings
     from paincast.tracking import resolve_store
@@ -47,13 +47,13 @@ def find_store(tracking_uri: str | None) -> Store:
 def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     """Make a model the champion if its evidence passes a gate.
 
-    RUN_OR_VERSION is the id of a run, NAME/VERSION or NAME@ALIAS. Every criterion is printed with what is required and
-    what was found; a number that is missing fails. A refused promotion changes nothing. What passes is served at
-    models:/NAME@champion, and the verdict stands with its run and version in MLflow.
+    RUN_OR_VERSION is the id of a run, NAME/VERSION or NAME@ALIAS. Every criterion is printed with the requirement and
+    the result; a missing number fails. A refused promotion changes nothing. A promoted model is available at
+    models:/NAME@champion, and the verdict is stored with its run and version in MLflow.
 
-    Runs and versions say "research use only" from the moment they are recorded. A gate without `research_use` takes
-    the mark from the champion, for as long as it is champion. A model of simulated patients only is refused by every
-    gate but one for research, and keeps the mark.
+    Runs and versions are marked "research use only" when they are logged. A gate without `research_use` removes the
+    mark from the champion for as long as it is champion. A model of simulated patients only is refused by every gate
+    except one for research, and keeps the mark.
 
     \b
     Examples:
@@ -62,16 +62,16 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
       paincast promote paincast.facet_rfa.pain_response/2 --gate our_gate.yaml
 
     \b
-    Exit codes: 0 promoted; 2 refused, or something to mend; nothing was changed.
+    Exit codes: 0 promoted; 2 refused, or an error you can fix; nothing was changed.
     """  # noqa: D301
     from paincast.cli.hydra_app import read_gate
     from paincast.errors import RefusalError
     from paincast.tracking import promote as promote_version
 
     done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice))
-    for one in done.verdict.findings:
-        required = f" (required: {one.required})" if one.required else ""
-        click.echo(f"{one.status:<10} {one.criterion}: {one.reason}{required}")
+    for finding in done.verdict.findings:
+        required = f" (required: {finding.required})" if finding.required else ""
+        click.echo(f"{finding.status:<10} {finding.criterion}: {finding.reason}{required}")
     name = f"{done.model_name} version {done.version}"
     if not done.verdict.passed:
         raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed", code="PC-CLI-15")
@@ -84,10 +84,10 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
 @click.argument("model")
 @tracking_uri_option
 def rollback(model: str, tracking_uri: str | None) -> None:
-    """Give the alias of the champion back to the version that held it before.
+    """Make the previous champion the champion again.
 
-    MODEL is the name in the registry. Called again, it goes back one further. The former champion is not judged anew:
-    it keeps the verdict it was promoted with.
+    MODEL is the name in the registry. Each further call goes back one more version. The former champion is not judged
+    again: it keeps the verdict it was promoted with.
 
     \b
     Example:
@@ -134,12 +134,12 @@ def compare_runs(
 ) -> None:
     """Compare CHAMPION and CANDIDATE on the same rows of a cohort.
 
-    Each is the id of a run, NAME/VERSION, NAME@ALIAS or the folder of a model; both must answer the same question.
-    Differences are candidate minus champion, with intervals from a paired bootstrap of patients: log loss, Brier score
-    and ICI are better below, AUROC above, and of the calibration slope 1 is best. Take a cohort neither was trained on:
-    on its own patients the model that fitted them closest wins. Such patients are found by the fingerprints that a
-    training leaves in its folder of models, never in MLflow, and refused; without fingerprints it is said that this
-    cannot be checked.
+    Each is the id of a run, NAME/VERSION, NAME@ALIAS or the folder of a model; both must be models of the same
+    technique, outcome and horizon. Differences are candidate minus champion, with intervals from a paired bootstrap of
+    patients. For log loss, Brier score and ICI, lower is better; for AUROC, higher is better; the best calibration
+    slope is 1. Use a cohort that neither was trained on: on its training patients, the model that overfits most wins.
+    Such patients are found by the fingerprints that a training writes to its folder of models (never to MLflow), and
+    the cohort is refused; without fingerprints, the output states that this cannot be checked.
 
     \b
     Example:
@@ -153,13 +153,13 @@ def compare_runs(
     from paincast.fingerprints import find_fingerprints
     from paincast.serving.comparison import compare_models
 
-    held = load_cohort(cohort)
-    first, second = (_load_untrained_on(source, held, tracking_uri) for source in (champion, candidate))
+    loaded = load_cohort(cohort)
+    first, second = (_load_untrained_on(source, loaded, tracking_uri) for source in (champion, candidate))
     rng = np.random.default_rng(seed)
     table, flow = compare_models(
         first,
         second,
-        held,
+        loaded,
         rng=rng,
         resamples=resamples,
         confidence=confidence,
@@ -169,7 +169,7 @@ def compare_runs(
     print_table(flow, keys=1)
     click.echo()
     print_table(table.drop(columns="method"), keys=1, float_format="%.4f")
-    click.echo(f"\n{table['method'].iloc[0]}; the cohort is {held.basis}")
+    click.echo(f"\n{table['method'].iloc[0]}; the cohort is {loaded.basis}")
     if out is not None:
         with atomic_file(out) as draft:
             table.to_csv(draft, index=False)
@@ -177,18 +177,18 @@ def compare_runs(
 
 
 def _list_model_folders(tracking_uri: str | None) -> list[Path]:
-    """List folders with fingerprints in the working folder and beside the database of the store."""
+    """List folders with fingerprints in the working folder and next to the database of the store."""
     from paincast.fingerprints import KEPT
     from paincast.settings import TrackingSettings
     from paincast.tracking import resolve_store
 
     database = resolve_store(TrackingSettings(uri=tracking_uri)).database
-    places = {Path.cwd()} if database is None else {Path.cwd(), database.parent}
-    return [kept.parent for place in sorted(places) for kept in sorted(place.glob(f"*/{KEPT}"))]
+    folders = {Path.cwd()} if database is None else {Path.cwd(), database.parent}
+    return [kept.parent for folder in sorted(folders) for kept in sorted(folder.glob(f"*/{KEPT}"))]
 
 
 def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) -> Predictor:
-    """Load a model, and refuse to compare it on the very episodes it was trained on, where a run tells them."""
+    """Load a model; raise an error if its run shows that it was trained on exactly these episodes."""
     from paincast.errors import RefusalError
     from paincast.serving.predict import load_model
     from paincast.tracking import find_tracked_model, summarize_dataset, use_store

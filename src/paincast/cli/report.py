@@ -1,4 +1,4 @@
-"""The command that writes the report of a recorded model outside MLflow."""
+"""The command that writes the report of a logged model to files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from paincast.cli.registry import find_store, tracking_uri_option
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder; what is there is replaced.")
 @tracking_uri_option
 def report(run: str, out: Path, tracking_uri: str | None) -> None:
-    """Write the report of a recorded model as files that need no network: HTML, and the model card as Markdown.
+    """Write the report of a logged model as offline files: HTML, and the model card as Markdown.
 
-    RUN is the id of a run of a model, NAME/VERSION or NAME@ALIAS; or the id of the run of a whole training: then every
-    model has its folder, and overview.html stands above them. The report is made anew from what MLflow holds, with the
-    verdict of the gate that judged last.
+    RUN is the id of a model's run, NAME/VERSION or NAME@ALIAS. It may also be the id of the run of a whole training:
+    then each model gets a folder, with overview.html above them. The report is made from the data in MLflow, with the
+    verdict of the latest gate.
 
     \b
     Examples:
@@ -35,11 +35,13 @@ def report(run: str, out: Path, tracking_uri: str | None) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         fetched = fetch_runs(find_store(tracking_uri), run, Path(scratch))
-        facts = [read_run_folder(one.folder, one.tags, one.params) for one in fetched]
+        facts = [read_run_folder(tracked.folder, tracked.tags, tracked.params) for tracked in fetched]
     several = len(facts) > 1
     with atomic_folder(out, marker="overview.html" if several else "report.html") as folder:
-        for one in facts:
-            write_report_files(one, folder / one.tags["technique"] / one.tags["outcome"] if several else folder)
+        for contents in facts:
+            write_report_files(
+                contents, folder / contents.tags["technique"] / contents.tags["outcome"] if several else folder
+            )
         if several:
             (folder / "overview.html").write_text(write_overview(facts), encoding="utf-8")
     click.echo(f"written: {out / ('overview.html' if several else 'report.html')}")

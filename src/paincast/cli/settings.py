@@ -7,15 +7,15 @@ import click
 from paincast.cli.tables import print_table
 
 LONGEST_DEFAULT = 60
-"""Characters; a longer default is named by the number of its items."""
+"""Characters; for a longer default, the number of its items is shown."""
 
 
 @click.command("settings")
 @click.argument("name", required=False)
 def print_settings(name: str | None) -> None:
-    """List the settings of `paincast train` with their defaults, the values allowed and what they mean.
+    """List the settings of `paincast train` with defaults, allowed values and meaning.
 
-    NAME is a group or a setting; without it all are listed.
+    NAME is a group or a setting; without NAME, all settings are listed.
 
     \b
     Examples:
@@ -30,19 +30,19 @@ def print_settings(name: str | None) -> None:
     from paincast.settings.keywords import unknown_setting
 
     declared = list(list_settings(TrainingSettings))
-    chosen = [one for one in declared if name is None or one.name == name or one.name.startswith(f"{name}.")]
+    chosen = [item for item in declared if name is None or item.name == name or item.name.startswith(f"{name}.")]
     if name is not None and not chosen:
         raise unknown_setting(name)
     rows = []
-    for one in chosen:
-        default = show_default(one.default)
+    for setting in chosen:
+        default = show_default(setting.default)
         rows.append(
             {
-                "setting": one.name,
-                "type": describe_type(one.type),
-                "default": default if len(default) <= LONGEST_DEFAULT else f"{len(one.default)} items",
-                "allowed": one.range,
-                "meaning": one.meaning,
+                "setting": setting.name,
+                "type": describe_type(setting.type),
+                "default": default if len(default) <= LONGEST_DEFAULT else f"{len(setting.default)} items",
+                "allowed": setting.range,
+                "meaning": setting.meaning,
             }
         )
     print_table(pd.DataFrame(rows))

@@ -1,4 +1,4 @@
-"""Tables for the terminal: as wide as it is, and whole lines where the output goes to a file or a pipe."""
+"""Print tables: fitted to the width of a terminal, or with whole lines to a file or pipe."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def print_table(
 ) -> None:
     """Print a table on standard output.
 
-    On a terminal, columns that do not fit beside each other are continued below, behind the first ones again; long
-    texts are folded. Elsewhere every row is one line. Colours follow the terminal and ``NO_COLOR``.
+    On a terminal, columns that do not fit are printed in further blocks, each starting with the key columns; long texts
+    are wrapped. In a file or pipe, every row is one line. Colours follow the terminal and ``NO_COLOR``.
 
     Parameters
     ----------
     table : DataFrame
-        What to print; its index is not shown.
+        Table to print; the index is not shown.
     keys : int
-        How many of the first columns say what a row is about.
+        Number of leading key columns, which identify a row.
     float_format : str
-        How numbers are written.
+        Format of numbers.
     console : Console, optional
         Where to print; by default the terminal.
     """
@@ -54,16 +54,16 @@ def print_table(
 
 
 def split_columns(widths: dict[str, int], keys: int, width: int) -> list[list[str]]:
-    """Split columns into blocks that fit a width, each behind the first ones.
+    """Split columns into blocks that fit a width, each starting with the key columns.
 
     Parameters
     ----------
     widths : dict of str to int
         Characters that each column needs.
     keys : int
-        How many of the first columns are repeated in each block.
+        Number of leading columns that are repeated in each block.
     width : int
-        Characters of a line.
+        Characters per line.
 
     Returns
     -------
