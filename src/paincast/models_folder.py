@@ -1,4 +1,4 @@
-"""A folder of models: what the last training left in it, and what must be known before models are used together."""
+"""Record which models of a folder the last training made, and list notes on using models of a folder together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paincast.files.bounded import read_json
 from paincast.predictor import Predictor
 
 TRAINING_RECORD = "training.json"
-"""File in a folder of models: which models the last training made, by content version, and which it refused."""
+"""File in a folder of models: the models that the last training made, by content version, and those it refused."""
 
 FORMAT = 1
 MOST_NAMES = 6
@@ -25,56 +25,57 @@ UNREADABLE_RECORD = "unreadable_record"
 
 
 def record_training(folder: str | Path, trained: Mapping[str, Predictor], refused: Iterable[str]) -> None:
-    """Write down which models of a folder the last training made, and for which it made none.
+    """Record which models of a folder the last training made, and which it refused.
 
-    The same training writes the same bytes: there is no time and no reason in it (a reason counts patients).
+    The same training writes the same bytes: the file has no time stamp and no reasons (a reason may contain counts of
+    patients).
 
     Parameters
     ----------
     folder : str or Path
-        Folder of models; where it does not exist there is nothing to tell apart, and nothing is written.
+        Folder of models; if it does not exist, nothing is written.
     trained : mapping of str to Predictor
-        By ``technique/outcome``, which is their place below the folder.
+        By ``technique/outcome``, which is their path inside the folder.
     refused : iterable of str
-        ``technique/outcome`` of those asked for and not made.
+        ``technique/outcome`` of models that were requested but refused.
 
     Raises
     ------
     OutputError
         If the folder cannot be written.
     """
-    place = Path(folder)
-    if not place.is_dir():
+    models_folder = Path(folder)
+    if not models_folder.is_dir():
         return
     record = {
         "format": FORMAT,
         "trained": {name: {"version": model.version, "basis": model.basis} for name, model in sorted(trained.items())},
         "refused": sorted(refused),
     }
-    with atomic_file(place / TRAINING_RECORD) as draft:
+    with atomic_file(models_folder / TRAINING_RECORD) as draft:
         draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def list_notes(
     source: str | Path, models: Mapping[str, Predictor], techniques: Collection[str] | None = None
 ) -> dict[str, str]:
-    """List what must be known of models that were loaded from one folder, by a code for each kind of note.
+    """List notes on models that were loaded from one folder, by a code for each kind of note.
 
     Parameters
     ----------
     source : str or Path
-        Where they were loaded from; only a folder can hold models of several trainings.
+        Where they were loaded from; only a folder can have models of several trainings.
     models : mapping of str to Predictor
         By ``technique/outcome``.
     techniques : collection of str, optional
-        Those asked about; by default all of which there is a model.
+        Requested techniques; by default all that have a model.
 
     Returns
     -------
     dict of str to str
-        ``mixed_bases`` where models stand on different kinds of evidence; ``refused_since`` and ``earlier_training``
-        where a model is not of the last training that finished, which refused it or did not ask for it;
-        ``unreadable_record`` where the file that says so is damaged. Empty where nothing needs to be said or is known.
+        ``mixed_bases`` if models are based on different kinds of evidence; ``refused_since`` or ``earlier_training``
+        if a model was not made by the last finished training, which refused it or was not asked to train it;
+        ``unreadable_record`` if the record of the last training is damaged. Empty if there is nothing to note.
     """
     asked = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
     return dict([*_note_bases(source, asked), *_note_age(Path(source), asked)])
@@ -86,8 +87,8 @@ def _note_bases(source: str | Path, models: Mapping[str, Predictor]) -> Iterator
         named = "; ".join(
             f"{basis}: {_name([name for name, model in models.items() if model.basis == basis])}" for basis in bases
         )
-        told = f"the models in {source} stand on different evidence ({named})"
-        yield MIXED_BASES, f"{told}; the column basis says on which each answer stands"
+        finding = f"the models in {source} stand on different evidence ({named})"
+        yield MIXED_BASES, f"{finding}; the column basis says on which each answer stands"
 
 
 def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:
@@ -112,7 +113,7 @@ def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[s
 
 
 def _read_record(file: Path) -> tuple[dict[str, str], set[str]] | None:
-    """Read versions by name and the names refused, or None where the file is not what a training writes."""
+    """Read versions by name and the refused names; None if the file was not written by a training."""
     try:
         record: Any = read_json(file)
         trained = {str(name): str(made["version"]) for name, made in record["trained"].items()}

@@ -1,7 +1,7 @@
-"""The bundle: one model and all it needs to predict, explain and abstain.
+"""The predictor: one model with everything it needs to predict, explain and abstain, and its bundle on disk.
 
-``model.py`` is the :class:`Predictor`, ``route.py`` the one way from a table of patients to answers, ``rows.py`` the
-columns of predictions, ``bundle.py`` the folder in which a predictor is kept, ``card.py`` how it is shown.
+``model.py`` defines the :class:`Predictor`, ``route.py`` gets from a table of patients to predictions, ``rows.py``
+defines the columns of predictions, ``bundle.py`` saves and loads a predictor, and ``card.py`` formats its display.
 """
 
 from paincast.predictor.bundle import MANIFEST, add_version, load_predictor, save_predictor

@@ -1,4 +1,4 @@
-"""A predictor as a folder: one JSON file and, for trees, boosters in UBJ, under a content hash. No pickle."""
+"""Save and load a predictor as a folder of JSON and, for trees, UBJ files, with a content hash and without pickle."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MANIFEST = "bundle.json"
 FORMAT = 2
 
 APART = ("response", "rules", "version", "use")
-"""Fields of a predictor that are no plain state of its bundle."""
+"""Fields of a predictor that are not stored as plain data in its bundle."""
 
 
 def add_version(predictor: Predictor) -> Predictor:
-    """Give a predictor its version: a hash of everything it predicts with."""
+    """Set the version of a predictor: a hash of everything it uses to predict."""
     return replace(predictor, version=_hash_content(_to_state(predictor), list_files(predictor.response).values()))
 
 
@@ -48,7 +48,7 @@ def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerp
     path : str or Path
         Folder; an existing bundle is replaced.
     fingerprints : Fingerprints, optional
-        Of the training episodes, kept beside the bundle for its owner alone.
+        Fingerprints of the training episodes, stored with the bundle and readable by its owner only.
 
     Returns
     -------
@@ -71,12 +71,12 @@ def save_predictor(predictor: Predictor, path: str | Path, fingerprints: Fingerp
 
 
 def load_predictor(path: str | Path) -> Predictor:
-    """Read a bundle and check that it is what was saved.
+    """Load a bundle and check that it is unchanged since it was saved.
 
     Raises
     ------
     DataError
-        If the folder is no bundle, of another format, damaged or changed.
+        If the folder is not a bundle, has another format, or is damaged or changed.
     """
     folder = Path(path)
     try:
@@ -84,9 +84,9 @@ def load_predictor(path: str | Path) -> Predictor:
     except FileNotFoundError as error:
         raise DataError(f"{folder} is not a model folder ({MANIFEST} is missing)", code="PC-MODEL-16") from error
     if state.get("format") != FORMAT:
-        told = state.get("format") if isinstance(state.get("format"), int) else "unknown"
+        format_version = state.get("format") if isinstance(state.get("format"), int) else "unknown"
         raise DataError(
-            f"{folder} has bundle format {told}; this version reads format {FORMAT}; train the model again",
+            f"{folder} has bundle format {format_version}; this version reads format {FORMAT}; train the model again",
             code="PC-MODEL-17",
         )
     try:
@@ -105,7 +105,7 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _check_usable(predictor: Predictor) -> None:
-    """Hold a predictor to the types it declares, and have it answer for a patient of whom next to nothing is known."""
+    """Check the types of a predictor's fields, and that it predicts for a patient with almost no known values."""
     check_declared(predictor, Predictor)
     check_declared(predictor.response.encoder.variables_, tuple[EncodedVariable, ...])
     controls = tuple(control["probability"] for control in predictor.rules.controls)
@@ -144,7 +144,7 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
     plain = {name: getattr(predictor, name) for name in Predictor.__dataclass_fields__ if name not in APART}
     rules = asdict(predictor.rules)
     if not predictor.rules.without_evidence:
-        del rules["without_evidence"]  # bundles of before do not hold it, and are hashed as they were saved
+        del rules["without_evidence"]  # absent in bundles of earlier versions, which must keep their hash
     return {"format": FORMAT, **plain, "rules": rules, **to_response_state(predictor.response)}
 
 

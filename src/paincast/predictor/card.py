@@ -1,4 +1,4 @@
-"""How a predictor is shown: one line in a terminal, a small card in a notebook."""
+"""Format a predictor for display: one line in a terminal, a small card in a notebook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CARD = "border:1px solid #bbb;border-radius:6px;padding:8px 12px;display:inline
 
 
 def format_line(facts: Mapping[str, str]) -> str:
-    """Write what a predictor is in one line.
+    """Format the facts about a predictor in one line.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def format_line(facts: Mapping[str, str]) -> str:
 
 
 def format_card(facts: Mapping[str, str]) -> str:
-    """Write what a predictor is as an HTML card."""
+    """Format the facts about a predictor as an HTML card."""
     rows = "".join(
         f"<tr><th style='text-align:left;padding-right:12px'>{escape(name)}</th>"
         f"<td style='text-align:left'>{escape(fact)}</td></tr>"

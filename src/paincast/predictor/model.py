@@ -1,4 +1,4 @@
-"""The predictor: a response model with everything it needs to answer for a patient, or to abstain."""
+"""The predictor: a response model with everything it needs to predict for a patient, or to abstain."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Predictor:
-    """A response model with everything it needs to answer for a patient.
+    """A response model with everything it needs to predict for a patient.
 
     Parameters
     ----------
     technique, outcome : str
-        What is done, and the question asked.
+        The procedure, and the predicted outcome.
     horizon_months : float
-        The month at which it is asked.
+        The month at which the outcome is predicted.
     window_months : tuple of float
-        First and last month, included, of the visits that answer for the horizon.
+        First and last month, inclusive, of the visits used for the horizon.
     measures : tuple of str
-        Columns of which one must be known before the procedure for the outcome to be asked; empty where none is needed.
+        Columns, at least one of which must be known before the procedure; empty if the outcome needs none.
     basis : {"synthetic", "real", "blended"}
-        What the model stands on.
+        The kind of data that the model is based on.
     n_training, n_real : int
-        Episodes with an answer at the horizon, and how many of them are real.
+        Number of episodes with a known outcome at the horizon, and how many of them are real.
     n_events : int or None
-        Those with the outcome; None where the outcome is a number.
+        Number of those with the outcome; None for a continuous outcome.
     level : float
         Level of the interval of the individual's probability or change.
     response : ResponseModel, DurationResponse or ChangeResponse
@@ -61,14 +61,14 @@ class Predictor:
     rules : TechniqueRules
         Indications, control response and contraindications.
     sources : tuple of str
-        What the training cohort came from.
+        Sources of the training cohort.
     performance : tuple of dict
-        Honest out-of-fold metrics: ``metric, group, estimate, lower, upper, n, method``.
+        Out-of-fold metrics: ``metric, group, estimate, lower, upper, n, method``.
     version : str
-        First twelve digits of the content hash; empty before the predictor is sealed.
+        First twelve digits of the content hash; empty until :func:`paincast.predictor.bundle.add_version` sets it.
     use : str
-        What the registry says it may be used for, no part of the bundle: empty only for a champion whose gate allows
-        care, see :func:`paincast.serving.predict.load_model`.
+        Use mark from the registry, not part of the bundle: empty only for a champion whose gate allows use in care,
+        see :func:`paincast.serving.predict.load_model`.
     """
 
     technique: str
@@ -90,7 +90,7 @@ class Predictor:
 
     @property
     def mark(self) -> str:
-        """Give what every answer says of its use; on simulated patients it is research, whatever is registered."""
+        """Use mark of every prediction; always research use if the model is based on simulated patients only."""
         return RESEARCH_MARK if self.basis == "synthetic" else self.use
 
     def __repr__(self) -> str:
@@ -100,7 +100,7 @@ class Predictor:
         return format_card(self.describe())
 
     def describe(self) -> dict[str, str]:
-        """Give in words what the model is: technique, outcome, horizon, basis, episodes, version and use."""
+        """Describe the model in words: technique, outcome, horizon, basis, episodes, version and use."""
         real = f" ({self.n_real} real)" if self.n_real else ""
         return {
             "technique": self.technique,
@@ -118,23 +118,23 @@ class Predictor:
         Parameters
         ----------
         patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
-            Columns of the ``episodes`` table, of any type that can be read as the declared one: a table of pandas or
-            polars, an Arrow table, a dict for each patient, one dict, or a file.
+            Columns of the ``episodes`` table, in any type that can be converted to the declared one: a pandas or
+            polars table, an Arrow table, a list of dicts, one dict, or a file.
         unreadable : Series of tuple of str, shape (n,), optional
-            Where the patients are validated already (:func:`paincast.cohort.validate.validate_patients`), the columns
-            of each in which a value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
+            For patients that are already validated (:func:`paincast.cohort.validate.validate_patients`), the columns
+            of each whose value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
 
         Returns
         -------
         DataFrame of shape (n, len(PREDICTION_COLUMNS))
-            A row for each patient, indexed like them. ``probability`` is the share of such patients expected to have
+            One row per patient, with the same index. ``probability`` is the share of such patients expected to have
             the outcome *given* the technique, and ``expected`` their median: a prognosis, not the effect of the
             technique.
 
         Raises
         ------
         DataError
-            If it is no table of patients.
+            If the input is not a table of patients.
 
         Warns
         -----
@@ -149,7 +149,7 @@ class Predictor:
         return restore_index(self.fill_left_out(predictions, rejects), read)
 
     def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
-        """Give patients who were left out as a whole an abstention, in their place.
+        """Add an abstention for every patient whose whole row was left out, at the row's position.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class Predictor:
         Returns
         -------
         DataFrame
-            Indexed by place.
+            Indexed by row number.
         """
         because = explain_left_out(rejects)
         if because.empty:
@@ -175,8 +175,8 @@ class Predictor:
         patients : DataFrame of shape (n, ...)
             Every column of the ``episodes`` table in its declared type.
         unreadable : Series of tuple of str, shape (n,), optional
-            Columns of each patient in which a value was given but could not be used. The model abstains where it would
-            use one of them: a value that was misread is not a value that is missing.
+            Columns of each patient whose value was given but could not be used. The model abstains if it needs one of
+            them: an unreadable value is not treated as missing.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class Predictor:
         )
 
     def explain(self, patients: object) -> shap.Explanation:
-        """Explain predictions as the shap package does: its plots draw what is returned as it is.
+        """Explain predictions in the format of the shap package, whose plots can use the result directly.
 
         Parameters
         ----------
@@ -230,9 +230,9 @@ class Predictor:
         -------
         shap.Explanation
             ``values`` of shape (n, n_variables) add up, with ``base_values`` of shape (n,), to the log odds of the
-            probability that is served (so a plot's axis is in log odds, not in probability), or to the expected change
-            in points. ``data`` holds the variables as numbers (yes is 1 and no is 0; a category counts from 0 in
-            alphabetical order), ``display_data`` as they were given. A patient left out as a whole is not explained.
+            predicted probability (so the axis of a plot is in log odds, not in probability), or to the expected change
+            in points. ``data`` contains the variables as numbers (yes is 1 and no is 0; categories are numbered from 0
+            in alphabetical order), ``display_data`` as given. A patient whose whole row was left out is not explained.
 
         Warns
         -----

@@ -1,4 +1,4 @@
-"""The one way from a table of patients to answers: read, check, answer, say what was left out."""
+"""Get from a table of patients to predictions: check the patients, predict, and report what was left out."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from paincast.cohort.validate import validate_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
 
 Answer = Callable[[pd.DataFrame, pd.Series], pd.DataFrame]
-"""Given episodes of the contract and the columns of each that could not be read, gives rows indexed like them."""
+"""Takes validated episodes and the unreadable columns of each, and returns rows with the same index."""
 
 
 def answer_patients(patients: PatientRows, answer: Answer) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check patients and have them answered.
+    """Check patients and predict for them.
 
     Parameters
     ----------
     patients : PatientRows
         From :func:`paincast.cohort.reading.patients.read_patients`.
     answer : callable
-        What predicts or abstains for those that can be read.
+        Function that predicts or abstains for valid patients.
 
     Returns
     -------
     predictions : DataFrame
-        As ``answer`` gives them, indexed by the place of the patient; ``cautions`` names the columns of a patient that
-        could not be used. A patient left out as a whole has no row.
+        Result of ``answer``, indexed by row number of the patient; ``cautions`` names the columns of a patient that
+        could not be used. A patient whose whole row was left out has no row.
     rejects : DataFrame
-        As of :func:`paincast.cohort.validate.validate_patients`.
+        See :func:`paincast.cohort.validate.validate_patients`.
     """
     episodes, rejects = validate_patients(patients)
     left_out = rejects.loc[rejects["action"] == "row left out", "row"]
@@ -49,27 +49,27 @@ def answer_patients(patients: PatientRows, answer: Answer) -> tuple[pd.DataFrame
 
 
 def explain_left_out(rejects: pd.DataFrame) -> pd.Series:
-    """Give the reason of each patient that was left out as a whole, indexed by place."""
+    """Return the reason for each patient whose whole row was left out, indexed by row number."""
     whole = (rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)
     rows = rejects[whole & ~rejects["rule"].isin(NOTHING_LOST)].drop_duplicates("row").set_index("row")
     return rows["column"] + ": " + rows["rule"] + " (allowed: " + rows["allowed"] + ")"
 
 
 def restore_index(predictions: pd.DataFrame, patients: PatientRows) -> pd.DataFrame:
-    """Index predictions like the patients, instead of by their places.
+    """Restore the index of the patients, instead of row numbers.
 
-    A level of the index that is named like a column of predictions loses its name: a frame in which a name means two
-    things can be neither grouped nor merged by it.
+    A level of the index with the name of a prediction column loses its name: pandas cannot group or merge by an
+    ambiguous name.
     """
-    found = pd.Index(patients.places).get_indexer(predictions.index)
-    # Only a row that a reader of files left out is not among the rows, and there the index counts places.
-    labels = patients.rows.index.take(found) if (found >= 0).all() else predictions.index - 1
+    positions = pd.Index(patients.places).get_indexer(predictions.index)
+    # A row is absent only if a file reader left it out; for files the index is the row number.
+    labels = patients.rows.index.take(positions) if (positions >= 0).all() else predictions.index - 1
     names = [None if name in PREDICTION_COLUMNS else name for name in labels.names]
     return predictions.set_axis(labels.set_names(names), axis="index")
 
 
 def warn_of_rejects(rejects: pd.DataFrame, *, stacklevel: int = 3) -> None:
-    """Warn, by column and rule, of values that were left out before predicting."""
+    """Warn about values that were left out before predicting, by column and rule."""
     if len(rejects):
         kinds = Counter(zip(rejects["column"], rejects["rule"], strict=True))
         counted = "; ".join(f"{column}: {rule} ({n})" for (column, rule), n in kinds.items())

@@ -1,4 +1,4 @@
-"""The rows of predictions: their columns, and those without an answer."""
+"""Define the columns of predictions, and make the rows of abstentions."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ PREDICTION_COLUMNS = (
     "reasons_against",
     "not_assessed",
 )
-"""What a prediction returns, in order.
+"""Columns of a prediction, in order.
 
-``lower`` and ``upper`` bound the individual's probability, ``expected_lower`` and ``expected_upper`` the individual's
-change of pain, at ``level``. Of ``relief_duration`` the probability is that relief lasts beyond the horizon, and
-``expected`` the median in months, where it lies within the months that are modelled. Of ``pain_change`` there is no
+``lower`` and ``upper`` are the limits of the individual's probability, ``expected_lower`` and ``expected_upper`` those
+of the individual's change of pain, at ``level``. For ``relief_duration``, the probability is that of relief beyond the
+horizon, and ``expected`` is the median in months, if it is within the modelled months. For ``pain_change``, there is no
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
-for a champion whose gate allows care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications of the
-technique that could not be assessed, because what they ask of the patient is unknown.
+for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
+of the technique that could not be assessed, because the values they need are unknown.
 """
 
 ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
@@ -51,18 +51,18 @@ ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expec
 def make_abstentions(
     episodes: pd.DataFrame, technique: str | pd.Series, outcome: str, because: str | pd.Series
 ) -> pd.DataFrame:
-    """Make prediction rows without an answer, of which eligibility and domain are unknown.
+    """Make prediction rows of abstentions, with unknown eligibility and domain.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
         Patients.
     technique : str or Series
-        Technique asked about.
+        Requested technique.
     outcome : str
-        Question asked.
+        Name of the outcome.
     because : str or Series
-        Reason for not answering.
+        Reason for the abstention.
 
     Returns
     -------
