@@ -1,4 +1,4 @@
-"""The one-standard-error rule: the first of several candidates, simplest first, that is as good as the best."""
+"""Choose among candidates by the one-standard-error rule, or average them by their cross-validated likelihoods."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from paincast.statistics import compute_clustered_error
 FloatArray = npt.NDArray[np.float64]
 
 SMALLEST_SHARE = 0.01
-"""Share, beside that of the largest, below which a candidate is left out of an average."""
+"""Share, relative to the largest, below which a candidate is left out of an average."""
 
 
 def compare_losses(
     losses: FloatArray, *, weights: FloatArray | None = None, groups: npt.NDArray[np.generic] | None = None
 ) -> pd.DataFrame:
-    """Compare candidates on the same rows: mean loss, and its paired excess over the best with a standard error.
+    """Compare candidates on the same rows: mean loss, and paired excess over the best with a standard error.
 
     Parameters
     ----------
     losses : ndarray of shape (n_candidates, n)
-        Loss of each candidate in each row, out of sample.
+        Out-of-sample loss of each candidate in each row.
     weights : ndarray of shape (n,), optional
         Weights of the rows, not negative.
     groups : ndarray of shape (n,), optional
-        Patient of each row; the standard error takes patients as the unit. By default each row is a patient.
+        Patient of each row; patients are the unit of the standard error. By default each row is a patient.
 
     Returns
     -------
@@ -53,19 +53,19 @@ def compare_losses(
 
 
 def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
-    """Find the first candidate whose excess is no more than so many of its standard errors.
+    """Find the first candidate whose excess loss is at most ``standard_errors`` times its standard error.
 
     Parameters
     ----------
     comparison : DataFrame
         From :func:`compare_losses`, the simplest candidate first.
     standard_errors : float
-        0 takes the best as it is.
+        0 selects the best candidate.
 
     Returns
     -------
     int
-        Place of the candidate.
+        Position of the candidate.
 
     References
     ----------
@@ -75,21 +75,21 @@ def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
 
 
 def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArray | None = None) -> FloatArray:
-    """Share one model among candidates in proportion to their cross-validated likelihoods to a power.
+    """Compute shares of candidates in proportion to their cross-validated likelihoods raised to a power.
 
     Parameters
     ----------
     losses : ndarray of shape (n_candidates,)
         Sum of the log losses of held-out rows.
     power : float
-        1 is the ratio of the likelihoods; below, the shares are more even.
+        With 1, shares are proportional to the likelihoods; below 1, they are more even.
     log_prior : ndarray of shape (n_candidates,), optional
-        Log of the odds of a candidate before any row is seen.
+        Log prior odds of each candidate.
 
     Returns
     -------
     ndarray of shape (n_candidates,)
-        Shares that add up to 1; those below a hundredth of the greatest are 0.
+        Shares that add up to 1; those below a hundredth of the largest are 0.
 
     Examples
     --------

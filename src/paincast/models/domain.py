@@ -1,4 +1,4 @@
-"""Where a model may be asked: whether a patient is like those it learnt from."""
+"""Applicability domain: flag patients who are unlike the training cohort."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from paincast.schema import EPISODES
 FloatArray = npt.NDArray[np.float64]
 
 FARTHEST_SCORE = 4.0
-"""A single number may lie this many standard deviations from the training mean."""
+"""Largest distance of a single number from the training mean, in standard deviations."""
 
 TAIL = 1e-4
-"""Share of a normal training cohort that would be called too far as a whole."""
+"""Share of a normal training cohort that would be flagged by the combination of its numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Summary of the training cohort's numbers: no patient's own value is kept.
+    """Summary of the training cohort's numbers, without patient-level values.
 
     Parameters
     ----------
@@ -65,25 +65,25 @@ def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:
 
 
 def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> pd.Series:
-    """Say for each episode why it lies outside the training cohort.
+    """Give the reason why each episode is outside the training cohort.
 
-    An episode is outside when a number lies more than four standard deviations from the training mean, when its
-    numbers together lie farther (Mahalanobis distance) than 1 in 10,000 of a normal cohort would, or when it holds a
-    yes/no value of which training saw only the other.
+    An episode is outside if a number is more than four standard deviations from the training mean, if the Mahalanobis
+    distance of its numbers exceeds that of all but 1 in 10,000 of a normal cohort, or if it has a yes/no value that
+    did not occur in training.
 
     Parameters
     ----------
     domain : Domain
         Summary of the training cohort.
     encoder : EpisodeEncoder
-        The encoder it was made with.
+        The encoder with which the summary was fitted.
     episodes : DataFrame of shape (n, ...)
         Episodes to judge.
 
     Returns
     -------
     Series of str, shape (n,)
-        Reasons, empty where the episode is inside.
+        Reasons; empty if the episode is inside.
     """
     kept = [variable for variable in _numeric_variables(encoder) if variable.name in domain.names]
     scores = _scores(kept, episodes)
@@ -93,7 +93,7 @@ def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.Dat
     booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
     unseen = encoder.find_unseen(episodes).reindex(columns=booleans, fill_value=False)
     filled = np.nan_to_num(scores, nan=0.0)
-    # Without numbers a bundle holds an empty list, which has one dimension.
+    # Without numbers, a bundle stores an empty list, which has one dimension.
     precision = domain.precision.reshape(len(kept), len(kept))
     squared = np.einsum("ij,jk,ik->i", filled, precision, filled)
     limit = chi2.ppf(1.0 - TAIL, df=max(len(kept), 1))

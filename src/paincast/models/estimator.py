@@ -1,4 +1,4 @@
-"""The response model as a scikit-learn classifier of a plain numeric matrix: to compare and to compose."""
+"""The response model as a scikit-learn classifier on a numeric matrix, for comparisons and pipelines."""
 
 from __future__ import annotations
 
@@ -32,44 +32,43 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Choose, fit and calibrate a model of a binary outcome on a numeric matrix.
+    """Select, fit and calibrate a model of a binary outcome on a numeric matrix.
 
-    The steps are those of :func:`paincast.models.binary.response.fit_response_model`, without what needs the data
-    contract
-    (encoding by declared types, domain, rules): candidates are compared by cross-validated log loss, patients kept
-    together; the simplest within ``standard_errors`` of the best is fitted to all rows and calibrated on its
-    cross-fitted linear predictors. Missing values are allowed: trees take them as they are, a linear model gets means
-    and columns that mark them.
+    The steps are those of :func:`paincast.models.binary.response.fit_response_model`, except for those that need the
+    data contract (encoding by declared types, domain, rules). Candidates are compared by cross-validated log loss, with
+    the rows of a patient kept together; the simplest within ``standard_errors`` of the best is fitted to all rows and
+    calibrated on its cross-fitted linear predictors. Missing values are allowed: trees handle them directly; for a
+    linear model they are imputed by means and marked by indicator columns.
 
     Parameters
     ----------
     kinds : sequence of str
         Kinds of candidates: ``logistic`` (penalised), ``ebm`` (additive steps; needs the extra ``ebm``) and
-        ``xgboost``, the parameter sets at which a search would start.
+        ``xgboost``, with the parameter sets at which a search would start.
     calibration : str
-        Method of calibration, of :data:`paincast.settings.CALIBRATION_METHODS`.
+        Method of calibration, one of :data:`paincast.settings.CALIBRATION_METHODS`.
     folds : int
         Folds of the cross-validation.
     standard_errors : float
-        How many standard errors of the paired difference the simplest may lie behind the best.
+        How many standard errors of the paired difference the chosen candidate may be worse than the best.
     random_state : int, RandomState or None
         Source of folds and sampling.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        The two labels; probabilities are of the second in sorted order.
+        The two labels in sorted order; probabilities are those of the second.
     n_features_in_ : int
-        Columns seen in ``fit``.
+        Number of columns in ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, if all were text.
+        Names of the columns, if all are strings.
     candidate_ : Candidate
-        What was chosen.
+        The chosen candidate.
     selection_ : DataFrame
-        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``; None when the smaller class
-        had too few patients for a comparison and the simplest was taken.
+        One row per candidate: ``candidate, kind, log_loss, excess, excess_se, chosen``; None if the smaller class
+        had too few patients for a comparison, in which case the simplest candidate is used.
     calibration_ : Calibration
-        What calibrates the linear predictors of the chosen model.
+        Calibration of the linear predictors of the chosen model.
     model_ : LinearModel, AdditiveModel or BoostedModel
         Its linear predictor is the decision function.
 
@@ -99,7 +98,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Choose, fit and calibrate.
+        """Select, fit and calibrate.
 
         Parameters
         ----------
@@ -108,7 +107,7 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : array-like of shape (n,)
             Two different labels.
         sample_weight : array-like of shape (n,), optional
-            Weights of the rows; a weight of 0 is a row left out.
+            Weights of the rows; rows of weight 0 are left out.
         groups : array-like of shape (n,), optional
             Patient of each row; by default each row is a patient.
 
@@ -119,9 +118,9 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If the input is not allowed or does not hold two classes with weight.
+            If the input is not valid or does not have two classes with positive weight.
         SettingsError
-            If a kind or calibration is unknown, or ``ebm`` is wanted and interpret-core is not installed.
+            If a kind or calibration is unknown, or ``ebm`` is requested and interpret-core is not installed.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
@@ -133,24 +132,24 @@ class ResponseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         outcome = (y[kept] == self.classes_[1]).astype(np.float64)
         state = check_random_state(self.random_state)
         rng = np.random.default_rng(state.randint(2**31))
-        # The matrices are small: more than one BLAS thread costs more in waiting than it saves.
+        # The matrices are small: several BLAS threads would be slower than one.
         with threadpool_limits(limits=1, user_api="blas"):
             self._fit_rows(X[kept], outcome, weights[kept], pd.factorize(patients[kept])[0], rng)
         return self
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Give the log odds of the second class, shape (n,)."""
+        """Return the log odds of the second class, shape (n,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return np.asarray(self.model_.linear_predictor(self._encode(X)), dtype=np.float64)
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Give the probability of each class, shape (n, 2)."""
+        """Return the probability of each class, shape (n, 2)."""
         linear_predictor = self.decision_function(X)
         return np.column_stack([expit(-linear_predictor), expit(linear_predictor)])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Give the more probable class, shape (n,)."""
+        """Return the more probable class, shape (n,)."""
         above = self.decision_function(X) > 0
         return np.asarray(self.classes_[above.astype(int)])
 
@@ -235,7 +234,7 @@ def _cross_fit(
     folds: Sequence[Fold],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Give linear predictors, shape (n_candidates, n); 0 where the other folds hold one class only."""
+    """Cross-fit linear predictors, shape (n_candidates, n); 0 if the other folds have a single class."""
     linear_predictor = np.zeros((len(candidates), len(outcome)))
     for train, test in folds:
         if len(np.unique(outcome[train])) < 2:

@@ -1,9 +1,8 @@
-"""Loss to follow-up: weights by the inverse of the probability that an outcome is observed, given what is known before.
+"""Weight for loss to follow-up by the inverse probability of observation, given what is known before the procedure.
 
-Those seen stand for those lost who were like them before the procedure. The weights heal loss that depends on what the
-encoder sees; they do not heal loss that depends on the outcome itself (see
-:mod:`paincast.evaluation.validation.delta_adjusted`). The
-site is no predictor of a response model and none here.
+Observed patients represent lost patients who were similar before the procedure. The weights correct for loss that
+depends on the encoded columns, but not for loss that depends on the outcome itself (see
+:mod:`paincast.evaluation.validation.delta_adjusted`). As in the response models, the site is not a predictor.
 """
 
 from __future__ import annotations
@@ -27,29 +26,29 @@ BoolArray = npt.NDArray[np.bool_]
 def fit_observation_weights(
     episodes: pd.DataFrame, observed: BoolArray, settings: ObservationSettings, rng: np.random.Generator
 ) -> FloatArray:
-    """Weight the observed episodes so that they stand for all of them.
+    """Weight the observed episodes so that they represent all episodes.
 
     The weight of an observed episode is P(observed) / P(observed | x), stabilised by the share observed [1]_ [2]_; it
-    is cut off at a quantile of the weights [2]_ and then scaled to mean 1 over the observed. P(observed | x) is a
+    is truncated at a quantile of the weights [2]_ and then scaled to mean 1 over the observed. P(observed | x) is a
     ridge-penalised logistic regression on the encoded columns before the procedure. Its penalty has the lowest
-    cross-validated log loss, patients kept together: where nothing known before foretells the loss, the strongest
-    penalty wins and the weights stay near 1.
+    cross-validated log loss, with the episodes of a patient kept together: if nothing known before predicts the loss,
+    the strongest penalty is chosen and the weights stay near 1.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
-        All episodes of whom the outcome is asked, in the types of the contract.
+        All eligible episodes, in the types of the contract.
     observed : ndarray of bool, shape (n,)
-        Whose outcome is known.
+        Whether the outcome is known.
     settings : ObservationSettings
-        Penalties, folds, cut-off, and the fewest episodes lost (and observed) with which a model is fitted.
+        Penalties, folds, truncation, and the minimum numbers of lost and of observed episodes to fit a model.
     rng : numpy.random.Generator
         Source of the folds.
 
     Returns
     -------
     ndarray of shape (n,)
-        0 for those lost; 1 for all others when weighting is off or too few are lost.
+        0 for lost episodes; 1 for all others if weighting is off or too few are lost.
 
     References
     ----------
@@ -81,24 +80,24 @@ def _fit_probability(
         return np.full(len(observed), observed.mean())
     chosen = variances[0]
     if len(variances) > 1 and count_smaller_class(observed, patients) > 1:
-        # The encoder centres, scales and fills in; it never sees who was lost, so that one encoding serves all folds.
+        # The encoder centres, scales and imputes without using who was lost, so all folds can share its encoding.
         losses = np.zeros(len(variances))
         for train, test in make_folds(observed, patients, settings.folds, rng):
-            for place, variance in enumerate(variances):
+            for candidate, variance in enumerate(variances):
                 linear_predictor = _fit_linear_predictor(matrix[train], observed[train], variance, matrix[test])
-                losses[place] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
+                losses[candidate] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
         chosen = variances[int(np.argmin(losses))]
     return np.asarray(expit(_fit_linear_predictor(matrix, observed, chosen, matrix)), dtype=float)
 
 
 def _fit_linear_predictor(matrix: FloatArray, observed: FloatArray, variance: float, asked: FloatArray) -> FloatArray:
-    # Newton's method with an exact Hessian: columns are few and standardised, and ridge keeps it away from singular.
+    # Newton's method with an exact Hessian: there are few, standardised columns, and ridge keeps the Hessian regular.
     model = LogisticRegression(C=variance, solver="newton-cholesky").fit(matrix, observed)
     return np.asarray(asked @ model.coef_[0] + model.intercept_[0], dtype=float)
 
 
 def compute_effective_size(weights: FloatArray) -> float:
-    """Compute how many episodes of equal weight would know a mean as well: (sum of w)^2 / sum of w^2 [1]_.
+    """Compute the effective sample size of weighted episodes: (sum of w)^2 / sum of w^2 [1]_.
 
     References
     ----------
@@ -114,7 +113,7 @@ def compute_effective_size(weights: FloatArray) -> float:
 
 
 def summarize_weights(weights: FloatArray) -> pd.DataFrame:
-    """Summarize weights: how many are observed and lost, the effective sample size, and the spread of the weights.
+    """Summarize weights: numbers observed and lost, effective sample size, and range of the weights.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""A response as it leaves: what it keeps of real patients counts nobody of a group of few.
+"""Round what a response stores about real patients, so that a saved model does not disclose small counts.
 
-Shares, means and the covers of trees stand beside the number of patients; with all digits each times that number is a
-count. They are rounded once the model is fitted and before anything is measured on it. What is rounded says what stands
-in for a missing value and where explanations start, and little or nothing of what is predicted.
+Together with the number of patients, exact shares, means and covers of trees would reveal counts. They are rounded
+after the model is fitted and before it is evaluated. The rounded values are used to impute missing values and as the
+reference of explanations; predictions change little or not at all.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ FloatArray = npt.NDArray[np.float64]
 PRECISION_DIGITS = 3
 
 FEW_VALUES = 6
-"""Most values of a number of which mean and spread, with all digits, would count those who have each."""
+"""A number with at most this many distinct values has its mean and standard deviation rounded, to hide counts."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Standard scores against a rounded mean and spread: ``slope * score + offset`` of those before."""
+    """Standard scores after rounding mean and standard deviation: ``slope * score + offset`` of the previous scores."""
 
     slope: float
     offset: float
 
 
 def release_response(response: Response, episodes: pd.DataFrame, *, blended: bool = False) -> Response:
-    """Round what a fitted response keeps of real patients.
+    """Round what a fitted response stores about real patients.
 
     Parameters
     ----------
     response : ResponseModel, DurationResponse or ChangeResponse
         Fitted to real patients.
     episodes : DataFrame of shape (n, ...)
-        Those it is said to be trained on.
+        Its training episodes.
     blended : bool
-        Whether encoder and domain come from simulated patients, and stay as they are.
+        Whether encoder and domain come from simulated patients; then they are not rounded.
 
     Returns
     -------
     ResponseModel, DurationResponse or ChangeResponse
-        The same kind. It may answer a little differently where a category or a yes/no is missing, and where trees
+        The same kind. Its predictions may differ slightly if a category or a yes/no value is missing, and if trees
         were rounded.
     """
     n, encoder, domain = len(episodes), response.encoder, response.domain
@@ -83,9 +83,9 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
 
 
 def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseModel:
-    """Measure numbers of few values from a rounded mean in a rounded spread; linear models follow and answer the same.
+    """Round mean and standard deviation of numbers with few values; linear models are adjusted to predict the same.
 
-    Trees and steps cut at scores, which would not follow to the last digit.
+    Models with trees or steps are left alone: their cut points could not be adjusted exactly.
     """
     if not all(isinstance(model, LinearModel) for model in (response.model, *response.refits)):
         return response
@@ -112,14 +112,14 @@ def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseMo
 
 
 def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> Any:
-    """Give the linear model of shifted scores that has the linear predictors of this one."""
+    """Adjust a linear model to shifted scores, so that its linear predictors are unchanged."""
     coefficients, means, intercept = model.coefficients.copy(), model.means.copy(), model.intercept
     names = encoder.get_feature_names_out().tolist()
     for name, shift in shifts.items():
-        place = names.index(name)
-        coefficients[place] /= shift.slope
-        means[place] = shift.slope * means[place] + shift.offset
-        intercept -= coefficients[place] * shift.offset
+        position = names.index(name)
+        coefficients[position] /= shift.slope
+        means[position] = shift.slope * means[position] + shift.offset
+        intercept -= coefficients[position] * shift.offset
     return LinearModel(intercept=float(intercept), coefficients=coefficients, means=means)
 
 
@@ -141,7 +141,7 @@ def _round_variable(variable: EncodedVariable, n: int) -> EncodedVariable:
 def _round_components(
     uncertainty_components: UncertaintyComponents, model: Any, encoder: EpisodeEncoder
 ) -> UncertaintyComponents:
-    """Round variances; that of a category or yes/no under a linear model is made of the shares that are told."""
+    """Round variances; for a category or yes/no in a linear model, compute the variance from the rounded shares."""
     missing = {name: round_digits(value, FEW_DIGITS) for name, value in uncertainty_components.missing.items()}
     if isinstance(model, LinearModel):
         owners = np.array(encoder.owners)

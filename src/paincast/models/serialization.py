@@ -1,4 +1,4 @@
-"""A response as plain data, of whichever kind its outcome is, and back."""
+"""Convert a response of any kind to plain data and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paincast.models.domain import Domain
 from paincast.models.survival.response import DurationResponse
 
 Response = ResponseModel | DurationResponse | ChangeResponse
-"""What answers a question whose answer is yes or no, a time, or a number."""
+"""A model of a binary outcome, a duration, or a change in a score."""
 
 
 _PLAIN: dict[str, Any] = {
@@ -30,14 +30,14 @@ _PLAIN: dict[str, Any] = {
     "uncertainty_components": UncertaintyComponents,
     "selection": pd.DataFrame,
 }
-"""Fields of a response to a yes/no question that are written as they are."""
+"""Fields of a binary response that are written as plain data."""
 
 _KEYS = {"uncertainty_components": "heterogeneity"}
 """Names in bundles that differ from those of the fields."""
 
 
 def to_response_state(response: Response) -> dict[str, Any]:
-    """Give a response as plain data; models that are files have those beside it, see :func:`list_files`."""
+    """Convert a response to plain data; models stored in separate files are returned by :func:`list_files`."""
     if isinstance(response, DurationResponse):
         return {"duration": to_plain(response)}
     if isinstance(response, ChangeResponse):
@@ -57,9 +57,9 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
     Parameters
     ----------
     state : dict
-        Plain data, among them those of the response.
+        Plain data that include those of the response.
     folder : Path
-        Where the files of models are.
+        Folder of the model files.
     """
     if "duration" in state:
         duration: DurationResponse = from_plain(state["duration"], DurationResponse)
@@ -68,8 +68,10 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
         change: ChangeResponse = from_plain(state["change"], ChangeResponse)
         return change
     model, *refits = [
-        join_model(read_model(one, (folder / _name_file(position)).read_bytes), beside)
-        for position, (one, beside) in enumerate(zip(state["models"], state["calibrations_beside"], strict=True))
+        join_model(read_model(model_state, (folder / _name_file(position)).read_bytes), beside)
+        for position, (model_state, beside) in enumerate(
+            zip(state["models"], state["calibrations_beside"], strict=True)
+        )
     ]
     return ResponseModel(
         **{name: from_plain(state[_KEYS.get(name, name)], hint) for name, hint in _PLAIN.items()},
@@ -80,7 +82,7 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
 
 
 def list_files(response: Response) -> dict[str, bytes]:
-    """Give the models of a response that are no plain data, trees in UBJ, by name of their file."""
+    """Return the models that are stored in separate files (trees in UBJ), as bytes by file name."""
     if not isinstance(response, ResponseModel):
         return {}
     models = [split_model(model)[0] for model in (response.model, *response.refits)]
@@ -89,8 +91,8 @@ def list_files(response: Response) -> dict[str, bytes]:
 
 
 def name_files(state: dict[str, Any]) -> list[str]:
-    """Name the files that belong to a state, in the order of :func:`list_files`."""
-    return [_name_file(place) for place, one in enumerate(state.get("models", ())) if KINDS[one["kind"]].write_file]
+    """List the names of the files that belong to a state, in the order of :func:`list_files`."""
+    return [_name_file(i) for i, model in enumerate(state.get("models", ())) if KINDS[model["kind"]].write_file]
 
 
 def _name_file(position: int) -> str:

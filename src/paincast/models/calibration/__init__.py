@@ -1,1 +1,1 @@
-"""Calibration maps of a binary model, and the model served as one with its map."""
+"""Calibration maps of a binary model, and the combination of a model with its map."""

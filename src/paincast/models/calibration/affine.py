@@ -1,8 +1,9 @@
-"""Recalibration of the log odds, fitted on cross-fitted linear predictors: how it is fitted, chosen and kept.
+"""Fit, select and store a recalibration of the log odds, based on cross-fitted linear predictors.
 
-``none`` and ``affine`` fold into the model they correct: one model is served, and its SHAP values add up to the served
-log odds. Bundles of earlier versions may hold other maps (:mod:`paincast.models.calibration.curved`), which are read
-and served beside the model (:class:`paincast.models.calibration.calibrated.CalibratedModel`), but no longer fitted.
+``none`` and ``affine`` are folded into the model, so that a single model is served and its SHAP values add up to the
+served log odds. Bundles of earlier versions may have other maps (:mod:`paincast.models.calibration.curved`); these are
+read and applied after the model (:class:`paincast.models.calibration.calibrated.CalibratedModel`), but no longer
+fitted.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ Rows = tuple[FloatArray, FloatArray, FloatArray]
 
 
 class Calibration(Protocol):
-    """A map of log odds to calibrated log odds that never falls."""
+    """A nondecreasing map from log odds to calibrated log odds."""
 
     @property
     def method(self) -> str:
-        """Give the name under which it is kept."""
+        """The name under which it is stored."""
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
-        """Give calibrated log odds, shape (n,)."""
+        """Return calibrated log odds, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,15 @@ class AffineCalibration:
 
     @property
     def method(self) -> str:
-        """Give ``none`` where nothing is changed, else ``affine``."""
+        """``none`` for the identity, otherwise ``affine``."""
         return "none" if (self.intercept, self.slope) == (0.0, 1.0) else "affine"
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
-        """Give calibrated log odds, shape (n,)."""
+        """Return calibrated log odds, shape (n,)."""
         return np.asarray(self.intercept + self.slope * linear_predictor, dtype=float)
 
     def then(self, later: AffineCalibration) -> AffineCalibration:
-        """Give the one map that does this and then another."""
+        """Return the composition: this map, followed by another."""
         return AffineCalibration(later.intercept + later.slope * self.intercept, later.slope * self.slope)
 
 
@@ -81,7 +82,7 @@ _READABLE: Mapping[str, type] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationChoice:
-    """A calibration, and how it came to be chosen.
+    """A calibration, and how it was chosen.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class CalibrationChoice:
     calibration : Calibration
         Fitted on all rows.
     table : DataFrame
-        One row per method compared: ``method, log_loss, excess, excess_se, chosen``; empty where none was.
+        One row per method compared: ``method, log_loss, excess, excess_se, chosen``; empty if there was no comparison.
     """
 
     method: str
@@ -126,11 +127,11 @@ def fit_calibration(
     outcome : ndarray of shape (n,)
         0 or 1, both present.
     weights : ndarray of shape (n,), optional
-        Weights of the rows, not negative; a weight of 0 is a row left out.
+        Weights of the rows, not negative; rows of weight 0 are left out.
     patients : ndarray of shape (n,), optional
-        Whose row it is, for ``auto``.
+        Patient of each row, for ``auto``.
     settings : CalibrationSettings, optional
-        Prior of slopes, and what ``auto`` compares and how; its ``method`` is not looked at.
+        Prior of the slope, and the candidates and rule of ``auto``; its ``method`` is ignored.
 
     Returns
     -------
@@ -168,11 +169,10 @@ def choose_calibration(
     patients: npt.NDArray[Any] | None = None,
     settings: CalibrationSettings | None = None,
 ) -> CalibrationChoice:
-    """Fit the calibration of the settings; ``auto`` chooses by cross-validated log loss, the simplest first.
+    """Fit the calibration in the settings; ``auto`` selects by cross-validated log loss, the simplest first.
 
-    Folds are dealt in the order of the linear predictors, patients kept together, so that they resemble each other and
-    nothing is left to chance. Rows that are held out from one class only keep their linear predictors under every
-    method.
+    Patients are assigned to folds in the order of their linear predictors, so that folds are similar and not random.
+    If the other folds have a single class, the rows of a fold keep their linear predictors under every method.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def choose_calibration(
     Returns
     -------
     CalibrationChoice
-        With an empty table where there was nothing to choose.
+        With an empty table if there was no comparison.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def choose_calibration(
 
 
 def write_calibration(calibration: Calibration) -> dict[str, Any]:
-    """Give a calibration as plain data, with its ``method``; :func:`read_calibration` reads it."""
+    """Convert a calibration to plain data with its ``method``; :func:`read_calibration` reads it."""
     return {"method": calibration.method, **to_plain(calibration)}
 
 
@@ -236,8 +236,8 @@ def fit_affine_calibration(
 ) -> AffineCalibration:
     """Fit an affine map of the linear predictors by penalised maximum likelihood.
 
-    The log of the slope has a normal prior around 0 (slope 1): small cohorts leave the slope near 1, large ones
-    override the prior. The intercept is free.
+    The log of the slope has a normal prior with mean 0 (slope 1): the slope stays near 1 in small cohorts, and large
+    cohorts override the prior. The intercept is free.
 
     Parameters
     ----------
@@ -304,9 +304,9 @@ def _cross_fit(
 
 
 def _deal_folds(linear_predictor: FloatArray, codes: IntArray, n_folds: int) -> IntArray:
-    """Give each row its fold: patients in the order of their mean linear predictor, dealt in turn.
+    """Assign each row to a fold: patients in turn, in the order of their mean linear predictor.
 
-    Outcomes have no say: folds balanced in them at each linear predictor would flatter the maps that follow every bump.
+    Outcomes are not used: folds balanced by outcome at each linear predictor would favour maps that overfit.
     """
     order = np.argsort(np.bincount(codes, linear_predictor) / np.bincount(codes), kind="stable")
     dealt = np.empty(len(order), dtype=np.intp)
@@ -326,7 +326,7 @@ def _check_method(method: str) -> None:
 def _check_rows(
     linear_predictor: FloatArray, outcome: FloatArray, weights: FloatArray | None, patients: npt.NDArray[Any] | None
 ) -> tuple[Rows, IntArray]:
-    """Give linear predictors, outcome and weight of the rows that have weight, and the number of each row's patient."""
+    """Return linear predictors, outcomes and weights of rows with positive weight, and their patient numbers."""
     linear_predictor, outcome = np.asarray(linear_predictor, dtype=float), np.asarray(outcome, dtype=float)
     weight = np.ones(len(linear_predictor)) if weights is None else np.asarray(weights, dtype=float)
     owner = np.arange(len(linear_predictor)) if patients is None else np.asarray(patients)

@@ -1,4 +1,4 @@
-"""A model served with a calibration that cannot be folded into it."""
+"""Combine a model with a calibration that cannot be folded into it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class BinaryModel(Protocol):
-    """What a learner gives: log odds, their parts, and itself with an affine map folded in."""
+    """Interface of a fitted binary model: log odds, contributions, and folding in an affine map."""
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,)."""
+        """Return the log odds, shape (n,)."""
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded)."""
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded)."""
 
     def recalibrate(self, calibration: AffineCalibration) -> Self:
-        """Take an affine calibration in."""
+        """Fold an affine calibration into the model."""
 
 
 ModelT = TypeVar("ModelT", bound=BinaryModel)
@@ -38,11 +38,11 @@ ModelT = TypeVar("ModelT", bound=BinaryModel)
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedModel:
-    """A model and, beside it, a calibration that bends its log odds.
+    """A model and a nonlinear calibration that is applied after it.
 
-    Its SHAP values are those of the log odds *before* calibration. What calibration adds for a patient is a term of
-    its own (:meth:`calibration_term`), which belongs to no variable: sharing it among the variables would let the steps
-    of an isotonic map blow up reasons that nearly cancel.
+    Its SHAP values are those of the log odds *before* calibration. The change by calibration is a separate term
+    (:meth:`calibration_term`), which belongs to no variable: if it were divided among the variables, the steps of an
+    isotonic map could inflate contributions that nearly cancel.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class CalibratedModel:
     calibration : Calibration
         Fitted on cross-fitted linear predictors of such models.
     update : AffineCalibration
-        Applied last; what :meth:`recalibrate` gathers.
+        Applied last; accumulates the maps given to :meth:`recalibrate`.
     """
 
     model: BinaryModel
@@ -59,24 +59,24 @@ class CalibratedModel:
     update: AffineCalibration = IDENTITY
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the served log odds, shape (n,)."""
+        """Return the served log odds, shape (n,)."""
         return self._calibrate(self.model.linear_predictor(matrix))
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds.
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds.
 
-        The base holds the calibration term and so differs between patients.
+        The base includes the calibration term, so it differs between patients.
         """
         base, values = self.model.contributions(matrix)
         return base + self.calibration_term(matrix), values
 
     def calibration_term(self, matrix: FloatArray) -> FloatArray:
-        """Give what calibration adds to the log odds of each patient, shape (n,)."""
+        """Return the change of each patient's log odds by calibration, shape (n,)."""
         linear_predictor = self.model.linear_predictor(matrix)
         return self._calibrate(linear_predictor) - linear_predictor
 
     def recalibrate(self, calibration: AffineCalibration) -> CalibratedModel:
-        """Take an affine map in, after the calibration that is there."""
+        """Apply an affine map after the existing calibration."""
         return replace(self, update=self.update.then(calibration))
 
     def _calibrate(self, linear_predictor: FloatArray) -> FloatArray:
@@ -84,21 +84,21 @@ class CalibratedModel:
 
 
 def apply_calibration(model: ModelT, calibration: Calibration) -> ModelT | CalibratedModel:
-    """Calibrate a model: in one piece where the calibration folds in, else with the calibration beside it."""
+    """Calibrate a model: fold an affine calibration in; combine the model with any other calibration."""
     if isinstance(calibration, AffineCalibration):
         return model if calibration == IDENTITY else model.recalibrate(calibration)
     return CalibratedModel(model=model, calibration=calibration)
 
 
 def split_model(model: BinaryModel) -> tuple[BinaryModel, dict[str, Any] | None]:
-    """Give a model without the calibration beside it, and that as plain data; None where there is none."""
+    """Split a model into the uncalibrated model and its separate calibration as plain data (None if there is none)."""
     if not isinstance(model, CalibratedModel):
         return model, None
     return model.model, {"calibration": write_calibration(model.calibration), "update": write_calibration(model.update)}
 
 
 def join_model(model: ModelT, state: dict[str, Any] | None) -> ModelT | CalibratedModel:
-    """Put back together what :func:`split_model` took apart."""
+    """Reverse :func:`split_model`."""
     if state is None:
         return model
     return CalibratedModel(

@@ -1,7 +1,7 @@
-"""Calibrations that bend the log odds: beta, isotonic and Venn–Abers, as bundles of earlier versions hold them.
+"""Nonlinear calibrations in bundles of earlier versions: beta, isotonic and Venn–Abers.
 
-They are read and applied, no longer fitted. None can be folded into the model it corrects: SHAP values of the model add
-up to the log odds before calibration, not to the served ones.
+They are read and applied, but no longer fitted. They cannot be folded into the model: its SHAP values add up to the log
+odds before calibration, not to the served log odds.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class BetaCalibration:
 
 @dataclass(frozen=True, kw_only=True)
 class IsotonicCalibration:
-    """The probability is a rising line through knots, constant beyond the first and the last.
+    """The probability is a piecewise linear function through knots, constant beyond the first and the last.
 
     Parameters
     ----------
     knots : ndarray of shape (n_knots,)
         Ascending linear predictors.
     probabilities : ndarray of shape (n_knots,)
-        Probability at each knot, not falling.
+        Probability at each knot, nondecreasing.
 
     References
     ----------
@@ -81,7 +81,7 @@ class VennAbersCalibration:
     lower_values : ndarray of shape (n_lower + 1,)
         Lower probabilities, ascending; the first is below all knots.
     upper_knots : ndarray of shape (n_upper,)
-        Linear predictors up to which, included, the upper probability keeps its value.
+        Linear predictors up to and including which the upper probability keeps its value.
     upper_values : ndarray of shape (n_upper + 1,)
         Upper probabilities, ascending; the last is above all knots.
 
@@ -98,21 +98,21 @@ class VennAbersCalibration:
     method: ClassVar[str] = "venn_abers"
 
     def find_pair(self, linear_predictor: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give the lower and the upper probability, each of shape (n,).
+        """Return the lower and the upper probability, each of shape (n,).
 
-        One of the two is calibrated, and nobody knows which: their distance says how much the calibration is in doubt,
-        not how far the patient's own risk may lie from the prediction.
+        Either of the two is calibrated, but it is unknown which. Their distance shows the uncertainty of the
+        calibration, not that of the patient's risk.
         """
         lower = self.lower_values[np.searchsorted(self.lower_knots, linear_predictor, side="right")]
         upper = self.upper_values[np.searchsorted(self.upper_knots, linear_predictor, side="left")]
         return lower, upper
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
-        """Give the log odds, shape (n,), of the one probability of least regret in log loss under either of the two."""
+        """Return the log odds, shape (n,), of the probability that minimizes the maximum regret in log loss."""
         lower, upper = self.find_pair(linear_predictor)
         return np.asarray(np.log(upper) - np.log1p(-lower), dtype=float)
 
 
 def _beta_terms(linear_predictor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give log(p) and -log(1 - p)."""
+    """Return log(p) and -log(1 - p)."""
     return -np.logaddexp(0.0, -linear_predictor), np.logaddexp(0.0, linear_predictor)
