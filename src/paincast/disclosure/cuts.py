@@ -1,4 +1,4 @@
-"""Cuts of a scale, as of predictions or of months, between which no group tells of few patients."""
+"""Choose cuts of a scale (predictions, months) so that no group between two cuts discloses small counts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 ReleaseRule = Callable[[BoolArray | slice], bool]
-"""Says of a group of rows whether what came of it may be told."""
+"""Function that decides whether the results of a group of rows may be released."""
 
 
 def make_release_rule(
     patients: npt.ArrayLike, outcome: npt.ArrayLike | None = None, *, minimum: int = MINIMUM_CELL
 ) -> ReleaseRule:
-    """Make the rule that a group may be told when enough patients have the outcome, and enough do not.
+    """Make the rule that a group may be released if enough patients have the outcome and enough do not.
 
     Parameters
     ----------
     patients : array-like of shape (n,)
-        Who each row belongs to.
+        Patient of each row.
     outcome : array-like of shape (n,), optional
-        0 or 1; without it the rule asks for enough patients.
+        0 or 1; without it the rule only requires enough patients.
     minimum : int
-        Fewest patients.
+        Minimum number of patients.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def make_release_rule(
 
 
 def merge_bins(starts: IntArray, n: int, is_releasable: Callable[[slice], bool]) -> IntArray:
-    """Merge bins of sorted rows with their neighbours until each may be told.
+    """Merge bins of sorted rows with their neighbours until each may be released.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def merge_bins(starts: IntArray, n: int, is_releasable: Callable[[slice], bool])
     n : int
         Number of rows.
     is_releasable : callable
-        From :func:`make_release_rule`, of the rows in the same order.
+        From :func:`make_release_rule`, for the rows in the same order.
 
     Returns
     -------
     ndarray of shape (n_merged,)
-        First row of each bin; empty where not even all rows together may be told.
+        First row of each bin; empty if not even all rows together may be released.
 
     Examples
     --------
@@ -86,21 +86,21 @@ def merge_bins(starts: IntArray, n: int, is_releasable: Callable[[slice], bool])
 def choose_cuts(
     values: FloatArray, candidates: Iterable[float], is_releasable: ReleaseRule, *, told: Iterable[float] = ()
 ) -> list[float]:
-    """Choose the cuts at which rows may be parted beside those that are told already.
+    """Choose the cuts that may be released in addition to those already released.
 
-    Whoever knows what lies above each of two cuts knows what lies between them. A cut is therefore taken only when the
-    group that it parts falls into two that may be told, or all of it lies on one side.
+    The counts above two cuts disclose the counts between them (disclosure by differencing). A cut is therefore chosen
+    only if both parts of the group that it splits may be released, or the whole group lies on one side.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        A number for each row; a cut parts those below it from the others.
+        Value of each row; a cut separates lower values from the others.
     candidates : iterable of float
-        Cuts that are wanted, the most wanted first.
+        Requested cuts, in decreasing priority.
     is_releasable : callable
         From :func:`make_release_rule`.
     told : iterable of float
-        Cuts of other tables of the same rows.
+        Cuts already released in other tables of the same rows.
 
     Returns
     -------
@@ -115,8 +115,8 @@ def choose_cuts(
     """
     cuts, chosen = sorted({-np.inf, np.inf, *told}), []
     for cut in candidates:
-        place = bisect(cuts, cut)
-        low, high = cuts[place - 1], cuts[place]
+        position = bisect(cuts, cut)
+        low, high = cuts[position - 1], cuts[position]
         parts = [(values >= low) & (values < cut), (values >= cut) & (values < high)]
         if not parts[0].any() or not parts[1].any() or all(is_releasable(part) for part in parts):
             chosen.append(cut)

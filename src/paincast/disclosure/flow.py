@@ -1,4 +1,4 @@
-"""Counts of few patients, and those from which they could be worked out, are hidden in what is recorded."""
+"""Hide small counts in participant flows and weight summaries, and the counts from which they could be derived."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from paincast.disclosure.suppression import flag_with_complements, is_small
 from paincast.schema import MINIMUM_CELL
 
 LEFT_OUT = ("not asked: ", "lost: ")
-"""Steps that leave people out; those of one prefix and the step after them sum to a step before."""
+"""Prefixes of exclusion steps; the steps with the same prefix and the following step sum to a preceding step."""
 
 TOTALS = ("episodes of the technique", "asked: ")
 AT_HORIZON = ("alive and followed to month ", "of these with relief up to month ")
-"""Steps of a course that a model of how long relief lasts is said to be trained on."""
+"""Steps reported as the training sample of a model of relief duration."""
 
 SEEN = "seen after the procedure"
 PATIENTS = "patients with an answer"
-"""Step that counts patients where those before count episodes."""
+"""Step that counts patients; the preceding steps count episodes."""
 
 ANSWERED_AT = "answered by a visit of month "
-"""Steps that say whose visit answered; they sum to those with an answer."""
+"""Steps by month of the visit that determined the outcome; they sum to the episodes with a known outcome."""
 
 
 def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
     """Hide small counts of a flow table, with their complements.
 
-    Beside each hidden reason the smallest other one is hidden, until they stand for five or more; where there are too
-    few reasons for that, or those hidden are of one kind, the sums are hidden too. So are the months of visits that
-    answered. The number with an answer is told, but for a course that the horizon cuts short by few; so is that of
-    patients where it differs by none, or by five or more.
+    In addition to small reasons, the smallest other reasons are hidden until at least two are hidden that sum to five
+    or more; if there are too few reasons, the sums are hidden too. The months of visits are treated in the same way.
+    The number of episodes with a known outcome is shown, except for relief duration if the number followed to the
+    horizon differs from it by fewer than five. The number of patients is shown if it is equal or differs by five or
+    more.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same with ``n`` as ``Int64``, ``<NA>`` where it is hidden.
+        The same table with ``n`` as ``Int64``, ``<NA>`` where it is hidden.
 
     Examples
     --------
@@ -68,25 +69,30 @@ def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_close(flow: pd.DataFrame) -> set[str]:
-    """Find counts of those with an answer that differ by few from another one, or from what two others give.
+    """Find counts of known outcomes that differ by few from another count, or from the sum or difference of two others.
 
-    What a model is trained on is told with it; of a course those are the alive and followed, told here first.
+    The size of the training sample is always released; for relief duration this is the number alive and followed, which
+    is therefore processed first.
     """
     others = (*LEFT_OUT, *TOTALS, ANSWERED_AT)
     counts = {step: int(n) for step, n in flow[["step", "n"]].itertuples(index=False) if not step.startswith(others)}
-    told: list[int] = []
+    released: list[int] = []
     close: set[str] = set()
     for step in sorted(counts, key=lambda step: not step.startswith(AT_HORIZON)):
-        given = {*told, *(a - b for a, b in permutations(told, 2)), *(a + b for a, b in combinations(told, 2))}
-        if not step.startswith(AT_HORIZON) and any(is_small(abs(counts[step] - n)) for n in given):
+        derivable = {
+            *released,
+            *(a - b for a, b in permutations(released, 2)),
+            *(a + b for a, b in combinations(released, 2)),
+        }
+        if not step.startswith(AT_HORIZON) and any(is_small(abs(counts[step] - n)) for n in derivable):
             close.add(step)
         else:
-            told.append(counts[step])
+            released.append(counts[step])
     return close
 
 
 def format_counts_together(*counts: int, real: bool = True) -> list[str]:
-    """Tell counts of which one is a sum of others: where one is few, the others are rounded to five.
+    """Format counts of which one is the sum of the others: if any is small, the others are rounded to five.
 
     Examples
     --------
@@ -99,7 +105,7 @@ def format_counts_together(*counts: int, real: bool = True) -> list[str]:
 
 
 def format_label_months(counts: Mapping[int, int]) -> str:
-    """Say how many were answered by a visit of which month; small counts, and what gives them away, are hidden.
+    """Describe the number of outcomes by month of the visit; small counts and their complements are hidden.
 
     Examples
     --------
@@ -118,7 +124,7 @@ def format_label_months(counts: Mapping[int, int]) -> str:
 
 
 def suppress_small_loss(weights: pd.DataFrame) -> pd.DataFrame:
-    """Hide how many were asked and lost in a summary of weights when those lost are few."""
+    """Hide the numbers of eligible and lost patients in a summary of weights if few were lost."""
     lost = weights.set_index("measure")["value"]["lost"]
     hidden = weights["measure"].isin(["asked", "lost"]) & is_small(lost)
     return weights.assign(value=weights["value"].mask(hidden))

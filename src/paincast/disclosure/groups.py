@@ -1,4 +1,4 @@
-"""Groups of patients with similar values, in which nobody is alone."""
+"""Group patients by similar values, and choose the groups that are large enough to be shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISSING = "missing"
 
 
 def is_ordered(values: pd.Series) -> bool:
-    """Say whether the values of a variable have an order: numbers and yes/no have, categories have none."""
+    """Check whether the values of a variable are ordered: numbers and yes/no are, categories are not."""
     return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
 
 
@@ -29,7 +29,7 @@ def rank_values(values: pd.Series) -> FloatArray:
     Returns
     -------
     ndarray of shape (n,)
-        NaN where a value is missing, and everywhere for categories, which have no order.
+        NaN where a value is missing; all NaN for categories, which are not ordered.
     """
     if not is_ordered(values):
         return np.full(len(values), np.nan)
@@ -51,12 +51,12 @@ def name_groups(values: pd.Series, *, groups: int) -> Labels:
     values : Series of shape (n,)
         Numbers, booleans or categories.
     groups : int
-        Most groups into which numbers are cut at quantiles; equal values stay together.
+        Maximum number of quantile groups for numbers; equal values stay together.
 
     Returns
     -------
     ndarray of str, shape (n,)
-        ``00``, ``01`` and so on from the lowest; a category is its own group, and so is what is missing.
+        ``00``, ``01`` and so on from the lowest; each category is a group, and missing values are a group.
     """
     ranks = rank_values(values)
     if is_ordered(values):
@@ -70,17 +70,17 @@ def name_groups(values: pd.Series, *, groups: int) -> Labels:
 def choose_released_groups(labels: Labels, patients: IntArray, *, smallest: int) -> list[str]:
     """Choose the groups that may be shown.
 
-    Groups of fewer patients than ``smallest`` are left out, and the next larger one with them when together they would
-    still be fewer, because the total would give them away.
+    Groups of fewer than ``smallest`` patients are left out. If these together are still fewer, the next larger group is
+    left out too, because the total would disclose them.
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
         Group of each row.
     patients : ndarray of shape (n,)
-        Patient of each row: many episodes of one patient are one patient.
+        Patient of each row; a patient with several episodes counts once.
     smallest : int
-        Fewest patients of a group.
+        Minimum number of patients in a group.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def choose_released_groups(labels: Labels, patients: IntArray, *, smallest: int)
     members = {str(name): set(part) for name, part in pd.Series(patients).groupby(labels)}
     shown: list[str] = []
     hidden: set[int] = set()
-    for name, held in sorted(members.items(), key=lambda pair: (len(pair[1]), pair[0])):
-        if len(held) < smallest or 0 < len(hidden) < smallest:
-            hidden |= held
+    for name, patients_in_group in sorted(members.items(), key=lambda pair: (len(pair[1]), pair[0])):
+        if len(patients_in_group) < smallest or 0 < len(hidden) < smallest:
+            hidden |= patients_in_group
         else:
             shown.append(name)
     return sorted(shown)

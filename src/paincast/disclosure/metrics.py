@@ -1,4 +1,4 @@
-"""What may be released where models are evaluated on real patients: who is left out, and what is measured."""
+"""Hide small counts in evaluation results on real patients: exclusion steps, shares and decision curves."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paincast.disclosure.suppression import is_small, withhold
 from paincast.schema import MINIMUM_CELL
 
 SHARES = ("below_interval", "coverage", "above_interval")
-"""Metrics that are shares of the patients and sum to one; times their number each is a count."""
+"""Metrics that are shares of patients and sum to 1; multiplied by the number of patients, each is a count."""
 
 HALVED = "below_median"
-"""A share in which who lies on the median counts half."""
+"""A share in which patients at the median count half."""
 
 SHARE_WITHHELD = "not shown: a share of few patients, or one that would give it away"
 THRESHOLD_WITHHELD = (
@@ -26,14 +26,14 @@ HIDDEN = f"counts that tell of {FEW} patients are hidden"
 
 
 def describe_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:
-    """Say why nothing may be measured on so few patients; empty where there are enough.
+    """Explain why performance cannot be measured on too few patients; empty if there are enough.
 
     Parameters
     ----------
     outcome : array-like of shape (n,)
         0 or 1, or a number.
     is_number : bool
-        Whether the outcome is a number, so that there are no classes of it.
+        Whether the outcome is continuous and has no classes.
 
     Examples
     --------
@@ -52,20 +52,19 @@ def describe_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:
 def choose_suppressed_steps(
     n_all: int, n_followed: int, n_judged: int, abstained: list[npt.NDArray[np.bool_]]
 ) -> set[str]:
-    """Choose which of the steps from all episodes to those judged are hidden; the last is always told.
+    """Choose which steps from all episodes to the evaluated episodes are hidden; the last step is always shown.
 
     Parameters
     ----------
     n_all, n_followed, n_judged : int
-        Episodes, those with follow-up, and those for whom every model answers.
+        Number of episodes, of episodes with follow-up, and of episodes for which every model gives a prediction.
     abstained : list of ndarray of bool, each of shape (n_followed,)
-        For each model, those with follow-up for whom it does not answer.
+        For each model, the episodes with follow-up for which it abstains.
 
     Returns
     -------
     set of str
-        Of ``episodes``, ``followed_up`` and ``abstained``. What lies between two steps that are told is none, or five
-        or more.
+        Hidden steps: ``episodes``, ``followed_up`` and ``abstained``. Shown steps differ by 0 or by at least five.
 
     Examples
     --------
@@ -84,12 +83,12 @@ def choose_suppressed_steps(
 
 
 def suppress_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Hide shares of a change of pain that count few patients, and what gives them away.
+    """Hide shares of a pain change that represent few patients, and their complements.
 
     Parameters
     ----------
     metrics : DataFrame
-        From :func:`paincast.evaluation.performance.change.compute_change_metrics`; of others nothing is hidden.
+        From :func:`paincast.evaluation.performance.change.compute_change_metrics`; other metrics are not hidden.
 
     Examples
     --------
@@ -105,30 +104,30 @@ def suppress_small_shares(metrics: pd.DataFrame) -> pd.DataFrame:
     hidden = small & (~parts | (nearest < MINIMUM_CELL))
     if (hidden & parts).any():
         order = counts[parts & ~hidden & (nearest > 0)].sort_values().index
-        for place in order:
+        for row in order:
             if (hidden & parts).sum() > 1 and counts[hidden & parts].sum() >= MINIMUM_CELL:
                 break
-            hidden[place] = True
+            hidden[row] = True
     return withhold(metrics, hidden, SHARE_WITHHELD)
 
 
 def suppress_thresholds(curve: pd.DataFrame, shown: Collection[float]) -> pd.DataFrame:
-    """Hide what the model gains at thresholds that part few patients from others.
+    """Hide the model's net benefit at thresholds that separate few patients from the others.
 
-    The net benefit ``TP / n - FP / n * t / (1 - t)`` has one solution in whole numbers, so that its digits count those
-    treated rightly and in vain, and two thresholds count those between them.
+    The net benefit ``TP / n - FP / n * t / (1 - t)`` has a unique solution in whole numbers, so its digits disclose the
+    numbers of true and false positives, and two thresholds disclose the numbers between them.
 
     Parameters
     ----------
     curve : DataFrame
         From :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
     shown : collection of float
-        Thresholds that may be told, from :func:`paincast.disclosure.cuts.choose_cuts`.
+        Thresholds that may be released, from :func:`paincast.disclosure.cuts.choose_cuts`.
 
     Returns
     -------
     DataFrame
-        The same; treating everybody and treating nobody are told by the size and the outcomes of the cohort alone.
+        The same table. "Treat all" and "treat none" depend only on the size and outcomes of the cohort and are shown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Digits that may be told: with all of them a ratio, a mean or a sum gives the counts away that it is made of."""
+"""Round counts and measures: the full digits of a ratio, mean or sum could disclose the underlying counts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pandas as pd
 from paincast.schema import MINIMUM_CELL
 
 DIGITS = 4
-"""Significant digits of what is measured on real patients."""
+"""Significant digits of measures on real patients."""
 
 FEW_DIGITS = 2
-"""Decimals of what is measured on a group whose counts are hidden."""
+"""Decimals of measures on a group whose counts are hidden."""
 
 FEW = f"fewer than {MINIMUM_CELL}"
 PATIENTS = re.compile(r"\b(?<!than )(?<!about )(\d+) patients\b")
@@ -24,9 +24,10 @@ MOVED = re.compile(rf"\b[1-{MINIMUM_CELL - 1}] of(?= \d+ probabilities)")
 
 
 def round_count(n: float) -> int:
-    """Round a count to the nearest multiple of five, so that no difference from another count tells of few.
+    """Round a count to the nearest multiple of five, so that differences between counts do not disclose small counts.
 
-    Five whole numbers in a row round to the same: what is left when an exact count is taken off may be none, or five.
+    Five consecutive integers round to the same value, so the difference from an exact count does not reveal whether it
+    is 0.
 
     Examples
     --------
@@ -37,7 +38,7 @@ def round_count(n: float) -> int:
 
 
 def round_share(share: float, n: int) -> float:
-    """Round a share of n so that both parts may be told: none, or a multiple of five that may be one of many.
+    """Round a share of n so that both parts may be released: 0, or a multiple of five.
 
     Examples
     --------
@@ -47,12 +48,12 @@ def round_share(share: float, n: int) -> float:
     part = min(share, 1.0 - share)
     if part <= 0.0 or n < 2 * MINIMUM_CELL:
         return round(share, 1)
-    told = max(MINIMUM_CELL, round_count(part * n)) / n
-    return told if share <= 0.5 else 1.0 - told
+    rounded = max(MINIMUM_CELL, round_count(part * n)) / n
+    return rounded if share <= 0.5 else 1.0 - rounded
 
 
 def round_shares(shares: Sequence[float], n: int) -> tuple[float, ...]:
-    """Round the shares of all parts of n, the largest first, to multiples of five; the first takes what is left.
+    """Round the shares of all parts of n, the largest first, to multiples of five; the first gets the remainder.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def round_shares(shares: Sequence[float], n: int) -> tuple[float, ...]:
 
 
 def round_means(means: npt.NDArray[np.float64], flags: Sequence[bool], n: int) -> npt.NDArray[np.float64]:
-    """Round the means of encoded columns: of a flag it is a share of n.
+    """Round the means of encoded columns; the mean of a flag is a share of n.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def round_means(means: npt.NDArray[np.float64], flags: Sequence[bool], n: int) -
 
 
 def round_method(method: str) -> str:
-    """Round the patients and probabilities that a method counts, which stand beside the number of episodes.
+    """Round the counts of patients and probabilities in the description of a method.
 
     Examples
     --------
@@ -95,10 +96,10 @@ def round_method(method: str) -> str:
 
 
 def round_measured(table: pd.DataFrame) -> pd.DataFrame:
-    """Round what is measured to a few digits; whole numbers, as counts and months, stay as they are.
+    """Round measures to a few digits; whole numbers, such as counts and months, are unchanged.
 
-    Patients that a column ``method`` counts are rounded to five, and a column ``n_patients`` is hidden where it differs
-    by few from the number of episodes.
+    Counts of patients in a column ``method`` are rounded to five, and a column ``n_patients`` is hidden if it differs
+    from the number of episodes by fewer than five.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def round_measured(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def round_digits(value: Any, digits: int = DIGITS) -> float:
-    """Round to significant digits; a whole number stays as it is.
+    """Round to significant digits; a whole number is unchanged.
 
     Examples
     --------
@@ -134,9 +135,9 @@ def round_digits(value: Any, digits: int = DIGITS) -> float:
 
 
 def round_suppressed(by_group: pd.DataFrame) -> pd.DataFrame:
-    """Round to few decimals the numbers of groups of which a count is hidden, and withhold their errors.
+    """Round the measures of groups with a hidden count to few decimals, and withhold their standard errors.
 
-    The error of a ratio of events tells about how many they are.
+    The standard error of a ratio of events would disclose their approximate number.
 
     Parameters
     ----------

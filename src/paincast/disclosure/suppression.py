@@ -1,4 +1,4 @@
-"""Cell suppression: small counts are hidden, and with them their complements, from which they could be worked out."""
+"""Cell suppression: hide small counts, and complementary counts from which they could be derived."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_small(n: IntArray) -> BoolArray: ...
 @overload
 def is_small(n: pd.Series) -> pd.Series: ...
 def is_small(n: float | IntArray | pd.Series) -> bool | BoolArray | pd.Series:
-    """Flag counts of so few patients that they are suppressed; 0 tells of nobody.
+    """Flag counts that are small enough to be suppressed; 0 is not, because it discloses nobody.
 
     Examples
     --------
@@ -33,14 +33,14 @@ def is_small(n: float | IntArray | pd.Series) -> bool | BoolArray | pd.Series:
 
 
 def flag_with_complements(n: IntArray, among: BoolArray) -> BoolArray:
-    """Flag small counts, and beside them the smallest others until there are two that stand for five or more.
+    """Flag small counts, and the smallest others until at least two are flagged that sum to five or more.
 
     Parameters
     ----------
     n : ndarray of shape (n,)
         Counts whose sum is known.
     among : ndarray of shape (n,)
-        Those that may be flagged.
+        True for counts that may be flagged.
     """
     hidden = among & is_small(n)
     others = sorted(np.flatnonzero(among & ~hidden & (n > 0)), key=lambda row: n[row])
@@ -50,19 +50,19 @@ def flag_with_complements(n: IntArray, among: BoolArray) -> BoolArray:
 
 
 def withhold(metrics: pd.DataFrame, hidden: pd.Series, reason: str) -> pd.DataFrame:
-    """Empty the estimates and intervals of some rows, and give the reason as their method."""
+    """Empty the estimates and intervals of some rows, and replace their method by the reason."""
     measured = {name: metrics[name].mask(hidden) for name in ("estimate", "lower", "upper")}
     return metrics.assign(**measured, method=metrics["method"].mask(hidden, reason))
 
 
 def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -> pd.DataFrame:
-    """Hide counts under a minimum, and their complements, in a table whose sums are known or shown.
+    """Hide counts below a minimum, and their complements, in a table whose sums are known or shown.
 
-    Rows are groups that share no patient and columns are parts of a group, as responders and others. Whoever sees the
-    sum of a row or of a column works out the one cell that is hidden in it; therefore the smallest of the others is
-    hidden too, until every row and column hides none, or at least two that sum to ``minimum`` or more: fewer would be
-    told of the groups taken together. Sums by row are given in a column ``total`` and
-    treated in the same way. A 0 in a group that has patients is small as well: it says something of all of them.
+    Rows are groups without common patients, and columns are parts of a group, such as responders and others. A single
+    hidden cell could be derived from the sum of its row or column. Therefore the smallest other cells are hidden too,
+    until every row and column has no hidden cell, or at least two that sum to ``minimum`` or more. Row sums are
+    returned in a column ``total`` and treated in the same way. A 0 in a group with patients is hidden as well, because
+    it discloses the outcome of all of them.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -
     Returns
     -------
     DataFrame of shape (n_groups, n_parts + 1)
-        ``Int64``, ``<NA>`` where a count is hidden, with the column ``total``. The sum of all totals is taken to be
+        ``Int64``, ``<NA>`` where a count is hidden, with the column ``total``. The sum of all totals is assumed to be
         known.
 
     Raises
@@ -117,7 +117,7 @@ def _check_counts(counts: pd.DataFrame) -> IntArray:
 
 
 def _hide_complements(values: IntArray, hidden: BoolArray, minimum: int) -> BoolArray:
-    """Hide the smallest shown count of each row and column whose hidden part can be worked out, until there is none."""
+    """Hide the smallest shown count of each row and column whose hidden cells can be derived, until none can."""
     hidden = hidden.copy()
     changed = True
     while changed:
@@ -126,7 +126,7 @@ def _hide_complements(values: IntArray, hidden: BoolArray, minimum: int) -> Bool
             for counts, gone in zip(view, mask, strict=True):
                 shown = np.flatnonzero(~gone)
                 if gone.any() and (gone.sum() == 1 or counts[gone].sum() < minimum) and len(shown):
-                    # A count above 0 hides better: a 0 leaves the other as the whole of the sum.
+                    # Prefer counts above 0: with a hidden 0 the sum would equal the other hidden count.
                     kept = shown[counts[shown] > 0] if (counts[shown] > 0).any() else shown
                     gone[kept[np.argmin(counts[kept])]] = True
                     changed = True

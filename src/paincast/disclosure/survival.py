@@ -1,4 +1,4 @@
-"""How long something lasts: with those at risk, the steps of a survival curve count who is lost at each."""
+"""Hide survival results by month: the steps of a curve and the numbers at risk disclose counts of events."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ WITHHELD = "not shown: few patients are lost or leave between this month and oth
 
 
 def choose_months(months: FloatArray, status: FloatArray, at: list[float], *, event: float) -> list[float]:
-    """Choose the months at which a survival curve may be told.
+    """Choose the months at which a survival curve may be released.
 
     Parameters
     ----------
     months, status : ndarray of shape (n,)
-        Time of each patient and what ended it.
+        Time of each patient and its status.
     at : list of float
-        Months that are wanted, ascending.
+        Requested months, ascending.
     event : float
-        Status of those with the event; the others left or were last seen then.
+        Status of patients with the event; all others are censored or have a competing event.
 
     Returns
     -------
     list of float
-        Months between which none or at least five have the event, none or at least five leave, and after which none
-        or at least five are left.
+        Months between which 0 or at least five patients have the event and 0 or at least five leave; the same holds
+        after the last month.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def choose_months(months: FloatArray, status: FloatArray, at: list[float], *, ev
 
 
 def suppress_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
-    """Leave out months that may not be told, and round those at risk to five.
+    """Leave out months that may not be released, and round the number at risk to five.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def suppress_months(course: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
 
 
 def suppress_ratios(metrics: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
-    """Hide observed over expected at months that may not be told, and round the number of rows to five.
+    """Hide observed/expected ratios at months that may not be released, and round the number of rows to five.
 
     Parameters
     ----------
