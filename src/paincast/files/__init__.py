@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and read with bounds on what others wrote."""
+"""Write files atomically, and read untrusted files within limits of size and depth."""
 
 from paincast.files.atomic import atomic_file, atomic_files, atomic_folder, hash_file
 

@@ -1,8 +1,8 @@
-"""Write whole files and folders or nothing: an interrupted run or a full disk leaves no half output.
+"""Write files and folders atomically: an interrupted run or a full disk leaves no partial output.
 
-What is being written stands in a hidden folder beside its place, ``.<name>.<random>.draft``, that only its owner can
-open. A lock in it lives as long as the process that writes. A draft whose lock is free was left by a process that was
-killed: the next run in that folder finishes what had been decided, and removes it.
+Output is first written to a hidden folder next to its destination, ``.<name>.<random>.draft``, which only its owner can
+open. It contains a lock that is held as long as the writing process runs. A draft with a free lock was left by a killed
+process: the next run in that folder completes a move that had begun, and removes the draft.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from paincast.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover - where there is no flock, drafts of killed runs stay
+except ImportError:  # pragma: no cover - without flock, drafts of killed runs are not removed
     fcntl = None  # type: ignore[assignment]
 
 _DRAFT = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.draft")
@@ -44,17 +44,17 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        Where the finished file shall stand. An existing file is replaced in one step.
+        Destination. An existing file is replaced atomically.
 
     Yields
     ------
     Path
-        Where to write. It keeps the name of ``path``.
+        Temporary path to write to. It has the same name as ``path``.
 
     Raises
     ------
     OutputError
-        If the place cannot be written or the disk is full.
+        If the destination cannot be written or the disk is full.
     """
     with atomic_files(path) as (draft,):
         yield draft
@@ -62,29 +62,29 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_files(path: str | Path, *companions: str | Path) -> Iterator[tuple[Path, ...]]:
-    """Yield temporary paths for files that belong together; all take their places when the block ends without an error.
+    """Yield temporary paths for files that belong together; move all of them when the block ends without an error.
 
-    A run that is killed while they take their places is finished by the next one that writes in the same folder. Until
-    then no companion of an earlier run stands beside the new file, nor the other way round.
+    If a run is killed during the moves, the next run that writes in the same folder completes them. Files of an earlier
+    run are never mixed with the new files.
 
     Parameters
     ----------
     path : str or Path
-        Where the first file shall stand; the block must write it.
+        Destination of the first file; the block must write it.
     *companions : str or Path
-        Further files of the same folder. A companion that the block does not write is removed from its place.
+        Further files in the same folder. An existing companion that the block does not write is removed.
 
     Yields
     ------
     tuple of Path
-        Where to write, in the order of the arguments.
+        Temporary paths to write to, in the order of the arguments.
 
     Raises
     ------
     OutputError
-        If a place cannot be written or the disk is full.
+        If a destination cannot be written or the disk is full.
     """
-    targets = [Path(one) for one in (path, *companions)]
+    targets = [Path(target) for target in (path, *companions)]
     for target in targets:
         if target.is_dir():
             raise OutputError(f"cannot write {target}: it is a directory; give a file name", code="PC-FILES-01")
@@ -96,15 +96,15 @@ def atomic_files(path: str | Path, *companions: str | Path) -> Iterator[tuple[Pa
 
 @contextmanager
 def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
-    """Yield a temporary folder; it takes the place of ``path`` when the block ends without an error.
+    """Yield a temporary folder; it replaces ``path`` when the block ends without an error.
 
     Parameters
     ----------
     path : str or Path
-        Where the finished folder shall stand.
+        Destination.
     marker : str
-        Name of the file that tells a folder of this kind. An existing folder is replaced, as a whole, only if
-        it is empty or holds the marker: a user's other files are never deleted.
+        Name of the file that identifies a folder of this kind. An existing folder is replaced only if it is empty or
+        contains the marker: a user's other files are never deleted.
 
     Yields
     ------
@@ -114,7 +114,7 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the place cannot be written, holds something else, or the disk is full.
+        If the destination cannot be written, contains something else, or the disk is full.
     """
     target = Path(path)
     if target.exists() and not target.is_dir():
@@ -153,7 +153,7 @@ def _draft_folder(target: Path) -> Iterator[Path]:
 
 
 def _lock_draft(scratch: Path) -> IO[bytes]:
-    """Lock a draft for as long as this process lives; the lock shows under its name only once it is held."""
+    """Lock a draft while this process runs; the lock file gets its final name only after it is locked."""
     lock = (scratch / _NEW_LOCK).open("wb")
     if _take_lock(lock):
         (scratch / _NEW_LOCK).rename(scratch / _LOCK)
@@ -171,12 +171,12 @@ def _take_lock(lock: IO[bytes]) -> bool:
 
 
 def _settle_killed_runs(folder: Path) -> None:
-    """Finish and remove the drafts that killed processes of this user left in a folder."""
+    """Complete and remove the drafts that killed processes of this user left in a folder."""
     if fcntl is None:  # pragma: no cover
         return
     for scratch in folder.glob(".*.draft"):
-        found = _DRAFT.fullmatch(scratch.name)
-        if found is None or scratch.is_symlink() or not scratch.is_dir():
+        match = _DRAFT.fullmatch(scratch.name)
+        if match is None or scratch.is_symlink() or not scratch.is_dir():
             continue
         with suppress(OSError):
             if scratch.stat().st_uid != os.getuid():
@@ -186,18 +186,18 @@ def _settle_killed_runs(folder: Path) -> None:
                 continue
             with (scratch / _LOCK).open("r+b") as lock:
                 if _take_lock(lock):
-                    _settle(scratch, folder / found["name"])
+                    _settle(scratch, folder / match["name"])
 
 
 def _remove_unlocked(scratch: Path) -> None:
-    """Remove a draft whose process was killed before it could lock it; where no lock can be had drafts stay."""
-    held = {path.name for path in scratch.iterdir()}
-    if held <= {_NEW_LOCK} and time.time() - scratch.stat().st_mtime > _SECONDS_TO_LOCK:
+    """Remove a draft whose process was killed before locking it; on systems without locks drafts are kept."""
+    names = {path.name for path in scratch.iterdir()}
+    if names <= {_NEW_LOCK} and time.time() - scratch.stat().st_mtime > _SECONDS_TO_LOCK:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _settle(scratch: Path, target: Path) -> None:
-    """Finish what had been decided, bring back what stands nowhere else, and remove a draft."""
+    """Complete a move that had begun, restore a folder that was moved away, and remove the draft."""
     previous = scratch / _PREVIOUS
     try:
         if (scratch / _JOURNAL).is_file():
@@ -205,9 +205,11 @@ def _settle(scratch: Path, target: Path) -> None:
         elif previous.is_dir() and not os.path.lexists(target):
             previous.rename(target)
     except (OSError, ValueError):
-        return  # a later run may be able to
+        return  # a later run may succeed
     with suppress(OSError):
-        for path in [path for path in scratch.iterdir() if path.name != _LOCK]:  # without its lock it would stay
+        for path in [
+            path for path in scratch.iterdir() if path.name != _LOCK
+        ]:  # a draft without its lock would never be removed
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -235,7 +237,7 @@ def _place_files(scratch: Path, targets: Sequence[Path]) -> None:
 
 
 def _finish_files(scratch: Path) -> None:
-    """Put files into place, after those of an earlier run went; what is done already is not done twice."""
+    """Move files to their destinations after removing those of an earlier run; completed moves are not repeated."""
     written = json.loads((scratch / _JOURNAL).read_text(encoding="utf-8"))
     drafts = {name: scratch / _FILES / name for name in written}
     first, *companions = written
@@ -256,7 +258,7 @@ def _place_folder(draft: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step; False where the system or the file system cannot."""
+    """Exchange two paths atomically; False if the system or file system does not support it."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):

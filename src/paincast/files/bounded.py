@@ -1,4 +1,4 @@
-"""Read YAML and JSON that others wrote in bounded time and memory, whatever they hold."""
+"""Read untrusted YAML and JSON files in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from paincast.errors import DataError, SettingsError
 YAML_BYTES = 1_000_000
 JSON_BYTES = 100_000_000
 DEEPEST = 40
-"""Blocks and lists within one another."""
+"""Maximum nesting depth of blocks and lists."""
 
 MOST_NODES = 100_000
-"""Values of a YAML file, those behind an alias counted each time."""
+"""Maximum number of values in a YAML file; values behind an alias are counted each time."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def read_yaml_text(path: str | Path) -> str:
-    """Read the text of a YAML file, after a check that it can be taken apart in bounded time and memory.
+    """Read the text of a YAML file after checking that it can be parsed in bounded time and memory.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def read_yaml_text(path: str | Path) -> str:
     Raises
     ------
     SettingsError
-        If it cannot be read, is too large, or see :func:`check_yaml`.
+        If the file cannot be read, is too large, or fails :func:`check_yaml`.
     """
     file = Path(path)
     try:
@@ -51,19 +51,19 @@ def read_yaml_text(path: str | Path) -> str:
 
 
 def check_yaml(text: str, name: str) -> None:
-    """Refuse YAML that is too large, too deep, or that aliases blow up or lead back into themselves.
+    """Refuse YAML that is too large, too deep, or has aliases that expand too much or are recursive.
 
     Parameters
     ----------
     text : str
-        What the file holds.
+        Content of the file.
     name : str
-        How messages call it.
+        Name of the file in messages.
 
     Raises
     ------
     SettingsError
-        With the line; also when the text is no YAML.
+        If the text is refused or is not valid YAML; the message names the line.
     """
     if len(text) > YAML_BYTES:
         raise SettingsError(f"{name} is too large: more than {YAML_BYTES:,} bytes", code="PC-FILES-07")
@@ -77,15 +77,15 @@ def check_yaml(text: str, name: str) -> None:
 
 
 def _count_nodes(events: Iterator[Any], name: str) -> None:
-    """Count the nodes and their depth while they are read, so that nothing is built of what is refused."""
-    finished: dict[str, tuple[int, int]] = {}  # by anchor: its nodes and its depth
-    opened: list[list[Any]] = []  # anchor, nodes before it, deepest place below it
+    """Count nodes and their depth during parsing, so that refused content is never constructed."""
+    finished: dict[str, tuple[int, int]] = {}  # by anchor: number of nodes and depth
+    opened: list[list[Any]] = []  # anchor, number of nodes before it, maximum depth below it
     counted = 0
     for event in events:
-        anchor, own, depth = getattr(event, "anchor", None), 1, 1
+        anchor, n_nodes, depth = getattr(event, "anchor", None), 1, 1
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, before, deepest = opened.pop()
-            own, depth = 0, deepest - len(opened)
+            n_nodes, depth = 0, deepest - len(opened)
             if anchor is not None:
                 finished[anchor] = (counted - before, depth)
         elif isinstance(event, yaml.AliasEvent):
@@ -93,7 +93,7 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
                 raise SettingsError(
                     f"{_say_line(name, event)}: '*{anchor}' stands inside what it stands for", code="PC-FILES-10"
                 )
-            own, depth = finished.get(str(anchor), (1, 1))
+            n_nodes, depth = finished.get(str(anchor), (1, 1))
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append([anchor, counted, len(opened) + 1])
             depth = 0
@@ -101,7 +101,7 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
             finished |= {} if anchor is None else {anchor: (1, 1)}
         else:
             continue
-        counted += own
+        counted += n_nodes
         if opened:
             opened[-1][2] = max(opened[-1][2], len(opened) + depth)
         if len(opened) + depth > DEEPEST:
@@ -120,7 +120,7 @@ def _say_line(name: str, event: yaml.Event) -> str:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds names with values.
+    """Read a JSON file whose content is an object.
 
     Parameters
     ----------
@@ -134,22 +134,22 @@ def read_json(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     DataError
-        If it cannot be read, is too large or too deep, or holds anything else.
+        If the file cannot be read, is too large or too deep, or is not a JSON object.
     """
     file = Path(path)
     try:
-        held = json.loads(_read_regular(file, JSON_BYTES))
+        content = json.loads(_read_regular(file, JSON_BYTES))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-13") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: it is no JSON ({type(error).__name__})", code="PC-FILES-14") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise DataError(f"{file} cannot be read: it holds no names with values", code="PC-FILES-15")
-    return held
+    return content
 
 
 def _read_regular(file: Path, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Hold what was read from a file against the types that its dataclass declares."""
+"""Check values read from a file against the types declared by their dataclass."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def check_declared(held: Any, hint: Any, place: str = "") -> None:
-    """Refuse a value of another type than declared, and numbers that are infinite or not a number.
+    """Refuse values of another type than declared, and numbers that are not finite.
 
     Parameters
     ----------
     held : object
         A dataclass or plain data.
     hint : type
-        What it is declared to be. Of types that are neither plain, nor an array, nor a dataclass, nothing is asked but
-        that the value is an instance.
+        Declared type. For types other than plain data, arrays and dataclasses only ``isinstance`` is checked.
     place : str
-        Where it stands, for messages.
+        Path of the value, for messages.
 
     Raises
     ------
     TypeError
-        Naming the place and what is declared, never the value.
+        If the type differs; the message names the path and the declared type, never the value.
     ValueError
         If a number is not finite.
     """
@@ -63,16 +62,16 @@ def check_declared(held: Any, hint: Any, place: str = "") -> None:
 
 
 def read_array(plain: Any) -> npt.NDArray[np.float64]:
-    """Give numbers in lists as an array; text that looks like a number is none.
+    """Convert lists of numbers to an array; text that looks like a number is refused.
 
     Raises
     ------
     TypeError
-        If anything in the lists is no number, or they differ in length.
+        If an element is not a number, or the lists differ in length.
     """
-    held = np.array(plain)
-    _require(held.size == 0 or held.dtype.kind in "if", FloatArray, "numbers")
-    return held.astype(float)
+    array = np.array(plain)
+    _require(array.size == 0 or array.dtype.kind in "if", FloatArray, "numbers")
+    return array.astype(float)
 
 
 def _check_union(held: Any, kinds: tuple[Any, ...], place: str) -> None:

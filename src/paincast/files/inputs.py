@@ -1,4 +1,4 @@
-"""Files that a user gives: looked at before they are opened, and again when they were read."""
+"""Check input files before they are opened, and check after reading that they did not change."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _KINDS = (
 def require_regular_file(
     path: str | Path, *, allowed: str = "a file", error: type[PaincastError] = DataError
 ) -> os.stat_result:
-    """Refuse, before anything is opened, a path that is no regular file; nothing can hang on it then.
+    """Refuse a path that is not a regular file before opening it, because opening a pipe or device could block.
 
     Parameters
     ----------
     path : str or Path
-        What a user gave.
+        Path given by the user.
     allowed : str
         What to give instead, for the message.
     error : type of PaincastError
-        What to raise.
+        Exception to raise.
 
     Returns
     -------
     os.stat_result
-        Facts of the file, for :func:`refuse_changed_file`.
+        Status of the file, for :func:`refuse_changed_file`.
 
     Raises
     ------
     PaincastError
-        If it does not exist, may not be read, or is a directory, a named pipe, a socket or a device.
+        If the path does not exist, is not readable, or is a directory, a named pipe, a socket or a device.
     """
     file = Path(path)
     try:
@@ -68,12 +68,12 @@ def _say_unreachable(file: Path, problem: OSError | ValueError) -> str:
 
 
 def refuse_changed_file(path: str | Path, before: os.stat_result) -> None:
-    """Refuse a file that was written, replaced or removed since ``before``: what was read of it is no whole.
+    """Refuse a file that was written, replaced or removed since ``before``: the data read may be inconsistent.
 
     Raises
     ------
     DataError
-        If size, time of change or identity differ.
+        If size, modification time or identity differ.
     """
     now = require_regular_file(path)
     if any(getattr(now, name) != getattr(before, name) for name in ("st_size", "st_mtime_ns", "st_ino", "st_dev")):

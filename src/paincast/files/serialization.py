@@ -1,8 +1,8 @@
-"""Plain data from dataclasses and back, by the types that they declare: what a bundle holds as JSON.
+"""Convert dataclasses to plain data and back, based on their declared types; bundles store the result as JSON.
 
-Arrays become lists, frames a list of rows, tuples lists; anything else stays as it is. A class that is no dataclass, or
-that holds more than its fields, has ``to_state`` and ``from_state``. A dataclass with ``state_version`` writes it and
-refuses to be read from another.
+Arrays and tuples become lists, frames become lists of rows; anything else is unchanged. A class that is not a
+dataclass, or has state other than its fields, implements ``to_state`` and ``from_state``. A dataclass with
+``state_version`` stores the version and refuses other versions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERSION_KEY = "version"
 
 
 def to_plain(value: Any) -> Any:
-    """Give a value as plain data that JSON can hold.
+    """Convert a value to plain data that can be stored as JSON.
 
     Parameters
     ----------
@@ -57,24 +57,23 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(state: Any, hint: Any) -> Any:
-    """Build a value of a declared type from :func:`to_plain`.
+    """Build a value of a declared type from the result of :func:`to_plain`.
 
-    Types of single values are not checked here: :func:`paincast.files.declared_types.check_declared` does that for the
-    whole.
+    Types of single values are not checked here; use :func:`paincast.files.declared_types.check_declared` on the result.
 
     Parameters
     ----------
     state : object
-        Plain data. A field that is missing takes its default; names that are no field are ignored.
+        Plain data. Missing fields take their defaults; unknown names are ignored.
     hint : type
-        What is to be built.
+        Declared type.
 
     Raises
     ------
     DataError
-        If the state is of another version than the class reads.
+        If the class cannot read the version of the state.
     KeyError, TypeError, ValueError
-        If a field without a default is missing, or containers are not those declared.
+        If a field without a default is missing, or a container has another type than declared.
 
     Examples
     --------
@@ -120,7 +119,7 @@ def _build(state: Any, cls: type) -> Any:
 
 @cache
 def _list_types(cls: type) -> dict[str, tuple[Any, bool]]:
-    """Give the declared type of every field, and whether it has a default."""
+    """Return the declared type of every field, and whether it has a default."""
     hints = get_type_hints(cls)
     return {
         field.name: (

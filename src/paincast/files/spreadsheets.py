@@ -1,4 +1,4 @@
-"""CSV files in which a spreadsheet finds no formula, whatever the ids and names of columns are."""
+"""Write CSV files that are safe from formula injection in spreadsheets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import IO, Literal
 import pandas as pd
 
 _BEFORE = r"(?:\A|(?<=[;\t\r\n]))"
-"""Where a cell may begin; a spreadsheet that divides columns by semicolons sees more cells than we write."""
+"""Where a cell may begin; a spreadsheet that splits columns at semicolons sees more cells than were written."""
 
 _FORMULA = re.compile(_BEFORE + r"(?=['=+\-@\t\r＝＋－＠])")
 _ESCAPED = re.compile(_BEFORE + "'")
 
 
 def escape_formula(text: str) -> str:
-    """Put an apostrophe where a spreadsheet would see the beginning of a formula, or an apostrophe stands already.
+    """Insert an apostrophe before the beginning of a formula or an existing apostrophe.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def escape_formula(text: str) -> str:
 
 
 def restore_formula(text: str) -> str:
-    """Give back what :func:`escape_formula` was given.
+    """Revert :func:`escape_formula`.
 
     Examples
     --------
@@ -39,22 +39,22 @@ def restore_formula(text: str) -> str:
 
 
 def write_csv(frame: pd.DataFrame, place: Path | IO[str], *, header: bool = True) -> None:
-    """Write a table as CSV with every text and name of a column escaped.
+    """Write a table as CSV with all texts and column names escaped.
 
     Parameters
     ----------
     frame : DataFrame
-        Texts are columns of type ``str``.
+        Columns of type ``str`` are escaped.
     place : Path or text stream
-        Where to write.
+        Destination.
     header : bool
-        Whether the names of the columns come first.
+        Whether to write the column names.
     """
     texts = [name for name in frame.columns if frame[name].dtype == object or frame[name].dtype == "str"]
     escaped = {
         name: [escape_formula(text) if isinstance(text, str) else text for text in frame[name]] for name in texts
     }
-    # The writer quotes what its own end of line occurs in, but a reader takes a lone carriage return for one too.
+    # The writer quotes only its own line terminator, but readers also treat a lone carriage return as a line end.
     returns = any(isinstance(text, str) and "\r" in text for column in escaped.values() for text in column)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     written = frame.assign(**escaped).rename(columns=escape_formula)
