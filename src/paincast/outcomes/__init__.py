@@ -1,4 +1,4 @@
-"""Outcomes: their definitions as data (``definitions.py``), and the labels of episodes by them (``labels.py``)."""
+"""Outcome definitions (``definitions.py``) and outcome labels of episodes (``labels.py``)."""
 
 from paincast.outcomes.definitions import (
     OUTCOMES,

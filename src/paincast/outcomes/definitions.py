@@ -1,4 +1,4 @@
-"""Outcome definitions: what each outcome is, when and for whom it is assessed, what it is not."""
+"""Outcome definitions: what each outcome means, when and for whom it is assessed, and what it does not mean."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ NOT_AN_EFFECT = "the effect of the procedure: some patients respond to placebo o
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What a measure must do to reach an outcome.
+    """Criterion of an outcome for a measure.
 
     Parameters
     ----------
     measure : str
         Column of ``visits``, and of ``episodes`` unless ``direction`` is ``at_most``.
     direction : {"fall", "rise", "at_most", "change"}
-        A fall or a rise since before the procedure; a value that is at most ``points``; or the change itself.
+        A fall or rise from baseline; a value of at most ``points``; or the change itself.
     points : float, optional
-        Smallest fall or rise in points of the measure that counts; the largest value for ``at_most``.
+        Minimum fall or rise in points of the measure; the maximum value for ``at_most``.
     share : float, optional
-        Smallest fall as a share of the value before; with ``points``, either suffices.
+        Minimum fall as a share of the baseline value; with ``points``, either is sufficient.
     highest : float, optional
-        Highest value before the procedure from which the rise is possible.
+        Highest baseline value from which the rise is possible.
     """
 
     measure: str
@@ -49,7 +49,7 @@ class Line:
 
     @property
     def needs_before(self) -> bool:
-        """Tell whether the value before the procedure must be known."""
+        """Whether the baseline value must be known."""
         return self.direction != "at_most"
 
 
@@ -62,27 +62,27 @@ class Outcome:
     name : str
         Name of the outcome.
     kind : {"binary", "continuous", "time_to_event"}
-        What a label is: 0 or 1, a number, or months with a status.
+        Type of the label: 0 or 1, a number, or months with a status.
     assessed_by : {"visit", "events", "follow_up"}
-        What it is assessed by: one visit, the events up to the horizon, or the whole follow-up.
+        How it is assessed: at a visit, from the events up to the horizon, or from the whole follow-up.
     question : str
-        What a probability (or number, or duration) of this outcome is the probability of.
+        Definition of the event (or number, or duration) that is predicted.
     is_not : str
-        What it must not be read as.
+        What the prediction must not be interpreted as.
     horizon_rule : str
         Which follow-up counts for the horizon.
     denominator : str
-        For whom it is assessed.
+        Episodes for which it is assessed.
     missing : str
-        What is done about loss to follow-up.
+        How loss to follow-up is handled.
     lines : tuple of Line
-        What measures must do; the first that a patient has before and after the procedure counts.
+        Criteria; the first whose measure a patient has at baseline and follow-up is used.
     detail : str
         With ``assessed_by="events"``, the only kind of complication that counts; empty for any.
     follows_response : bool
-        Whether what is published to foretell pain response is taken to point the same way for this outcome.
+        Whether published predictors of pain response are assumed to have the same sign for this outcome.
     references : tuple of str
-        Where the thresholds come from.
+        Sources of the thresholds.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Outcome:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Columns of which one must be known before the procedure; empty where none is needed."""
+        """Baseline columns, at least one of which must be known; empty if none is needed."""
         return tuple(line.measure for line in self.lines if line.needs_before)
 
 
@@ -226,19 +226,19 @@ COMPLICATION = "complication"
 
 
 def get_outcome(name: str, *, complication_kind: str | None = None) -> Outcome:
-    """Look an outcome up by name.
+    """Find an outcome by name.
 
     Parameters
     ----------
     name : str
-        One of :data:`OUTCOMES`, or ``complication_`` and a kind, for example ``complication_motor_weakness``.
+        A name in :data:`OUTCOMES`, or ``complication_`` and a kind, for example ``complication_motor_weakness``.
     complication_kind : str, optional
-        Of complications, the only kind that counts, as written in ``detail`` of the events.
+        The only kind of complication that counts, as written in ``detail`` of the events.
 
     Raises
     ------
     SettingsError
-        If there is none of that name, or a kind is given for another outcome.
+        If the name is unknown, or a kind is given for another outcome.
 
     Examples
     --------
@@ -264,22 +264,22 @@ def get_outcome(name: str, *, complication_kind: str | None = None) -> Outcome:
 
 
 def name_in_truth(outcome: Outcome) -> str:
-    """Give the name under which the truth of a simulated cohort holds an outcome."""
+    """Return the name of an outcome in the truth of a simulated cohort."""
     return f"{COMPLICATION}: {outcome.detail}" if outcome.detail else outcome.name
 
 
 def sort_outcomes(names: Iterable[str]) -> list[str]:
-    """Sort names of outcomes as they are declared; complications by kind come last, in alphabetical order."""
-    places = {name: place for place, name in enumerate(OUTCOMES)}
-    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+    """Sort names of outcomes in order of declaration; kinds of complications come last, alphabetically."""
+    ranks = {name: rank for rank, name in enumerate(OUTCOMES)}
+    return sorted(set(names), key=lambda name: (ranks.get(name, len(ranks)), name))
 
 
 def default_window(outcome: Outcome, horizon_months: float) -> tuple[float, float]:
-    """Give the months, ends included, in which follow-up answers for a horizon.
+    """Return the default follow-up window of a horizon in months, ends included.
 
-    A visit answers from half to one and a half times of the horizon. Of events the first month is the one from which
-    a contact shows that a patient was followed to the horizon, and the last the one up to which they count: both are
-    the horizon. A course is read from the first day to the horizon.
+    Visits count from 0.5 to 1.5 times the horizon. For events, the first month is the earliest contact that shows
+    follow-up to the horizon and the last month is the latest event that counts: both equal the horizon. The whole
+    follow-up counts from the first day to the horizon.
     """
     if outcome.assessed_by == "visit":
         return 0.5 * horizon_months, 1.5 * horizon_months

@@ -1,4 +1,4 @@
-"""Outcome labels: the outcome of each episode at a horizon, or why it is not known."""
+"""Compute outcome labels: the outcome of each episode at a horizon, or why it is unknown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from paincast.outcomes.definitions import COMPLICATION, Line, Outcome, default_window
 
 SLACK = 1e-9
-"""Scores are written in decimals: a fall that is short of its line by less has reached it."""
+"""Tolerance for decimal scores: a criterion missed by less than this counts as reached."""
 
 ENDS_RELIEF = ("repeat_procedure", "surgery", "explant")
 DEATH = "death"
@@ -22,28 +22,28 @@ LOST = "no follow-up that answers"
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeLabels:
-    """Labels of one outcome; everything is indexed like the episodes.
+    """Labels of an outcome; all series are indexed like the episodes.
 
     Parameters
     ----------
     outcome : Outcome
-        Its definition.
+        Outcome definition.
     horizon_months : float
-        The month at which it was assessed.
+        Month at which it was assessed.
     window_months : tuple of float
         First and last month, included, of the follow-up that counts.
     eligible : Series of bool, shape (n,)
         Whether the episode is in the denominator.
     value : Series of float, shape (n,)
-        1.0 or 0.0, a number for continuous outcomes, and for times whether it had not ended at the horizon, of those
-        alive and followed to it; NaN where it is not known or the episode is not eligible. Whether it is known does not
-        depend on what it is, other than by what drives loss to follow-up.
+        1.0 or 0.0; a number for continuous outcomes; for durations, whether it lasts beyond the horizon among patients
+        alive and followed to it. NaN if unknown or not eligible. Whether it is known does not depend on its value,
+        except through the mechanism of loss to follow-up.
     because : Series of str, shape (n,)
-        Why the outcome is not known; empty where it is.
+        Why the outcome is unknown; empty if it is known.
     visit_month : Series of float, shape (n,), optional
-        For outcomes assessed at a visit: the month of that visit; NaN where the outcome is not known.
+        For outcomes assessed at a visit: the month of that visit; NaN if the outcome is unknown.
     months, status : Series of float, shape (n,), optional
-        For times to an event: when, and 0 for censored, 1 for the event, 2 for death; NaN where nothing is known.
+        For durations: the time, and 0 for censored, 1 for the event, 2 for death; NaN if nothing is known.
     """
 
     outcome: Outcome
@@ -72,20 +72,20 @@ def compute_outcome(
 ) -> OutcomeLabels:
     """Label every episode with an outcome.
 
-    Of the visits inside the window that hold the measure, the one nearest to the horizon counts, of two as near the
-    earlier one. An episode whose patient died before the horizon and whose outcome is not known is out of the
-    denominator: the outcome is one of the living. Every other episode without a label is lost to follow-up.
+    The visit in the window with the measure that is nearest to the horizon is used; in a tie, the earlier visit. An
+    episode with an unknown outcome whose patient died before the horizon is not in the denominator: the outcome is
+    defined for living patients. Every other eligible episode without a label is lost to follow-up.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n_episodes, ...)
-        Episodes; ``episode_id`` and the measures before the procedure are read.
+        Episodes; ``episode_id`` and the baseline measures are read.
     visits, events : DataFrame
-        Follow-up in long form.
+        Follow-up in long format.
     outcome : Outcome
-        Its definition.
+        Outcome definition.
     horizon_months : float
-        The month at which it is assessed.
+        Month at which it is assessed.
     window_months : tuple of float, optional
         First and last month, included; by default :func:`paincast.outcomes.default_window` of the horizon.
 
@@ -129,12 +129,12 @@ def compute_outcome(
 
 
 def list_ineligibility(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
-    """List for each episode why an outcome is impossible for it, by what is known before; empty where it is possible.
+    """List for each episode why the outcome is impossible given its baseline values; empty if it is possible.
 
     Parameters
     ----------
     outcome : Outcome
-        Its definition.
+        Outcome definition.
     episodes : DataFrame of shape (n, ...)
         Episodes.
 
@@ -168,7 +168,7 @@ def _read(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _is_reachable(line: Line, before: pd.Series) -> pd.Series:
-    """Flag the values before the procedure from which the line can be reached."""
+    """Flag the baseline values from which the criterion can be reached."""
     if line.direction == "fall":
         return before > 0
     if line.highest is not None:
@@ -188,7 +188,7 @@ def _describe_impossible(lines: list[Line]) -> str:
 def _label_visit(
     episodes: pd.DataFrame, visits: pd.DataFrame, outcome: Outcome, horizon: float, window: tuple[float, float]
 ) -> tuple[pd.Series, pd.Series]:
-    """Give the labels, and the months of the visits that they come from."""
+    """Return the labels, and the months of the visits they are based on."""
     value = pd.Series(np.nan, index=episodes.index)
     month = value.copy()
     for line in outcome.lines:
@@ -202,7 +202,7 @@ def _label_visit(
 
 
 def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[float, float]) -> pd.DataFrame:
-    """Give the measure at the visit nearest to the horizon, and the month of that visit, by episode."""
+    """Return the measure at the visit nearest to the horizon, and the month of that visit, by episode."""
     if measure not in visits:
         return pd.DataFrame({"month": pd.Series(dtype=float), measure: pd.Series(dtype=float)})
     inside = visits["month"].between(*window) & visits[measure].notna()
@@ -213,7 +213,7 @@ def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[f
 
 
 def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
-    """Judge whether a line is reached (or give the change); NaN where a value is missing or the line out of reach."""
+    """Evaluate a criterion (or the change); NaN if a value is missing or the criterion cannot be reached."""
     if line.direction == "at_most":
         return (after <= float(line.points or 0.0) + SLACK).astype(float).where(after.notna())
     if line.direction == "change":
@@ -230,10 +230,10 @@ def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
 def _label_events(
     ids: pd.Series, visits: pd.DataFrame, events: pd.DataFrame, outcome: Outcome, window: tuple[float, float]
 ) -> pd.Series:
-    """Label whether a complication happened, of those whose follow-up reached the horizon; NaN for the others.
+    """Label whether a complication occurred, among episodes followed to the horizon; NaN for the others.
 
-    That a complication was seen does not make its patient followed: of two patients lost at the same month the one with
-    a complication would be kept and the one without left out, and the risk be too high.
+    A complication does not make an episode count as followed. Otherwise, of two patients lost at the same month, the
+    patient with a complication would be kept and the other left out, and the risk would be overestimated.
     """
     counted = events["kind"] == COMPLICATION
     if outcome.detail:
@@ -273,13 +273,13 @@ def _label_follow_up(
 
 
 def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFrame, line: Line) -> pd.DataFrame:
-    """Give ``months`` until relief was lost, the patient died or was last seen, ``status``, ``last`` and ``died``.
+    """Compute ``months`` until loss of relief, death or last contact, and ``status``, ``last`` and ``died``.
 
-    A visit at a month counts for horizons up to twice that month (:func:`paincast.outcomes.default_window`): so long
-    its patient counts as followed, and who was never seen until the first month at which anybody was. What is recorded
-    after that is left out: who was not seen may have lost relief long before, and would only be counted among those who
-    kept it. Nothing is known of who has an end of relief or a death without a month. Of what happens in the same month
-    the loss of relief counts before death, and both before the end of follow-up.
+    A visit counts for horizons up to twice its month (:func:`paincast.outcomes.default_window`): the patient counts as
+    followed until then, and a patient without visits until the earliest visit in the data. Events after that are
+    ignored: relief may have been lost unseen long before, and the patient would count as having kept it until the
+    event. Episodes with an end of relief or a death without a month are unknown. In the same month, loss of relief
+    precedes death, and both precede the end of follow-up.
     """
     ids = episodes["episode_id"]
     seen = visits.loc[visits[line.measure].notna() & (visits["month"] > 0), ["episode_id", "month", line.measure]]
@@ -305,19 +305,19 @@ def _first_months(dated: pd.DataFrame) -> pd.Series:
 
 
 def count_label_months(labels: OutcomeLabels, among: pd.Series | None = None) -> dict[int, int]:
-    """Count the labels by the month of their visit, to the nearest whole one.
+    """Count the labels by the month of their visit, rounded to whole months.
 
     Parameters
     ----------
     labels : OutcomeLabels
         Labels of an outcome.
     among : Series of bool, shape (n,), optional
-        The episodes that are counted; by default those in the denominator.
+        Episodes to count; by default those in the denominator.
 
     Returns
     -------
     dict of int to int
-        How many by month, in order. Empty where they come from no visit, or all from the month that was asked for.
+        Number by month, in order. Empty if the labels are not based on visits, or all are from the horizon's month.
 
     Examples
     --------
@@ -337,7 +337,7 @@ def count_label_months(labels: OutcomeLabels, among: pd.Series | None = None) ->
 
 
 def _flag_ongoing(months: pd.Series, status: pd.Series, month: float) -> pd.Series:
-    """Flag what had not ended at a month; NaN for who died or was last seen before."""
+    """Flag episodes with ongoing relief at a month; NaN if the patient died or was last seen before."""
     ended = (status == LOST_RELIEF) & (months <= month)
     followed = (months > month) | ((status == CENSORED) & (months >= month))
     return pd.Series(np.where(ended, 0.0, np.where(followed, 1.0, np.nan)), index=months.index)
