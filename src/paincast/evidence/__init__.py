@@ -1,4 +1,4 @@
-"""Published evidence as data: one record per technique and indication, every figure with its source and tag."""
+"""Published evidence as data: a record for each technique and indication; every figure has a source and a tag."""
 
 from paincast.evidence.figures import PredictorEffect, Record, Source, Transform
 from paincast.evidence.records import (

@@ -1,6 +1,6 @@
-"""Conditions over the columns of an episode, as plain data: what a contraindication asks of a patient.
+"""Check and describe conditions on the columns of an episode, stored as plain data; used by contraindications.
 
-A condition is one comparison, or several that are combined::
+A condition is a comparison, or a combination of conditions::
 
     {column: stimulation_trial_success, is: false}
     {column: platelets_10e9_per_l, below: 50}
@@ -20,7 +20,7 @@ from paincast.schema import EPISODES, Column
 Condition = Mapping[str, Any]
 
 COMBINATIONS: Mapping[str, str] = MappingProxyType({"any": " or ", "all": " and "})
-"""How several conditions make one, and the word between them."""
+"""Ways to combine conditions, and the word between them in descriptions."""
 
 MAXIMUM_DEPTH = 8
 
@@ -33,12 +33,12 @@ def check_condition(condition: Any, where: str, *, depth: int = 0) -> None:
     condition : mapping
         ``{column, is | at_least | below | any_of}``, or ``{any | all: [conditions]}``.
     where : str
-        The place to name in an error.
+        Location to name in errors.
 
     Raises
     ------
     DataError
-        If a key or column is unknown, a value has the wrong type or lies outside what the column may hold.
+        If a key or column is unknown, or a value has the wrong type or is outside the range of the column.
     """
     if not isinstance(condition, Mapping) or depth > MAXIMUM_DEPTH:
         raise DataError(
@@ -51,8 +51,8 @@ def check_condition(condition: Any, where: str, *, depth: int = 0) -> None:
                 raise DataError(
                     f"{where}: '{combination}' stands alone and holds a list of conditions", code="PC-EVIDENCE-02"
                 )
-            for place, part in enumerate(parts, 1):
-                check_condition(part, f"{where}, {combination} {place}", depth=depth + 1)
+            for number, part in enumerate(parts, 1):
+                check_condition(part, f"{where}, {combination} {number}", depth=depth + 1)
             return
     _check_comparison(condition, where)
 
@@ -80,7 +80,7 @@ def _is_boolean(column: Column, value: Any) -> bool:
 
 
 def _is_within(column: Column, value: Any) -> bool:
-    """Tell whether a bound divides what the column may hold: at the lowest value itself nothing lies below it."""
+    """Check that a bound splits the range of the column; the lowest value does not, because nothing lies below it."""
     if column.type not in ("number", "integer") or isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     low, high = column.low, column.high
@@ -98,7 +98,7 @@ _CHECKS: Mapping[str, Callable[[Column, Any], bool]] = MappingProxyType(
 
 
 def describe_condition(condition: Condition) -> str:
-    """Write a condition in words.
+    """Describe a condition in words.
 
     Examples
     --------
@@ -108,8 +108,8 @@ def describe_condition(condition: Condition) -> str:
     if "column" in condition:
         return _describe_comparison(condition)
     [(combination, parts)] = condition.items()
-    told = [describe_condition(part) for part in parts]
-    nested = [f"({words})" if "column" not in part else words for part, words in zip(parts, told, strict=True)]
+    descriptions = [describe_condition(part) for part in parts]
+    nested = [f"({words})" if "column" not in part else words for part, words in zip(parts, descriptions, strict=True)]
     return COMBINATIONS[combination].join(nested)
 
 

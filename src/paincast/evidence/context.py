@@ -1,4 +1,4 @@
-"""What surrounds the rates of an evidence record: findings, expected change, cost, what the founding review says."""
+"""Data classes of further figures in an evidence record: findings, expected changes, costs, and review claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A published result that is no rate of response, in words."""
+    """A published result other than a response rate, as text."""
 
     finding: str
     source: str
@@ -18,15 +18,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedChange:
-    """How far a measure moves, on average.
+    """Mean change of a measure.
 
     Parameters
     ----------
     measure : str
-        ``pain_nrs``, ``odi``, ``eq5d_index``, ``opioid_mme``, ``opioid_users`` (share of those who used opioids before
-        and stopped or took less) or ``womac``.
+        ``pain_nrs``, ``odi``, ``eq5d_index``, ``opioid_mme``, ``opioid_users`` (share of baseline opioid users who
+        stopped or reduced) or ``womac``.
     source, tag : str
-        Where the figure comes from, and how it came to be known.
+        Source of the figure, and its tag.
     change : float, optional
         Mean change; falls are negative. A share for ``opioid_users``.
     month : float, optional
@@ -36,11 +36,11 @@ class ExpectedChange:
     ci95, range : tuple, optional
         95 % confidence interval of the mean; lowest and highest mean reported.
     compared_with : str
-        The comparator where ``change`` is a difference between groups; empty for before against after.
+        The comparator if ``change`` is a difference between groups; empty for changes from baseline.
     control_change : float, optional
-        Mean change in the control group, where that was reported beside it.
+        Mean change in the control group, if reported.
     note : str
-        Anything to know; the whole statement where there is no figure.
+        Further remarks; the whole statement if there is no figure.
     """
 
     measure: str
@@ -63,19 +63,19 @@ class Cost:
     Parameters
     ----------
     item : str
-        What was costed, where and when.
+        Item, country and year.
     source, tag : str
-        Where the figure comes from, and how it came to be known.
+        Source of the figure, and its tag.
     currency : str
-        Three letters; empty for a share or probability.
+        Three-letter code; empty for a share or probability.
     amount : float, optional
         The figure.
     range : tuple, optional
-        Lowest and highest figure, or the ends of the published interval.
+        Lowest and highest figure, or the limits of the published interval.
     sd : float, optional
         Standard deviation between patients.
     note : str
-        Anything to know.
+        Further remarks.
     """
 
     item: str
@@ -90,16 +90,16 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedClaim:
-    """What the founding review says of the technique.
+    """Statement of the founding review on the technique.
 
     Parameters
     ----------
     says : str
-        In words.
+        The statement.
     source, tag : str
         The review, and its tag.
     response : tuple, optional
-        Lowest and highest share that the review says respond; it defines neither response nor n.
+        Lowest and highest share of responders according to the review, which defines neither response nor n.
     """
 
     says: str
@@ -110,7 +110,7 @@ class SeedClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedConflict:
-    """A claim of the founding review, and what a source (often the one it cites) says instead."""
+    """A claim of the founding review, and the contradicting statement of a source (often the cited source)."""
 
     claim: str
     finding: str

@@ -1,4 +1,4 @@
-"""The expected sign of each published predictor: which way it points, not how strongly."""
+"""Load the expected signs (direction of association) of published predictors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import load_records
 
 STRONG = ("strong", "moderate")
-"""Words with which the strength of a direction begins that is strong enough to be imposed on a model."""
+"""First words of strengths that are sufficient to constrain a model."""
 
 
 def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, int]:
@@ -15,15 +15,15 @@ def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, in
     Parameters
     ----------
     technique : str
-        The technique; its records of all indications must agree on a direction.
+        The technique; its records of all indications must agree on the direction.
     strong : bool
-        Give only those whose evidence is called moderate or strong.
+        Return only predictors with moderate or strong evidence.
 
     Returns
     -------
     dict of str to {-1, 1}
-        By column of ``episodes``, or ``column=level`` for a category: 1 where more of it (or a yes) goes with more
-        response, -1 where it goes with less. Directions that sources or records contradict are left out.
+        By column of ``episodes``, or ``column=level`` for a category: 1 if higher values (or yes) are associated with
+        more response, -1 with less. Contradictory directions are left out.
 
     Examples
     --------

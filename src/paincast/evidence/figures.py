@@ -1,7 +1,7 @@
-"""What an evidence record holds, as frozen types.
+"""Data classes of evidence records.
 
-Every number stands beside the id of its source and a tag that says how far to trust it. On a figure tagged ``ASSUMED``
-the source names the nearest study setting only: it does not support the number.
+Every number has the id of its source and a tag for its reliability. The source of a figure tagged ``ASSUMED`` is only
+the most similar study; it does not support the number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
         "ASSUMED": "a placeholder without a source",
     }
 )
-"""How a figure came to be known. ``FOUND/ASSUMED``: the main value is found, a companion value (a spread) assumed."""
+"""Origin of a figure. ``FOUND/ASSUMED``: the main value is published, a related value (such as a SD) assumed."""
 
 TRANSFORMS = ("below", "at_least", "above", "per", "per_sd", "equals")
 PREDICTOR_KINDS = ("prognostic", "selection", "treatment", "effect_modifier")
@@ -31,7 +31,7 @@ CERTAINTY_LEVELS = ("none", "very low", "low", "moderate", "high")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A publication or data set, and how it was seen."""
+    """A publication or data set, and how it was accessed."""
 
     id: str
     citation: str
@@ -42,14 +42,14 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """How a column enters the log odds: the indicator of a threshold or value, or the value per so many units.
+    """How a column enters the log odds: as an indicator of a threshold or value, or per number of units.
 
     Parameters
     ----------
     kind : {"below", "at_least", "above", "per", "per_sd", "equals"}
         ``per_sd`` is per standard deviation of the record's baseline.
     value : float, bool or str
-        Threshold, number of units, or the value compared with.
+        Threshold, number of units, or value to compare with.
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Transform:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorEffect:
-    """The association of one column with response, as the simulator applies it.
+    """The association of a column with response, as used by the simulator.
 
     Parameters
     ----------
@@ -67,29 +67,29 @@ class PredictorEffect:
     transform : Transform
         How the column enters.
     odds_ratio : float
-        Odds ratio of response, shrunk from what was published because sources are small and selected.
+        Odds ratio of response, shrunk from the published value because sources are small and selected.
     source, source_tag : str
-        Where an effect was reported, and how that was seen.
+        Source of the effect, and its tag.
     tag : str
         Tag of ``odds_ratio``.
     meaning, direction, strength : str
-        In words, for a clinician.
+        Description for clinicians.
     kind : {"prognostic", "selection", "treatment", "effect_modifier"}
-        What the association is; prognostic associations must not be read as causal. An effect modifier says who gains
-        more over the control response: its odds ratio is that of the benefit, so the response to the procedure itself
-        does not follow it and it is not among ``Record.active_predictors``.
+        Type of association; prognostic associations must not be interpreted as causal. The odds ratio of an effect
+        modifier refers to the benefit over the control response, not to the response to the procedure, so it is not
+        among ``Record.active_predictors``.
     finding : str
-        What the source reports, in words.
+        Description of the published result.
     published : mapping
-        The published effect: ``measure``, ``value`` and perhaps ``ci95``.
+        The published effect: ``measure``, ``value`` and optionally ``ci95``.
     prevalence : float, optional
         Share of patients in whom the transformed column is true.
     prevalence_tag : str
         Tag of ``prevalence``.
     threshold_tag : str
-        Tag of the threshold in ``transform`` where that was not published.
+        Tag of the threshold in ``transform`` if it was not published.
     note : str
-        Anything to know.
+        Further remarks.
     """
 
     column: str
@@ -112,11 +112,11 @@ class PredictorEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """The distribution of one column before the procedure, from whichever figures are known.
+    """The baseline distribution of a column, described by the available parameters.
 
-    ``mean`` and ``sd`` describe a symmetric quantity; ``median`` and ``log_sd`` a skewed one; ``share`` is the share
-    for whom a yes/no column is true, of women (``sex``), of those working among those of working age (``work_status``)
-    or with a value above zero (``opioid_mme``); ``shares`` gives the share of each value.
+    ``mean`` and ``sd`` describe a symmetric quantity, ``median`` and ``log_sd`` a skewed quantity. ``share`` is the
+    share with a true yes/no column, of women (``sex``), of working patients among those of working age
+    (``work_status``) or of values above zero (``opioid_mme``); ``shares`` is the share of each value.
     """
 
     source: str
@@ -155,18 +155,18 @@ class Survival:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRate:
-    """One published rate of response, in its own definition.
+    """A published response rate with the definition of response.
 
     Parameters
     ----------
     n : int, optional
-        Patients of whom ``share`` is the share.
+        Denominator of ``share``.
     n_study : int, optional
-        Patients of the whole study, where the denominator of the share was not seen.
+        Number of patients in the study, if the denominator of the share is not known.
     ci95 : tuple, optional
         Published 95 % confidence interval.
     population, design, note : str
-        Which patients, how they were studied, and anything to know.
+        Patients, study design, and further remarks.
     """
 
     month: float
@@ -184,7 +184,7 @@ class PublishedRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """How certain the evidence is: one word, one of none, very low, low, moderate or high, and why."""
+    """Certainty of the evidence (none, very low, low, moderate or high), with the reason."""
 
     level: str
     grade: str
@@ -194,24 +194,24 @@ class Certainty:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The share responding at each month, judged from the published rates.
+    """The share of responders at each month, judged from the published rates.
 
     Parameters
     ----------
     months : mapping of float to float
-        Month to share responding (pain lower by at least 50 %), the ``literature`` scenario.
+        Share of responders (pain lower by at least 50 %) by month in the ``literature`` scenario.
     scenarios : mapping of str to float
-        Share responding at the primary month in each scenario.
+        Share of responders at the primary month in each scenario.
     range : mapping of float to tuple
         Lowest and highest plausible share at a month.
     source : tuple of str
-        Sources it was judged from.
+        Sources on which it is based.
     tag : str
         Tag of all figures of the curve.
     denominator, note : str
-        Among whom the share is taken, and anything to know.
+        Denominator of the share, and further remarks.
     trial_success : float, optional
-        Share of those tested who go on to the procedure; times ``months`` it gives the rate by intention to treat.
+        Share of tested patients who proceed to the procedure; multiplied by ``months``, the intention-to-treat rate.
     """
 
     months: Mapping[float, float]
@@ -226,16 +226,16 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Implied:
-    """What the active predictors imply for a model, were they independent and had the given prevalences.
+    """Properties of a model that follow from the active predictors, assuming independence and the given prevalences.
 
     Parameters
     ----------
     active_predictors : int
-        Predictors with an odds ratio other than 1, effect modifiers apart.
+        Number of predictors with an odds ratio other than 1, without effect modifiers.
     sd_linear_predictor : float
         Standard deviation of the log odds of response.
     bayes_optimal_auc : float
-        The best area under the curve that any model can reach.
+        Largest area under the curve that any model can reach.
     source : tuple of str
         Sources of the predictors.
     tag : str
@@ -251,7 +251,7 @@ class Implied:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known of one technique (and approach) in one indication.
+    """Evidence on a technique (and approach) in an indication.
 
     Parameters
     ----------
@@ -260,23 +260,23 @@ class Record:
     title : str
         The procedure and the pain it treats, for a clinician.
     technique, indication, approach : str
-        Values of the contract; ``approach`` is None where the record holds for every approach.
+        Values of the contract; ``approach`` is None if the record applies to all approaches.
     also_covers : tuple of str
-        Further indications for which the record is the nearest evidence.
+        Further indications for which the record is the most relevant evidence.
     primary_month : float or None
-        Month at which response is asked by default.
+        Default month for the assessment of response.
     response : Curve or None
-        Response curve and its scenarios; None where models can stand on real data only.
+        Response curve and its scenarios; None if models must be based on real data only.
     control_response : ControlResponse or None
-        Response without the procedure, where evidence gives a number.
+        Response without the procedure, if published.
     predictors : tuple of PredictorEffect
-        Associations that the simulator applies; an odds ratio of 1 is a published null.
+        Associations used by the simulator; an odds ratio of 1 is a published null result.
     null_findings : tuple of Finding
-        Published nulls of no single column.
+        Published null results that do not refer to a single column.
     findings : tuple of Finding
-        Results that are no rate of response.
+        Results other than response rates.
     not_known : tuple of str
-        What a clinician would want to know and no source tells.
+        Clinically relevant questions without published evidence.
     gap : str
         Why there is no model; empty otherwise.
     """
@@ -315,32 +315,32 @@ class Record:
 
     @property
     def curve(self) -> Mapping[float, float] | None:
-        """Give the share responding at each month in the ``literature`` scenario."""
+        """Share of responders at each month in the ``literature`` scenario."""
         return self.response.months if self.response else None
 
     @property
     def scenarios(self) -> Mapping[str, float] | None:
-        """Give the share responding at the primary month in each scenario."""
+        """Share of responders at the primary month in each scenario."""
         return self.response.scenarios if self.response else None
 
     @property
     def control_share(self) -> float | None:
-        """Give the share that responds without the procedure, or None where the evidence gives no number."""
+        """Share of responders without the procedure, or None if no number is published."""
         return self.control_response.share if self.control_response else None
 
     @property
     def active_predictors(self) -> tuple[PredictorEffect, ...]:
-        """Give the predictors on which response to the procedure depends: no nulls, no effect modifiers."""
+        """Predictors on which response to the procedure depends: without null results and effect modifiers."""
         return tuple(
             effect for effect in self.predictors if effect.odds_ratio != 1.0 and effect.kind != "effect_modifier"
         )
 
     @property
     def counted_complications(self) -> tuple[Complication, ...]:
-        """Give one figure for each kind of complication that has a rate, in the order of the record."""
+        """A single figure for each kind of complication with a rate, in the order of the record."""
         return tuple(item for item in self.complications if item.patient_rate and not item.repeats)
 
     @property
     def indications(self) -> tuple[str, ...]:
-        """Give every indication the record covers, its own first."""
+        """All indications that the record covers, beginning with its primary indication."""
         return ((self.indication,) if self.indication else ()) + self.also_covers

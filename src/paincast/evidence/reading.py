@@ -1,4 +1,4 @@
-"""From YAML to frozen records: unknown keys, missing figures and figures without source or tag are refused."""
+"""Parse evidence records from YAML; unknown keys, missing figures and figures without source or tag are errors."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Figures = Mapping[str, Any]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file that holds a mapping.
+    """Read a YAML file whose content is a mapping.
 
     Raises
     ------
     DataError
-        If the file is no YAML mapping.
+        If the file is not a YAML mapping.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_sources(content: Figures) -> dict[str, Source]:
-    """Build the sources of ``sources.yaml``, keyed by id.
+    """Parse the sources in ``sources.yaml``, keyed by id.
 
     Raises
     ------
@@ -67,14 +67,14 @@ def parse_sources(content: Figures) -> dict[str, Source]:
 
 
 def parse_record(content: Figures, contraindications: Figures, costs: Figures, sources: Mapping[str, Source]) -> Record:
-    """Build one record and check it.
+    """Parse and check a record.
 
     Parameters
     ----------
     content : mapping
         Content of a record file.
     contraindications, costs : mapping
-        Content of ``contraindications.yaml`` and ``costs.yaml``, which a record names by key.
+        Content of ``contraindications.yaml`` and ``costs.yaml``, to which records refer by key.
     sources : mapping of str to Source
         Known sources.
 
@@ -85,22 +85,22 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
     Raises
     ------
     DataError
-        Naming the record, the key, and what is known or allowed.
+        If the record is invalid; the message names the record, the key and the allowed values.
     """
     where = f"evidence record {content.get('id', 'without an id')}"
     bleeding = content.get("bleeding_class", "")
-    held = {
+    parsed = {
         key: _PARSERS[key](value, f"{where}, {key}") if key in _PARSERS else value for key, value in content.items()
     }
-    held["response"] = held.pop("curve", None)
-    held["contraindications"] = tuple(
+    parsed["response"] = parsed.pop("curve", None)
+    parsed["contraindications"] = tuple(
         _parse_contraindication(name, contraindications, bleeding, where)
         for name in content.get("contraindications", ())
     )
-    held["costs"] = tuple(_parse_cost(name, costs, where) for name in content.get("costs", ()))
-    named = {item.source for item in (*held["contraindications"], *held["costs"])}
-    held["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content), *named}))
-    record = _build(Record, held, where)
+    parsed["costs"] = tuple(_parse_cost(name, costs, where) for name in content.get("costs", ()))
+    named = {item.source for item in (*parsed["contraindications"], *parsed["costs"])}
+    parsed["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content), *named}))
+    record = _build(Record, parsed, where)
     _check_names(record, where)
     _check_curve(record, where)
     _check_provenance(content, sources, where)
@@ -108,10 +108,10 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
 
 
 def list_source_ids(content: Any) -> set[str]:
-    """List every source id named anywhere below a part of a record file."""
+    """List all source ids in a part of a record file."""
     if isinstance(content, dict):
-        own = content.get("source", ())
-        named = {own} if isinstance(own, str) else set(own)
+        source = content.get("source", ())
+        named = {source} if isinstance(source, str) else set(source)
         return named.union(*(list_source_ids(value) for value in content.values()))
     if isinstance(content, list):
         return set().union(*(list_source_ids(value) for value in content))
@@ -202,7 +202,7 @@ def _check_provenance(content: Figures, sources: Mapping[str, Source], where: st
 
 
 def walk_numbers(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
-    """Walk every number below a part of a record file, with the keys that lead to it.
+    """Yield all numbers in a part of a record file, with the path of keys to each.
 
     Examples
     --------
@@ -213,8 +213,8 @@ def walk_numbers(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tup
         for key, value in content.items():
             yield from walk_numbers(value, (*path, key))
     elif isinstance(content, list):
-        for place, value in enumerate(content):
-            yield from walk_numbers(value, (*path, place))
+        for index, value in enumerate(content):
+            yield from walk_numbers(value, (*path, index))
     elif isinstance(content, (int, float)) and not isinstance(content, bool):
         yield path, content
 
@@ -250,18 +250,18 @@ def _parse_transform(content: Figures, where: str) -> Transform:
 def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
     if not content.get("odds_ratio", 1) > 0:
         raise DataError(f"{where}: odds_ratio must be above 0", code="PC-EVIDENCE-20")
-    held = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
-    effect = _build(PredictorEffect, held, where)
+    parsed = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
+    effect = _build(PredictorEffect, parsed, where)
     _check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
     return effect
 
 
 def _parse_curve(content: Figures, where: str) -> Curve:
-    held = dict(content)
-    held["months"] = MappingProxyType({float(month): share for month, share in content.get("months", {}).items()})
-    held["scenarios"] = MappingProxyType(dict(content.get("scenarios", {})))
-    held["range"] = MappingProxyType({float(month): tuple(ends) for month, ends in content.get("range", {}).items()})
-    return _build(Curve, held, where)
+    parsed = dict(content)
+    parsed["months"] = MappingProxyType({float(month): share for month, share in content.get("months", {}).items()})
+    parsed["scenarios"] = MappingProxyType(dict(content.get("scenarios", {})))
+    parsed["range"] = MappingProxyType({float(month): tuple(ends) for month, ends in content.get("range", {}).items()})
+    return _build(Curve, parsed, where)
 
 
 def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
@@ -270,16 +270,16 @@ def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
 
 def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str) -> Contraindication:
     _check_known(name, known, f"{where}, contraindications")
-    place = f"contraindication {name}"
+    location = f"contraindication {name}"
     entry = {"name": name, **known[name]}
     by_class = entry.pop("when_by_bleeding_class", None)
     if by_class is not None:
         _check_known(bleeding, by_class, f"{where}, bleeding_class")
         entry["when"] = by_class[bleeding]
-    check_condition(entry.get("when"), f"{place}, when")
+    check_condition(entry.get("when"), f"{location}, when")
     words = {"bleeding_class": bleeding, "condition": describe_condition(entry["when"])}
-    contraindication = _build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, place)
-    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"{place}, level")
+    contraindication = _build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, location)
+    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"{location}, level")
     return contraindication
 
 
@@ -309,7 +309,7 @@ def _one(kind: Callable[..., T]) -> Callable[[Any, str], T]:
 
 def _each(parse_one: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
     def parse(content: Any, where: str) -> tuple[T, ...]:
-        return tuple(parse_one(entry, f"{where} {place}") for place, entry in enumerate(content, 1))
+        return tuple(parse_one(entry, f"{where} {number}") for number, entry in enumerate(content, 1))
 
     return parse
 

@@ -1,6 +1,6 @@
-"""Look evidence up: by technique, indication and approach. What is not known is refused in words.
+"""Find evidence records by technique, indication and approach; missing evidence raises an error with the reason.
 
-Records are YAML files in ``records/``, one per technique and indication (and approach); their sources are in
+Records are YAML files in ``records/``, a file for each technique and indication (and approach); their sources are in
 ``sources.yaml``.
 """
 
@@ -23,13 +23,13 @@ _APPROACH_ORDER = ("transforaminal", "interlaminar", "caudal")
 
 @cache
 def load_sources() -> Mapping[str, Source]:
-    """Read every source, keyed by id."""
+    """Read all sources, keyed by id."""
     return MappingProxyType(parse_sources(read_yaml(_FOLDER / "sources.yaml")))
 
 
 @cache
 def load_records() -> tuple[Record, ...]:
-    """Read every record, in the order of techniques, approaches and names.
+    """Read all records, in the order of techniques, approaches and names.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _place_of(record: Record) -> tuple[int, bool, int, str]:
 
 @cache
 def evidence_version() -> str:
-    """Give 12 hexadecimal digits that change whenever a record, a source or a contraindication does."""
+    """Compute a hash of 12 hexadecimal digits that changes with any record, source or contraindication."""
     digest = hashlib.sha256()
     for file in sorted(_FOLDER.rglob("*.yaml")):
         digest.update(file.relative_to(_FOLDER).as_posix().encode())
@@ -59,14 +59,14 @@ def evidence_version() -> str:
 
 
 def records_of(technique: str) -> tuple[Record, ...]:
-    """Give every record of a technique; a technique without evidence has one record that names the gap.
+    """Return all records of a technique; a technique without evidence has a single record that describes the gap.
 
     Raises
     ------
     SettingsError
         If there is no technique of that name.
     RefusalError
-        If no record exists for it yet.
+        If it has no record.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def _records_with_evidence(technique: str) -> tuple[Record, ...]:
 
 
 def gaps_of(technique: str) -> Mapping[str, str]:
-    """Give the indications of a technique for which a record says that there is no evidence, and why.
+    """Return the indications of a technique for which a record states that there is no evidence, with the reason.
 
     Examples
     --------
@@ -112,21 +112,21 @@ def gaps_of(technique: str) -> Mapping[str, str]:
 
 
 def load_record(technique: str, indication: str | None = None, approach: str | None = None) -> Record:
-    """Give the record that covers a technique in an indication by an approach.
+    """Return the record that covers a technique in an indication by an approach.
 
     Parameters
     ----------
     technique : str
-        What is done.
+        Technique.
     indication : str, optional
-        The diagnosis treated; by default the first record of the technique.
+        Indication; by default that of the first record of the technique.
     approach : str, optional
-        Route; by default the first that covers the indication. A record without an approach holds for each.
+        Approach; by default the first that covers the indication. A record without an approach applies to all.
 
     Returns
     -------
     Record
-        A record whose own indication matches comes before one that only covers it. It may be one that names a gap.
+        Records with the indication as primary indication take precedence. The record may describe a gap.
 
     Raises
     ------
@@ -165,9 +165,9 @@ def _describe_coverage(records: Iterable[Record]) -> str:
 
 
 def primary_horizon(technique: str) -> float:
-    """Give the month at which response to a technique is asked by default.
+    """Return the default horizon of a technique in months.
 
-    It is the latest primary month of its records at which each of them has a response.
+    It is the latest primary month of its records at which all response curves have a value.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def primary_horizon(technique: str) -> float:
 
 
 def indications_of(technique: str) -> tuple[str, ...]:
-    """Give every indication for which some record of a technique holds, in the order of the records.
+    """Return all indications covered by the records of a technique, in the order of the records.
 
     Raises
     ------
@@ -194,12 +194,12 @@ def indications_of(technique: str) -> tuple[str, ...]:
         If there is no evidence for it.
     """
     records = _records_with_evidence(technique)
-    own = [record.indication for record in records]
-    return tuple(dict.fromkeys([*own, *(name for record in records for name in record.also_covers)]))
+    primary = [record.indication for record in records]
+    return tuple(dict.fromkeys([*primary, *(name for record in records for name in record.also_covers)]))
 
 
 def control_response(technique: str, indication: str | None, approach: str | None) -> float | None:
-    """Give the share that responds without the procedure, or None where the evidence gives no number.
+    """Return the share that responds without the procedure, or None if no number is published.
 
     Raises
     ------
@@ -223,14 +223,14 @@ def control_response(technique: str, indication: str | None, approach: str | Non
 
 
 def simulated_records(technique: str) -> tuple[Record, ...]:
-    """Give the records of a technique from which episodes can be simulated.
+    """Return the records of a technique from which episodes can be simulated.
 
     Raises
     ------
     SettingsError
         If there is no technique of that name.
     RefusalError
-        If there is no evidence for it, or none with a response curve.
+        If there is no evidence for it, or no response curve.
     """
     records = tuple(record for record in _records_with_evidence(technique) if record.response)
     if not records:
@@ -243,12 +243,12 @@ def simulated_records(technique: str) -> tuple[Record, ...]:
 
 
 def simulated_techniques() -> tuple[str, ...]:
-    """Give the techniques of which episodes can be simulated, in the order of the contract."""
+    """Return the techniques for which episodes can be simulated, in the order of the contract."""
     able = {record.technique for record in load_records() if record.response}
     return tuple(technique for technique in TECHNIQUES if technique in able)
 
 
 def list_citations(records: Iterable[Record]) -> tuple[str, ...]:
-    """List the citations behind records, without repeats, in alphabetical order."""
+    """List the distinct citations of records in alphabetical order."""
     sources = load_sources()
     return tuple(sorted({sources[name].citation for record in records for name in record.sources}))

@@ -1,4 +1,4 @@
-"""The rules of a technique, as its evidence records have them: indications, control responses, contraindications."""
+"""Collect the rules of a technique from its evidence records: indications, control responses, contraindications."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from paincast.evidence.conditions import check_condition
 from paincast.evidence.records import gaps_of, indications_of, records_of
 
 CONTROLLED_OUTCOME = "pain_response"
-"""The outcome for which the evidence gives a control response."""
+"""The outcome for which control responses are published."""
 
 _RULE_KEYS = {"name", "label", "level", "reason", "when", "indications"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TechniqueRules:
-    """Rules of one technique, as plain data that a bundle can hold.
+    """Rules of a technique, as plain data that a bundle can store.
 
     Parameters
     ----------
     indications : tuple of str
-        Indications the technique treats.
+        Indications that the technique treats.
     controls : tuple of dict
-        ``indication, approach, probability``: share that has the outcome without the procedure.
+        ``indication, approach, probability``: share with the outcome without the procedure.
     contraindications : tuple of dict
-        ``name, label, level, reason, when, indications``: of a patient with one of the indications for whom ``when``
-        holds, it makes the patient ineligible (level ``absolute``) or calls for care.
+        ``name, label, level, reason, when, indications``: makes patients with an indication in ``indications`` who
+        fulfil ``when`` ineligible (level ``absolute``) or adds a caution.
     gaps : tuple of dict
-        ``indication, reason``: indications for which a record says that there is no evidence, and why.
+        ``indication, reason``: indications for which a record states that there is no evidence, with the reason.
     without_evidence : tuple of str
-        Those of ``indications`` that no evidence covers: real patients carry the model there, alone.
+        Indications without evidence, for which the model is based only on real patients.
     """
 
     indications: tuple[str, ...]
@@ -50,7 +50,7 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
     technique : str
         Name of the technique.
     outcome : str
-        The question; control responses are known for ``pain_response`` only.
+        Outcome; control responses are known for ``pain_response`` only.
 
     Returns
     -------
@@ -78,18 +78,26 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
 
 
 def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
-    """Collect the contraindications of a technique: each once, with the indications of the records that name it."""
+    """Collect the distinct contraindications of a technique, with the indications of the records that name them."""
     rules: dict[tuple[str, str], dict[str, Any]] = {}
     for record in records_of(technique):
-        for held in record.contraindications:
-            plain = {"name": held.name, "label": held.label, "level": held.level, "reason": held.reason}
-            rule = rules.setdefault((held.name, held.reason), {**plain, "when": held.when, "indications": []})
+        for contraindication in record.contraindications:
+            plain = {
+                "name": contraindication.name,
+                "label": contraindication.label,
+                "level": contraindication.level,
+                "reason": contraindication.reason,
+            }
+            rule = rules.setdefault(
+                (contraindication.name, contraindication.reason),
+                {**plain, "when": contraindication.when, "indications": []},
+            )
             rule["indications"] += [name for name in record.indications if name not in rule["indications"]]
     return tuple(rules.values())
 
 
 def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
-    """Read the rules that a bundle holds, and check that each can be assessed.
+    """Read the rules of a bundle, and check that they can be assessed.
 
     Raises
     ------
@@ -97,25 +105,25 @@ def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
         If a condition is malformed.
     """
     rules = TechniqueRules(**{name: tuple(rows) for name, rows in state.items()})
-    for place, rule in enumerate(rules.contraindications, 1):
+    for number, rule in enumerate(rules.contraindications, 1):
         if "when" in rule:
             if set(rule) != _RULE_KEYS:
                 raise DataError(
-                    f"contraindication {place} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}",
+                    f"contraindication {number} of the bundle: keys are to be {', '.join(sorted(_RULE_KEYS))}",
                     code="PC-ELIGIBILITY-01",
                 )
-            check_condition(rule["when"], f"contraindication {place} of the bundle")
+            check_condition(rule["when"], f"contraindication {number} of the bundle")
     return rules
 
 
 def renew_contraindications(technique: str, rules: TechniqueRules) -> TechniqueRules:
-    """Give rules without conditions, as older bundles hold them, the contraindications of today."""
+    """Replace contraindications without conditions, as in older bundles, by the current ones."""
     if rules.contraindications and all("when" in rule for rule in rules.contraindications):
         return rules
     return replace(rules, contraindications=collect_contraindications(technique))
 
 
 def take_without_evidence(rules: TechniqueRules, indications: Iterable[str]) -> TechniqueRules:
-    """Let a model answer for indications that no evidence covers, because enough real patients carry it there."""
+    """Add indications without evidence for which there are enough real patients."""
     taken = tuple(dict.fromkeys(name for name in indications if name not in rules.indications))
     return replace(rules, indications=(*rules.indications, *taken), without_evidence=(*rules.without_evidence, *taken))

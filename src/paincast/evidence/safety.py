@@ -1,4 +1,4 @@
-"""What may go wrong, and what speaks against a procedure."""
+"""Data classes of complications and contraindications."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Literal
 from paincast.evidence.conditions import Condition
 
 BLEEDING_CLASSES = ("low", "intermediate", "high", "arterial access")
-"""Bleeding risk of a procedure: the classes of ASRA for pain procedures, and a puncture of an artery."""
+"""Bleeding risk of a procedure: the ASRA classes for pain procedures, and arterial access."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Complication:
-    """A complication and the lowest and highest rate reported; no rate where it was only named.
+    """A complication with the lowest and highest published rate; the rate is None if it is not published.
 
     Parameters
     ----------
     event : str
-        In words.
+        Description.
     kind : str
-        Name of the kind, the same for every figure of one kind.
+        Name of the kind, identical for all figures of a kind.
     event_kind : {"complication", "repeat_procedure", "explant", "surgery"}
-        Kind of event of the data contract.
+        Kind of event in the data contract.
     rate : tuple of float, optional
-        Lowest and highest rate, of ``per``.
+        Lowest and highest rate per ``per``.
     per : str
-        Of what the rate is: ``patient``, ``lesion``, ``lead``.
+        Denominator of the rate: ``patient``, ``lesion``, ``lead``.
     per_patient : tuple of float, optional
-        The rate per patient where ``per`` is something else.
+        The rate per patient if ``per`` is another denominator.
     by_month : float, optional
-        Month by which the rate was reached; early complications have none.
+        Month by which the rate was reached; None for early complications.
     n : int, optional
-        Patients observed.
+        Number of patients observed.
     ci95 : tuple, optional
         Published 95 % confidence interval.
     repeats : str
-        What other figure of the record this one repeats, contains or competes with; empty for a figure that counts.
+        Other figure of the record that this figure repeats, includes or contradicts; empty for figures that count.
     """
 
     event: str
@@ -55,29 +55,29 @@ class Complication:
 
     @property
     def patient_rate(self) -> float | None:
-        """Give the middle of the rate per patient, or None where none is known."""
+        """Midpoint of the rate per patient, or None if it is not known."""
         ends = self.rate if self.per == "patient" else self.per_patient
         return None if ends is None else (ends[0] + ends[1]) / 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contraindication:
-    """What speaks against the procedure.
+    """A contraindication to a procedure.
 
     Parameters
     ----------
     name : str
-        Its name in ``contraindications.yaml``.
+        Name in ``contraindications.yaml``.
     label : str
-        A few words that name what is to be known of the patient.
+        Short name of the patient characteristic.
     level : {"absolute", "relative", "caution"}
-        An absolute one makes a patient ineligible; a relative one needs a plan; a caution needs a thought.
+        Absolute: the patient is ineligible; relative: the procedure needs a plan; caution: consider the risk.
     reason : str
-        Why, in words for a clinician.
+        Explanation for clinicians.
     when : mapping
-        Of whom it holds: a condition on the columns of the episodes (:mod:`paincast.evidence.conditions`).
+        Condition on the columns of the episodes (:mod:`paincast.evidence.conditions`).
     source, tag : str
-        Where that is stated and how it was seen.
+        Source of the statement, and its tag.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A response curve under a scenario: the literature's course, shifted to the scenario's rate."""
+"""Shift a published response curve to the rate of a scenario."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from paincast.evidence.figures import Record
 
 
 def shift_curve(record: Record, scenario: str) -> dict[float, float]:
-    """Shift the log odds of a record's curve so that it meets the scenario at the primary month.
+    """Shift the log odds of a record's curve to match the scenario's share at the primary month.
 
     Parameters
     ----------
     record : Record
         A record with a response curve.
     scenario : str
-        One of its scenarios.
+        Scenario of the record.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
     Raises
     ------
     RefusalError
-        If the record holds no response curve.
+        If the record has no response curve.
     SettingsError
         If it has no such scenario.
 

@@ -1,4 +1,4 @@
-"""Figures of a record in words: percent, months, spans and sentences with their source and tag."""
+"""Format the figures of a record as text: percentages, months, ranges, and sentences with source and tag."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ MEASURES: Mapping[str, str] = MappingProxyType(
 
 
 def name_technique(technique: str) -> str:
-    """Give the name of a technique in words."""
+    """Return the display name of a technique."""
     return TECHNIQUE_NAMES.get(technique) or technique.replace("_", " ").capitalize()
 
 
 def name_indication(indication: str) -> str:
-    """Give the name of an indication in words."""
+    """Return the display name of an indication."""
     return INDICATION_NAMES.get(indication) or indication.replace("_", " ")
 
 
 def name_place(record: Record) -> str:
-    """Give the indication and approach of a record in words."""
+    """Return the display name of a record's indication and approach."""
     named = name_indication(record.indication)
     return f"{named[0].upper()}{named[1:]}" + (f", {record.approach}" if record.approach else "")
 
 
 def name_scenario(scenario: str) -> str:
-    """Give the name of a scenario in words."""
+    """Return the display name of a scenario."""
     return SCENARIO_NAMES.get(scenario, scenario)
 
 
 def percent(share: float) -> str:
-    """Give a share in percent, with as many digits as a rare event needs.
+    """Format a share in percent, with more digits for rare events.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def percent(share: float) -> str:
 
 
 def months(number: float) -> str:
-    """Give a time after the procedure.
+    """Format a time after the procedure.
 
     Examples
     --------
@@ -96,31 +96,31 @@ def months(number: float) -> str:
 
 
 def span(ends: tuple[float, float]) -> str:
-    """Give a range of shares in percent."""
+    """Format a range of shares in percent."""
     low, high = ends
     return percent(low) if low == high else f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 
 def join(parts: Iterable[str]) -> str:
-    """Join parts as in a sentence.
+    """Join items as in a sentence.
 
     Examples
     --------
     >>> join(["a", "b", "c"])
     'a, b and c'
     """
-    held = list(parts)
-    return " and ".join(filter(None, (", ".join(held[:-1]), *held[-1:])))
+    items = list(parts)
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
 def cite(source: str | tuple[str, ...], tag: str) -> str:
-    """Give the source ids and the tag in brackets."""
+    """Format source ids and tag in brackets."""
     names = (source,) if isinstance(source, str) else source
     return f"[{', '.join(names)}; {tag}]"
 
 
 def schedule(follow_up: tuple[float, ...]) -> str:
-    """Say when to follow up."""
+    """Format the follow-up schedule."""
     if not follow_up:
         return "No follow-up schedule is recorded."
     later = [f"{month:g}" for month in follow_up if month > 0]
@@ -128,7 +128,7 @@ def schedule(follow_up: tuple[float, ...]) -> str:
 
 
 def say_rate(rate: PublishedRate) -> str:
-    """Say one published rate."""
+    """Format a published rate."""
     spread = f" ({span(rate.ci95)})" if rate.ci95 else ""
     counted = f"n {rate.n}" if rate.n else f"study of {rate.n_study}" if rate.n_study else ""
     about = "; ".join(filter(None, (rate.population, rate.design, counted, rate.note)))
@@ -137,7 +137,7 @@ def say_rate(rate: PublishedRate) -> str:
 
 
 def say_finding(finding: Finding) -> str:
-    """Say one finding."""
+    """Format a finding."""
     about = "; ".join(
         filter(None, (f"at {months(finding.month)}" if finding.month else "", f"n {finding.n:,}" if finding.n else ""))
     )
@@ -145,7 +145,7 @@ def say_finding(finding: Finding) -> str:
 
 
 def say_effect(effect: PredictorEffect) -> str:
-    """Say one association of a predictor with response."""
+    """Format the association of a predictor with response."""
     size = f"odds ratio {effect.odds_ratio:g}, {effect.strength}"
     kinds = {"selection": "acts on who is treated", "treatment": "a choice of technique"}
     about = "; ".join(filter(None, (kinds.get(effect.kind, ""), _say_direction(effect), effect.note)))
@@ -168,7 +168,7 @@ def _found(effect: PredictorEffect) -> str:
 
 
 def say_change(change: ExpectedChange) -> str:
-    """Say how far a measure moves."""
+    """Format the expected change of a measure."""
     share = change.measure == "opioid_users"
     shown = "" if change.change is None else percent(change.change) if share else f"{change.change:+g}"
     if change.range:
@@ -181,14 +181,15 @@ def say_change(change: ExpectedChange) -> str:
     ]
     when = f"at {months(change.month)}" if change.month else ""
     against = f"against {change.compared_with}" if change.compared_with else ""
-    told = " ".join(filter(None, (shown, against, when)))
-    return f"{MEASURES.get(change.measure, change.measure)}: {told}{_more('; '.join(filter(None, spread)))} " + cite(
-        change.source, change.tag
+    statement = " ".join(filter(None, (shown, against, when)))
+    return (
+        f"{MEASURES.get(change.measure, change.measure)}: {statement}{_more('; '.join(filter(None, spread)))} "
+        + cite(change.source, change.tag)
     )
 
 
 def say_complication_rate(item: Complication) -> str:
-    """Say the rate of a complication, of what, and by when."""
+    """Format the rate of a complication with its denominator and time."""
     if item.rate is None:
         return "not known"
     rate = span(item.rate) + (f" of {item.per}s" if item.per != "patient" else "")
@@ -197,15 +198,15 @@ def say_complication_rate(item: Complication) -> str:
 
 
 def say_complication_note(item: Complication) -> str:
-    """Say the interval, the patients observed and what else is known of a complication's rate."""
+    """Format the source, confidence interval, number of patients and remarks of a complication's rate."""
     spread = f"95 % interval {span(item.ci95)}" if item.ci95 else ""
     counted = f"n {item.n}" if item.n else ""
-    said = "; ".join(filter(None, (spread, counted, item.repeats, item.note)))
-    return f"{cite(item.source, item.tag)}{f' {said}' if said else ''}"
+    details = "; ".join(filter(None, (spread, counted, item.repeats, item.note)))
+    return f"{cite(item.source, item.tag)}{f' {details}' if details else ''}"
 
 
 def say_cost(cost: Cost) -> str:
-    """Say one cost."""
+    """Format a cost."""
     money = f"{cost.currency} " if cost.currency else ""
     shown = "" if cost.amount is None else f"{money}{cost.amount:,g}"
     if cost.range:
