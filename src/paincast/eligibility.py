@@ -1,9 +1,9 @@
-"""Who gets an answer: the one place that decides it, for training, prediction and evaluation.
+"""Decide which patients receive a prediction; used by training, prediction and evaluation.
 
-A training set holds those whom the model will answer (:func:`exclude_ineligible`), a prediction is an answer or an
-abstention with its reason (:func:`decide_answers`), and a model is evaluated on those whose outcome is known and whom
-it answers (:func:`select_evaluable`). Contraindications make a patient ineligible or call for care; they hide no
-answer.
+The training set contains the episodes for which the model may give predictions (:func:`exclude_ineligible`). At
+prediction time the model gives a prediction or abstains with a reason (:func:`decide_answers`). A model is evaluated on
+episodes with a known outcome for which it does not abstain (:func:`select_evaluable`). Contraindications make a patient
+ineligible or add a caution; they do not suppress the prediction.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def decide_answers(
     unseen: pd.Series,
     out_of_domain: pd.Series,
 ) -> pd.Series:
-    """Decide for each patient whether a model answers.
+    """Decide for each patient whether a model gives a prediction.
 
     Parameters
     ----------
     rules : TechniqueRules
         Rules of the model.
     outcome : Outcome
-        The outcome that it predicts.
+        Predicted outcome.
     episodes : DataFrame of shape (n, ...)
         Patients in the types of the contract.
     unreadable, unseen, out_of_domain : Series of str, shape (n,)
@@ -49,7 +49,7 @@ def decide_answers(
     Returns
     -------
     Series of str, shape (n,)
-        Every reason to abstain, joined by semicolons; empty where the model answers.
+        All reasons to abstain, joined by semicolons; empty if the model gives a prediction.
     """
     reasons = [
         unreadable,
@@ -64,20 +64,20 @@ def decide_answers(
 def check_readable(
     index: pd.Index, unreadable: pd.Series | None, *, used: Collection[str], required: Collection[str]
 ) -> pd.Series:
-    """Give the reason to abstain where a value was given that the model uses and that could not be read.
+    """Give a reason to abstain if a value that the model uses was given but could not be read.
 
-    A value that was misread is not a value that is missing.
+    An unreadable value is not treated as missing.
 
     Parameters
     ----------
     index : Index of length n
-        Of the patients.
+        Index of the patients.
     unreadable : Series of tuple of str, shape (n,), or None
-        Columns of each patient in which a value could not be used; None where all could be.
+        Columns with an unreadable value for each patient; None if all values could be read.
     used : collection of str
         Columns that the model uses.
     required : collection of str
-        Those of which the value must be known, so that leaving them empty is no remedy.
+        Columns whose value must be known, so that they cannot be left empty.
 
     Returns
     -------
@@ -98,16 +98,16 @@ def check_readable(
 def check_categories(
     rules: TechniqueRules, episodes: pd.DataFrame, unseen: pd.DataFrame, known: Mapping[str, Sequence[str]]
 ) -> pd.Series:
-    """Give the reason to abstain where a category is one that the model has not seen in training.
+    """Give a reason to abstain if a category did not occur in training.
 
     Parameters
     ----------
     rules : TechniqueRules
-        Rules of the model; where the indication does not fit, that alone is said.
+        Rules of the model; no reason is given if the indication does not fit, because that is reported separately.
     episodes : DataFrame of shape (n, ...)
         Patients in the types of the contract.
     unseen : DataFrame of bool, shape (n, ...)
-        Of each categorical column, whether the value is unknown to the model.
+        For each categorical column, whether the value is unknown to the model.
     known : mapping of str to sequence of str
         The categories seen in training, by column.
 
@@ -128,21 +128,21 @@ def check_categories(
 
 
 def exclude_ineligible(rules: TechniqueRules, labels: OutcomeLabels, episodes: pd.DataFrame) -> OutcomeLabels:
-    """Take out of the denominator of an outcome those for whom the model would not answer.
+    """Remove episodes for which the model would abstain from the denominator of an outcome.
 
     Parameters
     ----------
     rules : TechniqueRules
         Rules of the model.
     labels : OutcomeLabels
-        The outcome of the episodes, with those out already of whom it cannot be asked.
+        Outcome labels of the episodes.
     episodes : DataFrame of shape (n, ...)
         The episodes.
 
     Returns
     -------
     OutcomeLabels
-        With the reason of each who is left out.
+        Labels with the reason for each removed episode.
     """
     because = check_indication(rules, episodes)
     left_out = labels.eligible & (because != "")
@@ -150,7 +150,7 @@ def exclude_ineligible(rules: TechniqueRules, labels: OutcomeLabels, episodes: p
 
 
 def find_supported_indications(episodes: pd.DataFrame, labels: OutcomeLabels, minimum_events: int) -> list[str]:
-    """Find the indications of which both classes of the outcome hold enough episodes (of a number: twice as many)."""
+    """Find indications with enough episodes in both outcome classes (continuous outcomes: twice as many in total)."""
     is_known = labels.eligible & labels.known
     is_event = labels.value if labels.status is None else labels.status == LOST_RELIEF
     supported = []
@@ -162,12 +162,12 @@ def find_supported_indications(episodes: pd.DataFrame, labels: OutcomeLabels, mi
 
 
 def select_evaluable(outcome: pd.Series, *abstained: pd.Series) -> pd.Series:
-    """Select the episodes on which models are evaluated: the outcome is known, and no model abstains.
+    """Select the episodes for evaluation: the outcome is known and no model abstains.
 
     Parameters
     ----------
     outcome : Series of float, shape (n,)
-        The outcome; NaN where it is not known or cannot be asked.
+        The outcome; NaN if it is unknown or the episode is not eligible.
     *abstained : Series of bool, shape (n,)
         Whether each model abstains.
 
@@ -182,14 +182,14 @@ def select_evaluable(outcome: pd.Series, *abstained: pd.Series) -> pd.Series:
 
 
 def check_techniques(techniques: Iterable[str]) -> None:
-    """Refuse techniques that do not exist, and those without evidence.
+    """Refuse unknown techniques and techniques without evidence.
 
     Raises
     ------
     SettingsError
-        If a name is unknown or that of a comparator.
+        If a name is unknown or is a comparator.
     RefusalError
-        If the evidence carries no answer for a technique.
+        If there is no evidence for a technique.
     """
     for technique in techniques:
         if technique in COMPARATORS:
@@ -202,7 +202,7 @@ def check_techniques(techniques: Iterable[str]) -> None:
 
 
 def explain_missing_model(technique: str) -> str:
-    """Say why there is no answer for a technique where no model of it is loaded."""
+    """Explain why there is no prediction for a technique without a loaded model."""
     if technique in COMPARATORS:
         return _describe_comparator(technique)
     try:
@@ -217,7 +217,7 @@ def _describe_comparator(technique: str) -> str:
 
 
 def set_technique(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
-    """Ask about a technique: choices made for another one (approach, lesion protocol) are unknown for this one."""
+    """Set the technique to predict; choices made for another technique (approach, lesion protocol) become missing."""
     choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
     made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
     asked = episodes.assign(technique=technique)
@@ -226,41 +226,41 @@ def set_technique(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
 
 
 def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
-    """Say for each episode why its indication does not fit the technique; empty where it does."""
+    """Explain for each episode why its indication does not fit the technique; empty if it fits."""
     indication = episodes["indication"]
     wrong = indication.notna() & ~indication.isin(rules.indications)
     known = ", ".join(rules.indications)
-    said = say_where(wrong, f"the indication is not one this technique treats ({known})")
+    reasons = say_where(wrong, f"the indication is not one this technique treats ({known})")
     for gap in rules.gaps:
         if gap["indication"] in rules.without_evidence:
             continue
         in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
-        said = said.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
-    return said + say_where(indication.isna(), "the indication is missing; it is required")
+        reasons = reasons.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
+    return reasons + say_where(indication.isna(), "the indication is missing; it is required")
 
 
 def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
-    """Say for each episode whether no published evidence stands beside an answer; empty where it does."""
+    """Add a note to episodes whose indication has no published evidence; empty for the others."""
     alone = episodes["indication"].isin(rules.without_evidence)
     return say_where(alone, "no published evidence for this indication: the answer stands on real patients alone")
 
 
 def find_controls(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
-    """Give each episode's control response, the share that has the outcome without the procedure; NaN where unknown."""
-    found = pd.Series(np.nan, index=episodes.index)
+    """Find each episode's control response, the share with the outcome without the procedure; NaN if unknown."""
+    controls = pd.Series(np.nan, index=episodes.index)
     for control in rules.controls:
         fits = episodes["indication"] == control["indication"]
         if control["approach"] is not None:
             fits &= episodes["approach"] == control["approach"]
-        found = found.mask(fits & found.isna(), control["probability"])
-    return found
+        controls = controls.mask(fits & controls.isna(), control["probability"])
+    return controls
 
 
 def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.DataFrame:
-    """Assess for each episode which contraindications hold, and which cannot be assessed.
+    """Assess for each episode which contraindications apply, and which cannot be assessed.
 
-    A rule concerns the indications of the records that name it. Where no record covers the indication, or it is
-    missing, every rule of the technique concerns the patient.
+    A rule applies to the indications of the records that name it. If no record covers the indication, or it is missing,
+    all rules of the technique apply.
 
     Parameters
     ----------
@@ -272,8 +272,8 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
     Returns
     -------
     DataFrame of shape (n, 4)
-        ``eligible``; ``ineligible_because`` and ``cautions``: reasons that are absolute, and those that call for care;
-        ``not_assessed``: labels of the rules of which something is unknown that decides.
+        ``eligible``; ``ineligible_because`` and ``cautions``: reasons of absolute contraindications and of others;
+        ``not_assessed``: labels of the rules that cannot be assessed because a value is unknown.
     """
     covered = {name for rule in rules.contraindications for name in rule["indications"]}
     is_elsewhere = ~episodes["indication"].isin(covered)
@@ -283,8 +283,8 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
     for rule in rules.contraindications:
         concerned = is_elsewhere | episodes["indication"].isin(rule["indications"])
         holds = assess_condition(rule["when"], episodes)
-        told = say_where(concerned & holds.fillna(False), rule["reason"])
-        (barred if rule["level"] == "absolute" else cautions).append(told)
+        reason = say_where(concerned & holds.fillna(False), rule["reason"])
+        (barred if rule["level"] == "absolute" else cautions).append(reason)
         not_assessed.append(say_where(concerned & holds.isna(), rule["label"]))
     reasons = join_reasons(episodes.index, barred)
     return pd.DataFrame(
@@ -298,9 +298,9 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
 
 
 def assess_technique(technique: str, episodes: pd.DataFrame) -> pd.DataFrame:
-    """Assess the contraindications of a technique as the evidence has them today, whether or not it has a model.
+    """Assess the contraindications of a technique in the current evidence, with or without a model.
 
-    Where the evidence knows none, ``eligible`` is missing; see :func:`assess_contraindications`.
+    If the evidence has none, ``eligible`` is missing; see :func:`assess_contraindications`.
     """
     rules = TechniqueRules(indications=(), contraindications=collect_contraindications(technique))
     assessed = assess_contraindications(rules, episodes)
@@ -310,7 +310,7 @@ def assess_technique(technique: str, episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def assess_condition(condition: Condition, episodes: pd.DataFrame) -> pd.Series:
-    """Assess a condition for each episode: true, false, or missing where what is unknown decides (Kleene's logic).
+    """Assess a condition for each episode: true, false, or missing if it depends on unknown values (Kleene logic).
 
     Examples
     --------
@@ -344,12 +344,12 @@ def _compare(known: npt.NDArray[np.object_], condition: Condition) -> npt.NDArra
 
 
 def say_where(holds: pd.Series, words: str) -> pd.Series:
-    """Give ``words`` where a condition holds and an empty text elsewhere."""
+    """Return ``words`` where a condition holds and an empty text elsewhere."""
     return pd.Series(np.where(holds.to_numpy(bool), words, ""), index=holds.index, dtype="str")
 
 
 def join_reasons(index: pd.Index, reasons: list[pd.Series]) -> pd.Series:
-    """Join the reasons of each row that are not empty with semicolons, each once."""
+    """Join the distinct non-empty reasons of each row with semicolons."""
     joined = ["; ".join(dict.fromkeys(text for text in row if text)) for row in zip(*reasons, strict=True)] or [
         ""
     ] * len(index)

@@ -1,17 +1,17 @@
-"""What settings took from the environment: it may be a secret, so it is neither recorded nor shown."""
+"""Hide values that settings take from environment variables: they may be secrets and must not be recorded or shown."""
 
 from __future__ import annotations
 
 import re
 
 SHORTEST = 4
-"""A shorter value is hidden where it stands alone only: as a part of other words it would be met by chance."""
+"""Shorter values are hidden only as whole words, because they occur in other words by chance."""
 
 _taken: dict[str, str] = {}
 
 
 def note_value(name: str, value: str) -> None:
-    """Remember a value that was taken from the environment, and its parts where it is a list or names with values."""
+    """Remember a value taken from the environment, and its parts if it is a list or mapping."""
     parts = re.split(r"[\s\[\]{},:\"']+", value) if value[:1] in ("[", "{") else []
     for text in (value, *(part for part in parts if len(part) > SHORTEST)):
         if text.strip():
@@ -19,12 +19,12 @@ def note_value(name: str, value: str) -> None:
 
 
 def forget_values() -> None:
-    """Forget all of them, before another command is run in the same process."""
+    """Forget all values; call this before another command is run in the same process."""
     _taken.clear()
 
 
 def hide_logins(text: str) -> str:
-    """Take user names and passwords out of the addresses in a text.
+    """Remove user names and passwords from the URLs in a text.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def hide_logins(text: str) -> str:
 
 
 def hide_values(text: str) -> str:
-    """Put ``${oc.env:NAME}`` in the place of every value that was taken from the environment.
+    """Replace every value taken from the environment with ``${oc.env:NAME}``.
 
     Examples
     --------
@@ -45,6 +45,6 @@ def hide_values(text: str) -> str:
     >>> forget_values()
     """
     for value in sorted(_taken, key=len, reverse=True):
-        found = re.escape(value) if len(value) >= SHORTEST else rf"(?<!\w){re.escape(value)}(?!\w)"
-        text = f"${{oc.env:{_taken[value]}}}".join(re.split(found, text))
+        pattern = re.escape(value) if len(value) >= SHORTEST else rf"(?<!\w){re.escape(value)}(?!\w)"
+        text = f"${{oc.env:{_taken[value]}}}".join(re.split(pattern, text))
     return text

@@ -1,7 +1,6 @@
-"""From episodes to a numeric matrix: one encoder, fitted inside resampling only, whose state is plain data.
+"""Encode episodes as a numeric matrix; the encoder is fitted only inside resampling.
 
-The fitted state is a list of :class:`EncodedVariable`, so that a bundle can hold it as JSON: no pickle is ever needed
-to predict.
+The fitted state is a list of :class:`EncodedVariable` that a bundle stores as JSON, so predictions need no pickle.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ FloatArray = npt.NDArray[np.float64]
 MISSING = "missing"
 ZERO = "0"
 KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
-"""Where a spline bends (Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.6)."""
+"""Quantiles of the spline knots (Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.6)."""
 
 MINIMUM_ZEROS = 0.05
-"""Share of zeros from which on they are marked by a column of their own."""
+"""Minimum share of zeros for which an indicator column is added."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedVariable:
-    """What the encoder learnt about one variable.
+    """Fitted encoding of a variable.
 
     Parameters
     ----------
@@ -42,23 +41,23 @@ class EncodedVariable:
     kind : {"number", "boolean", "category"}
         How it is encoded.
     centre, scale : float
-        Mean and standard deviation of a number (on the log scale where the column asks for it); share of true values
-        of a boolean.
+        Mean and standard deviation of a number (on the log scale if the column declares it); share of true values of a
+        boolean.
     levels : tuple of str
         Levels of a category or boolean seen in training, the most frequent first.
     shares : tuple of float
         Their shares among the recorded values; a missing category is encoded as the average patient.
     marks_missing : bool
-        Whether a column tells that the value is missing.
+        Whether there is an indicator column for missing values.
     varies : bool
-        Whether the variable took more than one value in training; if not, it adds no column and only its known
-        levels are kept.
+        Whether the variable had several values in training; if not, it adds no column and only its known levels are
+        kept.
     knots : tuple of float
-        Places, on the standardised scale, where a restricted cubic spline may bend; empty for a straight line.
+        Knots of a restricted cubic spline on the standardised scale; empty for a linear term.
     bends : tuple of tuple of float
-        Mean and standard deviation in training of each bending part of the spline.
+        Mean and standard deviation in training of each nonlinear term of the spline.
     marks_zero : bool
-        Whether a column tells that the number is 0, as of doses among those who take none.
+        Whether there is an indicator column for 0, for example for the doses of non-users.
     """
 
     name: str
@@ -75,31 +74,31 @@ class EncodedVariable:
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """Names of the matrix columns this variable makes."""
+        """Names of the matrix columns of this variable."""
         if not self.varies:
             return ()
-        own = tuple(f"{self.name}={level}" for level in self.levels) if self.kind == "category" else (self.name,)
-        bends = tuple(f"{self.name}~{place + 1}" for place in range(len(self.bends)))
+        names = tuple(f"{self.name}={level}" for level in self.levels) if self.kind == "category" else (self.name,)
+        bends = tuple(f"{self.name}~{number + 1}" for number in range(len(self.bends)))
         zero = (f"{self.name}={ZERO}",) if self.marks_zero else ()
         missing = (f"{self.name}={MISSING}",) if self.marks_missing else ()
-        return (*own, *bends, *zero, *missing)
+        return (*names, *bends, *zero, *missing)
 
     @property
     def encoded_spreads(self) -> tuple[float, ...]:
-        """Give what counts as one unit of each matrix column for a penalty: 1 standard deviation, or half a flag.
+        """Unit of each matrix column for a penalty: 1 standard deviation, or 0.5 for an indicator.
 
-        So a number's two standard deviations weigh like a yes against a no (Gelman 2008, doi:10.1002/sim.3107).
+        Two standard deviations of a number are thus equivalent to yes versus no (Gelman 2008, doi:10.1002/sim.3107).
         """
         numeric = 1 + len(self.bends) if self.kind == "number" else 0
-        return tuple(1.0 if place < numeric else 0.5 for place in range(len(self.encoded_names)))
+        return tuple(1.0 if position < numeric else 0.5 for position in range(len(self.encoded_names)))
 
 
 class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode episodes for a response model.
 
-    Numbers are standardised (skewed ones on the log scale), booleans become 0 or 1, categories one column per level.
-    No level is the reference: it would differ between techniques, and a penalty would depend on it. Variables are left
-    out when too few values were recorded.
+    Numbers are standardised (skewed numbers on the log scale), booleans become 0 or 1, categories a column per level.
+    There is no reference level: it would differ between techniques, and a penalty would depend on it. Variables are
+    left out if too few values were recorded.
 
     Parameters
     ----------
@@ -108,10 +107,10 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     minimum_observed : float
         Smallest share of recorded values for a variable to be used.
     minimum_missing : int
-        A column that marks missing values is made from this many missing values on.
+        Minimum number of missing values for which an indicator column is added.
     splines : bool
-        Let numbers act as restricted cubic splines with four knots at quantiles of the training values, and mark
-        zeros where they are frequent.
+        Encode numbers as restricted cubic splines with four knots at quantiles of the training values, and add an
+        indicator for frequent zeros.
 
     Attributes
     ----------
@@ -140,7 +139,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame of shape (n_episodes, ...)
-            Episodes in the types of the contract; columns that no model may see are ignored.
+            Episodes in the types of the contract; columns that are not model inputs are ignored.
         y : ignored
 
         Returns
@@ -160,7 +159,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame of shape (n_episodes, ...)
-            Episodes; a category never seen in training is encoded as none of its levels, see :meth:`find_unseen`.
+            Episodes; a category that did not occur in training is encoded as none of the levels, see
+            :meth:`find_unseen`.
 
         Returns
         -------
@@ -178,7 +178,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.concatenate([np.empty((len(X), 0)), *blocks], axis=1)
 
     def leave_missing(self) -> Self:
-        """Give what the same episodes fit when missing values are left as they are and nothing acts as a spline."""
+        """Return the encoder fitted to the same episodes without imputation and splines."""
         check_is_fitted(self, "variables_")
         encoder = type(self)(**{**self.get_params(), "native_missing": True, "splines": False})
         encoder.variables_ = tuple(
@@ -188,35 +188,35 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return encoder
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002 (ditto)
-        """Name the matrix columns, for example ``age_years`` or ``approach=caudal``."""
+        """Return the names of the matrix columns, for example ``age_years`` or ``approach=caudal``."""
         check_is_fitted(self, "variables_")
         return np.array([name for variable in self.variables_ for name in variable.encoded_names], dtype=object)
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Name, for each matrix column, the clinician's variable it belongs to."""
+        """For each matrix column, the variable of the contract to which it belongs."""
         return tuple(variable.name for variable in self.variables_ for _ in variable.encoded_names)
 
     @property
     def flags(self) -> tuple[bool, ...]:
-        """Tell of each matrix column whether it is a flag, so that its mean is a share."""
+        """For each matrix column, whether it is an indicator, so that its mean is a share."""
         kinds = {variable.name: variable.kind for variable in self.variables_}
         names = self.get_feature_names_out()
         return tuple("=" in name or kinds[owner] == "boolean" for name, owner in zip(names, self.owners, strict=True))
 
     @property
     def spreads(self) -> FloatArray:
-        """Give what counts as one unit of each matrix column for a penalty."""
+        """Unit of each matrix column for a penalty."""
         units = [unit for variable in self.variables_ for unit in variable.encoded_spreads]
         return np.array(units, dtype=float)
 
     def find_unseen(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Tell which values are levels that training never saw.
+        """Flag values that did not occur in training.
 
         Returns
         -------
         DataFrame of bool, shape (n_episodes, n_categories and constants)
-            Missing values are never unseen.
+            Missing values are never flagged.
         """
         return pd.DataFrame(
             {
@@ -228,7 +228,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def to_state(self) -> dict[str, Any]:
-        """Give parameters and fitted state as plain data."""
+        """Return parameters and fitted state as plain data."""
         return {
             "parameters": self.get_params(),
             "variables": to_plain(self.variables_),
@@ -305,19 +305,19 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def scale_number(column: Column, values: pd.Series) -> FloatArray:
-    """Give the numbers of a column on the scale on which they are compared: log(1 + value) where it is skewed."""
+    """Return the numbers of a column on its analysis scale: log(1 + value) for skewed columns."""
     numbers = np.asarray(values.to_numpy(float, na_value=np.nan), dtype=float)
     return np.log1p(numbers) if column.log_scale else numbers
 
 
 def standard_scores(variable: EncodedVariable, values: pd.Series) -> FloatArray:
-    """Give the standard scores of a numeric variable against the training cohort; missing stays NaN."""
+    """Compute the standard scores of a numeric variable relative to the training cohort; NaN if missing."""
     scores: FloatArray = (scale_number(EPISODES[variable.name], values) - variable.centre) / variable.scale
     return scores
 
 
 def _bend(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
-    """Let a number act as a spline and mark its zeros, as far as the training values differ enough."""
+    """Add spline terms and a zero indicator to a number if the training values are sufficiently distinct."""
     recorded = values[values.notna()]
     zero = (recorded == 0).to_numpy(bool)
     marks_zero = bool(MINIMUM_ZEROS <= zero.mean() <= 1.0 - MINIMUM_ZEROS)
@@ -339,7 +339,7 @@ def _bending_parts(variable: EncodedVariable, scores: FloatArray) -> list[FloatA
 
 
 def compute_spline(values: FloatArray, knots: tuple[float, ...]) -> FloatArray:
-    """Compute the bending parts of a restricted cubic spline, which is a straight line beyond the outer knots.
+    """Compute the nonlinear terms of a restricted cubic spline, which is linear beyond the outer knots.
 
     Parameters
     ----------
@@ -377,14 +377,14 @@ def _require_table(X: object) -> None:
 
 
 def _as_level(values: pd.Series) -> pd.Series:
-    """Give categories and booleans as text, missing kept."""
+    """Convert categories and booleans to text; missing values stay missing."""
     if pd.api.types.is_bool_dtype(values):
         return values.astype("boolean").map({True: "true", False: "false"}).astype("str")
     return values.astype("str")
 
 
 def _order_levels(levels: pd.Series) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Give the levels seen, the most frequent first, ties in alphabetical order, and their shares."""
+    """Return the levels in decreasing frequency, ties in alphabetical order, and their shares."""
     shares = levels.value_counts(normalize=True)
     ordered = sorted((str(level) for level in shares.index), key=lambda level: (-float(shares[level]), level))
     return tuple(ordered), tuple(float(shares[level]) for level in ordered)

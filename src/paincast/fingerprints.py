@@ -1,7 +1,7 @@
-"""Fingerprints of the episodes a model was trained on, by which they are known again in another cohort.
+"""Fingerprints of training episodes, used to detect them in another cohort.
 
-They lie beside the model on disk, readable by its owner alone, and go nowhere else. A fingerprint is a keyed hash of
-what was known before the procedure; ids are no part of it, since two registries may number their patients alike.
+They are stored next to the model on disk, readable only by its owner, and are not copied anywhere else. A fingerprint
+is a keyed hash of the baseline values; ids are not included, because two registries may use the same patient numbers.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from paincast.schema import EPISODES
 
 FILE = "fingerprints.json"
 KEPT = ".fingerprints"
-"""Folder below that of the models: fingerprints of models that later trainings replaced, by content version."""
+"""Subfolder of the models folder with the fingerprints of replaced models, by content version."""
 
 PARTS = 3
-"""Columns fall into so many parts; leaving out one at a time, an episode is found again after a column was changed."""
+"""Number of parts of the columns; each part is left out in turn, so that an episode is found if a column changed."""
 
 CHANCE = 0.01
-"""Expected number of strangers that a whole comparison may take for patients of the training."""
+"""Expected number of false matches in a whole comparison."""
 
 CONTENT_ROLES = ("predictor", "technique", "funnel", "safety", "process")
 
 ONE_PATIENT = 1e-3
-"""Expected pairs of strangers alike, were columns independent, below which repeated content is of one patient."""
+"""If fewer matching pairs are expected with independent columns, repeated content is assumed to be the same patient."""
 
 MOST_RARE = 400
-"""Powers of ten above it are not written: beside them a number is 0."""
+"""Larger powers of ten are invalid: the probability would underflow to 0."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -54,9 +54,10 @@ class Marks:
     columns : tuple of str
         The columns.
     rarity : dict of str to int
-        For each fingerprint the power of ten below which a stranger shares its content: 6 means 1 in a million.
+        For each fingerprint, the probability that another patient has the same content, as a negative power of ten: 6
+        means 1 in a million.
     chance : float
-        Share of the pairs of training episodes whose content is the same.
+        Share of pairs of training episodes with the same content.
     """
 
     columns: tuple[str, ...]
@@ -73,15 +74,15 @@ class Fingerprints:
     version : str
         Content version of the model.
     salt : str
-        Key of the hashes, of this model alone.
+        Key of the hashes, specific to this model.
     n : int
-        Training episodes.
+        Number of training episodes.
     marks : tuple of Marks
-        Of all columns, and of all but each part.
+        Fingerprints over all columns, and over all columns except each part.
     ids : tuple of str
-        Of the ids of patients; they help where content is too thin to tell.
+        Hashes of patient ids, used if the content is not distinctive.
     named : tuple of str
-        Of id and content together.
+        Hashes of id and content together.
     """
 
     version: str
@@ -93,12 +94,12 @@ class Fingerprints:
 
 
 def make_fingerprints(episodes: pd.DataFrame, version: str) -> Fingerprints:
-    """Make the fingerprints of training episodes, under a random salt.
+    """Make the fingerprints of training episodes with a random salt.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
-        Episodes of one technique.
+        Episodes of a technique.
     version : str
         Content version of the model.
 
@@ -107,10 +108,10 @@ def make_fingerprints(episodes: pd.DataFrame, version: str) -> Fingerprints:
     Fingerprints
     """
     salt = secrets.token_hex(16)
-    held = [column.name for column in EPISODES.values() if column.timing == "before" and column.role in CONTENT_ROLES]
-    words = {name: _write_words(episodes[name]) for name in held if name != "technique" and name in episodes}
+    names = [column.name for column in EPISODES.values() if column.timing == "before" and column.role in CONTENT_ROLES]
+    words = {name: _write_words(episodes[name]) for name in names if name != "technique" and name in episodes}
     filled = {name: column for name, column in words.items() if any(column)}
-    # The most telling columns are dealt out in turn, so that no part holds them all.
+    # Distribute the most distinctive columns evenly over the parts.
     ordered = sorted(filled, key=lambda name: (-len(set(filled[name])), name))
     parts = [ordered[start::PARTS] for start in range(PARTS)]
     choices = [ordered, *([name for name in ordered if name not in part] for part in parts if len(ordered) > PARTS)]
@@ -134,61 +135,69 @@ def _make_marks(words: Mapping[str, list[str]], columns: Sequence[str], salt: st
         counts = Counter(word for word in words[name] if word)
         known = max(sum(counts.values()), 1)
         odds += np.array([np.log10(counts[word] / known) if word else 0.0 for word in words[name]])
-    # So much in common is no chance however columns go together: two knees or two procedures of one patient.
+    # Very improbable repeats are two knees or two procedures of the same patient, not chance matches.
     alike = np.array(prints)[10.0**odds >= ONE_PATIENT / n**2]
     repeated, chance = Counter(alike.tolist()), _count_alike(alike.tolist(), n)
-    # Columns that go together make strangers alike more often than each column for itself tells.
+    # Correlated columns make chance matches more frequent than the product of the column frequencies.
     excess = max(0.0, np.log10(chance / np.mean(10.0**odds))) if max(repeated.values(), default=0) > 1 else 0.0
-    again = np.array([repeated[one] - 1 for one in prints]) / n
+    again = np.array([repeated[fingerprint] - 1 for fingerprint in prints]) / n
     share = np.maximum(10.0 ** (odds + excess), again)
-    rarity = {one: int(-np.log10(min(own, 1.0))) for one, own in zip(prints, share, strict=True)}
+    rarity = {
+        fingerprint: int(-np.log10(min(probability, 1.0)))
+        for fingerprint, probability in zip(prints, share, strict=True)
+    }
     return Marks(columns=tuple(columns), rarity=rarity, chance=chance)
 
 
 def _count_alike(prints: Sequence[str], n: int) -> float:
-    """Estimate the chance that two of n strangers have the same content from the pairs that do, and one more."""
+    """Estimate the probability that two different patients have the same content: matching pairs plus one."""
     pairs = sum(count * (count - 1) for count in Counter(prints).values())
     return min(1.0, (pairs + 2) / max(n * (n - 1), 2))
 
 
 def find_trained_on(fingerprints: Fingerprints, episodes: pd.DataFrame) -> BoolArray:
-    """Find the episodes of a cohort whose patients a model was trained on.
+    """Find the episodes of patients on whom a model was trained.
 
-    Content has to match. Where it is too thin to tell one patient from another, matches count if they are more than
-    strangers would show; with the same id, of those who are numbered alike.
+    The content must match. If it is not distinctive, matches count only if there are more than expected by chance; this
+    is also checked among episodes with a matching id.
 
     Parameters
     ----------
     fingerprints : Fingerprints
-        Of the model.
+        Fingerprints of the model.
     episodes : DataFrame of shape (n, ...)
         Episodes of its technique in another cohort.
 
     Returns
     -------
     ndarray of bool, shape (n,)
-        True for every episode of a patient of whom one was found.
+        True for every episode of a patient with a match.
     """
-    found = np.zeros(len(episodes), dtype=bool)
+    is_found = np.zeros(len(episodes), dtype=bool)
     if not len(episodes) or not fingerprints.marks:
-        return found
+        return is_found
     words = {name: _write_words(episodes[name]) for name in fingerprints.marks[0].columns}
     allowed = CHANCE / (len(fingerprints.marks) * fingerprints.n * len(episodes))
     prints = [_hash_rows([words[name] for name in marks.columns], fingerprints.salt) for marks in fingerprints.marks]
-    for marks, own in zip(fingerprints.marks, prints, strict=True):
-        found |= np.array([10.0 ** -marks.rarity.get(one, 0) <= allowed for one in own])
-        found |= _keep_beyond_chance(np.isin(own, list(marks.rarity)), len(own) * fingerprints.n, marks, own)
+    for marks, row_prints in zip(fingerprints.marks, prints, strict=True):
+        is_found |= np.array([10.0 ** -marks.rarity.get(fingerprint, 0) <= allowed for fingerprint in row_prints])
+        is_found |= _keep_beyond_chance(
+            np.isin(row_prints, list(marks.rarity)),
+            len(row_prints) * fingerprints.n,
+            marks,
+            row_prints,
+        )
     patients = _write_words(episodes["patient_id"])
     same_id = np.isin(_hash_rows([patients], fingerprints.salt), fingerprints.ids)
     same = np.isin(_hash_rows([patients, prints[0]], fingerprints.salt), fingerprints.named)
-    found |= _keep_beyond_chance(same, int(same_id.sum()), fingerprints.marks[0], prints[0])
-    return np.asarray(episodes["patient_id"].isin(set(episodes["patient_id"][found])) | found)
+    is_found |= _keep_beyond_chance(same, int(same_id.sum()), fingerprints.marks[0], prints[0])
+    return np.asarray(episodes["patient_id"].isin(set(episodes["patient_id"][is_found])) | is_found)
 
 
 def _keep_beyond_chance(matched: BoolArray, compared: int, marks: Marks, own: Sequence[str]) -> BoolArray:
-    """Keep matches of thin content if they are more than strangers would show in so many pairs.
+    """Keep matches of non-distinctive content if there are more than expected by chance.
 
-    Two populations agree no more often than the geometric mean of how often each agrees with itself (Cauchy-Schwarz).
+    The match probability between two populations is at most the geometric mean of those within each (Cauchy-Schwarz).
     """
     expected = min(compared * max(marks.chance, _count_alike(own, len(own)) if len(own) > 1 else 0.0), len(own))
     return matched if matched.sum() > 1.5 * expected + 5 * np.sqrt(expected) + 3 else np.zeros(len(own), dtype=bool)
@@ -203,7 +212,7 @@ def _hash_rows(columns: Sequence[list[str]], salt: str) -> list[str]:
 
 
 def _write_words(values: pd.Series) -> list[str]:
-    """Write values so that the same value is the same word however it was read; empty where it is missing."""
+    """Convert values to text that does not depend on their dtype; empty for missing values."""
     return ["" if pd.isna(value) else _write_word(value) for value in values]
 
 
@@ -216,12 +225,12 @@ def _write_word(value: Hashable) -> str:
 
 
 def write_fingerprints(fingerprints: Fingerprints, path: Path) -> None:
-    """Write fingerprints to a new file that its owner alone can read.
+    """Write fingerprints to a new file that only its owner can read.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,10 +242,10 @@ def write_fingerprints(fingerprints: Fingerprints, path: Path) -> None:
 
 
 def find_fingerprints(*folders: str | Path) -> dict[str, Fingerprints]:
-    """Read what fingerprints lie below folders, by the content version of their model; those unreadable are none."""
+    """Read all fingerprints in folders, by the content version of their model; unreadable files are skipped."""
     files = [file for folder in folders for file in _list_files(Path(folder))]
-    read = [held for file in files if (held := _read(file)) is not None]
-    return {held.version: held for held in read}
+    read = [fingerprints for file in files if (fingerprints := _read(file)) is not None]
+    return {fingerprints.version: fingerprints for fingerprints in read}
 
 
 def _list_files(folder: Path) -> Iterable[Path]:
@@ -246,15 +255,17 @@ def _list_files(folder: Path) -> Iterable[Path]:
 def _read(file: Path) -> Fingerprints | None:
     try:
         state: dict[str, Any] = read_json(file)
-        marks = tuple(Marks(**{**one, "columns": tuple(one["columns"])}) for one in state["marks"])
-        held = Fingerprints(**{**state, "marks": marks, "ids": tuple(state["ids"]), "named": tuple(state["named"])})
-        return held if _is_usable(held) else None
-    except Exception:  # whatever a file that was not written by write_fingerprints can provoke
+        marks = tuple(Marks(**{**entry, "columns": tuple(entry["columns"])}) for entry in state["marks"])
+        fingerprints = Fingerprints(
+            **{**state, "marks": marks, "ids": tuple(state["ids"]), "named": tuple(state["named"])}
+        )
+        return fingerprints if _is_usable(fingerprints) else None
+    except Exception:  # a file from another source may raise any exception
         return None
 
 
 def _is_usable(held: Fingerprints) -> bool:
-    """Say whether values are such as can be, after a search for a patient of whom nothing is known."""
+    """Check that values are valid, after a trial search for a patient without any values."""
     find_trained_on(held, pd.DataFrame({name: [None] for name in EPISODES}, dtype=object))
     return (
         all(isinstance(text, str) for text in (held.version, *held.ids, *held.named))

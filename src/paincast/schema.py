@@ -1,8 +1,8 @@
-"""The data contract: one declaration per column, and everything else reads it.
+"""The data contract: a single declaration for each column, from which everything else is derived.
 
-Three tables make a cohort. An ``episode`` is one procedure on one patient, as known before the procedure; a ``visit``
-is one follow-up of an episode; an ``event`` is a complication, repeat procedure, explant, surgery or death. Validation,
-the data dictionary, the MLflow signature and the grouping of SHAP values are all derived from the declarations here.
+A cohort has three tables. An ``episode`` is a procedure on a patient, with the values known before the procedure; a
+``visit`` is a follow-up of an episode; an ``event`` is a complication, repeat procedure, explant, surgery or death.
+Validation, the data dictionary, the MLflow signature and the grouping of SHAP values use the declarations here.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ TECHNIQUES = (
     "genicular_artery_embolization",
     "bariatric_embolization",
 )
-"""What is done, one response model each (``bariatric_embolization`` is refused: there is no pain evidence)."""
+"""Techniques, each with a response model (``bariatric_embolization`` is refused: there is no evidence on pain)."""
 
 MINIMUM_CELL = 5
-"""Fewest patients that a cell of a table, a group or a mark in a figure may stand for."""
+"""Minimum number of patients in a table cell, a group or a mark in a figure."""
 
 COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")
-"""What an episode may hold instead of a technique; there is no response model for these."""
+"""Comparators that an episode may have instead of a technique; there is no response model for these."""
 
 INDICATIONS = (
     "lumbar_radicular_disc",
@@ -59,25 +59,25 @@ INDICATIONS = (
 EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")
 
 RESEARCH_MARK = "research use only"
-"""What a model that stands on simulated patients alone is for, as runs, versions, reports and predictions say it."""
+"""Label in runs, versions, reports and predictions for models trained only on simulated patients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of the contract.
+    """A column of the contract.
 
     Parameters
     ----------
     name : str
-        Column name; it carries the unit where one exists.
+        Column name, including the unit if there is one.
     type : {"text", "category", "number", "integer", "boolean"}
         Logical type.
     description : str
-        What the column holds, for a clinician.
+        Meaning of the column, for clinicians.
     role : str
-        What the column may be used for. Models see ``predictor``, ``technique`` (the choice made) and ``funnel``
-        columns with timing ``before``; ``sensitive`` columns are audited, never used; ``safety`` columns decide
-        eligibility only; ``process`` columns are recorded.
+        How the column may be used. Model inputs are ``predictor``, ``technique`` (the choice made) and ``funnel``
+        columns with timing ``before``; ``sensitive`` columns are used only for audits; ``safety`` columns only for
+        eligibility; ``process`` columns are only recorded.
     timing : {"before", "during", "after"}
         When the value is known, relative to the procedure.
     unit : str, optional
@@ -87,9 +87,9 @@ class Column:
     categories : tuple of str
         Allowed values of a category.
     required : bool
-        Whether a row without the value is rejected as a whole.
+        Whether a row without the value is rejected.
     log_scale : bool
-        Whether the quantity is skewed and is better seen as ``log(1 + value)``.
+        Whether the quantity is skewed and analysed as ``log(1 + value)``.
     label : str, optional
         Short name for figures; made from ``name`` when empty.
     """
@@ -109,7 +109,7 @@ class Column:
 
     @property
     def allowed(self) -> str:
-        """Say in words which values are allowed."""
+        """Description of the allowed values."""
         if self.type == "category":
             return "one of " + ", ".join(self.categories)
         if self.type == "boolean":
@@ -126,7 +126,7 @@ class Column:
 
     @property
     def display_name(self) -> str:
-        """Give the name used in figures and tables."""
+        """Name used in figures and tables."""
         return self.label or self.name.replace("_", " ")
 
 
@@ -363,17 +363,17 @@ MODEL_ROLES = frozenset({"predictor", "technique", "funnel"})
 
 
 def is_model_input(column: Column) -> bool:
-    """Tell whether a response model may see a column: known before, and neither id, sensitive, safety nor process."""
+    """Check whether a column is a model input: known before the procedure, and predictor, technique or funnel."""
     return column.timing == "before" and column.role in MODEL_ROLES and column.name not in ("technique",)
 
 
 def model_columns() -> tuple[Column, ...]:
-    """Give the columns that a response model may see, in the order of the contract."""
+    """Return the columns that are model inputs, in the order of the contract."""
     return tuple(column for column in EPISODES.values() if is_model_input(column))
 
 
 def build_data_dictionary() -> list[dict[str, str]]:
-    """Give one row per column of the contract: table, column, type, unit, allowed, role, timing, required, meaning."""
+    """List the columns of the contract with table, type, unit, allowed values, role, timing and description."""
     return [
         {
             "table": table,

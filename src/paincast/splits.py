@@ -1,4 +1,4 @@
-"""Splits that respect people: all episodes of a patient stay on one side."""
+"""Cross-validation splits by patient: all episodes of a patient are in the same fold."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 FloatArray = npt.NDArray[np.float64]
 
 MOST_DRAWS = 50
-"""How often patients are drawn into folds until both classes are left to train on in each."""
+"""Maximum number of draws until every training set contains both classes."""
 
 
 class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
-    """The folds of scikit-learn's StratifiedGroupKFold, six times as fast: all folds are tried on a group at once."""
+    """Faster version of scikit-learn's StratifiedGroupKFold with the same folds; evaluates all folds at once."""
 
     def _find_best_fold(self, y_counts_per_fold: FloatArray, y_cnt: FloatArray, group_y_counts: FloatArray) -> int:
-        """Give the fold that leaves the classes spread most evenly; of equals, the one with fewest episodes."""
+        """Return the fold that keeps the classes most balanced; in a tie, the fold with fewest episodes."""
         each = np.arange(self.n_splits)
         proposed = np.repeat(y_counts_per_fold[None], self.n_splits, axis=0)
         proposed[each, each] += group_y_counts
@@ -37,7 +37,7 @@ class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
 
 
 def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[np.generic] | None = None) -> int:
-    """Count the episodes of the class of the outcome that has fewer or, where they are told, the patients.
+    """Count the episodes in the smaller outcome class, or the patients if ``patients`` is given.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[np.generic] |
 def make_folds(
     outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[Fold]:
-    """Split episodes into folds, stratified by outcome, patients kept together.
+    """Split episodes into folds, stratified by outcome and grouped by patient.
 
     Parameters
     ----------
@@ -60,19 +60,19 @@ def make_folds(
     patients : ndarray of shape (n_episodes,)
         Patient of each episode.
     n_folds : int
-        Number of folds wanted; fewer are made when one class has fewer patients.
+        Requested number of folds; reduced if a class has fewer patients.
     rng : numpy.random.Generator
-        Source of the shuffle.
+        Random generator for shuffling.
 
     Returns
     -------
     list of (train, test)
-        Positions of the rows on each side. Both classes are left to train on, where the patients allow it.
+        Row positions of the training and test sets. Training sets contain both classes if possible.
 
     Raises
     ------
     RefusalError
-        If one class holds fewer than two patients.
+        If a class has fewer than two patients.
     """
     smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
@@ -84,7 +84,7 @@ def make_folds(
     }
     stratified, free = QuickGroupKFold(**asked), GroupKFold(**asked)
     folds = drawn = list(stratified.split(outcome, outcome, patients))
-    # Few patients, some with both classes: stratifying can then leave one class alone to train on.
+    # With few patients, some in both classes, stratification can leave only a single class in a training set.
     for _ in range(MOST_DRAWS):
         if all(count_smaller_class(outcome[train]) for train, _ in drawn):
             return drawn
@@ -95,34 +95,34 @@ def make_folds(
 def spread_folds(
     outcome: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[tuple[Fold, np.random.Generator]]:
-    """Split episodes into folds when some are lost to follow-up, and give each fold a stream of its own.
+    """Split episodes into folds if some are lost to follow-up, with a separate random stream for each fold.
 
-    Those seen are stratified by outcome, those lost likewise if there is one for each fold.
+    Observed episodes are stratified by outcome; lost episodes are a stratum if there is at least one for each fold.
 
     Parameters
     ----------
     outcome : ndarray of shape (n_episodes,)
-        0 or 1, NaN for those lost; both classes present.
+        0 or 1, NaN if lost to follow-up; both classes present.
     patients : ndarray of shape (n_episodes,)
         Patient of each episode.
     n_folds : int
         As for :func:`make_folds`.
     rng : numpy.random.Generator
-        Source of the shuffle and of the streams.
+        Random generator for shuffling and for the streams.
 
     Returns
     -------
     list of ((train, test), Generator)
-        Positions of the rows on each side, and a stream.
+        Row positions of the training and test sets, and a random stream.
 
     Raises
     ------
     RefusalError
-        If one class holds fewer than two patients.
+        If a class has fewer than two patients.
     """
     fold_rng, stream_rng = rng.spawn(2)
     lost = np.isnan(outcome)
-    # A few lost join the larger class: among the smaller they would stand in for events that a fold then lacks.
+    # Few lost episodes are assigned to the larger class; in the smaller class they could leave a fold without events.
     larger = float(np.nanmean(outcome) >= 0.5)
     strata = np.where(lost, 2.0 if lost.sum() >= n_folds else larger, outcome)
     folds = make_folds(strata, patients, n_folds, fold_rng)

@@ -1,4 +1,4 @@
-"""The rows one model is trained on: the outcome asked of a cohort, who is lost to follow-up, and who was left out."""
+"""Make the training set of a model: eligible episodes, outcome labels, loss to follow-up and exclusions."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """What one model is trained on.
+    """Training data of a model.
 
     Parameters
     ----------
     technique : str
         The technique.
     rules : TechniqueRules
-        Of whom the model will answer: the training set holds nobody else.
+        Eligibility rules of the model; the training set contains only eligible episodes.
     cohort : Cohort
         All episodes of the technique.
     labels : OutcomeLabels
-        The outcome asked of all of them.
+        Outcome labels of all episodes of the technique.
     flow : DataFrame
-        Who was counted in and who was left out: ``step, n``.
+        Participant flow: ``step, n``.
     episodes : DataFrame of shape (n, ...)
-        Episodes in the denominator, those lost to follow-up among them.
+        Episodes in the denominator, including those lost to follow-up.
     observed : ndarray of shape (n,)
-        Their outcome, NaN for those lost to follow-up.
+        Their outcome, NaN if lost to follow-up.
     """
 
     technique: str
@@ -54,32 +54,32 @@ class TrainingSet:
 
     @property
     def outcome(self) -> Outcome:
-        """Give the question."""
+        """Outcome definition."""
         return self.labels.outcome
 
     @property
     def horizon_months(self) -> float:
-        """Give the month at which it is asked."""
+        """Month at which the outcome is assessed."""
         return self.labels.horizon_months
 
     @property
     def window_months(self) -> tuple[float, float]:
-        """Give the first and last month, included, of the follow-up that answers for it."""
+        """First and last month, included, of the follow-up that counts."""
         return self.labels.window_months
 
     @property
     def known(self) -> BoolArray:
-        """Tell whose outcome is known, shape (n,)."""
+        """Whether the outcome of each episode is known, shape (n,)."""
         return np.asarray(np.isfinite(self.observed))
 
     @property
     def durations(self) -> tuple[FloatArray, FloatArray]:
-        """Give months and status of an outcome that is a time, each of shape (n,); NaN for those never seen."""
+        """Months and status of a duration outcome, each of shape (n,); NaN without follow-up."""
         months, status = self.labels.months, self.labels.status
         if months is None or status is None:
             raise TypeError(f"{self.outcome.name} has no times")
-        asked = self.labels.eligible
-        return months[asked].to_numpy(float), status[asked].to_numpy(float)
+        eligible = self.labels.eligible
+        return months[eligible].to_numpy(float), status[eligible].to_numpy(float)
 
 
 def make_training_set(
@@ -90,7 +90,7 @@ def make_training_set(
     *,
     minimum_events: int | None = None,
 ) -> TrainingSet:
-    """Ask an outcome of the episodes of one technique that its model will answer for, and count who was left out.
+    """Label the eligible episodes of a technique with an outcome, and count exclusions.
 
     Parameters
     ----------
@@ -99,12 +99,12 @@ def make_training_set(
     cohort : Cohort
         The cohort.
     outcome : Outcome
-        The question.
+        Outcome definition.
     settings : OutcomeSettings
         Horizon and window.
     minimum_events : int, optional
-        Real patients of an indication without evidence are kept where at least so many have the outcome and so many
-        have not. None to leave all of them out.
+        Real patients with an indication without evidence are kept if at least this many have the outcome and this many
+        do not. None to leave all of them out.
 
     Returns
     -------
@@ -113,30 +113,31 @@ def make_training_set(
     Raises
     ------
     RefusalError
-        If there is no evidence for the technique, nobody is asked or nothing answers: how many were left out and why,
-        which months were asked, and which the cohort holds.
+        If there is no evidence for the technique, no episode is eligible, or no outcome is known. The message counts
+        exclusions by reason, or names the requested months and the months with visits.
     """
-    own = cohort.select_technique(technique)
+    subset = cohort.select_technique(technique)
     horizon = settings.horizon_months or primary_horizon(technique)
     first, last = settings.window_months or default_window(outcome, horizon)
     rules = collect_rules(technique, outcome.name)
-    labels = compute_outcome(own.episodes, own.visits, own.events, outcome, horizon, (first, last))
-    if own.basis == "real" and minimum_events is not None:
-        rules = take_without_evidence(rules, find_supported_indications(own.episodes, labels, minimum_events))
-    labels = exclude_ineligible(rules, labels, own.episodes)
+    labels = compute_outcome(subset.episodes, subset.visits, subset.events, outcome, horizon, (first, last))
+    if subset.basis == "real" and minimum_events is not None:
+        rules = take_without_evidence(rules, find_supported_indications(subset.episodes, labels, minimum_events))
+    labels = exclude_ineligible(rules, labels, subset.episodes)
     if not labels.eligible.any():
         raise RefusalError(
-            _say_nobody_asked(labels, minimum_events, real=own.basis != "synthetic"), code="PC-TRAINING-SET-01"
+            _say_nobody_asked(labels, minimum_events, real=subset.basis != "synthetic"),
+            code="PC-TRAINING-SET-01",
         )
     if not (labels.eligible & labels.known).any():
-        raise RefusalError(_say_no_answer(own, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
+        raise RefusalError(_say_no_answer(subset, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
     return TrainingSet(
         technique=technique,
         rules=rules,
-        cohort=own,
+        cohort=subset,
         labels=labels,
-        flow=_count(own, labels),
-        episodes=own.episodes.loc[labels.eligible].reset_index(drop=True),
+        flow=_count(subset, labels),
+        episodes=subset.episodes.loc[labels.eligible].reset_index(drop=True),
         observed=labels.value[labels.eligible].to_numpy(float),
     )
 
@@ -163,12 +164,12 @@ def _count(cohort: Cohort, labels: OutcomeLabels) -> pd.DataFrame:
 
 def _count_course(labels: OutcomeLabels, known: pd.Series) -> dict[str, int]:
     assert labels.status is not None
-    ended, held = labels.status[known], labels.value[known]
+    ended, value = labels.status[known], labels.value[known]
     return {
         "relief lost": int((ended == LOST_RELIEF).sum()),
         "died with relief": int((ended == DIED).sum()),
-        f"{AT_HORIZON[0]}{labels.horizon_months:g}": int(held.notna().sum()),
-        f"{AT_HORIZON[1]}{labels.horizon_months:g}": int(held.sum()),
+        f"{AT_HORIZON[0]}{labels.horizon_months:g}": int(value.notna().sum()),
+        f"{AT_HORIZON[1]}{labels.horizon_months:g}": int(value.sum()),
     }
 
 
@@ -195,22 +196,24 @@ def _count_lost(cohort: Cohort, labels: OutcomeLabels) -> dict[str, int]:
 def _say_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real: bool) -> str:
     reasons = labels.because.value_counts(sort=False)
     total, *counts = format_counts_together(len(labels.because), *reasons.tolist(), real=real)
-    told = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
+    listed = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
     needed = (
         ""
         if minimum_events is None
         else f" (real patients of an indication without evidence are modelled where at least {minimum_events} have the "
         f"outcome and {minimum_events} have not)"
     )
-    return f"{labels.outcome.name} can be asked of none of {total} episodes: {told}{needed}"
+    return f"{labels.outcome.name} can be asked of none of {total} episodes: {listed}{needed}"
 
 
 def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
-    asked = [line.measure for line in outcome.lines]
-    holding = cohort.visits[asked].notna().any(axis=1) if asked else cohort.visits["month"].notna()
-    held = cohort.visits.loc[holding, "month"]
-    named = f"visit with {' or '.join(asked)}" if asked else "visit or later event"
-    when = f"visits lie between months {held.min():g} and {held.max():g}" if len(held) else "there is no such visit"
+    measures = [line.measure for line in outcome.lines]
+    holding = cohort.visits[measures].notna().any(axis=1) if measures else cohort.visits["month"].notna()
+    months = cohort.visits.loc[holding, "month"]
+    named = f"visit with {' or '.join(measures)}" if measures else "visit or later event"
+    when = (
+        f"visits lie between months {months.min():g} and {months.max():g}" if len(months) else "there is no such visit"
+    )
     if outcome.assessed_by == "events":
         shown = f"no {named} shows who was followed to month {horizon:g}"
         return f"{shown}; {when}; set outcome.horizon_months to an earlier month"
