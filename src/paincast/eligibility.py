@@ -220,9 +220,9 @@ def set_technique(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
     """Set the technique to predict; choices made for another technique (approach, lesion protocol) become missing."""
     choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
     made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
-    asked = episodes.assign(technique=technique)
-    asked[choices] = asked[choices].mask(made_for_another)
-    return asked
+    patients = episodes.assign(technique=technique)
+    patients[choices] = patients[choices].mask(made_for_another)
+    return patients
 
 
 def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
@@ -241,8 +241,10 @@ def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series
 
 def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
     """Add a note to episodes whose indication has no published evidence; empty for the others."""
-    alone = episodes["indication"].isin(rules.without_evidence)
-    return say_where(alone, "no published evidence for this indication: the answer stands on real patients alone")
+    lacks_evidence = episodes["indication"].isin(rules.without_evidence)
+    return say_where(
+        lacks_evidence, "no published evidence for this indication: the answer stands on real patients alone"
+    )
 
 
 def find_controls(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:

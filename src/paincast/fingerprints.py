@@ -140,8 +140,8 @@ def _make_marks(words: Mapping[str, list[str]], columns: Sequence[str], salt: st
     repeated, chance = Counter(alike.tolist()), _count_alike(alike.tolist(), n)
     # Correlated columns make chance matches more frequent than the product of the column frequencies.
     excess = max(0.0, np.log10(chance / np.mean(10.0**odds))) if max(repeated.values(), default=0) > 1 else 0.0
-    again = np.array([repeated[fingerprint] - 1 for fingerprint in prints]) / n
-    share = np.maximum(10.0 ** (odds + excess), again)
+    repeat_share = np.array([repeated[fingerprint] - 1 for fingerprint in prints]) / n
+    share = np.maximum(10.0 ** (odds + excess), repeat_share)
     rarity = {
         fingerprint: int(-np.log10(min(probability, 1.0)))
         for fingerprint, probability in zip(prints, share, strict=True)

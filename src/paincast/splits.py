@@ -77,12 +77,12 @@ def make_folds(
     smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
         raise RefusalError("cannot split: fewer than 2 patients in the smaller outcome class", code="PC-SPLITS-01")
-    asked = {
+    options = {
         "n_splits": min(n_folds, smallest),
         "shuffle": True,
         "random_state": np.random.RandomState(rng.bit_generator),
     }
-    stratified, free = QuickGroupKFold(**asked), GroupKFold(**asked)
+    stratified, free = QuickGroupKFold(**options), GroupKFold(**options)
     folds = drawn = list(stratified.split(outcome, outcome, patients))
     # With few patients, some in both classes, stratification can leave only a single class in a training set.
     for _ in range(MOST_DRAWS):

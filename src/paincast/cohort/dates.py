@@ -74,8 +74,8 @@ def read_days(
     >>> {rule: rows.tolist() for rule, rows in broken.items() if rows.any()}
     {'no day': [False, True, False], 'day number': [False, False, True]}
     """
-    read = _read_iso if date_format in (None, ISO) else _make_reader(str(date_format))
-    readings = {word: read(word) for word in text.dropna().unique()}
+    read_date = _read_iso if date_format in (None, ISO) else _make_reader(str(date_format))
+    readings = {word: read_date(word) for word in text.dropna().unique()}
     days = _to_days(text, readings)
     broken = {
         rule: text.isin([word for word, reading in readings.items() if reading == rule])
@@ -115,10 +115,10 @@ def check_date_format(date_format: str, *, needs_day: bool) -> str:
         return ""
     example = datetime(2001, 2, 3, 16, 5, 6)
     try:
-        read = datetime.strptime(example.strftime(date_format), date_format)
+        parsed = datetime.strptime(example.strftime(date_format), date_format)
     except ValueError:
         return f"'{date_format}' is no strptime format of a date"
-    if read.year != example.year or (needs_day and read.date() != example.date()):
+    if parsed.year != example.year or (needs_day and parsed.date() != example.date()):
         return f"'{date_format}' does not tell the {'day' if needs_day else 'year'}"
     return ""
 

@@ -163,8 +163,8 @@ def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:
     """
     emptied = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
     unknown = rejects["rule"] == UNKNOWN_COLUMN
-    whole = list(rejects.loc[(rejects["action"] == "column left out") & ~unknown, "column"])
-    columns = [tuple(dict.fromkeys([*whole, *emptied.get(place, [])])) for place in places]
+    omitted_columns = list(rejects.loc[(rejects["action"] == "column left out") & ~unknown, "column"])
+    columns = [tuple(dict.fromkeys([*omitted_columns, *emptied.get(position, [])])) for position in places]
     return pd.Series(columns, index=places, dtype=object)
 
 
@@ -179,7 +179,7 @@ def name_nearest(name: str, found: Iterable[str]) -> str:
     "nearest in the data: 'pain_nsr'"
     """
     columns = list(found)
-    near = get_close_matches(name, columns, n=3, cutoff=0.6)
-    if near:
-        return "nearest in the data: " + ", ".join(f"'{column}'" for column in near)
+    similar = get_close_matches(name, columns, n=3, cutoff=0.6)
+    if similar:
+        return "nearest in the data: " + ", ".join(f"'{column}'" for column in similar)
     return f"none of the {len(columns)} columns in the data has a similar name"

@@ -117,8 +117,8 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
     [{'row': 1, 'column': 'age_years', 'rule': 'not a number', 'action': 'cell emptied'}]
     """
-    read = read_patients(patients)
-    frame = _name_columns(read.rows)
+    patient_rows = read_patients(patients)
+    frame = _name_columns(patient_rows.rows)
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
             f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
@@ -127,11 +127,11 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     _refuse_nested(frame)
     optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
-    row_places = pd.Series(read.places, dtype="int64")
+    row_places = pd.Series(patient_rows.places, dtype="int64")
     typed, findings, doubted = _check_table("episodes", _with_ids(frame, row_places), optional, merges=False)
     rejects = make_rejects("episodes", [*doubted, *findings], row_places)
     episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))])
-    return episodes, join_rejects([reject_unknown_columns(read.others), read.rejects, rejects])
+    return episodes, join_rejects([reject_unknown_columns(patient_rows.others), patient_rows.rejects, rejects])
 
 
 def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -189,10 +189,10 @@ def _place(frame: pd.DataFrame, place: pd.Series | None) -> pd.Series:
 
 def _with_ids(frame: pd.DataFrame, place: pd.Series) -> pd.DataFrame:
     named = frame.reset_index(drop=True)
-    made = "row-" + place.astype("str")
+    default_ids = "row-" + place.astype("str")
     for name in ("episode_id", "patient_id"):
         given = to_text(named[name]) if name in named else pd.Series(pd.NA, index=named.index, dtype="str")
-        named[name] = made = given.fillna(made)
+        named[name] = default_ids = given.fillna(default_ids)
     return named
 
 
@@ -206,7 +206,7 @@ def _check_table(
 ) -> tuple[pd.DataFrame, list[BrokenRule], list[BrokenRule]]:
     """Return the typed table with invalid cells emptied, and the rules broken by single rows and by whole columns."""
     _require_columns(table, frame, columns)
-    whole = _find_unknown_columns(frame, columns)
+    column_findings = _find_unknown_columns(frame, columns)
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
     typed = {}
     findings: list[BrokenRule] = []
@@ -214,7 +214,7 @@ def _check_table(
     for name in map(str, raw):
         typed[name], failed = _coerce(raw[name], columns[name], has_commas)
         doubts = doubt_unit(typed[name], columns[name], table)
-        whole += doubts
+        column_findings += doubts
         findings += failed
         if doubts:
             typed[name] = pd.Series(float("nan"), index=raw.index)
@@ -225,7 +225,7 @@ def _check_table(
     for finding in findings:
         table_values[finding.column] = table_values[finding.column].mask(finding.broken)
     table_values, findings = merge_rows(table_values, group, [*findings, *duplicates], table)
-    return table_values, findings, whole
+    return table_values, findings, column_findings
 
 
 def _doubt_scales(

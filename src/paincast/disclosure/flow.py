@@ -116,9 +116,11 @@ def format_label_months(counts: Mapping[int, int]) -> str:
     """
     months, n = list(counts), np.array(list(counts.values()), dtype=np.int64)
     hidden = flag_with_complements(n, np.ones(len(n), dtype=bool))
-    shown = [f"month {month}: {count}" for month, count, gone in zip(months, n, hidden, strict=True) if not gone]
+    shown = [
+        f"month {month}: {count}" for month, count, is_hidden in zip(months, n, hidden, strict=True) if not is_hidden
+    ]
     if hidden.any():
-        others = ", ".join(str(month) for month, gone in zip(months, hidden, strict=True) if gone)
+        others = ", ".join(str(month) for month, is_hidden in zip(months, hidden, strict=True) if is_hidden)
         shown.append(f"other months ({others}): {n[hidden].sum()}" if n[hidden].sum() >= MINIMUM_CELL else "")
     return f"answered by visits of {', '.join(filter(None, shown))}" if any(shown) else ""
 

@@ -123,11 +123,11 @@ def _hide_complements(values: IntArray, hidden: BoolArray, minimum: int) -> Bool
     while changed:
         changed = False
         for view, mask in ((values, hidden), (values.T, hidden.T)):
-            for counts, gone in zip(view, mask, strict=True):
-                shown = np.flatnonzero(~gone)
-                if gone.any() and (gone.sum() == 1 or counts[gone].sum() < minimum) and len(shown):
+            for counts, is_hidden in zip(view, mask, strict=True):
+                shown = np.flatnonzero(~is_hidden)
+                if is_hidden.any() and (is_hidden.sum() == 1 or counts[is_hidden].sum() < minimum) and len(shown):
                     # Prefer counts above 0: with a hidden 0 the sum would equal the other hidden count.
                     kept = shown[counts[shown] > 0] if (counts[shown] > 0).any() else shown
-                    gone[kept[np.argmin(counts[kept])]] = True
+                    is_hidden[kept[np.argmin(counts[kept])]] = True
                     changed = True
     return hidden

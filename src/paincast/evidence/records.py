@@ -244,8 +244,8 @@ def simulated_records(technique: str) -> tuple[Record, ...]:
 
 def simulated_techniques() -> tuple[str, ...]:
     """Return the techniques for which episodes can be simulated, in the order of the contract."""
-    able = {record.technique for record in load_records() if record.response}
-    return tuple(technique for technique in TECHNIQUES if technique in able)
+    simulated = {record.technique for record in load_records() if record.response}
+    return tuple(technique for technique in TECHNIQUES if technique in simulated)
 
 
 def list_citations(records: Iterable[Record]) -> tuple[str, ...]:

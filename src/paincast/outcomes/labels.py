@@ -114,15 +114,15 @@ def compute_outcome(
         value, visit_month = _label_visit(episodes, visits, outcome, horizon_months, window)
     value = value.where(ineligible_because == "")
     died = ids.map(_first_months(events[events["kind"] == DEATH])) < horizon_months
-    gone = died if outcome.assessed_by == "events" else died & value.isna()
+    is_excluded = died if outcome.assessed_by == "events" else died & value.isna()
     because = ineligible_because.where(ineligible_because != "", np.where(value.isna(), LOST, ""))
-    because = because.mask((ineligible_because == "") & gone, f"died before month {horizon_months:g}")
+    because = because.mask((ineligible_because == "") & is_excluded, f"died before month {horizon_months:g}")
     return OutcomeLabels(
         outcome=outcome,
         horizon_months=horizon_months,
         window_months=window,
-        eligible=(ineligible_because == "") & ~gone,
-        value=value.mask(gone).rename(outcome.name),
+        eligible=(ineligible_because == "") & ~is_excluded,
+        value=value.mask(is_excluded).rename(outcome.name),
         because=because,
         visit_month=None if visit_month is None else visit_month.where(because == ""),
     )
@@ -195,8 +195,8 @@ def _label_visit(
         nearest = _nearest(visits, line.measure, horizon, window)
         after = episodes["episode_id"].map(nearest[line.measure]).astype(float)
         judged = _judge(line, _read(episodes, line.measure), after)
-        at = episodes["episode_id"].map(nearest["month"]).astype(float)
-        month = month.where(value.notna() | judged.isna(), at)
+        visit_month = episodes["episode_id"].map(nearest["month"]).astype(float)
+        month = month.where(value.notna() | judged.isna(), visit_month)
         value = value.fillna(judged)
     return value, month
 
@@ -286,18 +286,18 @@ def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFr
     before = seen["episode_id"].map(_read(episodes, line.measure).set_axis(ids)).astype(float)
     failed = seen[_judge(line, before, seen[line.measure]) == 0.0]
     last = ids.map(seen.groupby("episode_id")["month"].max()).astype(float)
-    until = pd.Series((2.0 * last).fillna(seen["month"].min()).to_numpy(float), index=ids.to_numpy())
+    followed_until = pd.Series((2.0 * last).fillna(seen["month"].min()).to_numpy(float), index=ids.to_numpy())
     ending = events[events["kind"].isin((*ENDS_RELIEF, DEATH))]
     undated = ids.isin(set(ending.loc[ending["month"].isna(), "episode_id"]))
-    recorded = ending[ending["month"] <= ending["episode_id"].map(until).astype(float)]
+    recorded = ending[ending["month"] <= ending["episode_id"].map(followed_until).astype(float)]
     dead = recorded["kind"] == DEATH
     lost = ids.map(_first_months(pd.concat([failed[["episode_id", "month"]], recorded.loc[~dead]])))
     died = ids.map(_first_months(recorded[dead]))
     ended = last.where(lost.isna() & died.isna())
-    at = pd.DataFrame({LOST_RELIEF: lost, DIED: died, CENSORED: ended}).astype(float).mask(undated)
-    known = at.notna().any(axis=1)
-    status = at[known].idxmin(axis=1).reindex(ids.index).astype(float)
-    return pd.DataFrame({"months": at.min(axis=1), "status": status, "last": last, "died": at[DIED]})
+    times = pd.DataFrame({LOST_RELIEF: lost, DIED: died, CENSORED: ended}).astype(float).mask(undated)
+    known = times.notna().any(axis=1)
+    status = times[known].idxmin(axis=1).reindex(ids.index).astype(float)
+    return pd.DataFrame({"months": times.min(axis=1), "status": status, "last": last, "died": times[DIED]})
 
 
 def _first_months(dated: pd.DataFrame) -> pd.Series:

@@ -146,13 +146,13 @@ def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator,
     propensity = compute_propensity(columns, referred.site, records, scenario.sites, assumptions)
     chosen = draw_choice(propensity, rng_choice)
     selection_probability = compute_selection_probability(population, referred, records)
-    lucky = rng_selection.random(len(chosen), dtype=np.float32)
+    draws = rng_selection.random(len(chosen), dtype=np.float32)
     return Screened(
         referred=referred,
         propensity=propensity,
         selection_probability=selection_probability,
         chosen=chosen,
-        goes_on=lucky < selection_probability[chosen, np.arange(len(chosen))],
+        goes_on=draws < selection_probability[chosen, np.arange(len(chosen))],
         streams=tuple(streams),
     )
 

@@ -139,23 +139,23 @@ def _find_separator(texts: Sequence[str], usual: str, used: Collection[str]) -> 
 def _find_header(texts: Sequence[str], separator: str, used: Collection[str]) -> int | None:
     """Find the header: the line with most of the used names, else the first line as wide as those after it."""
     filled = [sum(bool(name) for name in _split_names(text, separator)) for text in texts]
-    blank_free = [at for at, n_filled in enumerate(filled) if n_filled]
+    blank_free = [line for line, n_filled in enumerate(filled) if n_filled]
     if not blank_free:
         return None
     n_used = [_count_used(text, separator, used) for text in texts]
     most_used = n_used.index(max(n_used))
-    opening = next((at for at in blank_free if split_cells(texts[at], separator)[1] != CLOSED), len(texts))
+    opening = next((line for line in blank_free if split_cells(texts[line], separator)[1] != CLOSED), len(texts))
     if opening <= (most_used if max(n_used) else blank_free[0]):
         return opening  # names that span several lines
     if max(n_used):
         return most_used
-    usual = Counter(len(_split_names(texts[at], separator)) for at in blank_free[1:]).most_common(1)
-    for at in blank_free:
-        names = _split_names(texts[at], separator)
-        is_title = filled[at] <= 1 or (usual and len(names) != usual[0][0] and 2 * filled[at] <= usual[0][0])
+    usual = Counter(len(_split_names(texts[line], separator)) for line in blank_free[1:]).most_common(1)
+    for line in blank_free:
+        names = _split_names(texts[line], separator)
+        is_title = filled[line] <= 1 or (usual and len(names) != usual[0][0] and 2 * filled[line] <= usual[0][0])
         if not is_title:
             # A line with a number is a data row: then the first line is the header, even if it is short.
-            return blank_free[0] if any(_LOOKS_LIKE_DATA.fullmatch(name) for name in names) else at
+            return blank_free[0] if any(_LOOKS_LIKE_DATA.fullmatch(name) for name in names) else line
     return blank_free[0]
 
 

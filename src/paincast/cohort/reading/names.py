@@ -55,8 +55,8 @@ def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str
     """
     absent = [name for name in known if name not in names]
     plain = {name: "_".join(re.findall(r"[^\W_]+", name.casefold())) for name in names if name not in known}
-    near = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
-    return {name: matches[0] for name, matches in near.items() if matches}
+    matches_by_name = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
+    return {name: matches[0] for name, matches in matches_by_name.items() if matches}
 
 
 def name_columns(

@@ -77,16 +77,16 @@ class RowRules:
 
     def _suspects(self, block: Block) -> npt.NDArray[np.int64]:
         """Return candidate rows: the first cell is a word for sums or a remark, or an early cell repeats a name."""
-        suspect = np.zeros(len(block.places), dtype=bool)
-        texts = [at for at, column in enumerate(block.columns) if pa.types.is_string(column.type)]
-        for at in texts[:2]:
-            suspect |= _is_true(pc.equal(pc.utf8_lower(block.columns[at]), self.names[at] or "\n"))
-        if texts and texts[0] == 0:
-            suspect |= _is_true(pc.match_substring_regex(block.columns[0], _FIRST_CELL))
+        is_suspect = np.zeros(len(block.places), dtype=bool)
+        text_positions = [position for position, column in enumerate(block.columns) if pa.types.is_string(column.type)]
+        for position in text_positions[:2]:
+            is_suspect |= _is_true(pc.equal(pc.utf8_lower(block.columns[position]), self.names[position] or "\n"))
+        if text_positions and text_positions[0] == 0:
+            is_suspect |= _is_true(pc.match_substring_regex(block.columns[0], _FIRST_CELL))
             if self.ids_are_plain:
                 n_filled = np.sum([is_filled(column) for column in block.columns], axis=0)
-                suspect |= (n_filled <= _MOST_FILLED) & _is_true(pc.match_substring_regex(block.columns[0], _REMARK))
-        return np.flatnonzero(suspect)
+                is_suspect |= (n_filled <= _MOST_FILLED) & _is_true(pc.match_substring_regex(block.columns[0], _REMARK))
+        return np.flatnonzero(is_suspect)
 
     def _repeats_names(self, row: Sequence[str]) -> bool:
         filled = [(name, cell) for name, cell in zip(self.names, row, strict=True) if cell]

@@ -62,19 +62,19 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
         and a column shows that patients have several.
     """
     paths = _match_files(mapping, files)
-    read = _read_sheets(mapping, paths)
-    _require_columns(mapping, read)
-    sheets = {name: sheet.rows for name, sheet in read.items()}
-    ledger = _Ledger([sheet.rejects for sheet in read.values()])
+    text_tables = _read_sheets(mapping, paths)
+    _require_columns(mapping, text_tables)
+    sheets = {name: sheet.rows for name, sheet in text_tables.items()}
+    ledger = _Ledger([sheet.rejects for sheet in text_tables.values()])
     rows = _filter_rows(mapping, _join_sheets(mapping, sheets, ledger), ledger)
-    _refuse_numbered_patients(mapping, rows.frames[mapping.file], read[mapping.file].rejects)
+    _refuse_numbered_patients(mapping, rows.frames[mapping.file], text_tables[mapping.file].rejects)
     tables, places = _build_tables(mapping, rows, sheets, ledger)
     valid, broken = validate_tables(tables, places=places)
     cohort = Cohort(
         **valid,
         basis="real",
         sources=(mapping.citation or mapping.title,),
-        details=_details(mapping, read, ledger.left_out),
+        details=_details(mapping, text_tables, ledger.left_out),
     )
     return cohort, join_rejects([*ledger.rejects, broken])
 

@@ -80,7 +80,7 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
     path = _find_mapping(name_or_path)
     root = read_yaml(path)
     top = root.section(_TOP, required=("read", "episodes"))
-    read = _read_read(top["read"])
+    read_options = _read_read(top["read"])
     source = _read_source(top["source"]) if "source" in top else {"citation": "", "licence": "", "hashes": {}}
     mapping = RegistryMapping(
         name=path.stem,
@@ -88,7 +88,7 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
         digest=hash_file(path),
         title=top["title"].text() if "title" in top else path.stem,
         **source,
-        **read,
+        **read_options,
         keep_rows_where=tuple(_read_condition(node, ("because",)) for node in _entries(top, "keep_rows_where")),
         baseline_rows=_read_condition(top["baseline_rows"]) if "baseline_rows" in top else None,
         procedure_date=_read_date(top["procedure_date"]) if "procedure_date" in top else None,

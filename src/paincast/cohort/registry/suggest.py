@@ -135,14 +135,14 @@ def suggest_mapping(file: str | Path) -> str:
         If the file cannot be read.
     """
     encoding = guess_encoding(file)
-    read = read_text_table(file, encoding=encoding)
-    sheet = read.rows
-    follow_ups = {name: month for name in map(str, sheet) if (month := _follow_up_month(name)) is not None}
-    guesses = _guess_columns([str(name) for name in sheet if name not in follow_ups], EPISODES)
-    ids = find_repeating_ids(sheet)
+    table = read_text_table(file, encoding=encoding)
+    rows = table.rows
+    follow_ups = {name: month for name in map(str, rows) if (month := _follow_up_month(name)) is not None}
+    guesses = _guess_columns([str(name) for name in rows if name not in follow_ups], EPISODES)
+    ids = find_repeating_ids(rows)
     used = {*guesses.values(), *([] if "patient_id" in guesses else ids[:1])}
-    visits, answered = _write_visits(sheet, follow_ups)
-    unused = [name for name in read.columns if name not in used | answered]
+    visits, answered = _write_visits(rows, follow_ups)
+    unused = [name for name in table.columns if name not in used | answered]
     lines = [
         "# A first mapping, guessed from the names in the file. Confirm or correct every line marked 'guess',",
         f"# and put a value in the place of every {UNFINISHED}: until then the mapping is refused.",
@@ -150,18 +150,18 @@ def suggest_mapping(file: str | Path) -> str:
         "",
         "read:",
         f"  file: {_quote(Path(file).name)}",
-        *_write_reading(read, encoding),
+        *_write_reading(table, encoding),
         "",
         "episodes:",
-        *_write_ids(guesses, ids, find_twin_ids(read.rejects)),
+        *_write_ids(guesses, ids, find_twin_ids(table.rejects)),
         *[line for name, source in guesses.items() if name not in ("episode_id", "patient_id")
-          for line in _write_field(EPISODES[name], source, sheet[source], indent=2)],
+          for line in _write_field(EPISODES[name], source, rows[source], indent=2)],
         *([] if "technique" in guesses else [f"  technique: {{always: {UNFINISHED}}}  # or: a column and its codes"]),
         *visits,
         "",
         "# Columns that are not read, because no column of the contract has a similar name:",
         *[f"#   {name}" for name in unused],
-        *_write_rejects(read.rejects),
+        *_write_rejects(table.rejects),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
