@@ -1,1 +1,1 @@
-"""Models of a change in a number: conditional quantiles whose interval is conformalized."""
+"""Models of a change in a score: conditional quantiles with a conformalized interval."""

@@ -1,7 +1,7 @@
-"""The change of pain in points: conditional quantiles, conformalized so that their interval holds what it says.
+"""Model the change of pain in points: conditional quantiles, conformalized to give the interval nominal coverage.
 
-The change is the score after minus the score before the procedure, so that below 0 is less pain. Quantiles are fitted
-to the change as a share of the score before, in which the lower limit of the scale is the same for everybody, and told
+The change is the score after minus the score before the procedure: below 0 is less pain. Quantiles are fitted to the
+change as a share of the score before, for which the lower limit of the scale is the same for all patients, and reported
 in points.
 """
 
@@ -31,7 +31,7 @@ NAMES = ("lower", "median", "upper")
 
 
 def list_quantiles(level: float) -> tuple[float, float, float]:
-    """Give the quantiles of lower limit, median and upper limit of an interval of a level."""
+    """List the quantiles of an interval: lower limit, median and upper limit."""
     return (1.0 - level) / 2.0, 0.5, (1.0 + level) / 2.0
 
 
@@ -44,13 +44,14 @@ class ChangeModel:
     encoder : EpisodeEncoder
         Fitted encoder.
     coefficients : ndarray of shape (3, 1 + n_encoded)
-        Of lower limit, median and upper limit, the intercept first, for the change as a share of the score before.
+        Coefficients (intercept first) of lower limit, median and upper limit of the change as a share of the score
+        before.
     corrections : tuple of float
-        What is taken from the lower limit and added to the upper one, as such a share.
+        Conformal corrections subtracted from the lower limit and added to the upper limit, as shares.
     level : float
         Level of the interval.
     penalty : float
-        What was chosen.
+        The chosen penalty.
     """
 
     encoder: EpisodeEncoder
@@ -62,7 +63,7 @@ class ChangeModel:
     state_version: ClassVar[int] = 1
 
     def predict(self, episodes: pd.DataFrame) -> pd.DataFrame:
-        """Give the median change in points with its interval.
+        """Predict the median change in points with its interval.
 
         Parameters
         ----------
@@ -72,8 +73,8 @@ class ChangeModel:
         Returns
         -------
         DataFrame of shape (n, 3)
-            ``lower, median, upper``, indexed like ``episodes``, in this order and within what the scale allows;
-            missing where the score before is.
+            ``lower, median, upper``, indexed like ``episodes``, in ascending order and within the limits of the scale;
+            missing if the score before is missing.
 
         References
         ----------
@@ -83,7 +84,7 @@ class ChangeModel:
         shares += np.array([-self.corrections[0], 0.0, self.corrections[1]])
         before = _read_before(episodes)
         points = np.clip(shares * _limit_scale(before)[:, None], -before[:, None], (HIGHEST_SCORE - before)[:, None])
-        # A correction may narrow the interval past the median, which must stay inside it.
+        # A correction may move a limit past the median, which must stay inside the interval.
         points[:, 0] = np.minimum(points[:, 0], points[:, 1])
         points[:, 2] = np.maximum(points[:, 2], points[:, 1])
         return pd.DataFrame(points, columns=list(NAMES), index=episodes.index)
@@ -96,24 +97,24 @@ def fit_change_model(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
 ) -> ChangeModel:
-    """Choose a penalty by grouped cross-validation, fit three quantiles and conformalize their interval.
+    """Select a penalty by grouped cross-validation, fit three quantiles and conformalize their interval.
 
-    The conformal scores are those of the held-out folds, and the quantiles served are fitted to all rows: the interval
-    holds at least its level for exchangeable patients up to the stability of the fit. Weights of the rows enter the
-    choice and the fit; the conformal scores count alike.
+    The conformal scores come from the held-out folds, whereas the served quantiles are fitted to all rows: coverage is
+    at least nominal for exchangeable patients, up to the stability of the fit. Weights of the rows are used in the
+    selection and the fit; the conformal scores are unweighted.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
         Episodes of a technique, in the types of the contract.
     change : ndarray of shape (n,)
-        Score after minus score before the procedure; rows where it is missing are left out.
+        Score after minus score before the procedure; rows with a missing change are left out.
     settings : ChangeSettings
         Penalties, folds and level.
     rng : numpy.random.Generator
         Source of the folds.
     weights : ndarray of shape (n,), optional
-        Weights of the episodes, for example of the inverse probability of being observed.
+        Weights of the episodes, for example the inverse probability of being observed.
 
     Returns
     -------
@@ -137,16 +138,16 @@ def fit_change_model(
             f"{n_known} episodes with a known change of pain; at least {settings.minimum_episodes} are needed",
             code="PC-MODEL-10",
         )
-    own, weight = episodes.loc[known].reset_index(drop=True), weight[known]
-    before = _read_before(own)
+    observed, weight = episodes.loc[known].reset_index(drop=True), weight[known]
+    before = _read_before(observed)
     share = change[known] / _limit_scale(before)
     # A loss in shares, weighted by the score before, is a loss in points.
     weight = weight * _limit_scale(before)
     with threadpool_limits(limits=1, user_api="blas"):
-        folds = _make_folds(share, own["patient_id"].to_numpy(object), settings.folds, rng)
-        penalty, held_out = _choose_penalty(own, share, weight, folds, settings)
-        encoder = EpisodeEncoder().fit(own)
-        coefficients = _fit_quantiles(encoder.transform(own), share, weight, penalty, settings)
+        folds = _make_folds(share, observed["patient_id"].to_numpy(object), settings.folds, rng)
+        penalty, held_out = _choose_penalty(observed, share, weight, folds, settings)
+        encoder = EpisodeEncoder().fit(observed)
+        coefficients = _fit_quantiles(encoder.transform(observed), share, weight, penalty, settings)
     return ChangeModel(
         encoder=encoder,
         coefficients=coefficients,
@@ -166,7 +167,7 @@ def cross_fit_change(
     weights: FloatArray | None = None,
     progress: Progress = SILENT,
 ) -> pd.DataFrame:
-    """Predict every episode by a model that never saw its patient: all of the fit is repeated in each fold.
+    """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ def cross_fit_change(
     folds : int
         Outer folds.
     progress : Progress
-        Advanced by each.
+        Advanced by each fold.
 
     Returns
     -------
@@ -203,9 +204,9 @@ def _choose_penalty(
         encoder = EpisodeEncoder().fit(episodes.iloc[train])
         matrix, other = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
         start: FloatArray | None = None
-        for place, penalty in enumerate(penalties):
+        for index, penalty in enumerate(penalties):
             start = _fit_quantiles(matrix, share[train], weights[train], penalty, settings, start)
-            held_out[place, test] = _predict_shares(start, other)
+            held_out[index, test] = _predict_shares(start, other)
     error = share[:, None] - held_out
     quantiles = np.array(list_quantiles(settings.confidence))
     losses = np.maximum(quantiles * error, (quantiles - 1.0) * error).sum(axis=2) @ weights
@@ -230,9 +231,9 @@ def _fit_quantiles(
                 penalty=penalty,
                 bandwidth=settings.bandwidth,
                 weights=weights,
-                start=None if starts is None else starts[place],
+                start=None if starts is None else starts[index],
             )
-            for place, quantile in enumerate(list_quantiles(settings.confidence))
+            for index, quantile in enumerate(list_quantiles(settings.confidence))
         ]
     )
 
@@ -246,7 +247,7 @@ def _predict_shares(coefficients: FloatArray, matrix: FloatArray) -> FloatArray:
 def _make_folds(
     values: FloatArray, patients: npt.NDArray[np.object_], n_folds: int, rng: np.random.Generator
 ) -> list[Fold]:
-    """Stratify by the side of the median; where all values are the same nothing can be, or need be, stratified."""
+    """Make folds stratified by whether a value is above the median; not stratified if all values are the same."""
     high = (values > np.nanmedian(values)).astype(float)
     if count_smaller_class(high, patients) < 2:
         high = (np.arange(len(values)) % 2).astype(float)
@@ -258,7 +259,7 @@ def _read_before(episodes: pd.DataFrame) -> FloatArray:
 
 
 def read_scale(episodes: pd.DataFrame) -> FloatArray:
-    """Give what a share of the score before is a share of: that score, taken as 1 where it is lower; shape (n,)."""
+    """Return the denominator of shares, shape (n,): the score before the procedure, but at least 1."""
     return _limit_scale(_read_before(episodes))
 
 

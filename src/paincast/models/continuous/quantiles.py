@@ -1,4 +1,4 @@
-"""Penalised linear quantiles, and what makes an interval between two of them hold its level."""
+"""Fit penalised linear quantiles, and conformalize the interval between two of them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def fit_quantile(
     weights: FloatArray,
     start: FloatArray | None = None,
 ) -> FloatArray:
-    """Fit a ridge-penalised linear quantile on a pinball loss whose corner is rounded; the intercept is not penalised.
+    """Fit a ridge-penalised linear quantile with a smoothed pinball loss; the intercept is not penalised.
 
-    Rounding makes the problem smooth, so that it is solved in time linear in the rows; as a linear programme 20,000
-    rows took half a minute.
+    With the smoothed loss, the time is linear in the number of rows; a linear programme took half a minute for 20,000
+    rows.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def fit_quantile(
     outcome, weights : ndarray of shape (n,)
         Outcome and weights of the rows.
     quantile : float
-        Which one.
+        Which quantile to fit.
     penalty : float
-        Half of it, times the sum of squared coefficients, is added to the mean loss.
+        Half the penalty times the sum of squared coefficients is added to the mean loss.
     bandwidth : float
-        Width of the rounding, in the unit of the outcome.
+        Bandwidth of the smoothing, in the unit of the outcome.
     start : ndarray of shape (1 + n_encoded,), optional
-        Where to start.
+        Initial coefficients.
 
     Returns
     -------
@@ -74,15 +74,16 @@ def fit_quantile(
 
 
 def conformalize(held_out: FloatArray, outcome: FloatArray, level: float) -> tuple[float, float]:
-    """Compute by how much an interval between two quantiles must be widened on each side to hold its level.
+    """Compute how much an interval between two quantiles must be widened on each side to have its nominal coverage.
 
     Conformalized quantile regression with a score for each side [1]_: with ``n`` rows the correction is the ``k``-th
-    smallest score, ``k = ceil((1 + level) / 2 * (n + 1))``, which holds the level for exchangeable rows at any ``n``.
+    smallest score, ``k = ceil((1 + level) / 2 * (n + 1))``, which guarantees coverage for exchangeable rows at any
+    ``n``.
 
     Parameters
     ----------
     held_out : ndarray of shape (n, 3)
-        Lower limit, median and upper limit of each row, by a model that did not see it.
+        Lower limit, median and upper limit of each row, predicted by a model that was not fitted on it.
     outcome : ndarray of shape (n,)
         Observed outcome.
     level : float
@@ -91,7 +92,7 @@ def conformalize(held_out: FloatArray, outcome: FloatArray, level: float) -> tup
     Returns
     -------
     tuple of float
-        What is subtracted from the lower and added to the upper limit; negative where the interval is too wide.
+        Corrections subtracted from the lower limit and added to the upper limit; negative if the interval is too wide.
 
     Raises
     ------

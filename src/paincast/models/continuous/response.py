@@ -1,4 +1,4 @@
-"""Change of pain as a patient is answered: median and interval in points, and why."""
+"""Predict the change of pain for a patient: median and interval in points, and contributions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeResponse:
-    """A model of change with what it needs to answer for a patient.
+    """A model of change with everything it needs to predict for a patient.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class ChangeResponse:
     domain : Domain
         Summary of the training cohort.
     means : ndarray of shape (n_encoded,)
-        Mean of each encoded column over the training cohort: where explanations start from.
+        Mean of each encoded column over the training cohort: the reference of explanations.
     mean_scale : float
         Mean score before the procedure.
     """
@@ -43,17 +43,17 @@ class ChangeResponse:
 
     @property
     def encoder(self) -> EpisodeEncoder:
-        """Give the fitted encoder."""
+        """The fitted encoder."""
         return self.model.encoder
 
     @property
     def selection(self) -> pd.DataFrame:
-        """Give what was chosen."""
+        """The chosen parameters, as a table."""
         return pd.DataFrame([{**self.parameters, "chosen": True}])
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Give the penalty chosen, the level of the interval, and by how much of the score before it was widened."""
+        """The chosen penalty, the level of the interval, and its corrections as shares of the score before."""
         below, above = self.model.corrections
         return {
             "penalty": self.model.penalty,
@@ -63,7 +63,7 @@ class ChangeResponse:
         }
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:  # noqa: ARG002 (the model has one level)
-        """Give the median change of pain in points with its interval, at the level of the model.
+        """Predict the median change of pain in points with its interval, at the level of the model.
 
         Returns
         -------
@@ -75,10 +75,10 @@ class ChangeResponse:
         )
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and parts, shape (n, n_encoded), that add up to the median in points.
+        """Return base, shape (n,), and parts, shape (n, n_encoded), that add up to the median in points.
 
-        A column's part is its coefficient times the distance from its mean times the score before. What the score
-        before does beside, by scaling the mean share and by the ends of the scale, is its own.
+        The part of a column is its coefficient times the distance from its mean times the score before. The remaining
+        effects of the score before (scaling of the mean share, limits of the scale) are added to its own part.
         """
         median = self.model.predict(episodes)["median"].to_numpy(float)
         intercept, *slopes = self.model.coefficients[1]
@@ -94,7 +94,7 @@ class ChangeResponse:
 
 
 def make_change_response(model: ChangeModel, episodes: pd.DataFrame, weights: FloatArray) -> ChangeResponse:
-    """Add to a model what it needs to answer for a patient.
+    """Complete a model with everything it needs to predict for a patient.
 
     Parameters
     ----------

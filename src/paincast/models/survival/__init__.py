@@ -1,1 +1,1 @@
-"""Models of a duration: cause-specific discrete-time hazards, their choice, and the response that is served."""
+"""Models of a duration: cause-specific discrete-time hazards, their selection, and the served response."""

@@ -1,8 +1,8 @@
-"""How long relief lasts: cause-specific hazards at the visits, for loss of relief and for death.
+"""Model how long relief lasts: cause-specific hazards at the visits, for loss of relief and for death.
 
-The estimand is the probability that at least half of the pain is gone at every visit up to a month, of all who had the
-procedure and are alive at that month. Who never has relief loses it at the first visit. A repeat procedure, an
-operation or an explant ends relief.
+The estimand is the probability of at least 50 % pain relief at every visit up to a month, among all patients who had
+the procedure and are alive at that month. A patient who never has relief loses it at the first visit. A repeat
+procedure, an operation or an explant ends relief.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
-    """Give what is tried for a cause: whether effects differ at the first visit (never for death), and C."""
+    """List the candidates for a cause: whether effects differ at the first visit (never for death), and C."""
     grid = sorted(settings.first_differs) if cause == LOST_RELIEF else [False]
     return tuple((differs, c) for differs in grid for c in (sd**2 for sd in sorted(settings.prior_sds)))
 
@@ -46,13 +46,13 @@ class DurationModel:
     encoder : EpisodeEncoder
         Fitted encoder.
     cuts : tuple of float
-        Months of the visits at which relief is asked.
+        Months of the visits at which relief is assessed.
     relief : HazardModel
-        Loss of relief at each visit, of those alive with relief until then.
+        Loss of relief at each visit, among those alive with relief until then.
     death : HazardModel or None
-        Death with relief in the interval before each visit; None where nobody died.
+        Death with relief in the interval before each visit; None if nobody died.
     refits : tuple of HazardModel
-        Loss of relief, refitted to reweighted patients, with what the penalty may have hidden drawn on top.
+        Loss of relief, refitted to reweighted patients, plus a random draw for the bias by the penalty.
     selection : DataFrame
         Cross-validated loss of every candidate.
     """
@@ -67,16 +67,16 @@ class DurationModel:
     state_version: ClassVar[int] = 1
 
     def survival(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
-        """Give the probability that relief lasts beyond each month, of those alive at it.
+        """Predict the probability that relief lasts beyond each month, among those alive at that month.
 
-        It is a step function that falls at the visits.
+        It is a step function that decreases at the visits.
 
         Parameters
         ----------
         episodes : DataFrame of shape (n, ...)
             Episodes in the types of the contract.
         months : sequence of float
-            Months; before the first visit and after the last one nothing is known and the answer is missing.
+            Months; the result is missing before the first visit and after the last.
 
         Returns
         -------
@@ -87,7 +87,7 @@ class DurationModel:
     def survival_interval(
         self, episodes: pd.DataFrame, months: Sequence[float], level: float = 0.90
     ) -> tuple[FloatArray, FloatArray]:
-        """Give the limits of :meth:`survival`: its log odds and the root mean square distance of the refits from them.
+        """Compute the limits of :meth:`survival` from the root mean square distance of the refits in log odds.
 
         Returns
         -------
@@ -100,7 +100,7 @@ class DurationModel:
         return self._read(expit(served - reach), months), self._read(expit(served + reach), months)
 
     def incidence(self, episodes: pd.DataFrame, months: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-        """Give the probability to have lost relief, and to have died with relief, by each month: the rest is relief.
+        """Predict the cumulative incidence of loss of relief, and of death with relief, by each month.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class DurationModel:
         return self._read(np.cumsum(lost, axis=1), months), self._read(np.cumsum(died, axis=1), months)
 
     def median(self, episodes: pd.DataFrame) -> FloatArray:
-        """Give the month of the first visit at which relief is no longer likelier than not, infinite if there is none.
+        """Return the month of the first visit at which the probability of relief is at most 0.5; infinite if none.
 
         Returns
         -------
@@ -127,9 +127,9 @@ class DurationModel:
 
     def _read(self, values: FloatArray, months: Sequence[float]) -> FloatArray:
         asked = np.asarray(months, dtype=float)
-        place = np.searchsorted(self.cuts, asked + 1e-9, side="right") - 1
-        known = (place >= 0) & (asked <= self.cuts[-1] + 1e-9)
-        return np.where(known, values[:, np.maximum(place, 0)], np.nan)
+        position = np.searchsorted(self.cuts, asked + 1e-9, side="right") - 1
+        known = (position >= 0) & (asked <= self.cuts[-1] + 1e-9)
+        return np.where(known, values[:, np.maximum(position, 0)], np.nan)
 
 
 def fit_duration_model(
@@ -142,24 +142,24 @@ def fit_duration_model(
     *,
     cuts: tuple[float, ...] | None = None,
 ) -> DurationModel:
-    """Choose and fit the hazards of losing relief and of death, with refits for the interval.
+    """Select and fit the hazards of loss of relief and of death, with refits for the interval.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
         Episodes of a technique, in the types of the contract.
     months : ndarray of shape (n,)
-        When relief was lost, death came or the episode was last seen; missing for those never seen, who are left out.
+        Month of loss of relief, death or last visit; missing for patients never seen, who are left out.
     status : ndarray of shape (n,)
-        0 relief still held when last seen, 1 lost, 2 died with relief.
+        0 relief at the last visit, 1 relief lost, 2 died with relief.
     settings : DurationSettings
         Candidates, folds and refits.
     rng : numpy.random.Generator
         Source of folds and patient weights.
     weights : ndarray of shape (n,), optional
-        Weights of the episodes, for example of the inverse probability of being seen at all.
+        Weights of the episodes, for example the inverse probability of being seen.
     cuts : tuple of float, optional
-        Months of the visits at which relief is asked; by default those of the schedule at which enough lost it.
+        Months of the visits at which relief is assessed; by default scheduled visits with enough losses of relief.
 
     Returns
     -------
@@ -192,17 +192,19 @@ def fit_duration_model(
         relief=served,
         death=None if death is None else death.fit(death.find_best(weight), weight),
         refits=refits,
-        selection=pd.concat([one.table(weight) for one in (relief, death) if one is not None], ignore_index=True),
+        selection=pd.concat(
+            [choice.table(weight) for choice in (relief, death) if choice is not None], ignore_index=True
+        ),
     )
 
 
 def require_durations(months: FloatArray, status: FloatArray, settings: DurationSettings) -> None:
-    """Refuse to fit when there are too few losses of relief, or too few episodes without.
+    """Raise an error if there are too few episodes with loss of relief, or too few without.
 
     Raises
     ------
     RefusalError
-        With the counts and what is needed.
+        With the counts and the minimum.
     """
     n_lost = int((status == LOST_RELIEF).sum())
     if min(n_lost, len(status) - n_lost) < settings.minimum_events or not choose_cuts(
@@ -223,9 +225,9 @@ def fit_curve(
     status: FloatArray,
     weights: FloatArray | None = None,
 ) -> DurationModel:
-    """Fit the same hazards without any predictor: the curve of all, to compare with.
+    """Fit the same hazards without predictors: the overall curve, as a reference.
 
-    It is the estimate of Kaplan and Meier at the visits, and where death competes that of Aalen and Johansen.
+    It is the Kaplan-Meier estimate at the visits or, if death is a competing event, the Aalen-Johansen estimate.
 
     Parameters
     ----------
@@ -250,16 +252,16 @@ def fit_curve(
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFittedDurations:
-    """Predictions for every episode by models that never saw its patient.
+    """Predictions for every episode by models that were not fitted on its patient.
 
     Parameters
     ----------
     months : tuple of float
-        Months of the visits at which relief is asked.
+        Months of the visits at which relief is assessed.
     survival, survival_of_all : ndarray of shape (n, n_months)
-        Probability that relief lasts beyond each, of those alive at it; and the same without predictors.
+        Probability that relief lasts beyond each month, among those alive; and the same without predictors.
     lost, lost_of_all : ndarray of shape (n, n_months)
-        Cumulative incidence of losing relief, death competing; and the same without predictors.
+        Cumulative incidence of loss of relief with death as a competing event; and the same without predictors.
     """
 
     months: tuple[float, ...]
@@ -280,7 +282,7 @@ def cross_fit_durations(
     weights: FloatArray | None = None,
     progress: Progress = SILENT,
 ) -> CrossFittedDurations:
-    """Predict every episode by a model that never saw its patient: the whole choice is repeated in each fold.
+    """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Only the months of the visits are the same in all folds.
 
@@ -291,7 +293,7 @@ def cross_fit_durations(
     folds : int
         Outer folds.
     progress : Progress
-        Advanced by each.
+        Advanced by each fold.
 
     Raises
     ------
@@ -307,11 +309,13 @@ def cross_fit_durations(
     progress.expect(folds)
     for (train, test), child in zip(splits, streams, strict=False):
         weight = None if weights is None else weights[train]
-        own = months[train], status[train]
-        model = fit_duration_model(episodes.iloc[train], *own, replace(settings, refits=0), child, weight, cuts=cuts)
-        for place, one in enumerate((model, fit_curve(model, *own, weight))):
-            parts[place, test] = one.survival(episodes.iloc[test], cuts)
-            parts[2 + place, test] = one.incidence(episodes.iloc[test], cuts)[0]
+        outcome = months[train], status[train]
+        model = fit_duration_model(
+            episodes.iloc[train], *outcome, replace(settings, refits=0), child, weight, cuts=cuts
+        )
+        for index, fitted in enumerate((model, fit_curve(model, *outcome, weight))):
+            parts[index, test] = fitted.survival(episodes.iloc[test], cuts)
+            parts[2 + index, test] = fitted.incidence(episodes.iloc[test], cuts)[0]
         progress.advance()
     return CrossFittedDurations(
         months=cuts, survival=parts[0], survival_of_all=parts[1], lost=parts[2], lost_of_all=parts[3]

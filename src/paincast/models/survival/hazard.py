@@ -1,4 +1,4 @@
-"""Discrete-time hazards: a penalised logistic regression over the visits at which somebody was still at risk."""
+"""Fit discrete-time hazards by a penalised logistic regression over the visits at which a patient was at risk."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ IntArray = npt.NDArray[np.intp]
 
 VISIT_MONTHS = (0.5, 1.0, 3.0, 6.0, 12.0, 24.0, 60.0)
 EARLIEST_VISIT = 0.8
-"""A last visit answers for a scheduled month when it came no earlier than this share of it."""
+"""A last visit counts for a scheduled month if it was no earlier than this share of the month."""
 
 _FREE_SD = 10.0
-"""Standard deviation of the prior of the log odds of each month: as good as none, yet finite without any event."""
+"""Prior standard deviation of the log odds of each month: nearly flat, but finite if there are no events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Periods:
-    """Episodes cut into the intervals between visits in which they were at risk and followed.
+    """Person-period data: the intervals between visits in which each episode was at risk and followed up.
 
     Parameters
     ----------
     row : ndarray of int, shape (n_periods,)
-        Place of the episode.
+        Index of the episode.
     interval : ndarray of int, shape (n_periods,)
-        Place of the interval.
+        Index of the interval.
     event : ndarray of shape (n_periods,)
-        1 where it happened in that interval, else 0.
+        1 if the event happened in that interval, else 0.
     """
 
     row: IntArray
@@ -43,7 +43,7 @@ class Periods:
     event: FloatArray
 
     def take(self, rows: IntArray, n: int) -> Periods:
-        """Keep the periods of some of ``n`` episodes, which are then counted anew."""
+        """Select the periods of some of ``n`` episodes, and renumber the episodes."""
         new_row = np.full(n, -1)
         new_row[rows] = np.arange(len(rows))
         is_kept = new_row[self.row] >= 0
@@ -52,16 +52,16 @@ class Periods:
 
 @dataclass(frozen=True, kw_only=True)
 class HazardModel:
-    """Log odds that something happens in an interval, given that it had not happened before.
+    """Log odds of an event in each interval, given that it has not happened before.
 
     Parameters
     ----------
     intercepts : ndarray of shape (n_intervals,)
-        Log odds in each interval where every encoded column is zero.
+        Log odds in each interval when every encoded column is zero.
     coefficients : ndarray of shape (n_encoded,)
         Log odds ratio per unit of an encoded column, in every interval.
     first : ndarray of shape (n_encoded,)
-        What is added to it in the first interval; zero where effects do not change with time.
+        Difference of the coefficient in the first interval; zero if effects do not change with time.
     """
 
     intercepts: FloatArray
@@ -69,7 +69,7 @@ class HazardModel:
     first: FloatArray
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
-        """Give the log odds of the event in each interval, shape (n, n_intervals)."""
+        """Return the log odds of the event in each interval, shape (n, n_intervals)."""
         # A matrix product sums in an order that depends on the number of rows.
         rows = np.ascontiguousarray(matrix)
         linear_predictor = self.intercepts + np.einsum("ij,j->i", rows, self.coefficients)[:, None]
@@ -77,11 +77,11 @@ class HazardModel:
         return np.asarray(linear_predictor)
 
     def hazards(self, matrix: FloatArray) -> FloatArray:
-        """Give the probability of the event in each interval, shape (n, n_intervals)."""
+        """Return the probability of the event in each interval, shape (n, n_intervals)."""
         return np.asarray(expit(self.linear_predictor(matrix)))
 
     def survival(self, matrix: FloatArray) -> FloatArray:
-        """Give the probability that it has not happened by the end of each interval, shape (n, n_intervals)."""
+        """Return the probability of no event by the end of each interval, shape (n, n_intervals)."""
         return np.asarray(np.exp(np.cumsum(log_expit(-self.linear_predictor(matrix)), axis=1)))
 
     def __add__(self, other: HazardModel) -> HazardModel:
@@ -93,16 +93,16 @@ class HazardModel:
 
 
 def choose_cuts(months: FloatArray, status: FloatArray, minimum_events: int) -> tuple[float, ...]:
-    """Choose the months that end the intervals: visits of the schedule, so that each interval holds enough losses.
+    """Choose the months that end the intervals: scheduled visits such that each interval has enough losses of relief.
 
-    An interval with fewer goes together with the next one; what comes after the last that has enough is not modelled.
+    An interval with fewer losses is merged with the next; the time after the last sufficient interval is not modelled.
 
     Parameters
     ----------
     months, status : ndarray of shape (n,)
-        Time and what ended it.
+        Time, and what ended it.
     minimum_events : int
-        Least losses of relief in an interval.
+        Minimum number of losses of relief in an interval.
     """
     schedule = [month for month in VISIT_MONTHS if (months >= EARLIEST_VISIT * month).any()]
     lost = months[status == LOST_RELIEF]
@@ -115,10 +115,10 @@ def choose_cuts(months: FloatArray, status: FloatArray, minimum_events: int) -> 
 
 
 def expand_periods(months: FloatArray, status: FloatArray, cuts: tuple[float, ...], cause: float) -> Periods:
-    """Cut episodes into the intervals in which they were at risk of one cause and followed.
+    """Expand episodes to the intervals in which they were at risk of a cause and followed up.
 
-    Loss of relief is asked at the visit that ends an interval, of those who are alive at it: an interval in which
-    somebody died tells of death alone. An interval in which somebody was last seen tells of neither.
+    Loss of relief is assessed at the visit that ends an interval, in patients alive at that visit: an interval in which
+    a patient died counts for death only. The interval of the last visit of a censored patient counts for neither.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def fit_hazard(
     first_differs: bool = False,
     weights: FloatArray | None = None,
 ) -> HazardModel:
-    """Fit a ridge-penalised pooled logistic regression; the effects of the months are as good as free.
+    """Fit a ridge-penalised pooled logistic regression; the effects of the months are practically unpenalised.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def fit_hazard(
     periods : Periods
         Their intervals.
     n_intervals : int
-        How many there are.
+        Number of intervals.
     inverse_penalty : float
         ``C`` of scikit-learn: the smaller, the stronger the penalty.
     first_differs : bool
-        Give every effect a part of its own in the first interval, penalised alike.
+        Whether effects may differ in the first interval; the differences have the same penalty.
     weights : ndarray of shape (n,), optional
         Weights of the episodes.
 
@@ -209,26 +209,25 @@ def draw_shrinkage(
     weights: FloatArray,
     rngs: Sequence[np.random.Generator],
 ) -> tuple[HazardModel, ...]:
-    """Draw by how much the penalty may have moved the fit: the log odds to add to each refit.
+    """Draw the bias due to the penalty: coefficients to add to each refit.
 
-    A penalty is a normal prior of the effects. Refits to reweighted patients vary about the shrunken fit with variance
-    H⁻¹JH⁻¹, where J is the information of the data and H = J + P with the penalty P; the variance of the effects given
-    the data is H⁻¹. What is drawn here has the difference of the two, H⁻¹PH⁻¹: the square of the bias expected of
-    shrinkage.
+    A penalty is a normal prior of the effects. Refits to reweighted patients vary around the shrunken fit with variance
+    H⁻¹JH⁻¹, where J is the information of the data and H = J + P with the penalty P; the posterior variance of the
+    effects is H⁻¹. The draws have the difference of the two as variance, H⁻¹PH⁻¹: the expected squared shrinkage bias.
 
     Parameters
     ----------
     model : HazardModel
         Fit at which the information is computed.
     matrix, periods, inverse_penalty, first_differs, weights
-        What it was fitted to, and how.
+        Data and settings of the fit.
     rngs : sequence of numpy.random.Generator
-        One for each draw.
+        A generator for each draw.
 
     Returns
     -------
     tuple of HazardModel
-        One for each of ``rngs``.
+        A draw for each of ``rngs``.
 
     References
     ----------

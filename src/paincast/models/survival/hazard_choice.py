@@ -1,4 +1,4 @@
-"""Choosing the penalty of a discrete-time hazard by grouped cross-validation, and refitting it for an interval."""
+"""Select the penalty of a discrete-time hazard by grouped cross-validation, and refit the hazard for an interval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class HazardChoice:
-    """Candidates for the hazard of one cause, with what each episode lost when it was held out.
+    """Candidates for the hazard of a cause, with the out-of-fold loss of each episode.
 
     Parameters
     ----------
@@ -62,20 +62,20 @@ class HazardChoice:
     def find_weakest(self, weights: FloatArray) -> tuple[bool, float]:
         """Find the weakest penalty whose loss is within one standard error of the lowest.
 
-        An interval about a fit that is shrunk as much as predicts best is too narrow for where shrinkage has hidden
-        something: its refits are shrunk less.
+        With the penalty that predicts best, an interval would ignore the bias by shrinkage and be too narrow; the
+        refits are therefore shrunk less.
         """
         best = int(np.argmin(self.losses @ weights))
         excess = (self.losses - self.losses[best]) * weights
         error = excess.std(axis=1) * np.sqrt(excess.shape[1])
         close = excess.sum(axis=1) <= error
         differs = self.candidates[best][0]
-        return differs, max(c for (own, c), held in zip(self.candidates, close, strict=True) if held and own == differs)
+        return differs, max(c for (own, c), near in zip(self.candidates, close, strict=True) if near and own == differs)
 
     def draw_refits(
         self, served: HazardModel, weights: FloatArray, patients: pd.Series, rngs: Sequence[np.random.Generator]
     ) -> tuple[HazardModel, ...]:
-        """Refit to reweighted patients, and add by how much the penalty may have moved the fit."""
+        """Refit to reweighted patients, and add a draw of the bias due to the penalty."""
         streams = [rng.spawn(2) for rng in rngs]
         differs, penalty = self.find_weakest(weights)
         moved = draw_shrinkage(
@@ -85,9 +85,9 @@ class HazardChoice:
             inverse_penalty=penalty,
             first_differs=differs,
             weights=weights,
-            rngs=[own for own, _ in streams],
+            rngs=[shrinkage_rng for shrinkage_rng, _ in streams],
         )
-        drawn = [weights * draw_bayesian_bootstrap_weights(patients, own) for _, own in streams]
+        drawn = [weights * draw_bayesian_bootstrap_weights(patients, weight_rng) for _, weight_rng in streams]
         refits = [self.fit(self.find_weakest(weight), weight) for weight in drawn]
         return tuple(refit + move for refit, move in zip(refits, moved, strict=True))
 
@@ -104,7 +104,7 @@ class HazardChoice:
         )
 
     def table(self, weights: FloatArray) -> pd.DataFrame:
-        """Give one row per candidate: ``first_differs, inverse_penalty, cause, loss, chosen``."""
+        """Tabulate the candidates: ``first_differs, inverse_penalty, cause, loss, chosen``."""
         loss = self.losses @ weights / weights.sum()
         frame = pd.DataFrame(self.candidates, columns=["first_differs", "inverse_penalty"])
         cause = "relief lost" if self.cause == LOST_RELIEF else "death"
@@ -121,7 +121,7 @@ def choose_hazard(
     candidates: tuple[tuple[bool, float], ...],
     weights: FloatArray,
 ) -> HazardChoice:
-    """Hold every fold out once and keep what each episode lost under each candidate.
+    """Cross-validate the candidates and keep the out-of-fold loss of each episode.
 
     Parameters
     ----------
@@ -143,12 +143,17 @@ def choose_hazard(
     for train, test in folds:
         encoder = EpisodeEncoder().fit(episodes.iloc[train])
         fitted_on, held_out = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
-        own, other = (periods.take(rows, len(episodes)) for rows in (train, test))
-        for place, (differs, penalty) in enumerate(candidates):
+        train_periods, test_periods = (periods.take(rows, len(episodes)) for rows in (train, test))
+        for index, (differs, penalty) in enumerate(candidates):
             model = fit_hazard(
-                fitted_on, own, len(cuts), inverse_penalty=penalty, first_differs=differs, weights=weights[train]
+                fitted_on,
+                train_periods,
+                len(cuts),
+                inverse_penalty=penalty,
+                first_differs=differs,
+                weights=weights[train],
             )
-            losses[place, test] = compute_hazard_loss(model, held_out, other)
+            losses[index, test] = compute_hazard_loss(model, held_out, test_periods)
     encoder = EpisodeEncoder().fit(episodes)
     return HazardChoice(
         cause=cause,

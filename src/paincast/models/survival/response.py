@@ -1,4 +1,4 @@
-"""Duration of relief as a patient is answered: the probability at the horizon, the median, and why."""
+"""Predict the duration of relief for a patient: the probability at the horizon, the median, and contributions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NODES = 24
 
 @dataclass(frozen=True, kw_only=True)
 class DurationResponse:
-    """A duration model asked at one horizon.
+    """A duration model evaluated at one horizon.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class DurationResponse:
     domain : Domain
         Summary of the training cohort.
     means : ndarray of shape (n_encoded,)
-        Mean of each encoded column over the training cohort: where explanations start from.
+        Mean of each encoded column over the training cohort: the reference of explanations.
     horizon_months : float
-        Month asked about.
+        The horizon in months.
     """
 
     model: DurationModel
@@ -46,29 +46,28 @@ class DurationResponse:
 
     @property
     def encoder(self) -> EpisodeEncoder:
-        """Give the fitted encoder."""
+        """The fitted encoder."""
         return self.model.encoder
 
     @property
     def selection(self) -> pd.DataFrame:
-        """Give the cross-validated loss of every candidate."""
+        """Cross-validated loss of every candidate."""
         return self.model.selection
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Give what was chosen for the loss of relief."""
+        """The chosen parameters for the loss of relief."""
         chosen = self.selection[self.selection["chosen"] & (self.selection["cause"] == "relief lost")].iloc[0]
         names = {"first_differs": bool(chosen["first_differs"]), "inverse_penalty": float(chosen["inverse_penalty"])}
         return {**names, "visits": len(self.model.cuts)}
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
-        """Give the probability that relief lasts beyond the horizon, with limits, and the median in months.
+        """Predict the probability that relief lasts beyond the horizon, with limits, and the median in months.
 
         Returns
         -------
         DataFrame of shape (n, 4)
-            ``probability, lower, upper, expected``; the last is missing where the median lies beyond the visits that
-            are modelled.
+            ``probability, lower, upper, expected``; the last is missing if the median is beyond the modelled visits.
         """
         lower, upper = self.model.survival_interval(episodes, [self.horizon_months], level)
         median = self.model.median(episodes)
@@ -83,10 +82,10 @@ class DurationResponse:
         )
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-        """Give base, shape (n,), and parts, shape (n, n_encoded), that add up to the log odds of the probability.
+        """Return base, shape (n,), and parts, shape (n, n_encoded), that add up to the log odds of the probability.
 
-        The parts are Aumann-Shapley values: the slope of the log odds in each column, averaged along the straight line
-        from the mean patient to this one. For a single visit they are the SHAP values of a linear model.
+        The parts are Aumann-Shapley values: the gradient of the log odds, averaged along the straight line from the
+        mean patient to this patient. With a single visit, they are the SHAP values of a linear model.
 
         References
         ----------
@@ -97,10 +96,10 @@ class DurationResponse:
         n_visits = int(np.searchsorted(self.model.cuts, self.horizon_months + 1e-9, side="right"))
         start = relief.linear_predictor(self.means[None, :])[:, :n_visits]
         step = relief.linear_predictor(self.means + away)[:, :n_visits] - start
-        places, shares = np.polynomial.legendre.leggauss(_NODES)
+        nodes, shares = np.polynomial.legendre.leggauss(_NODES)
         slopes = np.zeros(step.shape)
-        for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
-            slopes += share * _slope(start + place * step)
+        for node, share in zip((nodes + 1.0) / 2.0, shares / 2.0, strict=True):
+            slopes += share * _slope(start + node * step)
         every, first = slopes.sum(axis=1)[:, None], slopes[:, :1]
         base = np.full(len(away), _log_odds_lasting(start)[0])
         return base, away * (every * relief.coefficients + first * relief.first)
@@ -109,7 +108,7 @@ class DurationResponse:
 def make_duration_response(
     model: DurationModel, episodes: pd.DataFrame, weights: FloatArray, horizon_months: float
 ) -> DurationResponse:
-    """Ask a model at one horizon.
+    """Make the response of a duration model at one horizon.
 
     Parameters
     ----------
@@ -120,7 +119,7 @@ def make_duration_response(
     weights : ndarray of shape (n,)
         Their weights.
     horizon_months : float
-        Month asked about, within the visits that are modelled.
+        The horizon in months, within the modelled visits.
     """
     return DurationResponse(
         model=model,
@@ -136,6 +135,6 @@ def _log_odds_lasting(linear_predictor: FloatArray) -> FloatArray:
 
 
 def _slope(linear_predictor: FloatArray) -> FloatArray:
-    """Give the slope of the log odds that relief lasts in the log odds of losing it at each visit."""
+    """Compute the derivative of the log odds of lasting relief with respect to the log odds of loss at each visit."""
     ended = -np.expm1(-np.logaddexp(0.0, linear_predictor).sum(axis=1))
     return np.asarray(-1.0 / (1.0 + np.exp(-linear_predictor)) / ended[:, None])
