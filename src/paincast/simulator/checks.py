@@ -51,7 +51,7 @@ def check_techniques(techniques: Sequence[str] | None, scenario: str) -> tuple[s
     SettingsError
         If the argument is empty or not a list, or a technique is unknown.
     RefusalError
-        If the evidence does not carry a simulation of a technique.
+        If there is not enough evidence to simulate a technique.
     """
     if techniques is None:
         return tuple(name for name in simulated_techniques() if list_records(name, scenario, refuse=False))

@@ -81,7 +81,7 @@ def simulate_cohort(
     SettingsError
         If a setting is not allowed.
     RefusalError
-        If the evidence does not carry a simulation of a technique.
+        If there is not enough evidence to simulate a technique.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def write_cohort(
     SettingsError
         If a setting is not allowed.
     RefusalError
-        If the evidence does not carry a simulation of a technique.
+        If there is not enough evidence to simulate a technique.
     OutputError
         If the folder cannot be written.
     """
