@@ -1,7 +1,7 @@
 """Settings of a training run: declared with range and meaning, checked once, composed from keywords or files.
 
-``make_settings`` makes them from keywords, ``check_settings`` holds them against their declarations, and
-``list_settings(TrainingSettings)`` gives every setting with its type, default, range and meaning.
+``make_settings`` makes them from keywords, ``check_settings`` checks them against their declarations, and
+``list_settings(TrainingSettings)`` lists every setting with its type, default, range and meaning.
 """
 
 from paincast.settings.checks import check_field, check_settings

@@ -1,4 +1,4 @@
-"""The one check of settings, made from their declarations before any work starts."""
+"""Check settings against their declarations before any work starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_SHOWN = 60
 
 
 def check_settings(settings: TrainingSettings) -> TrainingSettings:
-    """Check every setting against its declaration, and the few that depend on one another.
+    """Check every setting against its declaration, and the few settings that depend on each other.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
 
 
 def check_field(declaration: type[Any], name: str, value: object) -> None:
-    """Check one value as the setting of that name is checked, for functions that are called without settings.
+    """Check a value like the setting of that name, for functions that are called without settings.
 
     Raises
     ------
@@ -72,11 +72,11 @@ def check_field(declaration: type[Any], name: str, value: object) -> None:
     >>> from paincast.settings import CohortSettings
     >>> check_field(CohortSettings, "seed", 3)
     """
-    check_value(next(one for one in list_settings(declaration) if one.name == name), value)
+    check_value(next(declared for declared in list_settings(declaration) if declared.name == name), value)
 
 
 def check_value(declared: Setting, value: object) -> None:
-    """Check one value against the declaration of its setting.
+    """Check a value against the declaration of its setting.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def check_value(declared: Setting, value: object) -> None:
 
 
 def is_of_type(value: object, kind: Any) -> bool:
-    """Tell whether a value is of a declared type; a whole number serves as a number, true and false do not.
+    """Check whether a value has a declared type; a whole number is a valid number, true and false are not.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def is_of_type(value: object, kind: Any) -> bool:
 
 
 def wrong_type(name: str, kind: Any, got: str = "") -> SettingsError:
-    """Make the error for a value of another type than the setting needs; ``got`` shows the value."""
+    """Make the error for a value of the wrong type; ``got`` is the value as text."""
     needed, shown = describe_type(kind) + describe_example(kind), f", got {got[:LONGEST_SHOWN]}" if got else ""
     return SettingsError(
         f"{name}: needs {needed}{shown}; 'paincast settings' lists all settings", code="PC-SETTINGS-25"
@@ -126,7 +126,7 @@ def wrong_type(name: str, kind: Any, got: str = "") -> SettingsError:
 
 
 def show_value(value: object) -> str:
-    """Show a plain value as it is written, and name the type of any other."""
+    """Format a plain value as it is written; for any other value, give its type."""
     if value is None:
         return "null"
     return repr(value) if isinstance(value, str | bool | int | float | list) else type(value).__name__
@@ -204,7 +204,7 @@ def _check_cohort(settings: TrainingSettings) -> None:
 
 
 def _check_blended(settings: TrainingSettings) -> None:
-    """Check that models beside evidence stay linear in the log odds."""
+    """Check that models blended with evidence are linear in the log odds."""
     if settings.cohort.source != "blended":
         return
     if "logistic" not in settings.model.candidates:

@@ -1,4 +1,4 @@
-"""Names and bounds that settings allow and other rooms know too."""
+"""Names and bounds that settings allow and other packages use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CARD_ITEMS = (
     *("tripod_5a", "tripod_6b", "tripod_8a", "tripod_9a", "tripod_10", "tripod_11", "tripod_20a", "tripod_20b"),
     *("tripod_21", "tripod_23a", "tripod_26", "probast_d2_4", "probast_e4_6", "probast_e4_7"),
 )
-"""Items of the checklists that a gate asks for unless told otherwise; ``configs/gate/default.yaml`` says why."""
+"""Checklist items that a gate requires by default; ``configs/gate/default.yaml`` gives the reasons."""
 
 ALL_OUTCOMES = "all"
 """Name of an outcome setting that stands for every outcome."""
@@ -25,7 +25,7 @@ ALL_OUTCOMES = "all"
 MOST_EPISODES = 10_000_000
 LARGEST_SEED = 2**63 - 1
 MIN_RESAMPLES = 50
-"""Fewest bootstrap resamples that make an interval."""
+"""Minimum number of bootstrap resamples for an interval."""
 
 MIN_CONFIDENCE, MAX_CONFIDENCE = 0.5, 0.999
 

@@ -1,4 +1,4 @@
-"""The shipped configuration files: where they are, and what one choice of a group holds."""
+"""Find and read the configuration files in the package: groups, and choices within a group."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from paincast.files.bounded import read_yaml_text
 from paincast.settings.removed import refuse_removed
 
 NOT_SETTINGS = ("mapping",)
-"""Folders of configuration files that hold no settings of a training run."""
+"""Folders of configuration files that are not settings of a training run."""
 
 
 def find_configs() -> Path:
-    """Find the folder of configuration files and registry mappings: in the wheel, or in the checkout.
+    """Find the folder of configuration files and registry mappings, in the wheel or in the checkout.
 
     Returns
     -------
     Path
-        The folder that holds ``config.yaml``.
+        The folder that contains ``config.yaml``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def list_choices(group: str) -> list[str]:
 
 
 def read_choice(group: str, choice: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read the file of one choice.
+    """Read the file of a choice.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_choice(group: str, choice: str) -> tuple[dict[str, Any], dict[str, str]
     text = read_yaml_text(find_configs() / group / f"{choice}.yaml")
     values: dict[str, Any] = yaml.safe_load(text) or {}
     defaults: list[Mapping[str, str]] = values.pop("defaults", [])
-    choices = {name.removeprefix("override /"): held for entry in defaults for name, held in entry.items()}
+    choices = {name.removeprefix("override /"): other for entry in defaults for name, other in entry.items()}
     is_global = re.match(r"#\s*@package\s+_global_\s*$", text, flags=re.MULTILINE)
     return (values if is_global else {group: values}), choices
 

@@ -54,7 +54,7 @@ class CohortSettings:
 
 @dataclass
 class OutcomeSettings:
-    """Which outcome is predicted, and when it is read from the follow-up."""
+    """Which outcome is predicted, and which follow-up visits determine it."""
 
     name: str = setting("pain_response", "Name of the outcome; all stands for every one of them.")
     horizon_months: float | None = setting(
@@ -80,9 +80,9 @@ class OutcomeSettings:
 
 @dataclass
 class EvaluationSettings:
-    """Honest evaluation: outer cross-validation, bootstrap intervals, and internal validation of the whole modelling.
+    """Evaluation: outer cross-validation, bootstrap intervals, and internal validation of the whole modelling.
 
-    ``optimism`` and ``held_out`` are for binary outcomes, and each repeat takes as long as one fold.
+    ``optimism`` and ``held_out`` apply to binary outcomes; each repeat takes as long as a fold.
     """
 
     folds: int = setting(5, "Outer folds; patients stay together.", at_least=2, at_most=20)
@@ -118,10 +118,9 @@ class EvaluationSettings:
 
 @dataclass
 class GateSettings:
-    """What a model must show to be promoted.
+    """Criteria that a model must meet to be promoted.
 
-    Limits are held against the bounds of intervals, not against estimates. Null, false or an empty list leaves a
-    criterion out.
+    Limits apply to the bounds of intervals, not to estimates. Null, false or an empty list disables a criterion.
     """
 
     name: str = setting("default", "Name of the gate.", allowed="letters, digits, _ and -")
@@ -188,7 +187,7 @@ class GateSettings:
 
 @dataclass
 class TrackingSettings:
-    """Where runs are recorded."""
+    """Where runs are logged."""
 
     enabled: bool = setting(True, "Record runs in MLflow.")
     uri: str | None = setting(

@@ -1,4 +1,4 @@
-"""How a setting is declared: its default, what it means, and which values are allowed."""
+"""Declare a setting: its default, its meaning, and the allowed values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def setting(
     unit: str = "",
     allowed: str = "",
 ) -> Any:
-    """Declare a setting as a dataclass field; everything else is read from the field's metadata.
+    """Declare a setting as a dataclass field; checks and listings read the field's metadata.
 
     Parameters
     ----------
@@ -42,17 +42,17 @@ def setting(
     at_least, at_most : float, optional
         Bounds of a number, or of each number in a list.
     one_of : sequence of str
-        The names allowed, for text or for each item of a list.
+        The allowed names, for text or for each item of a list.
     min_items : int
-        Fewest items of a list.
+        Minimum number of items of a list.
     increasing : bool
-        Whether a list needs exactly two numbers, the second above the first.
+        Whether a list needs exactly two numbers in increasing order.
     parameters : mapping of str to (float, float), optional
-        For settings that hold parameters of a library: the range of those known.
+        For settings with parameters of a library: the ranges of known parameters.
     unit : str
         Unit of a number.
     allowed : str
-        The values allowed in words, where the other arguments do not tell them.
+        The allowed values in words, if the other arguments do not describe them.
     """
     metadata = {
         "meaning": meaning,
@@ -71,7 +71,7 @@ def setting(
 
 
 def describe_allowed(metadata: Mapping[str, Any]) -> str:
-    """Say in words which values a field's metadata allows; empty if everything of its type is.
+    """Describe in words which values a field's metadata allows; empty if every value of its type is allowed.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def describe_allowed(metadata: Mapping[str, Any]) -> str:
 
 
 def show_number(number: float) -> str:
-    """Show a number with all its digits and without a needless point.
+    """Format a number with all its digits and without a trailing decimal point.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def show_number(number: float) -> str:
 
 
 class Setting(NamedTuple):
-    """A setting and its declaration, as :func:`list_settings` gives it.
+    """A setting and its declaration, from :func:`list_settings`.
 
     ``name`` is dotted, as on the command line; ``type`` is the type hint of the field.
     """
@@ -118,7 +118,7 @@ class Setting(NamedTuple):
 
     @property
     def range(self) -> str:
-        """Which values are allowed, in words; empty if everything of its type is."""
+        """The allowed values in words; empty if every value of its type is allowed."""
         return str(self.metadata["range"])
 
 
@@ -143,7 +143,7 @@ def list_settings(declaration: type[Any], prefix: str = "") -> Iterator[Setting]
 
 
 def find_type(name: str, declaration: type[Any]) -> Any:
-    """Give the type hint of a setting or of a group of settings by dotted name, or None if there is none.
+    """Find the type hint of a setting or of a group of settings by dotted name; None if there is none.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def find_type(name: str, declaration: type[Any]) -> Any:
 
 
 def split_optional(kind: Any) -> tuple[Any, bool]:
-    """Give the type without ``None``, and whether ``None`` is allowed.
+    """Split a type into the type without ``None``, and whether ``None`` is allowed.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def split_optional(kind: Any) -> tuple[Any, bool]:
 
 
 def show_default(value: Any) -> str:
-    """Show a default as it is written on the command line, numbers with four digits.
+    """Format a default as it is written on the command line, numbers with four digits.
 
     Examples
     --------
@@ -188,14 +188,14 @@ def show_default(value: Any) -> str:
 
 
 def describe_example(kind: Any) -> str:
-    """Give an example of a type whose values have brackets, behind a comma; empty for any other."""
+    """Return an example for a type whose values have brackets, with a leading comma; empty for other types."""
     plain, _ = split_optional(kind)
     example = _EXAMPLES.get(get_origin(plain) or plain)
     return f", for example {example}" if example else ""
 
 
 def describe_type(kind: Any) -> str:
-    """Say in words what values of a type look like.
+    """Describe in words the values of a type.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Settings from keywords: the names, choices and errors of the command line, for Python."""
+"""Make settings from Python keywords, with the names, choices and errors of the command line."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def make_settings(**keywords: Any) -> TrainingSettings:
     Parameters
     ----------
     **keywords : object
-        What the command line takes as ``NAME=VALUE``: a choice of a group (``model="logistic"``), a value under its
-        dotted name (``**{"evaluation.folds": 3}``), or values of a group as a dict (``evaluation={"folds": 3}``). A
-        settings dataclass stands for a whole group, and ``cohort`` also takes the folder of a cohort.
+        As ``NAME=VALUE`` on the command line: a choice of a group (``model="logistic"``), a value by its dotted name
+        (``**{"evaluation.folds": 3}``), or values of a group as a dict (``evaluation={"folds": 3}``). A settings
+        dataclass sets a whole group, and ``cohort`` also accepts the folder of a cohort.
 
     Returns
     -------
@@ -47,9 +47,9 @@ def make_settings(**keywords: Any) -> TrainingSettings:
     values: dict[str, Any] = {}
     experiment = choices.pop("experiment", None)
     if experiment is not None:
-        held, chosen = read_choice("experiment", experiment)
+        experiment_values, chosen = read_choice("experiment", experiment)
         choices = {**chosen, **choices}
-        values = dict(_flatten(held))
+        values = dict(_flatten(experiment_values))
     chosen_values: dict[str, Any] = {}
     for group, choice in choices.items():
         chosen_values |= dict(_flatten(read_choice(group, choice)[0]))
@@ -77,29 +77,29 @@ def _split_choices(keywords: Mapping[str, Any]) -> tuple[dict[str, str], dict[st
 
 
 def is_folder(value: object) -> bool:
-    """Tell whether a value of ``cohort`` is a folder and not the name of a choice."""
+    """Check whether a value of ``cohort`` is a folder rather than the name of a choice."""
     if isinstance(value, os.PathLike):
         return True
     return isinstance(value, str) and value not in list_choices("cohort") and ("/" in value or Path(value).is_dir())
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give values by dotted name; a settings dataclass stands for all of its values."""
-    types = {one.name: one.type for one in list_settings(TrainingSettings)}
+    """Flatten nested values to dotted names; a settings dataclass is expanded to all of its values."""
+    types = {declared.name: declared.type for declared in list_settings(TrainingSettings)}
     for key, value in values.items():
         name = prefix + str(key)
-        held = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-        if isinstance(held, Mapping) and name not in types and name not in RENAMED:
-            yield from _flatten(held, f"{name}.")
+        plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if isinstance(plain, Mapping) and name not in types and name not in RENAMED:
+            yield from _flatten(plain, f"{name}.")
         else:
-            yield name, held
+            yield name, plain
 
 
 def _build(declaration: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
-    """Build a settings dataclass, and those it holds, from values by dotted name."""
+    """Build a settings dataclass, and those nested in it, from values by dotted name."""
     types = get_type_hints(declaration)
     if not prefix:
-        known = {one.name for one in list_settings(TrainingSettings)}
+        known = {declared.name for declared in list_settings(TrainingSettings)}
         for name in values:
             if name not in known:
                 raise unknown_setting(name) if not _is_group(name) else wrong_type(name, dict, show_value(values[name]))
@@ -114,11 +114,11 @@ def _build(declaration: type[Any], values: Mapping[str, Any], prefix: str) -> An
 
 
 def _is_group(name: str) -> bool:
-    return any(one.name.startswith(f"{name}.") for one in list_settings(TrainingSettings))
+    return any(declared.name.startswith(f"{name}.") for declared in list_settings(TrainingSettings))
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """Take paths as text and numbers of other libraries as Python's; what is of a wrong type is left to the check."""
+    """Convert paths to text and numbers of other libraries to Python's; values of a wrong type are checked later."""
     plain, _ = split_optional(kind)
     if plain is str and isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -132,17 +132,17 @@ def _convert(value: Any, kind: Any) -> Any:
 
 
 def unknown_setting(name: str) -> SettingsError:
-    """Make the error for a name that no setting has: the new name of one that was renamed, or the nearest."""
+    """Make the error for an unknown name: it gives the new name of a renamed setting, or the most similar name."""
     if name in RENAMED:
         new, how = RENAMED[name]
         return SettingsError(f"{name} was renamed; write {new}{f', {how}' if how else ''}", code="PC-SETTINGS-29")
     refuse_removed(name)
-    settings = [one.name for one in list_settings(TrainingSettings)]
-    names = {*settings, *(one.partition(".")[0] for one in settings), *list_groups()}
-    inside = [one for one in settings if one.endswith(f".{name}")]
+    settings = [declared.name for declared in list_settings(TrainingSettings)]
+    names = {*settings, *(known.partition(".")[0] for known in settings), *list_groups()}
+    inside = [known for known in settings if known.endswith(f".{name}")]
     hint = f"did you mean '{inside[0]}'?" if len(inside) == 1 else suggest_name(name, names)
     if hint.startswith("known:"):
-        hint = suggest_name(name, [one for one in names if "." not in one])
+        hint = suggest_name(name, [known for known in names if "." not in known])
     return SettingsError(
         f"{name}: unknown setting; {hint} 'paincast settings' lists all settings", code="PC-SETTINGS-30"
     )

@@ -33,7 +33,7 @@ _ADDITIVE = [{"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for r
 
 @dataclass
 class ObservationSettings:
-    """What is done about loss to follow-up."""
+    """How loss to follow-up is handled."""
 
     method: str = setting(
         "weighted",
@@ -69,9 +69,9 @@ class ObservationSettings:
 
 @dataclass
 class ModelSettings:
-    """Candidate models of binary outcomes and how one is chosen.
+    """Candidate models of binary outcomes, and how the model is selected.
 
-    The simplest candidate wins whose cross-validated log loss is within ``standard_errors`` of the lowest.
+    The simplest candidate is chosen whose cross-validated log loss is within ``standard_errors`` of the lowest.
     """
 
     candidates: list[str] = setting(
@@ -183,9 +183,9 @@ class CalibrationSettings:
 
 @dataclass
 class LadderSettings:
-    """How far ``cohort=blended`` goes from what evidence says to what real patients say.
+    """How ``cohort=blended`` weighs published evidence against real patients.
 
-    All levels are linear in the log odds: of the candidate models only ``logistic`` is used.
+    All levels are linear in the log odds: only the ``logistic`` candidates are used.
     """
 
     method: str = setting(
@@ -219,7 +219,7 @@ class LadderSettings:
 
 @dataclass
 class DurationSettings:
-    """How the model of ``relief_duration`` is chosen and fitted: hazards of losing relief at the visits."""
+    """How the model of ``relief_duration`` is selected and fitted: hazards of loss of relief at the visits."""
 
     prior_sds: list[float] = setting(
         [sqrt(variance) for variance in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)],
@@ -256,7 +256,7 @@ class DurationSettings:
 
 @dataclass
 class ChangeSettings:
-    """How the model of ``pain_change`` is chosen and fitted: conditional quantiles, conformalised."""
+    """How the model of ``pain_change`` is selected and fitted: conformalised conditional quantiles."""
 
     penalties: list[float] = setting(
         [0.01, 0.03, 0.1, 0.3, 1.0],
@@ -288,7 +288,7 @@ class ChangeSettings:
 
 @dataclass
 class UncertaintySettings:
-    """Interval of an individual's probability: bootstrap refits of patients."""
+    """Interval of an individual's probability, by refits to reweighted patients."""
 
     refits: int = setting(30, "Refits of the model to reweighted patients.", at_least=10, at_most=1000)
     confidence: float = setting(0.90, "Confidence of the interval.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE)

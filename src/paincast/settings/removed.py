@@ -1,4 +1,4 @@
-"""Settings and values of settings that were removed: whoever gives one is told so, and what to give instead."""
+"""Settings and values that were removed: using one raises an error that says what to use instead."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ REMOVED: Mapping[str, str] = MappingProxyType(
         },
     }
 )
-"""By setting, or by setting and value, why it was removed and what to do."""
+"""Reason for the removal and what to use instead, by setting or by ``setting=value``."""
 
 
 def refuse_removed(setting: str, value: str = "") -> None:
-    """Refuse a setting, or a value of one, that was removed.
+    """Raise an error for a setting or value that was removed.
 
     Raises
     ------
     SettingsError
-        With the reason and what to give instead.
+        With the reason and what to use instead.
 
     Examples
     --------

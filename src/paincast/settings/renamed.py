@@ -1,4 +1,4 @@
-"""Settings that were renamed: whoever gives an old name is told the new one."""
+"""Settings that were renamed: using an old name raises an error that gives the new name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ RENAMED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "uncertainty.level": ("uncertainty.confidence", ""),
     }
 )
-"""By old dotted name: the new one, and how values change; empty if they do not."""
+"""By old dotted name: the new name, and how values change (empty if they do not)."""
 
 
 def rename_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Give parameters that an earlier run recorded under the names that settings have now.
+    """Rename parameters that an earlier run logged to the current names of the settings.
 
     Examples
     --------
