@@ -77,8 +77,8 @@ def list_notes(
         if a model was not made by the last finished training, which refused it or was not asked to train it;
         ``unreadable_record`` if the record of the last training is damaged. Empty if there is nothing to note.
     """
-    asked = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
-    return dict([*_note_bases(source, asked), *_note_age(Path(source), asked)])
+    selected = {name: model for name, model in models.items() if not techniques or model.technique in techniques}
+    return dict([*_note_bases(source, selected), *_note_age(Path(source), selected)])
 
 
 def _note_bases(source: str | Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:

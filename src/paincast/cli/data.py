@@ -183,17 +183,17 @@ def ingest(
     for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
         click.echo(f"  {line}")
     share = _worst_share(cohort, rejects)
-    beside = out.with_name(f"{out.name}.rejects.csv")
+    rejects_path = out.with_name(f"{out.name}.rejects.csv")
     if share > max_rejects:
-        _write_csv(rejects, beside)
+        _write_csv(rejects, rejects_path)
         click.echo(
             f"rejects: {share:.1%} of the rows of a table lost a value, more than --max-rejects {max_rejects:g}; the "
-            f"cohort was not written. See {beside}, mend the mapping, or take it with --max-rejects 1",
+            f"cohort was not written. See {rejects_path}, mend the mapping, or take it with --max-rejects 1",
             err=True,
         )
         context.exit(EXIT_REJECTS)
     _save(cohort, rejects, out)
-    beside.unlink(missing_ok=True)  # of a refused run before
+    rejects_path.unlink(missing_ok=True)  # of a refused run before
     click.echo(f"written: {out} (basis {cohort.basis}, {cohort.n_real} real episodes)")
 
 

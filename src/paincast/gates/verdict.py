@@ -115,12 +115,12 @@ class GateVerdict:
 
     def say(self) -> str:
         """Write the verdict in one line."""
-        asked = sum(finding.status != NOT_ASKED for finding in self.findings)
+        n_judged = sum(finding.status != NOT_ASKED for finding in self.findings)
         if self.passed:
             mark = f", {self.mark}" if self.mark else ""
-            return f"passes gate '{self.gate}' ({asked} criteria{mark})"
+            return f"passes gate '{self.gate}' ({n_judged} criteria{mark})"
         named = ", ".join(finding.criterion for finding in self.unmet)
-        return f"refused by gate '{self.gate}' ({len(self.unmet)} of {asked} criteria: {named})"
+        return f"refused by gate '{self.gate}' ({len(self.unmet)} of {n_judged} criteria: {named})"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per criterion: ``criterion, status, required, reason``."""

@@ -83,9 +83,9 @@ def _fit_probability(
         # The encoder centres, scales and imputes without using who was lost, so all folds can share its encoding.
         losses = np.zeros(len(variances))
         for train, test in make_folds(observed, patients, settings.folds, rng):
-            for candidate, variance in enumerate(variances):
+            for index, variance in enumerate(variances):
                 linear_predictor = _fit_linear_predictor(matrix[train], observed[train], variance, matrix[test])
-                losses[candidate] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
+                losses[index] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
         chosen = variances[int(np.argmin(losses))]
     return np.asarray(expit(_fit_linear_predictor(matrix, observed, chosen, matrix)), dtype=float)
 

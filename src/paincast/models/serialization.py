@@ -47,7 +47,7 @@ def to_response_state(response: Response) -> dict[str, Any]:
         **{_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN},
         "calibration": write_calibration(response.calibration),
         "models": [write_model(model) for model, _ in models],
-        "calibrations_beside": [beside for _, beside in models],
+        "calibrations_beside": [calibration for _, calibration in models],
     }
 
 
@@ -68,8 +68,8 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
         change: ChangeResponse = from_plain(state["change"], ChangeResponse)
         return change
     model, *refits = [
-        join_model(read_model(model_state, (folder / _name_file(position)).read_bytes), beside)
-        for position, (model_state, beside) in enumerate(
+        join_model(read_model(model_state, (folder / _name_file(position)).read_bytes), calibration)
+        for position, (model_state, calibration) in enumerate(
             zip(state["models"], state["calibrations_beside"], strict=True)
         )
     ]

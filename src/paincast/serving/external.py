@@ -125,10 +125,10 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     part = cohort.select_technique(model.technique)
     question = get_outcome(model.outcome)
-    asked_of = compute_outcome(
+    labels = compute_outcome(
         part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
     )
-    outcome = asked_of.value
+    outcome = labels.value
     answers = model.predict_episodes(part.episodes)
     followed = outcome.notna()
     usable = select_evaluable(outcome, answers["abstained"])
@@ -137,7 +137,7 @@ def _evaluate(
         "outcome": model.outcome,
         **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
         **dict.fromkeys(NEEDED),
-        "note": format_label_months(count_label_months(asked_of, usable)),
+        "note": format_label_months(count_label_months(labels, usable)),
     }
     if not usable.any():
         flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
@@ -185,12 +185,12 @@ def _evaluate(
 def _evaluate_against_truth(
     model: Predictor, scored: pd.DataFrame, truth: pd.DataFrame, confidence: float
 ) -> pd.DataFrame | None:
-    asked: dict[str, Any] = {
+    key: dict[str, Any] = {
         "technique": model.technique,
         "outcome": model.outcome,
         "horizon_months": model.horizon_months,
     }
-    known = scored.assign(truth=match_truth(truth, scored["id"], **asked)).dropna(subset="truth")
+    known = scored.assign(truth=match_truth(truth, scored["id"], **key)).dropna(subset="truth")
     if known.empty:
         return None
     return check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)

@@ -183,16 +183,16 @@ def predict_episodes(
     DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
         Indexed like the episodes.
     """
-    asked_of_all = set(techniques) if techniques is not None else {model.technique for model in models.values()}
+    requested = set(techniques) if techniques is not None else {model.technique for model in models.values()}
     outcomes = sort_outcomes(model.outcome for model in models.values())
     blocks = []
     for technique in TECHNIQUES + COMPARATORS:
         is_named = (episodes["technique"] == technique) & (techniques is None)
-        asked = episodes[is_named | (technique in asked_of_all)]
-        if len(asked):
-            misread = None if unreadable is None else unreadable[asked.index]
+        chosen = episodes[is_named | (technique in requested)]
+        if len(chosen):
+            invalid_columns = None if unreadable is None else unreadable[chosen.index]
             blocks += [
-                _answer(asked, misread, technique, outcome, models.get(f"{technique}/{outcome}"))
+                _answer(chosen, invalid_columns, technique, outcome, models.get(f"{technique}/{outcome}"))
                 for outcome in outcomes
             ]
     if not blocks:
@@ -205,6 +205,6 @@ def _answer(
 ) -> pd.DataFrame:
     if model is not None:
         return model.predict_episodes(episodes, unreadable)
-    asked = set_technique(episodes, technique)
-    rows = make_abstentions(asked, technique, outcome, explain_missing_model(technique))
-    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, asked))
+    patients = set_technique(episodes, technique)
+    rows = make_abstentions(patients, technique, outcome, explain_missing_model(technique))
+    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, patients))

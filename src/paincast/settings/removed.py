@@ -40,6 +40,6 @@ def refuse_removed(setting: str, value: str = "") -> None:
     --------
     >>> refuse_removed("calibration.method", "affine")
     """
-    asked = f"{setting}={value}" if value else setting
-    if asked in REMOVED:
-        raise SettingsError(f"{asked} was removed: {REMOVED[asked]}", code="PC-SETTINGS-31")
+    name = f"{setting}={value}" if value else setting
+    if name in REMOVED:
+        raise SettingsError(f"{name} was removed: {REMOVED[name]}", code="PC-SETTINGS-31")

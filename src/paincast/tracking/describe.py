@@ -96,9 +96,9 @@ def _say_question(model: ModelRun) -> str:
     if outcome and outcome.kind == "time_to_event":
         lasting = f"Probability that relief lasts beyond month {model.horizon_months:g}, and median, of: {question}"
         return f"{lasting}; *given* {technique}. Model: {model.model_kind}."
-    asked = f"{question}, at {model.horizon_months:g} months"
+    question_at_horizon = f"{question}, at {model.horizon_months:g} months"
     served = "Median, with an interval, of" if outcome and outcome.kind == "continuous" else "Probability of"
-    return f"{served}: {asked}, *given* {technique}. Model: {model.model_kind}."
+    return f"{served}: {question_at_horizon}, *given* {technique}. Model: {model.model_kind}."
 
 
 def _find_outcome(name: str) -> Outcome | None:
@@ -132,9 +132,9 @@ def _list_limits(model: ModelRun) -> list[str]:
 
 def format_verdict(verdict: GateVerdict) -> str:
     """Write the result of each required criterion as a Markdown table, unmet criteria first."""
-    asked = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
+    judged = [finding for finding in verdict.findings if finding.status != NOT_ASKED]
     lines = ["| Criterion | Status | Required | Found |", "|---|---|---|---|"]
-    for result in sorted(asked, key=lambda finding: finding.is_met):
+    for result in sorted(judged, key=lambda finding: finding.is_met):
         lines.append(f"| {result.criterion} | {result.status} | {result.required} | {result.reason} |")
     return "\n".join(lines)
 

@@ -113,9 +113,12 @@ def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidat
         HELD_OUT_YEARS: (settings.held_out in ("year", "both"), "evaluation.held_out=year"),
     }
     parts = {}
-    for part, (asked, setting) in wanted.items():
+    for part, (is_requested, setting) in wanted.items():
         if kind != "binary":
-            parts[part] = (IMPOSSIBLE if asked else NOT_ASKED, f"made for binary outcomes only; this one is {kind}")
+            parts[part] = (
+                IMPOSSIBLE if is_requested else NOT_ASKED,
+                f"made for binary outcomes only; this one is {kind}",
+            )
         else:
             parts[part] = (NOT_ASKED, f"it was not asked for: {setting}, or evaluation=thorough for all three")
     return InternalValidation(parts=list_parts(parts))
@@ -329,11 +332,11 @@ class _RefitWithoutGroup(_RefitOnRows):
     def find_excluded(self, rows: npt.NDArray[np.int64]) -> Set[object]:
         """Find the patients treated in a group that has none of the rows: a left-out site, or a later year."""
         training_groups, groups = self.episodes[self.column], self.everybody[self.column]
-        learnt = training_groups.iloc[rows].dropna()
+        trained_on = training_groups.iloc[rows].dropna()
         if self.earlier:
-            outside = ~(groups <= learnt.max()).fillna(False).astype(bool)
+            outside = ~(groups <= trained_on.max()).fillna(False).astype(bool)
         else:
-            outside = groups.isin(set(training_groups.dropna()) - set(learnt))
+            outside = groups.isin(set(training_groups.dropna()) - set(trained_on))
         return set(self.everybody.loc[outside, "patient_id"])
 
 

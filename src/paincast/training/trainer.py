@@ -123,16 +123,16 @@ def train(
     config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
-    asked = _ask_outcomes(outcomes, techniques, cohort, settings)
+    prepared_outcomes = _ask_outcomes(outcomes, techniques, cohort, settings)
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
         # Evaluation, explanation, figures and logging take one core: meanwhile the next model is fitted.
-        ThreadPoolExecutor(1) as beside,
+        ThreadPoolExecutor(1) as executor,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
         report_to.expect(len(techniques) * len(outcomes))
-        for outcome, prepared, reasons in asked:
+        for outcome, prepared, reasons in prepared_outcomes:
             refused |= reasons
             report_to.advance(len(reasons))
             known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
@@ -147,7 +147,7 @@ def train(
                     progress=PartialProgress(report_to, 1, f"{data.technique}/{outcome.name}"),
                 )
                 with _telling(task.name, refused):
-                    finishing[task.name] = beside.submit(_fit(task))
+                    finishing[task.name] = executor.submit(_fit(task))
                 _collect(finishing, trained, refused, wait=False)
         report_to.describe("evaluating and recording")
         _collect(finishing, trained, refused, wait=True)
@@ -317,16 +317,16 @@ def _gather_parts(
     """Encode every technique of the cohort, trained in this run or not, for partial pooling."""
     if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
         return {}
-    asked = {data.technique: (data.episodes, data.observed) for data in prepared}
+    by_technique = {data.technique: (data.episodes, data.observed) for data in prepared}
     for technique in TECHNIQUES:
-        if technique not in asked and (cohort.episodes["technique"] == technique).any():
+        if technique not in by_technique and (cohort.episodes["technique"] == technique).any():
             with suppress(RefusalError):
                 data = make_training_set(
                     technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
                 )
-                asked[technique] = (data.episodes, data.observed)
+                by_technique[technique] = (data.episodes, data.observed)
     stream = np.random.SeedSequence(settings.seed, spawn_key=(len(TECHNIQUES), zlib.crc32(outcome.name.encode())))
-    ordered = {technique: asked[technique] for technique in TECHNIQUES if technique in asked}
+    ordered = {technique: by_technique[technique] for technique in TECHNIQUES if technique in by_technique}
     return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
 
 

@@ -137,9 +137,9 @@ def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
     n_events = int(known.sum())
     n_others = len(known) - n_events
     if min(n_events, n_others) < minimum_events:
-        with_it, without, asked = format_counts_together(n_events, n_others, len(known))
+        with_it, without, total = format_counts_together(n_events, n_others, len(known))
         raise RefusalError(
-            f"{with_it} with and {without} without the outcome among {asked} episodes with follow-up; "
+            f"{with_it} with and {without} without the outcome among {total} episodes with follow-up; "
             f"at least {minimum_events} of each are needed to fit a model",
             code="PC-MODEL-02",
         )

@@ -126,9 +126,9 @@ class DurationModel:
         return np.where(over.any(axis=1), np.array(self.cuts)[over.argmax(axis=1)], np.inf)
 
     def _read(self, values: FloatArray, months: Sequence[float]) -> FloatArray:
-        asked = np.asarray(months, dtype=float)
-        position = np.searchsorted(self.cuts, asked + 1e-9, side="right") - 1
-        known = (position >= 0) & (asked <= self.cuts[-1] + 1e-9)
+        requested = np.asarray(months, dtype=float)
+        position = np.searchsorted(self.cuts, requested + 1e-9, side="right") - 1
+        known = (position >= 0) & (requested <= self.cuts[-1] + 1e-9)
         return np.where(known, values[:, np.maximum(position, 0)], np.nan)
 
 
@@ -210,9 +210,9 @@ def require_durations(months: FloatArray, status: FloatArray, settings: Duration
     if min(n_lost, len(status) - n_lost) < settings.minimum_events or not choose_cuts(
         months, status, settings.minimum_interval_events
     ):
-        lost, others, asked = format_counts_together(n_lost, len(status) - n_lost, len(status))
+        lost, others, total = format_counts_together(n_lost, len(status) - n_lost, len(status))
         raise RefusalError(
-            f"{lost} with and {others} without a loss of relief among {asked} episodes with "
+            f"{lost} with and {others} without a loss of relief among {total} episodes with "
             f"follow-up; at least {settings.minimum_events} of each are needed to fit a model of its duration, and "
             f"{settings.minimum_interval_events} losses by a visit of the schedule",
             code="PC-MODEL-14",

@@ -36,8 +36,8 @@ def fit_binary(task: Task) -> FittedModel:
     directed = data.outcome.follows_response
     around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
     # The final fit runs in a thread while the folds run in their processes, so that no core is idle.
-    with ThreadPoolExecutor(1) as beside:
-        fitting = beside.submit(
+    with ThreadPoolExecutor(1) as executor:
+        fitting = executor.submit(
             fit_response_model,
             data.episodes,
             data.observed,

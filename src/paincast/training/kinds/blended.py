@@ -143,10 +143,10 @@ def _simulate_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.ra
         scenario=wanted.scenario,
         seed=wanted.seed,
     )
-    asked = OutcomeSettings(
+    outcome_settings = OutcomeSettings(
         name=data.outcome.name, horizon_months=data.horizon_months, window_months=list(data.window_months)
     )
-    simulated = make_training_set(data.technique, cohort, data.outcome, asked)
+    simulated = make_training_set(data.technique, cohort, data.outcome, outcome_settings)
     require_both_classes(simulated.observed, settings.model.minimum_events)
     episodes = keep_recorded(simulated.episodes, data.episodes)
     linear = replace(settings, model=replace(settings.model, candidates=["logistic"]))
