@@ -17,7 +17,7 @@ NET_BENEFIT_GAIN = "net_benefit_difference"
 """Metric of a decision curve: gain in net benefit over the strategy in ``versus``."""
 
 DEFAULTS = ("treat_all", "treat_none")
-"""Strategies without a model. Above the response rate, even treating nobody is better than treating all."""
+"""Strategies without a model. At thresholds above the response rate, treating nobody is better than treating all."""
 
 STRATEGY_NAMES: Mapping[str, str] = MappingProxyType(
     {"treat_all": "treating all", "treat_none": "treating none", "base_rate": "deciding by the expected response"}

@@ -80,8 +80,8 @@ def evaluate_models(
     metrics : DataFrame
         ``technique, outcome, horizon_months, model_version, model_basis, cohort_basis`` before the columns of
         :func:`paincast.evaluation.performance.metrics.compute_metrics` (for a change of pain,
-        :func:`paincast.evaluation.performance.change.compute_change_metrics`), and comparisons with the truth if there
-        is one.
+        :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows that compare with the truth if
+        it is known.
     flow : DataFrame
         ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
         ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be

@@ -39,7 +39,7 @@ class BetaCalibration:
     method: ClassVar[str] = "beta"
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
-        """Give calibrated log odds, shape (n,)."""
+        """Return calibrated log odds, shape (n,)."""
         low, high = _beta_terms(linear_predictor)
         return np.asarray(self.intercept + self.event * low + self.other * high, dtype=float)
 
@@ -66,7 +66,7 @@ class IsotonicCalibration:
     method: ClassVar[str] = "isotonic"
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
-        """Give calibrated log odds, shape (n,)."""
+        """Return calibrated log odds, shape (n,)."""
         return np.asarray(logit(np.interp(linear_predictor, self.knots, self.probabilities)), dtype=float)
 
 
