@@ -62,7 +62,7 @@ def make_real_cohort() -> Cohort:
         for column in list_numbers(name, table):
             exact = table[column] + rng.uniform(0.01, 0.04, len(table))
             tables[name][column] = exact.clip(upper=table[column].max()).astype(table[column].dtype)
-    payers = np.where(episodes.index % 60 == 0, "workers_compensation", "public")
+    payers = np.where(episodes.index % 60 == 0, "self_pay", "public")
     tables["episodes"]["payer"] = pd.Series(payers).astype("str")
     return replace(cohort, **tables, basis="real", sources=("Registry of the tests, 2024",))
 
