@@ -62,8 +62,8 @@ def test_a_scenario_moves_the_whole_curve(scenario: str, strength: float) -> Non
     record = load_record("si_joint_rfa", "sacroiliac_joint")
     assert record.scenarios
     assert record.curve
-    scenario = build_scenario(["sacroiliac_joint"], scenario, Assumptions(confounding_strength=strength))
-    drawn = draw_block(scenario, "sacroiliac_joint", 3)
+    built = build_scenario(["sacroiliac_joint"], scenario, Assumptions(confounding_strength=strength))
+    drawn = draw_block(built, "sacroiliac_joint", 3)
     shift = logit(record.scenarios[scenario]) - logit(record.curve[6.0])
     expected = [float(expit(logit(share) + shift)) for share in record.curve.values()]
     assert drawn.treated["si_joint_rfa"].course.responded.mean(axis=0) == pytest.approx(expected, abs=0.012)

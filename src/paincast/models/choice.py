@@ -104,4 +104,5 @@ def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArr
 
 def _compute_error(values: FloatArray, weight: FloatArray, codes: npt.NDArray[np.intp]) -> float:
     centred = weight * (values - values @ weight / weight.sum()) / weight.sum()
-    return compute_clustered_error(centred[weight > 0], codes[weight > 0])
+    error = compute_clustered_error(centred[weight > 0], codes[weight > 0])
+    return 0.0 if np.isnan(error) else error  # one patient has no standard error: only the best candidate wins
