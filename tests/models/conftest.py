@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,30 @@ import pytest
 from scipy.special import expit
 
 from paincast.cohort.tables import conform
+from paincast.models.binary.response import ResponseModel
+from paincast.models.calibration.affine import read_calibration
+from paincast.models.calibration.calibrated import apply_calibration
 
 MakeEpisodes = Callable[..., tuple[pd.DataFrame, np.ndarray, np.ndarray]]
+
+EARLIER_CALIBRATIONS = {
+    "isotonic": {"knots": [-2.0, -0.5, 1.0], "probabilities": [0.1, 0.4, 0.8]},
+    "venn_abers": {
+        "lower_knots": [-1.0, 0.5],
+        "lower_values": [0.1, 0.3, 0.6],
+        "upper_knots": [-1.0, 0.5],
+        "upper_values": [0.2, 0.4, 0.7],
+    },
+}
+"""Calibrations that are no longer fitted, as bundles of earlier versions hold them."""
+
+
+def calibrate_as_earlier(response: ResponseModel, method: str) -> ResponseModel:
+    """Give a model without calibration, and its refits, a calibration that only bundles of earlier versions hold."""
+    calibration = read_calibration({"method": method, **EARLIER_CALIBRATIONS[method]})
+    refits = tuple(apply_calibration(model, calibration) for model in response.refits)
+    model = apply_calibration(response.model, calibration)
+    return replace(response, model=model, refits=refits, calibration=calibration)
 
 
 @pytest.fixture

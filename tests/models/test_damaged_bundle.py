@@ -33,6 +33,8 @@ from paincast.settings import (
     UncertaintySettings,
 )
 
+from .conftest import calibrate_as_earlier
+
 N = 240
 DEEP: list[Any] = []
 for _ in range(300):
@@ -66,11 +68,12 @@ def fit(kind: str, episodes: pd.DataFrame, outcome: np.ndarray, few: dict[str, o
     learner, _, calibration = kind.partition("+")
     settings = TrainingSettings(
         model=ModelSettings(candidates=[learner], **few),
-        calibration=CalibrationSettings(method=calibration or "affine"),
+        calibration=CalibrationSettings(method="none" if calibration else "affine"),
         uncertainty=UncertaintySettings(refits=10),
         jobs=1,
     )
-    return fit_response_model(episodes, outcome, settings, rng), "pain_response"
+    response = fit_response_model(episodes, outcome, settings, rng)
+    return (calibrate_as_earlier(response, calibration) if calibration else response), "pain_response"
 
 
 KINDS = ["logistic", "xgboost", "logistic+venn_abers", "xgboost+isotonic", "change", "duration"]

@@ -29,6 +29,8 @@ from paincast.settings import (
     UncertaintySettings,
 )
 
+from .conftest import EARLIER_CALIBRATIONS, calibrate_as_earlier
+
 FOLDED = ("none", "affine")
 
 
@@ -41,11 +43,13 @@ def make_predictor(make_episodes, few_candidates):
         episodes = episodes.assign(site_id=pd.Series([f"s{i % 5}" for i in range(n)], dtype="str"))
         settings = TrainingSettings(
             model=ModelSettings(candidates=[kind], **few_candidates),
-            calibration=CalibrationSettings(method=calibration),
+            calibration=CalibrationSettings(method="none" if calibration in EARLIER_CALIBRATIONS else calibration),
             uncertainty=UncertaintySettings(refits=10),
             jobs=1,
         )
         response = fit_response_model(episodes, outcome, settings, np.random.default_rng(1))
+        if calibration in EARLIER_CALIBRATIONS:
+            response = calibrate_as_earlier(response, calibration)
         predictor = Predictor(
             technique="facet_rfa",
             outcome="pain_response",
@@ -116,7 +120,7 @@ def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients
     assert set(held.predict(episodes)["use"]) == {RESEARCH_MARK}
 
 
-@pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
+@pytest.mark.parametrize("calibration", [*FITTED_CALIBRATIONS, *EARLIER_CALIBRATIONS])
 def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibration):
     predictor, episodes = make_predictor("logistic", calibration=calibration)
     response, explained = predictor.response, explain_model(predictor.response, episodes)
