@@ -90,7 +90,7 @@ def evaluate(
     from paincast.serving.external import NEEDED
     from paincast.serving.predict import load_models
 
-    loaded = load_models(models)
+    patients, loaded = load_cohort(cohort), load_models(models)
     metrics, flow = evaluate_on(
         loaded,
         cohort,
@@ -103,7 +103,7 @@ def evaluate(
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
-        compute_external_calibration(loaded, load_cohort(cohort)).to_csv(folder / "calibration.csv", index=False)
+        compute_external_calibration(loaded, patients).to_csv(folder / "calibration.csv", index=False)
         (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
