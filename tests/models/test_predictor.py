@@ -202,7 +202,7 @@ def test_interval_holds_the_probability(make_predictor):
 def test_abstains_with_a_reason_rather_than_guess(make_predictor, change, reason):
     predictor, episodes = make_predictor("logistic")
     patient = conform("episodes", episodes.head(1).assign(**change))
-    row = predictor.predict(patient).iloc[0]
+    row = predictor.predict_episodes(patient).iloc[0]
     assert row["abstained"]
     assert np.isnan([row["probability"], row["lower"], row["upper"]]).all()
     assert reason in row["abstained_because"]
@@ -328,3 +328,11 @@ def test_explanation_adds_up_to_the_log_odds(make_predictor):
         atol=1e-5,
     )
     assert "disability (ODI)" in explained.feature_names
+
+
+@pytest.mark.filterwarnings("ignore:left out before predicting")
+def test_a_value_outside_the_contract_is_no_answer(make_predictor):
+    predictor, episodes = make_predictor("logistic")
+    row = predictor.predict(episodes.head(1).assign(work_status="student")).iloc[0]
+    assert row["abstained"]
+    assert "work_status" in row["abstained_because"]
