@@ -156,7 +156,7 @@ def test_a_file_that_is_damaged_encrypted_or_too_wide_is_refused(read, tmp_path:
     file = tmp_path / "in.parquet"
     for raw in (b"PAR1", b"PARE" + bytes(30) + b"PARE", b"PAR1" + bytes(100) + b"PAR1", bytes(500)):
         file.write_bytes(raw)
-        with pytest.raises(DataError, match="no readable Parquet file"):
+        with pytest.raises(DataError, check=lambda error: error.code == "PC-READING-14"):
             read_text_table(file)
     with pytest.raises(DataError, match=f"at most {MOST_COLUMNS}"):
         read(pa.table({f"c{n}": [1] for n in range(MOST_COLUMNS + 1)}))

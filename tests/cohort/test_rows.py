@@ -173,7 +173,7 @@ def test_two_procedures_of_a_patient_are_rejects_with_advice_or_kept_by_a_joined
 @pytest.mark.parametrize("month", ["1_000", "nan", "inf", "0x10", "3,0", "six"])
 def test_a_constant_that_only_resembles_a_number_is_refused(tmp_path: Path, month: str) -> None:
     (tmp_path / "map.yaml").write_text(SEVERAL.replace("{column: mon}", f"{{always: '{month}'}}"))
-    with pytest.raises(SettingsError, match="is no number"):
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-REGISTRY-14"):
         load_mapping(tmp_path / "map.yaml")
 
 
@@ -200,7 +200,7 @@ def test_joined_ids_of_other_parts_never_meet_and_need_every_part(tmp_path: Path
 )
 def test_a_joined_id_goes_with_nothing_else(tmp_path: Path, field: str) -> None:
     (tmp_path / "map.yaml").write_text(SEVERAL.replace("episode_id: {column: pat}", f"episode_id: {field}"))
-    with pytest.raises(SettingsError, match=r"needs exactly one of|goes with nothing but"):
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-REGISTRY-14"):
         load_mapping(tmp_path / "map.yaml")
 
 

@@ -242,7 +242,7 @@ def test_patients_keep_the_ids_they_have() -> None:
 
 
 def test_a_table_of_patients_without_a_known_column_is_refused() -> None:
-    with pytest.raises(DataError, match="no known column"):
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-COHORT-07"):
         validate_patients(pd.DataFrame({"colour": ["red"]}))
 
 
@@ -320,7 +320,7 @@ def test_names_of_columns_are_known_in_any_case() -> None:
     patients, rejects = validate_patients(pd.DataFrame({"PAIN_NRS": ["7"], "INR": ["2.5"], "Notes": ["x"]}))
     assert (patients.loc[0, "pain_nrs"], patients.loc[0, "inr"]) == (7, 2.5)
     assert kinds(rejects) == [("episodes", 0, "Notes", "unknown column", "column left out")]
-    with pytest.raises(DataError, match="appears twice \\(inr\\)"):
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-COHORT-11"):
         validate_patients(pd.DataFrame({"inr": [1.0], "INR": [3.0]}))
 
 

@@ -234,7 +234,7 @@ def test_unknown_names_are_told_with_the_nearest():
         fit_calibration("afine", linear_predictor, outcome)
     with pytest.raises(SettingsError, match="did you mean 'affine'"):
         choose_calibration(linear_predictor, outcome, settings=CalibrationSettings(method="auto", candidates=["afine"]))
-    with pytest.raises(SettingsError, match="candidates is empty"):
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SETTINGS-22"):
         choose_calibration(linear_predictor, outcome, settings=CalibrationSettings(method="auto", candidates=[]))
     with pytest.raises(DataError, match="unknown calibration 'platt'"):
         read_calibration({"method": "platt"})

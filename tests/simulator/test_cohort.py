@@ -233,7 +233,7 @@ def test_a_streamed_cohort_is_the_one_in_memory(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="holds other files"):
+    with pytest.raises(OutputError, check=lambda error: error.code == "PC-FILES-03"):
         write_cohort(tmp_path, techniques=["facet_rfa"], episodes_per_technique=10)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
