@@ -35,6 +35,8 @@ from paincast.training import train
 from paincast.training.kinds.blended import gather_evidence, keep_recorded, open_real_cohort
 from paincast.training_set import make_training_set
 
+pytestmark = pytest.mark.slow
+
 LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", "real"]
 
 

@@ -63,6 +63,7 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call
 
 
+@pytest.mark.slow
 def test_a_hostile_mapping_or_experiment_is_one_line(hostile, tmp_path, say):
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     hostile.rename(tmp_path / "own" / "experiment" / "hostile.yaml")

@@ -114,6 +114,7 @@ def test_what_two_packages_export_has_one_page(pages: ModuleType) -> None:
     assert "   train" not in pages.format_package(paincast.training).splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder that holds what the pages speak of: models, and a file of patients."""

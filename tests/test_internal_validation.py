@@ -48,6 +48,8 @@ from paincast.training.kinds import refit as refits
 from paincast.training.kinds.refit import ResponseRefit
 from paincast.training_set import TrainingSet, make_training_set
 
+pytestmark = pytest.mark.slow
+
 LINEAR = ModelSettings(
     candidates=["logistic"],
     borrowing=[0.0],

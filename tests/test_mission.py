@@ -21,6 +21,8 @@ from paincast.predictor import add_version
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import read_predictions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = ROOT / "tests" / "golden" / "bundles"
 QUICK = ("evaluation=quick", "uncertainty.refits=10", "progress=false", "jobs=1", "model=logistic")

@@ -39,6 +39,8 @@ from paincast.tracking import Store, fetch_runs, resolve_store, use_store
 from paincast.tracking.gate_evidence import gather_gate_evidence
 from paincast.training import train
 
+pytestmark = pytest.mark.slow
+
 LARGEST_REPORT = 3_000_000
 STATEMENTS = {"tripod_17": "Approved by the board of the tests, 2026/1."}
 PROBAST = {"d": {1: 3, 2: 4, 3: 4, 4: 5}, "e": {1: 3, 2: 4, 3: 4, 4: 7}}

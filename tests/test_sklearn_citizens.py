@@ -22,6 +22,8 @@ from paincast.features import EpisodeEncoder
 from paincast.models.estimator import ResponseClassifier
 from paincast.schema import model_columns
 
+pytestmark = pytest.mark.slow
+
 HAS_ADDITIVE = find_spec("interpret") is not None
 QUICK = {"folds": 3, "random_state": 0}
 # Columns on the log scale come last: scikit-learn's matrices hold negative numbers.

@@ -35,6 +35,8 @@ from paincast.settings import (
 from paincast.simulator import simulate_cohort, write_cohort
 from paincast.training import train
 
+pytestmark = pytest.mark.slow
+
 LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
 
 

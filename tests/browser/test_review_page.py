@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 tour = pytest.importorskip("review_pictures")
 pytest.importorskip("playwright", reason="playwright is not installed; it is of the developers' lock")
 if tour.find_browser() is None:

@@ -32,6 +32,7 @@ def test_without_overrides_the_configuration_is_the_default_of_the_settings():
     assert read() == TrainingSettings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=choice_of)
 def test_each_file_composes_and_passes_the_checks(file):
     needed = {"cohort=folder": ["cohort.path=somewhere"], "cohort=blended": ["cohort.real=somewhere"]}
@@ -39,6 +40,7 @@ def test_each_file_composes_and_passes_the_checks(file):
     assert isinstance(settings, TrainingSettings)
 
 
+@pytest.mark.slow
 def test_there_is_a_technique_file_for_each_technique_with_a_record():
     def has_record(technique: str) -> bool:
         try:
@@ -53,6 +55,7 @@ def test_there_is_a_technique_file_for_each_technique_with_a_record():
     assert read("technique=all").techniques == []
 
 
+@pytest.mark.slow
 def test_choices_of_models_calibrations_and_outcomes_are_complete():
     for name in {file.stem for file in (CONFIGS / "model").iterdir()} & set(MODEL_KINDS):
         assert read(f"model={name}").model.candidates == [name]

@@ -75,6 +75,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", REFUSED)
 @pytest.mark.usefixtures("training")
 def test_an_error_does_not_quote_it(tell, monkeypatch, overrides):
@@ -121,6 +122,7 @@ def test_the_password_of_an_address_in_the_environment_is_not_shown(tell, monkey
     assert SECRET not in out + err
 
 
+@pytest.mark.slow
 def test_a_training_leaves_it_nowhere(tell, tmp_path, experiment):
     write_cohort(tmp_path / SECRET, techniques=["facet_rfa"], episodes_per_technique=150, seed=5)
     quick = [

@@ -33,6 +33,7 @@ def test_without_the_option_there_is_no_report(tell, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cohort"]
 
 
+@pytest.mark.slow
 def test_of_a_large_cohort_the_first_episodes_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     for folder, n in ((small, 300), (large, 301)):

@@ -11,6 +11,7 @@ import pytest
 SETS = {"caudal_esi_2018": (127, 111), "genicular_rfa_2024": (47, 47), "trigeminal_percutaneous_2024": (120, 79)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic|hydra)")
 def test_from_real_registries_to_predictions_that_know_their_limits(tell, tmp_path, real_data, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

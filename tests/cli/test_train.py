@@ -40,6 +40,7 @@ COMMAND_LINE_MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "words"), COMMAND_LINE_MISTAKES, ids=lambda value: " ".join(value))
 def test_a_mistake_on_the_command_line_is_said_in_one_line(tell, training, arguments, words):
     code, out, err = tell("train", *arguments)
@@ -68,6 +69,7 @@ FILE_MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "text", "words"), FILE_MISTAKES, ids=lambda value: value.replace("\n", " ")[:40])
 def test_a_mistake_in_a_file_is_said_in_one_line(tell, training, tmp_path, group, text, words):
     (tmp_path / "own" / group).mkdir(parents=True)
@@ -99,6 +101,7 @@ def test_own_configuration_files_are_found(tell, training, tmp_path):
     assert training.asked[0].cohort.path == "data/cohorts/ours"
 
 
+@pytest.mark.slow
 def test_multirun_trains_each_combination(tell, training):
     assert tell("train", "-m", "technique=facet_rfa,genicular_rfa", "cohort.seed=1,2")[0] == 0
     found = [(settings.techniques[0], settings.cohort.seed) for settings in training.asked]
@@ -119,6 +122,7 @@ def test_the_configuration_is_shown_without_training(tell, training):
     assert training.asked == []
 
 
+@pytest.mark.slow
 def test_help_teaches_with_examples_choices_and_settings(tell):
     code, out, _ = tell("train", "--help")
     assert code == 0

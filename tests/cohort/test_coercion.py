@@ -83,6 +83,7 @@ def test_numbers_written_with_any_declared_mark_are_read_back_or_rejected(
     assert read(text, decimal) == float(str(number))
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(alphabet="0123456789.,-+ eE%'٣７−_x", min_size=1, max_size=8), min_size=1, max_size=4))
 @settings(max_examples=200)
 def test_no_cell_has_a_value_beside_other_cells_that_it_has_not_alone(cells: list[str]) -> None:

@@ -196,6 +196,7 @@ def test_a_wide_file_is_read_in_units_codes_and_words(registry: Callable[..., In
     assert cohort.details["left_out"] == [{"column": "", "because": "no value was recorded at the visit", "rows": 2}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -374,6 +375,7 @@ def test_details_can_be_written_as_json_and_name_what_is_not_read(registry: Call
 CELLS = st.sampled_from([SENTINEL, f"5 {SENTINEL}", "", "-7", "1e12", "NA", "RF", "a", "0.5", "j", "inf"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 10), CELLS), max_size=12))
 @settings(max_examples=20, deadline=None)
 def test_every_row_of_a_corrupted_file_is_accounted_for(

@@ -328,6 +328,7 @@ def read_written(folder: Path, rows: list[list[str]], separator: str, quoting: i
     return read_text_table(folder / "in.csv")
 
 
+@pytest.mark.slow
 @given(make_table(PROSE | LISTED), *WRITTEN)
 @quick
 def test_what_a_csv_writer_writes_is_read_exactly(tmp_path_factory, rows, separator: str, quoting: int) -> None:
@@ -418,6 +419,7 @@ def test_any_two_stray_marks_swallow_no_row(tmp_path_factory, seed: int, n_betwe
     assert set(sheet.rows.index) | {place for place, _ in faults(sheet)} == set(range(1, 61))
 
 
+@pytest.mark.slow
 @given(PLAIN_TABLE, st.integers(20, 120))
 @quick
 def test_the_fast_way_and_the_way_line_by_line_read_the_same(tmp_path_factory, rows, size: int) -> None:

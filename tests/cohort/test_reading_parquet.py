@@ -207,6 +207,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITE)
 def test_huge_cells_end_in_words_and_bounded_memory(tmp_path: Path, name: str) -> None:
     n, size, plain = WRITE[name]["n"], WRITE[name]["size"], WRITE[name]["plain"]

@@ -79,6 +79,7 @@ def test_a_value_that_is_out_of_range_contradicts_as_well(tmp_path: Path) -> Non
 CELLS = st.sampled_from(["", "1", "2", "9", "99", "x"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["3", "6"]), CELLS, CELLS), max_size=6), st.randoms())
 @settings(max_examples=25)
 def test_visits_come_out_the_same_in_any_order_and_every_row_is_accounted_for(rows: list, random: object) -> None:
@@ -211,6 +212,7 @@ VISITS_OF_PATIENTS = "PatNr,Zentrum,Visite,Diagnose,VAS (mm)\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PatNr", "patient_id", "MRN", "Subject ID", "Fallnummer", "record_id", "Pat-Nr."])
 def test_numbering_rows_as_patients_is_refused_where_a_column_holds_their_ids(tmp_path: Path, name: str) -> None:
     numbered = """

@@ -50,6 +50,7 @@ def test_valid_text_comes_back_in_the_types_of_the_contract() -> None:
     assert len(tables["events"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [
@@ -246,6 +247,7 @@ def test_a_table_of_patients_without_a_known_column_is_refused() -> None:
         validate_patients(pd.DataFrame({"colour": ["red"]}))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_episodes_take_seconds() -> None:
     n = 100_000
     rng = np.random.default_rng(1)
@@ -277,6 +279,7 @@ def corrupted_tables(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
     return tables
 
 
+@pytest.mark.slow
 @given(corrupted_tables())
 @settings(max_examples=60, deadline=None)
 def test_every_row_is_in_the_output_or_a_reject_and_no_value_is_told(tables: dict[str, pd.DataFrame]) -> None:

@@ -90,6 +90,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_that_evaluate_leaves_tells_of_few(model, caudal, tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
@@ -104,6 +105,7 @@ def test_nothing_that_evaluate_leaves_tells_of_few(model, caudal, tmp_path, monk
     assert metrics["method"].str.contains("about ").any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_that_compare_runs_leaves_tells_of_few(model, caudal, tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)

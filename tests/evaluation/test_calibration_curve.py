@@ -119,6 +119,7 @@ def test_the_band_covers_the_truth():
     assert 0.90 <= np.mean(covered) <= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slope", "shift"), [(1.0, 0.0), (0.5, 0.0), (1.0, 0.5)], ids=["calibrated", "too extreme", "too low"]
 )

@@ -29,6 +29,7 @@ def pick(curve, strategy, versus=""):
     return curve[(curve["strategy"] == strategy) & (curve["versus"] == versus)].set_index("threshold")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(n=st.integers(2, 60), seed=st.integers(0, 10_000), digits=st.integers(1, 3))
 def test_net_benefit_is_what_counting_says(n, seed, digits):
@@ -76,6 +77,7 @@ def test_a_paired_difference_is_surer_than_two_intervals():
     assert difference["lower"] > 0
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     outcome, probability = make_rows(400_000, 77)
     truth = pick(compute(outcome, probability), "model", "treat_all")["estimate"]

@@ -124,6 +124,7 @@ def test_incidences_and_relief_add_up_to_one(rows: pd.DataFrame) -> None:
     np.testing.assert_allclose(both + whole, 1.0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_metrics_are_tidy_and_right_predictions_are_calibrated() -> None:
     rng = np.random.default_rng(4)
     high = rng.random(20_000) < 0.5

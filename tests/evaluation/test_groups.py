@@ -74,6 +74,7 @@ def test_small_levels_are_drawn_to_the_others():
     assert ((small["shrunken_upper"] - small["shrunken_lower"]) < 0.6 * (small["upper"] - small["lower"])).all()
 
 
+@pytest.mark.slow
 def test_intervals_of_small_groups_cover_the_truth():
     covered = dict.fromkeys(("auroc", "o_e_ratio", "calibration_intercept", "calibration_slope"), 0)
     reference = compute(*make_rows(200_000, 1)).set_index("metric")["estimate"]

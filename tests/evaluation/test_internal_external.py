@@ -54,6 +54,7 @@ def test_rows_without_a_group_are_learnt_from_and_not_predicted():
     assert np.isnan(probability[4:]).all()
 
 
+@pytest.mark.slow
 def test_jobs_change_nothing():
     def fit(rows, rng):
         return np.full(6, len(rows) / 10) + 0.1 * rng.random(6)

@@ -64,6 +64,7 @@ def assert_held(table: pd.DataFrame, estimate: str = "estimate", lower: str = "l
     assert known[(known[lower] > known[estimate] + 1e-12) | (known[upper] < known[estimate] - 1e-12)].empty
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(world=worlds, seed=st.integers(0, 1000), weighted=st.booleans())
 def test_metrics_of_probabilities(world, seed, weighted):
@@ -82,6 +83,7 @@ def test_metrics_of_probabilities(world, seed, weighted):
     assert_held(compute_decision_curve(outcome, probability, thresholds=[0.1, 0.5], base_rate=0.3, **more))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(world=worlds, seed=st.integers(0, 1000))
 def test_differences_levels_and_scores_taken_apart(world, seed):
@@ -99,6 +101,7 @@ def test_differences_levels_and_scores_taken_apart(world, seed):
     assert_held(check_against_truth(outcome, probability, kept, patients))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(world=worlds, seed=st.integers(0, 1000))
 def test_groups_refits_and_those_lost(world, seed):
@@ -133,6 +136,7 @@ def test_times_and_changes(n, seed, competes, per_patient):
     assert_held(compute_change_metrics(rng.normal(-2, 2, n), predicted, patients))
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(n=st.integers(30, 120), seed=st.integers(0, 1000))
 def test_what_is_corrected_for_optimism(n, seed):

@@ -193,6 +193,7 @@ def test_same_generator_gives_the_same_intervals():
     assert (compute(*rows, seed=3)["upper"] != compute(*rows, seed=4)["upper"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("intercept", "slope"), [(0.4, 1.0), (0.0, 0.6)])
 def test_intervals_cover_the_truth(intercept, slope):
     reference = make_rows(400_000, 99, intercept=intercept, slope=slope)
@@ -415,6 +416,7 @@ def test_the_calibration_error_is_that_of_tenths():
     assert estimate("ece", outcome, probability) == pytest.approx(np.abs(gaps).mean(), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["smooth", "steep", "flat", "tied", "weighted", "a far row", "certain"])
 def test_many_rows_are_resampled_as_few_are(kind):
     slope = {"steep": 4.0, "flat": 0.2}.get(kind, 0.8)

@@ -44,6 +44,7 @@ def compute(model, outcome, *, seed=1, **more):
     return compute_optimism(model, outcome, rng=np.random.default_rng(seed), **settings).set_index("metric")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["calibrated", "overfitted", "tiny"])
 def test_corrected_indices_agree_with_validate(name, monkeypatch):
     rows = pd.read_csv(GOLDEN / f"optimism_{name}.csv")
@@ -59,6 +60,7 @@ def test_corrected_indices_agree_with_validate(name, monkeypatch):
         assert got.loc[metric, "estimate"] == pytest.approx(row["corrected"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_corrected_auroc_is_nearer_to_that_of_new_patients():
     apparent, corrected, fresh = [], [], []
     for seed in range(30):

@@ -54,6 +54,7 @@ def test_table_is_tidy_and_says_how_it_was_made():
     assert table["method"].str.contains("200 patients(?: and|, given) 20 refits, 200 resamples, 95 %").all()
 
 
+@pytest.mark.slow
 @given(
     served=stn.arrays(float, 12, elements=st.floats(0, 1)),
     refits=stn.arrays(float, (3, 12), elements=st.floats(0, 1)),
@@ -98,6 +99,7 @@ def test_few_refits_widen_the_interval():
     assert widths[0] > 2 * widths[1]
 
 
+@pytest.mark.slow
 def test_interval_covers_what_many_patients_and_refits_give():
     truth = compute(*make_predictions(n=20_000, n_refits=100, seed=1), resamples=50).loc["instability_mean", "estimate"]
     covered = []

@@ -46,6 +46,7 @@ def test_expected_and_control_stand_beside_the_published() -> None:
     assert rates.loc[rates["kind"] == "control", "share"].tolist() == [0.17]
 
 
+@pytest.mark.slow
 def test_no_row_of_the_picture_is_lost_and_no_text_leaves_it() -> None:
     rates = collect_rates(load_records())
     ax = plot_forest(rates, make_forest_axes(rates))

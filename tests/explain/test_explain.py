@@ -105,6 +105,7 @@ def make_constant(contributions: dict[str, list[float]], values: dict[str, objec
     return explanation, Resamples(rows=rows, contributions=held, weights=weights, model=model, n_refits=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_a_waterfall_ends_at_the_served_log_odds(fit, kind, calibration):
     response, episodes = fit(kind, calibration=calibration)

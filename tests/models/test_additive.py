@@ -204,6 +204,7 @@ def test_prediction_does_not_need_the_library(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @needs_library
 def test_candidates_of_all_kinds_are_compared_the_simplest_first(make_episodes):
     episodes, outcome, _ = make_episodes(300)

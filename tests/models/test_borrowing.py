@@ -71,6 +71,7 @@ def make_regret(n: int, seed: int, *, borrowing: tuple[float, ...], distance: fl
     return float(np.mean(loss - np.logaddexp(0, linear_predictor) + expit(linear_predictor) * linear_predictor))
 
 
+@pytest.mark.slow
 def test_forty_rows_gain_from_nine_related_techniques():
     regrets = np.array(
         [[make_regret(40, seed, borrowing=shares) for shares in ((1.0, 0.5, 0.0), (0.0,))] for seed in range(8)]
@@ -80,6 +81,7 @@ def test_forty_rows_gain_from_nine_related_techniques():
     assert (regrets[:, 0] < regrets[:, 1]).sum() >= 7
 
 
+@pytest.mark.slow
 def test_five_thousand_rows_are_not_hurt_even_where_techniques_differ():
     regrets = np.array(
         [

@@ -117,6 +117,7 @@ def test_quantiles_are_in_order_and_within_the_scale(fitted):
     assert (answers["upper"] <= 10 - before).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [60, 300, 1200])
 def test_interval_holds_its_level_on_fresh_patients(make_episodes, n):
     fresh, _, probability = make_episodes(4000, seed=7)

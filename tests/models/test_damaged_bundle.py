@@ -136,6 +136,7 @@ def write_with_hash(folder: Path, state: dict[str, Any]) -> None:
     (folder / "bundle.json").write_text(json.dumps(state))
 
 
+@pytest.mark.slow
 def test_a_changed_bundle_is_refused_or_answers_even_with_a_hash_made_by_hand(bundle):
     folder, patients = bundle
     state = json.loads((folder / "bundle.json").read_text())

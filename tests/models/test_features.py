@@ -100,6 +100,7 @@ def test_absent_column_is_an_error_with_its_name(make_episodes):
         encoder.transform(episodes.drop(columns="odi"))
 
 
+@pytest.mark.slow
 @given(
     ages=st.lists(st.one_of(st.none(), st.floats(0, 120)), min_size=2, max_size=30),
     native=st.booleans(),

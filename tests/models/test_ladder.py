@@ -155,6 +155,7 @@ def test_many_real_rows_against_the_evidence_speak_for_themselves(evidence, make
     assert blended.weights[0] == min(SETTINGS.ladder.synthetic_weights)
 
 
+@pytest.mark.slow
 def test_the_choice_is_repeatable_and_the_same_in_several_processes(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 90, seed=8)
     one, two = (climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3), jobs=jobs) for jobs in (1, 2))
@@ -177,6 +178,7 @@ def test_a_published_rate_is_as_uncertain_as_its_patients_are_few():
     assert few.outcome.sum() == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rate", "none"])
 def test_without_a_simulation_there_is_a_whole_model_all_the_same(make_episodes, kind):
     known = {
@@ -192,6 +194,7 @@ def test_without_a_simulation_there_is_a_whole_model_all_the_same(make_episodes,
     assert fitted.blended is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [EVIDENCE, INTERCEPT, INTERCEPT_AND_SLOPE, BLENDED, REAL])
 def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, monkeypatch):
     episodes, outcome = draw_real(make_episodes, 150, seed=8, shift=-0.5)
@@ -214,6 +217,7 @@ def test_each_level_can_be_served_with_refits(evidence, make_episodes, level, mo
     np.testing.assert_allclose(base + parts.sum(axis=1), response.linear_predictor(episodes), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 120, seed=8, shift=-0.5)
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
@@ -228,6 +232,7 @@ def test_the_average_is_that_of_the_levels_by_their_likelihoods(evidence, make_e
     assert ladder.table["share"].sum() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_real_rows_speak_alone_only_where_the_average_is_clearly_worse(evidence, make_episodes):
     against = make_real(evidence, make_episodes, 700, seed=8, stretch=-1.0)
     heavy = replace(SETTINGS, ladder=replace(SETTINGS.ladder, synthetic_weights=[1.0]))

@@ -37,6 +37,7 @@ def test_no_keyword_gives_the_defaults():
     assert make_settings() == TrainingSettings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: str(value))
 def test_each_choice_means_what_it_means_on_the_command_line(group, choice):
     needed = NEEDED.get((group, choice), {})

@@ -290,6 +290,7 @@ def test_entry_errors_are_all_rejected(fully_observed: Assumptions) -> None:
     assert set(rejects["rule"]) == {"range"}
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**63), n=st.integers(1, 40), technique=st.sampled_from(simulated_techniques()))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_cohort_is_valid(seed: int, n: int, technique: str) -> None:

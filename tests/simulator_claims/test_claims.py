@@ -16,6 +16,8 @@ from scipy.stats import norm
 from paincast.settings import SCENARIOS
 from paincast.simulator import Assumptions
 
+pytestmark = pytest.mark.slow
+
 
 def limit_of(values: int, share: float = 0.01) -> float:
     return float(norm.isf(share / (2 * values)))

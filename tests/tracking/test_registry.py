@@ -29,6 +29,8 @@ from paincast.tracking import (
     start_training,
 )
 
+pytestmark = pytest.mark.slow
+
 NAME = "paincast.genicular_rfa.pain_response"
 RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "real"], minimum_real=0)
 INTERVALS = {

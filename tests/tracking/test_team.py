@@ -37,6 +37,8 @@ from paincast.tracking import (
 )
 from paincast.tracking.lifecycle import identify_process, is_gone
 
+pytestmark = pytest.mark.slow
+
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """What is compiled is kept, or each of the many processes would compile the package anew."""
 
