@@ -69,7 +69,9 @@ def _make_display(console: Console, unit: str) -> Display:
 
     class Rate(progress.ProgressColumn):
         def render(self, task: progress.Task) -> Text:
-            return Text(format_rate(task.speed, unit), style="progress.data.speed")
+            # Work of a single step has no speed of its own: what is done, by the time it took.
+            mean = task.completed / task.elapsed if task.elapsed else None
+            return Text(format_rate(task.speed or mean, unit), style="progress.data.speed")
 
     return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
