@@ -19,7 +19,7 @@ from paincast.files import atomic_file, atomic_files, atomic_folder
 KILLER = """
 import os, signal, sys
 from pathlib import Path
-from paincast import files
+from paincast.files import atomic as files
 
 last, steps = int(sys.argv[1]), []
 
