@@ -56,16 +56,17 @@ def test_overlap_is_counted_and_refused_and_left_out_when_asked(cohorts, model, 
         if shared:
             with pytest.raises(RefusalError, match=f"was trained on {told} of this cohort"):
                 judge(fingerprints=fingerprints)
-        table, flow = judge(fingerprints=fingerprints, exclude_overlap=True)
+        table, flow, *curve = judge(fingerprints=fingerprints, exclude_overlap=True)
         shown = flow["trained_on"] if "trained_on" in flow else flow["n"].iloc[:2]
         assert set(shown) == {f"{told}, who are left out" if shared else told}
         assert table["n"].max() <= n
+        assert all(points["n"].sum() == table["n"].max() for points in curve)
     with pytest.raises(RefusalError, match="nobody is left"):
         evaluate_models({"a": model}, cohorts[0], rng=seed(1), fingerprints=fingerprints, exclude_overlap=True)
 
 
 def test_what_cannot_be_checked_is_said(cohorts, model):
-    _, flow = evaluate_models({"a": model}, cohorts[1], rng=np.random.default_rng(1), resamples=50)
+    flow = evaluate_models({"a": model}, cohorts[1], rng=np.random.default_rng(1), resamples=50).flow
     assert "cannot be checked" in flow["trained_on"].iloc[0]
     _, flow = compare_models(model, model, cohorts[1], rng=np.random.default_rng(1), resamples=50)
     assert flow["n"].astype(str).str.contains("cannot be checked").sum() == 2

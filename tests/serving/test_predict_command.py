@@ -232,7 +232,7 @@ def make_real_cohort(technique: str, month: float) -> Cohort:
 
 
 def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
-    metrics, flow = evaluate_models(
+    metrics, flow, _ = evaluate_models(
         load_models(models_folder), make_real_cohort("facet_rfa", 6.0), rng=np.random.default_rng(1), resamples=60
     )
     assert set(metrics["cohort_basis"]) == {"real"}
@@ -247,10 +247,10 @@ def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
 
 def test_external_validation_says_whose_visits_answered_for_the_horizon(models_folder):
     models = load_models(models_folder)
-    _, flow = evaluate_models(models, make_real_cohort("facet_rfa", 4.1), rng=np.random.default_rng(1), resamples=50)
+    flow = evaluate_models(models, make_real_cohort("facet_rfa", 4.1), rng=np.random.default_rng(1), resamples=50).flow
     (counts,) = flow.to_dict("records")
     assert counts["note"] == f"answered by visits of month 4: {counts['evaluated']}"
-    _, flow = evaluate_models(models, make_real_cohort("facet_rfa", 6.2), rng=np.random.default_rng(1), resamples=50)
+    flow = evaluate_models(models, make_real_cohort("facet_rfa", 6.2), rng=np.random.default_rng(1), resamples=50).flow
     assert flow["note"].tolist() == [""]
 
 
@@ -275,7 +275,7 @@ def test_the_truth_is_that_of_the_question_asked(models_folder, tmp_path):
     shifted = known.assign(probability=known["probability"].where(known["month"] == 6.0, 0.5))
     rng = [np.random.default_rng(1) for _ in range(2)]
     models, cohort = load_models(models_folder), load_cohort(tmp_path / "cohort")
-    one, _ = evaluate_models(models, cohort, truth=known, rng=rng[0], resamples=60)
-    two, _ = evaluate_models(models, cohort, truth=shifted, rng=rng[1], resamples=60)
+    one = evaluate_models(models, cohort, truth=known, rng=rng[0], resamples=60).metrics
+    two = evaluate_models(models, cohort, truth=shifted, rng=rng[1], resamples=60).metrics
     pd.testing.assert_frame_equal(one, two)
     assert "regret" in set(one["metric"])

@@ -82,28 +82,30 @@ def evaluate(
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
     """  # noqa: D301
-    from paincast.cohort.tables import load_cohort
-    from paincast.files import atomic_folder
-    from paincast.models_folder import list_notes
-    from paincast.serving.calibration import compute_external_calibration
-    from paincast.serving.evaluate import evaluate as evaluate_on
-    from paincast.serving.external import NEEDED
-    from paincast.serving.predict import load_models
+    import numpy as np
 
-    patients, loaded = load_cohort(cohort), load_models(models)
-    metrics, flow = evaluate_on(
+    from paincast.files import atomic_folder
+    from paincast.fingerprints import find_fingerprints
+    from paincast.models_folder import list_notes
+    from paincast.serving.evaluate import load_with_truth
+    from paincast.serving.external import NEEDED, evaluate_models
+    from paincast.serving.predict import DEFAULT_MODELS, load_models
+
+    (patients, truth), loaded = load_with_truth(cohort), load_models(models)
+    metrics, flow, calibration = evaluate_models(
         loaded,
-        cohort,
-        seed=seed,
+        patients,
+        truth=truth,
+        rng=np.random.default_rng(seed),
         resamples=resamples,
         confidence=confidence,
-        fingerprints_in=[models],
+        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
         exclude_overlap=exclude_overlap,
     )
     with atomic_folder(out, marker="metrics.csv") as folder:
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
-        compute_external_calibration(loaded, patients).to_csv(folder / "calibration.csv", index=False)
+        calibration.to_csv(folder / "calibration.csv", index=False)
         (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
@@ -116,7 +118,8 @@ def evaluate(
     measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
     click.echo()
     print_table(metrics[measured], keys=3)
-    click.echo(f"\nwritten: {out / 'metrics.csv'}, {out / 'flow.csv'}")
+    written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
+    click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
 
 
 def _nest_estimates(metrics: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.evaluation.simulated.truth import load_truth
 from paincast.fingerprints import find_fingerprints
-from paincast.serving.external import evaluate_models
+from paincast.serving.external import ExternalValidation, evaluate_models
 from paincast.serving.predict import DEFAULT_MODELS, Models, gather_models
 
 
@@ -25,7 +25,7 @@ def evaluate(
     confidence: float = 0.95,
     fingerprints_in: Sequence[str | Path] = (),
     exclude_overlap: bool = False,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> ExternalValidation:
     """Evaluate models on a cohort that they were not trained on: external validation.
 
     Parameters
@@ -47,7 +47,7 @@ def evaluate(
 
     Returns
     -------
-    metrics, flow : DataFrame
+    metrics, flow, calibration : DataFrame
         See :func:`paincast.serving.external.evaluate_models`.
 
     Raises
@@ -59,7 +59,7 @@ def evaluate(
         ``exclude_overlap`` is false.
     """
     folders = [DEFAULT_MODELS, *fingerprints_in, *([models] if isinstance(models, (str, os.PathLike)) else [])]
-    tables, truth = (cohort, None) if isinstance(cohort, Cohort) else _load_with_truth(cohort)
+    tables, truth = (cohort, None) if isinstance(cohort, Cohort) else load_with_truth(cohort)
     return evaluate_models(
         gather_models(models),
         tables,
@@ -72,6 +72,7 @@ def evaluate(
     )
 
 
-def _load_with_truth(folder: str | Path) -> tuple[Cohort, pd.DataFrame | None]:
+def load_with_truth(folder: str | Path) -> tuple[Cohort, pd.DataFrame | None]:
+    """Load a cohort and, if it is simulated, its truth."""
     cohort = load_cohort(folder)
     return cohort, load_truth(folder) if cohort.basis == "synthetic" else None

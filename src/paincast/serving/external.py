@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,10 @@ from paincast.disclosure.metrics import (
 from paincast.disclosure.rounding import round_measured
 from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
+from paincast.evaluation.performance.calibration_by_groups import (
+    CALIBRATION_GROUP_COLUMNS,
+    compute_calibration_by_groups,
+)
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.simulated.truth import check_against_truth, compute_bayes_bound, match_truth
@@ -37,6 +41,16 @@ STEPS = ("episodes", "followed_up", "abstained", "evaluated")
 NEEDED = ("needed_for_slope", "needed_for_o_e", "needed_for_auroc")
 """Episodes that a precise validation needs, by the three criteria of ``compute_validation_sizes``, in its order."""
 
+CALIBRATION_COLUMNS = ("technique", "outcome", *CALIBRATION_GROUP_COLUMNS)
+
+
+class ExternalValidation(NamedTuple):
+    """Tables of an external validation: metrics, flow of the episodes, and calibration by groups."""
+
+    metrics: pd.DataFrame
+    flow: pd.DataFrame
+    calibration: pd.DataFrame
+
 
 def evaluate_models(
     models: Mapping[str, Predictor],
@@ -48,7 +62,7 @@ def evaluate_models(
     confidence: float = 0.95,
     fingerprints: Mapping[str, Fingerprints] = MappingProxyType({}),
     exclude_overlap: bool = False,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> ExternalValidation:
     """Apply models to the episodes of their technique in another cohort and measure their performance.
 
     The outcome is determined at the horizon of the model, in its window. Metrics are computed on the episodes with
@@ -86,6 +100,11 @@ def evaluate_models(
         ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
         ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be
         checked. For real patients, counts that disclose small numbers are missing, and metrics are rounded.
+    calibration : DataFrame
+        ``technique, outcome`` and the columns of
+        :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`, from the same
+        episodes as the metrics. No rows for a change of pain, nor for real patients: the groups would disclose counts
+        that ``flow`` hides.
 
     Raises
     ------
@@ -105,14 +124,27 @@ def evaluate_models(
         _evaluate(model, others, truth, child, resamples, confidence)
         for model, child in zip(applicable, rng.spawn(len(applicable)), strict=True)
     ]
-    flow = pd.DataFrame([counts for _, counts in results]).assign(trained_on=trained_on)
+    flow = pd.DataFrame([result.flow for result in results]).assign(trained_on=trained_on)
     flow = flow.astype(dict.fromkeys((*STEPS, *NEEDED), "Int64"))
     if not flow["evaluated"].any():
         raise RefusalError(
             "nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]), code="PC-SERVING-13"
         )
-    table = pd.concat([metrics for metrics, _ in results], ignore_index=True)
-    return table if cohort.basis == "synthetic" else round_measured(table), flow
+    metrics = pd.concat([result.metrics for result in results], ignore_index=True)
+    curves = [result.calibration for result in results if not result.calibration.empty]
+    return ExternalValidation(
+        metrics if cohort.basis == "synthetic" else round_measured(metrics),
+        flow,
+        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(CALIBRATION_COLUMNS)),
+    )
+
+
+class _Result(NamedTuple):
+    """What one model gives: its row of the flow, and tables that are empty where it could not be evaluated."""
+
+    flow: dict[str, Any]
+    metrics: pd.DataFrame = pd.DataFrame()
+    calibration: pd.DataFrame = pd.DataFrame()
 
 
 def _evaluate(
@@ -122,7 +154,7 @@ def _evaluate(
     rng: np.random.Generator,
     resamples: int,
     confidence: float,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> _Result:
     part = cohort.select_technique(model.technique)
     question = get_outcome(model.outcome)
     labels = compute_outcome(
@@ -144,21 +176,21 @@ def _evaluate(
         if followed.any():
             commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
             flow["note"] = f"the model abstains for all episodes with follow-up: {commonest}"
-        return pd.DataFrame(), flow
+        return _Result(flow)
     few = (
         ""
         if cohort.basis == "synthetic"
         else describe_too_few(outcome[usable], is_number=question.kind == "continuous")
     )
     if few:
-        return pd.DataFrame(), flow | {"followed_up": None, "abstained": None, "evaluated": 0, "note": few}
+        return _Result(flow | {"followed_up": None, "abstained": None, "evaluated": 0, "note": few})
     if flow["followed_up"] is None:
         flow["note"] = "; ".join(filter(None, [flow["note"], HIDDEN]))
     if question.kind == "continuous":
         patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)
         metrics = _evaluate_change(model, outcome[usable], answers[usable], patients, confidence)
         shown = metrics if cohort.basis == "synthetic" else suppress_small_shares(metrics)
-        return _identify(shown, model, cohort), flow
+        return _Result(flow, _identify(shown, model, cohort))
     scored = pd.DataFrame(
         {
             "y": outcome,
@@ -167,19 +199,23 @@ def _evaluate(
             "id": part.episodes["episode_id"],
         }
     )[usable]
-    flow |= _compute_needed(scored["p"].to_numpy(float))
-    tables = [
-        compute_metrics(
-            scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
-        )
-    ]
-    if truth is not None:
-        compared = _evaluate_against_truth(model, scored, truth, confidence)
-        if compared is None:
-            flow["note"] = f"the truth holds nothing at {model.horizon_months:g} months"
-        else:
-            tables.append(compared)
-    return _identify(pd.concat(tables, ignore_index=True), model, cohort), flow
+    compared = None if truth is None else _evaluate_against_truth(model, scored, truth, confidence)
+    if truth is not None and compared is None:
+        flow["note"] = f"the truth holds nothing at {model.horizon_months:g} months"
+    measured = compute_metrics(
+        scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
+    )
+    metrics = pd.concat([table for table in (measured, compared) if table is not None], ignore_index=True)
+    return _Result(
+        flow | _compute_needed(scored["p"].to_numpy(float)),
+        _identify(metrics, model, cohort),
+        _compute_calibration(model, scored, confidence) if cohort.basis == "synthetic" else pd.DataFrame(),
+    )
+
+
+def _compute_calibration(model: Predictor, scored: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    groups = compute_calibration_by_groups(scored["y"], scored["p"], patients=scored["patient"], confidence=confidence)
+    return groups.assign(technique=model.technique, outcome=model.outcome)[list(CALIBRATION_COLUMNS)]
 
 
 def _evaluate_against_truth(
