@@ -13,7 +13,7 @@ from paincast.eligibility import assess_condition, assess_contraindications, ass
 from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
 from paincast.evidence.figures import Record
-from paincast.evidence.rules import TechniqueRules, collect_rules, read_rules, renew_contraindications
+from paincast.evidence.rules import TechniqueRules, check_rules, collect_rules, renew_contraindications
 from paincast.reporting.evidence.card import build_card
 from paincast.schema import EPISODES
 
@@ -179,7 +179,7 @@ def test_rules_of_an_older_bundle_give_way_to_those_of_today() -> None:
 def test_rules_that_cannot_be_assessed_are_refused(broken: Values) -> None:
     [rule, *_] = _rules_of("facet_rfa")
     with pytest.raises(DataError, match="contraindication 1 of the bundle"):
-        read_rules({"indications": ["lumbar_facet"], "contraindications": [{**rule, **broken}]})
+        check_rules(TechniqueRules(indications=("lumbar_facet",), contraindications=({**rule, **broken},)))
 
 
 def test_missing_values_of_a_rule_are_assessed_row_by_row() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,15 +96,14 @@ def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
     return tuple(rules.values())
 
 
-def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
-    """Read the rules of a bundle, and check that they can be assessed.
+def check_rules(rules: TechniqueRules) -> None:
+    """Check that the contraindications of a bundle can be assessed.
 
     Raises
     ------
     DataError
         If a condition is malformed.
     """
-    rules = TechniqueRules(**{name: tuple(rows) for name, rows in state.items()})
     for number, rule in enumerate(rules.contraindications, 1):
         if "when" in rule:
             if set(rule) != _RULE_KEYS:
@@ -113,7 +112,6 @@ def read_rules(state: Mapping[str, Any]) -> TechniqueRules:
                     code="PC-ELIGIBILITY-01",
                 )
             check_condition(rule["when"], f"contraindication {number} of the bundle")
-    return rules
 
 
 def renew_contraindications(technique: str, rules: TechniqueRules) -> TechniqueRules:

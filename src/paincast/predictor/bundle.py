@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
-from paincast.evidence.rules import read_rules
+from paincast.evidence.rules import check_rules
 from paincast.features import EncodedVariable
 from paincast.files import atomic_folder
 from paincast.files.bounded import read_json
 from paincast.files.declared_types import check_declared
+from paincast.files.serialization import from_plain, to_plain
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.serialization import list_files, name_files, read_response, to_response_state
 from paincast.outcomes import get_outcome
@@ -29,8 +30,9 @@ from paincast.settings import BASES
 MANIFEST = "bundle.json"
 FORMAT = 2
 
-APART = ("response", "rules", "version", "use")
-"""Fields of a predictor that are not stored as plain data in its bundle."""
+_APART = ("response", "version", "use")
+_PLAIN = {name: hint for name, hint in get_type_hints(Predictor).items() if name not in _APART}
+"""Fields of a predictor that are stored as plain data in its bundle, with their declared types."""
 
 
 def add_version(predictor: Predictor) -> Predictor:
@@ -141,16 +143,13 @@ def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
 
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
-    plain = {name: getattr(predictor, name) for name in Predictor.__dataclass_fields__ if name not in APART}
-    rules = asdict(predictor.rules)
+    plain = to_plain({name: getattr(predictor, name) for name in _PLAIN})
     if not predictor.rules.without_evidence:
-        del rules["without_evidence"]  # absent in bundles of earlier versions, which must keep their hash
-    return {"format": FORMAT, **plain, "rules": rules, **to_response_state(predictor.response)}
+        del plain["rules"]["without_evidence"]  # absent in bundles of earlier versions, which must keep their hash
+    return {"format": FORMAT, **plain, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    plain = {name: state[name] for name in Predictor.__dataclass_fields__ if name not in APART}
-    for name in ("sources", "performance", "window_months", "measures"):
-        check_declared(plain[name], list, name)
-        plain[name] = tuple(plain[name])
-    return Predictor(**plain, response=read_response(state, folder), rules=read_rules(state["rules"]))
+    plain = {name: from_plain(state[name], hint) for name, hint in _PLAIN.items()}
+    check_rules(plain["rules"])
+    return Predictor(**plain, response=read_response(state, folder))
