@@ -16,7 +16,7 @@ from paincast.evaluation.groups.subgroups import compute_metrics_by_group
 from paincast.evaluation.performance.decision import DECISION_COLUMNS, compute_decision_curve
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
 from paincast.gates import CRITERIA, GateEvidence, GateVerdict, gate
-from paincast.gates.criteria import say_gains
+from paincast.gates.criteria import describe_gains
 from paincast.reporting.figures.review import describe_decision_curve
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
@@ -80,7 +80,7 @@ def test_a_good_model_passes_with_a_reason_for_every_criterion():
     verdict = gate(make_evidence(), GateSettings(card_items=["limits"]))
     assert verdict.passed
     assert verdict.mark == ""
-    assert verdict.say() == "passes gate 'default' (12 criteria)"
+    assert verdict.describe() == "passes gate 'default' (12 criteria)"
     assert list(verdict.to_frame()["criterion"]) == list(CRITERIA)
     assert (verdict.to_frame()["reason"] != "").all()
     said = reason_of(verdict, "net_benefit")
@@ -136,11 +136,11 @@ def test_net_benefit_is_told_in_words_that_fit_its_sign(lower, status, facts):
     verdict = gate(make_evidence(decision_curve=curve), GateSettings())
     finding = next(one for one in verdict.findings if one.criterion == "net_benefit")
     assert finding.status == status
-    said = say_gains(curve) if status == "missing" else finding.reason
+    said = describe_gains(curve) if status == "missing" else finding.reason
     assert all(fact in said for fact in facts)
     assert ("most clearly" in said) is (status == "passed")
     assert not re.search(r"by -", said)
-    assert describe_decision_curve(curve).count(say_gains(curve)) == 1
+    assert describe_decision_curve(curve).count(describe_gains(curve)) == 1
 
 
 def test_a_model_that_is_the_same_as_treating_none_everywhere_has_no_interval_and_gains_nothing():
@@ -155,10 +155,10 @@ def test_a_model_that_is_the_same_as_treating_none_everywhere_has_no_interval_an
 
 
 def test_without_a_told_threshold_no_gain_is_claimed():
-    assert "at none of 0 thresholds" in say_gains(None)
-    assert "at none of 2 thresholds" in say_gains(make_curve({0.3: NOT_TOLD, 0.5: NOT_TOLD}))
+    assert "at none of 0 thresholds" in describe_gains(None)
+    assert "at none of 2 thresholds" in describe_gains(make_curve({0.3: NOT_TOLD, 0.5: NOT_TOLD}))
     one_sided = make_curve({0.3: (0.1, 0.1)}).query("versus == 'treat_all'")
-    assert "at none of 1 thresholds" in say_gains(one_sided)
+    assert "at none of 1 thresholds" in describe_gains(one_sided)
 
 
 def test_probabilities_that_are_too_extreme_are_refused():
@@ -203,7 +203,7 @@ def test_simulated_patients_alone_make_no_champion_but_for_research():
     accepted = gate(synthetic, RESEARCH)
     assert accepted.passed
     assert accepted.mark == RESEARCH_MARK
-    assert RESEARCH_MARK in accepted.say()
+    assert RESEARCH_MARK in accepted.describe()
 
 
 def test_a_basis_that_the_gate_does_not_name_is_refused():

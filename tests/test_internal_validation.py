@@ -40,8 +40,8 @@ from paincast.tracking import fetch_runs, resolve_store
 from paincast.training import train
 from paincast.training.internal_validation import (
     InternalValidation,
+    explain_not_measured,
     list_large_groups,
-    say_not_measured,
     validate_modelling,
 )
 from paincast.training.kinds import refit as refits
@@ -367,10 +367,10 @@ def test_a_number_says_that_it_is_not_measured(tmp_path):
 
 
 def test_what_was_not_asked_for_says_how_to_ask():
-    parts = say_not_measured(EvaluationSettings(), "binary").parts.set_index("part")
+    parts = explain_not_measured(EvaluationSettings(), "binary").parts.set_index("part")
     assert parts["status"].eq("not measured").all()
     assert parts.loc["optimism", "says"].startswith("it was not asked for: evaluation.optimism=200")
-    timed = say_not_measured(EvaluationSettings(held_out="site"), "time_to_event").parts.set_index("part")
+    timed = explain_not_measured(EvaluationSettings(held_out="site"), "time_to_event").parts.set_index("part")
     assert timed["status"].tolist() == ["not measured", "cannot be measured", "not measured"]
 
 

@@ -119,7 +119,7 @@ def check_categories(
     return join_reasons(
         episodes.index,
         [
-            say_where(
+            text_where(
                 unseen[name] & fits, f"{name} has a value that the model has not seen (seen: {', '.join(categories)})"
             )
             for name, categories in known.items()
@@ -230,19 +230,19 @@ def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series
     indication = episodes["indication"]
     wrong = indication.notna() & ~indication.isin(rules.indications)
     known = ", ".join(rules.indications)
-    reasons = say_where(wrong, f"the indication is not one this technique treats ({known})")
+    reasons = text_where(wrong, f"the indication is not one this technique treats ({known})")
     for gap in rules.gaps:
         if gap["indication"] in rules.without_evidence:
             continue
         in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
         reasons = reasons.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
-    return reasons + say_where(indication.isna(), "the indication is missing; it is required")
+    return reasons + text_where(indication.isna(), "the indication is missing; it is required")
 
 
 def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
     """Add a note to episodes whose indication has no published evidence; empty for the others."""
     lacks_evidence = episodes["indication"].isin(rules.without_evidence)
-    return say_where(
+    return text_where(
         lacks_evidence, "no published evidence for this indication: the answer stands on real patients alone"
     )
 
@@ -285,9 +285,9 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
     for rule in rules.contraindications:
         concerned = is_elsewhere | episodes["indication"].isin(rule["indications"])
         holds = assess_condition(rule["when"], episodes)
-        reason = say_where(concerned & holds.fillna(False), rule["reason"])
+        reason = text_where(concerned & holds.fillna(False), rule["reason"])
         (barred if rule["level"] == "absolute" else cautions).append(reason)
-        not_assessed.append(say_where(concerned & holds.isna(), rule["label"]))
+        not_assessed.append(text_where(concerned & holds.isna(), rule["label"]))
     reasons = join_reasons(episodes.index, barred)
     return pd.DataFrame(
         {
@@ -345,7 +345,7 @@ def _compare(known: npt.NDArray[np.object_], condition: Condition) -> npt.NDArra
     return np.isin(known.astype(str), condition["any_of"])
 
 
-def say_where(holds: pd.Series, words: str) -> pd.Series:
+def text_where(holds: pd.Series, words: str) -> pd.Series:
     """Return ``words`` where a condition holds and an empty text elsewhere."""
     return pd.Series(np.where(holds.to_numpy(bool), words, ""), index=holds.index, dtype="str")
 

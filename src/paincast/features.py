@@ -277,7 +277,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             marks_missing=varies and many_missing and not self.native_missing,
             varies=varies,
         )
-        return _bend(straight, values) if varies and self.splines else straight
+        return _add_splines(straight, values) if varies and self.splines else straight
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
@@ -316,7 +316,7 @@ def standard_scores(variable: EncodedVariable, values: pd.Series) -> FloatArray:
     return scores
 
 
-def _bend(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
+def _add_splines(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
     """Add spline terms and a zero indicator to a number if the training values are sufficiently distinct."""
     recorded = values[values.notna()]
     zero = (recorded == 0).to_numpy(bool)

@@ -126,11 +126,11 @@ def make_training_set(
     labels = exclude_ineligible(rules, labels, subset.episodes)
     if not labels.eligible.any():
         raise RefusalError(
-            _say_nobody_asked(labels, minimum_events, real=subset.basis != "synthetic"),
+            _describe_nobody_asked(labels, minimum_events, real=subset.basis != "synthetic"),
             code="PC-TRAINING-SET-01",
         )
     if not (labels.eligible & labels.known).any():
-        raise RefusalError(_say_no_answer(subset, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
+        raise RefusalError(_describe_no_outcome(subset, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
     return TrainingSet(
         technique=technique,
         rules=rules,
@@ -151,7 +151,7 @@ def _count(cohort: Cohort, labels: OutcomeLabels) -> pd.DataFrame:
         **{f"not asked: {reason}": int(n) for reason, n in reasons.items()},
         f"asked: {labels.outcome.denominator}": int(labels.eligible.sum()),
         **{f"lost: {reason}": n for reason, n in _count_lost(cohort, labels).items()},
-        _say_known(labels): int(known.sum()),
+        _describe_known(labels): int(known.sum()),
         **{f"{ANSWERED_AT}{month}": n for month, n in count_label_months(labels).items()},
     }
     if labels.outcome.kind == "binary":
@@ -173,7 +173,7 @@ def _count_course(labels: OutcomeLabels, known: pd.Series) -> dict[str, int]:
     }
 
 
-def _say_known(labels: OutcomeLabels) -> str:
+def _describe_known(labels: OutcomeLabels) -> str:
     first, last = labels.window_months
     if labels.outcome.assessed_by == "follow_up":
         return SEEN
@@ -193,7 +193,7 @@ def _count_lost(cohort: Cohort, labels: OutcomeLabels) -> dict[str, int]:
     return counts
 
 
-def _say_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real: bool) -> str:
+def _describe_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real: bool) -> str:
     reasons = labels.because.value_counts(sort=False)
     total, *counts = format_counts_together(len(labels.because), *reasons.tolist(), real=real)
     listed = "; ".join(f"{n} because {reason}" for reason, n in zip(reasons.index, counts, strict=True))
@@ -206,7 +206,7 @@ def _say_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *, real
     return f"{labels.outcome.name} can be asked of none of {total} episodes: {listed}{needed}"
 
 
-def _say_no_answer(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
+def _describe_no_outcome(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
     measures = [line.measure for line in outcome.lines]
     holding = cohort.visits[measures].notna().any(axis=1) if measures else cohort.visits["month"].notna()
     months = cohort.visits.loc[holding, "month"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.doubts import doubt_scale
+from paincast.cohort.doubts import detect_wrong_scale
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.registry.suggest import suggest_mapping
@@ -316,7 +316,9 @@ def test_an_ordinary_visual_analogue_scale_is_not_in_doubt(n: int, grid: int) ->
         after = np.where(relieved, np.clip(rng.exponential(8, n), 0, 100), np.clip(rng.normal(50, 20, n), 0, 100))
         for table, values in (("episodes", before), ("visits", after)):
             on_grid = pd.Series(np.round(values / grid) * grid / 10)
-            assert not doubt_scale(on_grid, TABLES[table]["pain_nrs"], table, pd.Series(False, index=on_grid.index))
+            assert not detect_wrong_scale(
+                on_grid, TABLES[table]["pain_nrs"], table, pd.Series(False, index=on_grid.index)
+            )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])

@@ -18,11 +18,11 @@ from paincast.explain import (
     DirectionVerdict,
     Explanation,
     Resamples,
+    assess_directions,
     compute_dependence,
     compute_importance,
     compute_waterfall,
     explain_model,
-    judge_directions,
     list_unseen_directions,
     rank_importance,
     resample_explanations,
@@ -257,7 +257,7 @@ def test_directions_are_held_against_the_evidence(fitted):
     explanation = explain_model(response, episodes)
     directions = DIRECTIONS | {"work_status=working": 1, "work_status=retired": 1, "pain_nrs": 1}
     drawn = resample_explanations(response, episodes, np.random.default_rng(0), resamples=400)
-    table = judge_directions(explanation, drawn, directions, strong={"depression"}).set_index("variable")
+    table = assess_directions(explanation, drawn, directions, strong={"depression"}).set_index("variable")
     assert table.loc["depression"].tolist() == ["less", "less", "agrees", "moderate or strong"]
     assert table.loc["diagnostic_blocks_positive"].tolist() == ["more", "more", "agrees", "weaker"]
     assert table.loc["odi"].tolist() == ["more", "less", "conflicts", "weaker"]
@@ -267,7 +267,7 @@ def test_directions_are_held_against_the_evidence(fitted):
     assert "working: more" in work["learned_direction"]
     assert work["verdict"] != DirectionVerdict.AGREES
     assert list_unseen_directions(explanation, directions) == ["scoliosis"]
-    assert set(judge_directions(explanation, drawn, {})["verdict"]) == {"no published direction"}
+    assert set(assess_directions(explanation, drawn, {})["verdict"]) == {"no published direction"}
 
 
 def test_less_pain_is_more_of_the_outcome_where_points_are_served():
@@ -275,12 +275,12 @@ def test_less_pain_is_more_of_the_outcome_where_points_are_served():
     explanation, drawn = make_constant({"odi": -values}, {"odi": values})
     points = replace(explanation, unit="points", sign=-1.0)
     for given, learned in ((explanation, "less"), (points, "more")):
-        assert judge_directions(given, drawn, {"odi": 1})["learned_direction"].tolist() == [learned]
+        assert assess_directions(given, drawn, {"odi": 1})["learned_direction"].tolist() == [learned]
 
 
 def test_a_variable_that_is_not_used_is_undecided():
     explanation, drawn = make_constant({"odi": [0.0] * 30}, {"odi": np.linspace(0, 1, 30)})
-    table = judge_directions(explanation, drawn, {"odi": -1})
+    table = assess_directions(explanation, drawn, {"odi": -1})
     assert table[["learned_direction", "verdict"]].to_numpy().tolist() == [["not used", "undecided"]]
 
 

@@ -15,7 +15,7 @@ from paincast.disclosure.rounding import round_count
 from paincast.errors import OutputError, RefusalError
 from paincast.tracking import log_model_run, start_training
 from paincast.tracking.describe import describe_run
-from paincast.tracking.gate_evidence import judge_model
+from paincast.tracking.gate_evidence import assess_model
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_description_gives_basis_numbers_and_limits(child):
 
 
 def test_a_description_fits_every_database_and_names_the_report(recorded):
-    verdict = judge_model(recorded.model, recorded.model.gate)
+    verdict = assess_model(recorded.model, recorded.model.gate)
     wordy = replace(recorded.model, notes=("A note. " * 900,), write_report=lambda *_: "")
     text = describe_run(wordy, verdict)
     assert len(text) <= 8000

@@ -74,7 +74,7 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
         click.echo(f"{finding.status:<10} {finding.criterion}: {finding.reason}{required}")
     name = f"{done.model_name} version {done.version}"
     if not done.verdict.passed:
-        raise RefusalError(f"{name} is not promoted: {done.verdict.say()}; nothing was changed", code="PC-CLI-15")
+        raise RefusalError(f"{name} is not promoted: {done.verdict.describe()}; nothing was changed", code="PC-CLI-15")
     mark = f"; {done.verdict.mark}" if done.verdict.mark else ""
     before = f", before it version {done.former}" if done.former not in (None, done.version) else ""
     click.echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")

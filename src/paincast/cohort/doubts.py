@@ -25,7 +25,7 @@ the largest share below expected with a single scale; and the significance thres
 procedure and common after it, so the thresholds are stricter for visits."""
 
 
-def doubt_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
+def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
     """Detect whether a whole column is in the wrong unit."""
     if column.type != "number" or column.high is None:
         return []
@@ -45,7 +45,7 @@ def _lies_below(values: pd.Series, top: float) -> bool:
     return bool(between.sum() >= UNIT_COUNT and values.max() <= top)
 
 
-def doubt_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[BrokenRule]:
+def detect_wrong_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[BrokenRule]:
     """Find rows on a smaller scale than the rest of their column: 0-10 among 0-100, shares among percentages.
 
     A second scale produces many values just below its top and almost none just above; a single scale produces similar

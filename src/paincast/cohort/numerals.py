@@ -52,7 +52,7 @@ def read_number(text: str, decimal: Decimal | None, *, percent: bool = False, st
     (1200.0, 1.2, -7.0, nan)
     """
     mark = decimal or "point"
-    plain = _spell(text, _MARKS[mark])
+    plain = _normalize_digits(text, _MARKS[mark])
     if percent and plain.endswith("%"):
         plain = plain[:-1].rstrip()
     if not _NUMBER[mark].fullmatch(plain) or (decimal is None and "," in plain):
@@ -72,11 +72,11 @@ def is_written_with(decimal: Decimal, text: str) -> bool:
     [True, False, False, True, False]
     """
     other: Decimal = "comma" if decimal == "point" else "point"
-    plain = _spell(text, _MARKS[decimal]).rstrip("% ")
+    plain = _normalize_digits(text, _MARKS[decimal]).rstrip("% ")
     return _NUMBER[decimal].fullmatch(plain) is not None and _NUMBER[other].fullmatch(plain) is None
 
 
-def _spell(text: str, mark: str) -> str:
+def _normalize_digits(text: str, mark: str) -> str:
     """Convert digits, signs, spaces and marks of other scripts to ASCII."""
     if text.isascii() and "'" not in text:
         return text

@@ -12,9 +12,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
-from paincast.cohort.doubts import doubt_scale, doubt_unit, find_sites_below
+from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
 from paincast.cohort.reading.header import clean_name
-from paincast.cohort.reading.names import spell_names
+from paincast.cohort.reading.names import match_case
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
@@ -137,7 +137,7 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Rename columns as in the contract, and turn index levels with such names into columns."""
     columns, index = (
-        spell_names([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
+        match_case([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
     )
     levels = {name: frame.index.get_level_values(level) for level, name in enumerate(index)}
     kept = {name: values for name, values in levels.items() if name in EPISODES and name not in columns}
@@ -213,13 +213,13 @@ def _check_table(
     has_commas = has_decimal_commas(raw[name] for name in raw if columns[str(name)].type in ("number", "integer"))
     for name in map(str, raw):
         typed[name], failed = _coerce(raw[name], columns[name], has_commas)
-        doubts = doubt_unit(typed[name], columns[name], table)
+        doubts = detect_wrong_unit(typed[name], columns[name], table)
         column_findings += doubts
         findings += failed
         if doubts:
             typed[name] = pd.Series(float("nan"), index=raw.index)
     table_values = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
-    findings += _doubt_scales(table_values, columns, table, doubted_ids)
+    findings += _detect_wrong_scales(table_values, columns, table, doubted_ids)
     findings += _check_contract(table_values, columns, findings)
     duplicates, group = find_duplicates(table_values, table, merges=merges)
     for finding in findings:
@@ -228,7 +228,7 @@ def _check_table(
     return table_values, findings, column_findings
 
 
-def _doubt_scales(
+def _detect_wrong_scales(
     held: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
 ) -> list[BrokenRule]:
     findings: list[BrokenRule] = []
@@ -237,7 +237,7 @@ def _doubt_scales(
             also = held["episode_id"].isin(doubted_ids.get(name, set()))
             if table == "episodes":
                 also |= find_sites_below(held[name], held["site_id"], column)
-            findings += doubt_scale(held[name], column, table, also)
+            findings += detect_wrong_scale(held[name], column, table, also)
     return findings
 
 

@@ -127,7 +127,7 @@ def schedule(follow_up: tuple[float, ...]) -> str:
     return f"Follow-up: before the procedure and at {join(later)} months."
 
 
-def say_rate(rate: PublishedRate) -> str:
+def format_published_rate(rate: PublishedRate) -> str:
     """Format a published rate."""
     spread = f" ({span(rate.ci95)})" if rate.ci95 else ""
     counted = f"n {rate.n}" if rate.n else f"study of {rate.n_study}" if rate.n_study else ""
@@ -136,7 +136,7 @@ def say_rate(rate: PublishedRate) -> str:
     return f"{percent(rate.share)}{spread} {when}: {rate.definition}{_more(about)} {cite(rate.source, rate.tag)}"
 
 
-def say_finding(finding: Finding) -> str:
+def format_finding(finding: Finding) -> str:
     """Format a finding."""
     about = "; ".join(
         filter(None, (f"at {months(finding.month)}" if finding.month else "", f"n {finding.n:,}" if finding.n else ""))
@@ -144,15 +144,15 @@ def say_finding(finding: Finding) -> str:
     return f"{finding.finding}{_more(about)} {cite(finding.source, finding.tag)}"
 
 
-def say_effect(effect: PredictorEffect) -> str:
+def format_effect(effect: PredictorEffect) -> str:
     """Format the association of a predictor with response."""
     size = f"odds ratio {effect.odds_ratio:g}, {effect.strength}"
     kinds = {"selection": "acts on who is treated", "treatment": "a choice of technique"}
-    about = "; ".join(filter(None, (kinds.get(effect.kind, ""), _say_direction(effect), effect.note)))
+    about = "; ".join(filter(None, (kinds.get(effect.kind, ""), _format_direction(effect), effect.note)))
     return f"{effect.meaning}: {size}{_more(about)}. {_found(effect)} {cite(effect.source, effect.source_tag)}"
 
 
-def _say_direction(effect: PredictorEffect) -> str:
+def _format_direction(effect: PredictorEffect) -> str:
     return effect.direction if effect.direction not in ("better", "worse", "none", "worse with age") else ""
 
 
@@ -167,7 +167,7 @@ def _found(effect: PredictorEffect) -> str:
     return f"{effect.finding[0].upper()}{effect.finding[1:]}"
 
 
-def say_change(change: ExpectedChange) -> str:
+def format_change(change: ExpectedChange) -> str:
     """Format the expected change of a measure."""
     share = change.measure == "opioid_users"
     shown = "" if change.change is None else percent(change.change) if share else f"{change.change:+g}"
@@ -188,7 +188,7 @@ def say_change(change: ExpectedChange) -> str:
     )
 
 
-def say_complication_rate(item: Complication) -> str:
+def format_complication_rate(item: Complication) -> str:
     """Format the rate of a complication with its denominator and time."""
     if item.rate is None:
         return "not known"
@@ -197,7 +197,7 @@ def say_complication_rate(item: Complication) -> str:
     return rate + (f" by {months(item.by_month)}" if item.by_month else "")
 
 
-def say_complication_note(item: Complication) -> str:
+def format_complication_note(item: Complication) -> str:
     """Format the source, confidence interval, number of patients and remarks of a complication's rate."""
     spread = f"95 % interval {span(item.ci95)}" if item.ci95 else ""
     counted = f"n {item.n}" if item.n else ""
@@ -205,7 +205,7 @@ def say_complication_note(item: Complication) -> str:
     return f"{cite(item.source, item.tag)}{f' {details}' if details else ''}"
 
 
-def say_cost(cost: Cost) -> str:
+def format_cost(cost: Cost) -> str:
     """Format a cost."""
     money = f"{cost.currency} " if cost.currency else ""
     shown = "" if cost.amount is None else f"{money}{cost.amount:,g}"

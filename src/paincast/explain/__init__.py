@@ -9,7 +9,7 @@ from paincast.explain.contributions import (
     list_reasons,
 )
 from paincast.explain.dependence import compute_dependence, list_dependence
-from paincast.explain.directions import DirectionVerdict, judge_directions, list_unseen_directions
+from paincast.explain.directions import DirectionVerdict, assess_directions, list_unseen_directions
 from paincast.explain.resampling import Resamples, rank_importance, resample_explanations
 from paincast.explain.review import ExplanationReview, review_explanation
 from paincast.explain.waterfall import compute_waterfall, summarize_group
@@ -20,12 +20,12 @@ __all__ = [
     "ExplanationReview",
     "Reason",
     "Resamples",
+    "assess_directions",
     "compute_dependence",
     "compute_importance",
     "compute_waterfall",
     "explain_model",
     "format_value",
-    "judge_directions",
     "list_dependence",
     "list_reasons",
     "list_unseen_directions",

@@ -38,7 +38,7 @@ class _Learned(NamedTuple):
     verdict: DirectionVerdict
 
 
-def judge_directions(
+def assess_directions(
     explanation: Explanation,
     resamples: Resamples,
     directions: Mapping[str, int],
@@ -87,9 +87,11 @@ def judge_directions(
             {
                 "variable": name,
                 "evidence_direction": "; ".join(
-                    _say(contrast.level, contrast.published) for contrast in learned if contrast.published
+                    _format_verdict(contrast.level, contrast.published) for contrast in learned if contrast.published
                 ),
-                "learned_direction": "; ".join(_say(contrast.level, contrast.direction) for contrast in learned),
+                "learned_direction": "; ".join(
+                    _format_verdict(contrast.level, contrast.direction) for contrast in learned
+                ),
                 "verdict": _join_verdicts([contrast.verdict for contrast in learned]).value,
                 "evidence_strength": "" if not keys else STRONG if any(key in strong for key in keys) else WEAK,
             }
@@ -114,7 +116,7 @@ def _learn(
         slope = _find_slope(score, contribution, np.ones((1, len(score))))[0]
         drawn = _draw_slopes(score[resamples.rows], resamples, place)
         direction = _find_direction(explanation.sign * slope, explanation.sign * drawn, confidence)
-        learned.append(_Learned(level, direction, published, _judge(direction, published)))
+        learned.append(_Learned(level, direction, published, _compare_directions(direction, published)))
     return learned or [_Learned("", NO_ORDER, "", DirectionVerdict.UNPUBLISHED)]
 
 
@@ -162,7 +164,7 @@ def _find_direction(slope: float, drawn: FloatArray, confidence: float) -> str:
     return LESS if max(upper, slope) < -1e-9 else UNCLEAR
 
 
-def _judge(direction: str, published: str) -> DirectionVerdict:
+def _compare_directions(direction: str, published: str) -> DirectionVerdict:
     if not published:
         return DirectionVerdict.UNPUBLISHED
     if direction not in (MORE, LESS):
@@ -177,5 +179,5 @@ def _join_verdicts(verdicts: list[DirectionVerdict]) -> DirectionVerdict:
     return DirectionVerdict.UNPUBLISHED
 
 
-def _say(level: str, direction: str) -> str:
+def _format_verdict(level: str, direction: str) -> str:
     return f"{level}: {direction}" if level else direction

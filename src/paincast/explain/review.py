@@ -10,7 +10,7 @@ import pandas as pd
 
 from paincast.explain.contributions import Explanation
 from paincast.explain.dependence import list_dependence
-from paincast.explain.directions import DirectionVerdict, judge_directions, list_unseen_directions
+from paincast.explain.directions import DirectionVerdict, assess_directions, list_unseen_directions
 from paincast.explain.resampling import rank_importance, resample_explanations
 from paincast.models.serialization import Response
 
@@ -109,7 +109,7 @@ def review_explanation(
     """
     drawn = resample_explanations(response, episodes, rng, resamples=resamples)
     ranked = rank_importance(explanation, drawn, confidence=confidence)
-    judged = judge_directions(explanation, drawn, directions, strong=strong, confidence=confidence)
+    judged = assess_directions(explanation, drawn, directions, strong=strong, confidence=confidence)
     importance = ranked.merge(judged, on="variable", how="left", validate="one_to_one")[list(COLUMNS)]
     foremost = (importance["rank"] <= MOST_DEPENDENCE) & (importance["importance"] > 0)
     shown = importance[foremost | (importance["verdict"] == DirectionVerdict.CONFLICTS.value)]["variable"]

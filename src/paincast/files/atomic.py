@@ -137,7 +137,7 @@ def _draft_folder(target: Path) -> Iterator[Path]:
     lock: IO[bytes] | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _settle_killed_runs(target.parent)
+        _recover_killed_runs(target.parent)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent))
         lock = _lock_draft(scratch)
         yield scratch
@@ -147,7 +147,7 @@ def _draft_folder(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         if scratch is not None:
-            _settle(scratch, target)
+            _recover(scratch, target)
         if lock is not None:
             lock.close()
 
@@ -170,7 +170,7 @@ def _take_lock(lock: IO[bytes]) -> bool:
     return True
 
 
-def _settle_killed_runs(folder: Path) -> None:
+def _recover_killed_runs(folder: Path) -> None:
     """Complete and remove the drafts that killed processes of this user left in a folder."""
     if fcntl is None:  # pragma: no cover
         return
@@ -186,7 +186,7 @@ def _settle_killed_runs(folder: Path) -> None:
                 continue
             with (scratch / _LOCK).open("r+b") as lock:
                 if _take_lock(lock):
-                    _settle(scratch, folder / match["name"])
+                    _recover(scratch, folder / match["name"])
 
 
 def _remove_unlocked(scratch: Path) -> None:
@@ -196,7 +196,7 @@ def _remove_unlocked(scratch: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _settle(scratch: Path, target: Path) -> None:
+def _recover(scratch: Path, target: Path) -> None:
     """Complete a move that had begun, restore a folder that was moved away, and remove the draft."""
     previous = scratch / _PREVIOUS
     try:

@@ -91,7 +91,7 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == ancestor for ancestor, *_ in opened):
                 raise SettingsError(
-                    f"{_say_line(name, event)}: '*{anchor}' stands inside what it stands for", code="PC-FILES-10"
+                    f"{_format_line(name, event)}: '*{anchor}' stands inside what it stands for", code="PC-FILES-10"
                 )
             n_nodes, depth = finished.get(str(anchor), (1, 1))
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -106,16 +106,17 @@ def _count_nodes(events: Iterator[Any], name: str) -> None:
             opened[-1][2] = max(opened[-1][2], len(opened) + depth)
         if len(opened) + depth > DEEPEST:
             raise SettingsError(
-                f"{_say_line(name, event)}: more than {DEEPEST} blocks or lists within one another", code="PC-FILES-11"
+                f"{_format_line(name, event)}: more than {DEEPEST} blocks or lists within one another",
+                code="PC-FILES-11",
             )
         if counted > MOST_NODES:
             raise SettingsError(
-                f"{_say_line(name, event)}: more than {MOST_NODES:,} values, those of aliases included",
+                f"{_format_line(name, event)}: more than {MOST_NODES:,} values, those of aliases included",
                 code="PC-FILES-12",
             )
 
 
-def _say_line(name: str, event: yaml.Event) -> str:
+def _format_line(name: str, event: yaml.Event) -> str:
     return f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
 
 

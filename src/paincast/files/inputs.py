@@ -46,7 +46,7 @@ def require_regular_file(
     try:
         facts = file.stat()
     except (OSError, ValueError) as problem:
-        raise error(f"{file} {_say_unreachable(file, problem)}", code="PC-FILES-17") from problem
+        raise error(f"{file} {_describe_unreachable(file, problem)}", code="PC-FILES-17") from problem
     for is_kind, words in _KINDS:
         if is_kind(facts.st_mode):
             raise error(f"{file} {words}; give {allowed}", code="PC-FILES-18")
@@ -55,7 +55,7 @@ def require_regular_file(
     return facts
 
 
-def _say_unreachable(file: Path, problem: OSError | ValueError) -> str:
+def _describe_unreachable(file: Path, problem: OSError | ValueError) -> str:
     if isinstance(problem, ValueError):
         return "is not a path: it holds a null character"
     if isinstance(problem, FileNotFoundError):

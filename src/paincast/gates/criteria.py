@@ -55,21 +55,21 @@ def gate(evidence: GateEvidence, criteria: GateSettings) -> GateVerdict:
     return GateVerdict(gate=criteria.name, research_use=criteria.research_use, findings=findings)
 
 
-def _judge_basis(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_basis(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = " or ".join(criteria.bases)
     if evidence.basis == "synthetic" and not criteria.research_use:
         return _find("basis", FAILED, required, "stands on simulated patients only, which is for research use")
     return _find("basis", evidence.basis in criteria.bases, required, f"stands on {evidence.basis} evidence")
 
 
-def _judge_n_real(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_n_real(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"at least {criteria.minimum_real} real episodes"
     if evidence.n_real is None:
         return _find("n_real", MISSING, required, "the number of real episodes is not told")
     return _find("n_real", evidence.n_real >= criteria.minimum_real, required, f"{evidence.n_real} real episodes")
 
 
-def _judge_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = "every minimum sample size is met"
     table = evidence.sample_size
     if not criteria.sample_size or evidence.is_number:
@@ -82,7 +82,7 @@ def _judge_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateFi
     return _find("sample_size", not short, required, "; ".join(short) or f"{len(table)} sizes are met")
 
 
-def _judge_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"intervals of at least {criteria.confidence:.1%}"
     if not _is_number(evidence.confidence):
         return _find("confidence", MISSING, required, "the coverage of the intervals is not told")
@@ -90,7 +90,7 @@ def _judge_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFin
     return _find("confidence", confidence >= criteria.confidence - 1e-9, required, f"intervals of {confidence:.1%}")
 
 
-def _judge_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     highest = criteria.auroc[1]
     required = f"an AUROC that is possible: interval not wholly above {highest:g}, nor above that of the truth"
     if evidence.is_number:
@@ -109,29 +109,29 @@ def _judge_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     return _find("leak", PASSED, required, "; ".join(reasons))
 
 
-def _judge_auroc(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_auroc(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     lowest = criteria.auroc[0]
     if evidence.is_number:
         return _leave_out("auroc", True)
-    return _judge_interval(evidence, "auroc", f"lower bound above {lowest:g}", lambda low, _: low > lowest)
+    return _assess_interval(evidence, "auroc", f"lower bound above {lowest:g}", lambda low, _: low > lowest)
 
 
-def _judge_slope(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
-    return _judge_within(evidence, "calibration_slope", criteria.calibration_slope)
+def _assess_slope(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+    return _assess_within(evidence, "calibration_slope", criteria.calibration_slope)
 
 
-def _judge_o_e_ratio(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
-    return _judge_within(evidence, "o_e_ratio", criteria.o_e_ratio)
+def _assess_o_e_ratio(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+    return _assess_within(evidence, "o_e_ratio", criteria.o_e_ratio)
 
 
-def _judge_ici(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_ici(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     largest = criteria.ici
     if largest is None or evidence.is_number:
         return _leave_out("ici", evidence.is_number)
-    return _judge_interval(evidence, "ici", f"upper bound at most {largest:g}", lambda _, high: high <= largest)
+    return _assess_interval(evidence, "ici", f"upper bound at most {largest:g}", lambda _, high: high <= largest)
 
 
-def _judge_net_benefit(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_net_benefit(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = "at one threshold a net benefit whose lower bound is above those of treating all and of treating none"
     if not criteria.net_benefit or evidence.is_number:
         return _leave_out("net_benefit", evidence.is_number)
@@ -139,7 +139,7 @@ def _judge_net_benefit(evidence: GateEvidence, criteria: GateSettings) -> GateFi
     if not any(gains.values()) or not any(_is_interval(row) or is_tie(row) for row in gains.values() if row):
         return _find("net_benefit", MISSING, required, "no decision curve with intervals")
     is_above = any(row["lower"] > 0 for row in gains.values() if row and _is_interval(row))
-    return _find("net_benefit", is_above, required, say_gains(evidence.decision_curve))
+    return _find("net_benefit", is_above, required, describe_gains(evidence.decision_curve))
 
 
 def find_least_gains(
@@ -176,7 +176,7 @@ def is_tie(row: Mapping[str, Any]) -> bool:
     return bool(abs(row["estimate"]) < TIE)
 
 
-def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) -> str:
+def describe_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) -> str:
     """Describe at how many thresholds the model is better than the best of the other strategies, and by how much.
 
     Parameters
@@ -211,7 +211,7 @@ def say_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAULTS) 
     return f"{summary}: it falls short at each, least at {at:g}, by {_show(shortfall)}"
 
 
-def _judge_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_subgroups(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     limits = criteria.subgroup_o_e_ratio
     if limits is None or evidence.is_number:
         return _leave_out("subgroups", evidence.is_number)
@@ -246,23 +246,23 @@ def _has_size(row: Mapping[str, Any], size: int) -> bool:
     return _is_number(row["n"]) and row["n"] >= size
 
 
-def _judge_coverage(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_coverage(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     margin = criteria.coverage_margin
     if margin is None or not evidence.is_number:
         return _leave_out("coverage", not evidence.is_number)
     if not _is_number(evidence.level):
         return _find("coverage", MISSING, f"within {margin:g} of its level", "the level of the interval is not told")
     level = float(evidence.level or 0.0)
-    return _judge_within(evidence, "coverage", [level - margin, level + margin], numbers=True)
+    return _assess_within(evidence, "coverage", [level - margin, level + margin], numbers=True)
 
 
-def _judge_pinball_gain(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_pinball_gain(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     if not criteria.pinball_gain or not evidence.is_number:
         return _leave_out("pinball_gain", not evidence.is_number)
-    return _judge_interval(evidence, "pinball_gain", "lower bound above 0", lambda low, _: low > 0)
+    return _assess_interval(evidence, "pinball_gain", "lower bound above 0", lambda low, _: low > 0)
 
 
-def _judge_card(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
+def _assess_card(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     if not criteria.card_items:
         return _leave_out("model_card", False)
     required = f"filled: {', '.join(criteria.card_items)}"
@@ -277,26 +277,26 @@ Criterion = Callable[[GateEvidence, GateSettings], GateFinding]
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
-        "basis": _judge_basis,
-        "n_real": _judge_n_real,
-        "sample_size": _judge_sample_size,
-        "confidence": _judge_confidence,
-        "leak": _judge_leak,
-        "auroc": _judge_auroc,
-        "calibration_slope": _judge_slope,
-        "o_e_ratio": _judge_o_e_ratio,
-        "ici": _judge_ici,
-        "net_benefit": _judge_net_benefit,
-        "subgroups": _judge_subgroups,
-        "coverage": _judge_coverage,
-        "pinball_gain": _judge_pinball_gain,
-        "model_card": _judge_card,
+        "basis": _assess_basis,
+        "n_real": _assess_n_real,
+        "sample_size": _assess_sample_size,
+        "confidence": _assess_confidence,
+        "leak": _assess_leak,
+        "auroc": _assess_auroc,
+        "calibration_slope": _assess_slope,
+        "o_e_ratio": _assess_o_e_ratio,
+        "ici": _assess_ici,
+        "net_benefit": _assess_net_benefit,
+        "subgroups": _assess_subgroups,
+        "coverage": _assess_coverage,
+        "pinball_gain": _assess_pinball_gain,
+        "model_card": _assess_card,
     }
 )
 """Criteria by name; each returns a finding of that name."""
 
 
-def _judge_within(
+def _assess_within(
     evidence: GateEvidence, metric: str, limits: list[float] | None, *, numbers: bool = False
 ) -> GateFinding:
     """Require that the whole interval of a metric is within limits; for binary or for continuous outcomes."""
@@ -305,10 +305,10 @@ def _judge_within(
         return _leave_out(metric, other_kind)
     least, most = limits
     required = f"interval within {least:g} to {most:g}"
-    return _judge_interval(evidence, metric, required, lambda low, high: least <= low and high <= most)
+    return _assess_interval(evidence, metric, required, lambda low, high: least <= low and high <= most)
 
 
-def _judge_interval(
+def _assess_interval(
     evidence: GateEvidence, metric: str, required: str, is_met: Callable[[float, float], bool]
 ) -> GateFinding:
     row = _read_interval(evidence.metrics, metric)

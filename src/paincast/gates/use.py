@@ -20,7 +20,7 @@ CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
 
-def hold_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
+def verify_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
     """Compare the content version of a bundle with the versions in the tags of its run and registered version.
 
     Parameters

@@ -113,7 +113,7 @@ class GateVerdict:
         """The mark that a model promoted by this verdict carries everywhere; empty if it needs none."""
         return RESEARCH_MARK if self.research_use else ""
 
-    def say(self) -> str:
+    def describe(self) -> str:
         """Write the verdict in one line."""
         n_judged = sum(finding.status != NOT_ASKED for finding in self.findings)
         if self.passed:

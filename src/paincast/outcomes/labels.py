@@ -194,7 +194,7 @@ def _label_visit(
     for line in outcome.lines:
         nearest = _nearest(visits, line.measure, horizon, window)
         after = episodes["episode_id"].map(nearest[line.measure]).astype(float)
-        judged = _judge(line, _read(episodes, line.measure), after)
+        judged = _assess(line, _read(episodes, line.measure), after)
         visit_month = episodes["episode_id"].map(nearest["month"]).astype(float)
         month = month.where(value.notna() | judged.isna(), visit_month)
         value = value.fillna(judged)
@@ -212,7 +212,7 @@ def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[f
     return in_window.drop_duplicates("episode_id").set_index("episode_id")[["month", measure]]
 
 
-def _judge(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
+def _assess(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
     """Evaluate a criterion (or the change); NaN if a value is missing or the criterion cannot be reached."""
     if line.direction == "at_most":
         return (after <= float(line.points or 0.0) + SLACK).astype(float).where(after.notna())
@@ -284,7 +284,7 @@ def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFr
     ids = episodes["episode_id"]
     seen = visits.loc[visits[line.measure].notna() & (visits["month"] > 0), ["episode_id", "month", line.measure]]
     before = seen["episode_id"].map(_read(episodes, line.measure).set_axis(ids)).astype(float)
-    failed = seen[_judge(line, before, seen[line.measure]) == 0.0]
+    failed = seen[_assess(line, before, seen[line.measure]) == 0.0]
     last = ids.map(seen.groupby("episode_id")["month"].max()).astype(float)
     followed_until = pd.Series((2.0 * last).fillna(seen["month"].min()).to_numpy(float), index=ids.to_numpy())
     ending = events[events["kind"].isin((*ENDS_RELIEF, DEATH))]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from paincast.environment import hide_logins
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, hold_contents, read_use
+from paincast.gates.use import CHAMPION, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.schema import RESEARCH_MARK
 
@@ -88,7 +88,7 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
     if len(manifests) != 1:
         raise DataError(f"{address} holds {len(manifests)} paincast bundles; one is needed", code="PC-SERVING-01")
     predictor = load_predictor(manifests[0].parent)
-    is_recorded = hold_contents(address, predictor.version, *registered.tags)
+    is_recorded = verify_contents(address, predictor.version, *registered.tags)
     return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK)
 
 

@@ -17,7 +17,7 @@ from paincast.progress import SILENT, Progress
 from paincast.schema import TABLES
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.checks import check_assumptions, check_size, check_techniques, check_whole, list_records
-from paincast.simulator.population.funnel import Funnel, allot_episodes, describe_funnel
+from paincast.simulator.population.funnel import Funnel, allocate_episodes, describe_funnel
 from paincast.simulator.scenario import build_scenario
 from paincast.simulator.stream import SimulationTask, stream_tables
 from paincast.simulator.tables import Tables
@@ -201,7 +201,7 @@ def _take_order(
         records=records,
         task=SimulationTask(
             scenario=prepared,
-            wanted=allot_episodes(prepared, selected, episodes_per_technique),
+            wanted=allocate_episodes(prepared, selected, episodes_per_technique),
             seed=int(seed),
             workers=int(workers),
             chunk_blocks=int(chunk_blocks),

@@ -127,8 +127,8 @@ def make_tables(
         ``episodes``, ``visits``, ``events``, ``truth``.
     """
     code = INDICATIONS.index(stratum.population.indication)
-    ids = spell_ids(f"E{code:02d}-", first_row + treated.rows)
-    patients = spell_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
+    ids = format_ids(f"E{code:02d}-", first_row + treated.rows)
+    patients = format_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
     return {
         "episodes": _make_episodes(scenario, stratum, screened, treated, ids, patients, layouts["episodes"]),
         "visits": _make_visits(stratum, treated, ids, layouts["visits"]),
@@ -137,7 +137,7 @@ def make_tables(
     }
 
 
-def spell_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
+def format_ids(prefix: str, numbers: Whole) -> NDArray[np.uint8]:
     """Format ids as a prefix and a ten-digit number.
 
     Returns

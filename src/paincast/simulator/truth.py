@@ -151,7 +151,7 @@ class Truth:
         weight[:, is_received] = received[is_received] == places[:, None]
         probability, control = np.zeros((2, len(episodes)))
         for row, share in zip(rows.to_dict("records"), weight, strict=True):
-            asked = _ask(self.options, episodes, {str(name): value for name, value in row.items()})
+            asked = _compute_outcome_truth(self.options, episodes, {str(name): value for name, value in row.items()})
             probability += np.where(share > 0, share * asked[0], 0.0)
             control += np.where(share > 0, share * asked[1], 0.0)
         is_listed = (
@@ -186,17 +186,19 @@ class Truth:
             ).astype({"technique": "str", "approach": "str"})
 
 
-def _ask(options: pd.DataFrame, episodes: pd.DataFrame, row: dict[str, Any]) -> tuple[FloatArray, FloatArray]:
+def _compute_outcome_truth(
+    options: pd.DataFrame, episodes: pd.DataFrame, row: dict[str, Any]
+) -> tuple[FloatArray, FloatArray]:
     effect = episodes[f"effect_{row['effect']}"].to_numpy(float)
     shared = row["shared_strength"] * episodes["shared"].to_numpy(float)
     control: FloatArray = expit(row["control_intercept"] + row["control_strength"] * effect + shared)
     predictor = row["strength"] * effect + shared
     if row["outcome"] == RELIEF:
-        return _ask_relief(options, predictor, row), control
+        return _compute_relief_truth(options, predictor, row), control
     return np.asarray(expit(row["intercept"] + predictor)), control
 
 
-def _ask_relief(options: pd.DataFrame, predictor: NDArray[Any], row: dict[str, Any]) -> FloatArray:
+def _compute_relief_truth(options: pd.DataFrame, predictor: NDArray[Any], row: dict[str, Any]) -> FloatArray:
     course = options[
         (options["indication"] == row["indication"])
         & (options["option"] == row["option"])

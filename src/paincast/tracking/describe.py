@@ -61,16 +61,16 @@ def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
     """
     captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
     sections = {
-        f"Verdict: {verdict.say()}": format_verdict(verdict),
+        f"Verdict: {verdict.describe()}": format_verdict(verdict),
         "Out-of-fold performance": format_metrics(model.metrics),
         "Prediction instability": format_metrics(model.instability) if len(model.instability) else "",
         "Limits": _bullets(_list_limits(model)),
-        "Data": _bullets([_say_dataset(model.dataset), *_list_sources(model.dataset)]),
+        "Data": _bullets([_format_dataset(model.dataset), *_list_sources(model.dataset)]),
         "Figures": _bullets(captions),
     }
     parts = [
-        _say_headline(model, verdict),
-        _say_question(model),
+        _format_headline(model, verdict),
+        _format_question(model),
         *([f"The whole of it: `{REPORT}` under Artifacts."] if model.write_report else []),
         *(f"#### {title}\n\n{content}" for title, content in sections.items() if content),
     ]
@@ -79,17 +79,17 @@ def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
     return "\n\n".join(parts)
 
 
-def _say_headline(model: ModelRun, verdict: GateVerdict) -> str:
+def _format_headline(model: ModelRun, verdict: GateVerdict) -> str:
     """Write the first line, which shows before the text is expanded: basis, size, main metrics and verdict."""
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
     numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
     about = "about " if model.dataset.is_rounded else ""
     counted = f"{model.n_real} real of {about}{model.dataset.n_episodes} episodes"
-    return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, verdict.say()])
+    return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, verdict.describe()])
 
 
-def _say_question(model: ModelRun) -> str:
+def _format_question(model: ModelRun) -> str:
     outcome = _find_outcome(model.outcome)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
@@ -109,7 +109,7 @@ def _find_outcome(name: str) -> Outcome | None:
         return None
 
 
-def _say_dataset(dataset: DatasetSummary) -> str:
+def _format_dataset(dataset: DatasetSummary) -> str:
     return f"`{dataset.name}`, digest `{dataset.digest[:12]}`; from:"
 
 

@@ -38,7 +38,7 @@ ANSWERED = ("filled", "does not apply")
 LONGEST_TAG = 4000
 
 
-def judge_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
+def assess_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
     """Judge a model before it is logged.
 
     Parameters

@@ -24,7 +24,7 @@ from paincast.predictor import save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
-from paincast.tracking.gate_evidence import judge_model, name_verdict_table, tag_verdict
+from paincast.tracking.gate_evidence import assess_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
 from paincast.tracking.signature import describe_columns, list_requirements, make_signature
@@ -110,7 +110,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     """
     _refuse_identifiers(model.tables)
     values, missing = _metric_values(pd.concat([model.metrics, model.instability, model.validation], ignore_index=True))
-    verdict = judge_model(model, model.gate)
+    verdict = assess_model(model, model.gate)
     description = describe_run(model, verdict)
     tags = _model_tags(model) | tag_verdict(verdict) | ({"not_estimable": ", ".join(missing)} if missing else {})
     with (

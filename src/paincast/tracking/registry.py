@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
 from paincast.gates import GateVerdict, gate
-from paincast.gates.use import CHAMPION, PROMOTED_USE, hold_contents
+from paincast.gates.use import CHAMPION, PROMOTED_USE, verify_contents
 from paincast.predictor import MANIFEST, load_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
@@ -166,7 +166,7 @@ def roll_back(store: Store, model_name: str) -> Rollback:
         _crown(client, restored, use)
         _write_history(client, model_name, history[:-1])
         _withdraw_use(client, model_name, demoted)
-        client.set_model_version_tag(model_name, str(demoted), "rolled_back_at", _say_now())
+        client.set_model_version_tag(model_name, str(demoted), "rolled_back_at", _format_now())
     return Rollback(model_name=model_name, demoted=demoted, restored=int(restored.version), use=use)
 
 
@@ -198,7 +198,7 @@ def _check_bundle(version: ModelVersion, run: Run) -> None:
         if len(manifests) != 1:
             raise DataError(f"{name} holds {len(manifests)} paincast bundles; one is needed", code="PC-TRACKING-07")
         content = load_predictor(manifests[0].parent).version
-    if not hold_contents(name, content, version.tags, run.data.tags):
+    if not verify_contents(name, content, version.tags, run.data.tags):
         raise DataError(
             f"{name}: neither it nor its run names the content of the bundle; train the model again",
             code="PC-TRACKING-08",
@@ -247,7 +247,7 @@ def _write_history(client: MlflowClient, name: str, history: list[int]) -> None:
 
 def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, verdict: GateVerdict) -> None:
     """Store the verdict with run and version, before the alias is moved, so that every champion has its mark."""
-    now = _say_now()
+    now = _format_now()
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, f"{name_verdict_table(verdict)}.csv")
         verdict.to_frame().to_csv(table, index=False)
@@ -256,7 +256,7 @@ def _record_promotion(client: MlflowClient, version: ModelVersion, run: Run, ver
     client.set_model_version_tag(version.name, version.version, PROMOTED_USE, verdict.mark)
     client.set_model_version_tag(version.name, version.version, "promoted_at", now)
     mark = f" **{verdict.mark.capitalize()}.**" if verdict.mark else ""
-    promoted = f"{PROMOTED}{now[:10]}: {verdict.say()}.{mark}"
+    promoted = f"{PROMOTED}{now[:10]}: {verdict.describe()}.{mark}"
     text = f"{promoted}\n\n{_drop_promotion(version.description or '')}"[:LONGEST_DESCRIPTION]
     client.update_model_version(version.name, version.version, description=text)
 
@@ -266,5 +266,5 @@ def _drop_promotion(description: str) -> str:
     return description.partition("\n\n")[2] if description.startswith(PROMOTED) else description
 
 
-def _say_now() -> str:
+def _format_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -298,17 +298,17 @@ def _lock_server(store: Store, number: int) -> Iterator[None]:
     try:
         connection = create_engine(store.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
     except (SQLAlchemyError, ImportError) as error:
-        raise OutputError(_say_no_database(store, error), code="PC-TRACKING-21") from None
+        raise OutputError(_describe_missing_database(store, error), code="PC-TRACKING-21") from None
     with connection:
         try:
             connection.execute(text(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}"))
             connection.execute(text(f"SELECT pg_advisory_lock({number})"))
         except SQLAlchemyError as error:
-            raise OutputError(_say_no_database(store, error), code="PC-TRACKING-22") from None
+            raise OutputError(_describe_missing_database(store, error), code="PC-TRACKING-22") from None
         yield
 
 
-def _say_no_database(store: Store, error: Exception) -> str:
+def _describe_missing_database(store: Store, error: Exception) -> str:
     if isinstance(error, ImportError):
         return (
             f"the MLflow store {store.address} needs a driver ({error}); install it with: pip install 'paincast[team]'"

@@ -44,11 +44,11 @@ def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.
     assessed = assess_predictions(
         data, probability, weights, settings.evaluation, assessment_rng, scenario=str(scenario)
     )
-    further = [assessed.metrics, _hold_against_truth(task, probability)]
+    further = [assessed.metrics, _compare_with_truth(task, probability)]
     return Evaluation(
         probability=probability,
         metrics=pd.concat([weighted, *further], ignore_index=True),
-        loss=put_beside(weighted, complete),
+        loss=compare_with_complete_cases(weighted, complete),
         weights=summarize_weights(weights),
         tipping_point=compute_tipping_point(
             data.observed,
@@ -84,7 +84,7 @@ def _measure(
     return weighted, complete
 
 
-def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+def compare_with_complete_cases(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
     """Tabulate metrics weighted for loss to follow-up beside complete-case metrics."""
     columns = ["estimate", "lower", "upper"]
     estimates = {
@@ -96,7 +96,7 @@ def put_beside(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"metric": weighted["metric"], **estimates, "difference": difference, "n": weighted["n"]})
 
 
-def _hold_against_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:
+def _compare_with_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:
     """Compare with the simulated truth of those followed up; None where there is no truth."""
     if task.truth is None:
         return None

@@ -75,7 +75,7 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
     mean = sum(counts[name] * share for name, share in shares.items()) / sum(counts.values())
     share = round(mean, 2)
     rows = [(name, scenario, month, round(value, 2), "") for name, value in shares.items()]
-    explanation = _say(share, used, scenario, month)
+    explanation = _explain(share, used, scenario, month)
     return ExpectedResponse(share=share, table=_tabulate([*rows, (ALL, scenario, month, share, explanation)]))
 
 
@@ -95,7 +95,7 @@ def _find_record(records: list[Record], indication: str, approach: str) -> str:
     return nearest.id if nearest else ""
 
 
-def _say(share: float, used: list[Record], scenario: str, month: float) -> str:
+def _explain(share: float, used: list[Record], scenario: str, month: float) -> str:
     names = ", ".join(record.id for record in used)
     weighted = ", weighted by the indications and approaches of these patients" if len(used) > 1 else ""
     expected = f"expected response of the scenario '{scenario}' at month {month:g}: {share:.0%}"

@@ -97,7 +97,7 @@ def list_parts(said: dict[str, tuple[str, str]]) -> pd.DataFrame:
     return pd.DataFrame([{"part": part, "status": entry[0], "says": entry[1]} for part, entry in said.items()])
 
 
-def say_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidation:
+def explain_not_measured(settings: EvaluationSettings, kind: str) -> InternalValidation:
     """Explain for each part why it was not measured: it was not requested, or the outcome is not binary.
 
     Parameters
@@ -154,7 +154,7 @@ def validate_modelling(
     everybody : DataFrame
         ``patient_id, site_id, procedure_year`` of every episode of the cohort, including other techniques.
     """
-    evaluation, unmeasured = settings.evaluation, say_not_measured(settings.evaluation, data.outcome.kind)
+    evaluation, unmeasured = settings.evaluation, explain_not_measured(settings.evaluation, data.outcome.kind)
     if not evaluation.optimism and evaluation.held_out == "none":
         return unmeasured
     weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
@@ -164,14 +164,14 @@ def validate_modelling(
     tables: dict[str, pd.DataFrame] = {}
     if evaluation.optimism:
         tables[OPTIMISM] = work.measure_optimism(optimism_rng)
-        parts.loc[OPTIMISM] = (MEASURED, say_optimism(tables[OPTIMISM], evaluation.optimism))
+        parts.loc[OPTIMISM] = (MEASURED, describe_optimism(tables[OPTIMISM], evaluation.optimism))
     for part, attribute, stream in ((HELD_OUT_SITES, SITE, site_rng), (HELD_OUT_YEARS, YEAR, year_rng)):
         if evaluation.held_out not in (attribute.removeprefix("procedure_"), "both"):
             continue
         obstacle, table = work.hold_out(attribute, stream)
         if table is not None:
             tables[part] = table
-        parts.loc[part] = (IMPOSSIBLE, obstacle) if table is None else (MEASURED, say_held_out(table, attribute))
+        parts.loc[part] = (IMPOSSIBLE, obstacle) if table is None else (MEASURED, summarize_held_out(table, attribute))
     return InternalValidation(parts=parts.reset_index(), tables=tables)
 
 
@@ -340,7 +340,7 @@ class _RefitWithoutGroup(_RefitOnRows):
         return set(self.everybody.loc[outside, "patient_id"])
 
 
-def say_optimism(table: pd.DataFrame, repeats: int) -> str:
+def describe_optimism(table: pd.DataFrame, repeats: int) -> str:
     """Describe the optimism-corrected performance in a sentence."""
     rows = table.set_index("metric")
     corrected = []
@@ -353,7 +353,7 @@ def say_optimism(table: pd.DataFrame, repeats: int) -> str:
     return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(corrected)}."
 
 
-def say_held_out(table: pd.DataFrame, attribute: str) -> str:
+def summarize_held_out(table: pd.DataFrame, attribute: str) -> str:
     """Describe how many groups were held out, their mean observed / expected, and the interval for a new group."""
     name = attribute.removeprefix("procedure_")
     ratio = table[table["metric"] == "o_e_ratio"]

@@ -19,10 +19,10 @@ from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.model.checklist import fill_checklists
 from paincast.reporting.model.report import write_report_folder
 from paincast.reporting.model.run_contents import CHECKLIST, FACTS, PICTURES, VALIDATION, RunContents
-from paincast.reporting.model.summary import describe_loss, describe_precision, describe_refits, judge_sample_size
+from paincast.reporting.model.summary import assess_sample_size, describe_loss, describe_precision, describe_refits
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
-from paincast.training.internal_validation import say_not_measured
+from paincast.training.internal_validation import explain_not_measured
 from paincast.training.provenance import describe_patients, list_facts
 from paincast.training.rounding import round_trained
 from paincast.training.task import TrainedModel
@@ -53,7 +53,7 @@ def gather_model_run(
     trained = trained if simulated else round_trained(trained)
     predictor = trained.predictor
     response = predictor.response
-    validation = trained.validation or say_not_measured(settings.evaluation, data.outcome.kind)
+    validation = trained.validation or explain_not_measured(settings.evaluation, data.outcome.kind)
     measured, few_lost = trained.instability, is_small(int((~data.known).sum()))
     pictures = draw_figures(
         Results(
@@ -163,7 +163,7 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
     tipping = trained.tipping_point
     return {
         "flow": suppress_small_steps(trained.flow),
-        **({} if predictor.n_events is None else {"sample_size": judge_sample_size(predictor)}),
+        **({} if predictor.n_events is None else {"sample_size": assess_sample_size(predictor)}),
         "selection": predictor.response.selection,
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
         "importance": trained.review.importance,

@@ -80,9 +80,9 @@ class Task:
     def begin(self, stage: str) -> Progress:
         """Report that a stage begins and return the progress of its steps."""
         self.progress.describe(stage)
-        return PartialProgress(self.progress, self.weigh_stages()[stage])
+        return PartialProgress(self.progress, self.compute_stage_weights()[stage])
 
-    def weigh_stages(self) -> dict[str, float]:
+    def compute_stage_weights(self) -> dict[str, float]:
         """Weight the stages by the approximate number of model fits in each."""
         evaluation = self.settings.evaluation
         weights = {EVALUATING: float(evaluation.folds), FITTING: 2.0, VALIDATING: 0.0, FINISHING: 2.0}

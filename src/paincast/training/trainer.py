@@ -123,7 +123,7 @@ def train(
     config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
-    prepared_outcomes = _ask_outcomes(outcomes, techniques, cohort, settings)
+    prepared_outcomes = _prepare_outcomes(outcomes, techniques, cohort, settings)
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
@@ -153,13 +153,13 @@ def train(
         _collect(finishing, trained, refused, wait=True)
         record_training(settings.models_folder, {name: model.predictor for name, model in trained.items()}, refused)
         if not trained:
-            raise RefusalError(_say_refused(refused), code="PC-TRAINING-04")
+            raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
     return TrainingResult(
         summary=summarize_training(
             {name: (model.predictor, model.metrics) for name, model in trained.items()}, refused
         ),
         models_folder=Path(settings.models_folder),
-        review_hint=_say_review(store, settings),
+        review_hint=_format_review_command(store, settings),
         trained=trained,
         refused=refused,
     )
@@ -181,7 +181,7 @@ def _import_before_threads() -> None:
     importlib.import_module("glum")
 
 
-def _say_review(store: Store | None, settings: TrainingSettings) -> str:
+def _format_review_command(store: Store | None, settings: TrainingSettings) -> str:
     """Give the command that opens the review; an address set in the environment is omitted (it may hold a password)."""
     if store is None:
         return ""
@@ -263,7 +263,7 @@ def _write_overview(recorded: Sequence[TrackedRun]) -> str:
     return write_overview([read_run_folder(run.folder, run.tags, run.params) for run in recorded])
 
 
-def _ask_outcomes(
+def _prepare_outcomes(
     outcomes: Sequence[Outcome], techniques: list[str], cohort: Cohort, settings: TrainingSettings
 ) -> Iterator[tuple[Outcome, list[TrainingSet], dict[str, str]]]:
     """Prepare the outcomes one by one; raise before any run is started if nothing can be trained."""
@@ -275,10 +275,10 @@ def _ask_outcomes(
         refused.append(question)
     reasons = {name: reason for _, _, outcome_reasons in refused for name, reason in outcome_reasons.items()}
     record_training(settings.models_folder, {}, reasons)
-    raise RefusalError(_say_refused(reasons), code="PC-TRAINING-08")
+    raise RefusalError(_format_refusals(reasons), code="PC-TRAINING-08")
 
 
-def _say_refused(reasons: Mapping[str, str]) -> str:
+def _format_refusals(reasons: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
@@ -333,7 +333,7 @@ def _gather_parts(
 def _fit(task: Task) -> Finish:
     """Fit the model of a task and return the remaining work."""
     fit = fit_blended if task.settings.cohort.source == "blended" else FITTERS[task.data.outcome.kind]
-    task.progress.expect(sum(task.weigh_stages().values()))
+    task.progress.expect(sum(task.compute_stage_weights().values()))
     try:
         fitted = fit(task)
     except RefusalError:

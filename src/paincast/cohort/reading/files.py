@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from paincast.cohort.coercion import to_plain_text
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.lines import refuse_encoding
-from paincast.cohort.reading.names import Header, name_columns, spell_names
+from paincast.cohort.reading.names import Header, match_case, name_columns
 from paincast.cohort.reading.rows import RowRules, is_filled
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
@@ -169,7 +169,7 @@ def open_table(
             options = ReadOptions(separator, encoding, used or ())
             decoded = opened.enter_context(_format_of(file).decode(file, options))
         if any_case:
-            decoded = decoded._replace(header=spell_names(decoded.header, used or ()))
+            decoded = decoded._replace(header=match_case(decoded.header, used or ()))
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
         blocks = _read_rows(file, decoded, header, encoding, facts)
@@ -278,13 +278,13 @@ def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, fact
     if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
         raise refuse_encoding(str(file), encoding)
     if n_rows == 0:
-        raise DataError(_say_no_rows(file, first_fault, broken), code="PC-READING-05")
+        raise DataError(_describe_empty_file(file, first_fault, broken), code="PC-READING-05")
     refuse_changed_file(file, facts)
     names = [leave_out_column(UNNAMED_COLUMN, "a name in the header", position) for position in sorted(unnamed)]
     yield Block([], np.array([], dtype=np.int64), names)
 
 
-def _say_no_rows(file: Path, first: Fault | None, broken: Counter[str]) -> str:
+def _describe_empty_file(file: Path, first: Fault | None, broken: Counter[str]) -> str:
     if first is None:
         return f"{file} holds column names and no patient"
     rules = ", ".join(f"{rule} ({n})" for rule, n in broken.items())
@@ -353,13 +353,13 @@ def _to_rejects(faults: Sequence[Fault], names: Sequence[str], table: str) -> pd
     if not faults:
         return empty_rejects()
     rows = [
-        (table, fault.place, _say_column(fault.column, names), fault.rule, fault.allowed, fault.action)
+        (table, fault.place, _format_column(fault.column, names), fault.rule, fault.allowed, fault.action)
         for fault in faults
     ]
     return pd.DataFrame(rows, columns=list(empty_rejects().columns))
 
 
-def _say_column(position: int | None, names: Sequence[str]) -> str:
+def _format_column(position: int | None, names: Sequence[str]) -> str:
     if position is None:
         return ""
     return names[position] or f"column {position + 1}"

@@ -33,12 +33,12 @@ class Header(NamedTuple):
         return tuple(self.all_names[position] for position in self.wanted)
 
 
-def spell_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+def match_case(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
     """Replace names that differ from known names only in case.
 
     Examples
     --------
-    >>> spell_names(["INR", "Notes"], {"inr", "odi"})
+    >>> match_case(["INR", "Notes"], {"inr", "odi"})
     ('inr', 'Notes')
     """
     by_fold = {name.casefold(): name for name in known}

@@ -167,7 +167,7 @@ class RowParser:
         if ending == OPEN:
             return self._read_open(cells)
         if ending == STRAY and text.count('"') % 2:
-            self._doubt_after(number)
+            self._flag_following_lines(number)
         lines.pop()
         if ending == STRAY or number in self.closing:
             self.closing.discard(number)
@@ -180,7 +180,7 @@ class RowParser:
             return QUOTATION_MARK
         return self._check_width(cells)
 
-    def _doubt_after(self, number: int) -> None:
+    def _flag_following_lines(self, number: int) -> None:
         """Flag the lines into which a cell with a stray mark may extend, and reject the line where it ends."""
         _, n_more = join_lines(self.lines, self.layout.separator)
         for offset in range(1, n_more + 1):

@@ -117,7 +117,7 @@ def compute_tipping_point(
     ]
     table = pd.DataFrame(rows).assign(
         odds_ratio=lambda frame: np.exp(frame["shift"]),
-        verdict=lambda frame: [_judge(ratio, limits) for ratio in frame["o_e_ratio"]],
+        verdict=lambda frame: [_assess(ratio, limits) for ratio in frame["o_e_ratio"]],
         n=len(seen),
         n_lost=int((~seen).sum()),
         method=f"first order, {int(patient.max()) + 1} patients, {100 * confidence:g} %",
@@ -178,7 +178,7 @@ def _find_shift(outcome: FloatArray, linear_predictor: FloatArray, seen: BoolArr
     return float(brentq(distance, -SEARCHED, SEARCHED, xtol=1e-6))
 
 
-def _judge(ratio: float, limits: tuple[float, float]) -> str:
+def _assess(ratio: float, limits: tuple[float, float]) -> str:
     low, high = limits
     # The shift at which the verdict tips is found to six digits: at it the ratio is on the line.
     if ratio < low - 1e-5:

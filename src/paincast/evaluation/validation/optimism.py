@@ -121,7 +121,7 @@ def compute_optimism(
     rows = _Rows(observed, patient, check_weights(weights, len(observed)))
     apparent_rng, *streams = rng.spawn(resamples + 1)
     apparent = rows.score(fit_and_predict(np.arange(len(observed)), apparent_rng), known)
-    tasks = (delayed(_try_resample)(fit_and_predict, rows, stream) for stream in streams)
+    tasks = (delayed(_measure_resample)(fit_and_predict, rows, stream) for stream in streams)
     trained, tested = np.empty((2, resamples, len(METRICS)))
     progress.expect(resamples)
     for done, pair in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks)):
@@ -168,7 +168,7 @@ class _Rows:
         return np.array([float(make(rows)(weights)[0]) for make in METRICS.values()])
 
 
-def _try_resample(
+def _measure_resample(
     fit_and_predict: FitAndPredict, rows: _Rows, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Return the performance on the resample and on all rows; NaN where the modelling was refused."""

@@ -216,9 +216,9 @@ def _show_response(record: Record, scenario: str) -> list[Section]:
         blocks.append(f"Median survival {months} {wording.cite(record.survival.source, record.survival.tag)}.")
     blocks.append(wording.schedule(record.follow_up_months))
     if record.published:
-        blocks.append(tuple(wording.say_rate(rate) for rate in record.published))
+        blocks.append(tuple(wording.format_published_rate(rate) for rate in record.published))
     if record.findings:
-        blocks.append(tuple(wording.say_finding(finding) for finding in record.findings))
+        blocks.append(tuple(wording.format_finding(finding) for finding in record.findings))
     return [Section(heading="Expected response", level=3, blocks=tuple(blocks))]
 
 
@@ -281,9 +281,9 @@ def _show_predictors(record: Record) -> list[Section]:
     blocks: list[Block] = []
     for heading, effects in groups:
         if effects:
-            blocks += [f"{heading}:", tuple(wording.say_effect(item) for item in sorted(effects, key=_strength_of))]
-    nulls = [wording.say_effect(item) for item in record.predictors if item.odds_ratio == 1]
-    nulls += [wording.say_finding(finding) for finding in record.null_findings]
+            blocks += [f"{heading}:", tuple(wording.format_effect(item) for item in sorted(effects, key=_strength_of))]
+    nulls = [wording.format_effect(item) for item in record.predictors if item.odds_ratio == 1]
+    nulls += [wording.format_finding(finding) for finding in record.null_findings]
     if nulls:
         blocks += ["Looked for and not found:", tuple(nulls)]
     if not blocks:
@@ -304,7 +304,7 @@ def _strength_of(effect: PredictorEffect) -> float:
 def _show_changes(record: Record) -> list[Section]:
     if not record.expected_change:
         return []
-    lines = tuple(wording.say_change(change) for change in record.expected_change)
+    lines = tuple(wording.format_change(change) for change in record.expected_change)
     return [Section(heading="Expected change", level=3, blocks=(lines,))]
 
 
@@ -312,7 +312,7 @@ def _show_complications(record: Record) -> list[Section]:
     if not record.complications:
         return [Section(heading="Complications", level=3, blocks=("No rate is known.",))]
     rows = tuple(
-        (item.event, wording.say_complication_rate(item), wording.say_complication_note(item))
+        (item.event, wording.format_complication_rate(item), wording.format_complication_note(item))
         for item in record.complications
     )
     return [
@@ -349,7 +349,7 @@ def _show_unknown(record: Record) -> list[Section]:
 
 
 def _show_costs(records: Sequence[Record]) -> list[Section]:
-    lines = tuple(dict.fromkeys(wording.say_cost(cost) for record in records for cost in record.costs))
+    lines = tuple(dict.fromkeys(wording.format_cost(cost) for record in records for cost in record.costs))
     if all(record.gap for record in records):
         return []
     return [Section(heading="Cost", blocks=(lines or "No usable figure was found.",))]

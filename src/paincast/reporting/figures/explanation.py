@@ -207,7 +207,7 @@ def _draw_numbers(
     ax.fill_between(numbers["value"], numbers["lower"], numbers["upper"], color=BLUE, alpha=0.18, linewidth=0, zorder=2)
     ax.plot(numbers["value"], numbers["contribution"], "o-", color=BLUE, markersize=5, linewidth=1.6, zorder=3)
     if log_scale:
-        ax.set_xscale("function", functions=(_grow_slowly, np.expm1))
+        ax.set_xscale("function", functions=(_scale_slowly, np.expm1))
         left, right = max(0.0, 0.8 * float(numbers["value"].min()) - 0.3), ax.get_xlim()[1]
         coarse, fine = ([tick for tick in ticks if left <= tick <= right] for ticks in (TICKS, FINE_TICKS))
         ax.set_xticks(coarse if len(coarse) >= FEWEST_TICKS else fine)
@@ -220,7 +220,7 @@ def _draw_numbers(
         )  # fmt: skip
 
 
-def _grow_slowly(values: FloatArray) -> FloatArray:
+def _scale_slowly(values: FloatArray) -> FloatArray:
     return np.asarray(np.log1p(np.maximum(values, 0.0)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.gates.criteria import say_gains
+from paincast.gates.criteria import describe_gains
 from paincast.reporting.figures.axes import (
     BLUE,
     DASHED,
@@ -101,9 +101,9 @@ def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None =
     """
     cuts = table["threshold"].unique()
     thresholds = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}"
-    sentences = [f"{thresholds}: deciding by the model is {say_gains(table)}."]
+    sentences = [f"{thresholds}: deciding by the model is {describe_gains(table)}."]
     if "base_rate" in set(table["strategy"]):
-        sentences.append(f"It is {say_gains(table, ['base_rate'])}.")
+        sentences.append(f"It is {describe_gains(table, ['base_rate'])}.")
     if expected is not None and len(expected):
         rate = str(expected["says"].iloc[-1])
         sentences.append(f"{rate[0].upper()}{rate[1:]}.")

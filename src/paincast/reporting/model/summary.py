@@ -80,7 +80,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
 def _note_sample_size(predictor: Predictor) -> str:
     if predictor.n_events is None:
         return ""
-    sizes = judge_sample_size(predictor)
+    sizes = assess_sample_size(predictor)
     return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
 
 
@@ -92,7 +92,7 @@ def _format_estimate(row: Mapping[Hashable, Any]) -> str:
     return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
 
 
-def judge_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
+def assess_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
     """Compare the training cohort with the sizes that developing such a model needs.
 
     Parameters
@@ -205,7 +205,7 @@ def describe_precision(predictor: Predictor) -> str:
     -------
     str
     """
-    verdict = judge_sample_size(predictor)
+    verdict = assess_sample_size(predictor)
     margin = overall_risk_margin((predictor.n_events or 0) / predictor.n_training, predictor.n_training)
     size = "enough" if verdict["met"].all() else "too few"
     needed = "; ".join(f"{row.n} for {row.criterion}" for row in verdict.itertuples())

@@ -40,7 +40,7 @@ class Funnel:
         self.counts.setdefault((indication, place), [0, 0, 0])[2] += n
 
 
-def allot_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
+def allocate_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
     """Allocate the episodes of each technique to its indications in proportion to referral and uptake.
 
     Returns

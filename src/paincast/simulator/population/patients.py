@@ -108,7 +108,7 @@ def add_repeats(
         Random stream of this mechanism.
     """
     persistence = np.float32(assumptions.state_persistence)
-    source, second = place_repeats(again)
+    source, second = locate_repeats(again)
     particular = first.particular.take(source, axis=1)
     for index, name in enumerate(structure.names):
         if name in STATES:
@@ -119,7 +119,7 @@ def add_repeats(
     return Latents(factors=first.factors.take(source, axis=1), particular=particular)
 
 
-def place_repeats(again: Truths) -> tuple[Whole, Whole]:
+def locate_repeats(again: Truths) -> tuple[Whole, Whole]:
     """Return the patient of each episode (second episodes follow the first) and the rows of second episodes."""
     source = np.repeat(np.arange(len(again)), 1 + again)
     second = np.flatnonzero(again)

@@ -25,8 +25,8 @@ from paincast.simulator.population.patients import (
     add_repeats,
     compute_scores,
     draw_patients,
+    locate_repeats,
     make_structure,
-    place_repeats,
 )
 from paincast.simulator.population.selection import Stage, normalise_selected
 from paincast.simulator.population.sites import Float, Sites, Truths, Whole, count_from_middle, draw_sites, draw_years
@@ -97,7 +97,7 @@ def draw_referred(
     year = draw_years(assumptions, n_patients, rng_sites)
     first = draw_patients(population.structure, sites, site, rng_patients)
     again = rng_repeats.random(n_patients, dtype=np.float32) < assumptions.repeat_share
-    patient, second = place_repeats(again)
+    patient, second = locate_repeats(again)
     is_repeat = np.zeros(len(patient), dtype=bool)
     is_repeat[second] = True
     return Referred(

@@ -107,7 +107,7 @@ def fit_blended(task: Task) -> FittedModel:
         response=fitted.response,
         evaluate=partial(evaluate_linear_predictor, task, crossed.chosen_linear_predictor.mean(axis=0), metric_rng),
         further=_gather_further(evidence, fitted, table, settings),
-        stands_on=_say_basis(evidence, fitted, data),
+        stands_on=_describe_basis(evidence, fitted, data),
         validation=validate_task(task, LadderRefit(settings=settings, evidence=evidence)),
         instability_rng=instability_rng,
     )
@@ -236,7 +236,7 @@ def describe_levels(
     return table.join(compared).assign(chosen_in_folds=shares)
 
 
-def _say_basis(evidence: Evidence, fitted: FittedLadder, data: TrainingSet) -> dict[str, object]:
+def _describe_basis(evidence: Evidence, fitted: FittedLadder, data: TrainingSet) -> dict[str, object]:
     """Give the basis, sources and counts of the model of the chosen level."""
     chosen, n_known = fitted.ladder.chosen, int(data.known.sum())
     if chosen == EVIDENCE:

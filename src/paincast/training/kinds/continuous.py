@@ -13,7 +13,7 @@ from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
-from paincast.training.evaluation import Evaluation, put_beside
+from paincast.training.evaluation import Evaluation, compare_with_complete_cases
 from paincast.training.finish import FittedModel
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 
@@ -90,7 +90,7 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
     return Evaluation(
         probability=None,
         metrics=weighted,
-        loss=put_beside(weighted, complete),
+        loss=compare_with_complete_cases(weighted, complete),
         weights=summarize_weights(weights),
         tipping_point=pd.DataFrame(),
     )
