@@ -17,11 +17,21 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+TRAINED = {"recorded", "released", "trained"}
+"""Fixtures that train models and record their runs: tests that use them are slow."""
+
 KINDS = [
     pytest.param(kind, marks=pytest.mark.skipif(kind == "ebm" and not find_spec("interpret"), reason="needs the extra"))
     for kind in MODEL_KINDS
 ]
 REAL_SETS = ("back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if TRAINED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=KINDS)

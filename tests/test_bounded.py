@@ -78,6 +78,7 @@ def test_a_hostile_mapping_or_experiment_is_one_line(hostile, tmp_path, say):
         assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_bomb_takes_no_memory(tmp_path):
     (tmp_path / "bomb.yaml").write_text(BOMB)
     limited = (

@@ -56,6 +56,7 @@ def _patients(technique: str, indication: str | None, values: list[Values]) -> p
     return conform("episodes", pd.DataFrame(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("record", "rule"), RULES, ids=[f"{record.id}-{rule.name}" for record, rule in RULES])
 def test_every_rule_fires_does_not_fire_or_is_not_assessed(record: Record, rule: Contraindication) -> None:
     assert record.contraindications

@@ -86,6 +86,7 @@ def test_who_has_no_record_does_not_count(epidural):
     assert "indication and approach" in nobody.table["says"].iloc[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "fact"),
     [

@@ -72,6 +72,7 @@ def age_drafts(folder: Path) -> None:
         os.utime(draft, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old_rejects", [True, False])
 @pytest.mark.parametrize("new_rejects", [True, False])
 def test_files_that_belong_together_are_a_pair_wherever_the_run_was_killed(tmp_path, old_rejects, new_rejects):
@@ -99,6 +100,7 @@ def test_files_that_belong_together_are_a_pair_wherever_the_run_was_killed(tmp_p
     assert ends == {"old", "new"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--no-exchange"]], ids=["exchange", "two renames"])
 def test_a_folder_is_the_old_one_or_the_new_one_wherever_the_run_was_killed(tmp_path, options):
     ends = set()

@@ -60,6 +60,7 @@ def make_thin(rng: np.random.Generator, n: int, columns: int) -> pd.DataFrame:
     return conform("episodes", pd.DataFrame({"episode_id": number, "patient_id": number, "technique": "x", **kept}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [1, 2, 3])
 def test_thin_content_is_told_by_ids_and_strangers_numbered_alike_are_not_taken_for_one_another(columns):
     rng = np.random.default_rng(7)
@@ -97,6 +98,7 @@ def test_salts_differ_the_file_is_private_and_holds_no_id_or_value(tmp_path):
     assert set(find_fingerprints(tmp_path / "models")) == {"v2"}
 
 
+@pytest.mark.slow
 def test_real_patients_are_found_ingested_again_and_their_other_half_is_not(tmp_path, real_data):
     from paincast.cli.app import run
     from paincast.cohort.tables import load_cohort

@@ -320,6 +320,7 @@ evidences = st.builds(
 gates = st.sampled_from([GateSettings(), RESEARCH, GateSettings(net_benefit=False, ici=None)])
 
 
+@pytest.mark.slow
 @given(evidences, gates)
 def test_every_criterion_gets_one_finding_and_the_same_twice(evidence, criteria):
     verdict = gate(evidence, criteria)
@@ -329,6 +330,7 @@ def test_every_criterion_gets_one_finding_and_the_same_twice(evidence, criteria)
     assert all(finding.reason for finding in verdict.findings)
 
 
+@pytest.mark.slow
 @given(evidences)
 def test_no_gate_but_one_for_research_lets_synthetic_through(evidence):
     assert not gate(replace(evidence, basis="synthetic"), GateSettings(bases=["synthetic", "real"])).passed
@@ -344,6 +346,7 @@ def test_taking_a_number_away_never_helps(metric, place):
     assert not after.passed
 
 
+@pytest.mark.slow
 @given(st.floats(0.81, 1.24), st.floats(0.0, 0.4), st.floats(0.0, 0.4))
 def test_a_wider_interval_never_passes_where_a_narrower_fails(centre, narrow, more):
     def passes(reach: float) -> bool:

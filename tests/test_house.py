@@ -47,6 +47,7 @@ def test_modules_stay_short(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_functions_stay_short(module: Path) -> None:
     assert {name: length for name, length in function_lengths(module).items() if length > 60} == {}
@@ -67,6 +68,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
     assert [code for code in codes if not re.fullmatch(r"PC-[A-Z-]+-\d{2,3}", code)] == []
 
 
+@pytest.mark.slow
 def test_most_functions_are_very_short() -> None:
     lengths = [length for module in MODULES for length in function_lengths(module).values()]
     assert statistics.median(lengths) <= 12

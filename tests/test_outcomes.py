@@ -203,6 +203,7 @@ def test_outcomes_are_found_by_name_and_complications_by_kind():
 scores = st.one_of(st.none(), st.integers(0, 10).map(float))
 
 
+@pytest.mark.slow
 @given(
     before=st.lists(scores, min_size=1, max_size=6),
     visits=st.lists(
@@ -242,6 +243,7 @@ def test_whatever_is_recorded_answers_are_whole(before, visits, events, name):
     assert not (labels.eligible & (denied != "").to_numpy()).any()
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(6)))
 @settings(max_examples=20, deadline=None)
 def test_the_order_of_visits_does_not_matter(order):

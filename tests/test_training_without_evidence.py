@@ -54,6 +54,7 @@ def train_on(cohort: Cohort, folder: Path, source: str = "folder") -> object:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
 def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_stands_alone(tmp_path, indication):
     cohort = make_cohort(indication)
@@ -69,6 +70,7 @@ def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_st
     assert len(metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("indication", "source"), [(None, "folder"), (None, "blended"), ("other_neuropathic", "blended")]
 )

@@ -32,6 +32,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]], ids=" ".join)
 def test_help_answers_at_once(arguments):
     def measure(command: list[str | Path]) -> float:

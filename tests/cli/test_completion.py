@@ -42,6 +42,7 @@ def test_bash_takes_a_setting_apart_and_gets_only_the_rest():
     assert complete("train", "model", "=", "xgboost", "evaluation", "=") == ["default", "quick", "thorough"]
 
 
+@pytest.mark.slow
 def test_names_of_settings_are_completed():
     assert complete("train", "cohort.se") == ["cohort.seed="]
     assert {"cohort=", "cohort."} <= set(complete("train", "model=xgboost", "co"))
@@ -51,6 +52,7 @@ def test_options_of_other_commands_are_completed():
     assert complete("predict", "--techn") == ["--technique"]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.from_regex(r"[a-z_]{1,8}=[a-z0-9_.,\[\]]{1,8}", fullmatch=True), max_size=4),
     st.from_regex(r"[a-z_]{1,8}=[a-z0-9_.]{0,8}", fullmatch=True),

@@ -80,6 +80,7 @@ def call(trained, monkeypatch, capsys):
     return run_it
 
 
+@pytest.mark.slow
 def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     code, out, err = call("promote", f"{NAME}@candidate")
     assert code == 2
@@ -115,6 +116,7 @@ def test_training_judges_by_the_gate_it_was_given(trained):
         assert "#### Verdict: refused by gate 'research' (" in found.data.tags["mlflow.note.content"]
 
 
+@pytest.mark.slow
 def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
     code, out, _ = call(
         "compare-runs", f"{NAME}/1", f"{NAME}/2", "--cohort", "cohort_3", "--resamples", "60", "-o", "table.csv"
@@ -131,6 +133,7 @@ def test_two_versions_are_compared_on_a_cohort_of_neither(call, trained):
     assert ((table["lower"] < table["upper"]) & (table["lower"] <= table["difference"])).all()
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_a_model_and_a_run_for_its_own(call):
     from mlflow import MlflowClient
 
@@ -141,6 +144,7 @@ def test_a_folder_stands_for_a_model_and_a_run_for_its_own(call):
     assert "0.0000" in out
 
 
+@pytest.mark.slow
 def test_what_models_were_trained_on_is_found_where_they_still_lie(call, trained):
     cohort = load_cohort(trained / "cohort_2")
     episodes = cohort.episodes[cohort.episodes["technique"] == "facet_rfa"].head(30)

@@ -86,6 +86,7 @@ def test_an_error_does_not_quote_it(tell, monkeypatch, overrides):
     assert "s3cr3t" not in out + err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides", [["outcome.name=${oc.env:SECRET}"], ["cohort.source=folder", "cohort.path=${oc.env:SECRET}"]]
 )

@@ -14,6 +14,7 @@ from paincast.simulator import Assumptions, write_cohort
 ARGUMENTS = ["simulate", "-o", "cohort", "--technique", "facet_rfa", "--episodes", "60", "--seed", "4", "--no-progress"]
 
 
+@pytest.mark.slow
 def test_the_report_stands_beside_the_cohort(tell, tmp_path):
     code, out, err = tell(*ARGUMENTS, "--report")
     assert (code, err) == (0, "")
@@ -21,6 +22,7 @@ def test_the_report_stands_beside_the_cohort(tell, tmp_path):
     assert (tmp_path / "cohort.report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_the_report_goes_where_it_is_told(tell, tmp_path):
     code, out, _ = tell(*ARGUMENTS, "--report", "pages/facet.html")
     assert code == 0

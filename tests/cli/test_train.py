@@ -108,6 +108,7 @@ def test_multirun_trains_each_combination(tell, training):
     assert found == [("facet_rfa", 1), ("facet_rfa", 2), ("genicular_rfa", 1), ("genicular_rfa", 2)]
 
 
+@pytest.mark.slow
 def test_a_failing_run_of_several_fails_the_command(tell, training):
     code, _, err = tell("train", "-m", "technique=facet_rfa,genicular_rfa", "cohort=folder")
     assert code == 2
@@ -153,6 +154,7 @@ def test_an_interruption_ends_with_130(tell, training):
     assert "interrupted" in err
 
 
+@pytest.mark.slow
 def test_nothing_is_left_changed_in_the_process(tell, training):
     before = (list(sys.argv), os.environ.get("HYDRA_FULL_ERROR"))
     tell("train", "cohort.seed=abc")

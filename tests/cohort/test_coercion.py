@@ -73,6 +73,7 @@ def test_what_only_resembles_a_number_is_a_reject(text: str, decimal: Decimal | 
     assert math.isnan(read(text, decimal))
 
 
+@pytest.mark.slow
 @given(st.decimals(-99_999, 99_999, places=3), st.sampled_from(["point", "comma"]), st.booleans())
 def test_numbers_written_with_any_declared_mark_are_read_back_or_rejected(
     number: object, decimal: Decimal, grouped: bool
@@ -124,6 +125,7 @@ def test_a_percent_sign_belongs_to_percentages_alone() -> None:
     assert rejects[["column", "rule"]].to_numpy().tolist() == [["pain_nrs", "not a number"], ["odi", "not a number"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "word",
     ["n/a", "N/A", "na", ".", "-", "--", "–", "#N/A", "#n/a", "#NV", "k. A.", "k.A.", "K.A.", "unknown", "UNBEKANNT",

@@ -119,6 +119,7 @@ def test_a_leap_day_is_read_in_each_usual_form(text: str) -> None:
     assert read(text) == date(2024, 2, 29)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["1900-01-01", "1899-12-30", "1753-01-01", "9999-12-31", "0001-01-01", "0000-00-00"])
 def test_a_day_that_stands_for_no_value_is_missing(day: str, tmp_path: Path) -> None:
     assert read(day) is None
@@ -203,6 +204,7 @@ def test_a_year_of_two_digits_lies_in_the_only_century_that_fits(tmp_path: Path)
     }
 
 
+@pytest.mark.slow
 @given(st.dates(date(2000, 1, 1), date(2020, 12, 31)), st.integers(6, 98))
 def test_the_age_of_a_patient_born_in_a_year_of_two_digits_is_right(procedure: date, age: int) -> None:
     born = date(procedure.year - age, 3, 1) if (procedure.month, procedure.day) >= (3, 1) else None

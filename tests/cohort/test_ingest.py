@@ -120,6 +120,7 @@ def test_genicular_rfa_gives_the_figures_counted_by_hand(real_data: Path) -> Non
     assert cohort.episodes["lesion_protocol"].value_counts().to_dict() == {"two_branch": 24, "three_branch": 23}
 
 
+@pytest.mark.slow
 def test_trigeminal_registry_gives_the_figures_counted_by_hand(real_data: Path) -> None:
     cohort, rejects = ingest_real(real_data, "trigeminal_percutaneous_2024")
     assert cohort.episodes["technique"].value_counts().to_dict() == {
@@ -160,6 +161,7 @@ def test_placebo_trial_gives_the_figures_counted_by_hand(real_data: Path) -> Non
     assert pairs["pain_nrs"].corr(pairs["pain_nrs_after"]) == pytest.approx(0.40, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024"]
 )
@@ -409,6 +411,7 @@ episodes:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

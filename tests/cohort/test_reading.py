@@ -338,6 +338,7 @@ def test_what_a_csv_writer_writes_is_read_exactly(tmp_path_factory, rows, separa
     assert sheet.rows.index.tolist() == list(range(1, len(rows) + 1))
 
 
+@pytest.mark.slow
 @given(make_table(st.text(LETTERS + ",;\t\n", max_size=10)), *WRITTEN)
 @quick
 def test_lines_of_a_cell_that_look_like_rows_are_never_patients(
@@ -370,6 +371,7 @@ def damage(line: str, kind: str, where: int, separator: str) -> bytes:
 PLAIN_TABLE = make_table(st.text("abc 019.ÄÖ'", max_size=8))
 
 
+@pytest.mark.slow
 @given(
     PLAIN_TABLE,
     st.sampled_from([",", ";", "\t"]),
@@ -397,6 +399,7 @@ def test_one_fault_costs_one_row_and_every_other_is_read_exactly(
     assert [place for place, _ in faults(sheet)] == [broken + 1]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(1, 40))
 @example(1, 8)
 @quick

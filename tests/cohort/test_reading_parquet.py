@@ -164,6 +164,7 @@ def test_a_file_that_is_damaged_encrypted_or_too_wide_is_refused(read, tmp_path:
         read(PATIENTS.iloc[:0])
 
 
+@pytest.mark.slow
 def test_any_byte_damaged_is_an_error_in_words_or_read(tmp_path: Path) -> None:
     file = tmp_path / "in.parquet"
     many = pd.concat([PATIENTS] * 30)

@@ -178,6 +178,7 @@ def test_a_constant_that_only_resembles_a_number_is_refused(tmp_path: Path, mont
         load_mapping(tmp_path / "map.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", ["7", "8", ""])
 def test_rows_of_one_id_on_two_days_are_two_procedures(tmp_path: Path, second: str) -> None:
     mapping = SEVERAL.replace("episodes:", "procedure_date: {column: op}\nepisodes:", 1)
@@ -333,6 +334,7 @@ def test_a_hospital_on_another_scale_is_found(share: float) -> None:
     assert set(np.flatnonzero(other & (before > 0))) <= doubted
 
 
+@pytest.mark.slow
 def test_real_pain_is_not_in_doubt(real_data: Path) -> None:
     for name in ("caudal_esi_2018", "genicular_rfa_2024", "back_pain_placebo_2022"):
         mapping = load_mapping(name)
@@ -356,6 +358,7 @@ visits:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "reductions", "after"),
     [
@@ -402,6 +405,7 @@ visits:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_an_age_at_baseline_counts_to_the_procedure_in_another_row_of_the_episode(tmp_path: Path, order: tuple) -> None:
     rows = ["1,base,1950-01-10,,,8", "1,op,,2020-01-10 00:00,,", "1,fu,,,2020-01-10,3"]

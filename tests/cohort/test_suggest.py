@@ -78,6 +78,7 @@ def test_the_suggestion_is_refused_in_words_until_it_is_finished_and_then_works(
     assert rejects.loc[rejects["action"] == "row left out", "column"].tolist()[0] == "technique"
 
 
+@pytest.mark.slow
 def test_every_real_file_gets_a_suggestion_that_is_refused_only_for_what_is_to_do(
     real_data: Path, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pyd
 
 
 @pytest.fixture(scope="module", params=SETS)
-def left(request, real_data, tmp_path_factory, few_candidates):
+def released(request, real_data, tmp_path_factory, few_candidates):
     """Train on a real set with tracking on, and read everything that was recorded as it is printed."""
     technique, month, file, lost, twice = SETS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
@@ -90,12 +90,12 @@ def read_everything(folder: Path):
     return tables, params, texts
 
 
-def test_no_cell_of_few_patients_is_found_in_all_that_a_run_leaves(left):
-    assert find_leaks(*left) == []
+def test_no_cell_of_few_patients_is_found_in_all_that_a_run_leaves(released):
+    assert find_leaks(*released) == []
 
 
-def test_what_is_measured_has_few_digits(left):
-    tables, _, _ = left
+def test_what_is_measured_has_few_digits(released):
+    tables, _, _ = released
     for name in ("metrics", "decision_curve", "subgroups", "calibration_flexible", "loss_to_follow_up"):
         for column in ("estimate", "lower", "upper", "observed", "weighted_estimate"):
             digits = (
@@ -104,18 +104,18 @@ def test_what_is_measured_has_few_digits(left):
             assert (digits.str.len() <= 4).all(), f"{name}: {column}"
 
 
-def plant(left, **tables):
-    held, params, texts = left
+def plant(released, **tables):
+    held, params, texts = released
     return find_leaks({**held, **tables}, params, texts)
 
 
-def test_the_old_calibration_curve_is_found(left):
+def test_the_old_calibration_curve_is_found(released):
     """Ten quantile groups of the caudal set, as they were recorded before."""
     events, n = [1, 0, 0, 0, 0, 4, 2, 1, 2, 0], [11, 11, 11, 11, 11, 11, 11, 11, 11, 12]
     rows = [f"{place},{k / size!r},{size}" for place, (k, size) in enumerate(zip(events, n, strict=True), 1)]
     old = pd.read_csv(io.StringIO("bin,observed,n\n" + "\n".join(rows)), dtype=str)
     assert len(list(attack_calibration(old))) == 5
-    assert plant(left, calibration_curve=old)
+    assert plant(released, calibration_curve=old)
 
 
 def test_net_benefits_with_all_digits_are_solved():
@@ -144,8 +144,9 @@ def test_patients_beside_episodes_are_found():
     assert found == ["subgroups: sex, few episodes are further ones of a patient"]
 
 
-def test_totals_that_differ_by_few_are_found(left):
-    tables, params, texts = left
+@pytest.mark.slow
+def test_totals_that_differ_by_few_are_found(released):
+    tables, params, texts = released
     n = int(params["n_training"])
     assert find_leaks(tables, {**params, "n_episodes": str(n + 2)}, texts)
     assert not [

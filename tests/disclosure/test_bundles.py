@@ -77,6 +77,7 @@ def write(response):
     return json.loads(json.dumps({**to_response_state(response), "n_training": N, "n_real": N}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["logistic", "xgboost", "ebm"])
 def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, kind, tmp_path):
     if kind == "ebm":

@@ -134,6 +134,7 @@ def attack_methods_in_text(said, n):
     return list(attack_methods({"said": pd.DataFrame({"n": n, "method": said.splitlines()})}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [2, 40])
 def test_an_overlap_is_not_counted_by_what_is_left(model, caudal, tmp_path, monkeypatch, capsys, shared):
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pyd
 
 
 @pytest.fixture(scope="module", params=[160, 230])
-def left(request, tmp_path_factory):
+def released(request, tmp_path_factory):
     """Train on invented patients, said to be real, of whom few are lost at some visits and few died."""
     folder = tmp_path_factory.mktemp("course")
     cohort, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=request.param, seed=request.param)
@@ -53,10 +53,10 @@ def left(request, tmp_path_factory):
     return read_everything(folder)
 
 
-def test_no_few_who_lost_relief_or_left_are_found(left):
-    tables, _, _ = left
+def test_no_few_who_lost_relief_or_left_are_found(released):
+    tables, _, _ = released
     assert "course" in tables
-    assert find_leaks(*left) == []
+    assert find_leaks(*released) == []
 
 
 def test_the_attack_finds_few_in_a_curve_that_tells_them():
@@ -74,6 +74,7 @@ def draw_course(rng):
     return months, rng.choice([0.0, 1.0, 2.0], n, p=rng.dirichlet([2.0, 2.0, 0.3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_a_drawn_course_tells_of_none_of_few(seed):
     rng = np.random.default_rng(seed)

@@ -110,6 +110,7 @@ def test_a_known_bend_is_found():
     assert np.abs(curve["observed"] - expit(0.3 + 0.5 * np.tanh(2 * log_odds))).max() < 0.03
 
 
+@pytest.mark.slow
 def test_the_band_covers_the_truth():
     covered = []
     for seed in range(60):
@@ -139,6 +140,7 @@ def test_the_interval_of_a_distance_covers_the_truth_and_its_estimate(slope, shi
     assert {index: np.sum(held) >= 52 for index, held in covered.items()} == dict.fromkeys(truth, True)
 
 
+@pytest.mark.slow
 def test_most_calibrated_models_of_1200_patients_keep_the_limit_of_the_gate_and_hardly_one_that_breaks_it():
     def count(shift: float) -> int:
         tables = [
@@ -162,6 +164,7 @@ def test_a_distance_is_no_percentile():
     assert compute_distance_interval(0.999, resampled[:3], noise[:3], 0.95)[1] == 1.0
 
 
+@pytest.mark.slow
 def test_a_resample_cannot_run_away():
     """Without penalty and with uniform knots upper limits near 0.4 were seen on as many calibrated rows."""
     uppers = [compute(*make_rows(2000, seed), seed=seed, resamples=200).indices["upper"][0] for seed in range(10)]

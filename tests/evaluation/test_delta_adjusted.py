@@ -65,6 +65,7 @@ def test_a_lost_episode_without_a_prediction_is_refused():
         compute_tipping_point(np.array([1.0]), np.zeros(2))
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.floats(-8, 8)), min_size=2, max_size=30),
     copies=st.integers(1, 3),

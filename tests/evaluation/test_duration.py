@@ -164,6 +164,7 @@ def test_a_month_that_nobody_reached_has_no_score() -> None:
     assert np.isnan(terms[:, 1]).all()
 
 
+@pytest.mark.slow
 @given(
     months=arrays(float, 12, elements=st.sampled_from([0.0, 1.0, 3.0, 7.3, 12.0])),
     status=arrays(float, 12, elements=st.sampled_from([0.0, 1.0, 2.0])),

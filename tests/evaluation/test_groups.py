@@ -33,6 +33,7 @@ def compute(outcome, probability, **more):
     return compute_metrics_by_group(outcome, probability, attributes, **{"patients": None, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_group_of_all_is_the_whole_and_agrees_with_the_bootstrap(clustered, weighted):

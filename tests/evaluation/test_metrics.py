@@ -446,6 +446,7 @@ def test_rows_that_cannot_be_grouped_are_resampled_exactly():
     assert make_groups(check_predictions(outcome, np.where(outcome == 1, 0.9, 0.1)), ones) is None
 
 
+@pytest.mark.slow
 def test_many_rows_take_the_compiled_pass_and_say_the_same(monkeypatch):
     rows = make_rows(3000, 12)
     slow = compute(*rows, resamples=100)
@@ -470,6 +471,7 @@ def test_without_a_folder_to_keep_it_machine_code_is_made_anew(monkeypatch):
     assert made == [len]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_metric_needs_one_definition_however_many_the_rows(monkeypatch, compiled):
     n, resamples = (200_000, 50) if compiled else (300, 200)

@@ -92,6 +92,7 @@ def test_the_table_says_what_it_is():
     assert "all resamples agree" in slope["method"]
 
 
+@pytest.mark.slow
 def test_jobs_change_nothing_and_progress_is_counted(counted_steps):
     predictor = make_model()[0].columns[:, 1]
     outcome = make_model()[1]

@@ -68,6 +68,7 @@ def test_swapping_the_models_turns_the_sign():
     np.testing.assert_allclose(one["lower"], -other["upper"], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_patients_are_drawn_together_and_the_order_of_rows_does_not_matter():
     rows = make_rows()
     twice = pd.concat([rows, rows], ignore_index=True)

@@ -147,6 +147,7 @@ def test_the_paired_error_is_that_of_a_patient_bootstrap():
     assert error == pytest.approx(np.std(estimates[0] - estimates[1]), rel=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.5])
 def test_honest_models_are_not_called_leaks(noise):
     refused = 0

@@ -60,6 +60,7 @@ def test_no_row_of_the_picture_is_lost_and_no_text_leaves_it() -> None:
     assert max(box.x1 for box in boxes) <= width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_same_evidence_gives_the_same_file(tmp_path: Path, suffix: str) -> None:
     rates = collect_rates([load_record("si_joint_rfa")])

@@ -165,6 +165,7 @@ def test_the_mean_of_a_group_adds_up_and_shows_no_value_and_nobody_alone(fitted)
         summarize_group(explanation, np.arange(len(episodes)) < 8)
 
 
+@pytest.mark.slow
 def test_refits_are_explained_on_their_own_log_odds(fit, kind):
     response, episodes = fit(kind)
     linear_predictors = response.refit_linear_predictors(episodes)

@@ -236,6 +236,7 @@ def test_it_sees_missing_values_and_published_directions(make_episodes):
     assert (np.diff(model.columns[place].scores) <= 1e-12).all()
 
 
+@pytest.mark.slow
 @needs_library
 def test_alone_it_comes_near_the_true_probability(make_episodes):
     episodes, outcome, _ = make_episodes(1500, seed=1)

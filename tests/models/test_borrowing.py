@@ -145,6 +145,7 @@ def test_patients_of_the_technique_are_not_borrowed_from_elsewhere():
     assert make_pool([part], part.patients, np.random.default_rng(0), penalties=[0.01], most_rows=1000) == Pool()
 
 
+@pytest.mark.slow
 def test_the_pool_is_thinned_and_its_penalty_is_one_of_those_given():
     parts = list(make_parts_of(TECHNIQUES[1:4]).values())
     penalties = [0.001, 0.01, 10.0]

@@ -67,6 +67,7 @@ def some_rows(draw):
     return linear_predictor, outcome, weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", CALIBRATION_METHODS)
 @given(rows=some_rows())
 def test_every_calibration_rises_and_gives_probabilities_inside_0_and_1(method, rows):
@@ -77,6 +78,7 @@ def test_every_calibration_rises_and_gives_probabilities_inside_0_and_1(method, 
     assert (np.diff(calibrated) >= -1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITTED_CALIBRATIONS)
 @given(rows=some_rows())
 def test_a_weight_of_zero_is_a_row_left_out(method, rows):

@@ -209,6 +209,7 @@ def test_damaged_trees_are_refused(bundle):
     assert load_predictor(folder).version
 
 
+@pytest.mark.slow
 def test_a_bundle_as_it_was_saved_is_read(bundle):
     folder, patients = bundle
     rows = load_predictor(folder).predict(patients)

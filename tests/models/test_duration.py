@@ -124,6 +124,7 @@ def test_state_is_plain_json_and_gives_the_same_answers(fitted):
     assert error.value.code == "PC-FILES-40"
 
 
+@pytest.mark.slow
 def test_death_competes(make_episodes):
     episodes, _, probability = make_episodes(3000, seed=7)
     months, status, truth = draw_times(probability, 8, deaths=0.08)
@@ -139,6 +140,7 @@ def test_death_competes(make_episodes):
     np.testing.assert_allclose(without.incidence(episodes, VISITS)[0], 1.0 - model.survival(episodes, VISITS))
 
 
+@pytest.mark.slow
 def test_rows_that_were_never_seen_or_weigh_nothing_change_nothing(make_episodes):
     episodes, _, probability = make_episodes(600, seed=10, repeats=0.0)
     months, status, _ = draw_times(probability, 11)
@@ -187,6 +189,7 @@ def test_few_patients_and_constant_columns_end_in_a_sensible_model(make_episodes
     assert ((survival > 0) & (survival < 1)).all()
 
 
+@pytest.mark.slow
 def test_cross_fitting_predicts_everybody_and_beats_no_model(make_episodes):
     episodes, _, probability = make_episodes(800, seed=16)
     months, status, truth = draw_times(probability, 17)
@@ -209,6 +212,7 @@ def test_the_curve_of_all_is_that_of_aalen_and_johansen(make_episodes):
         np.testing.assert_allclose(one[0], observed, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_simulated_relief_is_predicted_better_than_by_its_curve():
     technique = "spinal_cord_stimulation"
     cohort, _ = simulate_cohort(techniques=[technique], episodes_per_technique=800, seed=1)

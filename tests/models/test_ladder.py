@@ -129,6 +129,7 @@ def test_the_effective_size_of_simulated_rows_is_their_number_times_their_weight
     assert evidence.measure_size(0.03) == pytest.approx(0.03 * 1500)
 
 
+@pytest.mark.slow
 def test_real_rows_that_agree_keep_levels_with_evidence(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 120, seed=8)
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
@@ -138,6 +139,7 @@ def test_real_rows_that_agree_keep_levels_with_evidence(evidence, make_episodes)
     assert ladder.table["chosen"].sum() == 1
 
 
+@pytest.mark.slow
 def test_another_level_of_risk_is_met_by_the_intercept(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 150, seed=8, shift=-2.0)
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
@@ -146,6 +148,7 @@ def test_another_level_of_risk_is_met_by_the_intercept(evidence, make_episodes):
     assert ladder.shares[0] == 0.0
 
 
+@pytest.mark.slow
 def test_many_real_rows_against_the_evidence_speak_for_themselves(evidence, make_episodes):
     rows = make_real(evidence, make_episodes, 700, seed=8, stretch=-1.0)
     ladder = climb_ladder(evidence, rows, SETTINGS, np.random.default_rng(3))
@@ -241,6 +244,7 @@ def test_real_rows_speak_alone_only_where_the_average_is_clearly_worse(evidence,
     assert climb_ladder(evidence, agreeing, heavy, np.random.default_rng(3)).chosen == AVERAGE
 
 
+@pytest.mark.slow
 def test_a_level_with_all_of_the_share_stands_for_itself(make_episodes):
     rate = make_rate_evidence(0.95, 80, np.random.default_rng(1), "a rate")
     episodes, outcome = draw_real(make_episodes, 90, seed=4, stretch=0.0, shift=-1.0)
@@ -249,6 +253,7 @@ def test_a_level_with_all_of_the_share_stands_for_itself(make_episodes):
     assert fitted.ladder.chosen == fitted.level.name == OVERALL_RISK
 
 
+@pytest.mark.slow
 def test_an_average_is_served_as_one_linear_model_with_refits_of_its_members(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 150, seed=8, shift=-0.5)
     fitted = fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(2))
@@ -264,6 +269,7 @@ def test_an_average_is_served_as_one_linear_model_with_refits_of_its_members(evi
     assert response.parameters == {"averaged": len(level.members), "synthetic_weight": fitted.blended.weights[0]}
 
 
+@pytest.mark.slow
 def test_the_average_of_held_out_patients_is_by_the_shares_of_the_others(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
     crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))
@@ -284,6 +290,7 @@ def test_a_class_of_one_patient_keeps_the_evidence(evidence, make_episodes):
     assert len(ladder.table) == len(ladder.linear_predictor) == len(ladder.names)
 
 
+@pytest.mark.slow
 def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 160, seed=8)
     lost = np.random.default_rng(3).random(160) < expit(-1.5 + 2.0 * episodes["depression"].to_numpy(float))
@@ -298,6 +305,7 @@ def test_those_lost_are_weighted_for_and_predicted(evidence, make_episodes):
     assert weights[True] > weights[False]
 
 
+@pytest.mark.slow
 def test_the_honest_predictions_are_those_of_the_level_chosen_in_the_fold(evidence, make_episodes):
     episodes, outcome = draw_real(make_episodes, 120, seed=8, shift=-1.0)
     crossed = cross_fit_ladder(evidence, episodes, outcome, SETTINGS, np.random.default_rng(5))

@@ -251,6 +251,7 @@ def test_too_few_of_one_class_is_refused_with_the_numbers(make_episodes):
         fit_response_model(episodes, outcome, QUICK, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_interval_is_wider_with_fewer_patients(make_episodes):
     fresh, _, _ = make_episodes(200, seed=99)
     spreads = []
@@ -276,6 +277,7 @@ def test_same_seed_same_model(make_episodes):
     np.testing.assert_array_equal(first.linear_predictor(episodes), second.linear_predictor(episodes))
 
 
+@pytest.mark.slow
 def test_large_cohort_comes_near_the_true_probability(make_episodes):
     episodes, outcome, _ = make_episodes(4000, seed=11)
     fresh, _, truth = make_episodes(4000, seed=12)

@@ -69,6 +69,7 @@ def make_predictor(make_episodes, few_candidates):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_predictor, kind, calibration):
     predictor, episodes = make_predictor(kind, calibration=calibration)
@@ -80,6 +81,7 @@ def test_contributions_add_up_to_the_log_odds_of_the_served_probability(make_pre
     np.testing.assert_allclose(total[answered], logit(served["probability"].to_numpy()[answered]), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", FITTED_CALIBRATIONS)
 def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, calibration, tmp_path):
     predictor, episodes = make_predictor(kind, calibration=calibration)
@@ -98,6 +100,7 @@ def test_a_loaded_bundle_predicts_and_explains_the_same(make_predictor, kind, ca
     assert (folder / "booster.ubj").exists() == (kind == "xgboost")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("basis", "use", "mark"),
     [
@@ -120,6 +123,7 @@ def test_a_mark_is_of_the_basis_or_given_and_never_taken_from_simulated_patients
     assert set(held.predict(episodes)["use"]) == {RESEARCH_MARK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", [*FITTED_CALIBRATIONS, *EARLIER_CALIBRATIONS])
 def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibration):
     predictor, episodes = make_predictor("logistic", calibration=calibration)
@@ -158,6 +162,7 @@ def test_a_bundle_of_another_format_asks_for_training(make_predictor, tmp_path):
         load_predictor(folder)
 
 
+@pytest.mark.slow
 def test_bundle_holds_no_pickle(make_predictor, kind, tmp_path):
     folder = save_predictor(make_predictor(kind)[0], tmp_path / "bundle")
     assert {file.suffix for file in folder.iterdir()} <= {".json", ".ubj"}
@@ -172,6 +177,7 @@ def test_same_model_same_version_and_other_model_other_version(make_predictor):
     assert first.version == second.version != other.version
 
 
+@pytest.mark.slow
 def test_rows_keep_order_index_and_contract(make_predictor):
     predictor, episodes = make_predictor("logistic")
     shuffled = episodes.sample(frac=1, random_state=0)
@@ -188,6 +194,7 @@ def test_interval_holds_the_probability(make_predictor):
     assert (served["probability"] < served["upper"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -235,6 +242,7 @@ def test_a_contraindication_that_is_unknown_is_named(make_predictor):
     assert [("infection" in names, "blood clotting" in names) for names in labels] == [(True, True), (False, True)]
 
 
+@pytest.mark.slow
 def test_a_bundle_of_rules_on_columns_alone_answers_with_the_rules_of_today(make_predictor, tmp_path):
     predictor, episodes = make_predictor("logistic")
     older = ({"column": "active_infection", "level": "absolute", "reason": "infection"},)
@@ -301,6 +309,7 @@ def test_nobody_is_told_to_leave_out_what_is_required(make_predictor):
     assert served["abstained_because"].str.contains("could not be read: ").all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The NumPy global RNG was seeded:FutureWarning")
 def test_explanation_draws_with_the_shap_package_as_it_is(make_predictor):
     matplotlib.use("Agg")
@@ -319,6 +328,7 @@ def test_explanation_draws_with_the_shap_package_as_it_is(make_predictor):
         plt.close("all")
 
 
+@pytest.mark.slow
 def test_explanation_adds_up_to_the_log_odds(make_predictor):
     predictor, episodes = make_predictor("xgboost")
     explained = predictor.explain(episodes.head(5))

@@ -58,6 +58,7 @@ def test_the_given_parameters_come_first_and_the_best_is_found(folds):
     assert found["max_depth"] < settings.boosting[0]["max_depth"]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_its_file_ends(folds, tmp_path):
     stored = {"search_storage": str(tmp_path / "search.db")}
     first, again, longer, fresh = (Scores() for _ in range(4))
@@ -71,6 +72,7 @@ def test_a_search_goes_on_where_its_file_ends(folds, tmp_path):
     assert sum(number == 0 for _, number, _ in fresh.asked) == 5
 
 
+@pytest.mark.slow
 def test_a_file_of_other_rows_is_not_gone_on_from(folds, tmp_path):
     settings = ModelSettings(trials=3, search_storage=str(tmp_path / "search.db"))
     for asked_of, known, trials in ((b"a", folds, 3), (b"a", folds, 0), (b"b", folds, 3), (b"a", folds[:2], 3)):
@@ -110,6 +112,7 @@ def test_medians_of_earlier_trials_prune(folds):
     assert ended < started
 
 
+@pytest.mark.slow
 def test_a_choice_resumes_its_search(make_episodes, tmp_path, monkeypatch):
     episodes, outcome, _ = make_episodes(300)
     sample = Sample(episodes=episodes, outcome=outcome, weights=np.ones(300))

@@ -34,6 +34,7 @@ def make_sample(make_episodes, n: int = 300, **known) -> Sample:
     return Sample(episodes=episodes, outcome=outcome, weights=np.ones(n), technique="facet_rfa", **known)
 
 
+@pytest.mark.slow
 def test_simple_model_is_chosen_on_47_rows(make_episodes):
     sample = make_sample(make_episodes, 47, seed=3, repeats=0.0)
     settings = ModelSettings(trials=3)
@@ -41,6 +42,7 @@ def test_simple_model_is_chosen_on_47_rows(make_episodes):
     assert chosen == {"logistic"}
 
 
+@pytest.mark.slow
 def test_strong_interaction_makes_trees_win():
     rng = np.random.default_rng(6)
     n = 1500
@@ -75,6 +77,7 @@ def test_linear_candidates_begin_with_what_is_shared_alone_and_get_looser(borrow
     assert len({one.label for one in (first, *others)}) == 1 + len(others)
 
 
+@pytest.mark.slow
 def test_table_says_what_was_compared_and_the_rule_is_kept(make_episodes):
     sample = make_sample(make_episodes)
     selection = select_candidate(sample, LINEAR, np.random.default_rng(0))
@@ -87,6 +90,7 @@ def test_table_says_what_was_compared_and_the_rule_is_kept(make_episodes):
     assert selection.chosen == selection.candidates[selection.position]
 
 
+@pytest.mark.slow
 def test_average_of_logistic_models_is_one_logistic_model(make_episodes):
     sample = make_sample(make_episodes)
     selection = select_candidate(sample, AVERAGED, np.random.default_rng(0))
@@ -137,6 +141,7 @@ def test_the_loss_of_the_choice_is_weighted(make_episodes):
     np.testing.assert_allclose(selection.table["log_loss"], selection.losses @ weights / weights.sum())
 
 
+@pytest.mark.slow
 def test_held_out_margins_come_from_folds_without_the_patient(make_episodes):
     sample = make_sample(make_episodes, 200)
     rng = np.random.default_rng(4)
@@ -189,6 +194,7 @@ def change_effects(monkeypatch, change) -> None:
     monkeypatch.setattr(expected_signs_module, "load_records", lambda: records)
 
 
+@pytest.mark.slow
 def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
     sample = make_sample(make_episodes)
     linear_predictor, labels = fit_with_evidence(sample)
@@ -224,6 +230,7 @@ def test_more_columns_than_rows_and_weights_of_zero_end_in_a_finite_model(make_e
     assert np.isfinite(selection.table["log_loss"]).all()
 
 
+@pytest.mark.slow
 def test_perfect_separation_ends_in_a_finite_model(make_episodes):
     sample = make_sample(make_episodes, 200)
     separated = replace(sample, outcome=sample.episodes["depression"].to_numpy(float))

@@ -48,6 +48,7 @@ def test_each_fold_has_a_stream_of_its_own_and_patients_stay_together():
         assert not set(patients[train]) & set(patients[test])
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=30, max_size=120),
     st.integers(2, 5),

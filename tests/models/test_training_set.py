@@ -149,6 +149,7 @@ def ask_stimulation(cohort: Cohort, name: str = "pain_response", minimum: int | 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
 @pytest.mark.parametrize("name", ["pain_response", "pain_change", "relief_duration"])
 def test_enough_real_patients_carry_an_indication_without_evidence(indication, name):

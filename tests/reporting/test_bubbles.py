@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def variables(draw):
     return pd.Series(draw(st.lists(strategy, max_size=60)), dtype=dtype)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(variables())
 def test_no_group_of_few_is_shown_nor_can_be_worked_out(values):

@@ -93,6 +93,7 @@ def test_headings_and_links_lead_somewhere(outline: Outline, report: str) -> Non
     assert "synthetic" in report
 
 
+@pytest.mark.slow
 def test_the_same_cohort_gives_the_same_page(folder: Path, report: str) -> None:
     report_simulation(folder, folder.parent / "again.html")
     assert (folder.parent / "again.html").read_text(encoding="utf-8") == report

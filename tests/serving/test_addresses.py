@@ -31,6 +31,7 @@ def store(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(None)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 def test_a_registered_model_is_loaded_by_its_alias(store, models_folder, tmp_path):
     store(f"sqlite:///{tmp_path}/mlflow.db")
@@ -84,6 +85,7 @@ def ask_use(patients, address) -> set[str]:
     return set(predict(patients.iloc[:1], address, techniques=["facet_rfa"])["use"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 def test_only_the_champion_of_a_gate_that_allows_care_is_for_more_than_research(register, models, patients, tmp_path):
     client, add = register
@@ -109,6 +111,7 @@ def test_only_the_champion_of_a_gate_that_allows_care_is_for_more_than_research(
     assert ask_use(patients, f"models:/facet/{later}") == {""}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 @pytest.mark.parametrize(
     "tags",

@@ -43,6 +43,7 @@ def drop_other_unit(reasons: list[dict[str, object]]) -> list[dict[str, object]]
     return [{name: said for name, said in reason.items() if said is not None} for reason in reasons]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source_suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("out_suffix", [".csv", ".parquet", ".PARQUET"])
 def test_a_file_gives_what_the_function_gives(patients, models_folder, tmp_path, source_suffix, out_suffix):
@@ -71,6 +72,7 @@ def test_a_file_gives_what_the_function_gives(patients, models_folder, tmp_path,
     assert summary.by_technique["trigeminal_rhizotomy"] == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
     source = tmp_path / f"patients{suffix}"
@@ -88,6 +90,7 @@ def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
     assert [line.split(",")[1] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
 
 
+@pytest.mark.slow
 def test_rejects_name_the_place_in_the_file_and_no_value(predict_text, tmp_path):
     lines = [
         GOOD,
@@ -115,6 +118,7 @@ def test_rejects_name_the_place_in_the_file_and_no_value(predict_text, tmp_path)
     assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_a_rejects_file_of_an_earlier_run_does_not_stay(predict_text, tmp_path):
     predict_text(HEADER + GOOD.replace("7", "seven"))
     assert (tmp_path / "out.rejects.csv").exists()
@@ -127,6 +131,7 @@ def test_ids_are_made_from_the_place_when_absent(predict_text, tmp_path):
     assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == ["row-1", "row-2", "row-3"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 def test_exports_of_spreadsheets_are_read(predict_text, separator, mark):
@@ -135,6 +140,7 @@ def test_exports_of_spreadsheets_are_read(predict_text, separator, mark):
     assert (summary.n_rejects, summary.n_predicted) == (0, 1)
 
 
+@pytest.mark.slow
 def test_names_in_another_case_are_known_and_twins_are_refused(predict_text, tmp_path):
     predict_text(HEADER + GOOD)
     usual = read_csv(tmp_path / "out.csv")
@@ -144,6 +150,7 @@ def test_names_in_another_case_are_known_and_twins_are_refused(predict_text, tmp
         predict_text(HEADER.strip() + ",ODI\n" + GOOD.strip() + ",50\n")
 
 
+@pytest.mark.slow
 def test_a_column_whose_name_is_nearly_that_of_an_absent_one_is_noted(predict_text):
     assert predict_text(HEADER + GOOD).notes == ()
     summary = predict_text(HEADER.replace("age_years", "Age (years)").strip() + ",surgeon\n" + GOOD.strip() + ",Jane\n")
@@ -165,6 +172,7 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "words"), UNREADABLE, ids=[words for _, words in UNREADABLE])
 def test_what_cannot_be_read_is_an_error_in_words(predict_text, tmp_path, content, words):
     with pytest.raises(DataError, match=words) as told:
@@ -224,6 +232,7 @@ def test_an_unwritable_output_is_said_before_predicting(patients, models_folder,
         predict_file(tmp_path / "patients.csv", tmp_path / "taken" / "out.csv", models=models_folder)
 
 
+@pytest.mark.slow
 def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkeypatch):
     predict_text(HEADER + GOOD)
     before = (tmp_path / "out.csv").read_text()

@@ -50,6 +50,7 @@ def ids_without(*places: int) -> list[str]:
     return [f"ex-{n}" for n in range(1, 11) if n not in places]
 
 
+@pytest.mark.slow
 def test_a_row_cut_short_or_too_long_is_not_answered(answer) -> None:
     for change, rule in ((lambda row: row[:-3], "too few cells"), (lambda row: [*row, "x"], "too many cells")):
         rows = make_rows()
@@ -59,6 +60,7 @@ def test_a_row_cut_short_or_too_long_is_not_answered(answer) -> None:
         assert (summary.n_patients, summary.reject_share) == (10, 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_rows", [1, 3, 5000])
 def test_a_mark_opened_in_one_patient_and_closed_in_another_swallows_nobody(answer, batch_rows: int) -> None:
     rows = make_rows()
@@ -67,6 +69,7 @@ def test_a_mark_opened_in_one_patient_and_closed_in_another_swallows_nobody(answ
     assert (ids, rejects) == (ids_without(2, 6), [(2, "quotation mark"), (6, "quotation mark")])
 
 
+@pytest.mark.slow
 def test_spaces_around_a_name_change_no_answer(answer, tmp_path: Path) -> None:
     answer(make_rows())
     plain = read_predictions(tmp_path / "out.parquet")
@@ -75,6 +78,7 @@ def test_spaces_around_a_name_change_no_answer(answer, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "out.parquet"), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [["episode_id"], ["episode_id", "age_years"]])
 def test_what_pandas_put_into_the_index_is_read(answer, tmp_path: Path, index: list[str]) -> None:
     answer(make_rows())
@@ -93,6 +97,7 @@ def test_a_used_name_that_stands_twice_refuses_the_file_and_an_unused_one_does_n
     assert (ids, rejects, summary.reject_share) == (ids_without(), [(0, "duplicate column")], 0.0)
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_read_is_told_with_the_answer(answer, tmp_path: Path) -> None:
     rows = make_rows()
     rows[2][6] = "x" * 40_000
@@ -103,6 +108,7 @@ def test_a_cell_that_cannot_be_read_is_told_with_the_answer(answer, tmp_path: Pa
     assert not told.drop("ex-3").str.contains("unusable").any()
 
 
+@pytest.mark.slow
 def test_a_column_of_lists_is_told_with_every_answer(answer, tmp_path: Path) -> None:
     table = pa.Table.from_pandas(pd.DataFrame(make_rows(), columns=COLUMNS).drop(columns=["notes", "pain_pattern"]))
     pq.write_table(table.append_column("pain_pattern", pa.array([["x"]] * 10)), tmp_path / "in.parquet")
@@ -149,6 +155,7 @@ def test_the_columns_of_these_rows_are_those_of_the_contract() -> None:
 DAMAGES = ["", "Zyxwv", '"', "1,5", "n/a", "\n", ";", "x y", "999", "-1", "lumbar_facet", "ex-1", "Total", "Stand:"]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7), st.sampled_from(DAMAGES)), max_size=8), st.integers(1, 12)
 )

@@ -100,6 +100,7 @@ def test_no_folder_of_models_is_made_for_a_record(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow
 def test_predictions_come_with_the_notes_of_the_models_that_answer(folder, patients, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_real(folder, EPIDURAL)

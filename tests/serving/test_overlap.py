@@ -42,6 +42,7 @@ def mix(cohorts, shared: int):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shared", "counted"), [(37, "37"), (3, "fewer than 5"), (0, "0")])
 def test_overlap_is_counted_and_refused_and_left_out_when_asked(cohorts, model, shared, counted):
     fingerprints = {model.version: make_fingerprints(cohorts[0].episodes, model.version)}
@@ -72,6 +73,7 @@ def test_what_cannot_be_checked_is_said(cohorts, model):
     assert flow["n"].astype(str).str.contains("cannot be checked").sum() == 2
 
 
+@pytest.mark.slow
 def test_the_command_finds_fingerprints_beside_the_model(cohorts, model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_predictor(model, "trained/facet_rfa", make_fingerprints(cohorts[0].episodes, model.version))

@@ -26,6 +26,7 @@ def model(models_folder):
     return load_predictor(models_folder / "facet_rfa" / "pain_response")
 
 
+@pytest.mark.slow
 def test_columns_of_predictions_keep_name_order_and_type(patients, models_folder):
     for table in (patients, patients.iloc[:0], patients.iloc[[2]]):
         found = paincast.predict(table, models_folder).dtypes.astype("str")
@@ -52,6 +53,7 @@ def as_forms(patients: pd.DataFrame, folder: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_every_form_is_answered_alike(patients, model, tmp_path):
     expected = model.predict(patients)
     assert expected["abstained"].tolist() == [False, True, True, True, False]
@@ -66,6 +68,7 @@ def test_one_dict_is_one_patient(patients, model):
     assert answer["probability"].iloc[0] == model.predict(patients)["probability"].iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "index",
     [
@@ -102,6 +105,7 @@ def test_a_model_alone_answers_each_row_where_a_folder_leaves_out(patients, mode
         assert set(paincast.predict(twice, model).index) == {1, 2, 3, 4}
 
 
+@pytest.mark.slow
 def test_patients_are_validated_in_every_form(patients, tmp_path):
     wrong = patients.assign(odi=["forty", "50", "45", "48", "44"])
     expected, expected_rejects = paincast.validate_patients(wrong)
@@ -160,6 +164,7 @@ cells = st.one_of(
 names = st.sampled_from(["pain_nrs", "Age_Years", "indication", "episode_id", "depression", "technique", "other"])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.one_of(cells, st.lists(st.dictionaries(names, cells, max_size=4), max_size=4), st.dictionaries(names, cells)))
 def test_any_object_is_answered_or_refused_in_one_line(model, patients):

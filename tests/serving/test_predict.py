@@ -38,6 +38,7 @@ def test_every_patient_gets_a_row_per_technique_in_the_canonical_order(patients,
     }
 
 
+@pytest.mark.slow
 def test_an_answer_is_that_of_the_model(patients, models_folder):
     predictor = load_predictor(models_folder / "facet_rfa" / "pain_response")
     answer = row(predict(patients, models_folder), "a", "facet_rfa")
@@ -49,6 +50,7 @@ def test_an_answer_is_that_of_the_model(patients, models_folder):
     assert answer["model_version"] == predictor.version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("episode", "technique", "words"),
     [
@@ -128,6 +130,7 @@ def test_rows_left_out_do_not_shift_the_notes_of_others(patients, models_folder)
     assert set(predictions["cautions"]) == {"left out as unusable: age_years"}
 
 
+@pytest.mark.slow
 def test_models_can_be_handed_over_in_every_form(patients, models_folder):
     predictor = load_model(models_folder / "facet_rfa" / "pain_response")
     forms = [predictor, {"mine": predictor}, models_folder / "facet_rfa", str(models_folder / "facet_rfa")]
@@ -187,6 +190,7 @@ def test_a_folder_without_models_says_what_to_do(tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(

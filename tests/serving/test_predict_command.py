@@ -67,6 +67,7 @@ def test_only_one_technique(patients, capsys):
     assert capsys.readouterr().err == "", "progress is for a terminal, not for a log"
 
 
+@pytest.mark.slow
 def test_progress_shows_in_a_terminal(folder, patients):
     patients.to_csv("patients.csv", index=False)
     leader, follower = pty.openpty()
@@ -79,6 +80,7 @@ def test_progress_shows_in_a_terminal(folder, patients):
     assert re.search(rb"\d patients/(s|min)", shown)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_too_many_rejects_exit_with_3_and_the_predictions_stand(patients, capsys):
     patients.assign(odi=["forty", 50, 45, 48, 44]).to_csv("patients.csv", index=False)
@@ -135,6 +137,7 @@ def start(folder: Path, before: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_full_disk_leaves_nothing(folder, patients, suffix):
     resource = pytest.importorskip("resource", reason="limits of file size are of Unix")
@@ -165,6 +168,7 @@ batch.answer_patients = slowly
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "terminated"]
 )
@@ -185,6 +189,7 @@ def test_an_interrupted_run_leaves_the_old_output_and_nothing_else(folder, patie
     assert Path("out.csv").read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_external_validation_of_a_simulated_cohort_has_intervals_and_the_truth(capsys):
     write_cohort("cohort", techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=200, seed=5)
@@ -254,6 +259,7 @@ def test_external_validation_says_whose_visits_answered_for_the_horizon(models_f
     assert flow["note"].tolist() == [""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("technique", "month", "words"),
     [
@@ -269,6 +275,7 @@ def test_what_cannot_be_evaluated_is_refused(capsys, technique, month, words):
     assert not Path("report").exists()
 
 
+@pytest.mark.slow
 def test_the_truth_is_that_of_the_question_asked(models_folder, tmp_path):
     write_cohort(tmp_path / "cohort", techniques=["facet_rfa"], episodes_per_technique=150, seed=6)
     known = load_truth(tmp_path / "cohort")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from paincast.reporting.model.summary import summarize_predictions
 from paincast.schema import RESEARCH_MARK
@@ -14,6 +15,7 @@ from paincast.serving.predict import predict
 EXAMPLES = Path(__file__).parents[2] / "examples" / "patients.csv"
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
     read = []
     for suffix in (".csv", ".parquet"):
@@ -24,6 +26,7 @@ def test_csv_and_parquet_hold_the_same_predictions(models_folder, tmp_path):
     assert len(read[0])
 
 
+@pytest.mark.slow
 def test_predictions_of_before_a_column_was_added_are_read(models_folder, tmp_path):
     for suffix, write in ((".csv", pd.DataFrame.to_csv), (".parquet", pd.DataFrame.to_parquet)):
         out, older = tmp_path / f"out{suffix}", tmp_path / f"older{suffix}"

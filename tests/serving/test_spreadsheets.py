@@ -49,6 +49,7 @@ def write_and_read(ids: list[str], suffix: str) -> pd.DataFrame:
         return read_predictions(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @given(ids=st.lists(IDS.filter(lambda text: "\x00" not in text), min_size=1, max_size=8))
 @settings(max_examples=60)

@@ -63,6 +63,7 @@ def test_some_patients_come_twice(simulated: tuple[Cohort, Truth]) -> None:
     assert 0.05 < repeats < 0.13
 
 
+@pytest.mark.slow
 def test_no_truth_is_in_the_cohort(simulated: tuple[Cohort, Truth]) -> None:
     cohort, truth = simulated
     probabilities = truth.expand(outcome="pain_response")["probability"].to_numpy()
@@ -204,6 +205,7 @@ def test_details_say_where_the_rows_come_from(simulated: tuple[Cohort, Truth]) -
     assert any("Friedly" in source for source in cohort.sources)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     """Whatever the number of workers and of blocks ahead."""
     asked = {"techniques": ["facet_rfa", "nerve_root_block"], "episodes_per_technique": 4000}
@@ -216,6 +218,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert all(hashes["one"][name] != hashes["other"][name] for name in ("episodes.parquet", "truth.parquet"))
 
 
+@pytest.mark.slow
 def test_a_streamed_cohort_is_the_one_in_memory(tmp_path: Path) -> None:
     manifest = write_cohort(tmp_path / "cohort", episodes_per_technique=60, seed=3)
     cohort, truth = simulate_cohort(episodes_per_technique=60, seed=3)

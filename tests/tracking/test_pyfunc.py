@@ -59,6 +59,7 @@ def test_signature_names_what_is_known_before_and_no_sensitive_column(served):
     assert served.metadata.metadata["input_columns"]["pain_nrs"] == "a number from 0 to 10 NRS points"
 
 
+@pytest.mark.slow
 def test_whole_numbers_text_and_nullable_types_are_read(served, patients):
     expected = served.predict(patients)["probability"]
     as_text = patients.assign(

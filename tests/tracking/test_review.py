@@ -64,6 +64,7 @@ def test_no_free_port_is_said_in_words(monkeypatch):
             find_free_port(first=taken.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_the_page_opens_and_ends_with_an_interrupt(recorded):
     port = find_free_port(first=5100)
     store = recorded.store

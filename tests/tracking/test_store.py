@@ -113,6 +113,7 @@ def test_a_server_that_is_gone_is_said_within_seconds():
         prepare_store(Store(f"http://127.0.0.1:{port}", None, "paincast"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 def test_a_database_whose_tables_were_half_made_is_not_left_behind(tmp_path, monkeypatch):
     """Stopped between two migrations of a first run, it would refuse every run to come."""
@@ -133,6 +134,7 @@ def test_a_database_whose_tables_were_half_made_is_not_left_behind(tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
 def test_an_empty_file_becomes_a_database(tmp_path):
     (tmp_path / "mlflow.db").touch()
