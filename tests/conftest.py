@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import os
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +27,41 @@ KINDS = [
     for kind in MODEL_KINDS
 ]
 REAL_SETS = ("back_pain_placebo_2022", "caudal_esi_2018", "genicular_rfa_2024", "trigeminal_percutaneous_2024")
+
+
+BUDGETS = {
+    "src": 10,
+    "tests/cli": 60,
+    "tests/cohort": 80,
+    "tests/disclosure": 20,
+    "tests/evaluation": 60,
+    "tests/evidence": 10,
+    "tests/explain": 10,
+    "tests/models": 150,
+    "tests/reporting": 40,
+    "tests/serving": 100,
+    "tests/settings": 10,
+    "tests/simulator": 40,
+    "tests/tracking": 40,
+    "tests": 60,
+}
+"""Seconds of one core that the tests of a folder may take in `make test`; `tests` is for modules outside folders."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the folders that took longer than their budget, where the slow tests were left out."""
+    if config.option.markexpr != "not slow":
+        return
+    spent: Counter[str] = Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            folders = [name for name in BUDGETS if report.nodeid.startswith(f"{name}/")]
+            spent[max(folders, key=len)] += report.duration
+    for folder, seconds in sorted(spent.items()):
+        if seconds > BUDGETS[folder]:
+            terminalreporter.write_line(
+                f"{folder} took {seconds:.0f} s; its budget is {BUDGETS[folder]} s (CONTRIBUTING)"
+            )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,9 +1,12 @@
-"""Names of metrics for readers."""
+"""Names of metrics and texts of their estimates, for readers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 
 METRIC_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -57,3 +60,21 @@ def name_metric(metric: str) -> str:
     if whole in METRIC_NAMES and month.replace(".", "").isdecimal():
         return f"{METRIC_NAMES[whole]}, month {month}"
     return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def format_estimate(
+    row: Mapping[Any, Any], *, digits: int = 2, absent: str = "not estimable", no_interval: str = " (no interval)"
+) -> str:
+    """Format an estimate with its interval, from the columns ``estimate, lower, upper``.
+
+    Examples
+    --------
+    >>> format_estimate({"estimate": 0.712, "lower": 0.66, "upper": 0.764})
+    '0.71 (0.66 to 0.76)'
+    """
+    estimate, lower, upper = (f"{row[name]:z.{digits}f}" for name in ("estimate", "lower", "upper"))
+    if np.isnan(row["estimate"]):
+        return absent
+    if np.isnan(row["lower"]) or np.isnan(row["upper"]):
+        return estimate + no_interval
+    return f"{estimate} ({lower} to {upper})"

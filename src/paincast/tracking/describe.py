@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from paincast.errors import SettingsError
-from paincast.evaluation.names import METRIC_NAMES, name_metric
+from paincast.evaluation.names import METRIC_NAMES, format_estimate, name_metric
 from paincast.gates import NOT_ASKED, GateVerdict
 from paincast.gates.use import USE_LIMIT
 from paincast.outcomes import Outcome, get_outcome
@@ -83,7 +81,7 @@ def _format_headline(model: ModelRun, verdict: GateVerdict) -> str:
     """Write the first line, which shows before the text is expanded: basis, size, main metrics and verdict."""
     overall = model.metrics[model.metrics["group"] == OVERALL].to_dict("records")
     rows = {row["metric"]: row for row in overall}
-    numbers = [f"{METRIC_NAMES[name]} {_show(rows[name], 2)}" for name in HEADLINES if name in rows]
+    numbers = [f"{METRIC_NAMES[name]} {format_estimate(rows[name])}" for name in HEADLINES if name in rows]
     about = "about " if model.dataset.is_rounded else ""
     counted = f"{model.n_real} real of {about}{model.dataset.n_episodes} episodes"
     return " · ".join([f"**{model.basis.upper()}**: {counted}", *numbers, verdict.describe()])
@@ -156,12 +154,5 @@ def format_metrics(metrics: pd.DataFrame) -> str:
     for row in metrics.to_dict("records"):
         group = "" if row["group"] == OVERALL else f" ({row['group']})"
         name = name_metric(row["metric"]) + group
-        lines.append(f"| {name} | {_show(row, 3)} | {row['n']} | {row['method']} |")
+        lines.append(f"| {name} | {format_estimate(row, digits=3)} | {row['n']} | {row['method']} |")
     return "\n".join(lines)
-
-
-def _show(row: Mapping[Hashable, Any], digits: int) -> str:
-    if np.isnan(row["estimate"]):
-        return "not estimable"
-    estimate, lower, upper = (f"{row[bound]:z.{digits}f}" for bound in ("estimate", "lower", "upper"))
-    return f"{estimate} (no interval)" if np.isnan(row["lower"]) else f"{estimate} ({lower} to {upper})"

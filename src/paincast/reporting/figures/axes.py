@@ -135,16 +135,6 @@ def draw_interval(
     ax.plot(np.clip([row["estimate"]], *ends), [height], shape, clip_on=False, **style)
 
 
-def format_interval(row: Row | pd.Series, *, digits: int = 2, absent: str = "not estimable") -> str:
-    """Format an estimate with its interval, as it stands in a figure."""
-    estimate, lower, upper = (f"{row[name]:z.{digits}f}" for name in ("estimate", "lower", "upper"))
-    if np.isnan(row["estimate"]):
-        return absent
-    if np.isnan(row["lower"]) or np.isnan(row["upper"]):
-        return f"{estimate} (no interval)"
-    return f"{estimate} ({lower} to {upper})"
-
-
 def format_n(row: Row) -> str:
     """Format the size of a group where it may be shown."""
     return f"n = {row['n']:,.0f}" if pd.notna(row["n"]) else "n not shown"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.evaluation.names import format_estimate
 from paincast.reporting.figures.axes import (
     BLUE,
     GREY,
@@ -16,7 +17,6 @@ from paincast.reporting.figures.axes import (
     draw_diagonal,
     finish_axes,
     finish_square,
-    format_interval,
 )
 from paincast.schema import MINIMUM_CELL
 
@@ -111,7 +111,7 @@ def summarize_calibration(metrics: pd.DataFrame) -> str:
     str
     """
     overall = {row["metric"]: row for row in metrics.to_dict("records") if row["group"] == "overall"}
-    lines = [f"{label} {format_interval(overall[name])}" for name, label in SUMMARY.items() if name in overall]
+    lines = [f"{label} {format_estimate(overall[name])}" for name, label in SUMMARY.items() if name in overall]
     n = max((int(row["n"]) for row in overall.values()), default=0)
     return "\n".join([*lines, f"n = {n:,}"])
 

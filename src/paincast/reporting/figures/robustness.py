@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.reporting.figures.axes import (
     BASIS_MARKS,
@@ -24,7 +25,6 @@ from paincast.reporting.figures.axes import (
     draw_interval,
     finish_axes,
     finish_square,
-    format_interval,
     format_n,
     make_figure,
     set_ratio_axis,
@@ -217,7 +217,7 @@ def describe_tipping_point(sweep: pd.DataFrame) -> str:
 
 
 def _format_distance(row: Row | pd.Series) -> str:
-    return format_interval(row, digits=3, absent="not shown")
+    return format_estimate(row, digits=3, absent="not shown")
 
 
 FOREST: Mapping[str, tuple[str, float, tuple[float, float]]] = {
@@ -331,7 +331,7 @@ def describe_held_out(table: pd.DataFrame) -> str:
         pooled = rows[rows["n_groups"].notna()].iloc[0]
         new = "" if np.isnan(pooled["predicted_lower"]) else "; of a new one {:.2f} to {:.2f} is expected"
         new = new.format(pooled["predicted_lower"], pooled["predicted_upper"])
-        averages.append(f"{title} {format_interval(pooled, digits=2)} on average{new}")
+        averages.append(f"{title} {format_estimate(pooled, digits=2)} on average{new}")
     groups = table[(table["metric"] == "o_e_ratio") & table["n_groups"].isna()]
     n_shown = int(groups["estimate"].notna().sum())
     hidden = f"{len(groups) - n_shown} not shown" if n_shown < len(groups) else "all shown"

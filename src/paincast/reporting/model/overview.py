@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.evaluation.names import format_estimate
 from paincast.gates.verdict import OVERALL
 from paincast.reporting.figures.axes import BLUE, ORANGE, draw_diagonal, finish_axes, make_axes
 from paincast.reporting.figures.performance import describe_calibration
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
-from paincast.reporting.model.run_contents import RunContents, show_interval, show_number
+from paincast.reporting.model.run_contents import RunContents
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
@@ -73,7 +74,10 @@ def _summarize(run: RunContents) -> dict[str, str]:
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
-        **{label: _show(rows[name]) if name in rows else "" for name, label in NUMBERS.items()},
+        **{
+            label: format_estimate(rows[name], no_interval=" (none)") if name in rows else ""
+            for name, label in NUMBERS.items()
+        },
         "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 
@@ -81,11 +85,6 @@ def _summarize(run: RunContents) -> dict[str, str]:
 def _read_overall(run: RunContents) -> dict[str, dict[Any, Any]]:
     rows = run.tables["metrics"].to_dict("records")
     return {row["metric"]: row for row in rows if row["group"] == OVERALL}
-
-
-def _show(row: Mapping[Any, Any]) -> str:
-    interval = show_interval(row, 2)
-    return f"{show_number(row['estimate'], 2)} ({interval})" if interval else "not estimable"
 
 
 def _list_unmet(run: RunContents) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
 from paincast.predictor import Predictor
@@ -59,9 +60,7 @@ def summarize_training(
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
-    further = "; ".join(
-        f"{title} {_format_estimate(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers
-    )
+    further = "; ".join(f"{title} {_format(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
     return {
         "technique": predictor.technique,
@@ -71,7 +70,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
         "with outcome": share,
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.kind,
-        **{title: _format_estimate(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **{title: _format(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
         **({"times and changes": further} if further else {}),
         "note": _note_sample_size(predictor),
     }
@@ -84,12 +83,8 @@ def _note_sample_size(predictor: Predictor) -> str:
     return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
 
 
-def _format_estimate(row: Mapping[Hashable, Any]) -> str:
-    if np.isnan(row["estimate"]):
-        return "not estimable"
-    if np.isnan(row["lower"]):
-        return f"{row['estimate']:.2f}"
-    return f"{row['estimate']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+def _format(row: Mapping[Hashable, Any]) -> str:
+    return format_estimate(row, no_interval="")
 
 
 def assess_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
