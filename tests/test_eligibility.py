@@ -100,7 +100,7 @@ def test_the_card_names_the_rules_of_the_prediction(record: Record) -> None:
     if not record.indication:
         return
     card = build_card(record.technique, indication=record.indication)
-    [section] = [part for part in card.sections if part.heading.startswith("Who must not")]
+    [section] = [part for part in card.sections if part.heading.startswith("Contraindications")]
     lines = section.blocks[1]
     named = {rule["name"] for rule in _rules_of(record.technique) if record.indication in rule["indications"]}
     reasons = {rule["reason"]: rule["level"] for rule in _rules_of(record.technique) if rule["name"] in named}

@@ -124,7 +124,7 @@ NOT_TOLD = (np.nan, np.nan)
     ("lower", "status", "facts"),
     [
         ({0.3: (0.01, 0.02), 0.5: (0.02, 0.03)}, "passed", ["at 2 of 2 thresholds", "at 0.5, by 0.03 (0.02 to 0.04)"]),
-        ({0.3: (0.01, 0.02), 0.5: NOT_TOLD}, "passed", ["at 1 of 1 thresholds (1 more are not told)"]),
+        ({0.3: (0.01, 0.02), 0.5: NOT_TOLD}, "passed", ["at 1 of 1 thresholds (1 more are hidden)"]),
         ({0.3: (-0.005, 0.02), 0.5: (-0.01, 0.0)}, "failed", ["any of 2", "0.005 (-0.005 to 0.015) at 0.3", "chance"]),
         ({0.3: (-0.018, 0.1), 0.5: (0.1, -0.05)}, "failed", ["any of 2", "at 0.3, by 0.008 (-0.002 to 0.018)"]),
         ({0.3: (-0.01, 0.0), 0.5: (-0.03, 0.0)}, "failed", ["any of 2", "at best the same"]),
@@ -365,9 +365,9 @@ def test_a_wider_interval_never_passes_where_a_narrower_fails(centre, narrow, mo
         ({"bases": ["synthetic"]}, r"set gate\.research_use=true"),
         ({"calibration_slope": [1.25, 0.8]}, r"gate\.calibration_slope .*two increasing .*0 to 10"),
         ({"auroc": [0.5, 1.5]}, r"gate\.auroc=1\.5 .*0 to 1"),
-        ({"ici": -0.1}, r"gate\.ici=-0\.1 is outside"),
-        ({"confidence": 1.0}, r"gate\.confidence=1 is outside"),
-        ({"minimum_real": -1}, r"gate\.minimum_real=-1 is outside"),
+        ({"ici": -0.1}, r"gate\.ici=-0\.1 is out of range"),
+        ({"confidence": 1.0}, r"gate\.confidence=1 is out of range"),
+        ({"minimum_real": -1}, r"gate\.minimum_real=-1 is out of range"),
     ],
 )
 def test_criteria_that_make_no_sense_are_refused(changed, told):

@@ -95,5 +95,5 @@ def test_a_cohort_folder_with_a_pipe_in_it_does_not_hang(tmp_path: Path, name: s
 
 def test_a_gate_that_is_a_pipe_is_not_said_to_be_missing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate.yaml")
-    with pytest.raises(SettingsError, match="no regular file"):
+    with pytest.raises(SettingsError, match="not a regular file"):
         read_gate(str(tmp_path / "gate.yaml"))

@@ -363,13 +363,13 @@ def test_a_number_says_that_it_is_not_measured(tmp_path):
     assert train(settings).trained["facet_rfa/pain_change"].validation is None
     (one,) = fetch_runs(resolve_store(tracking), "paincast.facet_rfa.pain_change@candidate", tmp_path / "fetched")
     page = write_report(read_run_folder(one.folder, one.tags, one.params))
-    assert "Optimism: cannot be measured; made for binary outcomes only; this one is continuous" in page
+    assert "Optimism: cannot be measured; available for binary outcomes only; this one is continuous" in page
 
 
 def test_what_was_not_asked_for_says_how_to_ask():
     parts = explain_not_measured(EvaluationSettings(), "binary").parts.set_index("part")
     assert parts["status"].eq("not measured").all()
-    assert parts.loc["optimism", "says"].startswith("it was not asked for: evaluation.optimism=200")
+    assert parts.loc["optimism", "says"].startswith("not requested: evaluation.optimism=200")
     timed = explain_not_measured(EvaluationSettings(held_out="site"), "time_to_event").parts.set_index("part")
     assert timed["status"].tolist() == ["not measured", "cannot be measured", "not measured"]
 

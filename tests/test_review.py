@@ -282,7 +282,7 @@ def test_an_item_whose_table_is_gone_is_missing_and_one_of_a_number_does_not_app
     without = fill_checklists(replace(facts, tables=tables), {}, facts.pictures).set_index("item")
     assert without.loc["tripod_20a", ["status", "says"]].tolist() == [
         "missing",
-        "the run does not hold tables/flow.csv",
+        "the run lacks tables/flow.csv",
     ]
     number = replace(facts, tables={**facts.tables, "provenance": make_facts(kind="continuous")})
     assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_7", "status"] == "does not apply"

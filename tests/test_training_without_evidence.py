@@ -75,6 +75,6 @@ def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_st
     ("indication", "source"), [(None, "folder"), (None, "blended"), ("other_neuropathic", "blended")]
 )
 def test_where_the_model_would_answer_nobody_nothing_is_trained(tmp_path, indication, source):
-    with pytest.raises(RefusalError, match="can be asked of none of about 110 episodes"):
+    with pytest.raises(RefusalError, match="cannot be determined for any of about 110 episodes"):
         train_on(make_cohort(indication), tmp_path, source)
     assert not (tmp_path / "models").exists()

@@ -243,7 +243,7 @@ def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.S
     """Add a note to episodes whose indication has no published evidence; empty for the others."""
     lacks_evidence = episodes["indication"].isin(rules.without_evidence)
     return text_where(
-        lacks_evidence, "no published evidence for this indication: the answer stands on real patients alone"
+        lacks_evidence, "no published evidence for this indication: the answer is based on real patients only"
     )
 
 

@@ -87,8 +87,8 @@ def _note_bases(source: str | Path, models: Mapping[str, Predictor]) -> Iterator
         named = "; ".join(
             f"{basis}: {_name([name for name, model in models.items() if model.basis == basis])}" for basis in bases
         )
-        finding = f"the models in {source} stand on different evidence ({named})"
-        yield MIXED_BASES, f"{finding}; the column basis says on which each answer stands"
+        finding = f"the models in {source} are based on different evidence ({named})"
+        yield MIXED_BASES, f"{finding}; the column basis gives that of each answer"
 
 
 def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[str, str]]:
@@ -97,7 +97,7 @@ def _note_age(folder: Path, models: Mapping[str, Predictor]) -> Iterator[tuple[s
         return
     record = _read_record(file)
     if record is None:
-        yield UNREADABLE_RECORD, f"{file} cannot be read: which models are of the last training is not known"
+        yield UNREADABLE_RECORD, f"{file} cannot be read: the models of the last training are unknown"
         return
     trained, refused = record
     older = [name for name, model in models.items() if trained.get(name) != model.version]

@@ -203,7 +203,7 @@ def _describe_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *,
         else f" (real patients of an indication without evidence are modelled where at least {minimum_events} have the "
         f"outcome and {minimum_events} have not)"
     )
-    return f"{labels.outcome.name} can be asked of none of {total} episodes: {listed}{needed}"
+    return f"{labels.outcome.name} cannot be determined for any of {total} episodes: {listed}{needed}"
 
 
 def _describe_no_outcome(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
@@ -215,9 +215,9 @@ def _describe_no_outcome(cohort: Cohort, outcome: Outcome, horizon: float, windo
         f"visits lie between months {months.min():g} and {months.max():g}" if len(months) else "there is no such visit"
     )
     if outcome.assessed_by == "events":
-        shown = f"no {named} shows who was followed to month {horizon:g}"
+        shown = f"no {named} shows who was followed up to month {horizon:g}"
         return f"{shown}; {when}; set outcome.horizon_months to an earlier month"
     return (
         f"no {named} in months {window[0]:g} to {window[1]:g} answers for month {horizon:g}; "
-        f"{when}; set outcome.horizon_months to a month that was asked"
+        f"{when}; set outcome.horizon_months to a month with visits"
     )

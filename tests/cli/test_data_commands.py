@@ -102,7 +102,7 @@ def test_ingest_writes_cohort_and_rejects_and_says_what_it_read(tell, tmp_path, 
     assert (code, err) == (0, "")
     assert "20 episodes, 20 visits" in out
     assert "episodes with pain before: 20; with pain before and after: 20" in out
-    assert "the source cannot tell: the hospital" in out
+    assert "not recorded by the source: the hospital" in out
     rejects = pd.read_csv("cohorts/ours/rejects.csv")
     assert rejects[["row", "column", "action"]].to_numpy().tolist() == [[4, "age_years", "cell emptied"]]
     assert "forty" not in out + Path("cohorts/ours/rejects.csv").read_text()

@@ -84,7 +84,7 @@ def call(trained, monkeypatch, capsys):
 def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     code, out, err = call("promote", f"{NAME}@candidate")
     assert code == 2
-    assert "failed     basis: stands on simulated patients only, which is for research use" in out
+    assert "failed     basis: based on simulated patients only, which is for research use" in out
     assert "failed     n_real: 0 real episodes (required: at least 100 real episodes)" in out
     assert f"passed     model_card: {len(CARD_ITEMS)} items are filled" in out
     assert f"{NAME} version 2 is not promoted: refused by gate 'default'" in err
@@ -203,8 +203,8 @@ def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):
     [
         ("icy: 0.1", r"gate\.icy: unknown setting; did you mean 'gate\.ici'"),
         ("ici: little", r"gate\.ici: needs a number or null, got 'little'"),
-        ("ici: 2", r"gate\.ici=2 is outside what is allowed, 0 to 1"),
-        ("ici: [", "no valid YAML"),
+        ("ici: 2", r"gate\.ici=2 is out of range; allowed: 0 to 1"),
+        ("ici: [", "not valid YAML"),
         *((text, r"ours\.yaml") for text in ("3", "!!set {a}", "ici: !!int ''", "ici: !!float x", "!a {b: 1}")),
         ("bases: [synthetic]", r"set gate\.research_use=true"),
         ("card_items: [tripod_10a]", r"gate\.card_items: unknown item 'tripod_10a'; did you mean 'tripod_10'"),

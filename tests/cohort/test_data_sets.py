@@ -153,7 +153,7 @@ def test_corrupted_transfer_does_not_touch_the_file_before_it(folder: Path, serv
 def test_truncated_transfer_says_how_to_resume_and_resumes(folder: Path, server: FakeServer) -> None:
     half = len(CONTENT) // 2
     server.break_after = half
-    with pytest.raises(DataError, match=rf"broke off .* {half} bytes are kept .* run the same command again to resume"):
+    with pytest.raises(DataError, match=rf"{half} bytes are kept .* run the same command again"):
         fetch("trial", folder)
     assert held(folder) == [f"{FILE}.part", f"{FILE}.part.etag"]
     assert (folder / "trial" / f"{FILE}.part").stat().st_size == half
@@ -167,14 +167,14 @@ def test_truncated_transfer_says_how_to_resume_and_resumes(folder: Path, server:
 
 def break_off(folder: Path, server: FakeServer) -> None:
     server.break_after = len(CONTENT) // 3
-    with pytest.raises(DataError, match="broke off"):
+    with pytest.raises(DataError, match="was interrupted"):
         fetch("trial", folder)
     server.break_after = None
 
 
 def test_transfer_that_breaks_off_at_once_is_not_called_an_absent_server(folder: Path, server: FakeServer) -> None:
     server.break_after = 10
-    with pytest.raises(DataError, match="broke off"):
+    with pytest.raises(DataError, match="was interrupted"):
         fetch("trial", folder)
 
 

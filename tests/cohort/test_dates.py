@@ -222,7 +222,7 @@ def test_the_age_of_a_patient_born_in_a_year_of_two_digits_is_right(procedure: d
         ("{column: op}", '{column: op, date_format: "%d.%m"}', "does not tell the day"),
         ("op, reads", 'op, date_format: "%d.%m", reads', "does not tell the year"),
         ("seen,", "seen, date_format: DD.MM.YYYY,", "does not tell the day"),
-        ("seen,", 'seen, date_format: "%d.%m.%Q",', "is no strptime format"),
+        ("seen,", 'seen, date_format: "%d.%m.%Q",', "is not a strptime format"),
     ],
 )
 def test_a_format_without_a_day_is_refused_where_days_are_counted(

@@ -327,11 +327,11 @@ def test_parquet_gives_what_text_gives(registry: Callable[..., Ingested], tmp_pa
     [
         (b"", "is empty"),
         (b"\n", "must name the columns"),
-        (b"id,ops\n", "holds column names and no patient"),
-        (b"id,ops\n,\n", "holds column names and no patient"),
+        (b"id,ops\n", "has column names but no patients"),
+        (b"id,ops\n,\n", "has column names but no patients"),
         ("id,ops\nÜ,RF\n".encode("latin-1"), "is not UTF-8 text"),
         (b'id,ops\n"a,RF\n', "no row can be read: quotation mark"),
-        (b"id,id\na,b\n", "'id' stands twice"),
+        (b"id,id\na,b\n", "'id' appears twice"),
         (b"17,80,2020-01-05\n18,90,2020-01-06\n", "instead of column names"),
     ],
 )

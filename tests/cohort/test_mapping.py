@@ -102,8 +102,8 @@ def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
         ("unit: pounds", 'unit: ""', r"is empty; give a value"),
         ("facet_rfa", "facet_rf", r"unknown value 'facet_rf'; did you mean 'facet_rfa'"),
         ("yes: true", "yes: maybe", r"unknown value 'maybe'"),
-        ("yes: true, no: false", "yes: true, yes: false", r"the key 'yes' stands twice"),
-        ("9: missing", "9: missing, 9.0: false", r"the code '9.0' stands twice"),
+        ("yes: true, no: false", "yes: true, yes: false", r"the key 'yes' appears twice"),
+        ("9: missing", "9: missing, 9.0: false", r"the code '9.0' appears twice"),
         ("cannot_tell:\n  - anything", "cannot_tell: anything", r"cannot_tell: must be a list"),
         ("{column: id}\n  patient_id", "id\n  patient_id", r"must be a block of 'key: value' lines"),
         ("  patient_id: {column: person}\n", "", r"the key 'patient_id' is missing; every episode needs it"),
@@ -111,12 +111,12 @@ def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
         ("    episode_id: {column: id}\n    kind", "    kind", r"a block with its own file needs 'episode_id'"),
         ("{column: person}", "{column: person, always: x}", r"exactly one of 'column', 'columns', 'always'"),
         ("{column: person}", "{row_number: perhaps}", r"unknown value 'perhaps'"),
-        ("{column: person}", "{column: person, unit: kg}", r"'unit' has no meaning here"),
-        ("unit: pounds", "reads: change from baseline", r"has no meaning for weight_kg"),
+        ("{column: person}", "{column: person, unit: kg}", r"'unit' does not apply here"),
+        ("unit: pounds", "reads: change from baseline", r"does not apply to weight_kg"),
         ("file: scores.csv}\nv", "file: score.csv}\nv", r"no file 'score.csv' .* did you mean 'scores.csv'"),
         ("procedure_date: {column: day, date_format: \"%d.%m.%Y\"}\n", "", r"needs the top-level key 'procedure_date'"),
-        ("{column: person}", "{column: TODO}", r"is not finished: TODO at line 14 \(episodes.patient_id.column\)"),
-        ("title: A registry", "title: [A", r"no valid YAML"),
+        ("{column: person}", "{column: TODO}", r"is incomplete: TODO at line 14 \(episodes.patient_id.column\)"),
+        ("title: A registry", "title: [A", r"not valid YAML"),
         ("title: A registry", "title: A registry\n[a, b]: c", r"a key must be a single value"),
         ("title: A registry", "title: A registry\n? {a: b}\n: c", r"a key must be a single value"),
     ],
@@ -132,13 +132,13 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, old: str, new: str,
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("age_years: {always: old}", "is no number"),
+        ("age_years: {always: old}", "is not a number"),
         ("age_years: {always: 200}", "out of range; allowed: a number from 0 to 120 years"),
         ("diabetes: {always: perhaps}", "unknown value 'perhaps'"),
         ("diabetes: {column: a, true_if_contains: smoke}", "must be a list"),
-        ("age_years: {column: a, true_if_contains: [old]}", "has no meaning here"),
-        ("age_years: {column: a, date_format: x}", "'date_format' has no meaning here"),
-        ("age_years: {always: 5, unit: years}", "goes with nothing but 'prefix'"),
+        ("age_years: {column: a, true_if_contains: [old]}", "does not apply here"),
+        ("age_years: {column: a, date_format: x}", "'date_format' does not apply here"),
+        ("age_years: {always: 5, unit: years}", "can only be combined with 'prefix'"),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused(tmp_path: Path, field: str, words: str) -> None:
@@ -148,12 +148,12 @@ def test_a_field_that_makes_no_sense_is_refused(tmp_path: Path, field: str, word
 
 def test_rows_of_several_visits_need_an_id(tmp_path: Path) -> None:
     text = WHOLE.replace("episode_id: {column: id}", "episode_id: {row_number: true}", 1)
-    with pytest.raises(SettingsError, match="'row_number' cannot tie them together"):
+    with pytest.raises(SettingsError, match="'row_number' cannot link them"):
         load_mapping(write(tmp_path, text + "baseline_rows: {column: time, is: [1], is_not: others}\n"))
 
 
 def test_a_mapping_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no mapping is called 'caudal_esi'; did you mean 'caudal_esi_2018'"):
+    with pytest.raises(SettingsError, match="there is no mapping named 'caudal_esi'; did you mean 'caudal_esi_2018'"):
         load_mapping("caudal_esi")
     with pytest.raises(SettingsError, check=lambda error: error.code == "PC-FILES-06"):
         load_mapping(tmp_path / "absent.yaml")

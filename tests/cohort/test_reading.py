@@ -162,7 +162,7 @@ def test_twins_are_refused_where_they_are_used_and_said_where_not(read) -> None:
     assert sheet.rejects[["row", "column", "rule", "action"]].to_numpy().tolist() == [
         [0, "Complete?", "duplicate column", "column left out"]
     ]
-    with pytest.raises(DataError, match=r"'Complete\?' stands twice"):
+    with pytest.raises(DataError, match=r"'Complete\?' appears twice"):
         read(text, used={"id", "Complete?"})
 
 

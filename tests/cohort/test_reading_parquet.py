@@ -148,7 +148,7 @@ def test_twins_and_names_with_white_space(read) -> None:
     sheet = read(table, used={"id", "a.b"})
     assert sheet.rows.to_numpy().tolist() == [["a", "3"]]
     assert kinds(sheet) == [[0, "x", "duplicate column", "column left out"]]
-    with pytest.raises(DataError, match="'x' stands twice"):
+    with pytest.raises(DataError, match="'x' appears twice"):
         read(table, used={"id", "x"})
 
 

@@ -226,7 +226,7 @@ episodes:
     with pytest.raises(DataError, match=f"the column '{name}'"):
         ingest_text(tmp_path, numbered, VISITS_OF_PATIENTS.replace("PatNr", name))
     twice = VISITS_OF_PATIENTS.replace("Zentrum", name).replace("PatNr", name)
-    with pytest.raises(DataError, match=f"'{name}' stands twice"):
+    with pytest.raises(DataError, match=f"'{name}' appears twice"):
         ingest_text(tmp_path, numbered, twice)
     (tmp_path / "twice.csv").write_text(twice)
     assert "patient_id: {column: TODO}" in suggest_mapping(tmp_path / "twice.csv")
@@ -384,7 +384,7 @@ def test_a_percent_reduction_is_read_in_its_unit_and_shares_are_doubted(
 def test_a_unit_has_no_meaning_where_a_date_is_read(tmp_path: Path) -> None:
     dated = REDUCTIONS.replace("month: {always: 6}", "month: {column: id, reads: months since procedure, unit: days}")
     (tmp_path / "map.yaml").write_text(dated % "")
-    with pytest.raises(SettingsError, match="'unit' has no meaning"):
+    with pytest.raises(SettingsError, match="'unit' does not apply"):
         load_mapping(tmp_path / "map.yaml")
 
 

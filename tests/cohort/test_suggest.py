@@ -68,7 +68,7 @@ def test_the_suggestion_is_refused_in_words_until_it_is_finished_and_then_works(
     registry, mapping = write_registry(tmp_path / "registry.csv"), tmp_path / "registry.yaml"
     text = suggest_mapping(registry)
     mapping.write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"is not finished: TODO at line \d+ \(episodes.technique.codes"):
+    with pytest.raises(SettingsError, match=r"is incomplete: TODO at line \d+ \(episodes.technique.codes"):
         load_mapping(mapping)
     mapping.write_text(finish(text), encoding="utf-8")
     cohort, rejects = ingest(load_mapping(mapping), [registry])

@@ -41,7 +41,7 @@ def test_who_is_not_asked_is_not_counted_where_few(strange):
         make_training_set("facet_rfa", cohort, OUTCOMES["pain_response"], OutcomeSettings())
     assert list(attack_text({"refusal": str(told.value)})) == []
     assert ("57" in str(told.value)) == (strange == 20)
-    with pytest.raises(RefusalError, match=f"none of 57 episodes.*{strange} because"):
+    with pytest.raises(RefusalError, match=f"any of 57 episodes.*{strange} because"):
         make_training_set(
             "facet_rfa", make_cohort(60, strange, "synthetic"), OUTCOMES["pain_response"], OutcomeSettings()
         )

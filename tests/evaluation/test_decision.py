@@ -117,7 +117,7 @@ def test_bad_thresholds_are_refused(thresholds):
 
 
 def test_other_bad_input_is_refused():
-    with pytest.raises(SettingsError, match=r"base_rate=1\.2 is outside what is allowed, 0 to 1"):
+    with pytest.raises(SettingsError, match=r"base_rate=1\.2 is out of range; allowed: 0 to 1"):
         compute(*make_rows(20, 1), base_rate=1.2)
     with pytest.raises(DataError, check=lambda error: error.code == "PC-EVALUATION-13"):
         compute([], [])

@@ -76,5 +76,5 @@ def test_what_cannot_be_said_is_said():
     constant = compute([0, 1, 0, 1], [0.4] * 4)
     assert constant["estimate"] == 0.5
     assert np.isnan(constant["lower"])
-    with pytest.raises(SettingsError, match=r"confidence=1 is outside what is allowed"):
+    with pytest.raises(SettingsError, match=r"confidence=1 is out of range"):
         compute([0, 1], [0.1, 0.2], confidence=1.0)

@@ -46,7 +46,7 @@ class Nesting(HTMLParser):
 def test_every_technique_has_a_card_in_every_scenario(technique: str, scenario: str) -> None:
     card = build_card(technique, scenario=scenario)
     headings = [section.heading for section in card.sections]
-    assert {"Indications", "Who must not have it, and who needs a plan", "Not known", "Sources"} <= set(headings)
+    assert {"Indications", "Contraindications and precautions", "Not known", "Sources"} <= set(headings)
     assert "None" not in write_markdown(card)
     assert "nan" not in write_markdown(card).split()
 

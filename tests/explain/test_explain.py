@@ -227,7 +227,7 @@ def test_ranks_that_hang_on_the_patients_have_wide_intervals():
     assert table.loc["age_years", ["rank_lower", "rank_upper"]].tolist() == [1, 1]
     assert table.loc["odi", ["rank_lower", "rank_upper"]].tolist() == [2, 3]
     assert table.loc["pain_nrs", ["rank_lower", "rank_upper"]].tolist() == [4, 4]
-    assert "no refits, so that the model's own doubt is left out" in table["method"].iloc[0]
+    assert "no refits" in table["method"].iloc[0]
 
 
 def test_refits_that_differ_widen_the_rank():

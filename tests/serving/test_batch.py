@@ -146,7 +146,7 @@ def test_names_in_another_case_are_known_and_twins_are_refused(predict_text, tmp
     usual = read_csv(tmp_path / "out.csv")
     assert predict_text(HEADER.upper() + GOOD).n_rejects == 0
     pd.testing.assert_frame_equal(read_csv(tmp_path / "out.csv"), usual)
-    with pytest.raises(DataError, match="'odi' stands twice"):
+    with pytest.raises(DataError, match="'odi' appears twice"):
         predict_text(HEADER.strip() + ",ODI\n" + GOOD.strip() + ",50\n")
 
 
@@ -168,7 +168,7 @@ UNREADABLE = [
     ((HEADER + GOOD).replace("indication", "indicatoin").encode(), "nearest in the data: 'indicatoin'"),
     ((HEADER + "b,p2,lumbar_facet,7,50,40,Jane\n").encode(), r"too many cells \(1\); first at row 1"),
     ((HEADER + "b,p2,lumbar_facet,7,Jane\n").encode(), r"too few cells \(1\); first at row 1"),
-    ((HEADER.replace("odi", "pain_nrs") + GOOD).encode(), "'pain_nrs' stands twice"),
+    ((HEADER.replace("odi", "pain_nrs") + GOOD).encode(), "'pain_nrs' appears twice"),
 ]
 
 
@@ -185,7 +185,7 @@ def test_a_truncated_parquet_is_an_error_in_words(patients, models_folder, tmp_p
     source = tmp_path / "patients.parquet"
     patients.to_parquet(source, index=False)
     source.write_bytes(source.read_bytes()[:-20])
-    with pytest.raises(DataError, match="no readable Parquet file"):
+    with pytest.raises(DataError, match="not a readable Parquet file"):
         predict_file(source, tmp_path / "out.csv", models=models_folder)
 
 
@@ -217,7 +217,7 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
     (tmp_path / "link.csv").symlink_to(source)
     os.link(source, tmp_path / "hard.csv")
     for out in (source, tmp_path / "out.csv", tmp_path / "link.csv", tmp_path / "hard.csv"):
-        with pytest.raises(OutputError, match="is the file of patients itself"):
+        with pytest.raises(OutputError, match="is the input file of patients"):
             predict_file(source, out, models=models_folder)
     with pytest.raises(OutputError, match=r"unknown suffix '\.xlsx'"):
         predict_file(source, tmp_path / "out.xlsx", models=models_folder)

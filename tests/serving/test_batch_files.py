@@ -91,7 +91,7 @@ def test_what_pandas_put_into_the_index_is_read(answer, tmp_path: Path, index: l
 
 
 def test_a_used_name_that_stands_twice_refuses_the_file_and_an_unused_one_does_not(answer) -> None:
-    with pytest.raises(DataError, match="'odi' stands twice"):
+    with pytest.raises(DataError, match="'odi' appears twice"):
         answer(make_rows(), [*COLUMNS[:-1], "odi"])
     ids, rejects, summary = answer(make_rows(), [*COLUMNS[:-2], "notes", "notes"])
     assert (ids, rejects, summary.reject_share) == (ids_without(), [(0, "duplicate column")], 0.0)

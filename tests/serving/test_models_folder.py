@@ -112,7 +112,7 @@ def test_predictions_come_with_the_notes_of_the_models_that_answer(folder, patie
     assert f"real: {EPIDURAL}" in said
     summary = predict_file("patients.csv", "one.csv", models="models", techniques=["facet_rfa"])
     assert summary.notes == ()
-    with pytest.warns(UserWarning, match="stand on different evidence"):
+    with pytest.warns(UserWarning, match="are based on different evidence"):
         predict(patients, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -106,7 +106,7 @@ def test_a_wrong_unit_is_noticed(patients):
     ("arguments", "words"),
     [
         (["nowhere.csv", "-o", "out.csv"], "nowhere.csv does not exist"),
-        (["patients.csv", "-o", "patients.csv"], "is the file of patients itself"),
+        (["patients.csv", "-o", "patients.csv"], "is the input file of patients"),
         (["patients.csv", "-o", "out.csv", "--models", "none"], "no models: none does not exist"),
         (["patients.csv", "-o", "out.csv", "--technique", "bariatric_embolization"], "is refused"),
     ],
@@ -149,7 +149,7 @@ def test_a_full_disk_leaves_nothing(folder, patients, suffix):
         _, err = process.communicate()
     assert process.returncode == 2
     assert err.startswith(f"error: cannot write out{suffix}: ")
-    assert "File too large; nothing was left behind" in err
+    assert "File too large; no partial output was left" in err
     assert err.count("\n") == 1
     assert sorted(path.name for path in folder.iterdir()) == ["models", "patients.csv"]
 
@@ -184,7 +184,7 @@ def test_an_interrupted_run_leaves_the_old_output_and_nothing_else(folder, patie
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in err
-    assert err.strip() == "interrupted; nothing half-written was left behind"
+    assert err.strip() == "interrupted; no partial output was left"
     assert sorted(path.name for path in folder.iterdir()) == ["models", "out.csv", "patients.csv", "started"]
     assert Path("out.csv").read_text() == "old"
 
@@ -264,7 +264,7 @@ def test_external_validation_says_whose_visits_answered_for_the_horizon(models_f
     ("technique", "month", "words"),
     [
         ("si_joint_rfa", 6.0, "none of the 2 models is for a technique of this cohort; it holds"),
-        ("facet_rfa", 1.0, "facet_rfa: no follow-up tells pain_response at 6 months"),
+        ("facet_rfa", 1.0, "facet_rfa: no follow-up determines pain_response at 6 months"),
     ],
 )
 @pytest.mark.usefixtures("folder")

@@ -298,7 +298,7 @@ def test_what_is_not_there_is_said_with_what_is(registry):
         (f"{NAME}/7", "has no version 7; it has 1"),
         (f"{NAME}@champoin", "has no alias 'champoin'; known: candidate"),
         ("0" * 32, f"there is no run|run {'0' * 32} has no registered version"),
-        ("whatever", "'whatever' names no model; allowed: the id of a run"),
+        ("whatever", "'whatever' does not name a model; allowed: the id of a run"),
     ):
         with pytest.raises(DataError, match=told):
             promote(registry.store, source, GateSettings())
@@ -310,7 +310,7 @@ def test_a_run_of_another_model_is_no_evidence(registry):
     run_id = registry.add()
     registry.client.create_registered_model("paincast.facet_rfa.pain_response")
     registry.client.create_model_version("paincast.facet_rfa.pain_response", "file:///nowhere", run_id=run_id)
-    with pytest.raises(DataError, match=f"comes from a run of {NAME}: its evidence is of another"):
+    with pytest.raises(DataError, match=f"comes from a run of {NAME}: its evidence is another's"):
         promote(registry.store, "paincast.facet_rfa.pain_response/1", GateSettings())
 
 

@@ -43,7 +43,7 @@ def test_no_command_line_shows_a_password():
 
 
 def test_a_tracking_server_has_its_own_page():
-    with pytest.raises(SettingsError, match="the store http://host:5000 is a server with a page of its own"):
+    with pytest.raises(SettingsError, match="the store http://host:5000 is a server with its own UI"):
         review_command(Store("http://host:5000", None, "paincast"))
 
 

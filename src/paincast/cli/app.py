@@ -103,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (click.Abort, KeyboardInterrupt) as stop:
-        click.echo("interrupted; nothing half-written was left behind", err=True)
+        click.echo("interrupted; no partial output was left", err=True)
         return EXIT_TERMINATED if isinstance(stop.__cause__ or stop, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
         code = f" [{error.code}]" if error.code else ""
@@ -121,7 +121,7 @@ def _report_bug(error: Exception) -> None:
         return
     click.echo("".join(traceback.format_tb(error.__traceback__)).rstrip(), err=True)
     click.echo(
-        f"bug: {type(error).__name__}; please report the lines above. Its words are withheld because they could quote "
+        f"bug: {type(error).__name__}; please report the lines above. The message is withheld because it could quote "
         "a patient's value; PAINCAST_DEBUG=1 shows them.",
         err=True,
     )

@@ -42,7 +42,7 @@ _DEFAULTS = CohortSettings()
     default=_DEFAULTS.scenario,
     show_default=True,
     type=click.Choice(SCENARIOS),
-    help="Which published response rates.",
+    help="Evidence scenario: which published response rates to simulate.",
 )
 @click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Seed of the random numbers.")
 @click.option(
@@ -51,7 +51,7 @@ _DEFAULTS = CohortSettings()
     flag_value=Path(),
     type=click.Path(path_type=Path),
     metavar="[FILE.html]",
-    help="Also write a page that holds the cohort against its evidence. Default: <OUT>.report.html.",
+    help="Also write a page that compares the cohort with its evidence. Default: <OUT>.report.html.",
 )
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 def simulate(
@@ -101,9 +101,14 @@ def _write_report(cohort: Path, path: Path) -> None:
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="List the data sets with citation and licence.")
-@click.option("--mirror", help="Folder, or another address, that holds the same files.")
+@click.option("--mirror", help="Folder or URL of a mirror with the same files.")
 @click.option(
-    "-o", "--out", default=REAL_DATA, show_default=True, type=click.Path(path_type=Path), help="Where sets are kept."
+    "-o",
+    "--out",
+    default=REAL_DATA,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the data sets.",
 )
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, progress: bool) -> None:
@@ -142,10 +147,10 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
     default=0.05,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Refuse the cohort when a larger share of a table's rows lost a value; 1 takes it anyhow.",
+    help="Refuse the cohort if a larger share of a table's rows lost a value; 1 accepts any share.",
 )
 @click.option(
-    "--suggest", type=click.Path(path_type=Path), metavar="FILE", help="Write a first mapping for FILE, to be edited."
+    "--suggest", type=click.Path(path_type=Path), metavar="FILE", help="Write a draft mapping for FILE, to be edited."
 )
 @click.pass_context
 def ingest(
@@ -188,7 +193,7 @@ def ingest(
         _write_csv(rejects, rejects_path)
         click.echo(
             f"rejects: {share:.1%} of the rows of a table lost a value, more than --max-rejects {max_rejects:g}; the "
-            f"cohort was not written. See {rejects_path}, mend the mapping, or take it with --max-rejects 1",
+            f"cohort was not written. See {rejects_path}, correct the mapping, or accept it with --max-rejects 1",
             err=True,
         )
         context.exit(EXIT_REJECTS)

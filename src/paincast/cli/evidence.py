@@ -37,15 +37,15 @@ def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter,
     default="literature",
     show_default=True,
     type=click.Choice(SCENARIOS),
-    help="Which reading of the evidence the expected response follows.",
+    help="Evidence scenario of the expected response.",
 )
 @click.option(
     "--format",
     "style",
     type=click.Choice(["md", "html", "json"]),
-    help="Form of the card or the list. Default: by the suffix of FILE, else md.",
+    help="Format of the card or the list. Default: by the suffix of FILE, else md.",
 )
-@click.option("--references", type=click.Choice(["bibtex", "csl"]), help="The sources, for a bibliography.")
+@click.option("--references", type=click.Choice(["bibtex", "csl"]), help="Write the references instead.")
 @click.option("--forest", is_flag=True, help="Draw published response rates into the image FILE.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def show_evidence(
@@ -162,9 +162,7 @@ def _draw_forest(records: tuple[Record, ...], out: Path) -> None:
 
     rates = collect_rates(records)
     if rates.empty:
-        raise RefusalError(
-            "no response rate is published for what was asked, so there is nothing to draw", code="PC-CLI-02"
-        )
+        raise RefusalError("no published response rate matches the request; there is nothing to draw", code="PC-CLI-02")
     with atomic_file(out) as draft:
         save_forest(rates, draft)
     published = int((rates["kind"] == "published").sum())

@@ -152,9 +152,9 @@ def _nest_estimates(metrics: pd.DataFrame) -> str:
     default=0.05,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Exit with 3 when a larger share of the rows lost a value.",
+    help="Exit with code 3 if a larger share of the rows lost a value.",
 )
-@click.option("--show", is_flag=True, help="Print the answers as a table too; meant for a few patients.")
+@click.option("--show", is_flag=True, help="Also print the answers as a table; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
 def predict(

@@ -104,9 +104,9 @@ def rollback(model: str, tracking_uri: str | None) -> None:
 @click.argument("champion")
 @click.argument("candidate")
 @click.option(
-    "--cohort", required=True, type=click.Path(path_type=Path), help="Folder of a cohort neither was trained on."
+    "--cohort", required=True, type=click.Path(path_type=Path), help="A cohort that neither model was trained on."
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The table as a .csv file too.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Also write the table to this .csv file.")
 @click.option("--resamples", default=1000, show_default=True, help="Bootstrap resamples of patients.")
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
@@ -201,8 +201,8 @@ def _load_untrained_on(source: str, cohort: Cohort, tracking_uri: str | None) ->
         model = load_model(recorded.address)
     if summarize_dataset(cohort.select_technique(model.technique), "cohort").digest in recorded.digests:
         raise RefusalError(
-            f"{source} was trained on these very episodes, where it looks better than it is; give a cohort that "
-            "neither model was trained on",
+            f"{source} was trained on these episodes, so its performance would be overstated; give a cohort "
+            "that neither model was trained on",
             code="PC-CLI-16",
         )
     return model

@@ -11,7 +11,7 @@ from paincast.cli.registry import find_store, tracking_uri_option
 
 @click.command()
 @click.argument("run")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder; what is there is replaced.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder; an old report is replaced.")
 @tracking_uri_option
 def report(run: str, out: Path, tracking_uri: str | None) -> None:
     """Write the report of a logged model as offline files: HTML, and the model card as Markdown.

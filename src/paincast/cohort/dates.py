@@ -35,9 +35,9 @@ def explain_rule(rule: str, date_format: str | None) -> str:
     a_date = f"a date, {date_format or 'YYYY-MM-DD'}"
     return {
         NO_DATE: a_date,
-        NO_DAY: "a date with its day; a year or a month alone is no day to count from or to",
-        DAY_NUMBER: f"{a_date}; a spreadsheet's number of days is none: export the column as dates",
-        NO_CENTURY: "a date that fits in one century only, and not in the future; write the year with four digits",
+        NO_DAY: "a full date; a year or a month alone is not precise enough",
+        DAY_NUMBER: f"{a_date}; a spreadsheet's day number is not a date: export the column as dates",
+        NO_CENTURY: "a date in one possible century and not in the future; write the year with four digits",
     }[rule]
 
 
@@ -117,7 +117,7 @@ def check_date_format(date_format: str, *, needs_day: bool) -> str:
     try:
         parsed = datetime.strptime(example.strftime(date_format), date_format)
     except ValueError:
-        return f"'{date_format}' is no strptime format of a date"
+        return f"'{date_format}' is not a strptime format for dates"
     if parsed.year != example.year or (needs_day and parsed.date() != example.date()):
         return f"'{date_format}' does not tell the {'day' if needs_day else 'year'}"
     return ""

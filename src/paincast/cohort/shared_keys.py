@@ -105,7 +105,7 @@ def merge_rows(
         settled.append(finding)
     out = any_broken(settled, "row left out", len(held))
     into_another = group.notna() & group.duplicated(keep="first") & ~out
-    allowed = f"one row for each {' and '.join(UNIQUE_BY[table])}; its values stand in the first of these rows"
+    allowed = f"one row for each {' and '.join(UNIQUE_BY[table])}; the first of these rows is kept"
     column = UNIQUE_BY[table][0]
     merged = BrokenRule(broken=into_another, column=column, rule=MERGED, allowed=allowed, action="row left out")
     return held, [*settled, merged]

@@ -170,7 +170,7 @@ def _conform_read(folder: Path, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return conform(name, frame)
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{folder / name}.parquet holds other types than a cohort does ({type(error).__name__}); write it again",
+            f"{folder / name}.parquet has other column types than a cohort ({type(error).__name__}); write it again",
             code="PC-COHORT-01",
         ) from error
 
@@ -185,7 +185,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not os.path.lexists(folder / MANIFEST):
         raise DataError(
-            f"{folder} is no cohort: it holds no {MANIFEST}; make one with 'paincast simulate' or 'paincast ingest'",
+            f"{folder} is not a cohort folder ({MANIFEST} is missing); make one with 'paincast simulate' or "
+            "'paincast ingest'",
             code="PC-COHORT-02",
         )
     require_regular_file(folder / MANIFEST)
@@ -216,12 +217,13 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
     require_regular_file(file)
     if hash_file(file) != manifest["hashes"].get(file.name):
         raise DataError(
-            f"{file} is not what {MANIFEST} says it is (truncated or changed); write the cohort again",
+            f"{file} does not match its checksum in {MANIFEST} (truncated or changed); write the cohort again",
             code="PC-COHORT-05",
         )
     try:
         return pd.read_parquet(file)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{file} is no readable Parquet file ({type(error).__name__}); write the cohort again", code="PC-COHORT-06"
+            f"{file} is not a readable Parquet file ({type(error).__name__}); write the cohort again",
+            code="PC-COHORT-06",
         ) from error

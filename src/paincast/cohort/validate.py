@@ -121,8 +121,8 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = _name_columns(patient_rows.rows)
     if not set(frame.columns) & set(EPISODES):
         raise DataError(
-            f"the table of patients holds no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
-            "'paincast schema' lists what is known",
+            f"the table of patients has no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
+            "'paincast schema' lists the known columns",
             code="PC-COHORT-07",
         )
     _refuse_nested(frame)

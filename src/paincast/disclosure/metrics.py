@@ -18,11 +18,11 @@ SHARES = ("below_interval", "coverage", "above_interval")
 HALVED = "below_median"
 """A share in which patients at the median count half."""
 
-SHARE_WITHHELD = "not shown: a share of few patients, or one that would give it away"
+SHARE_WITHHELD = "not shown: a share of few patients, or one that would disclose it"
 THRESHOLD_WITHHELD = (
-    "not shown: few patients with or without the outcome lie between this threshold and what else is told"
+    "not shown: few patients with or without the outcome lie between this threshold and others that are shown"
 )
-HIDDEN = f"counts that tell of {FEW} patients are hidden"
+HIDDEN = f"counts that disclose {FEW} patients are hidden"
 
 
 def describe_too_few(outcome: npt.ArrayLike, *, is_number: bool = False) -> str:

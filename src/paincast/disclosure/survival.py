@@ -10,7 +10,7 @@ from paincast.disclosure.rounding import round_count
 from paincast.disclosure.suppression import is_small, withhold
 
 FloatArray = npt.NDArray[np.float64]
-WITHHELD = "not shown: few patients are lost or leave between this month and others that are told"
+WITHHELD = "not shown: few patients are lost or leave between this month and others that are shown"
 
 
 def choose_months(months: FloatArray, status: FloatArray, at: list[float], *, event: float) -> list[float]:

@@ -49,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except yaml.YAMLError as error:
-        raise DataError(f"{path.name} is no valid YAML", code="PC-EVIDENCE-07") from error
+        raise DataError(f"{path.name} is not valid YAML", code="PC-EVIDENCE-07") from error
     if not isinstance(content, dict):
         raise DataError(f"{path.name} must hold a mapping of keys to values", code="PC-EVIDENCE-08")
     return content
@@ -176,7 +176,7 @@ def _check_curve(record: Record, where: str) -> None:
     for share in (*record.response.months.values(), *record.response.scenarios.values()):
         if not 0 < share < 1:
             raise DataError(
-                f"{where}: share {share} of the curve is outside what is allowed, above 0 and below 1",
+                f"{where}: share {share} of the curve is out of range; allowed: above 0 and below 1",
                 code="PC-EVIDENCE-17",
             )
 
@@ -299,7 +299,7 @@ def _parse_complication(content: Figures, where: str) -> Complication:
     _check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
     for end in (*(complication.rate or ()), *(complication.per_patient or ())):
         if not 0 <= end <= 1:
-            raise DataError(f"{where}: rate {end} is outside what is allowed, from 0 to 1", code="PC-EVIDENCE-21")
+            raise DataError(f"{where}: rate {end} is out of range; allowed: from 0 to 1", code="PC-EVIDENCE-21")
     return complication
 
 

@@ -50,7 +50,7 @@ class Resamples:
     @property
     def method(self) -> str:
         """Describe in words what was resampled."""
-        over = f"{self.n_refits} refits" if self.n_refits else "no refits, so that the model's own doubt is left out"
+        over = f"{self.n_refits} refits" if self.n_refits else "no refits: the uncertainty of the model is left out"
         return f"percentiles of {len(self.weights)} resamples of patients, over {over}"
 
     def sum(self, of: Callable[[FloatArray], FloatArray]) -> FloatArray:

@@ -143,7 +143,7 @@ def _draft_folder(target: Path) -> Iterator[Path]:
         yield scratch
     except OSError as error:
         raise OutputError(
-            f"cannot write {target}: {error.strerror or error}; nothing was left behind", code="PC-FILES-04"
+            f"cannot write {target}: {error.strerror or error}; no partial output was left", code="PC-FILES-04"
         ) from error
     finally:
         if scratch is not None:

@@ -71,9 +71,9 @@ def check_yaml(text: str, name: str) -> None:
         _count_nodes(yaml.parse(text, Loader=_LOADER), name)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise SettingsError(f"{name}, line {line}: no valid YAML: {error.problem}", code="PC-FILES-08") from error
+        raise SettingsError(f"{name}, line {line}: not valid YAML: {error.problem}", code="PC-FILES-08") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise SettingsError(f"{name}: no valid YAML", code="PC-FILES-09") from error
+        raise SettingsError(f"{name}: not valid YAML", code="PC-FILES-09") from error
 
 
 def _count_nodes(events: Iterator[Any], name: str) -> None:
@@ -147,9 +147,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-13") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: it is no JSON ({type(error).__name__})", code="PC-FILES-14") from error
+        raise DataError(f"{file} cannot be read: not JSON ({type(error).__name__})", code="PC-FILES-14") from error
     if not isinstance(content, dict):
-        raise DataError(f"{file} cannot be read: it holds no names with values", code="PC-FILES-15")
+        raise DataError(f"{file} cannot be read: it is not a JSON object", code="PC-FILES-15")
     return content
 
 
@@ -157,7 +157,7 @@ def _read_regular(file: Path, limit: int) -> bytes:
     if not file.exists():
         raise FileNotFoundError(2, "No such file or directory", str(file))
     if not file.is_file():
-        raise OSError(f"it is no regular file: {file}")
+        raise OSError(f"it is not a regular file: {file}")
     with file.open("rb") as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:

@@ -49,7 +49,7 @@ def gate(evidence: GateEvidence, criteria: GateSettings) -> GateVerdict:
     --------
     >>> verdict = gate(GateEvidence(kind="binary", basis="synthetic", n_real=0), GateSettings())
     >>> verdict.findings[0].reason
-    'stands on simulated patients only, which is for research use'
+    'based on simulated patients only, which is for research use'
     """
     findings = tuple(judge(evidence, criteria) for judge in CRITERIA.values())
     return GateVerdict(gate=criteria.name, research_use=criteria.research_use, findings=findings)
@@ -58,14 +58,14 @@ def gate(evidence: GateEvidence, criteria: GateSettings) -> GateVerdict:
 def _assess_basis(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = " or ".join(criteria.bases)
     if evidence.basis == "synthetic" and not criteria.research_use:
-        return _find("basis", FAILED, required, "stands on simulated patients only, which is for research use")
+        return _find("basis", FAILED, required, "based on simulated patients only, which is for research use")
     return _find("basis", evidence.basis in criteria.bases, required, f"stands on {evidence.basis} evidence")
 
 
 def _assess_n_real(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"at least {criteria.minimum_real} real episodes"
     if evidence.n_real is None:
-        return _find("n_real", MISSING, required, "the number of real episodes is not told")
+        return _find("n_real", MISSING, required, "the number of real episodes is not recorded")
     return _find("n_real", evidence.n_real >= criteria.minimum_real, required, f"{evidence.n_real} real episodes")
 
 
@@ -75,7 +75,7 @@ def _assess_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateF
     if not criteria.sample_size or evidence.is_number:
         return _leave_out("sample_size", evidence.is_number)
     if table is None or table.empty:
-        return _find("sample_size", MISSING, required, "no sample sizes are told")
+        return _find("sample_size", MISSING, required, "no sample sizes are recorded")
     short = [f"{row['available']} of {row['n']} for {row['criterion']}" for row in _list_rows(table, "met", False)]
     if len(_list_rows(table, "met", True)) + len(short) < len(table):
         return _find("sample_size", MISSING, required, "a sample size has no verdict")
@@ -85,7 +85,7 @@ def _assess_sample_size(evidence: GateEvidence, criteria: GateSettings) -> GateF
 def _assess_confidence(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     required = f"intervals of at least {criteria.confidence:.1%}"
     if not _is_number(evidence.confidence):
-        return _find("confidence", MISSING, required, "the coverage of the intervals is not told")
+        return _find("confidence", MISSING, required, "the confidence of the intervals is not recorded")
     confidence = float(evidence.confidence or 0.0)
     return _find("confidence", confidence >= criteria.confidence - 1e-9, required, f"intervals of {confidence:.1%}")
 
@@ -105,7 +105,7 @@ def _assess_leak(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
             return _find("leak", MISSING, required, row)
         reasons.append(f"{name} {_show(row)}")
         if row["lower"] > bound:
-            return _find("leak", FAILED, required, f"{reasons[-1]}: something known only afterwards reaches the model")
+            return _find("leak", FAILED, required, f"{reasons[-1]}: something known only later reaches the model")
     return _find("leak", PASSED, required, "; ".join(reasons))
 
 
@@ -194,8 +194,8 @@ def describe_gains(curve: pd.DataFrame | None, strategies: Sequence[str] = DEFAU
     named = " and ".join(STRATEGY_NAMES[name] for name in strategies)
     both, best = ("both ", "the better of ") if len(strategies) > 1 else ("", "")
     if not rows:
-        return f"not known to be better than {best}{named}: net benefit is told at none of {len(gains)} thresholds"
-    hidden = f" ({len(gains) - len(rows)} more are not told)" if len(rows) < len(gains) else ""
+        return f"not known to be better than {best}{named}: net benefit is shown at none of {len(gains)} thresholds"
+    hidden = f" ({len(gains) - len(rows)} more are hidden)" if len(rows) < len(gains) else ""
     above = [(threshold, row) for threshold, row in rows if _is_interval(row) and row["lower"] > 0]
     if above:
         at, row = max(above, key=lambda pair: pair[1]["lower"])
@@ -251,7 +251,7 @@ def _assess_coverage(evidence: GateEvidence, criteria: GateSettings) -> GateFind
     if margin is None or not evidence.is_number:
         return _leave_out("coverage", not evidence.is_number)
     if not _is_number(evidence.level):
-        return _find("coverage", MISSING, f"within {margin:g} of its level", "the level of the interval is not told")
+        return _find("coverage", MISSING, f"within {margin:g} of its level", "its level is not recorded")
     level = float(evidence.level or 0.0)
     return _assess_within(evidence, "coverage", [level - margin, level + margin], numbers=True)
 

@@ -46,8 +46,8 @@ def verify_contents(address: str, version: str, *tags: Mapping[str, str]) -> boo
     others = [content for content in named if content != version]
     if others:
         raise DataError(
-            f"{address} holds a bundle of version {version}, and {others[0]} was recorded: the bundle is not that of "
-            "its run; train the model again",
+            f"{address} has a bundle of version {version}, and {others[0]} was recorded: the bundle does not "
+            "match its run; train the model again",
             code="PC-GATES-01",
         )
     return bool(named)

@@ -132,7 +132,7 @@ def _check_usable(predictor: Predictor) -> None:
 
 def _require(holds: bool) -> None:
     if not holds:
-        raise ValueError("a value is not one that a bundle can hold")
+        raise ValueError("a bundle cannot hold this value")
 
 
 def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:

@@ -209,7 +209,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         rows = _read_rows(Path(path))
         reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
-        raise DataError(f"{path} is no file of predictions ({type(error).__name__})", code="PC-SERVING-04") from error
+        raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
     # Predictions of earlier versions lack text columns that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
@@ -241,7 +241,7 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
         )
     for written in (target, rejects_path):
         if written.resolve() == source.resolve() or (written.exists() and source.exists() and written.samefile(source)):
-            raise OutputError(f"{written} is the file of patients itself; give another output", code="PC-SERVING-06")
+            raise OutputError(f"{written} is the input file of patients; give another output", code="PC-SERVING-06")
 
 
 def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[str, Predictor]) -> None:
@@ -260,7 +260,7 @@ def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[s
 
 def _note_misspelt(columns: Sequence[str]) -> list[str]:
     return [
-        f"the column '{name}' is not read, and nobody has a value of {known}; rename it if it holds one"
+        f"the column '{name}' is not read, and no patient has a value of {known}; rename it if it holds one"
         for name, known in find_misspelt(columns, EPISODES).items()
     ]
 

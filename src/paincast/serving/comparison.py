@@ -125,4 +125,4 @@ def _require_one_question(champion: Predictor, candidate: Predictor) -> None:
                 code="PC-SERVING-10",
             )
     if get_outcome(champion.outcome).kind == "continuous":
-        raise RefusalError(f"{champion.outcome} is a number; what is compared are probabilities", code="PC-SERVING-11")
+        raise RefusalError(f"{champion.outcome} is a number; only probabilities can be compared", code="PC-SERVING-11")

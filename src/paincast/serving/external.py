@@ -172,7 +172,7 @@ def _evaluate(
         "note": format_label_months(count_label_months(labels, usable)),
     }
     if not usable.any():
-        flow["note"] = f"no follow-up tells {model.outcome} at {model.horizon_months:g} months"
+        flow["note"] = f"no follow-up determines {model.outcome} at {model.horizon_months:g} months"
         if followed.any():
             commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
             flow["note"] = f"the model abstains for all episodes with follow-up: {commonest}"
@@ -201,7 +201,7 @@ def _evaluate(
     )[usable]
     compared = None if truth is None else _evaluate_against_truth(model, scored, truth, confidence)
     if truth is not None and compared is None:
-        flow["note"] = f"the truth holds nothing at {model.horizon_months:g} months"
+        flow["note"] = f"the truth has no value at {model.horizon_months:g} months"
     measured = compute_metrics(
         scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
     )

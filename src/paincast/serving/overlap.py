@@ -60,8 +60,8 @@ def separate_trained_on(
         return cohort, overlaps
     if not exclude:
         raise RefusalError(
-            f"{'; '.join(shared)} of this cohort, on whom it looks better than it is; give a cohort that no model was "
-            "trained on, or leave these patients out with --exclude-overlap",
+            f"{'; '.join(shared)} of this cohort, so its performance would be overstated; give a cohort that no model "
+            "was trained on, or leave these patients out with --exclude-overlap",
             code="PC-SERVING-14",
         )
     kept = ~np.logical_or.reduce([trained for trained in masks if trained is not None])

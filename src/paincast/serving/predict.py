@@ -81,7 +81,7 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     bundles = [file.parent for file in manifests if not _is_draft(file.relative_to(folder))]
     if not bundles:
         raise DataError(
-            f"no models: {folder} holds no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
+            f"no models: {folder} has no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
         )
     return _key_predictors([load_predictor(bundle) for bundle in bundles])
 

@@ -154,7 +154,7 @@ def _check_item(declared: Setting, item: object) -> None:
         _check_parameters(declared.name, item, declared.metadata["parameters"])
     if lowest is not None and isinstance(item, Real) and not lowest <= float(item) <= declared.metadata["at_most"]:
         raise SettingsError(
-            f"{declared.name}={float(item):.15g} is outside what is allowed, {declared.range}", code="PC-SETTINGS-23"
+            f"{declared.name}={float(item):.15g} is out of range; allowed: {declared.range}", code="PC-SETTINGS-23"
         )
 
 
@@ -168,7 +168,7 @@ def _check_parameters(name: str, parameters: Mapping[str, object], ranges: Mappi
         if not (math.isfinite(value) and low <= float(value) <= high):
             allowed = f"{show_number(low)} to {show_number(high)}" if parameter in ranges else "any finite number"
             raise SettingsError(
-                f"{name}: {parameter}={float(value):.15g} is outside what is allowed, {allowed}",
+                f"{name}: {parameter}={float(value):.15g} is out of range; allowed: {allowed}",
                 code="PC-SETTINGS-15",
             )
 
@@ -185,7 +185,9 @@ def _read_attribute(settings: object, name: str) -> object:
 
 def _check_jobs(settings: TrainingSettings) -> None:
     if settings.jobs == 0:
-        raise SettingsError("jobs=0 starts no process; 1 is one at a time, -1 one for each core", code="PC-SETTINGS-04")
+        raise SettingsError(
+            "jobs=0 would start no process; give 1 for one at a time, -1 for all cores", code="PC-SETTINGS-04"
+        )
 
 
 def _check_cohort(settings: TrainingSettings) -> None:

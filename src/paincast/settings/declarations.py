@@ -48,7 +48,7 @@ class CohortSettings:
     episodes_per_technique: int = setting(
         1500, "Simulated episodes of each technique.", at_least=1, at_most=MOST_EPISODES, unit="episodes"
     )
-    scenario: str = setting("literature", "Reading of the evidence that the simulation follows.", one_of=SCENARIOS)
+    scenario: str = setting("literature", "Evidence scenario of the simulation.", one_of=SCENARIOS)
     seed: int = setting(20260101, "Seed of the simulation.", at_least=0, at_most=LARGEST_SEED)
 
 
@@ -66,7 +66,7 @@ class OutcomeSettings:
     )
     window_months: list[float] | None = setting(
         None,
-        "First and last month in which a visit answers; null takes the window of the outcome.",
+        "First and last month of the visits that count; null takes the window of the outcome.",
         at_least=1e-6,
         at_most=240,
         increasing=True,
@@ -95,23 +95,22 @@ class EvaluationSettings:
     )
     threshold_range: list[float] = setting(
         [0.2, 0.6],
-        "Probabilities between which somebody might decide for or against the procedure: the range of the decision "
-        "curve.",
+        "Range of threshold probabilities of the decision curve.",
         at_least=0.01,
         at_most=0.99,
         increasing=True,
     )
     optimism: int = setting(
         0,
-        "How often the whole modelling is repeated on resampled patients to correct apparent performance; 0 leaves it "
-        "out.",
+        "Bootstrap repeats of the whole modelling for optimism-corrected performance; 0 leaves it out.",
         at_least=0,
         at_most=10_000,
         allowed=f"0, or {MIN_RESAMPLES} to 10000",
     )
     held_out: str = setting(
         "none",
-        "Leave out each site, each year in turn (predicted from the years before it), both, or none.",
+        "Internal-external cross-validation: hold out each site, each year in turn (predicted from the years before "
+        "it), both, or none.",
         one_of=HELD_OUT,
     )
 
@@ -127,20 +126,20 @@ class GateSettings:
     research_use: bool = setting(False, "Whether models promoted under the gate are for research use only.")
     bases: list[str] = setting(
         ["real", "blended"],
-        "What a model may stand on; synthetic needs research_use.",
+        "Allowed bases of a model; synthetic needs research_use.",
         one_of=BASES,
         min_items=1,
     )
     minimum_real: int = setting(
         100, "Fewest real episodes behind the model.", at_least=0, at_most=10_000_000, unit="episodes"
     )
-    sample_size: bool = setting(True, "Ask that the cohort met every minimum sample size.")
+    sample_size: bool = setting(True, "Require that the cohort meets every minimum sample size.")
     confidence: float = setting(
         0.95, "Lowest confidence of the intervals.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
     )
     auroc: list[float] = setting(
         [0.5, 0.95],
-        "The interval of the AUROC must lie above the first; wholly above the second it is taken for a leak.",
+        "The interval of the AUROC must lie above the first; wholly above the second, it is taken as a leak.",
         at_least=0.0,
         at_most=1.0,
         increasing=True,
@@ -162,7 +161,7 @@ class GateSettings:
     ici: float | None = setting(
         0.05, "Highest upper bound of the integrated calibration index.", at_least=0.0, at_most=1.0
     )
-    net_benefit: bool = setting(True, "Ask for a threshold with more net benefit than treating all and treating none.")
+    net_benefit: bool = setting(True, "Require a threshold with more net benefit than treating all and treating none.")
     subgroup_o_e_ratio: list[float] | None = setting(
         [0.8, 1.25],
         "No subgroup may have an interval of observed over expected outcomes wholly outside these limits.",
@@ -175,11 +174,11 @@ class GateSettings:
     )
     coverage_margin: float | None = setting(
         0.05,
-        "For outcomes that are numbers: how far the coverage of intervals may lie from what was promised.",
+        "For outcomes that are numbers: how far the coverage of intervals may differ from their level.",
         at_least=0.0,
         at_most=0.5,
     )
-    pinball_gain: bool = setting(True, "For outcomes that are numbers: ask for less pinball loss than without a model.")
+    pinball_gain: bool = setting(True, "For outcomes that are numbers: require less pinball loss than without a model.")
     card_items: list[str] = setting(
         list(CARD_ITEMS), "Items of the checklists that must be filled, or not apply to the outcome."
     )
@@ -193,7 +192,7 @@ class TrackingSettings:
     uri: str | None = setting(
         None, "Address of the tracking store; null takes MLFLOW_TRACKING_URI, or mlflow.db in the working folder."
     )
-    artifacts: str | None = setting(None, "Where files of runs are kept; null leaves it to the store.")
+    artifacts: str | None = setting(None, "Where files of runs are kept; null takes the default of the store.")
     experiment: str = setting("paincast", "Name of the MLflow experiment.")
     register: bool = setting(True, "Register each model as a new version.")
 
@@ -220,10 +219,10 @@ class TrainingSettings:
     models_folder: str = setting("models", "Folder that models are written to, as TECHNIQUE/OUTCOME.")
     statements: dict[str, str] = setting(
         {},
-        "What only people can say of a model, by item of its checklists: tripod_17 is the approval of an ethics "
-        "committee, tripod_18a who paid. An item that nothing fills is shown as missing.",
+        "Statements about a model that only people can make, by item of its checklists: tripod_17 is the approval of "
+        "an ethics committee, tripod_18a who paid. An item that nothing fills is shown as missing.",
     )
-    seed: int = setting(7, "Seed of everything random in training.", at_least=0, at_most=LARGEST_SEED)
+    seed: int = setting(7, "Random seed of training.", at_least=0, at_most=LARGEST_SEED)
     jobs: int = setting(
         -1,
         "Processes; -1 is one for each core.",

@@ -84,7 +84,7 @@ def mlflow_errors_in_words(store: Store) -> Iterator[None]:
         reason = (str(error).splitlines() or [""])[0]
         raise OutputError(
             f"the run could not be recorded in {store.address} ({type(error).__name__}: {reason}); it is marked as "
-            "failed where the store can be written",
+            "failed if the store can be written",
             code="PC-TRACKING-01",
         ) from error
 

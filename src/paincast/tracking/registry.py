@@ -182,7 +182,7 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
     made = f"paincast.{tags.get('technique')}.{tags.get('outcome')}"
     if made != version.name:
         raise DataError(
-            f"{version.name} version {version.version} comes from a run of {made}: its evidence is of another",
+            f"{version.name} version {version.version} comes from a run of {made}: its evidence is another's",
             code="PC-TRACKING-06",
         )
     return run
@@ -200,7 +200,7 @@ def _check_bundle(version: ModelVersion, run: Run) -> None:
         content = load_predictor(manifests[0].parent).version
     if not verify_contents(name, content, version.tags, run.data.tags):
         raise DataError(
-            f"{name}: neither it nor its run names the content of the bundle; train the model again",
+            f"{name}: neither the version nor its run records the content of the bundle; train the model again",
             code="PC-TRACKING-08",
         )
 

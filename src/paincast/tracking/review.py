@@ -54,7 +54,7 @@ def review_command(store: Store, *, host: str = HOST, port: int = PORT) -> list[
     """
     if store.artifacts is None or store.uri.partition(":")[0] in SERVERS:
         raise SettingsError(
-            f"the store {store.address} is a server with a page of its own; open it in a browser", code="PC-TRACKING-09"
+            f"the store {store.address} is a server with its own UI; open it in a browser", code="PC-TRACKING-09"
         )
     return [
         *(sys.executable, "-m", "mlflow", "server"),
@@ -140,7 +140,7 @@ def _await_server(server: subprocess.Popen[bytes], host: str, port: int) -> None
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise OutputError(
-                f"the MLflow UI did not start (exit code {server.returncode}); its message stands above",
+                f"the MLflow UI did not start (exit code {server.returncode}); its message is shown above",
                 code="PC-TRACKING-11",
             )
         with socket.socket() as probe:

@@ -29,7 +29,7 @@ CROWNING = PREPARING + 1
 """Numbers of the PostgreSQL locks that let one process at a time prepare the store or change its champions."""
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "Response models of image-guided pain procedures, a run for each technique and outcome. "
+    "mlflow.note.content": "Response models of image-guided pain procedures, one run per technique and outcome. "
     "A prediction is a prognosis given the technique, not the effect of the technique. "
     "Research software: not medical advice.",
 }

@@ -71,7 +71,7 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
     match = VERSION.fullmatch(source)
     if match is None:
         raise DataError(
-            f"'{source}' names no model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias",
+            f"'{source}' does not name a model; allowed: the id of a run (32 hexadecimal digits), NAME/3, NAME@alias",
             code="PC-TRACKING-24",
         )
     name, number, alias = match["name"], match["version"], match["alias"]

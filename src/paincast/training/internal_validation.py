@@ -117,10 +117,10 @@ def explain_not_measured(settings: EvaluationSettings, kind: str) -> InternalVal
         if kind != "binary":
             parts[part] = (
                 IMPOSSIBLE if is_requested else NOT_ASKED,
-                f"made for binary outcomes only; this one is {kind}",
+                f"available for binary outcomes only; this one is {kind}",
             )
         else:
-            parts[part] = (NOT_ASKED, f"it was not asked for: {setting}, or evaluation=thorough for all three")
+            parts[part] = (NOT_ASKED, f"not requested: {setting}, or evaluation=thorough for all three")
     return InternalValidation(parts=list_parts(parts))
 
 
@@ -270,7 +270,7 @@ def withhold_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """
     known = table["estimate"].notna()
     repeats = table["method"].str.extract(r"(\d+ resamples of \d+ patients.*)", expand=False)
-    method = "mean over " + repeats + "; no interval: those of resamples hold too little"
+    method = "mean over " + repeats + "; no interval: too few resamples have one"
     limits = {limit: table[limit].mask(known) for limit in ("lower", "upper")}
     return table.assign(**limits, method=table["method"].mask(known, method))
 
@@ -350,7 +350,7 @@ def describe_optimism(table: pd.DataFrame, repeats: int) -> str:
             corrected.append(f"{name_metric(metric)} {row['estimate']:.2f} (apparent {row['apparent']:.2f})")
         else:
             corrected.append(f"{name_metric(metric)} {row['method']}")
-    return f"the whole modelling done again on {repeats} resamples; corrected {'; '.join(corrected)}."
+    return f"the whole modelling repeated on {repeats} resamples; corrected {'; '.join(corrected)}."
 
 
 def summarize_held_out(table: pd.DataFrame, attribute: str) -> str:
@@ -365,7 +365,7 @@ def summarize_held_out(table: pd.DataFrame, attribute: str) -> str:
         return f"{len(by_group) - absent} {name}(s) {how}{left}; observed / expected {pooled['method']}."
     new = f"for a new {name}, {pooled['predicted_lower']:.2f} to {pooled['predicted_upper']:.2f} is expected"
     if not np.isfinite(pooled["predicted_lower"]):
-        new = f"two {name}s do not tell what to expect of a new one"
+        new = f"two {name}s are too few to predict a new one"
     return (
         f"{len(by_group) - absent} {name}s {how}{left}: observed / expected {pooled['estimate']:.2f} "
         f"({pooled['lower']:.2f} to {pooled['upper']:.2f}) on average; {new}."

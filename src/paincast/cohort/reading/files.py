@@ -286,7 +286,7 @@ def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, fact
 
 def _describe_empty_file(file: Path, first: Fault | None, broken: Counter[str]) -> str:
     if first is None:
-        return f"{file} holds column names and no patient"
+        return f"{file} has column names but no patients"
     rules = ", ".join(f"{rule} ({n})" for rule, n in broken.items())
     return f"{file}: no row can be read: {rules}; first at row {first.place}: {first.rule}; allowed: {first.allowed}"
 

@@ -70,7 +70,7 @@ def read_head(
     chosen = separator or declared or _find_separator(texts, usual, used)
     header_line = _find_header(texts, chosen, used)
     if header_line is None:
-        raise DataError(f"{file} holds blank lines alone; a line must name the columns", code="PC-READING-06")
+        raise DataError(f"{file} has only blank lines; the first line must name the columns", code="PC-READING-06")
     is_title = (
         not _count_used(texts[header_line], chosen, used)
         and sum(map(bool, _split_names(texts[header_line], chosen))) <= 1

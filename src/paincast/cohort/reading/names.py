@@ -69,7 +69,7 @@ def name_columns(
     if used is not None and (mixed := [name for name in twins if name in used]):
         quoted_names = ", ".join(f"'{name}'" for name in mixed)
         raise DataError(
-            f"{file}: {quoted_names} stands twice in the header, and nothing says which one counts; rename one",
+            f"{file}: {quoted_names} appears twice in the header; rename one",
             code="PC-READING-11",
         )
     kept = [

@@ -77,7 +77,7 @@ def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
         return pq.ParquetFile(file, read_dictionary=list(as_dictionary), pre_buffer=False, buffer_size=1 << 20)
     except _UNREADABLE as error:
         raise DataError(
-            f"{file} is no readable Parquet file (truncated, encrypted or of another kind); write it again",
+            f"{file} is not a readable Parquet file (truncated, encrypted or of another kind); write it again",
             code="PC-READING-14",
         ) from error
 
@@ -127,7 +127,7 @@ def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int])
         leaf += _count_leaves(field.type)
     if leaf != opened.metadata.num_columns:
         raise DataError(
-            "the columns of the Parquet file cannot be told apart; write it without nested columns",
+            "the columns of the Parquet file are nested; write it without nested columns",
             code="PC-READING-16",
         )
     return [first_leaf[position] for position in kept]

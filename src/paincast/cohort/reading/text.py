@@ -24,7 +24,7 @@ CLOSED, OPEN, STRAY = "closed", "open", "stray"
 
 _MOST_ROWS = 1 << 14
 _ALLOWED = {
-    QUOTATION_MARK: 'a cell in quotation marks ends with one, and a mark inside it stands twice ("")',
+    QUOTATION_MARK: 'a cell in quotation marks ends with one, and a mark inside it is doubled ("")',
     WRONG_BYTES: "text in the encoding of the file",
     CELL_TOO_LONG: f"at most {LONGEST_CELL} characters in a cell",
 }

@@ -278,7 +278,7 @@ def _describe_failure(address: str, part: Path, error: requests.RequestException
         return f"{address}: the server answered {status}; try later or give a --mirror"
     if n_bytes or isinstance(error, requests.exceptions.ChunkedEncodingError):
         kept_bytes = f"{n_bytes} bytes are kept in {part.name}"
-        return f"{address}: the transfer broke off ({kind}); {kept_bytes}: run the same command again to resume"
+        return f"{address}: the transfer was interrupted ({kind}); {kept_bytes}: run the same command again to resume"
     return f"{address}: the server cannot be reached ({kind}); check the connection or give a --mirror"
 
 

@@ -107,7 +107,7 @@ def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
         f"{kind['action']}: {kind['times']} x {kind['table']} {kind['column']} ({kind['rule']})"
         for kind in kinds.to_dict("records")
     ]
-    return lines + [f"the source cannot tell: {note}" for note in details["cannot_tell"]]
+    return lines + [f"not recorded by the source: {note}" for note in details["cannot_tell"]]
 
 
 def _count(number: int, noun: str) -> str:
@@ -170,7 +170,7 @@ def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rej
         name = repeating[0]
         raise DataError(
             f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but the column '{name}' "
-            f"holds ids several times: its rows are not so many patients; write patient_id: {{column: {name}}}",
+            f"has repeated ids, so rows are not distinct patients; write patient_id: {{column: {name}}}",
             code="PC-REGISTRY-04",
         )
 
@@ -209,9 +209,9 @@ def _join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], l
 def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[BrokenRule]:
     ids = sheet[join.called]
     broken = {
-        "required": (ids == "", "an id of the main file"),
+        "required": (ids == "", "an id that appears in the main file"),
         "duplicate": ((ids != "") & ids.duplicated(keep=False), "one row for each id"),
-        "unknown episode": ((ids != "") & ~ids.isin(main[join.by]), "an id of the main file"),
+        "unknown episode": ((ids != "") & ~ids.isin(main[join.by]), "an id that appears in the main file"),
     }
     return [
         BrokenRule(broken=rows, column=join.called, rule=rule, allowed=allowed, action="row left out")

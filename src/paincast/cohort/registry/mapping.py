@@ -108,7 +108,8 @@ def _find_mapping(name_or_path: str | Path) -> Path:
     known = list_mappings()
     if str(name_or_path) not in known:
         raise SettingsError(
-            f"no mapping is called '{name_or_path}'; {suggest_name(str(name_or_path), known)}", code="PC-REGISTRY-05"
+            f"there is no mapping named '{name_or_path}'; {suggest_name(str(name_or_path), known)}",
+            code="PC-REGISTRY-05",
         )
     return find_configs() / "mapping" / f"{name_or_path}.yaml"
 
@@ -192,7 +193,7 @@ def _read_block(node: Node, columns: Mapping[str, Column]) -> Block:
         if column.required and name != "episode_id" and name not in fields:
             raise node.refuse(f"the key '{name}' is missing")
     if "file" in keys and "episode_id" not in fields:
-        raise node.refuse("a block with its own file needs 'episode_id', to say to which episode its rows belong")
+        raise node.refuse("a block with its own file needs 'episode_id', to link its rows to episodes")
     return Block(
         fields=_read_fields(fields, columns),
         file=keys["file"].text() if "file" in keys else None,
@@ -245,16 +246,16 @@ def _check_together(node: Node, found: Mapping[str, Node], target: Column) -> No
     }
     for key, fits in applies.items():
         if key in found and not fits:
-            raise found[key].refuse(f"'{key}' has no meaning here ({target.name} is {target.allowed})")
+            raise found[key].refuse(f"'{key}' does not apply here ({target.name} is {target.allowed})")
     if "columns" in found and set(found) - {"columns", "file", "prefix"}:
-        raise node.refuse("'columns' goes with nothing but 'file' and 'prefix'")
+        raise node.refuse("'columns' can only be combined with 'file' and 'prefix'")
     if not {"column", "columns"} & {*found} and set(found) - {"always", "row_number", "prefix"}:
-        raise node.refuse("a constant or a row number goes with nothing but 'prefix'")
+        raise node.refuse("a constant or a row number can only be combined with 'prefix'")
 
 
 def _read_unit(node: Node, target: Column, reads: str) -> float:
     if reads in DATE_READINGS:
-        raise node.refuse("'unit' has no meaning where a date is read")
+        raise node.refuse("'unit' does not apply to a date")
     factors = unit_factors(replace(target, unit="%") if reads == PERCENT else target)
     return factors[node.text()] if node.text() in factors else factors[node.choice(factors)]
 
@@ -263,7 +264,7 @@ def _read_codes(node: Node, target: Column) -> dict[str, str | None]:
     codes: dict[str, str | None] = {}
     for code, meaning in node.children().items():
         if to_code(code) in codes:
-            raise meaning.refuse(f"the code '{code}' stands twice; keep one")
+            raise meaning.refuse(f"the code '{code}' appears twice; keep one")
         codes[to_code(code)] = None if meaning.text() == MISSING else _read_value(meaning, target)
     return codes
 
@@ -278,7 +279,7 @@ def _read_value(node: Node, target: Column) -> str:
         return value
     number = read_number(value, None)
     if math.isnan(number):
-        raise node.refuse(f"'{value}' is no number; allowed: {target.allowed}")
+        raise node.refuse(f"'{value}' is not a number; allowed: {target.allowed}")
     if not (target.low is None or target.low <= number) or not (target.high is None or number <= target.high):
         raise node.refuse(f"{value} is out of range; allowed: {target.allowed}")
     return value
@@ -289,7 +290,7 @@ def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) 
         if column.required and name not in mapping.episodes:
             raise top["episodes"].refuse(f"the key '{name}' is missing; every episode needs it")
     if mapping.baseline_rows and mapping.episodes["episode_id"].row_number:
-        raise top["baseline_rows"].refuse("rows of several visits need an id; 'row_number' cannot tie them together")
+        raise top["baseline_rows"].refuse("rows of several visits need an id; 'row_number' cannot link them")
     joined = {mapping.file, *(join.file for join in mapping.joins)}
     for location, field, _ in _all_fields(mapping):
         _check_reading(location, field, mapping, root)
@@ -318,7 +319,7 @@ def _check_reading(place: str, field: Field, mapping: RegistryMapping, root: Nod
         YEAR: target.name == "procedure_year",
     }
     if not fits.get(field.reads, True):
-        raise root.refuse(f"{place}: '{field.reads}' has no meaning for {target.name}")
+        raise root.refuse(f"{place}: '{field.reads}' does not apply to {target.name}")
     if field.reads in (SINCE, MONTHS_BEFORE, YEARS_BEFORE) and mapping.procedure_date is None:
         raise root.refuse(f"{place}: '{field.reads}' needs the top-level key 'procedure_date'")
 

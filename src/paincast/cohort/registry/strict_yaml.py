@@ -43,7 +43,7 @@ class Node(NamedTuple):
             name = str(key.value).strip()
             child = Node(self.file, f"{self.place}.{name}".lstrip("."), key.start_mark.line + 1, content)
             if name in nodes:
-                raise child.refuse(f"the key '{name}' stands twice; keep one")
+                raise child.refuse(f"the key '{name}' appears twice; keep one")
             nodes[name] = child
         return nodes
 
@@ -106,7 +106,7 @@ def read_yaml(path: str | Path) -> Node:
     try:
         content = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{file}: no valid YAML", code="PC-REGISTRY-15") from error
+        raise SettingsError(f"{file}: not valid YAML", code="PC-REGISTRY-15") from error
     if content is None:
         raise SettingsError(f"{file} is empty", code="PC-REGISTRY-16")
     node = Node(str(file), "", 1, content)
@@ -118,7 +118,7 @@ def _refuse_unfinished(node: Node) -> None:
     locations = [f"line {line} ({location})" for line, location in _find_unfinished(node)]
     if locations:
         raise SettingsError(
-            f"{node.file} is not finished: {UNFINISHED} at {', '.join(locations)}; put a value in its place",
+            f"{node.file} is incomplete: {UNFINISHED} at {', '.join(locations)}; replace it with a value",
             code="PC-REGISTRY-17",
         )
 

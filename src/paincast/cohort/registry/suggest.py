@@ -145,7 +145,7 @@ def suggest_mapping(file: str | Path) -> str:
     unused = [name for name in table.columns if name not in used | answered]
     lines = [
         "# A first mapping, guessed from the names in the file. Confirm or correct every line marked 'guess',",
-        f"# and put a value in the place of every {UNFINISHED}: until then the mapping is refused.",
+        f"# and replace every {UNFINISHED}with a value: until then the mapping is refused.",
         f"title: {_quote(Path(file).stem)}",
         "",
         "read:",
@@ -193,7 +193,7 @@ def _write_rejects(rejects: pd.DataFrame) -> list[str]:
         + (f", first at row {kind['first']}" if kind["first"] else "")
         for kind in kinds.to_dict("records")
     ]  # fmt: skip
-    return ["", "# What could not be read (1 is the first row below the names):", *lines]
+    return ["", "# Rows that could not be read (1 is the first row below the header):", *lines]
 
 
 def _write_ids(guesses: Mapping[str, str], repeating: list[str], twins: list[str]) -> list[str]:
@@ -202,7 +202,7 @@ def _write_ids(guesses: Mapping[str, str], repeating: list[str], twins: list[str
     episode = guesses.get("episode_id")
     by_row = "{row_number: true, prefix: row-}  # no column was found; rows are numbered"
     if twins and not patient:
-        by_row = f"{{column: {UNFINISHED}}}  # {_quote(twins[0])} stands twice in the header: rename one"
+        by_row = f"{{column: {UNFINISHED}}}  # {_quote(twins[0])} appears twice in the header: rename one"
     to_do = (
         f"{{column: {UNFINISHED}}}  # {_quote(str(patient))} stands in several rows: name what tells procedures"
         " apart, or columns: [patient, number]; rows of visits need 'baseline_rows'"

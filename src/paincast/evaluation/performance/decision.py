@@ -88,7 +88,7 @@ def compute_decision_curve(
     check_confidence(confidence)
     cuts = check_thresholds(thresholds)
     if base_rate is not None and not 0.0 <= base_rate <= 1.0:
-        raise SettingsError(f"base_rate={base_rate:g} is outside what is allowed, 0 to 1", code="PC-EVALUATION-07")
+        raise SettingsError(f"base_rate={base_rate:g} is out of range; allowed: 0 to 1", code="PC-EVALUATION-07")
     rows = check_predictions(outcome, probability, patients)
     whole = order_weights(weights, probability, rows)
     estimates = _compute_benefits(rows, whole, cuts, base_rate)[0]

@@ -114,7 +114,7 @@ def compute_instability(
     for threshold in thresholds:
         if not 0.0 < threshold < 1.0:
             raise SettingsError(
-                f"threshold={threshold:g} is outside what is allowed: between 0 and 1", code="PC-EVALUATION-33"
+                f"threshold={threshold:g} is out of range; allowed: between 0 and 1", code="PC-EVALUATION-33"
             )
     codes = check_patients(patients, n=len(served))
     draws = list(_draw(codes, len(refitted), resamples, rng))
@@ -205,7 +205,7 @@ def compute_instability_by_bin(
     [[0.2, 0.2, 0.1, 5.0], [0.6, 0.6, 0.1, 5.0]]
     """
     if bins < 1:
-        raise SettingsError(f"bins={bins} is outside what is allowed: 1 or more", code="PC-EVALUATION-34")
+        raise SettingsError(f"bins={bins} is out of range; allowed: 1 or more", code="PC-EVALUATION-34")
     rows = compute_instability_by_row(probability, refits, coverage=coverage)
     rows["refitted"] = np.asarray(refits, dtype=np.float64).mean(axis=0)
     rows["patient"] = check_patients(patients, n=len(rows))

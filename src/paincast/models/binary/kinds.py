@@ -40,7 +40,7 @@ def find_kind(model: BinaryModel) -> ModelKind:
     for kind in KINDS.values():
         if isinstance(model, kind.model_type):
             return kind
-    raise TypeError(f"a bundle has no place for a {type(model).__name__}")
+    raise TypeError(f"a bundle cannot store a {type(model).__name__}")
 
 
 def list_kinds(settings: ModelSettings) -> list[ModelKind]:

@@ -329,7 +329,7 @@ def _keep_seen(
     seen = np.isfinite(months) & (weight > 0)
     if not seen.any():
         raise RefusalError(
-            "no episode was seen after the procedure; the duration of relief cannot be asked", code="PC-MODEL-15"
+            "no episode was seen after the procedure; the duration of relief cannot be modelled", code="PC-MODEL-15"
         )
     kept = weight[seen] / weight[seen].mean()
     return episodes.loc[seen].reset_index(drop=True), months[seen], status[seen], kept

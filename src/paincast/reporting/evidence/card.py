@@ -110,7 +110,7 @@ def build_card(
     indication, approach : str, optional
         Show only the records of these.
     scenario : {"literature", "pragmatic", "seed_optimistic"}
-        Which reading of the evidence the expected response follows.
+        Evidence scenario of the expected response.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def build_card(
     Examples
     --------
     >>> [section.heading for section in build_card("facet_rfa").sections][:3]
-    ['Indications', 'Who must not have it, and who needs a plan', 'Lumbar facet joint pain']
+    ['Indications', 'Contraindications and precautions', 'Lumbar facet joint pain']
     """
     if scenario not in SCENARIOS:
         raise SettingsError(
@@ -174,7 +174,7 @@ def _show_safety(records: Sequence[Record]) -> list[Section]:
     )
     return [
         Section(
-            heading="Who must not have it, and who needs a plan",
+            heading="Contraindications and precautions",
             blocks=(f"Bleeding risk class: {', '.join(classes)}.", lines or "No contraindication is recorded."),
         )
     ]

@@ -123,7 +123,7 @@ def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log od
         f"{row['rank_upper']})"
         for row in used.head(3).to_dict("records")
     ]
-    doubt = "" if review.n_refits else " The model has no refits: intervals and directions leave its own doubt out."
+    doubt = "" if review.n_refits else " The model has no refits: intervals and directions ignore its uncertainty."
     return f"Mean size of the contribution ({unit}): {', '.join(foremost)}.{doubt} {describe_verdicts(review)}"
 
 
@@ -144,13 +144,13 @@ def describe_verdicts(review: ExplanationReview) -> str:
     if not n_published:
         return f"None of the variables has a published direction for this outcome.{absent}"
     guided = (
-        " They helped to make the model or its patients, so that agreement confirms nothing."
+        " They helped to make the model or its patients, so agreement confirms nothing."
         if review.guided and agree
         else ""
     )
     return (
         f"Of {n_published} variables with a published direction, {agree} agree with it, {len(conflicts)} conflict and "
-        f"{undecided} show no sure direction.{guided} Conflicts: {'; '.join(conflicts) or 'none'}.{absent}"
+        f"{undecided} are undecided in direction.{guided} Conflicts: {'; '.join(conflicts) or 'none'}.{absent}"
     )
 
 

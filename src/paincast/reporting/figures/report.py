@@ -285,7 +285,7 @@ FIGURES = (
     ),
     ReportFigure(
         "uncertainty/tipping_point",
-        "What if those lost to follow-up fared differently",
+        "What if those lost to follow-up had done differently",
         _compute_tipping_point,
         _plot_tipping_point,
         describe_tipping_point,

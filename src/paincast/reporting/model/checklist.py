@@ -148,8 +148,8 @@ def _format_pointer(pointer: str) -> str:
 
 def _describe_absent(absent: list[str], name: str) -> str:
     if STATEMENT in absent:
-        return f"only people can say this: statements.{name}=..."
-    return f"the run does not hold {', '.join(map(_format_pointer, absent))}"
+        return f"stated by people: statements.{name}=..."
+    return f"the run lacks {', '.join(map(_format_pointer, absent))}"
 
 
 def list_missing(checklist: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:

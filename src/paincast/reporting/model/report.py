@@ -201,7 +201,7 @@ def _list_expected(run: RunContents) -> dict[str, pd.DataFrame]:
 
 def _write_uncertainty(run: RunContents) -> Section:
     topics = {
-        "uncertainty/instability": "how far answers would move had other patients been in the cohort",
+        "uncertainty/instability": "how far predictions would move with other patients in the cohort",
         "uncertainty/tipping_point": (
             "how far those lost to follow-up would have to differ for observed / expected to cross a limit"
         ),

@@ -28,7 +28,7 @@ def list_validation(run: RunContents) -> list[str]:
     """List the results of repeating the whole modelling, a sentence for each part, or why it was not measured."""
     table = run.tables.get(VALIDATION)
     if table is None:
-        return ["The run does not say whether the whole modelling was repeated."]
+        return ["The run does not record whether the whole modelling was repeated."]
     return [_format_part(row) for row in table.to_dict("records")]
 
 

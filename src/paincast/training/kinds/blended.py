@@ -75,7 +75,7 @@ def open_real_cohort(path: str) -> Cohort:
         )
     if not cohort.episodes["technique"].isin(TECHNIQUES).any():
         raise RefusalError(
-            f"cohort.real={path} holds no episode of a technique that is modelled; {cohort.describe_techniques()}",
+            f"cohort.real={path} has no episode of a technique that can be modelled; {cohort.describe_techniques()}",
             code="PC-TRAINING-02",
         )
     return cohort
@@ -195,7 +195,7 @@ def find_published_rate(
         if n_same_data
         else "; no rate is published"
     )
-    return make_no_evidence(f"nothing to start from: {because}{reason}")
+    return make_no_evidence(f"no prior evidence: {because}{reason}")
 
 
 def _take_rate(rate: PublishedRate, settings: TrainingSettings, rng: np.random.Generator) -> Evidence:
