@@ -194,13 +194,13 @@ def find_trained_on(fingerprints: Fingerprints, episodes: pd.DataFrame) -> BoolA
     return np.asarray(episodes["patient_id"].isin(set(episodes["patient_id"][is_found])) | is_found)
 
 
-def _keep_beyond_chance(matched: BoolArray, compared: int, marks: Marks, own: Sequence[str]) -> BoolArray:
+def _keep_beyond_chance(matched: BoolArray, compared: int, marks: Marks, texts: Sequence[str]) -> BoolArray:
     """Keep matches of non-distinctive content if there are more than expected by chance.
 
     The match probability between two populations is at most the geometric mean of those within each (Cauchy-Schwarz).
     """
-    expected = min(compared * max(marks.chance, _count_alike(own, len(own)) if len(own) > 1 else 0.0), len(own))
-    return matched if matched.sum() > 1.5 * expected + 5 * np.sqrt(expected) + 3 else np.zeros(len(own), dtype=bool)
+    expected = min(compared * max(marks.chance, _count_alike(texts, len(texts)) if len(texts) > 1 else 0.0), len(texts))
+    return matched if matched.sum() > 1.5 * expected + 5 * np.sqrt(expected) + 3 else np.zeros(len(texts), dtype=bool)
 
 
 def _hash_rows(columns: Sequence[list[str]], salt: str) -> list[str]:
@@ -264,15 +264,17 @@ def _read(file: Path) -> Fingerprints | None:
         return None
 
 
-def _is_usable(held: Fingerprints) -> bool:
+def _is_usable(fingerprints: Fingerprints) -> bool:
     """Check that values are valid, after a trial search for a patient without any values."""
-    find_trained_on(held, pd.DataFrame({name: [None] for name in EPISODES}, dtype=object))
+    find_trained_on(fingerprints, pd.DataFrame({name: [None] for name in EPISODES}, dtype=object))
     return (
-        all(isinstance(text, str) for text in (held.version, *held.ids, *held.named))
-        and held.n > 0
-        and all(name in EPISODES for marks in held.marks for name in marks.columns)
-        and all(0 <= marks.chance <= 1 for marks in held.marks)
+        all(isinstance(text, str) for text in (fingerprints.version, *fingerprints.ids, *fingerprints.named))
+        and fingerprints.n > 0
+        and all(name in EPISODES for marks in fingerprints.marks for name in marks.columns)
+        and all(0 <= marks.chance <= 1 for marks in fingerprints.marks)
         and all(
-            type(power) is int and 0 <= power < MOST_RARE for marks in held.marks for power in marks.rarity.values()
+            type(power) is int and 0 <= power < MOST_RARE
+            for marks in fingerprints.marks
+            for power in marks.rarity.values()
         )
     )

@@ -70,13 +70,13 @@ def _complement(shared: pd.DataFrame, number: pd.Series, table: str, typed: pd.D
 
 
 def merge_rows(
-    held: pd.DataFrame, group: pd.Series, findings: Sequence[BrokenRule], table: str
+    frame: pd.DataFrame, group: pd.Series, findings: Sequence[BrokenRule], table: str
 ) -> tuple[pd.DataFrame, list[BrokenRule]]:
     """Merge complementary rows: the first row receives the values of all.
 
     Parameters
     ----------
-    held : DataFrame of shape (n, ...)
+    frame : DataFrame of shape (n, ...)
         The table with broken cells emptied.
     group : Series of Int64, shape (n,)
         Which rows belong together, of :func:`find_duplicates`.
@@ -93,22 +93,22 @@ def merge_rows(
         Rules that are still broken, and the rows that were merged into another.
     """
     if group.isna().all():
-        return held, list(findings)
-    lost = any_broken([finding for finding in findings if finding.rule != "required"], "row left out", len(held))
+        return frame, list(findings)
+    lost = any_broken([finding for finding in findings if finding.rule != "required"], "row left out", len(frame))
     group = group.mask(lost)
-    filled = held.groupby(group).transform("first").reindex(held.index)
-    held = held.where(held.notna() | group.isna(), filled)
+    filled = frame.groupby(group).transform("first").reindex(frame.index)
+    frame = frame.where(frame.notna() | group.isna(), filled)
     settled = []
     for finding in findings:
         if finding.rule == "required":
-            finding = _narrow(finding, finding.broken & ~(group.notna() & held[finding.column].notna()))
+            finding = _narrow(finding, finding.broken & ~(group.notna() & frame[finding.column].notna()))
         settled.append(finding)
-    out = any_broken(settled, "row left out", len(held))
+    out = any_broken(settled, "row left out", len(frame))
     into_another = group.notna() & group.duplicated(keep="first") & ~out
     allowed = f"one row for each {' and '.join(UNIQUE_BY[table])}; the first of these rows is kept"
     column = UNIQUE_BY[table][0]
     merged = BrokenRule(broken=into_another, column=column, rule=MERGED, allowed=allowed, action="row left out")
-    return held, [*settled, merged]
+    return frame, [*settled, merged]
 
 
 def _narrow(finding: BrokenRule, broken: pd.Series | np.ndarray) -> BrokenRule:

@@ -229,15 +229,15 @@ def _check_table(
 
 
 def _detect_wrong_scales(
-    held: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
+    frame: pd.DataFrame, columns: Mapping[str, Column], table: str, doubted_ids: Mapping[str, set[str]]
 ) -> list[BrokenRule]:
     findings: list[BrokenRule] = []
     for name, column in columns.items():
-        if column.type == "number" and held[name].notna().any():
-            also = held["episode_id"].isin(doubted_ids.get(name, set()))
+        if column.type == "number" and frame[name].notna().any():
+            also = frame["episode_id"].isin(doubted_ids.get(name, set()))
             if table == "episodes":
-                also |= find_sites_below(held[name], held["site_id"], column)
-            findings += detect_wrong_scale(held[name], column, table, also)
+                also |= find_sites_below(frame[name], frame["site_id"], column)
+            findings += detect_wrong_scale(frame[name], column, table, also)
     return findings
 
 
@@ -314,21 +314,21 @@ def _pandera_column(column: Column) -> pa.Column:
     return pa.Column(checks=checks, nullable=not column.required)
 
 
-def _check_contract(held: pd.DataFrame, columns: Mapping[str, Column], known: list[BrokenRule]) -> list[BrokenRule]:
-    filled = [column for name, column in columns.items() if column.required or held[name].notna().any()]
+def _check_contract(frame: pd.DataFrame, columns: Mapping[str, Column], known: list[BrokenRule]) -> list[BrokenRule]:
+    filled = [column for name, column in columns.items() if column.required or frame[name].notna().any()]
     schema = pa.DataFrameSchema({column.name: _pandera_column(column) for column in filled})
     try:
-        schema.validate(held, lazy=True)
+        schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases[["column", "check", "index"]]
     else:
         return []
     findings: list[BrokenRule] = []
     for (name, check), rows in cases.groupby(["column", "check"], sort=False)["index"]:
-        broken = pd.Series(held.index.isin(rows), index=held.index)
+        broken = pd.Series(frame.index.isin(rows), index=frame.index)
         rule = "required" if check == "not_nullable" else str(check)
         if rule == "required":
-            broken &= ~_any_of_column(known, str(name), held.index)
+            broken &= ~_any_of_column(known, str(name), frame.index)
         findings += _findings(columns[str(name)], {rule: broken})
     return findings
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRIC_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -63,7 +66,11 @@ def name_metric(metric: str) -> str:
 
 
 def format_estimate(
-    row: Mapping[Any, Any], *, digits: int = 2, absent: str = "not estimable", no_interval: str = " (no interval)"
+    row: Mapping[Any, Any] | pd.Series,
+    *,
+    digits: int = 2,
+    absent: str = "not estimable",
+    no_interval: str = " (no interval)",
 ) -> str:
     """Format an estimate with its interval, from the columns ``estimate, lower, upper``.
 

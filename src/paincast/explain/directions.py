@@ -105,16 +105,16 @@ def list_unseen_directions(explanation: Explanation, directions: Mapping[str, in
 
 
 def _learn(
-    explanation: Explanation, resamples: Resamples, place: int, directions: Mapping[str, int], confidence: float
+    explanation: Explanation, resamples: Resamples, position: int, directions: Mapping[str, int], confidence: float
 ) -> list[_Learned]:
-    name = str(explanation.contributions.columns[place])
+    name = str(explanation.contributions.columns[position])
     values, contribution = explanation.values[name], explanation.contributions[name].to_numpy(dtype=float)
     learned = []
     for level, key, score in _list_scores(name, values, directions):
         sign = directions.get(key, 0)
         published = {1: MORE, -1: LESS}.get(sign, "")
         slope = _find_slope(score, contribution, np.ones((1, len(score))))[0]
-        drawn = _draw_slopes(score[resamples.rows], resamples, place)
+        drawn = _draw_slopes(score[resamples.rows], resamples, position)
         direction = _find_direction(explanation.sign * slope, explanation.sign * drawn, confidence)
         learned.append(_Learned(level, direction, published, _compare_directions(direction, published)))
     return learned or [_Learned("", NO_ORDER, "", DirectionVerdict.UNPUBLISHED)]
@@ -144,11 +144,11 @@ def _find_slope(score: FloatArray, contribution: FloatArray, weights: FloatArray
     return np.asarray(np.where(spread > 1e-12, slope, np.nan), dtype=float)
 
 
-def _draw_slopes(score: FloatArray, resamples: Resamples, place: int) -> FloatArray:
+def _draw_slopes(score: FloatArray, resamples: Resamples, position: int) -> FloatArray:
     drawn = np.full(len(resamples.weights), np.nan)
     for model, values in enumerate(resamples.contributions):
         chosen = resamples.model == model
-        drawn[chosen] = _find_slope(score, values[:, place], resamples.weights[chosen])
+        drawn[chosen] = _find_slope(score, values[:, position], resamples.weights[chosen])
     return drawn
 
 

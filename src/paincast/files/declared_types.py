@@ -14,16 +14,16 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 
-def check_declared(held: Any, hint: Any, place: str = "") -> None:
+def check_declared(given: Any, hint: Any, path: str = "") -> None:
     """Refuse values of another type than declared, and numbers that are not finite.
 
     Parameters
     ----------
-    held : object
+    given : object
         A dataclass or plain data.
     hint : type
         Declared type. For types other than plain data, arrays and dataclasses only ``isinstance`` is checked.
-    place : str
+    path : str
         Path of the value, for messages.
 
     Raises
@@ -37,28 +37,28 @@ def check_declared(held: Any, hint: Any, place: str = "") -> None:
     if hint is Any:
         return
     if origin in (Union, UnionType):
-        _check_union(held, inner, place)
+        _check_union(given, inner, path)
     elif dataclasses.is_dataclass(hint):
-        _require(type(held) is hint, hint, place)
+        _require(type(given) is hint, hint, path)
         for name, declared in get_type_hints(hint).items():
             if name in {field.name for field in dataclasses.fields(hint)}:
-                check_declared(getattr(held, name), declared, f"{place}.{name}".lstrip("."))
+                check_declared(getattr(given, name), declared, f"{path}.{name}".lstrip("."))
     elif origin is np.ndarray:
-        _require(isinstance(held, np.ndarray) and held.dtype.kind in "biuf", hint, place)
-        _require_finite(bool(np.isfinite(held).all()), place)
+        _require(isinstance(given, np.ndarray) and given.dtype.kind in "biuf", hint, path)
+        _require_finite(bool(np.isfinite(given).all()), path)
     elif origin is tuple:
-        _require(isinstance(held, tuple), hint, place)
-        kinds = inner[:1] * len(held) if inner[-1:] == (Ellipsis,) else inner
-        _require(len(kinds) == len(held), hint, place)
-        for number, (value, kind) in enumerate(zip(held, kinds, strict=True)):
-            check_declared(value, kind, f"{place}[{number}]")
+        _require(isinstance(given, tuple), hint, path)
+        kinds = inner[:1] * len(given) if inner[-1:] == (Ellipsis,) else inner
+        _require(len(kinds) == len(given), hint, path)
+        for number, (value, kind) in enumerate(zip(given, kinds, strict=True)):
+            check_declared(value, kind, f"{path}[{number}]")
     elif origin in (dict, Mapping):
-        _require(isinstance(held, Mapping), hint, place)
-        for name, value in held.items():
-            check_declared(name, inner[0], place)
-            check_declared(value, inner[1], f"{place}.{name}")
+        _require(isinstance(given, Mapping), hint, path)
+        for name, value in given.items():
+            check_declared(name, inner[0], path)
+            check_declared(value, inner[1], f"{path}.{name}")
     else:
-        _check_plain(held, hint, place)
+        _check_plain(given, hint, path)
 
 
 def read_array(plain: Any) -> npt.NDArray[np.float64]:
@@ -74,38 +74,38 @@ def read_array(plain: Any) -> npt.NDArray[np.float64]:
     return array.astype(float)
 
 
-def _check_union(held: Any, kinds: tuple[Any, ...], place: str) -> None:
-    fitting = [kind for kind in kinds if dataclasses.is_dataclass(kind) and type(held) is kind]
+def _check_union(given: Any, kinds: tuple[Any, ...], path: str) -> None:
+    fitting = [kind for kind in kinds if dataclasses.is_dataclass(kind) and type(given) is kind]
     if fitting:
-        check_declared(held, fitting[0], place)
+        check_declared(given, fitting[0], path)
         return None
     for kind in kinds:
         try:
-            return check_declared(held, kind, place)
+            return check_declared(given, kind, path)
         except TypeError:
             continue
-    raise TypeError(f"{place}: none of the kinds declared")
+    raise TypeError(f"{path}: none of the kinds declared")
 
 
-def _check_plain(held: Any, hint: Any, place: str) -> None:
+def _check_plain(given: Any, hint: Any, path: str) -> None:
     if hint in (int, float):
         allowed: Any = (int, np.integer) if hint is int else (int, float, np.integer, np.floating)
-        _require(isinstance(held, allowed) and not isinstance(held, bool), hint, place)
-        _require_finite(math.isfinite(held), place)
+        _require(isinstance(given, allowed) and not isinstance(given, bool), hint, path)
+        _require_finite(math.isfinite(given), path)
     elif hint is None or hint is NoneType:
-        _require(held is None, hint, place)
+        _require(given is None, hint, path)
     elif getattr(hint, "_is_protocol", False):
-        _require(dataclasses.is_dataclass(held), hint, place)
-        check_declared(held, type(held), place)
+        _require(dataclasses.is_dataclass(given), hint, path)
+        check_declared(given, type(given), path)
     elif isinstance(hint, type):
-        _require(isinstance(held, hint), hint, place)
+        _require(isinstance(given, hint), hint, path)
 
 
-def _require(fits: bool, hint: Any, place: str) -> None:
+def _require(fits: bool, hint: Any, path: str) -> None:
     if not fits:
-        raise TypeError(f"{place}: {getattr(hint, '__name__', hint)} is declared")
+        raise TypeError(f"{path}: {getattr(hint, '__name__', hint)} is declared")
 
 
-def _require_finite(finite: bool, place: str) -> None:
+def _require_finite(finite: bool, path: str) -> None:
     if not finite:
-        raise ValueError(f"{place}: numbers must be finite")
+        raise ValueError(f"{path}: numbers must be finite")

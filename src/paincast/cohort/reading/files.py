@@ -337,12 +337,14 @@ def _to_table(block: Block, header: Header) -> pa.Table:
     return pa.table([column for _, column in chosen], names=[name for name, _ in chosen])
 
 
-def _concat(held: Sequence[pa.Table]) -> pa.Table:
+def _concat(tables: Sequence[pa.Table]) -> pa.Table:
     """Concatenate tables; a column that is text in any of them becomes text in all."""
-    schemas = {table.schema for table in held}
+    schemas = {table.schema for table in tables}
     if len(schemas) > 1:
-        held = [pa.table([_as_text(column) for column in table.columns], names=table.column_names) for table in held]
-    return pa.concat_tables(held)
+        tables = [
+            pa.table([_as_text(column) for column in table.columns], names=table.column_names) for table in tables
+        ]
+    return pa.concat_tables(tables)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

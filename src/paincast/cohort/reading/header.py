@@ -128,12 +128,15 @@ def _find_separator(texts: Sequence[str], usual: str, used: Collection[str]) -> 
         separator: max((_count_used(text, separator, used) for text in texts), default=0) for separator in candidates
     }
     if max(n_used.values()) > (1 if n_used[usual] else 0):
-        return max(candidates, key=lambda one: n_used[one])
+        return max(candidates, key=lambda candidate: n_used[candidate])
     plain = [re.sub(r'"[^"]*"', "", text) for text in texts if text.strip()]
     counts = {separator: sorted(text.count(separator) for text in plain) for separator in candidates}
     middle = {separator: ordered[len(ordered) // 2] if ordered else 0 for separator, ordered in counts.items()}
     in_first = {separator: plain[0].count(separator) if plain else 0 for separator in candidates}
-    return max(candidates, key=lambda one: (min(middle[one], in_first[one]), middle[one], in_first[one]))
+    return max(
+        candidates,
+        key=lambda candidate: (min(middle[candidate], in_first[candidate]), middle[candidate], in_first[candidate]),
+    )
 
 
 def _find_header(texts: Sequence[str], separator: str, used: Collection[str]) -> int | None:

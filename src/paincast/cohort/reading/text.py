@@ -292,21 +292,21 @@ def parse_blocks(lines: Lines, layout: Layout, wanted: Sequence[int]) -> Iterato
         yield block
 
 
-def _parse_lines(parser: RowParser, place: int, wanted: Sequence[int]) -> tuple[Block, int]:
+def _parse_lines(parser: RowParser, position: int, wanted: Sequence[int]) -> tuple[Block, int]:
     """Parse the buffered lines row by row; returns the block and the position of its last row."""
     rows: list[list[str]] = []
     places: list[int] = []
     faults: list[Fault] = []
     while parser.lines.held and len(places) < _MOST_ROWS:
         row = parser.read()
-        place += 1
+        position += 1
         if isinstance(row, str):
-            faults.append(Fault(place, row, _ALLOWED.get(row, f"{parser.layout.width} cells, as in the header")))
+            faults.append(Fault(position, row, _ALLOWED.get(row, f"{parser.layout.width} cells, as in the header")))
         elif any(row) and any(cell.strip() for cell in row):
             rows.append(row)
-            places.append(place)
+            places.append(position)
     columns = [trim(pa.array([row[position] for row in rows], pa.string())) for position in wanted]
-    return Block(columns, np.array(places, dtype=np.int64), faults), place
+    return Block(columns, np.array(places, dtype=np.int64), faults), position
 
 
 def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:

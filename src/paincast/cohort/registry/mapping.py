@@ -233,23 +233,23 @@ def _read_field(node: Node, target: Column) -> Field:
     )
 
 
-def _check_together(node: Node, found: Mapping[str, Node], target: Column) -> None:
+def _check_together(node: Node, given: Mapping[str, Node], target: Column) -> None:
     number = target.type in ("number", "integer")
     applies = {
         "prefix": target.type == "text",
         "row_number": target.type == "text",
         "columns": target.type == "text",
-        "unit": number and "codes" not in found,
-        "true_if_contains": target.type == "boolean" and "codes" not in found,
-        "reads": number and "codes" not in found,
-        "date_format": "reads" in found and found["reads"].text() in DATE_READINGS,
+        "unit": number and "codes" not in given,
+        "true_if_contains": target.type == "boolean" and "codes" not in given,
+        "reads": number and "codes" not in given,
+        "date_format": "reads" in given and given["reads"].text() in DATE_READINGS,
     }
     for key, fits in applies.items():
-        if key in found and not fits:
-            raise found[key].refuse(f"'{key}' does not apply here ({target.name} is {target.allowed})")
-    if "columns" in found and set(found) - {"columns", "file", "prefix"}:
+        if key in given and not fits:
+            raise given[key].refuse(f"'{key}' does not apply here ({target.name} is {target.allowed})")
+    if "columns" in given and set(given) - {"columns", "file", "prefix"}:
         raise node.refuse("'columns' can only be combined with 'file' and 'prefix'")
-    if not {"column", "columns"} & {*found} and set(found) - {"always", "row_number", "prefix"}:
+    if not {"column", "columns"} & {*given} and set(given) - {"always", "row_number", "prefix"}:
         raise node.refuse("a constant or a row number can only be combined with 'prefix'")
 
 
@@ -308,8 +308,8 @@ def _all_files(mapping: RegistryMapping) -> list[tuple[str, str | None, str | No
     return files + [("when", block.when.file, block.file) for block in blocks if block.when]
 
 
-def _check_reading(place: str, field: Field, mapping: RegistryMapping, root: Node) -> None:
-    target, in_visit = field.target, not place.startswith("episodes")
+def _check_reading(location: str, field: Field, mapping: RegistryMapping, root: Node) -> None:
+    target, in_visit = field.target, not location.startswith("episodes")
     fits = {
         CHANGE: in_visit and target.name in EPISODES,
         PERCENT: in_visit and target.name in EPISODES,
@@ -319,9 +319,9 @@ def _check_reading(place: str, field: Field, mapping: RegistryMapping, root: Nod
         YEAR: target.name == "procedure_year",
     }
     if not fits.get(field.reads, True):
-        raise root.refuse(f"{place}: '{field.reads}' does not apply to {target.name}")
+        raise root.refuse(f"{location}: '{field.reads}' does not apply to {target.name}")
     if field.reads in (SINCE, MONTHS_BEFORE, YEARS_BEFORE) and mapping.procedure_date is None:
-        raise root.refuse(f"{place}: '{field.reads}' needs the top-level key 'procedure_date'")
+        raise root.refuse(f"{location}: '{field.reads}' needs the top-level key 'procedure_date'")
 
 
 def _all_fields(mapping: RegistryMapping) -> list[tuple[str, Field, str | None]]:

@@ -69,7 +69,7 @@ def compute_polychoric_correlations(columns: pd.DataFrame, groups: Any = None) -
 
 def _correlate_group(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     size = values.shape[1]
-    scored = [_score_column(values[:, place]) for place in range(size)]
+    scored = [_score_column(values[:, position]) for position in range(size)]
     known = np.isfinite(values)
     counts = known.T.astype(float) @ known
     filled = np.column_stack([score for score, _ in scored]) if size else values
@@ -79,8 +79,8 @@ def _correlate_group(values: FloatArray) -> tuple[FloatArray, FloatArray]:
         for column in range(row):
             first, second = scored[row][1], scored[column][1]
             if first is not None and second is not None and counts[row, column] > SMALLEST_CLASS:
-                found = _invert_series(covariance[row, column], first * second)
-                correlation[row, column] = correlation[column, row] = found
+                estimate = _invert_series(covariance[row, column], first * second)
+                correlation[row, column] = correlation[column, row] = estimate
         correlation[row, row] = 1.0 if scored[row][1] is not None else np.nan
     return correlation, counts
 
@@ -89,13 +89,13 @@ def _score_column(values: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     """Return each value the mean score of its class (0 where missing), and the scaled Hermite coefficients."""
     score = np.zeros(len(values))
     known = np.isfinite(values)
-    classes, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    classes, position, counts = np.unique(values[known], return_inverse=True, return_counts=True)
     if len(classes) < 2 or counts.sum() - counts.max() < SMALLEST_CLASS:
         return score, None
     inner = ndtri(np.cumsum(counts)[:-1] / counts.sum())
     density = np.concatenate([[0.0], np.exp(-(inner**2) / 2) / math.sqrt(2 * math.pi), [0.0]])
     mean = -np.diff(density) * counts.sum() / counts
-    score[known] = mean[place]
+    score[known] = mean[position]
     return score, _hermite_coefficients(mean, inner, density)
 
 

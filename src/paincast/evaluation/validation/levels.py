@@ -71,9 +71,9 @@ def compare_levels(
     limits = [_limit(mean, part, confidence) for mean, part in zip(means, drawn.T, strict=True)]
     seed = int(metric_rng.integers(2**63))
     rows = []
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         row: dict[str, object] = {"level": name}
-        for measure, column in (("log_loss", place), ("gain", len(names) + place)):
+        for measure, column in (("log_loss", position), ("gain", len(names) + position)):
             row |= {
                 measure: means[column],
                 f"{measure}_lower": limits[column][0],
@@ -81,7 +81,7 @@ def compare_levels(
             }
         metrics = compute_metrics(
             outcome,
-            expit(linear_predictor[place].mean(axis=0)),
+            expit(linear_predictor[position].mean(axis=0)),
             patients=patients,
             rng=np.random.default_rng(seed),
             resamples=resamples,
@@ -91,8 +91,12 @@ def compare_levels(
         if name in flat:
             metrics.loc[["calibration_slope", "auroc"], ["estimate", "lower", "upper"]] = np.nan
         for measure in CALIBRATION:
-            found = metrics.loc[measure]
-            row |= {measure: found["estimate"], f"{measure}_lower": found["lower"], f"{measure}_upper": found["upper"]}
+            estimates = metrics.loc[measure]
+            row |= {
+                measure: estimates["estimate"],
+                f"{measure}_lower": estimates["lower"],
+                f"{measure}_upper": estimates["upper"],
+            }
         rows.append({**row, "n": len(outcome)})
     return pd.DataFrame(rows)
 
@@ -115,7 +119,7 @@ def _resample_means(
     totals = np.array([np.bincount(codes, weight * row, len(names)) for row in values])
     mass = np.bincount(codes, weight, len(names))
     means = np.empty((resamples, len(values)))
-    for place in range(resamples):
+    for position in range(resamples):
         counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        means[place] = totals @ counts / (mass @ counts)
+        means[position] = totals @ counts / (mass @ counts)
     return means

@@ -136,9 +136,9 @@ def compute_optimism(
             "metric": metric,
             "group": group,
             "n": len(known),
-            **_correct(apparent[place], trained[:, place], tested[:, place], confidence, manner),
+            **_correct(apparent[position], trained[:, position], tested[:, position], confidence, manner),
         }
-        for place, metric in enumerate(METRICS)
+        for position, metric in enumerate(METRICS)
     ]
     return pd.DataFrame(table, columns=list(OPTIMISM_COLUMNS))
 
