@@ -246,7 +246,7 @@ def test_too_few_real_events_are_refused_with_the_numbers(tmp_path):
         ({"ladder": LadderSettings(method="closed_test")}, "ladder.method=closed_test was removed"),
         ({"ladder": LadderSettings(method="cross_validation")}, "ladder.method=cross_validation was removed"),
         ({"ladder": LadderSettings(synthetic_weights=[])}, "ladder.synthetic_weights is empty"),
-        ({"ladder": LadderSettings(synthetic_weights=[0.0])}, "ladder.synthetic_weights=0 is outside"),
+        ({"ladder": LadderSettings(synthetic_weights=[0.0])}, "ladder.synthetic_weights=0 is out of range"),
     ],
 )
 def test_settings_that_no_ladder_can_follow_are_refused(tmp_path, changes, words):

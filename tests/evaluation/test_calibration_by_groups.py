@@ -150,5 +150,5 @@ def test_bad_input_is_refused():
         compute_calibration_by_groups([0, 1], [0.5])
     with pytest.raises(SettingsError, match="bins=0, minimum_cell=5: both must be 1 or more"):
         compute_calibration_by_groups([0, 1], [0.5, 0.6], bins=0)
-    with pytest.raises(SettingsError, match=r"confidence=1 is out of range, 0\.5 to 0\.999"):
+    with pytest.raises(SettingsError, match=r"confidence=1 is out of range; allowed: 0\.5 to 0\.999"):
         compute_calibration_by_groups([0, 1], [0.5, 0.6], confidence=1.0)

@@ -188,5 +188,5 @@ def test_bad_input_is_refused():
         compute(outcome, probability, attributes=pd.DataFrame({"site": ["a", "b"]}))
     with pytest.raises(DataError, match="weights: 50 finite numbers above 0 are needed"):
         compute(outcome, probability, weights=np.zeros(50))
-    with pytest.raises(SettingsError, match="confidence=2 is outside"):
+    with pytest.raises(SettingsError, match="confidence=2 is out of range"):
         compute(outcome, probability, confidence=2.0)

@@ -162,7 +162,7 @@ def test_equal_probabilities_are_one_bin():
     found = compute_instability_by_bin(np.full(50, 0.3), np.full((4, 50), 0.4))
     assert len(found) == 1
     assert found.loc[0, ["probability", "refitted", "instability"]].tolist() == pytest.approx([0.3, 0.4, 0.1])
-    with pytest.raises(SettingsError, match="bins=0 is outside"):
+    with pytest.raises(SettingsError, match="bins=0 is out of range"):
         compute_instability_by_bin([0.1], [[0.1], [0.1]], bins=0)
 
 
@@ -185,7 +185,7 @@ def test_bad_predictions_are_refused(served, refits, told):
 
 def test_bad_settings_are_refused():
     served, refits = make_predictions(n=10)
-    with pytest.raises(SettingsError, match="threshold=1 is outside"):
+    with pytest.raises(SettingsError, match="threshold=1 is out of range"):
         compute(served, refits, thresholds=[1.0])
     with pytest.raises(SettingsError, match="resamples=10"):
         compute(served, refits, resamples=10)
