@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import paincast
 from paincast.errors import RefusalError, SettingsError
 from paincast.reporting import read_run_folder
-from paincast.settings import TrainingSettings
+from paincast.settings import CohortSettings, EvaluationSettings, TrackingSettings, TrainingSettings
 
 
 def test_keywords_reach_the_training(tmp_path):
@@ -19,6 +20,19 @@ def test_keywords_reach_the_training(tmp_path):
             tracking="off",
             models_folder=tmp_path / "models",
         )
+
+
+def test_an_object_may_hold_numbers_of_numpy(tmp_path):
+    settings = TrainingSettings(
+        techniques=["facet_rfa"],
+        cohort=CohortSettings(episodes_per_technique=np.int64(12)),
+        evaluation=EvaluationSettings(confidence=np.float64(0.9)),
+        tracking=TrackingSettings(enabled=False),
+        models_folder=str(tmp_path / "models"),
+    )
+    with pytest.raises(RefusalError) as refused:
+        paincast.train(settings)
+    assert refused.value.code == "PC-TRAINING-08"
 
 
 @pytest.mark.parametrize(

@@ -47,24 +47,11 @@ def paincast() -> None:
     """  # noqa: D301
 
 
-for command in (
-    data.simulate,
-    data.fetch,
-    data.ingest,
-    data.print_schema,
-    evidence.show_evidence,
-    model.train,
-    settings.print_settings,
-    model.evaluate,
-    model.predict,
-    model.review,
-    report.report,
-    registry.promote,
-    registry.rollback,
-    registry.compare_runs,
-    completion.print_completion,
-):
-    paincast.add_command(command)
+# Every command of these modules; one that a module imports from another is the same object.
+for module in (completion, data, evidence, model, registry, report, settings):
+    for command in vars(module).values():
+        if isinstance(command, click.Command):
+            paincast.add_command(command)
 
 
 class Terminated(KeyboardInterrupt):

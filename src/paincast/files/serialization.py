@@ -1,8 +1,8 @@
 """Convert dataclasses to plain data and back, based on their declared types; bundles store the result as JSON.
 
-Arrays and tuples become lists, frames become lists of rows; anything else is unchanged. A class that is not a
-dataclass, or has state other than its fields, implements ``to_state`` and ``from_state``. A dataclass with
-``state_version`` stores the version and refuses other versions.
+Arrays and tuples become lists, numbers of numpy become those of Python, and frames become lists of rows; anything else
+is unchanged. A class that is not a dataclass, or has state other than its fields, implements ``to_state`` and
+``from_state``. A dataclass with ``state_version`` stores the version and refuses other versions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def to_plain(value: Any) -> Any:
         version = getattr(value, "state_version", None)
         plain = {} if version is None else {VERSION_KEY: version}
         return plain | {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, pd.DataFrame):
         return value.to_dict(orient="records")

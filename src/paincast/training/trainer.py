@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from paincast.cohort.tables import Cohort, load_cohort
 from paincast.disclosure.rounding import round_count
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_whole_truth
+from paincast.files.serialization import to_plain
 from paincast.models.binary.borrowing import Part
 from paincast.models.binary.response import require_both_classes
 from paincast.models.binary.surroundings import make_parts
@@ -120,7 +121,7 @@ def train(
     cohort, truth = _open_cohort(settings)
     techniques = _list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
-    config = config_yaml or yaml.safe_dump(asdict(settings), sort_keys=False)
+    config = config_yaml or yaml.safe_dump(to_plain(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
     prepared_outcomes = _prepare_outcomes(outcomes, techniques, cohort, settings)
