@@ -163,7 +163,7 @@ def test_genicular_knees_say_that_there_is_nothing_to_start_from(real_data, tmp_
     )
     trained = train(settings).trained["genicular_rfa/pain_response"]
     assert trained.predictor.basis == "real"
-    assert "Evidence: nothing to start from" in trained.further.notes[0]
+    assert "Evidence: no prior evidence" in trained.further.notes[0]
     assert "ladder.synthetic_weight" not in trained.further.params
     assert trained.further.params["ladder.n_synthetic"] == 0
 

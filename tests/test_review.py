@@ -252,7 +252,7 @@ def test_a_report_promises_no_sweep_over_those_lost_where_there_is_none(facts, p
     pictures = {name: drawn for name, drawn in facts.pictures.items() if name != "uncertainty/tipping_point"}
     html = write_report(replace(facts, pictures=pictures))
     assert "those lost to follow-up would have to differ" not in html
-    assert "how far answers would move" in html
+    assert "how far predictions would move" in html
 
 
 def make_facts(**facts: str) -> pd.DataFrame:
