@@ -161,7 +161,7 @@ def test_a_column_whose_name_is_nearly_that_of_an_absent_one_is_noted(predict_te
 
 UNREADABLE = [
     (b"", "is empty"),
-    (HEADER.encode(), "column names and no patient"),
+    (HEADER.encode(), "has column names but no patients"),
     (b"\n\n\n", "must name the columns"),
     (HEADER.encode() + b"a,p1,lumbar_facet,7,50,40,K\xf6ln\n", "not UTF-8"),
     ((HEADER + GOOD).replace("pain_nrs", "pain_nsr").encode(), r"'pain_nrs' \(nearest in the data: 'pain_nsr'\)"),
