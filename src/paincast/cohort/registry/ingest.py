@@ -161,7 +161,7 @@ def _refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rej
     twins = find_twin_ids(rejects) if mapping.episodes["patient_id"].row_number else []
     if twins:
         raise DataError(
-            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but '{twins[0]}' stands "
+            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but '{twins[0]}' appears "
             "twice in the header and may hold their ids: rename one, and name it as patient_id",
             code="PC-REGISTRY-03",
         )
