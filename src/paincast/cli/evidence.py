@@ -47,6 +47,7 @@ def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter,
 )
 @click.option("--references", type=click.Choice(["bibtex", "csl"]), help="Write the references instead.")
 @click.option("--forest", is_flag=True, help="Draw published response rates into the image FILE.")
+@click.option("--studies", is_flag=True, help="Write the results of the extracted studies as CSV instead.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def show_evidence(
     technique: str | None,
@@ -56,6 +57,7 @@ def show_evidence(
     style: str | None,
     references: str | None,
     forest: bool,
+    studies: bool,
     out: Path | None,
 ) -> None:
     """Show the published evidence: all techniques, or the protocol card of TECHNIQUE.
@@ -67,8 +69,12 @@ def show_evidence(
       paincast evidence epidural_steroid_injection --approach caudal --format html -o caudal.html
       paincast evidence --references bibtex -o evidence.bib
       paincast evidence --forest -o forest.png
+      paincast evidence facet_rfa --studies -o facet_rfa_studies.csv
     """  # noqa: D301
-    _check_request(technique, indication, approach, references, forest, out)
+    _check_request(technique, indication, approach, references, forest, studies, out)
+    if studies:
+        _deliver(_write_studies(technique), out)
+        return
     records = _choose(technique, indication, approach)
     if forest:
         assert out is not None
@@ -89,12 +95,15 @@ def _check_request(
     approach: str | None,
     references: str | None,
     forest: bool,
+    studies: bool,
     out: Path | None,
 ) -> None:
     if technique is None and (indication or approach):
         raise click.UsageError("--indication and --approach choose among the records of a TECHNIQUE; give one")
-    if forest and references:
-        raise click.UsageError("--forest and --references are two different outputs; give one of them")
+    if sum(map(bool, (forest, references, studies))) > 1:
+        raise click.UsageError("--forest, --references and --studies are different outputs; give one of them")
+    if studies and (indication or approach):
+        raise click.UsageError("--studies lists all studies of a technique; leave out --indication and --approach")
     if forest and (out is None or out.suffix.lower() not in IMAGES):
         raise click.UsageError(f"--forest draws an image: give -o FILE with the suffix {', '.join(IMAGES)}")
 
@@ -152,6 +161,17 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
     names = {name for record in records for name in record.sources}
     cited = [sources[name] for name in sorted(names)]
     return format_bibtex(cited) if style == "bibtex" else format_csl(cited) + "\n"
+
+
+def _write_studies(technique: str | None) -> str:
+    from paincast.errors import SettingsError, suggest_name
+    from paincast.evidence.extraction import tabulate_results
+
+    if technique is not None and technique not in TECHNIQUES:
+        raise SettingsError(
+            f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-CLI-25"
+        )
+    return tabulate_results(technique).to_csv(index=False)
 
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:

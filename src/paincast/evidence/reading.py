@@ -63,7 +63,7 @@ def parse_sources(content: Figures) -> dict[str, Source]:
     DataError
         If a key is unknown or missing.
     """
-    return {name: _build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
+    return {name: build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
 
 
 def parse_record(content: Figures, contraindications: Figures, costs: Figures, sources: Mapping[str, Source]) -> Record:
@@ -100,7 +100,7 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
     parsed["costs"] = tuple(_parse_cost(name, costs, where) for name in content.get("costs", ()))
     named = {item.source for item in (*parsed["contraindications"], *parsed["costs"])}
     parsed["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content), *named}))
-    record = _build(Record, parsed, where)
+    record = build(Record, parsed, where)
     _check_names(record, where)
     _check_curve(record, where)
     _check_provenance(content, sources, where)
@@ -118,7 +118,8 @@ def list_source_ids(content: Any) -> set[str]:
     return set()
 
 
-def _build(kind: Callable[..., T], content: Figures, where: str) -> T:
+def build(kind: Callable[..., T], content: Figures, where: str) -> T:
+    """Build a dataclass from the keys of a mapping; an unknown or missing key is an error."""
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     for key in content:
         if key not in known:
@@ -130,17 +131,17 @@ def _build(kind: Callable[..., T], content: Figures, where: str) -> T:
 
 
 def _check_names(record: Record, where: str) -> None:
-    _check_known(record.technique, TECHNIQUES, f"{where}, technique")
-    _check_known(record.bleeding_class, BLEEDING_CLASSES, f"{where}, bleeding_class")
+    check_known(record.technique, TECHNIQUES, f"{where}, technique")
+    check_known(record.bleeding_class, BLEEDING_CLASSES, f"{where}, bleeding_class")
     for indication in record.indications:
-        _check_known(indication, INDICATIONS, f"{where}, indication")
+        check_known(indication, INDICATIONS, f"{where}, indication")
     if not record.indication and not record.gap:
         raise DataError(f"{where}: 'indication' is missing", code="PC-EVIDENCE-11")
     if record.approach is not None:
-        _check_known(record.approach, EPISODES["approach"].categories, f"{where}, approach")
+        check_known(record.approach, EPISODES["approach"].categories, f"{where}, approach")
     columns = (*record.baseline, *record.not_recorded, *(effect.column for effect in record.predictors))
     for column in columns:
-        _check_known(column, EPISODES, f"{where}, column")
+        check_known(column, EPISODES, f"{where}, column")
     for column, baseline in record.baseline.items():
         _check_shares(column, baseline, f"{where}, baseline of {column}")
 
@@ -154,10 +155,11 @@ def _check_shares(column: str, baseline: Baseline, where: str) -> None:
         )
     if EPISODES[column].type == "category":
         for value in baseline.shares:
-            _check_known(str(value), EPISODES[column].categories, where)
+            check_known(str(value), EPISODES[column].categories, where)
 
 
-def _check_known(name: str, known: Any, where: str) -> None:
+def check_known(name: str, known: Any, where: str) -> None:
+    """Check that a name is one of those known; the message suggests the nearest."""
     if name not in known:
         raise DataError(f"{where}: unknown name '{name}'; {suggest_name(name, known)}", code="PC-EVIDENCE-13")
 
@@ -195,10 +197,10 @@ def _check_provenance(content: Figures, sources: Mapping[str, Source], where: st
                 f"{where}: {'.'.join(map(str, path))} has no {' and no '.join(sorted(lacking))}", code="PC-EVIDENCE-18"
             )
     for name in list_source_ids(content):
-        _check_known(name, sources, f"{where}, source")
+        check_known(name, sources, f"{where}, source")
     for tag in _list_tags(content):
         for part in str(tag).split("/"):
-            _check_known(part, PROVENANCE_TAGS, f"{where}, tag")
+            check_known(part, PROVENANCE_TAGS, f"{where}, tag")
 
 
 def walk_numbers(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
@@ -243,7 +245,7 @@ def _parse_transform(content: Figures, where: str) -> Transform:
             f"{where}: a transform has exactly one key, one of {', '.join(TRANSFORMS)}", code="PC-EVIDENCE-19"
         )
     ((kind, value),) = content.items()
-    _check_known(kind, TRANSFORMS, where)
+    check_known(kind, TRANSFORMS, where)
     return Transform(kind=kind, value=value)
 
 
@@ -251,8 +253,8 @@ def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
     if not content.get("odds_ratio", 1) > 0:
         raise DataError(f"{where}: odds_ratio must be above 0", code="PC-EVIDENCE-20")
     parsed = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
-    effect = _build(PredictorEffect, parsed, where)
-    _check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
+    effect = build(PredictorEffect, parsed, where)
+    check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
     return effect
 
 
@@ -261,42 +263,42 @@ def _parse_curve(content: Figures, where: str) -> Curve:
     parsed["months"] = MappingProxyType({float(month): share for month, share in content.get("months", {}).items()})
     parsed["scenarios"] = MappingProxyType(dict(content.get("scenarios", {})))
     parsed["range"] = MappingProxyType({float(month): tuple(ends) for month, ends in content.get("range", {}).items()})
-    return _build(Curve, parsed, where)
+    return build(Curve, parsed, where)
 
 
 def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
-    return MappingProxyType({name: _build(Baseline, entry, f"{where}, {name}") for name, entry in content.items()})
+    return MappingProxyType({name: build(Baseline, entry, f"{where}, {name}") for name, entry in content.items()})
 
 
 def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str) -> Contraindication:
-    _check_known(name, known, f"{where}, contraindications")
+    check_known(name, known, f"{where}, contraindications")
     location = f"contraindication {name}"
     entry = {"name": name, **known[name]}
     by_class = entry.pop("when_by_bleeding_class", None)
     if by_class is not None:
-        _check_known(bleeding, by_class, f"{where}, bleeding_class")
+        check_known(bleeding, by_class, f"{where}, bleeding_class")
         entry["when"] = by_class[bleeding]
     check_condition(entry.get("when"), f"{location}, when")
     words = {"bleeding_class": bleeding, "condition": describe_condition(entry["when"])}
-    contraindication = _build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, location)
-    _check_known(contraindication.level, ("absolute", "relative", "caution"), f"{location}, level")
+    contraindication = build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, location)
+    check_known(contraindication.level, ("absolute", "relative", "caution"), f"{location}, level")
     return contraindication
 
 
 def _parse_cost(name: str, known: Figures, where: str) -> Cost:
-    _check_known(name, known, f"{where}, costs")
-    return _build(Cost, known[name], f"cost {name}")
+    check_known(name, known, f"{where}, costs")
+    return build(Cost, known[name], f"cost {name}")
 
 
 def _parse_certainty(content: Figures, where: str) -> Certainty:
-    certainty = _build(Certainty, content, where)
-    _check_known(certainty.level, CERTAINTY_LEVELS, f"{where}, level")
+    certainty = build(Certainty, content, where)
+    check_known(certainty.level, CERTAINTY_LEVELS, f"{where}, level")
     return certainty
 
 
 def _parse_complication(content: Figures, where: str) -> Complication:
-    complication = _build(Complication, content, where)
-    _check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
+    complication = build(Complication, content, where)
+    check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
     for end in (*(complication.rate or ()), *(complication.per_patient or ())):
         if not 0 <= end <= 1:
             raise DataError(f"{where}: rate {end} is out of range; allowed: from 0 to 1", code="PC-EVIDENCE-21")
@@ -304,10 +306,12 @@ def _parse_complication(content: Figures, where: str) -> Complication:
 
 
 def _one(kind: Callable[..., T]) -> Callable[[Any, str], T]:
-    return lambda content, where: _build(kind, content, where)
+    return lambda content, where: build(kind, content, where)
 
 
 def _each(parse_one: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
+    """Return a parser of lists from a parser of one entry."""
+
     def parse(content: Any, where: str) -> tuple[T, ...]:
         return tuple(parse_one(entry, f"{where} {number}") for number, entry in enumerate(content, 1))
 
