@@ -51,6 +51,7 @@ OUTCOMES = (
     "global_improvement",
     "function_response",
     "composite_response",
+    "surgery_avoided",
     "surgery",
     "opioid_reduction",
     "selection",
@@ -111,7 +112,9 @@ class Result:
     definition : str
         Definition of the outcome in the study.
     month : float, optional
-        Months after the procedure; missing where the study does not tell it.
+        Months after the procedure: a visit, or the mean or median follow-up; missing where the study does not tell it.
+    month_range : pair of float, optional
+        First and last month, where patients were seen over a range of time.
     denominator : str
         One of :data:`DENOMINATORS`.
     events, n : int, optional
@@ -131,6 +134,7 @@ class Result:
     definition: str
     denominator: str
     month: float | None = None
+    month_range: tuple[float, float] | None = None
     events: int | None = None
     n: int | None = None
     share: float | None = None
