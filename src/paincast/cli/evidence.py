@@ -48,6 +48,7 @@ def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter,
 @click.option("--references", type=click.Choice(["bibtex", "csl"]), help="Write the references instead.")
 @click.option("--forest", is_flag=True, help="Draw published response rates into the image FILE.")
 @click.option("--studies", is_flag=True, help="Write the results of the extracted studies as CSV instead.")
+@click.option("--pooled", is_flag=True, help="Pool the studies of a TECHNIQUE and write them beside its curve, as CSV.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def show_evidence(
     technique: str | None,
@@ -58,6 +59,7 @@ def show_evidence(
     references: str | None,
     forest: bool,
     studies: bool,
+    pooled: bool,
     out: Path | None,
 ) -> None:
     """Show the published evidence: all techniques, or the protocol card of TECHNIQUE.
@@ -70,10 +72,12 @@ def show_evidence(
       paincast evidence --references bibtex -o evidence.bib
       paincast evidence --forest -o forest.png
       paincast evidence facet_rfa --studies -o facet_rfa_studies.csv
+      paincast evidence facet_rfa --pooled -o facet_rfa_pooled.csv
     """  # noqa: D301
-    _check_request(technique, indication, approach, references, forest, studies, out)
-    if studies:
-        _deliver(_write_studies(technique), out)
+    tables = {"--studies": studies, "--pooled": pooled}
+    _check_request(technique, indication, approach, {"--forest": forest, "--references": references, **tables}, out)
+    if studies or pooled:
+        _deliver(_write_table(technique, pooled=pooled), out)
         return
     records = _choose(technique, indication, approach)
     if forest:
@@ -93,19 +97,20 @@ def _check_request(
     technique: str | None,
     indication: str | None,
     approach: str | None,
-    references: str | None,
-    forest: bool,
-    studies: bool,
+    outputs: dict[str, bool | str | None],
     out: Path | None,
 ) -> None:
     if technique is None and (indication or approach):
         raise click.UsageError("--indication and --approach choose among the records of a TECHNIQUE; give one")
-    if sum(map(bool, (forest, references, studies))) > 1:
-        raise click.UsageError("--forest, --references and --studies are different outputs; give one of them")
-    if studies and (indication or approach):
-        raise click.UsageError("--studies lists all studies of a technique; leave out --indication and --approach")
-    if forest and (out is None or out.suffix.lower() not in IMAGES):
+    asked = [name for name, value in outputs.items() if value]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} are different outputs; give one of them")
+    if outputs["--forest"] and (out is None or out.suffix.lower() not in IMAGES):
         raise click.UsageError(f"--forest draws an image: give -o FILE with the suffix {', '.join(IMAGES)}")
+    if (outputs["--studies"] or outputs["--pooled"]) and (indication or approach):
+        raise click.UsageError(f"{asked[0]} takes a whole technique; leave out --indication and --approach")
+    if outputs["--pooled"] and technique is None:
+        raise click.UsageError("--pooled needs a TECHNIQUE")
 
 
 def _choose(technique: str | None, indication: str | None, approach: str | None) -> tuple[Record, ...]:
@@ -163,15 +168,17 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
     return format_bibtex(cited) if style == "bibtex" else format_csl(cited) + "\n"
 
 
-def _write_studies(technique: str | None) -> str:
+def _write_table(technique: str | None, *, pooled: bool) -> str:
     from paincast.errors import SettingsError, suggest_name
     from paincast.evidence.extraction import tabulate_results
+    from paincast.evidence.pooling import pool_responses
 
     if technique is not None and technique not in TECHNIQUES:
         raise SettingsError(
             f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-CLI-25"
         )
-    return tabulate_results(technique).to_csv(index=False)
+    table = pool_responses(technique).round(4) if pooled and technique else tabulate_results(technique)
+    return table.to_csv(index=False)
 
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:

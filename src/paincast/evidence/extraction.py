@@ -6,7 +6,7 @@ Only what was read stands here. Nothing is pooled, shrunk or judged: that is com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -234,6 +234,8 @@ class Study:
         What was found.
     costs : tuple of str
         Costs in words, with currency and year.
+    overlaps : tuple of str
+        Studies of the table that report the same patients, in whole or in part.
     unidentified, note : str
         Remarks.
     """
@@ -256,7 +258,8 @@ class Study:
     results: tuple[Result, ...] = ()
     associations: tuple[Association, ...] = ()
     harms: tuple[Harm, ...] = ()
-    costs: tuple[str, ...] = field(default=())
+    costs: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
     unidentified: str = ""
     note: str = ""
 

@@ -1,7 +1,7 @@
 """Statistics that models, evaluation and reports share, each defined once.
 
-Log loss of log odds, the clustered standard error and the mean with its interval, Wilson's interval of a share, and the
-Bayesian bootstrap of patients.
+Log loss of log odds, the clustered standard error and the mean with its interval, Wilson's interval of a share, shares
+pooled over studies, and the Bayesian bootstrap of patients.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from paincast.statistics.bootstrap import draw_bayesian_bootstrap_weights
 from paincast.statistics.clustered import compute_clustered_error, compute_clustered_mean
 from paincast.statistics.likelihood import compute_log_loss
+from paincast.statistics.pooling import PooledShare, pool_shares
 from paincast.statistics.proportions import compute_wilson_interval
 
 __all__ = [
+    "PooledShare",
     "compute_clustered_error",
     "compute_clustered_mean",
     "compute_log_loss",
     "compute_wilson_interval",
     "draw_bayesian_bootstrap_weights",
+    "pool_shares",
 ]
