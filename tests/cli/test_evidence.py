@@ -72,7 +72,7 @@ def test_the_forest_is_drawn(tell, tmp_path):
         (["--indication", "crps"], "give one"),
         (["--forest"], "give -o FILE with the suffix .png"),
         (["--forest", "-o", "forest.txt"], "give -o FILE with the suffix .png"),
-        (["--forest", "--references", "csl", "-o", "a.png"], "two different outputs"),
+        (["--forest", "--references", "csl", "-o", "a.png"], "are different outputs"),
         (["bariatric_embolization", "--forest", "-o", "a.png"], "no published response rate"),
     ],
 )

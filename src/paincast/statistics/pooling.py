@@ -94,7 +94,8 @@ def pool_shares(events: npt.ArrayLike, n: npt.ArrayLike, *, confidence: float = 
         )
     posterior = _compute_posterior(counted, total)
     mean, heterogeneity = posterior.sum(axis=0), posterior.sum(axis=1)
-    predicted = sum(_spread(weights, scale) for weights, scale in zip(posterior, _HETEROGENEITY, strict=True))
+    spread = [_spread(weights, scale) for weights, scale in zip(posterior, _HETEROGENEITY, strict=True)]
+    predicted = np.sum(spread, axis=0)
     tails = (0.5 - confidence / 2.0, 0.5 + confidence / 2.0)
     lower, upper = (float(expit(_find_quantile(_LOG_ODDS, mean, tail))) for tail in tails)
     predicted_lower, predicted_upper = (float(expit(_find_quantile(_LOG_ODDS, predicted, tail))) for tail in tails)
