@@ -9,7 +9,7 @@ import pytest
 
 from paincast.cli.app import run
 from paincast.evidence.extraction import load_studies
-from paincast.evidence.pooling import NOT_PRIMARY, pool_responses
+from paincast.evidence.pooling import NOT_PRIMARY, _select_counts, pool_responses
 from paincast.evidence.records import load_record
 from paincast.schema import TECHNIQUES
 
@@ -35,6 +35,13 @@ def test_counts_are_those_of_the_files():
     assert davis == {6.0: (43, 58)}
     assert "davis2018" in genicular.loc[6.0, "of"]
     assert "davis2019" not in genicular.loc[6.0, "of"]
+
+
+def test_controls_and_patients_counted_before_are_left_out():
+    record = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    assert _select_counts(record, 24.0)["process2008"] == (17, 46)
+    caudal = load_record("epidural_steroid_injection", "lumbar_radicular_disc", "caudal")
+    assert _select_counts(caudal, 12.0)["manchikanti2011caudal"] == (46, 60)
 
 
 def test_the_curve_stands_beside_and_what_nobody_counted_is_missing():

@@ -88,6 +88,8 @@ class Arm:
         Names of the contract, where the arm received one of its techniques.
     n_randomised, n_treated, n_seen : int, optional
         Patients at each step.
+    regroups : str
+        Name of an arm some of whose patients it holds too, such as those who crossed over; such an arm is not pooled.
     """
 
     kind: str
@@ -97,6 +99,7 @@ class Arm:
     n_randomised: int | None = None
     n_treated: int | None = None
     n_seen: int | None = None
+    regroups: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,6 +346,8 @@ def _check_study(study: Study, where: str) -> None:
         check_known(arm.kind, ARM_KINDS, f"{where}, arm {name}, kind")
         if arm.technique:
             check_known(arm.technique, TECHNIQUES, f"{where}, arm {name}, technique")
+        if arm.regroups:
+            check_known(arm.regroups, study.arms, f"{where}, arm {name}, regroups")
         if arm.approach:
             check_known(arm.approach, EPISODES["approach"].categories, f"{where}, arm {name}, approach")
     for number, result in enumerate(study.results, 1):

@@ -14,6 +14,9 @@ OUTCOME = "pain_relief_50"
 """The outcome that curves describe."""
 
 NOT_PRIMARY = ("systematic review", "meta-analysis", "economic evaluation", "guideline", "case report")
+POOLED_ARMS = ("treatment", "other technique")
+"""Kinds of arm that count where they received the technique; an anaesthetic alone by the same needle is a control."""
+
 MONTHS = (1.0, 3.0, 6.0, 12.0)
 """Months at which a record without a curve is pooled."""
 
@@ -28,7 +31,8 @@ def pool_responses(technique: str, *, confidence: float = 0.95) -> pd.DataFrame:
 
     Primary studies with an arm that received the technique count, by the approach and in an indication of the record,
     with a count over patients at a month within half of the month asked. A study counts once: by its result nearest to
-    the month, its arms taken together; of studies that report the same patients, the one with the nearest month counts.
+    the month, its arms taken together (of several results of an arm, the one over most patients). Of studies that
+    report the same patients, the one with the nearest month counts.
 
     Parameters
     ----------
@@ -88,7 +92,8 @@ def _find_results(study: Study, record: Record, month: float) -> list[tuple[floa
     if not of_record:
         return []
     at = min((float(result.month or 0.0) for result in of_record), key=lambda near: (abs(near - month), near))
-    by_arm = {result.arm: result for result in of_record if result.month == at}
+    at_visit = sorted((result for result in of_record if result.month == at), key=lambda result: result.n or 0)
+    by_arm = {result.arm: result for result in at_visit}
     return [(at, *_count(result)) for result in by_arm.values()]
 
 
@@ -99,6 +104,8 @@ def _counts(study: Study, result: Result, record: Record, month: float) -> bool:
         and result.n is not None
         and result.month is not None
         and abs(result.month - month) <= month / 2.0
+        and arm.kind in POOLED_ARMS
+        and not arm.regroups
         and arm.technique == record.technique
         and (record.approach is None or arm.approach == record.approach)
     )
