@@ -35,7 +35,7 @@ BUDGETS = {
     "tests/cohort": 80,
     "tests/disclosure": 20,
     "tests/evaluation": 60,
-    "tests/evidence": 20,
+    "tests/evidence": 40,
     "tests/explain": 20,
     "tests/models": 150,
     "tests/reporting": 40,
