@@ -169,16 +169,13 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
 
 
 def _write_table(technique: str | None, *, pooled: bool) -> str:
-    from paincast.errors import SettingsError, suggest_name
     from paincast.evidence.extraction import tabulate_results
     from paincast.evidence.pooling import pool_responses
 
-    if technique is not None and technique not in TECHNIQUES:
-        raise SettingsError(
-            f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-CLI-25"
-        )
-    table = pool_responses(technique).round(4) if pooled and technique else tabulate_results(technique)
-    return table.to_csv(index=False)
+    if pooled:
+        assert technique is not None
+        return pool_responses(technique).round(4).to_csv(index=False)
+    return tabulate_results(technique).to_csv(index=False)
 
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from paincast.errors import DataError
 from paincast.evidence.reading import build, check_known, read_yaml
+from paincast.evidence.records import check_technique
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
 
 DESIGNS = (
@@ -314,7 +315,14 @@ def tabulate_results(technique: str | None = None) -> pd.DataFrame:
     DataFrame
         Identification of the study, ``arm_kind``, what the arm received, and the fields of :class:`Result`. Figures
         that a study does not give are missing.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
     """
+    if technique is not None:
+        check_technique(technique)
     columns = ["study", "citation", "doi", "pmid", "read_at", "read", "design", "indications", "arm_kind"]
     rows = [
         {

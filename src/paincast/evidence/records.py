@@ -61,6 +61,14 @@ def evidence_version() -> str:
     return digest.hexdigest()[:12]
 
 
+def check_technique(technique: str) -> None:
+    """Raise SettingsError if there is no technique of that name."""
+    if technique not in TECHNIQUES:
+        raise SettingsError(
+            f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-EVIDENCE-22"
+        )
+
+
 def records_of(technique: str) -> tuple[Record, ...]:
     """Return all records of a technique; a technique without evidence has a single record that describes the gap.
 
@@ -78,10 +86,7 @@ def records_of(technique: str) -> tuple[Record, ...]:
     >>> records_of("bariatric_embolization")[0].gap[:40]
     'no clinical study of it reports a pain o'
     """
-    if technique not in TECHNIQUES:
-        raise SettingsError(
-            f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-EVIDENCE-22"
-        )
+    check_technique(technique)
     records = tuple(record for record in load_records() if record.technique == technique)
     if not records:
         raise RefusalError(
