@@ -6,7 +6,7 @@ Only what was read stands here. Nothing is pooled, shrunk or judged: that is com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from paincast.errors import DataError
-from paincast.evidence.reading import build, check_known, read_yaml
+from paincast.evidence.reading import build, check_known, parse_transform, read_yaml
 from paincast.evidence.records import check_technique
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
 
@@ -163,6 +163,9 @@ class Association:
         Month of the outcome.
     column : str
         Column of the contract, if there is one.
+    contrast : mapping
+        How the column was coded, as in a predictor of a record: ``{equals: true}``, ``{at_least: 80}``, ``{below: 3}``,
+        ``{per: 1}`` in units of the contract, ``{per_sd: true}``; empty where the study does not tell it.
     measure : str
         Measure of association, such as ``odds ratio`` or ``correlation``; empty if only a direction is told.
     value, ci95, p : float and pair of float, optional
@@ -182,6 +185,7 @@ class Association:
     direction: str
     month: float | None = None
     column: str = ""
+    contrast: Mapping[str, float | bool | str] = field(default_factory=dict)
     measure: str = ""
     value: float | None = None
     ci95: tuple[float, float] | None = None
@@ -193,11 +197,15 @@ class Association:
 
 @dataclass(frozen=True, kw_only=True)
 class Harm:
-    """A complication as counted by a study: over patients or procedures, with its severity."""
+    """A complication as counted by a study: over patients or procedures, with its severity.
+
+    ``kind`` names it as the records do, so that counts of several studies can be pooled; empty where no record asks.
+    """
 
     event: str
     severity: str
     per: str
+    kind: str = ""
     arm: str = ""
     events: int | None = None
     n: int | None = None
@@ -370,6 +378,8 @@ def _check_study(study: Study, where: str) -> None:
         check_known(association.direction, ("better", "worse", "none"), f"{at}, direction")
         if association.column:
             check_known(association.column, EPISODES, f"{at}, column")
+        if association.contrast:
+            parse_transform(association.contrast, f"{at}, contrast")
     for number, harm in enumerate(study.harms, 1):
         at = f"{where}, harms {number}"
         check_known(harm.severity, SEVERITIES, f"{at}, severity")

@@ -239,7 +239,8 @@ def _list_tags(content: Any) -> Iterator[str]:
             yield from _list_tags(value)
 
 
-def _parse_transform(content: Figures, where: str) -> Transform:
+def parse_transform(content: Figures, where: str) -> Transform:
+    """Parse a transform, a mapping with a single key."""
     if len(content) != 1:
         raise DataError(
             f"{where}: a transform has exactly one key, one of {', '.join(TRANSFORMS)}", code="PC-EVIDENCE-19"
@@ -252,7 +253,7 @@ def _parse_transform(content: Figures, where: str) -> Transform:
 def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
     if not content.get("odds_ratio", 1) > 0:
         raise DataError(f"{where}: odds_ratio must be above 0", code="PC-EVIDENCE-20")
-    parsed = {**content, "transform": _parse_transform(content.get("transform", {}), where)}
+    parsed = {**content, "transform": parse_transform(content.get("transform", {}), where)}
     effect = build(PredictorEffect, parsed, where)
     check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
     return effect
