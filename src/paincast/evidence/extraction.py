@@ -215,6 +215,36 @@ class Harm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Characteristic:
+    """A column of the contract before the procedure, over the patients of a study.
+
+    Parameters
+    ----------
+    column : str
+        Column of the contract.
+    n : int, optional
+        Patients described.
+    mean, sd, median : float, optional
+        Of a number, in the unit of the contract.
+    quartiles : pair of float, optional
+        First and third quartile.
+    share : float, optional
+        Share with a true yes/no column, of women (``sex``) or of values above zero (``opioid_mme``).
+    note : str
+        Remarks.
+    """
+
+    column: str
+    n: int | None = None
+    mean: float | None = None
+    sd: float | None = None
+    median: float | None = None
+    quartiles: tuple[float, float] | None = None
+    share: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A study of the extraction table.
 
@@ -242,6 +272,8 @@ class Study:
         Where and when.
     arms : mapping of str to Arm
         By name.
+    patients : tuple of Characteristic
+        The patients before the procedure, all arms together.
     results, associations, harms : tuple
         What was found.
     costs : tuple of str
@@ -267,6 +299,7 @@ class Study:
     certainty: str = NOT_RATED
     country: str = ""
     years: str = ""
+    patients: tuple[Characteristic, ...] = ()
     results: tuple[Result, ...] = ()
     associations: tuple[Association, ...] = ()
     harms: tuple[Harm, ...] = ()
@@ -302,7 +335,7 @@ def parse_study(name: str, content: Mapping[str, Any]) -> Study:
     where = f"study {name}"
     arms = {arm: build(Arm, entry, f"{where}, arm {arm}") for arm, entry in content.get("arms", {}).items()}
     parsed = {**content, "id": name, "arms": MappingProxyType(arms)}
-    for key, kind in (("results", Result), ("associations", Association), ("harms", Harm)):
+    for key, kind in _LISTS.items():
         entries = enumerate(content.get(key, ()), 1)
         parsed[key] = tuple(build(kind, entry, f"{where}, {key} {number}") for number, entry in entries)
     study = build(Study, parsed, where)
@@ -349,6 +382,14 @@ def tabulate_results(technique: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *arm_columns, *(item.name for item in fields(Result))])
 
 
+_LISTS: Mapping[str, type] = {
+    "patients": Characteristic,
+    "results": Result,
+    "associations": Association,
+    "harms": Harm,
+}
+
+
 def _check_study(study: Study, where: str) -> None:
     check_known(study.design, DESIGNS, f"{where}, design")
     check_known(study.read, READ, f"{where}, read")
@@ -366,6 +407,8 @@ def _check_study(study: Study, where: str) -> None:
             check_known(arm.regroups, study.arms, f"{where}, arm {name}, regroups")
         if arm.approach:
             check_known(arm.approach, EPISODES["approach"].categories, f"{where}, arm {name}, approach")
+    for number, characteristic in enumerate(study.patients, 1):
+        check_known(characteristic.column, EPISODES, f"{where}, patients {number}, column")
     for number, result in enumerate(study.results, 1):
         at = f"{where}, results {number}"
         check_known(result.arm, study.arms, f"{at}, arm")
