@@ -2,7 +2,6 @@
 
 from paincast.evidence.figures import PredictorEffect, Record, Source, Transform
 from paincast.evidence.records import (
-    control_response,
     evidence_version,
     gaps_of,
     indications_of,
@@ -24,7 +23,6 @@ __all__ = [
     "Record",
     "Source",
     "Transform",
-    "control_response",
     "evidence_version",
     "gaps_of",
     "indications_of",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import load_records
 
-STRONG = ("strong", "moderate")
-"""First words of strengths that are sufficient to constrain a model."""
+STRONG = 1.645
+"""Standard deviations between a log odds ratio and 0 from which its sign may constrain a model: one in twenty would have
+the other."""
 
 
 def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, int]:
@@ -17,7 +18,7 @@ def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, in
     technique : str
         The technique; its records of all indications must agree on the direction.
     strong : bool
-        Return only predictors with moderate or strong evidence.
+        Return only predictors whose sign is all but certain.
 
     Returns
     -------
@@ -46,8 +47,8 @@ def _name(effect: PredictorEffect) -> str:
 
 
 def _find_sign(effect: PredictorEffect, strong: bool) -> int:
-    if strong and effect.strength.replace("-", " ").split()[0] not in STRONG:
+    if strong and abs(effect.log_odds) < STRONG * effect.sd:
         return 0
-    sign = {"better": 1, "worse": -1}.get(effect.direction.split()[0], 0)
+    sign = (effect.log_odds > 0) - (effect.log_odds < 0)
     falls = effect.transform.kind == "below" or effect.transform.value is False
     return -sign if falls else sign

@@ -91,6 +91,9 @@ class Arm:
         Patients at each step.
     regroups : str
         Name of an arm some of whose patients it holds too, such as those who crossed over; such an arm is not pooled.
+    repeated : bool
+        The procedure was repeated as pain returned before the results were taken: they are not those of one procedure,
+        and are not pooled.
     """
 
     kind: str
@@ -101,6 +104,7 @@ class Arm:
     n_treated: int | None = None
     n_seen: int | None = None
     regroups: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,8 @@ class Result:
         Studies behind a pooled share or mean.
     mean, sd : float, optional
         Mean and standard deviation, in the units of ``definition``.
+    crossed_over : int, optional
+        Patients of a control arm who had received the procedure by then; such a result is no comparator.
     note : str
         Remarks.
     """
@@ -146,6 +152,7 @@ class Result:
     n_studies: int | None = None
     mean: float | None = None
     sd: float | None = None
+    crossed_over: int | None = None
     note: str = ""
 
 

@@ -1,31 +1,36 @@
 """Data classes of evidence records.
 
-Every number has the id of its source and a tag for its reliability. The source of a figure tagged ``ASSUMED`` is only
-the most similar study; it does not support the number.
+Every number has the id of its source and a tag for its reliability. Figures that studies give are computed from the
+extraction table (:mod:`paincast.evidence.synthesis`); record files hold the questions, and what nobody has published.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
+from paincast.evidence.comparators import Comparator
 from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
 from paincast.evidence.safety import Complication, Contraindication
 
 PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
     {
         "SEED": "stated by the founding review",
-        "FOUND": "read at a public page, mostly abstracts",
-        "RECALLED": "remembered from a named publication; verify before clinical use",
-        "DERIVED": "computed or judged from tagged inputs",
-        "ASSUMED": "a placeholder without a source",
+        "FOUND": "read at a public page, mostly abstracts, or computed by a written rule from what was read",
+        "DERIVED": "computed from tagged inputs where no study counts the same, or judged",
+        "ASSUMED": "a stated guess; its source, if any, is the most similar study and does not support the number",
     }
 )
 """Origin of a figure. ``FOUND/ASSUMED``: the main value is published, a related value (such as a SD) assumed."""
 
 TRANSFORMS = ("below", "at_least", "above", "per", "per_sd", "equals")
 PREDICTOR_KINDS = ("prognostic", "selection", "treatment", "effect_modifier")
+LEAST_LOG_ODDS = 0.005
+"""Predictors closer to no effect are null results."""
+
 CERTAINTY_LEVELS = ("none", "very low", "low", "moderate", "high")
 
 
@@ -37,6 +42,8 @@ class Source:
     citation: str
     access: str
     url: str = ""
+    doi: str = ""
+    pmid: str = ""
     note: str = ""
 
 
@@ -66,13 +73,16 @@ class PredictorEffect:
         Column of the episodes.
     transform : Transform
         How the column enters.
-    odds_ratio : float
-        Odds ratio of response, shrunk from the published value because sources are small and selected.
-    source, source_tag : str
-        Source of the effect, and its tag.
+    log_odds, sd : float
+        Mean and standard deviation of the log odds ratio of response
+        (:func:`paincast.evidence.synthesis.odds.estimate_log_odds`).
+    basis : {"size", "null", "direction", "judged"}
+        What studies give: a size, a null result, only a direction; or nothing, so that it is judged.
+    source : tuple of str
+        Studies that count; where it is judged, the most similar study.
     tag : str
-        Tag of ``odds_ratio``.
-    meaning, direction, strength : str
+        ``FOUND`` for a size or null result, ``FOUND/ASSUMED`` for a direction with an assumed size, else ``ASSUMED``.
+    meaning, direction : str
         Description for clinicians.
     kind : {"prognostic", "selection", "treatment", "effect_modifier"}
         Type of association; prognostic associations must not be interpreted as causal. The odds ratio of an effect
@@ -80,34 +90,32 @@ class PredictorEffect:
         among ``Record.active_predictors``.
     finding : str
         Description of the published result.
-    published : mapping
-        The published effect: ``measure``, ``value`` and optionally ``ci95``.
-    prevalence : float, optional
-        Share of patients in whom the transformed column is true.
-    prevalence_tag : str
-        Tag of ``prevalence``.
-    threshold_tag : str
-        Tag of the threshold in ``transform`` if it was not published.
     note : str
         Further remarks.
     """
 
     column: str
     transform: Transform
-    odds_ratio: float
-    source: str
-    source_tag: str
+    log_odds: float
+    sd: float
+    basis: str
+    source: tuple[str, ...]
     tag: str
     meaning: str
     direction: str
-    strength: str
     kind: str
     finding: str = ""
-    published: Mapping[str, object] = field(default_factory=dict)
-    prevalence: float | None = None
-    prevalence_tag: str = ""
-    threshold_tag: str = ""
     note: str = ""
+
+    @property
+    def odds_ratio(self) -> float:
+        """Odds ratio of response; 1 if the log odds ratio is as good as 0."""
+        return 1.0 if abs(self.log_odds) < LEAST_LOG_ODDS else math.exp(self.log_odds)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the odds ratio."""
+        return math.exp(self.log_odds - 1.96 * self.sd), math.exp(self.log_odds + 1.96 * self.sd)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +127,7 @@ class Baseline:
     (``work_status``) or of values above zero (``opioid_mme``); ``shares`` is the share of each value.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     tag: str
     mean: float | None = None
     sd: float | None = None
@@ -130,17 +138,22 @@ class Baseline:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ControlResponse:
-    """The share that responds without the procedure (sham, placebo or usual care)."""
+class Untreated(NamedTuple):
+    """What the simulator takes for the share that responds without any procedure.
+
+    Parameters
+    ----------
+    share, lower, upper : float
+        Share and its 95 % interval.
+    support : {"matched", "assumed"}
+        A matching control arm (:class:`paincast.evidence.comparators.Comparator`), or the control arms of all trials
+        with the interval of a new trial.
+    """
 
     share: float
-    month: float
-    definition: str
-    source: str
-    tag: str
-    range: tuple[float, float] | None = None
-    note: str = ""
+    lower: float
+    upper: float
+    support: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +174,8 @@ class PublishedRate:
     ----------
     n : int, optional
         Denominator of ``share``.
-    n_study : int, optional
-        Number of patients in the study, if the denominator of the share is not known.
+    outcome : str
+        Outcome of the extraction table.
     ci95 : tuple, optional
         Published 95 % confidence interval.
     population, design, note : str
@@ -174,8 +187,8 @@ class PublishedRate:
     definition: str
     source: str
     tag: str
+    outcome: str = ""
     n: int | None = None
-    n_study: int | None = None
     ci95: tuple[float, float] | None = None
     population: str = ""
     design: str = ""
@@ -192,41 +205,76 @@ class Certainty:
     tag: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """The share of responders at each month, judged from the published rates.
+class CurvePoint(NamedTuple):
+    """The share of responders at a month, pooled from studies.
 
     Parameters
     ----------
-    months : mapping of float to float
-        Share of responders (pain lower by at least 50 %) by month in the ``literature`` scenario.
+    share, lower, upper : float
+        Share (pain lower by at least 50 %) of those treated, with its 95 % interval.
+    predicted_lower, predicted_upper : float
+        95 % interval of the share in a new study.
+    support : {"counted", "other outcome", "interpolated", "carried over"}
+        What studies of the record count: the outcome at a month within half of this one; only another outcome; only other
+        months; or nothing, so that the share is that of the technique and others.
+    n : int
+        Patients counted at the month.
+    source : tuple of str
+        Studies counted at the month.
+    """
+
+    share: float
+    lower: float
+    upper: float
+    predicted_lower: float
+    predicted_upper: float
+    support: str
+    n: int
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The response curve of a record (:func:`paincast.evidence.synthesis.pooling.predict_curve`).
+
+    Parameters
+    ----------
+    points : mapping of float to CurvePoint
+        By month, in the ``literature`` scenario.
     scenarios : mapping of str to float
         Share of responders at the primary month in each scenario.
-    range : mapping of float to tuple
-        Lowest and highest plausible share at a month.
-    source : tuple of str
-        Sources on which it is based.
-    tag : str
-        Tag of all figures of the curve.
     denominator, note : str
         Denominator of the share, and further remarks.
     trial_success : float, optional
-        Share of tested patients who proceed to the procedure; multiplied by ``months``, the intention-to-treat rate.
+        Share of those tested who pass and are treated; not part of the share of responders, which is of those treated.
     """
 
-    months: Mapping[float, float]
+    points: Mapping[float, CurvePoint]
     scenarios: Mapping[str, float]
-    range: Mapping[float, tuple[float, float]]
-    source: tuple[str, ...]
-    tag: str
     denominator: str = ""
     note: str = ""
     trial_success: float | None = None
 
+    @property
+    def months(self) -> Mapping[float, float]:
+        """Share of responders by month in the ``literature`` scenario."""
+        return {month: point.share for month, point in self.points.items()}
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """All studies counted at any month."""
+        return tuple(sorted({name for point in self.points.values() for name in point.source}))
+
+
+TAG_OF_SUPPORT: Mapping[str, str] = MappingProxyType(
+    {"counted": "FOUND", "other outcome": "DERIVED", "interpolated": "DERIVED", "carried over": "ASSUMED"}
+)
+"""Tag of a point of a curve."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Implied:
-    """Properties of a model that follow from the active predictors, assuming independence and the given prevalences.
+    """Properties of a model that follow from the active predictors, assuming independence.
 
     Parameters
     ----------
@@ -236,17 +284,11 @@ class Implied:
         Standard deviation of the log odds of response.
     bayes_optimal_auc : float
         Largest area under the curve that any model can reach.
-    source : tuple of str
-        Sources of the predictors.
-    tag : str
-        Tag of the three figures.
     """
 
     active_predictors: int
     sd_linear_predictor: float
     bayes_optimal_auc: float
-    source: tuple[str, ...]
-    tag: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,8 +309,12 @@ class Record:
         Default month for the assessment of response.
     response : Curve or None
         Response curve and its scenarios; None if models must be based on real data only.
-    control_response : ControlResponse or None
-        Response without the procedure, if published.
+    comparators : tuple of Comparator
+        What control arms of trials had, by outcome, indication, kind of arm and month.
+    without : str
+        What trials say of patients without the procedure where no comparator fits.
+    untreated : mapping of float to Untreated
+        What the simulator takes for the response without any procedure, by month.
     predictors : tuple of PredictorEffect
         Associations used by the simulator; an odds ratio of 1 is a published null result.
     null_findings : tuple of Finding
@@ -291,7 +337,9 @@ class Record:
     also_covers: tuple[str, ...] = ()
     primary_month: float | None = None
     response: Curve | None = None
-    control_response: ControlResponse | None = None
+    comparators: tuple[Comparator, ...] = ()
+    without: str = ""
+    untreated: Mapping[float, Untreated] = field(default_factory=dict)
     survival: Survival | None = None
     follow_up_months: tuple[float, ...] = ()
     baseline: Mapping[str, Baseline] = field(default_factory=dict)
@@ -322,11 +370,6 @@ class Record:
     def scenarios(self) -> Mapping[str, float] | None:
         """Share of responders at the primary month in each scenario."""
         return self.response.scenarios if self.response else None
-
-    @property
-    def control_share(self) -> float | None:
-        """Share of responders without the procedure, or None if no number is published."""
-        return self.control_response.share if self.control_response else None
 
     @property
     def active_predictors(self) -> tuple[PredictorEffect, ...]:

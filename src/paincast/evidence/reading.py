@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from paincast.errors import DataError, suggest_name
+from paincast.evidence.comparators import Comparator
 from paincast.evidence.conditions import check_condition, describe_condition
 from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
 from paincast.evidence.figures import (
@@ -20,8 +21,8 @@ from paincast.evidence.figures import (
     TRANSFORMS,
     Baseline,
     Certainty,
-    ControlResponse,
     Curve,
+    CurvePoint,
     Implied,
     PredictorEffect,
     PublishedRate,
@@ -29,6 +30,7 @@ from paincast.evidence.figures import (
     Source,
     Survival,
     Transform,
+    Untreated,
 )
 from paincast.evidence.safety import BLEEDING_CLASSES, Complication, Contraindication
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES
@@ -66,7 +68,13 @@ def parse_sources(content: Figures) -> dict[str, Source]:
     return {name: build(Source, {"id": name, **entry}, f"source {name}") for name, entry in content.items()}
 
 
-def parse_record(content: Figures, contraindications: Figures, costs: Figures, sources: Mapping[str, Source]) -> Record:
+def parse_record(
+    content: Figures,
+    contraindications: Figures,
+    costs: Figures,
+    sources: Mapping[str, Source],
+    computed: Figures | None = None,
+) -> Record:
     """Parse and check a record.
 
     Parameters
@@ -77,6 +85,8 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
         Content of ``contraindications.yaml`` and ``costs.yaml``, to which records refer by key.
     sources : mapping of str to Source
         Known sources.
+    computed : mapping, optional
+        Figures of the record in ``computed.yaml``; a record without a curve has none.
 
     Returns
     -------
@@ -88,9 +98,12 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
         If the record is invalid; the message names the record, the key and the allowed values.
     """
     where = f"evidence record {content.get('id', 'without an id')}"
+    figures: Figures = computed or {}
     bleeding = content.get("bleeding_class", "")
+    _check_provenance(content, sources, where)
+    merged = _merge_computed(content, figures, where)
     parsed = {
-        key: _PARSERS[key](value, f"{where}, {key}") if key in _PARSERS else value for key, value in content.items()
+        key: _PARSERS[key](value, f"{where}, {key}") if key in _PARSERS else value for key, value in merged.items()
     }
     parsed["response"] = parsed.pop("curve", None)
     parsed["contraindications"] = tuple(
@@ -99,12 +112,71 @@ def parse_record(content: Figures, contraindications: Figures, costs: Figures, s
     )
     parsed["costs"] = tuple(_parse_cost(name, costs, where) for name in content.get("costs", ()))
     named = {item.source for item in (*parsed["contraindications"], *parsed["costs"])}
-    parsed["sources"] = tuple(sorted({*content.get("sources", ()), *list_source_ids(content), *named}))
+    cited = list_source_ids(content) | list_source_ids(figures)
+    parsed["sources"] = tuple(sorted({*content.get("sources", ()), *cited, *named}))
     record = build(Record, parsed, where)
     _check_names(record, where)
     _check_curve(record, where)
-    _check_provenance(content, sources, where)
     return record
+
+
+def _merge_computed(content: Figures, computed: Figures, where: str) -> dict[str, Any]:
+    """Merge what was computed into the content of a record file; where nothing was, the file's own figures stay."""
+    merged = dict(content)
+    if "curve" in content:
+        if "curve" not in computed:
+            raise DataError(
+                f"{where}: its curve is not computed yet; run paincast evidence diff --write", code="PC-EVIDENCE-15"
+            )
+        passes = computed.get("passes", {}).get("share")
+        described = {key: value for key, value in content["curve"].items() if key != "months"}
+        merged["curve"] = {**described, **{key: computed[key] for key in ("curve", "scenarios")}, "trial_success": passes}
+    merged |= {key: computed[key] for key in ("comparators", "untreated", "published", "implied") if key in computed}
+    if "baseline" in content:
+        merged["baseline"] = {**content["baseline"], **computed.get("baseline", {})}
+    if "predictors" in content:
+        estimates = computed.get("predictors", [])
+        if len(estimates) != len(content["predictors"]):
+            raise DataError(
+                f"{where}: its predictors are not computed yet; run paincast evidence diff --write",
+                code="PC-EVIDENCE-16",
+            )
+        merged["predictors"] = [_merge_predictor(*pair) for pair in zip(content["predictors"], estimates, strict=True)]
+    harms = computed.get("complications", {})
+    if harms:
+        merged["complications"] = [
+            _merge_complication(entry, harms.get(entry["kind"])) for entry in content.get("complications", ())
+        ]
+    return merged
+
+
+_TAG_OF_BASIS = {"size": "FOUND", "null": "FOUND", "direction": "FOUND/ASSUMED", "judged": "ASSUMED"}
+
+
+def _merge_predictor(entry: Figures, estimate: Figures) -> dict[str, Any]:
+    named = entry.get("source", ())
+    return {
+        **{key: value for key, value in entry.items() if key != "tag"},
+        **{key: estimate[key] for key in ("log_odds", "sd", "basis")},
+        "source": estimate["studies"] or ([named] if isinstance(named, str) else list(named)),
+        "tag": _TAG_OF_BASIS[estimate["basis"]],
+    }
+
+
+def _merge_complication(entry: Figures, pooled: Figures | None) -> Figures:
+    if pooled is None or entry.get("repeats"):
+        return entry
+    kept = {key: entry[key] for key in ("event", "kind", "event_kind", "by_month", "note") if key in entry}
+    return {
+        **kept,
+        "estimate": pooled["share"],
+        "rate": [pooled["lower"], pooled["upper"]],
+        "upper_new": pooled["upper_new"],
+        "events": pooled["events"],
+        "n": pooled["n"],
+        "source": pooled["source"],
+        "tag": "FOUND",
+    }
 
 
 def list_source_ids(content: Any) -> set[str]:
@@ -112,6 +184,7 @@ def list_source_ids(content: Any) -> set[str]:
     if isinstance(content, dict):
         source = content.get("source", ())
         named = {source} if isinstance(source, str) else set(source)
+        named |= set(content.get("studies", ()))
         return named.union(*(list_source_ids(value) for value in content.values()))
     if isinstance(content, list):
         return set().union(*(list_source_ids(value) for value in content))
@@ -167,28 +240,23 @@ def check_known(name: str, known: Any, where: str) -> None:
 def _check_curve(record: Record, where: str) -> None:
     if record.primary_month is None and not record.gap:
         raise DataError(f"{where}: 'primary_month' is missing", code="PC-EVIDENCE-14")
-    if record.response is None:
-        return
-    if record.primary_month not in record.response.months:
+    if record.response and record.primary_month not in record.response.points:
         raise DataError(
-            f"{where}: the curve has no share at the primary month {record.primary_month}", code="PC-EVIDENCE-15"
+            f"{where}: the curve has no share at the primary month {record.primary_month}", code="PC-EVIDENCE-17"
         )
-    if "literature" not in record.response.scenarios:
-        raise DataError(f"{where}: the curve has no 'literature' scenario", code="PC-EVIDENCE-16")
-    for share in (*record.response.months.values(), *record.response.scenarios.values()):
-        if not 0 < share < 1:
-            raise DataError(
-                f"{where}: share {share} of the curve is out of range; allowed: above 0 and below 1",
-                code="PC-EVIDENCE-17",
-            )
 
 
-_WITHOUT_PROVENANCE = frozenset({"primary_month", "follow_up_months"})
+_WITHOUT_PROVENANCE = frozenset({"primary_month", "follow_up_months", "curve"})
+"""Keys whose numbers are no figures: they are what is asked."""
+
+_WITHOUT_FIGURES = frozenset({"transform"})
 
 
 def _check_provenance(content: Figures, sources: Mapping[str, Source], where: str) -> None:
     for path, number in walk_numbers({key: value for key, value in content.items() if key not in _WITHOUT_PROVENANCE}):
         del number
+        if _WITHOUT_FIGURES & set(path):
+            continue
         holders = [_descend(content, path[:depth]) for depth in range(len(path))]
         keys = set().union(*(holder for holder in holders if isinstance(holder, dict)))
         lacking = {"source", "tag"} - keys
@@ -251,8 +319,6 @@ def parse_transform(content: Figures, where: str) -> Transform:
 
 
 def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
-    if not content.get("odds_ratio", 1) > 0:
-        raise DataError(f"{where}: odds_ratio must be above 0", code="PC-EVIDENCE-20")
     parsed = {**content, "transform": parse_transform(content.get("transform", {}), where)}
     effect = build(PredictorEffect, parsed, where)
     check_known(effect.kind, PREDICTOR_KINDS, f"{where}, kind")
@@ -261,14 +327,28 @@ def _parse_predictor(content: Figures, where: str) -> PredictorEffect:
 
 def _parse_curve(content: Figures, where: str) -> Curve:
     parsed = dict(content)
-    parsed["months"] = MappingProxyType({float(month): share for month, share in content.get("months", {}).items()})
-    parsed["scenarios"] = MappingProxyType(dict(content.get("scenarios", {})))
-    parsed["range"] = MappingProxyType({float(month): tuple(ends) for month, ends in content.get("range", {}).items()})
+    points = {
+        float(month): CurvePoint(**{**point, "source": tuple(point["source"])})
+        for month, point in parsed.pop("curve").items()
+    }
+    parsed["points"] = MappingProxyType(points)
+    scenarios = {name: figures["share"] for name, figures in content["scenarios"].items()}
+    parsed["scenarios"] = MappingProxyType(scenarios)
     return build(Curve, parsed, where)
 
 
-def _parse_baseline(content: Figures, where: str) -> Mapping[str, Baseline]:
-    return MappingProxyType({name: build(Baseline, entry, f"{where}, {name}") for name, entry in content.items()})
+def _parse_untreated(content: Figures, where: str) -> Mapping[float, Untreated]:
+    del where
+    return MappingProxyType({float(month): Untreated(**figures) for month, figures in content.items()})
+
+
+def parse_baseline(content: Figures, where: str) -> Baseline:
+    """Parse the distribution of a column before the procedure."""
+    return build(Baseline, content, where)
+
+
+def _parse_baselines(content: Figures, where: str) -> Mapping[str, Baseline]:
+    return MappingProxyType({name: parse_baseline(entry, f"{where}, {name}") for name, entry in content.items()})
 
 
 def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str) -> Contraindication:
@@ -321,9 +401,10 @@ def _each(parse_one: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, .
 
 _PARSERS: Mapping[str, Callable[[Any, str], Any]] = {
     "curve": _parse_curve,
-    "control_response": _one(ControlResponse),
+    "comparators": _each(_one(Comparator)),
+    "untreated": _parse_untreated,
     "survival": _one(Survival),
-    "baseline": _parse_baseline,
+    "baseline": _parse_baselines,
     "predictors": _each(_parse_predictor),
     "implied": _one(Implied),
     "null_findings": _each(_one(Finding)),

@@ -1,7 +1,8 @@
 """Find evidence records by technique, indication and approach; missing evidence raises an error with the reason.
 
-Records are YAML files in ``records/``, a file for each technique and indication (and approach); their sources are in
-``sources.yaml``.
+Records are YAML files in ``records/``, a file for each technique and indication (and approach). Their figures are in
+``computed.yaml``, computed from the extraction table in ``studies/`` (:mod:`paincast.evidence.synthesis`), with the
+sources; sources that are no studies are in ``sources.yaml``.
 """
 
 from __future__ import annotations
@@ -11,20 +12,33 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.figures import Record, Source
 from paincast.evidence.reading import parse_record, parse_sources, read_yaml
 from paincast.schema import TECHNIQUES
 
-_FOLDER = Path(__file__).resolve().parent
+EVIDENCE_FOLDER = Path(__file__).resolve().parent
 _APPROACH_ORDER = ("transforaminal", "interlaminar", "caudal")
 
 
 @cache
+def _load_computed() -> Mapping[str, Any]:
+    return MappingProxyType(read_yaml(EVIDENCE_FOLDER / "computed.yaml"))
+
+
+@cache
 def load_sources() -> Mapping[str, Source]:
-    """Read all sources, keyed by id."""
-    return MappingProxyType(parse_sources(read_yaml(_FOLDER / "sources.yaml")))
+    """Read all sources of records, keyed by id: studies, guidelines and data sets."""
+    return MappingProxyType(parse_sources({**_load_computed()["sources"], **read_yaml(EVIDENCE_FOLDER / "sources.yaml")}))
+
+
+@cache
+def load_contents() -> Mapping[str, Mapping[str, Any]]:
+    """Read the record files, keyed by id, without what is computed."""
+    files = sorted((EVIDENCE_FOLDER / "records").glob("*.yaml"))
+    return MappingProxyType({file.stem: read_yaml(file) for file in files})
 
 
 @cache
@@ -36,10 +50,13 @@ def load_records() -> tuple[Record, ...]:
     DataError
         If a record is malformed or a figure has no source or tag.
     """
-    contraindications = read_yaml(_FOLDER / "contraindications.yaml")
-    costs = read_yaml(_FOLDER / "costs.yaml")
-    files = sorted((_FOLDER / "records").glob("*.yaml"))
-    records = [parse_record(read_yaml(file), contraindications, costs, load_sources()) for file in files]
+    contraindications = read_yaml(EVIDENCE_FOLDER / "contraindications.yaml")
+    costs = read_yaml(EVIDENCE_FOLDER / "costs.yaml")
+    computed = _load_computed()["records"]
+    records = [
+        parse_record(content, contraindications, costs, load_sources(), computed.get(name))
+        for name, content in load_contents().items()
+    ]
     return tuple(sorted(records, key=_place_of))
 
 
@@ -50,13 +67,10 @@ def _place_of(record: Record) -> tuple[int, bool, int, str]:
 
 @cache
 def evidence_version() -> str:
-    """Compute a hash of 12 hexadecimal digits that changes with any record, source or contraindication.
-
-    Studies of the extraction table are not included: records are not computed from them.
-    """
+    """Compute a hash of 12 hexadecimal digits that changes with any record, computed figure, source or rule."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in _FOLDER.rglob("*.yaml") if file.parent.name != "studies"):
-        digest.update(file.relative_to(_FOLDER).as_posix().encode())
+    for file in sorted(file for file in EVIDENCE_FOLDER.rglob("*.yaml") if file.parent.name != "studies"):
+        digest.update(file.relative_to(EVIDENCE_FOLDER).as_posix().encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -204,30 +218,6 @@ def indications_of(technique: str) -> tuple[str, ...]:
     records = _records_with_evidence(technique)
     primary = [record.indication for record in records]
     return tuple(dict.fromkeys([*primary, *(name for record in records for name in record.also_covers)]))
-
-
-def control_response(technique: str, indication: str | None, approach: str | None) -> float | None:
-    """Return the share that responds without the procedure, or None if no number is published.
-
-    Raises
-    ------
-    SettingsError
-        If there is no technique of that name.
-    RefusalError
-        If there is no evidence for the technique or the combination.
-
-    Examples
-    --------
-    >>> control_response("epidural_steroid_injection", "lumbar_radicular_disc", "caudal")
-    0.17
-    """
-    _records_with_evidence(technique)
-    record = load_record(technique, indication, approach)
-    if record.gap:
-        raise RefusalError(
-            f"technique {technique} in {record.indication} is refused: {record.gap}", code="PC-EVIDENCE-26"
-        )
-    return record.control_share
 
 
 def simulated_records(technique: str) -> tuple[Record, ...]:

@@ -24,7 +24,13 @@ class Complication:
     event_kind : {"complication", "repeat_procedure", "explant", "surgery"}
         Kind of event in the data contract.
     rate : tuple of float, optional
-        Lowest and highest rate per ``per``.
+        Lowest and highest rate per ``per``; where it is pooled from studies, the 95 % interval.
+    estimate : float, optional
+        Pooled rate.
+    upper_new : float, optional
+        Upper limit of the rate in a new study.
+    events : int, optional
+        Events counted.
     per : str
         Denominator of the rate: ``patient``, ``lesion``, ``lead``.
     per_patient : tuple of float, optional
@@ -41,10 +47,13 @@ class Complication:
 
     event: str
     kind: str
-    source: str
+    source: str | tuple[str, ...]
     tag: str
     event_kind: str = "complication"
     rate: tuple[float, float] | None = None
+    estimate: float | None = None
+    upper_new: float | None = None
+    events: int | None = None
     per: str = "patient"
     per_patient: tuple[float, float] | None = None
     by_month: float | None = None
@@ -55,7 +64,9 @@ class Complication:
 
     @property
     def patient_rate(self) -> float | None:
-        """Midpoint of the rate per patient, or None if it is not known."""
+        """Pooled rate, or midpoint of the rate per patient; None if it is not known."""
+        if self.estimate is not None:
+            return self.estimate
         ends = self.rate if self.per == "patient" else self.per_patient
         return None if ends is None else (ends[0] + ends[1]) / 2.0
 

@@ -1,0 +1,140 @@
+"""Find what patients of a control arm had: only where outcome, month, indication and kind of arm match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
+from paincast.evidence.extraction import Study
+from paincast.evidence.synthesis.pooling import Target, count_patients
+from paincast.statistics import pool_shares
+
+PAIN = "pain_response"
+
+
+class _Arm(NamedTuple):
+    study: str
+    month: float
+    events: float
+    n: float
+    definition: str
+
+
+def find_comparators(studies: Mapping[str, Study], target: Target) -> tuple[Comparator, ...]:
+    """Find the control arms of trials of a record's technique, by the record's approach and in its indication.
+
+    Arms of a kind are pooled at each month at which one was seen, with those of other trials at a month within half of
+    it. Results after patients had crossed over to the procedure do not count.
+
+    Parameters
+    ----------
+    studies : mapping of str to Study
+        The extraction table.
+    target : Target
+        The record; its months do not matter.
+
+    Returns
+    -------
+    tuple of Comparator
+        By outcome, kind and month.
+    """
+    return tuple(
+        comparator
+        for outcome, extracted in OUTCOME_OF.items()
+        for kind in CONTROL_KINDS
+        for comparator in _pool_kind(list(_list_arms(studies, target, extracted, kind)), outcome, target, kind)
+    )
+
+
+def _list_arms(studies: Mapping[str, Study], target: Target, outcome: str, kind: str) -> Iterator[_Arm]:
+    for study in studies.values():
+        if target.indication in study.indications and _tests(study, target):
+            yield from _read_arms(study, outcome, kind)
+
+
+def _read_arms(study: Study, outcome: str, kind: str) -> Iterator[_Arm]:
+    for result in study.results:
+        arm = study.arms[result.arm]
+        if arm.kind != kind or arm.regroups or result.outcome != outcome or result.crossed_over or not result.month:
+            continue
+        n = count_patients(result, arm)
+        if n:
+            events = n * (result.share or 0.0) if result.events is None else float(result.events)
+            yield _Arm(study.id, result.month, events, n, f"{result.definition}; {arm.what}")
+
+
+def _tests(study: Study, target: Target) -> bool:
+    return any(
+        arm.kind == "treatment"
+        and arm.technique == target.technique
+        and (not target.approach or not arm.approach or arm.approach == target.approach)
+        for arm in study.arms.values()
+    )
+
+
+def _pool_kind(arms: list[_Arm], outcome: str, target: Target, kind: str) -> Iterator[Comparator]:
+    for month in sorted({arm.month for arm in arms}):
+        by_study = _take_nearest(arms, month)
+        events, n = zip(*by_study.values(), strict=True)
+        pooled = pool_shares(events, n)
+        seen = [arm for arm in arms if arm.study in by_study and is_near(arm.month, month)]
+        yield Comparator(
+            outcome=outcome,
+            indication=target.indication,
+            kind=kind,
+            month=month,
+            share=pooled.share if len(n) > 1 else events[0] / n[0],
+            lower=pooled.lower,
+            upper=pooled.upper,
+            n=round(sum(n)),
+            definition=max(seen, key=lambda arm: arm.n).definition,
+            source=tuple(sorted(by_study)),
+        )
+
+
+def _take_nearest(arms: Iterable[_Arm], month: float) -> dict[str, tuple[float, float]]:
+    """Take events and patients of each trial at its visit nearest to a month, if within half of it."""
+    near = [arm for arm in arms if is_near(arm.month, month)]
+    nearest: dict[str, float] = {}
+    for arm in sorted(near, key=lambda arm: abs(arm.month - month)):
+        nearest.setdefault(arm.study, arm.month)
+    at_visit = [arm for arm in near if nearest[arm.study] == arm.month]
+    return {
+        name: (
+            sum(arm.events for arm in at_visit if arm.study == name),
+            sum(arm.n for arm in at_visit if arm.study == name),
+        )
+        for name in sorted(nearest)
+    }
+
+
+def pool_untreated(studies: Mapping[str, Study], target: Target, comparators: Sequence[Comparator]) -> pd.DataFrame:
+    """Pool what the simulator takes for the response without any procedure, at each month of a record.
+
+    It is the matching comparator. Where there is none it is assumed: the pooled share of all control arms of the table
+    at a month within half, of any indication, with the interval of a new trial.
+
+    Returns
+    -------
+    DataFrame
+        ``month, share, lower, upper, support`` (``matched`` or ``assumed``).
+    """
+    everywhere = [
+        arm
+        for study in studies.values()
+        for kind in CONTROL_KINDS
+        for arm in _read_arms(study, OUTCOME_OF[PAIN], kind)
+    ]
+    rows: list[tuple[float, float, float, float, str]] = []
+    for month in target.months:
+        matched = choose_comparator(comparators, PAIN, month)
+        if matched:
+            rows.append((month, matched.share, matched.lower, matched.upper, "matched"))
+            continue
+        near = _take_nearest(everywhere, month) or _take_nearest(everywhere, max(arm.month for arm in everywhere))
+        pooled = pool_shares(*zip(*near.values(), strict=True))
+        rows.append((month, pooled.share, pooled.predicted_lower, pooled.predicted_upper, "assumed"))
+    return pd.DataFrame(rows, columns=["month", "share", "lower", "upper", "support"])
