@@ -372,6 +372,11 @@ class Record:
         return self.response.scenarios if self.response else None
 
     @property
+    def own_comparators(self) -> tuple[Comparator, ...]:
+        """Comparators in the primary indication."""
+        return tuple(item for item in self.comparators if item.indication == self.indication)
+
+    @property
     def active_predictors(self) -> tuple[PredictorEffect, ...]:
         """Predictors on which response to the procedure depends: without null results and effect modifiers."""
         return tuple(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from paincast.errors import DataError
+from paincast.evidence.comparators import CONTROL_KINDS
 from paincast.evidence.conditions import check_condition
 from paincast.evidence.records import gaps_of, indications_of, records_of
 
-CONTROLLED_OUTCOME = "pain_response"
-"""The outcome for which control responses are published."""
-
 _RULE_KEYS = {"name", "label", "level", "reason", "when", "indications"}
+_CONTROL_KEYS = {
+    *("indication", "approach", "arm", "month", "probability", "lower", "upper", "n", "definition", "source", "tag"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,8 @@ class TechniqueRules:
     indications : tuple of str
         Indications that the technique treats.
     controls : tuple of dict
-        ``indication, approach, probability``: share with the outcome without the procedure.
+        ``indication, approach, arm, month, probability, lower, upper, n, definition, source, tag``: share with the
+        outcome in the control arms of trials, see :class:`paincast.evidence.comparators.Comparator`.
     contraindications : tuple of dict
         ``name, label, level, reason, when, indications``: makes patients with an indication in ``indications`` who
         fulfil ``when`` ineligible (level ``absolute``) or adds a caution.
@@ -33,6 +35,8 @@ class TechniqueRules:
         ``indication, reason``: indications for which a record states that there is no evidence, with the reason.
     without_evidence : tuple of str
         Indications without evidence, for which the model is based only on real patients.
+    remarks : tuple of dict
+        ``indication, approach, remark``: what trials say of patients without the procedure where no control fits.
     """
 
     indications: tuple[str, ...]
@@ -40,6 +44,7 @@ class TechniqueRules:
     contraindications: tuple[dict[str, Any], ...] = ()
     gaps: tuple[dict[str, Any], ...] = ()
     without_evidence: tuple[str, ...] = ()
+    remarks: tuple[dict[str, Any], ...] = ()
 
 
 def collect_rules(technique: str, outcome: str) -> TechniqueRules:
@@ -50,7 +55,8 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
     technique : str
         Name of the technique.
     outcome : str
-        Outcome; control responses are known for ``pain_response`` only.
+        Outcome; control arms are compared for the outcomes of
+        :data:`paincast.evidence.comparators.OUTCOME_OF` only.
 
     Returns
     -------
@@ -61,19 +67,42 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
     RefusalError
         If there is no evidence for the technique.
     """
-    indications = indications_of(technique)
-    records = records_of(technique)
-    controls = [
-        {"indication": indication, "approach": record.approach, "probability": record.control_response.share}
-        for record in records
-        if record.control_response is not None
-        for indication in (record.indication, *record.also_covers)
-    ]
     return TechniqueRules(
-        indications=indications,
-        controls=tuple(controls) if outcome == CONTROLLED_OUTCOME else (),
+        indications=indications_of(technique),
+        controls=_collect_controls(technique, outcome),
         contraindications=collect_contraindications(technique),
         gaps=tuple({"indication": name, "reason": gap} for name, gap in gaps_of(technique).items()),
+        remarks=_collect_remarks(technique),
+    )
+
+
+def _collect_controls(technique: str, outcome: str) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "indication": comparator.indication,
+            "approach": record.approach,
+            "arm": comparator.kind,
+            "month": comparator.month,
+            "probability": comparator.share,
+            "lower": comparator.lower,
+            "upper": comparator.upper,
+            "n": comparator.n,
+            "definition": comparator.definition,
+            "source": list(comparator.source),
+            "tag": comparator.tag,
+        }
+        for record in records_of(technique)
+        for comparator in record.comparators
+        if comparator.outcome == outcome
+    )
+
+
+def _collect_remarks(technique: str) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"indication": indication, "approach": record.approach, "remark": record.without}
+        for record in records_of(technique)
+        if record.without
+        for indication in record.indications
     )
 
 
@@ -97,12 +126,12 @@ def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
 
 
 def check_rules(rules: TechniqueRules) -> None:
-    """Check that the contraindications of a bundle can be assessed.
+    """Check that the contraindications and controls of a bundle can be used.
 
     Raises
     ------
     DataError
-        If a condition is malformed.
+        If a condition or control is malformed.
     """
     for number, rule in enumerate(rules.contraindications, 1):
         if "when" in rule:
@@ -112,13 +141,34 @@ def check_rules(rules: TechniqueRules) -> None:
                     code="PC-ELIGIBILITY-01",
                 )
             check_condition(rule["when"], f"contraindication {number} of the bundle")
+    for number, control in enumerate(rules.controls, 1):
+        if "month" in control and not _is_control(control):
+            raise DataError(f"control {number} of the bundle is malformed", code="PC-ELIGIBILITY-04")
 
 
-def renew_contraindications(technique: str, rules: TechniqueRules) -> TechniqueRules:
-    """Replace contraindications without conditions, as in older bundles, by the current ones."""
-    if rules.contraindications and all("when" in rule for rule in rules.contraindications):
-        return rules
-    return replace(rules, contraindications=collect_contraindications(technique))
+def _is_control(control: dict[str, Any]) -> bool:
+    numbers = [control.get(name) for name in ("month", "probability", "lower", "upper", "n")]
+    if set(control) != _CONTROL_KEYS or not all(type(value) in (int, float) for value in numbers):
+        return False
+    texts = [control[name] for name in ("indication", "arm", "definition", "tag")]
+    return (
+        control["arm"] in CONTROL_KINDS
+        and all(isinstance(text, str) for text in [*texts, control["approach"] or ""])
+        and isinstance(control["source"], list)
+        and all(isinstance(name, str) for name in control["source"])
+        and control["month"] > 0
+        and 0 <= control["lower"] <= control["probability"] <= control["upper"] <= 1
+    )
+
+
+def renew_rules(technique: str, outcome: str, rules: TechniqueRules) -> TechniqueRules:
+    """Replace, in the rules of an older bundle, contraindications without conditions and controls without a month."""
+    if rules.contraindications and not all("when" in rule for rule in rules.contraindications):
+        rules = replace(rules, contraindications=collect_contraindications(technique))
+    if rules.controls and not all("month" in control for control in rules.controls):
+        controls, remarks = _collect_controls(technique, outcome), _collect_remarks(technique)
+        rules = replace(rules, controls=controls, remarks=remarks)
+    return rules
 
 
 def take_without_evidence(rules: TechniqueRules, indications: Iterable[str]) -> TechniqueRules:

@@ -130,7 +130,7 @@ def schedule(follow_up: tuple[float, ...]) -> str:
 def format_published_rate(rate: PublishedRate) -> str:
     """Format a published rate."""
     spread = f" ({span(rate.ci95)})" if rate.ci95 else ""
-    counted = f"n {rate.n}" if rate.n else f"study of {rate.n_study}" if rate.n_study else ""
+    counted = f"n {rate.n}" if rate.n else ""
     about = "; ".join(filter(None, (rate.population, rate.design, counted, rate.note)))
     when = "at once" if rate.month == 0 else f"at {months(rate.month)}"
     return f"{percent(rate.share)}{spread} {when}: {rate.definition}{_more(about)} {cite(rate.source, rate.tag)}"
@@ -146,25 +146,13 @@ def format_finding(finding: Finding) -> str:
 
 def format_effect(effect: PredictorEffect) -> str:
     """Format the association of a predictor with response."""
-    size = f"odds ratio {effect.odds_ratio:g}, {effect.strength}"
+    lower, upper = effect.interval
+    size = f"odds ratio {effect.odds_ratio:.2f} ({lower:.2f} to {upper:.2f})"
     kinds = {"selection": "acts on who is treated", "treatment": "a choice of technique"}
-    about = "; ".join(filter(None, (kinds.get(effect.kind, ""), _format_direction(effect), effect.note)))
-    return f"{effect.meaning}: {size}{_more(about)}. {_found(effect)} {cite(effect.source, effect.source_tag)}"
-
-
-def _format_direction(effect: PredictorEffect) -> str:
-    return effect.direction if effect.direction not in ("better", "worse", "none", "worse with age") else ""
-
-
-def _found(effect: PredictorEffect) -> str:
-    published = ""
-    if effect.published:
-        ends = effect.published.get("ci95")
-        low_high = f" ({ends[0]:g} to {ends[1]:g})" if isinstance(ends, (list, tuple)) else ""
-        published = f"Published {effect.published['measure']} {effect.published['value']}{low_high}: "
-    if published:
-        return published + effect.finding
-    return f"{effect.finding[0].upper()}{effect.finding[1:]}"
+    sizes = {"direction": "only the direction is published", "judged": "no study reports it"}
+    about = "; ".join(filter(None, (kinds.get(effect.kind, ""), sizes.get(effect.basis, ""), effect.note)))
+    found = f"{effect.finding[0].upper()}{effect.finding[1:]} " if effect.finding else ""
+    return f"{effect.meaning}: {size}{_more(about)}. {found}{cite(effect.source, effect.tag)}"
 
 
 def format_change(change: ExpectedChange) -> str:
@@ -193,6 +181,8 @@ def format_complication_rate(item: Complication) -> str:
     if item.rate is None:
         return "not known"
     rate = span(item.rate) + (f" of {item.per}s" if item.per != "patient" else "")
+    if item.estimate is not None:
+        rate = f"{percent(item.estimate)} ({rate})"
     rate += f" ({span(item.per_patient)} of patients)" if item.per_patient else ""
     return rate + (f" by {months(item.by_month)}" if item.by_month else "")
 
@@ -200,7 +190,7 @@ def format_complication_rate(item: Complication) -> str:
 def format_complication_note(item: Complication) -> str:
     """Format the source, confidence interval, number of patients and remarks of a complication's rate."""
     spread = f"95 % interval {span(item.ci95)}" if item.ci95 else ""
-    counted = f"n {item.n}" if item.n else ""
+    counted = "" if not item.n else f"n {item.n}" if item.events is None else f"{item.events} of {item.n}"
     details = "; ".join(filter(None, (spread, counted, item.repeats, item.note)))
     return f"{cite(item.source, item.tag)}{f' {details}' if details else ''}"
 

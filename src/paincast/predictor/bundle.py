@@ -144,8 +144,9 @@ def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
     plain = to_plain({name: getattr(predictor, name) for name in _PLAIN})
-    if not predictor.rules.without_evidence:
-        del plain["rules"]["without_evidence"]  # absent in bundles of earlier versions, which must keep their hash
+    for name in ("without_evidence", "remarks"):  # absent in bundles of earlier versions, which must keep their hash
+        if not getattr(predictor.rules, name):
+            del plain["rules"][name]
     return {"format": FORMAT, **plain, **to_response_state(predictor.response)}
 
 

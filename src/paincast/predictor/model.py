@@ -20,7 +20,7 @@ from paincast.eligibility import (
     note_missing_evidence,
     set_technique,
 )
-from paincast.evidence.rules import TechniqueRules, renew_contraindications
+from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import explain_model, list_reasons
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
@@ -197,7 +197,8 @@ class Predictor:
             out_of_domain=out_of_domain,
         )
         answered = because == ""
-        assessed = assess_contraindications(renew_contraindications(self.technique, self.rules), episodes)
+        rules = renew_rules(self.technique, self.outcome, self.rules)
+        assessed = assess_contraindications(rules, episodes)
         cautions = [note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
         reasons_for, reasons_against = list_reasons(explain_model(self.response, episodes).mask_rows(~answered))
@@ -206,7 +207,7 @@ class Predictor:
             horizon_months=self.horizon_months,
             **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
             level=np.where(answered, self.level, np.nan),
-            control_probability=find_controls(self.rules, episodes),
+            **find_controls(rules, self.outcome, self.horizon_months, episodes),
             **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
             in_domain=(out_of_domain == "").astype("boolean"),
             abstained=~answered,

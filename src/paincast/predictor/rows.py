@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from paincast.eligibility import CONTROL_COLUMNS
 from paincast.schema import RESEARCH_MARK
 
 PREDICTION_COLUMNS = (
@@ -34,6 +35,7 @@ PREDICTION_COLUMNS = (
     "reasons_for",
     "reasons_against",
     "not_assessed",
+    *CONTROL_COLUMNS[1:],
 )
 """Columns of a prediction, in order.
 
@@ -42,7 +44,10 @@ of the individual's change of pain, at ``level``. For ``relief_duration``, the p
 horizon, and ``expected`` is the median in months, if it is within the modelled months. For ``pain_change``, there is no
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
-of the technique that could not be assessed, because the values they need are unknown.
+of the technique that could not be assessed, because the values they need are unknown. ``control_probability`` is the
+share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of arm
+fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
+``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is shown.
 """
 
 ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
@@ -92,6 +97,8 @@ def make_abstentions(
             "reasons_for": no_reasons,
             "reasons_against": no_reasons,
             "not_assessed": "",
+            **dict.fromkeys(("control_lower", "control_upper", "control_month"), np.nan),
+            **dict.fromkeys(("control_arm", "control_definition", "control_tag", "control_because"), ""),
         },
         index=episodes.index,
     )

@@ -49,7 +49,8 @@ _REASONS = pa.list_(
     pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
 )
 _TYPES = {
-    **dict.fromkeys(("horizon_months", *ANSWERS, "level", "control_probability"), pa.float64()),
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
+    **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
     **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
     "n_real": pa.int64(),

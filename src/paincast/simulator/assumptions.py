@@ -11,6 +11,7 @@ from paincast.simulator.defaults import Consequence, Knots, OutcomeLink, Prefere
 
 ASSIGNMENTS = ("confounded", "randomised")
 CORRELATIONS = ("default", "independent")
+UNTREATED = ("share", "lower", "upper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Assumptions:
         Share of patients with a second episode, a year later.
     state_persistence : float
         Correlation of the specific part of a patient's states between two episodes.
+    untreated : {"share", "lower", "upper"}
+        Response without the procedure: the share of the record, or an end of its interval.
     control_strength : float
         Strength of predictor effects on the response without the procedure, relative to those with the procedure.
     response_persistence : float
@@ -120,6 +123,7 @@ class Assumptions:
     response_drift_per_year: float = -0.01
     repeat_share: float = 0.10
     state_persistence: float = 0.6
+    untreated: str = "share"
     control_strength: float = 0.5
     response_persistence: float = 0.80
     response_30_shift: float = 0.7

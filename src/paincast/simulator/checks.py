@@ -12,7 +12,7 @@ from paincast.evidence.figures import Record
 from paincast.evidence.records import simulated_records, simulated_techniques
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES, VISITS
 from paincast.settings import CohortSettings, check_field
-from paincast.simulator.assumptions import ASSIGNMENTS, CORRELATIONS, Assumptions
+from paincast.simulator.assumptions import ASSIGNMENTS, CORRELATIONS, UNTREATED, Assumptions
 from paincast.simulator.defaults import COURSES, FACTORS, OUTCOME_LINKS
 
 CURVE_TOLERANCE = 0.005
@@ -174,7 +174,7 @@ def check_assumptions(assumptions: Assumptions) -> None:
 
 
 def _check_choices(assumptions: Assumptions) -> None:
-    for name, allowed in (("assignment", ASSIGNMENTS), ("correlation", CORRELATIONS)):
+    for name, allowed in (("assignment", ASSIGNMENTS), ("correlation", CORRELATIONS), ("untreated", UNTREATED)):
         value = getattr(assumptions, name)
         if value not in allowed:
             raise SettingsError(

@@ -14,7 +14,7 @@ PINNED = ("paincast", "mlflow", "numpy", "pandas", "scipy", "xgboost-cpu", "xgbo
 DOUBLES = frozenset(
     {
         *("horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper", "level"),
-        *("control_probability", "n_real"),
+        *("control_probability", "control_lower", "control_upper", "control_month", "n_real"),
     }
 )
 BOOLEANS = frozenset({"eligible", "in_domain", "abstained"})

@@ -47,8 +47,8 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
 
 
 def _cite(study: Study) -> dict[str, str]:
-    entry = {"citation": study.citation, "access": study.read, "url": study.read_at, "doi": study.doi, "pmid": study.pmid}
-    return {name: value for name, value in entry.items() if value}
+    seen = {"access": "FOUND", "url": study.read_at, "doi": study.doi, "pmid": study.pmid, "note": f"read: {study.read}"}
+    return {"citation": study.citation, **{name: value for name, value in seen.items() if value}}
 
 
 def write_file(content: Mapping[str, Any]) -> Path:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
 from paincast.evidence.extraction import Study
-from paincast.evidence.synthesis.pooling import Target, count_patients
+from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_patients
 from paincast.statistics import pool_shares
 
 PAIN = "pain_response"
@@ -56,9 +56,12 @@ def _list_arms(studies: Mapping[str, Study], target: Target, outcome: str, kind:
 
 
 def _read_arms(study: Study, outcome: str, kind: str) -> Iterator[_Arm]:
+    if study.design in NOT_PRIMARY:
+        return
     for result in study.results:
         arm = study.arms[result.arm]
-        if arm.kind != kind or arm.regroups or result.outcome != outcome or result.crossed_over or not result.month:
+        is_control = arm.kind == kind and not (arm.regroups or arm.repeated or result.crossed_over)
+        if not (is_control and result.outcome == outcome and result.month):
             continue
         n = count_patients(result, arm)
         if n:
@@ -77,7 +80,7 @@ def _tests(study: Study, target: Target) -> bool:
 
 def _pool_kind(arms: list[_Arm], outcome: str, target: Target, kind: str) -> Iterator[Comparator]:
     for month in sorted({arm.month for arm in arms}):
-        by_study = _take_nearest(arms, month)
+        by_study = _take_nearest([arm for arm in arms if is_near(arm.month, month)], month)
         events, n = zip(*by_study.values(), strict=True)
         pooled = pool_shares(events, n)
         seen = [arm for arm in arms if arm.study in by_study and is_near(arm.month, month)]
@@ -96,12 +99,12 @@ def _pool_kind(arms: list[_Arm], outcome: str, target: Target, kind: str) -> Ite
 
 
 def _take_nearest(arms: Iterable[_Arm], month: float) -> dict[str, tuple[float, float]]:
-    """Take events and patients of each trial at its visit nearest to a month, if within half of it."""
-    near = [arm for arm in arms if is_near(arm.month, month)]
+    """Take events and patients of each trial at its visit nearest to a month."""
+    ordered = sorted(arms, key=lambda arm: (abs(arm.month - month), arm.month))
     nearest: dict[str, float] = {}
-    for arm in sorted(near, key=lambda arm: abs(arm.month - month)):
+    for arm in ordered:
         nearest.setdefault(arm.study, arm.month)
-    at_visit = [arm for arm in near if nearest[arm.study] == arm.month]
+    at_visit = [arm for arm in ordered if nearest[arm.study] == arm.month]
     return {
         name: (
             sum(arm.events for arm in at_visit if arm.study == name),
@@ -114,8 +117,8 @@ def _take_nearest(arms: Iterable[_Arm], month: float) -> dict[str, tuple[float, 
 def pool_untreated(studies: Mapping[str, Study], target: Target, comparators: Sequence[Comparator]) -> pd.DataFrame:
     """Pool what the simulator takes for the response without any procedure, at each month of a record.
 
-    It is the matching comparator. Where there is none it is assumed: the pooled share of all control arms of the table
-    at a month within half, of any indication, with the interval of a new trial.
+    It is the matching comparator. Where there is none it is assumed: the pooled share of all control arms of the table,
+    each at its visit nearest to the month, of any indication, with the interval of a new trial.
 
     Returns
     -------
@@ -134,7 +137,6 @@ def pool_untreated(studies: Mapping[str, Study], target: Target, comparators: Se
         if matched:
             rows.append((month, matched.share, matched.lower, matched.upper, "matched"))
             continue
-        near = _take_nearest(everywhere, month) or _take_nearest(everywhere, max(arm.month for arm in everywhere))
-        pooled = pool_shares(*zip(*near.values(), strict=True))
+        pooled = pool_shares(*zip(*_take_nearest(everywhere, month).values(), strict=True))
         rows.append((month, pooled.share, pooled.predicted_lower, pooled.predicted_upper, "assumed"))
     return pd.DataFrame(rows, columns=["month", "share", "lower", "upper", "support"])

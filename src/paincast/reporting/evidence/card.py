@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence import wording
 from paincast.evidence.conditions import describe_condition
-from paincast.evidence.figures import PROVENANCE_TAGS, ControlResponse, PredictorEffect, Record
+from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
+from paincast.evidence.figures import PROVENANCE_TAGS, TAG_OF_SUPPORT, PredictorEffect, Record
 from paincast.evidence.records import load_sources, records_of
 from paincast.evidence.scenarios import shift_curve
 from paincast.settings import SCENARIOS
@@ -145,7 +146,7 @@ def _show_overview(records: Sequence[Record], scenario: str) -> Section:
         (
             wording.name_place(record),
             _format_primary(record, scenario),
-            wording.percent(record.control_share) if record.control_share is not None else "not known",
+            _format_comparator(_compare(record, record.primary_month)) or "no trial tells",
             record.certainty.level if record.certainty else "not graded",
         )
         for record in records
@@ -209,8 +210,8 @@ def _show_response(record: Record, scenario: str) -> list[Section]:
     blocks: list[Block] = []
     if record.response:
         blocks += [_grid_of_curve(record, scenario), *_describe_curve(record, scenario)]
-    if record.control_response:
-        blocks.append(_describe_control(record.control_response))
+    if record.response:
+        blocks.append(_describe_comparators(record))
     if record.survival:
         months = wording.months(record.survival.median_months)
         blocks.append(f"Median survival {months} {wording.cite(record.survival.source, record.survival.tag)}.")
@@ -224,21 +225,43 @@ def _show_response(record: Record, scenario: str) -> list[Section]:
 
 def _grid_of_curve(record: Record, scenario: str) -> Grid:
     assert record.response is not None
-    curve, control = shift_curve(record, scenario), record.control_share
-    ranges = record.response.range if scenario == "literature" else {}
+    curve = shift_curve(record, scenario)
+    points = record.response.points if scenario == "literature" else {}
+    comparators = {month: _compare(record, month) for month in curve}
     rows = tuple(
         (
             wording.months(month),
             wording.percent(share),
-            wording.span(ranges[month]) if month in ranges else "",
-            wording.percent(control) if control is not None else "not known",
+            wording.span((points[month].predicted_lower, points[month].predicted_upper)) if month in points else "",
+            _SUPPORT[record.response.points[month].support],
+            _format_comparator(comparators[month]),
         )
         for month, share in curve.items()
     )
-    # The control response is known at one month only; later it is not known whether it holds.
-    seen = f" (at {wording.months(record.control_response.month)})" if record.control_response else ""
-    names = ("after", "respond (pain lower by at least half)", "plausible range", f"without the procedure{seen}")
-    return Grid(columns=names, rows=rows, shares=tuple((share, control) for share in curve.values()))
+    names = ("after", "respond (pain lower by at least half)", "in a new study", "studies", "control arm")
+    shares = tuple(
+        (share, comparator.share if (comparator := comparators[month]) else None) for month, share in curve.items()
+    )
+    return Grid(columns=names, rows=rows, shares=shares)
+
+
+_SUPPORT = {
+    "counted": "counted",
+    "other outcome": "in another outcome",
+    "interpolated": "between months",
+    "carried over": "of other records",
+}
+
+
+def _compare(record: Record, month: float | None) -> Comparator | None:
+    return None if month is None else choose_comparator(record.own_comparators, "pain_response", month)
+
+
+def _format_comparator(comparator: Comparator | None) -> str:
+    if comparator is None:
+        return ""
+    interval = wording.span((comparator.lower, comparator.upper))
+    return f"{wording.percent(comparator.share)} ({interval}), {comparator.kind}"
 
 
 def _describe_curve(record: Record, scenario: str) -> list[str]:
@@ -250,25 +273,29 @@ def _describe_curve(record: Record, scenario: str) -> list[str]:
         for name, share in curve.scenarios.items()
         if name != scenario
     ]
+    tag = TAG_OF_SUPPORT[curve.points[record.primary_month].support]
     sentences = [
-        f"Scenario: {wording.name_scenario(scenario)} {wording.cite(curve.source, curve.tag)}. At "
+        f"Scenario: {wording.name_scenario(scenario)} {wording.cite(curve.source, tag)}. At "
         f"{wording.months(record.primary_month)} the others give {wording.join(others)}."
     ]
     if curve.denominator:
         sentences.append(f"Of {curve.denominator}.")
     if curve.trial_success is not None:
         sentences.append(
-            f"{wording.percent(curve.trial_success)} of those tested go on to the implant; multiplied by the response, "
-            "this is the rate by intention to treat."
+            f"{wording.percent(curve.trial_success)} of those tested pass; the shares above are of those treated."
         )
     return sentences + ([f"{curve.note[0].upper()}{curve.note[1:]}."] if curve.note else [])
 
 
-def _describe_control(control: ControlResponse) -> str:
-    spread = f", {wording.span(control.range)}" if control.range else ""
+def _describe_comparators(record: Record) -> str:
+    month = record.primary_month or 0.0
+    comparator = _compare(record, month)
+    if comparator is None:
+        said = explain_silence(record.own_comparators, "pain_response", month, record.without)
+        return f"Without the procedure: {said}."
     return (
-        f"Without the procedure: {wording.percent(control.share)}{spread} at {wording.months(control.month)}, "
-        f"{control.definition} {wording.cite(control.source, control.tag)}{_format_note(control.note)}."
+        f"In a control arm: {_format_comparator(comparator)} at {wording.months(comparator.month)} "
+        f"({comparator.definition}; n {comparator.n}) {wording.cite(comparator.source, comparator.tag)}."
     )
 
 
@@ -288,11 +315,14 @@ def _show_predictors(record: Record) -> list[Section]:
         blocks += ["Looked for and not found:", tuple(nulls)]
     if not blocks:
         return []
-    text = "Odds ratios are those of response, shrunk from what was published; they predict and are no causes. "
+    text = (
+        "Odds ratios of response with their 95 % interval, computed by one rule from what studies publish; they predict "
+        "and are no causes. "
+    )
     if record.implied:
         text += (
-            f"Together they let no model reach an area under the curve above {record.implied.bayes_optimal_auc:g} "
-            f"({record.implied.active_predictors} independent predictors, {record.implied.tag})."
+            f"Together they let no model reach an area under the curve above {record.implied.bayes_optimal_auc:.2f} "
+            f"({record.implied.active_predictors} independent predictors)."
         )
     return [Section(heading="Who is likely to benefit", level=3, blocks=(text, *blocks))]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from paincast.evidence.figures import PublishedRate, Record
+from paincast.evidence.figures import TAG_OF_SUPPORT, PublishedRate, Record
 from paincast.statistics import compute_wilson_interval
 
 COLUMNS = (
@@ -41,9 +41,9 @@ def collect_rates(records: Iterable[Record]) -> pd.DataFrame:
     -------
     DataFrame
         ``record, technique, indication, approach, kind, label, month, share, lower, upper, interval, n, definition,
-        source, tag``. ``kind`` is ``published``, ``expected`` (the literature scenario at the primary month, its limits
-        the plausible range) or ``control``. ``interval`` says where the limits come from: ``published``, ``computed``
-        (Wilson's 95 % interval [1]_ from share and n), ``judged`` or ``none``.
+        source, tag``. ``kind`` is ``published``, ``expected`` (the literature scenario at the primary month, with the
+        interval of a new study) or ``control``. ``interval`` says where the limits come from: ``published``, ``computed``
+        (Wilson's 95 % interval [1]_ from share and n), ``pooled`` or ``none``.
 
     References
     ----------
@@ -88,39 +88,39 @@ def _row_of(rate: PublishedRate) -> dict[str, object]:
 def _expect(record: Record) -> list[dict[str, object]]:
     if record.response is None or record.primary_month is None:
         return []
-    lower, upper = record.response.range.get(record.primary_month, (np.nan, np.nan))
+    point = record.response.points[record.primary_month]
     return [
         {
             "kind": "expected",
             "label": "expected here (literature)",
             "month": record.primary_month,
             "share": record.response.scenarios["literature"],
-            "lower": lower,
-            "upper": upper,
-            "interval": "judged" if np.isfinite(lower) else "none",
+            "lower": point.predicted_lower,
+            "upper": point.predicted_upper,
+            "interval": "pooled",
+            "n": point.n,
             "definition": "at least 50 % pain relief",
-            "source": ", ".join(record.response.source),
-            "tag": record.response.tag,
+            "source": ", ".join(point.source),
+            "tag": TAG_OF_SUPPORT[point.support],
         }
     ]
 
 
 def _control(record: Record) -> list[dict[str, object]]:
-    control = record.control_response
-    if control is None:
-        return []
-    lower, upper = control.range or (np.nan, np.nan)
     return [
         {
             "kind": "control",
-            "label": f"without the procedure, {control.source}",
-            "month": control.month,
-            "share": control.share,
-            "lower": lower,
-            "upper": upper,
-            "interval": "judged" if control.range else "none",
-            "definition": control.definition,
-            "source": control.source,
-            "tag": control.tag,
+            "label": f"{comparator.kind}, {', '.join(comparator.source)}",
+            "month": comparator.month,
+            "share": comparator.share,
+            "lower": comparator.lower,
+            "upper": comparator.upper,
+            "interval": "pooled",
+            "n": comparator.n,
+            "definition": comparator.definition,
+            "source": ", ".join(comparator.source),
+            "tag": comparator.tag,
         }
+        for comparator in record.own_comparators
+        if comparator.outcome == "pain_response"
     ]

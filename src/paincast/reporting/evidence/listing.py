@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from paincast.evidence import wording
+from paincast.evidence.comparators import choose_comparator
 from paincast.evidence.figures import Record
 from paincast.reporting.evidence.card import NOTE, Card, Grid, Section
 
-_COLUMNS = ("technique", "indication", "asked at", "respond", "without it", "certainty", "predictors")
+_COLUMNS = ("technique", "indication", "asked at", "respond", "control arm", "certainty", "predictors")
 _WIDEST_GAP = 72
 
 
@@ -31,7 +32,8 @@ def build_list(records: Iterable[Record], scenario: str = "literature") -> Card:
 def _row_of(record: Record, scenario: str) -> tuple[str, ...]:
     month = "" if record.primary_month is None else wording.months(record.primary_month)
     response = wording.percent(record.response.scenarios[scenario]) if record.response else "no model"
-    control = "" if record.control_share is None else wording.percent(record.control_share)
+    comparator = choose_comparator(record.own_comparators, "pain_response", record.primary_month or 0.0)
+    control = "" if comparator is None else f"{wording.percent(comparator.share)} {comparator.kind}"
     certainty = record.certainty.level if record.certainty else ""
     n = str(len(record.active_predictors)) if record.active_predictors else ""
     return record.technique, _name_place(record), month, response if month else "refused", control, certainty, n
@@ -68,11 +70,10 @@ def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
         if gap := _name_gap(record):
             lines.append(f"      {_cut(gap)}")
     heading = (
-        f"Share expected to lose at least half the pain ({wording.name_scenario(scenario)} scenario), and the share"
+        f"Share expected to lose at least half the pain ({wording.name_scenario(scenario)} scenario), and the share in",
+        "a matching control arm, if a trial tells. 'paincast evidence TECHNIQUE' shows the card of one.",
     )
-    return "\n".join(
-        [heading, "without the procedure. 'paincast evidence TECHNIQUE' shows the card of one.", "", *lines, ""]
-    )
+    return "\n".join([*heading, "", *lines, ""])
 
 
 def _pad(cells: Sequence[str], widths: Sequence[int]) -> str:

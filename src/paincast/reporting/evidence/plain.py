@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from paincast.evidence.comparators import Comparator, choose_comparator
 from paincast.evidence.figures import Record
 from paincast.evidence.records import evidence_version, load_sources
 from paincast.evidence.scenarios import shift_curve
@@ -36,14 +37,17 @@ def describe_records(records: Iterable[Record], scenario: str = "literature") ->
     }
 
 
-def _expect(record: Record, scenario: str) -> list[dict[str, float | None]]:
+def _expect(record: Record, scenario: str) -> list[dict[str, Any]]:
     if record.response is None:
         return []
-    curve = shift_curve(record, scenario)
     return [
-        {"month": month, "share": round(share, 9), "control_share": record.control_share}
-        for month, share in curve.items()
+        {"month": month, "share": round(share, 9), "comparator": to_plain(_compare(record, month))}
+        for month, share in shift_curve(record, scenario).items()
     ]
+
+
+def _compare(record: Record, month: float) -> Comparator | None:
+    return choose_comparator(record.own_comparators, "pain_response", month)
 
 
 def to_plain(value: Any) -> Any:
@@ -58,6 +62,8 @@ def to_plain(value: Any) -> Any:
         return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {_write_key(key): to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return to_plain(value._asdict())
     if isinstance(value, (tuple, list)):
         return [to_plain(entry) for entry in value]
     return value

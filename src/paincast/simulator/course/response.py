@@ -66,14 +66,22 @@ def scale_curve(record: Record, scenario: str) -> dict[float, float]:
     return shift_curve(record, scenario)
 
 
-def scale_control(record: Record, curve: Mapping[float, float]) -> list[float]:
-    """Compute the response without the procedure at each month of a curve; NaN if none is published.
+def scale_control(record: Record, curve: Mapping[float, float], reading: str = "share") -> list[float]:
+    """Compute the response without the procedure at each month of a curve; NaN if the record has none.
 
-    It is the record's control response, published for a single month, but never above the response of treated patients:
-    a waning benefit becomes no benefit, not harm.
+    It is never above the response of treated patients: a waning benefit becomes no benefit, not harm.
+
+    Parameters
+    ----------
+    record : Record
+        Its ``untreated`` is read: a matching control arm, or an assumed share with a wide interval.
+    curve : mapping of float to float
+        Response of treated patients by month.
+    reading : {"share", "lower", "upper"}
+        Which end of the interval is taken.
     """
-    share = np.nan if record.control_share is None else record.control_share
-    return [float(np.fmin(share, treated)) if np.isfinite(share) else np.nan for treated in curve.values()]
+    shares = {month: float(getattr(figures, reading)) for month, figures in record.untreated.items()}
+    return [float(np.fmin(shares[month], share)) if month in shares else np.nan for month, share in curve.items()]
 
 
 def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> Float:
@@ -171,7 +179,7 @@ def solve_response(
         ``control_strength``.
     """
     curve = scale_curve(record, scenario)
-    control = scale_control(record, curve)
+    control = scale_control(record, curve, assumptions.untreated)
     models: dict[str, OutcomeModel] = {}
     for outcome, (shift, strength) in outcomes.items():
         among = weight * users if outcome == "opioid_reduction" else weight

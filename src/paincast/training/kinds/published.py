@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 
+from paincast.evidence.comparators import OUTCOME_OF
 from paincast.evidence.figures import PublishedRate
 from paincast.evidence.records import load_sources, records_of
-from paincast.evidence.rules import CONTROLLED_OUTCOME
 from paincast.training_set import TrainingSet
 
 
 def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
-    """List published rates of the outcome in its window; rates are published for at least 50 % pain relief only."""
-    if data.outcome.name != CONTROLLED_OUTCOME:
-        return []
+    """List published rates of the outcome, by its definition, in its window."""
+    extracted = OUTCOME_OF.get(data.outcome.name)
     first, last = data.window_months
     return [
         rate
         for record in records_of(data.technique)
         for rate in record.published
-        if "at least 50 % pain relief" in rate.definition and first <= rate.month <= last and rate.n
+        if rate.outcome == extracted and first <= rate.month <= last and rate.n
     ]
 
 
@@ -39,7 +38,8 @@ def counted_in(source: str, citations: tuple[str, ...]) -> bool:
     >>> counted_in("genicular_rfa_2024", ("our own registry",))
     False
     """
-    source_dois = _find_dois(load_sources()[source].citation)
+    cited = load_sources()[source]
+    source_dois = _find_dois(f"{cited.citation} {cited.doi}")
     return bool(source_dois & {doi for citation in citations for doi in _find_dois(citation)})
 
 
