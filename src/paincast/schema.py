@@ -54,6 +54,9 @@ INDICATIONS = (
     "knee_osteoarthritis",
     "hip_osteoarthritis",
     "trigeminal_neuralgia",
+    "upper_abdominal_cancer",
+    "chronic_pancreatitis",
+    "chronic_pelvic_pain",
 )
 
 EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import expit
-from scipy.stats import norm
 
+from paincast.evaluation.bounds import compute_bayes_bound
 from paincast.evidence import load_records
-from paincast.evidence.figures import Baseline, PredictorEffect, Record
+from paincast.evidence.figures import Record
+from paincast.evidence.synthesis.odds import measure_spread, share_true
 from paincast.schema import EPISODES
 from paincast.settings import SCENARIOS
 
@@ -18,82 +20,26 @@ SIMULATED = [record for record in load_records() if record.response]
 ids = [record.id for record in SIMULATED]
 
 
-def spread_of(effect: PredictorEffect, record: Record) -> float:
-    """Compute the standard deviation of a transformed predictor from its prevalence or the record's baseline."""
-    if effect.prevalence is not None:
-        return math.sqrt(effect.prevalence * (1 - effect.prevalence))
-    baseline, units = record.baseline[effect.column], float(effect.transform.value)
-    if effect.transform.kind == "per_sd":
-        return 1.0
-    if baseline.shares:
-        values, shares = np.array(list(baseline.shares), dtype=float), np.array(list(baseline.shares.values()))
-        return float(math.sqrt(shares @ values**2 - (shares @ values) ** 2) / units)
-    if baseline.sd:
-        return baseline.sd / units
-    assert baseline.median
-    assert baseline.log_sd
-    variance = baseline.log_sd**2
-    return baseline.median * math.exp(variance / 2) * math.sqrt(math.expm1(variance)) / units
-
-
-def compute_auc(spread: float, share: float) -> float:
-    """Compute the best area under the curve for a normal linear predictor, by quadrature."""
-    z = np.linspace(-8, 8, 4001)
-    weight = norm.pdf(z) / norm.pdf(z).sum()
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if weight @ expit(middle + spread * z) < share else (low, middle)
-    responds = weight * expit(low + spread * z)
-    fails = weight - responds
-    below = np.cumsum(fails) - fails / 2
-    return float(responds @ below / (responds.sum() * fails.sum()))
-
-
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)
-def test_predictors_imply_the_ceiling_that_the_record_states(record: Record) -> None:
-    implied = record.implied
-    assert implied is not None
-    assert implied.tag == "DERIVED"
-    assert len(record.active_predictors) == implied.active_predictors
-    spread = math.sqrt(
-        sum((math.log(effect.odds_ratio) * spread_of(effect, record)) ** 2 for effect in record.active_predictors)
-    )
-    assert spread == pytest.approx(implied.sd_linear_predictor, abs=0.03)
+def test_what_the_predictors_imply_is_what_drawn_patients_show(record: Record) -> None:
+    """Draw independent predictors, and compare spread and area under the curve with those of the record."""
+    assert record.implied
+    assert len(record.active_predictors) == record.implied.active_predictors
     assert record.curve
     assert record.primary_month
-    auc = compute_auc(spread, record.curve[record.primary_month])
-    assert auc == pytest.approx(implied.bayes_optimal_auc, abs=0.02)
-
-
-def share_of(effect: PredictorEffect, baseline: Baseline) -> float:
-    """Compute the share of patients in whom a transformed column is true."""
-    value, kind = effect.transform.value, effect.transform.kind
-    if baseline.shares:
-        return sum(
-            share for key, share in baseline.shares.items() if (key == value if kind == "equals" else key >= value)
-        )
-    if kind == "equals":
-        assert baseline.share is not None
-        return baseline.share if value else 1 - baseline.share
-    if baseline.mean is not None:
-        assert baseline.sd
-        below = norm.cdf((float(value) - baseline.mean) / baseline.sd)
-    else:
-        assert baseline.median
-        assert baseline.log_sd
-        below = norm.cdf(math.log(max(float(value), 1e-9) / baseline.median) / baseline.log_sd)
-    among = baseline.share if effect.column == "opioid_mme" and baseline.share is not None else 1.0
-    return float(below if kind == "below" else among * (1 - below))
-
-
-@pytest.mark.parametrize("record", SIMULATED, ids=ids)
-def test_baselines_give_the_prevalence_of_predictors(record: Record) -> None:
-    for effect in record.predictors:
-        if effect.prevalence is None or effect.column == "work_status":  # work depends on retirement as well
-            continue
-        share = share_of(effect, record.baseline[effect.column])
-        assert share == pytest.approx(effect.prevalence, abs=0.101), effect.meaning
+    random = np.random.default_rng(1)
+    margin = np.zeros(200_000)
+    for effect in record.active_predictors:
+        baseline = record.baseline[effect.column]
+        if effect.transform.kind in ("per", "per_sd"):
+            unit = float(effect.transform.value) if effect.transform.kind == "per" else (baseline.sd or 1.0)
+            margin += effect.log_odds * random.normal(0.0, (measure_spread(baseline) or 1.0) / unit, len(margin))
+        else:
+            margin += effect.log_odds * (random.random(len(margin)) < share_true(effect.transform, baseline))
+    assert margin.std() == pytest.approx(record.implied.sd_linear_predictor, abs=0.02)
+    shift = brentq(lambda level: expit(margin + level).mean() - record.curve[record.primary_month], -20, 20)
+    auc = compute_bayes_bound(expit(margin + shift))[0]
+    assert auc == pytest.approx(record.implied.bayes_optimal_auc, abs=0.015)
 
 
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)
@@ -111,23 +57,47 @@ def test_every_predictor_can_be_drawn_and_compared(record: Record) -> None:
 
 
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)
-def test_every_scenario_has_a_rate_and_the_literature_meets_the_curve(record: Record) -> None:
+def test_every_scenario_has_a_rate_and_every_point_lies_in_its_intervals(record: Record) -> None:
     assert record.scenarios is not None
     assert set(record.scenarios) == set(SCENARIOS)
-    assert record.scenarios["pragmatic"] <= record.scenarios["literature"] <= record.scenarios["seed_optimistic"]
-    assert record.curve
+    assert record.response
     assert record.primary_month
-
-    assert record.curve[record.primary_month] == pytest.approx(record.scenarios["literature"], abs=1e-9)
-    for month, (low, high) in (record.response.range if record.response else {}).items():
-        assert low <= record.curve[month] <= high
+    assert record.response.months[record.primary_month] == record.scenarios["literature"]
+    for point in record.response.points.values():
+        assert point.predicted_lower < point.lower < point.share < point.upper < point.predicted_upper
+        assert (point.n > 0) == bool(point.source) == (point.support in ("counted", "other outcome"))
 
 
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)
-def test_responders_are_fewer_without_the_procedure(record: Record) -> None:
-    assert record.control_response is not None
-    assert record.curve
-    assert record.control_response.share < record.curve[min(record.curve)]
+def test_a_predictor_that_no_study_sizes_says_so(record: Record) -> None:
+    for effect in record.predictors:
+        assert (effect.basis in ("size", "null")) == (effect.tag == "FOUND"), effect.meaning
+        assert effect.sd > 0
+        lower, upper = effect.interval
+        assert lower < math.exp(effect.log_odds) < upper
+
+
+@pytest.mark.parametrize("record", SIMULATED, ids=ids)
+def test_a_column_has_one_threshold_in_each_direction(record: Record) -> None:
+    """An association counts once: two numbers of a column would add it twice."""
+    seen = [(effect.column, effect.transform.kind, str(effect.transform.value)) for effect in record.predictors]
+    by_column = {column: [item for item in seen if item[0] == column] for column, *_ in seen}
+    for column, items in by_column.items():
+        kinds = {kind for _, kind, _ in items}
+        assert len(items) == 1 or kinds in ({"equals"}, {"at_least", "below"}), column
+
+
+@pytest.mark.parametrize("record", SIMULATED, ids=ids)
+def test_control_arms_have_fewer_responders_than_the_curve_at_their_month(record: Record) -> None:
+    """No control lies above its curve unless a trial says so; no trial does today."""
+    assert record.response
+    for comparator in record.own_comparators:
+        months = [month for month in record.response.points if abs(comparator.month - month) <= month / 2]
+        for month in months if comparator.outcome == "pain_response" else []:
+            assert comparator.share < record.response.points[month].share
+    for month, untreated in record.untreated.items():
+        assert 0 < untreated.lower < untreated.share < untreated.upper < 1
+        assert month in record.response.points
 
 
 @pytest.mark.parametrize("record", load_records(), ids=lambda record: record.id)

@@ -142,11 +142,9 @@ def _merge_computed(content: Figures, computed: Figures, where: str) -> dict[str
                 code="PC-EVIDENCE-16",
             )
         merged["predictors"] = [_merge_predictor(*pair) for pair in zip(content["predictors"], estimates, strict=True)]
-    harms = computed.get("complications", {})
+    harms = dict(computed.get("complications", {}))
     if harms:
-        merged["complications"] = [
-            _merge_complication(entry, harms.get(entry["kind"])) for entry in content.get("complications", ())
-        ]
+        merged["complications"] = [_merge_complication(entry, harms) for entry in content.get("complications", ())]
     return merged
 
 
@@ -163,8 +161,10 @@ def _merge_predictor(entry: Figures, estimate: Figures) -> dict[str, Any]:
     }
 
 
-def _merge_complication(entry: Figures, pooled: Figures | None) -> Figures:
-    if pooled is None or entry.get("repeats"):
+def _merge_complication(entry: Figures, harms: dict[str, Figures]) -> Figures:
+    """Put the pooled rate of a kind into its first entry."""
+    pooled = None if entry.get("repeats") else harms.pop(entry.get("kind", ""), None)
+    if pooled is None:
         return entry
     kept = {key: entry[key] for key in ("event", "kind", "event_kind", "by_month", "note") if key in entry}
     return {

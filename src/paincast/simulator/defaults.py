@@ -132,6 +132,7 @@ REFERRALS: Mapping[str, float] = MappingProxyType(
         "trigeminal_neuralgia": 0.03,
         "chronic_low_back_pain": 0.10,
         "other_neuropathic": 0.03,
+        "upper_abdominal_cancer": 0.01,
     }
 )
 """Relative referral frequency of each indication, which determines the case mix of a technique."""
@@ -191,6 +192,7 @@ PREFERENCES: Mapping[tuple[str, str | None], Preference] = MappingProxyType(
             popularity=0.50, terms={"pain_nrs": 0.15, "age_years": 0.005, "opioid_mme": 0.3, "depression": -0.4}
         ),
         ("joint_injection", None): Preference(popularity=0.50, terms={"pain_nrs": -0.15, "age_years": 0.005}),
+        ("si_joint_rfa", None): Preference(popularity=0.40, terms={"pain_nrs": 0.15, "opioid_mme": 0.3}),
         ("genicular_rfa", None): Preference(popularity=0.25, terms={"pain_nrs": 0.15, "opioid_mme": 0.4}),
         ("genicular_artery_embolization", None): Preference(
             popularity=0.25, terms={"pain_nrs": 0.10, "age_years": -0.01, "kellgren_lawrence": -0.4, "bmi": 0.02}

@@ -167,7 +167,7 @@ def measure_width(transform: Transform, baseline: Baseline | None) -> float:
         return float(value) / (measure_spread(baseline) or 1.0)
     share = min(max(share_true(transform, baseline), _RAREST), 1.0 - _RAREST)
     if kind == "equals":
-        return (1.0 if value is not False else -1.0) / math.sqrt(share * (1.0 - share))
+        return (-1.0 if value == 0 else 1.0) / math.sqrt(share * (1.0 - share))
     width = float(norm.pdf(norm.ppf(share))) / (share * (1.0 - share))
     return -width if kind == "below" else width
 
@@ -183,7 +183,7 @@ def share_true(transform: Transform, baseline: Baseline | None) -> float:
         return sum(share for key, share in baseline.shares.items() if holds(key))
     if kind == "equals" or (baseline.share is not None and value == 0):
         share = 0.5 if baseline.share is None else baseline.share
-        return share if value is not False else 1.0 - share
+        return 1.0 - share if kind == "equals" and value == 0 else share
     if baseline.mean is not None and baseline.sd:
         below = norm.cdf((float(value) - baseline.mean) / baseline.sd)
     elif baseline.median is not None and baseline.log_sd and float(value) > 0:
@@ -219,6 +219,7 @@ def _choose(
         for study, association in associations
         if association.outcome in OUTCOMES
         and association.outcome not in _COUPLED.get(column, ())
+        and (association.contrast or association.direction != "none")
         and (association.outcome != "duration_months" or "losing success" in association.measure)
         and study.design not in ("guideline", "case report", "economic evaluation")
     ]
@@ -247,8 +248,8 @@ def _estimate(association: Association, baseline: Baseline | None, transform: Tr
         size = _read_size(association)
         if size is not None:
             value, error = size
-            error = error or _find_error(value, association)
-            return _Estimate(value / width, (error or abs(width)) / abs(width), "size")
+            error = error or _find_error(value, association) or (2.0 * abs(width) / math.sqrt(n) if n else abs(width))
+            return _Estimate(value / width, error / abs(width), "size")
     if association.direction == "none":
         return _Estimate(0.0, max(2.0 / math.sqrt(n), 0.05) if n else TOLD[1], "null")
     if association.p and n and n > 10:

@@ -79,7 +79,7 @@ def find_share(column: str, records: Sequence[Record], assumptions: Assumptions)
     published = [
         record.response.trial_success for record in records if record.response and record.response.trial_success
     ]
-    if published and column == "stimulation_trial_success":
+    if published:
         return float(np.mean(published))
     return assumptions.pass_shares.get(column, 1.0)
 
