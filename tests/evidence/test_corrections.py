@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from paincast.evidence.extraction import load_studies
+from paincast.evidence.synthesis.extraction import load_studies
 
 RESULTS = [
     # control arms, each over its own patients, at the month and by the definition of the study

@@ -14,7 +14,8 @@ import yaml
 import paincast.evidence
 from paincast.cli.app import run
 from paincast.errors import DataError
-from paincast.evidence.extraction import DENOMINATORS, load_studies, parse_study, tabulate_results
+from paincast.evidence.synthesis.extraction import load_studies, parse_study, tabulate_results
+from paincast.evidence.synthesis.study import DENOMINATORS
 from paincast.schema import TECHNIQUES
 
 FOLDER = Path(paincast.evidence.__file__).parent / "studies"

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from paincast.cli.app import run
-from paincast.evidence.extraction import load_studies
-from paincast.evidence.pooling import NOT_PRIMARY, _select_counts, pool_responses
 from paincast.evidence.records import load_record
+from paincast.evidence.synthesis.extraction import load_studies
+from paincast.evidence.synthesis.pooling import NOT_PRIMARY, _select_counts, pool_responses
 from paincast.schema import TECHNIQUES
 
 SIMULATED = [name for name in TECHNIQUES if name != "bariatric_embolization"]

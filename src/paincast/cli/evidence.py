@@ -169,8 +169,8 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
 
 
 def _write_table(technique: str | None, *, pooled: bool) -> str:
-    from paincast.evidence.extraction import tabulate_results
-    from paincast.evidence.pooling import pool_responses
+    from paincast.evidence.synthesis.extraction import tabulate_results
+    from paincast.evidence.synthesis.pooling import pool_responses
 
     if pooled:
         assert technique is not None

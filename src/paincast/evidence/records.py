@@ -31,7 +31,9 @@ def _load_computed() -> Mapping[str, Any]:
 @cache
 def load_sources() -> Mapping[str, Source]:
     """Read all sources of records, keyed by id: studies, guidelines and data sets."""
-    return MappingProxyType(parse_sources({**_load_computed()["sources"], **read_yaml(EVIDENCE_FOLDER / "sources.yaml")}))
+    return MappingProxyType(
+        parse_sources({**_load_computed()["sources"], **read_yaml(EVIDENCE_FOLDER / "sources.yaml")})
+    )
 
 
 @cache

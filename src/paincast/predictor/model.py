@@ -15,7 +15,6 @@ from paincast.eligibility import (
     check_categories,
     check_readable,
     decide_answers,
-    find_controls,
     join_reasons,
     note_missing_evidence,
     set_technique,
@@ -26,6 +25,7 @@ from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import get_outcome
 from paincast.predictor.card import format_card, format_line
+from paincast.predictor.controls import find_controls
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, make_abstentions
 from paincast.schema import RESEARCH_MARK

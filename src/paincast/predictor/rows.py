@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from paincast.eligibility import CONTROL_COLUMNS
+from paincast.predictor.controls import CONTROL_COLUMNS
 from paincast.schema import RESEARCH_MARK
 
 PREDICTION_COLUMNS = (

@@ -117,7 +117,9 @@ def fit_multilevel(
         bounds = [(np.log(scale / 50.0), np.log(3.0 * scale)) for scale in scales]
         best = minimize(cost, best, method="L-BFGS-B", bounds=bounds).x
     residual, factor, root_weight, _ = _find_mode(counted, total, kernel(best), known, start)
-    sds = {name: block.scale for name, block in blocks.items()} | dict(zip(estimated, np.exp(best).tolist(), strict=True))
+    sds = {name: block.scale for name, block in blocks.items()} | dict(
+        zip(estimated, np.exp(best).tolist(), strict=True)
+    )
     return MultilevelFit(
         sds=sds,
         designs={name: block.design for name, block in blocks.items()},

@@ -6,14 +6,13 @@ records are loaded. A test holds the file against the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from paincast.evidence.extraction import Study
 from paincast.evidence.figures import Transform
 from paincast.evidence.reading import parse_baseline, parse_transform
 from paincast.evidence.synthesis.control_arms import find_comparators, pool_untreated
@@ -22,6 +21,7 @@ from paincast.evidence.synthesis.odds import estimate_log_odds
 from paincast.evidence.synthesis.patients import pool_patients
 from paincast.evidence.synthesis.pooling import Pool, Target, fit_pool, list_counts, predict_curve
 from paincast.evidence.synthesis.rates import list_published, pool_harms, pool_passes
+from paincast.evidence.synthesis.study import Study
 
 Figures = Mapping[str, Any]
 Studies = Mapping[str, Study]

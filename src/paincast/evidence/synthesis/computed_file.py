@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from paincast.evidence.extraction import Study, load_studies, parse_study
 from paincast.evidence.reading import list_source_ids, read_yaml
 from paincast.evidence.records import EVIDENCE_FOLDER, load_contents
 from paincast.evidence.synthesis.compute import compute_records
+from paincast.evidence.synthesis.extraction import load_studies, parse_study
+from paincast.evidence.synthesis.study import Study
 
 COMPUTED = EVIDENCE_FOLDER / "computed.yaml"
 
@@ -47,7 +48,13 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
 
 
 def _cite(study: Study) -> dict[str, str]:
-    seen = {"access": "FOUND", "url": study.read_at, "doi": study.doi, "pmid": study.pmid, "note": f"read: {study.read}"}
+    seen = {
+        "access": "FOUND",
+        "url": study.read_at,
+        "doi": study.doi,
+        "pmid": study.pmid,
+        "note": f"read: {study.read}",
+    }
     return {"citation": study.citation, **{name: value for name, value in seen.items() if value}}
 
 
@@ -79,11 +86,7 @@ def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFr
         has is missing in the other.
     """
     old, new = dict(_walk(before)), dict(_walk(after))
-    rows = [
-        (*key, old.get(key), new.get(key))
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
+    rows = [(*key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     table = pd.DataFrame(rows, columns=list(DIFF_COLUMNS[:4])).astype({"before": "float64", "after": "float64"})
     table["change"] = table["after"] - table["before"]
     order = table["change"].abs().fillna(1.0).sort_values(ascending=False, kind="stable").index
@@ -96,7 +99,11 @@ def _walk(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], float]]
         columns = [f"{entry['column']} {entry['transform']}" for entry in contents[record].get("predictors", ())]
         for part in _SHOWN:
             entries = figures.get(part, {})
-            named = dict(zip(_name_entries(part, entries, columns), entries, strict=False)) if isinstance(entries, list) else entries
+            named = (
+                dict(zip(_name_entries(part, entries, columns), entries, strict=False))
+                if isinstance(entries, list)
+                else entries
+            )
             if part == "passes" and entries:
                 named = {"test passed": entries}
             for name, entry in named.items():

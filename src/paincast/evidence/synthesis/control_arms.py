@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
-from paincast.evidence.extraction import Study
 from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_patients
+from paincast.evidence.synthesis.study import Study
 from paincast.statistics import pool_shares
 
 PAIN = "pain_response"
@@ -126,10 +126,7 @@ def pool_untreated(studies: Mapping[str, Study], target: Target, comparators: Se
         ``month, share, lower, upper, support`` (``matched`` or ``assumed``).
     """
     everywhere = [
-        arm
-        for study in studies.values()
-        for kind in CONTROL_KINDS
-        for arm in _read_arms(study, OUTCOME_OF[PAIN], kind)
+        arm for study in studies.values() for kind in CONTROL_KINDS for arm in _read_arms(study, OUTCOME_OF[PAIN], kind)
     ]
     rows: list[tuple[float, float, float, float, str]] = []
     for month in target.months:

@@ -37,7 +37,9 @@ def compute_implied(
         ``active_predictors``, ``sd_linear_predictor``, ``bayes_optimal_auc``.
     """
     active = [effect for effect in effects if abs(effect[2]) >= LEAST_LOG_ODDS]
-    spread = math.sqrt(sum((size * _spread_of(transform, baselines.get(name))) ** 2 for name, transform, size in active))
+    spread = math.sqrt(
+        sum((size * _spread_of(transform, baselines.get(name))) ** 2 for name, transform, size in active)
+    )
     return {
         "active_predictors": len(active),
         "sd_linear_predictor": spread,

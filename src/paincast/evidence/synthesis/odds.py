@@ -16,9 +16,9 @@ from typing import NamedTuple
 from scipy.special import logit
 from scipy.stats import norm
 
-from paincast.evidence.extraction import NOT_RATED, Association, Study
 from paincast.evidence.figures import Baseline, Transform
 from paincast.evidence.synthesis.pooling import find_trials
+from paincast.evidence.synthesis.study import NOT_RATED, Association, Study
 
 PRIOR_SD = 0.25
 """Spread of true effects, in log odds per standard deviation: 95 % of the odds ratios of a characteristic of half the
@@ -301,9 +301,7 @@ def _find_error(value: float, association: Association) -> float | None:
     return None
 
 
-def _widen(
-    estimate: _Estimate, study: Study, association: Association, kind: str, technique: str
-) -> _Estimate:
+def _widen(estimate: _Estimate, study: Study, association: Association, kind: str, technique: str) -> _Estimate:
     """Add the allowances to an estimate; one of which only the direction is told has them in its error."""
     if estimate.basis == "direction":
         return estimate

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paincast.evidence.extraction import Characteristic, Study
+from paincast.evidence.synthesis.study import Characteristic, Study
 
 Figures = Mapping[str, Any]
 

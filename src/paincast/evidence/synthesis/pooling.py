@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from paincast.evidence.comparators import is_near
-from paincast.evidence.extraction import Arm, Result, Study
+from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.statistics.multilevel import Block, MultilevelFit, fit_multilevel, predict_multilevel
 
 FloatArray = npt.NDArray[np.float64]
@@ -143,7 +143,9 @@ def list_counts(studies: Mapping[str, Study]) -> list[Count]:
             indications=study.indications,
             month=float(result.month or 0.0),
             intended=result.denominator in INTENDED,
-            events=float(n * result.share if result.events is None and result.share is not None else result.events or 0),
+            events=float(
+                n * result.share if result.events is None and result.share is not None else result.events or 0
+            ),
             n=n,
         )
         for study in studies.values()
@@ -162,7 +164,12 @@ def list_counts(studies: Mapping[str, Study]) -> list[Count]:
 def find_trials(studies: Mapping[str, Study]) -> dict[str, str]:
     """Find for each study the first, by id, of those that report the same patients, directly or by way of others."""
     names = list(studies)
-    links = [(names.index(name), names.index(other)) for name in names for other in studies[name].overlaps if other in studies]
+    links = [
+        (names.index(name), names.index(other))
+        for name in names
+        for other in studies[name].overlaps
+        if other in studies
+    ]
     rows, columns = np.array(links, dtype=int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(names), len(names)))
     _, group = connected_components(graph, directed=False)
@@ -189,7 +196,8 @@ def count_patients(result: Result, arm: Arm) -> float | None:
 def _keep_once(found: Sequence[Count]) -> Iterator[Count]:
     """Keep of several counts of an arm, month and outcome the largest; of the same patients those of one study."""
     largest = {
-        (count.study, count.arm, count.outcome, count.month): count for count in sorted(found, key=lambda count: count.n)
+        (count.study, count.arm, count.outcome, count.month): count
+        for count in sorted(found, key=lambda count: count.n)
     }
     patients: dict[tuple[str, str, str, float], dict[str, float]] = {}
     for count in largest.values():
@@ -242,8 +250,10 @@ def _design(counts: Sequence[Count], names: Mapping[str, Sequence[tuple[str, ...
     trend, bend = _place_in_time(np.array([count.month for count in counts]))
     indication = np.array(
         [
-            [float(name == count.technique and value in count.indications) / max(len(count.indications), 1)
-             for name, value in names["indication"]]
+            [
+                float(name == count.technique and value in count.indications) / max(len(count.indications), 1)
+                for name, value in names["indication"]
+            ]
             for count in counts
         ]
     ).reshape(len(counts), -1)
@@ -349,4 +359,3 @@ def _is_of(count: Count, target: Target) -> bool:
         and target.indication in count.indications
         and (not target.approach or count.approach == target.approach)
     )
-

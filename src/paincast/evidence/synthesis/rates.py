@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paincast.evidence.extraction import Harm, Result, Study
-from paincast.evidence.synthesis.pooling import NOT_PRIMARY, OTHER_OUTCOMES, OUTCOME, Target, count_patients, find_trials
+from paincast.evidence.synthesis.pooling import (
+    NOT_PRIMARY,
+    OTHER_OUTCOMES,
+    OUTCOME,
+    Target,
+    count_patients,
+    find_trials,
+)
+from paincast.evidence.synthesis.study import Harm, Result, Study
 from paincast.statistics import compute_wilson_interval, pool_shares
 
 Figures = Mapping[str, Any]
@@ -71,7 +78,12 @@ def pool_passes(own: Sequence[Study], target: Target) -> dict[str, Any]:
         for result in study.results:
             arm = study.arms[result.arm]
             n = count_patients(result, arm)
-            if result.outcome != "selection" or arm.technique != target.technique or not n or study.design in NOT_PRIMARY:
+            if (
+                result.outcome != "selection"
+                or arm.technique != target.technique
+                or not n
+                or study.design in NOT_PRIMARY
+            ):
                 continue
             if n > by_trial.get(trials[study.id], (0.0, 0.0, ""))[1]:
                 events = n * (result.share or 0.0) if result.events is None else float(result.events)
@@ -80,7 +92,11 @@ def pool_passes(own: Sequence[Study], target: Target) -> dict[str, Any]:
         return {}
     events, n, source = zip(*by_trial.values(), strict=True)
     share = pool_shares(events, n)
-    return {**{name: getattr(share, name) for name in ("share", "lower", "upper")}, "n": round(sum(n)), "source": sorted(source)}
+    return {
+        **{name: getattr(share, name) for name in ("share", "lower", "upper")},
+        "n": round(sum(n)),
+        "source": sorted(source),
+    }
 
 
 def list_published(own: Sequence[Study], target: Target) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence import wording
-from paincast.evidence.conditions import describe_condition
 from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
+from paincast.evidence.conditions import describe_condition
 from paincast.evidence.figures import PROVENANCE_TAGS, TAG_OF_SUPPORT, PredictorEffect, Record
 from paincast.evidence.records import load_sources, records_of
 from paincast.evidence.scenarios import shift_curve

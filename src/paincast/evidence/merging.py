@@ -1,0 +1,73 @@
+"""Merge the figures of ``computed.yaml`` into the content of a record file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paincast.errors import DataError
+
+Figures = Mapping[str, Any]
+
+
+def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str, Any]:
+    """Merge what was computed into the content of a record file; where nothing was, the file's own figures stay."""
+    merged = dict(content)
+    if "curve" in content:
+        if "curve" not in computed:
+            raise DataError(
+                f"{where}: its curve is not computed yet; run paincast evidence diff --write", code="PC-EVIDENCE-15"
+            )
+        passes = computed.get("passes", {}).get("share")
+        described = {key: value for key, value in content["curve"].items() if key != "months"}
+        merged["curve"] = {
+            **described,
+            **{key: computed[key] for key in ("curve", "scenarios")},
+            "trial_success": passes,
+        }
+    merged |= {key: computed[key] for key in ("comparators", "untreated", "published", "implied") if key in computed}
+    if "baseline" in content:
+        merged["baseline"] = {**content["baseline"], **computed.get("baseline", {})}
+    if "predictors" in content:
+        estimates = computed.get("predictors", [])
+        if len(estimates) != len(content["predictors"]):
+            raise DataError(
+                f"{where}: its predictors are not computed yet; run paincast evidence diff --write",
+                code="PC-EVIDENCE-16",
+            )
+        merged["predictors"] = [_merge_predictor(*pair) for pair in zip(content["predictors"], estimates, strict=True)]
+    harms = dict(computed.get("complications", {}))
+    if harms:
+        merged["complications"] = [_merge_complication(entry, harms) for entry in content.get("complications", ())]
+    return merged
+
+
+_TAG_OF_BASIS = {"size": "FOUND", "null": "FOUND", "direction": "FOUND/ASSUMED", "judged": "ASSUMED"}
+
+
+def _merge_predictor(entry: Figures, estimate: Figures) -> dict[str, Any]:
+    named = entry.get("source", ())
+    return {
+        **{key: value for key, value in entry.items() if key != "tag"},
+        **{key: estimate[key] for key in ("log_odds", "sd", "basis")},
+        "source": estimate["studies"] or ([named] if isinstance(named, str) else list(named)),
+        "tag": _TAG_OF_BASIS[estimate["basis"]],
+    }
+
+
+def _merge_complication(entry: Figures, harms: dict[str, Figures]) -> Figures:
+    """Put the pooled rate of a kind into its first entry."""
+    pooled = None if entry.get("repeats") else harms.pop(entry.get("kind", ""), None)
+    if pooled is None:
+        return entry
+    kept = {key: entry[key] for key in ("event", "kind", "event_kind", "by_month", "note") if key in entry}
+    return {
+        **kept,
+        "estimate": pooled["share"],
+        "rate": [pooled["lower"], pooled["upper"]],
+        "upper_new": pooled["upper_new"],
+        "events": pooled["events"],
+        "n": pooled["n"],
+        "source": pooled["source"],
+        "tag": "FOUND",
+    }
