@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 IMAGES = (".png", ".svg", ".pdf")
 
+DIFF = "diff"
+"""In place of a technique: what studies move."""
+
 
 def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     return lambda _context, _parameter, begun: [name for name in names if name.startswith(begun)]
 
 
 @click.command(name="evidence")
-@click.argument("technique", required=False, shell_complete=_complete(TECHNIQUES))
+@click.argument("technique", required=False, shell_complete=_complete((*TECHNIQUES, DIFF)))
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--indication", metavar="NAME", shell_complete=_complete(INDICATIONS), help="Only the records of this indication."
 )
@@ -48,10 +52,12 @@ def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter,
 @click.option("--references", type=click.Choice(["bibtex", "csl"]), help="Write the references instead.")
 @click.option("--forest", is_flag=True, help="Draw published response rates into the image FILE.")
 @click.option("--studies", is_flag=True, help="Write the results of the extracted studies as CSV instead.")
-@click.option("--pooled", is_flag=True, help="Pool the studies of a TECHNIQUE and write them beside its curve, as CSV.")
+@click.option("--pooled", is_flag=True, help="Write the pooled curve of a TECHNIQUE, and what was counted, as CSV.")
+@click.option("--write", is_flag=True, help="With diff: write what was computed into the package.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def show_evidence(
     technique: str | None,
+    files: tuple[Path, ...],
     indication: str | None,
     approach: str | None,
     scenario: str,
@@ -60,9 +66,13 @@ def show_evidence(
     forest: bool,
     studies: bool,
     pooled: bool,
+    write: bool,
     out: Path | None,
 ) -> None:
     """Show the published evidence: all techniques, or the protocol card of TECHNIQUE.
+
+    With diff in place of TECHNIQUE, compute all figures anew from the extraction table and show which of them move;
+    each of FILES is a study in YAML, named by its id, that is added.
 
     \b
     Examples:
@@ -73,7 +83,13 @@ def show_evidence(
       paincast evidence --forest -o forest.png
       paincast evidence facet_rfa --studies -o facet_rfa_studies.csv
       paincast evidence facet_rfa --pooled -o facet_rfa_pooled.csv
+      paincast evidence diff new_study2026.yaml
     """  # noqa: D301
+    if technique == DIFF:
+        _deliver(_diff(files, write=write), out)
+        return
+    if files or write:
+        raise click.UsageError(f"FILES and --write belong to 'paincast evidence {DIFF}'")
     tables = {"--studies": studies, "--pooled": pooled}
     _check_request(technique, indication, approach, {"--forest": forest, "--references": references, **tables}, out)
     if studies or pooled:
@@ -169,13 +185,25 @@ def _write_references(records: tuple[Record, ...], style: str) -> str:
 
 
 def _write_table(technique: str | None, *, pooled: bool) -> str:
-    from paincast.evidence.synthesis.extraction import tabulate_results
-    from paincast.evidence.synthesis.pooling import pool_responses
-
     if pooled:
+        from paincast.reporting.evidence.forest import tabulate_curves
+
         assert technique is not None
-        return pool_responses(technique).round(4).to_csv(index=False)
-    return tabulate_results(technique).to_csv(index=False)
+        return str(tabulate_curves(technique).to_csv(index=False))
+    from paincast.evidence.synthesis.extraction import tabulate_results
+
+    return str(tabulate_results(technique).to_csv(index=False))
+
+
+def _diff(files: Sequence[Path], *, write: bool) -> str:
+    """Compute all figures anew, and show which of them differ from those of the package."""
+    from paincast.evidence.synthesis.computed_file import compute_file, diff_files, load_file, read_studies, write_file
+
+    after = compute_file(read_studies(files))
+    moved = diff_files(load_file(), after)
+    if write:
+        click.echo(f"written: {write_file(after)}", err=True)
+    return str(moved.to_csv(index=False)) if len(moved) else "no figure moves\n"
 
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:

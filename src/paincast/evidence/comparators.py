@@ -63,7 +63,10 @@ def is_near(month: float, asked: float) -> bool:
 
 
 def choose_comparator(comparators: Sequence[Comparator], outcome: str, month: float) -> Comparator | None:
-    """Choose the comparator of an outcome at a month: within half of it, of the closest kind, then the nearest month."""
+    """Choose the comparator of an outcome at a month.
+
+    It lies within half of the month; of several the closest kind of arm is taken, then the nearest month.
+    """
     fitting = [item for item in comparators if item.outcome == outcome and is_near(item.month, month)]
     order = sorted(fitting, key=lambda item: (CONTROL_KINDS.index(item.kind), abs(item.month - month), item.month))
     return order[0] if order else None

@@ -6,8 +6,8 @@ from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import load_records
 
 STRONG = 1.645
-"""Standard deviations between a log odds ratio and 0 from which its sign may constrain a model: one in twenty would have
-the other."""
+"""Standard deviations between a log odds ratio and 0 from which its sign may constrain a model: one in twenty would
+have the other."""
 
 
 def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, int]:

@@ -215,8 +215,8 @@ class CurvePoint(NamedTuple):
     predicted_lower, predicted_upper : float
         95 % interval of the share in a new study.
     support : {"counted", "other outcome", "interpolated", "carried over"}
-        What studies of the record count: the outcome at a month within half of this one; only another outcome; only other
-        months; or nothing, so that the share is that of the technique and others.
+        What studies of the record count: the outcome at a month within half of this one; only another outcome; only
+        other months; or nothing, so that the share is that of the technique and others.
     n : int
         Patients counted at the month.
     source : tuple of str

@@ -46,7 +46,8 @@ def find_controls(rules: TechniqueRules, outcome: str, month: float, episodes: p
         is_text = name in ("control_arm", "control_definition", "control_tag", "control_because")
         found[name] = pd.Series("" if is_text else np.nan, index=episodes.index, dtype="str" if is_text else "float64")
     places = episodes[["indication", "approach"]].astype("str").fillna("")
-    for (indication, approach), rows in places.groupby(["indication", "approach"], sort=False).groups.items():
+    for indication, approach in places.drop_duplicates().itertuples(index=False, name=None):
+        rows = (places["indication"] == indication) & (places["approach"] == approach)
         for name, value in _find_control(rules, outcome, month, indication, approach).items():
             found.loc[rows, name] = value
     return found

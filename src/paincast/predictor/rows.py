@@ -45,8 +45,8 @@ horizon, and ``expected`` is the median in months, if it is within the modelled 
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
 of the technique that could not be assessed, because the values they need are unknown. ``control_probability`` is the
-share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of arm
-fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
+share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of
+arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
 ``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is shown.
 """
 

@@ -1,7 +1,7 @@
 """Compute the figures of all records from the extraction table.
 
-They are written to ``computed.yaml`` in the folder of the evidence, which is part of the package: nothing is fitted when
-records are loaded. A test holds the file against the table.
+They are written to ``computed.yaml`` in the folder of the evidence, which is part of the package: nothing is fitted
+when records are loaded. A test holds the file against the table.
 """
 
 from __future__ import annotations
@@ -110,19 +110,19 @@ def _compute_curve(pool: Pool, target: Target, content: Figures) -> tuple[dict[f
     what the founding review says, or the literature where it gives no share.
     """
     names = ("share", "lower", "upper", "predicted_lower", "predicted_upper")
-    literature = predict_curve(pool, target).set_index("month")
+    points = {float(row["month"]): row for row in predict_curve(pool, target).to_dict("records")}
     at = float(content["primary_month"])
-    pragmatic = predict_curve(pool, target._replace(months=(at,)), intended=True).iloc[0]
+    pragmatic = predict_curve(pool, target._replace(months=(at,)), intended=True).to_dict("records")[0]
     claimed = content.get("seed", {}).get("response")
-    middle = literature.loc[at, "share"] if claimed is None else expit(np.mean(logit(np.array(claimed))))
+    middle = points[at]["share"] if claimed is None else expit(np.mean(logit(np.array(claimed))))
     scenarios = {
-        "literature": {name: literature.loc[at, name] for name in names},
+        "literature": {name: points[at][name] for name in names},
         "pragmatic": {name: pragmatic[name] for name in names},
         "seed_optimistic": {"share": middle},
     }
     curve = {
-        float(month): {**{name: row[name] for name in (*names, "support", "n")}, "source": _split(row["of"])}
-        for month, row in literature.iterrows()
+        month: {**{name: row[name] for name in (*names, "support", "n")}, "source": _split(row["of"])}
+        for month, row in points.items()
     }
     return curve, scenarios
 
@@ -163,7 +163,7 @@ def _estimate_predictors(
 
 
 def _concerns(contrast: Figures, transform: Transform) -> bool:
-    """Tell whether a contrast is of the category that a transform asks for; numbers can be compared with one another."""
+    """Tell whether a contrast is of the category that a transform asks for; numbers can be compared."""
     value = next(iter(contrast.values()), None)
     return not isinstance(transform.value, str) or value is None or value == transform.value
 

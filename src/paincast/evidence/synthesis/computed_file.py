@@ -65,8 +65,15 @@ def write_file(content: Mapping[str, Any]) -> Path:
     return COMPUTED
 
 
+def load_file() -> dict[str, Any]:
+    """Read ``computed.yaml`` of the package."""
+    return read_yaml(COMPUTED)
+
+
 def read_studies(files: Sequence[Path]) -> dict[str, Study]:
-    """Read the extraction table with further studies, each in a YAML file named by its id; they replace those of that id.
+    """Read the extraction table with further studies, each in a YAML file named by its id.
+
+    They replace those of that id.
 
     Raises
     ------
@@ -82,8 +89,8 @@ def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFr
     Returns
     -------
     DataFrame
-        ``record, figure, before, after, change``; the largest changes of shares and log odds first. A figure that only one
-        has is missing in the other.
+        ``record, figure, before, after, change``; the largest changes of shares and log odds first. A figure that only
+        one has is missing in the other.
     """
     old, new = dict(_walk(before)), dict(_walk(after))
     rows = [(*key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]

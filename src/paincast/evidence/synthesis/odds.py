@@ -1,17 +1,18 @@
 """Turn published associations into the log odds ratio of a predictor: one rule for all, with the spread it leaves.
 
-Each association becomes an estimate with a standard error of the log odds ratio per standard deviation of the column. To
-its variance come stated allowances for what the study did not adjust for, for another outcome, for another procedure and
-for selection. The estimates of a predictor are then combined with a normal prior around no effect, which is what shrinks
-them: the less precise or direct a study, the more.
+Each association becomes an estimate with a standard error of the log odds ratio per standard deviation of the column.
+To its variance come stated allowances for what the study did not adjust for, for another outcome, for another procedure
+and for selection. The estimates of a predictor are then combined with a normal prior around no effect, which is what
+shrinks them: the less precise or direct a study, the more.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scipy.special import logit
 from scipy.stats import norm
@@ -25,7 +26,8 @@ PRIOR_SD = 0.25
 patients lie between 0.37 and 2.7."""
 
 TOLD = (0.15, 0.20)
-"""Log odds per standard deviation of an association of which only the direction is published, and its standard error."""
+"""Log odds per standard deviation of an association of which only the direction is published, and its standard
+error."""
 
 JUDGED = (0.10, 0.20)
 """The same where no study at all reports the association, and the record only expects it."""
@@ -40,7 +42,8 @@ ALLOWANCES: Mapping[str, float] = MappingProxyType(
         "high risk of bias": 0.15,
     }
 )
-"""Standard deviations, in log odds per standard deviation of the column, that are added to an estimate in quadrature."""
+"""Standard deviations, in log odds per standard deviation of the column, that are added to an estimate in
+quadrature."""
 
 OUTCOMES = (
     *("pain_relief_50", "composite_response", "pain_relief_30", "pain_relief_other", "global_improvement"),
@@ -157,8 +160,8 @@ def estimate_log_odds(
 def measure_width(transform: Transform, baseline: Baseline | None) -> float:
     """Measure how many standard deviations of a column lie between the values that a transform compares.
 
-    For a threshold it is the difference between the means of those beyond it and the others of a normal quantity; below 0
-    if the transform is true for low values.
+    For a threshold it is the difference between the means of those beyond it and the others of a normal quantity; below
+    0 if the transform is true for low values.
     """
     kind, value = transform.kind, transform.value
     if kind == "per_sd":
@@ -178,9 +181,7 @@ def share_true(transform: Transform, baseline: Baseline | None) -> float:
     if baseline is None:
         return 0.5
     if baseline.shares is not None:
-        true = {"equals": lambda key: key == value, "below": lambda key: key < value, "above": lambda key: key > value}
-        holds = true.get(kind, lambda key: key >= value)
-        return sum(share for key, share in baseline.shares.items() if holds(key))
+        return sum(share for key, share in baseline.shares.items() if _holds(key, kind, value))
     if kind == "equals" or (baseline.share is not None and value == 0):
         share = 0.5 if baseline.share is None else baseline.share
         return 1.0 - share if kind == "equals" and value == 0 else share
@@ -192,6 +193,11 @@ def share_true(transform: Transform, baseline: Baseline | None) -> float:
         return 0.5
     among = 1.0 if baseline.share is None else baseline.share
     return float(1.0 - among * (1.0 - below) if kind == "below" else among * (1.0 - below))
+
+
+def _holds(key: Any, kind: str, value: Any) -> bool:
+    compared = {"equals": operator.eq, "below": operator.lt, "above": operator.gt}
+    return bool(compared.get(kind, operator.ge)(key, value))
 
 
 def measure_spread(baseline: Baseline | None) -> float | None:

@@ -17,15 +17,15 @@ _QUARTILES = 1.349
 def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str, Any]]:
     """Pool the columns of a record's baseline that its studies describe.
 
-    Means and shares are weighted by patients; the variance is that within studies and between them. A skewed column takes
-    its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no study describes
-    stays as the record has it.
+    Means and shares are weighted by patients; the variance is that within studies and between them. A skewed column
+    takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no study
+    describes stays as the record has it.
 
     Returns
     -------
     dict
-        By column: the pooled parameters that the record has, with ``source`` and ``tag``. Where a study gives the centre
-        and none the spread, the spread is that of the record and the tag ``FOUND/ASSUMED``.
+        By column: the pooled parameters that the record has, with ``source`` and ``tag``. Where a study gives the
+        centre and none the spread, the spread is that of the record and the tag ``FOUND/ASSUMED``.
     """
     pooled = {}
     for column, entry in content.get("baseline", {}).items():

@@ -1,9 +1,9 @@
 """Pool the response rates of the extraction table: the curve of each record, with what was counted at each month.
 
-One binomial model with random effects takes all arms that received a technique. The log odds of an arm's share are a sum
-of the level of the technique, of the indication and the approach within it, the course over time, what was counted and
-over whom, and effects of the study and the arm. Months without a study are read off the course; a record without a study
-takes what its technique and the others have, with all the spread that leaves.
+One binomial model with random effects takes all arms that received a technique. The log odds of an arm's share are a
+sum of the level of the technique, of the indication and the approach within it, the course over time, what was counted
+and over whom, and effects of the study and the arm. Months without a study are read off the course; a record without a
+study takes what its technique and the others have, with all the spread that leaves.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ INTENDED = ("entering", "randomised")
 """Denominators of the ``pragmatic`` scenario: all who entered or were randomised, whoever dropped out."""
 
 INTENDED_OFFSET = -0.3
-"""Expected log odds ratio of a share over all who were randomised to one over those treated or seen: if 15 % are lost and
-count as failures, a share of 50 % becomes 42.5 %. The distance is estimated from there."""
+"""Expected log odds ratio of a share over all who were randomised to one over those treated or seen: if 15 % are lost
+and count as failures, a share of 50 % becomes 42.5 %. The distance is estimated from there."""
 
 FIRST_MONTH = 0.25
 """Earlier visits are left out: they see the anaesthetic."""
@@ -306,10 +306,11 @@ def predict_curve(pool: Pool, target: Target, *, intended: bool = False) -> pd.D
     Returns
     -------
     DataFrame
-        ``record, month``; the pooled ``share`` with its interval ``lower, upper``; ``predicted_lower, predicted_upper``:
-        the interval of a new study; ``support``: ``counted`` (a study of the record counted the outcome at a month
-        within half), ``other outcome`` (only in another outcome), ``interpolated`` (at other months) or ``carried over``
-        (no study of the record); ``studies`` and ``n`` patients counted at the month, and ``of``, their ids.
+        ``record, month``; the pooled ``share`` with its interval ``lower, upper``; ``predicted_lower,
+        predicted_upper``: the interval of a new study; ``support``: ``counted`` (a study of the record counted the
+        outcome at a month within half), ``other outcome`` (only in another outcome), ``interpolated`` (at other months)
+        or ``carried over`` (no study of the record); ``studies`` and ``n`` patients counted at the month, and ``of``,
+        their ids.
     """
     wanted = [
         Count("", "", "", target.technique, target.approach, OUTCOME, (target.indication,), month, intended, 0.0, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from paincast.evidence.synthesis.pooling import (
     NOT_PRIMARY,
@@ -31,31 +31,55 @@ def pool_harms(own: Sequence[Study], target: Target, complications: Sequence[Fig
         By kind: ``share`` with the interval of the mean and ``upper_new``, the upper limit of a new study, events and
         ``n``, and ``source``.
     """
-    trials = find_trials({study.id: study for study in own})
     pooled = {}
     for kind in sorted({entry["kind"] for entry in complications if not entry.get("repeats")}):
-        by_trial: dict[str, tuple[float, float, str]] = {}
-        for study in own:
-            counts = [count for harm in study.harms if harm.kind == kind for count in _count_harm(study, target, harm)]
-            if not counts or study.design in NOT_PRIMARY:
-                continue
-            events, n = max(counts, key=lambda count: count[1])
-            if n > by_trial.get(trials[study.id], (0.0, 0.0, ""))[1]:
-                by_trial[trials[study.id]] = (events, n, study.id)
-        if by_trial:
-            events, n, source = zip(*by_trial.values(), strict=True)
-            share = pool_shares(events, n)
-            lower, upper = compute_wilson_interval(events[0] / n[0], n[0]) if len(n) == 1 else share[1:3]
-            pooled[kind] = {
-                "share": share.share if len(n) > 1 else events[0] / n[0],
-                "lower": float(lower),
-                "upper": float(upper),
-                "upper_new": share.predicted_upper,
-                "events": round(sum(events)),
-                "n": round(sum(n)),
-                "source": sorted(source),
-            }
+        counts = [
+            _Count(study, events, n)
+            for study in own
+            for harm in study.harms
+            if harm.kind == kind
+            for events, n in _count_harm(study, target, harm)
+        ]
+        if kept := _keep_trials(counts):
+            pooled[kind] = _pool(kept)
     return pooled
+
+
+class _Count(NamedTuple):
+    study: Study
+    events: float
+    n: float
+
+
+def _keep_trials(counts: Sequence[_Count]) -> list[_Count]:
+    """Keep of each set of patients, in primary studies, the largest count."""
+    primary = [count for count in counts if count.study.design not in NOT_PRIMARY]
+    trials = find_trials({count.study.id: count.study for count in primary})
+    largest: dict[str, _Count] = {}
+    for count in primary:
+        trial = trials[count.study.id]
+        if trial not in largest or count.n > largest[trial].n:
+            largest[trial] = count
+    return list(largest.values())
+
+
+def _pool(kept: Sequence[_Count]) -> dict[str, Any]:
+    """Pool counts; a single study has its own share, with Wilson's interval."""
+    events, n = [count.events for count in kept], [count.n for count in kept]
+    pooled = pool_shares(events, n)
+    share, lower, upper = pooled[:3]
+    if len(kept) == 1:
+        share = events[0] / n[0]
+        lower, upper = map(float, compute_wilson_interval(share, n[0]))
+    return {
+        "share": share,
+        "lower": lower,
+        "upper": upper,
+        "upper_new": pooled.predicted_upper,
+        "events": round(sum(events)),
+        "n": round(sum(n)),
+        "source": sorted(count.study.id for count in kept),
+    }
 
 
 def _count_harm(study: Study, target: Target, harm: Harm) -> list[tuple[float, float]]:
@@ -72,31 +96,15 @@ def _count_harm(study: Study, target: Target, harm: Harm) -> list[tuple[float, f
 
 def pool_passes(own: Sequence[Study], target: Target) -> dict[str, Any]:
     """Pool the share of those entering a test or block who pass it and go on; empty if no study of the record tells."""
-    trials = find_trials({study.id: study for study in own})
-    by_trial: dict[str, tuple[float, float, str]] = {}
-    for study in own:
-        for result in study.results:
-            arm = study.arms[result.arm]
-            n = count_patients(result, arm)
-            if (
-                result.outcome != "selection"
-                or arm.technique != target.technique
-                or not n
-                or study.design in NOT_PRIMARY
-            ):
-                continue
-            if n > by_trial.get(trials[study.id], (0.0, 0.0, ""))[1]:
-                events = n * (result.share or 0.0) if result.events is None else float(result.events)
-                by_trial[trials[study.id]] = (events, n, study.id)
-    if not by_trial:
-        return {}
-    events, n, source = zip(*by_trial.values(), strict=True)
-    share = pool_shares(events, n)
-    return {
-        **{name: getattr(share, name) for name in ("share", "lower", "upper")},
-        "n": round(sum(n)),
-        "source": sorted(source),
-    }
+    counts = [
+        _Count(study, n * (result.share or 0.0) if result.events is None else float(result.events), n)
+        for study in own
+        for result in study.results
+        if result.outcome == "selection" and study.arms[result.arm].technique == target.technique
+        if (n := count_patients(result, study.arms[result.arm]))
+    ]
+    kept = _keep_trials(counts)
+    return _pool(kept) if kept else {}
 
 
 def list_published(own: Sequence[Study], target: Target) -> list[dict[str, Any]]:

@@ -316,8 +316,8 @@ def _show_predictors(record: Record) -> list[Section]:
     if not blocks:
         return []
     text = (
-        "Odds ratios of response with their 95 % interval, computed by one rule from what studies publish; they predict "
-        "and are no causes. "
+        "Odds ratios of response with their 95 % interval, computed by one rule from what studies publish; they "
+        "predict and are no causes. "
     )
     if record.implied:
         text += (

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from paincast.evidence.figures import TAG_OF_SUPPORT, PublishedRate, Record
+from paincast.evidence.figures import TAG_OF_SUPPORT, CurvePoint, PublishedRate, Record
+from paincast.evidence.records import records_of
 from paincast.statistics import compute_wilson_interval
 
 COLUMNS = (
@@ -42,8 +43,8 @@ def collect_rates(records: Iterable[Record]) -> pd.DataFrame:
     DataFrame
         ``record, technique, indication, approach, kind, label, month, share, lower, upper, interval, n, definition,
         source, tag``. ``kind`` is ``published``, ``expected`` (the literature scenario at the primary month, with the
-        interval of a new study) or ``control``. ``interval`` says where the limits come from: ``published``, ``computed``
-        (Wilson's 95 % interval [1]_ from share and n), ``pooled`` or ``none``.
+        interval of a new study) or ``control``. ``interval`` says where the limits come from: ``published``,
+        ``computed`` (Wilson's 95 % interval [1]_ from share and n), ``pooled`` or ``none``.
 
     References
     ----------
@@ -124,3 +125,30 @@ def _control(record: Record) -> list[dict[str, object]]:
         for comparator in record.own_comparators
         if comparator.outcome == "pain_response"
     ]
+
+
+def tabulate_curves(technique: str) -> pd.DataFrame:
+    """Tabulate the pooled curves of a technique, with what was counted at each month.
+
+    Parameters
+    ----------
+    technique : str
+        Name of the technique.
+
+    Returns
+    -------
+    DataFrame
+        ``record, month`` and the fields of :class:`paincast.evidence.figures.CurvePoint`.
+
+    Raises
+    ------
+    SettingsError
+        If there is no technique of that name.
+    """
+    rows = [
+        {"record": record.id, "month": month, **point._asdict(), "source": ", ".join(point.source)}
+        for record in records_of(technique)
+        if record.response
+        for month, point in record.response.points.items()
+    ]
+    return pd.DataFrame(rows, columns=["record", "month", *CurvePoint._fields])
