@@ -204,7 +204,11 @@ def check_effects(n: int = 200_000) -> pd.DataFrame:
 
 def recover_effects(own: pd.DataFrame, y: np.ndarray, record: Record) -> list[dict[str, Any]]:
     # What everybody has who is treated (an implant follows a passed test) tells nobody from anybody.
-    active = [effect for effect in record.active_predictors if effect.prevalence != 1.0]
+    active = [
+        effect
+        for effect in record.active_predictors
+        if effect.transform.kind != "equals" or share_true(effect.transform, record.baseline[effect.column]) < 1.0
+    ]
     seen = np.isfinite(y)
     design = [transform(effect, own, record).to_numpy(dtype=float) for effect in active]
     year = own["procedure_year"].to_numpy(dtype=float) - 2019

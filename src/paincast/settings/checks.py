@@ -152,7 +152,7 @@ def _check_item(declared: Setting, item: object) -> None:
         )
     if declared.metadata["parameters"] is not None and isinstance(item, Mapping):
         _check_parameters(declared.name, item, declared.metadata["parameters"])
-    if lowest is not None and isinstance(item, Real) and not lowest <= float(item) <= declared.metadata["at_most"]:
+    if lowest is not None and isinstance(item, Real) and not lowest <= item <= declared.metadata["at_most"]:
         raise SettingsError(
             f"{declared.name}={float(item):.15g} is out of range; allowed: {declared.range}", code="PC-SETTINGS-23"
         )

@@ -106,7 +106,10 @@ def fit_multilevel(
     start, known = np.zeros(len(counted)), np.broadcast_to(np.asarray(offset, dtype=np.float64), counted.shape)
 
     def kernel(log_sds: FloatArray) -> FloatArray:
-        return fixed + sum(np.exp(2 * log_sd) * products[name] for name, log_sd in zip(estimated, log_sds, strict=True))
+        total_kernel: FloatArray = fixed.copy()
+        for name, log_sd in zip(estimated, log_sds, strict=True):
+            total_kernel += np.exp(2.0 * log_sd) * products[name]
+        return total_kernel
 
     def cost(log_sds: FloatArray) -> float:
         *_, log_evidence = _find_mode(counted, total, kernel(log_sds), known, start)
