@@ -44,7 +44,7 @@ from paincast.training.kinds.published import counted_in
 from paincast.training_set import TrainingSet, make_training_set
 
 CHOICE = "choice"
-CONTROL = "at least 50 % pain relief after a control injection"
+CONTROL = "placebo injection"
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def find_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.random.
     """Find the evidence as training does; of a placebo injection it is the control response of another study."""
     if data.technique != "placebo_injection":
         return gather_evidence(data, settings, rng)
-    controls = [record.control_response for record in load_records() if record.control_response]
+    controls = [item for record in load_records() for item in record.comparators if item.kind == CONTROL]
     for control in controls:
-        if control.definition == CONTROL and not counted_in(control.source, data.cohort.sources):
-            said = f"{control.share:.0%}, {CONTROL} ({load_sources()[control.source].citation})"
+        if not any(counted_in(name, data.cohort.sources) for name in control.source):
+            cited = "; ".join(load_sources()[name].citation for name in control.source)
             # The number of patients shapes refits only, of which none are made here.
-            return make_rate_evidence(control.share, 50, rng, said)
+            return make_rate_evidence(control.share, 50, rng, f"{control.share:.0%}, {control.definition} ({cited})")
     return make_no_evidence("no control response of this definition from another study")
 
 

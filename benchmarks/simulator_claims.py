@@ -23,6 +23,7 @@ from simulator_sample import (
 
 from paincast.evaluation.simulated.truth import compute_bayes_bound, load_whole_truth
 from paincast.evidence import PredictorEffect, Record, simulated_records, simulated_techniques
+from paincast.evidence.synthesis.odds import share_true
 from paincast.settings import SCENARIOS
 from paincast.simulator import Truth
 from paincast.simulator.course.response import scale_curve

@@ -17,7 +17,8 @@ _QUARTILES = 1.349
 def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str, Any]]:
     """Pool the columns of a record's baseline that its studies describe.
 
-    Means and shares are weighted by patients; the variance is that within studies and between them. A skewed column
+    Studies count all of whose patients the record covers. A share of all or none is a condition of entry and does not
+    count. Means and shares are weighted by patients; the variance is that within studies and between them. A skewed column
     takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no study
     describes stays as the record has it.
 
@@ -27,9 +28,11 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
         By column: the pooled parameters that the record has, with ``source`` and ``tag``. Where a study gives the
         centre and none the spread, the spread is that of the record and the tag ``FOUND/ASSUMED``.
     """
+    covered = {content["indication"], *content.get("also_covers", ())}
+    fitting = [study for study in own if set(study.indications) <= covered]
     pooled = {}
     for column, entry in content.get("baseline", {}).items():
-        described = [(study.id, item) for study in own for item in study.patients if item.column == column]
+        described = [(study.id, item) for study in fitting for item in study.patients if item.column == column]
         figures = _pool_skewed(described) if "median" in entry else _pool_plain(described, entry)
         found = {name: value for name, value in figures.items() if name in entry}
         if found:
@@ -70,6 +73,6 @@ def _pool_skewed(described: Sequence[tuple[str, Characteristic]]) -> dict[str, f
 
 
 def _average(values: Sequence[tuple[float | None, int | None]], name: str) -> dict[str, float]:
-    known = [(value, n) for value, n in values if value is not None and n]
+    known = [(value, n) for value, n in values if value is not None and n and not (name == "share" and value in (0, 1))]
     total = sum(n for _, n in known)
     return {name: sum(value * n for value, n in known) / total} if total else {}
