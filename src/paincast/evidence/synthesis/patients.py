@@ -10,6 +10,9 @@ from paincast.evidence.synthesis.study import Characteristic, Study
 
 Figures = Mapping[str, Any]
 
+FEWEST = 100
+"""Patients below which studies do not replace a distribution."""
+
 _QUARTILES = 1.349
 """Standard deviations between the quartiles of a normal quantity."""
 
@@ -18,9 +21,9 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
     """Pool the columns of a record's baseline that its studies describe.
 
     Studies count all of whose patients the record covers. A share of all or none is a condition of entry and does not
-    count. Means and shares are weighted by patients; the variance is that within studies and between them. A skewed column
-    takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no study
-    describes stays as the record has it.
+    count. Means and shares are weighted by patients; the variance is that within studies and between them. A skewed
+    column takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no
+    study describes stays as the record has it.
 
     Returns
     -------
@@ -33,6 +36,8 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
     pooled = {}
     for column, entry in content.get("baseline", {}).items():
         described = [(study.id, item) for study in fitting for item in study.patients if item.column == column]
+        if sum(item.n or 0 for _, item in described) < FEWEST:
+            continue
         figures = _pool_skewed(described) if "median" in entry else _pool_plain(described, entry)
         found = {name: value for name, value in figures.items() if name in entry}
         if found:
