@@ -1,4 +1,4 @@
-"""The command that shows the evidence: a list, the protocol card of a technique, references, or a forest plot."""
+"""The command that shows the evidence: a list, the protocol card of a technique, references, a plot, or tables."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def _complete(names: Sequence[str]) -> Callable[[click.Context, click.Parameter,
 @click.option("--studies", is_flag=True, help="Write the results of the extracted studies as CSV instead.")
 @click.option("--pooled", is_flag=True, help="Write the pooled curve of a TECHNIQUE, and what was counted, as CSV.")
 @click.option("--write", is_flag=True, help="With diff: write what was computed into the package.")
+@click.option(
+    "--audit", is_flag=True, help="Rank the figures by influence and tell what stands on studies; CSV in FILE."
+)
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def show_evidence(
     technique: str | None,
@@ -67,6 +70,7 @@ def show_evidence(
     studies: bool,
     pooled: bool,
     write: bool,
+    audit: bool,
     out: Path | None,
 ) -> None:
     """Show the published evidence: all techniques, or the protocol card of TECHNIQUE.
@@ -83,6 +87,7 @@ def show_evidence(
       paincast evidence --forest -o forest.png
       paincast evidence facet_rfa --studies -o facet_rfa_studies.csv
       paincast evidence facet_rfa --pooled -o facet_rfa_pooled.csv
+      paincast evidence facet_rfa --audit
       paincast evidence diff new_study2026.yaml
     """  # noqa: D301
     if technique == DIFF:
@@ -90,10 +95,10 @@ def show_evidence(
         return
     if files or write:
         raise click.UsageError(f"FILES and --write belong to 'paincast evidence {DIFF}'")
-    tables = {"--studies": studies, "--pooled": pooled}
+    tables = {"--studies": studies, "--pooled": pooled, "--audit": audit}
     _check_request(technique, indication, approach, {"--forest": forest, "--references": references, **tables}, out)
-    if studies or pooled:
-        _deliver(_write_table(technique, pooled=pooled), out)
+    if any(tables.values()):
+        _deliver(_write_audit(technique, out) if audit else _write_table(technique, pooled=pooled), out)
         return
     records = _choose(technique, indication, approach)
     if forest:
@@ -123,7 +128,7 @@ def _check_request(
         raise click.UsageError(f"{' and '.join(asked)} are different outputs; give one of them")
     if outputs["--forest"] and (out is None or out.suffix.lower() not in IMAGES):
         raise click.UsageError(f"--forest draws an image: give -o FILE with the suffix {', '.join(IMAGES)}")
-    if (outputs["--studies"] or outputs["--pooled"]) and (indication or approach):
+    if any(outputs[name] for name in ("--studies", "--pooled", "--audit")) and (indication or approach):
         raise click.UsageError(f"{asked[0]} takes a whole technique; leave out --indication and --approach")
     if outputs["--pooled"] and technique is None:
         raise click.UsageError("--pooled needs a TECHNIQUE")
@@ -204,6 +209,14 @@ def _diff(files: Sequence[Path], *, write: bool) -> str:
     if write:
         click.echo(f"written: {write_file(after)}", err=True)
     return str(moved.to_csv(index=False)) if len(moved) else "no figure moves\n"
+
+
+def _write_audit(technique: str | None, out: Path | None) -> str:
+    from paincast.evidence.synthesis.audit import audit_figures
+    from paincast.reporting.evidence.influence import write_influence
+
+    table = audit_figures(technique)
+    return write_influence(table) if out is None else table.to_csv(index=False, float_format="%.6g")
 
 
 def _draw_forest(records: tuple[Record, ...], out: Path) -> None:

@@ -1,8 +1,13 @@
-"""Data classes of further figures in an evidence record: findings, expected changes, costs, and review claims."""
+"""Data classes of what stands beside the figures of a record: findings, costs, review claims, and the audit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+LEAST_FOUND = 0.60
+MOST_ASSUMED = 0.25
+"""The bar: share of the influence on what is simulated that stands on studies, and that is assumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +121,21 @@ class SeedConflict:
     finding: str
     source: str
     tag: str
+
+
+class Standing(NamedTuple):
+    """What the simulated response of a technique stands on (:func:`paincast.evidence.synthesis.audit.summarise_audit`).
+
+    Parameters
+    ----------
+    found, assumed : float
+        Share of the influence of figures that stand on studies, and of those that are assumed.
+    """
+
+    found: float
+    assumed: float
+
+    @property
+    def meets_bar(self) -> bool:
+        """Whether enough stands on studies; the card of a technique leads with it where it does not."""
+        return self.found >= LEAST_FOUND and self.assumed <= MOST_ASSUMED

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
+from paincast.evidence.context import Standing
 from paincast.evidence.figures import Record, Source
 from paincast.evidence.reading import parse_record, parse_sources, read_yaml
 from paincast.schema import TECHNIQUES
@@ -31,9 +32,11 @@ def _load_computed() -> Mapping[str, Any]:
 @cache
 def load_sources() -> Mapping[str, Source]:
     """Read all sources of records, keyed by id: studies, guidelines and data sets."""
-    return MappingProxyType(
-        parse_sources({**_load_computed()["sources"], **read_yaml(EVIDENCE_FOLDER / "sources.yaml")})
-    )
+    return MappingProxyType(_read_sources(_load_computed()))
+
+
+def _read_sources(computed: Mapping[str, Any]) -> dict[str, Source]:
+    return parse_sources({**computed["sources"], **read_yaml(EVIDENCE_FOLDER / "sources.yaml")})
 
 
 @cache
@@ -52,14 +55,37 @@ def load_records() -> tuple[Record, ...]:
     DataError
         If a record is malformed or a figure has no source or tag.
     """
+    return build_records(_load_computed())
+
+
+def build_records(computed: Mapping[str, Any]) -> tuple[Record, ...]:
+    """Build all records from the record files and the content of ``computed.yaml``, its ``records`` and ``sources``.
+
+    Raises
+    ------
+    DataError
+        If a record is malformed or a figure has no source or tag.
+    """
     contraindications = read_yaml(EVIDENCE_FOLDER / "contraindications.yaml")
     costs = read_yaml(EVIDENCE_FOLDER / "costs.yaml")
-    computed = _load_computed()["records"]
+    sources = _read_sources(computed)
     records = [
-        parse_record(content, contraindications, costs, load_sources(), computed.get(name))
+        parse_record(content, contraindications, costs, sources, computed["records"].get(name))
         for name, content in load_contents().items()
     ]
     return tuple(sorted(records, key=_place_of))
+
+
+@cache
+def load_audit() -> Mapping[str, Standing]:
+    """Read what the simulated response of each technique with a curve stands on, as it was computed last.
+
+    Examples
+    --------
+    >>> load_audit()["facet_rfa"].meets_bar
+    True
+    """
+    return MappingProxyType({name: Standing(**shares) for name, shares in _load_computed().get("audit", {}).items()})
 
 
 def _place_of(record: Record) -> tuple[int, bool, int, str]:

@@ -10,8 +10,9 @@ import pandas as pd
 import yaml
 
 from paincast.evidence.reading import list_source_ids, read_yaml
-from paincast.evidence.records import EVIDENCE_FOLDER, load_contents
-from paincast.evidence.synthesis.compute import compute_records
+from paincast.evidence.records import EVIDENCE_FOLDER, build_records, load_contents
+from paincast.evidence.synthesis.audit import audit_figures, summarise_audit
+from paincast.evidence.synthesis.compute import compute_records, round_figures
 from paincast.evidence.synthesis.extraction import load_studies, parse_study
 from paincast.evidence.synthesis.study import Study
 
@@ -27,7 +28,7 @@ _MOVED = ("share", "log_odds", "mean", "median", "lower", "upper", "sd")
 
 
 def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
-    """Compute the content of ``computed.yaml``: the figures of all records, and the studies they cite.
+    """Compute the content of ``computed.yaml``: the figures of all records, the studies they cite, and the audit.
 
     Parameters
     ----------
@@ -37,14 +38,16 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``records`` and ``sources``.
+        ``records``, ``sources``, and ``audit``: what the simulated response of each technique stands on.
     """
     records = compute_records(studies, load_contents())
     shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in ("contraindications", "costs")]
     contents = [*records.values(), *load_contents().values(), *shared]
     cited = set().union(*(list_source_ids(content) for content in contents))
     cited |= {name for content in load_contents().values() for name in content.get("sources", ())}
-    return {"records": records, "sources": {name: _cite(studies[name]) for name in sorted(cited & set(studies))}}
+    content = {"records": records, "sources": {name: _cite(studies[name]) for name in sorted(cited & set(studies))}}
+    audit = summarise_audit(audit_figures(records=build_records(content))).set_index("technique")
+    return {**content, "audit": round_figures(audit.to_dict("index"))}
 
 
 def _cite(study: Study) -> dict[str, str]:
