@@ -216,7 +216,7 @@ def test_the_summary_is_the_sum_of_the_table_and_that_of_the_file(table: pd.Data
     summary = summarise_audit(table).set_index("technique")
     rows = table[table["technique"] == "hypogastric_plexus_neurolysis"]
     assumed = rows["influence"] @ rows["tag"].map({"ASSUMED": 1.0, "FOUND/ASSUMED": 0.5}).fillna(0.0)
-    assert summary.loc["hypogastric_plexus_neurolysis", "assumed"] == pytest.approx(assumed)
+    assert summary.loc["hypogastric_plexus_neurolysis", "assumed"] == pytest.approx(assumed, abs=1e-3)
     assert set(load_audit()) == set(simulated_techniques())
     for technique, standing in load_audit().items():
         assert summary.loc[technique].tolist() == pytest.approx(list(standing), abs=1e-4)
