@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from paincast.errors import DataError
 from paincast.evaluation.groups.meta_analysis import pool_random_effects, shrink_estimates
@@ -80,3 +81,13 @@ def test_what_cannot_be_pooled_is_refused(estimates, errors):
         pool_random_effects(np.array(estimates), np.array(errors))
     with pytest.raises(DataError, match="2 groups to shrink: at least 3 are needed"):
         shrink_estimates(np.array([0.1, 0.2]), np.array([0.1, 0.1]))
+
+
+@pytest.mark.parametrize("name", pd.read_csv(GOLDEN / "shares.csv")["set"].unique())
+def test_shares_of_the_extraction_table_pool_as_in_metafor(name: str) -> None:
+    counts = pd.read_csv(GOLDEN / "shares.csv").groupby("set").get_group(name)
+    expected = pd.read_csv(GOLDEN / "shares_expected.csv").groupby("set").get_group(name).set_index("quantity")["value"]
+    events, n = (counts[column].to_numpy(dtype=float) for column in ("events", "n"))
+    pooled = pool_random_effects(logit(events / n), np.sqrt(1 / events + 1 / (n - events)))
+    for quantity, value in expected.items():
+        assert getattr(pooled, str(quantity)) == pytest.approx(value, abs=1e-6)
