@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from paincast.errors import RefusalError, SettingsError
-from paincast.evidence import load_record, load_records, load_sources
+from paincast.evidence import gaps_of, load_record, load_records, load_sources
+from paincast.evidence.comparators import choose_comparator
 from paincast.evidence.scenarios import shift_curve
-from paincast.evidence.wording import percent
+from paincast.evidence.wording import percent, span
 from paincast.reporting.evidence.card import Card, Grid, Section, build_card, choose_records
 from paincast.reporting.evidence.listing import build_list, write_lines
 from paincast.reporting.evidence.pages import write_html, write_markdown
@@ -75,17 +76,29 @@ def test_hostile_text_in_a_card_is_escaped() -> None:
 
 def test_the_card_of_facet_ablation_tells_what_a_clinician_asks() -> None:
     text = " ".join(write_markdown(build_card("facet_rfa")).split())
+    record = load_record("facet_rfa")
+    assert record.response
+    point = record.response.points[6.0]
+    depression = next(effect for effect in record.predictors if effect.column == "depression")
+    neuritis = next(item for item in record.complications if item.kind == "neuritis")
+    assert neuritis.rate
+    assert neuritis.patient_rate
     for words in (
         "Bleeding risk class: low",
         "Absolute: local or systemic infection",
-        "| 6 months | 54 % | 30 to 65 % | 17 % |",
-        "positive diagnostic blocks, each: odds ratio 1.9, strong (acts on who is treated)",
-        "depression: odds ratio 0.52, moderate-strong. Published HR 2.97 (1.32 to 6.65)",
-        "neuritic pain for under 2 weeks: 0.5 % of lesions (2.6 % of patients)",
-        "Follow-up: before the procedure and at 1, 3, 6, 9 and 12 months",
+        percent(point.share),
+        span((point.predicted_lower, point.predicted_upper)),
+        *(percent(share) for share in record.response.scenarios.values()),
+        "positive diagnostic blocks, each",
+        f"{depression.odds_ratio:.2f} ({depression.interval[0]:.2f} to {depression.interval[1]:.2f})",
+        depression.finding[1:],
+        percent(neuritis.patient_rate),
+        span(neuritis.rate),
+        "1, 3, 6, 9 and 12 months",
         "Graded low",
-        "but the reference is a single case report [reddy2023; FOUND]",
-        "the share with half relief in a control group",
+        "the reference is a single case report",
+        record.without,
+        *record.not_known,
         "USD 26,008",
     ):
         assert words in text
@@ -101,8 +114,19 @@ def test_a_gap_is_named_on_the_card() -> None:
     assert "No evidence: no clinical study of it reports a pain outcome" in write_markdown(
         build_card("bariatric_embolization")
     )
-    text = " ".join(write_markdown(build_card("spinal_cord_stimulation", indication="other_neuropathic")).split())
-    assert "No evidence: no source gives a response rate" in text
+    for technique in ("epidural_steroid_injection", "celiac_plexus_neurolysis", "hypogastric_plexus_neurolysis"):
+        [(indication, gap)] = gaps_of(technique).items()
+        text = " ".join(write_markdown(build_card(technique, indication=indication)).split())
+        assert f"No evidence: {gap}" in text
+
+
+def test_what_a_matching_arm_had_stands_beside_what_is_expected() -> None:
+    record = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    comparator = choose_comparator(record.own_comparators, "pain_response", 12.0)
+    assert comparator
+    text = " ".join(write_markdown(build_card("spinal_cord_stimulation", indication="failed_back_surgery")).split())
+    for words in (percent(comparator.share), span((comparator.lower, comparator.upper)), comparator.kind):
+        assert words in text
 
 
 def test_every_source_named_on_a_card_is_listed_below() -> None:
@@ -130,10 +154,11 @@ def test_a_scenario_moves_the_whole_curve() -> None:
     assert record.curve
     literature, pragmatic = shift_curve(record, "literature"), shift_curve(record, "pragmatic")
     assert literature == pytest.approx(dict(record.curve))
-    assert pragmatic[6] == pytest.approx(0.33)
+    assert record.scenarios
+    assert pragmatic[6] == pytest.approx(record.scenarios["pragmatic"])
     assert all(pragmatic[month] < literature[month] for month in literature)
-    with pytest.raises(RefusalError, match="genicular_rfa__knee_osteoarthritis holds no response curve"):
-        shift_curve(load_record("genicular_rfa"), "literature")
+    with pytest.raises(RefusalError, match="bariatric_embolization__chronic_pain holds no response curve"):
+        shift_curve(load_record("bariatric_embolization"), "literature")
 
 
 def test_the_list_names_every_record_and_its_gap() -> None:
@@ -150,8 +175,13 @@ def test_json_holds_what_the_record_holds() -> None:
     told = json.loads(json.dumps(describe_records(load_records(), "pragmatic")))
     assert len(told["records"]) == len(load_records())
     facet = next(record for record in told["records"] if record["id"] == "facet_rfa__lumbar_facet")
-    assert facet["curve" if "curve" in facet else "response"]["months"]["6"] == 0.54
-    assert next(row for row in facet["expected_response"] if row["month"] == 6)["share"] == 0.33
+    record = load_record("facet_rfa")
+    assert record.response
+    assert record.scenarios
+    assert facet["response"]["points"]["6"]["share"] == record.response.points[6.0].share
+    assert facet["response"]["scenarios"] == dict(record.scenarios)
+    at_six = next(row for row in facet["expected_response"] if row["month"] == 6)
+    assert at_six["share"] == pytest.approx(record.scenarios["pragmatic"])
     assert facet["baseline"]["diagnostic_blocks_positive"]["shares"]["2"] == 0.56
     named = {name for record in told["records"] for name in record["sources"]}
     assert named == set(told["sources"])

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from paincast.evaluation.bounds import compute_bayes_bound
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from paincast.evaluation.simulated.truth import compute_bayes_bound
 from paincast.evidence import load_records
 from paincast.evidence.figures import Record
 from paincast.evidence.synthesis.odds import measure_spread, share_true

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from paincast.evidence import load_record, load_records
+from paincast.evidence.figures import TAG_OF_SUPPORT
 from paincast.reporting.evidence.forest import collect_rates
 from paincast.reporting.figures.forest import make_forest_axes, plot_forest, save_forest
 from paincast.statistics import compute_wilson_interval
@@ -24,12 +25,18 @@ def test_every_published_rate_is_there_with_its_interval_and_where_it_comes_from
 
 
 def test_an_interval_is_computed_only_where_the_denominator_is_known() -> None:
-    rates = collect_rates([load_record("nerve_root_block")]).set_index("source")
-    riew = rates.loc["riew2000"]
-    riew = riew[riew["kind"] == "published"].iloc[0]
-    assert (riew["lower"], riew["upper"]) == pytest.approx(compute_wilson_interval(0.71, 28))
-    assert riew["n"] == 28
-    assert rates.loc["choi2007", "interval"] == "none"
+    rates = collect_rates(load_records())
+    published = rates[rates["kind"] == "published"].reset_index(drop=True)
+    told = [rate for record in load_records() for rate in record.published]
+    assert {rate.n is None for rate in told if rate.ci95 is None} == {True, False}
+    for row, rate in zip(published.itertuples(), told, strict=True):
+        if rate.ci95:
+            assert (row.lower, row.upper, row.interval) == (*rate.ci95, "published")
+        elif rate.n:
+            assert (row.lower, row.upper) == pytest.approx(compute_wilson_interval(rate.share, rate.n))
+            assert (row.n, row.interval) == (rate.n, "computed")
+        else:
+            assert row.interval == "none"
 
 
 @pytest.mark.parametrize(
@@ -40,10 +47,23 @@ def test_wilson_at_the_ends(share: float, n: int, expected: tuple[float, float])
 
 
 def test_expected_and_control_stand_beside_the_published() -> None:
-    rates = collect_rates([load_record("facet_rfa")])
+    record = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    assert record.response
+    assert record.primary_month
+    rates = collect_rates([record])
     expected = rates[rates["kind"] == "expected"].iloc[0]
-    assert (expected["share"], expected["lower"], expected["upper"]) == (0.54, 0.3, 0.65)
-    assert rates.loc[rates["kind"] == "control", "share"].tolist() == [0.17]
+    point = record.response.points[record.primary_month]
+    assert (expected["share"], expected["lower"], expected["upper"]) == (
+        point.share,
+        point.predicted_lower,
+        point.predicted_upper,
+    )
+    assert expected["tag"] == TAG_OF_SUPPORT[point.support]
+    control = rates[rates["kind"] == "control"]
+    assert len(control) >= 1
+    assert control["share"].tolist() == [item.share for item in record.own_comparators]
+    assert control["month"].tolist() == [item.month for item in record.own_comparators]
+    assert collect_rates([load_record("facet_rfa")])["kind"].eq("control").sum() == 0
 
 
 @pytest.mark.slow

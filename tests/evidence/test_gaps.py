@@ -7,6 +7,7 @@ import pytest
 
 from paincast.eligibility import check_indication
 from paincast.errors import RefusalError
+from paincast.evidence import gaps_of, indications_of, load_records
 from paincast.evidence.rules import TechniqueRules, collect_rules
 from paincast.simulator import simulate_cohort
 
@@ -16,15 +17,32 @@ def test_simulating_a_gap_is_refused() -> None:
         simulate_cohort(techniques=["bariatric_embolization"], episodes_per_technique=10)
 
 
+def test_nobody_is_simulated_in_the_gap_of_a_technique() -> None:
+    gaps = {(record.technique, record.indication) for record in load_records() if record.gap and record.indication}
+    techniques = sorted({technique for technique, _ in gaps})
+    assert len(gaps) == len(techniques) == 3
+    cohort, _ = simulate_cohort(techniques=techniques, episodes_per_technique=60, seed=1)
+    drawn = cohort.episodes[["technique", "indication"]].drop_duplicates().itertuples(index=False, name=None)
+    assert not gaps & set(drawn)
+
+
 def test_a_patient_in_a_gap_is_told_why() -> None:
-    rules = collect_rules("spinal_cord_stimulation", "pain_response")
+    rules = collect_rules("celiac_plexus_neurolysis", "pain_response")
     asked = pd.DataFrame(
-        {"indication": pd.Series(["crps", "other_neuropathic", "hip_osteoarthritis", None], dtype="str")}
+        {
+            "indication": pd.Series(
+                ["pancreatic_cancer", "chronic_pancreatitis", "hip_osteoarthritis", None], dtype="str"
+            )
+        }
     )
     said = check_indication(rules, asked).tolist()
     assert said[0] == ""
-    assert said[1].startswith("no evidence for other_neuropathic: no source gives a response rate")
-    assert said[2] == "the indication is not one this technique treats (crps, failed_back_surgery)"
+    assert (
+        said[1]
+        == f"no evidence for chronic_pancreatitis: {gaps_of('celiac_plexus_neurolysis')['chronic_pancreatitis']}"
+    )
+    treated = ", ".join(indications_of("celiac_plexus_neurolysis"))
+    assert said[2] == f"the indication is not one this technique treats ({treated})"
     assert said[3] == "the indication is missing; it is required"
 
 

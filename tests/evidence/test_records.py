@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 import paincast.evidence
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.evidence import (
-    control_response,
+    Record,
     evidence_version,
     gaps_of,
     indications_of,
@@ -25,14 +26,19 @@ from paincast.evidence import (
     simulated_records,
     simulated_techniques,
 )
-from paincast.evidence.figures import PROVENANCE_TAGS
-from paincast.evidence.reading import parse_record, walk_numbers
+from paincast.evidence.comparators import choose_comparator
+from paincast.evidence.figures import PROVENANCE_TAGS, TAG_OF_SUPPORT
+from paincast.evidence.reading import parse_record, read_yaml, walk_numbers
 from paincast.schema import TECHNIQUES
 
 FOLDER = Path(paincast.evidence.__file__).parent
 FILES = sorted((FOLDER / "records").glob("*.yaml"))
 CONTRAINDICATIONS = yaml.safe_load((FOLDER / "contraindications.yaml").read_text(encoding="utf-8"))
 COSTS = yaml.safe_load((FOLDER / "costs.yaml").read_text(encoding="utf-8"))
+
+
+FACET = "facet_rfa__lumbar_facet"
+COMPUTED = read_yaml(FOLDER / "computed.yaml")["records"]
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -43,7 +49,12 @@ def _read(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def facet() -> dict[str, Any]:
-    return deepcopy(_read("facet_rfa__lumbar_facet"))
+    return _read(FACET)
+
+
+@pytest.fixture
+def computed() -> dict[str, Any]:
+    return deepcopy(COMPUTED[FACET])
 
 
 def _find_provenance(content: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -65,8 +76,8 @@ def test_every_number_has_a_source_and_a_tag(file: Path) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     sources = load_sources()
     for path, _ in walk_numbers(content):
-        if path[0] in ("primary_month", "follow_up_months"):
-            continue
+        if path[0] in ("primary_month", "follow_up_months", "curve") or "transform" in path:
+            continue  # what is asked, not what was found
         source, tag = _find_provenance(content, path)
         assert source, f"{path} has no source"
         for name in [source] if isinstance(source, str) else source:
@@ -124,14 +135,70 @@ def test_every_record_has_a_response_at_the_horizon_of_its_technique(technique: 
     assert all(primary_horizon(technique) in (record.curve or {}) for record in simulated_records(technique))
 
 
-def test_figures_are_those_of_the_evidence_file() -> None:
-    record = load_record("epidural_steroid_injection", "lumbar_radicular_disc", "transforaminal")
-    assert record.curve == {1: 0.55, 3: 0.55, 6: 0.46, 12: 0.38, 24: 0.28}
-    assert record.scenarios == {"seed_optimistic": 0.8, "literature": 0.55, "pragmatic": 0.45}
-    effects = {(effect.column, effect.transform.kind): effect.odds_ratio for effect in record.predictors}
-    assert effects["pain_duration_months", "below"] == 2.0
-    assert effects["radicular_pattern", "equals"] == 2.2
-    assert load_record("spinal_cord_stimulation", "crps").baseline["age_years"].mean == 42
+@pytest.mark.parametrize("record", [record for record in load_records() if record.response], ids=lambda item: item.id)
+def test_figures_are_those_computed_from_the_table(record: Record) -> None:
+    computed = COMPUTED[record.id]
+    assert record.response
+    assert record.curve == {month: point["share"] for month, point in computed["curve"].items()}
+    assert record.scenarios == {name: figures["share"] for name, figures in computed["scenarios"].items()}
+    assert record.response.trial_success == computed["passes"].get("share")
+    assert [point.support for point in record.response.points.values()] == [
+        point["support"] for point in computed["curve"].values()
+    ]
+    assert {point.support for point in record.response.points.values()} <= set(TAG_OF_SUPPORT)
+    for effect, estimate in zip(record.predictors, computed["predictors"], strict=True):
+        assert (effect.log_odds, effect.sd, effect.basis) == tuple(estimate[key] for key in ("log_odds", "sd", "basis"))
+        assert effect.basis == "judged" or effect.source == tuple(estimate["studies"])
+    for column, pooled in computed["baseline"].items():
+        held = record.baseline[column]
+        assert {name: getattr(held, name) for name in pooled if name != "source"} == {
+            name: value for name, value in pooled.items() if name != "source"
+        }
+    for item in record.counted_complications:
+        if item.kind in computed["complications"]:
+            pooled = computed["complications"][item.kind]
+            assert (item.patient_rate, item.rate) == (pooled["share"], (pooled["lower"], pooled["upper"]))
+            assert item.tag == "FOUND"
+    assert len(record.published) == len(computed["published"])
+    assert [(item.share, item.kind) for item in record.comparators] == [
+        (item["share"], item["kind"]) for item in computed["comparators"]
+    ]
+
+
+def test_what_no_study_tells_is_that_of_the_record_file() -> None:
+    record, content = load_record("facet_rfa"), _read(FACET)
+    untold = set(content["baseline"]) - set(COMPUTED[FACET]["baseline"])
+    assert untold
+    for column in untold:
+        held = record.baseline[column]
+        for name, value in content["baseline"][column].items():
+            assert getattr(held, name) == value
+    counted = set(COMPUTED[FACET]["complications"])
+    for item, entry in zip(record.complications, content["complications"], strict=True):
+        if item.kind not in counted:
+            assert (item.source, item.tag) == (entry["source"], entry["tag"])
+
+
+def test_a_figure_that_is_computed_takes_the_place_of_that_of_the_file(
+    facet: dict[str, Any], computed: dict[str, Any]
+) -> None:
+    computed["baseline"]["odi"] = {"mean": 44.0, "sd": 9.0, "source": ["mint2017"], "tag": "FOUND"}
+    record = parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)
+    assert (record.baseline["odi"].mean, record.baseline["odi"].tag) == (44.0, "FOUND")
+    kind = next(iter(computed["complications"]))
+    computed["complications"] = {kind: computed["complications"][kind] | {"share": 0.5, "upper": 0.6}}
+    record = parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)
+    pooled = [item for item in record.complications if item.estimate is not None]
+    assert [(item.kind, item.patient_rate) for item in pooled] == [(kind, 0.5)]
+
+
+@pytest.mark.parametrize(("part", "code"), [("curve", "PC-EVIDENCE-15"), ("predictors", "PC-EVIDENCE-16")])
+def test_a_record_whose_figures_are_not_computed_is_refused(
+    facet: dict[str, Any], computed: dict[str, Any], part: str, code: str
+) -> None:
+    del computed[part]
+    with pytest.raises(DataError, match="paincast evidence diff --write", check=lambda error: error.code == code):
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)
 
 
 def test_the_nearest_record_covers_further_indications() -> None:
@@ -144,20 +211,21 @@ def test_a_record_without_approach_holds_for_each() -> None:
     assert load_record("trigeminal_rhizotomy", "trigeminal_neuralgia", "percutaneous").approach is None
 
 
-def test_control_response_is_none_where_no_number_is_known() -> None:
-    assert control_response("si_joint_rfa", "sacroiliac_joint", None) == 0.12
-    assert control_response("trigeminal_rhizotomy", "trigeminal_neuralgia", None) is None
+def test_no_comparator_is_shown_where_no_trial_tells_it() -> None:
+    stimulation = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    assert choose_comparator(stimulation.own_comparators, "pain_response", 6.0) is not None
+    assert choose_comparator(stimulation.own_comparators, "pain_response", 60.0) is None
+    rhizotomy = load_record("trigeminal_rhizotomy", "trigeminal_neuralgia")
+    assert rhizotomy.comparators == ()
+    assert {figures.support for figures in rhizotomy.untreated.values()} == {"assumed"}
 
 
-def test_the_control_response_falls_back_on_usual_care_of_one_trial() -> None:
-    anchored = [record for record in load_records() if "ashar2022" in record.sources]
-    assert len(anchored) == 8
-    for record in anchored:
-        control = record.control_response
-        assert control is not None
-        assert (control.share, control.range, control.month) == (0.17, (0.17, 0.34), 1)
-        assert control.note
-        assert control.tag == ("ASSUMED" if record.survival else "DERIVED")
+def test_nobody_of_another_indication_stands_in_as_a_control() -> None:
+    """Usual care of one trial of chronic back pain once stood in for eight records."""
+    for record in load_records():
+        for item in record.comparators:
+            assert "ashar2022" not in item.source
+            assert item.tag == "FOUND"
 
 
 def test_combinations_that_no_record_covers_are_refused() -> None:
@@ -178,17 +246,38 @@ def test_every_technique_has_a_record() -> None:
     assert {record.technique for record in load_records()} == set(TECHNIQUES)
 
 
-def test_a_gap_in_one_indication_leaves_the_others() -> None:
-    assert indications_of("spinal_cord_stimulation") == ("crps", "failed_back_surgery")
-    assert "no source gives a response rate" in gaps_of("spinal_cord_stimulation")["other_neuropathic"]
-    assert load_record("spinal_cord_stimulation", "other_neuropathic").gap
-    with pytest.raises(RefusalError, match="other_neuropathic is refused: no source gives a response rate"):
-        control_response("spinal_cord_stimulation", "other_neuropathic", None)
-    assert all(not record.gap for record in simulated_records("spinal_cord_stimulation"))
+@pytest.mark.parametrize(
+    ("technique", "gap", "covered"),
+    [
+        ("epidural_steroid_injection", "lumbar_facet", "lumbar_stenosis"),
+        ("celiac_plexus_neurolysis", "chronic_pancreatitis", "pancreatic_cancer"),
+        ("hypogastric_plexus_neurolysis", "chronic_pelvic_pain", "pelvic_cancer"),
+    ],
+)
+def test_a_gap_in_one_indication_leaves_the_others(technique: str, gap: str, covered: str) -> None:
+    assert covered in indications_of(technique)
+    assert gap not in indications_of(technique)
+    record = load_record(technique, gap)
+    assert record.gap
+    assert gaps_of(technique) == {gap: record.gap}
+    assert (record.response, record.comparators, dict(record.untreated)) == (None, (), {})
+    assert all(not record.gap for record in simulated_records(technique))
 
 
-def test_techniques_without_a_curve_cannot_be_simulated() -> None:
+def test_techniques_with_studies_but_once_without_a_curve_can_be_simulated() -> None:
+    assert set(simulated_techniques()) == set(TECHNIQUES) - {"bariatric_embolization"}
+    assert "other_neuropathic" in indications_of("spinal_cord_stimulation")
+    assert "sacroiliac_joint" in indications_of("joint_injection")
+
+
+def test_techniques_without_a_curve_cannot_be_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = tuple(
+        replace(record, response=None) if record.technique == "genicular_rfa" else record for record in load_records()
+    )
+    monkeypatch.setattr("paincast.evidence.records.load_records", lambda: without)
     assert "genicular_rfa" not in simulated_techniques()
+    assert indications_of("genicular_rfa") == ("knee_osteoarthritis",)
+    assert primary_horizon("genicular_rfa") == 3
     with pytest.raises(RefusalError, match=r"genicular_rfa cannot be simulated.*real data only.*facet_rfa"):
         simulated_records("genicular_rfa")
 
@@ -231,10 +320,11 @@ def _set(content: dict[str, Any], path: str, value: Any) -> None:
         ("baseline.oddi", {"mean": 3, "source": "seed", "tag": "SEED"}, "column: unknown name 'oddi'"),
         ("predictors.0.transform", {"under": 3}, "unknown name 'under'"),
         ("predictors.0.transform", {"below": 3, "per": 1}, "exactly one key"),
-        ("predictors.0.odds_ratio", 0, "odds_ratio must be above 0"),
-        ("curve.scenarios", {"pragmatic": 0.3}, "no 'literature' scenario"),
-        ("curve.months", {1: 0.6}, "no share at the primary month 6"),
-        ("curve.months", {6: 54}, "share 54 of the curve is out of range"),
+        ("predictors.0.odds_ratio", 2.0, "predictors.0.odds_ratio has no tag"),
+        ("curve.scenarios", {"pragmatic": 0.3}, "curve.scenarios must not be typed in a record file"),
+        ("curve.share", 0.3, "curve.share must not be typed in a record file"),
+        ("published", [], "published must not be typed in a record file"),
+        ("primary_month", 7, "no share at the primary month 7"),
         ("primary_month", None, "'primary_month' is missing"),
         ("contraindications", ["infectoin"], "contraindications: unknown name 'infectoin'"),
         ("bleeding_class", "lowish", "bleeding_class: unknown name 'lowish'"),
@@ -250,31 +340,37 @@ def _set(content: dict[str, Any], path: str, value: Any) -> None:
         ),
     ],
 )
-def test_a_malformed_record_is_refused(facet: dict[str, Any], path: str, value: Any, words: str) -> None:
+def test_a_malformed_record_is_refused(
+    facet: dict[str, Any], computed: dict[str, Any], path: str, value: Any, words: str
+) -> None:
+    computed |= {"baseline": {}, "complications": {}}  # which would take the place of what is wrong
     _set(facet, path, value)
     with pytest.raises(DataError, match=words):
-        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)
 
 
 @pytest.mark.parametrize(
     ("holder", "key", "words"),
     [
-        ("curve", "tag", "'tag' is missing"),
-        ("baseline.age_years", "source", "'source' is missing"),
-        ("predictors.0", "odds_ratio", "'odds_ratio' is missing"),
-        ("published.0", "tag", "'tag' is missing"),
+        ("baseline.odi", "tag", "baseline.odi.mean has no tag"),
+        ("baseline.odi", "source", "baseline.odi.mean has no source"),
+        ("predictors.0", "meaning", "'meaning' is missing"),
+        ("certainty", "tag", "'tag' is missing"),
+        ("seed", "tag", "seed.response.0 has no tag"),
     ],
 )
-def test_a_figure_without_source_or_tag_is_refused(facet: dict[str, Any], holder: str, key: str, words: str) -> None:
+def test_a_figure_without_source_or_tag_is_refused(
+    facet: dict[str, Any], computed: dict[str, Any], holder: str, key: str, words: str
+) -> None:
     content: Any = facet
     for part in holder.split("."):
         content = content[int(part) if part.isdigit() else part]
     del content[key]
     with pytest.raises(DataError, match=words):
-        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)
 
 
-def test_a_number_outside_any_figure_is_refused(facet: dict[str, Any]) -> None:
+def test_a_number_outside_any_figure_is_refused(facet: dict[str, Any], computed: dict[str, Any]) -> None:
     facet["note"] = 3
     with pytest.raises(DataError, check=lambda error: error.code == "PC-EVIDENCE-18"):
-        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources())
+        parse_record(facet, CONTRAINDICATIONS, COSTS, load_sources(), computed)

@@ -9,10 +9,15 @@ from paincast.errors import DataError
 
 Figures = Mapping[str, Any]
 
+_COMPUTED = ("comparators", "untreated", "published", "implied")
+_ASKED = ("months", "denominator", "note")
+"""Keys of a curve in a record file."""
+
 
 def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str, Any]:
     """Merge what was computed into the content of a record file; where nothing was, the file's own figures stay."""
     merged = dict(content)
+    _check_typed(content, computed, where)
     if "curve" in content:
         if "curve" not in computed:
             raise DataError(
@@ -25,7 +30,7 @@ def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str,
             **{key: computed[key] for key in ("curve", "scenarios")},
             "trial_success": passes,
         }
-    merged |= {key: computed[key] for key in ("comparators", "untreated", "published", "implied") if key in computed}
+    merged |= {key: computed[key] for key in _COMPUTED if key in computed}
     if "baseline" in content:
         merged["baseline"] = {**content["baseline"], **computed.get("baseline", {})}
     if "predictors" in content:
@@ -40,6 +45,18 @@ def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str,
     if harms:
         merged["complications"] = [_merge_complication(entry, harms) for entry in content.get("complications", ())]
     return merged
+
+
+def _check_typed(content: Figures, computed: Figures, where: str) -> None:
+    """Refuse figures of a record file that would give way in silence to what is computed."""
+    typed = [key for key in _COMPUTED if key in content and key in computed]
+    typed += [f"curve.{key}" for key in content.get("curve", ()) if key not in _ASKED]
+    if typed:
+        raise DataError(
+            f"{where}: {', '.join(typed)} must not be typed in a record file: it is computed from the studies; a curve "
+            f"has {', '.join(_ASKED)} only",
+            code="PC-EVIDENCE-39",
+        )
 
 
 _TAG_OF_BASIS = {"size": "FOUND", "null": "FOUND", "direction": "FOUND/ASSUMED", "judged": "ASSUMED"}

@@ -94,7 +94,11 @@ def fit_multilevel(
     .. [2] Rasmussen CE, Williams CKI. Gaussian processes for machine learning. MIT Press 2006, algorithm 3.1.
     """
     counted, total = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (events, n))
-    if not len(counted) or not ((counted >= 0) & (counted <= total) & (total > 0)).all():
+    if (
+        not len(counted)
+        or counted.shape != total.shape
+        or not ((counted >= 0) & (counted <= total) & (total > 0)).all()
+    ):
         raise DataError("shares to fit: every row needs events from 0 to n, and n above 0", code="PC-STATISTICS-02")
     products = {name: block.design @ block.design.T for name, block in blocks.items()}
     estimated = [name for name, block in blocks.items() if block.estimated]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
-from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_patients
+from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_patients, find_trials
 from paincast.evidence.synthesis.study import Study
 from paincast.statistics import pool_shares
 
@@ -17,6 +17,7 @@ PAIN = "pain_response"
 
 class _Arm(NamedTuple):
     study: str
+    trial: str
     month: float
     events: float
     n: float
@@ -27,7 +28,8 @@ def find_comparators(studies: Mapping[str, Study], target: Target) -> tuple[Comp
     """Find the control arms of trials of a record's technique, by the record's approach and in its indication.
 
     Arms of a kind are pooled at each month at which one was seen, with those of other trials at a month within half of
-    it. Results after patients had crossed over to the procedure do not count.
+    it; studies that report the same patients are one trial. Results after patients had crossed over to the procedure do
+    not count.
 
     Parameters
     ----------
@@ -50,23 +52,27 @@ def find_comparators(studies: Mapping[str, Study], target: Target) -> tuple[Comp
 
 
 def _list_arms(studies: Mapping[str, Study], target: Target, outcome: str, kind: str) -> Iterator[_Arm]:
+    trials = find_trials(studies)
     for study in studies.values():
         if target.indication in study.indications and _tests(study, target):
-            yield from _read_arms(study, outcome, kind)
+            yield from _read_arms(study, trials[study.id], outcome, kind)
 
 
-def _read_arms(study: Study, outcome: str, kind: str) -> Iterator[_Arm]:
-    if study.design in NOT_PRIMARY:
-        return
-    for result in study.results:
+def _read_arms(study: Study, trial: str, outcome: str, kind: str) -> Iterable[_Arm]:
+    """Read the control arms of a study; of several counts of an arm at a month the largest."""
+    largest: dict[tuple[str, float], _Arm] = {}
+    for result in study.results if study.design not in NOT_PRIMARY else ():
         arm = study.arms[result.arm]
         is_control = arm.kind == kind and not (arm.regroups or arm.repeated or result.crossed_over)
         if not (is_control and result.outcome == outcome and result.month):
             continue
         n = count_patients(result, arm)
-        if n:
+        before = largest.get((result.arm, result.month))
+        if n and (before is None or n >= before.n):
             events = n * (result.share or 0.0) if result.events is None else float(result.events)
-            yield _Arm(study.id, result.month, events, n, f"{result.definition}; {arm.what}")
+            found = _Arm(study.id, trial, result.month, events, n, f"{result.definition}; {arm.what}")
+            largest[result.arm, result.month] = found
+    return largest.values()
 
 
 def _tests(study: Study, target: Target) -> bool:
@@ -99,18 +105,18 @@ def _pool_kind(arms: list[_Arm], outcome: str, target: Target, kind: str) -> Ite
 
 
 def _take_nearest(arms: Iterable[_Arm], month: float) -> dict[str, tuple[float, float]]:
-    """Take events and patients of each trial at its visit nearest to a month."""
-    ordered = sorted(arms, key=lambda arm: (abs(arm.month - month), arm.month))
-    nearest: dict[str, float] = {}
+    """Take events and patients of each trial at its visit nearest to a month, by the study that reports them."""
+    ordered = sorted(arms, key=lambda arm: (abs(arm.month - month), arm.month, -arm.n, arm.study))
+    nearest: dict[str, tuple[str, float]] = {}
     for arm in ordered:
-        nearest.setdefault(arm.study, arm.month)
-    at_visit = [arm for arm in ordered if nearest[arm.study] == arm.month]
+        nearest.setdefault(arm.trial, (arm.study, arm.month))
+    at_visit = [arm for arm in ordered if nearest[arm.trial] == (arm.study, arm.month)]
     return {
         name: (
             sum(arm.events for arm in at_visit if arm.study == name),
             sum(arm.n for arm in at_visit if arm.study == name),
         )
-        for name in sorted(nearest)
+        for name in sorted({arm.study for arm in at_visit})
     }
 
 
@@ -125,8 +131,12 @@ def pool_untreated(studies: Mapping[str, Study], target: Target, comparators: Se
     DataFrame
         ``month, share, lower, upper, support`` (``matched`` or ``assumed``).
     """
+    trials = find_trials(studies)
     everywhere = [
-        arm for study in studies.values() for kind in CONTROL_KINDS for arm in _read_arms(study, OUTCOME_OF[PAIN], kind)
+        arm
+        for study in studies.values()
+        for kind in CONTROL_KINDS
+        for arm in _read_arms(study, trials[study.id], OUTCOME_OF[PAIN], kind)
     ]
     rows: list[tuple[float, float, float, float, str]] = []
     for month in target.months:

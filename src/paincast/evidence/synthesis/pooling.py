@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from paincast.errors import DataError
 from paincast.evidence.comparators import is_near
 from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.statistics.multilevel import Block, MultilevelFit, fit_multilevel, predict_multilevel
@@ -225,6 +226,8 @@ def fit_pool(counts: Sequence[Count]) -> Pool:
     DataError
         If there is no count.
     """
+    if not counts:
+        raise DataError("no study counts a response; there is nothing to pool", code="PC-EVIDENCE-38")
     techniques = sorted({count.technique for count in counts})
     names: dict[str, Sequence[tuple[str, ...]]] = {
         "technique": [(technique,) for technique in techniques],

@@ -50,14 +50,14 @@ def _name_gap(record: Record) -> str:
 
 
 def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
-    """Write the list for a terminal, below a line per technique.
+    """Write the list for a terminal, below a line per technique and without the number of predictors.
 
     Returns
     -------
     str
         Lines of at most 100 characters.
     """
-    heads = _COLUMNS[1:]
+    heads = _COLUMNS[1:-1]
     rows = [_row_of(record, scenario) for record in records]
     widths = [max(len(head), *(len(row[column]) for row in rows)) for column, head in enumerate(heads, 1)]
     lines = [_pad(heads, widths)]
@@ -66,7 +66,7 @@ def write_lines(records: Sequence[Record], scenario: str = "literature") -> str:
         if record.technique != shown:
             shown = record.technique
             lines.append(shown)
-        lines.append(_pad(row[1:], widths))
+        lines.append(_pad(row[1:-1], widths))
         if gap := _name_gap(record):
             lines.append(f"      {_cut(gap)}")
     heading = (

@@ -27,7 +27,7 @@ GREY_TEXT = "#5A6270"
 BAND = "#F2F4F7"
 ROW_INCHES, ABOVE, BELOW = 0.225, 1.25, 0.6
 HEADINGS = 1.6
-LONGEST_LABEL, LONGEST_DEFINITION = 46, 66
+LONGEST_LABEL, LONGEST_DEFINITION = 46, 62
 _BRACKETED = re.compile(r" \([^)]*\)")
 STYLES: Mapping[str, dict[str, Any]] = {
     "published": {"color": BLUE, "marker": "s", "markersize": 5.0, "zorder": 3},
@@ -196,6 +196,6 @@ def _make_key() -> list[Line2D]:
         mark("interval published", "published", linestyle="-"),
         mark("interval computed (Wilson)", "published", linestyle=(0, (2.5, 1.5)), markerfacecolor="white"),
         mark("no interval known", "published", markerfacecolor="white"),
-        mark("expected, with plausible range", "expected"),
+        mark("expected, as in a new study", "expected"),
         mark("without the procedure", "control"),
     ]
