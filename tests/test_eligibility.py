@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from paincast.eligibility import assess_condition, assess_contraindications, ass
 from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
 from paincast.evidence.figures import Record
-from paincast.evidence.rules import TechniqueRules, check_rules, collect_rules, renew_contraindications
+from paincast.evidence.rules import TechniqueRules, check_rules, collect_rules, renew_rules
 from paincast.reporting.evidence.card import build_card
 from paincast.schema import EPISODES
 
@@ -169,11 +170,45 @@ def test_rules_of_an_older_bundle_give_way_to_those_of_today() -> None:
     older = {"column": "active_infection", "level": "absolute", "reason": "infection"}
     for held in ((older,), ()):
         rules = TechniqueRules(indications=("crps",), contraindications=held)
-        renewed = renew_contraindications("spinal_cord_stimulation", rules)
+        renewed = renew_rules("spinal_cord_stimulation", "pain_response", rules)
         assert renewed.contraindications == _rules_of("spinal_cord_stimulation")
         assert renewed.indications == ("crps",)
     today = collect_rules("facet_rfa", "pain_response")
-    assert renew_contraindications("facet_rfa", today) is today
+    assert renew_rules("facet_rfa", "pain_response", today) is today
+
+
+def test_controls_of_an_older_bundle_give_way_to_comparators() -> None:
+    """They had neither month nor kind of arm, and stood for every outcome."""
+    older = {"indication": "crps", "approach": None, "probability": 0.17}
+    today = collect_rules("spinal_cord_stimulation", "pain_response")
+    renewed = renew_rules("spinal_cord_stimulation", "pain_response", replace(today, controls=(older,), remarks=()))
+    assert today.controls
+    assert renewed == today
+    of_function = renew_rules("spinal_cord_stimulation", "function_response", replace(today, controls=(older,)))
+    assert of_function.controls == ()
+    assert renew_rules("spinal_cord_stimulation", "pain_response", today) is today
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"arm": "another technique"},
+        {"month": 0},
+        {"month": "6"},
+        {"probability": 1.2},
+        {"lower": 0.9},
+        {"n": True},
+        {"source": "process2007"},
+        {"definition": None},
+        {"more": 1},
+    ],
+)
+def test_controls_that_cannot_be_shown_are_refused(broken: Values) -> None:
+    rules = collect_rules("spinal_cord_stimulation", "pain_response")
+    check_rules(rules)
+    [control, *_] = rules.controls
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-ELIGIBILITY-04"):
+        check_rules(replace(rules, controls=({**control, **broken},)))
 
 
 @pytest.mark.parametrize("broken", [{"when": {"column": "nothing", "is": True}}, {"reason": None, "more": 1}])

@@ -13,12 +13,12 @@ import pytest
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
-from paincast.evidence.records import load_record, primary_horizon, simulated_records, simulated_techniques
+from paincast.evidence.records import load_record, primary_horizon, records_of, simulated_records, simulated_techniques
 from paincast.evidence.scenarios import shift_curve
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.review import describe_decision_curve, plot_decision_curve
-from paincast.settings import EvaluationSettings, OutcomeSettings
+from paincast.settings import SCENARIOS, EvaluationSettings, OutcomeSettings
 from paincast.simulator import simulate_cohort
 from paincast.training.assessment import assess_predictions
 from paincast.training.expected import find_expected_response
@@ -50,8 +50,14 @@ def epidural() -> TrainingSet:
     return make_set(EPIDURAL, 3.0)
 
 
-@pytest.mark.parametrize(("scenario", "expected"), [("literature", 0.54), ("pragmatic", 0.33)])
-def test_the_rate_is_that_of_the_scenario_at_the_month_and_is_named(scenario, expected):
+def expect(technique: str, month: float, scenario: str = "literature", **of: str) -> float:
+    """Read the share that a record expects, in whole percent."""
+    return round(shift_curve(load_record(technique, **of), scenario)[month], 2)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_rate_is_that_of_the_scenario_at_the_month_and_is_named(scenario):
+    expected = expect("facet_rfa", 6.0, scenario)
     found = find_expected_response(make_set("facet_rfa", 6.0), scenario)
     assert found.share == pytest.approx(expected)
     assert found.table["record"].tolist() == ["facet_rfa__lumbar_facet", "all"]
@@ -75,12 +81,13 @@ def test_the_rate_does_not_tell_of_four_patients(epidural):
     few = {("lumbar_radicular_disc", "caudal"): 4, ("lumbar_stenosis", "caudal"): 1}
     found = find_expected_response(spread(epidural, few), "literature")
     assert found.table["record"].tolist() == [STENOSIS, "all"]
-    assert found.share == 0.36
+    assert found.share == expect(EPIDURAL, 3.0, indication="lumbar_stenosis", approach="caudal")
 
 
 def test_who_has_no_record_does_not_count(epidural):
     told = {("lumbar_radicular_disc", None): 20, ("lumbar_stenosis", "caudal"): 1}
-    assert find_expected_response(spread(epidural, told), "literature").share == 0.36
+    caudal = expect(EPIDURAL, 3.0, indication="lumbar_stenosis", approach="caudal")
+    assert find_expected_response(spread(epidural, told), "literature").share == caudal
     nobody = find_expected_response(spread(epidural, {("lumbar_stenosis", None): 1}), "literature")
     assert nobody.share is None
     assert "indication and approach" in nobody.table["says"].iloc[-1]
@@ -119,11 +126,19 @@ def open_cohort(name: str, folder) -> Cohort:
     return ingest(load_mapping(name), files)[0]
 
 
-def test_real_knees_have_no_curve_and_caudal_patients_one_with_its_records_in_the_legend(real_data):
+def test_without_any_curve_there_is_no_rate(epidural, monkeypatch):
+    without = tuple(replace(record, response=None) for record in records_of(EPIDURAL))
+    monkeypatch.setattr("paincast.training.expected.records_of", lambda _: without)
+    found = find_expected_response(epidural, "literature")
+    assert found.share is None
+    assert f"{EPIDURAL} holds no response curve" in found.table["says"].iloc[-1]
+
+
+def test_real_knees_and_caudal_patients_have_a_curve_with_its_records_in_the_legend(real_data):
     knees = make_training_set(
         "genicular_rfa", open_cohort("genicular_rfa_2024", real_data), get_outcome("pain_response"), OutcomeSettings()
     )
-    assert "genicular_rfa holds no response curve" in find_expected_response(knees, "literature").table["says"].iloc[-1]
+    assert find_expected_response(knees, "literature").share == expect("genicular_rfa", knees.horizon_months)
     caudal = make_training_set(
         EPIDURAL,
         open_cohort("caudal_esi_2018", real_data),
@@ -133,8 +148,13 @@ def test_real_knees_have_no_curve_and_caudal_patients_one_with_its_records_in_th
     known = caudal.known.astype(float)
     assessed = assess_predictions(caudal, 0.1 + 0.1 * known, known, QUICK, np.random.default_rng(1))
     assert assessed.expected_response["record"].tolist() == [DISC, STENOSIS, "all"]
-    share = assessed.expected_response["expected"].iloc[-1]
-    assert 0.40 < share < 0.48
+    *by_record, share = assessed.expected_response["expected"]
+    expected = [
+        expect(EPIDURAL, 1.0, indication=name, approach="caudal")
+        for name in ("lumbar_radicular_disc", "lumbar_stenosis")
+    ]
+    assert by_record == expected
+    assert min(expected) - 0.005 <= share <= max(expected) + 0.005
     ax = plot_decision_curve(assessed.decision_curve, make_axes(), basis="real", expected=assessed.expected_response)
     named = [text.get_text() for text in ax.get_legend().get_texts()]
     assert any(f"{share:.0%}" in name and "'literature'" in name and "month 1)" in name for name in named)

@@ -88,6 +88,15 @@ def test_a_column_has_one_threshold_in_each_direction(record: Record) -> None:
 
 
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)
+def test_a_predictor_is_true_of_some_patients_and_not_of_all(record: Record) -> None:
+    for effect in record.predictors:
+        passed = effect.column == "stimulation_trial_success"  # by definition of who is implanted
+        if effect.transform.kind not in ("per", "per_sd") and not passed:
+            share = share_true(effect.transform, record.baseline.get(effect.column))
+            assert 0.01 < share < 0.99, effect.meaning
+
+
+@pytest.mark.parametrize("record", SIMULATED, ids=ids)
 def test_control_arms_have_fewer_responders_than_the_curve_at_their_month(record: Record) -> None:
     """No control lies above its curve unless a trial says so; no trial does today."""
     assert record.response

@@ -181,10 +181,15 @@ def fit_with_evidence(sample: Sample) -> tuple[np.ndarray, list[str]]:
     settings = TrainingSettings(model=ModelSettings(ridge_prior_sds=[0.12], lasso_penalties=[], trials=2))
     near = make_surroundings("facet_rfa", sample.episodes, {}, settings, np.random.default_rng(0))
     assert near.directions["depression"] == -1
-    assert near.strong_directions["depression"] == -1
+    assert near.strong_directions == load_expected_signs("facet_rfa", strong=True) != {}
     known = replace(sample, directions=near.directions, strong_directions=near.strong_directions)
     selection = select_candidate(known, settings.model, np.random.default_rng(1))
     return selection.linear_predictor, [one.label for one in selection.candidates]
+
+
+def make_certain(effect):
+    """Give an effect a spread that leaves no doubt about its sign."""
+    return replace(effect, sd=abs(effect.log_odds) / 3.0 or effect.sd)
 
 
 def change_effects(monkeypatch, change) -> None:
@@ -197,11 +202,12 @@ def change_effects(monkeypatch, change) -> None:
 @pytest.mark.slow
 def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
     sample = make_sample(make_episodes)
+    change_effects(monkeypatch, make_certain)
     linear_predictor, labels = fit_with_evidence(sample)
     change_effects(
         monkeypatch,
         lambda effect: replace(
-            effect, odds_ratio=2.0 * effect.odds_ratio, published={"measure": "odds ratio", "value": 99.0}
+            make_certain(effect), log_odds=2.0 * effect.log_odds, sd=1.5 * make_certain(effect).sd, finding="OR 99"
         ),
     )
     doubled, same = fit_with_evidence(sample)
@@ -209,17 +215,24 @@ def test_of_the_evidence_only_signs_are_read(make_episodes, monkeypatch):
     np.testing.assert_array_equal(doubled, linear_predictor)
 
 
-def test_turned_signs_are_read(monkeypatch):
-    before = load_expected_signs("facet_rfa")
-    turn = {"better": "worse", "worse": "better"}
-    change_effects(
-        monkeypatch,
-        lambda effect: replace(
-            effect,
-            direction=" ".join([turn.get(effect.direction.split()[0], "none"), *effect.direction.split()[1:]]),
-        ),
-    )
-    assert load_expected_signs("facet_rfa") == {name: -sign for name, sign in before.items()}
+@pytest.mark.parametrize("technique", ["facet_rfa", "spinal_cord_stimulation"])
+def test_turned_signs_are_read(monkeypatch, technique):
+    before = {strong: load_expected_signs(technique, strong=strong) for strong in (False, True)}
+    assert before[False]
+    change_effects(monkeypatch, lambda effect: replace(effect, log_odds=-effect.log_odds))
+    for strong, signs in before.items():
+        assert load_expected_signs(technique, strong=strong) == {name: -sign for name, sign in signs.items()}
+
+
+def test_only_a_sign_that_is_all_but_certain_is_strong(monkeypatch):
+    all_signs = load_expected_signs("facet_rfa")
+    change_effects(monkeypatch, lambda effect: replace(effect, sd=10.0))
+    assert load_expected_signs("facet_rfa") == all_signs
+    assert load_expected_signs("facet_rfa", strong=True) == {}
+    change_effects(monkeypatch, lambda effect: make_certain(effect) if effect.column == "depression" else effect)
+    assert load_expected_signs("facet_rfa", strong=True)["depression"] == all_signs["depression"] == -1
+    change_effects(monkeypatch, make_certain)
+    assert load_expected_signs("facet_rfa", strong=True) == all_signs
 
 
 def test_more_columns_than_rows_and_weights_of_zero_end_in_a_finite_model(make_episodes):

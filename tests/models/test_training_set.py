@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.tables import Cohort, conform
-from paincast.eligibility import check_indication, find_controls, note_missing_evidence
+from paincast.eligibility import check_indication, note_missing_evidence
 from paincast.errors import RefusalError
+from paincast.evidence import indications_of, load_record, primary_horizon
+from paincast.evidence.comparators import choose_comparator
 from paincast.outcomes import get_outcome
+from paincast.predictor.controls import find_controls
 from paincast.settings import OutcomeSettings
 from paincast.training_set import make_training_set
 
@@ -110,19 +113,27 @@ def test_a_horizon_nobody_was_asked_at_is_refused_with_the_months_there_are(coho
         ask(cohort, horizon_months=24.0)
 
 
-def add_patients(n_with: int, n_without: int, indication: str | None, basis: str = "real") -> Cohort:
+EPIDURAL, STIMULATION = "epidural_steroid_injection", "spinal_cord_stimulation"
+GAP, COVERED = "lumbar_facet", "lumbar_stenosis"
+"""An indication for which a record of epidural injection states that there is no evidence, and one that it treats."""
+
+
+def add_patients(
+    n_with: int, n_without: int, indication: str | None, basis: str = "real", technique: str = EPIDURAL
+) -> Cohort:
     n = n_with + n_without
     ids = [f"n{i}" for i in range(n)]
     episodes = pd.DataFrame(
         {
             "episode_id": ids,
             "patient_id": ids,
-            "technique": "spinal_cord_stimulation",
+            "technique": technique,
             "indication": [indication] * n,
             "pain_nrs": 8.0,
         }
     )
-    visits = pd.DataFrame({"episode_id": ids, "month": 12.0, "pain_nrs": [2.0] * n_with + [7.0] * n_without})
+    month = primary_horizon(technique)
+    visits = pd.DataFrame({"episode_id": ids, "month": month, "pain_nrs": [2.0] * n_with + [7.0] * n_without})
     return Cohort(
         episodes=conform("episodes", episodes),
         visits=conform("visits", visits),
@@ -143,44 +154,43 @@ def join(*cohorts: Cohort) -> Cohort:
     )
 
 
-def ask_stimulation(cohort: Cohort, name: str = "pain_response", minimum: int | None = 8):
-    return make_training_set(
-        "spinal_cord_stimulation", cohort, get_outcome(name), OutcomeSettings(), minimum_events=minimum
-    )
+def ask_technique(cohort: Cohort, name: str = "pain_response", minimum: int | None = 8):
+    technique = str(cohort.episodes["technique"].iloc[0])
+    return make_training_set(technique, cohort, get_outcome(name), OutcomeSettings(), minimum_events=minimum)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
+@pytest.mark.parametrize("indication", [GAP, "chronic_low_back_pain"])
 @pytest.mark.parametrize("name", ["pain_response", "pain_change", "relief_duration"])
 def test_enough_real_patients_carry_an_indication_without_evidence(indication, name):
-    data = ask_stimulation(add_patients(8, 9, indication), name)
+    data = ask_technique(add_patients(8, 9, indication), name)
     assert len(data.episodes) == 17
     assert data.rules.without_evidence == (indication,)
-    assert data.rules.indications == ("crps", "failed_back_surgery", indication)
+    assert data.rules.indications == (*indications_of(EPIDURAL), indication)
 
 
 @pytest.mark.parametrize(
     ("cohort", "minimum"),
     [
-        (add_patients(7, 60, "other_neuropathic"), 8),
-        (add_patients(60, 7, "other_neuropathic"), 8),
-        (add_patients(60, 60, "other_neuropathic"), None),
-        (add_patients(60, 60, "other_neuropathic", basis="synthetic"), 8),
+        (add_patients(7, 60, GAP), 8),
+        (add_patients(60, 7, GAP), 8),
+        (add_patients(60, 60, GAP), None),
+        (add_patients(60, 60, GAP, basis="synthetic"), 8),
         (add_patients(60, 60, None), 8),
     ],
 )
 def test_nobody_is_trained_on_whom_the_model_would_not_answer(cohort, minimum):
     with pytest.raises(RefusalError, match=rf"cannot be determined for any of {len(cohort.episodes)} episodes"):
-        ask_stimulation(cohort, minimum=minimum)
+        ask_technique(cohort, minimum=minimum)
 
 
 def test_whom_the_model_would_not_answer_is_counted_out_with_the_reason():
-    cohort = join(add_patients(10, 10, "crps"), add_patients(3, 3, "other_neuropathic"), add_patients(1, 4, None))
-    data = ask_stimulation(cohort)
-    assert set(data.episodes["indication"]) == {"crps"}
+    cohort = join(add_patients(10, 10, COVERED), add_patients(3, 3, GAP), add_patients(1, 4, None))
+    data = ask_technique(cohort)
+    assert set(data.episodes["indication"]) == {COVERED}
     assert data.rules.without_evidence == ()
     flow = count(data)
-    [gap] = [step for step in flow if step.startswith("not asked: no evidence for other_neuropathic")]
+    [gap] = [step for step in flow if step.startswith(f"not asked: no evidence for {GAP}")]
     assert flow[gap] == 6
     assert flow["not asked: the indication is missing; it is required"] == 5
     assert flow["patients with an answer"] == len(data.episodes) == 20
@@ -189,10 +199,24 @@ def test_whom_the_model_would_not_answer_is_counted_out_with_the_reason():
 
 
 def test_training_prediction_and_evaluation_agree_on_who_is_answered():
-    data = ask_stimulation(join(add_patients(10, 10, "crps"), add_patients(9, 9, "chronic_low_back_pain")))
-    asked = pd.DataFrame({"indication": ["crps", "chronic_low_back_pain", "other_neuropathic", "hip_osteoarthritis"]})
+    data = ask_technique(join(add_patients(10, 10, COVERED), add_patients(9, 9, "chronic_low_back_pain")))
+    asked = pd.DataFrame({"indication": [COVERED, "chronic_low_back_pain", GAP, "hip_osteoarthritis"]})
     said = check_indication(data.rules, asked)
     assert (said == "").tolist() == [True, True, False, False]
     alone = note_missing_evidence(data.rules, asked)
     assert (alone == "").tolist() == [True, False, True, True]
-    assert find_controls(data.rules, asked.assign(approach=None)).notna().tolist() == [True, False, False, False]
+
+
+def test_patients_of_an_indication_without_evidence_have_no_comparator():
+    patients = [
+        add_patients(9, 9, name, technique=STIMULATION) for name in ("failed_back_surgery", "chronic_low_back_pain")
+    ]
+    data = ask_technique(join(*patients))
+    asked = pd.DataFrame({"indication": ["failed_back_surgery", "chronic_low_back_pain", "hip_osteoarthritis"]})
+    controls = find_controls(data.rules, data.outcome.name, data.horizon_months, asked.assign(approach=None))
+    assert controls["control_probability"].notna().tolist() == [True, False, False]
+    comparators = load_record(STIMULATION, "failed_back_surgery").own_comparators
+    chosen = choose_comparator(comparators, data.outcome.name, data.horizon_months)
+    assert chosen is not None
+    assert controls["control_probability"].iloc[0] == chosen.share
+    assert controls["control_because"].ne("").tolist() == [False, True, True]

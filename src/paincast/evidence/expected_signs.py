@@ -28,7 +28,7 @@ def load_expected_signs(technique: str, *, strong: bool = False) -> dict[str, in
 
     Examples
     --------
-    >>> load_expected_signs("facet_rfa", strong=True)["depression"]
+    >>> load_expected_signs("facet_rfa")["depression"]
     -1
     """
     signs_by_name: dict[str, set[int]] = {}

@@ -155,8 +155,8 @@ def gaps_of(technique: str) -> Mapping[str, str]:
 
     Examples
     --------
-    >>> list(gaps_of("spinal_cord_stimulation"))
-    ['other_neuropathic']
+    >>> list(gaps_of("celiac_plexus_neurolysis"))
+    ['chronic_pancreatitis']
     """
     return {record.indication: record.gap for record in records_of(technique) if record.gap and record.indication}
 

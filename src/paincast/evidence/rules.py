@@ -163,7 +163,7 @@ def _is_control(control: dict[str, Any]) -> bool:
 
 def renew_rules(technique: str, outcome: str, rules: TechniqueRules) -> TechniqueRules:
     """Replace, in the rules of an older bundle, contraindications without conditions and controls without a month."""
-    if rules.contraindications and not all("when" in rule for rule in rules.contraindications):
+    if not (rules.contraindications and all("when" in rule for rule in rules.contraindications)):
         rules = replace(rules, contraindications=collect_contraindications(technique))
     if rules.controls and not all("month" in control for control in rules.controls):
         controls, remarks = _collect_controls(technique, outcome), _collect_remarks(technique)

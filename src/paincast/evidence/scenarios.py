@@ -33,8 +33,9 @@ def shift_curve(record: Record, scenario: str) -> dict[float, float]:
     Examples
     --------
     >>> from paincast.evidence import load_record
-    >>> round(shift_curve(load_record("facet_rfa"), "pragmatic")[6.0], 9)
-    0.33
+    >>> record = load_record("facet_rfa")
+    >>> round(shift_curve(record, "pragmatic")[6.0], 9) == record.scenarios["pragmatic"]
+    True
     """
     if record.response is None or record.primary_month is None:
         raise RefusalError(f"evidence record {record.id} holds no response curve", code="PC-EVIDENCE-28")

@@ -50,7 +50,7 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
 
 def _pool_plain(described: Sequence[tuple[str, Characteristic]], entry: Figures) -> dict[str, float]:
     if "share" in entry:
-        return _average([(item.share, item.n) for _, item in described], "share")
+        return _average_shares(described)
     centre = _average([(item.mean, item.n) for _, item in described], "mean")
     spread = [(item.sd, item.n) for _, item in described]
     if not centre or not any(sd and n for sd, n in spread):
@@ -74,7 +74,12 @@ def _pool_skewed(described: Sequence[tuple[str, Characteristic]]) -> dict[str, f
         spreads.append((log_sd, item.n))
     centre = _average(centres, "median")
     figures = {name: math.exp(value) for name, value in centre.items()} | _average(spreads, "log_sd")
-    return figures | _average([(item.share, item.n) for _, item in described], "share")
+    return figures | _average_shares(described)
+
+
+def _average_shares(described: Sequence[tuple[str, Characteristic]]) -> dict[str, float]:
+    """Average shares; nobody or all is what a study asked for at entry, and tells nothing of other patients."""
+    return _average([(item.share, item.n) for _, item in described if item.share not in (0, 1)], "share")
 
 
 def _average(values: Sequence[tuple[float | None, int | None]], name: str) -> dict[str, float]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from calendar import month_abbr, month_name
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from paincast.evidence.figures import PROVENANCE_TAGS, Source
 
-_NAME = r"(?:(?:van|de|ter|von|Al) )?[A-Z][\w'’-]*(?: [A-Z][a-z][\w'’-]*)? [A-Z]{1,5}"
-_AUTHORS = re.compile(rf"^({_NAME}(?:, {_NAME})*)( et al)?\. ")
+_NAME = r"(?:(?:van|de|ter|von|Al) )?[^\W\da-z_][\w'’-]*(?: [A-Z][a-z][\w'’-]*)? [A-Z]{1,5}"
+_AUTHORS = re.compile(rf"^({_NAME}(?:, {_NAME})*)(,? et al)?\. ")
 _DOI = re.compile(r"(?:doi[:=/]|doi/full/|access_num=|term=)(10\.\d{4,}/(?:[^\s;&/]+\.pub\d|[^\s;&]+))")
 _PMID = re.compile(r"(?:PMID |pubmed(?:\.ncbi\.nlm\.nih\.gov)?/)(\d{5,})")
 _JOURNAL = re.compile(
@@ -25,7 +26,7 @@ _JOURNAL = re.compile(
 )
 _COCHRANE = re.compile(r"Cochrane (?P<pages>CD\d+), (?P<year>\d{4})")
 _YEAR = re.compile(r"\b(?<!-)((?:19|20)\d{2})(?![-\d])")
-_NOT_JOURNALS = frozenset({"Feb", "Friedly", "Japan"})
+_NOT_JOURNALS = frozenset({*month_name, *month_abbr, "Friedly", "Japan", "MRIs"})
 
 
 @dataclass(frozen=True, kw_only=True)
