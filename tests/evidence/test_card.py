@@ -24,6 +24,7 @@ from paincast.reporting.evidence.listing import build_list, write_lines
 from paincast.reporting.evidence.pages import write_html, write_markdown
 from paincast.reporting.evidence.parts import MOST_PREDICTORS, show_benefit, show_complications
 from paincast.reporting.evidence.plain import describe_records
+from paincast.reporting.evidence.references import find_link, shorten_citation
 from paincast.reporting.evidence.response import show_response
 from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS
@@ -356,6 +357,20 @@ def test_a_gap_is_named_on_the_card() -> None:
     for record in RECORDS:
         if record.gap:
             assert any(line.text == f"{record.gap}." for line in list_lines(build_of(record)))
+
+
+def test_a_short_citation_names_author_year_and_journal_or_the_begin_of_the_title() -> None:
+    sources = load_sources()
+    assert shorten_citation(sources["kaufmann2013"]) == "Kaufmann 2013, Pain Med"
+    assert shorten_citation(sources["fda2014"]).startswith("FDA Drug Safety")
+    assert all(3 <= len(shorten_citation(source)) < 80 for source in sources.values())
+
+
+def test_every_source_but_the_founding_review_has_a_link() -> None:
+    links = {name: find_link(source) for name, source in load_sources().items()}
+    assert {name for name, link in links.items() if not link[1]} == {"seed"}
+    assert links["kaufmann2013"] == ("PMID 23895182", "https://pubmed.ncbi.nlm.nih.gov/23895182/")
+    assert find_link(replace(load_sources()["seed"], url="javascript:alert(1)")) == ("", "")
 
 
 def test_choosing_records() -> None:

@@ -28,7 +28,15 @@ SOURCES = load_sources()
                 "pages": "472-487",
             },
         ),
-        ("kaufmann2013", {"authors": (), "journal": "Pain Med", "year": "2013", "pmid": "23895182"}),
+        (
+            "kaufmann2013",
+            {
+                "authors": ("Kaufmann TJ", "Geske JR", "Murthy NS"),
+                "journal": "Pain Med",
+                "year": "2013",
+                "pmid": "23895182",
+            },
+        ),
         ("eisenberg1995", {"authors": ("Eisenberg E", "Carr DB", "Chalmers TC"), "more_authors": False}),
         ("vantilburg2016", {"authors": ("van Tilburg CWJ",), "journal": "Clin J Pain"}),
         ("seed", {"authors": ("Al Sayegh M",), "journal": "GMJ", "pages": "e3922"}),
