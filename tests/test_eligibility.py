@@ -15,6 +15,7 @@ from paincast.errors import DataError
 from paincast.evidence import Contraindication, load_records
 from paincast.evidence.figures import Record
 from paincast.evidence.rules import TechniqueRules, check_rules, collect_rules, renew_rules
+from paincast.reporting.evidence.blocks import Paragraph
 from paincast.reporting.evidence.card import build_card
 from paincast.schema import EPISODES
 
@@ -101,13 +102,17 @@ def test_the_card_names_the_rules_of_the_prediction(record: Record) -> None:
     if not record.indication:
         return
     card = build_card(record.technique, indication=record.indication)
-    [section] = [part for part in card.sections if part.heading.startswith("Contraindications")]
-    lines = section.blocks[1]
-    named = {rule["name"] for rule in _rules_of(record.technique) if record.indication in rule["indications"]}
-    reasons = {rule["reason"]: rule["level"] for rule in _rules_of(record.technique) if rule["name"] in named}
-    assert len(lines) == len(named)
-    for reason, level in reasons.items():
-        assert any(line.startswith(f"{level.capitalize()}: {reason}") for line in lines)
+    [section] = [part for part in card.sections if part.heading == "Contraindications"]
+    shown = {
+        (block.label.rstrip(":").lower(), line.text)
+        for block in section.blocks
+        if isinstance(block, Paragraph)
+        for line in block.lines
+    }
+    rules = [rule for rule in _rules_of(record.technique) if record.indication in rule["indications"]]
+    assert {rule["name"] for rule in rules} == {item.name for item in record.contraindications}
+    for rule in rules:
+        assert any(level == rule["level"] and text.startswith(rule["reason"]) for level, text in shown)
 
 
 def _rules_of(technique: str) -> tuple[dict[str, Any], ...]:

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from paincast.evidence.conditions import Condition
 
 BLEEDING_CLASSES = ("low", "intermediate", "high", "arterial access")
 """Bleeding risk of a procedure: the ASRA classes for pain procedures, and arterial access."""
+
+SEVERITIES = ("serious", "moderate", "minor")
+"""Severities of complications, the worst first."""
+
+_KINDS_BY_SEVERITY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "serious": (
+            *("serious_harm", "severe_adverse_effect", "neurological_catastrophe", "paraplegia", "death"),
+            *("infection", "septic_arthritis", "discitis", "meningitis"),
+        ),
+        "moderate": (
+            *("revision", "explant", "lead_migration", "trial_lead_migration", "surgery", "repeat_procedure"),
+            *("knee_replacement", "cartilage_loss", "skin_burn", "groin_haematoma", "adrenal_suppression"),
+            *("dural_puncture", "post_dural_puncture_headache", "intravascular_injection", "nerve_irritation"),
+            *("neuritis", "paraesthesia_or_weakness", "hypotension", "hypotension_or_local_pain"),
+            *("masseter_weakness", "corneal_problem", "anaesthesia_dolorosa"),
+        ),
+    }
+)
+
+SEVERITY_OF_KIND: Mapping[str, str] = MappingProxyType(
+    {kind: severity for severity, kinds in _KINDS_BY_SEVERITY.items() for kind in kinds}
+)
+"""Severity of a kind of complication; other kinds are minor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +87,11 @@ class Complication:
     ci95: tuple[float, float] | None = None
     repeats: str = ""
     note: str = ""
+
+    @property
+    def severity(self) -> str:
+        """Severity of its kind."""
+        return SEVERITY_OF_KIND.get(self.kind, "minor")
 
     @property
     def patient_rate(self) -> float | None:

@@ -1,12 +1,11 @@
-"""Format the figures of a record as text: percentages, months, ranges, and sentences with source and tag."""
+"""Format the figures of a record as text: names, percentages, months, ranges and rates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from paincast.evidence.context import Cost, ExpectedChange, Finding
-from paincast.evidence.figures import PredictorEffect, PublishedRate, Record
+from paincast.evidence.figures import PredictorEffect, Record
 from paincast.evidence.safety import Complication
 
 TECHNIQUE_NAMES: Mapping[str, str] = MappingProxyType(
@@ -34,16 +33,7 @@ INDICATION_NAMES: Mapping[str, str] = MappingProxyType(
 SCENARIO_NAMES: Mapping[str, str] = MappingProxyType(
     {"literature": "literature", "pragmatic": "pragmatic", "seed_optimistic": "as the founding review has it"}
 )
-MEASURES: Mapping[str, str] = MappingProxyType(
-    {
-        "pain_nrs": "pain (NRS points)",
-        "odi": "disability (ODI points)",
-        "eq5d_index": "quality of life (EQ-5D index)",
-        "opioid_mme": "opioid dose (mg morphine equivalents a day)",
-        "opioid_users": "opioid users who stop or take less",
-        "womac": "WOMAC points",
-    }
-)
+_DIRECTIONS: Mapping[str, str] = MappingProxyType({"better": "more often", "worse": "less often"})
 
 
 def name_technique(technique: str) -> str:
@@ -101,6 +91,18 @@ def span(ends: tuple[float, float]) -> str:
     return percent(low) if low == high else f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 
+def points(difference: float) -> str:
+    """Format a difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> points(0.47), points(-0.012)
+    ('47 points more', '1.2 points less')
+    """
+    size = percent(abs(difference)).removesuffix(" %")
+    return f"{size} points {'less' if difference < 0 else 'more'}"
+
+
 def join(parts: Iterable[str]) -> str:
     """Join items as in a sentence.
 
@@ -113,99 +115,49 @@ def join(parts: Iterable[str]) -> str:
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
-def cite(source: str | tuple[str, ...], tag: str) -> str:
-    """Format source ids and tag in brackets."""
-    names = (source,) if isinstance(source, str) else source
-    return f"[{', '.join(names)}; {tag}]"
-
-
-def schedule(follow_up: tuple[float, ...]) -> str:
-    """Format the follow-up schedule."""
-    if not follow_up:
-        return "No follow-up schedule is recorded."
-    later = [f"{month:g}" for month in follow_up if month > 0]
-    return f"Follow-up: before the procedure and at {join(later)} months."
-
-
-def format_published_rate(rate: PublishedRate) -> str:
-    """Format a published rate."""
-    spread = f" ({span(rate.ci95)})" if rate.ci95 else ""
-    counted = f"n {rate.n}" if rate.n else ""
-    about = "; ".join(filter(None, (rate.population, rate.design, counted, rate.note)))
-    when = "at once" if rate.month == 0 else f"at {months(rate.month)}"
-    return f"{percent(rate.share)}{spread} {when}: {rate.definition}{_more(about)} {cite(rate.source, rate.tag)}"
-
-
-def format_finding(finding: Finding) -> str:
-    """Format a finding."""
-    about = "; ".join(
-        filter(None, (f"at {months(finding.month)}" if finding.month else "", f"n {finding.n:,}" if finding.n else ""))
-    )
-    return f"{finding.finding}{_more(about)} {cite(finding.source, finding.tag)}"
-
-
-def format_effect(effect: PredictorEffect) -> str:
-    """Format the association of a predictor with response."""
+def ratio(effect: PredictorEffect) -> str:
+    """Format the odds ratio of a predictor with its 95 % interval."""
     lower, upper = effect.interval
-    size = f"odds ratio {effect.odds_ratio:.2f} ({lower:.2f} to {upper:.2f})"
-    kinds = {"selection": "acts on who is treated", "treatment": "a choice of technique"}
-    sizes = {"direction": "only the direction is published", "judged": "no study reports it"}
-    about = "; ".join(filter(None, (kinds.get(effect.kind, ""), sizes.get(effect.basis, ""), effect.note)))
-    found = f"{effect.finding[0].upper()}{effect.finding[1:]} " if effect.finding else ""
-    return f"{effect.meaning}: {size}{_more(about)}. {found}{cite(effect.source, effect.tag)}"
+    return f"{effect.odds_ratio:.2f} ({lower:.2f} to {upper:.2f})"
 
 
-def format_change(change: ExpectedChange) -> str:
-    """Format the expected change of a measure."""
-    share = change.measure == "opioid_users"
-    shown = "" if change.change is None else percent(change.change) if share else f"{change.change:+g}"
-    if change.range:
-        shown = f"{change.range[0]:+g} to {change.range[1]:+g}"
-    spread = [
-        f"95 % interval {change.ci95[0]:g} to {change.ci95[1]:g}" if change.ci95 else "",
-        f"standard deviation {change.sd:g}" if change.sd else "",
-        "" if change.control_change is None else f"{change.control_change or 0:g} in the control group",
-        change.note,
-    ]
-    when = f"at {months(change.month)}" if change.month else ""
-    against = f"against {change.compared_with}" if change.compared_with else ""
-    statement = " ".join(filter(None, (shown, against, when)))
-    return (
-        f"{MEASURES.get(change.measure, change.measure)}: {statement}{_more('; '.join(filter(None, spread)))} "
-        + cite(change.source, change.tag)
-    )
+def direct(effect: PredictorEffect) -> str:
+    """Say in words whether patients with a characteristic respond more or less often."""
+    return _DIRECTIONS.get(effect.direction, effect.direction)
 
 
-def format_complication_rate(item: Complication) -> str:
-    """Format the rate of a complication with its denominator and time."""
+def rate(item: Complication) -> str:
+    """Format the rate of a complication with its 95 % interval, or its lowest and highest published rate, time and n.
+
+    Examples
+    --------
+    >>> told = Complication(event="", kind="", source="", tag="FOUND", estimate=0.01, rate=(0, 0.05), events=1, n=129)
+    >>> rate(told)
+    '1 % (0 to 5 %), 1 of 129'
+    >>> rate(Complication(event="", kind="", source="", tag="FOUND"))
+    'not counted'
+    """
     if item.rate is None:
-        return "not known"
-    rate = span(item.rate) + (f" of {item.per}s" if item.per != "patient" else "")
-    if item.estimate is not None:
-        rate = f"{percent(item.estimate)} ({rate})"
-    rate += f" ({span(item.per_patient)} of patients)" if item.per_patient else ""
-    return rate + (f" by {months(item.by_month)}" if item.by_month else "")
+        return "not counted"
+    interval = _find_interval(item)
+    share = span(item.rate) if item.estimate is None else percent(item.estimate)
+    about = (
+        f"{share} ({span(interval)})" if interval else share,
+        f"per {item.per}" if item.per != "patient" else "",
+        f"({span(item.per_patient)} of patients)" if item.per_patient else "",
+        f"by {months(item.by_month)}" if item.by_month else "",
+    )
+    counted = "" if not item.n else f", n {item.n}" if item.events is None else f", {item.events} of {item.n}"
+    return " ".join(filter(None, about)) + counted
 
 
-def format_complication_note(item: Complication) -> str:
-    """Format the source, confidence interval, number of patients and remarks of a complication's rate."""
-    spread = f"95 % interval {span(item.ci95)}" if item.ci95 else ""
-    counted = "" if not item.n else f"n {item.n}" if item.events is None else f"{item.events} of {item.n}"
-    details = "; ".join(filter(None, (spread, counted, item.repeats, item.note)))
-    return f"{cite(item.source, item.tag)}{f' {details}' if details else ''}"
+def _find_interval(item: Complication) -> tuple[float, float] | None:
+    """Find the interval of a rate: pooled, published, or computed from a share and n."""
+    if item.rate is None or item.estimate is not None or item.ci95:
+        return item.ci95 or item.rate
+    if not item.n or item.rate[0] != item.rate[1]:
+        return None
+    from paincast.statistics import compute_wilson_interval
 
-
-def format_cost(cost: Cost) -> str:
-    """Format a cost."""
-    money = f"{cost.currency} " if cost.currency else ""
-    shown = "" if cost.amount is None else f"{money}{cost.amount:,g}"
-    if cost.range:
-        ends = f"{cost.range[0]:,g} to {cost.range[1]:,g}"
-        shown = f"{shown} ({ends})" if shown else f"{money}{ends}"
-    if cost.sd:
-        shown += f" (standard deviation {cost.sd:g})"
-    return f"{cost.item}{f': {shown}' if shown else ''}{_more(cost.note)} {cite(cost.source, cost.tag)}"
-
-
-def _more(about: str) -> str:
-    return f" ({about})" if about else ""
+    lower, upper = compute_wilson_interval(item.rate[0], item.n)
+    return float(lower), float(upper)

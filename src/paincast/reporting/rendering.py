@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 ALARMS = ("missing", "failed")
 """Cells that are marked by colour and weight."""
 
-_UNIT = re.compile(r"(\d) (%|months?|weeks?)")
+_UNIT = re.compile(r"(?<=\d) (?=%|months?|weeks?)|(?<=\bn) (?=\d)")
 
 
 class Cells(NamedTuple):
@@ -62,14 +62,14 @@ def _make_environment() -> Environment:
 
 
 def keep_units(text: str) -> str:
-    """Keep a number and its unit on one line.
+    """Keep a number and its unit, or n and its number, on one line.
 
     Examples
     --------
     >>> keep_units("54 % at 6 months") == "54\u00a0% at 6\u00a0months"
     True
     """
-    return _UNIT.sub("\\1\u00a0\\2", text)
+    return _UNIT.sub("\u00a0", text)
 
 
 def format_cells(frame: pd.DataFrame) -> Cells:

@@ -7,30 +7,36 @@ from collections.abc import Iterable, Sequence
 from paincast.evidence import wording
 from paincast.evidence.comparators import choose_comparator
 from paincast.evidence.figures import Record
-from paincast.reporting.evidence.card import NOTE, Card, Grid, Section
+from paincast.reporting.evidence.blocks import Card, Grid, Line, Paragraph, Section
+from paincast.reporting.evidence.card import NOTE
 
-_COLUMNS = ("technique", "indication", "asked at", "respond", "control arm", "certainty", "predictors")
+_COLUMNS = ("technique", "indication", "month", "respond", "control arm", "certainty", "factors")
 _WIDEST_GAP = 72
 
 
 def build_list(records: Iterable[Record], scenario: str = "literature") -> Card:
     """Build the list of records as a card: one grid, and the gaps below it."""
     listed = tuple(records)
-    rows = tuple(_row_of(record, scenario) for record in listed)
-    gaps = tuple(f"{record.technique}, {_name_place(record)}: {gap}" for record in listed if (gap := _name_gap(record)))
+    rows = tuple(tuple(map(Line, _row_of(record, scenario))) for record in listed)
+    gaps = tuple(
+        Paragraph((Line(f"{gap}."),), label=f"{record.technique}, {_name_place(record)}:")
+        for record in listed
+        if (gap := _name_gap(record))
+    )
     sections = (
         Section(
             heading=f"Expected response ({wording.name_scenario(scenario)})",
             blocks=(Grid(columns=_COLUMNS, rows=rows),),
+            wide=True,
         ),
-        Section(heading="Gaps", blocks=(gaps,)),
+        Section(heading="Gaps", blocks=gaps, wide=True),
     )
     title = "Evidence by technique and indication"
-    return Card(technique="all techniques", title=title, note=NOTE, sections=sections[: 1 + bool(gaps)])
+    return Card(technique="all techniques", title=title, about=(Line(NOTE),), sections=sections[: 1 + bool(gaps)])
 
 
 def _row_of(record: Record, scenario: str) -> tuple[str, ...]:
-    month = "" if record.primary_month is None else wording.months(record.primary_month)
+    month = "" if record.primary_month is None else f"{record.primary_month:g}"
     response = wording.percent(record.response.scenarios[scenario]) if record.response else "no model"
     comparator = choose_comparator(record.own_comparators, "pain_response", record.primary_month or 0.0)
     control = "" if comparator is None else f"{wording.percent(comparator.share)} {comparator.kind}"

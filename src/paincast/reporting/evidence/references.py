@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from calendar import month_abbr, month_name
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from paincast.evidence.figures import PROVENANCE_TAGS, Source
 
@@ -27,6 +29,8 @@ _JOURNAL = re.compile(
 _COCHRANE = re.compile(r"Cochrane (?P<pages>CD\d+), (?P<year>\d{4})")
 _YEAR = re.compile(r"\b(?<!-)((?:19|20)\d{2})(?![-\d])")
 _NOT_JOURNALS = frozenset({*month_name, *month_abbr, "Friedly", "Japan", "MRIs"})
+_LONE_AUTHOR = re.compile(r"^((?:van |ter )?[^\W\d_]\S*?),? et al\b")
+_LONGEST_TITLE = 44
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,47 @@ def _clean_title(title: str) -> str:
 def _describe(rest: str) -> str:
     bracketed = re.search(r"\(([^)]{6,})\)$", rest)
     return bracketed.group(1) if bracketed else rest
+
+
+def shorten_citation(source: Source) -> str:
+    """Shorten a citation to the first author, or else the begin of the title, with year and journal.
+
+    Examples
+    --------
+    >>> from paincast.evidence import load_sources
+    >>> shorten_citation(load_sources()["kemler2000"])
+    'Kemler 2000, N Engl J Med'
+    """
+    reference = parse_reference(source)
+    lone = _LONE_AUTHOR.match(source.citation)
+    named = [author.rpartition(" ")[0] for author in reference.authors] or ([lone.group(1)] if lone else [])
+    who = named[0] if named else textwrap.shorten(reference.title, _LONGEST_TITLE, placeholder=" …")
+    return ", ".join(filter(None, (" ".join(filter(None, (who, reference.year))), reference.journal)))
+
+
+def find_link(source: Source) -> tuple[str, str]:
+    """Find the name and the address of a publication: its PMID, else its DOI, else the page that was read.
+
+    Returns
+    -------
+    name, address : str
+        Empty where none is known.
+
+    Examples
+    --------
+    >>> from paincast.evidence import load_sources
+    >>> find_link(load_sources()["kemler2000"])
+    ('PMID 10965008', 'https://pubmed.ncbi.nlm.nih.gov/10965008/')
+    """
+    reference = parse_reference(source)
+    if reference.pmid:
+        return f"PMID {reference.pmid}", f"https://pubmed.ncbi.nlm.nih.gov/{reference.pmid}/"
+    if reference.doi:
+        return f"doi:{reference.doi}", f"https://doi.org/{reference.doi}"
+    page = urlsplit(reference.url)
+    if page.scheme not in ("http", "https"):
+        return "", ""
+    return page.netloc.removeprefix("www."), reference.url
 
 
 def format_bibtex(sources: Iterable[Source]) -> str:

@@ -1,0 +1,108 @@
+"""How much more the treated arm had than the control arm, in trials that hold both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+from typing import NamedTuple
+
+from paincast.evidence.comparators import OUTCOME_OF, Comparator, is_near
+from paincast.evidence.figures import PublishedRate, Record
+
+RANDOMISED = ("randomised trial", "crossover trial")
+
+
+class Difference(NamedTuple):
+    """Difference between the arms of the same trials.
+
+    Parameters
+    ----------
+    treated : float
+        Share of the treated arms; that of the control arms is the comparator's.
+    n : int
+        Patients treated.
+    points, lower, upper : float
+        Treated less control, with its 95 % interval.
+    needed : int or None
+        Number needed to treat; None where the interval holds no difference.
+    randomised : bool
+        Whether all trials are.
+    """
+
+    treated: float
+    n: int
+    points: float
+    lower: float
+    upper: float
+    needed: int | None
+    randomised: bool
+
+
+def compare_arms(record: Record, comparator: Comparator) -> Difference | None:
+    """Compare a control arm with the treated arms of the same trials.
+
+    Parameters
+    ----------
+    record : Record
+        Its published rates are the treated arms: those of the comparator's trials and outcome, each at the visit
+        nearest to the comparator's month and within half of it.
+    comparator : Comparator
+        The control arms.
+
+    Returns
+    -------
+    Difference or None
+        None unless each trial tells its treated arm. The interval is Newcombe's [1]_, over the summed patients.
+
+    References
+    ----------
+    .. [1] Newcombe RG. Interval estimation for the difference between independent proportions. Stat Med
+       1998;17:873-890, method 10. doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    """
+    by_trial = [_find_treated(record.published, name, comparator) for name in comparator.source]
+    if not all(by_trial):
+        return None
+    arms = [rate for rates in by_trial for rate in rates]
+    n = sum(rate.n or 0 for rate in arms)
+    treated = sum(rate.share * (rate.n or 0) for rate in arms) / n
+    lower, upper = _bound(treated, n, comparator)
+    points = treated - comparator.share
+    return Difference(
+        treated=treated,
+        n=n,
+        points=points,
+        lower=lower,
+        upper=upper,
+        needed=ceil(1.0 / points) if lower > 0 else None,
+        randomised=all(rate.design in RANDOMISED for rate in arms),
+    )
+
+
+def _find_treated(published: Sequence[PublishedRate], trial: str, comparator: Comparator) -> list[PublishedRate]:
+    """Find the treated arms of a trial; of several counts of the same patients the largest, then the first."""
+    fitting = [
+        rate
+        for rate in published
+        if rate.source == trial
+        and rate.outcome == OUTCOME_OF[comparator.outcome]
+        and rate.n
+        and is_near(rate.month, comparator.month)
+    ]
+    nearest = min((abs(rate.month - comparator.month) for rate in fitting), default=0.0)
+    arms: dict[str, PublishedRate] = {}
+    for rate in sorted(fitting, key=lambda rate: -(rate.n or 0)):
+        if abs(rate.month - comparator.month) == nearest:
+            arms.setdefault(rate.population, rate)
+    return list(arms.values())
+
+
+def _bound(treated: float, n: int, comparator: Comparator) -> tuple[float, float]:
+    from paincast.statistics import compute_wilson_interval
+
+    lower, upper = map(float, compute_wilson_interval(treated, n))
+    control_lower, control_upper = map(float, compute_wilson_interval(comparator.share, comparator.n))
+    points = treated - comparator.share
+    return (
+        points - sqrt((treated - lower) ** 2 + (control_upper - comparator.share) ** 2),
+        points + sqrt((upper - treated) ** 2 + (comparator.share - control_lower) ** 2),
+    )

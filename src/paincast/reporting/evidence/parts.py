@@ -1,0 +1,127 @@
+"""The parts of a card beside the response: who benefits, contraindications, complications, and what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paincast.evidence import wording
+from paincast.evidence.figures import PredictorEffect, Record
+from paincast.evidence.safety import SEVERITIES, Complication, Contraindication
+from paincast.reporting.evidence.blocks import BORROWED, Block, Grid, Line, Paragraph, Section, grade
+
+MOST_PREDICTORS = 6
+_KINDS = {
+    "selection": "acts on who is treated",
+    "treatment": "a choice of technique",
+    "effect_modifier": "gain over the alternatives",
+}
+_LEVELS = ("absolute", "relative", "caution")
+
+
+def show_benefit(record: Record, level: int) -> list[Section]:
+    """Show at most six predictors that studies report, then those that are only expected."""
+    studied = sorted((item for item in record.predictors if item.basis != "judged"), key=_rank)
+    shown, rest = studied[:MOST_PREDICTORS], studied[MOST_PREDICTORS:]
+    blocks: list[Block] = []
+    if shown:
+        rows = tuple((Line(_name_effect(item)), _format_effect(item)) for item in shown)
+        blocks.append(Grid(columns=("patients with", "odds ratio (95 % interval)"), rows=rows))
+    groups = (
+        ("No association found:", [_name_effect(item) for item in rest if item.basis == "null"]),
+        (
+            "Expected, not studied:",
+            [_name_effect(item, wording.direct(item)) for item in record.predictors if item.basis == "judged"],
+        ),
+    )
+    blocks += [Paragraph((Line(f"{'; '.join(names)}."),), label=label) for label, names in groups if names]
+    if not blocks:
+        return []
+    remark = "Odds ratios of response, shrunk towards 1: predictions, not causes."
+    return [Section(heading="Who benefits", blocks=(*blocks, Paragraph((Line(remark),))), level=level)]
+
+
+def _rank(effect: PredictorEffect) -> tuple[int, float]:
+    """Rank clear sizes first, then other sizes, directions and null results, the strongest first."""
+    lower, upper = effect.interval
+    if effect.basis == "size":
+        return int(lower <= 1.0 <= upper), -abs(effect.log_odds)
+    return 2 + (effect.basis == "null"), -abs(effect.log_odds)
+
+
+def _name_effect(effect: PredictorEffect, more: str = "") -> str:
+    borrowed = effect.note if effect.note.startswith(BORROWED) else ""
+    about = "; ".join(filter(None, (_KINDS.get(effect.kind, ""), borrowed, more)))
+    meaning = effect.meaning.partition("; ")[0]
+    return f"{meaning} ({about})" if about else meaning
+
+
+def _format_effect(effect: PredictorEffect) -> Line:
+    if effect.basis == "direction":
+        return Line(f"{wording.direct(effect)}, size not told", effect.source)
+    return Line(wording.ratio(effect), effect.source, grade(effect.tag, remark=effect.note))
+
+
+def show_contraindications(records: Sequence[Record], level: int) -> list[Section]:
+    """Show the contraindications of records by level; those of some of the records name them."""
+    items = {(item.reason, item.level): item for record in records for item in record.contraindications}
+    paragraphs = tuple(
+        Paragraph(tuple(lines), label=f"{name.capitalize()}:", joint="; ")
+        for name in _LEVELS
+        if (lines := [_contraindicate(item, records) for item in items.values() if item.level == name])
+    )
+    return [Section(heading="Contraindications", blocks=paragraphs, level=level)] if paragraphs else []
+
+
+def _contraindicate(item: Contraindication, records: Sequence[Record]) -> Line:
+    own = [record for record in records if any(other.reason == item.reason for other in record.contraindications)]
+    places = dict.fromkeys(wording.name_indication(record.indication) for record in own)
+    only = f" (only {wording.join(places)})" if len(own) < len(records) else ""
+    assumed = " (assumed)" if item.tag == "ASSUMED" else ""
+    return Line(f"{item.reason}{only}{assumed}", () if assumed else item.source)
+
+
+def show_complications(record: Record, level: int) -> Section:
+    """Show the complications of a record, the serious ones first; one figure of each kind."""
+    rated = {item.kind for item in record.complications if item.rate and not item.repeats}
+    shown = [item for item in record.complications if not item.repeats and (item.rate or item.kind not in rated)]
+    rows = tuple(
+        (Line(item.severity), Line(item.event), _format_rate(item))
+        for item in sorted(shown, key=lambda item: SEVERITIES.index(item.severity))
+    )
+    block: Block = Paragraph((Line("No rate is known."),))
+    if rows:
+        block = Grid(columns=("severity", "complication", "rate (95 % interval)"), rows=rows)
+    return Section(heading="Complications", blocks=(block,), level=level)
+
+
+def _format_rate(item: Complication) -> Line:
+    told = item.note if item.severity == "serious" or item.rate is None else ""
+    text = f"{wording.rate(item)}{f'; {told}' if told else ''}"
+    return Line(text, () if item.tag == "ASSUMED" else item.source, grade(item.tag) if item.rate else "")
+
+
+def show_unknown(record: Record, level: int) -> list[Section]:
+    """Show what no study tells."""
+    if not record.not_known:
+        return []
+    first, *others = record.not_known
+    lines = tuple(map(Line, (f"{first[0].upper()}{first[1:]}", *others)))
+    return [Section(heading="Not known", blocks=(Paragraph(lines, joint="; "),), level=level)]
+
+
+def show_certainty(record: Record, level: int) -> list[Section]:
+    """Show the certainty of the evidence, and whether a review states it."""
+    certainty = record.certainty
+    if certainty is None:
+        return []
+    who = "As graded in" if certainty.tag == "FOUND" else "Judged from"
+    told = certainty.grade if certainty.grade.startswith(certainty.level) else f"{certainty.level}: {certainty.grade}"
+    lines = Line(f"{told[0].upper()}{told[1:]}."), Line(who, certainty.source)
+    return [Section(heading="Certainty", blocks=(Paragraph(lines),), level=level)]
+
+
+def show_gap(record: Record, heading: str, level: int) -> Section:
+    """Show why there is no figure, and what is not known."""
+    unknown = [Line(f"Not known: {'; '.join(record.not_known)}.")] if record.not_known else []
+    block = Paragraph((Line(f"{record.gap}."), *unknown), label="No evidence:")
+    return Section(heading=heading, blocks=(block,), level=level, wide=True)
