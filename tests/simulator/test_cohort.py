@@ -17,7 +17,7 @@ from paincast.cohort.validate import validate_tables
 from paincast.eligibility import assess_technique
 from paincast.errors import OutputError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_truth, load_whole_truth
-from paincast.evidence import evidence_version, records_of, simulated_techniques
+from paincast.evidence import evidence_version, load_record, load_records, records_of, simulated_techniques
 from paincast.files import hash_file
 from paincast.schema import TABLES
 from paincast.simulator import Assumptions, Truth, simulate_cohort, write_cohort
@@ -161,8 +161,12 @@ def test_the_funnel_tells_rates_per_treated_and_by_intention_to_treat(simulated:
     assert (funnel["selected"] >= funnel["treated"]).all()
     scs = funnel.query("technique == 'spinal_cord_stimulation' and indication == 'failed_back_surgery'").iloc[0]
     assert scs["stage"] == "stimulation_trial_success"
-    assert scs["response_intention_to_treat"] == pytest.approx(0.55 * 0.79)
-    assert scs["selected"] / scs["referred"] == pytest.approx(0.79, abs=0.07)
+    response = load_record("spinal_cord_stimulation", "failed_back_surgery").response
+    assert response
+    assert response.trial_success
+    expected = response.scenarios["literature"] * response.trial_success
+    assert scs["response_intention_to_treat"] == pytest.approx(expected)
+    assert scs["selected"] / scs["referred"] == pytest.approx(response.trial_success, abs=0.07)
     esi = funnel[funnel["technique"] == "epidural_steroid_injection"]
     assert (esi["referred"] == esi["treated"]).all()
 
@@ -312,7 +316,6 @@ def test_any_cohort_is_valid(seed: int, n: int, technique: str) -> None:
         ({"techniques": []}, SettingsError, "techniques must be a list with at least one of"),
         ({"techniques": "facet_rfa"}, SettingsError, "techniques must be a list"),
         ({"techniques": ["bariatric_embolization"]}, RefusalError, "bariatric_embolization is refused: .*pain outcome"),
-        ({"techniques": ["genicular_rfa"]}, RefusalError, "genicular_rfa cannot be simulated.*real data only"),
         ({"scenario": "literatur"}, SettingsError, "scenario: .*'literature'"),
         ({"episodes_per_technique": -1}, SettingsError, "episodes_per_technique=-1 .*1 to 10000000"),
         ({"episodes_per_technique": 0}, SettingsError, "episodes_per_technique=0 .*1 to 10000000"),
@@ -323,6 +326,15 @@ def test_any_cohort_is_valid(seed: int, n: int, technique: str) -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         simulate_cohort(**wrong)
+
+
+def test_a_technique_without_a_curve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = tuple(
+        replace(record, response=None) if record.technique == "genicular_rfa" else record for record in load_records()
+    )
+    monkeypatch.setattr("paincast.evidence.records.load_records", lambda: without)
+    with pytest.raises(RefusalError, match=r"genicular_rfa cannot be simulated.*real data only"):
+        simulate_cohort(techniques=["genicular_rfa"])
 
 
 @pytest.mark.parametrize(
@@ -338,6 +350,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], error: type[Exce
         ({"loadings": {"pain_nrs": (0.9, 0.9)}}, r"loadings\['pain_nrs'\] must hold 3 numbers"),
         ({"assignment": "random"}, "assignment: unknown name 'random'; did you mean 'randomised'"),
         ({"correlation": "none"}, "correlation: unknown name 'none'"),
+        ({"untreated": "middle"}, "untreated: unknown name 'middle'"),
         ({"response_persistence": 1.0}, "response_persistence=1.0 is not allowed; from 0 to below 1"),
         ({"site_habit_sd": -1.0}, "site_habit_sd=-1.0 is not allowed; give a number, at least 0"),
         ({"n_sites": 0}, "n_sites=0 is not allowed; give a whole number, at least 1"),
@@ -349,7 +362,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], error: type[Exce
         ({"preferences": {("si_joint_rfa", None): Preference(terms={"site_id": 1.0})}}, "preferences: unknown name"),
         ({"preferences": {("si_joint_rfa", None): Preference(popularity=0.0)}}, "popularity=0.0 is not allowed"),
         (
-            {"pass_shares": {"diagnostic_blocks_positive": 1e-5}},
+            {"preferences": {("si_joint_rfa", None): Preference(popularity=1e-7)}},
             "preferences, pass_shares: of those referred fewer than 1 in 10,000 would be treated by si_joint_rfa",
         ),
         ({"guidance": {"": {"xray": 1.0}}}, "guidance: unknown name 'xray'"),
@@ -368,7 +381,7 @@ def test_impossible_assumptions_are_refused(changed: dict[str, Any], words: str)
 
 
 @pytest.mark.parametrize(
-    ("months", "scenarios", "words"),
+    ("shares", "scenarios", "words"),
     [
         ({6.0: 0.5, 12.0: 1.1}, {"literature": 0.5}, "month 12: share 1.1 is not allowed; above 0 and below 1"),
         ({6.0: 0.5}, {"literature": 1.0}, "scenario literature: share 1.0 is not allowed"),
@@ -377,10 +390,12 @@ def test_impossible_assumptions_are_refused(changed: dict[str, Any], words: str)
         ({0.0: 0.5, 6.0: 0.5}, {"literature": 0.5}, "a month is not above 0"),
     ],
 )
-def test_contradictory_curves_are_refused(months: dict[float, float], scenarios: dict[str, float], words: str) -> None:
+def test_contradictory_curves_are_refused(shares: dict[float, float], scenarios: dict[str, float], words: str) -> None:
     record = records_of("si_joint_rfa")[0]
     assert record.response
-    wrong = replace(record, response=replace(record.response, months=months, scenarios=scenarios))
+    point = record.response.points[6.0]
+    points = {month: point._replace(share=share) for month, share in shares.items()}
+    wrong = replace(record, response=replace(record.response, points=points, scenarios=scenarios))
     with pytest.raises(SettingsError, match=words):
         scale_curve(wrong, "literature")
 

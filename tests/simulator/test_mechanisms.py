@@ -21,7 +21,7 @@ from paincast.simulator.defaults import FACTORS
 from paincast.simulator.population.choice import compute_propensity, name_choice_columns
 from paincast.simulator.population.patients import compute_scores
 from paincast.simulator.population.referral import make_columns
-from paincast.simulator.population.selection import compute_pass, make_stage, normalise_selected
+from paincast.simulator.population.selection import compute_pass, find_share, make_stage, normalise_selected
 from paincast.simulator.scenario import Scenario, build_scenario
 from paincast.simulator.truth import list_options
 
@@ -168,6 +168,19 @@ def test_a_stage_lets_its_share_pass_and_its_result_stays_normal(share: float, s
     assert kstest(normalise_selected(stage, score[goes_on]), "norm").statistic < 0.006
     if slope and share < 1:
         assert score[goes_on].mean() > score[~goes_on].mean() + 0.5
+
+
+def test_who_passes_is_what_studies_count_and_else_what_is_assumed() -> None:
+    records = [load_record("facet_rfa"), load_record("si_joint_rfa")]
+    told = [record.response.trial_success for record in records if record.response and record.response.trial_success]
+    assert len(told) == 2
+    assumptions = Assumptions(pass_shares={"diagnostic_blocks_positive": 0.123})
+    assert find_share("diagnostic_blocks_positive", records, assumptions) == pytest.approx(np.mean(told))
+    untold = [
+        replace(record, response=replace(record.response, trial_success=None)) for record in records if record.response
+    ]
+    assert find_share("diagnostic_blocks_positive", untold, assumptions) == 0.123
+    assert find_share("test_block_success", untold, assumptions) == 1.0
 
 
 def test_choice_is_confounded_and_known(failed_back: Drawn) -> None:
@@ -343,7 +356,8 @@ def test_missing_values_have_their_share_and_depend_on_site_and_age(facet: Drawn
     shares = facet.scenario.assumptions.missing
     for name, missing in treated.missing.items():
         share = shares.get(name, facet.scenario.assumptions.missing_other)
-        assert missing.mean() == pytest.approx(share, rel=0.15, abs=0.002), name
+        error = np.sqrt(share * (1 - share) / len(missing))
+        assert abs(missing.mean() - share) < 0.1 * share + 3.7 * error, name
     odi, site = treated.missing["odi"], facet.screened.referred.site[treated.rows]
     by_site = [odi[site == place].mean() / facet.scenario.sites.missing[place] for place in range(4)]
     assert np.std(by_site) / np.mean(by_site) < 0.15
