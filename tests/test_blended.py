@@ -32,7 +32,9 @@ from paincast.settings import (
 )
 from paincast.simulator import simulate_cohort, write_cohort
 from paincast.training import train
+from paincast.training.kinds import blended, published
 from paincast.training.kinds.blended import gather_evidence, keep_recorded, open_real_cohort
+from paincast.training.kinds.published import counted_in, find_nearest_rate
 from paincast.training_set import make_training_set
 
 pytestmark = pytest.mark.slow
@@ -135,26 +137,31 @@ def test_simulated_predictors_that_the_real_set_lacks_are_emptied():
     pd.testing.assert_series_equal(kept["patient_id"], simulated["patient_id"])
 
 
-def test_a_rate_counted_in_the_same_data_is_no_evidence_and_one_of_others_is(real_data, tmp_path):
+def refuse_to_simulate(*_: object, **__: object) -> None:
+    raise RefusalError("genicular_rfa cannot be simulated", code="PC-TEST-01")
+
+
+def test_a_rate_counted_in_the_same_data_is_no_evidence_and_one_of_others_is(real_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(blended, "simulate_cohort", refuse_to_simulate)
     own = ingest_real("genicular_rfa_2024", real_data)
     asked, outcome = OutcomeSettings(horizon_months=3.0), get_outcome("pain_response")
     settings = make_settings(None, tmp_path)
-    same = gather_evidence(make_training_set("genicular_rfa", own, outcome, asked), settings, np.random.default_rng(1))
-    assert same.levels == ("overall_risk", "real")
-    assert "cannot be simulated" in same.said
-    assert "counted in these same data" in same.said
-    registry = replace(own, sources=("a registry",))
-    other = gather_evidence(
-        make_training_set("genicular_rfa", registry, outcome, asked), settings, np.random.default_rng(1)
-    )
-    assert other.levels == ("evidence", "overall_risk", "real")
-    assert "the published rate of 49% of 47 at month 3" in other.said
-    assert other.model is not None
-    assert 1 / (1 + np.exp(-other.model.intercept)) == pytest.approx(0.489)
-    assert len(other.refits) == 10
+    data = make_training_set("genicular_rfa", own, outcome, asked)
+    rate = find_nearest_rate(data)
+    assert rate is not None
+    assert not counted_in(rate.source, own.sources)
+    assert counted_in("genicular_rfa_2024", own.sources)
+    found = gather_evidence(data, settings, np.random.default_rng(1))
+    assert found.levels == ("evidence", "overall_risk", "real")
+    assert f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g}" in found.said
+    assert found.model is not None
+    assert 1 / (1 + np.exp(-found.model.intercept)) == pytest.approx(rate.share)
+    assert len(found.refits) == 10
 
 
-def test_genicular_knees_say_that_there_is_nothing_to_start_from(real_data, tmp_path):
+def test_without_a_rate_of_others_there_is_nothing_to_start_from(real_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(blended, "simulate_cohort", refuse_to_simulate)
+    monkeypatch.setattr(published, "counted_in", lambda *_: True)
     settings = make_settings(
         save_real("genicular_rfa_2024", real_data, tmp_path),
         tmp_path,
@@ -164,8 +171,19 @@ def test_genicular_knees_say_that_there_is_nothing_to_start_from(real_data, tmp_
     trained = train(settings).trained["genicular_rfa/pain_response"]
     assert trained.predictor.basis == "real"
     assert "Evidence: no prior evidence" in trained.further.notes[0]
+    assert "were counted in these same data" in trained.further.notes[0]
     assert "ladder.synthetic_weight" not in trained.further.params
     assert trained.further.params["ladder.n_synthetic"] == 0
+
+
+def test_evidence_that_counts_the_same_patients_says_so(real_data, tmp_path):
+    own = ingest_real("genicular_rfa_2024", real_data)
+    asked, outcome = OutcomeSettings(horizon_months=3.0), get_outcome("pain_response")
+    settings = make_settings(None, tmp_path)
+    for cohort, told in ((own, True), (replace(own, sources=("a registry",)), False)):
+        data = make_training_set("genicular_rfa", cohort, outcome, asked)
+        found = gather_evidence(data, settings, np.random.default_rng(1))
+        assert ("(genicular_rfa_2024), who count twice" in found.said) == told
 
 
 def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
     Studies count all of whose patients the record covers. A share of all or none is a condition of entry and does not
     count. Means and shares are weighted by patients; the variance is that within studies and between them. A skewed
     column takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no
-    study describes stays as the record has it.
+    study describes, or studies of fewer than 100 patients together, stays as the record has it.
 
     Returns
     -------
@@ -83,6 +83,6 @@ def _average_shares(described: Sequence[tuple[str, Characteristic]]) -> dict[str
 
 
 def _average(values: Sequence[tuple[float | None, int | None]], name: str) -> dict[str, float]:
-    known = [(value, n) for value, n in values if value is not None and n and not (name == "share" and value in (0, 1))]
+    known = [(value, n) for value, n in values if value is not None and n]
     total = sum(n for _, n in known)
     return {name: sum(value * n for value, n in known) / total} if total else {}

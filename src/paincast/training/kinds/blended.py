@@ -13,7 +13,7 @@ import pandas as pd
 from paincast.cohort.tables import Cohort, conform, load_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evaluation.validation.levels import compare_levels
-from paincast.evidence import load_sources
+from paincast.evidence import load_sources, simulated_records
 from paincast.evidence.figures import PublishedRate
 from paincast.models.binary.response import fit_response_model, require_both_classes
 from paincast.models.binary.selection import Sample
@@ -36,7 +36,7 @@ from paincast.simulator import simulate_cohort
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.kinds.binary import validate_task
-from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
+from paincast.training.kinds.published import counted_in, find_nearest_rate, list_fitting_rates
 from paincast.training.kinds.refit import LadderRefit
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet, make_training_set
@@ -158,9 +158,22 @@ def _simulate_evidence(data: TrainingSet, settings: TrainingSettings, rng: np.ra
     sample = Sample(episodes=episodes.loc[known], outcome=simulated.observed[known], weights=weights)
     description = (
         f"a model of {int(known.sum())} episodes simulated from the published evidence ({wanted.scenario} scenario), "
-        f"of whom {simulated.observed[known].mean():.0%} have the outcome"
+        f"of whom {simulated.observed[known].mean():.0%} have the outcome{_warn_of_overlap(data)}"
     )
     return make_model_evidence(response, sample, description, cohort.sources)
+
+
+def _warn_of_overlap(data: TrainingSet) -> str:
+    """Tell whether the curves of the evidence count patients of the real set itself."""
+    counted = {
+        name
+        for record in simulated_records(data.technique)
+        if record.response
+        for name in record.response.source
+        if counted_in(name, data.cohort.sources)
+    }
+    names = ", ".join(sorted(counted))
+    return f"; its curves count patients of this same set ({names}), who count twice" if counted else ""
 
 
 def keep_recorded(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
