@@ -183,15 +183,15 @@ def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(t
     result = train(
         make_settings(
             tmp_path,
-            techniques=["facet_rfa", "joint_injection"],
+            techniques=["facet_rfa", "celiac_plexus_neurolysis"],
             outcome=OutcomeSettings(name="all"),
             model=LINEAR,
         )
     )
-    asked = {f"{technique}/{name}" for technique in ("facet_rfa", "joint_injection") for name in OUTCOMES}
+    asked = {f"{technique}/{name}" for technique in ("facet_rfa", "celiac_plexus_neurolysis") for name in OUTCOMES}
     assert result.trained.keys() | result.refused.keys() == asked
     assert {f"facet_rfa/{name}" for name in OUTCOMES} <= result.trained.keys()
-    assert "function_response cannot be determined" in result.refused["joint_injection/function_response"]
+    assert "function_response cannot be determined" in result.refused["celiac_plexus_neurolysis/function_response"]
     for name in result.trained:
         predictor = load_predictor(tmp_path / "models" / name)
         assert f"{predictor.technique}/{predictor.outcome}" == name
