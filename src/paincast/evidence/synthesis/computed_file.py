@@ -18,6 +18,9 @@ from paincast.evidence.synthesis.study import Study
 
 COMPUTED = EVIDENCE_FOLDER / "computed.yaml"
 
+EXACT = 0.001
+"""Smaller changes are those of the numerical search for the spreads, which differ between machines."""
+
 DIFF_COLUMNS = ("record", "figure", "before", "after", "change")
 
 _HEADER = """\
@@ -87,7 +90,7 @@ def read_studies(files: Sequence[Path]) -> dict[str, Study]:
 
 
 def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:
-    """List the figures that differ between two contents of ``computed.yaml``.
+    """List the figures that differ between two contents of ``computed.yaml``, by more than the fit is exact to.
 
     Returns
     -------
@@ -99,6 +102,7 @@ def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFr
     rows = [(*key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     table = pd.DataFrame(rows, columns=list(DIFF_COLUMNS[:4])).astype({"before": "float64", "after": "float64"})
     table["change"] = table["after"] - table["before"]
+    table = table[~(table["change"].abs() < EXACT)].reset_index(drop=True)
     order = table["change"].abs().fillna(1.0).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)
 
