@@ -11,12 +11,15 @@ from itertools import chain
 import pytest
 
 from paincast.errors import RefusalError, SettingsError
-from paincast.evidence import Record, load_record, load_records, load_sources
+from paincast.evidence import Record, load_record, load_records, load_sources, simulated_techniques
 from paincast.evidence.comparators import Comparator, choose_comparator
+from paincast.evidence.context import PRACTICE_TOPICS
 from paincast.evidence.figures import TAG_OF_SUPPORT
+from paincast.evidence.records import load_audit, load_practice
 from paincast.evidence.safety import SEVERITIES, SEVERITY_OF_KIND, Complication
 from paincast.evidence.scenarios import shift_curve, shift_intervals
 from paincast.evidence.wording import months, percent, rate
+from paincast.reporting.evidence import card as card_module
 from paincast.reporting.evidence.blocks import Bar, Card, Grid, Line, Paragraph, Section, compress_numbers, grade
 from paincast.reporting.evidence.card import build_card, choose_records
 from paincast.reporting.evidence.difference import compare_arms
@@ -429,3 +432,25 @@ def test_json_holds_what_the_record_holds() -> None:
 )
 def test_percent_keeps_rare_events(share: float, words: str) -> None:
     assert percent(share) == words
+
+
+@pytest.mark.parametrize("technique", simulated_techniques())
+def test_the_card_of_a_technique_says_of_each_topic_of_practice_what_was_read_or_that_it_is_unknown(technique) -> None:
+    [section] = [part for part in build_card(technique).sections if part.heading == "In practice"]
+    told = {block.label.rstrip(":").lower(): block.lines for block in paragraphs_of(section)}
+    assert tuple(told) == PRACTICE_TOPICS
+    read = {item.topic for item in load_practice(technique)}
+    for topic, lines in told.items():
+        if topic != "cost":
+            assert (topic in read) != lines[0].text.startswith("unknown"), topic
+    for record in choose_records(technique):
+        card = build_card(technique, indication=record.indication, approach=record.approach)
+        assert "In practice" not in [part.heading for part in card.sections]
+
+
+def test_a_technique_that_stands_on_less_than_the_bar_says_so_first(monkeypatch) -> None:
+    standing = load_audit()["facet_rfa"]
+    monkeypatch.setattr(card_module, "load_audit", lambda: {"facet_rfa": standing._replace(found=0.5, assumed=0.4)})
+    assert build_card("facet_rfa").about[0].text.startswith("Only 50 % of what moves")
+    monkeypatch.setattr(card_module, "load_audit", lambda: {"facet_rfa": standing._replace(found=0.9, assumed=0.1)})
+    assert not build_card("facet_rfa").about[0].text.startswith("Only")

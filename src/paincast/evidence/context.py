@@ -93,6 +93,31 @@ class Cost:
     note: str = ""
 
 
+PRACTICE_TOPICS = ("diagnostic test", "stay and recovery", "adjunct", "protocol", "cost")
+"""What a technique's practice is asked: the yield of a block or test, hospital stay, what combinations with
+physiotherapy or psychotherapy show, what details of the protocol do, and cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Practice:
+    """What publications say of a technique in practice.
+
+    Parameters
+    ----------
+    topic : str
+        One of :data:`PRACTICE_TOPICS`.
+    finding : str
+        The statement.
+    source, tag : str
+        Source of the statement, and its tag.
+    """
+
+    topic: str
+    finding: str
+    source: str
+    tag: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeedClaim:
     """Statement of the founding review on the technique.

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
-from paincast.evidence.context import Standing
+from paincast.evidence.context import PRACTICE_TOPICS, Practice, Standing
 from paincast.evidence.figures import Record, Source
-from paincast.evidence.reading import parse_record, parse_sources, read_yaml
+from paincast.evidence.reading import build, check_known, parse_record, parse_sources, read_yaml
 from paincast.schema import TECHNIQUES
 
 EVIDENCE_FOLDER = Path(__file__).resolve().parent
@@ -74,6 +74,30 @@ def build_records(computed: Mapping[str, Any]) -> tuple[Record, ...]:
         for name, content in load_contents().items()
     ]
     return tuple(sorted(records, key=_place_of))
+
+
+@cache
+def load_practice(technique: str) -> tuple[Practice, ...]:
+    """Read what publications say of a technique in practice, by topic; a topic of which nothing was read has no entry.
+
+    Raises
+    ------
+    DataError
+        If an entry is malformed.
+
+    Examples
+    --------
+    >>> {practice.topic for practice in load_practice("facet_rfa")} <= set(PRACTICE_TOPICS)
+    True
+    """
+    entries = [
+        build(Practice, entry, f"practice of {technique} {number}")
+        for number, entry in enumerate(read_yaml(EVIDENCE_FOLDER / "practice.yaml").get(technique, ()), 1)
+    ]
+    for entry in entries:
+        check_known(entry.topic, PRACTICE_TOPICS, f"practice of {technique}, topic")
+        check_known(entry.source, load_sources(), f"practice of {technique}, source")
+    return tuple(sorted(entries, key=lambda entry: PRACTICE_TOPICS.index(entry.topic)))
 
 
 @cache

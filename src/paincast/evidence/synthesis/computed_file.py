@@ -44,7 +44,7 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
         ``records``, ``sources``, and ``audit``: what the simulated response of each technique stands on.
     """
     records = compute_records(studies, load_contents())
-    shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in ("contraindications", "costs")]
+    shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in ("contraindications", "costs", "practice")]
     contents = [*records.values(), *load_contents().values(), *shared]
     cited = set().union(*(list_source_ids(content) for content in contents))
     cited |= {name for content in load_contents().values() for name in content.get("sources", ())}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence import wording
 from paincast.evidence.figures import Record
-from paincast.evidence.records import records_of
+from paincast.evidence.records import load_audit, records_of
 from paincast.evidence.scenarios import shift_intervals
 from paincast.reporting.evidence.blocks import Card, Grid, Line, Paragraph, Section
 from paincast.reporting.evidence.parts import (
@@ -20,6 +20,7 @@ from paincast.reporting.evidence.parts import (
     show_complications,
     show_contraindications,
     show_gap,
+    show_practice,
     show_unknown,
 )
 from paincast.reporting.evidence.response import (
@@ -101,13 +102,30 @@ def build_card(
         technique=technique,
         title=wording.name_technique(technique),
         place=wording.name_place(alone) if alone else "",
-        about=(*(_describe(alone) if alone else ()), Line(NOTE)),
-        sections=tuple(_show_alone(alone, scenario) if alone else _show_together(records, scenario)),
+        about=(*_warn(technique), *(_describe(alone) if alone else ()), Line(NOTE)),
+        sections=(
+            *(_show_alone(alone, scenario) if alone else _show_together(records, scenario)),
+            *(() if indication or approach else _show_practice(technique, records)),
+        ),
         more=(
-            f"What each study found: paincast evidence {technique} --studies. Costs, change of other measures, and "
-            "where the founding review and its sources disagree: --format json. Published rates: --forest."
+            f"What each study found: paincast evidence {technique} --studies. Change of other measures, and where the "
+            "founding review and its sources disagree: --format json. Published rates: --forest."
         ),
     )
+
+
+def _warn(technique: str) -> tuple[Line, ...]:
+    """Lead with what the figures stand on where the literature carries less of them than it should."""
+    standing = load_audit().get(technique)
+    if standing is None or standing.meets_bar:
+        return ()
+    found, assumed = wording.percent(standing.found), wording.percent(standing.assumed)
+    return (Line(f"Only {found} of what moves these figures stands on studies, {assumed} is assumed."),)
+
+
+def _show_practice(technique: str, records: Sequence[Record]) -> list[Section]:
+    told = [record for record in records if not record.gap]
+    return [replace(show_practice(technique, told), new_page=len(records) == 1)] if told else []
 
 
 def _describe(record: Record) -> tuple[Line, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paincast.evidence import wording
+from paincast.evidence.context import PRACTICE_TOPICS, Cost
 from paincast.evidence.figures import PredictorEffect, Record
+from paincast.evidence.records import load_practice
 from paincast.evidence.safety import SEVERITIES, Complication, Contraindication
 from paincast.reporting.evidence.blocks import BORROWED, Block, Grid, Line, Paragraph, Section, grade
 
@@ -125,3 +127,26 @@ def show_gap(record: Record, heading: str, level: int) -> Section:
     unknown = [Line(f"Not known: {'; '.join(record.not_known)}.")] if record.not_known else []
     block = Paragraph((Line(f"{record.gap}."), *unknown), label="No evidence:")
     return Section(heading=heading, blocks=(block,), level=level, wide=True)
+
+
+def show_practice(technique: str, records: Sequence[Record]) -> Section:
+    """Show what publications say of a technique in practice; a topic of which nothing was read is called unknown."""
+    told = [(item.topic, Line(item.finding, item.source)) for item in load_practice(technique)]
+    told += [("cost", Line(format_cost(cost), cost.source)) for record in records for cost in record.costs]
+    lines = {topic: list(dict.fromkeys(line for name, line in told if name == topic)) for topic in PRACTICE_TOPICS}
+    blocks = tuple(
+        Paragraph(tuple(found) or (Line("unknown: no figure was read."),), label=f"{topic.capitalize()}:", joint="; ")
+        for topic, found in lines.items()
+    )
+    return Section(heading="In practice", blocks=blocks, wide=True)
+
+
+def format_cost(cost: Cost) -> str:
+    """Format a cost with its currency."""
+    money = f"{cost.currency} " if cost.currency else ""
+    shown = "" if cost.amount is None else f"{money}{cost.amount:,g}"
+    if cost.range:
+        ends = f"{cost.range[0]:,g} to {cost.range[1]:,g}"
+        shown = f"{shown} ({ends})" if shown else f"{money}{ends}"
+    about = f" ({cost.note})" if cost.note else ""
+    return f"{cost.item}{f': {shown}' if shown else ''}{about}"

@@ -28,7 +28,7 @@ FURTHER = {
 }
 """Metrics of times and of changes."""
 
-SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", "without", "basis", "says")
+SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", "control arm", "basis", "says")
 """Columns of predictions for reading, in order."""
 
 
@@ -128,8 +128,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame of str
-        Patient, technique, outcome where there are several, month, answer with its interval, response without the
-        procedure, what the model stands on and may be used for, and the strongest reason each way.
+        Patient, technique, outcome where there are several, month, answer with its interval, what a matching control arm
+        had, what the model stands on and may be used for, and the strongest reason each way.
     """
     lines = []
     for patient, predictions in rows.groupby("episode_id", sort=False):
@@ -155,7 +155,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         "outcome": row["outcome"],
         "month": f"{row['horizon_months']:g}",
         **_write_numbers(row),
-        "without": "unknown" if np.isnan(control) else f"{control:.0%}",
+        "control arm": "none fits" if np.isnan(control) else f"{control:.0%} {row['control_arm']}",
         "basis": _format_basis(row),
         "says": "; ".join(part for part in [ineligible, *strongest, care, unknown] if part),
     }
