@@ -9,6 +9,9 @@ from paincast.errors import DataError
 
 Figures = Mapping[str, Any]
 
+ENOUGH = 300
+"""Patients counted for a complication from which they replace a rate that was read elsewhere."""
+
 _COMPUTED = ("comparators", "untreated", "published", "implied")
 _ASKED = ("months", "denominator", "note")
 """Keys of a curve in a record file."""
@@ -73,9 +76,13 @@ def _merge_predictor(entry: Figures, estimate: Figures) -> dict[str, Any]:
 
 
 def _merge_complication(entry: Figures, harms: dict[str, Figures]) -> Figures:
-    """Put the pooled rate of a kind into its first entry."""
+    """Put the pooled rate of a kind into its first entry.
+
+    A rate that was read, mostly of a review or a large series, stays unless as many patients were counted.
+    """
     pooled = None if entry.get("repeats") else harms.pop(entry.get("kind", ""), None)
-    if pooled is None:
+    was_read = entry.get("tag") == "FOUND" and "rate" in entry
+    if pooled is None or (was_read and pooled["n"] < ENOUGH):
         return entry
     kept = {key: entry[key] for key in ("event", "kind", "event_kind", "by_month", "note") if key in entry}
     return {

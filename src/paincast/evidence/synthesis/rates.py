@@ -9,6 +9,7 @@ from paincast.evidence.synthesis.pooling import (
     NOT_PRIMARY,
     OTHER_OUTCOMES,
     OUTCOME,
+    POOLED_ARMS,
     Target,
     count_patients,
     find_trials,
@@ -84,7 +85,7 @@ def _pool(kept: Sequence[_Count]) -> dict[str, Any]:
 
 def _count_harm(study: Study, target: Target, harm: Harm) -> list[tuple[float, float]]:
     arm = study.arms.get(harm.arm)
-    if arm is not None and arm.technique != target.technique:
+    if arm is not None and (arm.technique != target.technique or arm.kind not in POOLED_ARMS):
         return []
     n = harm.n
     if n is None and harm.share is not None and arm is not None:

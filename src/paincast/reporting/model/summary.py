@@ -128,8 +128,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame of str
-        Patient, technique, outcome where there are several, month, answer with its interval, what a matching control arm
-        had, what the model stands on and may be used for, and the strongest reason each way.
+        Patient, technique, outcome where there are several, month, answer with its interval, what a matching control
+        arm had, what the model stands on and may be used for, and the strongest reason each way.
     """
     lines = []
     for patient, predictions in rows.groupby("episode_id", sort=False):
