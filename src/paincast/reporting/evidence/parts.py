@@ -12,6 +12,8 @@ from paincast.evidence.safety import SEVERITIES, Complication, Contraindication
 from paincast.reporting.evidence.blocks import BORROWED, Block, Grid, Line, Paragraph, Section, grade
 
 MOST_PREDICTORS = 6
+MOST_FINDINGS = 6
+"""Findings of practice that a card shows for each topic."""
 _KINDS = {
     "selection": "acts on who is treated",
     "treatment": "a choice of technique",
@@ -135,10 +137,16 @@ def show_practice(technique: str, records: Sequence[Record]) -> Section:
     told += [("cost", Line(format_cost(cost), cost.source)) for record in records for cost in record.costs]
     lines = {topic: list(dict.fromkeys(line for name, line in told if name == topic)) for topic in PRACTICE_TOPICS}
     blocks = tuple(
-        Paragraph(tuple(found) or (Line("unknown: no figure was read."),), label=f"{topic.capitalize()}:", joint="; ")
-        for topic, found in lines.items()
+        Paragraph(_cut_lines(found), label=f"{topic.capitalize()}:", joint="; ") for topic, found in lines.items()
     )
     return Section(heading="In practice", blocks=blocks, wide=True)
+
+
+def _cut_lines(found: Sequence[Line]) -> tuple[Line, ...]:
+    if not found:
+        return (Line("unknown: no figure was read."),)
+    rest = len(found) - MOST_FINDINGS
+    return (*found[:MOST_FINDINGS], *([Line(f"{rest} more with --format json")] if rest > 0 else []))
 
 
 def format_cost(cost: Cost) -> str:
