@@ -134,7 +134,9 @@ def show_gap(record: Record, heading: str, level: int) -> Section:
 def show_practice(technique: str, records: Sequence[Record]) -> Section:
     """Show what publications say of a technique in practice; a topic of which nothing was read is called unknown."""
     told = [(item.topic, Line(item.finding, item.source)) for item in load_practice(technique)]
-    told += [("cost", Line(format_cost(cost), cost.source)) for record in records for cost in record.costs]
+    priced = {item.source for item in load_practice(technique) if item.topic == "cost"}
+    costs = [cost for record in records for cost in record.costs if cost.source not in priced]
+    told += [("cost", Line(format_cost(cost), cost.source)) for cost in costs]
     lines = {topic: list(dict.fromkeys(line for name, line in told if name == topic)) for topic in PRACTICE_TOPICS}
     blocks = tuple(
         Paragraph(_cut_lines(found), label=f"{topic.capitalize()}:", joint="; ") for topic, found in lines.items()
