@@ -424,6 +424,7 @@ def test_json_holds_what_the_record_holds() -> None:
     expected = next(row for row in facet["expected_response"] if row["month"] == 6)
     assert expected["share"] == pytest.approx(record.response.scenarios["pragmatic"])
     named = {name for entry in told["records"] for name in entry["sources"]}
+    named |= {item["source"] for items in told["practice"].values() for item in items}
     assert named == set(told["sources"])
 
 
