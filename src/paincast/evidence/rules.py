@@ -1,4 +1,4 @@
-"""Collect the rules of a technique from its evidence records: indications, control responses, contraindications."""
+"""Collect the rules of a technique from its evidence records: indications, comparators, contraindications."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Predictor:
     response : ResponseModel, DurationResponse or ChangeResponse
         The model.
     rules : TechniqueRules
-        Indications, control response and contraindications.
+        Indications, comparators and contraindications.
     sources : tuple of str
         Sources of the training cohort.
     performance : tuple of dict

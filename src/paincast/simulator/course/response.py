@@ -36,7 +36,7 @@ class OutcomeModel(NamedTuple):
     intercepts : ndarray of shape (n_months,)
         Log odds, by month, if effects and shared part are 0.
     control_strength, control_intercepts : float, ndarray of shape (n_months,)
-        The same without the procedure; NaN if the evidence has no control response.
+        The same without the procedure; NaN if the record has no untreated response.
     """
 
     strength: float
