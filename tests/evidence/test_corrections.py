@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from paincast.evidence import load_record, load_records, load_sources
+from paincast.evidence.comparators import choose_comparator, explain_silence
 from paincast.evidence.synthesis.extraction import load_studies
 
 RESULTS = [
@@ -256,3 +258,100 @@ def test_an_arm_has_the_patients_of_the_publication(study, arm, expected):
 @pytest.mark.parametrize(("study", "indications"), INDICATIONS)
 def test_the_patients_of_a_study_had_these_indications(study, indications):
     assert set(load_studies()[study].indications) == indications
+
+
+def find(technique, indication, approach=None):
+    return load_record(technique, indication, approach)
+
+
+@pytest.mark.parametrize(
+    ("technique", "indication"),
+    [
+        ("celiac_plexus_neurolysis", "pancreatic_cancer"),
+        ("hypogastric_plexus_neurolysis", "pelvic_cancer"),
+        ("trigeminal_rhizotomy", "trigeminal_neuralgia"),
+    ],
+)
+def test_the_bleeding_class_is_one_that_the_guideline_has(technique, indication):
+    assert find(technique, indication).bleeding_class == "intermediate"
+
+
+def test_clotting_is_a_rule_of_every_technique_and_a_failed_test_bars_the_implant():
+    for record in load_records():
+        if record.response:
+            [rule] = [item for item in record.contraindications if item.name == "coagulopathy"]
+            assert (rule.level, rule.source) == ("relative", "sir2019")
+    for indication in ("crps", "failed_back_surgery", "other_neuropathic"):
+        record = find("spinal_cord_stimulation", indication)
+        [rule] = [item for item in record.contraindications if item.name == "failed_stimulation_trial"]
+        assert (rule.level, rule.when) == ("absolute", {"column": "stimulation_trial_success", "is": False})
+
+
+@pytest.mark.parametrize(
+    ("technique", "indication", "approach"),
+    [
+        ("epidural_steroid_injection", "lumbar_radicular_disc", "transforaminal"),
+        ("epidural_steroid_injection", "lumbar_stenosis", "transforaminal"),
+        ("nerve_root_block", "other_radicular", None),
+    ],
+)
+def test_the_foraminal_route_carries_the_warning_of_2014(technique, indication, approach):
+    warned = [item for item in find(technique, indication, approach).complications if item.source == "fda2014"]
+    assert [item.kind for item in warned] == ["neurological_catastrophe"]
+
+
+def test_changes_are_those_of_the_studies_named():
+    changes = {
+        record.id: {(item.source, item.measure, item.change, item.month) for item in record.expected_change}
+        for record in load_records()
+    }
+    celiac = changes["celiac_plexus_neurolysis__pancreatic_cancer"]
+    assert not [item for item in celiac if item[:2] == ("wyse2011", "pain_nrs")]
+    assert ("cohen2024sij", "pain_nrs", -2.5, 3) in changes["si_joint_rfa__sacroiliac_joint"]
+    assert not [item for item in changes["facet_rfa__lumbar_facet"] if item[1] == "opioid_users"]
+    months = {item[3] for item in changes["esi_transforaminal__lumbar_radicular_disc"] if item[0] == "cohen2022"}
+    assert months <= {1}
+
+
+def test_what_was_left_out_is_told():
+    celiac = find("celiac_plexus_neurolysis", "pancreatic_cancer")
+    assert {"wong2004", "kanno2020"} <= {item.source for item in celiac.findings}
+    assert "vaneijs2010" in {item.source for item in find("spinal_cord_stimulation", "crps").null_findings}
+    smoker = find("spinal_cord_stimulation", "failed_back_surgery").baseline["smoker"]
+    assert smoker.share == pytest.approx(62 / 213, abs=1e-3)
+    assert load_sources()["rocha2020"].citation.startswith("Hernandez-Porras")
+
+
+@pytest.mark.parametrize(
+    ("technique", "indication", "approach", "month", "told"),
+    [
+        ("epidural_steroid_injection", "lumbar_radicular_disc", "caudal", 3.0, "22 of 46"),
+        ("epidural_steroid_injection", "lumbar_stenosis", "caudal", 3.0, "48 against 46 %"),
+        ("epidural_steroid_injection", "lumbar_stenosis", "transforaminal", 3.0, "56.4 %"),
+        ("epidural_steroid_injection", "lumbar_radicular_disc", "interlaminar", 3.0, "12.5 against 3.7 %"),
+        ("nerve_root_block", "other_radicular", None, 1.0, "avoided surgery"),
+        ("facet_rfa", "lumbar_facet", None, 6.0, "12 of 41"),
+        ("genicular_rfa", "knee_osteoarthritis", None, 3.0, "no difference from sham"),
+        ("spinal_cord_stimulation", "crps", None, 12.0, "much improved"),
+    ],
+)
+def test_no_control_stands_in_for_another_month_outcome_or_arm(technique, indication, approach, month, told):
+    record = find(technique, indication, approach)
+    assert choose_comparator(record.own_comparators, "pain_response", month) is None
+    assert told in explain_silence(record.own_comparators, "pain_response", month, record.without)
+
+
+def test_controls_that_fit_are_those_counted():
+    hip = choose_comparator(find("joint_injection", "hip_osteoarthritis").own_comparators, "pain_response", 2.0)
+    assert hip is not None
+    assert (hip.n, hip.kind, hip.month) == (21, "placebo injection", 2)
+    assert hip.share == pytest.approx(3 / 21, abs=1e-4)
+    foraminal = find("epidural_steroid_injection", "lumbar_radicular_disc", "transforaminal").own_comparators
+    saline = choose_comparator(foraminal, "pain_response", 1.0)
+    assert saline is not None
+    assert saline.share == pytest.approx(11 / 67, abs=1e-4)
+    after = find("spinal_cord_stimulation", "failed_back_surgery").own_comparators
+    assert choose_comparator(after, "pain_response", 24.0) is None, "most controls had crossed over by then"
+    usual = choose_comparator(after, "pain_response", 6.0)
+    assert usual is not None
+    assert usual.source == ("process2007", "promise2019")
