@@ -55,7 +55,7 @@ def train_on(cohort: Cohort, folder: Path, source: str = "folder") -> object:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("indication", ["other_neuropathic", "chronic_low_back_pain"])
+@pytest.mark.parametrize("indication", ["trigeminal_neuralgia", "chronic_low_back_pain"])
 def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_stands_alone(tmp_path, indication):
     cohort = make_cohort(indication)
     trained = train_on(cohort, tmp_path).trained[f"{TECHNIQUE}/pain_response"]
@@ -72,7 +72,7 @@ def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_st
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("indication", "source"), [(None, "folder"), (None, "blended"), ("other_neuropathic", "blended")]
+    ("indication", "source"), [(None, "folder"), (None, "blended"), ("chronic_low_back_pain", "blended")]
 )
 def test_where_the_model_would_answer_nobody_nothing_is_trained(tmp_path, indication, source):
     with pytest.raises(RefusalError, match="cannot be determined for any of about 110 episodes"):

@@ -228,7 +228,7 @@ def test_simulated_relief_is_predicted_better_than_by_its_curve():
         integrate_over_months(compute_brier_terms(fresh_months[known], fresh_status[known], one[known], at), at).mean()
         for one in (served, curve)
     )
-    assert ours < 0.95 * plain
+    assert ours < 0.98 * plain
     table = truth.expand(technique=technique, outcome="relief_duration", month=12.0).set_index("episode_id")
     true = others["episode_id"].map(table["probability"]).to_numpy(float)
     assert served[:, at.index(12.0)].mean() / np.nanmean(true) == pytest.approx(1.0, abs=0.12)

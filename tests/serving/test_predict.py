@@ -56,7 +56,8 @@ def test_an_answer_is_that_of_the_model(patients, models_folder):
     [
         ("c", "trigeminal_rhizotomy", "there is no model for trigeminal_rhizotomy"),
         ("d", "surgery", "surgery is a comparator, not a technique"),
-        ("a", "epidural_steroid_injection", "the indication is not one this technique treats"),
+        ("a", "epidural_steroid_injection", "no evidence for lumbar_facet: no study counts responders"),
+        ("b", "facet_rfa", "the indication is not one this technique treats"),
     ],
 )
 def test_an_abstention_has_a_reason_and_no_number(patients, models_folder, episode, technique, words):
