@@ -19,7 +19,7 @@ from paincast.evidence.synthesis.control_arms import find_comparators, pool_untr
 from paincast.evidence.synthesis.implied import compute_implied
 from paincast.evidence.synthesis.odds import estimate_log_odds
 from paincast.evidence.synthesis.patients import pool_patients
-from paincast.evidence.synthesis.pooling import Pool, Target, fit_pool, list_counts, predict_curve
+from paincast.evidence.synthesis.pooling import Pool, Target, fit_pool, list_counts, performs, predict_curve
 from paincast.evidence.synthesis.rates import list_published, pool_harms, pool_passes
 from paincast.evidence.synthesis.study import Study
 
@@ -96,10 +96,7 @@ def make_target(content: Figures) -> Target:
 
 def treats(study: Study, target: Target) -> bool:
     """Tell whether a study treats the indication of a record by its technique and approach."""
-    return target.indication in study.indications and any(
-        arm.technique == target.technique and (not target.approach or arm.approach in ("", target.approach))
-        for arm in study.arms.values()
-    )
+    return target.indication in study.indications and any(performs(arm, target) for arm in study.arms.values())
 
 
 def _compute_curve(pool: Pool, target: Target, content: Figures) -> tuple[dict[float, Any], dict[str, Any]]:

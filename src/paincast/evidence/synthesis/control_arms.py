@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
-from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_patients, find_trials
+from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_events, count_patients, find_trials, performs
 from paincast.evidence.synthesis.study import Study
 from paincast.statistics import pool_shares
 
@@ -69,19 +69,14 @@ def _read_arms(study: Study, trial: str, outcome: str, kind: str) -> Iterable[_A
         n = count_patients(result, arm)
         before = largest.get((result.arm, result.month))
         if n and (before is None or n >= before.n):
-            events = n * (result.share or 0.0) if result.events is None else float(result.events)
-            found = _Arm(study.id, trial, result.month, events, n, f"{result.definition}; {arm.what}")
+            definition = f"{result.definition}; {arm.what}"
+            found = _Arm(study.id, trial, result.month, count_events(result, n), n, definition)
             largest[result.arm, result.month] = found
     return largest.values()
 
 
 def _tests(study: Study, target: Target) -> bool:
-    return any(
-        arm.kind == "treatment"
-        and arm.technique == target.technique
-        and (not target.approach or not arm.approach or arm.approach == target.approach)
-        for arm in study.arms.values()
-    )
+    return any(arm.kind == "treatment" and performs(arm, target) for arm in study.arms.values())
 
 
 def _pool_kind(arms: list[_Arm], outcome: str, target: Target, kind: str) -> Iterator[Comparator]:

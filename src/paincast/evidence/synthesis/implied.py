@@ -10,11 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
 
-from paincast.evidence.figures import Baseline, Transform
+from paincast.evidence.figures import LEAST_LOG_ODDS, Baseline, Transform
 from paincast.evidence.synthesis.odds import measure_spread, share_true
-
-LEAST_LOG_ODDS = 0.005
-"""Predictors closer to no effect are null results."""
 
 
 def compute_implied(

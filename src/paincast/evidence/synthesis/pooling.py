@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from paincast.errors import DataError
 from paincast.evidence.comparators import is_near
-from paincast.evidence.synthesis.study import Arm, Result, Study
+from paincast.evidence.synthesis.study import Arm, Harm, Result, Study
 from paincast.statistics.multilevel import Block, MultilevelFit, fit_multilevel, predict_multilevel
 
 FloatArray = npt.NDArray[np.float64]
@@ -144,9 +144,7 @@ def list_counts(studies: Mapping[str, Study]) -> list[Count]:
             indications=study.indications,
             month=float(result.month or 0.0),
             intended=result.denominator in INTENDED,
-            events=float(
-                n * result.share if result.events is None and result.share is not None else result.events or 0
-            ),
+            events=count_events(result, n),
             n=n,
         )
         for study in studies.values()
@@ -165,12 +163,8 @@ def list_counts(studies: Mapping[str, Study]) -> list[Count]:
 def find_trials(studies: Mapping[str, Study]) -> dict[str, str]:
     """Find for each study the first, by id, of those that report the same patients, directly or by way of others."""
     names = list(studies)
-    links = [
-        (names.index(name), names.index(other))
-        for name in names
-        for other in studies[name].overlaps
-        if other in studies
-    ]
+    places = {name: place for place, name in enumerate(names)}
+    links = [(places[name], places[other]) for name in names for other in studies[name].overlaps if other in places]
     rows, columns = np.array(links, dtype=int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(names), len(names)))
     _, group = connected_components(graph, directed=False)
@@ -192,6 +186,16 @@ def count_patients(result: Result, arm: Arm) -> float | None:
     lower, upper = logit(np.clip(result.ci95, 0.005, 0.995))
     error = (upper - lower) / (2.0 * norm.ppf(0.975))
     return float(1.0 / (share * (1.0 - share) * error**2))
+
+
+def count_events(counted: Result | Harm, n: float) -> float:
+    """Count the events among n patients: as printed, or as the share implies."""
+    return n * (counted.share or 0.0) if counted.events is None else float(counted.events)
+
+
+def performs(arm: Arm, target: Target) -> bool:
+    """Tell whether an arm received the technique of a record, by its approach if both are told."""
+    return arm.technique == target.technique and (not target.approach or arm.approach in ("", target.approach))
 
 
 def _keep_once(found: Sequence[Count]) -> Iterator[Count]:

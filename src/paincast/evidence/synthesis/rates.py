@@ -11,8 +11,10 @@ from paincast.evidence.synthesis.pooling import (
     OUTCOME,
     POOLED_ARMS,
     Target,
+    count_events,
     count_patients,
     find_trials,
+    performs,
 )
 from paincast.evidence.synthesis.study import Harm, Result, Study
 from paincast.statistics import compute_wilson_interval, pool_shares
@@ -92,13 +94,13 @@ def _count_harm(study: Study, target: Target, harm: Harm) -> list[tuple[float, f
         n = arm.n_treated or arm.n_randomised or arm.n_seen
     if not n or (harm.events is None and harm.share is None):
         return []
-    return [(float(harm.events) if harm.events is not None else n * (harm.share or 0.0), float(n))]
+    return [(count_events(harm, n), float(n))]
 
 
 def pool_passes(own: Sequence[Study], target: Target) -> dict[str, Any]:
     """Pool the share of those entering a test or block who pass it and go on; empty if no study of the record tells."""
     counts = [
-        _Count(study, n * (result.share or 0.0) if result.events is None else float(result.events), n)
+        _Count(study, count_events(result, n), n)
         for study in own
         for result in study.results
         if result.outcome == "selection" and study.arms[result.arm].technique == target.technique
@@ -122,9 +124,8 @@ def list_published(own: Sequence[Study], target: Target) -> list[dict[str, Any]]
         }
         for study in own
         for result in study.results
-        if study.arms[result.arm].technique == target.technique
-        and not (target.approach and study.arms[result.arm].approach not in ("", target.approach))
-        and study.arms[result.arm].kind in ("treatment", "other technique")
+        if performs(study.arms[result.arm], target)
+        and study.arms[result.arm].kind in POOLED_ARMS
         and result.outcome in (OUTCOME, *OTHER_OUTCOMES)
         and result.month is not None
         and (share := _share_of(result)) is not None
