@@ -24,9 +24,9 @@ from paincast.cli.app import run
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-MODEL = "paincast.facet_rfa.pain_response"
-FEW = ("techniques=[facet_rfa,si_joint_rfa]", "cohort.episodes_per_technique=300")
-MANY = ("techniques=[facet_rfa]", "cohort.episodes_per_technique=6000")
+MODEL = "paincast.spinal_cord_stimulation.pain_response"
+FEW = ("techniques=[spinal_cord_stimulation,si_joint_rfa]", "cohort.episodes_per_technique=300")
+MANY = ("techniques=[spinal_cord_stimulation]", "cohort.episodes_per_technique=6000")
 QUICK = (
     *("model=logistic", "model.selection_folds=2", "model.ridge_prior_sds=[0.25]", "model.lasso_penalties=[]"),
     *("model.borrowing=[0.0]", "uncertainty.refits=10", "evaluation=quick", "gate=research", "progress=false"),

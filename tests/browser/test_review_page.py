@@ -125,9 +125,9 @@ def test_the_list_of_runs_shows_technique_basis_and_verdict(review, look):
         for row in rows.all()
     ]
     assert sorted(shown) == [
-        ("facet_rfa", "synthetic", "passes"),
-        ("facet_rfa", "synthetic", "refused"),
         ("si_joint_rfa", "synthetic", "refused"),
+        ("spinal_cord_stimulation", "synthetic", "passes"),
+        ("spinal_cord_stimulation", "synthetic", "refused"),
     ]
     verdict = page.locator('.ag-header-cell[col-id="tags.`verdict`"]').bounding_box()
     edge = page.locator(".ag-center-cols-viewport").bounding_box()
@@ -150,7 +150,7 @@ def test_the_report_renders_inside_mlflow(review, look, width):
     page = look(f"{review.run_page}/artifacts/report/report.html", width)
     page.locator("iframe").wait_for(state="attached")
     frame = page.locator("iframe").element_handle().content_frame()
-    frame.locator("h1", has_text="Radiofrequency ablation").wait_for(state="attached")
+    frame.locator("h1", has_text="Spinal cord stimulation").wait_for(state="attached")
     check_page(frame)
 
 
