@@ -88,6 +88,9 @@ STATES = frozenset(
         "failed_first_block",
         "stimulation_waveform",
         "rf_mode",
+        "steroid",
+        "neurolytic_volume_ml",
+        "lesion_temperature_c",
     }
 )
 """Quantities that change between two episodes of a patient; all others are constant."""
@@ -302,6 +305,9 @@ MISSING: Mapping[str, float] = MappingProxyType(
         "stimulation_trial_success": 0.0,
         "stimulation_waveform": 0.0,
         "rf_mode": 0.0,
+        "steroid": 0.0,
+        "neurolytic_volume_ml": 0.0,
+        "lesion_temperature_c": 0.0,
         "bmi": 0.05,
         "smoker": 0.04,
         "work_status": 0.06,

@@ -1,163 +1,17 @@
-"""The data contract: a single declaration for each column, from which everything else is derived.
-
-A cohort has three tables. An ``episode`` is a procedure on a patient, with the values known before the procedure; a
-``visit`` is a follow-up of an episode; an ``event`` is a complication, repeat procedure, explant, surgery or death.
-Validation, the data dictionary, the MLflow signature and the grouping of SHAP values use the declarations here.
-"""
+"""Columns of an episode: a procedure on a patient, with the values known before it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal
 
-ColumnType = Literal["text", "category", "number", "integer", "boolean"]
-Role = Literal["id", "predictor", "technique", "funnel", "sensitive", "process", "safety", "outcome"]
-Timing = Literal["before", "during", "after"]
+from paincast.schema.column import Column, by_name
+from paincast.schema.column import boolean_column as _boolean
+from paincast.schema.column import category_column as _category
+from paincast.schema.column import number_column as _number
+from paincast.schema.column import text_column as _text
+from paincast.schema.names import COMPARATORS, INDICATIONS, TECHNIQUES
 
-TECHNIQUES = (
-    "epidural_steroid_injection",
-    "nerve_root_block",
-    "facet_joint_injection",
-    "joint_injection",
-    "facet_rfa",
-    "si_joint_rfa",
-    "genicular_rfa",
-    "spinal_cord_stimulation",
-    "celiac_plexus_neurolysis",
-    "hypogastric_plexus_neurolysis",
-    "trigeminal_rhizotomy",
-    "genicular_artery_embolization",
-    "bariatric_embolization",
-)
-"""Techniques, each with a response model (``bariatric_embolization`` is refused: there is no evidence on pain)."""
-
-MINIMUM_CELL = 5
-"""Minimum number of patients in a table cell, a group or a mark in a figure."""
-
-COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")
-"""Comparators that an episode may have instead of a technique; there is no response model for these."""
-
-INDICATIONS = (
-    "lumbar_radicular_disc",
-    "lumbar_stenosis",
-    "other_radicular",
-    "lumbar_facet",
-    "sacroiliac_joint",
-    "failed_back_surgery",
-    "chronic_low_back_pain",
-    "crps",
-    "other_neuropathic",
-    "pancreatic_cancer",
-    "pelvic_cancer",
-    "knee_osteoarthritis",
-    "hip_osteoarthritis",
-    "trigeminal_neuralgia",
-    "upper_abdominal_cancer",
-    "chronic_pancreatitis",
-    "chronic_pelvic_pain",
-)
-
-EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")
-
-RESEARCH_MARK = "research use only"
-"""Label in runs, versions, reports and predictions for models trained only on simulated patients."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of the contract.
-
-    Parameters
-    ----------
-    name : str
-        Column name, including the unit if there is one.
-    type : {"text", "category", "number", "integer", "boolean"}
-        Logical type.
-    description : str
-        Meaning of the column, for clinicians.
-    role : str
-        How the column may be used. Model inputs are ``predictor``, ``technique`` (the choice made) and ``funnel``
-        columns with timing ``before``; ``sensitive`` columns are used only for audits; ``safety`` columns only for
-        eligibility; ``process`` columns are only recorded.
-    timing : {"before", "during", "after"}
-        When the value is known, relative to the procedure.
-    unit : str, optional
-        Unit of a number.
-    low, high : float, optional
-        Allowed range, ends included.
-    categories : tuple of str
-        Allowed values of a category.
-    required : bool
-        Whether a row without the value is rejected.
-    log_scale : bool
-        Whether the quantity is skewed and analysed as ``log(1 + value)``.
-    label : str, optional
-        Short name for figures; made from ``name`` when empty.
-    """
-
-    name: str
-    type: ColumnType
-    description: str
-    role: Role
-    timing: Timing
-    unit: str | None = None
-    low: float | None = None
-    high: float | None = None
-    categories: tuple[str, ...] = ()
-    required: bool = False
-    log_scale: bool = False
-    label: str = ""
-
-    @property
-    def allowed(self) -> str:
-        """Description of the allowed values."""
-        if self.type == "category":
-            return "one of " + ", ".join(self.categories)
-        if self.type == "boolean":
-            return "true or false (yes/no, 1/0)"
-        if self.type == "text":
-            return "text"
-        kind = "a whole number" if self.type == "integer" else "a number"
-        unit = f" {self.unit}" if self.unit else ""
-        if self.low is None and self.high is None:
-            return f"{kind}{unit}"
-        if self.high is None:
-            return f"{kind}, at least {self.low:g}{unit}"
-        return f"{kind} from {self.low:g} to {self.high:g}{unit}"
-
-    @property
-    def display_name(self) -> str:
-        """Name used in figures and tables."""
-        return self.label or self.name.replace("_", " ")
-
-
-def _number(name: str, low: float, high: float, unit: str | None, description: str, **more: object) -> Column:
-    settings: dict[str, object] = {"role": "predictor", "timing": "before", **more}
-    return Column(name=name, type="number", low=low, high=high, unit=unit, description=description, **settings)  # type: ignore[arg-type]
-
-
-def _boolean(name: str, description: str, **more: object) -> Column:
-    settings: dict[str, object] = {"role": "predictor", "timing": "before", **more}
-    return Column(name=name, type="boolean", description=description, **settings)  # type: ignore[arg-type]
-
-
-def _category(name: str, categories: tuple[str, ...], description: str, **more: object) -> Column:
-    settings: dict[str, object] = {"role": "predictor", "timing": "before", **more}
-    return Column(name=name, type="category", categories=categories, description=description, **settings)  # type: ignore[arg-type]
-
-
-def _text(name: str, description: str, **more: object) -> Column:
-    settings: dict[str, object] = {"role": "id", "timing": "before", **more}
-    return Column(name=name, type="text", description=description, **settings)  # type: ignore[arg-type]
-
-
-def _table(*columns: Column) -> Mapping[str, Column]:
-    return MappingProxyType({column.name: column for column in columns})
-
-
-EPISODES: Mapping[str, Column] = _table(
+EPISODES: Mapping[str, Column] = by_name(
     _text("episode_id", "one procedure on one patient; unique", required=True),
     _text("patient_id", "the patient; all episodes of a patient stay on one side of every split", required=True),
     _text("site_id", "the hospital or department"),
@@ -193,6 +47,37 @@ EPISODES: Mapping[str, Column] = _table(
         ("tonic", "high_frequency_10khz", "closed_loop", "drg"),
         "how the spinal cord (or, for drg, the dorsal root ganglion) is stimulated, chosen before the implant",
         role="technique",
+    ),
+    _category(
+        "steroid",
+        ("dexamethasone", "betamethasone", "methylprednisolone", "triamcinolone", "other", "no_steroid"),
+        "steroid to be injected, chosen before; no_steroid for an anaesthetic or saline alone",
+        role="technique",
+    ),
+    _number("steroid_dose_mg", 0, 400, "mg", "dose of that steroid, not converted to another", role="technique"),
+    _category(
+        "neurolytic",
+        ("ethanol", "phenol", "glycerol"),
+        "substance that destroys the nerve, chosen before",
+        role="technique",
+    ),
+    _number("neurolytic_volume_ml", 0, 100, "mL", "volume of the neurolytic, all needles together", role="technique"),
+    _number(
+        "lesion_temperature_c",
+        37,
+        100,
+        "°C",
+        "temperature of the radiofrequency lesion, chosen before",
+        role="technique",
+    ),
+    _number(
+        "needle_gauge",
+        14,
+        30,
+        "gauge",
+        "needle of the procedure; recorded, no effect on response is assumed",
+        role="process",
+        timing="during",
     ),
     _category(
         "guidance",
@@ -321,74 +206,3 @@ EPISODES: Mapping[str, Column] = _table(
         "payer", ("private", "medicare", "medicaid", "public", "self_pay", "other"), "who pays", role="sensitive"
     ),
 )
-
-VISITS: Mapping[str, Column] = _table(
-    _text("episode_id", "the episode followed up", required=True),
-    _number(
-        "month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True
-    ),
-    _number("pain_nrs", 0, 10, "NRS points", "average pain at the visit", role="outcome", timing="after"),
-    _number("odi", 0, 100, "ODI points", "Oswestry Disability Index at the visit", role="outcome", timing="after"),
-    _number("womac", 0, 100, "WOMAC points", "WOMAC total score at the visit", role="outcome", timing="after"),
-    _number("eq5d_index", -1, 1, None, "EQ-5D index value at the visit", role="outcome", timing="after"),
-    _number("opioid_mme", 0, 3000, "mg/day", "opioid dose at the visit", role="outcome", timing="after"),
-    _number(
-        "pgic",
-        1,
-        7,
-        "PGIC points",
-        "Patient Global Impression of Change, 1 is very much improved",
-        role="outcome",
-        timing="after",
-    ),
-)
-
-EVENTS: Mapping[str, Column] = _table(
-    _text("episode_id", "the episode concerned", required=True),
-    _number(
-        "month",
-        0,
-        240,
-        "months after the procedure",
-        "time of the event; missing where the source does not tell it",
-        role="id",
-        timing="after",
-    ),
-    _category("kind", EVENT_KINDS, "what happened", role="outcome", timing="after", required=True),
-    _text("detail", "which complication or operation", role="outcome", timing="after"),
-)
-
-TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
-    {"episodes": EPISODES, "visits": VISITS, "events": EVENTS}
-)
-
-MODEL_ROLES = frozenset({"predictor", "technique", "funnel"})
-
-
-def is_model_input(column: Column) -> bool:
-    """Check whether a column is a model input: known before the procedure, and predictor, technique or funnel."""
-    return column.timing == "before" and column.role in MODEL_ROLES and column.name not in ("technique",)
-
-
-def model_columns() -> tuple[Column, ...]:
-    """Return the columns that are model inputs, in the order of the contract."""
-    return tuple(column for column in EPISODES.values() if is_model_input(column))
-
-
-def build_data_dictionary() -> list[dict[str, str]]:
-    """List the columns of the contract with table, type, unit, allowed values, role, timing and description."""
-    return [
-        {
-            "table": table,
-            "column": column.name,
-            "type": column.type,
-            "unit": column.unit or "",
-            "allowed": column.allowed,
-            "role": column.role,
-            "timing": column.timing,
-            "required": "yes" if column.required else "no",
-            "description": column.description,
-        }
-        for table, columns in TABLES.items()
-        for column in columns.values()
-    ]

@@ -1,0 +1,51 @@
+"""Names of the contract: techniques, comparators, indications and kinds of event."""
+
+from __future__ import annotations
+
+TECHNIQUES = (
+    "epidural_steroid_injection",
+    "nerve_root_block",
+    "facet_joint_injection",
+    "joint_injection",
+    "facet_rfa",
+    "si_joint_rfa",
+    "genicular_rfa",
+    "spinal_cord_stimulation",
+    "celiac_plexus_neurolysis",
+    "hypogastric_plexus_neurolysis",
+    "trigeminal_rhizotomy",
+    "genicular_artery_embolization",
+    "bariatric_embolization",
+)
+"""Techniques, each with a response model (``bariatric_embolization`` is refused: there is no evidence on pain)."""
+
+MINIMUM_CELL = 5
+"""Minimum number of patients in a table cell, a group or a mark in a figure."""
+
+COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")
+"""Comparators that an episode may have instead of a technique; there is no response model for these."""
+
+INDICATIONS = (
+    "lumbar_radicular_disc",
+    "lumbar_stenosis",
+    "other_radicular",
+    "lumbar_facet",
+    "sacroiliac_joint",
+    "failed_back_surgery",
+    "chronic_low_back_pain",
+    "crps",
+    "other_neuropathic",
+    "pancreatic_cancer",
+    "pelvic_cancer",
+    "knee_osteoarthritis",
+    "hip_osteoarthritis",
+    "trigeminal_neuralgia",
+    "upper_abdominal_cancer",
+    "chronic_pancreatitis",
+    "chronic_pelvic_pain",
+)
+
+EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")
+
+RESEARCH_MARK = "research use only"
+"""Label in runs, versions, reports and predictions for models trained only on simulated patients."""

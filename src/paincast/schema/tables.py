@@ -1,0 +1,84 @@
+"""The tables of a cohort, and which of their columns are model inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from paincast.schema.column import Column, by_name
+from paincast.schema.column import category_column as _category
+from paincast.schema.column import number_column as _number
+from paincast.schema.column import text_column as _text
+from paincast.schema.episodes import EPISODES
+from paincast.schema.names import EVENT_KINDS
+
+VISITS: Mapping[str, Column] = by_name(
+    _text("episode_id", "the episode followed up", required=True),
+    _number(
+        "month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True
+    ),
+    _number("pain_nrs", 0, 10, "NRS points", "average pain at the visit", role="outcome", timing="after"),
+    _number("odi", 0, 100, "ODI points", "Oswestry Disability Index at the visit", role="outcome", timing="after"),
+    _number("womac", 0, 100, "WOMAC points", "WOMAC total score at the visit", role="outcome", timing="after"),
+    _number("eq5d_index", -1, 1, None, "EQ-5D index value at the visit", role="outcome", timing="after"),
+    _number("opioid_mme", 0, 3000, "mg/day", "opioid dose at the visit", role="outcome", timing="after"),
+    _number(
+        "pgic",
+        1,
+        7,
+        "PGIC points",
+        "Patient Global Impression of Change, 1 is very much improved",
+        role="outcome",
+        timing="after",
+    ),
+)
+
+EVENTS: Mapping[str, Column] = by_name(
+    _text("episode_id", "the episode concerned", required=True),
+    _number(
+        "month",
+        0,
+        240,
+        "months after the procedure",
+        "time of the event; missing where the source does not tell it",
+        role="id",
+        timing="after",
+    ),
+    _category("kind", EVENT_KINDS, "what happened", role="outcome", timing="after", required=True),
+    _text("detail", "which complication or operation", role="outcome", timing="after"),
+)
+
+TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
+    {"episodes": EPISODES, "visits": VISITS, "events": EVENTS}
+)
+
+MODEL_ROLES = frozenset({"predictor", "technique", "funnel"})
+
+
+def is_model_input(column: Column) -> bool:
+    """Check whether a column is a model input: known before the procedure, and predictor, technique or funnel."""
+    return column.timing == "before" and column.role in MODEL_ROLES and column.name not in ("technique",)
+
+
+def model_columns() -> tuple[Column, ...]:
+    """Return the columns that are model inputs, in the order of the contract."""
+    return tuple(column for column in EPISODES.values() if is_model_input(column))
+
+
+def build_data_dictionary() -> list[dict[str, str]]:
+    """List the columns of the contract with table, type, unit, allowed values, role, timing and description."""
+    return [
+        {
+            "table": table,
+            "column": column.name,
+            "type": column.type,
+            "unit": column.unit or "",
+            "allowed": column.allowed,
+            "role": column.role,
+            "timing": column.timing,
+            "required": "yes" if column.required else "no",
+            "description": column.description,
+        }
+        for table, columns in TABLES.items()
+        for column in columns.values()
+    ]
