@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from paincast.evidence import load_record, load_records
+from paincast.evidence import load_record, load_records, simulated_techniques
 from paincast.evidence.comparators import (
     CONTROL_KINDS,
     OUTCOME_OF,
@@ -24,7 +24,6 @@ from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.outcomes import OUTCOMES
 from paincast.predictor.controls import CONTROL_COLUMNS, find_controls
 from paincast.predictor.rows import PREDICTION_COLUMNS, make_abstentions
-from paincast.schema import TECHNIQUES
 from paincast.statistics import pool_shares
 
 FACET = Target("facet_rfa__lumbar_facet", "facet_rfa", "lumbar_facet", "", (1.0, 6.0))
@@ -254,7 +253,7 @@ def test_a_prediction_without_a_comparator_says_why():
     assert late["control_because"].str.contains("month 60").all()
 
 
-@pytest.mark.parametrize("technique", [name for name in TECHNIQUES if name != "bariatric_embolization"])
+@pytest.mark.parametrize("technique", simulated_techniques())
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_every_prediction_row_has_a_comparator_or_a_reason(technique, outcome):
     rules = collect_rules(technique, outcome)

@@ -7,20 +7,24 @@ import pytest
 
 from paincast.eligibility import check_indication
 from paincast.errors import RefusalError
-from paincast.evidence import gaps_of, indications_of, load_records
+from paincast.evidence import gaps_of, indications_of, load_records, simulated_techniques
 from paincast.evidence.rules import TechniqueRules, collect_rules
 from paincast.simulator import simulate_cohort
 
 
-def test_simulating_a_gap_is_refused() -> None:
-    with pytest.raises(RefusalError, match=r"bariatric_embolization is refused: no clinical study"):
-        simulate_cohort(techniques=["bariatric_embolization"], episodes_per_technique=10)
+@pytest.mark.parametrize(
+    ("technique", "why"),
+    [("bariatric_embolization", "no clinical study"), ("vertebral_augmentation", "its trials count mean pain")],
+)
+def test_simulating_a_gap_is_refused(technique: str, why: str) -> None:
+    with pytest.raises(RefusalError, match=rf"{technique} is refused: {why}"):
+        simulate_cohort(techniques=[technique], episodes_per_technique=10)
 
 
 def test_nobody_is_simulated_in_the_gap_of_a_technique() -> None:
     gaps = {(record.technique, record.indication) for record in load_records() if record.gap and record.indication}
-    techniques = sorted({technique for technique, _ in gaps})
-    assert len(gaps) == len(techniques) == 3
+    techniques = sorted({technique for technique, _ in gaps} & set(simulated_techniques()))
+    assert (len(gaps), len(techniques)) == (6, 5)
     cohort, _ = simulate_cohort(techniques=techniques, episodes_per_technique=60, seed=1)
     drawn = cohort.episodes[["technique", "indication"]].drop_duplicates().itertuples(index=False, name=None)
     assert not gaps & set(drawn)

@@ -19,6 +19,7 @@ _KINDS_BY_SEVERITY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "serious": (
             *("serious_harm", "severe_adverse_effect", "neurological_catastrophe", "paraplegia", "death"),
+            "vertebral_fracture",
             *("infection", "septic_arthritis", "discitis", "meningitis"),
         ),
         "moderate": (

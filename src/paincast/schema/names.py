@@ -16,8 +16,11 @@ TECHNIQUES = (
     "trigeminal_rhizotomy",
     "genicular_artery_embolization",
     "bariatric_embolization",
+    "basivertebral_nerve_ablation",
+    "vertebral_augmentation",
 )
-"""Techniques, each with a response model (``bariatric_embolization`` is refused: there is no evidence on pain)."""
+"""Techniques, each with a response model but ``bariatric_embolization`` and ``vertebral_augmentation``, which are refused:
+no study that was read counts relief of pain after them."""
 
 MINIMUM_CELL = 5
 """Minimum number of patients in a table cell, a group or a mark in a figure."""
@@ -43,6 +46,10 @@ INDICATIONS = (
     "upper_abdominal_cancer",
     "chronic_pancreatitis",
     "chronic_pelvic_pain",
+    "vertebrogenic_low_back_pain",
+    "vertebral_fracture",
+    "cancer_pain",
+    "other_joint",
 )
 
 EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")

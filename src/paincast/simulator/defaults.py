@@ -136,6 +136,7 @@ REFERRALS: Mapping[str, float] = MappingProxyType(
         "chronic_low_back_pain": 0.10,
         "other_neuropathic": 0.03,
         "upper_abdominal_cancer": 0.01,
+        "vertebrogenic_low_back_pain": 0.02,
     }
 )
 """Relative referral frequency of each indication, which determines the case mix of a technique."""

@@ -46,7 +46,7 @@ ALLOWANCES: Mapping[str, float] = MappingProxyType(
 quadrature."""
 
 OUTCOMES = (
-    *("pain_relief_50", "composite_response", "pain_relief_30", "pain_relief_other", "global_improvement"),
+    *("pain_relief_50", "composite_response", "pain_relief_30", "pain_relief_other", "pain_free", "global_improvement"),
     *("function_response", "pain_change", "pain", "duration_months", "function_change", "function"),
 )
 """Outcomes whose associations count, the nearest to half less pain first."""

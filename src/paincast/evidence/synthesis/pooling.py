@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 OUTCOME = "pain_relief_50"
 """The outcome that curves describe."""
 
-OTHER_OUTCOMES = ("pain_relief_30", "composite_response", "global_improvement", "pain_relief_other")
+OTHER_OUTCOMES = ("pain_relief_30", "composite_response", "global_improvement", "pain_relief_other", "pain_free")
 """Outcomes that count too, each with a distance from :data:`OUTCOME` that is estimated."""
 
 NOT_PRIMARY = ("systematic review", "meta-analysis", "economic evaluation", "guideline", "case report")

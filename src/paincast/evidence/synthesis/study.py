@@ -34,6 +34,7 @@ OUTCOMES = (
     "pain_relief_50",
     "pain_relief_30",
     "pain_relief_other",
+    "pain_free",
     "global_improvement",
     "function_response",
     "composite_response",
