@@ -18,9 +18,11 @@ from paincast.evidence.records import load_contents
 from paincast.evidence.synthesis.compute import make_target
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.pooling import (
+    NOT_PRIMARY,
     OTHER_OUTCOMES,
     OUTCOME,
     Count,
+    find_trials,
     fit_pool,
     list_counts,
     predict_curve,
@@ -121,6 +123,18 @@ def compare_methods() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def count_all_patients() -> int:
+    """Patients of primary studies: of studies that report the same, those of the largest; of an arm, its first step."""
+    studies = load_studies()
+    largest: dict[str, int] = {}
+    for name, trial in find_trials(studies).items():
+        if studies[name].design not in NOT_PRIMARY:
+            arms = [arm for arm in studies[name].arms.values() if not arm.regroups]
+            n = sum(arm.n_randomised or arm.n_treated or arm.n_seen or 0 for arm in arms)
+            largest[trial] = max(largest.get(trial, 0), n)
+    return sum(largest.values())
+
+
 def count_evidence() -> pd.DataFrame:
     """Studies, patients and figures by tag."""
     studies = load_studies().values()
@@ -136,6 +150,7 @@ def count_evidence() -> pd.DataFrame:
     rows = [
         ("studies", len(studies)),
         ("arms", len(arms)),
+        ("patients of primary studies, each once", count_all_patients()),
         ("results, associations, harms", sum(len(s.results) + len(s.associations) + len(s.harms) for s in studies)),
         ("sources of records", len(sources)),
         ("of them with DOI or PMID", sum(bool(source.doi or source.pmid) for source in sources)),
