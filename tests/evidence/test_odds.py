@@ -22,6 +22,7 @@ from paincast.evidence.synthesis.odds import (
     measure_width,
     share_true,
 )
+from paincast.evidence.synthesis.pooling import find_trials
 from paincast.evidence.synthesis.study import Arm, Association, Study
 
 HALF = Baseline(source="s", tag="FOUND", share=0.5)
@@ -54,7 +55,7 @@ def estimate(*studies: Study, transform: Transform = YES, baseline: Baseline | N
         [(study, association) for study in studies for association in study.associations],
         transform=transform,
         baseline=baseline,
-        studies={study.id: study for study in studies},
+        trials=find_trials({study.id: study for study in studies}),
         **{**asked, **changes},
     )
 

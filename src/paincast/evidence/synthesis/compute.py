@@ -19,7 +19,15 @@ from paincast.evidence.synthesis.control_arms import find_comparators, pool_untr
 from paincast.evidence.synthesis.implied import compute_implied
 from paincast.evidence.synthesis.odds import estimate_log_odds
 from paincast.evidence.synthesis.patients import pool_patients
-from paincast.evidence.synthesis.pooling import Pool, Target, fit_pool, list_counts, performs, predict_curve
+from paincast.evidence.synthesis.pooling import (
+    Pool,
+    Target,
+    find_trials,
+    fit_pool,
+    list_counts,
+    performs,
+    predict_curve,
+)
 from paincast.evidence.synthesis.rates import list_published, pool_harms, pool_passes
 from paincast.evidence.synthesis.study import Study
 
@@ -46,15 +54,15 @@ def compute_records(studies: Studies, contents: Mapping[str, Figures]) -> dict[s
         For each record with a curve, as plain data: ``curve``, ``scenarios``, ``comparators``, ``untreated``,
         ``predictors``, ``baseline``, ``complications``, ``passes``, ``published`` and ``implied``.
     """
-    pool = fit_pool(list_counts(studies))
+    pool, trials = fit_pool(list_counts(studies)), find_trials(studies)
     return {
-        name: round_figures(_compute_record(studies, pool, content))
+        name: round_figures(_compute_record(studies, trials, pool, content))
         for name, content in sorted(contents.items())
         if "curve" in content
     }
 
 
-def _compute_record(studies: Studies, pool: Pool, content: Figures) -> dict[str, Any]:
+def _compute_record(studies: Studies, trials: Mapping[str, str], pool: Pool, content: Figures) -> dict[str, Any]:
     target = make_target(content)
     own = [study for study in studies.values() if treats(study, target)]
     comparators = [
@@ -66,7 +74,7 @@ def _compute_record(studies: Studies, pool: Pool, content: Figures) -> dict[str,
     untreated = pool_untreated(studies, target, matching)
     patients = pool_patients(own, content)
     curve, scenarios = _compute_curve(pool, target, content)
-    predictors = _estimate_predictors(studies, own, target, content, patients)
+    predictors = _estimate_predictors(studies, trials, own, target, content, patients)
     transforms = [
         (entry["column"], parse_transform(entry["transform"], target.record), figures["log_odds"])
         for entry, figures in zip(content.get("predictors", ()), predictors, strict=True)
@@ -129,7 +137,12 @@ def _split(names: str) -> list[str]:
 
 
 def _estimate_predictors(
-    studies: Studies, own: Sequence[Study], target: Target, content: Figures, patients: Figures
+    studies: Studies,
+    trials: Mapping[str, str],
+    own: Sequence[Study],
+    target: Target,
+    content: Figures,
+    patients: Figures,
 ) -> list[dict[str, Any]]:
     """Estimate the log odds ratio of each predictor from the studies of the record, and those that it names."""
     baselines = _read_baselines(content, patients)
@@ -151,7 +164,7 @@ def _estimate_predictors(
             kind=entry["kind"],
             direction=entry["direction"],
             technique=target.technique,
-            studies=studies,
+            trials=trials,
         )
         figures.append(
             {"log_odds": estimate.mean, "sd": estimate.sd, "basis": estimate.basis, "studies": list(estimate.studies)}

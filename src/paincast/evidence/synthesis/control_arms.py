@@ -43,19 +43,19 @@ def find_comparators(studies: Mapping[str, Study], target: Target) -> tuple[Comp
     tuple of Comparator
         By outcome, kind and month.
     """
+    trials = find_trials(studies)
+    testing = [study for study in studies.values() if target.indication in study.indications and _tests(study, target)]
     return tuple(
         comparator
         for outcome, extracted in OUTCOME_OF.items()
         for kind in CONTROL_KINDS
-        for comparator in _pool_kind(list(_list_arms(studies, target, extracted, kind)), outcome, target, kind)
+        for comparator in _pool_kind(
+            [arm for study in testing for arm in _read_arms(study, trials[study.id], extracted, kind)],
+            outcome,
+            target,
+            kind,
+        )
     )
-
-
-def _list_arms(studies: Mapping[str, Study], target: Target, outcome: str, kind: str) -> Iterator[_Arm]:
-    trials = find_trials(studies)
-    for study in studies.values():
-        if target.indication in study.indications and _tests(study, target):
-            yield from _read_arms(study, trials[study.id], outcome, kind)
 
 
 def _read_arms(study: Study, trial: str, outcome: str, kind: str) -> Iterable[_Arm]:

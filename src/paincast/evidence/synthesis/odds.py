@@ -18,7 +18,6 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from paincast.evidence.figures import Baseline, Transform
-from paincast.evidence.synthesis.pooling import find_trials
 from paincast.evidence.synthesis.study import NOT_RATED, Association, Study
 
 PRIOR_SD = 0.25
@@ -104,7 +103,7 @@ def estimate_log_odds(
     kind: str,
     direction: str,
     technique: str,
-    studies: Mapping[str, Study],
+    trials: Mapping[str, str],
 ) -> LogOdds:
     """Estimate the log odds ratio of a predictor from published associations.
 
@@ -124,8 +123,9 @@ def estimate_log_odds(
         Direction that the record expects if no study reports it: text that begins with ``better`` or ``worse``.
     technique : str
         Technique of the record; other techniques have an allowance.
-    studies : mapping of str to Study
-        The extraction table, in which overlapping studies are found.
+    trials : mapping of str to str
+        Of each study, the first of those that report the same patients
+        (:func:`paincast.evidence.synthesis.pooling.find_trials`).
 
     Returns
     -------
@@ -137,7 +137,7 @@ def estimate_log_odds(
     3127-3131. doi:10.1002/1097-0258(20001130)19:22<3127::AID-SIM784>3.0.CO;2-M
     """
     width = measure_width(transform, baseline)
-    chosen = _choose(column, associations, studies)
+    chosen = _choose(column, associations, trials)
     estimates = [
         _widen(_estimate(association, baseline, transform), study, association, kind, technique)
         for study, association in chosen
@@ -216,10 +216,9 @@ def measure_spread(baseline: Baseline | None) -> float | None:
 
 
 def _choose(
-    column: str, associations: Iterable[tuple[Study, Association]], studies: Mapping[str, Study]
+    column: str, associations: Iterable[tuple[Study, Association]], trials: Mapping[str, str]
 ) -> list[tuple[Study, Association]]:
     """Choose one association of each set of patients: nearest outcome, adjusted, with a size."""
-    trials = find_trials(studies)
     counted = [
         (study, association)
         for study, association in associations
