@@ -25,7 +25,7 @@ from paincast.reporting.evidence.card import build_card, choose_records
 from paincast.reporting.evidence.difference import compare_arms
 from paincast.reporting.evidence.listing import build_list, write_lines
 from paincast.reporting.evidence.pages import write_html, write_markdown
-from paincast.reporting.evidence.parts import MOST_PREDICTORS, show_benefit, show_complications
+from paincast.reporting.evidence.parts import MOST_PREDICTORS, name_effect, show_benefit, show_complications
 from paincast.reporting.evidence.plain import describe_records
 from paincast.reporting.evidence.references import find_link, shorten_citation
 from paincast.reporting.evidence.response import show_response
@@ -127,7 +127,7 @@ def test_the_card_of_an_indication_has_its_parts_in_order_and_fits_a_page(record
 @pytest.mark.parametrize("record", TOLD, ids=lambda record: record.id)
 def test_the_table_of_the_response_is_the_curve_of_the_scenario(record: Record) -> None:
     for scenario in SCENARIOS:
-        grid = find_grid(show_response(record, scenario, 2))
+        grid = find_grid(show_response(record, scenario))
         curve, intervals = shift_curve(record, scenario), shift_intervals(record, scenario)
         assert [row[0].text for row in grid.rows] == [months(month) for month in curve]
         assert [row[1].text for row in grid.rows] == [percent(share) for share in curve.values()]
@@ -139,12 +139,12 @@ def test_the_table_of_the_response_is_the_curve_of_the_scenario(record: Record) 
 def test_the_letter_of_a_share_tells_how_it_was_found(record: Record) -> None:
     assert record.response is not None
     letters = {"FOUND": "A", "DERIVED": "B", "ASSUMED": "C"}
-    grid = find_grid(show_response(record, "literature", 2))
+    grid = find_grid(show_response(record, "literature"))
     expected = [letters[TAG_OF_SUPPORT[point.support]] for _, point in sorted(record.response.points.items())]
     assert [row[1].grade for row in grid.rows] == expected
     counted = [row[1].sources for row in grid.rows if row[1].grade == "A"]
     assert all(counted)
-    optimistic = [row[1] for row in find_grid(show_response(record, "seed_optimistic", 2)).rows]
+    optimistic = [row[1] for row in find_grid(show_response(record, "seed_optimistic")).rows]
     if record.seed and record.seed.response:
         assert {(line.grade, *line.sources) for line in optimistic} == {("C", record.seed.source)}
     else:
@@ -153,7 +153,7 @@ def test_the_letter_of_a_share_tells_how_it_was_found(record: Record) -> None:
 
 @pytest.mark.parametrize("record", TOLD, ids=lambda record: record.id)
 def test_a_control_arm_has_no_more_than_the_treated_unless_the_card_says_so(record: Record) -> None:
-    section = show_response(record, "literature", 2)
+    section = show_response(record, "literature")
     above = [bar for bar in find_grid(section).bars if bar.control is not None and bar.control > bar.share]
     told = [line for block in paragraphs_of(section) for line in block.lines]
     assert any("control arm had more than" in line.text for line in told) == bool(above)
@@ -162,7 +162,7 @@ def test_a_control_arm_has_no_more_than_the_treated_unless_the_card_says_so(reco
 def test_a_control_arm_above_the_curve_is_stated() -> None:
     record = load_record("joint_injection", "hip_osteoarthritis")
     high = tuple(replace(item, share=0.9) for item in record.comparators)
-    section = show_response(replace(record, comparators=high), "literature", 2)
+    section = show_response(replace(record, comparators=high), "literature")
     said = [line.text for block in paragraphs_of(section) for line in block.lines]
     assert any(text.startswith("At 2 months and 3 months the control arm had more") for text in said)
 
@@ -248,7 +248,7 @@ def test_there_is_no_number_needed_to_treat_without_the_treated_arm_or_a_differe
     assert not told.randomised
     text = " ".join(
         line.text
-        for block in show_response(replace(record, published=()), "literature", 2).blocks[1:2]
+        for block in show_response(replace(record, published=()), "literature").blocks[1:2]
         if isinstance(block, Paragraph)
         for line in block.lines
     )
@@ -259,12 +259,12 @@ def test_there_is_no_number_needed_to_treat_without_the_treated_arm_or_a_differe
 def test_the_reason_for_no_control_arm_is_told_once() -> None:
     text = " ".join(write_markdown(build_card("facet_rfa")).split())
     assert text.count("no trial tells it within half of month 6") == 1
-    assert len(find_grid(show_response(load_record("facet_rfa"), "literature", 2)).columns) == 3
+    assert len(find_grid(show_response(load_record("facet_rfa"), "literature")).columns) == 3
 
 
 @pytest.mark.parametrize("record", TOLD, ids=lambda record: record.id)
 def test_only_studied_predictors_have_a_number_and_at_most_six_are_in_the_table(record: Record) -> None:
-    [section] = show_benefit(record, 2)
+    [section] = show_benefit(record)
     grids = [block for block in section.blocks if isinstance(block, Grid)]
     rows = [row for grid in grids for row in grid.rows]
     assert len(rows) <= MOST_PREDICTORS
@@ -283,7 +283,7 @@ def test_only_studied_predictors_have_a_number_and_at_most_six_are_in_the_table(
 
 @pytest.mark.parametrize("record", TOLD, ids=lambda record: record.id)
 def test_complications_come_by_severity_with_one_figure_of_each_kind(record: Record) -> None:
-    section = show_complications(record, 2)
+    section = show_complications(record)
     rows = find_grid(section).rows
     order = [SEVERITIES.index(row[0].text) for row in rows]
     assert order == sorted(order)
@@ -323,20 +323,37 @@ def test_a_curve_that_mostly_was_not_counted_leads_with_a_warning() -> None:
         assert record.response is not None
         supports = [point.support for point in record.response.points.values()]
         carried = sum(support in ("interpolated", "carried over") for support in supports)
-        first = show_response(record, "literature", 2).blocks[0]
+        first = show_response(record, "literature").blocks[0]
         assert isinstance(first, Paragraph) == (carried > 0.4 * len(supports)), record.id
 
 
-def test_a_technique_with_several_records_compares_them_first() -> None:
+def test_a_technique_with_several_records_shows_them_side_by_side() -> None:
     card = build_card("joint_injection")
-    assert [section.heading for section in card.sections][:2] == ["Indications", "Contraindications"]
-    assert [section.heading for section in card.sections].count("Contraindications") == 1
-    told = [record for record in choose_records("joint_injection") if not record.gap]
-    assert sum(section.new_page for section in card.sections) == len(told) == 3
-    assert not any(section.new_page for section in build_card("celiac_plexus_neurolysis").sections)
-    two = build_card("epidural_steroid_injection", approach="caudal")
-    assert not any(section.new_page for section in two.sections)
-    assert len(find_grid(two.sections[0]).rows) == 2
+    headings = ["Indications", "Contraindications", "Who benefits", "Complications", "Not known", "In practice"]
+    assert [section.heading for section in card.sections] == headings
+    records = choose_records("joint_injection")
+    assert len(find_grid(card.sections[0]).rows) == len(records) == 4
+    assert len(find_grid(build_card("epidural_steroid_injection", approach="caudal").sections[0]).rows) == 2
+
+
+@pytest.mark.parametrize("technique", ["epidural_steroid_injection", "joint_injection", "spinal_cord_stimulation"])
+def test_a_shared_row_holds_the_figures_of_every_record_that_it_names(technique: str) -> None:
+    told = [record for record in choose_records(technique) if not record.gap]
+    sections = {section.heading: section for section in build_card(technique).sections}
+    shown = {row[0].text: row[1].text for row in find_grid(sections["Who benefits"]).rows}
+    for name, text in shown.items():
+        studied = [effect for record in told for effect in record.predictors if effect.basis != "judged"]
+        names = [name_effect(replace(effect, note="")) for effect in studied]
+        group = max((group for group in names if name.startswith(group)), key=len)
+        found = [effect for effect, own in zip(studied, names, strict=True) if own == group]
+        effects = [effect for effect in found if effect.basis != "direction"]
+        numbers = [float(number) for number in re.findall(r"\d+\.\d+", text)]
+        for effect in effects if numbers else ():
+            assert min(numbers) <= effect.interval[0] + 0.006
+            assert max(numbers) >= effect.interval[1] - 0.006
+            assert min(numbers[:2]) <= effect.odds_ratio + 0.006
+    kinds = {item.kind for record in told for item in record.complications if not item.repeats}
+    assert len(find_grid(sections["Complications"]).rows) == len(kinds)
 
 
 def test_what_concerns_some_of_the_indications_names_them() -> None:

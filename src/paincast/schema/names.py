@@ -19,8 +19,8 @@ TECHNIQUES = (
     "basivertebral_nerve_ablation",
     "vertebral_augmentation",
 )
-"""Techniques, each with a response model but ``bariatric_embolization`` and ``vertebral_augmentation``, which are refused:
-no study that was read counts relief of pain after them."""
+"""Techniques, each with a response model but ``bariatric_embolization`` and ``vertebral_augmentation``: these are
+refused, because no study that was read counts half relief of pain after them."""
 
 MINIMUM_CELL = 5
 """Minimum number of patients in a table cell, a group or a mark in a figure."""

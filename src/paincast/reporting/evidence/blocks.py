@@ -106,8 +106,6 @@ class Section:
         What it is about.
     blocks : tuple of Block
         In the order of reading.
-    level : int
-        Level of the heading.
     wide : bool
         Whether it takes the whole width of a page; others stand in two columns.
     new_page : bool
@@ -116,7 +114,6 @@ class Section:
 
     heading: str
     blocks: tuple[Block, ...]
-    level: int = 2
     wide: bool = False
     new_page: bool = False
 

@@ -1,4 +1,4 @@
-"""The protocol card of a technique: one page for an indication, or a comparison with a block for each indication.
+"""The protocol card of a technique: one page for an indication, or its indications side by side on two.
 
 :mod:`paincast.reporting.evidence.pages` writes it as Markdown or HTML.
 """
@@ -12,8 +12,7 @@ from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence import wording
 from paincast.evidence.figures import Record
 from paincast.evidence.records import load_audit, records_of
-from paincast.evidence.scenarios import shift_intervals
-from paincast.reporting.evidence.blocks import Card, Grid, Line, Paragraph, Section
+from paincast.reporting.evidence.blocks import Card, Line, Section
 from paincast.reporting.evidence.parts import (
     show_benefit,
     show_certainty,
@@ -23,18 +22,11 @@ from paincast.reporting.evidence.parts import (
     show_practice,
     show_unknown,
 )
-from paincast.reporting.evidence.response import (
-    compare,
-    format_control,
-    grade_share,
-    show_durability,
-    show_response,
-)
+from paincast.reporting.evidence.response import show_durability, show_response
+from paincast.reporting.evidence.together import show_together
 from paincast.settings import SCENARIOS
 
 NOTE = "Research software: a summary of what publications report, and no medical advice. Response is not effect."
-RECORDS_ON_SHARED_PAGES = 2
-"""Records of a card that need no page of their own."""
 
 
 def choose_records(technique: str, *, indication: str | None = None, approach: str | None = None) -> tuple[Record, ...]:
@@ -104,7 +96,7 @@ def build_card(
         place=wording.name_place(alone) if alone else "",
         about=(*_warn(technique), *(_describe(alone) if alone else ()), Line(NOTE)),
         sections=(
-            *(_show_alone(alone, scenario) if alone else _show_together(records, scenario)),
+            *(_show_alone(alone, scenario) if alone else show_together(records, scenario)),
             *(() if indication or approach else _show_practice(technique, records)),
         ),
         more=(
@@ -140,61 +132,15 @@ def _describe(record: Record) -> tuple[Line, ...]:
 
 
 def _show_alone(record: Record, scenario: str) -> list[Section]:
-    contraindications = show_contraindications([record], 2)
+    contraindications = show_contraindications([record])
     if record.gap:
-        return [show_gap(record, "Expected response", 2), *contraindications, *show_certainty(record, 2)]
-    return _show_block(record, scenario, 2, contraindications)
-
-
-def _show_block(record: Record, scenario: str, level: int, contraindications: Sequence[Section] = ()) -> list[Section]:
+        return [show_gap(record, "Expected response"), *contraindications, *show_certainty(record)]
     return [
-        show_response(record, scenario, level),
-        *show_benefit(record, level),
+        show_response(record, scenario),
+        *show_benefit(record),
         *contraindications,
-        show_complications(record, level),
-        *show_durability(record, scenario, level),
-        *show_unknown(record, level),
-        *show_certainty(record, level),
+        show_complications(record),
+        *show_durability(record, scenario),
+        *show_unknown(record),
+        *show_certainty(record),
     ]
-
-
-def _show_together(records: Sequence[Record], scenario: str) -> list[Section]:
-    told = [record for record in records if not record.gap]
-    sections = [
-        _show_overview(records, scenario),
-        *(replace(section, wide=True) for section in show_contraindications(told or records, 2)),
-        *(show_gap(record, wording.name_place(record), 2) for record in records if record.gap),
-    ]
-    for record in told:
-        heading = Section(
-            heading=wording.name_place(record),
-            blocks=(Paragraph(_describe(record)),),
-            wide=True,
-            new_page=len(told) > RECORDS_ON_SHARED_PAGES,
-        )
-        sections += [heading, *_show_block(record, scenario, 3)]
-    return sections
-
-
-def _show_overview(records: Sequence[Record], scenario: str) -> Section:
-    told = [record for record in records if record.response] + [record for record in records if not record.response]
-    rows = tuple(
-        (
-            Line(wording.name_place(record)),
-            _format_primary(record, scenario),
-            format_control(compare(record, record.primary_month), record.primary_month, "no trial tells"),
-            Line(record.certainty.level if record.certainty else "not graded"),
-        )
-        for record in told
-    )
-    names = ("indication", f"at least half less pain ({wording.name_scenario(scenario)})", "control arm", "certainty")
-    return Section(heading="Indications", blocks=(Grid(columns=names, rows=rows),), wide=True)
-
-
-def _format_primary(record: Record, scenario: str) -> Line:
-    if record.response is None or record.primary_month is None:
-        return Line("no evidence" if record.gap else "no curve; models stand on real data only")
-    share = record.response.scenarios[scenario]
-    interval = wording.span(shift_intervals(record, scenario)[record.primary_month])
-    letter = grade_share(record, record.primary_month, scenario)
-    return Line(f"{wording.percent(share)} ({interval}) at {wording.months(record.primary_month)}", (), letter)

@@ -21,7 +21,7 @@ def write_markdown(card: Card) -> str:
     text = [f"# {card.title}", "", f"`{card.technique}`", ""]
     text += [*_wrap(place + " ".join(_write_line(line, numbers) for line in card.about)), ""]
     for section in card.sections:
-        text += [f"{'#' * section.level} {section.heading}", ""]
+        text += [f"## {section.heading}", ""]
         for block in section.blocks:
             text += [*_write_block(block, numbers), ""]
     if numbers:
@@ -75,7 +75,7 @@ def write_html(card: Card) -> str:
     """Write a card as HTML, readable on a phone and by a screen reader; of one indication it prints on one page."""
     numbers = card.numbers
     named = [(f"part-{number}", section) for number, section in enumerate(card.sections)]
-    top = [(name, section.heading) for name, section in named if section.level == 2]
+    top = [(name, section.heading) for name, section in named]
     return render(
         "card.html",
         title=card.title,

@@ -22,29 +22,29 @@ _KINDS = {
 _LEVELS = ("absolute", "relative", "caution")
 
 
-def show_benefit(record: Record, level: int) -> list[Section]:
+def show_benefit(record: Record) -> list[Section]:
     """Show at most six predictors that studies report, then those that are only expected."""
-    studied = sorted((item for item in record.predictors if item.basis != "judged"), key=_rank)
+    studied = sorted((item for item in record.predictors if item.basis != "judged"), key=rank_effect)
     shown, rest = studied[:MOST_PREDICTORS], studied[MOST_PREDICTORS:]
     blocks: list[Block] = []
     if shown:
-        rows = tuple((Line(_name_effect(item)), _format_effect(item)) for item in shown)
+        rows = tuple((Line(name_effect(item)), _format_effect(item)) for item in shown)
         blocks.append(Grid(columns=("patients with", "odds ratio (95 % interval)"), rows=rows))
     groups = (
-        ("No association found:", [_name_effect(item) for item in rest if item.basis == "null"]),
+        ("No association found:", [name_effect(item) for item in rest if item.basis == "null"]),
         (
             "Expected, not studied:",
-            [_name_effect(item, wording.direct(item)) for item in record.predictors if item.basis == "judged"],
+            [name_effect(item, wording.direct(item)) for item in record.predictors if item.basis == "judged"],
         ),
     )
     blocks += [Paragraph((Line(f"{'; '.join(names)}."),), label=label) for label, names in groups if names]
     if not blocks:
         return []
     remark = "Odds ratios of response, shrunk towards 1: predictions, not causes."
-    return [Section(heading="Who benefits", blocks=(*blocks, Paragraph((Line(remark),))), level=level)]
+    return [Section(heading="Who benefits", blocks=(*blocks, Paragraph((Line(remark),))))]
 
 
-def _rank(effect: PredictorEffect) -> tuple[int, float]:
+def rank_effect(effect: PredictorEffect) -> tuple[int, float]:
     """Rank clear sizes first, then other sizes, directions and null results, the strongest first."""
     lower, upper = effect.interval
     if effect.basis == "size":
@@ -52,7 +52,8 @@ def _rank(effect: PredictorEffect) -> tuple[int, float]:
     return 2 + (effect.basis == "null"), -abs(effect.log_odds)
 
 
-def _name_effect(effect: PredictorEffect, more: str = "") -> str:
+def name_effect(effect: PredictorEffect, more: str = "") -> str:
+    """Name the patients whom a predictor is about, and where its figure is from."""
     borrowed = effect.note if effect.note.startswith(BORROWED) else ""
     about = "; ".join(filter(None, (_KINDS.get(effect.kind, ""), borrowed, more)))
     meaning = effect.meaning.partition("; ")[0]
@@ -65,7 +66,7 @@ def _format_effect(effect: PredictorEffect) -> Line:
     return Line(wording.ratio(effect), effect.source, grade(effect.tag, remark=effect.note))
 
 
-def show_contraindications(records: Sequence[Record], level: int) -> list[Section]:
+def show_contraindications(records: Sequence[Record]) -> list[Section]:
     """Show the contraindications of records by level; those of some of the records name them."""
     items = {(item.reason, item.level): item for record in records for item in record.contraindications}
     paragraphs = tuple(
@@ -73,7 +74,7 @@ def show_contraindications(records: Sequence[Record], level: int) -> list[Sectio
         for name in _LEVELS
         if (lines := [_contraindicate(item, records) for item in items.values() if item.level == name])
     )
-    return [Section(heading="Contraindications", blocks=paragraphs, level=level)] if paragraphs else []
+    return [Section(heading="Contraindications", blocks=paragraphs)] if paragraphs else []
 
 
 def _contraindicate(item: Contraindication, records: Sequence[Record]) -> Line:
@@ -84,7 +85,7 @@ def _contraindicate(item: Contraindication, records: Sequence[Record]) -> Line:
     return Line(f"{item.reason}{only}{assumed}", () if assumed else item.source)
 
 
-def show_complications(record: Record, level: int) -> Section:
+def show_complications(record: Record) -> Section:
     """Show the complications of a record, the serious ones first; one figure of each kind."""
     rated = {item.kind for item in record.complications if item.rate and not item.repeats}
     shown = [item for item in record.complications if not item.repeats and (item.rate or item.kind not in rated)]
@@ -95,7 +96,7 @@ def show_complications(record: Record, level: int) -> Section:
     block: Block = Paragraph((Line("No rate is known."),))
     if rows:
         block = Grid(columns=("severity", "complication", "rate (95 % interval)"), rows=rows)
-    return Section(heading="Complications", blocks=(block,), level=level)
+    return Section(heading="Complications", blocks=(block,))
 
 
 def _format_rate(item: Complication) -> Line:
@@ -104,16 +105,16 @@ def _format_rate(item: Complication) -> Line:
     return Line(text, () if item.tag == "ASSUMED" else item.source, grade(item.tag) if item.rate else "")
 
 
-def show_unknown(record: Record, level: int) -> list[Section]:
+def show_unknown(record: Record) -> list[Section]:
     """Show what no study tells."""
     if not record.not_known:
         return []
     first, *others = record.not_known
     lines = tuple(map(Line, (f"{first[0].upper()}{first[1:]}", *others)))
-    return [Section(heading="Not known", blocks=(Paragraph(lines, joint="; "),), level=level)]
+    return [Section(heading="Not known", blocks=(Paragraph(lines, joint="; "),))]
 
 
-def show_certainty(record: Record, level: int) -> list[Section]:
+def show_certainty(record: Record) -> list[Section]:
     """Show the certainty of the evidence, and whether a review states it."""
     certainty = record.certainty
     if certainty is None:
@@ -121,19 +122,19 @@ def show_certainty(record: Record, level: int) -> list[Section]:
     who = "As graded in" if certainty.tag == "FOUND" else "Judged from"
     told = certainty.grade if certainty.grade.startswith(certainty.level) else f"{certainty.level}: {certainty.grade}"
     lines = Line(f"{told[0].upper()}{told[1:]}."), Line(who, certainty.source)
-    return [Section(heading="Certainty", blocks=(Paragraph(lines),), level=level)]
+    return [Section(heading="Certainty", blocks=(Paragraph(lines),))]
 
 
-def show_gap(record: Record, heading: str, level: int) -> Section:
+def show_gap(record: Record, heading: str) -> Section:
     """Show why there is no figure, and what is not known."""
     unknown = [Line(f"Not known: {'; '.join(record.not_known)}.")] if record.not_known else []
     block = Paragraph((Line(f"{record.gap}."), *unknown), label="No evidence:")
-    return Section(heading=heading, blocks=(block,), level=level, wide=True)
+    return Section(heading=heading, blocks=(block,), wide=True)
 
 
 def show_practice(technique: str, records: Sequence[Record]) -> Section:
     """Show what publications say of a technique in practice; a topic of which nothing was read is called unknown."""
-    told = [(item.topic, Line(item.finding, item.source)) for item in load_practice(technique)]
+    told = [(item.topic, Line(item.finding.removesuffix("."), item.source)) for item in load_practice(technique)]
     priced = {item.source for item in load_practice(technique) if item.topic == "cost"}
     costs = [cost for record in records for cost in record.costs if cost.source not in priced]
     told += [("cost", Line(format_cost(cost), cost.source)) for cost in costs]

@@ -20,19 +20,19 @@ def compare(record: Record, month: float | None) -> Comparator | None:
     return None if month is None else choose_comparator(record.own_comparators, PAIN, month)
 
 
-def show_response(record: Record, scenario: str, level: int) -> Section:
+def show_response(record: Record, scenario: str) -> Section:
     """Show the curve of a record in a scenario, and what a control arm had."""
     if record.response is None or record.primary_month is None:
         said = "No response curve; models stand on real data only."
-        return Section(heading="Expected response", blocks=(Paragraph((Line(said),)),), level=level, wide=True)
+        return Section(heading="Expected response", blocks=(Paragraph((Line(said),)),), wide=True)
     blocks: list[Block] = [Paragraph((warn,), label="Read with care:")] if (warn := warn_of(record.response)) else []
     blocks += [
         _grid_of_curve(record, scenario),
-        Paragraph((_compare_primary(record, scenario), *_name_months_above(record, scenario)), label="Control arm:"),
+        Paragraph((show_difference(record, scenario), *_name_months_above(record, scenario)), label="Control arm:"),
         _list_scenarios(record, record.response, scenario),
         *_name_denominator(record.response),
     ]
-    return Section(heading="Expected response", blocks=tuple(blocks), level=level, wide=True)
+    return Section(heading="Expected response", blocks=tuple(blocks), wide=True)
 
 
 def warn_of(curve: Curve) -> Line | None:
@@ -93,7 +93,8 @@ def format_control(control: Comparator | None, month: float | None, silence: str
     return Line(text, control.source, grade(control.tag))
 
 
-def _compare_primary(record: Record, scenario: str) -> Line:
+def show_difference(record: Record, scenario: str) -> Line:
+    """Show what the treated had over a control arm at the primary month, or why no trial tells."""
     month = record.primary_month or 0.0
     control = compare(record, month)
     if control is None:
@@ -154,7 +155,7 @@ def _name_denominator(curve: Curve) -> list[Paragraph]:
     return [Paragraph(tuple(lines), label="Shares are of", joint="; ")] if lines else []
 
 
-def show_durability(record: Record, scenario: str, level: int) -> list[Section]:
+def show_durability(record: Record, scenario: str) -> list[Section]:
     """Show in a line the share at the primary and the last months, and survival."""
     lines: list[Line] = []
     if record.response and record.primary_month is not None:
@@ -167,4 +168,4 @@ def show_durability(record: Record, scenario: str, level: int) -> list[Section]:
         months = wording.months(record.survival.median_months)
         lines.append(Line(f"median survival {months}", record.survival.source, grade(record.survival.tag)))
     paragraph = Paragraph(tuple(lines), label="At least half less pain:", joint=", ")
-    return [Section(heading="Durability", blocks=(paragraph,), level=level)] if lines else []
+    return [Section(heading="Durability", blocks=(paragraph,))] if lines else []
