@@ -16,17 +16,9 @@ from paincast.evaluation.groups.meta_analysis import pool_random_effects
 from paincast.evidence import load_records, load_sources
 from paincast.evidence.records import load_contents
 from paincast.evidence.synthesis.compute import make_target
+from paincast.evidence.synthesis.counts import NOT_PRIMARY, OTHER_OUTCOMES, OUTCOME, Count, find_trials, list_counts
 from paincast.evidence.synthesis.extraction import load_studies
-from paincast.evidence.synthesis.pooling import (
-    NOT_PRIMARY,
-    OTHER_OUTCOMES,
-    OUTCOME,
-    Count,
-    find_trials,
-    fit_pool,
-    list_counts,
-    predict_curve,
-)
+from paincast.evidence.synthesis.pooling import fit_pool, predict_curve
 
 REVIEWS = ("systematic review", "meta-analysis")
 TREATED = ("treatment", "other technique")

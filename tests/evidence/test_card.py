@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import chain
@@ -18,6 +19,7 @@ from paincast.evidence.figures import TAG_OF_SUPPORT
 from paincast.evidence.records import load_audit, load_practice
 from paincast.evidence.safety import SEVERITIES, SEVERITY_OF_KIND, Complication
 from paincast.evidence.scenarios import shift_curve, shift_intervals
+from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.wording import months, percent, rate
 from paincast.reporting.evidence import card as card_module
 from paincast.reporting.evidence.blocks import Bar, Card, Grid, Line, Paragraph, Section, compress_numbers, grade
@@ -294,11 +296,36 @@ def test_complications_come_by_severity_with_one_figure_of_each_kind(record: Rec
     assert {item.kind for item in record.complications if item.event in {row[1].text for row in rows}} >= kinds
 
 
-def test_kinds_have_a_severity_and_others_are_minor() -> None:
-    assert set(SEVERITY_OF_KIND.values()) <= set(SEVERITIES)
-    assert SEVERITY_OF_KIND["death"] == "serious"
-    assert SEVERITY_OF_KIND["lead_migration"] == "moderate"
-    assert Complication(event="", kind="soreness", source="", tag="FOUND").severity == "minor"
+def test_the_severity_of_a_kind_is_that_of_most_studies() -> None:
+    assert set(SEVERITY_OF_KIND.values()) == set(SEVERITIES)
+    counted: dict[str, Counter[str]] = {}
+    for study in load_studies().values():
+        for harm in study.harms:
+            if harm.kind:
+                counted.setdefault(harm.kind, Counter())["serious" if harm.severity == "death" else harm.severity] += 1
+    for kind, severities in counted.items():
+        if severities.total() >= 3:
+            assert SEVERITY_OF_KIND[kind] == severities.most_common(1)[0][0], kind
+
+
+@pytest.mark.parametrize("record", TOLD, ids=lambda record: record.id)
+def test_what_is_counted_is_not_called_unknown(record: Record) -> None:
+    assert record.response is not None
+    counted = [month for month, point in record.response.points.items() if point.support == "counted"]
+    for text in record.not_known:
+        assert not (counted and re.fullmatch("(the|any) share with half relief.{0,3}", text)), text
+        if beyond := re.search(r"half relief beyond (\d+) month", text):
+            assert float(beyond[1]) >= max(counted), text
+
+
+def test_a_card_of_gaps_tells_contraindications_and_practice() -> None:
+    card = build_card("vertebral_augmentation")
+    assert [section.heading for section in card.sections][-1] == "In practice"
+    assert "--forest" not in card.more
+    assert "--forest" in build_card("facet_rfa").more
+    [section] = [part for part in build_card("spinal_cord_stimulation").sections if part.heading == "Contraindications"]
+    [life] = [line.text for block in paragraphs_of(section) for line in block.lines if "life expectancy" in line.text]
+    assert life.endswith("(only pain after spine surgery and cancer pain)")
 
 
 def test_a_count_of_none_has_an_upper_limit() -> None:

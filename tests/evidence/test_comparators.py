@@ -18,8 +18,8 @@ from paincast.evidence.comparators import (
 )
 from paincast.evidence.rules import collect_rules
 from paincast.evidence.synthesis.control_arms import find_comparators, pool_untreated
+from paincast.evidence.synthesis.counts import Target, find_trials
 from paincast.evidence.synthesis.extraction import load_studies
-from paincast.evidence.synthesis.pooling import Target, find_trials
 from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.outcomes import OUTCOMES
 from paincast.predictor.controls import CONTROL_COLUMNS, find_controls

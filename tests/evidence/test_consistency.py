@@ -65,7 +65,7 @@ def test_every_scenario_has_a_rate_and_every_point_lies_in_its_intervals(record:
     assert record.response.months[record.primary_month] == record.scenarios["literature"]
     for point in record.response.points.values():
         assert point.predicted_lower < point.lower < point.share < point.upper < point.predicted_upper
-        assert (point.n > 0) == bool(point.source) == (point.support in ("counted", "other outcome"))
+        assert (point.n > 0) == bool(point.source) == (point.support in ("counted", "near month", "other outcome"))
 
 
 @pytest.mark.parametrize("record", SIMULATED, ids=ids)

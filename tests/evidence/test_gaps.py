@@ -14,7 +14,7 @@ from paincast.simulator import simulate_cohort
 
 @pytest.mark.parametrize(
     ("technique", "why"),
-    [("bariatric_embolization", "no clinical study"), ("vertebral_augmentation", "its trials count mean pain")],
+    [("bariatric_embolization", "no clinical study"), ("vertebral_augmentation", "its trials report mean pain")],
 )
 def test_simulating_a_gap_is_refused(technique: str, why: str) -> None:
     with pytest.raises(RefusalError, match=rf"{technique} is refused: {why}"):

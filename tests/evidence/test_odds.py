@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paincast.evidence.figures import Baseline, Transform
+from paincast.evidence.synthesis.counts import find_trials
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.odds import (
     ALLOWANCES,
@@ -22,7 +23,6 @@ from paincast.evidence.synthesis.odds import (
     measure_width,
     share_true,
 )
-from paincast.evidence.synthesis.pooling import find_trials
 from paincast.evidence.synthesis.study import Arm, Association, Study
 
 HALF = Baseline(source="s", tag="FOUND", share=0.5)

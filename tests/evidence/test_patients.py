@@ -15,19 +15,20 @@ DOSE = {"opioid_mme": {"median": 30.0, "log_sd": 0.8, "share": 0.4, "source": "s
 SMOKER = {"smoker": {"share": 0.2, "source": "seed", "tag": "ASSUMED"}}
 
 
-def pool(baseline: dict[str, Any], *described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def pool(baseline: dict[str, Any], *described: dict[str, Any], **studies_say: Any) -> dict[str, dict[str, Any]]:
     [column] = baseline
+    told = {name: dict(enumerate(values)) for name, values in studies_say.items()}
     studies = [
         Study(
             id=f"s{place}",
             citation="A 2020",
             read_at="https://example.org",
             read="abstract",
-            design="prospective series",
             population="patients",
             arms={"all": Arm(kind="treatment", what="x")},
             pmid="1",
             patients=(Characteristic(column=column, **figures),),
+            **{"design": "prospective series", **{name: values[place] for name, values in told.items()}},
         )
         for place, figures in enumerate(described)
     ]
@@ -46,6 +47,13 @@ def test_what_no_study_tells_stays_that_of_the_record():
     assert pool(AGE, {"mean": 40.0}) == {}, "a mean of unknown weight does not count"
     centre = pool(AGE, {"n": 300, "mean": 40.0})["age_years"]
     assert (centre["mean"], centre["sd"], centre["tag"]) == (40.0, 14.0, "FOUND/ASSUMED")
+
+
+def test_the_same_patients_are_described_once_and_reviews_not_at_all():
+    small, large = {"n": 300, "mean": 40.0, "sd": 10.0}, {"n": 900, "mean": 60.0, "sd": 10.0}
+    assert pool(AGE, small, large, overlaps=[("s1",), ()])["age_years"]["mean"] == 60.0
+    assert pool(AGE, small, large, pools=[(), ("s0",)])["age_years"]["mean"] == 40.0
+    assert pool(AGE, small, large, design=["registry", "meta-analysis"])["age_years"]["source"] == ["s0"]
 
 
 def test_few_patients_do_not_replace_a_distribution():

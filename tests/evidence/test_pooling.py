@@ -14,22 +14,20 @@ from paincast.cli.app import run
 from paincast.errors import DataError
 from paincast.evidence import load_records, records_of
 from paincast.evidence.comparators import is_near
-from paincast.evidence.synthesis.extraction import load_studies
-from paincast.evidence.synthesis.pooling import (
+from paincast.evidence.synthesis.counts import (
     FIRST_MONTH,
     NOT_PRIMARY,
     OTHER_OUTCOMES,
     OUTCOME,
     POOLED_ARMS,
     Count,
-    Pool,
     Target,
     count_patients,
     find_trials,
-    fit_pool,
     list_counts,
-    predict_curve,
 )
+from paincast.evidence.synthesis.extraction import load_studies
+from paincast.evidence.synthesis.pooling import Pool, fit_pool, predict_curve
 from paincast.evidence.synthesis.study import Arm, Result, Study
 
 COUNTS = list_counts(load_studies())
@@ -248,7 +246,7 @@ def test_a_curve_meets_what_was_counted_and_its_intervals_nest(pool):
 
 def test_a_curve_says_what_it_stands_on(pool):
     curve = predict(pool, 2.0, 3.0, 5.0, 60.0)
-    assert curve["support"].tolist() == ["counted", "counted", "counted", "interpolated"]
+    assert curve["support"].tolist() == ["near month", "counted", "near month", "interpolated"]
     assert curve.loc[3.0, "studies"] == 12
     assert curve.loc[3.0, "n"] == sum(item.n for item in pool.counts if item.technique == "facet_rfa") / 2
     assert curve.loc[3.0, "of"].split(", ") == sorted({item.study for item in pool.counts if item.study[0] == "a"})
@@ -277,6 +275,43 @@ def test_over_all_who_were_randomised_fewer_respond(pool):
     assert whole["upper"].iloc[0] - whole["lower"].iloc[0] > seen["upper"].iloc[0] - seen["lower"].iloc[0]
 
 
+def test_reports_of_a_trial_at_nearly_the_same_month_are_counted_once():
+    first = make_study("a2020", make_result(month=47.0, n=45, events=20))
+    again = make_study("b2021", make_result(month=48.0, n=84, events=40), overlaps=("a2020",))
+    later = make_study("c2022", make_result(month=60.0, n=30, events=10), overlaps=("a2020",))
+    assert [(item.study, item.month) for item in count(first, again)] == [("b2021", 48.0)]
+    assert [item.study for item in count(first, again, later)] == ["b2021"], "60 lies within a quarter of 48"
+    much_later = make_study("d2023", make_result(month=96.0, n=30, events=10), overlaps=("a2020",))
+    assert [item.study for item in count(first, again, much_later)] == ["b2021", "d2023"]
+
+
+def test_a_report_that_pools_trials_is_no_link_between_them_and_counts_where_they_do_not():
+    trials = {name: make_study(name) for name in ("a2020", "b2021")}
+    pooled = make_study("c2022", make_result(n=80, events=40), pools=("a2020", "b2021"))
+    assert find_trials({**trials, "c2022": pooled}) == {"a2020": "a2020", "b2021": "b2021", "c2022": "c2022"}
+    told = {name: make_study(name, overlaps=("c2022",)) for name in trials}
+    assert len(set(find_trials({**told, "c2022": pooled}).values())) == 3
+    assert [item.study for item in count(*trials.values(), pooled)] == ["a2020", "b2021"]
+    silent = {
+        name: make_study(name, make_result(outcome="pain_change", mean=-2.0, events=None, n=None)) for name in trials
+    }
+    assert [item.study for item in count(*silent.values(), pooled)] == ["c2022"]
+    review = make_study("d2023", overlaps=("a2020", "b2021"), design="meta-analysis")
+    assert len(set(find_trials({**trials, "d2023": review}).values())) == 3
+
+
+def test_patients_of_several_reports_are_summed_once():
+    first = make_study("a2020", make_result(n=40, month=12.0))
+    again = make_study("b2021", make_result(n=30, events=12, month=24.0), overlaps=("a2020",))
+    other = make_study("c2022", make_result(n=25, events=10, month=18.0))
+    curve = predict(fit_pool(count(first, again, other)), 18.0)
+    assert (curve.loc[18.0, "support"], curve.loc[18.0, "n"]) == ("counted", 25)
+    curve = predict(fit_pool(count(first, again)), 16.0)
+    assert (curve.loc[16.0, "support"], curve.loc[16.0, "studies"], curve.loc[16.0, "n"]) == ("counted", 1, 40)
+    curve = predict(fit_pool(count(first, again)), 18.0)
+    assert (curve.loc[18.0, "support"], curve.loc[18.0, "studies"], curve.loc[18.0, "n"]) == ("near month", 2, 40)
+
+
 def test_without_a_count_there_is_no_model():
     with pytest.raises(DataError, check=lambda error: error.code == "PC-EVIDENCE-38"):
         fit_pool([])
@@ -293,12 +328,17 @@ def test_what_supports_a_point_is_what_the_table_counts(record):
     ]
     for month, point in record.response.points.items():
         near = [item for item in own if is_near(item.month, month)]
-        counted = [item for item in near if item.outcome == OUTCOME]
-        expected = ("counted" if counted else "other outcome") if near else ("interpolated" if own else "carried over")
-        assert point.support == expected, month
+        half = [item for item in near if item.outcome == OUTCOME]
+        at = [item for item in half if abs(item.month - month) <= month / 4]
+        kinds = {"counted": at, "near month": half, "other outcome": near, "interpolated": own, "carried over": [month]}
+        assert point.support == next(kind for kind, found in kinds.items() if found), month
+        counted = at or half
         assert set(point.source) == {item.study for item in counted or near}
-        arms = {(item.study, item.arm): item.n for item in counted or near}
-        assert point.n == round(sum(arms.values()))
+        reports: Counter[tuple[str, str, str, float]] = Counter()
+        for item in counted or near:
+            reports[item.trial, item.study, item.outcome, item.month] += item.n
+        largest = {trial: max(n for key, n in reports.items() if key[0] == trial) for trial, *_ in reports}
+        assert point.n == round(sum(largest.values()))
 
 
 def test_the_command_writes_the_pooled_curves(capsys):

@@ -62,6 +62,17 @@ def is_near(month: float, asked: float) -> bool:
     return abs(month - asked) <= asked / 2.0
 
 
+def is_at(month: float, asked: float) -> bool:
+    """Tell whether a month is as good as the month asked: within a quarter of it.
+
+    Examples
+    --------
+    >>> is_at(14, 12), is_at(6, 12), is_at(1.5, 1)
+    (True, False, False)
+    """
+    return abs(month - asked) <= asked / 4.0
+
+
 def choose_comparator(comparators: Sequence[Comparator], outcome: str, month: float) -> Comparator | None:
     """Choose the comparator of an outcome at a month.
 

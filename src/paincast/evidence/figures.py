@@ -214,7 +214,7 @@ class CurvePoint(NamedTuple):
         Share (pain lower by at least 50 %) of those treated, with its 95 % interval.
     predicted_lower, predicted_upper : float
         95 % interval of the share in a new study.
-    support : {"counted", "other outcome", "interpolated", "carried over"}
+    support : {"counted", "near month", "other outcome", "interpolated", "carried over"}
         What studies of the record count: the outcome at a month within half of this one; only another outcome; only
         other months; or nothing, so that the share is that of the technique and others.
     n : int
@@ -267,7 +267,13 @@ class Curve:
 
 
 TAG_OF_SUPPORT: Mapping[str, str] = MappingProxyType(
-    {"counted": "FOUND", "other outcome": "DERIVED", "interpolated": "DERIVED", "carried over": "ASSUMED"}
+    {
+        "counted": "FOUND",
+        "near month": "DERIVED",
+        "other outcome": "DERIVED",
+        "interpolated": "DERIVED",
+        "carried over": "ASSUMED",
+    }
 )
 """Tag of a point of a curve."""
 

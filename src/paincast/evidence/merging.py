@@ -89,7 +89,6 @@ def _merge_complication(entry: Figures, harms: dict[str, Figures]) -> Figures:
         **kept,
         "estimate": pooled["share"],
         "rate": [pooled["lower"], pooled["upper"]],
-        "upper_new": pooled["upper_new"],
         "events": pooled["events"],
         "n": pooled["n"],
         "source": pooled["source"],

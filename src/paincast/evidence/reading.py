@@ -33,7 +33,7 @@ from paincast.evidence.figures import (
     Untreated,
 )
 from paincast.evidence.merging import merge_computed
-from paincast.evidence.safety import BLEEDING_CLASSES, Complication, Contraindication
+from paincast.evidence.safety import BLEEDING_CLASSES, SEVERITY_OF_KIND, Complication, Contraindication
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES
 
 T = TypeVar("T")
@@ -322,6 +322,7 @@ def _parse_certainty(content: Figures, where: str) -> Certainty:
 def _parse_complication(content: Figures, where: str) -> Complication:
     complication = build(Complication, content, where)
     check_known(complication.event_kind, EVENT_KINDS, f"{where}, event_kind")
+    check_known(complication.kind, SEVERITY_OF_KIND, f"{where}, kind")
     for end in (*(complication.rate or ()), *(complication.per_patient or ())):
         if not 0 <= end <= 1:
             raise DataError(f"{where}: rate {end} is out of range; allowed: from 0 to 1", code="PC-EVIDENCE-21")

@@ -18,16 +18,19 @@ SEVERITIES = ("serious", "moderate", "minor")
 _KINDS_BY_SEVERITY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "serious": (
-            *("serious_harm", "severe_adverse_effect", "neurological_catastrophe", "paraplegia", "death"),
-            "vertebral_fracture",
-            *("infection", "septic_arthritis", "discitis", "meningitis"),
+            *("serious_harm", "severe_adverse_effect", "neurological_catastrophe", "paraplegia", "death", "bleeding"),
+            *("infection", "septic_arthritis", "discitis", "meningitis", "vertebral_fracture", "skin_burn"),
+            *("revision", "explant", "corneal_problem", "anaesthesia_dolorosa"),
         ),
         "moderate": (
-            *("revision", "explant", "lead_migration", "trial_lead_migration", "surgery", "repeat_procedure"),
-            *("knee_replacement", "cartilage_loss", "skin_burn", "groin_haematoma", "adrenal_suppression"),
-            *("dural_puncture", "post_dural_puncture_headache", "intravascular_injection", "nerve_irritation"),
-            *("neuritis", "paraesthesia_or_weakness", "hypotension", "hypotension_or_local_pain"),
-            *("masseter_weakness", "corneal_problem", "anaesthesia_dolorosa"),
+            *("lead_migration", "surgery", "repeat_procedure", "knee_replacement", "cartilage_loss"),
+            *("nerve_irritation", "paraesthesia_or_weakness", "masseter_weakness", "hypotension_or_local_pain"),
+        ),
+        "minor": (
+            *("any_complication", "local_pain", "soreness_or_flare", "vasovagal_or_flare", "pocket_pain"),
+            *("dural_puncture", "post_dural_puncture_headache", "intravascular_injection", "neuritis", "paraesthesia"),
+            *("adrenal_suppression", "glucose_rise", "flushing_or_glucose_rise", "hypotension", "diarrhoea"),
+            *("groin_haematoma", "skin_discoloration", "buttock_numbness", "facial_numbness", "trial_lead_migration"),
         ),
     }
 )
@@ -35,7 +38,7 @@ _KINDS_BY_SEVERITY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 SEVERITY_OF_KIND: Mapping[str, str] = MappingProxyType(
     {kind: severity for severity, kinds in _KINDS_BY_SEVERITY.items() for kind in kinds}
 )
-"""Severity of a kind of complication; other kinds are minor."""
+"""Severity of each kind of complication: that of most counts of the extraction table, where studies count it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +57,6 @@ class Complication:
         Lowest and highest rate per ``per``; where it is pooled from studies, the 95 % interval.
     estimate : float, optional
         Pooled rate.
-    upper_new : float, optional
-        Upper limit of the rate in a new study.
     events : int, optional
         Events counted.
     per : str
@@ -79,7 +80,6 @@ class Complication:
     event_kind: str = "complication"
     rate: tuple[float, float] | None = None
     estimate: float | None = None
-    upper_new: float | None = None
     events: int | None = None
     per: str = "patient"
     per_patient: tuple[float, float] | None = None
@@ -92,7 +92,7 @@ class Complication:
     @property
     def severity(self) -> str:
         """Severity of its kind."""
-        return SEVERITY_OF_KIND.get(self.kind, "minor")
+        return SEVERITY_OF_KIND[self.kind]
 
     @property
     def patient_rate(self) -> float | None:

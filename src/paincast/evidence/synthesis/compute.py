@@ -16,18 +16,11 @@ from scipy.special import expit, logit
 from paincast.evidence.figures import Transform
 from paincast.evidence.reading import parse_baseline, parse_transform
 from paincast.evidence.synthesis.control_arms import find_comparators, pool_untreated
-from paincast.evidence.synthesis.implied import compute_implied
+from paincast.evidence.synthesis.counts import Target, find_trials, list_counts, performs
 from paincast.evidence.synthesis.odds import estimate_log_odds
 from paincast.evidence.synthesis.patients import pool_patients
-from paincast.evidence.synthesis.pooling import (
-    Pool,
-    Target,
-    find_trials,
-    fit_pool,
-    list_counts,
-    performs,
-    predict_curve,
-)
+from paincast.evidence.synthesis.pooling import Pool, fit_pool, predict_curve
+from paincast.evidence.synthesis.quantities import compute_implied
 from paincast.evidence.synthesis.rates import list_published, pool_harms, pool_passes
 from paincast.evidence.synthesis.study import Study
 

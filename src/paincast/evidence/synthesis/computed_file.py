@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from paincast.errors import DataError
 from paincast.evidence.reading import list_source_ids, read_yaml
 from paincast.evidence.records import EVIDENCE_FOLDER, build_records, load_contents
 from paincast.evidence.synthesis.audit import audit_figures, summarise_audit
-from paincast.evidence.synthesis.compute import compute_records, round_figures
-from paincast.evidence.synthesis.extraction import load_studies, parse_study
+from paincast.evidence.synthesis.compute import DIGITS, compute_records, round_figures
+from paincast.evidence.synthesis.extraction import check_links, load_studies, parse_study
 from paincast.evidence.synthesis.study import Study
 
 COMPUTED = EVIDENCE_FOLDER / "computed.yaml"
@@ -79,14 +80,19 @@ def load_file() -> dict[str, Any]:
 def read_studies(files: Sequence[Path]) -> dict[str, Study]:
     """Read the extraction table with further studies, each in a YAML file named by its id.
 
-    They replace those of that id.
+    A file takes the place of the study of that name.
 
     Raises
     ------
     DataError
-        If a file is no study.
+        If a file is no study, names one that is not in the table, or two files have the same name.
     """
-    return {**load_studies(), **{file.stem: parse_study(file.stem, read_yaml(file)) for file in files}}
+    given = [file.stem for file in files]
+    if repeated := sorted({name for name in given if given.count(name) > 1}):
+        raise DataError(f"two files are named {repeated[0]}; give each study once", code="PC-EVIDENCE-54")
+    studies = {**load_studies(), **{file.stem: parse_study(file.stem, read_yaml(file)) for file in files}}
+    check_links(studies)
+    return studies
 
 
 def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:
@@ -101,7 +107,7 @@ def diff_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFr
     old, new = dict(_walk(before)), dict(_walk(after))
     rows = [(*key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     table = pd.DataFrame(rows, columns=list(DIFF_COLUMNS[:4])).astype({"before": "float64", "after": "float64"})
-    table["change"] = table["after"] - table["before"]
+    table["change"] = (table["after"] - table["before"]).round(DIGITS)
     table = table[~(table["change"].abs() < EXACT)].reset_index(drop=True)
     order = table["change"].abs().fillna(1.0).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

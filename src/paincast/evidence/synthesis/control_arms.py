@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from paincast.evidence.comparators import CONTROL_KINDS, OUTCOME_OF, Comparator, choose_comparator, is_near
-from paincast.evidence.synthesis.pooling import NOT_PRIMARY, Target, count_events, count_patients, find_trials, performs
+from paincast.evidence.synthesis.counts import NOT_PRIMARY, Target, count_events, count_patients, find_trials, performs
 from paincast.evidence.synthesis.study import Study
 from paincast.statistics import pool_shares
 

@@ -5,6 +5,7 @@ Only what was read stands here. Nothing is pooled, shrunk or judged: that is com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -18,6 +19,7 @@ import pandas as pd
 from paincast.errors import DataError
 from paincast.evidence.reading import build, check_known, parse_transform, read_yaml
 from paincast.evidence.records import check_technique
+from paincast.evidence.safety import SEVERITY_OF_KIND
 from paincast.evidence.synthesis.study import (
     ARM_KINDS,
     DENOMINATORS,
@@ -32,6 +34,7 @@ from paincast.evidence.synthesis.study import (
     Result,
     Study,
 )
+from paincast.files.declared_types import check_declared
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
 
 
@@ -45,9 +48,23 @@ def load_studies() -> Mapping[str, Study]:
         If a file is malformed; the message names the study, the key and what is allowed.
     """
     folder = Path(str(files("paincast.evidence") / "studies"))
-    return MappingProxyType(
-        {path.stem: parse_study(path.stem, read_yaml(path)) for path in sorted(folder.glob("*.yaml"))}
-    )
+    studies = {path.stem: parse_study(path.stem, read_yaml(path)) for path in sorted(folder.glob("*.yaml"))}
+    check_links(studies)
+    return MappingProxyType(studies)
+
+
+def check_links(studies: Mapping[str, Study]) -> None:
+    """Check that the studies which a study names as reporting the same patients are in the table.
+
+    Raises
+    ------
+    DataError
+        With the name that is not known.
+    """
+    for study in studies.values():
+        for key in ("overlaps", "pools"):
+            for name in getattr(study, key):
+                check_known(name, studies, f"study {study.id}, {key}")
 
 
 def parse_study(name: str, content: Mapping[str, Any]) -> Study:
@@ -59,12 +76,18 @@ def parse_study(name: str, content: Mapping[str, Any]) -> Study:
         If a key is unknown or missing, a name is not known, or figures contradict each other.
     """
     where = f"study {name}"
-    arms = {arm: build(Arm, entry, f"{where}, arm {arm}") for arm, entry in content.get("arms", {}).items()}
-    parsed = {**content, "id": name, "arms": MappingProxyType(arms)}
-    for key, kind in _LISTS.items():
-        entries = enumerate(content.get(key, ()), 1)
-        parsed[key] = tuple(build(kind, entry, f"{where}, {key} {number}") for number, entry in entries)
-    study = build(Study, parsed, where)
+    if not _NAME.fullmatch(name):
+        raise DataError(f"{where}: a study is named by small letters, digits and underscores", code="PC-EVIDENCE-48")
+    try:
+        arms = {arm: build(Arm, entry, f"{where}, arm {arm}") for arm, entry in content.get("arms", {}).items()}
+        parsed = {**content, "id": name, "arms": MappingProxyType(arms)}
+        for key, kind in _LISTS.items():
+            entries = enumerate(content.get(key, ()), 1)
+            parsed[key] = tuple(build(kind, entry, f"{where}, {key} {number}") for number, entry in entries)
+        study = build(Study, parsed, where)
+        check_declared(study, Study)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: a value is of another type than allowed: {error}", code="PC-EVIDENCE-49") from error
     _check_study(study, where)
     return study
 
@@ -108,6 +131,8 @@ def tabulate_results(technique: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *arm_columns, *(item.name for item in fields(Result))])
 
 
+_NAME = re.compile("[a-z0-9_]+")
+_RATIOS = ("odds ratio", "hazard ratio", "relative risk")
 _LISTS: Mapping[str, type] = {
     "patients": Characteristic,
     "results": Result,
@@ -141,21 +166,51 @@ def _check_study(study: Study, where: str) -> None:
         check_known(result.outcome, OUTCOMES, f"{at}, outcome")
         check_known(result.denominator, DENOMINATORS, f"{at}, denominator")
         _check_figures(result, at, needed=True)
+        _check_size(result, study.arms[result.arm], at)
     for number, association in enumerate(study.associations, 1):
         at = f"{where}, associations {number}"
         check_known(association.outcome, OUTCOMES, f"{at}, outcome")
         check_known(association.direction, ("better", "worse", "none"), f"{at}, direction")
         if association.column:
             check_known(association.column, EPISODES, f"{at}, column")
-        if association.contrast:
-            parse_transform(association.contrast, f"{at}, contrast")
+        _check_association(association, at)
     for number, harm in enumerate(study.harms, 1):
         at = f"{where}, harms {number}"
         check_known(harm.severity, SEVERITIES, f"{at}, severity")
         check_known(harm.per, ("patient", "procedure"), f"{at}, per")
+        if harm.kind:
+            check_known(harm.kind, SEVERITY_OF_KIND, f"{at}, kind")
         if harm.arm:
             check_known(harm.arm, study.arms, f"{at}, arm")
         _check_figures(harm, at, needed=False)
+
+
+def _check_size(result: Result, arm: Arm, where: str) -> None:
+    """Check that a result is of a time after the procedure, and of no more patients than its arm has."""
+    if result.month is not None and result.month < 0:
+        raise DataError(
+            f"{where}: month {result.month:g} is before the procedure; allowed: from 0", code="PC-EVIDENCE-50"
+        )
+    n = arm.n_randomised
+    if n and result.denominator != "entering" and result.n is not None and result.n > n:
+        raise DataError(f"{where}: n {result.n} is more than the {n} randomised to the arm", code="PC-EVIDENCE-51")
+
+
+def _check_association(association: Association, where: str) -> None:
+    if association.column:
+        column = EPISODES[association.column]
+        for kind, value in association.contrast.items():
+            if column.type == "category" and kind == "equals":
+                check_known(str(value), column.categories, f"{where}, contrast")
+    if association.contrast:
+        parse_transform(association.contrast, f"{where}, contrast")
+    if association.p is not None and not 0 <= association.p <= 1:
+        raise DataError(f"{where}: p {association.p} is out of range; allowed: 0 to 1", code="PC-EVIDENCE-52")
+    value, ends = association.value, association.ci95
+    if value is not None and value <= 0 and association.measure.endswith(_RATIOS):
+        raise DataError(f"{where}: a ratio of {value:g}; allowed: above 0", code="PC-EVIDENCE-53")
+    if ends is not None and not (ends[0] <= ends[1] and (value is None or ends[0] <= value <= ends[1])):
+        raise DataError(f"{where}: the interval does not contain its estimate", code="PC-EVIDENCE-55")
 
 
 def _check_figures(figure: Result | Harm, where: str, *, needed: bool) -> None:

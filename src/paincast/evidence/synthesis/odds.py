@@ -45,7 +45,14 @@ ALLOWANCES: Mapping[str, float] = MappingProxyType(
 quadrature."""
 
 OUTCOMES = (
-    *("pain_relief_50", "composite_response", "pain_relief_30", "pain_relief_other", "pain_free", "global_improvement"),
+    *(
+        "pain_relief_50",
+        "composite_response",
+        "pain_relief_30",
+        "pain_relief_other",
+        "near_complete_relief",
+        "global_improvement",
+    ),
     *("function_response", "pain_change", "pain", "duration_months", "function_change", "function"),
 )
 """Outcomes whose associations count, the nearest to half less pain first."""
@@ -125,7 +132,7 @@ def estimate_log_odds(
         Technique of the record; other techniques have an allowance.
     trials : mapping of str to str
         Of each study, the first of those that report the same patients
-        (:func:`paincast.evidence.synthesis.pooling.find_trials`).
+        (:func:`paincast.evidence.synthesis.counts.find_trials`).
 
     Returns
     -------

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paincast.evidence.synthesis.counts import NOT_PRIMARY, find_trials
 from paincast.evidence.synthesis.study import Characteristic, Study
 
 Figures = Mapping[str, Any]
@@ -20,10 +21,11 @@ _QUARTILES = 1.349
 def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str, Any]]:
     """Pool the columns of a record's baseline that its studies describe.
 
-    Studies count all of whose patients the record covers. A share of all or none is a condition of entry and does not
-    count. Means and shares are weighted by patients; the variance is that within studies and between them. A skewed
-    column takes its median and spread of the logarithm from quartiles, or from mean and standard deviation. What no
-    study describes, or studies of fewer than 100 patients together, stays as the record has it.
+    Primary studies count all of whose patients the record covers, each set of patients once. A share of all or none is
+    a condition of entry and does not count. Means and shares are weighted by patients; the variance is that within
+    studies and between them. A skewed column takes its median and spread of the logarithm from quartiles, or from mean
+    and standard deviation. What no study describes, or studies of fewer than 100 patients together, stays as the record
+    has it.
 
     Returns
     -------
@@ -32,10 +34,11 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
         centre and none the spread, the spread is that of the record and the tag ``FOUND/ASSUMED``.
     """
     covered = {content["indication"], *content.get("also_covers", ())}
-    fitting = [study for study in own if set(study.indications) <= covered]
+    fitting = [study for study in own if set(study.indications) <= covered and study.design not in NOT_PRIMARY]
+    trials = find_trials({study.id: study for study in fitting})
     pooled = {}
     for column, entry in content.get("baseline", {}).items():
-        described = [(study.id, item) for study in fitting for item in study.patients if item.column == column]
+        described = _describe_once(fitting, trials, column)
         if sum(item.n or 0 for _, item in described) < FEWEST:
             continue
         figures = _pool_skewed(described) if "median" in entry else _pool_plain(described, entry)
@@ -46,6 +49,23 @@ def pool_patients(own: Sequence[Study], content: Figures) -> dict[str, dict[str,
             tag = "FOUND" if set(found) == set(missing) else "FOUND/ASSUMED"
             pooled[column] = {**missing, **found, "source": source, "tag": tag}
     return pooled
+
+
+def _describe_once(
+    studies: Sequence[Study], trials: Mapping[str, str], column: str
+) -> list[tuple[str, Characteristic]]:
+    """List what studies tell of a column: of each trial the description of most patients.
+
+    A report that pools several trials counts where none of them tells it.
+    """
+    telling = [(study, item) for study in studies for item in study.patients if item.column == column and item.n]
+    names = {study.id for study, _ in telling}
+    largest: dict[str, tuple[str, Characteristic]] = {}
+    for study, item in telling:
+        before = largest.get(trials[study.id])
+        if not names & set(study.pools) and (before is None or (item.n or 0) > (before[1].n or 0)):
+            largest[trials[study.id]] = (study.id, item)
+    return list(largest.values())
 
 
 def _pool_plain(described: Sequence[tuple[str, Characteristic]], entry: Figures) -> dict[str, float]:

@@ -8,43 +8,25 @@ study takes what its technique and the others have, with all the spread that lea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import norm
 
 from paincast.errors import DataError
-from paincast.evidence.comparators import is_near
-from paincast.evidence.synthesis.study import Arm, Harm, Result, Study
+from paincast.evidence.comparators import is_at, is_near
+from paincast.evidence.synthesis.counts import OTHER_OUTCOMES, OUTCOME, Count, Target
 from paincast.statistics.multilevel import Block, MultilevelFit, fit_multilevel, predict_multilevel
 
 FloatArray = npt.NDArray[np.float64]
 
-OUTCOME = "pain_relief_50"
-"""The outcome that curves describe."""
-
-OTHER_OUTCOMES = ("pain_relief_30", "composite_response", "global_improvement", "pain_relief_other", "pain_free")
-"""Outcomes that count too, each with a distance from :data:`OUTCOME` that is estimated."""
-
-NOT_PRIMARY = ("systematic review", "meta-analysis", "economic evaluation", "guideline", "case report")
-POOLED_ARMS = ("treatment", "other technique")
-"""Kinds of arm that count where they received the technique; an anaesthetic alone by the same needle is a control."""
-
-INTENDED = ("entering", "randomised")
-"""Denominators of the ``pragmatic`` scenario: all who entered or were randomised, whoever dropped out."""
-
 INTENDED_OFFSET = -0.3
 """Expected log odds ratio of a share over all who were randomised to one over those treated or seen: if 15 % are lost
 and count as failures, a share of 50 % becomes 42.5 %. The distance is estimated from there."""
-
-FIRST_MONTH = 0.25
-"""Earlier visits are left out: they see the anaesthetic."""
 
 CONFIDENCE = 0.95
 
@@ -75,145 +57,6 @@ BETWEEN_STUDIES = ("study", "arm")
 """Effects that a new study has of its own: they widen its prediction interval."""
 
 
-class Target(NamedTuple):
-    """A record whose curve is wanted."""
-
-    record: str
-    technique: str
-    indication: str
-    approach: str
-    months: tuple[float, ...]
-
-
-class Count(NamedTuple):
-    """A count of the extraction table.
-
-    Parameters
-    ----------
-    study, trial, arm : str
-        Its study, the first of the studies that report the same patients, and its arm.
-    technique, approach, outcome : str
-        What was done and counted.
-    indications : tuple of str
-        Indications of the patients.
-    month : float
-        When.
-    intended : bool
-        Whether it is a share of all who entered or were randomised.
-    events, n : float
-        Patients with the outcome, and patients.
-    """
-
-    study: str
-    trial: str
-    arm: str
-    technique: str
-    approach: str
-    outcome: str
-    indications: tuple[str, ...]
-    month: float
-    intended: bool
-    events: float
-    n: float
-
-
-def list_counts(studies: Mapping[str, Study]) -> list[Count]:
-    """List the counts of response after a technique: primary studies, each patient once at a month.
-
-    Where studies report the same patients at the same month in the same outcome, those of the study with most patients
-    count.
-
-    Parameters
-    ----------
-    studies : mapping of str to Study
-        The extraction table.
-
-    Returns
-    -------
-    list of Count
-    """
-    trials = find_trials(studies)
-    found = [
-        Count(
-            study=study.id,
-            trial=trials[study.id],
-            arm=result.arm,
-            technique=arm.technique,
-            approach=arm.approach,
-            outcome=result.outcome,
-            indications=study.indications,
-            month=float(result.month or 0.0),
-            intended=result.denominator in INTENDED,
-            events=count_events(result, n),
-            n=n,
-        )
-        for study in studies.values()
-        if study.design not in NOT_PRIMARY
-        for result in study.results
-        if (arm := study.arms[result.arm]).technique
-        and arm.kind in POOLED_ARMS
-        and not (arm.regroups or arm.repeated)
-        and result.outcome in (OUTCOME, *OTHER_OUTCOMES)
-        and (result.month or 0.0) >= FIRST_MONTH
-        and (n := count_patients(result, arm))
-    ]
-    return list(_keep_once(found))
-
-
-def find_trials(studies: Mapping[str, Study]) -> dict[str, str]:
-    """Find for each study the first, by id, of those that report the same patients, directly or by way of others."""
-    names = list(studies)
-    places = {name: place for place, name in enumerate(names)}
-    links = [(places[name], places[other]) for name in names for other in studies[name].overlaps if other in places]
-    rows, columns = np.array(links, dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(names), len(names)))
-    _, group = connected_components(graph, directed=False)
-    first: dict[int, str] = {}
-    for name, number in sorted(zip(names, group.tolist(), strict=True)):
-        first.setdefault(number, name)
-    return {name: first[number] for name, number in zip(names, group.tolist(), strict=True)}
-
-
-def count_patients(result: Result, arm: Arm) -> float | None:
-    """Count the patients behind a share: its n, that of the arm at that step, or the n that its interval implies."""
-    if result.n is not None or result.share is None:
-        return result.n
-    steps = {"seen": arm.n_seen, "treated": arm.n_treated, "implanted": arm.n_treated}
-    known = steps.get(result.denominator, arm.n_randomised)
-    if known or result.ci95 is None:
-        return known
-    share = float(np.clip(result.share, 0.01, 0.99))
-    lower, upper = logit(np.clip(result.ci95, 0.005, 0.995))
-    error = (upper - lower) / (2.0 * norm.ppf(0.975))
-    return float(1.0 / (share * (1.0 - share) * error**2))
-
-
-def count_events(counted: Result | Harm, n: float) -> float:
-    """Count the events among n patients: as printed, or as the share implies."""
-    return n * (counted.share or 0.0) if counted.events is None else float(counted.events)
-
-
-def performs(arm: Arm, target: Target) -> bool:
-    """Tell whether an arm received the technique of a record, by its approach if both are told."""
-    return arm.technique == target.technique and (not target.approach or arm.approach in ("", target.approach))
-
-
-def _keep_once(found: Sequence[Count]) -> Iterator[Count]:
-    """Keep of several counts of an arm, month and outcome the largest; of the same patients those of one study."""
-    largest = {
-        (count.study, count.arm, count.outcome, count.month): count
-        for count in sorted(found, key=lambda count: count.n)
-    }
-    patients: dict[tuple[str, str, str, float], dict[str, float]] = {}
-    for count in largest.values():
-        of_study = patients.setdefault((count.trial, count.technique, count.outcome, count.month), {})
-        of_study[count.study] = of_study.get(count.study, 0.0) + count.n
-    for count in sorted(largest.values(), key=lambda count: (count.study, count.arm, count.outcome, count.month)):
-        of_study = patients[count.trial, count.technique, count.outcome, count.month]
-        if count.study == min(of_study, key=lambda study: (-of_study[study], study)):
-            yield count
-
-
 class Pool(NamedTuple):
     """The fitted model, with the names of its effects and the counts it stands on."""
 
@@ -240,7 +83,7 @@ def fit_pool(counts: Sequence[Count]) -> Pool:
         "outcome": [(name,) for name in OTHER_OUTCOMES],
         "study": sorted({(count.trial,) for count in counts}),
         "study_outcome": sorted({(count.trial, count.outcome) for count in counts if count.outcome != OUTCOME}),
-        "arm": sorted({(count.study, count.arm) for count in counts}),
+        "arm": sorted({(count.trial, count.arm) for count in counts}),
     }
     designs = _design(counts, names)
     blocks = {name: Block(designs[name], *SCALES[name]) for name in SCALES}
@@ -279,7 +122,7 @@ def _design(counts: Sequence[Count], names: Mapping[str, Sequence[tuple[str, ...
         "technique_outcome": _cross(technique, outcome),
         "study": _flag([(count.trial,) for count in counts], names["study"]),
         "study_outcome": _flag([(count.trial, count.outcome) for count in counts], names["study_outcome"]),
-        "arm": _flag([(count.study, count.arm) for count in counts], names["arm"]),
+        "arm": _flag([(count.trial, count.arm) for count in counts], names["arm"]),
     }
 
 
@@ -315,9 +158,9 @@ def predict_curve(pool: Pool, target: Target, *, intended: bool = False) -> pd.D
     DataFrame
         ``record, month``; the pooled ``share`` with its interval ``lower, upper``; ``predicted_lower,
         predicted_upper``: the interval of a new study; ``support``: ``counted`` (a study of the record counted the
-        outcome at a month within half), ``other outcome`` (only in another outcome), ``interpolated`` (at other months)
-        or ``carried over`` (no study of the record); ``studies`` and ``n`` patients counted at the month, and ``of``,
-        their ids.
+        outcome at a month within a quarter), ``near month`` (within half), ``other outcome`` (only in another outcome),
+        ``interpolated`` (at other months) or ``carried over`` (no study of the record); ``studies`` and ``n`` patients
+        counted at the month, each once, and ``of``, the ids.
     """
     wanted = [
         Count("", "", "", target.technique, target.approach, OUTCOME, (target.indication,), month, intended, 0.0, 1.0)
@@ -350,15 +193,32 @@ def _describe_support(counts: Iterable[Count], target: Target) -> dict[str, list
     support: dict[str, list[object]] = {"support": [], "studies": [], "n": [], "of": []}
     for month in target.months:
         near = [count for count in own if is_near(count.month, month)]
-        counted = [count for count in near if count.outcome == OUTCOME]
-        kinds = ("counted" * bool(counted), "other outcome" * bool(near), "interpolated" * bool(own), "carried over")
-        patients = {(count.study, count.arm): count.n for count in counted or near}
-        studies = sorted({study for study, _ in patients})
-        support["support"].append(next(filter(None, kinds)))
-        support["studies"].append(len(studies))
-        support["n"].append(round(sum(patients.values())))
-        support["of"].append(", ".join(studies))
+        half = [count for count in near if count.outcome == OUTCOME]
+        at = [count for count in half if is_at(count.month, month)]
+        kinds = (
+            "counted" * bool(at),
+            "near month" * bool(half),
+            "other outcome" * bool(near),
+            "interpolated" * bool(own),
+        )
+        shown = at or half or near
+        support["support"].append(next(filter(None, kinds), "carried over"))
+        support["studies"].append(len({count.study for count in shown}))
+        support["n"].append(round(sum(_count_trials(shown).values())))
+        support["of"].append(", ".join(sorted({count.study for count in shown})))
     return support
+
+
+def _count_trials(counts: Iterable[Count]) -> dict[str, float]:
+    """Count the patients of each trial: those of its largest report of an outcome at a month."""
+    reports: dict[tuple[str, str, str, float], float] = {}
+    for count in counts:
+        key = (count.trial, count.study, count.outcome, count.month)
+        reports[key] = reports.get(key, 0.0) + count.n
+    largest: dict[str, float] = {}
+    for (trial, *_), n in reports.items():
+        largest[trial] = max(largest.get(trial, 0.0), n)
+    return largest
 
 
 def _is_of(count: Count, target: Target) -> bool:

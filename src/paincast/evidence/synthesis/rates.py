@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from paincast.evidence.synthesis.pooling import (
+from paincast.evidence.synthesis.counts import (
     NOT_PRIMARY,
     OTHER_OUTCOMES,
     OUTCOME,
@@ -31,8 +31,7 @@ def pool_harms(own: Sequence[Study], target: Target, complications: Sequence[Fig
     Returns
     -------
     dict
-        By kind: ``share`` with the interval of the mean and ``upper_new``, the upper limit of a new study, events and
-        ``n``, and ``source``.
+        By kind: ``share`` with the interval of the mean, events and ``n``, and ``source``.
     """
     pooled = {}
     for kind in sorted({entry["kind"] for entry in complications if not entry.get("repeats")}):
@@ -57,6 +56,8 @@ class _Count(NamedTuple):
 def _keep_trials(counts: Sequence[_Count]) -> list[_Count]:
     """Keep of each set of patients, in primary studies, the largest count."""
     primary = [count for count in counts if count.study.design not in NOT_PRIMARY]
+    counting = {count.study.id for count in primary}
+    primary = [count for count in primary if not counting & set(count.study.pools)]
     trials = find_trials({count.study.id: count.study for count in primary})
     largest: dict[str, _Count] = {}
     for count in primary:
@@ -78,7 +79,6 @@ def _pool(kept: Sequence[_Count]) -> dict[str, Any]:
         "share": share,
         "lower": lower,
         "upper": upper,
-        "upper_new": pooled.predicted_upper,
         "events": round(sum(events)),
         "n": round(sum(n)),
         "source": sorted(count.study.id for count in kept),

@@ -34,7 +34,7 @@ OUTCOMES = (
     "pain_relief_50",
     "pain_relief_30",
     "pain_relief_other",
-    "pain_free",
+    "near_complete_relief",
     "global_improvement",
     "function_response",
     "composite_response",
@@ -51,7 +51,10 @@ OUTCOMES = (
     "duration_months",
     "survival_months",
 )
-"""What was counted (shares: down to ``selection``, who passes a block or trial) or averaged (from ``pain`` on)."""
+"""What was counted (shares: down to ``selection``, who passes a block or trial) or averaged (from ``pain`` on).
+
+``near_complete_relief`` is at least 75 % less pain, complete relief or no pain; ``pain_relief_other`` any other
+threshold, or one that is not told."""
 
 DENOMINATORS = ("entering", "randomised", "treated", "implanted", "seen")
 """Whom a result is counted over: those entering the selection, all randomised, treated, implanted, or followed up."""
@@ -273,6 +276,9 @@ class Study:
         Costs in words, with currency and year.
     overlaps : tuple of str
         Studies of the table that report the same patients, in whole or in part.
+    pools : tuple of str
+        Studies of several trials whose patients it reports together. It does not make one trial of them, and its counts
+        are taken only where none of them counts.
     unidentified, note : str
         Remarks.
     """
@@ -298,5 +304,6 @@ class Study:
     harms: tuple[Harm, ...] = ()
     costs: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
     unidentified: str = ""
     note: str = ""

@@ -101,7 +101,8 @@ def build_card(
         ),
         more=(
             f"What each study found: paincast evidence {technique} --studies. Change of other measures, and where the "
-            "founding review and its sources disagree: --format json. Published rates: --forest."
+            "founding review and its sources disagree: --format json."
+            + (" Published rates: --forest." if any(record.published for record in records) else "")
         ),
     )
 
@@ -117,7 +118,7 @@ def _warn(technique: str) -> tuple[Line, ...]:
 
 def _show_practice(technique: str, records: Sequence[Record]) -> list[Section]:
     told = [record for record in records if not record.gap]
-    return [replace(show_practice(technique, told), new_page=len(records) == 1)] if told else []
+    return [replace(show_practice(technique, told), new_page=bool(told) and len(records) == 1)]
 
 
 def _describe(record: Record) -> tuple[Line, ...]:

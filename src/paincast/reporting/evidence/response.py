@@ -44,7 +44,7 @@ def warn_of(curve: Curve) -> Line | None:
         return None
     told = wording.join(f"{words} ({count})" for words, count in counts.items())
     which = f"all {months}" if n == months else f"{n} of {months}"
-    return Line(f"{which} months below were counted in no study of this indication, but {told}.")
+    return Line(f"{which} months were counted in no study of this indication, but {told}.")
 
 
 def _grid_of_curve(record: Record, scenario: str) -> Grid:

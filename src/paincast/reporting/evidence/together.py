@@ -12,7 +12,7 @@ from paincast.evidence.safety import SEVERITIES, Complication
 from paincast.evidence.scenarios import shift_curve, shift_intervals
 from paincast.reporting.evidence.blocks import Block, Grid, Line, Paragraph, Section, grade
 from paincast.reporting.evidence.parts import name_effect, rank_effect, show_contraindications
-from paincast.reporting.evidence.response import compare, format_control, grade_share, show_difference
+from paincast.reporting.evidence.response import compare, format_control, grade_share, show_difference, warn_of
 
 MOST_PREDICTORS = 8
 MOST_UNKNOWN = 6
@@ -23,7 +23,7 @@ MOST_PLACES = 2
 def show_together(records: Sequence[Record], scenario: str) -> list[Section]:
     """Show records side by side: response, who benefits, contraindications, complications and what is not known."""
     told = [record for record in records if not record.gap]
-    sections = [_show_response(records, scenario), *show_contraindications(told or records)]
+    sections = [_show_response(records, scenario), *show_contraindications(records)]
     if told:
         sections += [*_show_benefit(told), _show_complications(told)]
     return [*sections, *_show_unknown(told or records)]
@@ -36,13 +36,20 @@ def _show_response(records: Sequence[Record], scenario: str) -> Section:
             Line(wording.name_place(record)),
             _format_primary(record, scenario),
             _format_later(record, scenario),
-            format_control(compare(record, record.primary_month), record.primary_month, "no trial tells"),
+            format_control(
+                compare(record, record.primary_month), record.primary_month, "no trial tells" if record.response else ""
+            ),
             _format_certainty(record),
         )
         for record in ordered
     )
     half = f"at least half less pain ({wording.name_scenario(scenario)})"
     blocks: list[Block] = [Grid(columns=("indication", half, "later", "control arm", "certainty"), rows=rows)]
+    blocks += [
+        Paragraph((warn,), label=f"{wording.name_place(record)}, read with care:")
+        for record in records
+        if record.response and (warn := warn_of(record.response))
+    ]
     blocks += [
         Paragraph((show_difference(record, scenario),), label=f"{wording.name_place(record)}:")
         for record in records
@@ -119,7 +126,8 @@ def _format_effects(effects: Sequence[PredictorEffect]) -> Line:
         return Line(wording.ratio(effects[0]), sources, letter)
     means = [effect.odds_ratio for effect in effects]
     lower, upper = min(effect.interval[0] for effect in effects), max(effect.interval[1] for effect in effects)
-    return Line(f"{min(means):.2f} to {max(means):.2f} ({lower:.2f} to {upper:.2f})", sources, letter)
+    ends = dict.fromkeys(f"{mean:.2f}" for mean in (min(means), max(means)))
+    return Line(f"{' to '.join(ends)} ({lower:.2f} to {upper:.2f})", sources, letter)
 
 
 def _show_complications(records: Sequence[Record]) -> Section:
