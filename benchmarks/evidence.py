@@ -16,7 +16,7 @@ from paincast.evaluation.groups.meta_analysis import pool_random_effects
 from paincast.evidence import load_records, load_sources
 from paincast.evidence.records import load_contents
 from paincast.evidence.synthesis.compute import make_target
-from paincast.evidence.synthesis.counts import NOT_PRIMARY, OTHER_OUTCOMES, OUTCOME, Count, find_trials, list_counts
+from paincast.evidence.synthesis.counts import NOT_PRIMARY, OUTCOME, Count, find_trials, list_counts
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.pooling import fit_pool, predict_curve
 
@@ -25,7 +25,7 @@ TREATED = ("treatment", "other technique")
 
 
 def compare_reviews() -> pd.DataFrame:
-    """Shares that reviews pool beside those of the records; reviews themselves are not pooled."""
+    """Shares with half relief that reviews pool beside those of the records; reviews themselves are not pooled."""
     pool = fit_pool(list_counts(load_studies()))
     rows = []
     for record in load_records():
@@ -38,7 +38,7 @@ def compare_reviews() -> pd.DataFrame:
             for result in study.results:
                 arm = study.arms[result.arm]
                 fits = arm.technique == record.technique and arm.approach in ("", record.approach or "", None)
-                counts = result.outcome in (OUTCOME, *OTHER_OUTCOMES) and arm.kind in TREATED
+                counts = result.outcome == OUTCOME and arm.kind in TREATED
                 if not (fits and counts and result.month and result.share):
                     continue
                 ours = predict_curve(pool, target._replace(months=(result.month,))).iloc[0]

@@ -120,7 +120,8 @@ def show_certainty(record: Record) -> list[Section]:
     if certainty is None:
         return []
     who = "As graded in" if certainty.tag == "FOUND" else "Judged from"
-    told = certainty.grade if certainty.grade.startswith(certainty.level) else f"{certainty.level}: {certainty.grade}"
+    is_told = certainty.level == "none" or certainty.grade.startswith(certainty.level)
+    told = certainty.grade if is_told else f"{certainty.level}: {certainty.grade}"
     lines = Line(f"{told[0].upper()}{told[1:]}."), Line(who, certainty.source)
     return [Section(heading="Certainty", blocks=(Paragraph(lines),))]
 
