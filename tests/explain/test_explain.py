@@ -29,7 +29,6 @@ from paincast.explain import (
     review_explanation,
     summarize_group,
 )
-from paincast.explain.resampling import list_refits
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import ResponseModel, fit_response_model
 from paincast.models.survival.duration import DurationModel
@@ -169,8 +168,8 @@ def test_the_mean_of_a_group_adds_up_and_shows_no_value_and_nobody_alone(fitted)
 def test_refits_are_explained_on_their_own_log_odds(fit, kind):
     response, episodes = fit(kind)
     linear_predictors = response.refit_linear_predictors(episodes)
-    for refit, linear_predictor in zip(list_refits(response), linear_predictors, strict=True):
-        np.testing.assert_allclose(explain_model(refit, episodes).served, linear_predictor, atol=1e-5)
+    for (base, parts), linear_predictor in zip(response.refit_contributions(episodes), linear_predictors, strict=True):
+        np.testing.assert_allclose(base + parts.sum(axis=1), linear_predictor, atol=1e-5)
 
 
 def test_refits_of_a_duration_are_explained_at_its_horizon():
@@ -193,10 +192,9 @@ def test_refits_of_a_duration_are_explained_at_its_horizon():
     response = make_duration_response(model, episodes, np.ones(300), 6.0)
     drawn = resample_explanations(response, episodes, np.random.default_rng(0), resamples=60)
     assert drawn.n_refits == 3
-    for refit, hazard in zip(list_refits(response), hazards[1:], strict=True):
+    for (base, parts), hazard in zip(response.refit_contributions(episodes), hazards[1:], strict=True):
         served = hazard.survival(encoder.transform(episodes))[:, 1]
-        np.testing.assert_allclose(explain_model(refit, episodes).served, logit(served), atol=1e-6)
-    assert list_refits(replace(response, model=replace(model, refits=()))) == []
+        np.testing.assert_allclose(base + parts.sum(axis=1), logit(served), atol=1e-6)
 
 
 def test_a_ranking_tells_what_is_sure_and_what_is_not(fitted):

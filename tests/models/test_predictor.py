@@ -16,7 +16,7 @@ from scipy.special import logit
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
-from paincast.explain import explain_model
+from paincast.explain import explain_model, find_certain
 from paincast.models.binary.response import fit_response_model
 from paincast.models.calibration.calibrated import CalibratedModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, add_version, load_predictor, save_predictor
@@ -141,8 +141,6 @@ def test_what_calibration_adds_belongs_to_no_variable(make_predictor, calibratio
         response.linear_predictor(episodes) - inner.linear_predictor(matrix),
         atol=1e-9,
     )
-    masked = explained.mask_rows(pd.Series(True, index=episodes.index))
-    assert not masked.contributions.to_numpy().any()
 
 
 def test_a_calibration_changed_in_the_bundle_is_refused(make_predictor, tmp_path):
@@ -258,14 +256,16 @@ def test_a_bundle_of_rules_on_columns_alone_answers_with_the_rules_of_today(make
 def test_reasons_are_the_strongest_contributions(make_predictor):
     predictor, episodes = make_predictor("logistic")
     served, explanation = predictor.predict(episodes), explain_model(predictor.response, episodes)
+    may_be_told = find_certain(predictor.response, episodes, explanation) & explanation.values.notna().to_numpy()
+    assert 0.2 < may_be_told.mean() < 0.95
     told = 0
     for position in np.flatnonzero(~served["abstained"])[:20]:
-        contributions = explanation.contributions.iloc[position]
+        contributions = explanation.contributions.iloc[position][may_be_told[position]]
         reasons = served["reasons_for"].iloc[position]
         assert [reason["variable"] for reason in reasons] == list(contributions[contributions > 0].nlargest(3).index)
         assert all(reason["log_odds"] < 0 for reason in served["reasons_against"].iloc[position])
         told += len(reasons)
-    assert told > 20
+    assert told > 10
 
 
 def test_changed_bundle_is_refused(make_predictor, tmp_path):

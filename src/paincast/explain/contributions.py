@@ -91,11 +91,6 @@ class Explanation:
             feature_names=[EPISODES[name].display_name for name in names],
         )
 
-    def mask_rows(self, rows: pd.Series) -> Explanation:
-        """Set the contributions of some patients to 0: an abstention has no explanation."""
-        kept = self.contributions.mul((~rows.to_numpy(bool)).astype(float), axis=0)
-        return replace(self, contributions=kept)
-
 
 def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
     """Explain the predictions of a response model.
@@ -116,17 +111,22 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
     Lundberg SM, Lee SI. NeurIPS 2017, doi:10.48550/arXiv.1705.07874.
     """
     base, encoded = response.contributions(episodes)
-    owners = np.array(response.encoder.owners, dtype=object)
     variables = list(dict.fromkeys(response.encoder.owners))
-    summed = {name: encoded[:, owners == name].sum(axis=1) for name in variables}
     return Explanation(
         base=base,
-        contributions=pd.DataFrame(summed, index=episodes.index),
+        contributions=pd.DataFrame(sum_by_variable(response, encoded), index=episodes.index, columns=variables),
         values=episodes[variables].copy(),
         unit=response.unit,
         sign=response.sign,
         patients=episodes["patient_id"].to_numpy(object) if "patient_id" in episodes else None,
     )
+
+
+def sum_by_variable(response: Response, encoded: FloatArray) -> FloatArray:
+    """Sum contributions of encoded columns over the columns of each variable, to shape (n, n_variables)."""
+    owners = np.array(response.encoder.owners, dtype=object)
+    summed = [encoded[:, owners == name].sum(axis=1) for name in dict.fromkeys(response.encoder.owners)]
+    return np.column_stack(summed) if summed else np.zeros((len(encoded), 0))
 
 
 def _to_numbers(values: pd.Series) -> FloatArray:
@@ -152,49 +152,6 @@ def compute_importance(explanation: Explanation) -> pd.DataFrame:
     """
     importance = explanation.contributions.abs().mean().sort_values(ascending=False, kind="stable")
     return importance.rename_axis("variable").rename(f"mean_absolute_{explanation.unit}").reset_index()
-
-
-def list_reasons(explanation: Explanation, *, most: int = 3) -> tuple[list[list[Reason]], list[list[Reason]]]:
-    """List each patient's strongest reasons for and against the outcome.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of the patients.
-    most : int
-        Maximum number of reasons for, and of reasons against.
-
-    Returns
-    -------
-    reasons_for, reasons_against : list of length n
-        Each a list of ``{"variable", "value", "log_odds"}`` (``"points"`` for a change of pain), the strongest first.
-        "For" means towards a higher probability or, for a change of pain, towards less pain.
-    """
-    names = list(explanation.contributions.columns)
-    values = [
-        [format_value(name, value) for name, value in zip(names, row, strict=True)]
-        for row in explanation.values.itertuples(index=False, name=None)
-    ]
-    contributions = explanation.sign * explanation.contributions.to_numpy()
-    order = np.argsort(-contributions, axis=1, kind="stable")
-
-    def pick(row: int, chosen: npt.NDArray[np.intp], sign: float) -> list[Reason]:
-        return [
-            {
-                "variable": names[j],
-                "value": values[row][j],
-                explanation.unit: round(float(explanation.sign * contributions[row, j]), 6),
-            }
-            for j in chosen
-            if sign * contributions[row, j] > 0
-        ]
-
-    upward = [pick(row, order[row][:most], 1.0) for row in range(len(values))]
-    downward = [pick(row, order[row][::-1][:most], -1.0) for row in range(len(values))]
-    return upward, downward
-
-
-Reason = dict[str, str | float]
 
 
 def format_value(name: str, value: object) -> str:

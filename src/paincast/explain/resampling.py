@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from paincast.explain.contributions import Explanation, explain_model
-from paincast.models.binary.response import ResponseModel
+from paincast.explain.contributions import Explanation, sum_by_variable
 from paincast.models.serialization import Response
-from paincast.models.survival.response import DurationResponse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -117,9 +115,10 @@ def resample_explanations(
     else:
         rows = np.arange(len(episodes))
     positions, drawn_patients = pd.factorize(codes[rows])
-    refits = list_refits(response)
     part = episodes.iloc[rows]
-    contributions = [explain_model(model, part).contributions.to_numpy(dtype=float) for model in refits or [response]]
+    refits = [sum_by_variable(response, encoded) for _, encoded in response.refit_contributions(part)]
+    refits = refits if len(refits) >= FEWEST_REFITS else []
+    contributions = refits or [sum_by_variable(response, response.contributions(part)[1])]
     counts = patient_rng.multinomial(
         len(drawn_patients), np.full(len(drawn_patients), 1.0 / max(len(drawn_patients), 1)), size=resamples
     )
@@ -130,17 +129,6 @@ def resample_explanations(
         model=model_rng.permutation(np.arange(resamples) % len(contributions)),
         n_refits=len(refits),
     )
-
-
-def list_refits(response: Response) -> list[Response]:
-    """Return the refits of a model as responses; an empty list if there are fewer than two."""
-    refits: list[Response] = []
-    if isinstance(response, ResponseModel):
-        refits = [replace(response, model=refit) for refit in response.refits]
-    elif isinstance(response, DurationResponse):
-        model = response.model
-        refits = [replace(response, model=replace(model, relief=refit)) for refit in model.refits]
-    return refits if len(refits) >= FEWEST_REFITS else []
 
 
 def rank_importance(explanation: Explanation, resamples: Resamples, *, confidence: float = 0.95) -> pd.DataFrame:

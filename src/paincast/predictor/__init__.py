@@ -7,10 +7,11 @@ defines the columns of predictions, ``bundle.py`` saves and loads a predictor, a
 from paincast.predictor.bundle import MANIFEST, add_version, load_predictor, save_predictor
 from paincast.predictor.model import Predictor
 from paincast.predictor.route import answer_patients
-from paincast.predictor.rows import ANSWERS, PREDICTION_COLUMNS, make_abstentions
+from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, make_abstentions
 
 __all__ = [
     "ANSWERS",
+    "LISTS",
     "MANIFEST",
     "PREDICTION_COLUMNS",
     "Predictor",

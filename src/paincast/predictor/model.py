@@ -20,7 +20,7 @@ from paincast.eligibility import (
     set_technique,
 )
 from paincast.evidence.rules import TechniqueRules, renew_rules
-from paincast.explain import explain_model, list_reasons
+from paincast.explain import explain_model, find_certain, list_missing, list_reasons
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import get_outcome
@@ -201,7 +201,11 @@ class Predictor:
         assessed = assess_contraindications(rules, episodes)
         cautions = [note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
-        reasons_for, reasons_against = list_reasons(explain_model(self.response, episodes).mask_rows(~answered))
+        explanation = explain_model(self.response, episodes)
+        certain = find_certain(self.response, episodes, explanation)
+        reasons_for, reasons_against = list_reasons(explanation, certain & answered.to_numpy(bool)[:, None])
+        unknown = list_missing(explanation, self.response.missing_variances, self.level)
+        missing = pd.Series(unknown, index=episodes.index, dtype=object)
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
@@ -217,6 +221,9 @@ class Predictor:
             model_version=self.version,
             reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
             reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
+            missing_values=pd.Series(missing, index=episodes.index, dtype=object).where(
+                answered, rows["missing_values"]
+            ),
         )
 
     def explain(self, patients: object) -> shap.Explanation:

@@ -35,6 +35,7 @@ PREDICTION_COLUMNS = (
     "reasons_for",
     "reasons_against",
     "not_assessed",
+    "missing_values",
     *CONTROL_COLUMNS[1:],
 )
 """Columns of a prediction, in order.
@@ -44,11 +45,16 @@ of the individual's change of pain, at ``level``. For ``relief_duration``, the p
 horizon, and ``expected`` is the median in months, if it is within the modelled months. For ``pain_change``, there is no
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
-of the technique that could not be assessed, because the values they need are unknown. ``control_probability`` is the
+of the technique that could not be assessed, because the values they need are unknown. ``reasons_for`` and
+``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what
+is unknown, with how far knowing it could move the answer, at ``level``. ``control_probability`` is the
 share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of
 arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
 ``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is shown.
 """
+
+LISTS = ("reasons_for", "reasons_against", "missing_values")
+"""Columns that hold a list for each row."""
 
 ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
 
@@ -94,8 +100,7 @@ def make_abstentions(
             "n_real": 0,
             "use": RESEARCH_MARK,
             "model_version": "",
-            "reasons_for": no_reasons,
-            "reasons_against": no_reasons,
+            **dict.fromkeys(LISTS, no_reasons),
             "not_assessed": "",
             **dict.fromkeys(("control_lower", "control_upper", "control_month"), np.nan),
             **dict.fromkeys(("control_arm", "control_definition", "control_tag", "control_because"), ""),

@@ -35,7 +35,7 @@ from paincast.files import atomic_files
 from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
-from paincast.predictor import ANSWERS, PREDICTION_COLUMNS, Predictor, answer_patients
+from paincast.predictor import ANSWERS, LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
 from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
 from paincast.serving.predict import load_models, predict_episodes
@@ -52,7 +52,7 @@ _TYPES = {
     **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
     **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
-    **dict.fromkeys(("reasons_for", "reasons_against"), _REASONS),
+    **dict.fromkeys(LISTS, _REASONS),
     "n_real": pa.int64(),
 }
 _TEXTS = [column for column in PREDICTION_COLUMNS if column not in _TYPES]
@@ -208,7 +208,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     require_regular_file(path)
     try:
         rows = _read_rows(Path(path))
-        reasons = {name: rows[name].map(_read_reasons) for name in ("reasons_for", "reasons_against")}
+        # Predictions of earlier versions do not list missing values.
+        rows = rows if "missing_values" in rows else rows.assign(missing_values="[]")
+        reasons = {name: rows[name].map(_read_reasons) for name in LISTS}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
     # Predictions of earlier versions lack text columns that were added since.
@@ -220,7 +222,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 def _read_rows(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.DataFrame(pq.read_table(path).to_pandas())
-    texts = [*_TEXTS, "reasons_for", "reasons_against"]
+    texts = [*_TEXTS, *LISTS]
     rows = pd.read_csv(
         path,
         dtype=dict.fromkeys(texts, "str"),
@@ -325,7 +327,7 @@ def _open_predictions(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
 
 
 def _as_text(rows: pd.DataFrame) -> pd.DataFrame:
-    reasons = {name: rows[name].map(json.dumps) for name in ("reasons_for", "reasons_against")}
+    reasons = {name: rows[name].map(json.dumps) for name in LISTS}
     return rows.assign(**reasons)
 
 

@@ -15,10 +15,8 @@ from mlflow.pyfunc.model import PythonModel
 
 from paincast.cohort.reading.patients import read_patients
 from paincast.errors import DataError, PaincastError
-from paincast.predictor import Predictor, answer_patients, load_predictor
+from paincast.predictor import LISTS, Predictor, answer_patients, load_predictor
 from paincast.predictor.route import restore_index
-
-TEXT_LISTS = ("reasons_for", "reasons_against")
 
 
 class ServedPredictor(PythonModel):
@@ -85,7 +83,7 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
-    texts = {name: answers[name].map(json.dumps) for name in TEXT_LISTS}
+    texts = {name: answers[name].map(json.dumps) for name in LISTS}
     by_row = {
         row: part.to_dict("records")
         for row, part in rejects[["row", "column", "rule", "allowed", "action"]].groupby("row")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -94,6 +95,16 @@ class ResponseModel:
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
         return self.model.contributions(self.encoder.transform(episodes))
+
+    def refit_contributions(self, episodes: pd.DataFrame) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield base and SHAP values of each refit, in the shapes of :meth:`contributions`."""
+        matrix = self.encoder.transform(episodes)
+        return (refit.contributions(matrix) for refit in self.refits)
+
+    @property
+    def missing_variances(self) -> Mapping[str, float]:
+        """By variable, the variance of its contribution among training episodes whose value is known."""
+        return self.uncertainty_components.missing
 
     def linear_predictor(self, episodes: pd.DataFrame) -> FloatArray:
         """Return the log odds of the served probability, shape (n,)."""

@@ -70,15 +70,33 @@ def fit_uncertainty_components(
     min_site_sd : float
         Minimum standard deviation between sites: a few sites often underestimate it.
     """
-    missing = {}
+    missing = compute_missing_variances(episodes, contributions, owners)
+    sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
+    seen = estimate_site_variance(sites, outcome, weights, linear_predictor)
+    return UncertaintyComponents(between_sites=max(seen, min_site_sd**2), missing=missing)
+
+
+def compute_missing_variances(
+    episodes: pd.DataFrame, contributions: FloatArray, owners: Sequence[str]
+) -> dict[str, float]:
+    """Compute by variable the variance of its contribution among episodes whose value is known.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Training episodes.
+    contributions : ndarray of shape (n, n_encoded)
+        Contribution of each encoded column.
+    owners : sequence of str
+        Variable of each encoded column.
+    """
+    variances = {}
     for name in dict.fromkeys(owners):
         known = episodes[name].notna().to_numpy(bool)
         added = contributions[:, [owner == name for owner in owners]].sum(axis=1)
         if known.sum() > 1:
-            missing[name] = float(np.var(added[known]))
-    sites = episodes["site_id"] if "site_id" in episodes else pd.Series(pd.NA, index=episodes.index)
-    seen = estimate_site_variance(sites, outcome, weights, linear_predictor)
-    return UncertaintyComponents(between_sites=max(seen, min_site_sd**2), missing=missing)
+            variances[name] = float(np.var(added[known]))
+    return variances
 
 
 def estimate_site_variance(

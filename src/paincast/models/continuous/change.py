@@ -22,6 +22,7 @@ from paincast.models.continuous.quantiles import conformalize, fit_quantile
 from paincast.progress import SILENT, Progress
 from paincast.settings import ChangeSettings
 from paincast.splits import Fold, count_smaller_class, make_folds
+from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,6 +53,8 @@ class ChangeModel:
         Level of the interval.
     penalty : float
         The chosen penalty.
+    medians : tuple of ndarray of shape (1 + n_encoded,)
+        Coefficients of the median refitted to reweighted patients; empty in models of earlier versions.
     """
 
     encoder: EpisodeEncoder
@@ -59,6 +62,7 @@ class ChangeModel:
     corrections: tuple[float, float]
     level: float
     penalty: float
+    medians: tuple[FloatArray, ...] = ()
 
     state_version: ClassVar[int] = 1
 
@@ -96,6 +100,8 @@ def fit_change_model(
     settings: ChangeSettings,
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    *,
+    refits: int = 0,
 ) -> ChangeModel:
     """Select a penalty by grouped cross-validation, fit three quantiles and conformalize their interval.
 
@@ -115,6 +121,8 @@ def fit_change_model(
         Source of the folds.
     weights : ndarray of shape (n,), optional
         Weights of the episodes, for example the inverse probability of being observed.
+    refits : int
+        Number of refits of the median to Bayesian-bootstrap weights of patients.
 
     Returns
     -------
@@ -147,13 +155,27 @@ def fit_change_model(
         folds = _make_folds(share, observed["patient_id"].to_numpy(object), settings.folds, rng)
         penalty, held_out = _choose_penalty(observed, share, weight, folds, settings)
         encoder = EpisodeEncoder().fit(observed)
-        coefficients = _fit_quantiles(encoder.transform(observed), share, weight, penalty, settings)
+        matrix = encoder.transform(observed)
+        coefficients = _fit_quantiles(matrix, share, weight, penalty, settings)
+        medians = tuple(
+            fit_quantile(
+                matrix,
+                share,
+                0.5,
+                penalty=penalty,
+                bandwidth=settings.bandwidth,
+                weights=weight * draw_bayesian_bootstrap_weights(observed["patient_id"], child),
+                start=coefficients[1],
+            )
+            for child in rng.spawn(refits)
+        )
     return ChangeModel(
         encoder=encoder,
         coefficients=coefficients,
         corrections=conformalize(held_out, share, settings.confidence),
         level=settings.confidence,
         penalty=penalty,
+        medians=medians,
     )
 
 

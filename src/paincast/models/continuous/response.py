@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
+from paincast.models.binary.uncertainty_components import compute_missing_variances
 from paincast.models.continuous.change import MEASURE, ChangeModel, read_scale
 from paincast.models.domain import Domain, fit_domain
 
@@ -30,12 +32,15 @@ class ChangeResponse:
         Mean of each encoded column over the training cohort: the reference of explanations.
     mean_scale : float
         Mean score before the procedure.
+    missing_variances : dict of str to float
+        By variable, the variance of its contribution among training episodes whose value is known.
     """
 
     model: ChangeModel
     domain: Domain
     means: FloatArray
     mean_scale: float
+    missing_variances: dict[str, float] = field(default_factory=dict)
 
     unit: ClassVar[str] = "points"
     sign: ClassVar[float] = -1.0
@@ -80,8 +85,17 @@ class ChangeResponse:
         The part of a column is its coefficient times the distance from its mean times the score before. The remaining
         effects of the score before (scaling of the mean share, limits of the scale) are added to its own part.
         """
-        median = self.model.predict(episodes)["median"].to_numpy(float)
-        intercept, *slopes = self.model.coefficients[1]
+        return self._divide(self.model, episodes)
+
+    def refit_contributions(self, episodes: pd.DataFrame) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield base and parts by each refit of the median, in the shapes of :meth:`contributions`."""
+        lower, _, upper = self.model.coefficients
+        refits = (replace(self.model, coefficients=np.array([lower, median, upper])) for median in self.model.medians)
+        return (self._divide(refit, episodes) for refit in refits)
+
+    def _divide(self, model: ChangeModel, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        median = model.predict(episodes)["median"].to_numpy(float)
+        intercept, *slopes = model.coefficients[1]
         away = self.encoder.transform(episodes) - self.means
         parts = away * np.array(slopes) * np.nan_to_num(read_scale(episodes), nan=self.mean_scale)[:, None]
         share = intercept + float(self.means @ np.array(slopes))
@@ -105,9 +119,11 @@ def make_change_response(model: ChangeModel, episodes: pd.DataFrame, weights: Fl
     weights : ndarray of shape (n,)
         Their weights.
     """
-    return ChangeResponse(
+    response = ChangeResponse(
         model=model,
         domain=fit_domain(model.encoder, episodes),
         means=np.average(model.encoder.transform(episodes), axis=0, weights=weights),
         mean_scale=float(np.average(read_scale(episodes), weights=weights)),
     )
+    parts = response.contributions(episodes)[1]
+    return replace(response, missing_variances=compute_missing_variances(episodes, parts, model.encoder.owners))

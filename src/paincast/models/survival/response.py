@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
+from paincast.models.binary.uncertainty_components import compute_missing_variances
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.survival.duration import DurationModel
+from paincast.models.survival.hazard import HazardModel
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -33,12 +36,15 @@ class DurationResponse:
         Mean of each encoded column over the training cohort: the reference of explanations.
     horizon_months : float
         The horizon in months.
+    missing_variances : dict of str to float
+        By variable, the variance of its contribution among training episodes whose value is known.
     """
 
     model: DurationModel
     domain: Domain
     means: FloatArray
     horizon_months: float
+    missing_variances: dict[str, float] = field(default_factory=dict)
 
     unit: ClassVar[str] = "log_odds"
     sign: ClassVar[float] = 1.0
@@ -91,8 +97,14 @@ class DurationResponse:
         ----------
         Sundararajan M, Taly A, Yan Q. ICML 2017. doi:10.48550/arXiv.1703.01365
         """
+        return self._divide(self.model.relief, self.encoder.transform(episodes) - self.means)
+
+    def refit_contributions(self, episodes: pd.DataFrame) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield base and parts by each refit of the loss of relief, in the shapes of :meth:`contributions`."""
         away = self.encoder.transform(episodes) - self.means
-        relief = self.model.relief
+        return (self._divide(refit, away) for refit in self.model.refits)
+
+    def _divide(self, relief: HazardModel, away: FloatArray) -> tuple[FloatArray, FloatArray]:
         n_visits = int(np.searchsorted(self.model.cuts, self.horizon_months + 1e-9, side="right"))
         start = relief.linear_predictor(self.means[None, :])[:, :n_visits]
         step = relief.linear_predictor(self.means + away)[:, :n_visits] - start
@@ -121,12 +133,14 @@ def make_duration_response(
     horizon_months : float
         The horizon in months, within the modelled visits.
     """
-    return DurationResponse(
+    response = DurationResponse(
         model=model,
         domain=fit_domain(model.encoder, episodes),
         means=np.average(model.encoder.transform(episodes), axis=0, weights=weights),
         horizon_months=horizon_months,
     )
+    parts = response.contributions(episodes)[1]
+    return replace(response, missing_variances=compute_missing_variances(episodes, parts, model.encoder.owners))
 
 
 def _log_odds_lasting(linear_predictor: FloatArray) -> FloatArray:

@@ -129,7 +129,8 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame of str
         Patient, technique, outcome where there are several, month, answer with its interval, what a matching control
-        arm had, what the model stands on and may be used for, and the strongest reason each way.
+        arm had, what the model stands on and may be used for, the strongest reason each way, and the unknown value that
+        could move the answer most.
     """
     lines = []
     for patient, predictions in rows.groupby("episode_id", sort=False):
@@ -146,7 +147,8 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
     control = row["control_probability"]
     ineligible = f"NOT ELIGIBLE: {row['ineligible_because']}" if row["ineligible_because"] else ""
     care = f"care: {row['cautions']}" if row["cautions"] else ""
-    unknown = f"not assessed: {row['not_assessed']}" if row["not_assessed"] else ""
+    unassessed = f"not assessed: {row['not_assessed']}" if row["not_assessed"] else ""
+    unknown = [f"unknown: {item['variable']} (±{_get_size(item):.2f})" for item in row["missing_values"][:1]]
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
     strongest = [f"{reason['variable']} {reason['value']} ({_get_size(reason):+.2f})" for reason in reasons]
     return {
@@ -157,7 +159,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
         **_write_numbers(row),
         "control arm": "none fits" if np.isnan(control) else f"{control:.0%} {row['control_arm']}",
         "basis": _format_basis(row),
-        "says": "; ".join(part for part in [ineligible, *strongest, care, unknown] if part),
+        "says": "; ".join(part for part in [ineligible, *strongest, *unknown, care, unassessed] if part),
     }
 
 

@@ -51,7 +51,9 @@ def fit_change(task: Task) -> FittedModel:
         progress=task.begin(EVALUATING),
     )
     task.begin(FITTING)
-    model = fit_change_model(data.episodes, data.observed, settings.change, fit_rng, weights)
+    model = fit_change_model(
+        data.episodes, data.observed, settings.change, fit_rng, weights, refits=settings.uncertainty.refits
+    )
     note = (
         f"Interval of the patient's change at level {level:.0%}. Change in those followed: median "
         f"{np.median(data.observed[known]):+.1f} points; its quantiles are what the gain in pinball loss is over."

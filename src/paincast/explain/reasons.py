@@ -1,0 +1,128 @@
+"""The reasons of an answer: known values whose direction is certain enough, and what unknown values could change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
+
+from paincast.explain.contributions import Explanation, format_value, sum_by_variable
+from paincast.models.serialization import Response
+
+Reason = dict[str, str | float]
+
+LEAST_CERTAINTY = 0.9
+"""Smallest share of refits in which a contribution must have the sign of the served one to be told as a reason."""
+
+LEAST_REACH = 0.005
+"""Smallest change, in the unit of the contributions, for which an unknown value is listed."""
+
+
+def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explanation) -> npt.NDArray[np.bool_]:
+    """Find the contributions whose sign is that of at least nine in ten refits.
+
+    Parameters
+    ----------
+    response : ResponseModel, DurationResponse or ChangeResponse
+        The model; its refits to reweighted patients stand for draws from the posterior of its coefficients.
+    episodes : DataFrame of shape (n, ...)
+        Episodes in the types of the contract.
+    explanation : Explanation
+        Of the same model and episodes.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n_variables)
+        True everywhere for a model without refits, such as one of an earlier version.
+    """
+    sign = np.sign(explanation.contributions.to_numpy(dtype=float))
+    agreeing, n_refits = np.zeros(sign.shape), 0
+    for _, encoded in response.refit_contributions(episodes):
+        agreeing += np.sign(sum_by_variable(response, encoded)) == sign
+        n_refits += 1
+    return np.asarray(agreeing >= LEAST_CERTAINTY * n_refits)
+
+
+def list_reasons(
+    explanation: Explanation, certain: npt.NDArray[np.bool_] | None = None, *, most: int = 3
+) -> tuple[list[list[Reason]], list[list[Reason]]]:
+    """List each patient's strongest reasons for and against the outcome; a missing value is never one.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the patients.
+    certain : ndarray of bool, shape (n, n_variables), optional
+        Contributions that may be told (:func:`find_certain`); by default all.
+    most : int
+        Maximum number of reasons for, and of reasons against.
+
+    Returns
+    -------
+    reasons_for, reasons_against : list of length n
+        Each a list of ``{"variable", "value", "log_odds"}`` (``"points"`` for a change of pain), the strongest first.
+        "For" means towards a higher probability or, for a change of pain, towards less pain.
+    """
+    names = list(explanation.contributions.columns)
+    values = [
+        [format_value(name, value) for name, value in zip(names, row, strict=True)]
+        for row in explanation.values.itertuples(index=False, name=None)
+    ]
+    told = explanation.values.notna().to_numpy(bool)
+    if certain is not None:
+        told &= certain
+    contributions = np.where(told, explanation.sign * explanation.contributions.to_numpy(), 0.0)
+    order = np.argsort(-contributions, axis=1, kind="stable")
+
+    def pick(row: int, chosen: npt.NDArray[np.intp], sign: float) -> list[Reason]:
+        return [
+            {
+                "variable": names[j],
+                "value": values[row][j],
+                explanation.unit: round(float(explanation.sign * contributions[row, j]), 6),
+            }
+            for j in chosen
+            if sign * contributions[row, j] > 0
+        ]
+
+    upward = [pick(row, order[row][:most], 1.0) for row in range(len(values))]
+    downward = [pick(row, order[row][::-1][:most], -1.0) for row in range(len(values))]
+    return upward, downward
+
+
+def list_missing(
+    explanation: Explanation, variances: Mapping[str, float], level: float, *, most: int = 5
+) -> list[list[Reason]]:
+    """List each patient's unknown values, and how far knowing each could move the answer.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the patients.
+    variances : mapping of str to float
+        By variable, the variance of its contribution among training patients whose value is known.
+    level : float
+        Level of the half-width that is given.
+    most : int
+        Maximum number for a patient.
+
+    Returns
+    -------
+    list of length n
+        Each a list of ``{"variable", "log_odds"}`` (``"points"`` for a change of pain): half the width of the interval
+        of the contribution that the value could have, the widest first.
+    """
+    names = [name for name in explanation.values.columns if variances.get(name)]
+    reach = np.array([ndtri(0.5 + level / 2.0) * np.sqrt(variances[name]) for name in names])
+    listed = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
+    missing = explanation.values[names].isna().to_numpy(bool)
+    return [
+        [
+            {"variable": names[place], explanation.unit: round(float(reach[place]), 6)}
+            for place in [place for place in listed if row[place]][:most]
+        ]
+        for row in missing
+    ]
