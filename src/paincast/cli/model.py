@@ -16,8 +16,12 @@ from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import pandas as pd
 
+    from paincast.predictor import Predictor
+    from paincast.predictor.validation import Validation
     from paincast.settings import TrainingSettings
 
 
@@ -59,8 +63,20 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
 @exclude_overlap_option
+@click.option(
+    "--record/--no-record", default=True, help="Record what real patients say beside the models and in MLflow."
+)
+@tracking_uri_option
 def evaluate(
-    models: Path, cohort: Path, out: Path, resamples: int, confidence: float, seed: int, exclude_overlap: bool
+    models: Path,
+    cohort: Path,
+    out: Path,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    exclude_overlap: bool,
+    record: bool,
+    tracking_uri: str | None,
 ) -> None:
     """Evaluate saved MODELS on another COHORT: external validation.
 
@@ -78,6 +94,11 @@ def evaluate(
     standard error of 0.1 of the calibration slope and of ln(O/E), and for an AUROC interval that is 0.1 wide
     (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
 
+    What real patients say is recorded (validations.json beside each bundle, and a tag of the registered version with
+    the same content): answers then name the cohort with its ratio of observed to expected. Where 50 patients or more
+    of the same indication and approach put the interval of that ratio wholly outside 0.8 to 1.25, the model abstains
+    ("contradicted by data") unless `predict --allow-contradicted` is given. A model trained again has no record.
+
     \b
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
@@ -90,6 +111,7 @@ def evaluate(
     from paincast.serving.evaluate import load_with_truth
     from paincast.serving.external import NEEDED, evaluate_models
     from paincast.serving.predict import DEFAULT_MODELS, load_models
+    from paincast.serving.validations import summarize_validations
 
     (patients, truth), loaded = load_with_truth(cohort), load_models(models)
     metrics, flow, calibration = evaluate_models(
@@ -120,6 +142,41 @@ def evaluate(
     print_table(metrics[measured], keys=3)
     written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
     click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
+    if record:
+        found = summarize_validations(loaded, patients, metrics, cohort.resolve().name)
+        for line in _record(models, loaded, found, tracking_uri):
+            click.echo(line)
+
+
+def _record(
+    models: Path, loaded: Mapping[str, Predictor], found: Mapping[str, Validation], tracking_uri: str | None
+) -> Iterator[str]:
+    """Record validations beside the bundles and on registered versions; yield what was done, in lines."""
+    from paincast.serving.addresses import is_address
+    from paincast.serving.validations import record_validations
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import record_validation, resolve_store
+
+    if not found:
+        return
+    if not is_address(models):
+        yield "recorded: " + ", ".join(map(str, record_validations(models, found)))
+    store = resolve_store(TrackingSettings(uri=tracking_uri))
+    if store.database is None or store.database.is_file():
+        held = [
+            address
+            for model in loaded.values()
+            if model.version in found
+            for address in record_validation(store, model, found[model.version])
+        ]
+        if held:
+            yield "recorded: " + ", ".join(held)
+    for model in loaded.values():
+        if model.version in found and found[model.version].contradicts:
+            yield (
+                f"contradicted by data: {model.technique}/{model.outcome} on {found[model.version].describe()}; it "
+                "abstains for such patients from now on"
+            )
 
 
 def _nest_estimates(metrics: pd.DataFrame) -> str:
@@ -154,6 +211,11 @@ def _nest_estimates(metrics: pd.DataFrame) -> str:
     type=click.FloatRange(0, 1),
     help="Exit with code 3 if a larger share of the rows lost a value.",
 )
+@click.option(
+    "--allow-contradicted",
+    is_flag=True,
+    help="Answer where an external validation contradicts the model; each such row says so.",
+)
 @click.option("--show", is_flag=True, help="Also print the answers as a table; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
@@ -164,6 +226,7 @@ def predict(
     models: str,
     techniques: tuple[str, ...],
     max_rejects: float,
+    allow_contradicted: bool,
     show: bool,
     progress: bool,
 ) -> None:
@@ -205,7 +268,14 @@ def predict(
     from paincast.serving.batch import predict_file, read_predictions
 
     with show_progress("predicting", "patients", is_wanted=progress) as shown:
-        summary = predict_file(patients, out, models=models, techniques=techniques or None, progress=shown)
+        summary = predict_file(
+            patients,
+            out,
+            models=models,
+            techniques=techniques or None,
+            allow_contradicted=allow_contradicted,
+            progress=shown,
+        )
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
         because = f", most often because {summary.reasons[technique]}" if abstained else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ _MANIFEST_TYPES = {
     "details": dict,
     "hashes": dict[str, str],
 }
+
+DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,3 +230,12 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
             f"{file} is not a readable Parquet file ({type(error).__name__}); write the cohort again",
             code="PC-COHORT-06",
         ) from error
+
+
+def digest_rows(cohort: Cohort) -> str:
+    """Compute a digest of all rows of a cohort, by which the same data are known again."""
+    digest = hashlib.sha256()
+    for name in TABLES:
+        digest.update(name.encode())
+        digest.update(pd.util.hash_pandas_object(getattr(cohort, name), index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:DIGEST_LENGTH]

@@ -24,13 +24,14 @@ from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.serialization import list_files, name_files, read_response, to_response_state
 from paincast.outcomes import get_outcome
 from paincast.predictor.model import Predictor
+from paincast.predictor.validation import read_validations
 from paincast.schema import EPISODES
 from paincast.settings import BASES
 
 MANIFEST = "bundle.json"
 FORMAT = 2
 
-_APART = ("response", "version", "use")
+_APART = ("response", "version", "use", "validations")
 _PLAIN = {name: hint for name, hint in get_type_hints(Predictor).items() if name not in _APART}
 """Fields of a predictor that are stored as plain data in its bundle, with their declared types."""
 
@@ -99,6 +100,7 @@ def load_predictor(path: str | Path) -> Predictor:
             )
         predictor = replace(_from_state(state, folder), version=version)
         _check_usable(predictor)
+        predictor = replace(predictor, validations=read_validations(folder, version))
     except DataError:
         raise
     except Exception as error:  # whatever a file that was not written by save_predictor can provoke

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, make_abstentions
+from paincast.predictor.validation import VALIDATION_COLUMNS, Validation, assess_validations
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Predictor:
     use : str
         Use mark from the registry, not part of the bundle: empty only for a champion whose gate allows use in care,
         see :func:`paincast.serving.predict.load_model`.
+    validations : tuple of Validation
+        External validations, the worst first; recorded beside the bundle, not part of it.
     """
 
     technique: str
@@ -87,6 +91,7 @@ class Predictor:
     performance: tuple[dict[str, Any], ...] = field(default=())
     version: str = ""
     use: str = RESEARCH_MARK
+    validations: tuple[Validation, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -112,7 +117,9 @@ class Predictor:
             "use": self.mark or "care",
         }
 
-    def predict(self, patients: object, *, unreadable: pd.Series | None = None) -> pd.DataFrame:
+    def predict(
+        self, patients: object, *, unreadable: pd.Series | None = None, allow_contradicted: bool = False
+    ) -> pd.DataFrame:
         """Predict the outcome for each patient, or abstain with a reason.
 
         Parameters
@@ -123,6 +130,8 @@ class Predictor:
         unreadable : Series of tuple of str, shape (n,), optional
             For patients that are already validated (:func:`paincast.cohort.validate.validate_patients`), the columns
             of each whose value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
+        allow_contradicted : bool
+            Whether to answer where an external validation contradicts the model; every such answer says so.
 
         Returns
         -------
@@ -142,9 +151,10 @@ class Predictor:
             If values were unusable and were left out.
         """
         if unreadable is not None and isinstance(patients, pd.DataFrame):
-            return self.predict_episodes(patients, unreadable)
+            return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted)
         read = read_patients(patients)
-        predictions, rejects = answer_patients(read, self.predict_episodes)
+        answer = partial(self.predict_episodes, allow_contradicted=allow_contradicted)
+        predictions, rejects = answer_patients(read, answer)
         warn_of_rejects(rejects)
         return restore_index(self.fill_left_out(predictions, rejects), read)
 
@@ -167,7 +177,9 @@ class Predictor:
         nameless = pd.DataFrame({"episode_id": "", "patient_id": ""}, index=because.index)
         return pd.concat([predictions, make_abstentions(nameless, self.technique, self.outcome, because)]).sort_index()
 
-    def predict_episodes(self, patients: pd.DataFrame, unreadable: pd.Series | None = None) -> pd.DataFrame:
+    def predict_episodes(
+        self, patients: pd.DataFrame, unreadable: pd.Series | None = None, *, allow_contradicted: bool = False
+    ) -> pd.DataFrame:
         """Predict for patients in the types of the contract; see :meth:`predict`.
 
         Parameters
@@ -177,6 +189,8 @@ class Predictor:
         unreadable : Series of tuple of str, shape (n,), optional
             Columns of each patient whose value was given but could not be used. The model abstains if it needs one of
             them: an unreadable value is not treated as missing.
+        allow_contradicted : bool
+            As for :meth:`predict`.
 
         Returns
         -------
@@ -196,10 +210,16 @@ class Predictor:
             unseen=check_categories(self.rules, episodes, encoder.find_unseen(episodes), categories),
             out_of_domain=out_of_domain,
         )
+        validated = assess_validations(self.validations, episodes)
+        doubts = [validated["doubted"]]
+        if allow_contradicted:
+            doubts.insert(0, validated["contradicted"])
+        else:
+            because = join_reasons(episodes.index, [because, validated["contradicted"]])
         answered = because == ""
         rules = renew_rules(self.technique, self.outcome, self.rules)
         assessed = assess_contraindications(rules, episodes)
-        cautions = [note_missing_evidence(self.rules, episodes), assessed["cautions"]]
+        cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
         explanation = explain_model(self.response, episodes)
         certain = find_certain(self.response, episodes, explanation)
@@ -211,6 +231,7 @@ class Predictor:
             horizon_months=self.horizon_months,
             **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
             level=np.where(answered, self.level, np.nan),
+            **validated[list(VALIDATION_COLUMNS)],
             **find_controls(rules, self.outcome, self.horizon_months, episodes),
             **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
             in_domain=(out_of_domain == "").astype("boolean"),

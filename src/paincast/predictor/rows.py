@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.predictor.controls import CONTROL_COLUMNS
+from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK
 
 PREDICTION_COLUMNS = (
@@ -36,6 +37,7 @@ PREDICTION_COLUMNS = (
     "reasons_against",
     "not_assessed",
     "missing_values",
+    *VALIDATION_COLUMNS,
     *CONTROL_COLUMNS[1:],
 )
 """Columns of a prediction, in order.
@@ -47,7 +49,9 @@ probability, and ``expected`` is the median in points: below 0 is less pain. ``u
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
 of the technique that could not be assessed, because the values they need are unknown. ``reasons_for`` and
 ``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what
-is unknown, with how far knowing it could move the answer, at ``level``. ``control_probability`` is the
+is unknown, with how far knowing it could move the answer, at ``level``. ``validated_on`` lists the real cohorts on
+which the model was evaluated, the worst first, whose patients and ratio of observed to expected with its interval are
+``validated_n``, ``validated_o_e``, ``validated_lower`` and ``validated_upper``. ``control_probability`` is the
 share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of
 arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
 ``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is shown.
@@ -102,6 +106,8 @@ def make_abstentions(
             "model_version": "",
             **dict.fromkeys(LISTS, no_reasons),
             "not_assessed": "",
+            "validated_on": "",
+            **dict.fromkeys(VALIDATION_COLUMNS[1:], np.nan),
             **dict.fromkeys(("control_lower", "control_upper", "control_month"), np.nan),
             **dict.fromkeys(("control_arm", "control_definition", "control_tag", "control_because"), ""),
         },

@@ -14,6 +14,7 @@ from paincast.environment import hide_logins
 from paincast.errors import DataError
 from paincast.gates.use import CHAMPION, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
+from paincast.predictor.validation import read_validations_tag
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
         raise DataError(f"{address} holds {len(manifests)} paincast bundles; one is needed", code="PC-SERVING-01")
     predictor = load_predictor(manifests[0].parent)
     is_recorded = verify_contents(address, predictor.version, *registered.tags)
-    return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK)
+    validations = tuple(item for tags in registered.tags[:1] for item in read_validations_tag(tags, predictor.version))
+    return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK, validations=validations)
 
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:

@@ -36,6 +36,8 @@ from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
+from paincast.predictor.route import Answer
+from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
 from paincast.serving.predict import load_models, predict_episodes
@@ -51,6 +53,7 @@ _REASONS = pa.list_(
 _TYPES = {
     **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
     **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
+    **dict.fromkeys(VALIDATION_COLUMNS[1:], pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
     **dict.fromkeys(LISTS, _REASONS),
     "n_real": pa.int64(),
@@ -124,6 +127,7 @@ def predict_file(
     *,
     models: str | Path,
     techniques: Sequence[str] | None = None,
+    allow_contradicted: bool = False,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = SILENT,
 ) -> BatchSummary:
@@ -144,6 +148,8 @@ def predict_file(
         Folder of models, one bundle, or an MLflow address.
     techniques : sequence of str, optional
         Techniques to predict for; by default those with a model and the one named in a patient's row.
+    allow_contradicted : bool
+        As for :func:`paincast.predict`.
     chunk_rows : int
         Patients per chunk.
     progress : Progress
@@ -167,6 +173,7 @@ def predict_file(
     check_table_file(source)
     check_techniques(techniques or ())
     predictors = load_models(models)
+    answer = partial(predict_episodes, predictors, techniques=techniques, allow_contradicted=allow_contradicted)
     with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
@@ -176,7 +183,7 @@ def predict_file(
             with _open_predictions(draft) as write:
                 for batch in opened.batches:
                     if len(batch.places):
-                        write(_predict_batch(batch, predictors, techniques, tally))
+                        write(_predict_batch(batch, answer, tally))
                     tally.note_unread(batch.rejects)
                     progress.advance(len(batch.places))
             rejects = _collect_rejects(tally)
@@ -208,12 +215,12 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     require_regular_file(path)
     try:
         rows = _read_rows(Path(path))
-        # Predictions of earlier versions do not list missing values.
-        rows = rows if "missing_values" in rows else rows.assign(missing_values="[]")
+        # Predictions of earlier versions lack columns that were added since.
+        added = {"missing_values": "[]", **dict.fromkeys(VALIDATION_COLUMNS[1:], float("nan"))}
+        rows = rows.assign(**{name: value for name, value in added.items() if name not in rows})
         reasons = {name: rows[name].map(_read_reasons) for name in LISTS}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
-    # Predictions of earlier versions lack text columns that were added since.
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
     return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
@@ -268,9 +275,7 @@ def _note_misspelt(columns: Sequence[str]) -> list[str]:
     ]
 
 
-def _predict_batch(
-    batch: Batch, predictors: Mapping[str, Predictor], techniques: Sequence[str] | None, tally: _Tally
-) -> pd.DataFrame:
+def _predict_batch(batch: Batch, answer: Answer, tally: _Tally) -> pd.DataFrame:
     patients, places = _name_rows(batch)
     tally.n_patients += len(patients)
     repeated = patients["episode_id"].isin(tally.seen)
@@ -278,7 +283,7 @@ def _predict_batch(
     fresh, fresh_places = patients[~repeated], places[~repeated].to_numpy()
     tally.seen.update(fresh["episode_id"])
     read = PatientRows(rows=fresh, places=fresh_places, rejects=join_rejects([tally.unread, batch.rejects]))
-    rows, rejects = answer_patients(read, partial(predict_episodes, predictors, techniques=techniques))
+    rows, rejects = answer_patients(read, answer)
     tally.rejects.append(rejects)
     answers = rows[~rows["abstained"]]
     tally.predicted.update(answers["technique"])

@@ -75,7 +75,7 @@ def compare_models(
     outcome = compute_outcome(
         part.episodes, part.visits, part.events, question, champion.horizon_months, champion.window_months
     ).value
-    answers = [model.predict_episodes(part.episodes) for model in pair]
+    answers = [model.predict_episodes(part.episodes, allow_contradicted=True) for model in pair]
     followed = outcome.notna()
     abstained = [rows["abstained"].astype(bool) for rows in answers]
     compared = select_evaluable(outcome, *abstained)

@@ -161,7 +161,7 @@ def _evaluate(
         part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
     )
     outcome = labels.value
-    answers = model.predict_episodes(part.episodes)
+    answers = model.predict_episodes(part.episodes, allow_contradicted=True)
     followed = outcome.notna()
     usable = select_evaluable(outcome, answers["abstained"])
     flow: dict[str, Any] = {

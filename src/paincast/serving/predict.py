@@ -103,7 +103,13 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
     return keyed
 
 
-def predict(patients: object, models: Models | None = None, *, techniques: Sequence[str] | None = None) -> pd.DataFrame:
+def predict(
+    patients: object,
+    models: Models | None = None,
+    *,
+    techniques: Sequence[str] | None = None,
+    allow_contradicted: bool = False,
+) -> pd.DataFrame:
     """Predict what each patient should expect from each technique, or abstain with a reason.
 
     Parameters
@@ -116,6 +122,9 @@ def predict(patients: object, models: Models | None = None, *, techniques: Seque
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
     techniques : sequence of str, optional
         Techniques to predict for; by default those with a model and, for each patient, the one named.
+    allow_contradicted : bool
+        Whether a model answers where an external validation on patients of the same indication and approach
+        contradicts it; every such answer says so in ``cautions``. By default it abstains.
 
     Returns
     -------
@@ -144,7 +153,8 @@ def predict(patients: object, models: Models | None = None, *, techniques: Seque
         for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
     read = read_patients(patients)
-    predictions, rejects = answer_patients(read, partial(predict_episodes, gathered, techniques=techniques))
+    answer = partial(predict_episodes, gathered, techniques=techniques, allow_contradicted=allow_contradicted)
+    predictions, rejects = answer_patients(read, answer)
     warn_of_rejects(rejects)
     return restore_index(predictions, read)
 
@@ -164,6 +174,7 @@ def predict_episodes(
     unreadable: pd.Series | None = None,
     *,
     techniques: Sequence[str] | None = None,
+    allow_contradicted: bool = False,
 ) -> pd.DataFrame:
     """Predict for validated patients; see :func:`predict`.
 
@@ -177,6 +188,8 @@ def predict_episodes(
         Columns of each patient whose value was given but could not be used.
     techniques : sequence of str, optional
         Techniques to predict for, as checked by :func:`paincast.eligibility.check_techniques`.
+    allow_contradicted : bool
+        As for :func:`predict`.
 
     Returns
     -------
@@ -191,9 +204,10 @@ def predict_episodes(
         chosen = episodes[is_named | (technique in requested)]
         if len(chosen):
             invalid_columns = None if unreadable is None else unreadable[chosen.index]
+            answering = [(outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes]
             blocks += [
-                _answer(chosen, invalid_columns, technique, outcome, models.get(f"{technique}/{outcome}"))
-                for outcome in outcomes
+                _answer(chosen, invalid_columns, technique, outcome, model, allow_contradicted)
+                for outcome, model in answering
             ]
     if not blocks:
         return make_abstentions(episodes.iloc[:0], "", "", "")
@@ -201,10 +215,15 @@ def predict_episodes(
 
 
 def _answer(
-    episodes: pd.DataFrame, unreadable: pd.Series | None, technique: str, outcome: str, model: Predictor | None
+    episodes: pd.DataFrame,
+    unreadable: pd.Series | None,
+    technique: str,
+    outcome: str,
+    model: Predictor | None,
+    allow_contradicted: bool,
 ) -> pd.DataFrame:
     if model is not None:
-        return model.predict_episodes(episodes, unreadable)
+        return model.predict_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
     patients = set_technique(episodes, technique)
     rows = make_abstentions(patients, technique, outcome, explain_missing_model(technique))
     return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, patients))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
-from paincast.cohort.tables import Cohort
+from paincast.cohort.tables import Cohort, digest_rows
 from paincast.disclosure.rounding import round_count
 from paincast.schema import EPISODES, TABLES
-
-DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +64,7 @@ def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
     format_count = round_count if is_rounded else int
     return DatasetSummary(
         name=name,
-        digest=_digest(tables),
+        digest=digest_rows(cohort),
         sources=cohort.sources,
         n_episodes=format_count(len(episodes)),
         counts={
@@ -80,14 +75,6 @@ def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
         columns=[_column(name) for name in EPISODES if name in episodes and episodes[name].notna().any()],
         is_rounded=is_rounded,
     )
-
-
-def _digest(tables: Mapping[str, pd.DataFrame]) -> str:
-    digest = hashlib.sha256()
-    for name, table in tables.items():
-        digest.update(name.encode())
-        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:DIGEST_LENGTH]
 
 
 def _column(name: str) -> dict[str, Any]:

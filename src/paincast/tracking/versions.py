@@ -9,12 +9,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, OutputError, suggest_name
+from paincast.gates.use import CONTENT
+from paincast.predictor import Predictor
+from paincast.predictor.validation import (
+    VALIDATIONS,
+    Validation,
+    add_validation,
+    format_validations,
+    read_validations_tag,
+)
 from paincast.tracking.store import Store, use_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+MOST_IN_TAG = 8
+"""Validations in a tag of MLflow, the latest: a tag holds 5,000 characters."""
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -90,6 +102,44 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
             f"{name} has no version {number}; it has {', '.join(map(str, made)) or 'none'}", code="PC-TRACKING-26"
         )
     return client.get_model_version(name, str(int(number)))
+
+
+def record_validation(store: Store, predictor: Predictor, validation: Validation) -> list[str]:
+    """Record an external validation on the registered versions of a model, as their tag ``validations``.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    predictor : Predictor
+        The model; its versions are those that hold its bundle.
+    validation : Validation
+        The validation.
+
+    Returns
+    -------
+    list of str
+        Addresses of the versions; empty if the model is not registered in this store.
+
+    Raises
+    ------
+    OutputError
+        If the store cannot be used.
+    """
+    name = f"paincast.{predictor.technique}.{predictor.outcome}"
+    with use_registry(store) as client:
+        held = [
+            version
+            for version in client.search_model_versions(f"name='{name}'")
+            if version.tags.get(CONTENT) == predictor.version
+        ]
+        for version in held:
+            before = read_validations_tag(version.tags, predictor.version)
+            kept = add_validation(before, validation)[-MOST_IN_TAG:]
+            client.set_model_version_tag(
+                name, version.version, VALIDATIONS, format_validations(kept, predictor.version)
+            )
+    return [f"models:/{name}/{version.version}" for version in held]
 
 
 def find_tracked_model(store: Store, source: str) -> TrackedModel:
