@@ -11,10 +11,14 @@ import mlflow
 import pytest
 
 from paincast.errors import DataError
+from paincast.gates.use import CONTENT
 from paincast.predictor import add_version, save_predictor
+from paincast.predictor.validation import Validation
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import load_model, load_models, predict
+from paincast.settings import TrackingSettings
+from paincast.tracking import record_validation, resolve_store
 
 
 @pytest.fixture
@@ -180,3 +184,23 @@ def test_a_server_that_is_gone_is_given_up_in_seconds(store):
         load_model("models:/facet@candidate")
     assert "secret" not in str(told.value)
     assert time.monotonic() - start < 20
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_a_registered_version_carries_what_other_patients_said(store, models_folder, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store(uri)
+    shutil.copytree(models_folder / "facet_rfa" / "pain_response", tmp_path / "kept" / "artifacts" / "bundle")
+    model = load_model(models_folder / "facet_rfa" / "pain_response")
+    name, client = "paincast.facet_rfa.pain_response", mlflow.MlflowClient()
+    client.create_registered_model(name)
+    client.create_model_version(name, (tmp_path / "kept").as_uri(), tags={CONTENT: model.version})
+    client.create_model_version(name, (tmp_path / "kept").as_uri(), tags={CONTENT: "another"})
+    told = Validation(cohort="elsewhere", content="a", n=80, o_e=0.5, lower=0.4, upper=0.6)
+    registry = resolve_store(TrackingSettings(uri=uri))
+    assert record_validation(registry, model, told) == [f"models:/{name}/1"]
+    assert record_validation(registry, model, replace(told, o_e=0.55)) == [f"models:/{name}/1"]
+    assert load_model(f"models:/{name}/1").validations == (replace(told, o_e=0.55),)
+    assert "validations" not in client.get_model_version(name, "2").tags
+    assert record_validation(registry, replace(model, outcome="satisfaction"), told) == []
