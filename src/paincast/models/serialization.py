@@ -39,9 +39,10 @@ _KEYS = {"uncertainty_components": "heterogeneity"}
 def to_response_state(response: Response) -> dict[str, Any]:
     """Convert a response to plain data; models stored in separate files are returned by :func:`list_files`."""
     if isinstance(response, DurationResponse):
-        return {"duration": to_plain(response)}
+        return {"duration": _leave_out_empty(to_plain(response), "missing_variances")}
     if isinstance(response, ChangeResponse):
-        return {"change": to_plain(response)}
+        plain = _leave_out_empty(to_plain(response), "missing_variances")
+        return {"change": {**plain, "model": _leave_out_empty(plain["model"], "medians")}}
     models = [split_model(model) for model in (response.model, *response.refits)]
     return {
         **{_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN},
@@ -49,6 +50,11 @@ def to_response_state(response: Response) -> dict[str, Any]:
         "models": [write_model(model) for model, _ in models],
         "calibrations_beside": [calibration for _, calibration in models],
     }
+
+
+def _leave_out_empty(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """Leave out what bundles of earlier versions do not have: they must keep their hash."""
+    return {key: value for key, value in state.items() if value or key != name}
 
 
 def read_response(state: dict[str, Any], folder: Path) -> Response:
