@@ -360,3 +360,6 @@ def test_the_command_writes_the_pooled_curves(capsys):
         )
     for arguments in (["--pooled"], ["si_joint_rfa", "--pooled", "--studies"], ["si_joint_rfaa", "--pooled"]):
         assert run(["evidence", *arguments]) == 2
+    capsys.readouterr()
+    assert run(["evidence", "vertebral_augmentation", "--pooled"]) == 2
+    assert "PC-EVIDENCE-56" in capsys.readouterr().err

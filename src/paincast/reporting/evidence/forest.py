@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from paincast.errors import RefusalError
 from paincast.evidence.figures import TAG_OF_SUPPORT, CurvePoint, PublishedRate, Record
 from paincast.evidence.records import records_of
 from paincast.statistics import compute_wilson_interval
@@ -144,6 +145,8 @@ def tabulate_curves(technique: str) -> pd.DataFrame:
     ------
     SettingsError
         If there is no technique of that name.
+    RefusalError
+        If no record of the technique has a curve.
     """
     rows = [
         {"record": record.id, "month": month, **point._asdict(), "source": ", ".join(point.source)}
@@ -151,4 +154,7 @@ def tabulate_curves(technique: str) -> pd.DataFrame:
         if record.response
         for month, point in record.response.points.items()
     ]
+    if not rows:
+        gap = records_of(technique)[0].gap
+        raise RefusalError(f"technique {technique} has no curve: {gap}", code="PC-EVIDENCE-56")
     return pd.DataFrame(rows, columns=["record", "month", *CurvePoint._fields])
