@@ -216,7 +216,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     try:
         rows = _read_rows(Path(path))
         # Predictions of earlier versions lack columns that were added since.
-        added = {"missing_values": "[]", **dict.fromkeys(VALIDATION_COLUMNS[1:], float("nan"))}
+        added: dict[str, Any] = {"missing_values": "[]", **dict.fromkeys(VALIDATION_COLUMNS[1:], float("nan"))}
         rows = rows.assign(**{name: value for name, value in added.items() if name not in rows})
         reasons = {name: rows[name].map(_read_reasons) for name in LISTS}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:

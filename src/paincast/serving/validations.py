@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,13 +42,12 @@ def summarize_validations(
     """
     if cohort.basis == "synthetic" or metrics.empty:
         return {}
-    ratios = metrics[metrics["metric"] == RATIO].set_index("model_version")
+    rows = metrics[metrics["metric"] == RATIO].to_dict("records")
+    ratios: dict[str, dict[Hashable, Any]] = {str(row["model_version"]): row for row in rows}
     found = {}
     for model in models.values():
-        if model.version not in ratios.index:
-            continue
-        ratio = ratios.loc[model.version]
-        if not np.isfinite(ratio[["estimate", "lower", "upper"]].to_numpy(float)).all():
+        ratio = ratios.get(model.version)
+        if ratio is None or not np.isfinite([ratio["estimate"], ratio["lower"], ratio["upper"]]).all():
             continue
         part = cohort.select_technique(model.technique)
         found[model.version] = Validation(

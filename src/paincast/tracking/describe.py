@@ -24,7 +24,7 @@ MOST_SOURCES = 4
 
 PROGNOSIS = "prognosis given the technique, not the effect of the technique"
 
-HEADLINES = ("auroc", "o_e_ratio", "calibration_slope", "coverage", "mean_absolute_error")
+HEADLINES = ("auroc", "scaled_brier", "calibration_slope", "coverage", "mean_absolute_error")
 
 BASIS_LIMITS = {
     "synthetic": (

@@ -31,8 +31,9 @@ from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
 from paincast.progress import SILENT, PartialProgress, Progress
 from paincast.reporting.model.checklist import check_items
 from paincast.reporting.model.overview import write_overview
-from paincast.reporting.model.run_contents import read_run_folder
+from paincast.reporting.model.run_contents import VALIDATION, read_run_folder
 from paincast.reporting.model.summary import summarize_training
+from paincast.reporting.model.validation import find_elsewhere
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings, check_settings, make_settings
 from paincast.settings.choices import ALL_OUTCOMES
@@ -157,13 +158,19 @@ def train(
             raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
     return TrainingResult(
         summary=summarize_training(
-            {name: (model.predictor, model.metrics) for name, model in trained.items()}, refused
+            {name: (model.predictor, model.metrics, _find_elsewhere(model)) for name, model in trained.items()}, refused
         ),
         models_folder=Path(settings.models_folder),
         review_hint=_format_review_command(store, settings),
         trained=trained,
         refused=refused,
     )
+
+
+def _find_elsewhere(model: TrainedModel) -> str:
+    if model.validation is None:
+        return find_elsewhere({})
+    return find_elsewhere({VALIDATION: model.validation.parts, **model.validation.tables})
 
 
 def _take_settings(settings: TrainingSettings | None, keywords: Mapping[str, Any]) -> TrainingSettings:

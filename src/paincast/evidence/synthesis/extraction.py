@@ -199,9 +199,8 @@ def _check_size(result: Result, arm: Arm, where: str) -> None:
 def _check_association(association: Association, where: str) -> None:
     if association.column:
         column = EPISODES[association.column]
-        for kind, value in association.contrast.items():
-            if column.type == "category" and kind == "equals":
-                check_known(str(value), column.categories, f"{where}, contrast")
+        if column.type == "category" and "equals" in association.contrast:
+            check_known(str(association.contrast["equals"]), column.categories, f"{where}, contrast")
     if association.contrast:
         parse_transform(association.contrast, f"{where}, contrast")
     if association.p is not None and not 0 <= association.p <= 1:

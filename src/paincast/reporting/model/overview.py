@@ -14,11 +14,12 @@ from paincast.reporting.figures.axes import BLUE, ORANGE, draw_diagonal, finish_
 from paincast.reporting.figures.performance import describe_calibration
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.model.run_contents import RunContents
+from paincast.reporting.model.validation import find_elsewhere
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
 CARE = "care, as champion"
-NUMBERS = {"auroc": "AUROC", "o_e_ratio": "O/E", "calibration_slope": "Slope", "ici": "ICI"}
+NUMBERS = {"auroc": "AUROC", "scaled_brier": "Scaled Brier", "calibration_slope": "Slope", "ici": "ICI"}
 
 
 def write_overview(runs: Sequence[RunContents]) -> str:
@@ -78,6 +79,7 @@ def _summarize(run: RunContents) -> dict[str, str]:
             label: format_estimate(rows[name], no_interval=" (none)") if name in rows else ""
             for name, label in NUMBERS.items()
         },
+        "O/E elsewhere": find_elsewhere(run.tables),
         "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 

@@ -13,12 +13,8 @@ from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
 from paincast.predictor import Predictor
 
-HEADLINES = {
-    "auroc": "AUROC",
-    "o_e_ratio": "O/E",
-    "calibration_intercept": "intercept",
-    "calibration_slope": "slope",
-}
+HEADLINES = {"auroc": "AUROC", "scaled_brier": "scaled Brier", "calibration_slope": "slope"}
+"""Metrics out of fold; observed / expected is not among them, for it is 1 by construction there."""
 
 FURTHER = {
     "concordance_uno": "concordance",
@@ -33,14 +29,15 @@ SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", 
 
 
 def summarize_training(
-    trained: Mapping[str, tuple[Predictor, pd.DataFrame]], refused: Mapping[str, str]
+    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
     """Summarize a training run in one row per technique and outcome.
 
     Parameters
     ----------
-    trained : mapping of str to (Predictor, DataFrame)
-        Model and out-of-fold metrics by ``technique/outcome``.
+    trained : mapping of str to (Predictor, DataFrame, str)
+        By ``technique/outcome`` the model, its out-of-fold metrics, and observed / expected in held-out sites or years
+        (:func:`paincast.reporting.model.validation.find_elsewhere`).
     refused : mapping of str to str
         Why no model was made, by ``technique/outcome``.
 
@@ -50,7 +47,7 @@ def summarize_training(
         Technique, outcome, basis, n, share with the outcome, month, model, headline metrics with intervals, metrics of
         times and changes where there are any, and a note.
     """
-    rows: list[dict[str, str]] = [_summarize_model(predictor, metrics) for predictor, metrics in trained.values()]
+    rows: list[dict[str, str]] = [_summarize_model(*model) for model in trained.values()]
     for name, reason in refused.items():
         technique, _, outcome = name.partition("/")
         rows.append({"technique": technique, "outcome": outcome, "note": f"no model: {reason}"})
@@ -58,7 +55,7 @@ def summarize_training(
     return table[[name for name in table if name != "note"] + ["note"]]
 
 
-def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, str]:
+def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
     further = "; ".join(f"{title} {_format(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
@@ -71,6 +68,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame) -> dict[str, s
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.kind,
         **{title: _format(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
         "note": _note_sample_size(predictor),
     }

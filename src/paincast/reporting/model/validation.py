@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.evaluation.names import name_metric
+from paincast.evaluation.names import format_estimate, name_metric
 from paincast.reporting.model.run_contents import (
     HELD_OUT_SITES,
     HELD_OUT_YEARS,
@@ -30,6 +30,32 @@ def list_validation(run: RunContents) -> list[str]:
     if table is None:
         return ["The run does not record whether the whole modelling was repeated."]
     return [_format_part(row) for row in table.to_dict("records")]
+
+
+def find_elsewhere(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Find observed / expected in sites or years that were held out, the only ones of a training that can be wrong.
+
+    Out of fold the mean prediction is the mean outcome by construction, so that the ratio is 1 for any model.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Tables of the run.
+
+    Returns
+    -------
+    str
+        The mean ratio with its interval and the number of sites or years; ``not known`` if it cannot be measured, for
+        example with one site; ``not measured`` if it was not asked for.
+    """
+    for name, groups in ((HELD_OUT_SITES, "sites"), (HELD_OUT_YEARS, "years")):
+        table = tables.get(name, pd.DataFrame())
+        pooled = [row for row in table.to_dict("records") if row["metric"] == "o_e_ratio" and row["n_groups"] > 0]
+        if pooled and np.isfinite(pooled[0]["estimate"]):
+            return f"{format_estimate(pooled[0])}, {pooled[0]['n_groups']:.0f} {groups}"
+    parts = tables.get(VALIDATION, pd.DataFrame(columns=["part", "status"]))
+    held_out = parts.loc[parts["part"].isin([HELD_OUT_SITES, HELD_OUT_YEARS]), "status"]
+    return "not known" if (held_out == "cannot be measured").any() else "not measured"
 
 
 def _format_part(row: Mapping[Any, Any]) -> str:
