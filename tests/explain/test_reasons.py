@@ -111,7 +111,9 @@ def test_a_change_of_pain_tells_what_moves_it_and_what_is_unknown():
     assert certain.loc[far.fillna(False).to_numpy(bool), "odi"].mean() > 0.95
     assert certain["smoker"].mean() < 0.8
     [patient] = np.flatnonzero(episodes["odi"].isna())[:1]
-    listed = list_missing(explanation, response.missing_variances, 0.9)[patient]
+    scale = response.missing_scale(episodes)
+    listed = list_missing(explanation, response.missing_variances, 0.9, scale=scale)[patient]
     assert listed[0]["variable"] == "odi"
-    assert 0.5 < float(listed[0]["points"]) < 4.0
+    per_point = 1.645 * 0.012 * 12
+    assert float(listed[0]["points"]) == pytest.approx(per_point * before[patient], rel=0.35)
     assert all(reason["variable"] != "odi" for reason in list_reasons(explanation)[0][patient])

@@ -33,7 +33,15 @@ def test_the_ratio_of_held_out_groups_is_told_or_that_it_was_not_measured(tables
     assert find_elsewhere(tables) == told
 
 
-@pytest.mark.parametrize(("status", "told"), [("cannot be measured", "not known"), ("not measured", "not measured")])
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("cannot be measured", "not known: one site"),
+        ("measured", "not known: no pooled ratio"),
+        ("not measured", "not measured"),
+    ],
+)
 def test_what_cannot_be_measured_is_not_known(status, told):
-    parts = pd.DataFrame({"part": ["optimism", "held_out_site"], "status": ["measured", status], "says": ["", ""]})
+    says = ["", "cannot be held out: one site"]
+    parts = pd.DataFrame({"part": ["optimism", "held_out_site"], "status": ["measured", status], "says": says})
     assert find_elsewhere({VALIDATION: parts}) == told

@@ -18,7 +18,7 @@ from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.predict import load_model, load_models, predict
 from paincast.settings import TrackingSettings
-from paincast.tracking import record_validation, resolve_store
+from paincast.tracking import resolve_store, tag_versions
 
 
 @pytest.fixture
@@ -197,10 +197,13 @@ def test_a_registered_version_carries_what_other_patients_said(store, models_fol
     client.create_registered_model(name)
     client.create_model_version(name, (tmp_path / "kept").as_uri(), tags={CONTENT: model.version})
     client.create_model_version(name, (tmp_path / "kept").as_uri(), tags={CONTENT: "another"})
-    told = Validation(cohort="elsewhere", content="a", n=80, o_e=0.5, lower=0.4, upper=0.6)
+    told = Validation(cohort="elsewhere", content="a", n=80, o_e=0.5, lower=0.4, upper=0.6, contradicts=True)
     registry = resolve_store(TrackingSettings(uri=uri))
-    assert record_validation(registry, model, told) == [f"models:/{name}/1"]
-    assert record_validation(registry, model, replace(told, o_e=0.55)) == [f"models:/{name}/1"]
+    assert tag_versions(registry, model, told) == [f"models:/{name}/1"]
+    assert tag_versions(registry, model, replace(told, o_e=0.55)) == [f"models:/{name}/1"]
     assert load_model(f"models:/{name}/1").validations == (replace(told, o_e=0.55),)
     assert "validations" not in client.get_model_version(name, "2").tags
-    assert record_validation(registry, replace(model, outcome="satisfaction"), told) == []
+    assert tag_versions(registry, replace(model, outcome="satisfaction"), told) == []
+    client.create_registered_model("facet")
+    client.create_model_version("facet", (tmp_path / "kept").as_uri())
+    assert load_model("models:/facet/1").validations == (replace(told, o_e=0.55),), "by its content"

@@ -94,27 +94,30 @@ def evaluate(
     standard error of 0.1 of the calibration slope and of ln(O/E), and for an AUROC interval that is 0.1 wide
     (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
 
-    What real patients say is recorded (validations.json beside each bundle, and a tag of the registered version with
+    What real patients say is recorded (validations.json beside each bundle, and a tag of the registered versions of
     the same content): answers then name the cohort with its ratio of observed to expected. Where 50 patients or more
-    of the same indication and approach put the interval of that ratio wholly outside 0.8 to 1.25, the model abstains
-    ("contradicted by data") unless `predict --allow-contradicted` is given. A model trained again has no record.
+    put the 95 % interval of that ratio wholly outside 0.8 to 1.25, the model abstains ("contradicted by data") for
+    patients of the indications and approaches that make up a tenth of them or more, unless `predict
+    --allow-contradicted` is given. A cohort of the same name takes the place of its earlier record, and a model trained
+    again has none. MLflow's own serving (`mlflow models serve`, pyfunc) does not read these records.
 
     \b
     Example:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
     """  # noqa: D301
+    from dataclasses import replace
+
     import numpy as np
 
     from paincast.files import atomic_folder
     from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
     from paincast.serving.evaluate import load_with_truth
-    from paincast.serving.external import NEEDED, evaluate_models
+    from paincast.serving.external import NEEDED, evaluate_and_validate
     from paincast.serving.predict import DEFAULT_MODELS, load_models
-    from paincast.serving.validations import summarize_validations
 
     (patients, truth), loaded = load_with_truth(cohort), load_models(models)
-    metrics, flow, calibration = evaluate_models(
+    (metrics, flow, calibration), found, unfit = evaluate_and_validate(
         loaded,
         patients,
         truth=truth,
@@ -143,40 +146,38 @@ def evaluate(
     written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
     click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
     if record:
-        found = summarize_validations(loaded, patients, metrics, cohort.resolve().name)
-        for line in _record(models, loaded, found, tracking_uri):
-            click.echo(line)
+        for name, why in unfit.items():
+            click.echo(f"not recorded: {name}: {why}")
+        named = {version: replace(validation, cohort=cohort.resolve().name) for version, validation in found.items()}
+        for line in _record(models, loaded, named, tracking_uri) if named else ():
+            click.echo(hide_values(line))
 
 
 def _record(
     models: Path, loaded: Mapping[str, Predictor], found: Mapping[str, Validation], tracking_uri: str | None
 ) -> Iterator[str]:
     """Record validations beside the bundles and on registered versions; yield what was done, in lines."""
+    from paincast.errors import PaincastError
     from paincast.serving.addresses import is_address
-    from paincast.serving.validations import record_validations
+    from paincast.serving.validations import record_beside
     from paincast.settings import TrackingSettings
-    from paincast.tracking import record_validation, resolve_store
+    from paincast.tracking import resolve_store, tag_versions
 
-    if not found:
-        return
-    if not is_address(models):
-        yield "recorded: " + ", ".join(map(str, record_validations(models, found)))
-    store = resolve_store(TrackingSettings(uri=tracking_uri))
-    if store.database is None or store.database.is_file():
-        held = [
-            address
-            for model in loaded.values()
-            if model.version in found
-            for address in record_validation(store, model, found[model.version])
-        ]
-        if held:
-            yield "recorded: " + ", ".join(held)
+    done: list[str] = []
+    try:
+        if not is_address(models):
+            done += map(str, record_beside(models, found))
+        store = resolve_store(TrackingSettings(uri=tracking_uri))
+        if store.database is None or store.database.is_file():
+            chosen = [model for model in loaded.values() if model.version in found]
+            done += [address for model in chosen for address in tag_versions(store, model, found[model.version])]
+    except PaincastError as error:
+        yield f"not recorded everywhere: {error} [{error.code}]"
+    yield f"recorded: {', '.join(done)}" if done else "not recorded: the models are in no folder or store at hand"
     for model in loaded.values():
-        if model.version in found and found[model.version].contradicts:
-            yield (
-                f"contradicted by data: {model.technique}/{model.outcome} on {found[model.version].describe()}; it "
-                "abstains for such patients from now on"
-            )
+        if done and model.version in found and found[model.version].contradicts:
+            told = found[model.version].describe()
+            yield f"contradicted by data: {model.technique}/{model.outcome} abstains for patients like those of {told}"
 
 
 def _nest_estimates(metrics: pd.DataFrame) -> str:
@@ -241,6 +242,9 @@ def predict(
     beyond `horizon_months`, and `expected` is the median in months, if it is within the modelled visits. For
     pain_change, `expected` is the median change in NRS points (below 0 is less pain), with the limits `expected_lower`
     and `expected_upper` at `level`.
+
+    `validated_on` names the real patients on whom the model was evaluated (`paincast evaluate`), with their number and
+    ratio of observed to expected; where they contradict it, the model abstains.
 
     `use` is "research use only", except for a champion trained on real patients, promoted by a gate that allows use in
     care, and given by its MLflow address (models:/NAME@champion).

@@ -94,9 +94,14 @@ def list_reasons(
 
 
 def list_missing(
-    explanation: Explanation, variances: Mapping[str, float], level: float, *, most: int = 5
+    explanation: Explanation,
+    variances: Mapping[str, float],
+    level: float,
+    *,
+    scale: npt.NDArray[np.float64] | None = None,
+    most: int = 5,
 ) -> list[list[Reason]]:
-    """List each patient's unknown values, and how far knowing each could move the answer.
+    """List each patient's unknown values, and how wide the contribution is that each could have.
 
     Parameters
     ----------
@@ -106,6 +111,8 @@ def list_missing(
         By variable, the variance of its contribution among training patients whose value is known.
     level : float
         Level of the half-width that is given.
+    scale : ndarray of shape (n,), optional
+        What the standard deviations are multiplied by for each patient; by default 1.
     most : int
         Maximum number for a patient.
 
@@ -119,10 +126,11 @@ def list_missing(
     reach = np.array([ndtri(0.5 + level / 2.0) * np.sqrt(variances[name]) for name in names])
     listed = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
     missing = explanation.values[names].isna().to_numpy(bool)
+    scales = np.ones(len(missing)) if scale is None else scale
     return [
         [
-            {"variable": names[place], explanation.unit: round(float(reach[place]), 6)}
+            {"variable": names[place], explanation.unit: round(float(reach[place] * by), 6)}
             for place in [place for place in listed if row[place]][:most]
         ]
-        for row in missing
+        for row, by in zip(missing, scales, strict=True)
     ]

@@ -224,7 +224,12 @@ class Predictor:
         explanation = explain_model(self.response, episodes)
         certain = find_certain(self.response, episodes, explanation)
         reasons_for, reasons_against = list_reasons(explanation, certain & answered.to_numpy(bool)[:, None])
-        unknown = list_missing(explanation, self.response.missing_variances, self.level)
+        unknown = list_missing(
+            explanation,
+            self.response.missing_variances,
+            self.level,
+            scale=self.response.missing_scale(episodes),
+        )
         missing = pd.Series(unknown, index=episodes.index, dtype=object)
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(

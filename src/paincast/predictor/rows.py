@@ -48,13 +48,14 @@ horizon, and ``expected`` is the median in months, if it is within the modelled 
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
 of the technique that could not be assessed, because the values they need are unknown. ``reasons_for`` and
-``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what
-is unknown, with how far knowing it could move the answer, at ``level``. ``validated_on`` lists the real cohorts on
-which the model was evaluated, the worst first, whose patients and ratio of observed to expected with its interval are
-``validated_n``, ``validated_o_e``, ``validated_lower`` and ``validated_upper``. ``control_probability`` is the
-share with the outcome in the control arms of trials, only where outcome, month (within half), indication and kind of
-arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``, ``control_arm``,
-``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is shown.
+``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what is
+unknown, with half the width at ``level`` of the contribution of those whose value is known. ``validated_on`` lists the
+real cohorts on which the model was evaluated, the worst first, whose patients and ratio of observed to expected with
+its interval are ``validated_n``, ``validated_o_e``, ``validated_lower`` and ``validated_upper``.
+``control_probability`` is the share with the outcome in the control arms of trials, only where outcome, month (within
+half), indication and kind of arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``,
+``control_arm``, ``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is
+shown.
 """
 
 LISTS = ("reasons_for", "reasons_against", "missing_values")

@@ -1,7 +1,7 @@
-"""What patients that a model had never seen said of it: external validations, recorded beside its bundle.
+"""What patients whom a model had never seen said of it: external validations, recorded beside its bundle.
 
-A record holds no row, only counts and the ratio of observed to expected; it is bound to the content version of the
-model, so that a model trained again starts without any.
+A record holds no row, only a rounded number of patients and the ratio of observed to expected; it is bound to the
+content version of the model, so that a model trained again starts without any.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ RECORD = "validations.json"
 """File beside a bundle."""
 
 VALIDATIONS = "validations"
-"""Tag of a registered version that holds the same."""
+"""Tag of a registered version that holds the same; as many as fit, contradictions first."""
 
 FORMAT = 1
+LONGEST_TAG = 5000
+"""Characters that MLflow keeps of a tag on every database."""
 
 ACCEPTED = (0.8, 1.25)
 """Ratios of observed to expected that do not contradict a model."""
@@ -36,8 +38,8 @@ ACCEPTED = (0.8, 1.25)
 FEWEST = 50
 """Patients from which a validation can contradict a model."""
 
-MOST = 20
-"""Validations that are kept, the latest: a record stays small."""
+CONFIDENCE = 0.95
+"""Level of the intervals of a record."""
 
 VALIDATION_COLUMNS = ("validated_on", "validated_n", "validated_o_e", "validated_lower", "validated_upper")
 
@@ -49,13 +51,15 @@ class Validation:
     Parameters
     ----------
     cohort, content : str
-        Name of the cohort, and digest of its rows.
+        Name of the cohort, and digest of the rows that were evaluated.
     n : int
-        Patients evaluated.
+        Patients evaluated, to the nearest five.
     o_e, lower, upper : float
-        Ratio of observed to expected with its interval.
-    indications, approaches : tuple of str
-        Those of at least five patients of the technique in the cohort.
+        Ratio of observed to expected with its 95 % interval, to two decimals.
+    contradicts : bool
+        Whether 50 patients or more put the interval wholly outside :data:`ACCEPTED`.
+    groups : tuple of (str, str)
+        Pairs of indication and approach (empty where none is recorded) that make up a tenth of the patients or more.
     """
 
     cohort: str
@@ -64,13 +68,8 @@ class Validation:
     o_e: float
     lower: float
     upper: float
-    indications: tuple[str, ...] = ()
-    approaches: tuple[str, ...] = ()
-
-    @property
-    def contradicts(self) -> bool:
-        """Whether the interval lies wholly outside :data:`ACCEPTED`, in enough patients."""
-        return self.n >= FEWEST and (self.upper < ACCEPTED[0] or self.lower > ACCEPTED[1])
+    contradicts: bool
+    groups: tuple[tuple[str, str], ...] = ()
 
     @property
     def distance(self) -> float:
@@ -79,7 +78,18 @@ class Validation:
 
     def describe(self) -> str:
         """Describe the cohort, the number of patients and the ratio."""
-        return f"{self.cohort} (n {self.n}, O/E {self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f})"
+        return f"{self.cohort} (about {self.n} patients, O/E {self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f})"
+
+
+def is_contradicted(n: float, lower: float, upper: float) -> bool:
+    """Tell whether enough patients put an interval of observed to expected wholly outside :data:`ACCEPTED`.
+
+    Examples
+    --------
+    >>> is_contradicted(111, 0.08, 0.30), is_contradicted(49, 0.08, 0.30), is_contradicted(111, 0.7, 1.4)
+    (True, False, False)
+    """
+    return n >= FEWEST and (upper < ACCEPTED[0] or lower > ACCEPTED[1])
 
 
 def read_validations(folder: Path, version: str) -> tuple[Validation, ...]:
@@ -91,28 +101,13 @@ def read_validations(folder: Path, version: str) -> tuple[Validation, ...]:
         If the record is damaged.
     """
     file = folder / RECORD
-    return parse_validations(read_json(file), version, str(file)) if file.is_file() else ()
-
-
-def parse_validations(content: Any, version: str, where: str) -> tuple[Validation, ...]:
-    """Read validations from plain data; none if they are of another version of the model.
-
-    Raises
-    ------
-    DataError
-        If the data are damaged.
-    """
+    if not file.is_file():
+        return ()
     try:
-        if content["format"] != FORMAT or content["model_version"] != version:
-            return ()
-        found = from_plain(content["validations"], tuple[Validation, ...])
-        check_declared(found, tuple[Validation, ...])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{where} is damaged ({type(error).__name__}); remove it and evaluate the model again",
-            code="PC-MODEL-30",
-        ) from error
-    return sort_validations(found)
+        content = read_json(file)
+    except DataError as error:
+        raise _damaged(str(file)) from error
+    return _parse(content, version, str(file))
 
 
 def read_validations_tag(tags: Mapping[str, str], version: str) -> tuple[Validation, ...]:
@@ -123,14 +118,32 @@ def read_validations_tag(tags: Mapping[str, str], version: str) -> tuple[Validat
     DataError
         If the tag is damaged.
     """
-    written = tags.get(VALIDATIONS)
-    if not written:
+    where = f"the tag {VALIDATIONS} of the registered version"
+    if not tags.get(VALIDATIONS):
         return ()
     try:
-        content = json.loads(written)
-    except ValueError as error:
-        raise DataError(f"the tag {VALIDATIONS} is damaged; remove it", code="PC-MODEL-31") from error
-    return parse_validations(content, version, f"the tag {VALIDATIONS}")
+        content = json.loads(tags[VALIDATIONS])
+    except (ValueError, RecursionError) as error:
+        raise _damaged(where) from error
+    return _parse(content, version, where)
+
+
+def _parse(content: Any, version: str, where: str) -> tuple[Validation, ...]:
+    try:
+        if content["model_version"] != version:
+            return ()
+        found: tuple[Validation, ...] = from_plain(content["validations"], tuple[Validation, ...])
+        check_declared(found, tuple[Validation, ...])
+        valid = all(item.n > 0 and 0 <= item.lower <= item.o_e <= item.upper for item in found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(where) from error
+    if content.get("format") != FORMAT or not valid:
+        raise _damaged(where)
+    return sort_validations(found)
+
+
+def _damaged(where: str) -> DataError:
+    return DataError(f"{where} is damaged; remove it and evaluate the model again", code="PC-MODEL-30")
 
 
 def sort_validations(validations: Iterable[Validation]) -> tuple[Validation, ...]:
@@ -145,9 +158,17 @@ def format_validations(validations: Sequence[Validation], version: str) -> str:
 
 
 def add_validation(validations: Iterable[Validation], validation: Validation) -> tuple[Validation, ...]:
-    """Add a validation; it takes the place of one on the same rows."""
-    others = [item for item in validations if item.content != validation.content]
-    return (*others, validation)[-MOST:]
+    """Add a validation, the worst first; it takes the place of one on the same rows or of the same name."""
+    others = [item for item in validations if item.content != validation.content and item.cohort != validation.cohort]
+    return sort_validations([*others, validation])
+
+
+def format_tag(validations: Sequence[Validation], version: str) -> str:
+    """Write as many validations as a tag of MLflow holds, the worst first."""
+    kept = list(sort_validations(validations))
+    while len(kept) > 1 and len(format_validations(kept, version)) > LONGEST_TAG:
+        kept.pop()
+    return format_validations(kept, version)
 
 
 def record_validation(folder: Path, version: str, validation: Validation) -> Path:
@@ -169,19 +190,22 @@ def record_validation(folder: Path, version: str, validation: Validation) -> Pat
 def assess_validations(validations: Sequence[Validation], episodes: pd.DataFrame) -> pd.DataFrame:
     """Tell for each patient what validations say of the model that answers.
 
+    A contradiction concerns patients of the indications and approaches that make up a tenth of those evaluated, and
+    those of such an indication whose approach is unknown; for all others it is a doubt.
+
     Parameters
     ----------
     validations : sequence of Validation
         The worst first.
     episodes : DataFrame of shape (n, ...)
-        Patients.
+        Patients, with ``indication`` and ``approach``.
 
     Returns
     -------
     DataFrame
         :data:`VALIDATION_COLUMNS`: all validations in words, and the numbers of the worst. ``contradicted``: why the
-        answer is contradicted by patients of the same indication and approach; ``doubted``: what patients of others
-        say against the model. Both are empty where nothing does.
+        answer is contradicted; ``doubted``: what other patients say against the model. Both are empty where nothing
+        does.
     """
     worst = validations[0] if validations else None
     told = pd.DataFrame(
@@ -196,11 +220,13 @@ def assess_validations(validations: Sequence[Validation], episodes: pd.DataFrame
         },
         index=episodes.index,
     )
+    unknown = episodes["approach"].isna().to_numpy(bool)
     for item in reversed([item for item in validations if item.contradicts]):
-        alike = episodes["indication"].isin(item.indications).to_numpy(bool)
-        if item.approaches and "approach" in episodes:
-            alike = alike & episodes["approach"].isin(item.approaches).to_numpy(bool)
+        alike = np.zeros(len(episodes), dtype=bool)
+        for indication, approach in item.groups:
+            same = (episodes["approach"] == approach).fillna(value=False).to_numpy(bool)
+            alike |= (episodes["indication"] == indication).fillna(value=False).to_numpy(bool) & (same | unknown)
         told["contradicted"] = told["contradicted"].where(~alike, f"contradicted by data: {item.describe()}")
-        doubt = f"contradicted by data of another indication or approach: {item.describe()}"
+        doubt = f"contradicted by data of other indications or approaches: {item.describe()}"
         told["doubted"] = told["doubted"].where(alike, doubt)
     return told

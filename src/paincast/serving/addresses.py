@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from paincast.environment import hide_logins
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, read_use, verify_contents
+from paincast.gates.use import CHAMPION, CONTENT, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
-from paincast.predictor.validation import read_validations_tag
+from paincast.predictor.validation import Validation, add_validation, read_validations_tag
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
@@ -90,8 +90,29 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
         raise DataError(f"{address} holds {len(manifests)} paincast bundles; one is needed", code="PC-SERVING-01")
     predictor = load_predictor(manifests[0].parent)
     is_recorded = verify_contents(address, predictor.version, *registered.tags)
-    validations = tuple(item for tags in registered.tags[:1] for item in read_validations_tag(tags, predictor.version))
+    with _calm_environment():
+        validations = _find_validations(predictor)
     return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK, validations=validations)
+
+
+def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
+    """Find what registered versions of the same content carry, by whatever address the bundle was loaded."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    name = f"paincast.{predictor.technique}.{predictor.outcome}"
+    try:
+        versions = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
+    except (MlflowException, OSError) as error:
+        raise DataError(
+            f"the registry cannot be asked for validations of {name} ({type(error).__name__})", code="PC-SERVING-22"
+        ) from error
+    found: tuple[Validation, ...] = ()
+    for version in versions:
+        if version.tags.get(CONTENT) == predictor.version:
+            for validation in read_validations_tag(version.tags, predictor.version):
+                found = add_validation(found, validation)
+    return found
 
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:

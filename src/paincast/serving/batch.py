@@ -216,14 +216,16 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     try:
         rows = _read_rows(Path(path))
         # Predictions of earlier versions lack columns that were added since.
-        added: dict[str, Any] = {"missing_values": "[]", **dict.fromkeys(VALIDATION_COLUMNS[1:], float("nan"))}
+        numbers = [name for name, kind in _TYPES.items() if kind == pa.float64()]
+        added: dict[str, Any] = {"missing_values": "[]", **dict.fromkeys(numbers, float("nan"))}
         rows = rows.assign(**{name: value for name, value in added.items() if name not in rows})
         reasons = {name: rows[name].map(_read_reasons) for name in LISTS}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
     texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
-    return rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
+    read = rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
+    return read[list(PREDICTION_COLUMNS)]
 
 
 def _read_rows(path: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -34,7 +35,9 @@ from paincast.models.continuous.change import NAMES
 from paincast.outcomes import compute_outcome, get_outcome
 from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
-from paincast.serving.overlap import separate_trained_on
+from paincast.predictor.validation import CONFIDENCE, Validation
+from paincast.serving.overlap import NOT_CHECKED, separate_trained_on
+from paincast.serving.validations import summarize_validation
 
 STEPS = ("episodes", "followed_up", "abstained", "evaluated")
 
@@ -112,13 +115,41 @@ def evaluate_models(
         If the cohort has no episode of a technique with a model, no model can be evaluated, or a model was trained on
         patients of the cohort and ``exclude_overlap`` is false.
     """
-    applicable = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
-    if not applicable:
-        raise RefusalError(
-            f"none of the {len(models)} models is for a technique of this cohort; {cohort.describe_techniques()}; "
-            f"models: {', '.join(models)}",
-            code="PC-SERVING-12",
-        )
+    return evaluate_and_validate(
+        models,
+        cohort,
+        truth=truth,
+        rng=rng,
+        resamples=resamples,
+        confidence=confidence,
+        fingerprints=fingerprints,
+        exclude_overlap=exclude_overlap,
+    )[0]
+
+
+def evaluate_and_validate(
+    models: Mapping[str, Predictor],
+    cohort: Cohort,
+    *,
+    truth: pd.DataFrame | None,
+    rng: np.random.Generator,
+    resamples: int,
+    confidence: float,
+    fingerprints: Mapping[str, Fingerprints],
+    exclude_overlap: bool,
+) -> tuple[ExternalValidation, dict[str, Validation], dict[str, str]]:
+    """Evaluate models as :func:`evaluate_models` does, and summarize what real patients say of each.
+
+    Returns
+    -------
+    tables : ExternalValidation
+        The tables.
+    found : dict of str to Validation
+        By content version of the model.
+    not_recorded : dict of str to str
+        Why there is no validation of a model, by ``technique/outcome``.
+    """
+    applicable = _select_applicable(models, cohort)
     others, trained_on = separate_trained_on(applicable, cohort, fingerprints, exclude=exclude_overlap)
     results = [
         _evaluate(model, others, truth, child, resamples, confidence)
@@ -132,11 +163,41 @@ def evaluate_models(
         )
     metrics = pd.concat([result.metrics for result in results], ignore_index=True)
     curves = [result.calibration for result in results if not result.calibration.empty]
-    return ExternalValidation(
+    tables = ExternalValidation(
         metrics if cohort.basis == "synthetic" else round_measured(metrics),
         flow,
         pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(CALIBRATION_COLUMNS)),
     )
+    judged = [
+        (model, result, _explain_not_recorded(model, result, cohort, checked, confidence))
+        for model, result, checked in zip(applicable, results, trained_on, strict=True)
+    ]
+    found = {model.version: result.validation for model, result, why in judged if not why and result.validation}
+    return tables, found, {f"{model.technique}/{model.outcome}": why for model, _, why in judged if why}
+
+
+def _select_applicable(models: Mapping[str, Predictor], cohort: Cohort) -> list[Predictor]:
+    applicable = [model for model in models.values() if (cohort.episodes["technique"] == model.technique).any()]
+    if not applicable:
+        raise RefusalError(
+            f"none of the {len(models)} models is for a technique of this cohort; {cohort.describe_techniques()}; "
+            f"models: {', '.join(models)}",
+            code="PC-SERVING-12",
+        )
+    return applicable
+
+
+def _explain_not_recorded(model: Predictor, result: _Result, cohort: Cohort, trained_on: str, confidence: float) -> str:
+    """Explain why an evaluation is no external validation; empty if it is one."""
+    if cohort.basis != "real":
+        return f"the patients are {cohort.basis}"
+    if model.n_real and trained_on == NOT_CHECKED:
+        return "whether the model was trained on these patients cannot be checked"
+    if not math.isclose(confidence, CONFIDENCE):
+        return f"intervals of {CONFIDENCE:.0%} are needed, not of {confidence:.1%}"
+    if result.validation is None:
+        return "there is no ratio of observed to expected with an interval"
+    return ""
 
 
 class _Result(NamedTuple):
@@ -145,6 +206,7 @@ class _Result(NamedTuple):
     flow: dict[str, Any]
     metrics: pd.DataFrame = pd.DataFrame()
     calibration: pd.DataFrame = pd.DataFrame()
+    validation: Validation | None = None
 
 
 def _evaluate(
@@ -210,6 +272,7 @@ def _evaluate(
         flow | _compute_needed(scored["p"].to_numpy(float)),
         _identify(metrics, model, cohort),
         _compute_calibration(model, scored, confidence) if cohort.basis == "synthetic" else pd.DataFrame(),
+        summarize_validation(part, usable, measured) if cohort.basis == "real" else None,
     )
 
 

@@ -19,6 +19,7 @@ from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_pre
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.addresses import fetch_predictor, is_address
+from paincast.serving.validations import list_bundles
 
 DEFAULT_MODELS = Path("models")
 
@@ -77,17 +78,12 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
         raise DataError(
             f"no models: {folder} {what}; give the folder written by 'paincast train'", code="PC-SERVING-16"
         )
-    manifests = sorted(folder.rglob(MANIFEST))
-    bundles = [file.parent for file in manifests if not _is_draft(file.relative_to(folder))]
+    bundles = list_bundles(folder)
     if not bundles:
         raise DataError(
             f"no models: {folder} has no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
         )
     return _key_predictors([load_predictor(bundle) for bundle in bundles])
-
-
-def _is_draft(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:

@@ -2,74 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import Cohort, digest_rows
-from paincast.errors import DataError
+from paincast.disclosure.rounding import round_count
 from paincast.files.bounded import read_json
-from paincast.predictor import MANIFEST, Predictor
-from paincast.predictor.validation import Validation, record_validation
+from paincast.predictor import MANIFEST
+from paincast.predictor.validation import Validation, is_contradicted, record_validation
 from paincast.schema import MINIMUM_CELL
 
 RATIO = "o_e_ratio"
+LEAST_SHARE = 0.1
+"""Share of the patients evaluated from which an indication by an approach is covered by a validation."""
 
 
-def summarize_validations(
-    models: Mapping[str, Predictor], cohort: Cohort, metrics: pd.DataFrame, name: str
-) -> dict[str, Validation]:
-    """Summarize the ratio of observed to expected of each model on a cohort of real patients.
+def summarize_validation(part: Cohort, evaluated: pd.Series, metrics: pd.DataFrame) -> Validation | None:
+    """Summarize the ratio of observed to expected of a model on real patients.
 
     Parameters
     ----------
-    models : mapping of Predictor
-        The models that were evaluated.
-    cohort : Cohort
-        The cohort; a simulated one validates nothing.
+    part : Cohort
+        Episodes of the technique.
+    evaluated : Series of bool, shape (n,)
+        Episodes that were evaluated.
     metrics : DataFrame
-        From :func:`paincast.serving.external.evaluate_models`.
-    name : str
-        Name of the cohort.
+        Metrics of them, with intervals of 95 %.
 
     Returns
     -------
-    dict of str to Validation
-        By content version of the model; a model without the ratio and its interval has none.
+    Validation or None
+        Without the name of the cohort; None if the ratio or its interval cannot be computed.
     """
-    if cohort.basis == "synthetic" or metrics.empty:
-        return {}
-    rows = metrics[metrics["metric"] == RATIO].to_dict("records")
-    ratios: dict[str, dict[Hashable, Any]] = {str(row["model_version"]): row for row in rows}
-    found = {}
-    for model in models.values():
-        ratio = ratios.get(model.version)
-        if ratio is None or not np.isfinite([ratio["estimate"], ratio["lower"], ratio["upper"]]).all():
-            continue
-        part = cohort.select_technique(model.technique)
-        found[model.version] = Validation(
-            cohort=name,
-            content=digest_rows(part),
-            n=int(ratio["n"]),
-            o_e=float(ratio["estimate"]),
-            lower=float(ratio["lower"]),
-            upper=float(ratio["upper"]),
-            indications=_list_common(part.episodes, "indication"),
-            approaches=_list_common(part.episodes, "approach"),
-        )
-    return found
+    ratio = next((row for row in metrics.to_dict("records") if row["metric"] == RATIO), None)
+    if ratio is None or not np.isfinite([ratio["estimate"], ratio["lower"], ratio["upper"]]).all():
+        return None
+    episodes = part.episodes[evaluated.to_numpy(bool)]
+    n = episodes["patient_id"].nunique()
+    pairs = episodes.assign(approach=episodes["approach"].astype("str").fillna("")).groupby(["indication", "approach"])
+    shares = pairs["patient_id"].nunique()
+    common = shares[(shares >= MINIMUM_CELL) & (shares >= LEAST_SHARE * n)].index
+    return Validation(
+        cohort="",
+        content=digest_rows(_sort_rows(part, set(episodes["episode_id"]))),
+        n=round_count(n),
+        o_e=round(float(ratio["estimate"]), 2),
+        lower=round(float(ratio["lower"]), 2),
+        upper=round(float(ratio["upper"]), 2),
+        contradicts=is_contradicted(n, float(ratio["lower"]), float(ratio["upper"])),
+        groups=tuple((str(indication), str(approach)) for indication, approach in common),
+    )
 
 
-def _list_common(episodes: pd.DataFrame, column: str) -> tuple[str, ...]:
-    """List the values that at least five patients have."""
-    patients = episodes.groupby(column)["patient_id"].nunique()
-    return tuple(map(str, patients.index[patients >= MINIMUM_CELL]))
+def _sort_rows(part: Cohort, ids: set[str]) -> Cohort:
+    """Put the rows of some episodes in an order of their own, by which the same data are known again."""
+    keys = {"episodes": ["episode_id"], "visits": ["episode_id", "month"], "events": ["episode_id", "kind"]}
+    kept = {name: getattr(part, name)[getattr(part, name)["episode_id"].isin(ids)] for name in keys}
+    ordered = {name: table.sort_values(keys[name], kind="stable", ignore_index=True) for name, table in kept.items()}
+    return replace(part, **ordered)
 
 
-def record_validations(folder: Path, found: Mapping[str, Validation]) -> list[Path]:
+def list_bundles(folder: Path) -> list[Path]:
+    """List the folders of bundles at any depth of a folder, without those being written."""
+    manifests = sorted(folder.rglob(MANIFEST))
+    hidden = [any(part.startswith(".") for part in file.relative_to(folder).parts) for file in manifests]
+    return [file.parent for file, is_hidden in zip(manifests, hidden, strict=True) if not is_hidden]
+
+
+def record_beside(folder: Path, found: Mapping[str, Validation]) -> list[Path]:
     """Record validations beside the bundles of a folder of models.
 
     Parameters
@@ -86,15 +90,10 @@ def record_validations(folder: Path, found: Mapping[str, Validation]) -> list[Pa
 
     Raises
     ------
+    DataError
+        If a bundle or a present record is damaged.
     OutputError
         If a folder cannot be written.
     """
-    written = []
-    for manifest in sorted(folder.rglob(MANIFEST)):
-        try:
-            version = str(read_json(manifest).get("version"))
-        except (OSError, DataError):
-            continue
-        if version in found:
-            written.append(record_validation(manifest.parent, version, found[version]))
-    return written
+    versions = [(bundle, str(read_json(bundle / MANIFEST).get("version"))) for bundle in list_bundles(folder)]
+    return [record_validation(bundle, version, found[version]) for bundle, version in versions if version in found]

@@ -11,7 +11,7 @@ from paincast.tracking.read_runs import TrackedRun, fetch_runs, log_overview
 from paincast.tracking.registry import Promotion, Rollback, promote, roll_back
 from paincast.tracking.review import open_review, review_command
 from paincast.tracking.store import Store, prepare_store, resolve_store, use_store
-from paincast.tracking.versions import TrackedModel, find_tracked_model, record_validation
+from paincast.tracking.versions import TrackedModel, find_tracked_model, tag_versions
 
 __all__ = [
     "DatasetSummary",
@@ -30,11 +30,11 @@ __all__ = [
     "open_review",
     "prepare_store",
     "promote",
-    "record_validation",
     "resolve_store",
     "review_command",
     "roll_back",
     "start_training",
     "summarize_dataset",
+    "tag_versions",
     "use_store",
 ]

@@ -15,7 +15,7 @@ from paincast.predictor.validation import (
     VALIDATIONS,
     Validation,
     add_validation,
-    format_validations,
+    format_tag,
     read_validations_tag,
 )
 from paincast.tracking.store import Store, use_store
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-MOST_IN_TAG = 8
-"""Validations in a tag of MLflow, the latest: a tag holds 5,000 characters."""
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -104,7 +101,7 @@ def find_version(client: MlflowClient, source: str) -> ModelVersion:
     return client.get_model_version(name, str(int(number)))
 
 
-def record_validation(store: Store, predictor: Predictor, validation: Validation) -> list[str]:
+def tag_versions(store: Store, predictor: Predictor, validation: Validation) -> list[str]:
     """Record an external validation on the registered versions of a model, as their tag ``validations``.
 
     Parameters
@@ -134,11 +131,8 @@ def record_validation(store: Store, predictor: Predictor, validation: Validation
             if version.tags.get(CONTENT) == predictor.version
         ]
         for version in held:
-            before = read_validations_tag(version.tags, predictor.version)
-            kept = add_validation(before, validation)[-MOST_IN_TAG:]
-            client.set_model_version_tag(
-                name, version.version, VALIDATIONS, format_validations(kept, predictor.version)
-            )
+            kept = add_validation(read_validations_tag(version.tags, predictor.version), validation)
+            client.set_model_version_tag(name, version.version, VALIDATIONS, format_tag(kept, predictor.version))
     return [f"models:/{name}/{version.version}" for version in held]
 
 

@@ -96,6 +96,10 @@ class ResponseModel:
         """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
         return self.model.contributions(self.encoder.transform(episodes))
 
+    def missing_scale(self, episodes: pd.DataFrame) -> FloatArray:
+        """Return what the spread of an unknown contribution is proportional to, shape (n,): the same for all."""
+        return np.ones(len(episodes))
+
     def refit_contributions(self, episodes: pd.DataFrame) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield base and SHAP values of each refit, in the shapes of :meth:`contributions`."""
         matrix = self.encoder.transform(episodes)

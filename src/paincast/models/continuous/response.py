@@ -33,7 +33,8 @@ class ChangeResponse:
     mean_scale : float
         Mean score before the procedure.
     missing_variances : dict of str to float
-        By variable, the variance of its contribution among training episodes whose value is known.
+        By variable, the variance of its contribution, as a share of the score before, among training episodes whose
+        value is known.
     """
 
     model: ChangeModel
@@ -93,11 +94,15 @@ class ChangeResponse:
         refits = (replace(self.model, coefficients=np.array([lower, median, upper])) for median in self.model.medians)
         return (self._divide(refit, episodes) for refit in refits)
 
+    def missing_scale(self, episodes: pd.DataFrame) -> FloatArray:
+        """Return what the spread of an unknown contribution is proportional to, shape (n,): the score before."""
+        return np.nan_to_num(read_scale(episodes), nan=self.mean_scale)
+
     def _divide(self, model: ChangeModel, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         median = model.predict(episodes)["median"].to_numpy(float)
         intercept, *slopes = model.coefficients[1]
         away = self.encoder.transform(episodes) - self.means
-        parts = away * np.array(slopes) * np.nan_to_num(read_scale(episodes), nan=self.mean_scale)[:, None]
+        parts = away * np.array(slopes) * self.missing_scale(episodes)[:, None]
         share = intercept + float(self.means @ np.array(slopes))
         base = np.full(len(away), share * self.mean_scale)
         rest = np.nan_to_num(median - base - np.cumsum(parts, axis=1)[:, -1] if parts.shape[1] else median - base)
@@ -125,5 +130,5 @@ def make_change_response(model: ChangeModel, episodes: pd.DataFrame, weights: Fl
         means=np.average(model.encoder.transform(episodes), axis=0, weights=weights),
         mean_scale=float(np.average(read_scale(episodes), weights=weights)),
     )
-    parts = response.contributions(episodes)[1]
+    parts = response.contributions(episodes)[1] / response.missing_scale(episodes)[:, None]
     return replace(response, missing_variances=compute_missing_variances(episodes, parts, model.encoder.owners))

@@ -99,6 +99,10 @@ class DurationResponse:
         """
         return self._divide(self.model.relief, self.encoder.transform(episodes) - self.means)
 
+    def missing_scale(self, episodes: pd.DataFrame) -> FloatArray:
+        """Return what the spread of an unknown contribution is proportional to, shape (n,): the same for all."""
+        return np.ones(len(episodes))
+
     def refit_contributions(self, episodes: pd.DataFrame) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield base and parts by each refit of the loss of relief, in the shapes of :meth:`contributions`."""
         away = self.encoder.transform(episodes) - self.means

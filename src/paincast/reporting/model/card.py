@@ -15,7 +15,7 @@ from paincast.reporting.model.validation import list_validation
 LONGEST_CARD = 5000
 """Characters that MLflow's registry keeps of a description on every database."""
 
-NUMBERS = ("auroc", "brier", "o_e_ratio", "calibration_slope", "ici", "coverage", "mean_absolute_error")
+NUMBERS = ("auroc", "brier", "scaled_brier", "calibration_slope", "ici", "coverage", "mean_absolute_error")
 MOST_VARIABLES = 5
 MOST_SOURCES = 4
 

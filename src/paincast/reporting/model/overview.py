@@ -79,7 +79,7 @@ def _summarize(run: RunContents) -> dict[str, str]:
             label: format_estimate(rows[name], no_interval=" (none)") if name in rows else ""
             for name, label in NUMBERS.items()
         },
-        "O/E elsewhere": find_elsewhere(run.tables),
+        "O/E elsewhere": find_elsewhere(run.tables) if "auroc" in rows else "",
         "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 

@@ -45,17 +45,21 @@ def find_elsewhere(tables: Mapping[str, pd.DataFrame]) -> str:
     Returns
     -------
     str
-        The mean ratio with its interval and the number of sites or years; ``not known`` if it cannot be measured, for
-        example with one site; ``not measured`` if it was not asked for.
+        The mean ratio with its interval and the number of sites or years; ``not known`` with the reason if it cannot
+        be measured, for example with one site; ``not measured`` if it was not asked for.
     """
     for name, groups in ((HELD_OUT_SITES, "sites"), (HELD_OUT_YEARS, "years")):
         table = tables.get(name, pd.DataFrame())
         pooled = [row for row in table.to_dict("records") if row["metric"] == "o_e_ratio" and row["n_groups"] > 0]
         if pooled and np.isfinite(pooled[0]["estimate"]):
             return f"{format_estimate(pooled[0])}, {pooled[0]['n_groups']:.0f} {groups}"
-    parts = tables.get(VALIDATION, pd.DataFrame(columns=["part", "status"]))
-    held_out = parts.loc[parts["part"].isin([HELD_OUT_SITES, HELD_OUT_YEARS]), "status"]
-    return "not known" if (held_out == "cannot be measured").any() else "not measured"
+    parts = tables.get(VALIDATION, pd.DataFrame(columns=["part", "status", "says"]))
+    held_out = parts[parts["part"].isin([HELD_OUT_SITES, HELD_OUT_YEARS]) & (parts["status"] != "not measured")]
+    if held_out.empty:
+        return "not measured"
+    row = held_out.iloc[0]
+    why = "no pooled ratio" if row["status"] == "measured" else row["says"].removeprefix("cannot be held out: ")
+    return f"not known: {why}"
 
 
 def _format_part(row: Mapping[Any, Any]) -> str:
