@@ -155,7 +155,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("bundle", sorted(set(ANSWERS["bundle"])))
 def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
-    """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety and of use are today's."""
+    """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety, of use and of what is a reason are today's."""
     expected = ANSWERS[ANSWERS["bundle"] == bundle].reset_index(drop=True)
     predictor = paincast.load_model(earlier / bundle)
     assert add_version(predictor).version == predictor.version
@@ -167,10 +167,13 @@ def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
         assert list(rows[column]) == list(expected[column]), column
     assert (~rows["abstained"]).sum() > 5
     assert set(rows.loc[~rows["abstained"], "use"]) == {RESEARCH_MARK}
-    sizes = rows["reasons_for"].map(
-        lambda reasons: ";".join(f"{one['variable']}={one.get('log_odds', one.get('points')):.6f}" for one in reasons)
-    )
-    assert list(sizes) == list(expected["reasons_for"].fillna(""))
+    told = 0
+    for reasons, then in zip(rows["reasons_for"], expected["reasons_for"].fillna(""), strict=True):
+        sizes = {one["variable"]: f"{one.get('log_odds', one.get('points')):.6f}" for one in reasons}
+        before = dict(one.split("=") for one in then.split(";") if one)
+        told += len(shared := sizes.keys() & before.keys())
+        assert {name: sizes[name] for name in shared} == {name: before[name] for name in shared}
+    assert told > 5
 
 
 def test_dvc_repro_runs_what_is_out_of_date_and_no_more(tmp_path):

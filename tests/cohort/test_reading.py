@@ -328,8 +328,14 @@ def read_written(folder: Path, rows: list[list[str]], separator: str, quoting: i
     return read_text_table(folder / "in.csv")
 
 
+HALF_A_ROW = [*([f"p{n}", "18", "", "f", ""] for n in range(1, 5)), ["p5", "18", "0\n0", "f", ",,"]]
+
+
 @pytest.mark.slow
 @given(make_table(PROSE | LISTED), *WRITTEN)
+@example(HALF_A_ROW, ",", csv.QUOTE_MINIMAL)
+@example([*HALF_A_ROW[:4], ["p5", "18", "0\n0", "", ",,"]], ",", csv.QUOTE_MINIMAL)
+@example([*HALF_A_ROW[:4], ["p5", "18", "0\n0", "f", ",a,"]], ",", csv.QUOTE_MINIMAL)
 @quick
 def test_what_a_csv_writer_writes_is_read_exactly(tmp_path_factory, rows, separator: str, quoting: int) -> None:
     sheet = read_written(tmp_path_factory.mktemp("in"), rows, separator, quoting)

@@ -101,15 +101,21 @@ _NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")
 
 
 def learn_kinds(rows: Sequence[Sequence[str]]) -> tuple[frozenset[str], ...]:
-    """Find what all cells of a column have in common (numbers, a digit, no space), if at least three are filled."""
-    return tuple(
-        frozenset.intersection(*(_kinds_of(cell) for cell in filled)) if len(filled) >= 3 else frozenset()
-        for filled in ([cell for cell in map(str.strip, column) if cell] for column in zip(*rows, strict=True))
-    )
+    """Find what all cells of a column have in common (filled, numbers, a digit, no space), if three are filled."""
+    return tuple(_learn_kinds_of_column([cell.strip() for cell in column]) for column in zip(*rows, strict=True))
+
+
+def _learn_kinds_of_column(cells: Sequence[str]) -> frozenset[str]:
+    filled = [cell for cell in cells if cell]
+    if len(filled) < 3:
+        return frozenset()
+    common = frozenset.intersection(*map(_kinds_of, filled))
+    return common if len(filled) == len(cells) else common - {"filled"}
 
 
 def _kinds_of(cell: str) -> frozenset[str]:
     kinds = {
+        "filled": bool(cell),
         "number": bool(_NUMBER.fullmatch(cell)),
         "digit": any(character.isdigit() for character in cell),
         "no space": " " not in cell,
@@ -118,13 +124,20 @@ def _kinds_of(cell: str) -> frozenset[str]:
 
 
 def looks_like_row(text: str, layout: Layout) -> bool:
-    """Check whether a line is a complete row: the number of cells fits, and most cells match their column."""
+    """Check whether a line is a complete row: the number of cells fits, and most cells match their column.
+
+    A line with a quotation mark that is not closed may be the end of a cell of several lines; all its cells must match.
+    """
     cells, ending = split_cells(text, layout.separator)
-    if ending != CLOSED and any(layout.kinds):
-        cells = [cell.replace('"', "") for cell in text.split(layout.separator)]
-    elif ending != CLOSED:
-        return False
-    return len(cells) == layout.width and _share_of_strange(cells, layout) <= 0.5
+    if ending == CLOSED:
+        return len(cells) == layout.width and _share_of_strange(cells, layout) <= 0.5
+    cells = [cell.replace('"', "").strip() for cell in text.split(layout.separator)]
+    return (
+        len(cells) == layout.width
+        and any(layout.kinds)
+        and not any("filled" in kinds for kinds, cell in zip(layout.kinds, cells, strict=True) if not cell)
+        and _share_of_strange(cells, layout) == 0
+    )
 
 
 def _share_of_strange(cells: Sequence[str], layout: Layout) -> float:

@@ -19,7 +19,7 @@ from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
 CARE = "care, as champion"
-NUMBERS = {"auroc": "AUROC", "scaled_brier": "Scaled Brier", "calibration_slope": "Slope", "ici": "ICI"}
+NUMBERS = {"auroc": "AUROC", "calibration_slope": "Slope", "ici": "ICI"}
 
 
 def write_overview(runs: Sequence[RunContents]) -> str:
