@@ -155,7 +155,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("bundle", sorted(set(ANSWERS["bundle"])))
 def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
-    """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety, of use and of what is a reason are today's."""
+    """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety, use and reasons are today's."""
     expected = ANSWERS[ANSWERS["bundle"] == bundle].reset_index(drop=True)
     predictor = paincast.load_model(earlier / bundle)
     assert add_version(predictor).version == predictor.version
