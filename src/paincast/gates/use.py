@@ -20,6 +20,11 @@ CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
 
+def name_registered(technique: str | None, outcome: str | None) -> str:
+    """Return the name in the registry of the model of a technique and an outcome."""
+    return f"paincast.{technique}.{outcome}"
+
+
 def verify_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:
     """Compare the content version of a bundle with the versions in the tags of its run and registered version.
 

@@ -247,9 +247,7 @@ class Predictor:
             model_version=self.version,
             reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
             reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
-            missing_values=pd.Series(missing, index=episodes.index, dtype=object).where(
-                answered, rows["missing_values"]
-            ),
+            missing_values=missing.where(answered, rows["missing_values"]),
         )
 
     def explain(self, patients: object) -> shap.Explanation:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from paincast.environment import hide_logins
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, CONTENT, read_use, verify_contents
+from paincast.gates.use import CHAMPION, CONTENT, name_registered, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.predictor.validation import Validation, add_validation, read_validations_tag
 from paincast.schema import RESEARCH_MARK
@@ -100,7 +100,7 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    name = f"paincast.{predictor.technique}.{predictor.outcome}"
+    name = name_registered(predictor.technique, predictor.outcome)
     try:
         versions = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
     except (MlflowException, OSError) as error:

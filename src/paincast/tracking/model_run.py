@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from paincast.gates.use import name_registered
 from paincast.predictor import Predictor
 from paincast.settings import GateSettings
 from paincast.tracking.dataset import DatasetSummary
@@ -115,4 +116,4 @@ class ModelRun:
     @property
     def registered_name(self) -> str:
         """Return the name of the model in the registry."""
-        return f"paincast.{self.technique}.{self.outcome}"
+        return name_registered(self.technique, self.outcome)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, OutputError, suggest_name
-from paincast.gates.use import CONTENT
+from paincast.gates.use import CONTENT, name_registered
 from paincast.predictor import Predictor
 from paincast.predictor.validation import (
     VALIDATIONS,
@@ -123,7 +123,7 @@ def tag_versions(store: Store, predictor: Predictor, validation: Validation) -> 
     OutputError
         If the store cannot be used.
     """
-    name = f"paincast.{predictor.technique}.{predictor.outcome}"
+    name = name_registered(predictor.technique, predictor.outcome)
     with use_registry(store) as client:
         held = [
             version
