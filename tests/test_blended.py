@@ -1,4 +1,4 @@
-"""Training on evidence and real episodes: what is said, what is served, and what is refused."""
+"""Training on evidence and patients: what is told, what is served, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, RefusalError, SettingsError
+from paincast.evidence import load_sources
 from paincast.outcomes import get_outcome
 from paincast.predictor import load_predictor
 from paincast.settings import (
     CalibrationSettings,
     CohortSettings,
     EvaluationSettings,
-    LadderSettings,
     ModelSettings,
     OutcomeSettings,
     TrackingSettings,
@@ -30,31 +30,25 @@ from paincast.settings import (
     check_settings,
     find_configs,
 )
+from paincast.settings import make_settings as keywords_to_settings
 from paincast.simulator import simulate_cohort, write_cohort
+from paincast.training import prior as gathering
 from paincast.training import train
-from paincast.training.kinds import blended, published
-from paincast.training.kinds.blended import gather_evidence, keep_recorded, open_real_cohort
+from paincast.training.kinds import published
 from paincast.training.kinds.published import counted_in, find_nearest_rate
+from paincast.training.kinds.with_prior import open_real_cohort
+from paincast.training.prior import gather_prior, keep_recorded
 from paincast.training_set import make_training_set
 
 pytestmark = pytest.mark.slow
 
-LEVELS = ["evidence", "intercept", "intercept_and_slope", "blended", "average", "real"]
-
-
-def choose(monkeypatch: pytest.MonkeyPatch, place: int) -> LadderSettings:
-    """Have the level at a place chosen, whatever cross-validation says."""
-    # What is compared last are the average and the real rows alone; a place before them is one of the others.
-    place -= LEVELS.index("average")
-    monkeypatch.setattr("paincast.models.updating.ladder.find_simplest", lambda *_: place)
-    return LadderSettings(folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01])
+BELIEFS = ["evidence", "unknown effects", "no effect", "overall risk"]
 
 
 def make_settings(real: Path | None, folder: Path, **changes: object) -> TrainingSettings:
     given: dict[str, object] = {
         "cohort": CohortSettings(source="blended", real=real and str(real), episodes_per_technique=500),
         "model": ModelSettings(candidates=["logistic"], splines=False, lasso_penalties=[], selection_folds=3),
-        "ladder": LadderSettings(folds=3, repeats=1, synthetic_weights=[1.0, 0.1, 0.01]),
         "uncertainty": UncertaintySettings(refits=10),
         "evaluation": EvaluationSettings(folds=3, resamples=60),
         "tracking": TrackingSettings(enabled=False),
@@ -82,7 +76,7 @@ def pretend_real(folder: Path, n: int = 150, technique: str = "facet_rfa") -> Pa
     return folder / "registry"
 
 
-def test_caudal_injections_get_a_ladder_whose_every_level_is_told(real_data, tmp_path):
+def test_caudal_injections_update_the_evidence(real_data, tmp_path):
     settings = make_settings(
         save_real("caudal_esi_2018", real_data, tmp_path),
         tmp_path,
@@ -90,77 +84,67 @@ def test_caudal_injections_get_a_ladder_whose_every_level_is_told(real_data, tmp
         outcome=OutcomeSettings(horizon_months=1.0),
     )
     trained = train(settings).trained["epidural_steroid_injection/pain_response"]
-    table = trained.further.tables["ladder"].set_index("level")
-    assert list(table.index) == LEVELS
-    measured = ["log_loss", "gain", "o_e_ratio"]
-    limits = [f"{name}_{end}" for name in measured for end in ("lower", "upper")]
-    assert table[[*measured, *limits, "calibration_slope"]].notna().all(axis=None)
-    assert table["chosen"].sum() == 1
-    assert table["chosen_in_folds"].sum() == pytest.approx(1.0)
-    # The evidence expects several times the 9 % that responded.
-    assert table.loc["evidence", "o_e_ratio_upper"] < 0.5
-    assert table.loc["intercept", "gain_lower"] > 0.1
-    params = trained.further.params
-    assert params["ladder.level"] == table.index[table["chosen"]][0] != "evidence"
-    assert params["ladder.effective_synthetic_n"] == pytest.approx(
-        params["ladder.synthetic_weight"] * params["ladder.n_synthetic"], rel=0.1
-    )
-    assert "beside 111 real ones" in trained.further.notes[0]
-    assert "the level average (" in trained.further.notes[0]
-    assert table["share"].sum() == pytest.approx(1.0)
-    assert table.loc["real", "share"] == table.loc["average", "share"] == 0.0
+    table = trained.further.tables["beliefs"]
+    assert list(table["belief"]) == BELIEFS
+    assert table["weight"].sum() == pytest.approx(1.0)
+    # The evidence expects four times the 9 % that responded, and its predictors point nowhere here.
+    weights = table.set_index("belief")["weight"]
+    assert weights["evidence"] < 0.5
+    assert trained.further.params["prior.evidence"] == pytest.approx(weights["evidence"], abs=1e-4)
+    metrics = trained.metrics.set_index("metric")["estimate"]
+    assert 0.6 < metrics["o_e_ratio"] < 1.25
     predictor = trained.predictor
-    assert predictor.basis in ("blended", "real")
+    assert predictor.basis == "blended"
     assert predictor.n_real == predictor.n_training == 111
     loaded = load_predictor(tmp_path / "models" / "epidural_steroid_injection" / "pain_response")
     assert loaded.version == predictor.version
-    assert (loaded.basis, loaded.n_real) == (predictor.basis, 111)
+    assert (loaded.basis, loaded.n_real) == ("blended", 111)
 
 
 def test_the_evidence_is_fitted_on_what_the_real_set_records(real_data, tmp_path):
     cohort = ingest_real("caudal_esi_2018", real_data)
     asked = OutcomeSettings(horizon_months=1.0)
     data = make_training_set("epidural_steroid_injection", cohort, get_outcome("pain_response"), asked)
-    evidence = gather_evidence(data, make_settings(None, tmp_path), np.random.default_rng(1))
-    used = {variable.name for variable in evidence.encoder.variables_}
+    gathered = gather_prior(data, make_settings(None, tmp_path), np.random.default_rng(1))
+    used = {variable.name for variable in gathered.prior.encoder.variables_}
     assert {"age_years", "pain_nrs", "bmi", "indication"} <= used
     assert used <= {name for name in data.episodes if data.episodes[name].notna().mean() >= 0.5}
-    assert "episodes simulated from the published evidence (literature scenario)" in evidence.said
+    assert gathered.simulated
+    assert gathered.prior.has_effects
 
 
 def test_simulated_predictors_that_the_real_set_lacks_are_emptied():
-    simulated = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=50, seed=1)[0].episodes
-    real = simulated.assign(odi=np.nan)
-    kept = keep_recorded(simulated, real)
+    simulated = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=50, seed=1)[0]
+    real = replace(simulated, episodes=simulated.episodes.assign(odi=np.nan), basis="real")
+    data = make_training_set("facet_rfa", real, get_outcome("pain_response"), OutcomeSettings())
+    kept = keep_recorded(simulated.episodes, data)
     assert kept["odi"].isna().all()
-    pd.testing.assert_series_equal(kept["age_years"], simulated["age_years"])
-    pd.testing.assert_series_equal(kept["patient_id"], simulated["patient_id"])
+    pd.testing.assert_series_equal(kept["age_years"], simulated.episodes["age_years"])
+    pd.testing.assert_series_equal(kept["patient_id"], simulated.episodes["patient_id"])
 
 
-def refuse_to_simulate(*_: object, **__: object) -> None:
-    raise RefusalError("genicular_rfa cannot be simulated", code="PC-TEST-01")
+def refuse_to_draw(*_: object, **__: object) -> None:
+    raise RefusalError("genicular_rfa cannot be drawn", code="PC-TEST-01")
 
 
-def test_a_rate_counted_in_the_same_data_is_no_evidence_and_one_of_others_is(real_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(blended, "simulate_cohort", refuse_to_simulate)
+def test_a_rate_counted_in_the_same_data_is_no_prior_and_one_of_others_is(real_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gathering, "draw_evidence", refuse_to_draw)
     own = ingest_real("genicular_rfa_2024", real_data)
     asked, outcome = OutcomeSettings(horizon_months=3.0), get_outcome("pain_response")
-    settings = make_settings(None, tmp_path)
     data = make_training_set("genicular_rfa", own, outcome, asked)
     rate = find_nearest_rate(data)
     assert rate is not None
     assert not counted_in(rate.source, own.sources)
     assert counted_in("genicular_rfa_2024", own.sources)
-    found = gather_evidence(data, settings, np.random.default_rng(1))
-    assert found.levels == ("evidence", "overall_risk", "real")
-    assert f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g}" in found.said
-    assert found.model is not None
-    assert 1 / (1 + np.exp(-found.model.intercept)) == pytest.approx(rate.share)
-    assert len(found.refits) == 10
+    gathered = gather_prior(data, make_settings(None, tmp_path), np.random.default_rng(1))
+    assert not gathered.prior.has_effects
+    assert 1 / (1 + np.exp(-gathered.prior.mean[0])) == pytest.approx(rate.share)
+    assert f"{rate.share:.0%} of {rate.n} at month {rate.month:g}" in gathered.description
+    assert not gathered.simulated
 
 
-def test_without_a_rate_of_others_there_is_nothing_to_start_from(real_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(blended, "simulate_cohort", refuse_to_simulate)
+def test_without_a_rate_of_others_nothing_is_known_before(real_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gathering, "draw_evidence", refuse_to_draw)
     monkeypatch.setattr(published, "counted_in", lambda *_: True)
     settings = make_settings(
         save_real("genicular_rfa_2024", real_data, tmp_path),
@@ -170,47 +154,62 @@ def test_without_a_rate_of_others_there_is_nothing_to_start_from(real_data, tmp_
     )
     trained = train(settings).trained["genicular_rfa/pain_response"]
     assert trained.predictor.basis == "real"
-    assert "Evidence: no prior evidence" in trained.further.notes[0]
+    assert list(trained.further.tables["beliefs"]["belief"]) == BELIEFS[1:]
     assert "were counted in these same data" in trained.further.notes[0]
-    assert "ladder.synthetic_weight" not in trained.further.params
-    assert trained.further.params["ladder.n_synthetic"] == 0
 
 
 def test_evidence_that_counts_the_same_patients_says_so(real_data, tmp_path):
-    own = ingest_real("genicular_rfa_2024", real_data)
-    asked, outcome = OutcomeSettings(horizon_months=3.0), get_outcome("pain_response")
-    settings = make_settings(None, tmp_path)
-    for cohort, told in ((own, True), (replace(own, sources=("a registry",)), False)):
-        data = make_training_set("genicular_rfa", cohort, outcome, asked)
-        found = gather_evidence(data, settings, np.random.default_rng(1))
-        assert ("(genicular_rfa_2024), who count twice" in found.said) == told
+    asked = OutcomeSettings(horizon_months=3.0)
+    path = save_real("genicular_rfa_2024", real_data, tmp_path)
+    settings = make_settings(path, tmp_path, techniques=["genicular_rfa"], outcome=asked)
+    trained = train(settings).trained["genicular_rfa/pain_response"]
+    assert "who count twice" in trained.further.notes[0]
+    assert load_sources()["genicular_rfa_2024"].citation in trained.further.notes[0]
 
 
-def test_evidence_that_is_served_as_it_is_stays_synthetic(tmp_path, monkeypatch):
-    settings = make_settings(pretend_real(tmp_path), tmp_path, ladder=choose(monkeypatch, 0))
+def test_simulated_patients_change_nothing_of_a_model_of_the_evidence(tmp_path):
+    simulated = {"source": "simulated", "scenario": "literature"}
+    few, many = (
+        train(
+            make_settings(
+                None,
+                tmp_path / str(n),
+                techniques=["facet_rfa"],
+                cohort=CohortSettings(episodes_per_technique=n, **simulated),
+            )
+        ).trained["facet_rfa/pain_response"]
+        for n in (200, 2000)
+    )
+    patients = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=60, seed=8)[0].episodes
+    answers = [model.predictor.response.answer(patients, 0.9) for model in (few, many)]
+    pd.testing.assert_frame_equal(*answers)
+    assert few.predictor.basis == "synthetic"
+    assert few.predictor.n_real == 0
+    assert few.predictor.response.uncertainty_components.evidence_share == 1.0
+
+
+def test_a_rehearsal_lets_simulated_patients_stand_for_real_ones(tmp_path):
+    settings = make_settings(
+        None,
+        tmp_path,
+        techniques=["facet_rfa"],
+        cohort=CohortSettings(source="simulated", episodes_per_technique=200, rehearse=True),
+    )
     trained = train(settings).trained["facet_rfa/pain_response"]
-    predictor = trained.predictor
-    assert trained.further.params["ladder.level"] == "evidence"
-    assert (predictor.basis, predictor.n_real) == ("synthetic", 0)
-    assert predictor.n_training == trained.further.params["ladder.n_synthetic"] > 300
-    assert "a registry" not in predictor.sources
-    # The metrics are those on real patients all the same.
-    assert trained.metrics["n"].iloc[0] == trained.weights.set_index("measure")["value"]["observed"] < 150
-    instability = trained.instability.metrics.set_index("metric")
-    assert (instability["n"] == trained.metrics["n"].iloc[0]).all()
-    assert instability.loc["instability_mean", "lower"] > 0
+    assert "beliefs" not in trained.further.tables
+    assert (trained.predictor.basis, trained.predictor.n_real) == ("synthetic", 0)
+    assert "log_loss" in trained.predictor.response.selection
 
 
-def test_a_blend_names_both_of_its_sources(tmp_path, monkeypatch):
-    settings = make_settings(pretend_real(tmp_path), tmp_path, ladder=choose(monkeypatch, 3))
-    trained = train(settings).trained["facet_rfa/pain_response"]
+def test_evidence_and_patients_name_both_of_their_sources(tmp_path):
+    trained = train(make_settings(pretend_real(tmp_path), tmp_path)).trained["facet_rfa/pain_response"]
     predictor = trained.predictor
     assert trained.instability.bins["n_patients"].min() >= 5
     assert predictor.basis == "blended"
     assert predictor.n_real == predictor.n_training < 150
     assert predictor.sources[0] == "a registry"
     assert len(predictor.sources) > 1
-    assert predictor.response.candidate.parameters.keys() == {"synthetic_weight"}
+    assert 0.0 < predictor.response.uncertainty_components.evidence_share < 1.0
     # Whom the model has learnt from are counted by no mean of a category or yes/no.
     kinds = {variable.name: variable.kind for variable in predictor.response.encoder.variables_}
     flags = [kinds[owner] == "boolean" for owner in predictor.response.encoder.owners]
@@ -260,54 +259,38 @@ def test_too_few_real_events_are_refused_with_the_numbers(tmp_path):
         ({"cohort": CohortSettings(source="blended")}, "cohort.real is empty.*paincast ingest.*cohort.real=DIR"),
         ({"model": ModelSettings(candidates=["xgboost"])}, "model.candidates holds xgboost; use model=logistic"),
         ({"calibration": CalibrationSettings(method="auto")}, "calibration=affine or calibration=none, not auto"),
-        ({"ladder": LadderSettings(method="averages")}, "ladder.method: .*did you mean 'average'"),
-        ({"ladder": LadderSettings(method="closed_test")}, "ladder.method=closed_test was removed"),
-        ({"ladder": LadderSettings(method="cross_validation")}, "ladder.method=cross_validation was removed"),
-        ({"ladder": LadderSettings(synthetic_weights=[])}, "ladder.synthetic_weights is empty"),
-        ({"ladder": LadderSettings(synthetic_weights=[0.0])}, "ladder.synthetic_weights=0 is out of range"),
     ],
 )
-def test_settings_that_no_ladder_can_follow_are_refused(tmp_path, changes, words):
+def test_settings_that_no_prior_can_follow_are_refused(tmp_path, changes, words):
     with pytest.raises(SettingsError, match=words):
         check_settings(make_settings(tmp_path, tmp_path, **changes))
 
 
-def test_the_command_line_asks_for_a_ladder():
+def test_a_setting_of_the_former_ladder_was_removed():
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SETTINGS-31"):
+        keywords_to_settings(**{"ladder.folds": 4})
+
+
+def test_the_command_line_asks_for_evidence_and_patients():
     register_schema()
     with initialize_config_dir(str(find_configs()), version_base="1.3"):
-        asked = ["cohort=blended", "cohort.real=data/mine", "technique=facet_rfa", "ladder.folds=4"]
+        asked = ["cohort=blended", "cohort.real=data/mine", "technique=facet_rfa"]
         settings = read_settings(compose("config", overrides=asked))
     assert (settings.cohort.source, settings.cohort.real) == ("blended", "data/mine")
-    assert settings.ladder == LadderSettings(folds=4)
     assert settings.techniques == ["facet_rfa"]
 
 
-def test_no_real_patient_is_drawn_where_the_evidence_is_served(tmp_path, monkeypatch):
-    drawn = []
-
-    def keep(results):
-        drawn.append((results.basis, results.simulated))
-        return {}
-
-    ladder = choose(monkeypatch, 0)
-    monkeypatch.setattr("paincast.training.run_contents.draw_figures", keep)
-    tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
-    train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked, ladder=ladder))
-    assert drawn == [("synthetic", False)]
-
-
-def test_the_ladder_is_recorded_in_the_run(tmp_path):
+def test_the_beliefs_are_recorded_in_the_run(tmp_path):
     import mlflow
 
     tracked = TrackingSettings(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=str(tmp_path / "artifacts"))
     train(make_settings(pretend_real(tmp_path), tmp_path, tracking=tracked))
     mlflow.set_tracking_uri(tracked.uri)
     runs = mlflow.search_runs(search_all_experiments=True)
-    model = runs[runs["params.ladder.level"].notna()].iloc[0]
-    assert float(model["params.ladder.synthetic_weight"]) in (1.0, 0.1, 0.01)
-    assert float(model["params.ladder.effective_synthetic_n"]) > 0
-    parent = runs[runs["params.ladder.level"].isna()].iloc[0]
+    model = runs[runs["params.prior.evidence"].notna()].iloc[0]
+    assert 0.0 < float(model["params.prior.evidence"]) < 1.0
+    parent = runs[runs["params.prior.evidence"].isna()].iloc[0]
     assert parent["tags.basis"] == "blended"
-    tables = list((tmp_path / "artifacts").rglob("tables/ladder.csv"))
+    tables = list((tmp_path / "artifacts").rglob("tables/beliefs.csv"))
     assert len(tables) == 1
-    assert list(pd.read_csv(tables[0])["level"]) == LEVELS
+    assert list(pd.read_csv(tables[0])["belief"]) == BELIEFS

@@ -11,7 +11,7 @@ from attack import attack_text
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.errors import RefusalError
-from paincast.models.binary.response import require_both_classes
+from paincast.models.class_sizes import require_both_classes
 from paincast.outcomes import OUTCOMES
 from paincast.settings import OutcomeSettings
 from paincast.training_set import make_training_set

@@ -19,7 +19,6 @@ from paincast.evaluation.resampling import compute_percentile_interval, widen_in
 from paincast.evaluation.simulated.truth import check_against_truth
 from paincast.evaluation.survival.duration import compute_duration_metrics
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
-from paincast.evaluation.validation.levels import compare_levels
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.evaluation.validation.paired import compare_predictions
 from paincast.evaluation.validation.stability import compute_instability
@@ -94,10 +93,6 @@ def test_differences_levels_and_scores_taken_apart(world, seed):
     assert_held(compare_predictions(outcome, probability, other, **drawn), "difference")
     assert_held(compute_auroc_delong(outcome, probability, patients=patients))
     kept = np.clip(probability, 1e-6, 1 - 1e-6)
-    linear_predictor = np.log([[kept / (1 - kept)], [other / (1 - other)]])
-    levels = compare_levels(outcome, linear_predictor, ["a", "b"], **drawn)
-    for name in ("log_loss", "gain", "o_e_ratio", "calibration_slope", "auroc"):
-        assert_held(levels, name, f"{name}_lower", f"{name}_upper")
     assert_held(check_against_truth(outcome, probability, kept, patients))
 
 

@@ -87,7 +87,7 @@ def test_what_a_missing_value_hides_is_the_spread_of_what_known_ones_add():
     asked = episodes.head(3).assign(odi=[1.0, np.nan, np.nan])
     asked["depression"] = pd.array([True, False, pd.NA], dtype="boolean")
     odi, depression = fitted.missing["odi"], fitted.missing["depression"]
-    hidden = fitted.variance(asked) - fitted.between_sites
+    hidden = fitted.missing_variance(asked)
     np.testing.assert_allclose(hidden, [0.0, odi, odi + depression], atol=1e-12)
 
 
@@ -108,4 +108,4 @@ def test_state_survives_json():
     fitted, episodes = make_fit()
     again = from_plain(json.loads(json.dumps(to_plain(fitted))), UncertaintyComponents)
     assert again == fitted
-    np.testing.assert_array_equal(again.variance(episodes), fitted.variance(episodes))
+    np.testing.assert_array_equal(again.missing_variance(episodes), fitted.missing_variance(episodes))

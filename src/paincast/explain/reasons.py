@@ -36,8 +36,11 @@ def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explan
     Returns
     -------
     ndarray of bool, shape (n, n_variables)
-        True everywhere for a model without refits, such as one of an earlier version.
+        True everywhere for a model without refits, such as one of an earlier version; False everywhere for a model
+        that tells patients apart no better than the overall risk does.
     """
+    if not response.shows_reasons:
+        return np.zeros(explanation.contributions.shape, dtype=bool)
     sign = np.sign(explanation.contributions.to_numpy(dtype=float))
     agreeing, n_refits = np.zeros(sign.shape), 0
     for _, encoded in response.refit_contributions(episodes):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 
-from paincast.statistics import compute_clustered_error
+from paincast.statistics import compute_clustered_error, compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,6 +73,36 @@ def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
     Breiman L et al. Classification and Regression Trees (1984), section 3.4.3.
     """
     return int(np.argmax(comparison["excess"] <= standard_errors * comparison["excess_se"]))
+
+
+def is_worse_than_overall_risk(
+    linear_predictor: FloatArray,
+    outcome: FloatArray,
+    *,
+    weights: FloatArray | None = None,
+    groups: npt.NDArray[np.generic] | None = None,
+) -> bool:
+    """Tell whether out-of-fold predictions are worse than the overall risk by more than one standard error.
+
+    Parameters
+    ----------
+    linear_predictor : ndarray of shape (n,)
+        Out-of-fold log odds.
+    outcome : ndarray of shape (n,)
+        0 or 1, both present.
+    weights, groups : ndarray of shape (n,), optional
+        As for :func:`compare_losses`.
+
+    Examples
+    --------
+    >>> outcome = np.array([0.0, 1.0] * 20)
+    >>> is_worse_than_overall_risk(2 - 4 * outcome, outcome), is_worse_than_overall_risk(outcome, outcome)
+    (True, False)
+    """
+    overall = logit(np.average(outcome, weights=weights))
+    losses = compute_log_loss([linear_predictor, np.full(len(outcome), overall)], outcome)
+    comparison = compare_losses(losses, weights=weights, groups=groups)
+    return bool(comparison["excess"].iloc[0] > comparison["excess_se"].iloc[0])
 
 
 def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArray | None = None) -> FloatArray:

@@ -44,8 +44,13 @@ def to_response_state(response: Response) -> dict[str, Any]:
         plain = _leave_out_empty(to_plain(response), "missing_variances")
         return {"change": {**plain, "model": _leave_out_empty(plain["model"], "medians")}}
     models = [split_model(model) for model in (response.model, *response.refits)]
+    plain = {_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN}
+    components = _KEYS["uncertainty_components"]
+    for name in ("unexplained", "evidence_share"):
+        plain[components] = _leave_out_empty(plain[components], name)
     return {
-        **{_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN},
+        **plain,
+        **({} if response.shows_reasons else {"shows_reasons": False}),
         "calibration": write_calibration(response.calibration),
         "models": [write_model(model) for model, _ in models],
         "calibrations_beside": [calibration for _, calibration in models],
@@ -84,6 +89,7 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
         model=model,
         refits=tuple(refits),
         calibration=read_calibration(state["calibration"]),
+        shows_reasons=state.get("shows_reasons", True),
     )
 
 

@@ -28,12 +28,14 @@ from paincast.outcomes import get_outcome
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
-from paincast.predictor.rows import ANSWERS, make_abstentions
+from paincast.predictor.rows import ANSWERS, UNCERTAINTY_COLUMNS, make_abstentions
 from paincast.predictor.validation import VALIDATION_COLUMNS, Validation, assess_validations
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
     import shap
+
+NO_SKILL = "no reasons: the model tells patients apart no better than the overall risk does"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -219,8 +221,10 @@ class Predictor:
         answered = because == ""
         rules = renew_rules(self.technique, self.outcome, self.rules)
         assessed = assess_contraindications(rules, episodes)
+        if not self.response.shows_reasons:
+            doubts.append(pd.Series(NO_SKILL, index=episodes.index))
         cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
-        answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
+        answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
         explanation = explain_model(self.response, episodes)
         certain = find_certain(self.response, episodes, explanation)
         reasons_for, reasons_against = list_reasons(explanation, certain & answered.to_numpy(bool)[:, None])
@@ -234,7 +238,7 @@ class Predictor:
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
-            **{name: np.where(answered, answer[name], np.nan) for name in ANSWERS},
+            **{name: np.where(answered, answer[name], np.nan) for name in (*ANSWERS, *UNCERTAINTY_COLUMNS)},
             level=np.where(answered, self.level, np.nan),
             **validated[list(VALIDATION_COLUMNS)],
             **find_controls(rules, self.outcome, self.horizon_months, episodes),

@@ -9,6 +9,8 @@ from paincast.predictor.controls import CONTROL_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK
 
+UNCERTAINTY_COLUMNS = ("uncertainty_evidence", "uncertainty_model", "uncertainty_site", "uncertainty_missing")
+
 PREDICTION_COLUMNS = (
     "episode_id",
     "patient_id",
@@ -37,6 +39,7 @@ PREDICTION_COLUMNS = (
     "reasons_against",
     "not_assessed",
     "missing_values",
+    *UNCERTAINTY_COLUMNS,
     *VALIDATION_COLUMNS,
     *CONTROL_COLUMNS[1:],
 )
@@ -49,7 +52,10 @@ probability, and ``expected`` is the median in points: below 0 is less pain. ``u
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
 of the technique that could not be assessed, because the values they need are unknown. ``reasons_for`` and
 ``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what is
-unknown, with half the width at ``level`` of the contribution of those whose value is known. ``validated_on`` lists the
+unknown, with half the width at ``level`` of the contribution of those whose value is known. ``uncertainty_evidence``
+and the three after it are shares of the variance of a patient's log odds, which add up to 1: what studies disagree
+about, the model (chance among its patients, and what its columns do not explain), the site, and missing values; they
+are empty for durations and changes. ``validated_on`` lists the
 real cohorts on which the model was evaluated, the worst first, whose patients and ratio of observed to expected with
 its interval are ``validated_n``, ``validated_o_e``, ``validated_lower`` and ``validated_upper``.
 ``control_probability`` is the share with the outcome in the control arms of trials, only where outcome, month (within
@@ -106,6 +112,7 @@ def make_abstentions(
             "use": RESEARCH_MARK,
             "model_version": "",
             **dict.fromkeys(LISTS, no_reasons),
+            **dict.fromkeys(UNCERTAINTY_COLUMNS, np.nan),
             "not_assessed": "",
             "validated_on": "",
             **dict.fromkeys(VALIDATION_COLUMNS[1:], np.nan),

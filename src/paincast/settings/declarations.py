@@ -26,7 +26,6 @@ from paincast.settings.modelling import (
     CalibrationSettings,
     ChangeSettings,
     DurationSettings,
-    LadderSettings,
     ModelSettings,
     ObservationSettings,
     UncertaintySettings,
@@ -40,7 +39,7 @@ class CohortSettings:
     source: str = setting(
         "simulated",
         "simulated: made on the spot from the evidence; folder: a cohort written by 'paincast ingest' or 'paincast "
-        "simulate'; blended: real episodes, and simulated ones beside them.",
+        "simulate'; blended: the published evidence, updated by real episodes.",
         one_of=COHORT_SOURCES,
     )
     path: str | None = setting(None, "Folder of the cohort, for source=folder.")
@@ -50,6 +49,11 @@ class CohortSettings:
     )
     scenario: str = setting("literature", "Evidence scenario of the simulation.", one_of=SCENARIOS)
     seed: int = setting(20260101, "Seed of the simulation.", at_least=0, at_most=LARGEST_SEED)
+    rehearse: bool = setting(
+        False,
+        "Let simulated patients stand for real ones, to rehearse a registry; otherwise the model follows the evidence "
+        "itself, and they only evaluate it.",
+    )
 
 
 @dataclass
@@ -209,7 +213,6 @@ class TrainingSettings:
     observation: ObservationSettings = field(default_factory=ObservationSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
-    ladder: LadderSettings = field(default_factory=LadderSettings)
     duration: DurationSettings = field(default_factory=DurationSettings)
     change: ChangeSettings = field(default_factory=ChangeSettings)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)

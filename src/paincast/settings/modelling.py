@@ -10,7 +10,6 @@ from paincast.schema import MINIMUM_CELL
 from paincast.settings.choices import (
     CALIBRATION_METHODS,
     FITTED_CALIBRATIONS,
-    LADDER_METHODS,
     MAX_CONFIDENCE,
     MIN_CONFIDENCE,
     MODEL_KINDS,
@@ -178,42 +177,6 @@ class CalibrationSettings:
     folds: int = setting(10, "Folds of the cross-validation by which auto compares methods.", at_least=2, at_most=100)
     standard_errors: float = setting(
         0.5, "A simpler method wins within this many standard errors of the best.", at_least=0, at_most=10
-    )
-
-
-@dataclass
-class LadderSettings:
-    """How ``cohort=blended`` weighs published evidence against real patients.
-
-    All levels are linear in the log odds: only the ``logistic`` candidates are used.
-    """
-
-    method: str = setting(
-        "average",
-        "average: each level that holds evidence gets a share by its cross-validated likelihood.",
-        one_of=LADDER_METHODS,
-    )
-    averaging: float = setting(0.35, "Power of the likelihood in the shares of average.", at_least=0, at_most=10)
-    folds: int = setting(5, "Folds of the cross-validation on real rows.", at_least=2, at_most=20)
-    repeats: int = setting(5, "Repeats of the cross-validation on real rows.", at_least=1, at_most=100)
-    standard_errors: float = setting(
-        1.0,
-        "Real rows speak alone where their log loss is lower by more than this many standard errors.",
-        at_least=0,
-        at_most=10,
-    )
-    synthetic_weights: list[float] = setting(
-        [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001],
-        "Weights of a simulated row beside a real one; cross-validation takes one.",
-        at_least=1e-8,
-        at_most=100,
-        min_items=1,
-    )
-    slope_prior_sd: float = setting(
-        1.0,
-        "Standard deviation of the prior of the log of the slope by which evidence is recalibrated.",
-        at_least=1e-3,
-        at_most=100,
     )
 
 

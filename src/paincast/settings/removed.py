@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from paincast.errors import SettingsError
 
-_LADDER = "no benchmark shows where it wins; leave it out: the levels are averaged"
+_LADDER = "published evidence is a prior that real patients update by marginal likelihood: nothing is left to choose"
 _CURVED = (
     "no benchmark shows where it wins over affine; give affine, none or auto (models that were calibrated by it "
     "still load)"
@@ -15,9 +15,13 @@ _CURVED = (
 
 REMOVED: Mapping[str, str] = MappingProxyType(
     {
-        "ladder.method=cross_validation": _LADDER,
-        "ladder.method=closed_test": _LADDER,
-        "ladder.significance": _LADDER,
+        **{
+            f"ladder.{name}": _LADDER
+            for name in (
+                *("method", "averaging", "folds", "repeats", "standard_errors"),
+                *("synthetic_weights", "slope_prior_sd", "significance"),
+            )
+        },
         **{
             f"calibration.{name}={method}": _CURVED
             for name in ("method", "candidates")

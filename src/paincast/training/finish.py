@@ -45,6 +45,8 @@ class FittedModel:
         Results of repeating the whole modelling.
     instability_rng : numpy.random.Generator, optional
         Source of the resamples of prediction instability; None where it is not measured.
+    encodes_real : bool, optional
+        Whether the columns are encoded on real patients; by default where the basis is real.
     """
 
     response: Response
@@ -53,6 +55,7 @@ class FittedModel:
     stands_on: Mapping[str, Any] = field(default_factory=dict)
     validation: InternalValidation | None = None
     instability_rng: np.random.Generator | None = None
+    encodes_real: bool | None = None
 
 
 def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
@@ -76,7 +79,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
     """
     data = task.data
     evaluation = fitted.evaluate()
-    predictor = assemble_predictor(task, fitted.response, evaluation.metrics, fitted.stands_on)
+    predictor = assemble_predictor(task, fitted, evaluation.metrics)
     instability = None
     if fitted.instability_rng is not None:
         assert isinstance(predictor.response, ResponseModel)
@@ -140,21 +143,20 @@ def _review(task: Task, response: Response, explanation: Explanation) -> Explana
     )
 
 
-def _release(task: Task, response: Response, stands_on: Mapping[str, Any]) -> Response:
+def _release(task: Task, fitted: FittedModel) -> Response:
     """Round what a response stores about real patients, if it was fitted to any."""
     data = task.data
-    basis = stands_on.get("basis", data.cohort.basis)
+    basis = fitted.stands_on.get("basis", data.cohort.basis)
     if basis == "synthetic":
-        return response
-    return release_response(response, data.episodes[data.known], blended=basis == "blended")
+        return fitted.response
+    encodes_real = basis == "real" if fitted.encodes_real is None else fitted.encodes_real
+    return release_response(fitted.response, data.episodes[data.known], blended=not encodes_real)
 
 
-def assemble_predictor(
-    task: Task, response: Response, metrics: pd.DataFrame, stands_on: Mapping[str, Any]
-) -> Predictor:
+def assemble_predictor(task: Task, fitted: FittedModel, metrics: pd.DataFrame) -> Predictor:
     """Assemble a predictor and give it a version; ``stands_on`` replaces fields derived from the cohort."""
     data = task.data
-    response = _release(task, response, stands_on)
+    response = _release(task, fitted)
     released = metrics if data.cohort.basis == "synthetic" else round_measured(metrics)
     performance = released.astype(object).where(released.notna(), None).to_dict(orient="records")
     rows = tuple({str(name): value for name, value in row.items()} for row in performance)
@@ -175,4 +177,4 @@ def assemble_predictor(
         sources=data.cohort.sources,
         performance=rows,
     )
-    return add_version(replace(predictor, **stands_on))
+    return add_version(replace(predictor, **fitted.stands_on))

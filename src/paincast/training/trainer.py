@@ -24,8 +24,8 @@ from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.files.serialization import to_plain
 from paincast.models.binary.borrowing import Part
-from paincast.models.binary.response import require_both_classes
 from paincast.models.binary.surroundings import make_parts
+from paincast.models.class_sizes import require_both_classes
 from paincast.models_folder import record_training
 from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
 from paincast.progress import SILENT, PartialProgress, Progress
@@ -41,9 +41,14 @@ from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import Store, TrackedRun, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
 from paincast.training.kinds.binary import fit_binary
-from paincast.training.kinds.blended import fit_blended, open_real_cohort
 from paincast.training.kinds.continuous import fit_change
 from paincast.training.kinds.survival import fit_duration
+from paincast.training.kinds.with_prior import (
+    fit_blended,
+    fit_from_evidence,
+    open_real_cohort,
+    stands_for_evidence,
+)
 from paincast.training.task import Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -323,7 +328,8 @@ def _gather_parts(
     outcome: Outcome, prepared: list[TrainingSet], cohort: Cohort, settings: TrainingSettings
 ) -> Mapping[str, Part]:
     """Encode every technique of the cohort, trained in this run or not, for partial pooling."""
-    if outcome.kind != "binary" or not prepared or settings.cohort.source == "blended":
+    borrows = settings.cohort.source != "blended" and not stands_for_evidence(cohort, settings)
+    if outcome.kind != "binary" or not prepared or not borrows:
         return {}
     by_technique = {data.technique: (data.episodes, data.observed) for data in prepared}
     for technique in TECHNIQUES:
@@ -340,7 +346,7 @@ def _gather_parts(
 
 def _fit(task: Task) -> Finish:
     """Fit the model of a task and return the remaining work."""
-    fit = fit_blended if task.settings.cohort.source == "blended" else FITTERS[task.data.outcome.kind]
+    fit = _choose_fitter(task)
     task.progress.expect(sum(task.compute_stage_weights().values()))
     try:
         fitted = fit(task)
@@ -348,6 +354,14 @@ def _fit(task: Task) -> Finish:
         task.progress.finish()
         raise
     return partial(_finish, task, fitted)
+
+
+def _choose_fitter(task: Task) -> Callable[[Task], FittedModel]:
+    if task.settings.cohort.source == "blended":
+        return fit_blended
+    if task.data.outcome.kind == "binary" and stands_for_evidence(task.data.cohort, task.settings):
+        return fit_from_evidence
+    return FITTERS[task.data.outcome.kind]
 
 
 def _finish(task: Task, fitted: FittedModel) -> TrainedModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
-from paincast.evaluation.validation.levels import compare_levels
 from paincast.evaluation.validation.optimism import compute_optimism
 from paincast.evaluation.validation.paired import compare_predictions
 from paincast.evaluation.validation.sample_size import compute_development_sizes, compute_validation_sizes
@@ -14,7 +13,6 @@ from paincast.evaluation.validation.stability import (
 )
 
 __all__ = [
-    "compare_levels",
     "compare_predictions",
     "compute_development_sizes",
     "compute_instability",

@@ -13,8 +13,6 @@ from joblib import Parallel, delayed
 from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
-from paincast.disclosure.flow import format_counts_together
-from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.model_kind import Candidate
@@ -23,6 +21,7 @@ from paincast.models.binary.surroundings import NOTHING, Surroundings
 from paincast.models.binary.uncertainty_components import UncertaintyComponents, fit_uncertainty_components
 from paincast.models.calibration.affine import Calibration, fit_calibration
 from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
+from paincast.models.class_sizes import require_both_classes
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import SILENT, Progress
@@ -58,7 +57,9 @@ class ResponseModel:
     calibration : Calibration
         Fitted to the cross-fitted linear predictors; an affine calibration is folded into ``model``.
     selection : DataFrame
-        Cross-validated log loss of every candidate.
+        Cross-validated log loss of every candidate; of a prior, the weights of the beliefs.
+    shows_reasons : bool
+        Whether the model tells patients apart better than the overall risk does; if not, no reasons are given.
     """
 
     encoder: EpisodeEncoder
@@ -69,6 +70,7 @@ class ResponseModel:
     candidate: Candidate
     calibration: Calibration
     selection: pd.DataFrame
+    shows_reasons: bool = True
 
     unit: ClassVar[str] = "log_odds"
     sign: ClassVar[float] = 1.0
@@ -84,13 +86,21 @@ class ResponseModel:
         return self.candidate.parameters
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
-        """Predict the probability of the outcome with limits: ``probability, lower, upper``, shape (n, 3)."""
-        served = self.linear_predictor(episodes)
-        reach = ndtri(0.5 + level / 2) * self.linear_predictor_sd(episodes)
-        return pd.DataFrame(
-            {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)},
-            index=episodes.index,
-        )
+        """Predict the probability of the outcome with limits, and what its uncertainty comes from.
+
+        Returns
+        -------
+        DataFrame of shape (n, 7)
+            ``probability, lower, upper``, and the shares of each part of the variance (:meth:`compute_variances`):
+            ``uncertainty_evidence, uncertainty_model, uncertainty_site, uncertainty_missing``.
+        """
+        served, variances = self.linear_predictor(episodes), self.compute_variances(episodes)
+        total = np.sum(list(variances.values()), axis=0)
+        reach = ndtri(0.5 + level / 2) * np.sqrt(total)
+        limits = {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)}
+        # Without any uncertainty, in a model of an earlier version, there is nothing to share.
+        shares = {f"uncertainty_{name}": part / np.where(total > 0, total, np.nan) for name, part in variances.items()}
+        return pd.DataFrame({**limits, **shares}, index=episodes.index)
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
@@ -126,38 +136,27 @@ class ResponseModel:
         choice of tuning, as refits are not restricted to the simplest candidate), the variance between sites, and the
         variance due to missing values.
         """
+        return np.asarray(np.sqrt(np.sum(list(self.compute_variances(episodes).values()), axis=0)), dtype=float)
+
+    def compute_variances(self, episodes: pd.DataFrame) -> dict[str, FloatArray]:
+        """Compute the variance of a patient's log odds by where it comes from, each of shape (n,).
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``evidence``, what studies disagree about; ``model``, chance among the patients it was fitted to and what
+            its columns do not explain; ``site``; and ``missing``, the values that are not known.
+        """
+        components = self.uncertainty_components
         distances = self.refit_linear_predictors(episodes) - self.linear_predictor(episodes)
         # Use a running sum: the order of summation in a mean depends on the number of patients.
         refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
-        total = refitting + self.uncertainty_components.variance(episodes)
-        return np.asarray(np.sqrt(total), dtype=float)
-
-
-def require_both_classes(outcome: FloatArray, minimum_events: int) -> None:
-    """Raise an error if one class of the outcome is too small to fit a model.
-
-    Parameters
-    ----------
-    outcome : ndarray of shape (n,)
-        0 or 1, NaN where follow-up is missing.
-    minimum_events : int
-        Minimum of each class.
-
-    Raises
-    ------
-    RefusalError
-        With the counts and the minimum.
-    """
-    known = outcome[~np.isnan(outcome)]
-    n_events = int(known.sum())
-    n_others = len(known) - n_events
-    if min(n_events, n_others) < minimum_events:
-        with_it, without, total = format_counts_together(n_events, n_others, len(known))
-        raise RefusalError(
-            f"{with_it} with and {without} without the outcome among {total} episodes with follow-up; "
-            f"at least {minimum_events} of each are needed to fit a model",
-            code="PC-MODEL-02",
-        )
+        return {
+            "evidence": components.evidence_share * refitting,
+            "model": (1.0 - components.evidence_share) * refitting + components.unexplained,
+            "site": np.full(len(episodes), components.between_sites),
+            "missing": components.missing_variance(episodes),
+        }
 
 
 def fit_response_model(

@@ -30,14 +30,20 @@ class UncertaintyComponents:
     missing : dict of str to float
         By variable, the variance of its contribution to the log odds among patients with a known value; it is added
         for a patient whose value is missing.
+    unexplained : float
+        Variance between patients with the same columns, where the interval is that of the individual's probability.
+    evidence_share : float
+        Part of the variance of the refits that is disagreement of the evidence; the rest is chance among patients.
     """
 
     between_sites: float
     missing: dict[str, float]
+    unexplained: float = 0.0
+    evidence_share: float = 0.0
 
-    def variance(self, episodes: pd.DataFrame) -> FloatArray:
-        """Return the variance of the log odds of each patient, shape (n,)."""
-        total = np.full(len(episodes), self.between_sites)
+    def missing_variance(self, episodes: pd.DataFrame) -> FloatArray:
+        """Return the variance due to each patient's missing values, shape (n,)."""
+        total = np.zeros(len(episodes))
         for name, variance in self.missing.items():
             total += variance * episodes[name].isna().to_numpy(float)
         return total

@@ -45,6 +45,7 @@ class ChangeResponse:
 
     unit: ClassVar[str] = "points"
     sign: ClassVar[float] = -1.0
+    shows_reasons: ClassVar[bool] = True
     kind: ClassVar[str] = "quantile"
 
     @property

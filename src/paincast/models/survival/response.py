@@ -48,6 +48,7 @@ class DurationResponse:
 
     unit: ClassVar[str] = "log_odds"
     sign: ClassVar[float] = 1.0
+    shows_reasons: ClassVar[bool] = True
     kind: ClassVar[str] = "hazard"
 
     @property

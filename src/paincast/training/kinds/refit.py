@@ -12,8 +12,8 @@ import pandas as pd
 from paincast.models.binary.borrowing import Part
 from paincast.models.binary.response import fit_and_predict
 from paincast.models.binary.surroundings import Surroundings, make_surroundings
-from paincast.models.updating.ladder import climb_and_predict
-from paincast.models.updating.prior_evidence import Evidence
+from paincast.models.prior.gaussian import EvidencePrior
+from paincast.models.prior.response import predict_with_prior
 from paincast.settings import TrainingSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,11 +65,22 @@ def leave_out(part: Part, patients: Set[object]) -> Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LadderRefit:
-    """A level of the ladder, chosen and fitted on real rows; the evidence stays as it is, and nothing is borrowed."""
+class PriorRefit:
+    """A prior updated by other patients; the prior stays as it is.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        How patients are weighted.
+    prior : EvidencePrior
+        What is known before.
+    learns : bool
+        Whether patients update it; simulated ones do not.
+    """
 
     settings: TrainingSettings
-    evidence: Evidence
+    prior: EvidencePrior
+    learns: bool = True
 
     def __call__(
         self,
@@ -81,5 +92,5 @@ class LadderRefit:
     ) -> FloatArray:
         """Predict the log odds of ``test`` from ``train``."""
         del excluded
-        chosen, linear_predictor = climb_and_predict(self.evidence, train, outcome, test, self.settings, rng)
-        return np.asarray(linear_predictor[chosen])
+        known = outcome if self.learns else np.full(len(outcome), np.nan)
+        return predict_with_prior(self.prior, train, known, test, self.settings, rng)

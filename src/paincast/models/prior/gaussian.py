@@ -1,0 +1,141 @@
+"""What is known before any patient is seen: a Gaussian prior over the coefficients of a logistic model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.features import EpisodeEncoder
+from paincast.models.binary.uncertainty_components import compute_missing_variances
+from paincast.models.prior.soft_labels import fit_soft_labels
+
+FloatArray = npt.NDArray[np.float64]
+
+UNTOLD_SD = 0.05
+"""Standard deviation of an effect, per unit of its column, that is added to what the draws of the evidence say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidencePrior:
+    """A Gaussian prior over the level and the coefficients of a logistic model.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        Of the columns, fitted without outcomes.
+    means : ndarray of shape (n_encoded,)
+        Means of the columns among the reference patients.
+    mean : ndarray of shape (1 + n_encoded,)
+        Expected log odds of the mean patient, then the expected coefficients.
+    covariance : ndarray of shape (1 + n_encoded, 1 + n_encoded)
+        Their covariance.
+    metric : ndarray of shape (1 + n_encoded, 1 + n_encoded)
+        Mean product of a constant and the centred columns over the reference patients: with it, a covariance of
+        coefficients becomes a mean variance of log odds.
+    has_effects : bool
+        Whether the evidence tells of effects; else it tells of the level alone.
+    unexplained : float
+        Variance of individual log odds that neither the columns nor missing values explain.
+    episodes : DataFrame of shape (n, ...)
+        The reference patients.
+    """
+
+    encoder: EpisodeEncoder
+    means: FloatArray
+    mean: FloatArray
+    covariance: FloatArray
+    metric: FloatArray
+    has_effects: bool
+    unexplained: float
+    episodes: pd.DataFrame
+
+
+def make_evidence_prior(episodes: pd.DataFrame, log_odds: FloatArray, *, splines: bool = True) -> EvidencePrior:
+    """Make the prior that follows draws of the evidence.
+
+    Parameters
+    ----------
+    episodes : DataFrame of shape (n, ...)
+        Reference patients, with the columns that the model may use.
+    log_odds : ndarray of shape (n, n_draws)
+        Log odds of the outcome of each under each draw of the evidence.
+    splines : bool
+        Whether numbers are encoded as splines.
+
+    Returns
+    -------
+    EvidencePrior
+    """
+    encoder = EpisodeEncoder(splines=splines).fit(episodes)
+    matrix = encoder.transform(episodes)
+    means = matrix.mean(axis=0)
+    centred = matrix - means
+    levels, coefficients = fit_soft_labels(centred, log_odds, encoder.spreads)
+    fitted = np.column_stack([levels, coefficients])
+    missing = compute_missing_variances(episodes, centred * coefficients.mean(axis=0), encoder.owners)
+    due_to_missing = sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items())
+    distances = log_odds - levels - centred @ coefficients.T
+    untold = np.concatenate([[0.0], (UNTOLD_SD / encoder.spreads) ** 2])
+    return EvidencePrior(
+        encoder=encoder,
+        means=means,
+        mean=fitted.mean(axis=0),
+        covariance=np.cov(fitted.T) + np.diag(untold),
+        metric=compute_metric(centred),
+        has_effects=True,
+        unexplained=max(0.0, float((distances**2).mean() - due_to_missing)),
+        episodes=episodes,
+    )
+
+
+def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, splines: bool = True) -> EvidencePrior:
+    """Make a prior on the level alone, of evidence that tells how many respond but not who.
+
+    Parameters
+    ----------
+    log_odds, sd : float
+        Mean and standard deviation of the log odds of the mean patient.
+    episodes : DataFrame of shape (n, ...)
+        Patients on whom the columns are encoded.
+    splines : bool
+        Whether numbers are encoded as splines.
+    """
+    encoder = EpisodeEncoder(splines=splines).fit(episodes)
+    matrix = encoder.transform(episodes)
+    means = matrix.mean(axis=0)
+    return EvidencePrior(
+        encoder=encoder,
+        means=means,
+        mean=np.concatenate([[log_odds], np.zeros(matrix.shape[1])]),
+        covariance=np.diag(np.concatenate([[sd**2], (UNTOLD_SD / encoder.spreads) ** 2])),
+        metric=compute_metric(matrix - means),
+        has_effects=False,
+        unexplained=0.0,
+        episodes=episodes,
+    )
+
+
+def recentre(prior: EvidencePrior, means: FloatArray) -> EvidencePrior:
+    """Let the level be that of the mean of other patients, of whom ``means`` are the means of the columns.
+
+    Level and effects have scales of their own, so the level must be that of the patients who are seen.
+    """
+    shift = np.eye(len(prior.mean))
+    shift[0, 1:] = means - prior.means
+    back = np.linalg.inv(shift)
+    return replace(
+        prior,
+        means=means,
+        mean=shift @ prior.mean,
+        covariance=shift @ prior.covariance @ shift.T,
+        metric=back.T @ prior.metric @ back,
+    )
+
+
+def compute_metric(centred: FloatArray) -> FloatArray:
+    """Compute the mean product of a constant and centred columns, shape (1 + n_encoded, 1 + n_encoded)."""
+    design = np.column_stack([np.ones(len(centred)), centred])
+    return np.asarray(design.T @ design / max(len(design), 1))

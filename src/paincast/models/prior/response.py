@@ -1,0 +1,243 @@
+"""The response model of a prior: what is served with any number of patients, from none on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from paincast.models.binary.logistic import LinearModel
+from paincast.models.binary.model_kind import Candidate
+from paincast.models.binary.response import ResponseModel
+from paincast.models.binary.uncertainty_components import (
+    UncertaintyComponents,
+    compute_missing_variances,
+    estimate_site_variance,
+)
+from paincast.models.calibration.affine import IDENTITY
+from paincast.models.class_sizes import require_both_classes
+from paincast.models.domain import fit_domain
+from paincast.models.observation_weights import compute_effective_size, fit_observation_weights
+from paincast.models.prior.gaussian import EvidencePrior, recentre
+from paincast.models.prior.posterior import (
+    EVIDENCE,
+    Posterior,
+    Rows,
+    draw_coefficients,
+    number_sites,
+    update_prior,
+)
+from paincast.progress import SILENT, Progress
+from paincast.settings import TrainingSettings
+from paincast.splits import spread_folds
+
+FloatArray = npt.NDArray[np.float64]
+
+MOST_DRAWS = 32
+"""Most draws of the coefficients that a bundle keeps."""
+
+_LEAST_SITE_SD = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorFit:
+    """A prior and what patients made of it.
+
+    Parameters
+    ----------
+    prior : EvidencePrior
+        The prior, centred at the mean of the patients, if there are any.
+    rows : Rows or None
+        The patients.
+    posterior : Posterior
+        Level and coefficients.
+    """
+
+    prior: EvidencePrior
+    rows: Rows | None
+    posterior: Posterior
+
+    @property
+    def model(self) -> LinearModel:
+        """The served model: the mean of the posterior."""
+        return make_linear(self.posterior.mean, self.prior.means)
+
+
+def make_linear(values: FloatArray, means: FloatArray) -> LinearModel:
+    """Make a linear model from the log odds of the mean patient and coefficients."""
+    return LinearModel(intercept=float(values[0] - means @ values[1:]), coefficients=values[1:], means=means)
+
+
+def fit_with_prior(
+    prior: EvidencePrior,
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+) -> PriorFit:
+    """Update a prior by the patients whose outcome is known.
+
+    Those seen are weighted to stand for those lost; the weights add up to the effective sample size. The standard
+    deviation between sites is estimated after a first fit, and then held.
+
+    Parameters
+    ----------
+    prior : EvidencePrior
+        What is known before.
+    episodes : DataFrame of shape (n, ...)
+        All eligible episodes; none leave the prior as it is.
+    outcome : ndarray of shape (n,)
+        0 or 1; NaN where follow-up is missing.
+    settings : TrainingSettings
+        Loss to follow-up, and the least difference between sites.
+    rng : numpy.random.Generator
+        Source of folds of the model of loss to follow-up.
+
+    Returns
+    -------
+    PriorFit
+    """
+    known, site_sd = ~np.isnan(outcome), settings.uncertainty.min_site_sd
+    if not known.any():
+        return PriorFit(prior=prior, rows=None, posterior=update_prior(prior, None))
+    weights = fit_observation_weights(episodes, known, settings.observation, rng)[known]
+    matrix = prior.encoder.transform(episodes.loc[known])
+    centred = recentre(prior, np.average(matrix, axis=0, weights=weights))
+    rows = Rows(
+        matrix=matrix,
+        outcome=outcome[known],
+        weights=weights * compute_effective_size(weights) / weights.sum(),
+        sites=number_sites(episodes.loc[known, "site_id"]),
+        site_sd=max(site_sd, _LEAST_SITE_SD),
+    )
+    first = PriorFit(prior=centred, rows=rows, posterior=update_prior(centred, rows))
+    between = _estimate_site_sd(first)
+    if between <= rows.site_sd:
+        return first
+    rows = replace(rows, site_sd=between)
+    return PriorFit(prior=centred, rows=rows, posterior=update_prior(centred, rows))
+
+
+def _estimate_site_sd(fit: PriorFit) -> float:
+    assert fit.rows is not None
+    rows = fit.rows
+    sites = pd.Series(rows.sites).where(rows.sites >= 0)
+    variance = estimate_site_variance(sites, rows.outcome, rows.weights, fit.model.linear_predictor(rows.matrix))
+    return float(np.sqrt(variance))
+
+
+def make_prior_response(
+    fit: PriorFit, episodes: pd.DataFrame, settings: TrainingSettings, rng: np.random.Generator, *, individual: bool
+) -> ResponseModel:
+    """Make the served model: its point is the mean of the posterior, its draws have the mean and the covariance.
+
+    Parameters
+    ----------
+    fit : PriorFit
+        From :func:`fit_with_prior`.
+    episodes : DataFrame of shape (n, ...)
+        The patients with a known outcome; none if there are none.
+    settings : TrainingSettings
+        Number of draws, and the least difference between sites.
+    rng : numpy.random.Generator
+        Source of the draws.
+    individual : bool
+        Whether the interval is that of the individual's probability, as a simulation knows it; if not, it is that of
+        the share among patients with the same record, without what the columns do not explain.
+
+    Returns
+    -------
+    ResponseModel
+    """
+    prior, posterior, model = fit.prior, fit.posterior, fit.model
+    drawn = draw_coefficients(posterior, prior.metric, min(settings.uncertainty.refits, MOST_DRAWS), rng)
+    training = prior.episodes
+    if len(episodes) and episodes is not prior.episodes:
+        training = pd.concat([prior.episodes, episodes], ignore_index=True)
+    described = episodes if len(episodes) else prior.episodes
+    contributions = model.contributions(prior.encoder.transform(described))[1]
+    site_sd = fit.rows.site_sd if fit.rows else settings.uncertainty.min_site_sd
+    return ResponseModel(
+        encoder=prior.encoder,
+        model=model,
+        refits=tuple(make_linear(values, prior.means) for values in drawn),
+        uncertainty_components=UncertaintyComponents(
+            between_sites=max(site_sd, settings.uncertainty.min_site_sd) ** 2,
+            missing=compute_missing_variances(described, contributions, prior.encoder.owners),
+            unexplained=prior.unexplained if individual else 0.0,
+            evidence_share=posterior.evidence_share,
+        ),
+        domain=fit_domain(prior.encoder, training),
+        candidate=Candidate(kind="logistic", parameters={EVIDENCE: posterior.weights.get(EVIDENCE, 0.0)}),
+        calibration=IDENTITY,
+        selection=pd.DataFrame({"belief": list(posterior.weights), "weight": list(posterior.weights.values())}),
+        shows_reasons=posterior.tells_patients_apart,
+    )
+
+
+def predict_with_prior(
+    prior: EvidencePrior,
+    train: pd.DataFrame,
+    outcome: FloatArray,
+    test: pd.DataFrame,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Update a prior by some patients and predict the log odds of others, shape (m,); as :func:`fit_with_prior`."""
+    with threadpool_limits(limits=1):
+        fit = fit_with_prior(prior, train, outcome, settings, rng)
+    return fit.model.linear_predictor(prior.encoder.transform(test))
+
+
+def cross_fit_with_prior(
+    prior: EvidencePrior,
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    *,
+    progress: Progress = SILENT,
+) -> FloatArray:
+    """Predict every patient by a prior that was updated without that patient.
+
+    Parameters
+    ----------
+    prior : EvidencePrior
+        What is known before.
+    episodes : DataFrame of shape (n, ...)
+        All eligible episodes.
+    outcome : ndarray of shape (n,)
+        0 or 1; NaN where follow-up is missing.
+    settings : TrainingSettings
+        Folds and repeats of the outer loop.
+    rng : numpy.random.Generator
+        Source of folds.
+    progress : Progress
+        Advanced by each fold.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Log odds, averaged over the repeats, of all episodes, including those lost to follow-up.
+    """
+    require_both_classes(outcome, settings.model.minimum_events)
+    patients = episodes["patient_id"].to_numpy(object)
+    tasks = [
+        (train, test, child)
+        for repeat_rng in rng.spawn(settings.evaluation.repeats)
+        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
+    ]
+    held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
+        delayed(predict_with_prior)(prior, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
+        for train, test, child in tasks
+    )
+    linear_predictor = np.zeros(len(outcome))
+    progress.expect(len(tasks))
+    for (_, test, _), predicted in zip(tasks, held_out, strict=True):
+        linear_predictor[test] += predicted
+        progress.advance()
+    return linear_predictor / settings.evaluation.repeats

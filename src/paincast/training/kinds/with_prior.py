@@ -1,0 +1,184 @@
+"""Train on published evidence and patients: gather a prior, update it by the patients and describe the result.
+
+Without real patients the model is the evidence and its disagreement; simulated patients evaluate it and teach it
+nothing, so that their number does not matter.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paincast.cohort.tables import Cohort, load_cohort
+from paincast.errors import DataError, RefusalError
+from paincast.evidence import load_sources, simulated_records
+from paincast.models.prior.response import (
+    PriorFit,
+    cross_fit_with_prior,
+    fit_with_prior,
+    make_prior_response,
+)
+from paincast.schema import TECHNIQUES
+from paincast.settings import TrainingSettings
+from paincast.training.evaluation import evaluate_linear_predictor
+from paincast.training.finish import FittedModel
+from paincast.training.kinds.binary import fit_binary, validate_task, withhold_reasons
+from paincast.training.kinds.published import counted_in
+from paincast.training.kinds.refit import PriorRefit
+from paincast.training.prior import GatheredPrior, gather_evidence_prior, gather_prior
+from paincast.training.task import EVALUATING, FITTING, Further, Task
+from paincast.training_set import TrainingSet
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def open_real_cohort(path: str) -> Cohort:
+    """Load the real episodes that update the evidence.
+
+    Parameters
+    ----------
+    path : str
+        Folder written by ``paincast ingest``.
+
+    Returns
+    -------
+    Cohort
+
+    Raises
+    ------
+    DataError
+        If the folder is not a cohort, or has episodes that are not real.
+    RefusalError
+        If no episode has a modelled technique.
+    """
+    cohort = load_cohort(path)
+    if cohort.basis != "real":
+        raise DataError(
+            f"cohort.real={path} holds {len(cohort.episodes)} {cohort.basis} episodes; cohort=blended needs real ones, "
+            f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}",
+            code="PC-TRAINING-01",
+        )
+    if not cohort.episodes["technique"].isin(TECHNIQUES).any():
+        raise RefusalError(
+            f"cohort.real={path} has no episode of a technique that can be modelled; {cohort.describe_techniques()}",
+            code="PC-TRAINING-02",
+        )
+    return cohort
+
+
+def stands_for_evidence(cohort: Cohort, settings: TrainingSettings) -> bool:
+    """Tell whether simulated episodes stand for the evidence they were drawn from, not for patients.
+
+    They stand for patients in a rehearsal, where they were simulated under other assumptions than the evidence is drawn
+    under, and for models that are not logistic.
+    """
+    simulated = cohort.basis == "synthetic" and not cohort.details.get("changed_assumptions")
+    return simulated and not settings.cohort.rehearse and "logistic" in settings.model.candidates
+
+
+def fit_from_evidence(task: Task) -> FittedModel:
+    """Serve a prior without patients; the simulated ones only evaluate it.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome, with simulated episodes. Where the evidence cannot be drawn, they stand for patients.
+
+    Returns
+    -------
+    FittedModel
+    """
+    data, settings = task.data, task.settings
+    gather_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(5)
+    try:
+        gathered = gather_evidence_prior(data, settings, gather_rng)
+    except RefusalError:
+        return fit_binary(task)
+    task.begin(FITTING)
+    nobody = data.episodes.iloc[:0]
+    fit = fit_with_prior(gathered.prior, nobody, np.empty(0), settings, fit_rng)
+    response = make_prior_response(fit, nobody, settings, draw_rng, individual=True)
+    return FittedModel(
+        response=response,
+        evaluate=partial(evaluate_linear_predictor, task, response.linear_predictor(data.episodes), metric_rng),
+        further=_gather_further(gathered, fit),
+        validation=validate_task(task, PriorRefit(settings=settings, prior=gathered.prior, learns=False)),
+        instability_rng=instability_rng,
+    )
+
+
+def fit_blended(task: Task) -> FittedModel:
+    """Update a prior by real patients; cross-fit it on them.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome, with the real episodes.
+
+    Returns
+    -------
+    FittedModel
+
+    Raises
+    ------
+    RefusalError
+        If one class of the outcome is too small.
+    """
+    data, settings = task.data, task.settings
+    gather_rng, evaluation_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(6)
+    progress = task.begin(EVALUATING)
+    gathered = gather_prior(data, settings, gather_rng)
+    prior, episodes, outcome = gathered.prior, data.episodes, data.observed
+    crossed = cross_fit_with_prior(prior, episodes, outcome, settings, evaluation_rng, progress=progress)
+    task.begin(FITTING)
+    fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
+    response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=False)
+    return FittedModel(
+        response=withhold_reasons(response, task, crossed),
+        evaluate=partial(evaluate_linear_predictor, task, crossed, metric_rng),
+        further=_gather_further(gathered, fit, warning=_warn_of_overlap(data)),
+        stands_on=_describe_basis(gathered, data),
+        validation=validate_task(task, PriorRefit(settings=settings, prior=prior)),
+        instability_rng=instability_rng,
+        encodes_real=not gathered.simulated,
+    )
+
+
+def _describe_basis(gathered: GatheredPrior, data: TrainingSet) -> dict[str, object]:
+    n_known = int(data.known.sum())
+    if not gathered.sources:
+        return {"basis": "real", "n_real": n_known}
+    sources = tuple(dict.fromkeys((*data.cohort.sources, *gathered.sources)))
+    return {"basis": "blended", "n_real": n_known, "sources": sources}
+
+
+def _warn_of_overlap(data: TrainingSet) -> str:
+    """Tell whether the curves of the evidence count patients of the real set itself."""
+    try:
+        records = simulated_records(data.technique)
+    except RefusalError:
+        return ""
+    counted = {
+        name
+        for record in records
+        if record.response
+        for name in record.response.source
+        if counted_in(name, data.cohort.sources)
+    }
+    citations = "; ".join(sorted(load_sources()[name].citation for name in counted))
+    return f" The curves count patients of this same set, who count twice ({citations})." if counted else ""
+
+
+def _gather_further(gathered: GatheredPrior, fit: PriorFit, *, warning: str = "") -> Further:
+    weights = fit.posterior.weights
+    listed = ", ".join(f"{name} {weight:.0%}" for name, weight in weights.items())
+    seen = "no patient was seen" if fit.rows is None else "after the patients were seen"
+    note = f"Prior: {gathered.description}.{warning} Weights of the beliefs, {seen}: {listed}."
+    return Further(
+        params={f"prior.{name.replace(' ', '_')}": round(weight, 4) for name, weight in weights.items()},
+        tables={"beliefs": pd.DataFrame({"belief": list(weights), "weight": list(weights.values())})},
+        notes=(note,),
+    )
