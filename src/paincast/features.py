@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from paincast.errors import DataError
 from paincast.files.serialization import from_plain, to_plain
-from paincast.schema import EPISODES, Column, model_columns
+from paincast.schema import EPISODES, MINIMUM_CELL, Column, model_columns
+from paincast.statistics.splines import compute_spline
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -187,6 +188,20 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         encoder.unavailable_ = self.unavailable_
         return encoder
 
+    def add_levels(self, X: pd.DataFrame) -> Self:
+        """Return an encoder that also knows the categories of other episodes, if enough of these have them.
+
+        Means, scales and shares stay as they are, so nothing of the other episodes but the names of categories of
+        :data:`paincast.schema.MINIMUM_CELL` and more is kept.
+        """
+        encoder = type(self)(**self.get_params())
+        encoder.unavailable_ = self.unavailable_
+        encoder.variables_ = tuple(
+            _add_levels(variable, X[variable.name]) if variable.kind == "category" and variable.varies else variable
+            for variable in self.variables_
+        )
+        return encoder
+
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002 (ditto)
         """Return the names of the matrix columns, for example ``age_years`` or ``approach=caudal``."""
         check_is_fitted(self, "variables_")
@@ -338,36 +353,6 @@ def _bending_parts(variable: EncodedVariable, scores: FloatArray) -> list[FloatA
     return [(part - mean) / spread for part, (mean, spread) in zip(parts, variable.bends, strict=True)]
 
 
-def compute_spline(values: FloatArray, knots: tuple[float, ...]) -> FloatArray:
-    """Compute the nonlinear terms of a restricted cubic spline, which is linear beyond the outer knots.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Numbers; NaN stays NaN.
-    knots : tuple of float
-        At least three, increasing.
-
-    Returns
-    -------
-    ndarray of shape (n, n_knots - 2)
-
-    References
-    ----------
-    Harrell FE. Regression Modeling Strategies, 2nd ed. (2015), equation 2.25, doi:10.1007/978-3-319-19425-7.
-    """
-    last, before = knots[-1], knots[-2]
-
-    def cube(knot: float) -> FloatArray:
-        return np.asarray(np.maximum(values - knot, 0.0) ** 3, dtype=float)
-
-    parts = [
-        cube(knot) - cube(before) * (last - knot) / (last - before) + cube(last) * (before - knot) / (last - before)
-        for knot in knots[:-2]
-    ]
-    return np.column_stack(parts) / (last - knots[0]) ** 2
-
-
 def _require_table(X: object) -> None:
     if not isinstance(X, pd.DataFrame):
         raise DataError(
@@ -381,6 +366,12 @@ def _as_level(values: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         return values.astype("boolean").map({True: "true", False: "false"}).astype("str")
     return values.astype("str")
+
+
+def _add_levels(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
+    counts = _as_level(values).value_counts()
+    new = sorted(str(level) for level in counts.index[counts >= MINIMUM_CELL] if level not in variable.levels)
+    return replace(variable, levels=(*variable.levels, *new), shares=(*variable.shares, *(0.0 for _ in new)))
 
 
 def _order_levels(levels: pd.Series) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from paincast.cohort.tables import conform
 from paincast.errors import DataError
-from paincast.features import EpisodeEncoder, compute_spline
+from paincast.features import EpisodeEncoder
 from paincast.schema import EPISODES, is_model_input
+from paincast.statistics.splines import compute_spline
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

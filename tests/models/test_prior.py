@@ -28,7 +28,7 @@ from paincast.models.prior.posterior import (
 )
 from paincast.models.prior.response import cross_fit_with_prior, fit_with_prior, make_prior_response
 from paincast.models.prior.soft_labels import PENALTY_SD, fit_soft_labels
-from paincast.settings import ObservationSettings, TrainingSettings, UncertaintySettings
+from paincast.settings import ModelSettings, ObservationSettings, TrainingSettings, UncertaintySettings
 from paincast.simulator.evidence_draws import draw_evidence
 from paincast.statistics import compute_log_loss
 
@@ -46,7 +46,9 @@ def prior(drawn) -> EvidencePrior:
 
 
 def make_settings() -> TrainingSettings:
-    return TrainingSettings(observation=ObservationSettings(method="complete_case"), jobs=1)
+    return TrainingSettings(
+        observation=ObservationSettings(method="complete_case"), model=ModelSettings(candidates=["logistic"]), jobs=1
+    )
 
 
 def draw_outcome(drawn, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -62,7 +64,7 @@ def make_rows(prior: EvidencePrior, drawn, outcome: np.ndarray, rows: np.ndarray
         sites=np.full(len(rows), -1),
         site_sd=0.1,
     )
-    return recentre(prior, matrix.mean(axis=0)), given_rows
+    return recentre(prior, matrix, given_rows.weights), given_rows
 
 
 def test_soft_labels_are_fitted_as_an_optimiser_would():
@@ -91,7 +93,7 @@ def test_a_prior_holds_what_the_draws_disagree_about(prior, drawn):
 
 def test_recentring_changes_no_prediction(prior, drawn):
     matrix = prior.encoder.transform(drawn.episodes.iloc[:50])
-    moved = recentre(prior, matrix.mean(axis=0))
+    moved = recentre(prior, matrix, np.ones(50))
     designs = [np.column_stack([np.ones(50), matrix - one.means]) for one in (prior, moved)]
     first, second = (design @ one.mean for design, one in zip(designs, (prior, moved), strict=True))
     np.testing.assert_allclose(first, second)
@@ -100,7 +102,9 @@ def test_recentring_changes_no_prediction(prior, drawn):
         for design, one in zip(designs, (prior, moved), strict=True)
     ]
     np.testing.assert_allclose(*spreads)
-    assert (moved.metric * moved.covariance).sum() == pytest.approx((prior.metric * prior.covariance).sum())
+    seen = designs[1].T @ designs[1] / 50
+    shared = ((prior.metric * prior.covariance).sum() + (seen * moved.covariance).sum()) / 2
+    assert (moved.metric * moved.covariance).sum() == pytest.approx(shared)
 
 
 def test_the_weights_of_the_components_add_up(prior):

@@ -76,6 +76,9 @@ class ModelSettings:
     candidates: list[str] = setting(
         ["logistic", "xgboost"], "Kinds of model that are compared.", one_of=MODEL_KINDS, min_items=1
     )
+    prior: bool = setting(
+        True, "Start from published evidence where it tells of the outcome; false lets the patients speak alone."
+    )
     splines: bool = setting(True, "Give numbers natural cubic splines in logistic models, not straight lines.")
     ridge_prior_sds: list[float] = setting(
         [0.03, 0.06, 0.12, 0.25, 0.5],

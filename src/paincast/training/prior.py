@@ -102,7 +102,8 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
         if name not in list_drawn_outcomes():
             raise RefusalError(f"the evidence tells nothing of {name}", code="PC-TRAINING-20")
         drawn = draw_evidence(data.technique, name, month, scenario=scenario, rng=rng)
-        prior = make_evidence_prior(keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines)
+        real = None if data.cohort.basis == "synthetic" else data.episodes
+        prior = make_evidence_prior(keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines, real=real)
     description = f"{DRAWS} draws of the evidence at month {month:g} ({scenario} scenario)"
     return GatheredPrior(prior=prior, description=description, sources=sources, simulated=True)
 

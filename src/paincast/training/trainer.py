@@ -44,10 +44,10 @@ from paincast.training.kinds.binary import fit_binary
 from paincast.training.kinds.continuous import fit_change
 from paincast.training.kinds.survival import fit_duration
 from paincast.training.kinds.with_prior import (
-    fit_blended,
-    fit_from_evidence,
+    fit_with_evidence,
     open_real_cohort,
     stands_for_evidence,
+    starts_from_evidence,
 )
 from paincast.training.task import Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
@@ -346,7 +346,8 @@ def _gather_parts(
 
 def _fit(task: Task) -> Finish:
     """Fit the model of a task and return the remaining work."""
-    fit = _choose_fitter(task)
+    kind = task.data.outcome.kind
+    fit = fit_with_evidence if kind == "binary" and starts_from_evidence(task.settings) else FITTERS[kind]
     task.progress.expect(sum(task.compute_stage_weights().values()))
     try:
         fitted = fit(task)
@@ -354,14 +355,6 @@ def _fit(task: Task) -> Finish:
         task.progress.finish()
         raise
     return partial(_finish, task, fitted)
-
-
-def _choose_fitter(task: Task) -> Callable[[Task], FittedModel]:
-    if task.settings.cohort.source == "blended":
-        return fit_blended
-    if task.data.outcome.kind == "binary" and stands_for_evidence(task.data.cohort, task.settings):
-        return fit_from_evidence
-    return FITTERS[task.data.outcome.kind]
 
 
 def _finish(task: Task, fitted: FittedModel) -> TrainedModel:

@@ -22,7 +22,7 @@ from paincast.evaluation.resampling import (
     describe_estimate,
     resample_patient_weights,
 )
-from paincast.features import compute_spline
+from paincast.statistics.splines import compute_spline
 
 RIDGE = 4.0
 """Penalty on the spline terms, scaled to a standard deviation of 1."""

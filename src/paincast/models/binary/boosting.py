@@ -1,4 +1,4 @@
-"""Gradient-boosted trees by XGBoost on an encoded matrix, in which missing values are NaN."""
+"""Gradient-boosted trees by XGBoost on an encoded matrix, alone or on top of a linear predictor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import xgboost
 from scipy.special import expit, logit
 
 from paincast.disclosure.rounding import round_digits
+from paincast.files.serialization import from_plain, to_plain
+from paincast.models.binary.logistic import LinearModel, round_logistic
 from paincast.models.binary.model_kind import ModelKind
 from paincast.models.calibration.affine import AffineCalibration
 from paincast.schema import MINIMUM_CELL
@@ -27,6 +29,9 @@ COVER = MINIMUM_CELL / 4
 """Largest cover of a node with the minimum number of patients: each patient adds p * (1 - p), at most a quarter."""
 
 LEAF_DIGITS = 3
+
+LINEAR = "linear"
+"""Attribute of a stored booster that holds the linear predictor which its trees carry on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,19 +101,18 @@ def fit_boosted(
     monotone : tuple of {-1, 0, 1}
         Direction imposed on each column; empty for none.
     """
-    rounds = int(parameters["n_estimators"])
-    tree_parameters = {name: value for name, value in parameters.items() if name != "n_estimators"}
-    settings = {
-        "objective": "binary:logistic",
-        "base_score": float(np.average(outcome, weights=weights)),
-        "tree_method": "hist",
-        "nthread": 1,
-        "seed": int(rng.integers(2**31)),
-        "verbosity": 0,
-        **({"monotone_constraints": monotone} if any(monotone) else {}),
-        **tree_parameters,
-    }
+    settings, rounds = _configure(parameters, rng)
+    settings["base_score"] = float(np.average(outcome, weights=weights))
+    if any(monotone):
+        settings["monotone_constraints"] = monotone
     return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))
+
+
+def _configure(parameters: dict[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], int]:
+    """Give the settings of XGBoost on one thread, and the number of trees."""
+    fixed = {"objective": "binary:logistic", "tree_method": "hist", "nthread": 1, "verbosity": 0}
+    own = {name: value for name, value in parameters.items() if name != "n_estimators"}
+    return {**fixed, "seed": int(rng.integers(2**31)), **own}, int(parameters["n_estimators"])
 
 
 def read_booster(raw: bytes) -> xgboost.Booster:
@@ -170,6 +174,78 @@ def _pack(matrix: FloatArray, outcome: FloatArray | None = None, weights: FloatA
     return xgboost.DMatrix(matrix, label=outcome, weight=weights, nthread=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BoostedLinearModel:
+    """A linear predictor and trees that carry it on, for the interactions and bends that it misses.
+
+    Parameters
+    ----------
+    linear : LinearModel
+        The linear predictor.
+    trees : BoostedModel
+        Trees on the same columns, whose sum is added to it.
+    """
+
+    linear: LinearModel
+    trees: BoostedModel
+
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
+        """Return the log odds, shape (n,)."""
+        return self.linear.linear_predictor(matrix) + self.trees.linear_predictor(matrix)
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return base, shape (n,), and SHAP values, shape (n, n_encoded): the sums of those of both parts."""
+        (base, values), (added, further) = self.linear.contributions(matrix), self.trees.contributions(matrix)
+        return base + added, values + further
+
+    def recalibrate(self, calibration: AffineCalibration) -> BoostedLinearModel:
+        """Fold an affine calibration into both parts."""
+        slope = AffineCalibration(0.0, calibration.slope)
+        return BoostedLinearModel(linear=self.linear.recalibrate(calibration), trees=self.trees.recalibrate(slope))
+
+
+def fit_boosted_linear(
+    matrix: FloatArray,
+    outcome: FloatArray,
+    *,
+    linear: LinearModel,
+    parameters: dict[str, Any],
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+) -> BoostedLinearModel:
+    """Fit trees that carry on a linear predictor.
+
+    Parameters
+    ----------
+    matrix, outcome, parameters, rng, weights
+        As for :func:`fit_boosted`, without missing values.
+    linear : LinearModel
+        Kept as it is; its log odds are the base margin of the trees.
+    """
+    settings, rounds = _configure(parameters, rng)
+    packed = _pack(matrix, outcome, weights)
+    packed.set_base_margin(linear.linear_predictor(matrix))
+    booster = xgboost.train({**settings, "base_score": 0.5}, packed, num_boost_round=rounds)
+    return BoostedLinearModel(linear=linear, trees=BoostedModel(booster=booster))
+
+
+def round_boosted_linear(model: BoostedLinearModel, flags: Sequence[bool], n: int) -> BoostedLinearModel:
+    """Round what both parts hold of real patients."""
+    return BoostedLinearModel(linear=round_logistic(model.linear, flags, n), trees=round_trees(model.trees, flags, n))
+
+
+def _write_both(model: BoostedLinearModel) -> bytes:
+    booster = model.trees.booster.copy()
+    booster.set_attr(**{LINEAR: json.dumps(to_plain(model.linear))})
+    return bytes(booster.save_raw("ubj"))
+
+
+def _read_both(raw: bytes) -> BoostedLinearModel:
+    booster = read_booster(raw)
+    linear: LinearModel = from_plain(json.loads(str(booster.attr(LINEAR))), LinearModel)
+    return BoostedLinearModel(linear=linear, trees=BoostedModel(booster=booster))
+
+
 XGBOOST = ModelKind(
     name="xgboost",
     model_type=BoostedModel,
@@ -182,4 +258,16 @@ XGBOOST = ModelKind(
     suggest=suggest_boosting,
     write_file=_write_trees,
     read_file=_read_trees,
+)
+
+BOOSTED_LINEAR = ModelKind(
+    name="boosted_logistic",
+    model_type=BoostedLinearModel,
+    fit=fit_boosted_linear,
+    list_parameters=list_boosting,
+    round_model=round_boosted_linear,
+    flexible=True,
+    suggest=suggest_boosting,
+    write_file=_write_both,
+    read_file=_read_both,
 )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from paincast.files.serialization import from_plain, to_plain
 from paincast.models.binary.additive import EBM
-from paincast.models.binary.boosting import XGBOOST
+from paincast.models.binary.boosting import BOOSTED_LINEAR, XGBOOST
 from paincast.models.binary.logistic import LOGISTIC
 from paincast.models.binary.model_kind import Candidate, ModelKind
 from paincast.models.calibration.calibrated import BinaryModel
@@ -25,8 +25,10 @@ from paincast.splits import count_smaller_class
 
 FloatArray = npt.NDArray[np.float64]
 
-KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in (LOGISTIC, EBM, XGBOOST)})
-"""Kinds by name, the simplest first: of two that predict equally well, the simpler is served."""
+_ALL = (LOGISTIC, EBM, BOOSTED_LINEAR, XGBOOST)
+KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in _ALL})
+"""Kinds by name, the simplest first: of two that predict equally well, the simpler is served. ``boosted_logistic`` is
+made where trees carry on a model with a prior; it is no candidate of its own."""
 
 
 def find_kind(model: BinaryModel) -> ModelKind:

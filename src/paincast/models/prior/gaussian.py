@@ -17,6 +17,9 @@ FloatArray = npt.NDArray[np.float64]
 UNTOLD_SD = 0.05
 """Standard deviation of an effect, per unit of its column, that is added to what the draws of the evidence say."""
 
+NEW_SD = 0.3
+"""The same of a category that no reference patient has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvidencePrior:
@@ -53,7 +56,9 @@ class EvidencePrior:
     episodes: pd.DataFrame
 
 
-def make_evidence_prior(episodes: pd.DataFrame, log_odds: FloatArray, *, splines: bool = True) -> EvidencePrior:
+def make_evidence_prior(
+    episodes: pd.DataFrame, log_odds: FloatArray, *, splines: bool = True, real: pd.DataFrame | None = None
+) -> EvidencePrior:
     """Make the prior that follows draws of the evidence.
 
     Parameters
@@ -64,12 +69,16 @@ def make_evidence_prior(episodes: pd.DataFrame, log_odds: FloatArray, *, splines
         Log odds of the outcome of each under each draw of the evidence.
     splines : bool
         Whether numbers are encoded as splines.
+    real : DataFrame of shape (m, ...), optional
+        Real patients: their categories that no reference patient has are encoded too.
 
     Returns
     -------
     EvidencePrior
     """
     encoder = EpisodeEncoder(splines=splines).fit(episodes)
+    if real is not None:
+        encoder = encoder.add_levels(real)
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     centred = matrix - means
@@ -78,7 +87,8 @@ def make_evidence_prior(episodes: pd.DataFrame, log_odds: FloatArray, *, splines
     missing = compute_missing_variances(episodes, centred * coefficients.mean(axis=0), encoder.owners)
     due_to_missing = sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items())
     distances = log_odds - levels - centred @ coefficients.T
-    untold = np.concatenate([[0.0], (UNTOLD_SD / encoder.spreads) ** 2])
+    sds = np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
+    untold = np.concatenate([[0.0], (sds / encoder.spreads) ** 2])
     return EvidencePrior(
         encoder=encoder,
         means=means,
@@ -118,11 +128,21 @@ def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, spli
     )
 
 
-def recentre(prior: EvidencePrior, means: FloatArray) -> EvidencePrior:
-    """Let the level be that of the mean of other patients, of whom ``means`` are the means of the columns.
+def recentre(prior: EvidencePrior, matrix: FloatArray, weights: FloatArray) -> EvidencePrior:
+    """Let the level be that of the mean of other patients; half of the metric is theirs.
 
     Level and effects have scales of their own, so the level must be that of the patients who are seen.
+
+    Parameters
+    ----------
+    prior : EvidencePrior
+        The prior.
+    matrix : ndarray of shape (n, n_encoded)
+        The patients, encoded.
+    weights : ndarray of shape (n,)
+        Their weights.
     """
+    means = np.average(matrix, axis=0, weights=weights)
     shift = np.eye(len(prior.mean))
     shift[0, 1:] = means - prior.means
     back = np.linalg.inv(shift)
@@ -131,11 +151,12 @@ def recentre(prior: EvidencePrior, means: FloatArray) -> EvidencePrior:
         means=means,
         mean=shift @ prior.mean,
         covariance=shift @ prior.covariance @ shift.T,
-        metric=back.T @ prior.metric @ back,
+        metric=(back.T @ prior.metric @ back + compute_metric(matrix - means, weights)) / 2.0,
     )
 
 
-def compute_metric(centred: FloatArray) -> FloatArray:
+def compute_metric(centred: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """Compute the mean product of a constant and centred columns, shape (1 + n_encoded, 1 + n_encoded)."""
     design = np.column_stack([np.ones(len(centred)), centred])
-    return np.asarray(design.T @ design / max(len(design), 1))
+    weight = np.ones(len(design)) if weights is None else weights
+    return np.asarray(design.T @ (weight[:, None] * design) / weight.sum())

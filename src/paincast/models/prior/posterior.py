@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -96,6 +96,16 @@ class Rows:
     weights: FloatArray
     sites: npt.NDArray[np.intp]
     site_sd: float
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Rows:
+        """Keep some rows."""
+        return replace(
+            self,
+            matrix=self.matrix[rows],
+            outcome=self.outcome[rows],
+            weights=self.weights[rows],
+            sites=self.sites[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import ResponseModel
@@ -31,9 +34,11 @@ from paincast.models.prior.posterior import (
     number_sites,
     update_prior,
 )
+from paincast.models.prior.trees import carry_on, choose_trees
 from paincast.progress import SILENT, Progress
 from paincast.settings import TrainingSettings
 from paincast.splits import spread_folds
+from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -55,16 +60,17 @@ class PriorFit:
         The patients.
     posterior : Posterior
         Level and coefficients.
+    trees : dict or None
+        Parameters of trees that carry on the linear predictor; None where it is served alone.
+    model : LinearModel or BoostedLinearModel
+        The served model: the mean of the posterior, carried on by trees where these were chosen.
     """
 
     prior: EvidencePrior
     rows: Rows | None
     posterior: Posterior
-
-    @property
-    def model(self) -> LinearModel:
-        """The served model: the mean of the posterior."""
-        return make_linear(self.posterior.mean, self.prior.means)
+    trees: dict[str, Any] | None
+    model: LinearModel | BoostedLinearModel
 
 
 def make_linear(values: FloatArray, means: FloatArray) -> LinearModel:
@@ -79,7 +85,7 @@ def fit_with_prior(
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> PriorFit:
-    """Update a prior by the patients whose outcome is known.
+    """Update a prior by the patients whose outcome is known, and carry it on by trees where these predict better.
 
     Those seen are weighted to stand for those lost; the weights add up to the effective sample size. The standard
     deviation between sites is estimated after a first fit, and then held.
@@ -93,40 +99,60 @@ def fit_with_prior(
     outcome : ndarray of shape (n,)
         0 or 1; NaN where follow-up is missing.
     settings : TrainingSettings
-        Loss to follow-up, and the least difference between sites.
+        Loss to follow-up, trees, and the least difference between sites.
     rng : numpy.random.Generator
-        Source of folds of the model of loss to follow-up.
+        Source of folds and sampling.
 
     Returns
     -------
     PriorFit
     """
-    known, site_sd = ~np.isnan(outcome), settings.uncertainty.min_site_sd
+    weight_rng, choice_rng, tree_rng = rng.spawn(3)
+    known = ~np.isnan(outcome)
     if not known.any():
-        return PriorFit(prior=prior, rows=None, posterior=update_prior(prior, None))
-    weights = fit_observation_weights(episodes, known, settings.observation, rng)[known]
-    matrix = prior.encoder.transform(episodes.loc[known])
-    centred = recentre(prior, np.average(matrix, axis=0, weights=weights))
-    rows = Rows(
-        matrix=matrix,
-        outcome=outcome[known],
+        posterior = update_prior(prior, None)
+        told = make_linear(posterior.mean, prior.means)
+        return PriorFit(prior=prior, rows=None, posterior=posterior, trees=None, model=told)
+    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)[known]
+    rows = _make_rows(prior, episodes.loc[known], outcome[known], weights, settings.uncertainty.min_site_sd)
+    centred, posterior = _update(prior, rows)
+    linear = make_linear(posterior.mean, centred.means)
+    between = _estimate_site_sd(linear, rows)
+    if between > rows.site_sd:
+        rows = replace(rows, site_sd=between)
+        centred, posterior = _update(prior, rows)
+        linear = make_linear(posterior.mean, centred.means)
+    patients = episodes.loc[known, "patient_id"].to_numpy(object)
+    trees = choose_trees(rows, patients, partial(_fit_linear, prior), settings.model, choice_rng)
+    served = linear if trees is None else carry_on(linear, rows, trees, tree_rng)
+    return PriorFit(prior=centred, rows=rows, posterior=posterior, trees=trees, model=served)
+
+
+def _make_rows(
+    prior: EvidencePrior, episodes: pd.DataFrame, outcome: FloatArray, weights: FloatArray, site_sd: float
+) -> Rows:
+    return Rows(
+        matrix=prior.encoder.transform(episodes),
+        outcome=outcome,
         weights=weights * compute_effective_size(weights) / weights.sum(),
-        sites=number_sites(episodes.loc[known, "site_id"]),
+        sites=number_sites(episodes["site_id"]),
         site_sd=max(site_sd, _LEAST_SITE_SD),
     )
-    first = PriorFit(prior=centred, rows=rows, posterior=update_prior(centred, rows))
-    between = _estimate_site_sd(first)
-    if between <= rows.site_sd:
-        return first
-    rows = replace(rows, site_sd=between)
-    return PriorFit(prior=centred, rows=rows, posterior=update_prior(centred, rows))
 
 
-def _estimate_site_sd(fit: PriorFit) -> float:
-    assert fit.rows is not None
-    rows = fit.rows
+def _update(prior: EvidencePrior, rows: Rows) -> tuple[EvidencePrior, Posterior]:
+    centred = recentre(prior, rows.matrix, rows.weights)
+    return centred, update_prior(centred, rows)
+
+
+def _fit_linear(prior: EvidencePrior, rows: Rows) -> LinearModel:
+    centred, posterior = _update(prior, rows)
+    return make_linear(posterior.mean, centred.means)
+
+
+def _estimate_site_sd(linear: LinearModel, rows: Rows) -> float:
     sites = pd.Series(rows.sites).where(rows.sites >= 0)
-    variance = estimate_site_variance(sites, rows.outcome, rows.weights, fit.model.linear_predictor(rows.matrix))
+    variance = estimate_site_variance(sites, rows.outcome, rows.weights, linear.linear_predictor(rows.matrix))
     return float(np.sqrt(variance))
 
 
@@ -153,29 +179,42 @@ def make_prior_response(
     -------
     ResponseModel
     """
-    prior, posterior, model = fit.prior, fit.posterior, fit.model
-    drawn = draw_coefficients(posterior, prior.metric, min(settings.uncertainty.refits, MOST_DRAWS), rng)
-    training = prior.episodes
-    if len(episodes) and episodes is not prior.episodes:
-        training = pd.concat([prior.episodes, episodes], ignore_index=True)
+    prior, weights = fit.prior, fit.posterior.weights
     described = episodes if len(episodes) else prior.episodes
-    contributions = model.contributions(prior.encoder.transform(described))[1]
+    contributions = fit.model.contributions(prior.encoder.transform(described))[1]
     site_sd = fit.rows.site_sd if fit.rows else settings.uncertainty.min_site_sd
+    kind = "logistic" if fit.trees is None else BOOSTED_LINEAR.name
     return ResponseModel(
         encoder=prior.encoder,
-        model=model,
-        refits=tuple(make_linear(values, prior.means) for values in drawn),
+        model=fit.model,
+        refits=_draw_models(fit, episodes, min(settings.uncertainty.refits, MOST_DRAWS), rng),
         uncertainty_components=UncertaintyComponents(
             between_sites=max(site_sd, settings.uncertainty.min_site_sd) ** 2,
             missing=compute_missing_variances(described, contributions, prior.encoder.owners),
             unexplained=prior.unexplained if individual else 0.0,
-            evidence_share=posterior.evidence_share,
+            evidence_share=fit.posterior.evidence_share,
         ),
-        domain=fit_domain(prior.encoder, training),
-        candidate=Candidate(kind="logistic", parameters={EVIDENCE: posterior.weights.get(EVIDENCE, 0.0)}),
+        domain=fit_domain(prior.encoder, pd.concat([prior.episodes, episodes], ignore_index=True)),
+        candidate=Candidate(kind=kind, parameters={EVIDENCE: weights.get(EVIDENCE, 0.0), **(fit.trees or {})}),
         calibration=IDENTITY,
-        selection=pd.DataFrame({"belief": list(posterior.weights), "weight": list(posterior.weights.values())}),
-        shows_reasons=posterior.tells_patients_apart,
+        selection=pd.DataFrame({"belief": list(weights), "weight": list(weights.values())}),
+        shows_reasons=fit.trees is not None or fit.posterior.tells_patients_apart,
+    )
+
+
+def _draw_models(
+    fit: PriorFit, episodes: pd.DataFrame, draws: int, rng: np.random.Generator
+) -> tuple[LinearModel | BoostedLinearModel, ...]:
+    """Draw linear models; trees are fitted on each anew, to Bayesian-bootstrap weights of the patients."""
+    draw_rng, *tree_rngs = rng.spawn(1 + draws)
+    drawn = draw_coefficients(fit.posterior, fit.prior.metric, draws, draw_rng)
+    linear = [make_linear(values, fit.prior.means) for values in drawn]
+    if fit.trees is None or fit.rows is None:
+        return tuple(linear)
+    patients = episodes["patient_id"].to_numpy(object)
+    return tuple(
+        carry_on(model, fit.rows, fit.trees, child, draw_bayesian_bootstrap_weights(patients, child))
+        for model, child in zip(linear, tree_rngs, strict=True)
     )
 
 

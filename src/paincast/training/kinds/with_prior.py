@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.errors import DataError, RefusalError
@@ -69,34 +70,55 @@ def open_real_cohort(path: str) -> Cohort:
     return cohort
 
 
+def starts_from_evidence(settings: TrainingSettings) -> bool:
+    """Tell whether models of binary outcomes start from published evidence where there is any."""
+    return settings.cohort.source == "blended" or (settings.model.prior and "logistic" in settings.model.candidates)
+
+
 def stands_for_evidence(cohort: Cohort, settings: TrainingSettings) -> bool:
     """Tell whether simulated episodes stand for the evidence they were drawn from, not for patients.
 
-    They stand for patients in a rehearsal, where they were simulated under other assumptions than the evidence is drawn
-    under, and for models that are not logistic.
+    They stand for patients in a rehearsal, and where they were simulated under other assumptions than the evidence is
+    drawn under.
     """
     simulated = cohort.basis == "synthetic" and not cohort.details.get("changed_assumptions")
-    return simulated and not settings.cohort.rehearse and "logistic" in settings.model.candidates
+    return simulated and not settings.cohort.rehearse and starts_from_evidence(settings)
 
 
-def fit_from_evidence(task: Task) -> FittedModel:
-    """Serve a prior without patients; the simulated ones only evaluate it.
+def fit_with_evidence(task: Task) -> FittedModel:
+    """Serve the evidence, updated by patients where there are any; where there is no evidence, the patients alone.
 
     Parameters
     ----------
     task : Task
-        Technique and outcome, with simulated episodes. Where the evidence cannot be drawn, they stand for patients.
+        Technique and outcome.
 
     Returns
     -------
     FittedModel
+
+    Raises
+    ------
+    RefusalError
+        If one class of the outcome is too small.
     """
-    data, settings = task.data, task.settings
-    gather_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(5)
+    (gather_rng,) = task.make_stream("prior").spawn(1)
+    if task.settings.cohort.source == "blended":
+        return _fit_patients(task, gather_prior(task.data, task.settings, gather_rng))
     try:
-        gathered = gather_evidence_prior(data, settings, gather_rng)
+        gathered = gather_evidence_prior(task.data, task.settings, gather_rng)
     except RefusalError:
         return fit_binary(task)
+    if stands_for_evidence(task.data.cohort, task.settings):
+        return _fit_evidence(task, gathered)
+    # A level alone is less than what other techniques of the cohort tell of who fares better.
+    return _fit_patients(task, gathered) if gathered.prior.has_effects else fit_binary(task)
+
+
+def _fit_evidence(task: Task, gathered: GatheredPrior) -> FittedModel:
+    """Serve a prior without patients; the simulated ones only evaluate it."""
+    data, settings = task.data, task.settings
+    fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(4)
     task.begin(FITTING)
     nobody = data.episodes.iloc[:0]
     fit = fit_with_prior(gathered.prior, nobody, np.empty(0), settings, fit_rng)
@@ -110,37 +132,22 @@ def fit_from_evidence(task: Task) -> FittedModel:
     )
 
 
-def fit_blended(task: Task) -> FittedModel:
-    """Update a prior by real patients; cross-fit it on them.
-
-    Parameters
-    ----------
-    task : Task
-        Technique and outcome, with the real episodes.
-
-    Returns
-    -------
-    FittedModel
-
-    Raises
-    ------
-    RefusalError
-        If one class of the outcome is too small.
-    """
+def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
+    """Update a prior by patients; cross-fit it on them."""
     data, settings = task.data, task.settings
-    gather_rng, evaluation_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(6)
-    progress = task.begin(EVALUATING)
-    gathered = gather_prior(data, settings, gather_rng)
+    evaluation_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(5)
     prior, episodes, outcome = gathered.prior, data.episodes, data.observed
-    crossed = cross_fit_with_prior(prior, episodes, outcome, settings, evaluation_rng, progress=progress)
+    real = data.cohort.basis != "synthetic"
+    crossed = cross_fit_with_prior(prior, episodes, outcome, settings, evaluation_rng, progress=task.begin(EVALUATING))
     task.begin(FITTING)
-    fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
-    response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=False)
+    with threadpool_limits(limits=1):
+        fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
+        response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=not real)
     return FittedModel(
         response=withhold_reasons(response, task, crossed),
         evaluate=partial(evaluate_linear_predictor, task, crossed, metric_rng),
         further=_gather_further(gathered, fit, warning=_warn_of_overlap(data)),
-        stands_on=_describe_basis(gathered, data),
+        stands_on=_describe_basis(gathered, data) if real else {},
         validation=validate_task(task, PriorRefit(settings=settings, prior=prior)),
         instability_rng=instability_rng,
         encodes_real=not gathered.simulated,
