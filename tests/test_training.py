@@ -73,7 +73,7 @@ def test_47_real_knees_get_the_simple_model_and_are_told_how_little_it_knows(rea
     result = train_real("genicular_rfa_2024", "genicular_rfa", 3.0, real_data, tmp_path)
     trained = result.trained["genicular_rfa/pain_response"]
     row = result.summary.iloc[0]
-    assert (row["basis"], row["n"], row["with outcome"], row["model"]) == ("real", "47", "49%", "logistic")
+    assert (row["basis"], row["n"], row["with outcome"], row["model"]) == ("blended", "47", "49%", "logistic")
     assert "too few" in row["note"]
     assert trained.predictor.n_real == trained.predictor.n_training == 47
     metrics = trained.metrics.set_index("metric")
@@ -110,12 +110,14 @@ run.train(
 
 
 def test_a_leak_fails_the_run(tmp_path, monkeypatch):
-    def know_the_answer(_, observed, *__, **___):
+    def know_the_answer(_, __, observed, *___, **____):
         return np.nan_to_num(4.0 * observed - 2.0)
 
-    monkeypatch.setattr("paincast.training.kinds.binary.cross_fit_linear_predictor", know_the_answer)
+    monkeypatch.setattr("paincast.training.kinds.with_prior.cross_fit_with_prior", know_the_answer)
+    settings = make_settings(tmp_path)
+    settings.cohort.rehearse = True
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
-        train(make_settings(tmp_path))
+        train(settings)
     assert not (tmp_path / "models").exists()
 
 
