@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 METRIC_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "auroc": "AUROC",
+        "auroc_within_folds": "AUROC within folds",
+        "log_loss_gain": "Log loss of the overall risk minus that of the model",
         "auroc_delong": "AUROC, interval of DeLong",
         "auprc": "Area under the precision-recall curve",
         "scaled_brier": "Scaled Brier score",

@@ -27,7 +27,7 @@ from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import SILENT, Progress
 from paincast.settings import CalibrationSettings, TrainingSettings
-from paincast.splits import spread_folds
+from paincast.splits import CrossFitted, spread_folds
 from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
@@ -234,7 +234,7 @@ def cross_fit_linear_predictor(
     *,
     surroundings: Surroundings = NOTHING,
     progress: Progress = SILENT,
-) -> FloatArray:
+) -> CrossFitted:
     """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Parameters
@@ -254,28 +254,31 @@ def cross_fit_linear_predictor(
 
     Returns
     -------
-    ndarray of shape (n,)
-        Log odds, averaged over the repeats, including episodes lost to follow-up.
+    CrossFitted
+        Including episodes lost to follow-up.
     """
     require_both_classes(outcome, settings.model.minimum_events)
     patients = episodes["patient_id"].to_numpy(object)
+    repeats = settings.evaluation.repeats
     tasks = [
-        (train, test, child)
-        for repeat_rng in rng.spawn(settings.evaluation.repeats)
-        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
+        (train, test, child, (repeat, fold))
+        for repeat, repeat_rng in enumerate(rng.spawn(repeats))
+        for fold, ((train, test), child) in enumerate(
+            spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
+        )
     ]
     held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
         delayed(fit_and_predict)(
             episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings=surroundings
         )
-        for train, test, child in tasks
+        for train, test, child, _ in tasks
     )
-    linear_predictor = np.zeros(len(outcome))
+    crossed = CrossFitted(np.zeros((repeats, len(outcome))), np.zeros((repeats, len(outcome)), dtype=np.int64))
     progress.expect(len(tasks))
-    for (_, test, _), predicted in zip(tasks, held_out, strict=True):
-        linear_predictor[test] += predicted
+    for (_, test, _, (repeat, fold)), predicted in zip(tasks, held_out, strict=True):
+        crossed.by_repeat[repeat, test], crossed.folds[repeat, test] = predicted, fold
         progress.advance()
-    return linear_predictor / settings.evaluation.repeats
+    return crossed
 
 
 def fit_and_predict(

@@ -31,7 +31,16 @@ from paincast.reporting.model.validation import list_validation, tabulate_held_o
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
-HEADLINES = ("auroc", "scaled_brier", "calibration_slope", "ici", "coverage", "mean_absolute_error")
+HEADLINES = (
+    "auroc",
+    "auroc_within_folds",
+    "scaled_brier",
+    "log_loss_gain",
+    "calibration_slope",
+    "ici",
+    "coverage",
+    "mean_absolute_error",
+)
 GROUPED = ("subgroups", "sites", "years")
 REPORT, CARD = "report.html", "model_card.md"
 

@@ -13,7 +13,13 @@ from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
 from paincast.predictor import Predictor
 
-HEADLINES = {"auroc": "AUROC", "scaled_brier": "scaled Brier", "calibration_slope": "slope"}
+HEADLINES = {
+    "auroc": "AUROC",
+    "auroc_within_folds": "AUROC within folds",
+    "scaled_brier": "scaled Brier",
+    "log_loss_gain": "gain over overall risk",
+    "calibration_slope": "slope",
+}
 """Metrics out of fold; observed / expected is not among them, for it is 1 by construction there."""
 
 FURTHER = {
@@ -57,7 +63,9 @@ def summarize_training(
 
 def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
-    further = "; ".join(f"{title} {_format(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
+    further = "; ".join(
+        f"{title} {_format(numbers[metric], metric)}" for metric, title in FURTHER.items() if metric in numbers
+    )
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
     return {
         "technique": predictor.technique,
@@ -67,7 +75,7 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str
         "with outcome": share,
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.kind,
-        **{title: _format(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **{title: _format(numbers[metric], metric) for metric, title in HEADLINES.items() if metric in numbers},
         **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
         "note": _note_sample_size(predictor),
@@ -81,8 +89,8 @@ def _note_sample_size(predictor: Predictor) -> str:
     return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
 
 
-def _format(row: Mapping[Hashable, Any]) -> str:
-    return format_estimate(row, no_interval="")
+def _format(row: Mapping[Hashable, Any], metric: str) -> str:
+    return format_estimate(row, digits=3 if metric == "log_loss_gain" else 2, no_interval="")
 
 
 def assess_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:

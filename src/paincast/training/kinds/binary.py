@@ -46,7 +46,7 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(FITTING),
         )
-        linear_predictor = cross_fit_linear_predictor(
+        crossed = cross_fit_linear_predictor(
             data.episodes,
             data.observed,
             settings,
@@ -58,7 +58,7 @@ def fit_binary(task: Task) -> FittedModel:
     refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,
-        evaluate=partial(evaluate_linear_predictor, task, linear_predictor, metric_rng),
+        evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
         validation=validate_task(task, refit),
         instability_rng=instability_rng,
     )
