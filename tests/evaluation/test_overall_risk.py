@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from paincast.evaluation.performance.overall_risk import compute_log_loss_gain
+from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 
 
 def test_the_gain_is_the_difference_of_two_log_losses():

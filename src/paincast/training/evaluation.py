@@ -12,9 +12,9 @@ from scipy.special import expit
 
 from paincast.evaluation.performance.discrimination import compute_auroc_within_folds
 from paincast.evaluation.performance.metrics import compute_metrics
-from paincast.evaluation.performance.overall_risk import compute_log_loss_gain
 from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
+from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
 from paincast.splits import CrossFitted

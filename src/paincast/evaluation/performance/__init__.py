@@ -12,7 +12,6 @@ from paincast.evaluation.performance.decision import compute_decision_curve
 from paincast.evaluation.performance.discrimination import compute_auroc_delong, compute_auroc_within_folds
 from paincast.evaluation.performance.estimators import ESTIMATORS
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
-from paincast.evaluation.performance.overall_risk import compute_log_loss_gain
 
 __all__ = [
     "ESTIMATORS",
@@ -24,7 +23,6 @@ __all__ = [
     "compute_calibration_curve",
     "compute_change_metrics",
     "compute_decision_curve",
-    "compute_log_loss_gain",
     "compute_metrics",
     "compute_pinball_loss",
     "compute_risk_histogram",
