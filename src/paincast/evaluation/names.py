@@ -20,6 +20,7 @@ METRIC_NAMES: Mapping[str, str] = MappingProxyType(
         "auprc": "Area under the precision-recall curve",
         "scaled_brier": "Scaled Brier score",
         "ici": "ICI: mean distance of the flexible curve",
+        "ici_loess": "ICI by loess, which follows steps",
         "e50": "E50: median distance of the flexible curve",
         "e90": "E90: distance of the flexible curve, 90th percentile",
         "emax": "Emax: largest distance of the flexible curve",
