@@ -49,6 +49,8 @@ METRIC_NAMES: Mapping[str, str] = MappingProxyType(
         "instability_mean": "Distance of refits from the served probability, mean",
         "instability_median": "Distance of refits from the served probability, median patient",
         **{f"instability_q{part}": f"Distance of refits, {part}th percentile" for part in ("25", "75", "95")},
+        "interval_width": "Mean width of an individual's interval",
+        "effective_df": "Effective degrees of freedom",
         "instability_q05": "Distance of refits, 5th percentile",
     }
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.gates.criteria import describe_gains
+from paincast.gates.net_benefit import describe_gains
 from paincast.reporting.figures.axes import (
     BLUE,
     DASHED,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from paincast.evaluation.names import name_metric
 from paincast.files import atomic_file
+from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
 from paincast.reporting.figures.axes import display_name
 from paincast.reporting.figures.report import FIGURES
 from paincast.reporting.model.card import write_model_card
@@ -17,8 +18,6 @@ from paincast.reporting.model.checklist import FILLED, list_missing
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model.run_contents import (
     CHECKLIST,
-    HELD_OUT_SITES,
-    HELD_OUT_YEARS,
     OPTIMISM,
     PICTURES,
     RunContents,
