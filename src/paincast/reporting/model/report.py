@@ -182,10 +182,12 @@ def _write_benefit(run: RunContents) -> Section:
     if curve is not None:
         thresholds = curve["threshold"]
         text = (
-            "Does deciding by the model do better than treating everybody, treating nobody, or deciding by the "
-            f"response that the evidence expects of such patients? At thresholds from {thresholds.min():g} to "
+            "Does selecting patients by their prognosis do better than treating everybody, treating nobody, or "
+            f"deciding by the response that the evidence expects? At thresholds from {thresholds.min():g} to "
             f"{thresholds.max():g}, net benefit counts treated patients who respond and subtracts those treated in "
-            "vain, weighted by the odds of the threshold. Each interval holds for its own threshold."
+            "vain, weighted by the odds of the threshold. Gains hold by a band over all thresholds at "
+            "once. A prognosis tells who is likely to do poorly after the procedure, not who gains from it: some "
+            "would respond without it."
         )
     return Section(
         name="benefit",
