@@ -8,7 +8,7 @@ coefficients drawn with the error of a logistic model of ten columns.
 
 - useless: outcomes that have nothing to do with the predictions ("permuted"), whose spread is 0.05 to 0.7 log odds, and
   predictions twice as extreme as they should be ("slope 0.5"), whose AUROC is 0.55 to 0.75.
-- good: slopes of 0.9 to 1.1, AUROC 0.68 to 0.75; and at the edge, an AUROC of 0.68 with a slope of 0.9, 1 or 1.1.
+- good: slopes of 0.9 to 1.1, AUROC 0.68 to 0.75.
 
 15 % of the patients are lost at random; 20 to 70 % of the others have the outcome. "One site": no site was held out.
 """
@@ -40,7 +40,7 @@ from paincast.gates.net_benefit import find_least_gains
 from paincast.settings import CARD_ITEMS, EvaluationSettings, GateSettings
 from paincast.training.assessment import list_thresholds
 
-COLUMNS, REFITS, FOLDS, RESAMPLES = 10, 30, 5, 200
+COLUMNS, REFITS, FOLDS, RESAMPLES = 10, 30, 5, 100
 LOST = 0.15
 
 Draw = Callable[[np.random.Generator], tuple[float, float]]
@@ -58,13 +58,9 @@ def draw_good(rng: np.random.Generator) -> tuple[float, float]:
 
 
 SCENARIOS: dict[str, tuple[Draw, tuple[int, ...]]] = {
-    "permuted": (lambda rng: (float(np.exp(rng.uniform(np.log(0.05), np.log(0.7)))), 0.0), (150, 500, 1500)),
-    "slope 0.5": (lambda rng: (spread_of(rng.uniform(0.55, 0.75), 0.5), 0.5), (150, 500, 1500)),
     "good": (draw_good, (1500,)),
-    **{
-        f"AUROC 0.68, slope {slope:g}": (lambda _, slope=slope: (spread_of(0.68, slope), slope), (1500,))
-        for slope in (0.9, 1.0, 1.1)
-    },
+    "permuted": (lambda rng: (float(np.exp(rng.uniform(np.log(0.05), np.log(0.7)))), 0.0), (1500, 150)),
+    "slope 0.5": (lambda rng: (spread_of(rng.uniform(0.55, 0.75), 0.5), 0.5), (1500, 150)),
 }
 
 
@@ -92,7 +88,6 @@ def make_evidence(n: int, spread: float, slope: float, rng: np.random.Generator)
     groups = pd.DataFrame(
         {
             "sex": rng.choice(["female", "male"], n),
-            "age_band": rng.choice(["under 40", "40 to 59", "60 to 74", "75 and over"], n, p=[0.15, 0.4, 0.3, 0.15]),
             "payer": rng.choice(["public", "private", "workers", "self", "other"], n, p=[0.4, 0.3, 0.15, 0.1, 0.05]),
         }
     )

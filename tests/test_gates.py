@@ -464,6 +464,7 @@ def test_a_gate_tells_what_it_leaves_out():
         net_benefit=False,
         sample_size=False,
         lost_share=None,
+        log_loss_gain=False,
         tipping_odds=None,
         o_e_ratio=None,
         card_items=[],
@@ -472,7 +473,7 @@ def test_a_gate_tells_what_it_leaves_out():
     verdict = gate(make_evidence(calibration_slope=NAN, ici=NAN, **absent), lenient)
     assert verdict.passed
     left_out = verdict.to_frame().query("reason == 'the gate leaves it out'")["criterion"]
-    performance = {"calibration_slope", "stability", "ici", "o_e_elsewhere", "slope_elsewhere", "net_benefit"}
+    performance = {"gain", "calibration_slope", "stability", "ici", "o_e_elsewhere", "slope_elsewhere", "net_benefit"}
     assert performance | {"sample_size", "follow_up", "tipping_point", "model_card"} == set(left_out)
 
 

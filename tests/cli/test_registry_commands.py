@@ -33,6 +33,11 @@ research_use: true
 bases: [synthetic]
 minimum_real: 0
 sample_size: false
+slope_probability: null
+lost_share: null
+tipping_odds: null
+log_loss_gain: false
+held_out: false
 auroc: [0.4, 0.95]
 calibration_slope: null
 o_e_ratio: [0.5, 2]

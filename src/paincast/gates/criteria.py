@@ -103,9 +103,8 @@ def _assess_auroc(evidence: GateEvidence, criteria: GateSettings) -> GateFinding
 
 def _assess_gain(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     """Judge whether the model is better than telling every patient the overall risk."""
-    del criteria
-    if evidence.is_number:
-        return leave_out("gain", True)
+    if not criteria.log_loss_gain or evidence.is_number:
+        return leave_out("gain", evidence.is_number)
     required = "better than telling everybody the overall risk: lower bound of the gain in log loss above 0"
     return assess_interval(evidence, "log_loss_gain", required, lambda low, _: low > 0, name="gain")
 

@@ -157,6 +157,7 @@ class GateSettings:
         at_most=1.0,
         increasing=True,
     )
+    log_loss_gain: bool = setting(True, "Require less log loss than telling everybody the overall risk.")
     calibration_slope: list[float] | None = setting(
         [0.8, 1.25],
         "Limits of the interval of the calibration slope, out of fold and in held-out sites or years.",
