@@ -38,7 +38,7 @@ def assessed(data) -> Assessment:
 
 
 def test_every_table_a_gate_asks_for_is_there(assessed):
-    assert set(assessed.metrics["metric"]) == {"auroc_delong", "ici", "e50", "e90", "emax"}
+    assert set(assessed.metrics["metric"]) == {"auroc_delong", "ici", "e50", "e90", "emax", "ici_loess"}
     assert set(assessed.list_tables()) == {
         *("calibration_flexible", "decision_curve", "expected_response", "subgroups", "sites", "years", "pooled")
     }
@@ -163,5 +163,12 @@ def test_a_range_of_thresholds_is_checked(limits):
 
 
 def test_thresholds_hold_both_ends():
-    cuts = list_thresholds(EvaluationSettings())
+    cuts = list_thresholds(EvaluationSettings(threshold_range=[0.2, 0.6]), 0.1)
     assert (cuts[0], cuts[-1], len(cuts)) == (0.2, 0.6, 21)
+
+
+@pytest.mark.parametrize("rate", [0.004, 0.1, 0.55, 1.0])
+def test_thresholds_follow_the_event_rate(rate):
+    cuts = np.array(list_thresholds(EvaluationSettings(), rate))
+    assert 0 < cuts[0] < min(max(rate, 0.02), 0.98) < cuts[-1] < 1
+    assert len(cuts) >= 9

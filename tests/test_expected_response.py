@@ -21,7 +21,7 @@ from paincast.reporting.figures.review import describe_decision_curve, plot_deci
 from paincast.settings import SCENARIOS, EvaluationSettings, OutcomeSettings
 from paincast.simulator import simulate_cohort
 from paincast.training.assessment import assess_predictions
-from paincast.training.expected import find_expected_response
+from paincast.training.expected import ANTICIPATED_AUROC, anticipate_auroc, find_expected_response
 from paincast.training_set import TrainingSet, make_training_set
 
 QUICK = EvaluationSettings(resamples=50, threshold_range=[0.3, 0.6])
@@ -178,3 +178,11 @@ def test_every_technique_with_a_curve_has_an_expected_response_at_its_own_month(
     assert found.share is not None
     assert min(shares) - 0.005 <= found.share <= max(shares) + 0.005
     assert set(found.table["record"]) <= {*(record.id for record in records), "all"}
+
+
+def test_the_auroc_that_can_be_anticipated_is_that_of_the_records_of_the_patients(epidural):
+    records = {record.id: record.implied.bayes_optimal_auc for record in records_of(EPIDURAL) if record.implied}
+    disc = spread(epidural, {("lumbar_radicular_disc", "caudal"): 1})
+    assert anticipate_auroc(disc) == round(records[DISC], 2)
+    assert min(records.values()) - 0.005 <= anticipate_auroc(epidural) <= max(records.values()) + 0.005
+    assert anticipate_auroc(make_set(EPIDURAL, 1.0, outcome="complication")) == ANTICIPATED_AUROC

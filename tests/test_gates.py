@@ -15,19 +15,24 @@ from paincast.errors import SettingsError
 from paincast.evaluation.groups.subgroups import compute_metrics_by_group
 from paincast.evaluation.performance.decision import DECISION_COLUMNS, compute_decision_curve
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
+from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 from paincast.gates import CRITERIA, GateEvidence, GateVerdict, gate
-from paincast.gates.criteria import describe_gains
+from paincast.gates.net_benefit import describe_gains
 from paincast.reporting.figures.review import describe_decision_curve
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrainingSettings, check_settings
 
-RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0)
+RESEARCH = GateSettings(
+    name="research", research_use=True, bases=["synthetic", "blended", "real"], minimum_real=0, held_out=False
+)
 GOOD = {
     "auroc": (0.70, 0.66, 0.74),
+    "auroc_within_folds": (0.70, 0.66, 0.74),
+    "log_loss_gain": (0.06, 0.04, 0.08),
     "auroc_above_truth": (-0.02, -0.04, 0.01),
-    "calibration_slope": (1.0, 0.86, 1.15),
-    "o_e_ratio": (1.01, 0.95, 1.07),
+    "calibration_slope": (1.0, 0.87, 1.13),
     "ici": (0.02, 0.01, 0.04),
+    "ici_loess": (0.03, 0.01, 0.04),
 }
 NUMBER = {"coverage": (0.80, 0.77, 0.83), "pinball_gain": (0.2, 0.1, 0.3)}
 NAN = (np.nan, np.nan, np.nan)
@@ -40,13 +45,50 @@ def make_table(rows: dict[str, tuple[float, float, float]], *, metric: str = "",
 
 
 def make_curve(lower: dict[float, tuple[float, float]]) -> pd.DataFrame:
-    """Make a decision curve from the lower bounds of what is gained over treating all and over treating none."""
+    """Make a decision curve from the lower ends of the band of what is gained over treating all and treating none."""
     rows = [
-        ("net_benefit_difference", "overall", low + 0.01, low, low + 0.02, 2000, "a test", threshold, "model", versus)
+        (
+            *("net_benefit_difference", "overall", low + 0.01, low + 0.005, low + 0.015, 2000, "a test"),
+            *(threshold, "model", versus, low, low + 0.02),
+        )
         for threshold, both in lower.items()
         for versus, low in zip(("treat_all", "treat_none"), both, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(DECISION_COLUMNS))
+
+
+def make_held_out(
+    interval: tuple[float, float, float], metric: str = "o_e_ratio", n_groups: float = 6.0
+) -> pd.DataFrame:
+    """Make the table of held-out sites with one mean over them."""
+    names = ("estimate", "lower", "upper")
+    pooled = {"metric": metric, "n_groups": n_groups, "predicted_lower": 0.7, "predicted_upper": 1.4}
+    return pd.DataFrame([{"metric": metric, "n_groups": np.nan}, {**pooled, **dict(zip(names, interval, strict=True))}])
+
+
+def make_tipping(*odds: float) -> pd.DataFrame:
+    """Make a tipping point analysis whose verdict changes at some odds."""
+    shifts = sorted({*np.linspace(-2, 2, 9), *np.log(odds)})
+    low, high = min([*np.log(odds), 99]), max([*np.log(odds), -99])
+    holds = [low <= shift <= high or len(odds) == 0 for shift in shifts]
+    return pd.DataFrame(
+        {
+            "shift": shifts,
+            "odds_ratio": np.exp(shifts),
+            "verdict": np.where(holds, "calibrated in the large", "predictions too low"),
+            "tips": np.isin(shifts, np.log(odds)),
+        }
+    )
+
+
+def make_loss(asked: float, lost: float) -> pd.DataFrame:
+    return pd.DataFrame({"measure": ["asked", "observed", "lost"], "value": [asked, asked - lost, lost]})
+
+
+def make_validation(n: float, interval: tuple[float, float, float], *, contradicts: bool) -> pd.DataFrame:
+    names = ("estimate", "lower", "upper")
+    row = {"group": "elsewhere", "n": n, "contradicts": contradicts, **dict(zip(names, interval, strict=True))}
+    return pd.DataFrame([row])
 
 
 def make_evidence(**changes: object) -> GateEvidence:
@@ -63,6 +105,10 @@ def make_evidence(**changes: object) -> GateEvidence:
         subgroups=make_table({"sex: female": (1.02, 0.9, 1.1), "sex: male": (0.98, 0.9, 1.1)}, metric="o_e_ratio"),
         decision_curve=make_curve({0.3: (0.01, -0.02), 0.5: (0.02, 0.03), 0.6: (0.05, -0.01)}),
         sample_size=pd.DataFrame({"criterion": ["shrinkage"], "n": [900], "available": [2000], "met": [True]}),
+        instability=make_table({"instability_mean": (0.03, 0.02, 0.04), "interval_width": (0.21, 0.2, 0.22)}),
+        loss=make_loss(2200, 200),
+        tipping_point=make_tipping(0.4, 2.5),
+        held_out={"held_out_site": make_held_out((1.02, 0.9, 1.15))},
         card_items=frozenset({"limits", *CARD_ITEMS}),
     )
     return replace(good, **fields)
@@ -80,7 +126,7 @@ def test_a_good_model_passes_with_a_reason_for_every_criterion():
     verdict = gate(make_evidence(), GateSettings(card_items=["limits"]))
     assert verdict.passed
     assert verdict.mark == ""
-    assert verdict.describe() == "passes gate 'default' (12 criteria)"
+    assert verdict.describe() == "passes gate 'default' (16 criteria)"
     assert list(verdict.to_frame()["criterion"]) == list(CRITERIA)
     assert (verdict.to_frame()["reason"] != "").all()
     said = reason_of(verdict, "net_benefit")
@@ -90,11 +136,12 @@ def test_a_good_model_passes_with_a_reason_for_every_criterion():
 @pytest.mark.parametrize(
     ("metric", "interval", "criterion"),
     [
-        ("calibration_slope", (0.9, 0.79, 1.1), "calibration_slope"),
-        ("calibration_slope", (1.1, 0.9, 1.26), "calibration_slope"),
-        ("o_e_ratio", (1.2, 1.1, 1.3), "o_e_ratio"),
+        ("calibration_slope", (0.9, 0.79, 0.95), "calibration_slope"),
+        ("calibration_slope", (1.1, 1.07, 1.26), "calibration_slope"),
         ("ici", (0.04, 0.02, 0.051), "ici"),
-        ("auroc", (0.53, 0.5, 0.56), "auroc"),
+        ("ici_loess", (0.04, 0.02, 0.051), "ici"),
+        ("auroc_within_folds", (0.53, 0.5, 0.56), "auroc"),
+        ("log_loss_gain", (0.01, 0.0, 0.02), "gain"),
         ("auroc", (0.97, 0.96, 0.98), "leak"),
     ],
 )
@@ -169,10 +216,12 @@ def test_probabilities_that_are_too_extreme_are_refused():
     def judge(factor: float) -> dict[str, str]:
         probability = 1.0 / (1.0 + np.exp(-factor * log_odds))
         metrics = compute_metrics(outcome, probability, patients=None, rng=np.random.default_rng(1), resamples=100)
-        return list_unmet(gate(make_evidence(metrics=metrics), GateSettings(ici=None)))
+        gain = compute_log_loss_gain(outcome, probability, patients=None)
+        evidence = make_evidence(metrics=pd.concat([metrics, gain], ignore_index=True))
+        return list_unmet(gate(evidence, GateSettings(ici=None)))
 
     assert judge(1.0) == {}
-    assert judge(2.0) == {"calibration_slope": "failed"}
+    assert judge(2.0) == {"calibration_slope": "failed", "stability": "failed"}
 
 
 def test_a_model_above_its_truth_is_refused_even_for_research():
@@ -234,7 +283,8 @@ def test_a_basis_that_the_gate_does_not_name_is_refused():
 )
 def test_what_is_missing_fails(changes, criterion):
     verdict = gate(make_evidence(**changes), GateSettings(card_items=["limits"]))
-    assert list_unmet(verdict) == {criterion: "missing"}
+    also = {"stability": "missing"} if criterion in ("confidence", "calibration_slope") else {}
+    assert list_unmet(verdict) == {criterion: "missing", **also}
 
 
 def test_a_metric_that_stands_twice_is_not_chosen_from():
@@ -244,15 +294,123 @@ def test_a_metric_that_stands_twice_is_not_chosen_from():
     assert verdict.unmet[0].reason == "ici stands 2 times in the metrics"
 
 
+@pytest.mark.parametrize(
+    ("held_out", "validations", "default", "research"),
+    [
+        ({}, None, "missing", "not asked"),
+        ({"held_out_site": make_held_out((1.0, 0.85, 1.2))}, None, "passed", "passed"),
+        ({"held_out_site": make_held_out((1.0, 0.6, 1.6), n_groups=2)}, None, "failed", "passed"),
+        ({"held_out_year": make_held_out((1.6, 1.3, 1.9))}, None, "failed", "failed"),
+        ({}, make_validation(400, (1.0, 0.85, 1.2), contradicts=False), "passed", "passed"),
+        ({}, make_validation(30, (1.0, 0.5, 2.0), contradicts=False), "failed", "passed"),
+        (
+            {"held_out_site": make_held_out((1.0, 0.9, 1.1))},
+            make_validation(110, (0.18, 0.08, 0.3), contradicts=True),
+            "failed",
+            "failed",
+        ),
+    ],
+)
+def test_observed_over_expected_is_judged_elsewhere_and_unknown_does_not_refuse_research(
+    held_out, validations, default, research
+):
+    evidence = make_evidence(held_out=held_out, validations=validations)
+    for criteria, status in ((GateSettings(), default), (RESEARCH, research)):
+        finding = next(one for one in gate(evidence, criteria).findings if one.criterion == "o_e_elsewhere")
+        assert finding.status == status
+        assert finding.reason
+    assert gate(evidence, GateSettings(o_e_ratio=None)).passed
+
+
+def test_why_calibration_elsewhere_is_unknown_is_told():
+    parts = pd.DataFrame(
+        {"part": ["held_out_site"], "status": ["cannot be measured"], "says": ["cannot be held out: one site"]}
+    )
+    verdict = gate(make_evidence(held_out={"internal_validation": parts}), RESEARCH)
+    assert verdict.passed
+    assert reason_of(verdict, "o_e_elsewhere") == reason_of(verdict, "slope_elsewhere")
+    assert "not known: one site" in reason_of(verdict, "o_e_elsewhere")
+
+
+def test_observed_over_expected_out_of_fold_is_not_looked_at():
+    assert gate(make_evidence(o_e_ratio=(3.0, 2.9, 3.1)), GateSettings()).passed
+
+
+def test_the_slope_elsewhere_is_judged_where_it_is_known():
+    slope = pd.concat([make_held_out((1.0, 0.9, 1.1)), make_held_out((0.5, 0.4, 0.6), "calibration_slope")])
+    verdict = gate(make_evidence(held_out={"held_out_site": slope}), RESEARCH)
+    assert list_unmet(verdict) == {"slope_elsewhere": "failed"}
+    assert "over 6 sites held out; a new one may have 0.7 to 1.4" in verdict.unmet[0].reason
+
+
+@pytest.mark.parametrize(
+    ("loss", "default", "research"),
+    [
+        (make_loss(1000, 200), "passed", "passed"),
+        (make_loss(1000, 400), "failed", "passed"),
+        (make_loss(1000, 670), "failed", "failed"),
+        (make_loss(np.nan, np.nan), "passed", "passed"),
+        (None, "missing", "missing"),
+        (pd.DataFrame({"measure": ["observed"], "value": [9.0]}), "missing", "missing"),
+    ],
+)
+def test_many_lost_to_follow_up_refuse_a_model(loss, default, research):
+    wider = replace(RESEARCH, lost_share=0.5)
+    for criteria, status in ((GateSettings(), default), (wider, research)):
+        unmet = list_unmet(gate(make_evidence(loss=loss), criteria))
+        assert unmet == ({} if status == "passed" else {"follow_up": status})
+
+
+@pytest.mark.parametrize(
+    ("table", "status"),
+    [
+        (make_tipping(), "passed"),
+        (make_tipping(0.5, 2.0), "passed"),
+        (make_tipping(0.8), "failed"),
+        (make_tipping(0.5, 1.3), "failed"),
+        (make_tipping().assign(verdict="predictions too low"), "failed"),
+        (None, "missing"),
+    ],
+)
+def test_a_verdict_that_hangs_on_those_lost_is_refused(table, status):
+    unmet = list_unmet(gate(make_evidence(tipping_point=table), GateSettings()))
+    assert unmet == ({} if status == "passed" else {"tipping_point": status})
+    few = gate(make_evidence(tipping_point=None, loss=make_loss(np.nan, np.nan)), GateSettings())
+    assert few.passed
+
+
+def test_a_probable_slope_is_asked_for_and_the_width_of_the_answers_told():
+    wide = make_evidence(calibration_slope=(1.0, 0.81, 1.2))
+    verdict = gate(wide, GateSettings())
+    assert list_unmet(verdict) == {}
+    refused = gate(wide, GateSettings(slope_probability=0.9))
+    assert list_unmet(refused) == {"stability": "failed"}
+    assert "87%; intervals of individuals are on average this wide: 0.21" in refused.unmet[0].reason
+
+
+def test_the_number_of_simulated_patients_is_not_judged():
+    sizes = pd.DataFrame({"criterion": ["shrinkage"], "n": [900], "available": 400, "met": [False]})
+    verdict = gate(make_evidence(basis="synthetic", n_real=0, sample_size=sizes), RESEARCH)
+    assert verdict.passed
+    assert "any number" in reason_of(verdict, "sample_size")
+
+
+def test_a_pooled_auroc_is_judged_where_the_folds_are_not_known():
+    metrics = make_table({name: row for name, row in GOOD.items() if name != "auroc_within_folds"})
+    verdict = gate(make_evidence(metrics=metrics), GateSettings())
+    assert verdict.passed
+    assert "pooled" in next(one.required for one in verdict.findings if one.criterion == "auroc")
+
+
 def test_narrow_intervals_of_low_coverage_are_refused():
-    assert list_unmet(gate(make_evidence(confidence=0.5), GateSettings())) == {"confidence": "failed"}
+    assert list_unmet(gate(make_evidence(confidence=0.5), RESEARCH)) == {"confidence": "failed", "stability": "failed"}
 
 
 def test_only_subgroups_wholly_outside_are_held_against_a_model():
     groups = {"imprecise": (1.2, 0.9, 1.6), "wrong": (1.6, 1.3, 1.9), "low": (0.6, 0.5, 0.79)}
     verdict = gate(make_evidence(subgroups=make_table(groups, metric="o_e_ratio")), GateSettings())
     assert list_unmet(verdict) == {"subgroups": "failed"}
-    assert verdict.unmet[0].reason == "wrong: 1.6 (1.3 to 1.9); low: 0.6 (0.5 to 0.79)"
+    assert verdict.unmet[0].reason.startswith("wrong: 1.6 (1.3 to 1.9); low: 0.6 (0.5 to 0.79); 0 of 3 could show")
 
 
 def test_a_subgroup_too_small_for_an_interval_is_told_and_no_bar():
@@ -260,7 +418,7 @@ def test_a_subgroup_too_small_for_an_interval_is_told_and_no_bar():
     groups = pd.concat([make_evidence().subgroups, small], ignore_index=True)
     verdict = gate(make_evidence(subgroups=groups), GateSettings())
     assert verdict.passed
-    assert reason_of(verdict, "subgroups") == "2 subgroups with an interval; 1 too small for one"
+    assert reason_of(verdict, "subgroups").startswith("2 subgroups with an interval; 1 too small for one; 2 of 2 could")
 
 
 def test_of_many_levels_the_shrunken_interval_is_judged():
@@ -280,7 +438,7 @@ def test_subgroups_as_they_are_computed_are_judged(n_small):
     verdict = gate(make_evidence(subgroups=table), GateSettings())
     assert verdict.passed
     told = "; 1 too small for one" if n_small == 6 else ""
-    assert reason_of(verdict, "subgroups") == f"{3 - (n_small == 6)} subgroups with an interval{told}"
+    assert reason_of(verdict, "subgroups").startswith(f"{3 - (n_small == 6)} subgroups with an interval{told}; ")
 
 
 @pytest.mark.parametrize(
@@ -299,11 +457,24 @@ def test_a_number_is_judged_by_its_interval_and_not_by_probabilities(changes, un
 
 
 def test_a_gate_tells_what_it_leaves_out():
-    lenient = GateSettings(calibration_slope=None, ici=None, net_benefit=False, sample_size=False, card_items=[])
-    verdict = gate(make_evidence(calibration_slope=NAN, ici=NAN, decision_curve=None, sample_size=None), lenient)
+    lenient = GateSettings(
+        calibration_slope=None,
+        slope_probability=None,
+        ici=None,
+        net_benefit=False,
+        sample_size=False,
+        lost_share=None,
+        log_loss_gain=False,
+        tipping_odds=None,
+        o_e_ratio=None,
+        card_items=[],
+    )
+    absent = {"decision_curve": None, "sample_size": None, "loss": None, "tipping_point": None, "held_out": {}}
+    verdict = gate(make_evidence(calibration_slope=NAN, ici=NAN, **absent), lenient)
     assert verdict.passed
     left_out = verdict.to_frame().query("reason == 'the gate leaves it out'")["criterion"]
-    assert {"calibration_slope", "ici", "net_benefit", "sample_size", "model_card"} == set(left_out)
+    performance = {"gain", "calibration_slope", "stability", "ici", "o_e_elsewhere", "slope_elsewhere", "net_benefit"}
+    assert performance | {"sample_size", "follow_up", "tipping_point", "model_card"} == set(left_out)
 
 
 ends = st.floats(0.0, 2.0) | st.just(float("nan"))

@@ -31,6 +31,11 @@ LENIENT = """
 bases: [real]
 minimum_real: 50
 sample_size: false
+slope_probability: null
+lost_share: null
+tipping_odds: null
+log_loss_gain: false
+held_out: false
 auroc: [0.01, 0.99]
 calibration_slope: null
 o_e_ratio: [0.1, 10]

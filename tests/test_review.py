@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from paincast.cli.app import run
+from paincast.cli.hydra_app import read_gate
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, SettingsError
 from paincast.gates import gate
@@ -286,6 +287,14 @@ def test_an_item_whose_table_is_gone_is_missing_and_one_of_a_number_does_not_app
     ]
     number = replace(facts, tables={**facts.tables, "provenance": make_facts(kind="continuous")})
     assert fill_checklists(number, {}, ()).set_index("item").loc["probast_e4_7", "status"] == "does not apply"
+
+
+def test_simulated_patients_fill_no_item_that_needs_patients(facts):
+    simulated = replace(facts, tags={**facts.tags, "basis": "synthetic"})
+    table = fill_checklists(simulated, STATEMENTS, facts.pictures).set_index("item")
+    assert set(table.loc[["tripod_5a", "tripod_20b", "tripod_23a", "probast_d1_1"], "status"]) == {"missing"}
+    assert "simulated" in table.loc["tripod_5a", "says"]
+    assert set(table.loc[read_gate("research").card_items, "status"]) == {"filled"}
 
 
 def test_what_the_shipped_gates_ask_for_is_filled_by_a_run(facts):

@@ -33,6 +33,7 @@ from paincast.settings import (
     UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort, write_cohort
+from paincast.splits import CrossFitted
 from paincast.training import train
 
 pytestmark = pytest.mark.slow
@@ -111,9 +112,10 @@ run.train(
 
 def test_a_leak_fails_the_run(tmp_path, monkeypatch):
     def know_the_answer(_, __, observed, *___, **____):
-        return np.nan_to_num(4.0 * observed - 2.0)
+        known = np.nan_to_num(4.0 * observed - 2.0)[None]
+        return CrossFitted(known, np.zeros(known.shape, dtype=np.int64))
 
-    monkeypatch.setattr("paincast.training.kinds.with_prior.cross_fit_with_prior", know_the_answer)
+    monkeypatch.setattr("paincast.training.kinds.with_prior.cross_fit", know_the_answer)
     settings = make_settings(tmp_path)
     settings.cohort.rehearse = True
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):

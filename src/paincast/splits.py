@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
@@ -10,9 +12,30 @@ from paincast.errors import RefusalError
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 MOST_DRAWS = 50
 """Maximum number of draws until every training set contains both classes."""
+
+
+class CrossFitted(NamedTuple):
+    """Log odds of every episode from models that were not fitted on its patient.
+
+    Parameters
+    ----------
+    by_repeat : ndarray of shape (n_repeats, n)
+        Log odds in each repeat of the cross-validation.
+    folds : ndarray of shape (n_repeats, n)
+        Fold of each episode in each repeat: one model predicted the episodes of a fold.
+    """
+
+    by_repeat: FloatArray
+    folds: IntArray
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Log odds averaged over the repeats, shape (n,)."""
+        return np.asarray(self.by_repeat.mean(axis=0))
 
 
 class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]

@@ -33,6 +33,11 @@ research_use: true
 bases: [synthetic]
 minimum_real: 0
 sample_size: false
+slope_probability: null
+lost_share: null
+tipping_odds: null
+log_loss_gain: false
+held_out: false
 auroc: [0.4, 0.95]
 calibration_slope: null
 o_e_ratio: [0.5, 2]
@@ -193,7 +198,7 @@ def test_a_shipped_gate_is_called_like_its_file(file):
 def test_the_default_gate_is_strict_and_that_for_research_says_so():
     assert read_gate("default") == GateSettings()
     assert read_gate("research").research_use
-    assert read_gate("research").card_items == list(CARD_ITEMS)
+    assert set(read_gate("research").card_items) < set(CARD_ITEMS)
 
 
 def test_a_gate_of_ones_own_is_called_like_its_file(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
+from sklearn.linear_model import LinearRegression
 
 from paincast.errors import SettingsError
 from paincast.evaluation.performance import calibration_curve
@@ -23,6 +24,7 @@ from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.performance.weighted_logistic import fit_weighted_logistic
 from paincast.evaluation.predictions import check_predictions
 from paincast.evaluation.resampling import compute_distance_interval
+from paincast.statistics import compute_kernel, smooth_shares
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SETS = ["calibrated", "badly_calibrated", "tiny"]
@@ -269,3 +271,26 @@ def test_few_distinct_predictions_get_fewer_knots():
 def test_bad_settings_are_refused(more):
     with pytest.raises(SettingsError, match="at least 2 points and a finite ridge of 0 or more"):
         compute([0, 1], [0.4, 0.5], **more)
+
+
+def test_loess_finds_steps_that_the_spline_smooths_away():
+    rng = np.random.default_rng(11)
+    log_odds = rng.normal(-0.2, 0.7, 4000)
+    truth = expit(log_odds + np.where(np.floor((log_odds + 0.2) / 0.7) % 2 == 0, 0.5, -0.5))
+    found = compute_calibration_curve(
+        rng.random(4000) < truth, expit(log_odds), patients=None, rng=rng, resamples=50
+    ).indices.set_index("metric")["estimate"]
+    true = np.abs(truth - expit(log_odds)).mean()
+    assert found["ici"] < 0.5 * true
+    assert found["ici_loess"] > 0.65 * true
+
+
+def test_loess_is_the_local_line_of_scikit_learns_weighted_regression():
+    rng = np.random.default_rng(12)
+    x, cases = np.sort(rng.random(60)), (rng.random(60) < 0.5).astype(float)
+    grid, weight = np.array([0.2, 0.7]), rng.uniform(0.5, 2.0, 60)
+    kernel = compute_kernel(x, weight, grid, 0.5)
+    found = smooth_shares(x, weight[None], (weight * cases)[None], grid, kernel)[0]
+    for point, near, share in zip(grid, kernel, found, strict=True):
+        line = LinearRegression().fit(x[:, None], cases, sample_weight=near * weight)
+        assert share == pytest.approx(np.clip(line.predict([[point]])[0], 0, 1), abs=1e-9)

@@ -121,3 +121,32 @@ def test_other_bad_input_is_refused():
         compute(*make_rows(20, 1), base_rate=1.2)
     with pytest.raises(DataError, check=lambda error: error.code == "PC-EVALUATION-13"):
         compute([], [])
+
+
+def test_the_band_holds_every_threshold_at_once_and_is_wider_than_the_intervals():
+    curve = compute(*make_rows(2000, 4), resamples=400)
+    gains = curve[curve["versus"].isin(["treat_all", "treat_none"])].dropna(subset="band_lower")
+    assert (gains["band_lower"] < gains["lower"]).all()
+    assert (gains["band_upper"] > gains["upper"]).all()
+    assert curve.loc[~curve.index.isin(gains.index), "band_lower"].isna().all()
+
+
+def test_a_threshold_beside_which_few_lie_has_no_band():
+    outcome, probability = np.tile([0.0, 1.0], 50), np.r_[np.full(8, 0.05), np.full(92, 0.6)]
+    curve = compute(outcome, probability, thresholds=[0.1, 0.5])
+    assert curve["band_lower"].isna().all()
+    assert np.isfinite(pick(curve, "model", "treat_all")["lower"][0.1])
+    outcome, probability = np.tile([0.0, 1.0], 50), np.r_[np.full(10, 0.05), np.full(90, 0.6)]
+    assert np.isfinite(pick(compute(outcome, probability), "model", "treat_all")["band_lower"][0.1])
+
+
+def test_without_skill_the_band_hardly_ever_shows_a_gain():
+    rng, shown, alone = np.random.default_rng(5), [], []
+    for _ in range(150):
+        outcome, probability = (rng.random(300) < 0.45).astype(float), 1 / (1 + np.exp(-rng.normal(-0.2, 0.3, 300)))
+        curve = compute(outcome, probability, thresholds=np.linspace(0.3, 0.62, 17), seed=rng.integers(1000))
+        gains = curve[curve["versus"].isin(["treat_all", "treat_none"])].groupby("threshold")
+        shown.append((gains["band_lower"].min() > 0).any())
+        alone.append((gains["lower"].min() > 0).any())
+    assert np.mean(shown) <= 0.025
+    assert np.mean(alone) > 0.1

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from paincast.errors import SettingsError
-from paincast.evaluation.performance.discrimination import compute_auroc_delong
+from paincast.evaluation.performance.discrimination import compute_auroc_delong, compute_auroc_within_folds
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -78,3 +78,53 @@ def test_what_cannot_be_said_is_said():
     assert np.isnan(constant["lower"])
     with pytest.raises(SettingsError, match=r"confidence=1 is out of range"):
         compute([0, 1], [0.1, 0.2], confidence=1.0)
+
+
+def count_pairs_within_folds(outcome, score, folds, weights):
+    """Count concordant pairs of a case and a non-case of one fold, each weighted by the product of its weights."""
+    won = total = 0.0
+    for case in np.flatnonzero(outcome == 1):
+        for other in np.flatnonzero((outcome == 0) & (folds == folds[case])):
+            pair = weights[case] * weights[other]
+            won += pair * (0.5 if score[case] == score[other] else float(score[case] > score[other]))
+            total += pair
+    return won / total
+
+
+def test_auroc_within_folds_counts_the_pairs_of_a_fold_and_averages_repeats():
+    rng = np.random.default_rng(5)
+    outcome, weights = (rng.random(80) < 0.4).astype(float), rng.uniform(0.5, 2.0, 80)
+    score, folds = rng.integers(0, 9, (2, 80)).astype(float), rng.integers(0, 4, (2, 80))
+    row = compute_auroc_within_folds(outcome, score, folds, patients=None, weights=weights).iloc[0]
+    counted = [count_pairs_within_folds(outcome, *repeat, weights) for repeat in zip(score, folds, strict=True)]
+    assert row["estimate"] == pytest.approx(np.mean(counted), abs=1e-12)
+    assert row["lower"] < row["estimate"] < row["upper"]
+
+
+def test_in_one_fold_the_auroc_is_that_of_delong():
+    rng = np.random.default_rng(6)
+    outcome, score = (rng.random(300) < 0.4).astype(float), rng.random(300)
+    within = compute_auroc_within_folds(outcome, score[None], np.zeros((1, 300), dtype=int), patients=None).iloc[0]
+    pooled = compute_auroc_delong(outcome, score, patients=None).iloc[0]
+    assert within["estimate"] == pytest.approx(pooled["estimate"])
+    assert within["lower"] == pytest.approx(pooled["lower"], abs=1e-3)
+
+
+def test_without_skill_pooled_folds_lie_below_a_half_and_pairs_within_folds_do_not():
+    rng = np.random.default_rng(7)
+    pooled, within, covered = [], [], []
+    for _ in range(300):
+        outcome, folds = (rng.random(60) < 0.5).astype(float), np.arange(60) % 10
+        score = np.array([outcome[folds != fold].mean() for fold in folds]) + 1e-6 * rng.normal(size=60)
+        pooled.append(compute_auroc_delong(outcome, score, patients=None)["estimate"].iloc[0])
+        row = compute_auroc_within_folds(outcome, score[None], folds[None], patients=None).iloc[0]
+        within.append(row["estimate"])
+        covered.append(row["lower"] <= 0.5 <= row["upper"])
+    assert np.mean(pooled) < 0.4
+    assert abs(np.mean(within) - 0.5) < 0.02
+    assert np.mean(covered) > 0.9
+
+
+def test_folds_of_one_class_have_no_auroc_within():
+    table = compute_auroc_within_folds([0, 1], np.array([[0.1, 0.2]]), np.array([[0, 1]]), patients=None)
+    assert table[["estimate", "lower", "upper"]].isna().all(axis=None)

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from paincast.errors import SettingsError
 from paincast.evaluation.validation.sample_size import (
+    assess_sample_size,
     compute_cox_snell,
     compute_development_sizes,
     compute_validation_sizes,
@@ -68,3 +69,15 @@ def test_margin_and_size_of_the_overall_risk_agree():
 def test_figures_out_of_range_are_refused(change, words):
     with pytest.raises(SettingsError, match=words):
         compute_development_sizes(**{"auroc": 0.7, "prevalence": 0.5, "parameters": 3, **change})
+
+
+def test_the_served_model_needs_patients_for_its_effective_degrees_of_freedom_not_for_its_columns():
+    few, many = (assess_sample_size(n=900, prevalence=0.4, effective_df=df, auroc=0.7) for df in (8.2, 67))
+    assert few["met"].all()
+    assert many["met"].tolist() == [False, True]
+    assert "8.2 effective degrees of freedom at an AUROC of 0.7" in few["criterion"].iloc[0]
+
+
+def test_without_refits_only_the_overall_risk_is_assessed():
+    table = assess_sample_size(n=300, prevalence=0.5, effective_df=None, auroc=0.7)
+    assert table[["n", "available", "met"]].to_numpy().tolist() == [[385, 300, False]]

@@ -13,6 +13,7 @@ from scipy.special import expit
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.validation.stability import (
+    compute_effective_df,
     compute_instability,
     compute_instability_by_bin,
     compute_instability_by_row,
@@ -191,3 +192,15 @@ def test_bad_settings_are_refused():
         compute(served, refits, resamples=10)
     with pytest.raises(DataError, match="patients has 3 rows"):
         compute(served, refits, patients=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("penalty", [0.0, 100.0])
+def test_effective_degrees_of_freedom_are_the_trace_of_the_hat_matrix(penalty):
+    rng = np.random.default_rng(8)
+    columns = rng.normal(size=(800, 6))
+    log_odds = columns @ np.full(6, 0.3)
+    weight = expit(log_odds) * expit(-log_odds)
+    information = columns.T @ (weight[:, None] * columns)
+    covariance = np.linalg.inv(information + penalty * np.eye(6))
+    draws = log_odds + rng.multivariate_normal(np.zeros(6), covariance, size=4000) @ columns.T
+    assert compute_effective_df(log_odds, draws) == pytest.approx(np.trace(information @ covariance), rel=0.05)

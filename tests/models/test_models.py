@@ -265,7 +265,7 @@ def test_interval_is_wider_with_fewer_patients(make_episodes):
 def test_held_out_margins_are_honest_on_noise(make_episodes):
     episodes, _, _ = make_episodes(300)
     noise = np.random.default_rng(7).integers(0, 2, 300).astype(float)
-    linear_predictor = cross_fit_linear_predictor(episodes, noise, QUICK, np.random.default_rng(0))
+    linear_predictor = cross_fit_linear_predictor(episodes, noise, QUICK, np.random.default_rng(0)).linear_predictor
     loss = np.mean(np.logaddexp(0, linear_predictor) - noise * linear_predictor)
     base = noise.mean()
     assert loss > -(base * np.log(base) + (1 - base) * np.log(1 - base)) - 0.02
@@ -294,7 +294,9 @@ def test_rows_without_follow_up_are_as_if_absent_when_cases_are_complete_and_sti
     whole = fit_response_model(episodes, seen, settings, np.random.default_rng(9))
     known = fit_response_model(episodes[~lost], outcome[~lost], settings, np.random.default_rng(9))
     np.testing.assert_array_equal(whole.linear_predictor(episodes), known.linear_predictor(episodes))
-    linear_predictor = cross_fit_linear_predictor(episodes, seen, settings, np.random.default_rng(9))
+    crossed = cross_fit_linear_predictor(episodes, seen, settings, np.random.default_rng(9))
+    linear_predictor = crossed.linear_predictor
+    assert len(np.unique(crossed.folds)) == settings.evaluation.folds
     assert linear_predictor.shape == (300,)
     assert np.isfinite(linear_predictor).all()
     assert np.ptp(linear_predictor[lost]) > 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from paincast.models.cross_fitting import cross_fit
 from paincast.models.prior.gaussian import EvidencePrior, make_evidence_prior, make_level_prior, recentre
 from paincast.models.prior.posterior import (
     EVIDENCE,
@@ -26,7 +28,7 @@ from paincast.models.prior.posterior import (
     number_sites,
     update_prior,
 )
-from paincast.models.prior.response import cross_fit_with_prior, fit_with_prior, make_prior_response
+from paincast.models.prior.response import fit_with_prior, make_prior_response, predict_with_prior
 from paincast.models.prior.soft_labels import PENALTY_SD, fit_soft_labels
 from paincast.settings import ModelSettings, ObservationSettings, TrainingSettings, UncertaintySettings
 from paincast.simulator.evidence_draws import draw_evidence
@@ -253,8 +255,9 @@ def test_out_of_fold_predictions_do_not_see_their_patient(prior, drawn):
     outcome = draw_outcome(drawn, 0, rng)[:200]
     episodes = drawn.episodes.iloc[:200].reset_index(drop=True)
     settings = make_settings()
-    first = cross_fit_with_prior(prior, episodes, outcome, settings, np.random.default_rng(1))
+    predict = partial(predict_with_prior, prior=prior, settings=settings)
+    first = cross_fit(predict, episodes, outcome, settings, np.random.default_rng(1)).linear_predictor
     assert np.isfinite(first).all()
     outcome[0] = 1.0 - outcome[0]
-    second = cross_fit_with_prior(prior, episodes, outcome, settings, np.random.default_rng(1))
+    second = cross_fit(predict, episodes, outcome, settings, np.random.default_rng(1)).linear_predictor
     assert (first != second).mean() > 0.5

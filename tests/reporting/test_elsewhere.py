@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.reporting.model.run_contents import VALIDATION
+from paincast.gates.elsewhere import VALIDATION
 from paincast.reporting.model.validation import find_elsewhere
 
 

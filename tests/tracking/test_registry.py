@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from paincast.cli.app import run as run_command
 from paincast.errors import DataError, RefusalError
+from paincast.predictor.validation import Validation, format_validations
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
 from paincast.tracking import (
@@ -36,8 +37,8 @@ RESEARCH = GateSettings(name="research", research_use=True, bases=["synthetic", 
 INTERVALS = {
     "auroc": (0.70, 0.66, 0.74),
     "auroc_above_truth": (-0.02, -0.04, 0.01),
-    "calibration_slope": (1.0, 0.86, 1.15),
-    "o_e_ratio": (1.01, 0.95, 1.07),
+    "log_loss_gain": (0.06, 0.04, 0.08),
+    "calibration_slope": (1.0, 0.87, 1.13),
     "ici": (0.02, 0.01, 0.04),
 }
 
@@ -55,7 +56,10 @@ def tabulate_items(**statuses: str) -> pd.DataFrame:
 
 def make_good(model: ModelRun, **changes: object) -> ModelRun:
     """Give a recorded model evidence that every gate of these tests accepts."""
-    gains = tabulate({"net_benefit_difference": (0.02, 0.01, 0.03)}).assign(threshold=0.5, strategy="model")
+    gains = tabulate({"net_benefit_difference": (0.02, 0.01, 0.03)}).assign(
+        threshold=0.5, strategy="model", band_lower=0.005, band_upper=0.035
+    )
+    tipping = pd.DataFrame({"shift": [0.0, 0.9], "odds_ratio": [1.0, 2.5], "tips": [False, True]})
     good = {
         "n_real": 2000,
         "metrics": tabulate(INTERVALS),
@@ -64,6 +68,9 @@ def make_good(model: ModelRun, **changes: object) -> ModelRun:
             "subgroups": tabulate({"o_e_ratio": (1.0, 0.9, 1.1)}).assign(group="sex: female"),
             "decision_curve": pd.concat([gains.assign(versus="treat_all"), gains.assign(versus="treat_none")]),
             "sample_size": pd.DataFrame({"criterion": ["risk"], "n": [385], "available": [2000], "met": [True]}),
+            "observation_weights": pd.DataFrame({"measure": ["asked", "lost"], "value": [2200.0, 200.0]}),
+            "tipping_point": tipping.assign(verdict="calibrated in the large"),
+            "held_out_site": tabulate({"o_e_ratio": (1.01, 0.9, 1.1)}).assign(n_groups=6.0),
             "checklist": tabulate_items(tripod_18a="missing"),
         },
         "figures": {},
@@ -180,16 +187,27 @@ def test_a_promotion_keeps_the_card_and_what_a_reviewer_wrote(registry):
 @pytest.mark.parametrize(
     ("changes", "criteria", "unmet"),
     [
-        ({"metrics": tabulate({**INTERVALS, "calibration_slope": (0.5, 0.4, 0.6)})}, {}, ["calibration_slope"]),
+        (
+            {"metrics": tabulate({**INTERVALS, "calibration_slope": (0.5, 0.4, 0.6)})},
+            {},
+            ["stability", "calibration_slope"],
+        ),
         ({"metrics": tabulate({**INTERVALS, "auroc": (0.98, 0.97, 0.99)})}, {}, ["leak"]),
         ({"n_real": 47}, {}, ["n_real"]),
         ({"basis": "synthetic", "n_real": 0}, {}, ["basis", "n_real"]),
-        ({"tables": {}, "params": {}}, {}, ["sample_size", "confidence", "net_benefit", "subgroups", "model_card"]),
+        (
+            {"tables": {}, "params": {}},
+            {},
+            [
+                *("sample_size", "stability", "follow_up", "tipping_point", "confidence", "o_e_elsewhere"),
+                *("net_benefit", "subgroups", "model_card"),
+            ],
+        ),
         ({}, {"card_items": ["tripod_20a", "tripod_18a"]}, ["model_card"]),
         (
             {"metrics": tabulate({**INTERVALS, "ici": (0.06, 0.04, 0.08), "o_e_ratio": (0.7, 0.6, 0.8)}), "n_real": 9},
             {},
-            ["n_real", "o_e_ratio", "ici"],
+            ["n_real", "ici"],
         ),
     ],
 )
@@ -199,6 +217,23 @@ def test_a_refused_promotion_says_why_and_changes_nothing(registry, changes, cri
     done = promote(registry.store, f"{NAME}/1", GateSettings(**criteria))
     assert [one.criterion for one in done.verdict.unmet] == unmet
     assert registry.look() == before
+
+
+def test_a_model_that_other_patients_contradict_is_refused(registry):
+    registry.add()
+    version = registry.client.get_model_version(NAME, "1")
+    found = Validation(
+        cohort="elsewhere", content="c", n=110, o_e=0.18, lower=0.08, upper=0.3, contradicts=True, groups=()
+    )
+    tag = format_validations([found], version.tags["model_content"])
+    registry.client.set_model_version_tag(NAME, "1", "validations", tag)
+    for criteria in (GateSettings(), RESEARCH):
+        refused = promote(registry.store, f"{NAME}/1", criteria).verdict.unmet
+        assert [one.criterion for one in refused] == ["o_e_elsewhere"]
+        assert "elsewhere, n = 110: 0.18 (0.08 to 0.3)" in refused[0].reason
+    of_another = format_validations([found], "another")
+    registry.client.set_model_version_tag(NAME, "1", "validations", of_another)
+    assert promote(registry.store, f"{NAME}/1", GateSettings()).verdict.passed
 
 
 @pytest.mark.parametrize("item", CARD_ITEMS)
@@ -342,23 +377,23 @@ def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, t
     store = ("--tracking-uri", registry.store.uri)
     assert run_command(["promote", f"{NAME}/1", *store]) == 0
     out = capsys.readouterr().out
-    assert "passed     calibration_slope: 1 (0.86 to 1.15) (required: interval within 0.8 to 1.25)" in out
+    assert "passed     calibration_slope: 1 (0.87 to 1.13) (required: interval within 0.8 to 1.25)" in out
     assert f"{NAME} version 1 is champion: models:/{NAME}@champion" in out
     assert run_command(["promote", f"{NAME}/2", *store]) == 2
     said = capsys.readouterr()
     assert "failed     n_real: 47 real episodes (required: at least 100 real episodes)" in said.out
-    assert "version 2 is not promoted: refused by gate 'default' (1 of 12 criteria: n_real); nothing was" in said.err
+    assert "version 2 is not promoted: refused by gate 'default' (1 of 16 criteria: n_real); nothing was" in said.err
     assert registry.champion == 1
-    faults = {"ici": (0.06, 0.04, 0.08), "o_e_ratio": (0.7, 0.6, 0.8), "auroc": (0.98, 0.97, 0.99)}
+    faults = {"ici": (0.06, 0.04, 0.08), "auroc": (0.98, 0.97, 0.99)}
     checklist = {"checklist": tabulate_items(tripod_20a="missing")}
     wrong = {"metrics": tabulate({**INTERVALS, **faults}), "tables": {**make_good(registry.model).tables, **checklist}}
     registry.add(n_real=9, **wrong)
     assert run_command(["promote", f"{NAME}/3", *store]) == 2
     said = capsys.readouterr()
     assert re.findall(r"^(?:failed|missing) +(\w+): .+ \(required: .+\)$", said.out, re.MULTILINE) == [
-        *("n_real", "leak", "o_e_ratio", "ici", "model_card")
+        *("n_real", "leak", "ici", "model_card")
     ]
-    assert "(5 of 12 criteria: n_real, leak, o_e_ratio, ici, model_card); nothing was changed" in said.err
+    assert "(4 of 16 criteria: n_real, leak, ici, model_card); nothing was changed" in said.err
     Path(tmp_path, "ours.yaml").write_text("minimum_real: 40\n")
     assert run_command(["promote", f"{NAME}/2", "--gate", str(tmp_path / "ours.yaml"), *store]) == 0
     assert "version 2 is champion, before it version 1" in capsys.readouterr().out

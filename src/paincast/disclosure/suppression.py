@@ -51,7 +51,8 @@ def flag_with_complements(n: IntArray, among: BoolArray) -> BoolArray:
 
 def withhold(metrics: pd.DataFrame, hidden: pd.Series, reason: str) -> pd.DataFrame:
     """Empty the estimates and intervals of some rows, and replace their method by the reason."""
-    measured = {name: metrics[name].mask(hidden) for name in ("estimate", "lower", "upper")}
+    names = [name for name in ("estimate", "lower", "upper", "band_lower", "band_upper") if name in metrics]
+    measured = {name: metrics[name].mask(hidden) for name in names}
     return metrics.assign(**measured, method=metrics["method"].mask(hidden, reason))
 
 

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 METRIC_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "auroc": "AUROC",
+        "auroc_within_folds": "AUROC within folds",
+        "log_loss_gain": "Log loss of the overall risk minus that of the model",
         "auroc_delong": "AUROC, interval of DeLong",
         "auprc": "Area under the precision-recall curve",
         "scaled_brier": "Scaled Brier score",
         "ici": "ICI: mean distance of the flexible curve",
+        "ici_loess": "ICI by loess, which follows steps",
         "e50": "E50: median distance of the flexible curve",
         "e90": "E90: distance of the flexible curve, 90th percentile",
         "emax": "Emax: largest distance of the flexible curve",
@@ -43,9 +46,16 @@ METRIC_NAMES: Mapping[str, str] = MappingProxyType(
         "pinball_gain": "Pinball loss of the quantiles of all minus that of the model, points",
         "mean_absolute_error": "Mean absolute error of the median, points",
         "below_median": "Share of changes below the median",
+        "o_e_elsewhere": "Observed / expected elsewhere",
+        "slope_elsewhere": "Calibration slope elsewhere",
+        "gain": "Gain over the overall risk",
+        "net_benefit": "Net benefit of selecting by prognosis",
+        "follow_up": "Lost to follow-up",
         "instability_mean": "Distance of refits from the served probability, mean",
         "instability_median": "Distance of refits from the served probability, median patient",
         **{f"instability_q{part}": f"Distance of refits, {part}th percentile" for part in ("25", "75", "95")},
+        "interval_width": "Mean width of an individual's interval",
+        "effective_df": "Effective degrees of freedom",
         "instability_q05": "Distance of refits, 5th percentile",
     }
 )

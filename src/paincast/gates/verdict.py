@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -38,10 +39,20 @@ class GateEvidence:
     subgroups : DataFrame or None
         The same columns by subgroup; if present, ``shrunken, shrunken_lower, shrunken_upper`` are judged.
     decision_curve : DataFrame or None
-        The same columns and ``threshold, strategy, versus``, from
+        The same columns and ``threshold, strategy, versus, band_lower, band_upper``, from
         :func:`paincast.evaluation.performance.decision.compute_decision_curve`.
     sample_size : DataFrame or None
         ``criterion, n, available, met``.
+    instability : DataFrame or None
+        The columns of metrics: ``interval_width`` and ``instability_mean`` are told.
+    loss : DataFrame or None
+        ``measure, value``; ``asked`` and ``lost``, without a value where few were lost.
+    tipping_point : DataFrame or None
+        ``shift, odds_ratio, verdict, tips``.
+    held_out : mapping of str to DataFrame
+        Tables of internal validation: held-out sites and years, and why a part was not measured.
+    validations : DataFrame or None
+        External validations of the model: ``group, n, estimate, lower, upper, contradicts``, a row for each cohort.
     card_items : frozenset of str or None
         Items of the model card that are filled, or do not apply to this kind of outcome.
     """
@@ -55,6 +66,11 @@ class GateEvidence:
     subgroups: pd.DataFrame | None = None
     decision_curve: pd.DataFrame | None = None
     sample_size: pd.DataFrame | None = None
+    instability: pd.DataFrame | None = None
+    loss: pd.DataFrame | None = None
+    tipping_point: pd.DataFrame | None = None
+    held_out: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    validations: pd.DataFrame | None = None
     card_items: frozenset[str] | None = None
 
     @property

@@ -97,9 +97,9 @@ class EvaluationSettings:
     confidence: float = setting(
         0.95, "Confidence of the intervals of the metrics.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
     )
-    threshold_range: list[float] = setting(
-        [0.2, 0.6],
-        "Range of threshold probabilities of the decision curve.",
+    threshold_range: list[float] | None = setting(
+        None,
+        "Range of threshold probabilities of the decision curve; null takes half to twice the odds of the outcome.",
         at_least=0.01,
         at_most=0.99,
         increasing=True,
@@ -137,7 +137,20 @@ class GateSettings:
     minimum_real: int = setting(
         100, "Fewest real episodes behind the model.", at_least=0, at_most=10_000_000, unit="episodes"
     )
-    sample_size: bool = setting(True, "Require that the cohort meets every minimum sample size.")
+    sample_size: bool = setting(
+        True, "Require the patients that the served model needs; not asked of simulated patients."
+    )
+    slope_probability: float | None = setting(
+        0.8, "Lowest probability of a calibration slope between 0.85 and 1.15.", at_least=0.0, at_most=1.0
+    )
+    lost_share: float | None = setting(0.3, "Largest share lost to follow-up.", at_least=0.0, at_most=1.0)
+    tipping_odds: float | None = setting(
+        1.5,
+        "Those lost may have odds of the outcome this many times higher or lower than predicted, and the verdict on "
+        "observed over expected must hold.",
+        at_least=1.0,
+        at_most=100.0,
+    )
     confidence: float = setting(
         0.95, "Lowest confidence of the intervals.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE
     )
@@ -148,24 +161,36 @@ class GateSettings:
         at_most=1.0,
         increasing=True,
     )
+    log_loss_gain: bool = setting(True, "Require less log loss than telling everybody the overall risk.")
     calibration_slope: list[float] | None = setting(
         [0.8, 1.25],
-        "Limits of the interval of the calibration slope.",
+        "Limits of the interval of the calibration slope, out of fold and in held-out sites or years.",
         at_least=0.0,
         at_most=10.0,
         increasing=True,
     )
     o_e_ratio: list[float] | None = setting(
         [0.8, 1.25],
-        "Limits of the interval of observed over expected outcomes.",
+        "Limits of the interval of observed over expected outcomes in held-out sites or years and in other cohorts.",
         at_least=0.0,
         at_most=10.0,
         increasing=True,
     )
-    ici: float | None = setting(
-        0.05, "Highest upper bound of the integrated calibration index.", at_least=0.0, at_most=1.0
+    held_out: bool = setting(
+        True,
+        "Require that calibration in held-out sites or years, or in another cohort, is shown to keep the limits; "
+        "otherwise it must only not be shown to break them.",
     )
-    net_benefit: bool = setting(True, "Require a threshold with more net benefit than treating all and treating none.")
+    ici: float | None = setting(
+        0.05,
+        "Highest upper bound of the integrated calibration index, by spline and by loess.",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    net_benefit: bool = setting(
+        True,
+        "Require a threshold at which selecting by prognosis has more net benefit than treating all and treating none.",
+    )
     subgroup_o_e_ratio: list[float] | None = setting(
         [0.8, 1.25],
         "No subgroup may have an interval of observed over expected outcomes wholly outside these limits.",

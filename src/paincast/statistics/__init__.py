@@ -1,7 +1,7 @@
 """Statistics that models, evaluation and reports share, each defined once.
 
 Log loss of log odds, the clustered standard error and the mean with its interval, Wilson's interval of a share, shares
-pooled over studies, and the Bayesian bootstrap of patients.
+pooled over studies, a local-linear smoother of shares, and the Bayesian bootstrap of patients.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from paincast.statistics.bootstrap import draw_bayesian_bootstrap_weights
 from paincast.statistics.clustered import compute_clustered_error, compute_clustered_mean
 from paincast.statistics.likelihood import compute_log_loss
+from paincast.statistics.local_linear import compute_kernel, smooth_shares
 from paincast.statistics.pooling import PooledShare, pool_shares
 from paincast.statistics.proportions import compute_wilson_interval
 
@@ -16,8 +17,10 @@ __all__ = [
     "PooledShare",
     "compute_clustered_error",
     "compute_clustered_mean",
+    "compute_kernel",
     "compute_log_loss",
     "compute_wilson_interval",
     "draw_bayesian_bootstrap_weights",
     "pool_shares",
+    "smooth_shares",
 ]

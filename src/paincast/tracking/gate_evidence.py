@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from paincast.gates import GateEvidence, GateVerdict, gate
+from paincast.gates.elsewhere import HELD_OUT, VALIDATION
+from paincast.gates.use import CONTENT
 from paincast.outcomes import get_outcome
+from paincast.predictor.validation import Validation, read_validations_tag
 from paincast.settings import GateSettings
 from paincast.settings.renamed import rename_parameters
 from paincast.tracking.model_run import ModelRun
@@ -26,11 +30,19 @@ LEVEL = "uncertainty.confidence"
 TABLES: Mapping[str, tuple[str, ...]] = {
     "metrics": ("metric", "group", "estimate", "lower", "upper", "n", "method"),
     "subgroups": ("metric", "group", "estimate", "lower", "upper", "n", "method"),
-    "decision_curve": ("metric", "group", "estimate", "lower", "upper", "threshold", "versus"),
+    "decision_curve": ("metric", "group", "estimate", "threshold", "versus", "band_lower", "band_upper"),
     "sample_size": ("criterion", "n", "available", "met"),
+    "instability": ("metric", "estimate"),
+    "observation_weights": ("measure", "value"),
+    "tipping_point": ("shift", "odds_ratio", "verdict", "tips"),
+    **dict.fromkeys(HELD_OUT, ("metric", "estimate", "lower", "upper", "n_groups")),
+    VALIDATION: ("part", "status", "says"),
     "checklist": ("item", "status"),
 }
 """Tables of a run that a gate reads, and the columns it needs in them."""
+
+AS_THEY_ARE = ("metrics", "subgroups", "decision_curve", "sample_size", "instability", "tipping_point")
+"""Tables that are evidence under their own names."""
 
 ANSWERED = ("filled", "does not apply")
 """Statuses of a complete item in ``checklist``: the evidence is there, or the item does not apply to the outcome."""
@@ -53,13 +65,17 @@ def assess_model(model: ModelRun, criteria: GateSettings) -> GateVerdict:
     GateVerdict
     """
     evidence = gather_gate_evidence(
-        model.outcome, model.basis, str(model.n_real), model.params, {**model.tables, "metrics": model.metrics}
+        model.outcome,
+        model.basis,
+        str(model.n_real),
+        model.params,
+        {**model.tables, "metrics": model.metrics, "instability": model.instability},
     )
     return gate(evidence, criteria)
 
 
-def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
-    """Read the evidence of a logged model from its run.
+def read_gate_evidence(client: MlflowClient, run: Run, version_tags: Mapping[str, str]) -> GateEvidence:
+    """Read the evidence of a logged model from its run, and its external validations from its registered version.
 
     Parameters
     ----------
@@ -67,11 +83,18 @@ def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
         Client of the store.
     run : Run
         Run of one model.
+    version_tags : mapping of str to str
+        Tags of its registered version.
 
     Returns
     -------
     GateEvidence
         Evidence that the run does not have is missing.
+
+    Raises
+    ------
+    DataError
+        If the record of validations is damaged.
     """
     tags, params = run.data.tags, rename_parameters(run.data.params)
     with tempfile.TemporaryDirectory() as scratch:
@@ -81,7 +104,14 @@ def read_gate_evidence(client: MlflowClient, run: Run) -> GateEvidence:
             for name in TABLES
             if f"{name}.csv" in files
         }
-    return gather_gate_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
+    evidence = gather_gate_evidence(tags.get("outcome", ""), tags.get("basis", ""), tags.get("n_real"), params, tables)
+    content = version_tags.get(CONTENT) or tags.get(CONTENT, "")
+    return replace(evidence, validations=_tabulate_validations(read_validations_tag(version_tags, content)))
+
+
+def _tabulate_validations(validations: Sequence[Validation]) -> pd.DataFrame:
+    rows = [(item.cohort, item.n, item.o_e, item.lower, item.upper, item.contradicts) for item in validations]
+    return pd.DataFrame(rows, columns=["group", "n", "estimate", "lower", "upper", "contradicts"])
 
 
 def gather_gate_evidence(
@@ -112,7 +142,9 @@ def gather_gate_evidence(
         n_real=int(n_real) if n_real and n_real.isdecimal() else None,
         confidence=_read_number(params, CONFIDENCE),
         level=_read_number(params, LEVEL),
-        **{name: complete.get(name) for name in ("metrics", "subgroups", "decision_curve", "sample_size")},
+        **{name: complete.get(name) for name in AS_THEY_ARE},
+        loss=complete.get("observation_weights"),
+        held_out={name: complete[name] for name in (*HELD_OUT, VALIDATION) if name in complete},
         card_items=None
         if checklist is None
         else frozenset(checklist.loc[checklist["status"].isin(ANSWERED), "item"].astype(str)),

@@ -106,7 +106,7 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
         version = find_version(client, source)
         run = _find_run(client, version)
         _check_bundle(version, run)
-        verdict = gate(read_gate_evidence(client, run), criteria)
+        verdict = gate(read_gate_evidence(client, run, version.tags), criteria)
         former = _find_champion(client, version.name)
         if verdict.passed:
             _record_promotion(client, version, run, verdict)

@@ -30,6 +30,11 @@ SITE, YEAR = "site", "procedure_year"
 THRESHOLD_STEP = 0.02
 """Distance between the thresholds of the decision curve."""
 
+ODDS_RANGE = 2.0
+"""Thresholds that follow the event rate reach from its odds divided by this to its odds times this."""
+
+FEWEST_THRESHOLDS = 9
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
@@ -126,7 +131,7 @@ def assess_predictions(
         weights=outcome_weights,
     )
     expected = find_expected_response(data, scenario)
-    thresholds = list_thresholds(settings)
+    thresholds = list_thresholds(settings, float(np.average(outcome, weights=outcome_weights)))
     shown = thresholds if data.cohort.basis == "synthetic" else choose_shown(outcome, predicted, patients, thresholds)
     # Simulated patients need no protection: their groups are quantiles, and every threshold is published.
     published_cuts = [] if data.cohort.basis == "synthetic" else shown
@@ -198,16 +203,27 @@ def choose_shown(
     return choose_cuts(predicted, thresholds, make_release_rule(pd.factorize(patients)[0], outcome))
 
 
-def list_thresholds(settings: EvaluationSettings) -> list[float]:
+def list_thresholds(settings: EvaluationSettings, event_rate: float) -> list[float]:
     """List the thresholds of the decision curve, including both ends of the range.
+
+    Without a range in the settings it follows the event rate, rounded to whole percent: from half its odds to twice
+    its odds. There a prognosis could change a decision; far from the event rate everybody is treated, or nobody.
 
     Examples
     --------
-    >>> list_thresholds(EvaluationSettings(threshold_range=[0.2, 0.25]))
+    >>> list_thresholds(EvaluationSettings(threshold_range=[0.2, 0.25]), 0.4)
     [0.2, 0.225, 0.25]
+    >>> list_thresholds(EvaluationSettings(), 0.1)[::4]
+    [0.05, 0.115, 0.18]
     """
-    lowest, highest = settings.threshold_range
-    points = max(2, round((highest - lowest) / THRESHOLD_STEP) + 1)
+    if settings.threshold_range is not None:
+        lowest, highest = settings.threshold_range
+        points = max(2, round((highest - lowest) / THRESHOLD_STEP) + 1)
+    else:
+        rate = float(np.clip(round(event_rate, 2), 0.02, 0.98))
+        odds = rate / (1.0 - rate)
+        lowest, highest = (round(part / (1.0 + part), 2) for part in (odds / ODDS_RANGE, odds * ODDS_RANGE))
+        points = max(FEWEST_THRESHOLDS, round((highest - lowest) / THRESHOLD_STEP) + 1)
     return [round(float(cut), 6) for cut in np.linspace(lowest, highest, points)]
 
 

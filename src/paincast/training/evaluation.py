@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from paincast.evaluation.performance.discrimination import compute_auroc_within_folds
 from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
+from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
+from paincast.splits import CrossFitted
 from paincast.training.assessment import Assessment, assess_predictions
 from paincast.training.task import Task
 from paincast.training_set import TrainingSet
@@ -33,8 +37,22 @@ class Evaluation:
     assessment: Assessment | None = None
 
 
-def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.random.Generator) -> Evaluation:
-    """Evaluate the out-of-fold log odds of all eligible episodes, including those lost to follow-up."""
+def evaluate_linear_predictor(
+    task: Task, linear_predictor: FloatArray, rng: np.random.Generator, *, crossed: CrossFitted | None = None
+) -> Evaluation:
+    """Evaluate the out-of-fold log odds of all eligible episodes, including those lost to follow-up.
+
+    Parameters
+    ----------
+    task : Task
+        Technique and outcome.
+    linear_predictor : ndarray of shape (n,)
+        Log odds out of fold.
+    rng : numpy.random.Generator
+        Source of the resamples.
+    crossed : CrossFitted, optional
+        The same by repeat and with the folds, for the AUROC within folds.
+    """
     data, settings = task.data, task.settings
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
@@ -44,7 +62,11 @@ def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.
     assessed = assess_predictions(
         data, probability, weights, settings.evaluation, assessment_rng, scenario=str(scenario)
     )
-    further = [assessed.metrics, _compare_with_truth(task, probability)]
+    further = [
+        _measure_without_resampling(task, probability, weights, crossed),
+        assessed.metrics,
+        _compare_with_truth(task, probability),
+    ]
     return Evaluation(
         probability=probability,
         metrics=pd.concat([weighted, *further], ignore_index=True),
@@ -82,6 +104,21 @@ def _measure(
         for metric_weights in (known_weights, None)
     )
     return weighted, complete
+
+
+def _measure_without_resampling(
+    task: Task, probability: FloatArray, weights: FloatArray, crossed: CrossFitted | None
+) -> pd.DataFrame:
+    """Compute the gain over the overall risk and, where the folds are known, the AUROC within them."""
+    known, confidence = task.data.known, task.settings.evaluation.confidence
+    outcome, patients = task.data.observed[known], task.data.episodes.loc[known, "patient_id"].to_numpy(object)
+    given: dict[str, Any] = {"patients": patients, "confidence": confidence, "weights": weights[known]}
+    rows = [compute_log_loss_gain(outcome, probability[known], **given)]
+    if crossed is not None:
+        rows.insert(
+            0, compute_auroc_within_folds(outcome, crossed.by_repeat[:, known], crossed.folds[:, known], **given)
+        )
+    return pd.concat(rows, ignore_index=True)
 
 
 def compare_with_complete_cases(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:

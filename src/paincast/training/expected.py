@@ -1,4 +1,4 @@
-"""Find the response that evidence records expect of these patients: the reference for a decision without a model."""
+"""Find what evidence records expect of these patients: their response, and how well it can be foretold."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from paincast.training_set import TrainingSet
 COLUMNS = ("record", "scenario", "month", "expected", "says")
 CURVE_OUTCOME = "pain_response"
 """The outcome for which the records have a curve."""
+
+ANTICIPATED_AUROC = 0.7
+"""AUROC that models of response to pain procedures reach, where no evidence on the technique says more."""
+
+LOWEST_AUROC = 0.51
+"""Lowest AUROC for which a sample size exists."""
 
 ALL = "all"
 """Name of the row with the rate of all patients."""
@@ -77,6 +83,33 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
     rows = [(name, scenario, month, round(value, 2), "") for name, value in shares.items()]
     explanation = _explain(share, used, scenario, month)
     return ExpectedResponse(share=share, table=_tabulate([*rows, (ALL, scenario, month, share, explanation)]))
+
+
+def anticipate_auroc(data: TrainingSet) -> float:
+    """Find the AUROC that can be anticipated of a technique: that of the published predictors, if all were known.
+
+    The mean over the evidence records of the technique that have predictors, weighted by the patients they cover;
+    records alone where they cover nobody. For outcomes that published predictors of response do not concern, and
+    without a record, :data:`ANTICIPATED_AUROC`.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The patients, for their technique, outcome, indications and approaches; outcomes are not used.
+
+    Returns
+    -------
+    float
+        Rounded to two decimals: with more digits the number of patients of each record could be worked out.
+    """
+    records = [record for record in records_of(data.technique) if record.implied]
+    if not data.outcome.follows_response or not records:
+        return ANTICIPATED_AUROC
+    counts = {record.id: n for record, n in _count_patients(data, records) if n >= MINIMUM_CELL}
+    weights = counts or dict.fromkeys((record.id for record in records), 1)
+    known = {record.id: record.implied.bayes_optimal_auc for record in records if record.implied}
+    mean = sum(n * known[name] for name, n in weights.items()) / sum(weights.values())
+    return max(round(mean, 2), LOWEST_AUROC)
 
 
 def _count_patients(data: TrainingSet, records: list[Record]) -> Iterator[tuple[Record, int]]:

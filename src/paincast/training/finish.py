@@ -20,7 +20,7 @@ from paincast.models.serialization import Response
 from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.tracking import log_model_run
 from paincast.training.evaluation import Evaluation
-from paincast.training.instability import measure_instability
+from paincast.training.instability import compare_sample_size, measure_instability
 from paincast.training.internal_validation import InternalValidation
 from paincast.training.run_contents import gather_model_run
 from paincast.training.task import Further, Task, TrainedModel
@@ -84,7 +84,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
     if fitted.instability_rng is not None:
         assert isinstance(predictor.response, ResponseModel)
         settings = task.settings.evaluation
-        instability = measure_instability(predictor.response, data, settings, fitted.instability_rng)
+        instability = measure_instability(predictor.response, data, settings, fitted.instability_rng, predictor.level)
     explanation = explain_model(predictor.response, data.episodes)
     assessment = evaluation.assessment
     trained = TrainedModel(
@@ -98,6 +98,9 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
         explanation=explanation,
         review=_review(task, predictor.response, explanation),
         instability=instability,
+        sample_size=None
+        if predictor.n_events is None
+        else compare_sample_size(data, predictor.n_training, predictor.n_events, instability),
         assessment=assessment,
         validation=fitted.validation,
         further=fitted.further,

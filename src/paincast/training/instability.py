@@ -1,4 +1,4 @@
-"""Measure how much the predictions of a model vary between refits to resampled patients."""
+"""Measure how stable a model is, and whether its patients are enough for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from paincast.evaluation.validation.stability import MINIMUM_REFITS, compute_instability, compute_instability_by_bin
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS
+from paincast.evaluation.validation.sample_size import assess_sample_size
+from paincast.evaluation.validation.stability import (
+    MINIMUM_REFITS,
+    compute_effective_df,
+    compute_instability,
+    compute_instability_by_bin,
+)
 from paincast.models.binary.response import ResponseModel
 from paincast.settings import EvaluationSettings
+from paincast.statistics import compute_clustered_mean
+from paincast.training.expected import anticipate_auroc
 from paincast.training_set import TrainingSet
+
+EFFECTIVE_DF, WIDTH = "effective_df", "interval_width"
 
 
 class Instability(NamedTuple):
@@ -20,7 +31,8 @@ class Instability(NamedTuple):
     Parameters
     ----------
     metrics : DataFrame
-        From :func:`paincast.evaluation.validation.stability.compute_instability`.
+        From :func:`paincast.evaluation.validation.stability.compute_instability`, and two rows more:
+        ``interval_width``, the mean width of the interval of an individual's probability, and ``effective_df``.
     bins : DataFrame
         From :func:`paincast.evaluation.validation.stability.compute_instability_by_bin`.
     """
@@ -30,7 +42,7 @@ class Instability(NamedTuple):
 
 
 def measure_instability(
-    response: ResponseModel, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
+    response: ResponseModel, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator, level: float
 ) -> Instability | None:
     """Compare a model with its refits, over the training episodes whose outcome is known.
 
@@ -50,6 +62,8 @@ def measure_instability(
         Resamples and confidence of the intervals.
     rng : numpy.random.Generator
         Source of the resamples.
+    level : float
+        Level of the interval of an individual's probability.
 
     Returns
     -------
@@ -59,9 +73,46 @@ def measure_instability(
     if len(response.refits) < MINIMUM_REFITS:
         return None
     episodes = data.episodes[data.known]
-    served, refits = expit(response.linear_predictor(episodes)), expit(response.refit_linear_predictors(episodes))
+    log_odds, refitted = response.linear_predictor(episodes), response.refit_linear_predictors(episodes)
+    served, refits = expit(log_odds), expit(refitted)
     patients = episodes["patient_id"].to_numpy(object)
     metrics = compute_instability(
         served, refits, patients=patients, rng=rng, resamples=settings.resamples, confidence=settings.confidence
     )
-    return Instability(metrics=metrics, bins=compute_instability_by_bin(served, refits, patients=patients))
+    answers = response.answer(episodes, level)
+    width = compute_clustered_mean((answers["upper"] - answers["lower"]).to_numpy(), patients, settings.confidence)
+    df = compute_effective_df(log_odds, refitted)
+    further = [
+        (WIDTH, "overall", *width, len(episodes), f"mean of the {100 * level:g} % intervals, {len(refits)} refits"),
+        (EFFECTIVE_DF, "overall", df, np.nan, np.nan, len(episodes), f"of {len(refits)} refits"),
+    ]
+    return Instability(
+        metrics=pd.concat([metrics, pd.DataFrame(further, columns=list(METRIC_COLUMNS))], ignore_index=True),
+        bins=compute_instability_by_bin(served, refits, patients=patients),
+    )
+
+
+def compare_sample_size(
+    data: TrainingSet, n_training: int, n_events: int, instability: Instability | None
+) -> pd.DataFrame:
+    """Compare the patients of a model with the sizes that it needs.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        For the anticipated AUROC of its technique.
+    n_training, n_events : int
+        Episodes behind the model, and those with the outcome.
+    instability : Instability or None
+        For the effective degrees of freedom; without them only the overall risk is assessed.
+
+    Returns
+    -------
+    DataFrame
+        From :func:`paincast.evaluation.validation.sample_size.assess_sample_size`.
+    """
+    df = None
+    if instability is not None:
+        df = float(instability.metrics.set_index("metric")["estimate"][EFFECTIVE_DF])
+    share = min(max(n_events, 1), n_training - 1) / n_training
+    return assess_sample_size(n=n_training, prevalence=share, effective_df=df, auroc=anticipate_auroc(data))

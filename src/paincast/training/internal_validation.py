@@ -20,9 +20,10 @@ from paincast.evaluation.groups.internal_external import predict_internal_extern
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
 from paincast.evaluation.validation.optimism import compute_optimism
+from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import Progress
-from paincast.reporting.model.run_contents import HELD_OUT_SITES, HELD_OUT_YEARS, OPTIMISM
+from paincast.reporting.model.run_contents import OPTIMISM
 from paincast.schema import MINIMUM_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
 from paincast.training.assessment import SITE, YEAR, number_sites

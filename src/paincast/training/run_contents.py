@@ -9,6 +9,7 @@ import pandas as pd
 from paincast.disclosure.flow import format_label_months, suppress_small_loss, suppress_small_steps
 from paincast.disclosure.rounding import FEW
 from paincast.disclosure.suppression import is_small
+from paincast.gates.elsewhere import VALIDATION
 from paincast.models.binary.response import ResponseModel
 from paincast.models.calibration.affine import write_calibration
 from paincast.models.continuous.response import ChangeResponse
@@ -18,8 +19,8 @@ from paincast.predictor import Predictor
 from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.model.checklist import fill_checklists
 from paincast.reporting.model.report import write_report_folder
-from paincast.reporting.model.run_contents import CHECKLIST, FACTS, PICTURES, VALIDATION, RunContents
-from paincast.reporting.model.summary import assess_sample_size, describe_loss, describe_precision, describe_refits
+from paincast.reporting.model.run_contents import CHECKLIST, FACTS, PICTURES, RunContents
+from paincast.reporting.model.summary import describe_loss, describe_precision, describe_refits
 from paincast.settings import TrainingSettings
 from paincast.tracking import ModelRun, summarize_dataset
 from paincast.training.internal_validation import explain_not_measured
@@ -151,7 +152,7 @@ def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) ->
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
         *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),
-        *(() if predictor.n_events is None else (describe_precision(predictor),)),
+        *(() if trained.sample_size is None else (describe_precision(predictor, trained.sample_size),)),
         lost if few_lost else describe_loss(trained.weights, trained.loss, trained.tipping_point),
         *(() if measured is None else (describe_refits(measured.metrics),)),
         *trained.further.notes,
@@ -163,7 +164,7 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
     tipping = trained.tipping_point
     return {
         "flow": suppress_small_steps(trained.flow),
-        **({} if predictor.n_events is None else {"sample_size": assess_sample_size(predictor)}),
+        **({} if trained.sample_size is None else {"sample_size": trained.sample_size}),
         "selection": predictor.response.selection,
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
         "importance": trained.review.importance,

@@ -138,6 +138,9 @@ class TrainedModel:
         Ranking of variables with intervals, their directions compared with the evidence, and their dependence.
     instability : Instability or None
         How much predictions vary between refits to resampled patients; None where it was not measured.
+    sample_size : DataFrame or None
+        Episodes needed and available (:func:`paincast.training.instability.compare_sample_size`); None for a continuous
+        outcome.
     assessment : Assessment or None
         Calibration, decision curve and groups; None where no probability at one month is predicted.
     validation : InternalValidation or None
@@ -156,6 +159,7 @@ class TrainedModel:
     explanation: Explanation
     review: ExplanationReview
     instability: Instability | None = None
+    sample_size: pd.DataFrame | None = None
     assessment: Assessment | None = None
     validation: InternalValidation | None = None
     further: Further = field(default_factory=Further)

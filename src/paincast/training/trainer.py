@@ -23,6 +23,7 @@ from paincast.disclosure.rounding import round_count
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.files.serialization import to_plain
+from paincast.gates.elsewhere import VALIDATION
 from paincast.models.binary.borrowing import Part
 from paincast.models.binary.surroundings import make_parts
 from paincast.models.class_sizes import require_both_classes
@@ -31,7 +32,7 @@ from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
 from paincast.progress import SILENT, PartialProgress, Progress
 from paincast.reporting.model.checklist import check_items
 from paincast.reporting.model.overview import write_overview
-from paincast.reporting.model.run_contents import VALIDATION, read_run_folder
+from paincast.reporting.model.run_contents import read_run_folder
 from paincast.reporting.model.summary import summarize_training
 from paincast.reporting.model.validation import find_elsewhere
 from paincast.schema import TECHNIQUES
@@ -163,7 +164,11 @@ def train(
             raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
     return TrainingResult(
         summary=summarize_training(
-            {name: (model.predictor, model.metrics, _find_elsewhere(model)) for name, model in trained.items()}, refused
+            {
+                name: (model.predictor, model.metrics, _find_elsewhere(model), model.sample_size)
+                for name, model in trained.items()
+            },
+            refused,
         ),
         models_folder=Path(settings.models_folder),
         review_hint=_format_review_command(store, settings),

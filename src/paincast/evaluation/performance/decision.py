@@ -1,4 +1,4 @@
-"""Decision curves: net benefit of treating by the model, against treating all, none, or by one expected rate."""
+"""Decision curves: net benefit of selecting patients by prognosis, against treating all, none, or by one rate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from paincast.errors import SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, order_weights
-from paincast.evaluation.predictions import FloatArray, Predictions, check_predictions
+from paincast.evaluation.predictions import BoolArray, FloatArray, Predictions, check_predictions
 from paincast.evaluation.resampling import (
     check_confidence,
     check_resamples,
     describe_estimate,
     resample_patient_weights,
 )
+from paincast.schema import MINIMUM_CELL
 
-DECISION_COLUMNS = (*METRIC_COLUMNS, "threshold", "strategy", "versus")
+DECISION_COLUMNS = (*METRIC_COLUMNS, "threshold", "strategy", "versus", "band_lower", "band_upper")
 STRATEGIES = ("model", "treat_all", "treat_none", "base_rate")
 
 
@@ -44,7 +45,14 @@ def compute_decision_curve(
     probability for everybody: all up to it, none above.
 
     Intervals are percentiles of a bootstrap of patients, in the same resamples for all strategies, so that a difference
-    is paired. They hold for each threshold on its own, not for the curve as a whole.
+    is paired. They hold for each threshold on its own. ``band_lower`` and ``band_upper`` hold at all thresholds
+    together, for the differences from treating all and from treating none: limits at equal numbers of standard errors,
+    which the largest of the standardised deviations of a resample keeps with the given confidence [2]_. To look for the
+    threshold at which a model gains most, use the band. A threshold has one only if five rows with the outcome and five
+    without lie on either side of it: of three patients without the outcome every resample says the same.
+
+    Net benefit is of *selection by prognosis*: it counts who responds given the procedure. It does not tell who gains
+    from the procedure, for some respond without it.
 
     Parameters
     ----------
@@ -61,7 +69,7 @@ def compute_decision_curve(
         Columns :data:`DECISION_COLUMNS`. Rows ``net_benefit`` of each ``strategy`` (``versus`` empty), and
         ``net_benefit_difference`` of the model and the strategy named in ``versus``. Treating none is 0 by definition
         and has no interval, nor has a difference that is 0 in all resamples, as where the model treats all. With one
-        outcome class there is no interval.
+        outcome class there is no interval. Rows without a band have NaN there.
 
     Raises
     ------
@@ -74,6 +82,8 @@ def compute_decision_curve(
     ----------
     .. [1] Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating prediction models. Med Decis
        Making 2006;26:565-574. doi:10.1177/0272989X06295361
+    .. [2] Montiel Olea JL, Plagborg-Møller M. Simultaneous confidence bands: theory, implementation, and an application
+       to SVARs. J Appl Econom 2019;34:1-17. doi:10.1002/jae.2656
 
     Examples
     --------
@@ -103,7 +113,42 @@ def compute_decision_curve(
             cuts, _describe(strategy, versus, estimates, resampled, confidence, manner, reason), strict=True
         )
     ]
-    return pd.DataFrame(table).assign(group=group, n=rows.n)[list(DECISION_COLUMNS)]
+    curve = pd.DataFrame(table).assign(group=group, n=rows.n, band_lower=np.nan, band_upper=np.nan)
+    if not reason:
+        in_band = ((curve["strategy"] == "model") & curve["versus"].isin(STRATEGIES[1:3])).to_numpy()
+        is_supported = np.tile(_has_both_classes_beside(rows, cuts), 2)
+        curve.loc[in_band, ["band_lower", "band_upper"]] = _compute_band(estimates, resampled, is_supported, confidence)
+    return curve[list(DECISION_COLUMNS)]
+
+
+def _has_both_classes_beside(rows: Predictions, cuts: FloatArray) -> BoolArray:
+    """Return for each threshold whether five rows of each class lie on either side."""
+    below = np.searchsorted(rows.probability, cuts, side="left")
+    cases = np.concatenate([[0.0], np.cumsum(rows.outcome)])
+    with_outcome, without = cases[below], below - cases[below]
+    n_cases, n_others = rows.outcome.sum(), rows.n - rows.outcome.sum()
+    counts = [with_outcome, without, n_cases - with_outcome, n_others - without]
+    return np.asarray(np.min(counts, axis=0) >= MINIMUM_CELL, dtype=np.bool_)
+
+
+def _compute_band(
+    estimates: FloatArray, resampled: FloatArray, is_supported: BoolArray, confidence: float
+) -> FloatArray:
+    """Compute a band for the gains over treating all and over treating none, shape (2 x n_thresholds, 2)."""
+    gains = (estimates[:1] - estimates[1:3]).reshape(-1)
+    deviations = (resampled[:, :1] - resampled[:, 1:3]).reshape(len(resampled), -1) - gains
+    error = deviations.std(axis=0)
+    moved = (error > 1e-12) & is_supported
+    band = np.full((len(gains), 2), np.nan)
+    if moved.any():
+        standardised = deviations[:, moved] / error[moved]
+        # Each end has a multiplier of its own: counts of few patients are skewed.
+        below, above = (
+            float(np.quantile(largest, 0.5 + confidence / 2.0))
+            for largest in (standardised.max(axis=1), (-standardised).max(axis=1))
+        )
+        band[moved, 0], band[moved, 1] = gains[moved] - below * error[moved], gains[moved] + above * error[moved]
+    return band
 
 
 def check_thresholds(thresholds: Sequence[float]) -> FloatArray:

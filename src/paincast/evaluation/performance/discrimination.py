@@ -1,4 +1,4 @@
-"""AUROC with the interval of DeLong."""
+"""AUROC with the interval of DeLong, and AUROC within the folds of a cross-validation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paincast.evaluation.performance.concordance import compute_concordance
-from paincast.evaluation.performance.metrics import METRIC_COLUMNS
-from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, check_predictions
+from paincast.evaluation.performance.concordance import compute_concordance, sum_below
+from paincast.evaluation.performance.metrics import METRIC_COLUMNS, check_weights
+from paincast.evaluation.predictions import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Predictions,
+    check_outcome,
+    check_patients,
+    check_predictions,
+)
 from paincast.evaluation.resampling import check_confidence
+from paincast.statistics import compute_clustered_error
 
 
 def compute_auroc_delong(
@@ -76,6 +85,98 @@ def compute_auroc_delong(
         lower, upper = max(0.0, concordance.estimate - reach), min(1.0, concordance.estimate + reach)
     row = ("auroc_delong", group, concordance.estimate, lower, upper, rows.n, method)
     return pd.DataFrame([row], columns=list(METRIC_COLUMNS))
+
+
+def compute_auroc_within_folds(
+    outcome: Any,
+    score: FloatArray,
+    folds: IntArray,
+    *,
+    patients: Any,
+    confidence: float = 0.95,
+    weights: Any = None,
+    group: str = "overall",
+) -> pd.DataFrame:
+    """Compute the AUROC of cross-validated predictions over pairs of the same fold.
+
+    Pooled over folds, the AUROC of a model without skill lies below 0.5: a fold whose patients did badly is predicted
+    by a model of the others, who did better, so that prediction and outcome of folds are negatively correlated [1]_.
+    Within a fold one model predicts all, and an AUROC of 0.5 is no skill. Folds are weighted by their pairs of a case
+    and a non-case; repeats are averaged. Errors are those of the influence of each row, summed by patient.
+
+    Parameters
+    ----------
+    outcome : array-like of shape (n,)
+        0 or 1.
+    score : ndarray of shape (n_repeats, n)
+        Log odds or probability of each row in each repeat.
+    folds : ndarray of shape (n_repeats, n)
+        Fold of each row in each repeat.
+    patients : array-like of shape (n,) or None
+        Who each row belongs to; with None each row is a patient.
+    confidence : float
+        Coverage of the interval, from 0.5 to 0.999; its ends are kept within 0 and 1.
+    weights : array-like of shape (n,), optional
+        Weight above 0 of each row, taken as known.
+    group : str
+        Label of the row.
+
+    Returns
+    -------
+    DataFrame
+        One row ``auroc_within_folds`` in the columns of metrics; NaN if no fold holds both classes.
+
+    Raises
+    ------
+    DataError
+        If rows are missing, of unequal number or not allowed.
+    SettingsError
+        If ``confidence`` is not allowed.
+
+    References
+    ----------
+    .. [1] Parker BJ, Gunter S, Bedo J. Stratification bias in low signal microarray studies. BMC Bioinformatics
+       2007;8:326. doi:10.1186/1471-2105-8-326
+
+    Examples
+    --------
+    >>> outcome, score, folds = [0, 1, 0, 1], np.array([[0.1, 0.2, 0.8, 0.9]]), np.array([[0, 0, 1, 1]])
+    >>> compute_auroc_within_folds(outcome, score, folds, patients=None)["estimate"].tolist()
+    [1.0]
+    """
+    check_confidence(confidence)
+    observed = check_outcome(outcome)
+    patient, weight = check_patients(patients, n=len(observed)), check_weights(weights, len(observed))
+    repeats = [_average_folds(observed, *repeat, weight) for repeat in zip(score, folds, strict=True)]
+    estimate = float(np.mean([found for found, _ in repeats]))
+    error = compute_clustered_error(np.mean([influence for _, influence in repeats], axis=0), patient)
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
+    method = f"pairs within folds, errors summed over {int(patient.max()) + 1} patients, {100 * confidence:g} %"
+    lower, upper = max(0.0, estimate - reach), min(1.0, estimate + reach)
+    if not np.isfinite(estimate):
+        estimate, method = np.nan, "not estimable: no fold holds both outcome classes"
+    if not np.isfinite(estimate) or not error > 1e-12:
+        lower, upper = np.nan, np.nan
+    row = ("auroc_within_folds", group, estimate, lower, upper, len(observed), method)
+    return pd.DataFrame([row], columns=list(METRIC_COLUMNS))
+
+
+def _average_folds(
+    outcome: FloatArray, score: FloatArray, folds: IntArray, weight: FloatArray
+) -> tuple[float, FloatArray]:
+    """Average the AUROC over folds, and give the influence of each row on the average."""
+    concordant, pairs = np.zeros(len(outcome)), np.zeros(len(outcome))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        cases, others = weight[rows] * outcome[rows], weight[rows] * (1.0 - outcome[rows])
+        concordant[rows] = cases * sum_below(score[rows], others) + others * sum_below(-score[rows], cases)
+        pairs[rows] = cases * others.sum() + others * cases.sum()
+    # Every pair stands twice in the sums: once with its case and once with its non-case.
+    total = float(pairs.sum()) / 2.0
+    if total <= 0:
+        return np.nan, np.full(len(outcome), np.nan)
+    estimate = float(concordant.sum()) / 2.0 / total
+    return estimate, (concordant - estimate * pairs) / total
 
 
 def _compute_error(rows: Predictions, influence: FloatArray) -> float:

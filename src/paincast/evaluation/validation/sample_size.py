@@ -103,6 +103,57 @@ def compute_development_sizes(
     )
 
 
+def assess_sample_size(*, n: int, prevalence: float, effective_df: float | None, auroc: float) -> pd.DataFrame:
+    """Compare a cohort with the sizes that the model served needs.
+
+    Of Riley's criteria, the precision of the overall risk and the optimism of Nagelkerke's R² are kept; the number of
+    candidate parameters is replaced by the effective degrees of freedom of the served model, which selection and
+    penalties make far fewer. The criterion of global shrinkage is left out: a penalised model is shrunken already, and
+    whether enough so is seen from the probability of its calibration slope.
+
+    Parameters
+    ----------
+    n : int
+        Episodes with follow-up.
+    prevalence : float
+        Share with the outcome.
+    effective_df : float or None
+        From :func:`paincast.evaluation.validation.stability.compute_effective_df`; with None only the overall risk is
+        assessed.
+    auroc : float
+        Discrimination that can be anticipated of the technique, not that of this model.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, n, available, met``.
+
+    Raises
+    ------
+    SettingsError
+        If a figure is out of its range.
+
+    References
+    ----------
+    Riley RD et al. BMJ 2020;368:m441, doi:10.1136/bmj.m441; Pavlou M et al. An evaluation of sample size requirements
+    for developing risk prediction models with binary outcomes. BMC Med Res Methodol 2024;24:146,
+    doi:10.1186/s12874-024-02268-5
+
+    Examples
+    --------
+    >>> assess_sample_size(n=400, prevalence=0.5, effective_df=9.3, auroc=0.7)["n"].tolist()
+    [271, 385]
+    """
+    parameters = max(1, math.ceil(effective_df or 0.0))
+    sizes = compute_development_sizes(auroc=auroc, prevalence=prevalence, parameters=parameters).iloc[1:]
+    if effective_df is None:
+        sizes = sizes.iloc[1:]
+    else:
+        beside = f" with {effective_df:.3g} effective degrees of freedom at an AUROC of {auroc:g}"
+        sizes = sizes.assign(criterion=sizes["criterion"] + np.where(np.arange(len(sizes)) == 0, beside, ""))
+    return sizes.assign(available=n, met=sizes["n"] <= n).reset_index(drop=True)
+
+
 def compute_validation_sizes(*, auroc: float, prevalence: float, precision: float = 0.1) -> pd.DataFrame:
     """Compute how many episodes are needed to validate a model in another cohort.
 

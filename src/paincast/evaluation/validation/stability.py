@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from paincast.errors import DataError, SettingsError
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
@@ -123,6 +124,38 @@ def compute_instability(
         for metric, distances, describe in _list_metrics(served, refitted, thresholds, int(codes.max()) + 1)
     ]
     return pd.DataFrame(table, columns=list(METRIC_COLUMNS))
+
+
+def compute_effective_df(log_odds: FloatArray, refits: FloatArray) -> float:
+    """Compute the effective degrees of freedom of a model from its refits.
+
+    Sum over the patients of p (1 - p) times the mean squared distance of the refits from the served log odds. For
+    maximum likelihood this is the number of coefficients, for a penalised fit the trace of its hat matrix, for draws of
+    a posterior the effective number of parameters [1]_. What the refits do not repeat is not counted.
+
+    Parameters
+    ----------
+    log_odds : ndarray of shape (n,)
+        Served log odds of the patients it was fitted to.
+    refits : ndarray of shape (n_refits, n)
+        Log odds of the refits.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Spiegelhalter DJ, Best NG, Carlin BP, van der Linde A. Bayesian measures of model complexity and fit. J R
+       Stat Soc B 2002;64:583-639. doi:10.1111/1467-9868.00353
+
+    Examples
+    --------
+    >>> compute_effective_df(np.zeros(4), np.array([[1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, -1.0]]))
+    1.0
+    """
+    probability = expit(log_odds)
+    return float((probability * (1.0 - probability) * ((refits - log_odds) ** 2).mean(axis=0)).sum())
 
 
 def compute_instability_by_row(probability: Any, refits: Any, *, coverage: float = 0.95) -> pd.DataFrame:

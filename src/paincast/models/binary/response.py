@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
@@ -22,11 +22,12 @@ from paincast.models.binary.uncertainty_components import UncertaintyComponents,
 from paincast.models.calibration.affine import Calibration, fit_calibration
 from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
 from paincast.models.class_sizes import require_both_classes
+from paincast.models.cross_fitting import cross_fit
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.progress import SILENT, Progress
 from paincast.settings import CalibrationSettings, TrainingSettings
-from paincast.splits import spread_folds
+from paincast.splits import CrossFitted
 from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
@@ -233,7 +234,7 @@ def cross_fit_linear_predictor(
     *,
     surroundings: Surroundings = NOTHING,
     progress: Progress = SILENT,
-) -> FloatArray:
+) -> CrossFitted:
     """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Parameters
@@ -253,37 +254,20 @@ def cross_fit_linear_predictor(
 
     Returns
     -------
-    ndarray of shape (n,)
-        Log odds, averaged over the repeats, including episodes lost to follow-up.
+    CrossFitted
+        Including episodes lost to follow-up.
     """
-    require_both_classes(outcome, settings.model.minimum_events)
-    patients = episodes["patient_id"].to_numpy(object)
-    tasks = [
-        (train, test, child)
-        for repeat_rng in rng.spawn(settings.evaluation.repeats)
-        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
-    ]
-    held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
-        delayed(fit_and_predict)(
-            episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child, surroundings=surroundings
-        )
-        for train, test, child in tasks
-    )
-    linear_predictor = np.zeros(len(outcome))
-    progress.expect(len(tasks))
-    for (_, test, _), predicted in zip(tasks, held_out, strict=True):
-        linear_predictor[test] += predicted
-        progress.advance()
-    return linear_predictor / settings.evaluation.repeats
+    predict = partial(fit_and_predict, settings=settings, surroundings=surroundings)
+    return cross_fit(predict, episodes, outcome, settings, rng, progress=progress)
 
 
 def fit_and_predict(
     train: pd.DataFrame,
     outcome: FloatArray,
     test: pd.DataFrame,
-    settings: TrainingSettings,
     rng: np.random.Generator,
     *,
+    settings: TrainingSettings,
     surroundings: Surroundings = NOTHING,
 ) -> FloatArray:
     """Select, fit and calibrate on some episodes and predict others: the whole modelling, without an interval.
@@ -296,7 +280,7 @@ def fit_and_predict(
         Their outcome: 0 or 1, NaN where follow-up is missing.
     test : DataFrame of shape (m, ...)
         Episodes to predict.
-    settings, rng, surroundings
+    rng, settings, surroundings
         As for :func:`fit_response_model`.
 
     Returns

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel
@@ -22,7 +21,6 @@ from paincast.models.binary.uncertainty_components import (
     estimate_site_variance,
 )
 from paincast.models.calibration.affine import IDENTITY
-from paincast.models.class_sizes import require_both_classes
 from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size, fit_observation_weights
 from paincast.models.prior.gaussian import EvidencePrior, recentre
@@ -35,9 +33,7 @@ from paincast.models.prior.posterior import (
     update_prior,
 )
 from paincast.models.prior.trees import carry_on, choose_trees
-from paincast.progress import SILENT, Progress
 from paincast.settings import TrainingSettings
-from paincast.splits import spread_folds
 from paincast.statistics import draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
@@ -219,64 +215,15 @@ def _draw_models(
 
 
 def predict_with_prior(
-    prior: EvidencePrior,
     train: pd.DataFrame,
     outcome: FloatArray,
     test: pd.DataFrame,
-    settings: TrainingSettings,
     rng: np.random.Generator,
+    *,
+    prior: EvidencePrior,
+    settings: TrainingSettings,
 ) -> FloatArray:
     """Update a prior by some patients and predict the log odds of others, shape (m,); as :func:`fit_with_prior`."""
     with threadpool_limits(limits=1):
         fit = fit_with_prior(prior, train, outcome, settings, rng)
     return fit.model.linear_predictor(prior.encoder.transform(test))
-
-
-def cross_fit_with_prior(
-    prior: EvidencePrior,
-    episodes: pd.DataFrame,
-    outcome: FloatArray,
-    settings: TrainingSettings,
-    rng: np.random.Generator,
-    *,
-    progress: Progress = SILENT,
-) -> FloatArray:
-    """Predict every patient by a prior that was updated without that patient.
-
-    Parameters
-    ----------
-    prior : EvidencePrior
-        What is known before.
-    episodes : DataFrame of shape (n, ...)
-        All eligible episodes.
-    outcome : ndarray of shape (n,)
-        0 or 1; NaN where follow-up is missing.
-    settings : TrainingSettings
-        Folds and repeats of the outer loop.
-    rng : numpy.random.Generator
-        Source of folds.
-    progress : Progress
-        Advanced by each fold.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Log odds, averaged over the repeats, of all episodes, including those lost to follow-up.
-    """
-    require_both_classes(outcome, settings.model.minimum_events)
-    patients = episodes["patient_id"].to_numpy(object)
-    tasks = [
-        (train, test, child)
-        for repeat_rng in rng.spawn(settings.evaluation.repeats)
-        for (train, test), child in spread_folds(outcome, patients, settings.evaluation.folds, repeat_rng)
-    ]
-    held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
-        delayed(predict_with_prior)(prior, episodes.iloc[train], outcome[train], episodes.iloc[test], settings, child)
-        for train, test, child in tasks
-    )
-    linear_predictor = np.zeros(len(outcome))
-    progress.expect(len(tasks))
-    for (_, test, _), predicted in zip(tasks, held_out, strict=True):
-        linear_predictor[test] += predicted
-        progress.advance()
-    return linear_predictor / settings.evaluation.repeats

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paincast.explain import Explanation, ExplanationReview, compute_importance
+from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
 from paincast.reporting.figures.axes import MOST_VARIABLES, figure_of, make_axes
 from paincast.reporting.figures.contributions import describe_contributions, plot_contributions
 from paincast.reporting.figures.explanation import (
@@ -39,7 +40,6 @@ from paincast.reporting.figures.robustness import (
     plot_tipping_point,
 )
 from paincast.reporting.figures.waterfall import compute_quintile, describe_waterfall, plot_waterfall
-from paincast.reporting.model.run_contents import HELD_OUT_SITES, HELD_OUT_YEARS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from paincast.gates.criteria import describe_gains
+from paincast.gates.net_benefit import describe_gains
 from paincast.reporting.figures.axes import (
     BLUE,
     DASHED,
@@ -41,7 +41,7 @@ STRATEGY_LINES: Mapping[str, tuple[str, dict[str, Any]]] = {
 def plot_decision_curve(
     table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", expected: pd.DataFrame | None = None
 ) -> Axes:
-    """Draw the net benefit of deciding by the model and of deciding without it, over thresholds.
+    """Draw the net benefit of selecting by the model's prognosis and of deciding without it, over thresholds.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def plot_decision_curve(
     ax.fill_between(model["threshold"], model["lower"], model["upper"], color=BLUE, alpha=0.15, linewidth=0, zorder=2)
     # A threshold alone among those that are not shown is a dot.
     style: dict[str, Any] = {"color": BLUE, "linewidth": 2.2, "marker": ".", "zorder": 5}
-    ax.plot(model["threshold"], model["estimate"], label="decide by the model", **style)
+    ax.plot(model["threshold"], model["estimate"], label="select by the model's prognosis", **style)
     low, high = min(-0.03, float(model["lower"].min())), float(benefit[["estimate", "upper"]].max().max())
     for strategy, (label, look) in STRATEGY_LINES.items():
         line = benefit[benefit["strategy"] == strategy]
@@ -88,7 +88,7 @@ def _name_rate(expected: pd.DataFrame | None) -> str:
 
 
 def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None = None) -> str:
-    """Describe where, and how much, deciding by the model gains over each way of deciding without it.
+    """Describe where, and how much, selecting by prognosis gains over each way of deciding without it.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def describe_decision_curve(table: pd.DataFrame, expected: pd.DataFrame | None =
     """
     cuts = table["threshold"].unique()
     thresholds = f"Net benefit at thresholds from {cuts.min():.2g} to {cuts.max():.2g}"
-    sentences = [f"{thresholds}: deciding by the model is {describe_gains(table)}."]
+    sentences = [f"{thresholds}: selecting by prognosis is {describe_gains(table)}."]
     if "base_rate" in set(table["strategy"]):
         sentences.append(f"It is {describe_gains(table, ['base_rate'])}.")
     if expected is not None and len(expected):

@@ -19,6 +19,7 @@ FOLDER = Path(__file__).resolve().parent / "checklists"
 CHECKLISTS = ("tripod_ai", "probast_ai")
 FILLED, MISSING, OTHER_KIND = "filled", "missing", "does not apply"
 STATEMENT = "statement"
+NO_PATIENTS = "data of patients are needed; these were simulated"
 COLUMNS = ("item", "checklist", "section", "asks", "status", "says", "evidence")
 
 
@@ -73,7 +74,8 @@ def fill_checklists(run: RunContents, statements: Mapping[str, str], figures: Co
     -------
     DataFrame
         A row for each item: ``item, checklist, section, asks, status, says, evidence``. ``status`` is ``filled``,
-        ``missing``, or ``does not apply`` for items about probabilities when the outcome is a number.
+        ``missing``, or ``does not apply`` for items about probabilities when the outcome is a number. Items that need
+        data of patients are missing when the patients were simulated.
     """
     rows = [
         _fill_item(name, entry, run, statements, figures)
@@ -98,6 +100,8 @@ def _fill_item(
         }
     if entry.get("only") == "probability" and run.facts.get("kind") == "continuous":
         return {**row, "status": OTHER_KIND, "says": "the outcome is a number, not a probability", "evidence": ""}
+    if entry.get("of") == "patients" and run.tags.get("basis") == "synthetic":
+        return {**row, "status": MISSING, "says": NO_PATIENTS, "evidence": ""}
     absent = [pointer for pointer in entry["evidence"] if not _is_recorded(pointer, run, figures)]
     if absent:
         return {**row, "status": MISSING, "says": _describe_absent(absent, name), "evidence": ""}

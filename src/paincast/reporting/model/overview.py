@@ -19,7 +19,13 @@ from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
 CARE = "care, as champion"
-NUMBERS = {"auroc": "AUROC", "calibration_slope": "Slope", "ici": "ICI"}
+NUMBERS = {
+    "auroc": "AUROC",
+    "auroc_within_folds": "AUROC within folds",
+    "log_loss_gain": "Gain over overall risk",
+    "calibration_slope": "Slope",
+    "ici": "ICI",
+}
 
 
 def write_overview(runs: Sequence[RunContents]) -> str:
@@ -75,13 +81,14 @@ def _summarize(run: RunContents) -> dict[str, str]:
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
-        **{
-            label: format_estimate(rows[name], no_interval=" (none)") if name in rows else ""
-            for name, label in NUMBERS.items()
-        },
+        **{label: _format(rows[name], name) if name in rows else "" for name, label in NUMBERS.items()},
         "O/E elsewhere": find_elsewhere(run.tables) if "auroc" in rows else "",
         "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
+
+
+def _format(row: dict[Any, Any], name: str) -> str:
+    return format_estimate(row, digits=3 if name == "log_loss_gain" else 2, no_interval=" (none)")
 
 
 def _read_overall(run: RunContents) -> dict[str, dict[Any, Any]]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from paincast.evaluation.names import name_metric
 from paincast.files import atomic_file
+from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
 from paincast.reporting.figures.axes import display_name
 from paincast.reporting.figures.report import FIGURES
 from paincast.reporting.model.card import write_model_card
@@ -17,8 +18,6 @@ from paincast.reporting.model.checklist import FILLED, list_missing
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model.run_contents import (
     CHECKLIST,
-    HELD_OUT_SITES,
-    HELD_OUT_YEARS,
     OPTIMISM,
     PICTURES,
     RunContents,
@@ -31,7 +30,16 @@ from paincast.reporting.model.validation import list_validation, tabulate_held_o
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
-HEADLINES = ("auroc", "scaled_brier", "calibration_slope", "ici", "coverage", "mean_absolute_error")
+HEADLINES = (
+    "auroc",
+    "auroc_within_folds",
+    "scaled_brier",
+    "log_loss_gain",
+    "calibration_slope",
+    "ici",
+    "coverage",
+    "mean_absolute_error",
+)
 GROUPED = ("subgroups", "sites", "years")
 REPORT, CARD = "report.html", "model_card.md"
 
@@ -174,10 +182,12 @@ def _write_benefit(run: RunContents) -> Section:
     if curve is not None:
         thresholds = curve["threshold"]
         text = (
-            "Does deciding by the model do better than treating everybody, treating nobody, or deciding by the "
-            f"response that the evidence expects of such patients? At thresholds from {thresholds.min():g} to "
+            "Does selecting patients by their prognosis do better than treating everybody, treating nobody, or "
+            f"deciding by the response that the evidence expects? At thresholds from {thresholds.min():g} to "
             f"{thresholds.max():g}, net benefit counts treated patients who respond and subtracts those treated in "
-            "vain, weighted by the odds of the threshold. Each interval holds for its own threshold."
+            "vain, weighted by the odds of the threshold. Gains hold by a band over all thresholds at "
+            "once. A prognosis tells who is likely to do poorly after the procedure, not who gains from it: some "
+            "would respond without it."
         )
     return Section(
         name="benefit",

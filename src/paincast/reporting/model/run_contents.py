@@ -24,11 +24,8 @@ PICTURES = "figures"
 
 CHECKLIST = "checklist"
 
-VALIDATION = "internal_validation"
-"""Table of ``part, status, says``: results of repeating the whole modelling, and why a part was not measured."""
-
-OPTIMISM, HELD_OUT_SITES, HELD_OUT_YEARS = "optimism", "held_out_site", "held_out_year"
-"""Parts of internal validation, and the tables that hold them."""
+OPTIMISM = "optimism"
+"""Part of internal validation, and the table that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)

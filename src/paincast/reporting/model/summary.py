@@ -10,10 +10,16 @@ import pandas as pd
 
 from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
-from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
+from paincast.evaluation.validation.sample_size import overall_risk_margin
 from paincast.predictor import Predictor
 
-HEADLINES = {"auroc": "AUROC", "scaled_brier": "scaled Brier", "calibration_slope": "slope"}
+HEADLINES = {
+    "auroc": "AUROC",
+    "auroc_within_folds": "AUROC within folds",
+    "scaled_brier": "scaled Brier",
+    "log_loss_gain": "gain over overall risk",
+    "calibration_slope": "slope",
+}
 """Metrics out of fold; observed / expected is not among them, for it is 1 by construction there."""
 
 FURTHER = {
@@ -29,15 +35,15 @@ SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", 
 
 
 def summarize_training(
-    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str]], refused: Mapping[str, str]
+    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str, pd.DataFrame | None]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
     """Summarize a training run in one row per technique and outcome.
 
     Parameters
     ----------
-    trained : mapping of str to (Predictor, DataFrame, str)
-        By ``technique/outcome`` the model, its out-of-fold metrics, and observed / expected in held-out sites or years
-        (:func:`paincast.reporting.model.validation.find_elsewhere`).
+    trained : mapping of str to (Predictor, DataFrame, str, DataFrame or None)
+        By ``technique/outcome`` the model, its out-of-fold metrics, observed / expected in held-out sites or years
+        (:func:`paincast.reporting.model.validation.find_elsewhere`), and the episodes needed and available.
     refused : mapping of str to str
         Why no model was made, by ``technique/outcome``.
 
@@ -55,9 +61,13 @@ def summarize_training(
     return table[[name for name in table if name != "note"] + ["note"]]
 
 
-def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str) -> dict[str, str]:
+def _summarize_model(
+    predictor: Predictor, metrics: pd.DataFrame, elsewhere: str, sizes: pd.DataFrame | None
+) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
-    further = "; ".join(f"{title} {_format(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
+    further = "; ".join(
+        f"{title} {_format(numbers[metric], metric)}" for metric, title in FURTHER.items() if metric in numbers
+    )
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
     return {
         "technique": predictor.technique,
@@ -67,52 +77,21 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str
         "with outcome": share,
         "month": f"{predictor.horizon_months:g}",
         "model": predictor.response.kind,
-        **{title: _format(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
+        **{title: _format(numbers[metric], metric) for metric, title in HEADLINES.items() if metric in numbers},
         **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
-        "note": _note_sample_size(predictor),
+        "note": _note_sample_size(predictor, sizes),
     }
 
 
-def _note_sample_size(predictor: Predictor) -> str:
-    if predictor.n_events is None:
+def _note_sample_size(predictor: Predictor, sizes: pd.DataFrame | None) -> str:
+    if sizes is None or predictor.basis == "synthetic" or sizes["met"].all():
         return ""
-    sizes = assess_sample_size(predictor)
-    return "" if sizes["met"].all() else f"too few episodes: {sizes['n'].max()} needed"
+    return f"too few episodes: {sizes['n'].max()} needed"
 
 
-def _format(row: Mapping[Hashable, Any]) -> str:
-    return format_estimate(row, no_interval="")
-
-
-def assess_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) -> pd.DataFrame:
-    """Compare the training cohort with the sizes that developing such a model needs.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        A trained model.
-    anticipated_auroc : float
-        AUROC that models of response to pain procedures reach, not that of this model.
-
-    Returns
-    -------
-    DataFrame
-        ``criterion, n, available, met``.
-
-    Raises
-    ------
-    TypeError
-        If the outcome is a number: the criteria are those of a probability.
-    """
-    if predictor.n_events is None:
-        raise TypeError(f"{predictor.outcome} has no share with the outcome")
-    sizes = compute_development_sizes(
-        auroc=anticipated_auroc,
-        prevalence=predictor.n_events / predictor.n_training,
-        parameters=max(len(predictor.response.encoder.owners), 1),
-    )
-    return sizes.assign(available=predictor.n_training, met=sizes["n"] <= predictor.n_training)
+def _format(row: Mapping[Hashable, Any], metric: str) -> str:
+    return format_estimate(row, digits=3 if metric == "log_loss_gain" else 2, no_interval="")
 
 
 def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -188,25 +167,28 @@ def _select_reason(predictions: pd.DataFrame) -> str:
     return "; ".join(filter(None, (verdict, str(row["abstained_because"]))))
 
 
-def describe_precision(predictor: Predictor) -> str:
+def describe_precision(predictor: Predictor, sizes: pd.DataFrame) -> str:
     """Describe how precisely the training cohort estimates the overall risk, and the sizes that would be needed.
 
     Parameters
     ----------
     predictor : Predictor
         A trained model.
+    sizes : DataFrame
+        From :func:`paincast.evaluation.validation.sample_size.assess_sample_size`.
 
     Returns
     -------
     str
     """
-    verdict = assess_sample_size(predictor)
     margin = overall_risk_margin((predictor.n_events or 0) / predictor.n_training, predictor.n_training)
-    size = "enough" if verdict["met"].all() else "too few"
-    needed = "; ".join(f"{row.n} for {row.criterion}" for row in verdict.itertuples())
+    needed = "; ".join(f"{row.n} for {row.criterion}" for row in sizes.itertuples())
+    verdict = "enough" if sizes["met"].all() else "too few"
+    if predictor.basis == "synthetic":
+        verdict = "none, for simulated patients can be made in any number"
     return (
-        f"{predictor.n_training} episodes estimate the overall risk to within ±{margin:.2f}. Needed for "
-        f"{len(predictor.response.encoder.owners)} parameters: {needed}. Verdict: {size}."
+        f"{predictor.n_training} episodes estimate the overall risk to within ±{margin:.2f}. Needed: {needed}. "
+        f"Verdict: {verdict}."
     )
 
 

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 
 from paincast.evaluation.names import format_estimate, name_metric
+from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS, VALIDATION, explain_unknown, find_pooled
 from paincast.reporting.model.run_contents import (
-    HELD_OUT_SITES,
-    HELD_OUT_YEARS,
     OPTIMISM,
-    VALIDATION,
     RunContents,
     show_count,
     show_interval,
@@ -48,18 +46,8 @@ def find_elsewhere(tables: Mapping[str, pd.DataFrame]) -> str:
         The mean ratio with its interval and the number of sites or years; ``not known`` with the reason if it cannot
         be measured, for example with one site; ``not measured`` if it was not asked for.
     """
-    for name, groups in ((HELD_OUT_SITES, "sites"), (HELD_OUT_YEARS, "years")):
-        table = tables.get(name, pd.DataFrame())
-        pooled = [row for row in table.to_dict("records") if row["metric"] == "o_e_ratio" and row["n_groups"] > 0]
-        if pooled and np.isfinite(pooled[0]["estimate"]):
-            return f"{format_estimate(pooled[0])}, {pooled[0]['n_groups']:.0f} {groups}"
-    parts = tables.get(VALIDATION, pd.DataFrame(columns=["part", "status", "says"]))
-    held_out = parts[parts["part"].isin([HELD_OUT_SITES, HELD_OUT_YEARS]) & (parts["status"] != "not measured")]
-    if held_out.empty:
-        return "not measured"
-    row = held_out.iloc[0]
-    why = "no pooled ratio" if row["status"] == "measured" else row["says"].removeprefix("cannot be held out: ")
-    return f"not known: {why}"
+    pooled = find_pooled(tables, "o_e_ratio")
+    return f"{format_estimate(pooled[0])}, {pooled[1]}" if pooled else explain_unknown(tables)
 
 
 def _format_part(row: Mapping[Any, Any]) -> str:

@@ -53,7 +53,7 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(FITTING),
         )
-        linear_predictor = cross_fit_linear_predictor(
+        crossed = cross_fit_linear_predictor(
             data.episodes,
             data.observed,
             settings,
@@ -61,11 +61,11 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(EVALUATING),
         )
-        response = withhold_reasons(fitting.result(), task, linear_predictor)
+        response = withhold_reasons(fitting.result(), task, crossed.linear_predictor)
     refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,
-        evaluate=partial(evaluate_linear_predictor, task, linear_predictor, metric_rng),
+        evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
         validation=validate_task(task, refit),
         instability_rng=instability_rng,
     )

@@ -56,7 +56,7 @@ class ResponseRefit:
         if excluded and around.pool.parts:
             kept = {name: leave_out(part, excluded) for name, part in self.parts.items()}
             around = make_surroundings(around.technique, test, kept, self.settings, pool_rng, directed=self.directed)
-        return fit_and_predict(train, outcome, test, self.settings, fit_rng, surroundings=around)
+        return fit_and_predict(train, outcome, test, fit_rng, settings=self.settings, surroundings=around)
 
 
 def leave_out(part: Part, patients: Set[object]) -> Part:
@@ -93,4 +93,4 @@ class PriorRefit:
         """Predict the log odds of ``test`` from ``train``."""
         del excluded
         known = outcome if self.learns else np.full(len(outcome), np.nan)
-        return predict_with_prior(self.prior, train, known, test, self.settings, rng)
+        return predict_with_prior(train, known, test, rng, prior=self.prior, settings=self.settings)

@@ -16,11 +16,12 @@ from threadpoolctl import threadpool_limits
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evidence import load_sources, simulated_records
+from paincast.models.cross_fitting import cross_fit
 from paincast.models.prior.response import (
     PriorFit,
-    cross_fit_with_prior,
     fit_with_prior,
     make_prior_response,
+    predict_with_prior,
 )
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
@@ -138,14 +139,15 @@ def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
     evaluation_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(5)
     prior, episodes, outcome = gathered.prior, data.episodes, data.observed
     real = data.cohort.basis != "synthetic"
-    crossed = cross_fit_with_prior(prior, episodes, outcome, settings, evaluation_rng, progress=task.begin(EVALUATING))
+    predict = partial(predict_with_prior, prior=prior, settings=settings)
+    crossed = cross_fit(predict, episodes, outcome, settings, evaluation_rng, progress=task.begin(EVALUATING))
     task.begin(FITTING)
     with threadpool_limits(limits=1):
         fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
         response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=not real)
     return FittedModel(
-        response=withhold_reasons(response, task, crossed),
-        evaluate=partial(evaluate_linear_predictor, task, crossed, metric_rng),
+        response=withhold_reasons(response, task, crossed.linear_predictor),
+        evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
         further=_gather_further(gathered, fit, warning=_warn_of_overlap(data)),
         stands_on=_describe_basis(gathered, data) if real else {},
         validation=validate_task(task, PriorRefit(settings=settings, prior=prior)),
