@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from paincast.evaluation.assessment import Assessment
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.binary.borrowing import Part
 from paincast.predictor import Predictor
@@ -16,7 +17,6 @@ from paincast.progress import PartialProgress, Progress
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
-from paincast.training.assessment import Assessment
 from paincast.training.instability import Instability
 from paincast.training.internal_validation import InternalValidation
 from paincast.training_set import TrainingSet

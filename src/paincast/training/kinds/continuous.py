@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.disclosure.metrics import suppress_small_shares
+from paincast.evaluation.assessment import compare_with_complete_cases
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
-from paincast.training.evaluation import Evaluation, compare_with_complete_cases
+from paincast.training.evaluation import Evaluation
 from paincast.training.finish import FittedModel
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 

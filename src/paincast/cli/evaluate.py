@@ -1,0 +1,211 @@
+"""The command that evaluates saved models on another cohort, and records what real patients say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from paincast.cli.registry import exclude_overlap_option, tracking_uri_option
+from paincast.cli.tables import print_table
+from paincast.environment import hide_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from paincast.predictor import Predictor
+    from paincast.predictor.validation import Validation
+    from paincast.reporting.model.external import EvaluatedModel
+    from paincast.serving.external import ExternalValidation
+
+REPORT = "report.html"
+
+
+@click.command()
+@click.argument("models", type=click.Path(path_type=Path))
+@click.argument("cohort", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables and the page.")
+@click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
+@click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+@exclude_overlap_option
+@click.option(
+    "--record/--no-record", default=True, help="Record what real patients say beside the models and in MLflow."
+)
+@tracking_uri_option
+def evaluate(
+    models: Path,
+    cohort: Path,
+    out: Path,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    exclude_overlap: bool,
+    record: bool,
+    tracking_uri: str | None,
+) -> None:
+    """Evaluate saved MODELS on another COHORT: external validation.
+
+    MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
+    Use a cohort the models were not trained on. Patients that a model was trained on are found by the fingerprints
+    stored with the model, and the cohort is refused. `trained_on` in flow.csv states how many there were, or that this
+    cannot be checked. A simulated cohort is also compared with its truth. For real patients, counts below five and
+    counts that would disclose them are hidden (empty in flow.csv), and nothing is measured if fewer than five patients
+    have the outcome, or fewer than five do not.
+
+    Files written: report.html, one page with the figures of every model; metrics.csv, flow.csv, metrics.json (the
+    estimates only, for `dvc metrics`) and calibration.csv (predicted against observed); and in tables/ what a training
+    measures too: the flexible calibration curve, the decision curve, subgroups, sites and years, weights for those lost
+    to follow-up, metrics weighted and of complete cases, the tipping point; and the observed risk beside the individual
+    intervals, and why the models abstain. Metrics are weighted where 20 patients or more are lost.
+
+    `needed_for_slope`, `needed_for_o_e` and `needed_for_auroc` in flow.csv are the numbers of episodes needed for a
+    standard error of 0.1 of the calibration slope and of ln(O/E), and for an AUROC interval that is 0.1 wide
+    (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
+
+    What real patients say is recorded (validations.json beside each bundle; in MLflow a tag of the registered versions
+    of the same content, and a run with the tables and the page, but no rows): answers then name the cohort with its
+    ratio of observed to expected. Where 50 patients or more put the 95 % interval of that ratio wholly outside 0.8 to
+    1.25, the model abstains ("contradicted by data") for patients of the indications and approaches that make up a
+    tenth of them or more, unless `predict --allow-contradicted` is given. A cohort of the same name takes the place of
+    its earlier record, and a model trained again has none. MLflow's own serving (`mlflow models serve`, pyfunc) does
+    not read these records.
+
+    \b
+    Example:
+      paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
+    """  # noqa: D301
+    import numpy as np
+
+    from paincast.fingerprints import find_fingerprints
+    from paincast.models_folder import list_notes
+    from paincast.serving.evaluate import load_with_truth
+    from paincast.serving.external import evaluate_and_validate
+    from paincast.serving.predict import DEFAULT_MODELS, load_models
+
+    (patients, truth), loaded = load_with_truth(cohort), load_models(models)
+    evaluation, found, unfit = evaluate_and_validate(
+        loaded,
+        patients,
+        truth=truth,
+        rng=np.random.default_rng(seed),
+        resamples=resamples,
+        confidence=confidence,
+        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
+        exclude_overlap=exclude_overlap,
+    )
+    name = cohort.resolve().name
+    evaluated = _gather(loaded, evaluation, found, unfit, name)
+    written = _write(out, evaluation, evaluated, name, patients.basis)
+    for note in list_notes(models, loaded).values():
+        click.echo(f"note: {note}")
+    _print(evaluation)
+    click.echo("\nwritten: " + ", ".join(map(str, written)))
+    if record:
+        for model, why in unfit.items():
+            click.echo(f"not recorded: {model}: {why}")
+        for line in _record(models, evaluated, name, patients.basis, tracking_uri) if found else ():
+            click.echo(hide_values(line))
+
+
+def _gather(
+    loaded: Mapping[str, Predictor],
+    evaluation: ExternalValidation,
+    found: Mapping[str, Validation],
+    unfit: Mapping[str, str],
+    cohort: str,
+) -> list[EvaluatedModel]:
+    """Gather each evaluated model with its tables and its validation, which takes the name of the cohort."""
+    from dataclasses import replace
+
+    from paincast.reporting.model.external import EvaluatedModel
+
+    pairs = set(evaluation.flow[["technique", "outcome"]].itertuples(index=False, name=None))
+    return [
+        EvaluatedModel(
+            predictor=model,
+            tables=evaluation.select_model(model.technique, model.outcome),
+            validation=replace(found[model.version], cohort=cohort) if model.version in found else None,
+            not_recorded=unfit.get(f"{model.technique}/{model.outcome}", ""),
+        )
+        for model in loaded.values()
+        if (model.technique, model.outcome) in pairs
+    ]
+
+
+def _write(
+    out: Path, evaluation: ExternalValidation, evaluated: Sequence[EvaluatedModel], cohort: str, basis: str
+) -> list[Path]:
+    """Write the tables and the page of an external validation; return their paths, the page first."""
+    from paincast.files import atomic_folder
+    from paincast.reporting.model.external import write_external_report
+
+    with atomic_folder(out, marker="metrics.csv") as folder:
+        (folder / REPORT).write_text(write_external_report(cohort, basis, evaluated), encoding="utf-8")
+        (folder / "metrics.json").write_text(_nest_estimates(evaluation.metrics), encoding="utf-8")
+        for name in ("metrics", "flow", "calibration"):
+            getattr(evaluation, name).to_csv(folder / f"{name}.csv", index=False)
+        (folder / "tables").mkdir()
+        for name, table in evaluation.tables.items():
+            table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    return [out / name for name in (REPORT, "metrics.csv", "flow.csv", "calibration.csv", "metrics.json", "tables")]
+
+
+def _print(evaluation: ExternalValidation) -> None:
+    from paincast.serving.model_evaluation import NEEDED
+
+    flow = evaluation.flow
+    shown = flow.astype(object).where(flow.notna(), "hidden")
+    print_table(shown.drop(columns=list(NEEDED)), keys=2)
+    sized = flow[list(NEEDED)].notna().all(axis=1)
+    if sized.any():
+        click.echo("\nEpisodes evaluated, and needed for a precise validation:")
+        print_table(shown.loc[sized, ["technique", "outcome", "evaluated", *NEEDED]], keys=2)
+    measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+    click.echo()
+    print_table(evaluation.metrics[measured], keys=3)
+
+
+def _record(
+    models: Path, evaluated: Sequence[EvaluatedModel], cohort: str, basis: str, tracking_uri: str | None
+) -> Iterator[str]:
+    """Record validations beside the bundles and in MLflow; yield what was done, in lines."""
+    from paincast.errors import PaincastError
+    from paincast.reporting.model.external import write_external_report
+    from paincast.serving.addresses import is_address
+    from paincast.serving.validations import record_beside
+    from paincast.settings import TrackingSettings
+    from paincast.tracking import log_validation, resolve_store, tag_versions
+
+    done: list[str] = []
+    chosen = [(model, model.validation) for model in evaluated if model.validation is not None]
+    try:
+        if not is_address(models):
+            done += map(str, record_beside(models, {model.predictor.version: found for model, found in chosen}))
+        store = resolve_store(TrackingSettings(uri=tracking_uri))
+        if store.database is None or store.database.is_file():
+            for model, found in chosen:
+                done += tag_versions(store, model.predictor, found)
+                page = write_external_report(cohort, basis, [model])
+                run = log_validation(store, model.predictor, found, model.tables, page)
+                done += [f"runs:/{run}"] if run else []
+    except PaincastError as error:
+        yield f"not recorded everywhere: {error} [{error.code}]"
+    yield f"recorded: {', '.join(done)}" if done else "not recorded: the models are in no folder or store at hand"
+    for model, found in chosen:
+        if done and found.contradicts:
+            name = f"{model.predictor.technique}/{model.predictor.outcome}"
+            yield f"contradicted by data: {name} abstains for patients like those of {found.describe()}"
+
+
+def _nest_estimates(metrics: pd.DataFrame) -> str:
+    """Write the estimates as JSON: by technique, outcome and metric."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for row in metrics.dropna(subset="estimate").to_dict("records"):
+        names = nested.setdefault(row["technique"], {}).setdefault(row["outcome"], {})
+        names[row["metric"]] = float(row["estimate"])
+    return json.dumps(nested, indent=1) + "\n"
