@@ -15,6 +15,8 @@ from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from paincast.settings import TrainingSettings
 
 
@@ -30,7 +32,32 @@ def train(overrides: tuple[str, ...]) -> None:
     """
     from paincast.cli.hydra_app import run_training
 
-    run_training(overrides, _train_once)
+    run_training(replace_flags(overrides), _train_once)
+
+
+EXPORT_FLAG, EXPORT_SETTING = "--export-oof", "evaluation.export_oof"
+
+
+def replace_flags(arguments: Sequence[str]) -> list[str]:
+    """Replace the flag of ``paincast train`` by the override it stands for; Hydra knows no further flags.
+
+    Examples
+    --------
+    >>> replace_flags(["technique=facet_rfa", "--export-oof", "oof.csv"])
+    ['technique=facet_rfa', "evaluation.export_oof='oof.csv'"]
+    """
+    replaced, rest = [], iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name != EXPORT_FLAG:
+            replaced.append(argument)
+            continue
+        file = value if equals else next(rest, "")
+        if not file:
+            raise click.UsageError(f"{EXPORT_FLAG} needs a FILE that ends in .csv or .parquet")
+        quoted = file.replace("'", "\\'")
+        replaced.append(f"{EXPORT_SETTING}='{quoted}'")
+    return replaced
 
 
 def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
@@ -44,6 +71,8 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     for name, reason in result.refused.items():
         click.echo(hide_values(f"no model for {name}: {reason}"))
     click.echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
+    if settings.evaluation.export_oof is not None:
+        click.echo(hide_values(f"out-of-fold predictions: {settings.evaluation.export_oof} (rows of patients)"))
     if result.review_hint:
         click.echo(hide_values(result.review_hint))
 

@@ -19,6 +19,7 @@ from paincast.evaluation.simulated.truth import check_against_truth, match_truth
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
+from paincast.training.out_of_fold import keep_out_of_fold
 from paincast.training.task import Task
 from paincast.training_set import TrainingSet
 
@@ -35,6 +36,7 @@ class Evaluation:
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
     assessment: Assessment | None = None
+    out_of_fold: pd.DataFrame | None = None
 
 
 def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.random.Generator) -> Evaluation:
@@ -62,6 +64,7 @@ def evaluate_linear_predictor(task: Task, linear_predictor: FloatArray, rng: np.
             confidence=settings.evaluation.confidence,
         ),
         assessment=assessed,
+        out_of_fold=keep_out_of_fold(task, weights, probability=probability),
     )
 
 

@@ -97,6 +97,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
         instability=instability,
         assessment=assessment,
         validation=fitted.validation,
+        out_of_fold=evaluation.out_of_fold,
         further=fitted.further,
     )
     _record(task, trained)

@@ -142,6 +142,8 @@ class TrainedModel:
         Calibration, decision curve and groups; None where no probability at one month is predicted.
     validation : InternalValidation or None
         Results of repeating the whole modelling; None where the outcome is not binary.
+    out_of_fold : DataFrame or None
+        Out-of-fold predictions, one row per patient; for a local file only, never logged.
     further : Further
         What else is logged.
     """
@@ -158,4 +160,5 @@ class TrainedModel:
     instability: Instability | None = None
     assessment: Assessment | None = None
     validation: InternalValidation | None = None
+    out_of_fold: pd.DataFrame | None = None
     further: Further = field(default_factory=Further)

@@ -44,6 +44,7 @@ from paincast.training.kinds.binary import fit_binary
 from paincast.training.kinds.blended import fit_blended, open_real_cohort
 from paincast.training.kinds.continuous import fit_change
 from paincast.training.kinds.survival import fit_duration
+from paincast.training.out_of_fold import write_out_of_fold
 from paincast.training.task import Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -156,6 +157,8 @@ def train(
         record_training(settings.models_folder, {name: model.predictor for name, model in trained.items()}, refused)
         if not trained:
             raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
+        if settings.evaluation.export_oof is not None:
+            write_out_of_fold(settings.evaluation.export_oof, [model.out_of_fold for model in trained.values()])
     return TrainingResult(
         summary=summarize_training(
             {name: (model.predictor, model.metrics, _find_elsewhere(model)) for name, model in trained.items()}, refused
