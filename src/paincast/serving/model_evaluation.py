@@ -71,7 +71,7 @@ class ModelEvaluation(NamedTuple):
     validation: Validation | None = None
 
 
-class _Asked(NamedTuple):
+class AskedModel(NamedTuple):
     """A model's answers to the episodes of its technique, and what happened to them."""
 
     model: Predictor
@@ -81,14 +81,17 @@ class _Asked(NamedTuple):
 
     @property
     def is_real(self) -> bool:
+        """Whether there are real patients."""
         return self.part.basis != "synthetic"
 
     @property
     def abstained(self) -> pd.Series:
+        """Whether the model abstains, by episode."""
         return self.answers["abstained"].astype(bool)
 
     @property
     def usable(self) -> pd.Series:
+        """Whether an episode can be evaluated."""
         return select_evaluable(self.labels.value, self.abstained)
 
 
@@ -117,7 +120,7 @@ def evaluate_model(
     rng : numpy.random.Generator
         Source of the resamples and folds.
     """
-    asked = _ask(model, cohort)
+    asked = ask_model(model, cohort)
     question, outcome, usable = asked.labels.outcome, asked.labels.value, asked.usable
     flow = _describe_flow(asked)
     if not usable.any():
@@ -131,7 +134,7 @@ def evaluate_model(
         is_total_shown=flow["abstained"] is not None,
     )
     measure = _measure_change if question.kind == "continuous" else _measure_probability
-    tables, validation = measure(asked, _gather(asked), settings, rng)
+    tables, validation = measure(asked, gather_answered(asked), settings, rng)
     if truth is not None and question.kind != "continuous":
         compared = _compare_with_truth(asked, truth, settings.confidence)
         if compared is None:
@@ -146,14 +149,15 @@ def evaluate_model(
     return ModelEvaluation(flow, {**tables, "abstentions": abstentions}, validation)
 
 
-def _ask(model: Predictor, cohort: Cohort) -> _Asked:
+def ask_model(model: Predictor, cohort: Cohort) -> AskedModel:
+    """Ask a model for all episodes of its technique, and label them with its outcome."""
     part = cohort.select_technique(model.technique)
     months = (model.horizon_months, model.window_months)
     labels = compute_outcome(part.episodes, part.visits, part.events, get_outcome(model.outcome), *months)
-    return _Asked(model, part, labels, model.predict_episodes(part.episodes, allow_contradicted=True))
+    return AskedModel(model, part, labels, model.predict_episodes(part.episodes, allow_contradicted=True))
 
 
-def _describe_flow(asked: _Asked) -> dict[str, Any]:
+def _describe_flow(asked: AskedModel) -> dict[str, Any]:
     model, known = asked.model, asked.labels.value.notna()
     steps = _count_steps(asked.part, known, asked.abstained)
     months = format_label_months(count_label_months(asked.labels, asked.usable))
@@ -166,7 +170,7 @@ def _describe_flow(asked: _Asked) -> dict[str, Any]:
     }
 
 
-def _explain_nobody(asked: _Asked) -> str:
+def _explain_nobody(asked: AskedModel) -> str:
     model, known = asked.model, asked.labels.value.notna()
     if not known.any():
         return f"no follow-up determines {model.outcome} at {model.horizon_months:g} months"
@@ -174,7 +178,7 @@ def _explain_nobody(asked: _Asked) -> str:
     return f"the model abstains for all episodes with follow-up: {commonest}"
 
 
-def _gather(asked: _Asked) -> TrainingSet:
+def gather_answered(asked: AskedModel) -> TrainingSet:
     """Gather the eligible episodes for which the model answers, followed up or not."""
     answered = asked.labels.eligible & ~asked.abstained
     return TrainingSet(
@@ -189,7 +193,7 @@ def _gather(asked: _Asked) -> TrainingSet:
 
 
 def _measure_probability(
-    asked: _Asked, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
+    asked: AskedModel, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
 ) -> tuple[dict[str, pd.DataFrame], Validation | None]:
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     answers = asked.answers[data.labels.eligible].reset_index(drop=True)
@@ -218,7 +222,7 @@ def _measure_probability(
 
 
 def _measure_change(
-    asked: _Asked, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
+    asked: AskedModel, data: TrainingSet, settings: EvaluationSettings, rng: np.random.Generator
 ) -> tuple[dict[str, pd.DataFrame], None]:
     known = data.known
     answers = asked.answers[data.labels.eligible].reset_index(drop=True)
@@ -241,7 +245,7 @@ def _measure_change(
 
 
 def _describe_loss(
-    asked: _Asked, data: TrainingSet, weights: FloatArray, weighted: pd.DataFrame, complete: pd.DataFrame
+    asked: AskedModel, data: TrainingSet, weights: FloatArray, weighted: pd.DataFrame, complete: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """Tabulate the weights, and metrics with and without them."""
     is_hidden = not data.known.all() and _is_loss_hidden(asked, data)
@@ -252,14 +256,14 @@ def _describe_loss(
     }
 
 
-def _is_loss_hidden(asked: _Asked, data: TrainingSet) -> bool:
+def _is_loss_hidden(asked: AskedModel, data: TrainingSet) -> bool:
     """Check whether the number lost would disclose few real patients, by itself or beside the flow."""
     n_all, n_lost = len(asked.part.episodes), int((~data.known).sum())
     n_unseen = n_all - int(asked.labels.value.notna().sum())
     return asked.is_real and any(is_small(n) for n in (n_lost, n_all - len(data.episodes), n_unseen - n_lost))
 
 
-def _compare_with_truth(asked: _Asked, truth: pd.DataFrame, confidence: float) -> pd.DataFrame | None:
+def _compare_with_truth(asked: AskedModel, truth: pd.DataFrame, confidence: float) -> pd.DataFrame | None:
     model, usable, episodes = asked.model, asked.usable, asked.part.episodes
     key: dict[str, Any] = {
         "technique": model.technique,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from paincast.evaluation.names import format_estimate
+from paincast.evaluation.names import format_estimate, name_metric
 from paincast.predictor import Predictor
 from paincast.predictor.validation import ACCEPTED, FEWEST, Validation
 from paincast.reporting.figures.report import FIGURES, Results, draw_figures
@@ -153,7 +153,32 @@ def _list_sections(model: EvaluatedModel) -> Iterator[Section]:
         yield _write_benefit(model, figures.get("benefit", []))
     if any(name in tables for name in GROUPED):
         yield _write_groups(model, figures.get("subgroups", []))
+    if "update" in tables:
+        yield _write_update(model)
     yield _write_patients(model, figures.get("uncertainty", []))
+
+
+def _write_update(model: EvaluatedModel) -> Section:
+    tables = model.tables
+    compared = tables["update"].drop(columns="method")
+    compared["metric"] = [name_metric(name) for name in compared["metric"]]
+    tests = tables["update_choice"].drop(columns=["chosen", "intercept", "slope"])
+    chosen = tables["update_choice"].iloc[0]
+    named = str(chosen["chosen"]).replace("_", " ")
+    return Section(
+        name=f"{model.anchor}-update",
+        title=f"{model.contents.title}: recalibration",
+        text=(
+            f"What does a recalibration on these patients gain? Chosen by a closed testing procedure: {named} "
+            f"(intercept {chosen['intercept']:+.2f}, slope {chosen['slope']:.2f} of the log odds). Before and after "
+            "are compared on patients left out of the recalibration; observed / expected is near 1 after any. The "
+            "recalibrated model must be evaluated on other patients."
+        ),
+        tables={
+            "Before and after": compared.rename(columns=str.capitalize),
+            "Tests": tests.rename(columns=lambda name: str(name).replace("_", " ").capitalize()),
+        },
+    )
 
 
 def _write_calibration(model: EvaluatedModel, figures: Sequence[Figure]) -> Section:
