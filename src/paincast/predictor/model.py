@@ -116,6 +116,7 @@ class Predictor:
             "n": f"{self.n_training} episodes{real}",
             "version": self.version or "none",
             "use": self.mark or "care",
+            "validated on": "; ".join(f"{item.describe()}: {item.verdict}" for item in self.validations) or "not yet",
         }
 
     def predict(

@@ -14,7 +14,7 @@ from paincast.environment import hide_logins
 from paincast.errors import DataError
 from paincast.gates.use import CHAMPION, find_versions_of_content, name_registered, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
-from paincast.predictor.validation import Validation, add_validation, read_validations_tag
+from paincast.predictor.validation import Validation, merge_validation_tags
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
@@ -109,11 +109,7 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
             f"({type(error).__name__})",
             code="PC-SERVING-22",
         ) from error
-    found: tuple[Validation, ...] = ()
-    for version in versions:
-        for validation in read_validations_tag(version.tags, predictor.version):
-            found = add_validation(found, validation)
-    return found
+    return merge_validation_tags([version.tags for version in versions], predictor.version)
 
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:

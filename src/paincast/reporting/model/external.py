@@ -72,16 +72,11 @@ class EvaluatedModel:
 
     def describe_verdict(self) -> str:
         """Say in a few words whether the patients contradict the model."""
-        low, high = ACCEPTED
         if "metrics" not in self.tables:
             return f"not measured: {self.tables['flow']['note'].iloc[0]}"
         if self.validation is None:
             return f"no verdict: {self.not_recorded}"
-        if self.validation.contradicts:
-            return "contradicted by data"
-        if self.validation.n < FEWEST:
-            return f"no verdict: fewer than {FEWEST} patients"
-        return f"not contradicted: the interval of O/E is not wholly outside {low:g} to {high:g}"
+        return self.validation.verdict
 
 
 def write_external_report(cohort: str, basis: str, models: Sequence[EvaluatedModel]) -> str:
