@@ -133,6 +133,78 @@ def evaluate(
             click.echo(hide_values(line))
 
 
+@click.command()
+@click.argument("models", type=click.Path(path_type=Path), default=Path("models"))
+@click.option(
+    "-o",
+    "--out",
+    default=Path("reports/published"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for a page over all models, and a folder for each data set.",
+)
+@click.option("--mirror", help="Folder or URL of a mirror with the data sets.")
+@click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+@tracking_uri_option
+def validate(models: Path, out: Path, mirror: str | None, resamples: int, seed: int, tracking_uri: str | None) -> None:
+    """Evaluate saved MODELS on every published data set: fetch, ingest, evaluate and record in one command.
+
+    Each data set that comes with a mapping (`paincast fetch --list`) is downloaded to data/real unless it is there, and
+    every model is evaluated at its month on the patients of its technique, as `paincast evaluate` does. overview.html
+    lists all models with the cohorts they were validated on, the worst first, and those that no set can judge, with the
+    reason. Patients that a model was trained on are left out.
+
+    \b
+    Examples:
+      paincast validate
+      paincast validate models -o reports/published --mirror /mnt/mirror
+    """  # noqa: D301
+    from paincast.cli.data import REAL_DATA
+    from paincast.errors import RefusalError
+    from paincast.files import atomic_file
+    from paincast.fingerprints import find_fingerprints
+    from paincast.reporting.model.external import tabulate_validated, write_validated
+    from paincast.serving.predict import DEFAULT_MODELS, load_models
+    from paincast.serving.published import validate_on_published
+
+    loaded = load_models(models)
+    reasons: dict[str, list[str]] = {}
+    problems: list[str] = []
+    written: list[Path] = []
+    lines: list[str] = []
+    for judged in validate_on_published(
+        loaded,
+        REAL_DATA,
+        mirror=mirror,
+        seed=seed,
+        resamples=resamples,
+        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
+    ):
+        problems += [f"{judged.name}: {judged.problem}"] if judged.problem else []
+        for model, reason in judged.reasons.items():
+            reasons.setdefault(model, []).append(f"{judged.name}: {reason}")
+        if judged.evaluation is not None:
+            evaluated = _gather(loaded, judged.evaluation, judged.found, judged.reasons, judged.name)
+            written.append(_write(out / judged.name, judged.evaluation, evaluated, judged.name, "real")[0])
+            lines += _record(models, evaluated, judged.name, "real", tracking_uri) if judged.found else ()
+    for line in problems:
+        click.echo(line)
+    if not written:
+        told = [f"{model}: {'; '.join(because)}" for model, because in reasons.items()]
+        raise RefusalError(
+            f"no published data set can judge these models; {'; '.join(told or problems)}", code="PC-CLI-17"
+        )
+    current = load_models(models)
+    with atomic_file(out / "overview.html") as draft:
+        draft.write_text(write_validated(current, reasons), encoding="utf-8")
+    for line in lines:
+        click.echo(hide_values(line))
+    click.echo()
+    print_table(tabulate_validated(current, reasons), keys=2)
+    click.echo("\nwritten: " + ", ".join(map(str, [out / "overview.html", *written])))
+
+
 def _update(
     folder: Path,
     evaluation: ExternalValidation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from paincast.reporting.figures.report import FIGURES, Results, draw_figures
 from paincast.reporting.model.limits import ALWAYS
 from paincast.reporting.model.report import GROUPED, tabulate_groups
 from paincast.reporting.model.run_contents import RunContents, show_count, show_interval, show_number
+from paincast.reporting.model.validation import tabulate_external
 from paincast.reporting.page import Figure, Section, write_page
 
 HEADLINES = ("o_e_ratio", "calibration_slope", "auroc", "ici", "scaled_brier", "coverage", "mean_absolute_error")
@@ -77,6 +79,68 @@ class EvaluatedModel:
         if self.validation is None:
             return f"no verdict: {self.not_recorded}"
         return self.validation.verdict
+
+
+def tabulate_validated(
+    models: Mapping[str, Predictor], reasons: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Tabulate what patients of other cohorts said of each model: a row for each cohort, the worst first.
+
+    Parameters
+    ----------
+    models : mapping of Predictor
+        By ``technique/outcome``.
+    reasons : mapping of str to sequence of str
+        Why a model was not validated.
+
+    Returns
+    -------
+    DataFrame of str
+        ``Technique, Outcome, Month, Basis, Validated on, n, O/E, Verdict``; a model without a validation has one row
+        with the reason as its verdict.
+    """
+    rows = []
+    for name, model in models.items():
+        known = {
+            "Technique": model.technique,
+            "Outcome": model.outcome,
+            "Month": f"{model.horizon_months:g}",
+            "Basis": f"{model.basis}, {model.n_real} real",
+        }
+        found = tabulate_external(model.validations)
+        told = "; ".join(reasons.get(name, ["no published data set has patients of this technique"]))
+        rows += [{**known, **row} for row in found.to_dict("records")] or [
+            {**known, "Validated on": "none", "n": "", "O/E": "", "Verdict": told}
+        ]
+    return pd.DataFrame(rows)
+
+
+def write_validated(models: Mapping[str, Predictor], reasons: Mapping[str, Sequence[str]]) -> str:
+    """Write a page of all models with the cohorts they were validated on, as HTML that needs nothing but itself.
+
+    Parameters
+    ----------
+    models, reasons
+        As for :func:`tabulate_validated`.
+    """
+    n_validated = sum(bool(model.validations) for model in models.values())
+    n_contradicted = sum(any(item.contradicts for item in model.validations) for model in models.values())
+    low, high = ACCEPTED
+    section = Section(
+        name="models",
+        title="Models",
+        text=(
+            f"{n_validated} of {len(models)} models were judged by real patients whom they had not seen; "
+            f"{n_contradicted} are contradicted: {FEWEST} patients or more put the 95 % interval of observed / "
+            f"expected wholly outside {low:g} to {high:g}. A contradicted model abstains for such patients. "
+            "Techniques treat different patients: do not compare them."
+        ),
+        tables={"All cohorts of each model, the worst first": tabulate_validated(models, reasons)},
+    )
+    limits = Section(name="limits", title="Limits", text="These hold for every model.", items=list(ALWAYS))
+    facts = {"Models": str(len(models)), "Validated": str(n_validated), "Contradicted": str(n_contradicted)}
+    note = "REAL PATIENTS. Numbers of patients are rounded."
+    return write_page("Models on other patients", note, facts, [section, limits])
 
 
 def write_external_report(cohort: str, basis: str, models: Sequence[EvaluatedModel]) -> str:
