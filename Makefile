@@ -18,7 +18,7 @@ PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-
 COMPILE = $(BIN)/python -m compileall -q -j 0 -x /tests/
 
 .DEFAULT_GOAL := help
-.PHONY: help run repro test test-fast test-slow test-all package-smoke coverage docs lint lock clean
+.PHONY: help run validate repro test test-fast test-slow test-all package-smoke coverage docs lint lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ run: $(PACKAGE) ## Make the environment, train on the embedded default and predi
 	$(BIN)/paincast train
 	$(BIN)/paincast predict examples/patients.csv -o predictions/examples.csv --show
 	@echo "Look at the runs, their calibration and their reasons with: $(BIN)/paincast review"
+
+validate: $(PACKAGE) ## Evaluate the models of make run on the published data sets, which are downloaded
+	$(BIN)/paincast validate models -o reports/published
 
 repro: $(DEV) $(PACKAGE) ## Run the stages of dvc.yaml that are out of date: simulate, train, evaluate, predict
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro

@@ -26,6 +26,7 @@ from scipy import special
 from scipy.stats import beta
 
 from paincast.cli.hydra_app import read_gate
+from paincast.evaluation.assessment import list_thresholds
 from paincast.evaluation.groups.subgroups import compute_metrics_by_group
 from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.decision import compute_decision_curve
@@ -38,7 +39,6 @@ from paincast.evaluation.validation.stability import compute_effective_df
 from paincast.gates import GateEvidence, gate
 from paincast.gates.net_benefit import find_least_gains
 from paincast.settings import CARD_ITEMS, EvaluationSettings, GateSettings
-from paincast.training.assessment import list_thresholds
 
 COLUMNS, REFITS, FOLDS, RESAMPLES = 10, 30, 5, 100
 LOST = 0.15

@@ -11,13 +11,13 @@ import pytest
 
 from paincast.disclosure.flow import format_label_months, suppress_small_loss, suppress_small_steps
 from paincast.errors import SettingsError
+from paincast.evaluation.assessment import Assessment, assess_predictions, list_thresholds
 from paincast.evidence.records import list_citations, records_of
 from paincast.outcomes import get_outcome
 from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.review import describe_decision_curve, describe_groups, plot_groups
 from paincast.settings import EvaluationSettings, OutcomeSettings, TrainingSettings, check_settings
 from paincast.simulator import simulate_cohort
-from paincast.training.assessment import Assessment, assess_predictions, list_thresholds
 from paincast.training_set import TrainingSet, make_training_set
 
 QUICK = EvaluationSettings(resamples=60, threshold_range=[0.3, 0.5])

@@ -13,6 +13,8 @@ import pytest
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
+from paincast.evaluation.assessment import assess_predictions
+from paincast.evaluation.expected import ANTICIPATED_AUROC, anticipate_auroc, find_expected_response
 from paincast.evidence.records import load_record, primary_horizon, records_of, simulated_records, simulated_techniques
 from paincast.evidence.scenarios import shift_curve
 from paincast.outcomes import get_outcome
@@ -20,8 +22,6 @@ from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.review import describe_decision_curve, plot_decision_curve
 from paincast.settings import SCENARIOS, EvaluationSettings, OutcomeSettings
 from paincast.simulator import simulate_cohort
-from paincast.training.assessment import assess_predictions
-from paincast.training.expected import ANTICIPATED_AUROC, anticipate_auroc, find_expected_response
 from paincast.training_set import TrainingSet, make_training_set
 
 QUICK = EvaluationSettings(resamples=50, threshold_range=[0.3, 0.6])
@@ -128,7 +128,7 @@ def open_cohort(name: str, folder) -> Cohort:
 
 def test_without_any_curve_there_is_no_rate(epidural, monkeypatch):
     without = tuple(replace(record, response=None) for record in records_of(EPIDURAL))
-    monkeypatch.setattr("paincast.training.expected.records_of", lambda _: without)
+    monkeypatch.setattr("paincast.evaluation.expected.records_of", lambda _: without)
     found = find_expected_response(epidural, "literature")
     assert found.share is None
     assert f"{EPIDURAL} holds no response curve" in found.table["says"].iloc[-1]

@@ -176,7 +176,7 @@ def test_headings_are_in_order_and_every_picture_has_words(page):
 
 
 def test_the_verdict_comes_first_and_the_limits_are_those_of_the_basis(page, facts):
-    first = ["verdict", "calibration", "validation", "benefit", "uncertainty"]
+    first = ["verdict", "external", "calibration", "validation", "benefit", "uncertainty"]
     order = [*first, "explanation", "subgroups", "data", "limits", "checklists"]
     assert re.findall(r'<section id="(\w+)">', page) == order
     assert "Refused by the gate &#39;default&#39;" in page

@@ -65,7 +65,7 @@ def test_a_model_answers_the_real_patients_it_was_trained_on_and_says_that_it_st
     assert len(answered) > 0.8 * len(cohort.episodes)
     assert answered["cautions"].str.startswith("no published evidence for this indication").all()
     assert answered["control_probability"].isna().all()
-    metrics, flow, _ = evaluate_models({"one": trained.predictor}, cohort, rng=np.random.default_rng(1), resamples=50)
+    metrics, flow, *_ = evaluate_models({"one": trained.predictor}, cohort, rng=np.random.default_rng(1), resamples=50)
     assert flow["evaluated"].iloc[0] > 0.8 * flow["followed_up"].iloc[0] > 0
     assert len(metrics)
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from attack import attack_methods, read_count
-from judged import attack_shares, attack_steps, find_judged_leaks
+from judged import (
+    attack_loss,
+    attack_ratios,
+    attack_reasons,
+    attack_shares,
+    attack_steps,
+    find_external_leaks,
+    find_judged_leaks,
+)
 
 from paincast.cli.app import run
 from paincast.cohort.registry.ingest import ingest
@@ -94,11 +103,20 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_that_evaluate_leaves_tells_of_few(model, caudal, tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
-    save_cohort(make_cohort(caudal, **case), "cohort")
+    cohort = make_cohort(caudal, **case)
+    save_cohort(cohort, "cohort")
     save_predictor(model, "models/one")
     assert run(["evaluate", "models", "cohort", "-o", "report", "--resamples", "50"]) == 0
+    tables = (cohort.episodes, cohort.visits, cohort.events)
+    happened = compute_outcome(*tables, OUTCOMES["pain_response"], 1.0, model.window_months).value == 1
+    n_events = int((happened & ~model.predict_episodes(cohort.episodes)["abstained"].astype(bool)).sum())
     metrics, (told, row) = pd.read_csv("report/metrics.csv", dtype=str), read_flow("report/flow.csv")
     assert find_judged_leaks(metrics, told, ("abstained",), capsys.readouterr().out) == []
+    tables = {path.stem: pd.read_csv(path, dtype=str) for path in Path("report/tables").glob("*.csv")}
+    tables["calibration"] = pd.read_csv("report/calibration.csv", dtype=str)
+    assert find_external_leaks(tables, told, n_events) == []
+    assert attack_methods_in_text(Path("report/report.html").read_text(encoding="utf-8"), row["evaluated"]) == []
+    assert ("abstentions" in tables) == bool(case["strange"] or case.get("stranger") or told["abstained"] == "nan")
     assert set(metrics["n"]) == {row["evaluated"]}
     digits = metrics["estimate"].dropna().str.replace(r"e.*$|^-?0\.0*|\D", "", regex=True)
     assert (digits.str.len() <= 4).all()
@@ -176,6 +194,15 @@ def test_the_attack_finds_what_was_printed_before():
     assert list(attack_steps({**told, "abstained": "nan", "followed up": "nan", "episodes": "109"}, ("abstained",)))
     table = pd.DataFrame({"n": ["211"], "method": ["bootstrap of 209 patients, 500 resamples"]})
     assert list(attack_methods({"metrics": table}))
+    told = {"episodes": "127", "followed up": "111", "abstained": "0", "judged": "111"}
+    weights = pd.DataFrame({"measure": ["asked", "lost"], "value": ["124.0", "13.0"]})
+    assert list(attack_loss(weights, told))
+    assert list(attack_loss(weights.assign(value="nan"), told)) == []
+    assert list(attack_reasons(pd.DataFrame({"n": ["9", "nan"]}), {"abstained": "12"}))
+    sexes = pd.DataFrame({"metric": "o_e_ratio", "attribute": "sex", "level": ["f", "m"], "n": ["60", "51"]})
+    calibration = pd.DataFrame({"predicted": ["0.4345", "0.5157"]})
+    assert list(attack_ratios(sexes.assign(estimate=["0.36", None]), calibration, 12))
+    assert list(attack_ratios(sexes.assign(estimate=None), calibration, 12)) == []
     shares = pd.DataFrame(
         {"metric": ["coverage", "below_interval", "above_interval"], "estimate": ["0.9", "0.04", "0.06"], "n": "50"}
     )

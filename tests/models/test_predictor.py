@@ -268,6 +268,26 @@ def test_reasons_are_the_strongest_contributions(make_predictor):
     assert told > 10
 
 
+def test_nothing_is_explained_to_those_without_an_answer(make_predictor, monkeypatch):
+    predictor, episodes = make_predictor("logistic")
+    patients = conform("episodes", episodes.head(6).assign(indication=[None, *episodes["indication"].iloc[1:6]]))
+    patients.index = pd.Index([4, 4, 7, 7, 4, 9])
+    explained = []
+
+    def count(response, chosen, explanation):
+        explained.append(len(chosen))
+        return find_certain(response, chosen, explanation)
+
+    monkeypatch.setattr("paincast.predictor.model.find_certain", count)
+    served, alone = predictor.predict_episodes(patients), predictor.predict_episodes(episodes.iloc[1:6])
+    assert explained == [5, 5]
+    for name in ("reasons_for", "reasons_against", "missing_values"):
+        assert served[name].tolist() == [[], *alone[name]]
+    silent = predictor.predict_episodes(patients.iloc[:1])
+    assert explained == [5, 5]
+    assert [silent[name].tolist() for name in ("reasons_for", "missing_values")] == [[[]], [[]]]
+
+
 def test_changed_bundle_is_refused(make_predictor, tmp_path):
     folder = save_predictor(make_predictor("logistic")[0], tmp_path / "bundle")
     manifest = folder / "bundle.json"

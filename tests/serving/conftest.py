@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from paincast.cohort.tables import conform
+from paincast.cohort.tables import Cohort, conform
 from paincast.evidence.rules import collect_rules
 from paincast.models.binary.response import fit_response_model
 from paincast.predictor import Predictor, add_version, save_predictor
@@ -89,3 +90,35 @@ def patients() -> pd.DataFrame:
             "depression": [True, False, False, False, True],
         }
     )
+
+
+def _make_cohort(share: float, n: int = 120, basis: str = "real") -> Cohort:
+    """Make patients of epidural steroid injections, of whom a share respond at month 6."""
+    rng = np.random.default_rng(4)
+    episodes = pd.DataFrame(
+        {
+            "episode_id": [f"x{place}" for place in range(n)],
+            "patient_id": [f"q{place}" for place in range(n)],
+            "technique": "epidural_steroid_injection",
+            "indication": "lumbar_radicular_disc",
+            "approach": rng.choice(["caudal", "transforaminal"], n),
+            "pain_nrs": 8.0,
+            "age_years": rng.normal(55, 10, n).clip(20, 90),
+            "odi": rng.normal(45, 10, n).clip(0, 100),
+            "depression": rng.random(n) < 0.3,
+        }
+    )
+    scores = np.where(np.arange(n) < share * n, 2.0, 7.0)
+    visits = pd.DataFrame({"episode_id": episodes["episode_id"], "month": 6.0, "pain_nrs": scores})
+    return Cohort(
+        episodes=conform("episodes", episodes),
+        visits=conform("visits", visits),
+        events=conform("events", pd.DataFrame({"episode_id": pd.Series([], dtype="str")})),
+        sources=("made up",),
+        basis=basis,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_cohort() -> Callable[..., Cohort]:
+    return _make_cohort

@@ -237,7 +237,7 @@ def make_real_cohort(technique: str, month: float) -> Cohort:
 
 
 def test_external_validation_of_a_real_cohort_has_no_truth(models_folder):
-    metrics, flow, _ = evaluate_models(
+    metrics, flow, *_ = evaluate_models(
         load_models(models_folder), make_real_cohort("facet_rfa", 6.0), rng=np.random.default_rng(1), resamples=60
     )
     assert set(metrics["cohort_basis"]) == {"real"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import paincast
 from paincast.cli.app import run
-from paincast.cohort.tables import Cohort, conform, save_cohort
+from paincast.cohort.tables import conform, save_cohort
 from paincast.errors import DataError
 from paincast.predictor import load_predictor, save_predictor
 from paincast.predictor.validation import (
@@ -192,34 +192,8 @@ def test_a_contradicted_model_abstains_unless_it_is_allowed(contradicted, tmp_pa
             assert written["validated_o_e"].tolist() == [0.18, 0.18]
 
 
-def make_cohort(share: float, n: int = 120, basis: str = "real") -> Cohort:
-    rng = np.random.default_rng(4)
-    episodes = pd.DataFrame(
-        {
-            "episode_id": [f"x{place}" for place in range(n)],
-            "patient_id": [f"q{place}" for place in range(n)],
-            "technique": "epidural_steroid_injection",
-            "indication": "lumbar_radicular_disc",
-            "approach": rng.choice(["caudal", "transforaminal"], n),
-            "pain_nrs": 8.0,
-            "age_years": rng.normal(55, 10, n).clip(20, 90),
-            "odi": rng.normal(45, 10, n).clip(0, 100),
-            "depression": rng.random(n) < 0.3,
-        }
-    )
-    scores = np.where(np.arange(n) < share * n, 2.0, 7.0)
-    visits = pd.DataFrame({"episode_id": episodes["episode_id"], "month": 6.0, "pain_nrs": scores})
-    return Cohort(
-        episodes=conform("episodes", episodes),
-        visits=conform("visits", visits),
-        events=conform("events", pd.DataFrame({"episode_id": pd.Series([], dtype="str")})),
-        sources=("made up",),
-        basis=basis,
-    )
-
-
 @pytest.mark.slow
-def test_evaluating_real_patients_records_what_they_say(models_folder, tmp_path, capsys):
+def test_evaluating_real_patients_records_what_they_say(models_folder, tmp_path, capsys, make_cohort):
     model = load_predictor(models_folder / "epidural_steroid_injection" / "pain_response")
     models = tmp_path / "models"
     bundle = save_predictor(model, models / "epidural_steroid_injection" / "pain_response")
@@ -255,7 +229,7 @@ def test_evaluating_real_patients_records_what_they_say(models_folder, tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("basis", ["synthetic", "blended"])
-def test_patients_who_are_not_all_real_validate_nothing(models_folder, basis):
+def test_patients_who_are_not_all_real_validate_nothing(models_folder, basis, make_cohort):
     model = load_predictor(models_folder / "epidural_steroid_injection" / "pain_response")
     asked = {"truth": None, "rng": np.random.default_rng(1), "resamples": 50, "confidence": 0.95}
     _, found, unfit = evaluate_and_validate(
@@ -266,7 +240,7 @@ def test_patients_who_are_not_all_real_validate_nothing(models_folder, basis):
 
 
 @pytest.mark.slow
-def test_a_model_that_may_have_seen_the_patients_is_not_validated_by_them(models_folder):
+def test_a_model_that_may_have_seen_the_patients_is_not_validated_by_them(models_folder, make_cohort):
     model = load_predictor(models_folder / "epidural_steroid_injection" / "pain_response")
     asked = {"truth": None, "resamples": 50, "confidence": 0.95, "fingerprints": {}, "exclude_overlap": False}
     for n_real, recorded in ((0, True), (200, False)):

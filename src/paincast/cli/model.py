@@ -1,8 +1,7 @@
-"""Commands for models: train, evaluate, predict, review."""
+"""Commands for models: train, predict, review."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +9,14 @@ import click
 
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
-from paincast.cli.registry import exclude_overlap_option, find_store, tracking_uri_option
+from paincast.cli.registry import find_store, tracking_uri_option
 from paincast.cli.tables import print_table
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK, TECHNIQUES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Sequence
 
-    import pandas as pd
-
-    from paincast.predictor import Predictor
-    from paincast.predictor.validation import Validation
     from paincast.settings import TrainingSettings
 
 
@@ -37,7 +32,32 @@ def train(overrides: tuple[str, ...]) -> None:
     """
     from paincast.cli.hydra_app import run_training
 
-    run_training(overrides, _train_once)
+    run_training(replace_flags(overrides), _train_once)
+
+
+EXPORT_FLAG, EXPORT_SETTING = "--export-oof", "evaluation.export_oof"
+
+
+def replace_flags(arguments: Sequence[str]) -> list[str]:
+    """Replace the flag of ``paincast train`` by the override it stands for; Hydra knows no further flags.
+
+    Examples
+    --------
+    >>> replace_flags(["technique=facet_rfa", "--export-oof", "oof.csv"])
+    ['technique=facet_rfa', "evaluation.export_oof='oof.csv'"]
+    """
+    replaced, rest = [], iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name != EXPORT_FLAG:
+            replaced.append(argument)
+            continue
+        file = value if equals else next(rest, "")
+        if not file:
+            raise click.UsageError(f"{EXPORT_FLAG} needs a FILE that ends in .csv or .parquet")
+        quoted = file.replace("'", "\\'")
+        replaced.append(f"{EXPORT_SETTING}='{quoted}'")
+    return replaced
 
 
 def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
@@ -51,142 +71,10 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     for name, reason in result.refused.items():
         click.echo(hide_values(f"no model for {name}: {reason}"))
     click.echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
+    if settings.evaluation.export_oof is not None:
+        click.echo(hide_values(f"out-of-fold predictions: {settings.evaluation.export_oof} (rows of patients)"))
     if result.review_hint:
         click.echo(hide_values(result.review_hint))
-
-
-@click.command()
-@click.argument("models", type=click.Path(path_type=Path))
-@click.argument("cohort", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
-@click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
-@click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
-@click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
-@exclude_overlap_option
-@click.option(
-    "--record/--no-record", default=True, help="Record what real patients say beside the models and in MLflow."
-)
-@tracking_uri_option
-def evaluate(
-    models: Path,
-    cohort: Path,
-    out: Path,
-    resamples: int,
-    confidence: float,
-    seed: int,
-    exclude_overlap: bool,
-    record: bool,
-    tracking_uri: str | None,
-) -> None:
-    """Evaluate saved MODELS on another COHORT: external validation.
-
-    MODELS is the folder written by `paincast train`, COHORT one written by `paincast ingest` or `paincast simulate`.
-    Use a cohort the models were not trained on. Patients that a model was trained on are found by the fingerprints
-    stored with the model, and the cohort is refused. `trained_on` in flow.csv states how many there were, or that this
-    cannot be checked. A simulated cohort is also compared with its truth. For real patients, counts below five and
-    counts that would disclose them are hidden (empty in flow.csv), and nothing is measured if fewer than five patients
-    have the outcome, or fewer than five do not.
-
-    Files written: metrics.csv, flow.csv, metrics.json (the estimates only, for `dvc metrics`) and calibration.csv
-    (predicted against observed; empty for real patients).
-
-    `needed_for_slope`, `needed_for_o_e` and `needed_for_auroc` in flow.csv are the numbers of episodes needed for a
-    standard error of 0.1 of the calibration slope and of ln(O/E), and for an AUROC interval that is 0.1 wide
-    (Riley 2021, doi:10.1002/sim.9025; Riley 2024, doi:10.1136/bmj-2023-074821).
-
-    What real patients say is recorded (validations.json beside each bundle, and a tag of the registered versions of
-    the same content): answers then name the cohort with its ratio of observed to expected. Where 50 patients or more
-    put the 95 % interval of that ratio wholly outside 0.8 to 1.25, the model abstains ("contradicted by data") for
-    patients of the indications and approaches that make up a tenth of them or more, unless `predict
-    --allow-contradicted` is given. A cohort of the same name takes the place of its earlier record, and a model trained
-    again has none. MLflow's own serving (`mlflow models serve`, pyfunc) does not read these records.
-
-    \b
-    Example:
-      paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
-    """  # noqa: D301
-    from dataclasses import replace
-
-    import numpy as np
-
-    from paincast.files import atomic_folder
-    from paincast.fingerprints import find_fingerprints
-    from paincast.models_folder import list_notes
-    from paincast.serving.evaluate import load_with_truth
-    from paincast.serving.external import NEEDED, evaluate_and_validate
-    from paincast.serving.predict import DEFAULT_MODELS, load_models
-
-    (patients, truth), loaded = load_with_truth(cohort), load_models(models)
-    (metrics, flow, calibration), found, unfit = evaluate_and_validate(
-        loaded,
-        patients,
-        truth=truth,
-        rng=np.random.default_rng(seed),
-        resamples=resamples,
-        confidence=confidence,
-        fingerprints=find_fingerprints(DEFAULT_MODELS, models),
-        exclude_overlap=exclude_overlap,
-    )
-    with atomic_folder(out, marker="metrics.csv") as folder:
-        metrics.to_csv(folder / "metrics.csv", index=False)
-        flow.to_csv(folder / "flow.csv", index=False)
-        calibration.to_csv(folder / "calibration.csv", index=False)
-        (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
-    for note in list_notes(models, loaded).values():
-        click.echo(f"note: {note}")
-    shown = flow.astype(object).where(flow.notna(), "hidden")
-    print_table(shown.drop(columns=list(NEEDED)), keys=2)
-    sized = flow[list(NEEDED)].notna().all(axis=1)
-    if sized.any():
-        click.echo("\nEpisodes evaluated, and needed for a precise validation:")
-        print_table(shown.loc[sized, ["technique", "outcome", "evaluated", *NEEDED]], keys=2)
-    measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
-    click.echo()
-    print_table(metrics[measured], keys=3)
-    written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
-    click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
-    if record:
-        for name, why in unfit.items():
-            click.echo(f"not recorded: {name}: {why}")
-        named = {version: replace(validation, cohort=cohort.resolve().name) for version, validation in found.items()}
-        for line in _record(models, loaded, named, tracking_uri) if named else ():
-            click.echo(hide_values(line))
-
-
-def _record(
-    models: Path, loaded: Mapping[str, Predictor], found: Mapping[str, Validation], tracking_uri: str | None
-) -> Iterator[str]:
-    """Record validations beside the bundles and on registered versions; yield what was done, in lines."""
-    from paincast.errors import PaincastError
-    from paincast.serving.addresses import is_address
-    from paincast.serving.validations import record_beside
-    from paincast.settings import TrackingSettings
-    from paincast.tracking import resolve_store, tag_versions
-
-    done: list[str] = []
-    try:
-        if not is_address(models):
-            done += map(str, record_beside(models, found))
-        store = resolve_store(TrackingSettings(uri=tracking_uri))
-        if store.database is None or store.database.is_file():
-            chosen = [model for model in loaded.values() if model.version in found]
-            done += [address for model in chosen for address in tag_versions(store, model, found[model.version])]
-    except PaincastError as error:
-        yield f"not recorded everywhere: {error} [{error.code}]"
-    yield f"recorded: {', '.join(done)}" if done else "not recorded: the models are in no folder or store at hand"
-    for model in loaded.values():
-        if done and model.version in found and found[model.version].contradicts:
-            told = found[model.version].describe()
-            yield f"contradicted by data: {model.technique}/{model.outcome} abstains for patients like those of {told}"
-
-
-def _nest_estimates(metrics: pd.DataFrame) -> str:
-    """Write the estimates as JSON: by technique, outcome and metric."""
-    nested: dict[str, dict[str, dict[str, float]]] = {}
-    for row in metrics.dropna(subset="estimate").to_dict("records"):
-        names = nested.setdefault(row["technique"], {}).setdefault(row["outcome"], {})
-        names[row["metric"]] = float(row["estimate"])
-    return json.dumps(nested, indent=1) + "\n"
 
 
 @click.command()

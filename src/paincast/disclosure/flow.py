@@ -23,6 +23,8 @@ SEEN = "seen after the procedure"
 PATIENTS = "patients with an answer"
 """Step that counts patients; the preceding steps count episodes."""
 
+OTHER_REASONS = "other reasons"
+
 ANSWERED_AT = "answered by a visit of month "
 """Steps by month of the visit that determined the outcome; they sum to the episodes with a known outcome."""
 
@@ -125,8 +127,44 @@ def format_label_months(counts: Mapping[int, int]) -> str:
     return f"answered by visits of {', '.join(filter(None, shown))}" if any(shown) else ""
 
 
-def suppress_small_loss(weights: pd.DataFrame) -> pd.DataFrame:
-    """Hide the numbers of eligible and lost patients in a summary of weights if few were lost."""
+def suppress_small_loss(weights: pd.DataFrame, *, is_hidden: bool = False) -> pd.DataFrame:
+    """Hide the numbers of eligible and lost patients in a summary of weights if few were lost, or if so told."""
     lost = weights.set_index("measure")["value"]["lost"]
-    hidden = weights["measure"].isin(["asked", "lost"]) & is_small(lost)
+    hidden = weights["measure"].isin(["asked", "lost"]) & (is_small(lost) | is_hidden)
     return weights.assign(value=weights["value"].mask(hidden))
+
+
+def count_reasons(reasons: pd.Series, *, real: bool, is_total_shown: bool = True) -> pd.DataFrame:
+    """Count patients by the first reason of each; few patients of a reason are counted together with others.
+
+    Parameters
+    ----------
+    reasons : Series of str, shape (n,)
+        Reasons of each patient, joined by semicolons; what follows a colon is left out.
+    real : bool
+        Whether small counts are hidden.
+    is_total_shown : bool
+        Whether their sum is shown elsewhere; if it is not, no count of real patients is.
+
+    Returns
+    -------
+    DataFrame
+        ``reason, n``, the most frequent first; ``<NA>`` where a count is hidden.
+
+    Examples
+    --------
+    >>> reasons = pd.Series(["no pain"] * 9 + ["far: age; no pain"] * 6 + ["far: odi"] * 2 + ["pregnant"] * 2)
+    >>> count_reasons(reasons, real=True).to_numpy().tolist()
+    [['no pain', 9], ['other reasons', 10]]
+    >>> count_reasons(reasons, real=False)["n"].tolist()
+    [9, 8, 2]
+    """
+    counts = reasons.map(lambda reason: reason.partition("; ")[0].partition(": ")[0]).value_counts()
+    n = np.asarray(counts, dtype=np.int64)
+    hidden = flag_with_complements(n, np.full(len(n), real))
+    if real and not is_total_shown:
+        rows: list[tuple[str, int | None]] = [(OTHER_REASONS, None)]
+    else:
+        rows = [(str(reason), int(count)) for reason, count in counts[~hidden].items()]
+        rows += [(OTHER_REASONS, int(n[hidden].sum()))] if hidden.any() else []
+    return pd.DataFrame(rows, columns=["reason", "n"]).astype({"reason": "str", "n": "Int64"})

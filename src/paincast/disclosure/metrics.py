@@ -22,6 +22,7 @@ SHARE_WITHHELD = "not shown: a share of few patients, or one that would disclose
 THRESHOLD_WITHHELD = (
     "not shown: few patients with or without the outcome lie between this threshold and others that are shown"
 )
+GROUP_WITHHELD = "not shown: with the range of predictions it would disclose few patients"
 HIDDEN = f"counts that disclose {FEW} patients are hidden"
 
 
@@ -137,3 +138,26 @@ def suppress_thresholds(curve: pd.DataFrame, shown: Collection[float]) -> pd.Dat
     """
     hidden = (curve["strategy"] == "model") & ~curve["threshold"].isin(list(shown))
     return withhold(curve, hidden, THRESHOLD_WITHHELD)
+
+
+def withhold_groups(by_group: pd.DataFrame) -> pd.DataFrame:
+    """Withhold all measures of groups with a hidden count.
+
+    A saved model's predictions on a cohort can lie close together. The expected number of a group is then nearly known
+    from its size, and its ratio of observed to expected tells its number of events.
+
+    Parameters
+    ----------
+    by_group : DataFrame
+        From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`, with hidden counts missing.
+
+    Examples
+    --------
+    >>> measured = ["estimate", "lower", "upper", "error", "shrunken", "shrunken_lower", "shrunken_upper"]
+    >>> rows = pd.DataFrame({"n": [60.0, 60.0], "n_events": [9.0, None], "method": "", **dict.fromkeys(measured, 0.4)})
+    >>> withhold_groups(rows)["estimate"].tolist()
+    [0.4, nan]
+    """
+    hidden = by_group["n"].isna() | by_group["n_events"].isna()
+    further = {name: by_group[name].mask(hidden) for name in ("error", "shrunken", "shrunken_lower", "shrunken_upper")}
+    return withhold(by_group, hidden & by_group["estimate"].notna(), GROUP_WITHHELD).assign(**further)

@@ -51,26 +51,21 @@ class Comparator:
     tag: str = "FOUND"
 
 
-def is_near(month: float, asked: float) -> bool:
-    """Tell whether a month is within half of the month asked.
+NEAR, AT = 0.5, 0.25
+"""Shares of the month asked within which a month is near, and within which it is as good as the month itself."""
+
+
+def is_near(month: float, asked: float, *, within: float = NEAR) -> bool:
+    """Tell whether a month is within a share of the month asked.
 
     Examples
     --------
     >>> is_near(3, 6), is_near(1, 3), is_near(12, 6)
     (True, False, False)
-    """
-    return abs(month - asked) <= asked / 2.0
-
-
-def is_at(month: float, asked: float) -> bool:
-    """Tell whether a month is as good as the month asked: within a quarter of it.
-
-    Examples
-    --------
-    >>> is_at(14, 12), is_at(6, 12), is_at(1.5, 1)
+    >>> is_near(14, 12, within=AT), is_near(6, 12, within=AT), is_near(1.5, 1, within=AT)
     (True, False, False)
     """
-    return abs(month - asked) <= asked / 4.0
+    return abs(month - asked) <= within * asked
 
 
 def choose_comparator(comparators: Sequence[Comparator], outcome: str, month: float) -> Comparator | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from paincast.errors import DataError
 from paincast.schema import RESEARCH_MARK
@@ -23,6 +24,27 @@ CONTENT = "model_content"
 def name_registered(technique: str | None, outcome: str | None) -> str:
     """Return the name in the registry of the model of a technique and an outcome."""
     return f"paincast.{technique}.{outcome}"
+
+
+def find_versions_of_content(client: Any, technique: str, outcome: str, content: str) -> list[Any]:
+    """Find the registered versions of a model whose bundle has a content version.
+
+    Parameters
+    ----------
+    client : object with ``search_model_versions``
+        Client of the registry.
+    technique, outcome : str
+        Name the registered model.
+    content : str
+        Content version of the bundle.
+
+    Returns
+    -------
+    list
+        Versions as the client gives them; empty if the model is not registered.
+    """
+    versions = client.search_model_versions(f"name='{name_registered(technique, outcome)}'")
+    return [version for version in versions if version.tags.get(CONTENT) == content]
 
 
 def verify_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:

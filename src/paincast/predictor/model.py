@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
@@ -21,7 +22,7 @@ from paincast.eligibility import (
     set_technique,
 )
 from paincast.evidence.rules import TechniqueRules, renew_rules
-from paincast.explain import explain_model, find_certain, list_missing, list_reasons
+from paincast.explain import Reason, explain_model, find_certain, list_missing, list_reasons
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import get_outcome
@@ -117,6 +118,7 @@ class Predictor:
             "n": f"{self.n_training} episodes{real}",
             "version": self.version or "none",
             "use": self.mark or "care",
+            "validated on": "; ".join(f"{item.describe()}: {item.verdict}" for item in self.validations) or "not yet",
         }
 
     def predict(
@@ -225,16 +227,6 @@ class Predictor:
             doubts.append(pd.Series(NO_SKILL, index=episodes.index))
         cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
-        explanation = explain_model(self.response, episodes)
-        certain = find_certain(self.response, episodes, explanation)
-        reasons_for, reasons_against = list_reasons(explanation, certain & answered.to_numpy(bool)[:, None])
-        unknown = list_missing(
-            explanation,
-            self.response.missing_variances,
-            self.level,
-            scale=self.response.missing_scale(episodes),
-        )
-        missing = pd.Series(unknown, index=episodes.index, dtype=object)
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
@@ -249,10 +241,24 @@ class Predictor:
             n_real=self.n_real,
             use=self.mark,
             model_version=self.version,
-            reasons_for=pd.Series(reasons_for, index=episodes.index, dtype=object),
-            reasons_against=pd.Series(reasons_against, index=episodes.index, dtype=object),
-            missing_values=missing.where(answered, rows["missing_values"]),
+            **self._list_reasons(episodes, answered.to_numpy(bool)),
         )
+
+    def _list_reasons(self, episodes: pd.DataFrame, answered: npt.NDArray[np.bool_]) -> dict[str, pd.Series]:
+        """List reasons and missing values of the patients who get an answer; empty lists for all others."""
+        parts: dict[str, list[list[Reason]]] = {"reasons_for": [], "reasons_against": [], "missing_values": []}
+        if answered.any():
+            chosen = episodes[answered]
+            explanation = explain_model(self.response, chosen)
+            reasons = list_reasons(explanation, find_certain(self.response, chosen, explanation))
+            scale = self.response.missing_scale(chosen)
+            unknown = list_missing(explanation, self.response.missing_variances, self.level, scale=scale)
+            parts = dict(zip(parts, (*reasons, unknown), strict=True))
+        placed = {name: iter(lists) for name, lists in parts.items()}
+        return {
+            name: pd.Series([next(lists) if is_answered else [] for is_answered in answered], episodes.index, object)
+            for name, lists in placed.items()
+        }
 
     def explain(self, patients: object) -> shap.Explanation:
         """Explain predictions in the format of the shap package, whose plots can use the result directly.

@@ -76,9 +76,20 @@ class Validation:
         """Distance of the nearer end of the interval from 1 on the log scale, below 0 if the interval holds 1."""
         return max(math.log(max(self.lower, 1e-9)), -math.log(max(self.upper, 1e-9)))
 
+    @property
+    def verdict(self) -> str:
+        """Whether the patients contradict the model, in a few words."""
+        if self.contradicts:
+            return "contradicted by data"
+        return "not contradicted" if self.n >= FEWEST else f"no verdict: fewer than {FEWEST} patients"
+
     def describe(self) -> str:
         """Describe the cohort, the number of patients and the ratio."""
-        return f"{self.cohort} (about {self.n} patients, O/E {self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f})"
+        return f"{self.cohort} (about {self.n} patients, O/E {self.format_ratio()})"
+
+    def format_ratio(self) -> str:
+        """Format the ratio with its interval."""
+        return f"{self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f}"
 
 
 def is_contradicted(n: float, lower: float, upper: float) -> bool:
@@ -126,6 +137,15 @@ def read_validations_tag(tags: Mapping[str, str], version: str) -> tuple[Validat
     except (ValueError, RecursionError) as error:
         raise _damaged(where) from error
     return _parse(content, version, where)
+
+
+def merge_validation_tags(tags: Iterable[Mapping[str, str]], version: str) -> tuple[Validation, ...]:
+    """Merge the validations of a model from the tags of all registered versions that hold its bundle."""
+    found: tuple[Validation, ...] = ()
+    for version_tags in tags:
+        for validation in read_validations_tag(version_tags, version):
+            found = add_validation(found, validation)
+    return found
 
 
 def _parse(content: Any, version: str, where: str) -> tuple[Validation, ...]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from paincast.environment import hide_logins
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, CONTENT, name_registered, read_use, verify_contents
+from paincast.gates.use import CHAMPION, find_versions_of_content, name_registered, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
-from paincast.predictor.validation import Validation, add_validation, read_validations_tag
+from paincast.predictor.validation import Validation, merge_validation_tags
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
@@ -100,19 +100,16 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    name = name_registered(predictor.technique, predictor.outcome)
+    technique, outcome = predictor.technique, predictor.outcome
     try:
-        versions = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
+        versions = find_versions_of_content(mlflow.MlflowClient(), technique, outcome, predictor.version)
     except (MlflowException, OSError) as error:
         raise DataError(
-            f"the registry cannot be asked for validations of {name} ({type(error).__name__})", code="PC-SERVING-22"
+            f"the registry cannot be asked for validations of {name_registered(technique, outcome)} "
+            f"({type(error).__name__})",
+            code="PC-SERVING-22",
         ) from error
-    found: tuple[Validation, ...] = ()
-    for version in versions:
-        if version.tags.get(CONTENT) == predictor.version:
-            for validation in read_validations_tag(version.tags, predictor.version):
-                found = add_validation(found, validation)
-    return found
+    return merge_validation_tags([version.tags for version in versions], predictor.version)
 
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:

@@ -8,51 +8,40 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import format_label_months
-from paincast.disclosure.metrics import (
-    HIDDEN,
-    choose_suppressed_steps,
-    describe_too_few,
-    suppress_small_shares,
-)
-from paincast.disclosure.rounding import round_measured
-from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
-from paincast.evaluation.performance.calibration_by_groups import (
-    CALIBRATION_GROUP_COLUMNS,
-    compute_calibration_by_groups,
-)
-from paincast.evaluation.performance.change import compute_change_metrics
-from paincast.evaluation.performance.metrics import compute_metrics
-from paincast.evaluation.simulated.truth import check_against_truth, compute_bayes_bound, match_truth
-from paincast.evaluation.validation.sample_size import compute_validation_sizes
+from paincast.evaluation.performance.calibration_by_groups import CALIBRATION_GROUP_COLUMNS
 from paincast.fingerprints import Fingerprints
-from paincast.models.continuous.change import NAMES
-from paincast.outcomes import compute_outcome, get_outcome
-from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
 from paincast.predictor.validation import CONFIDENCE, Validation
+from paincast.serving.model_evaluation import CALIBRATION, METRICS, NEEDED, STEPS, ModelEvaluation, evaluate_model
 from paincast.serving.overlap import NOT_CHECKED, separate_trained_on
-from paincast.serving.validations import summarize_validation
-
-STEPS = ("episodes", "followed_up", "abstained", "evaluated")
-
-NEEDED = ("needed_for_slope", "needed_for_o_e", "needed_for_auroc")
-"""Episodes that a precise validation needs, by the three criteria of ``compute_validation_sizes``, in its order."""
+from paincast.settings import EvaluationSettings
 
 CALIBRATION_COLUMNS = ("technique", "outcome", *CALIBRATION_GROUP_COLUMNS)
 
 
 class ExternalValidation(NamedTuple):
-    """Tables of an external validation: metrics, flow of the episodes, and calibration by groups."""
+    """Tables of an external validation: metrics, flow of the episodes, calibration by groups, and all others by name.
+
+    Every table begins with the columns ``technique`` and ``outcome``.
+    """
 
     metrics: pd.DataFrame
     flow: pd.DataFrame
     calibration: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+
+    def select_model(self, technique: str, outcome: str) -> dict[str, pd.DataFrame]:
+        """Select the tables of one model, without those that are empty."""
+        tables = {METRICS: self.metrics, "flow": self.flow, CALIBRATION: self.calibration, **self.tables}
+        selected = {
+            name: table[(table["technique"] == technique) & (table["outcome"] == outcome)].reset_index(drop=True)
+            for name, table in tables.items()
+        }
+        return {name: table.drop(columns=["technique", "outcome"]) for name, table in selected.items() if len(table)}
 
 
 def evaluate_models(
@@ -69,9 +58,10 @@ def evaluate_models(
     """Apply models to the episodes of their technique in another cohort and measure their performance.
 
     The outcome is determined at the horizon of the model, in its window. Metrics are computed on the episodes with
-    follow-up for which the model predicts; the flow gives their number, and the months of the visits used if not all
-    are at the horizon. For the duration of relief, the probability at the horizon is evaluated; for the change of pain,
-    the median with its interval.
+    follow-up for which the model predicts, weighted to stand for those lost to follow-up
+    (:func:`paincast.models.observation_weights.fit_observation_weights`); the flow gives their number, and the months
+    of the visits used if not all are at the horizon. For the duration of relief, the probability at the horizon is
+    evaluated; for the change of pain, the median with its interval.
 
     Parameters
     ----------
@@ -106,8 +96,13 @@ def evaluate_models(
     calibration : DataFrame
         ``technique, outcome`` and the columns of
         :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`, from the same
-        episodes as the metrics. No rows for a change of pain, nor for real patients: the groups would disclose counts
-        that ``flow`` hides.
+        episodes as the metrics. No rows for a change of pain.
+    tables : dict of str to DataFrame
+        The tables of a training run, by the names they have there (``calibration_flexible``, ``decision_curve``,
+        ``expected_response``, ``subgroups``, ``sites``, ``years``, ``pooled``, ``loss_to_follow_up``,
+        ``observation_weights``, ``tipping_point``), where there are any; ``histogram`` of the predictions;
+        ``intervals``: the observed risk beside the mean limits of the individual intervals; ``abstentions``: of
+        those followed up, by reason.
 
     Raises
     ------
@@ -151,8 +146,9 @@ def evaluate_and_validate(
     """
     applicable = _select_applicable(models, cohort)
     others, trained_on = separate_trained_on(applicable, cohort, fingerprints, exclude=exclude_overlap)
+    settings = EvaluationSettings(resamples=resamples, confidence=confidence)
     results = [
-        _evaluate(model, others, truth, child, resamples, confidence)
+        evaluate_model(model, others, truth, settings, child)
         for model, child in zip(applicable, rng.spawn(len(applicable)), strict=True)
     ]
     flow = pd.DataFrame([result.flow for result in results]).assign(trained_on=trained_on)
@@ -161,19 +157,18 @@ def evaluate_and_validate(
         raise RefusalError(
             "nothing can be evaluated: " + "; ".join(flow["technique"] + ": " + flow["note"]), code="PC-SERVING-13"
         )
-    metrics = pd.concat([result.metrics for result in results], ignore_index=True)
-    curves = [result.calibration for result in results if not result.calibration.empty]
-    tables = ExternalValidation(
-        metrics if cohort.basis == "synthetic" else round_measured(metrics),
-        flow,
-        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(CALIBRATION_COLUMNS)),
-    )
+    tables = _join_tables(applicable, results, cohort.basis)
+    metrics, calibration = tables.pop(METRICS), tables.pop(CALIBRATION, pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
     judged = [
         (model, result, _explain_not_recorded(model, result, cohort, checked, confidence))
         for model, result, checked in zip(applicable, results, trained_on, strict=True)
     ]
     found = {model.version: result.validation for model, result, why in judged if not why and result.validation}
-    return tables, found, {f"{model.technique}/{model.outcome}": why for model, _, why in judged if why}
+    return (
+        ExternalValidation(metrics, flow, calibration, tables),
+        found,
+        {f"{model.technique}/{model.outcome}": why for model, _, why in judged if why},
+    )
 
 
 def _select_applicable(models: Mapping[str, Predictor], cohort: Cohort) -> list[Predictor]:
@@ -187,7 +182,9 @@ def _select_applicable(models: Mapping[str, Predictor], cohort: Cohort) -> list[
     return applicable
 
 
-def _explain_not_recorded(model: Predictor, result: _Result, cohort: Cohort, trained_on: str, confidence: float) -> str:
+def _explain_not_recorded(
+    model: Predictor, result: ModelEvaluation, cohort: Cohort, trained_on: str, confidence: float
+) -> str:
     """Explain why an evaluation is no external validation; empty if it is one."""
     if cohort.basis != "real":
         return f"the patients are {cohort.basis}"
@@ -200,140 +197,19 @@ def _explain_not_recorded(model: Predictor, result: _Result, cohort: Cohort, tra
     return ""
 
 
-class _Result(NamedTuple):
-    """What one model gives: its row of the flow, and tables that are empty where it could not be evaluated."""
-
-    flow: dict[str, Any]
-    metrics: pd.DataFrame = pd.DataFrame()
-    calibration: pd.DataFrame = pd.DataFrame()
-    validation: Validation | None = None
-
-
-def _evaluate(
-    model: Predictor,
-    cohort: Cohort,
-    truth: pd.DataFrame | None,
-    rng: np.random.Generator,
-    resamples: int,
-    confidence: float,
-) -> _Result:
-    part = cohort.select_technique(model.technique)
-    question = get_outcome(model.outcome)
-    labels = compute_outcome(
-        part.episodes, part.visits, part.events, question, model.horizon_months, model.window_months
-    )
-    outcome = labels.value
-    answers = model.predict_episodes(part.episodes, allow_contradicted=True)
-    followed = outcome.notna()
-    usable = select_evaluable(outcome, answers["abstained"])
-    flow: dict[str, Any] = {
-        "technique": model.technique,
-        "outcome": model.outcome,
-        **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
-        **dict.fromkeys(NEEDED),
-        "note": format_label_months(count_label_months(labels, usable)),
-    }
-    if not usable.any():
-        flow["note"] = f"no follow-up determines {model.outcome} at {model.horizon_months:g} months"
-        if followed.any():
-            commonest = answers.loc[followed, "abstained_because"].mode().iloc[0]
-            flow["note"] = f"the model abstains for all episodes with follow-up: {commonest}"
-        return _Result(flow)
-    few = (
-        ""
-        if cohort.basis == "synthetic"
-        else describe_too_few(outcome[usable], is_number=question.kind == "continuous")
-    )
-    if few:
-        return _Result(flow | {"followed_up": None, "abstained": None, "evaluated": 0, "note": few})
-    if flow["followed_up"] is None:
-        flow["note"] = "; ".join(filter(None, [flow["note"], HIDDEN]))
-    if question.kind == "continuous":
-        patients = part.episodes.loc[usable, "patient_id"].to_numpy(object)
-        metrics = _evaluate_change(model, outcome[usable], answers[usable], patients, confidence)
-        shown = metrics if cohort.basis == "synthetic" else suppress_small_shares(metrics)
-        return _Result(flow, _identify(shown, model, cohort))
-    scored = pd.DataFrame(
-        {
-            "y": outcome,
-            "p": answers["probability"],
-            "patient": part.episodes["patient_id"],
-            "id": part.episodes["episode_id"],
-        }
-    )[usable]
-    compared = None if truth is None else _evaluate_against_truth(model, scored, truth, confidence)
-    if truth is not None and compared is None:
-        flow["note"] = f"the truth has no value at {model.horizon_months:g} months"
-    measured = compute_metrics(
-        scored["y"], scored["p"], patients=scored["patient"], rng=rng, resamples=resamples, confidence=confidence
-    )
-    metrics = pd.concat([table for table in (measured, compared) if table is not None], ignore_index=True)
-    return _Result(
-        flow | _compute_needed(scored["p"].to_numpy(float)),
-        _identify(metrics, model, cohort),
-        _compute_calibration(model, scored, confidence) if cohort.basis == "synthetic" else pd.DataFrame(),
-        summarize_validation(part, usable, measured) if cohort.basis == "real" else None,
-    )
-
-
-def _compute_calibration(model: Predictor, scored: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    groups = compute_calibration_by_groups(scored["y"], scored["p"], patients=scored["patient"], confidence=confidence)
-    return groups.assign(technique=model.technique, outcome=model.outcome)[list(CALIBRATION_COLUMNS)]
-
-
-def _evaluate_against_truth(
-    model: Predictor, scored: pd.DataFrame, truth: pd.DataFrame, confidence: float
-) -> pd.DataFrame | None:
-    key: dict[str, Any] = {
-        "technique": model.technique,
-        "outcome": model.outcome,
-        "horizon_months": model.horizon_months,
-    }
-    known = scored.assign(truth=match_truth(truth, scored["id"], **key)).dropna(subset="truth")
-    if known.empty:
-        return None
-    return check_against_truth(known["y"], known["p"], known["truth"], known["patient"], confidence=confidence)
-
-
-def _count_steps(cohort: Cohort, followed: pd.Series, abstained: pd.Series) -> dict[str, int | None]:
-    """Count the episodes evaluated and left out; for real patients, hide counts that disclose small numbers."""
-    n_all, n_followed, n_judged = len(followed), int(followed.sum()), int((followed & ~abstained).sum())
-    counts = {"episodes": n_all, "followed_up": n_followed, "abstained": n_followed - n_judged, "evaluated": n_judged}
-    if cohort.basis == "synthetic":
-        return dict(counts)
-    hidden = choose_suppressed_steps(n_all, n_followed, n_judged, [abstained[followed].to_numpy(bool)])
-    return {step: None if step in hidden else n for step, n in counts.items()}
-
-
-def _compute_needed(probability: npt.NDArray[np.float64]) -> dict[str, int | None]:
-    """Compute how many episodes the validation needs, from the predictions alone, assuming a calibrated model.
-
-    Prevalence and AUROC are those expected from the predictions, to two decimals; the observed outcomes are not used,
-    as they would not be known when a validation is planned. The result is None unless the expected AUROC exceeds 0.5.
-    """
-    auroc, prevalence = (round(value, 2) for value in (compute_bayes_bound(probability)[0], float(probability.mean())))
-    if not (0.5 < auroc < 1.0 and 0.0 < prevalence < 1.0):
-        return dict.fromkeys(NEEDED)
-    sizes = compute_validation_sizes(auroc=auroc, prevalence=prevalence)["n"]
-    return dict(zip(NEEDED, sizes.tolist(), strict=True))
-
-
-def _evaluate_change(
-    model: Predictor, observed: pd.Series, answers: pd.DataFrame, patients: npt.NDArray[np.object_], confidence: float
-) -> pd.DataFrame:
-    predicted = answers[["expected_lower", "expected", "expected_upper"]].set_axis(list(NAMES), axis=1)
-    return compute_change_metrics(
-        observed.to_numpy(float), predicted, patients, level=model.level, confidence=confidence
-    )
-
-
-def _identify(metrics: pd.DataFrame, model: Predictor, cohort: Cohort) -> pd.DataFrame:
-    identity: dict[str, Any] = {
-        "technique": model.technique,
-        "outcome": model.outcome,
-        "horizon_months": model.horizon_months,
-        "model_version": model.version,
-        "model_basis": model.basis,
-        "cohort_basis": cohort.basis,
-    }
-    return metrics.assign(**identity)[[*identity, *metrics.columns]]
+def _join_tables(models: list[Predictor], results: list[ModelEvaluation], basis: str) -> dict[str, pd.DataFrame]:
+    """Join the tables of all models by name, each row with its technique and outcome."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for model, result in zip(models, results, strict=True):
+        for name, table in result.tables.items():
+            identity: dict[str, Any] = {"technique": model.technique, "outcome": model.outcome}
+            if name == METRICS:
+                identity |= {
+                    "horizon_months": model.horizon_months,
+                    "model_version": model.version,
+                    "model_basis": model.basis,
+                    "cohort_basis": basis,
+                }
+            if len(table):
+                parts.setdefault(name, []).append(table.assign(**identity)[[*identity, *table.columns]])
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}

@@ -53,6 +53,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
         _check_outcome,
         _check_model,
         _check_optimism,
+        _check_export,
         _check_gate,
     ):
         check(settings)
@@ -247,6 +248,16 @@ def _check_optimism(settings: TrainingSettings) -> None:
             f"evaluation.optimism={repeats} repeats are too few for an interval; allowed: 0, which measures no "
             f"optimism, or {MIN_RESAMPLES} to 10000",
             code="PC-SETTINGS-05",
+        )
+
+
+def _check_export(settings: TrainingSettings) -> None:
+    name = settings.evaluation.export_oof
+    if name is not None and not name.lower().endswith((".csv", ".parquet")):
+        raise SettingsError(
+            f"evaluation.export_oof: '{name[-LONGEST_SHOWN:]}' is no file name that can be written; allowed: a name "
+            "that ends in .csv or .parquet, or null",
+            code="PC-SETTINGS-32",
         )
 
 

@@ -117,6 +117,12 @@ class EvaluationSettings:
         "it), both, or none.",
         one_of=HELD_OUT,
     )
+    export_oof: str | None = setting(
+        None,
+        "Local file for the out-of-fold prediction of every patient, from which the metrics can be computed again; it "
+        "is never sent to MLflow. null writes none.",
+        allowed="a name that ends in .csv or .parquet",
+    )
 
 
 @dataclass

@@ -5,7 +5,7 @@
 """
 
 from paincast.tracking.dataset import DatasetSummary, summarize_dataset
-from paincast.tracking.log_runs import log_model_run, start_training
+from paincast.tracking.log_runs import log_model_run, log_validation, start_training
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
 from paincast.tracking.read_runs import TrackedRun, fetch_runs, log_overview
 from paincast.tracking.registry import Promotion, Rollback, promote, roll_back
@@ -27,6 +27,7 @@ __all__ = [
     "find_tracked_model",
     "log_model_run",
     "log_overview",
+    "log_validation",
     "open_review",
     "prepare_store",
     "promote",

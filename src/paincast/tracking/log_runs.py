@@ -1,4 +1,4 @@
-"""Log a training to MLflow: a parent run, and a child run with a registered model per technique and outcome.
+"""Log to MLflow: a training, with a child run and a registered model per technique and outcome; external validations.
 
 Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a summary of the
 data set. No patient-level row, identifier or input example is sent.
@@ -19,8 +19,9 @@ import pandas as pd
 
 from paincast.errors import OutputError
 from paincast.gates import GateVerdict
-from paincast.gates.use import CONTENT
-from paincast.predictor import save_predictor
+from paincast.gates.use import CONTENT, find_versions_of_content
+from paincast.predictor import Predictor, save_predictor
+from paincast.predictor.validation import Validation
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
 from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
@@ -36,6 +37,12 @@ CANDIDATE = "candidate"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
 VERSION_TAGS = ("basis", "n_real", "model_kind", CONTENT, "verdict", "gate", "unmet", "use")
 """Tags of the run that the registered version has too."""
+
+EXTERNAL_VALIDATION = "external_validation"
+"""Tag ``kind`` of the run of an external validation."""
+
+VALIDATION_RUN = "validation_run"
+"""Tag of a registered version: the run of its latest external validation."""
 
 FIGURE_DPI = 150
 PARAMETERS_PER_CALL = 100
@@ -130,6 +137,67 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         model_name=model.registered_name if register else None,
         model_version=version,
     )
+
+
+def log_validation(
+    store: Store, predictor: Predictor, validation: Validation, tables: Mapping[str, pd.DataFrame], report: str
+) -> str | None:
+    """Log an external validation as a run of its own, if the model is registered in the store.
+
+    Parameters
+    ----------
+    store : Store
+        From :func:`paincast.tracking.store.resolve_store`.
+    predictor : Predictor
+        The model; the run carries its content version.
+    validation : Validation
+        The validation.
+    tables : mapping of str to DataFrame
+        Aggregated tables, ``metrics`` among them; saved as ``tables/<name>.csv``.
+    report : str
+        HTML, saved as ``report/report.html``.
+
+    Returns
+    -------
+    str or None
+        The id of the run; None if no registered version holds the bundle.
+
+    Raises
+    ------
+    OutputError
+        If a table has an identifier column of patients, or the store cannot be written.
+    """
+    _refuse_identifiers(tables)
+    values, missing = _metric_values(tables["metrics"])
+    with use_store(store) as experiment_id, mlflow_errors_in_words(store):
+        from mlflow import MlflowClient
+
+        client = MlflowClient()
+        held = find_versions_of_content(client, predictor.technique, predictor.outcome, predictor.version)
+        if not held:
+            return None
+        tags = {
+            "kind": EXTERNAL_VALIDATION,
+            "technique": predictor.technique,
+            "outcome": predictor.outcome,
+            "horizon_months": f"{predictor.horizon_months:g}",
+            "basis": predictor.basis,
+            CONTENT: predictor.version,
+            "model_versions": ", ".join(f"models:/{version.name}/{version.version}" for version in held),
+            "cohort": validation.cohort,
+            "contradicts": str(validation.contradicts).lower(),
+            "use": RESEARCH_MARK,
+            "paincast_version": __version__,
+            **({"not_estimable": ", ".join(missing)} if missing else {}),
+        }
+        name = f"{predictor.technique} · {predictor.outcome} · validated on {validation.cohort}"
+        with started_run(store, experiment_id, name, tags, validation.describe()) as run_id:
+            params = {"cohort": validation.cohort, "cohort_content": validation.content, "model": predictor.version}
+            _log_parameters_and_metrics(run_id, params, values)
+            _log_validation_files(run_id, tables, report)
+        for version in held:
+            client.set_model_version_tag(version.name, version.version, VALIDATION_RUN, run_id)
+    return run_id
 
 
 def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -269,3 +337,16 @@ def _ensure_registered(client: Any, name: str, description: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _log_validation_files(run_id: str, tables: Mapping[str, pd.DataFrame], report: str) -> None:
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "tables").mkdir()
+        (folder / "report").mkdir()
+        for name, table in tables.items():
+            table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+        (folder / "report" / "report.html").write_text(report, encoding="utf-8")
+        MlflowClient().log_artifacts(run_id, scratch)

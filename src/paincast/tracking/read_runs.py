@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
+from paincast.gates.use import CONTENT, find_versions_of_content
+from paincast.predictor.validation import VALIDATIONS, format_tag, merge_validation_tags
 from paincast.tracking.model_run import TrainingRun
 from paincast.tracking.store import Store
 from paincast.tracking.versions import RUN_ID, find_version, get_run, use_registry
@@ -23,7 +25,7 @@ OVERVIEW = "report/overview.html"
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """The run of a model: its tags and parameters, and a folder with its tables and figures."""
+    """The run of a model: its tags (with what other patients said of it), parameters, and a folder of its artefacts."""
 
     tags: Mapping[str, str]
     params: Mapping[str, str]
@@ -98,4 +100,15 @@ def _fetch(client: MlflowClient, run: Run, folder: Path, parts: Sequence[str]) -
     for part in parts:
         if part in artifacts:
             client.download_artifacts(run.info.run_id, part, str(folder))
-    return TrackedRun(tags=run.data.tags, params=run.data.params, folder=folder)
+    return TrackedRun(tags={**run.data.tags, **_find_validations(client, run)}, params=run.data.params, folder=folder)
+
+
+def _find_validations(client: MlflowClient, run: Run) -> dict[str, str]:
+    """Find what other patients said of the model of a run, as the tag of its registered versions."""
+    tags = run.data.tags
+    content = tags.get(CONTENT)
+    if content is None:
+        return {}
+    versions = find_versions_of_content(client, tags["technique"], tags["outcome"], content)
+    validations = merge_validation_tags([version.tags for version in versions], content)
+    return {VALIDATIONS: format_tag(validations, content)} if validations else {}

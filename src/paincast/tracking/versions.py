@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, OutputError, suggest_name
-from paincast.gates.use import CONTENT, name_registered
+from paincast.gates.use import find_versions_of_content
 from paincast.predictor import Predictor
 from paincast.predictor.validation import (
     VALIDATIONS,
@@ -123,17 +123,14 @@ def tag_versions(store: Store, predictor: Predictor, validation: Validation) -> 
     OutputError
         If the store cannot be used.
     """
-    name = name_registered(predictor.technique, predictor.outcome)
     with use_registry(store) as client:
-        held = [
-            version
-            for version in client.search_model_versions(f"name='{name}'")
-            if version.tags.get(CONTENT) == predictor.version
-        ]
+        held = find_versions_of_content(client, predictor.technique, predictor.outcome, predictor.version)
         for version in held:
             kept = add_validation(read_validations_tag(version.tags, predictor.version), validation)
-            client.set_model_version_tag(name, version.version, VALIDATIONS, format_tag(kept, predictor.version))
-    return [f"models:/{name}/{version.version}" for version in held]
+            client.set_model_version_tag(
+                version.name, version.version, VALIDATIONS, format_tag(kept, predictor.version)
+            )
+    return [f"models:/{version.name}/{version.version}" for version in held]
 
 
 def find_tracked_model(store: Store, source: str) -> TrackedModel:

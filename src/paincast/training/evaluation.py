@@ -10,15 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from paincast.evaluation.assessment import (
+    Assessment,
+    assess_predictions,
+    compare_with_complete_cases,
+    measure_with_weights,
+)
 from paincast.evaluation.performance.discrimination import compute_auroc_within_folds
-from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.evaluation.simulated.truth import check_against_truth, match_truth, refuse_leak
 from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
 from paincast.outcomes import name_in_truth
 from paincast.splits import CrossFitted
-from paincast.training.assessment import Assessment, assess_predictions
+from paincast.training.out_of_fold import keep_out_of_fold
 from paincast.training.task import Task
 from paincast.training_set import TrainingSet
 
@@ -35,6 +40,7 @@ class Evaluation:
     weights: pd.DataFrame
     tipping_point: pd.DataFrame
     assessment: Assessment | None = None
+    out_of_fold: pd.DataFrame | None = None
 
 
 def evaluate_linear_predictor(
@@ -57,7 +63,7 @@ def evaluate_linear_predictor(
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
     probability = expit(linear_predictor)
-    weighted, complete = _measure(task, probability, weights, metric_rng)
+    weighted, complete = measure_with_weights(data, probability, weights, settings.evaluation, metric_rng)
     scenario = data.cohort.details.get("scenario", settings.cohort.scenario)
     assessed = assess_predictions(
         data, probability, weights, settings.evaluation, assessment_rng, scenario=str(scenario)
@@ -80,30 +86,8 @@ def evaluate_linear_predictor(
             confidence=settings.evaluation.confidence,
         ),
         assessment=assessed,
+        out_of_fold=keep_out_of_fold(task, weights, probability=probability),
     )
-
-
-def _measure(
-    task: Task, probability: FloatArray, weights: FloatArray, rng: np.random.Generator
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute weighted and complete-case metrics on the same resamples."""
-    data, settings = task.data, task.settings.evaluation
-    known = data.known
-    seed = int(rng.integers(2**63))
-    known_weights = None if np.allclose(weights[known], 1.0) else weights[known]
-    weighted, complete = (
-        compute_metrics(
-            data.observed[known],
-            probability[known],
-            patients=data.episodes.loc[known, "patient_id"].to_numpy(object),
-            rng=np.random.default_rng(seed),
-            resamples=settings.resamples,
-            confidence=settings.confidence,
-            weights=metric_weights,
-        )
-        for metric_weights in (known_weights, None)
-    )
-    return weighted, complete
 
 
 def _measure_without_resampling(
@@ -119,18 +103,6 @@ def _measure_without_resampling(
             0, compute_auroc_within_folds(outcome, crossed.by_repeat[:, known], crossed.folds[:, known], **given)
         )
     return pd.concat(rows, ignore_index=True)
-
-
-def compare_with_complete_cases(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate metrics weighted for loss to follow-up beside complete-case metrics."""
-    columns = ["estimate", "lower", "upper"]
-    estimates = {
-        f"{name}_{column}": frame[column]
-        for name, frame in (("weighted", weighted), ("complete_case", complete))
-        for column in columns
-    }
-    difference = weighted["estimate"] - complete["estimate"]
-    return pd.DataFrame({"metric": weighted["metric"], **estimates, "difference": difference, "n": weighted["n"]})
 
 
 def _compare_with_truth(task: Task, probability: FloatArray) -> pd.DataFrame | None:

@@ -103,6 +103,7 @@ def finish_model(task: Task, fitted: FittedModel) -> TrainedModel:
         else compare_sample_size(data, predictor.n_training, predictor.n_events, instability),
         assessment=assessment,
         validation=fitted.validation,
+        out_of_fold=evaluation.out_of_fold,
         further=fitted.further,
     )
     _record(task, trained)

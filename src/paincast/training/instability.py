@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from paincast.evaluation.expected import anticipate_auroc
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS
 from paincast.evaluation.validation.sample_size import assess_sample_size
 from paincast.evaluation.validation.stability import (
@@ -19,7 +20,6 @@ from paincast.evaluation.validation.stability import (
 from paincast.models.binary.response import ResponseModel
 from paincast.settings import EvaluationSettings
 from paincast.statistics import compute_clustered_mean
-from paincast.training.expected import anticipate_auroc
 from paincast.training_set import TrainingSet
 
 EFFECTIVE_DF, WIDTH = "effective_df", "interval_width"

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import expit
 
 from paincast.disclosure.rounding import round_suppressed
+from paincast.evaluation.assessment import SITE, YEAR, number_sites
 from paincast.evaluation.groups.internal_external import predict_internal_external
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, pool_groups
 from paincast.evaluation.names import name_metric
@@ -26,7 +27,6 @@ from paincast.progress import Progress
 from paincast.reporting.model.run_contents import OPTIMISM
 from paincast.schema import MINIMUM_CELL
 from paincast.settings import EvaluationSettings, TrainingSettings
-from paincast.training.assessment import SITE, YEAR, number_sites
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]

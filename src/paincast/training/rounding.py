@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pandas as pd
 
 from paincast.disclosure.rounding import round_measured
-from paincast.training.assessment import Assessment
+from paincast.evaluation.assessment import Assessment
 from paincast.training.instability import Instability
 from paincast.training.task import TrainedModel
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from paincast.evaluation.assessment import Assessment
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.binary.borrowing import Part
 from paincast.predictor import Predictor
@@ -16,7 +17,6 @@ from paincast.progress import PartialProgress, Progress
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
-from paincast.training.assessment import Assessment
 from paincast.training.instability import Instability
 from paincast.training.internal_validation import InternalValidation
 from paincast.training_set import TrainingSet
@@ -145,6 +145,8 @@ class TrainedModel:
         Calibration, decision curve and groups; None where no probability at one month is predicted.
     validation : InternalValidation or None
         Results of repeating the whole modelling; None where the outcome is not binary.
+    out_of_fold : DataFrame or None
+        Out-of-fold predictions, one row per patient; for a local file only, never logged.
     further : Further
         What else is logged.
     """
@@ -162,4 +164,5 @@ class TrainedModel:
     sample_size: pd.DataFrame | None = None
     assessment: Assessment | None = None
     validation: InternalValidation | None = None
+    out_of_fold: pd.DataFrame | None = None
     further: Further = field(default_factory=Further)

@@ -50,6 +50,7 @@ from paincast.training.kinds.with_prior import (
     stands_for_evidence,
     starts_from_evidence,
 )
+from paincast.training.out_of_fold import write_out_of_fold
 from paincast.training.task import Task, TrainedModel
 from paincast.training_set import TrainingSet, make_training_set
 
@@ -162,6 +163,8 @@ def train(
         record_training(settings.models_folder, {name: model.predictor for name, model in trained.items()}, refused)
         if not trained:
             raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
+        if settings.evaluation.export_oof is not None:
+            write_out_of_fold(settings.evaluation.export_oof, [model.out_of_fold for model in trained.values()])
     return TrainingResult(
         summary=summarize_training(
             {

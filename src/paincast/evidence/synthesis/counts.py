@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import logit
 from scipy.stats import norm
 
-from paincast.evidence.comparators import is_at
+from paincast.evidence.comparators import AT, is_near
 from paincast.evidence.synthesis.study import Arm, Harm, Result, Study
 
 OUTCOME = "pain_relief_50"
@@ -196,7 +196,7 @@ def _keep_once(found: Sequence[Count], studies: Mapping[str, Study]) -> list[Cou
     def is_told_better(count: Count) -> bool:
         own = (-patients[count.trial, count.technique, count.outcome, count.study][count.month], count.study)
         return any(
-            is_at(month, count.month) and (-n, study) < own
+            is_near(month, count.month, within=AT) and (-n, study) < own
             for (trial, technique, outcome, study), months in patients.items()
             if (trial, technique, outcome) == (count.trial, count.technique, count.outcome) and study != count.study
             for month, n in months.items()

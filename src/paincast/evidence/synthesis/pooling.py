@@ -18,7 +18,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from paincast.errors import DataError
-from paincast.evidence.comparators import is_at, is_near
+from paincast.evidence.comparators import AT, is_near
 from paincast.evidence.synthesis.counts import OTHER_OUTCOMES, OUTCOME, Count, Target
 from paincast.statistics.multilevel import Block, MultilevelFit, fit_multilevel, predict_multilevel
 
@@ -194,7 +194,7 @@ def _describe_support(counts: Iterable[Count], target: Target) -> dict[str, list
     for month in target.months:
         near = [count for count in own if is_near(count.month, month)]
         half = [count for count in near if count.outcome == OUTCOME]
-        at = [count for count in half if is_at(count.month, month)]
+        at = [count for count in half if is_near(count.month, month, within=AT)]
         kinds = (
             "counted" * bool(at),
             "near month" * bool(half),

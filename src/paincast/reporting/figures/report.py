@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -48,8 +48,8 @@ class Results:
 
     Parameters
     ----------
-    explanation : Explanation
-        Contributions over the training cohort.
+    explanation : Explanation or None
+        Contributions over the training cohort; None where they are not drawn.
     basis : {"synthetic", "real", "blended"}
         What the model stands on.
     simulated : bool
@@ -62,7 +62,7 @@ class Results:
         From :func:`paincast.explain.review_explanation`.
     """
 
-    explanation: Explanation
+    explanation: Explanation | None
     basis: str
     simulated: bool
     tables: Mapping[str, pd.DataFrame]
@@ -71,7 +71,7 @@ class Results:
     @property
     def unit(self) -> str:
         """Give the unit of contributions in words."""
-        return self.explanation.unit.replace("_", " ")
+        return "" if self.explanation is None else self.explanation.unit.replace("_", " ")
 
 
 class Picture(NamedTuple):
@@ -105,21 +105,23 @@ class ReportFigure(NamedTuple):
     describe: Callable[..., str]
 
 
-def draw_figures(results: Results) -> dict[str, Picture]:
+def draw_figures(results: Results, figures: Sequence[ReportFigure] | None = None) -> dict[str, Picture]:
     """Draw the figures of one model that there are data for, by the name they are kept under.
 
     Parameters
     ----------
     results : Results
         What is drawn.
+    figures : sequence of ReportFigure, optional
+        What may be drawn, in order; by default :data:`FIGURES`.
 
     Returns
     -------
     dict of str to Picture
-        In the order of :data:`FIGURES`.
+        In that order.
     """
     pictures = {}
-    for name, title, compute, plot, describe in FIGURES:
+    for name, title, compute, plot, describe in FIGURES if figures is None else figures:
         data = compute(results)
         if data is not None:
             drawn = plot(*data, basis=results.basis, title=title)
@@ -180,8 +182,10 @@ def _plot_importance(review: ExplanationReview, unit: str, **style: str) -> Axes
     return plot_ranked_importance(review.importance, ax, unit=unit, **style)
 
 
-def _compute_contributions(results: Results) -> tuple[Any, ...]:
+def _compute_contributions(results: Results) -> tuple[Any, ...] | None:
     explanation = results.explanation
+    if explanation is None:
+        return None
     sizes = compute_importance(explanation).set_index("variable")[f"mean_absolute_{explanation.unit}"]
     return explanation, sizes, results.unit, results.simulated
 
@@ -212,7 +216,7 @@ def _describe_dependence(review: ExplanationReview, _explanation: Explanation | 
 
 
 def _compute_quintile(results: Results, *, highest: bool) -> tuple[Any, ...] | None:
-    if results.review is None:
+    if results.review is None or results.explanation is None:
         return None
     steps = compute_quintile(results.explanation, highest=highest)
     return None if steps is None else (steps, results.explanation.unit)

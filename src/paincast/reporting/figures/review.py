@@ -54,7 +54,7 @@ def plot_decision_curve(
     title : str
         Title of the figure.
     expected : DataFrame, optional
-        From :func:`paincast.training.expected.find_expected_response`: names the line of the expected response.
+        From :func:`paincast.evaluation.expected.find_expected_response`: names the line of the expected response.
 
     Returns
     -------

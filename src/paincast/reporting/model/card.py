@@ -10,7 +10,7 @@ from paincast.reporting.figures.axes import display_name
 from paincast.reporting.model.checklist import list_missing
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS, list_without_evidence
 from paincast.reporting.model.run_contents import CHECKLIST, RunContents
-from paincast.reporting.model.validation import list_validation
+from paincast.reporting.model.validation import list_external, list_validation
 
 LONGEST_CARD = 5000
 """Characters that MLflow's registry keeps of a description on every database."""
@@ -49,6 +49,7 @@ def _list_parts(run: RunContents) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "For whom", f"{facts.get('indications', '')}; among {facts.get('denominator', '')}."
+    yield "External validation", _bullets(list_external(run.validations))
     yield "Performance, out of fold", _write_numbers(run)
     yield "Internal validation", _bullets(list_validation(run))
     yield "Groups", _describe_groups(run)

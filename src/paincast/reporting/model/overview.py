@@ -14,7 +14,7 @@ from paincast.reporting.figures.axes import BLUE, ORANGE, draw_diagonal, finish_
 from paincast.reporting.figures.performance import describe_calibration
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS
 from paincast.reporting.model.run_contents import RunContents
-from paincast.reporting.model.validation import find_elsewhere
+from paincast.reporting.model.validation import find_elsewhere, list_external
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
@@ -80,6 +80,7 @@ def _summarize(run: RunContents) -> dict[str, str]:
         "Model": run.title,
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
+        "Validated on": "; ".join(list_external(run.validations)) if run.validations else "not yet",
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
         **{label: _format(rows[name], name) if name in rows else "" for name, label in NUMBERS.items()},
         "O/E elsewhere": find_elsewhere(run.tables) if "auroc" in rows else "",

@@ -26,7 +26,13 @@ from paincast.reporting.model.run_contents import (
     show_interval,
     show_number,
 )
-from paincast.reporting.model.validation import list_validation, tabulate_held_out, tabulate_optimism
+from paincast.reporting.model.validation import (
+    NOT_VALIDATED,
+    list_validation,
+    tabulate_external,
+    tabulate_held_out,
+    tabulate_optimism,
+)
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
@@ -101,6 +107,7 @@ def write_report(run: RunContents) -> str:
 
 def _list_sections(run: RunContents) -> Iterator[Section]:
     yield _write_verdict(run)
+    yield _write_external(run)
     yield _write_calibration(run)
     yield _write_validation(run)
     yield _write_benefit(run)
@@ -126,6 +133,22 @@ def _write_verdict(run: RunContents) -> Section:
             **({"Criteria, unmet first": criteria} if len(criteria) else {}),
             "Main metrics, out of fold": metrics,
         },
+    )
+
+
+def _write_external(run: RunContents) -> Section:
+    validations = run.validations
+    text = NOT_VALIDATED
+    if validations:
+        text = (
+            "What do patients say whom the model had never seen? All cohorts are listed, the worst first. Where one "
+            "contradicts the model, it abstains for such patients."
+        )
+    return Section(
+        name="external",
+        title="External validation",
+        text=text,
+        tables={"On other cohorts": tabulate_external(validations)} if validations else {},
     )
 
 

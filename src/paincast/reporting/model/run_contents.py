@@ -13,7 +13,9 @@ from pandas.errors import EmptyDataError
 
 from paincast.evaluation.names import name_metric
 from paincast.evidence.wording import name_technique
+from paincast.gates.use import CONTENT
 from paincast.gates.verdict import NOT_ASKED, OVERALL
+from paincast.predictor.validation import Validation, read_validations_tag
 from paincast.settings.renamed import rename_parameters
 
 FACTS = "provenance"
@@ -51,6 +53,11 @@ class RunContents:
     def title(self) -> str:
         """Name technique and outcome in words."""
         return f"{name_technique(self.tags['technique'])}: {self.tags['outcome'].replace('_', ' ')}"
+
+    @property
+    def validations(self) -> tuple[Validation, ...]:
+        """Give what patients of other cohorts said of the model, the worst first."""
+        return read_validations_tag(self.tags, self.tags.get(CONTENT, ""))
 
     @property
     def facts(self) -> Mapping[str, str]:

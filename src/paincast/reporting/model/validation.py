@@ -1,8 +1,8 @@
-"""Internal validation in the report and the card: optimism, and sites and years held out."""
+"""Validation in the report and the card: on other cohorts; internally by optimism, and sites and years held out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from paincast.evaluation.names import format_estimate, name_metric
 from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS, VALIDATION, explain_unknown, find_pooled
+from paincast.predictor.validation import Validation
 from paincast.reporting.model.run_contents import (
     OPTIMISM,
     RunContents,
@@ -20,6 +21,23 @@ from paincast.reporting.model.run_contents import (
 
 PART_NAMES: Mapping[str, str] = {OPTIMISM: "Optimism", HELD_OUT_SITES: "Sites held out", HELD_OUT_YEARS: "Later years"}
 GROUP_METRICS = ("o_e_ratio", "calibration_slope", "auroc")
+
+
+NOT_VALIDATED = "Not yet: no patients of another cohort have judged this model ('paincast evaluate')."
+
+
+def list_external(validations: Sequence[Validation]) -> list[str]:
+    """List all validations on other cohorts, the worst first, or that there is none."""
+    return [f"{item.describe()}: {item.verdict}" for item in validations] or [NOT_VALIDATED]
+
+
+def tabulate_external(validations: Sequence[Validation]) -> pd.DataFrame:
+    """Tabulate all validations on other cohorts, the worst first."""
+    rows = [
+        {"Validated on": item.cohort, "n": f"about {item.n}", "O/E": item.format_ratio(), "Verdict": item.verdict}
+        for item in validations
+    ]
+    return pd.DataFrame(rows, columns=["Validated on", "n", "O/E", "Verdict"])
 
 
 def list_validation(run: RunContents) -> list[str]:

@@ -9,12 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.disclosure.metrics import suppress_small_shares
+from paincast.evaluation.assessment import compare_with_complete_cases
 from paincast.evaluation.performance.change import compute_change_metrics
 from paincast.models.continuous.change import cross_fit_change, fit_change_model, list_quantiles
 from paincast.models.continuous.response import make_change_response
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
-from paincast.training.evaluation import Evaluation, compare_with_complete_cases
+from paincast.training.evaluation import Evaluation
 from paincast.training.finish import FittedModel
+from paincast.training.out_of_fold import keep_out_of_fold
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -95,4 +97,11 @@ def evaluate_change(task: Task, crossed: pd.DataFrame, weights: FloatArray) -> E
         loss=compare_with_complete_cases(weighted, complete),
         weights=summarize_weights(weights),
         tipping_point=pd.DataFrame(),
+        out_of_fold=keep_out_of_fold(
+            task,
+            weights,
+            expected=crossed["median"].to_numpy(float),
+            expected_lower=crossed["lower"].to_numpy(float),
+            expected_upper=crossed["upper"].to_numpy(float),
+        ),
     )

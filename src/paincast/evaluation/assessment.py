@@ -1,4 +1,4 @@
-"""Assess out-of-fold probabilities: calibration curve, decision curve, and metrics by subgroup, site and year."""
+"""Assess predicted probabilities: calibration curve, decision curve, metrics by group, and loss to follow-up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from paincast.disclosure.cuts import choose_cuts, make_release_rule
 from paincast.disclosure.metrics import suppress_thresholds
 from paincast.disclosure.rounding import round_suppressed
+from paincast.evaluation.expected import find_expected_response
 from paincast.evaluation.groups.subgroups import MISSING, compute_metrics_by_group, make_audit_attributes, pool_groups
 from paincast.evaluation.performance.calibration_by_groups import (
     compute_calibration_by_groups,
@@ -20,8 +21,9 @@ from paincast.evaluation.performance.calibration_by_groups import (
 from paincast.evaluation.performance.calibration_curve import compute_calibration_curve
 from paincast.evaluation.performance.decision import compute_decision_curve
 from paincast.evaluation.performance.discrimination import compute_auroc_delong
+from paincast.evaluation.performance.metrics import compute_metrics
 from paincast.settings import EvaluationSettings
-from paincast.training.expected import find_expected_response
+from paincast.statistics import compute_clustered_mean
 from paincast.training_set import TrainingSet
 
 FloatArray = npt.NDArray[np.float64]
@@ -38,7 +40,7 @@ FEWEST_THRESHOLDS = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """Tables that assess out-of-fold probabilities; every row describes a group of patients.
+    """Tables that assess predicted probabilities; every row describes a group of patients.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ class Assessment:
         From :func:`paincast.evaluation.performance.decision.compute_decision_curve`, without the thresholds that would
         disclose small groups of patients.
     expected_response : DataFrame
-        From :func:`paincast.training.expected.find_expected_response`: the reference rate of the decision curve.
+        From :func:`paincast.evaluation.expected.find_expected_response`: the reference rate of the decision curve.
     subgroups, sites, years : DataFrame
         From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`; empty where the cohort does not
         record them.
@@ -97,7 +99,7 @@ def assess_predictions(
     *,
     scenario: str = "literature",
 ) -> Assessment:
-    """Assess out-of-fold probabilities of episodes with a known outcome, weighted for loss to follow-up.
+    """Assess predicted probabilities of episodes with a known outcome, weighted for loss to follow-up.
 
     Sites are numbered from the largest; site names are not returned.
 
@@ -106,7 +108,8 @@ def assess_predictions(
     data : TrainingSet
         Episodes, with the outcomes of those followed up.
     probability : ndarray of shape (n,)
-        Out-of-fold probability of every eligible episode.
+        Probability of every eligible episode, from a model that has not seen its outcome: out of fold, or of another
+        cohort.
     weights : ndarray of shape (n,)
         Weights for loss to follow-up.
     settings : EvaluationSettings
@@ -144,7 +147,9 @@ def assess_predictions(
             ],
             ignore_index=True,
         ),
-        calibration=compute_calibration_by_groups(outcome, predicted, patients=patients, published_cuts=published_cuts),
+        calibration=compute_calibration_by_groups(
+            outcome, predicted, patients=patients, published_cuts=published_cuts, confidence=confidence
+        ),
         histogram=compute_risk_histogram(predicted, patients=patients, published_cuts=[*cuts, *published_cuts]),
         curve=flexible.curve,
         decision_curve=suppress_thresholds(
@@ -163,6 +168,95 @@ def assess_predictions(
         ),
         expected_response=expected.table,
         **_measure_groups(episodes, outcome, predicted, outcome_weights, confidence),
+    )
+
+
+def measure_with_weights(
+    data: TrainingSet,
+    probability: FloatArray,
+    weights: FloatArray,
+    settings: EvaluationSettings,
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute metrics weighted for loss to follow-up and complete-case metrics, on the same resamples.
+
+    Parameters
+    ----------
+    data, probability, weights, settings, rng
+        As for :func:`assess_predictions`.
+
+    Returns
+    -------
+    weighted, complete : DataFrame
+        From :func:`paincast.evaluation.performance.metrics.compute_metrics`; the same where every weight is 1.
+    """
+    known = data.known
+    seed = int(rng.integers(2**63))
+    known_weights = None if np.allclose(weights[known], 1.0) else weights[known]
+    weighted, complete = (
+        compute_metrics(
+            data.observed[known],
+            probability[known],
+            patients=data.episodes.loc[known, "patient_id"].to_numpy(object),
+            rng=np.random.default_rng(seed),
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            weights=metric_weights,
+        )
+        for metric_weights in (known_weights, None)
+    )
+    return weighted, complete
+
+
+def compare_with_complete_cases(weighted: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate metrics weighted for loss to follow-up beside complete-case metrics."""
+    columns = ["estimate", "lower", "upper"]
+    estimates = {
+        f"{name}_{column}": frame[column]
+        for name, frame in (("weighted", weighted), ("complete_case", complete))
+        for column in columns
+    }
+    difference = weighted["estimate"] - complete["estimate"]
+    return pd.DataFrame({"metric": weighted["metric"], **estimates, "difference": difference, "n": weighted["n"]})
+
+
+def compare_risk_with_intervals(
+    data: TrainingSet, answers: pd.DataFrame, weights: FloatArray, settings: EvaluationSettings
+) -> pd.DataFrame:
+    """Tabulate the observed risk beside the mean prediction and the mean limits of the individual intervals.
+
+    Parameters
+    ----------
+    data, weights, settings
+        As for :func:`assess_predictions`.
+    answers : DataFrame of shape (n, ...)
+        ``probability, lower, upper, level`` of every eligible episode.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, estimate, lower, upper, n, method``: ``observed_risk``, ``mean_probability``, ``mean_lower`` and
+        ``mean_upper``; the last two are descriptions and have no interval.
+    """
+    known = data.known
+    patients, given = data.episodes.loc[known, "patient_id"].to_numpy(object), weights[known]
+    values = {"observed_risk": data.observed[known]} | {
+        measure: answers.loc[known, name].to_numpy(float)
+        for measure, name in (("mean_probability", "probability"), ("mean_lower", "lower"), ("mean_upper", "upper"))
+    }
+    means = {name: compute_clustered_mean(rows, patients, settings.confidence, given) for name, rows in values.items()}
+    limits = [(max(low, 0.0), min(high, 1.0)) for _, low, high in means.values()]
+    level = f"mean limit of the individual intervals at level {answers.loc[known, 'level'].iloc[0]:g}"
+    method = f"mean; clustered standard error, {len(set(patients))} patients"
+    return pd.DataFrame(
+        {
+            "measure": list(means),
+            "estimate": [estimate for estimate, _, _ in means.values()],
+            "lower": [low for low, _ in limits[:2]] + [np.nan, np.nan],
+            "upper": [high for _, high in limits[:2]] + [np.nan, np.nan],
+            "n": int(known.sum()),
+            "method": [method, method, level, level],
+        }
     )
 
 
