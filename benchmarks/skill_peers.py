@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, ndtri
 from skill_automl import BUDGET_SECONDS, fit_elsewhere
 from skill_measures import Prediction
 from skill_tuned import TRIALS, TechniqueProducts, make_explainable_boosting, make_tuned_boosting
@@ -35,6 +34,7 @@ Fit = Callable[[Frames, Outcomes, str, np.random.Generator], Predict]
 Make = Callable[[pd.DataFrame, int], Any]
 
 OURS = "ours"
+POOLED = "ours_pooled"
 ALONE = "ours_alone"
 FOLDS = 5
 PENALTIES = np.logspace(-4, 2, 13)
@@ -64,10 +64,28 @@ class Peer:
     asked_only: bool = False
 
 
-def fit_ours(
+def fit_ours(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
+    """Update the published evidence by the episodes of the technique, as a rehearsal does, with default settings."""
+    from paincast.evidence.records import primary_horizon
+    from paincast.models.prior.gaussian import make_evidence_prior
+    from paincast.models.prior.response import MOST_DRAWS, fit_with_prior, make_prior_response
+    from paincast.settings import TrainingSettings, UncertaintySettings
+    from paincast.simulator.evidence_draws import draw_evidence
+
+    settings = TrainingSettings(jobs=1, uncertainty=UncertaintySettings(refits=MOST_DRAWS))
+    prior_rng, fit_rng, draw_rng = rng.spawn(3)
+    drawn = draw_evidence(technique, "pain_response", primary_horizon(technique), scenario="literature", rng=prior_rng)
+    prior = make_evidence_prior(drawn.episodes, drawn.log_odds)
+    own, outcome = episodes[technique].assign(site_id=None), outcomes[technique]
+    fit = fit_with_prior(prior, own, outcome, settings, fit_rng)
+    model = make_prior_response(fit, own.loc[np.isfinite(outcome)], settings, draw_rng, individual=True)
+    return _predict_interval(model, settings.uncertainty.confidence)
+
+
+def fit_without_prior(
     episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator, *, borrows: bool = True
 ) -> Predict:
-    """Fit a response model of this package with its default settings, the other techniques beside it."""
+    """Fit a response model as techniques without a prior get it, the other techniques beside it."""
     from paincast.models.binary.response import fit_response_model
     from paincast.models.binary.surroundings import make_parts, make_surroundings
     from paincast.settings import TrainingSettings
@@ -78,15 +96,13 @@ def fit_ours(
     parts = make_parts(beside, settings, part_rng)
     around = make_surroundings(technique, episodes[technique], parts, settings, pool_rng)
     model = fit_response_model(episodes[technique], outcomes[technique], settings, fit_rng, surroundings=around)
+    return _predict_interval(model, settings.uncertainty.confidence)
 
+
+def _predict_interval(model: Any, confidence: float) -> Predict:
     def predict(asked: pd.DataFrame) -> Prediction:
-        linear_predictor = model.linear_predictor(asked)
-        reach = ndtri(0.5 + settings.uncertainty.confidence / 2) * model.linear_predictor_sd(asked)
-        return Prediction(
-            probability=expit(linear_predictor),
-            lower=expit(linear_predictor - reach),
-            upper=expit(linear_predictor + reach),
-        )
+        answer = model.answer(asked, confidence)
+        return Prediction(**{name: answer[name].to_numpy(float) for name in ("probability", "lower", "upper")})
 
     return predict
 
@@ -251,8 +267,13 @@ def make_pooled_products(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
 
 
 PEERS: Mapping[str, Peer] = {
-    OURS: Peer(fit=fit_ours, told="paincast, default settings"),
-    ALONE: Peer(fit=partial(fit_ours, borrows=False), told="paincast, no other techniques beside", asked_only=True),
+    OURS: Peer(fit=fit_ours, told="paincast, published evidence updated by the patients"),
+    POOLED: Peer(fit=fit_without_prior, told="paincast, no evidence, other techniques beside"),
+    ALONE: Peer(
+        fit=partial(fit_without_prior, borrows=False),
+        told="paincast, no evidence, no other techniques",
+        asked_only=True,
+    ),
     "logistic": Peer(fit=fit_alone(make_logistic), told="LogisticRegression, imputation, one-hot"),
     "logistic_cv": Peer(fit=fit_alone(make_logistic_cv), told="LogisticRegressionCV, ridge, log loss"),
     "elastic_net": Peer(fit=fit_alone(make_elastic_net), told="LogisticRegressionCV, elastic net, log loss"),

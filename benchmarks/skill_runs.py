@@ -18,7 +18,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from skill_automl import PROGRAMS, make_environment
 from skill_measures import measure
-from skill_peers import ALONE, OURS, PEERS
+from skill_peers import ALONE, PEERS, POOLED
 from skill_worlds import Labelled, Shelf, parse_size
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -43,6 +43,9 @@ MEASURES = (
     "width",
     *(f"coverage_{tenth}" for tenth in range(1, 11)),
 )
+OWN = (POOLED, ALONE)
+"""Models of this package for techniques without evidence: they are fitted again where the others hold more."""
+
 COLUMNS = (*KEYS, *MEASURES, "n_known", "n_events", "seconds", "processor_seconds", "error")
 
 
@@ -98,7 +101,7 @@ def list_tasks(
 def _group(size: str, peers: Sequence[str], techniques: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
     """Pair techniques with peers, the peers of a technique in a row: they read the same test cohort."""
     borrowed = "/" in size
-    fitted = [name for name in peers if not borrowed or PEERS[name].pooled or name in (OURS, ALONE)]
+    fitted = [name for name in peers if not borrowed or PEERS[name].pooled or name in OWN]
     together = [name for name in fitted if PEERS[name].pooled and not borrowed]
     single = [name for name in fitted if name not in together]
     return [
@@ -157,7 +160,7 @@ def run(tasks: Sequence[Task], results: Path | None, jobs: int) -> pd.DataFrame:
 
 def share_alone(rows: pd.DataFrame) -> pd.DataFrame:
     """Add, where the others hold more, the rows of those who learn from the own technique alone."""
-    alone = [name for name, peer in PEERS.items() if not peer.pooled and name not in (OURS, ALONE)]
+    alone = [name for name, peer in PEERS.items() if not peer.pooled and name not in OWN]
     parts = [rows]
     for size in rows["size"].unique():
         same = rows[(rows["size"] == str(size).partition("/")[0]) & rows["peer"].isin(alone)]

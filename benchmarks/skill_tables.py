@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from skill_peers import ALONE, OURS, PEERS
+from skill_peers import ALONE, OURS, PEERS, POOLED
 
 LEAK_STANDARD_ERRORS = 3.0
 RARE_BELOW = 500
@@ -74,13 +74,9 @@ def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[s
     regret, mae, seconds = (compare_with_ours(rows, name) for name in ("regret", "mae", "seconds"))
     if regret.empty:
         return
-    peers = regret.index.drop(ALONE, errors="ignore")
-    alone = [name for name in peers if not PEERS[name].pooled]
-    pooled = [name for name in peers if name not in alone]
+    peers = regret.index.drop([ALONE, POOLED], errors="ignore")
     rare = int(size.partition("/")[0]) < RARE_BELOW
-    bars = [(alone, " that trains per technique", 0.6), (pooled, " that is pooled", 0.9)]
-    if not rare:
-        bars = [(list(peers), "", 1.0 if world == "foreign" else 0.8)]
+    bars = [(list(peers), "", 1.0 if world == "foreign" else 0.65 if rare else 0.85)]
     for names, kind, bar in bars:
         if names:
             best = regret[names].idxmax()
@@ -91,7 +87,7 @@ def _judge_setting(rows: pd.DataFrame, world: str, size: str) -> Iterator[dict[s
         yield _verdict(world, size, claim, mae[nearest], "<=", 1.0)
     if not rare:
         yield from _judge_calibration(rows[rows["peer"] == OURS], world, size)
-    if ALONE in regret:
+    if ALONE in regret and POOLED in regret:
         excess, error = compare_with_alone(rows)
         yield _verdict(
             world, size, f"regret added by borrowing, in SE, worst technique ({error.idxmax()})", error.max(), "<=", 1.0
@@ -120,7 +116,7 @@ def compare_with_ours(rows: pd.DataFrame, measure: str) -> pd.Series:
 def compare_with_alone(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Give by technique the mean regret that borrowing adds, and the same in standard errors over seeds."""
     table = rows.pivot_table(index=["technique", "seed"], columns="peer", values="regret")
-    by_technique = (table[OURS] - table[ALONE]).groupby("technique")
+    by_technique = (table[POOLED] - table[ALONE]).groupby("technique")
     mean = by_technique.mean()
     return mean, mean / by_technique.sem()
 

@@ -18,6 +18,7 @@ from paincast.gates.findings import (
 )
 from paincast.gates.net_benefit import assess_net_benefit
 from paincast.gates.patients import (
+    CIRCULAR,
     assess_basis,
     assess_follow_up,
     assess_n_real,
@@ -26,7 +27,7 @@ from paincast.gates.patients import (
     assess_subgroups,
     assess_tipping_point,
 )
-from paincast.gates.verdict import FAILED, MISSING, PASSED, GateEvidence, GateFinding, GateVerdict
+from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, PASSED, GateEvidence, GateFinding, GateVerdict
 from paincast.settings import GateSettings
 
 WITHIN_FOLDS, LOESS = "auroc_within_folds", "ici_loess"
@@ -110,7 +111,10 @@ def _assess_gain(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
 
 
 def _assess_slope(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
-    return assess_within(evidence, "calibration_slope", criteria.calibration_slope)
+    finding = assess_within(evidence, "calibration_slope", criteria.calibration_slope)
+    if evidence.basis != "synthetic" or finding.status not in (FAILED, PASSED):
+        return finding
+    return make_finding("calibration_slope", NOT_ASKED, finding.required, f"{finding.reason}; {CIRCULAR}")
 
 
 def _assess_ici(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:

@@ -19,6 +19,10 @@ DETECTED_RATIO = 1.5
 
 POWER = 0.8
 
+CIRCULAR = "patients simulated from the evidence that the model stands on cannot tell"
+"""Why the calibration slope of a model of simulated patients is not judged: it tells how far the model believes the
+evidence, not whether the evidence is right."""
+
 
 def assess_basis(evidence: GateEvidence, criteria: GateSettings) -> GateFinding:
     """Judge what the model is based on."""
@@ -60,6 +64,8 @@ def assess_stability(evidence: GateEvidence, criteria: GateSettings) -> GateFind
     if lowest is None or evidence.is_number:
         return leave_out("stability", evidence.is_number)
     required = f"slope within {SLOPE_RANGE[0]:g} to {SLOPE_RANGE[1]:g} with a probability of {lowest:.0%} or more"
+    if evidence.basis == "synthetic":
+        return make_finding("stability", NOT_ASKED, required, CIRCULAR)
     row = read_interval(evidence.metrics, "calibration_slope")
     if isinstance(row, str) or not is_number(evidence.confidence):
         return make_finding("stability", MISSING, required, row if isinstance(row, str) else "no confidence recorded")
