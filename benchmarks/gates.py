@@ -134,9 +134,11 @@ def judge(name: str, n: int, seed: int, criteria: GateSettings) -> tuple[bool, b
     return verdict.passed, has_benefit, true_gain, [finding.criterion for finding in verdict.unmet]
 
 
-def bound(count: int, total: int) -> float:
-    """Give the upper limit of Clopper and Pearson, one-sided, 95 %."""
-    return 1.0 if count == total else float(beta.ppf(0.95, count + 1, total - count))
+def show_share(count: int, total: int) -> str:
+    """Write a share with the 95 % interval of Clopper and Pearson."""
+    lower = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
+    upper = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
+    return f"{count / total:.1%} ({lower:.1%} to {upper:.1%})"
 
 
 def main(cohorts: int, processes: int) -> None:
@@ -150,9 +152,9 @@ def main(cohorts: int, processes: int) -> None:
                 {
                     "models": name,
                     "n": n,
-                    "research gate": f"{passed / cohorts:.1%} (at most {bound(passed, cohorts):.1%})",
-                    "net benefit": f"{benefit / cohorts:.1%} (at most {bound(benefit, cohorts):.1%})",
-                    "without a true gain": f"{false_benefit / cohorts:.1%}",
+                    "research gate": show_share(passed, cohorts),
+                    "net benefit": show_share(benefit, cohorts),
+                    "without a true gain": show_share(false_benefit, cohorts),
                     "true gain, mean": f"{np.mean([true for _, _, true, _ in found]):.3f}",
                 }
             )
