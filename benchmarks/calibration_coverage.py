@@ -3,7 +3,8 @@
 Run with: OMP_NUM_THREADS=1 python benchmarks/calibration_coverage.py [simulations] [resamples] [sizes]
 
 Patients have log odds with mean -0.2 and spread 0.7 (AUROC about 0.69); what is true of them is a function of what is
-predicted. The true distances are those of the population that the patients are drawn from.
+predicted. The true distances are those of the population that the patients are drawn from. The ICI is measured twice:
+by spline and by loess.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtri
 
-from paincast.evaluation.performance.calibration_curve import INDICES, compute_calibration_curve
+from paincast.evaluation.performance.calibration_curve import INDICES, LOESS, compute_calibration_curve
 
 MEAN, SPREAD = -0.2, 0.7
 LIMIT = 0.05
@@ -29,6 +30,7 @@ TRUTHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "slope 0.5": lambda log_odds: 0.5 * log_odds,
     "slope 1.6": lambda log_odds: 1.6 * log_odds,
     "bent": lambda log_odds: log_odds + 0.35 * (np.abs(log_odds - MEAN) - 0.56),
+    "in steps of 0.5": lambda log_odds: log_odds + np.where(np.floor((log_odds - MEAN) / 0.7) % 2 == 0, 0.5, -0.5),
     "bent more": lambda log_odds: log_odds + 0.9 * (np.abs(log_odds - MEAN) - 0.56),
 }
 
@@ -36,7 +38,7 @@ TRUTHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def find_true_indices(truth: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     log_odds = MEAN + SPREAD * ndtri((np.arange(100_000) + 0.5) / 100_000)
     distance = np.abs(expit(truth(log_odds)) - expit(log_odds))
-    return np.array([distance.mean(), *np.quantile(distance, [0.5, 0.9]), np.nan])
+    return np.array([distance.mean(), *np.quantile(distance, [0.5, 0.9]), np.nan, distance.mean()])
 
 
 def simulate(name: str, n: int, simulations: int, resamples: int, seed: int) -> list[dict[str, object]]:
@@ -50,7 +52,7 @@ def simulate(name: str, n: int, simulations: int, resamples: int, seed: int) -> 
         largest = np.abs(expit(truth(log_odds)) - expit(log_odds)).max()
         found.append(table.indices.set_index("metric")[["estimate", "lower", "upper"]].assign(largest=largest))
     rows = []
-    for index, true in zip(INDICES, find_true_indices(truth), strict=True):
+    for index, true in zip((*INDICES, LOESS), find_true_indices(truth), strict=True):
         own = pd.DataFrame([one.loc[index] for one in found]).dropna()
         true_ones = own["largest"] if np.isnan(true) else pd.Series(true, index=own.index)
         rows.append(
@@ -65,7 +67,7 @@ def simulate(name: str, n: int, simulations: int, resamples: int, seed: int) -> 
                 "covers": ((own["lower"] <= true_ones + 1e-12) & (true_ones <= own["upper"])).mean(),
                 "upper holds": (true_ones <= own["upper"]).mean(),
                 "holds its estimate": own["estimate"].between(own["lower"], own["upper"]).mean(),
-                f"upper at most {LIMIT:g}": (own["upper"] <= LIMIT).mean() if index == "ici" else np.nan,
+                f"upper at most {LIMIT:g}": (own["upper"] <= LIMIT).mean() if index.startswith("ici") else np.nan,
             }
         )
     return rows
@@ -76,7 +78,7 @@ def main() -> None:
     simulations, resamples = int(given[0]), int(given[1])
     cells = [(int(n), name) for n in given[2].split(",") for name in TRUTHS]
     rows = [row for seed, (n, name) in enumerate(cells) for row in simulate(name, n, simulations, resamples, seed)]
-    table = pd.DataFrame(rows).set_index(["index", "n", "patients"]).loc[list(INDICES)]
+    table = pd.DataFrame(rows).set_index(["index", "n", "patients"]).loc[[*INDICES, LOESS]]
     print(table.to_string(float_format="%.3f", na_rep=""))
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.evaluation.validation.overall_risk import compute_log_loss_gain
 from paincast.evaluation.validation.sample_size import assess_sample_size
 from paincast.evaluation.validation.stability import compute_effective_df
-from paincast.gates import GateEvidence, gate
+from paincast.gates import FAILED, GateEvidence, gate
 from paincast.gates.net_benefit import find_least_gains
 from paincast.settings import CARD_ITEMS, EvaluationSettings, GateSettings
 
@@ -64,8 +65,19 @@ SCENARIOS: dict[str, tuple[Draw, tuple[int, ...]]] = {
 }
 
 
-def make_evidence(n: int, spread: float, slope: float, rng: np.random.Generator) -> tuple[GateEvidence, float]:
-    """Make the evidence on a model of n patients with follow-up, and the largest true gain in net benefit."""
+@dataclass(frozen=True)
+class Cohort:
+    """Log odds and outcomes of simulated patients with follow-up, evidence from them, and the largest true gain."""
+
+    outcome: np.ndarray
+    predicted: np.ndarray
+    evidence: GateEvidence
+    true_gain: float
+    rng: np.random.Generator
+
+
+def make_cohort(n: int, spread: float, slope: float, rng: np.random.Generator) -> Cohort:
+    """Make a cohort with the evidence that is quick to compute: all but the ICI and the subgroups."""
     asked, mean = round(n / (1.0 - LOST)), float(special.logit(rng.uniform(0.2, 0.7)))
     columns = rng.normal(size=(asked, COLUMNS))
     log_odds = mean + spread * columns[:, 0]
@@ -78,19 +90,13 @@ def make_evidence(n: int, spread: float, slope: float, rng: np.random.Generator)
     errors = rng.normal(size=(REFITS, COLUMNS)) / np.sqrt((predicted * (1.0 - predicted)).sum())
     refits = log_odds[seen] + errors @ columns[seen].T
     drawn = {"patients": None, "rng": rng, "resamples": RESAMPLES}
-    thresholds = list_thresholds(EvaluationSettings(), float(known.mean()))
+    share, thresholds = float(known.mean()), list_thresholds(EvaluationSettings(), float(known.mean()))
+    df = compute_effective_df(log_odds[seen], refits)
     metrics = [
         compute_metrics(known, predicted, **drawn),
         compute_auroc_within_folds(known, log_odds[None, seen], folds, patients=None),
         compute_log_loss_gain(known, predicted, patients=None),
-        compute_calibration_curve(known, predicted, **drawn).indices,
     ]
-    groups = pd.DataFrame(
-        {
-            "sex": rng.choice(["female", "male"], n),
-            "payer": rng.choice(["public", "private", "workers", "self", "other"], n, p=[0.4, 0.3, 0.15, 0.1, 0.05]),
-        }
-    )
     evidence = GateEvidence(
         kind="binary",
         basis="real",
@@ -98,19 +104,32 @@ def make_evidence(n: int, spread: float, slope: float, rng: np.random.Generator)
         confidence=0.95,
         level=0.9,
         metrics=pd.concat(metrics, ignore_index=True)[list(METRIC_COLUMNS)],
-        subgroups=compute_metrics_by_group(known, predicted, groups, patients=None),
         decision_curve=compute_decision_curve(known, predicted, thresholds=thresholds, base_rate=None, **drawn),
-        sample_size=assess_sample_size(
-            n=n,
-            prevalence=float(known.mean()),
-            effective_df=compute_effective_df(log_odds[seen], refits),
-            auroc=0.7,
-        ),
+        sample_size=assess_sample_size(n=n, prevalence=share, effective_df=df, auroc=0.7),
         loss=pd.DataFrame({"measure": ["asked", "lost"], "value": [float(asked), float(lost.sum())]}),
         tipping_point=compute_tipping_point(observed, log_odds),
         card_items=frozenset(CARD_ITEMS),
     )
-    return evidence, compute_true_gain(mean, spread, slope, thresholds)
+    return Cohort(known, predicted, evidence, compute_true_gain(mean, spread, slope, thresholds), rng)
+
+
+def complete(cohort: Cohort) -> GateEvidence:
+    """Add the ICI and the subgroups."""
+    n, rng = len(cohort.outcome), cohort.rng
+    indices = compute_calibration_curve(
+        cohort.outcome, cohort.predicted, patients=None, rng=rng, resamples=RESAMPLES
+    ).indices
+    groups = pd.DataFrame(
+        {
+            "sex": rng.choice(["female", "male"], n),
+            "payer": rng.choice(["public", "private", "workers", "self", "other"], n, p=[0.4, 0.3, 0.15, 0.1, 0.05]),
+        }
+    )
+    return replace(
+        cohort.evidence,
+        metrics=pd.concat([cohort.evidence.metrics, indices], ignore_index=True),
+        subgroups=compute_metrics_by_group(cohort.outcome, cohort.predicted, groups, patients=None),
+    )
 
 
 def compute_true_gain(mean: float, spread: float, slope: float, thresholds: list[float]) -> float:
@@ -125,18 +144,26 @@ def compute_true_gain(mean: float, spread: float, slope: float, thresholds: list
 
 
 def judge(name: str, n: int, seed: int, criteria: GateSettings) -> tuple[bool, bool, float, list[str]]:
-    """Judge one cohort: research gate, net benefit, true gain in net benefit, and the criteria that refuse."""
+    """Judge one cohort: research gate, net benefit, true gain in net benefit, and the criteria that refuse.
+
+    A criterion that fails refuses whatever the others say: then ICI and subgroups are not computed.
+    """
     rng = np.random.default_rng([seed, n, list(SCENARIOS).index(name)])
-    evidence, true_gain = make_evidence(n, *SCENARIOS[name][0](rng), rng)
-    verdict = gate(evidence, criteria)
-    gains = [row for row in find_least_gains(evidence.decision_curve).values() if row]
+    cohort = make_cohort(n, *SCENARIOS[name][0](rng), rng)
+    verdict = gate(cohort.evidence, criteria)
+    if not any(finding.status == FAILED for finding in verdict.unmet):
+        verdict = gate(complete(cohort), criteria)
+    gains = [row for row in find_least_gains(cohort.evidence.decision_curve).values() if row]
     has_benefit = any(row["lower"] > 0 for row in gains if np.isfinite(row["lower"]))
-    return verdict.passed, has_benefit, true_gain, [finding.criterion for finding in verdict.unmet]
+    refusing = [finding.criterion for finding in verdict.unmet if finding.status == FAILED]
+    return verdict.passed, has_benefit, cohort.true_gain, refusing
 
 
-def bound(count: int, total: int) -> float:
-    """Give the upper limit of Clopper and Pearson, one-sided, 95 %."""
-    return 1.0 if count == total else float(beta.ppf(0.95, count + 1, total - count))
+def show_share(count: int, total: int) -> str:
+    """Write a share with the 95 % interval of Clopper and Pearson."""
+    lower = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
+    upper = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
+    return f"{count / total:.1%} ({lower:.1%} to {upper:.1%})"
 
 
 def main(cohorts: int, processes: int) -> None:
@@ -150,9 +177,9 @@ def main(cohorts: int, processes: int) -> None:
                 {
                     "models": name,
                     "n": n,
-                    "research gate": f"{passed / cohorts:.1%} (at most {bound(passed, cohorts):.1%})",
-                    "net benefit": f"{benefit / cohorts:.1%} (at most {bound(benefit, cohorts):.1%})",
-                    "without a true gain": f"{false_benefit / cohorts:.1%}",
+                    "research gate": show_share(passed, cohorts),
+                    "net benefit": show_share(benefit, cohorts),
+                    "without a true gain": show_share(false_benefit, cohorts),
                     "true gain, mean": f"{np.mean([true for _, _, true, _ in found]):.3f}",
                 }
             )
