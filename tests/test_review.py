@@ -17,9 +17,12 @@ from paincast.cli.hydra_app import read_gate
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import DataError, SettingsError
 from paincast.gates import gate
+from paincast.gates.use import CONTENT
+from paincast.predictor.validation import VALIDATIONS, Validation, format_tag
 from paincast.reporting.model.card import LONGEST_CARD, write_model_card
 from paincast.reporting.model.checklist import CHECKLISTS, fill_checklists, load_checklist, name_item
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
+from paincast.reporting.model.overview import write_overview
 from paincast.reporting.model.report import write_report
 from paincast.reporting.model.run_contents import RunContents, read_run_folder
 from paincast.schema import TABLES
@@ -421,6 +424,26 @@ def test_the_command_writes_one_model_or_a_whole_training(store, tmp_path, page)
     assert sorted(path.parent.parent.name for path in (tmp_path / "all").rglob("report.html")) == TECHNIQUES
     held = client.download_artifacts(parent.info.run_id, "report/overview.html", str(tmp_path))
     assert Path(held).read_text(encoding="utf-8") == overview
+
+
+def test_all_that_other_patients_said_is_listed_the_worst_first(store, tmp_path):
+    name = "paincast.facet_rfa.pain_response"
+    good = Validation(cohort="near_hospital", content="a", n=200, o_e=1.0, lower=0.9, upper=1.1, contradicts=False)
+    bad = replace(good, cohort="far_hospital", content="b", o_e=0.2, lower=0.1, upper=0.3, contradicts=True)
+    client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    (version,) = client.search_model_versions(f"name='{name}'")
+    (unjudged,) = fetch_runs(store, f"{name}@candidate", tmp_path / "before")
+    content = unjudged.tags[CONTENT]
+    client.set_model_version_tag(name, version.version, VALIDATIONS, format_tag((good, bad), content))
+    try:
+        (judged,) = fetch_runs(store, f"{name}@candidate", tmp_path / "after")
+    finally:
+        client.delete_model_version_tag(name, version.version, VALIDATIONS)
+    for tracked, told in ((unjudged, False), (judged, True)):
+        contents = read_run_folder(tracked.folder, tracked.tags, tracked.params)
+        for text in (write_report(contents), write_model_card(contents), write_overview([contents])):
+            assert ("contradicted by data" in text) == told
+            assert not told or 0 < text.index("far_hospital") < text.index("near_hospital")
 
 
 def test_a_run_without_a_model_is_refused_in_words(store, tmp_path):

@@ -85,11 +85,7 @@ class Validation:
 
     def describe(self) -> str:
         """Describe the cohort, the number of patients and the ratio."""
-        return f"{self.cohort} (about {self.n} patients, O/E {self.format_ratio()})"
-
-    def format_ratio(self) -> str:
-        """Format the ratio with its interval."""
-        return f"{self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f}"
+        return f"{self.cohort} (about {self.n} patients, O/E {self.o_e:.2f}, {self.lower:.2f} to {self.upper:.2f})"
 
 
 def is_contradicted(n: float, lower: float, upper: float) -> bool:

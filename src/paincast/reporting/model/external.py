@@ -130,10 +130,10 @@ def write_validated(models: Mapping[str, Predictor], reasons: Mapping[str, Seque
         name="models",
         title="Models",
         text=(
-            f"{n_validated} of {len(models)} models were judged by real patients whom they had not seen; "
-            f"{n_contradicted} are contradicted: {FEWEST} patients or more put the 95 % interval of observed / "
-            f"expected wholly outside {low:g} to {high:g}. A contradicted model abstains for such patients. "
-            "Techniques treat different patients: do not compare them."
+            f"{n_validated} of {len(models)} models were judged by real patients whom they had not seen, and "
+            f"{n_contradicted} {'is' if n_contradicted == 1 else 'are'} contradicted: {FEWEST} patients or more put "
+            f"the 95 % interval of observed / expected wholly outside {low:g} to {high:g}. A contradicted model "
+            "abstains for such patients. Techniques treat different patients: do not compare them."
         ),
         tables={"All cohorts of each model, the worst first": tabulate_validated(models, reasons)},
     )

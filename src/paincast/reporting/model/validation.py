@@ -34,7 +34,12 @@ def list_external(validations: Sequence[Validation]) -> list[str]:
 def tabulate_external(validations: Sequence[Validation]) -> pd.DataFrame:
     """Tabulate all validations on other cohorts, the worst first."""
     rows = [
-        {"Validated on": item.cohort, "n": f"about {item.n}", "O/E": item.format_ratio(), "Verdict": item.verdict}
+        {
+            "Validated on": item.cohort,
+            "n": f"about {item.n}",
+            "O/E": format_estimate({"estimate": item.o_e, "lower": item.lower, "upper": item.upper}),
+            "Verdict": item.verdict,
+        }
         for item in validations
     ]
     return pd.DataFrame(rows, columns=["Validated on", "n", "O/E", "Verdict"])
