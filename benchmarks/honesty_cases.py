@@ -22,7 +22,7 @@ from paincast.evidence.records import primary_horizon
 from paincast.models.binary.response import ResponseModel
 from paincast.models.prior.gaussian import EvidencePrior, make_evidence_prior
 from paincast.models.prior.response import fit_with_prior, make_prior_response
-from paincast.settings import TrainingSettings
+from paincast.settings import ModelSettings, TrainingSettings
 from paincast.simulator import evidence_draws, simulate_cohort
 from paincast.simulator.evidence_draws import EvidenceDraws, draw_evidence
 
@@ -31,7 +31,8 @@ FloatArray = npt.NDArray[np.float64]
 PRIOR_SEED = 1
 FRESH_SEED = 2
 PATIENT_SEED = 880_001
-SETTINGS = TrainingSettings(jobs=1)
+SETTINGS = TrainingSettings(jobs=1, model=ModelSettings(candidates=["logistic"]))
+"""Without trees: the truth of a draw of the evidence is linear but for thresholds."""
 
 _NOT_RECORDED = "PC-SIMULATOR-51"
 

@@ -77,9 +77,9 @@ def predict_fold(
     prior = gathered.prior
     evidence = make_linear(update_prior(prior, None).mean, prior.means)
     return {
-        SERVED: predict_with_prior(prior, seen, outcome, asked, SETTINGS, rng),
+        SERVED: predict_with_prior(seen, outcome, asked, rng, prior=prior, settings=SETTINGS),
         OVERALL: np.full(len(test), logit(np.nanmean(outcome))),
-        ALONE: fit_and_predict(seen, outcome, asked, ALONE_SETTINGS, rng),
+        ALONE: fit_and_predict(seen, outcome, asked, rng, settings=ALONE_SETTINGS),
         EVIDENCE: evidence.linear_predictor(prior.encoder.transform(asked)),
     }
 

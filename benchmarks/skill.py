@@ -3,7 +3,7 @@
 python benchmarks/skill.py --quick                     the evidence world, one seed, few peers: a minute
 python benchmarks/skill.py --results rows.csv          all but FLAML and AutoGluon; goes on where it was stopped
 python benchmarks/skill.py --results rows.csv --peers ours flaml --n 2000 --seeds 1
-python benchmarks/skill.py --n 20000/2000 --peers ours ours_alone --worlds evidence --seeds 3 --test 50000
+python benchmarks/skill.py --n 20000/2000 --peers ours_pooled ours_alone --worlds evidence --seeds 3 --test 50000
                                                        does borrowing harm where data are many?
 
 A file of results does not know of changed models: name another after a change.
