@@ -223,6 +223,7 @@ class Predictor:
         assessed = assess_contraindications(rules, episodes)
         cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=list(ANSWERS))
+        reasons = self._list_reasons(episodes, answered.to_numpy(bool))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
@@ -237,7 +238,7 @@ class Predictor:
             n_real=self.n_real,
             use=self.mark,
             model_version=self.version,
-            **self._list_reasons(episodes, answered.to_numpy(bool)),
+            **reasons,
         )
 
     def _list_reasons(self, episodes: pd.DataFrame, answered: npt.NDArray[np.bool_]) -> dict[str, pd.Series]:
