@@ -227,6 +227,7 @@ class Predictor:
             doubts.append(pd.Series(NO_SKILL, index=episodes.index))
         cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
+        reasons = self._list_reasons(episodes, answered.to_numpy(bool))
         rows = make_abstentions(episodes, self.technique, self.outcome, because)
         return rows.assign(
             horizon_months=self.horizon_months,
@@ -241,7 +242,7 @@ class Predictor:
             n_real=self.n_real,
             use=self.mark,
             model_version=self.version,
-            **self._list_reasons(episodes, answered.to_numpy(bool)),
+            **reasons,
         )
 
     def _list_reasons(self, episodes: pd.DataFrame, answered: npt.NDArray[np.bool_]) -> dict[str, pd.Series]:
