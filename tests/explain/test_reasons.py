@@ -69,6 +69,7 @@ def test_a_sign_is_certain_if_nine_in_ten_refits_share_it(agreeing, told):
     explanation, _ = explain([[(0.3, True, True)] * len(NAMES)])
     parts = [np.full((1, len(NAMES)), 0.2 if place < agreeing else -0.1) for place in range(10)]
     response = SimpleNamespace(
+        shows_reasons=True,
         encoder=SimpleNamespace(owners=list(NAMES)),
         refit_contributions=lambda _: ((np.zeros(1), part) for part in parts),
     )
@@ -77,7 +78,11 @@ def test_a_sign_is_certain_if_nine_in_ten_refits_share_it(agreeing, told):
 
 def test_without_refits_nothing_is_held_back():
     explanation, _ = explain([[(0.3, True, True)] * len(NAMES)])
-    response = SimpleNamespace(encoder=SimpleNamespace(owners=list(NAMES)), refit_contributions=lambda _: iter(()))
+    response = SimpleNamespace(
+        shows_reasons=True,
+        encoder=SimpleNamespace(owners=list(NAMES)),
+        refit_contributions=lambda _: iter(()),
+    )
     assert find_certain(response, explanation.values, explanation).all()
 
 
@@ -117,3 +122,8 @@ def test_a_change_of_pain_tells_what_moves_it_and_what_is_unknown():
     per_point = 1.645 * 0.012 * 12
     assert float(listed[0]["points"]) == pytest.approx(per_point * before[patient], rel=0.35)
     assert all(reason["variable"] != "odi" for reason in list_reasons(explanation)[0][patient])
+
+
+def test_a_model_without_skill_gives_no_reasons():
+    explanation, _ = explain([[(0.3, True, True)] * len(NAMES)])
+    assert not find_certain(SimpleNamespace(shows_reasons=False), explanation.values, explanation).any()

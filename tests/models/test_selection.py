@@ -13,6 +13,7 @@ from paincast.cohort.tables import conform
 from paincast.evidence import expected_signs as expected_signs_module
 from paincast.evidence.expected_signs import load_expected_signs
 from paincast.evidence.records import load_records
+from paincast.models.binary.boosting import BOOSTED_LINEAR
 from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.model_kind import Candidate
@@ -264,5 +265,5 @@ def test_flexible_kinds_are_tried_beside_a_logistic_model_only_where_data_are_ma
 
 
 def test_every_kind_that_the_settings_allow_is_registered():
-    assert set(KINDS) == set(MODEL_KINDS)
+    assert set(KINDS) == {*MODEL_KINDS, BOOSTED_LINEAR.name}
     assert [name for name, kind in KINDS.items() if kind.name != name] == []

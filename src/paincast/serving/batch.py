@@ -37,6 +37,7 @@ from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
 from paincast.predictor.route import Answer
+from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
@@ -51,7 +52,7 @@ _REASONS = pa.list_(
     pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
 )
 _TYPES = {
-    **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level", *UNCERTAINTY_COLUMNS), pa.float64()),
     **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
     **dict.fromkeys(VALIDATION_COLUMNS[1:], pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),

@@ -142,7 +142,7 @@ def assess_sample_size(*, n: int, prevalence: float, effective_df: float | None,
     Examples
     --------
     >>> assess_sample_size(n=400, prevalence=0.5, effective_df=9.3, auroc=0.7)["n"].tolist()
-    [271, 385]
+    [245, 385]
     """
     parameters = max(1, math.ceil(effective_df or 0.0))
     sizes = compute_development_sizes(auroc=auroc, prevalence=prevalence, parameters=parameters).iloc[1:]
