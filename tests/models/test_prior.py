@@ -121,9 +121,9 @@ def test_the_weights_of_the_components_add_up(prior):
 
 def test_without_patients_the_posterior_is_the_prior_mixture(prior):
     posterior = update_prior(prior, None)
-    assert posterior.weights[EVIDENCE] == pytest.approx(0.75)
+    assert posterior.weights[EVIDENCE] == pytest.approx(0.6)
     assert posterior.mean[0] == pytest.approx(prior.mean[0])
-    np.testing.assert_allclose(posterior.mean[1:], 0.75 * prior.mean[1:])
+    np.testing.assert_allclose(posterior.mean[1:], 0.6 * prior.mean[1:])
     assert posterior.evidence_share == 1.0
 
 

@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 EVIDENCE, NO_EFFECT, UNKNOWN_EFFECTS, OVERALL_RISK = "evidence", "no effect", "unknown effects", "overall risk"
 
-BELIEFS = {EVIDENCE: 0.75, UNKNOWN_EFFECTS: 0.09, NO_EFFECT: 0.08, OVERALL_RISK: 0.08}
+BELIEFS = {EVIDENCE: 0.6, UNKNOWN_EFFECTS: 0.14, NO_EFFECT: 0.1, OVERALL_RISK: 0.16}
 """Prior weights of the components. On the one published set with a curve no published effect held, and with more weight
 on the evidence its patients were predicted worse than by their overall risk (`benchmarks/honesty.py real`)."""
 

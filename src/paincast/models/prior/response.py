@@ -179,15 +179,17 @@ def make_prior_response(
     described = episodes if len(episodes) else prior.episodes
     contributions = fit.model.contributions(prior.encoder.transform(described))[1]
     site_sd = fit.rows.site_sd if fit.rows else settings.uncertainty.min_site_sd
+    between_sites = max(site_sd, settings.uncertainty.min_site_sd) ** 2
     kind = "logistic" if fit.trees is None else BOOSTED_LINEAR.name
     return ResponseModel(
         encoder=prior.encoder,
         model=fit.model,
         refits=_draw_models(fit, episodes, min(settings.uncertainty.refits, MOST_DRAWS), rng),
         uncertainty_components=UncertaintyComponents(
-            between_sites=max(site_sd, settings.uncertainty.min_site_sd) ** 2,
+            between_sites=between_sites,
             missing=compute_missing_variances(described, contributions, prior.encoder.owners),
-            unexplained=prior.unexplained if individual else 0.0,
+            # Sites are among what the columns of the reference patients do not explain.
+            unexplained=max(0.0, prior.unexplained - between_sites) if individual else 0.0,
             evidence_share=fit.posterior.evidence_share,
         ),
         domain=fit_domain(prior.encoder, pd.concat([prior.episodes, episodes], ignore_index=True)),
