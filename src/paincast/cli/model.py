@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_settings)
 def train(overrides: tuple[str, ...]) -> None:
-    """Train, evaluate, explain and track one model per technique and outcome.
+    """Train, evaluate, explain and track one model per technique, outcome and month.
 
     OVERRIDES are Hydra overrides. `paincast train --help` shows examples and groups; `paincast settings` lists all
     settings.
@@ -131,18 +131,18 @@ def evaluate(
         metrics.to_csv(folder / "metrics.csv", index=False)
         flow.to_csv(folder / "flow.csv", index=False)
         calibration.to_csv(folder / "calibration.csv", index=False)
-        (folder / "metrics.json").write_text(_nest_estimates(metrics), encoding="utf-8")
+        (folder / "metrics.json").write_text(_nest_estimates(metrics, loaded), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
     shown = flow.astype(object).where(flow.notna(), "hidden")
-    print_table(shown.drop(columns=list(NEEDED)), keys=2)
+    print_table(shown.drop(columns=list(NEEDED)), keys=3)
     sized = flow[list(NEEDED)].notna().all(axis=1)
     if sized.any():
         click.echo("\nEpisodes evaluated, and needed for a precise validation:")
-        print_table(shown.loc[sized, ["technique", "outcome", "evaluated", *NEEDED]], keys=2)
-    measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+        print_table(shown.loc[sized, ["technique", "outcome", "horizon_months", "evaluated", *NEEDED]], keys=3)
+    measured = ["technique", "outcome", "horizon_months", "metric", "estimate", "lower", "upper", "n"]
     click.echo()
-    print_table(metrics[measured], keys=3)
+    print_table(metrics[measured], keys=4)
     written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
     click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
     if record:
@@ -177,16 +177,27 @@ def _record(
     for model in loaded.values():
         if done and model.version in found and found[model.version].contradicts:
             told = found[model.version].describe()
-            yield f"contradicted by data: {model.technique}/{model.outcome} abstains for patients like those of {told}"
+            yield f"contradicted by data: {model.name} abstains for patients like those of {told}"
 
 
-def _nest_estimates(metrics: pd.DataFrame) -> str:
-    """Write the estimates as JSON: by technique, outcome and metric."""
+def _nest_estimates(metrics: pd.DataFrame, models: Mapping[str, Predictor]) -> str:
+    """Write the estimates as JSON: by technique, outcome (with the month of a further one) and metric."""
+    keys = {model.version: model.name.partition("/")[2] for model in models.values()}
     nested: dict[str, dict[str, dict[str, float]]] = {}
     for row in metrics.dropna(subset="estimate").to_dict("records"):
-        names = nested.setdefault(row["technique"], {}).setdefault(row["outcome"], {})
+        names = nested.setdefault(row["technique"], {}).setdefault(keys[row["model_version"]], {})
         names[row["metric"]] = float(row["estimate"])
     return json.dumps(nested, indent=1) + "\n"
+
+
+def _read_months(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:  # noqa: ARG001
+    """Read months separated by commas; they are checked with those of the Python function."""
+    if value is None:
+        return None
+    try:
+        return [float(month) for month in value.split(",")]
+    except ValueError:
+        raise click.BadParameter("months are numbers separated by commas, for example 3,6,12") from None
 
 
 @click.command()
@@ -204,6 +215,13 @@ def _nest_estimates(metrics: pd.DataFrame) -> str:
     type=click.Choice(TECHNIQUES),
     metavar="NAME",
     help="Answer for this technique only; may be repeated. Default: all that have a model, and the one a row names.",
+)
+@click.option(
+    "--months",
+    metavar="LIST",
+    callback=_read_months,
+    help="Answer for these months after the procedure, for example 3,6,12, as far as models were trained for them "
+    "(outcome.horizon_months=[3,6,12]); for any other the row abstains. Default: the primary month.",
 )
 @click.option(
     "--max-rejects",
@@ -226,6 +244,7 @@ def predict(
     out: Path,
     models: str,
     techniques: tuple[str, ...],
+    months: list[float] | None,
     max_rejects: float,
     allow_contradicted: bool,
     show: bool,
@@ -233,7 +252,7 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique and outcome, in a fixed order. Rows are never ranked by probability,
+    Every patient gets one row per technique, outcome and month, in a fixed order. Rows are never ranked by probability,
     because a probability is the prognosis GIVEN the technique, not the effect of the technique. If a model cannot
     predict for a patient, the row has no numbers and `abstained_because` gives the reason. `paincast schema --table
     episodes` lists the input columns.
@@ -262,6 +281,7 @@ def predict(
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
       paincast predict warehouse.parquet -o scored.parquet --technique facet_rfa
+      paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
 
     \b
@@ -277,6 +297,7 @@ def predict(
             out,
             models=models,
             techniques=techniques or None,
+            months=months,
             allow_contradicted=allow_contradicted,
             progress=shown,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paincast.errors import DataError
+from paincast.outcomes import name_model
 from paincast.schema import RESEARCH_MARK
 
 CHAMPION = "champion"
@@ -20,9 +21,19 @@ CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
 
-def name_registered(technique: str | None, outcome: str | None) -> str:
-    """Return the name in the registry of the model of a technique and an outcome."""
-    return f"paincast.{technique}.{outcome}"
+FURTHER_MONTH = "further_month"
+"""Tag of a run whose model is not that of the primary month: the month."""
+
+
+def name_registered(technique: str, outcome: str, further_month: float | None = None) -> str:
+    """Return the name in the registry of a model; the arguments are those of :func:`paincast.outcomes.name_model`.
+
+    Examples
+    --------
+    >>> name_registered("facet_rfa", "pain_response"), name_registered("facet_rfa", "pain_response", 12.0)
+    ('paincast.facet_rfa.pain_response', 'paincast.facet_rfa.pain_response.month-12')
+    """
+    return f"paincast.{name_model(technique, outcome, further_month).replace('/', '.')}"
 
 
 def verify_contents(address: str, version: str, *tags: Mapping[str, str]) -> bool:

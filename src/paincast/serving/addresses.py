@@ -100,7 +100,7 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    name = name_registered(predictor.technique, predictor.outcome)
+    name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
     try:
         versions = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
     except (MlflowException, OSError) as error:

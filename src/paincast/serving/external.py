@@ -44,7 +44,7 @@ STEPS = ("episodes", "followed_up", "abstained", "evaluated")
 NEEDED = ("needed_for_slope", "needed_for_o_e", "needed_for_auroc")
 """Episodes that a precise validation needs, by the three criteria of ``compute_validation_sizes``, in its order."""
 
-CALIBRATION_COLUMNS = ("technique", "outcome", *CALIBRATION_GROUP_COLUMNS)
+CALIBRATION_COLUMNS = ("technique", "outcome", "horizon_months", *CALIBRATION_GROUP_COLUMNS)
 
 
 class ExternalValidation(NamedTuple):
@@ -76,7 +76,7 @@ def evaluate_models(
     Parameters
     ----------
     models : mapping of Predictor
-        Models by ``technique/outcome``.
+        Models by name.
     cohort : Cohort
         A cohort the models were not trained on: on their training patients they look better than they are.
     truth : DataFrame, optional
@@ -100,11 +100,11 @@ def evaluate_models(
         :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows that compare with the truth if
         it is known.
     flow : DataFrame
-        ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
+        ``technique, outcome, horizon_months, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
         ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be
         checked. For real patients, counts that disclose small numbers are missing, and metrics are rounded.
     calibration : DataFrame
-        ``technique, outcome`` and the columns of
+        ``technique, outcome, horizon_months`` and the columns of
         :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`, from the same
         episodes as the metrics. No rows for a change of pain, nor for real patients: the groups would disclose counts
         that ``flow`` hides.
@@ -147,7 +147,7 @@ def evaluate_and_validate(
     found : dict of str to Validation
         By content version of the model.
     not_recorded : dict of str to str
-        Why there is no validation of a model, by ``technique/outcome``.
+        Why there is no validation of a model, by name.
     """
     applicable = _select_applicable(models, cohort)
     others, trained_on = separate_trained_on(applicable, cohort, fingerprints, exclude=exclude_overlap)
@@ -173,7 +173,7 @@ def evaluate_and_validate(
         for model, result, checked in zip(applicable, results, trained_on, strict=True)
     ]
     found = {model.version: result.validation for model, result, why in judged if not why and result.validation}
-    return tables, found, {f"{model.technique}/{model.outcome}": why for model, _, why in judged if why}
+    return tables, found, {model.name: why for model, _, why in judged if why}
 
 
 def _select_applicable(models: Mapping[str, Predictor], cohort: Cohort) -> list[Predictor]:
@@ -229,6 +229,7 @@ def _evaluate(
     flow: dict[str, Any] = {
         "technique": model.technique,
         "outcome": model.outcome,
+        "horizon_months": model.horizon_months,
         **_count_steps(cohort, followed, answers["abstained"].astype(bool)),
         **dict.fromkeys(NEEDED),
         "note": format_label_months(count_label_months(labels, usable)),
@@ -278,7 +279,8 @@ def _evaluate(
 
 def _compute_calibration(model: Predictor, scored: pd.DataFrame, confidence: float) -> pd.DataFrame:
     groups = compute_calibration_by_groups(scored["y"], scored["p"], patients=scored["patient"], confidence=confidence)
-    return groups.assign(technique=model.technique, outcome=model.outcome)[list(CALIBRATION_COLUMNS)]
+    identity = {"technique": model.technique, "outcome": model.outcome, "horizon_months": model.horizon_months}
+    return groups.assign(**identity)[list(CALIBRATION_COLUMNS)]
 
 
 def _evaluate_against_truth(

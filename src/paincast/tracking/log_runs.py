@@ -19,7 +19,7 @@ import pandas as pd
 
 from paincast.errors import OutputError
 from paincast.gates import GateVerdict
-from paincast.gates.use import CONTENT
+from paincast.gates.use import CONTENT, FURTHER_MONTH
 from paincast.predictor import save_predictor
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
@@ -152,6 +152,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "basis": model.basis,
         "n_real": str(model.n_real),
         "paincast_version": __version__,
+        **({} if model.predictor.further_month is None else {FURTHER_MONTH: f"{model.horizon_months:g}"}),
         **model.tags,
         "use": RESEARCH_MARK,
         CONTENT: model.predictor.version,

@@ -123,7 +123,7 @@ def tag_versions(store: Store, predictor: Predictor, validation: Validation) -> 
     OutputError
         If the store cannot be used.
     """
-    name = name_registered(predictor.technique, predictor.outcome)
+    name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
     with use_registry(store) as client:
         held = [
             version

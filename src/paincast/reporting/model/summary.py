@@ -11,6 +11,7 @@ import pandas as pd
 from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
+from paincast.outcomes import split_name
 from paincast.predictor import Predictor
 
 HEADLINES = {"auroc": "AUROC", "scaled_brier": "scaled Brier", "calibration_slope": "slope"}
@@ -31,15 +32,15 @@ SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", 
 def summarize_training(
     trained: Mapping[str, tuple[Predictor, pd.DataFrame, str]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Summarize a training run in one row per technique and outcome.
+    """Summarize a training run in one row per technique, outcome and month.
 
     Parameters
     ----------
     trained : mapping of str to (Predictor, DataFrame, str)
-        By ``technique/outcome`` the model, its out-of-fold metrics, and observed / expected in held-out sites or years
-        (:func:`paincast.reporting.model.validation.find_elsewhere`).
+        By name (:func:`paincast.outcomes.name_model`) the model, its out-of-fold metrics, and observed / expected in
+        held-out sites or years (:func:`paincast.reporting.model.validation.find_elsewhere`).
     refused : mapping of str to str
-        Why no model was made, by ``technique/outcome``.
+        Why no model was made, by name.
 
     Returns
     -------
@@ -49,8 +50,9 @@ def summarize_training(
     """
     rows: list[dict[str, str]] = [_summarize_model(*model) for model in trained.values()]
     for name, reason in refused.items():
-        technique, _, outcome = name.partition("/")
-        rows.append({"technique": technique, "outcome": outcome, "note": f"no model: {reason}"})
+        technique, outcome, month = split_name(name)
+        shown = {} if month is None else {"month": f"{month:g}"}
+        rows.append({"technique": technique, "outcome": outcome, **shown, "note": f"no model: {reason}"})
     table = pd.DataFrame(rows).fillna("")
     return table[[name for name in table if name != "note"] + ["note"]]
 
@@ -116,7 +118,7 @@ def assess_sample_size(predictor: Predictor, *, anticipated_auroc: float = 0.7) 
 
 
 def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Format predictions for reading: every answer, and for a patient without one the main reason.
+    """Format predictions for reading: every answer, the months without one, and for a patient without any the reason.
 
     Parameters
     ----------
@@ -133,12 +135,22 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for patient, predictions in rows.groupby("episode_id", sort=False):
         answered = predictions[~predictions["abstained"].astype(bool)]
-        lines += [_write_answer(row) for _, row in answered.iterrows()]
+        # A patient who is answered at one month is told of the others too.
+        asked = predictions.set_index(["technique", "outcome"]).index
+        shown = asked.isin(answered.set_index(["technique", "outcome"]).index)
+        lines += [_write_row(row) for _, row in predictions[shown].iterrows()]
         if answered.empty:
             lines.append({"patient": str(patient), "technique": "none", "says": _select_reason(predictions)})
     table = pd.DataFrame(lines).fillna("")
     several = rows.loc[~rows["abstained"].astype(bool), "outcome"].nunique() > 1
     return table[[name for name in SHOWN if name in table and (several or name != "outcome")]]
+
+
+def _write_row(row: pd.Series) -> dict[str, str]:
+    if not row["abstained"]:
+        return _write_answer(row)
+    asked = {"patient": row["episode_id"], "technique": row["technique"], "outcome": row["outcome"]}
+    return {**asked, "month": f"{row['horizon_months']:g}", "probability": "none", "says": row["abstained_because"]}
 
 
 def _write_answer(row: pd.Series) -> dict[str, str]:
