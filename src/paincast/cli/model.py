@@ -134,7 +134,7 @@ def evaluate(
         (folder / "metrics.json").write_text(_nest_estimates(metrics, loaded), encoding="utf-8")
     for note in list_notes(models, loaded).values():
         click.echo(f"note: {note}")
-    shown = flow.astype(object).where(flow.notna(), "hidden")
+    shown = _format_months(flow).astype(object).where(flow.notna(), "hidden")
     print_table(shown.drop(columns=list(NEEDED)), keys=3)
     sized = flow[list(NEEDED)].notna().all(axis=1)
     if sized.any():
@@ -142,7 +142,7 @@ def evaluate(
         print_table(shown.loc[sized, ["technique", "outcome", "horizon_months", "evaluated", *NEEDED]], keys=3)
     measured = ["technique", "outcome", "horizon_months", "metric", "estimate", "lower", "upper", "n"]
     click.echo()
-    print_table(metrics[measured], keys=4)
+    print_table(_format_months(metrics[measured]), keys=4)
     written = ("metrics.csv", "flow.csv", "calibration.csv", "metrics.json")
     click.echo("\nwritten: " + ", ".join(str(out / name) for name in written))
     if record:
@@ -178,6 +178,10 @@ def _record(
         if done and model.version in found and found[model.version].contradicts:
             told = found[model.version].describe()
             yield f"contradicted by data: {model.name} abstains for patients like those of {told}"
+
+
+def _format_months(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(horizon_months=table["horizon_months"].map("{:g}".format))
 
 
 def _nest_estimates(metrics: pd.DataFrame, models: Mapping[str, Predictor]) -> str:

@@ -100,9 +100,10 @@ def evaluate_models(
         :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows that compare with the truth if
         it is known.
     flow : DataFrame
-        ``technique, outcome, horizon_months, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
-        ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be
-        checked. For real patients, counts that disclose small numbers are missing, and metrics are rounded.
+        ``technique, outcome, horizon_months, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`,
+        ``note`` and ``trained_on`` of each model; the last states how many of the patients it was trained on, or that
+        this cannot be checked. For real patients, counts that disclose small numbers are missing, and metrics are
+        rounded.
     calibration : DataFrame
         ``technique, outcome, horizon_months`` and the columns of
         :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`, from the same
@@ -279,8 +280,8 @@ def _evaluate(
 
 def _compute_calibration(model: Predictor, scored: pd.DataFrame, confidence: float) -> pd.DataFrame:
     groups = compute_calibration_by_groups(scored["y"], scored["p"], patients=scored["patient"], confidence=confidence)
-    identity = {"technique": model.technique, "outcome": model.outcome, "horizon_months": model.horizon_months}
-    return groups.assign(**identity)[list(CALIBRATION_COLUMNS)]
+    named = groups.assign(technique=model.technique, outcome=model.outcome, horizon_months=model.horizon_months)
+    return named[list(CALIBRATION_COLUMNS)]
 
 
 def _evaluate_against_truth(

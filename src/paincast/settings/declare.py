@@ -18,7 +18,7 @@ _TYPE_WORDS = {
     list: "a list",
     dict: "names with values",
 }
-_EXAMPLES = {list: "[a,b]", dict: "{a: 1}"}
+_EXAMPLES = {list: "[a,b]", list[float]: "[1,2]", dict: "{a: 1}"}
 
 
 def setting(
@@ -208,8 +208,9 @@ def show_default(value: Any) -> str:
 def describe_example(kind: Any) -> str:
     """Return an example for a type whose values have brackets, with a leading comma; empty for other types."""
     plain, _ = split_optional(kind)
-    examples = [_EXAMPLES.get(get_origin(part) or part, "") for part in list_alternatives(plain)]
-    return f", for example {examples[-1]}" if examples[-1] else ""
+    last = list_alternatives(plain)[-1]
+    example = _EXAMPLES.get(last) or _EXAMPLES.get(get_origin(last) or last)
+    return f", for example {example}" if example else ""
 
 
 def describe_type(kind: Any) -> str:

@@ -105,7 +105,7 @@ def _build(declaration: type[Any], values: Mapping[str, Any], prefix: str) -> An
                 raise unknown_setting(name) if not _is_group(name) else wrong_type(name, dict, show_value(values[name]))
     arguments = {}
     for field in fields(declaration):
-        name, kind = prefix + field.name, types[field.name]
+        name, kind = prefix + field.name, field.metadata.get("kind") or types[field.name]
         if is_dataclass(kind):
             arguments[field.name] = _build(kind, values, f"{name}.")  # type: ignore[arg-type]
         elif name in values:
