@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 from paincast.cli.app import run
 from paincast.errors import DataError, SettingsError
+from paincast.models_folder import record_training
 from paincast.outcomes import name_model, split_name
 from paincast.predictor import MANIFEST, Predictor, add_version, load_predictor, save_predictor
 from paincast.serving.batch import read_predictions
 from paincast.serving.months import NO_MONTH, NO_PRIMARY_MONTH, Asked, choose_model
 from paincast.serving.predict import load_model, load_models, predict
+from paincast.simulator import write_cohort
 
 FACET = "facet_rfa/pain_response"
 PRIMARY = 6.0
@@ -192,8 +195,6 @@ def test_the_command_refuses_what_is_no_month(months, folder, patients, monkeypa
 
 
 def test_a_stale_further_month_is_only_told_of_when_it_is_asked(folder, patients):
-    from paincast.models_folder import record_training
-
     models = load_models(folder)
     record_training(folder, {name: models[name] for name in models if models[name].is_primary}, [])
     predict(patients, folder)
@@ -201,11 +202,8 @@ def test_a_stale_further_month_is_only_told_of_when_it_is_asked(folder, patients
         predict(patients, folder, months=[12])
 
 
-def test_external_validation_tells_the_months_apart(folder, tmp_path, capsys):
-    import json
-
-    from paincast.simulator import write_cohort
-
+@pytest.mark.slow
+def test_external_validation_tells_the_months_apart(folder, tmp_path):
     write_cohort(tmp_path / "cohort", techniques=["facet_rfa"], episodes_per_technique=150, seed=3)
     report = tmp_path / "report"
     assert run(["evaluate", str(folder), str(tmp_path / "cohort"), "-o", str(report), "--resamples", "50"]) == 0
@@ -217,4 +215,3 @@ def test_external_validation_tells_the_months_apart(folder, tmp_path, capsys):
         [auroc] = metrics.loc[(metrics["metric"] == "auroc") & (metrics["horizon_months"] == month), "estimate"]
         assert np.isclose(nested[name]["auroc"], auroc)
     assert set(pd.read_csv(report / "calibration.csv")["horizon_months"]) == {3.0, 6.0, 12.0}
-    capsys.readouterr()

@@ -164,7 +164,11 @@ def train(
             raise RefusalError(format_refusals(refused), code="PC-TRAINING-04")
     return TrainingResult(
         summary=summarize_training(
-            {name: (model.predictor, model.metrics, _find_elsewhere(model)) for name, model in trained.items()}, refused
+            {
+                name: (model.predictor, model.metrics, _find_elsewhere(model), model.flow)
+                for name, model in trained.items()
+            },
+            refused,
         ),
         models_folder=Path(settings.models_folder),
         review_hint=_format_review_command(store, settings),

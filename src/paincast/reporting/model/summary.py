@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.disclosure.flow import ANSWERED_AT
 from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import compute_development_sizes, overall_risk_margin
@@ -30,15 +31,15 @@ SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", 
 
 
 def summarize_training(
-    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str]], refused: Mapping[str, str]
+    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str, pd.DataFrame]], refused: Mapping[str, str]
 ) -> pd.DataFrame:
     """Summarize a training run in one row per technique, outcome and month.
 
     Parameters
     ----------
-    trained : mapping of str to (Predictor, DataFrame, str)
-        By name (:func:`paincast.outcomes.name_model`) the model, its out-of-fold metrics, and observed / expected in
-        held-out sites or years (:func:`paincast.reporting.model.validation.find_elsewhere`).
+    trained : mapping of str to (Predictor, DataFrame, str, DataFrame)
+        By name (:func:`paincast.outcomes.name_model`) the model, its out-of-fold metrics, observed / expected in
+        held-out sites or years (:func:`paincast.reporting.model.validation.find_elsewhere`), and its flow.
     refused : mapping of str to str
         Why no model was made, by name.
 
@@ -57,7 +58,7 @@ def summarize_training(
     return table[[name for name in table if name != "note"] + ["note"]]
 
 
-def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str) -> dict[str, str]:
+def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str, flow: pd.DataFrame) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
     further = "; ".join(f"{title} {_format(numbers[metric])}" for metric, title in FURTHER.items() if metric in numbers)
     share = "" if predictor.n_events is None else f"{predictor.n_events / predictor.n_training:.0%}"
@@ -72,8 +73,18 @@ def _summarize_model(predictor: Predictor, metrics: pd.DataFrame, elsewhere: str
         **{title: _format(numbers[metric]) for metric, title in HEADLINES.items() if metric in numbers},
         **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
-        "note": _note_sample_size(predictor),
+        "note": "; ".join(filter(None, [_note_other_month(predictor, flow), _note_sample_size(predictor)])),
     }
+
+
+def _note_other_month(predictor: Predictor, flow: pd.DataFrame) -> str:
+    """Tell the most common month of the visits that gave the outcome, if none was in the month of the model."""
+    counts = flow.set_index("step")["n"]
+    counts = counts[counts.index.str.startswith(ANSWERED_AT)]
+    months = counts.index.str.removeprefix(ANSWERED_AT).astype(int)
+    if counts.empty or round(predictor.horizon_months) in months:
+        return ""
+    return f"outcome seen at month {months[int(counts.to_numpy().argmax())]}, not {predictor.horizon_months:g}"
 
 
 def _note_sample_size(predictor: Predictor) -> str:
