@@ -15,9 +15,11 @@ from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import load_cohort, save_cohort
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon, simulated_techniques
+from paincast.outcomes import get_outcome
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     CohortSettings,
+    DurationSettings,
     EvaluationSettings,
     ModelSettings,
     OutcomeSettings,
@@ -25,9 +27,12 @@ from paincast.settings import (
     TrainingSettings,
     UncertaintySettings,
 )
+from paincast.simulator import simulate_cohort
 from paincast.simulator.evidence_draws import list_months
 from paincast.training import train
+from paincast.training.kinds.prior import gather_evidence_prior
 from paincast.training.questions import find_further_month
+from paincast.training_set import make_training_set
 
 LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
 
@@ -135,3 +140,28 @@ def test_months_of_real_patients_are_those_that_visits_answer(real_data, tmp_pat
     answered = rows.groupby("horizon_months")["abstained"].mean()
     assert (answered[1.0], answered[24.0]) == (answered[3.0], 1.0)
     assert answered[3.0] < 1.0
+
+
+@pytest.mark.slow
+def test_relief_beyond_a_month_falls_with_the_month_and_the_median_is_one(tmp_path):
+    asked = OutcomeSettings(name="relief_duration", horizon_months=[3.0, 6.0, 12.0])
+    settings = make_settings(tmp_path, None, outcome=asked, duration=DurationSettings(refits=10))
+    assert set(train(settings).summary["month"]) == {"3", "6", "12"}
+    fresh, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=60, seed=8)
+    rows = predict(fresh.episodes, tmp_path / "models", months=[3, 6, 12])
+    lasting = rows.pivot(index="episode_id", columns="horizon_months", values="probability").dropna()
+    assert len(lasting) > 40
+    assert (lasting.diff(axis=1).iloc[:, 1:] <= 0.0).all(axis=None)
+    assert rows.groupby("episode_id")["expected"].nunique().max() == 1
+
+
+@pytest.mark.slow
+def test_a_rate_of_complications_does_not_stand_for_an_earlier_month(tmp_path):
+    cohort, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=300, seed=8)
+    settings, outcome = make_settings(tmp_path, None), get_outcome("complication")
+    later, earlier = (
+        make_training_set("facet_rfa", cohort, outcome, OutcomeSettings(horizon_months=month)) for month in (3.0, 0.5)
+    )
+    assert gather_evidence_prior(later, settings, np.random.default_rng(1)).sources
+    with pytest.raises(RefusalError, check=lambda error: error.code == "PC-TRAINING-22"):
+        gather_evidence_prior(earlier, settings, np.random.default_rng(1))

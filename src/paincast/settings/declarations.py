@@ -231,7 +231,10 @@ class TrainingSettings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     gate: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
-    models_folder: str = setting("models", "Folder that models are written to, as TECHNIQUE/OUTCOME.")
+    models_folder: str = setting(
+        "models",
+        "Folder that models are written to, as TECHNIQUE/OUTCOME; further months as TECHNIQUE/OUTCOME.month-12.",
+    )
     statements: dict[str, str] = setting(
         {},
         "Statements about a model that only people can make, by item of its checklists: tripod_17 is the approval of "

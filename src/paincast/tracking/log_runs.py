@@ -1,4 +1,4 @@
-"""Log a training to MLflow: a parent run, and a child run with a registered model per technique and outcome.
+"""Log a training to MLflow: a parent run, and a child run with a registered model for each.
 
 Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a summary of the
 data set. No patient-level row, identifier or input example is sent.

@@ -1,4 +1,4 @@
-"""Train every requested technique and outcome; collect refusals."""
+"""Train every requested technique, outcome and month; collect refusals."""
 
 from __future__ import annotations
 
