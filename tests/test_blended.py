@@ -32,12 +32,12 @@ from paincast.settings import (
 )
 from paincast.settings import make_settings as keywords_to_settings
 from paincast.simulator import simulate_cohort, write_cohort
-from paincast.training import prior as gathering
 from paincast.training import train
+from paincast.training.kinds import prior as gathering
 from paincast.training.kinds import published
+from paincast.training.kinds.prior import gather_prior, keep_recorded
 from paincast.training.kinds.published import counted_in, find_nearest_rate
 from paincast.training.kinds.with_prior import open_real_cohort
-from paincast.training.prior import gather_prior, keep_recorded
 from paincast.training_set import make_training_set
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from paincast.cohort.tables import Cohort, conform, save_cohort
 from paincast.errors import RefusalError, SettingsError
 from paincast.models_folder import TRAINING_RECORD
-from paincast.serving.external import evaluate_models
+from paincast.serving.validation.external import evaluate_models
 from paincast.settings import CohortSettings, TrackingSettings, TrainingSettings
 from paincast.training import train
 

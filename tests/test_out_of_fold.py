@@ -79,4 +79,4 @@ def test_the_flag_stands_for_the_setting():
 def test_another_kind_of_file_is_refused_before_the_work():
     with pytest.raises(SettingsError, match="oof") as refused:
         check_settings(TrainingSettings(evaluation=EvaluationSettings(export_oof="oof.xlsx")))
-    assert refused.value.code == "PC-SETTINGS-32"
+    assert refused.value.code == "PC-SETTINGS-34"

@@ -10,7 +10,7 @@ import pytest
 
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import RefusalError
-from paincast.serving.external import evaluate_models
+from paincast.serving.validation.external import evaluate_models
 from paincast.settings import (
     CohortSettings,
     EvaluationSettings,

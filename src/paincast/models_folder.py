@@ -35,9 +35,9 @@ def record_training(folder: str | Path, trained: Mapping[str, Predictor], refuse
     folder : str or Path
         Folder of models; if it does not exist, nothing is written.
     trained : mapping of str to Predictor
-        By ``technique/outcome``, which is their path inside the folder.
+        By name (:func:`paincast.outcomes.name_model`), which is their path inside the folder.
     refused : iterable of str
-        ``technique/outcome`` of models that were requested but refused.
+        Names of models that were requested but refused.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def list_notes(
     source : str or Path
         Where they were loaded from; only a folder can have models of several trainings.
     models : mapping of str to Predictor
-        By ``technique/outcome``.
+        By name.
     techniques : collection of str, optional
         Requested techniques; by default all that have a model.
 

@@ -101,7 +101,7 @@ def make_training_set(
     outcome : Outcome
         Outcome definition.
     settings : OutcomeSettings
-        Horizon and window.
+        Horizon (one month) and window.
     minimum_events : int, optional
         Real patients with an indication without evidence are kept if at least this many have the outcome and this many
         do not. None to leave all of them out.
@@ -117,7 +117,8 @@ def make_training_set(
         exclusions by reason, or names the requested months and the months with visits.
     """
     subset = cohort.select_technique(technique)
-    horizon = settings.horizon_months or primary_horizon(technique)
+    [month] = settings.months
+    horizon = month or primary_horizon(technique)
     first, last = settings.window_months or default_window(outcome, horizon)
     rules = collect_rules(technique, outcome.name)
     labels = compute_outcome(subset.episodes, subset.visits, subset.events, outcome, horizon, (first, last))

@@ -18,7 +18,7 @@ from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import add_version, load_predictor, save_predictor
 from paincast.predictor.validation import Validation
 from paincast.reporting.model.external import EvaluatedModel, write_external_report
-from paincast.serving.external import ExternalValidation, evaluate_models
+from paincast.serving.validation.external import ExternalValidation, evaluate_models
 from paincast.settings import TrackingSettings
 from paincast.tracking import log_validation, resolve_store
 

@@ -14,7 +14,7 @@ from paincast.errors import RefusalError
 from paincast.fingerprints import make_fingerprints
 from paincast.predictor import load_predictor, save_predictor
 from paincast.serving.comparison import compare_models
-from paincast.serving.external import evaluate_models
+from paincast.serving.validation.external import evaluate_models
 from paincast.simulator import simulate_cohort, write_cohort
 
 

@@ -20,8 +20,8 @@ import pytest
 from paincast.cli.app import run
 from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
 from paincast.evaluation.simulated.truth import load_truth
-from paincast.serving.external import evaluate_models
 from paincast.serving.predict import load_models
+from paincast.serving.validation.external import evaluate_models
 from paincast.simulator import write_cohort
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -16,7 +16,7 @@ from paincast.predictor import Predictor, add_version, load_predictor, save_pred
 from paincast.predictor.validation import Validation
 from paincast.reporting.model.external import tabulate_validated
 from paincast.serving.predict import load_models
-from paincast.serving.published import validate_on_published
+from paincast.serving.validation.published import validate_on_published
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.simulator import simulate_cohort
 

@@ -15,7 +15,7 @@ from paincast.errors import OutputError, RefusalError
 from paincast.explain import explain_model
 from paincast.predictor import load_predictor, save_predictor
 from paincast.serving.predict import load_models
-from paincast.serving.updating import require_new_folder, update_model, update_models
+from paincast.serving.validation.updating import require_new_folder, update_model, update_models
 from paincast.settings import EvaluationSettings
 
 EPIDURAL = "epidural_steroid_injection/pain_response"

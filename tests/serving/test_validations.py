@@ -31,8 +31,8 @@ from paincast.predictor.validation import (
     sort_validations,
 )
 from paincast.serving.batch import read_predictions
-from paincast.serving.external import evaluate_and_validate
 from paincast.serving.predict import load_models
+from paincast.serving.validation.external import evaluate_and_validate
 
 FAR = Validation(
     cohort="elsewhere",

@@ -115,6 +115,22 @@ def test_what_belongs_to_one_outcome_is_refused_for_all():
     assert [refuse(TrainingSettings(outcome=outcome)).code for outcome in both] == ["PC-SETTINGS-26"] * 2
 
 
+@pytest.mark.parametrize(
+    ("outcome", "code", "fact"),
+    [
+        (OutcomeSettings(horizon_months=[6.0, 3.0, 6]), "PC-SETTINGS-32", "3, 6, 6"),
+        (OutcomeSettings(horizon_months=[3.0, 6.0], window_months=[2.0, 7.0]), "PC-SETTINGS-33", "3, 6"),
+        (OutcomeSettings(horizon_months=[]), "PC-SETTINGS-22", "outcome.horizon_months"),
+        (OutcomeSettings(horizon_months=[3.0, True]), TYPE, "outcome.horizon_months"),
+        (OutcomeSettings(horizon_months=[3.0, 0.0]), RANGE, "outcome.horizon_months=0"),
+    ],
+)
+def test_months_are_numbers_in_range_each_once_and_share_no_window(outcome, code, fact):
+    error = refuse(TrainingSettings(outcome=outcome))
+    assert error.code == code
+    assert fact in str(error)
+
+
 @pytest.mark.parametrize("group", ["boosting", "additive"])
 @pytest.mark.parametrize(
     ("name", "value", "facts"),

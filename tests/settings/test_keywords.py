@@ -55,6 +55,29 @@ def test_experiments_choices_and_values_go_together_as_on_the_command_line():
     assert (made.techniques, made.outcome.horizon_months) == (["genicular_rfa"], 1.0)
 
 
+@pytest.mark.parametrize(
+    ("given", "override", "months"),
+    [
+        (None, "null", (None,)),
+        (1, "1", (1.0,)),
+        (1.5, "1.5", (1.5,)),
+        ([12, 3, 6], "[12,3,6]", (3.0, 6.0, 12.0)),
+        (np.array([3.0, 6.0]), "[3,6]", (3.0, 6.0)),
+    ],
+)
+def test_a_month_or_several_are_given_in_python_as_on_the_command_line(given, override, months):
+    made = make_settings(outcome={"horizon_months": given})
+    assert made == compose_settings(f"outcome.horizon_months={override}")
+    assert made.outcome.months == months
+    assert all(type(month) is not int for month in made.outcome.months)
+
+
+def test_a_month_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MONTH", "3")
+    made = compose_settings("outcome.horizon_months=${oc.env:MONTH}")
+    assert made.outcome.months == (3.0,)
+
+
 def test_a_choice_wins_over_that_of_an_experiment():
     made = make_settings(experiment="genicular_rfa_2024", technique="facet_rfa", cohort="simulated")
     assert (made.techniques, made.cohort.source) == (["facet_rfa"], "simulated")

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from paincast.cli.app import run as run_command
 from paincast.errors import DataError, RefusalError
+from paincast.predictor import add_version
 from paincast.predictor.validation import Validation, format_validations
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
@@ -155,6 +156,18 @@ def test_a_champion_of_an_earlier_release_keeps_its_right_and_gives_it_back(regi
     promote(registry.store, f"{NAME}/2", GateSettings())
     assert registry.client.get_model_version(NAME, "1").tags["use"] == RESEARCH_MARK
     assert roll_back(registry.store, NAME).use == ""
+
+
+def test_a_further_month_is_registered_and_promoted_under_a_name_of_its_own(registry):
+    registry.add()
+    further = add_version(replace(registry.model.predictor, is_primary=False))
+    run_id = registry.add(predictor=further)
+    name = f"{NAME}.month-{registry.model.horizon_months:02g}"
+    assert {model.name for model in registry.client.search_registered_models()} == {NAME, name}
+    assert registry.client.get_run(run_id).info.run_name.endswith(f"month {registry.model.horizon_months:g}")
+    done = promote(registry.store, f"{name}@candidate", GateSettings())
+    assert (done.model_name, done.version, done.verdict.passed) == (name, 1, True)
+    assert registry.client.get_registered_model(NAME).aliases.keys() == {"candidate"}
 
 
 def test_a_good_model_becomes_champion_and_carries_the_verdict(registry):

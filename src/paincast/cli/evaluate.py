@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from paincast.predictor import Predictor
     from paincast.predictor.validation import Validation
     from paincast.reporting.model.external import EvaluatedModel
-    from paincast.serving.external import ExternalValidation
+    from paincast.serving.validation.external import ExternalValidation
 
 REPORT = "report.html"
 
@@ -99,9 +99,9 @@ def evaluate(
     from paincast.fingerprints import find_fingerprints
     from paincast.models_folder import list_notes
     from paincast.serving.evaluate import load_with_truth
-    from paincast.serving.external import evaluate_and_validate
     from paincast.serving.predict import DEFAULT_MODELS, load_models
-    from paincast.serving.updating import require_new_folder
+    from paincast.serving.validation.external import evaluate_and_validate
+    from paincast.serving.validation.updating import require_new_folder
 
     if update is not None:
         require_new_folder(update)
@@ -166,7 +166,7 @@ def validate(models: Path, out: Path, mirror: str | None, resamples: int, seed: 
     from paincast.fingerprints import find_fingerprints
     from paincast.reporting.model.external import tabulate_validated, write_validated
     from paincast.serving.predict import DEFAULT_MODELS, load_models
-    from paincast.serving.published import validate_on_published
+    from paincast.serving.validation.published import validate_on_published
 
     loaded = load_models(models)
     reasons: dict[str, list[str]] = {}
@@ -218,7 +218,8 @@ def _update(
     import numpy as np
     import pandas as pd
 
-    from paincast.serving.updating import save_updates, update_models
+    from paincast.serving.validation.external import IDENTITY
+    from paincast.serving.validation.updating import save_updates, update_models
     from paincast.settings import EvaluationSettings
 
     settings = EvaluationSettings(resamples=resamples, confidence=confidence)
@@ -226,9 +227,9 @@ def _update(
     for title, table in (("update", "comparison"), ("update_choice", "choice")):
         parts = []
         for name, update in updates.items():
-            technique, _, outcome = name.partition("/")
+            identity = {key: getattr(loaded[name], key) for key in IDENTITY}
             rows = getattr(update, table)
-            parts.append(rows.assign(technique=technique, outcome=outcome)[["technique", "outcome", *rows.columns]])
+            parts.append(rows.assign(**identity)[[*IDENTITY, *rows.columns]])
         if parts:
             evaluation.tables[title] = pd.concat(parts, ignore_index=True)
     written = save_updates(updates, folder)
@@ -252,17 +253,18 @@ def _gather(
     from dataclasses import replace
 
     from paincast.reporting.model.external import EvaluatedModel
+    from paincast.serving.validation.external import IDENTITY
 
-    pairs = set(evaluation.flow[["technique", "outcome"]].itertuples(index=False, name=None))
+    evaluated = set(evaluation.flow[list(IDENTITY)].itertuples(index=False, name=None))
     return [
         EvaluatedModel(
             predictor=model,
-            tables=evaluation.select_model(model.technique, model.outcome),
+            tables=evaluation.select_model(model.technique, model.outcome, model.horizon_months),
             validation=replace(found[model.version], cohort=cohort) if model.version in found else None,
-            not_recorded=unfit.get(f"{model.technique}/{model.outcome}", ""),
+            not_recorded=unfit.get(model.name, ""),
         )
         for model in loaded.values()
-        if (model.technique, model.outcome) in pairs
+        if (model.technique, model.outcome, model.horizon_months) in evaluated
     ]
 
 
@@ -275,7 +277,7 @@ def _write(
 
     with atomic_folder(out, marker="metrics.csv") as folder:
         (folder / REPORT).write_text(write_external_report(cohort, basis, evaluated), encoding="utf-8")
-        (folder / "metrics.json").write_text(_nest_estimates(evaluation.metrics), encoding="utf-8")
+        (folder / "metrics.json").write_text(_nest_estimates(evaluation.metrics, evaluated), encoding="utf-8")
         for name in ("metrics", "flow", "calibration"):
             getattr(evaluation, name).to_csv(folder / f"{name}.csv", index=False)
         (folder / "tables").mkdir()
@@ -285,18 +287,19 @@ def _write(
 
 
 def _print(evaluation: ExternalValidation) -> None:
-    from paincast.serving.model_evaluation import NEEDED
+    from paincast.serving.validation.external import IDENTITY
+    from paincast.serving.validation.model_evaluation import NEEDED
 
     flow = evaluation.flow
-    shown = flow.astype(object).where(flow.notna(), "hidden")
-    print_table(shown.drop(columns=list(NEEDED)), keys=2)
+    shown = _format_months(flow).astype(object).where(flow.notna(), "hidden")
+    print_table(shown.drop(columns=list(NEEDED)), keys=3)
     sized = flow[list(NEEDED)].notna().all(axis=1)
     if sized.any():
         click.echo("\nEpisodes evaluated, and needed for a precise validation:")
-        print_table(shown.loc[sized, ["technique", "outcome", "evaluated", *NEEDED]], keys=2)
-    measured = ["technique", "outcome", "metric", "estimate", "lower", "upper", "n"]
+        print_table(shown.loc[sized, [*IDENTITY, "evaluated", *NEEDED]], keys=3)
+    measured = [*IDENTITY, "metric", "estimate", "lower", "upper", "n"]
     click.echo()
-    print_table(evaluation.metrics[measured], keys=3)
+    print_table(_format_months(evaluation.metrics[measured]), keys=4)
     if "update" in evaluation.tables:
         click.echo("\nBefore and after recalibration, on patients left out of it:")
         print_table(evaluation.tables["update"].drop(columns="method"), keys=3)
@@ -309,7 +312,7 @@ def _record(
     from paincast.errors import PaincastError
     from paincast.reporting.model.external import write_external_report
     from paincast.serving.addresses import is_address
-    from paincast.serving.validations import record_beside
+    from paincast.serving.validation.validations import record_beside
     from paincast.settings import TrackingSettings
     from paincast.tracking import log_validation, resolve_store, tag_versions
 
@@ -330,14 +333,18 @@ def _record(
     yield f"recorded: {', '.join(done)}" if done else "not recorded: the models are in no folder or store at hand"
     for model, found in chosen:
         if done and found.contradicts:
-            name = f"{model.predictor.technique}/{model.predictor.outcome}"
-            yield f"contradicted by data: {name} abstains for patients like those of {found.describe()}"
+            yield f"contradicted by data: {model.predictor.name} abstains for patients like those of {found.describe()}"
 
 
-def _nest_estimates(metrics: pd.DataFrame) -> str:
-    """Write the estimates as JSON: by technique, outcome and metric."""
+def _format_months(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(horizon_months=table["horizon_months"].map("{:g}".format))
+
+
+def _nest_estimates(metrics: pd.DataFrame, models: Sequence[EvaluatedModel]) -> str:
+    """Write the estimates as JSON: by technique, outcome (with the month of a further one) and metric."""
+    keys = {model.predictor.version: model.predictor.name.partition("/")[2] for model in models}
     nested: dict[str, dict[str, dict[str, float]]] = {}
     for row in metrics.dropna(subset="estimate").to_dict("records"):
-        names = nested.setdefault(row["technique"], {}).setdefault(row["outcome"], {})
+        names = nested.setdefault(row["technique"], {}).setdefault(keys[row["model_version"]], {})
         names[row["metric"]] = float(row["estimate"])
     return json.dumps(nested, indent=1) + "\n"

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, get_type_hints
 
@@ -194,6 +194,7 @@ def read_settings(config: DictConfig) -> TrainingSettings:
     except OmegaConfBaseException as error:
         raise explain_refusal(error) from error
     assert isinstance(settings, TrainingSettings)
+    settings.outcome.horizon_months = _read_numbers(settings.outcome.horizon_months)
     for group, name in RECORDED_NAMES:
         text = getattr(getattr(settings, group), name)
         if hide_values(text) != text and _resolve_entry(config[group], name) != text:
@@ -206,6 +207,15 @@ def read_settings(config: DictConfig) -> TrainingSettings:
 
     check_items(settings)
     return check_settings(settings)
+
+
+def _read_numbers(value: Any) -> Any:
+    """Read numbers given as text, as in an environment variable; Hydra does it only for types that it knows."""
+    if isinstance(value, list):
+        return [_read_numbers(item) for item in value]
+    with suppress(ValueError):
+        return float(value) if isinstance(value, str) else value
+    return value
 
 
 def read_gate(choice: str) -> GateSettings:

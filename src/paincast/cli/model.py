@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_settings)
 def train(overrides: tuple[str, ...]) -> None:
-    """Train, evaluate, explain and track one model per technique and outcome.
+    """Train, evaluate, explain and track one model per technique, outcome and month.
 
     OVERRIDES are Hydra overrides. `paincast train --help` shows examples and groups; `paincast settings` lists all
     settings.
@@ -77,6 +77,16 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
         click.echo(hide_values(result.review_hint))
 
 
+def _read_months(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:  # noqa: ARG001
+    """Read months separated by commas; they are checked with those of the Python function."""
+    if value is None:
+        return None
+    try:
+        return [float(month) for month in value.split(",")]
+    except ValueError:
+        raise click.BadParameter("months are numbers separated by commas, for example 3,6,12") from None
+
+
 @click.command()
 @click.argument("patients", type=click.Path(path_type=Path))
 @click.option(
@@ -92,6 +102,13 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     type=click.Choice(TECHNIQUES),
     metavar="NAME",
     help="Answer for this technique only; may be repeated. Default: all that have a model, and the one a row names.",
+)
+@click.option(
+    "--months",
+    metavar="LIST",
+    callback=_read_months,
+    help="Answer for these months after the procedure, for example 3,6,12, as far as models were trained for them "
+    "(outcome.horizon_months=[3,6,12]); for any other the row abstains. Default: the primary month.",
 )
 @click.option(
     "--max-rejects",
@@ -114,6 +131,7 @@ def predict(
     out: Path,
     models: str,
     techniques: tuple[str, ...],
+    months: list[float] | None,
     max_rejects: float,
     allow_contradicted: bool,
     show: bool,
@@ -121,7 +139,7 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique and outcome, in a fixed order. Rows are never ranked by probability,
+    Every patient gets one row per technique, outcome and month, in a fixed order. Rows are never ranked by probability,
     because a probability is the prognosis GIVEN the technique, not the effect of the technique. If a model cannot
     predict for a patient, the row has no numbers and `abstained_because` gives the reason. `paincast schema --table
     episodes` lists the input columns.
@@ -150,6 +168,7 @@ def predict(
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
       paincast predict warehouse.parquet -o scored.parquet --technique facet_rfa
+      paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
 
     \b
@@ -165,6 +184,7 @@ def predict(
             out,
             models=models,
             techniques=techniques or None,
+            months=months,
             allow_contradicted=allow_contradicted,
             progress=shown,
         )

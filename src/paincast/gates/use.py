@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paincast.errors import DataError
+from paincast.outcomes import name_model
 from paincast.schema import RESEARCH_MARK
 
 CHAMPION = "champion"
@@ -21,20 +22,42 @@ CONTENT = "model_content"
 """Tag of a run and of its version: the content version of their bundle."""
 
 
-def name_registered(technique: str | None, outcome: str | None) -> str:
-    """Return the name in the registry of the model of a technique and an outcome."""
-    return f"paincast.{technique}.{outcome}"
+FURTHER_MONTH = "further_month"
+"""Tag of a run whose model is not that of the primary month: the month."""
 
 
-def find_versions_of_content(client: Any, technique: str, outcome: str, content: str) -> list[Any]:
+def name_registered(technique: str, outcome: str, further_month: float | None = None) -> str:
+    """Return the name in the registry of a model; the arguments are those of :func:`paincast.outcomes.name_model`.
+
+    Examples
+    --------
+    >>> name_registered("facet_rfa", "pain_response"), name_registered("facet_rfa", "pain_response", 12.0)
+    ('paincast.facet_rfa.pain_response', 'paincast.facet_rfa.pain_response.month-12')
+    """
+    return f"paincast.{name_model(technique, outcome, further_month).replace('/', '.')}"
+
+
+def name_registered_by(tags: Mapping[str, str]) -> str:
+    """Return the name in the registry of the model of a run, from the tags of the run.
+
+    Examples
+    --------
+    >>> name_registered_by({"technique": "facet_rfa", "outcome": "satisfaction", "further_month": "3"})
+    'paincast.facet_rfa.satisfaction.month-3'
+    """
+    month = tags.get(FURTHER_MONTH)
+    return name_registered(str(tags.get("technique")), str(tags.get("outcome")), float(month) if month else None)
+
+
+def find_versions_of_content(client: Any, name: str, content: str) -> list[Any]:
     """Find the registered versions of a model whose bundle has a content version.
 
     Parameters
     ----------
     client : object with ``search_model_versions``
         Client of the registry.
-    technique, outcome : str
-        Name the registered model.
+    name : str
+        Name of the registered model (:func:`name_registered`).
     content : str
         Content version of the bundle.
 
@@ -43,7 +66,7 @@ def find_versions_of_content(client: Any, technique: str, outcome: str, content:
     list
         Versions as the client gives them; empty if the model is not registered.
     """
-    versions = client.search_model_versions(f"name='{name_registered(technique, outcome)}'")
+    versions = client.search_model_versions(f"name='{name}'")
     return [version for version in versions if version.tags.get(CONTENT) == content]
 
 

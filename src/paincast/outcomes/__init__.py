@@ -1,4 +1,4 @@
-"""Outcome definitions (``definitions.py``) and outcome labels of episodes (``labels.py``)."""
+"""Outcome definitions (``definitions.py``), outcome labels of episodes (``labels.py``) and names of models."""
 
 from paincast.outcomes.definitions import (
     OUTCOMES,
@@ -10,6 +10,7 @@ from paincast.outcomes.definitions import (
     sort_outcomes,
 )
 from paincast.outcomes.labels import OutcomeLabels, compute_outcome, list_ineligibility
+from paincast.outcomes.model_names import name_model, split_name
 
 __all__ = [
     "OUTCOMES",
@@ -21,5 +22,7 @@ __all__ = [
     "get_outcome",
     "list_ineligibility",
     "name_in_truth",
+    "name_model",
     "sort_outcomes",
+    "split_name",
 ]

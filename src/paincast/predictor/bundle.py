@@ -146,13 +146,16 @@ def _hash_content(state: Mapping[str, Any], boosters: Iterable[bytes]) -> str:
 
 def _to_state(predictor: Predictor) -> dict[str, Any]:
     plain = to_plain({name: getattr(predictor, name) for name in _PLAIN})
-    for name in ("without_evidence", "remarks"):  # absent in bundles of earlier versions, which must keep their hash
+    if predictor.is_primary:  # absent in bundles of earlier versions, which must keep their hash
+        del plain["is_primary"]
+    for name in ("without_evidence", "remarks"):  # likewise
         if not getattr(predictor.rules, name):
             del plain["rules"][name]
     return {"format": FORMAT, **plain, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
-    plain = {name: from_plain(state[name], hint) for name, hint in _PLAIN.items()}
+    stored = {"is_primary": True, **state}
+    plain = {name: from_plain(stored[name], hint) for name, hint in _PLAIN.items()}
     check_rules(plain["rules"])
     return Predictor(**plain, response=read_response(state, folder))

@@ -25,7 +25,7 @@ from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import Reason, explain_model, find_certain, list_missing, list_reasons
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
-from paincast.outcomes import get_outcome
+from paincast.outcomes import get_outcome, name_model
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
@@ -76,6 +76,8 @@ class Predictor:
         see :func:`paincast.serving.predict.load_model`.
     validations : tuple of Validation
         External validations, the worst first; recorded beside the bundle, not part of it.
+    is_primary : bool
+        Whether it answers where no month is requested; false for a model of a further month.
     """
 
     technique: str
@@ -95,6 +97,17 @@ class Predictor:
     version: str = ""
     use: str = RESEARCH_MARK
     validations: tuple[Validation, ...] = ()
+    is_primary: bool = True
+
+    @property
+    def further_month(self) -> float | None:
+        """Month of a model that is not that of the primary month; None for a primary model."""
+        return None if self.is_primary else self.horizon_months
+
+    @property
+    def name(self) -> str:
+        """Name of the model: ``technique/outcome``, and the month if it is a further one."""
+        return name_model(self.technique, self.outcome, self.further_month)
 
     @property
     def mark(self) -> str:

@@ -100,14 +100,12 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    technique, outcome = predictor.technique, predictor.outcome
+    name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
     try:
-        versions = find_versions_of_content(mlflow.MlflowClient(), technique, outcome, predictor.version)
+        versions = find_versions_of_content(mlflow.MlflowClient(), name, predictor.version)
     except (MlflowException, OSError) as error:
         raise DataError(
-            f"the registry cannot be asked for validations of {name_registered(technique, outcome)} "
-            f"({type(error).__name__})",
-            code="PC-SERVING-22",
+            f"the registry cannot be asked for validations of {name} ({type(error).__name__})", code="PC-SERVING-22"
         ) from error
     return merge_validation_tags([version.tags for version in versions], predictor.version)
 

@@ -41,6 +41,7 @@ from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
 from paincast.schema import EPISODES
+from paincast.serving.months import check_months, select_models
 from paincast.serving.predict import load_models, predict_episodes
 
 CHUNK_ROWS = 5000
@@ -52,9 +53,9 @@ _REASONS = pa.list_(
     pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
 )
 _TYPES = {
-    **dict.fromkeys(("horizon_months", *ANSWERS, "level", *UNCERTAINTY_COLUMNS), pa.float64()),
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
     **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
-    **dict.fromkeys(VALIDATION_COLUMNS[1:], pa.float64()),
+    **dict.fromkeys((*UNCERTAINTY_COLUMNS, *VALIDATION_COLUMNS[1:]), pa.float64()),
     **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
     **dict.fromkeys(LISTS, _REASONS),
     "n_real": pa.int64(),
@@ -73,7 +74,7 @@ class BatchSummary:
     n_patients : int
         Rows read.
     n_predicted, n_abstained : int
-        Predictions and abstentions; a patient has one for each requested technique.
+        Predictions and abstentions; a patient has one for each requested technique, outcome and month.
     by_technique : dict
         ``technique -> (predicted, abstained)``.
     marked : tuple of str
@@ -128,6 +129,7 @@ def predict_file(
     *,
     models: str | Path,
     techniques: Sequence[str] | None = None,
+    months: Sequence[float] | None = None,
     allow_contradicted: bool = False,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = SILENT,
@@ -149,6 +151,8 @@ def predict_file(
         Folder of models, one bundle, or an MLflow address.
     techniques : sequence of str, optional
         Techniques to predict for; by default those with a model and the one named in a patient's row.
+    months : sequence of float, optional
+        Months to predict for, as for :func:`paincast.predict`.
     allow_contradicted : bool
         As for :func:`paincast.predict`.
     chunk_rows : int
@@ -165,6 +169,8 @@ def predict_file(
     ------
     DataError
         If the patients or the models cannot be read, or a column that every prediction needs is missing.
+    SettingsError
+        If a month is not a number above 0.
     OutputError
         If the output cannot be written; no partial file is left behind.
     """
@@ -173,8 +179,11 @@ def predict_file(
     _check_output(source, target, rejects_path)
     check_table_file(source)
     check_techniques(techniques or ())
-    predictors = load_models(models)
-    answer = partial(predict_episodes, predictors, techniques=techniques, allow_contradicted=allow_contradicted)
+    months = check_months(months)
+    predictors = select_models(load_models(models), months)
+    answer = partial(
+        predict_episodes, predictors, techniques=techniques, months=months, allow_contradicted=allow_contradicted
+    )
     with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])

@@ -12,8 +12,8 @@ import pandas as pd
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.evaluation.simulated.truth import load_truth
 from paincast.fingerprints import find_fingerprints
-from paincast.serving.external import ExternalValidation, evaluate_models
 from paincast.serving.predict import DEFAULT_MODELS, Models, gather_models
+from paincast.serving.validation.external import ExternalValidation, evaluate_models
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
     Returns
     -------
     metrics, flow, calibration : DataFrame
-        See :func:`paincast.serving.external.evaluate_models`.
+        See :func:`paincast.serving.validation.external.evaluate_models`.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def separate_trained_on(
     masks = [_find(model, cohort, fingerprints.get(model.version)) for model in models]
     overlaps = [_count(model, cohort, trained) for model, trained in zip(models, masks, strict=True)]
     shared = [
-        f"{model.technique}/{model.outcome} (version {model.version}) was trained on {overlap}"
+        f"{model.name} (version {model.version}) was trained on {overlap}"
         for model, trained, overlap in zip(models, masks, overlaps, strict=True)
         if trained is not None and trained.any()
     ]

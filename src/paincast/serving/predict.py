@@ -1,4 +1,4 @@
-"""Load models and predict: one prediction or abstention for each patient, technique and outcome."""
+"""Load models and predict: one prediction or abstention for each patient, technique, outcome and month."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
-from paincast.eligibility import assess_technique, check_techniques, explain_missing_model, set_technique
+from paincast.eligibility import assess_technique, check_techniques, set_technique
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
@@ -19,7 +19,8 @@ from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_pre
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.addresses import fetch_predictor, is_address
-from paincast.serving.validations import list_bundles
+from paincast.serving.months import Asked, check_months, choose_model, explain_no_model, select_models
+from paincast.serving.validation.validations import list_bundles
 
 DEFAULT_MODELS = Path("models")
 
@@ -63,12 +64,13 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     Returns
     -------
     dict of Predictor
-        Keyed ``technique/outcome``, in the canonical order of techniques.
+        Keyed ``technique/outcome``, which the month of a further one follows (``technique/outcome.month-12``), in the
+        canonical order of techniques, then by outcome and month.
 
     Raises
     ------
     DataError
-        If there is no model, one is damaged, or two are for the same technique and outcome.
+        If there is no model, one is damaged, or two are for the same technique, outcome and month.
     """
     if is_address(source):
         return _key_predictors([load_model(source)])
@@ -88,8 +90,8 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
 
 def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
     keyed: dict[str, Predictor] = {}
-    for predictor in sorted(predictors, key=lambda one: (TECHNIQUES.index(one.technique), one.outcome)):
-        key = f"{predictor.technique}/{predictor.outcome}"
+    for predictor in sorted(predictors, key=_rank):
+        key = predictor.name
         if key in keyed:
             raise DataError(
                 f"two models answer {key} (versions {keyed[key].version} and {predictor.version}); keep one",
@@ -99,11 +101,17 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
     return keyed
 
 
+def _rank(predictor: Predictor) -> tuple[int, str, bool, float]:
+    technique = TECHNIQUES.index(predictor.technique)
+    return technique, predictor.outcome, not predictor.is_primary, predictor.horizon_months
+
+
 def predict(
     patients: object,
     models: Models | None = None,
     *,
     techniques: Sequence[str] | None = None,
+    months: Sequence[float] | None = None,
     allow_contradicted: bool = False,
 ) -> pd.DataFrame:
     """Predict what each patient should expect from each technique, or abstain with a reason.
@@ -118,22 +126,27 @@ def predict(
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
     techniques : sequence of str, optional
         Techniques to predict for; by default those with a model and, for each patient, the one named.
+    months : sequence of float, optional
+        Months after the procedure to predict for; a month without a model gets an abstention. By default, the primary
+        month of each model.
     allow_contradicted : bool
         Whether a model answers where an external validation on patients of the same indication and approach
         contradicts it; every such answer says so in ``cautions``. By default it abstains.
 
     Returns
     -------
-    DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
-        Patients in the given order, techniques in the canonical order: rows are never ranked by probability. A
-        probability is a prognosis *given* the technique, not its effect. The index is that of the patients, repeated
-        for each technique and outcome; patients from a file, a list or polars are numbered from 0. If several
-        patients have the same label, use ``episode_id`` to distinguish them.
+    DataFrame of shape (n × techniques × outcomes × months, len(PREDICTION_COLUMNS))
+        Patients in the given order, techniques in the canonical order, months in ascending order: rows are never
+        ranked by probability. A probability is a prognosis *given* the technique, not its effect. The index is that of
+        the patients, repeated for each technique, outcome and month; patients from a file, a list or polars are
+        numbered from 0. If several patients have the same label, use ``episode_id`` to distinguish them.
 
     Raises
     ------
     DataError
         If the patients or models cannot be read.
+    SettingsError
+        If a month is not a number above 0.
     RefusalError
         If there is no evidence for a requested technique.
 
@@ -144,19 +157,22 @@ def predict(
         models of different evidence, or has models that are older than its last training.
     """
     check_techniques(techniques or ())
-    gathered = gather_models(models)
+    months = check_months(months)
+    gathered = select_models(gather_models(models), months)
     if not isinstance(models, Predictor | Mapping):
         for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
     read = read_patients(patients)
-    answer = partial(predict_episodes, gathered, techniques=techniques, allow_contradicted=allow_contradicted)
+    answer = partial(
+        predict_episodes, gathered, techniques=techniques, months=months, allow_contradicted=allow_contradicted
+    )
     predictions, rejects = answer_patients(read, answer)
     warn_of_rejects(rejects)
     return restore_index(predictions, read)
 
 
 def gather_models(models: Models | None) -> dict[str, Predictor]:
-    """Return models by ``technique/outcome``, from any form in which they can be given."""
+    """Return models by name, from any form in which they can be given."""
     if isinstance(models, Predictor):
         return _key_predictors([models])
     if isinstance(models, Mapping):
@@ -170,6 +186,7 @@ def predict_episodes(
     unreadable: pd.Series | None = None,
     *,
     techniques: Sequence[str] | None = None,
+    months: Sequence[float] | None = None,
     allow_contradicted: bool = False,
 ) -> pd.DataFrame:
     """Predict for validated patients; see :func:`predict`.
@@ -177,19 +194,21 @@ def predict_episodes(
     Parameters
     ----------
     models : mapping of Predictor
-        Models by ``technique/outcome``.
+        Models by name.
     episodes : DataFrame of shape (n, ...)
         Every column of the ``episodes`` table in its declared type, indexed in ascending order.
     unreadable : Series of tuple of str, shape (n,), optional
         Columns of each patient whose value was given but could not be used.
     techniques : sequence of str, optional
         Techniques to predict for, as checked by :func:`paincast.eligibility.check_techniques`.
+    months : sequence of float, optional
+        Months to predict for, from :func:`paincast.serving.months.check_months`.
     allow_contradicted : bool
         As for :func:`predict`.
 
     Returns
     -------
-    DataFrame of shape (n × techniques × outcomes, len(PREDICTION_COLUMNS))
+    DataFrame of shape (n × techniques × outcomes × months, len(PREDICTION_COLUMNS))
         Indexed like the episodes.
     """
     requested = set(techniques) if techniques is not None else {model.technique for model in models.values()}
@@ -200,10 +219,10 @@ def predict_episodes(
         chosen = episodes[is_named | (technique in requested)]
         if len(chosen):
             invalid_columns = None if unreadable is None else unreadable[chosen.index]
-            answering = [(outcome, models.get(f"{technique}/{outcome}")) for outcome in outcomes]
             blocks += [
-                _answer(chosen, invalid_columns, technique, outcome, model, allow_contradicted)
-                for outcome, model in answering
+                _answer(chosen, invalid_columns, Asked(technique, outcome, month), models, allow_contradicted)
+                for outcome in outcomes
+                for month in months or (None,)
             ]
     if not blocks:
         return make_abstentions(episodes.iloc[:0], "", "", "")
@@ -213,13 +232,16 @@ def predict_episodes(
 def _answer(
     episodes: pd.DataFrame,
     unreadable: pd.Series | None,
-    technique: str,
-    outcome: str,
-    model: Predictor | None,
+    asked: Asked,
+    models: Mapping[str, Predictor],
     allow_contradicted: bool,
 ) -> pd.DataFrame:
+    model = choose_model(models, asked)
     if model is not None:
         return model.predict_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
-    patients = set_technique(episodes, technique)
-    rows = make_abstentions(patients, technique, outcome, explain_missing_model(technique))
-    return rows if technique in COMPARATORS else rows.assign(**assess_technique(technique, patients))
+    patients = set_technique(episodes, asked.technique)
+    because = explain_no_model(models, asked, patients)
+    rows = make_abstentions(patients, asked.technique, asked.outcome, because)
+    if asked.month is not None:
+        rows = rows.assign(horizon_months=asked.month)
+    return rows if asked.technique in COMPARATORS else rows.assign(**assess_technique(asked.technique, patients))

@@ -16,6 +16,7 @@ from paincast.settings.declare import (
     Setting,
     describe_example,
     describe_type,
+    list_alternatives,
     list_settings,
     show_number,
     split_optional,
@@ -105,6 +106,8 @@ def is_of_type(value: object, kind: Any) -> bool:
     """
     if kind is Any:
         return True
+    if len(alternatives := list_alternatives(kind)) > 1:
+        return any(is_of_type(value, part) for part in alternatives)
     origin = get_origin(kind)
     if origin is list:
         return isinstance(value, list | tuple) and all(is_of_type(item, get_args(kind)[0]) for item in value)
@@ -231,6 +234,17 @@ def _check_outcome(settings: TrainingSettings) -> None:
             "them empty",
             code="PC-SETTINGS-26",
         )
+    months = [f"{month:g}" for month in outcome.months if month is not None]
+    if len(set(months)) < len(months):
+        raise SettingsError(
+            f"outcome.horizon_months holds a month twice ({', '.join(months)}); give each once", code="PC-SETTINGS-32"
+        )
+    if len(months) > 1 and outcome.window_months is not None:
+        raise SettingsError(
+            f"outcome.window_months belongs to one month, and outcome.horizon_months holds {', '.join(months)}; give "
+            "one month, or leave the window empty",
+            code="PC-SETTINGS-33",
+        )
 
 
 def _check_model(settings: TrainingSettings) -> None:
@@ -257,7 +271,7 @@ def _check_export(settings: TrainingSettings) -> None:
         raise SettingsError(
             f"evaluation.export_oof: '{name[-LONGEST_SHOWN:]}' is no file name that can be written; allowed: a name "
             "that ends in .csv or .parquet, or null",
-            code="PC-SETTINGS-32",
+            code="PC-SETTINGS-34",
         )
 
 

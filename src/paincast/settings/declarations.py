@@ -7,6 +7,7 @@ The command line composes them with Hydra from ``configs/``; Python users give k
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from paincast.schema import TECHNIQUES
 from paincast.settings.choices import (
@@ -61,12 +62,15 @@ class OutcomeSettings:
     """Which outcome is predicted, and which follow-up visits determine it."""
 
     name: str = setting("pain_response", "Name of the outcome; all stands for every one of them.")
-    horizon_months: float | None = setting(
+    horizon_months: Any = setting(
         None,
-        "Months after the procedure; null takes the primary horizon of each technique.",
+        "Months after the procedure: a number, or a list such as [3,6,12] for a model at each of them; null takes the "
+        "primary horizon of each technique.",
         at_least=0.1,
         at_most=240,
+        min_items=1,
         unit="months",
+        kind=float | list[float] | None,
     )
     window_months: list[float] | None = setting(
         None,
@@ -80,6 +84,14 @@ class OutcomeSettings:
     complication_kind: str | None = setting(
         None, "Count only this kind of complication, as written in detail of the events."
     )
+
+    @property
+    def months(self) -> tuple[float | None, ...]:
+        """Requested months in ascending order; None stands for the primary horizon of each technique."""
+        if self.horizon_months is None:
+            return (None,)
+        several = isinstance(self.horizon_months, list | tuple)
+        return tuple(sorted(map(float, self.horizon_months if several else [self.horizon_months])))
 
 
 @dataclass
@@ -250,7 +262,10 @@ class TrainingSettings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     gate: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
-    models_folder: str = setting("models", "Folder that models are written to, as TECHNIQUE/OUTCOME.")
+    models_folder: str = setting(
+        "models",
+        "Folder that models are written to, as TECHNIQUE/OUTCOME; further months as TECHNIQUE/OUTCOME.month-12.",
+    )
     statements: dict[str, str] = setting(
         {},
         "Statements about a model that only people can make, by item of its checklists: tripod_17 is the approval of "

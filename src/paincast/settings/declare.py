@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import reduce
+from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 _TYPE_WORDS = {
@@ -15,7 +18,7 @@ _TYPE_WORDS = {
     list: "a list",
     dict: "names with values",
 }
-_EXAMPLES = {list: "[a,b]", dict: "{a: 1}"}
+_EXAMPLES = {list: "[a,b]", list[float]: "[1,2]", dict: "{a: 1}"}
 
 
 def setting(
@@ -30,6 +33,7 @@ def setting(
     parameters: Mapping[str, tuple[float, float]] | None = None,
     unit: str = "",
     allowed: str = "",
+    kind: Any = None,
 ) -> Any:
     """Declare a setting as a dataclass field; checks and listings read the field's metadata.
 
@@ -53,6 +57,8 @@ def setting(
         Unit of a number.
     allowed : str
         The allowed values in words, if the other arguments do not describe them.
+    kind : type, optional
+        The type, where Hydra has no such type and the field is declared as ``Any``.
     """
     metadata = {
         "meaning": meaning,
@@ -63,6 +69,7 @@ def setting(
         "increasing": increasing,
         "parameters": parameters,
         "unit": unit,
+        "kind": kind,
     }
     metadata["range"] = allowed or describe_allowed(metadata)
     if isinstance(default, list | dict):
@@ -139,7 +146,7 @@ def list_settings(declaration: type[Any], prefix: str = "") -> Iterator[Setting]
         else:
             factory = field.default_factory
             default = field.default if factory is dataclasses.MISSING else factory()
-            yield Setting(name, kind, default, field.metadata)
+            yield Setting(name, field.metadata["kind"] or kind, default, field.metadata)
 
 
 def find_type(name: str, declaration: type[Any]) -> Any:
@@ -162,12 +169,23 @@ def split_optional(kind: Any) -> tuple[Any, bool]:
 
     Examples
     --------
-    >>> split_optional(float | None)
-    (<class 'float'>, True)
+    >>> split_optional(float | None), split_optional(float | list[float] | None)
+    ((<class 'float'>, True), (float | list[float], True))
     """
     if type(None) not in get_args(kind):
         return kind, False
-    return next(part for part in get_args(kind) if part is not type(None)), True
+    return reduce(operator.or_, [part for part in get_args(kind) if part is not type(None)]), True
+
+
+def list_alternatives(kind: Any) -> tuple[Any, ...]:
+    """List the types of a union; another type is its only alternative.
+
+    Examples
+    --------
+    >>> list_alternatives(float | list[float]), list_alternatives(int)
+    ((<class 'float'>, list[float]), (<class 'int'>,))
+    """
+    return get_args(kind) if isinstance(kind, UnionType) else (kind,)
 
 
 def show_default(value: Any) -> str:
@@ -190,7 +208,8 @@ def show_default(value: Any) -> str:
 def describe_example(kind: Any) -> str:
     """Return an example for a type whose values have brackets, with a leading comma; empty for other types."""
     plain, _ = split_optional(kind)
-    example = _EXAMPLES.get(get_origin(plain) or plain)
+    last = list_alternatives(plain)[-1]
+    example = _EXAMPLES.get(last) or _EXAMPLES.get(get_origin(last) or last)
     return f", for example {example}" if example else ""
 
 
@@ -199,9 +218,10 @@ def describe_type(kind: Any) -> str:
 
     Examples
     --------
-    >>> describe_type(int | None)
-    'a whole number or null'
+    >>> describe_type(int | None), describe_type(float | list[float] | None)
+    ('a whole number or null', 'a number, a list or null')
     """
     plain, is_optional = split_optional(kind)
-    words = _TYPE_WORDS.get(get_origin(plain) or plain, "a group of settings")
-    return f"{words} or null" if is_optional else words
+    words = [_TYPE_WORDS.get(get_origin(part) or part, "a group of settings") for part in list_alternatives(plain)]
+    *first, last = [*words, *(["null"] if is_optional else [])]
+    return f"{', '.join(first)} or {last}" if first else last

@@ -13,7 +13,7 @@ from paincast.errors import SettingsError, suggest_name
 from paincast.settings.checks import check_settings, show_value, wrong_type
 from paincast.settings.configs import list_choices, list_groups, read_choice
 from paincast.settings.declarations import TrainingSettings
-from paincast.settings.declare import list_settings, split_optional
+from paincast.settings.declare import list_alternatives, list_settings, split_optional
 from paincast.settings.removed import refuse_removed
 from paincast.settings.renamed import RENAMED
 
@@ -105,7 +105,7 @@ def _build(declaration: type[Any], values: Mapping[str, Any], prefix: str) -> An
                 raise unknown_setting(name) if not _is_group(name) else wrong_type(name, dict, show_value(values[name]))
     arguments = {}
     for field in fields(declaration):
-        name, kind = prefix + field.name, types[field.name]
+        name, kind = prefix + field.name, field.metadata.get("kind") or types[field.name]
         if is_dataclass(kind):
             arguments[field.name] = _build(kind, values, f"{name}.")  # type: ignore[arg-type]
         elif name in values:
@@ -120,6 +120,9 @@ def _is_group(name: str) -> bool:
 def _convert(value: Any, kind: Any) -> Any:
     """Convert paths to text and numbers of other libraries to Python's; values of a wrong type are checked later."""
     plain, _ = split_optional(kind)
+    if len(alternatives := list_alternatives(plain)) > 1:
+        is_list = not isinstance(value, str | Mapping) and hasattr(value, "__iter__")
+        return _convert(value, next(part for part in alternatives if (get_origin(part) is list) == is_list))
     if plain is str and isinstance(value, os.PathLike):
         return os.fspath(value)
     if plain is float and isinstance(value, Real) and not isinstance(value, bool):

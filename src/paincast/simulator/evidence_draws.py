@@ -127,6 +127,22 @@ def list_months(technique: str) -> tuple[float, float]:
     return max(min(curve) for curve in curves), min(max(curve) for curve in curves)
 
 
+def require_month(technique: str, month: float) -> None:
+    """Require that every curve of a technique says something of a month.
+
+    Raises
+    ------
+    RefusalError
+        If the technique has no curve, or the month lies outside.
+    """
+    first, last = list_months(technique)
+    if not first <= month <= last:
+        raise RefusalError(
+            f"{technique}: the evidence tells of month {first:g} to {last:g}, not of month {month:g}",
+            code="PC-SIMULATOR-50",
+        )
+
+
 def draw_evidence(
     technique: str, outcome: str, month: float, *, scenario: str, rng: np.random.Generator, draws: int = DRAWS
 ) -> EvidenceDraws:
@@ -160,12 +176,7 @@ def draw_evidence(
     RefusalError
         If the technique has no curve, the month lies outside it, or the outcome needs a measure that is not recorded.
     """
-    first, last = list_months(technique)
-    if not first <= month <= last:
-        raise RefusalError(
-            f"{technique}: the evidence tells of month {first:g} to {last:g}, not of month {month:g}",
-            code="PC-SIMULATOR-50",
-        )
+    require_month(technique, month)
     patients = simulate_reference_patients(technique, scenario)
     options = patients.truth.options
     options = options[(options["technique"] == technique) & (options["outcome"] == outcome)]

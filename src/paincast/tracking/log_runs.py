@@ -19,7 +19,7 @@ import pandas as pd
 
 from paincast.errors import OutputError
 from paincast.gates import GateVerdict
-from paincast.gates.use import CONTENT, find_versions_of_content
+from paincast.gates.use import CONTENT, FURTHER_MONTH, find_versions_of_content, name_registered
 from paincast.predictor import Predictor, save_predictor
 from paincast.predictor.validation import Validation
 from paincast.schema import EPISODES, RESEARCH_MARK
@@ -173,7 +173,8 @@ def log_validation(
         from mlflow import MlflowClient
 
         client = MlflowClient()
-        held = find_versions_of_content(client, predictor.technique, predictor.outcome, predictor.version)
+        name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
+        held = find_versions_of_content(client, name, predictor.version)
         if not held:
             return None
         tags = {
@@ -220,6 +221,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "basis": model.basis,
         "n_real": str(model.n_real),
         "paincast_version": __version__,
+        **({} if model.predictor.further_month is None else {FURTHER_MONTH: f"{model.horizon_months:g}"}),
         **model.tags,
         "use": RESEARCH_MARK,
         CONTENT: model.predictor.version,

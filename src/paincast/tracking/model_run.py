@@ -49,7 +49,8 @@ class ModelRun:
     Parameters
     ----------
     technique, outcome : str
-        Which model it is; the registered name is ``paincast.<technique>.<outcome>``.
+        Which model it is; the registered name is ``paincast.<technique>.<outcome>``, with the month of a further
+        model.
     horizon_months : float
         Horizon of the outcome in months.
     model_kind : str
@@ -111,9 +112,9 @@ class ModelRun:
     @property
     def name(self) -> str:
         """Return the name of the run."""
-        return f"{self.technique} · {self.basis} · {self.outcome}"
+        return f"{self.technique} · {self.basis} · {self.outcome} · month {self.horizon_months:g}"
 
     @property
     def registered_name(self) -> str:
         """Return the name of the model in the registry."""
-        return name_registered(self.technique, self.outcome)
+        return name_registered(self.technique, self.outcome, self.predictor.further_month)

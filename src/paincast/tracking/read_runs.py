@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError
-from paincast.gates.use import CONTENT, find_versions_of_content
+from paincast.gates.use import CONTENT, find_versions_of_content, name_registered_by
 from paincast.predictor.validation import VALIDATIONS, format_tag, merge_validation_tags
 from paincast.tracking.model_run import TrainingRun
 from paincast.tracking.store import Store
@@ -109,6 +109,6 @@ def _find_validations(client: MlflowClient, run: Run) -> dict[str, str]:
     content = tags.get(CONTENT)
     if content is None:
         return {}
-    versions = find_versions_of_content(client, tags["technique"], tags["outcome"], content)
+    versions = find_versions_of_content(client, name_registered_by(tags), content)
     validations = merge_validation_tags([version.tags for version in versions], content)
     return {VALIDATIONS: format_tag(validations, content)} if validations else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, RefusalError
 from paincast.gates import GateVerdict, gate
-from paincast.gates.use import CHAMPION, PROMOTED_USE, name_registered, verify_contents
+from paincast.gates.use import CHAMPION, PROMOTED_USE, name_registered_by, verify_contents
 from paincast.predictor import MANIFEST, load_predictor
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
@@ -179,7 +179,7 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
         )
     run = get_run(client, version.run_id)
     tags = run.data.tags
-    made = name_registered(tags.get("technique"), tags.get("outcome"))
+    made = name_registered_by(tags)
     if made != version.name:
         raise DataError(
             f"{version.name} version {version.version} comes from a run of {made}: its evidence is another's",

@@ -15,6 +15,7 @@ DOUBLES = frozenset(
     {
         *("horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper", "level"),
         *("control_probability", "control_lower", "control_upper", "control_month", "n_real"),
+        *("uncertainty_evidence", "uncertainty_model", "uncertainty_site", "uncertainty_missing"),
         *("validated_n", "validated_o_e", "validated_lower", "validated_upper"),
     }
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paincast.errors import DataError, OutputError, suggest_name
-from paincast.gates.use import find_versions_of_content
+from paincast.gates.use import find_versions_of_content, name_registered
 from paincast.predictor import Predictor
 from paincast.predictor.validation import (
     VALIDATIONS,
@@ -123,8 +123,9 @@ def tag_versions(store: Store, predictor: Predictor, validation: Validation) -> 
     OutputError
         If the store cannot be used.
     """
+    name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
     with use_registry(store) as client:
-        held = find_versions_of_content(client, predictor.technique, predictor.outcome, predictor.version)
+        held = find_versions_of_content(client, name, predictor.version)
         for version in held:
             kept = add_validation(read_validations_tag(version.tags, predictor.version), validation)
             client.set_model_version_tag(

@@ -1,7 +1,7 @@
-"""Train, evaluate, explain, log and save one model per technique and outcome.
+"""Train, evaluate, explain, log and save one model per technique, outcome and month.
 
-``trainer.py`` loops over techniques and outcomes; ``kinds/`` fits the model of each kind of outcome; ``finish.py``
-holds the steps shared by all kinds: out-of-fold evaluation, explanation, logging and saving.
+``questions.py`` lists what is asked, ``trainer.py`` loops over it; ``kinds/`` fits the model of each kind of outcome;
+``finish.py`` holds the steps shared by all kinds: out-of-fold evaluation, explanation, logging and saving.
 """
 
 from paincast.training.task import Task, TrainedModel

@@ -180,5 +180,6 @@ def assemble_predictor(task: Task, fitted: FittedModel, metrics: pd.DataFrame) -
         rules=data.rules,
         sources=data.cohort.sources,
         performance=rows,
+        is_primary=task.further_month is None,
     )
     return add_version(replace(predictor, **fitted.stands_on))

@@ -12,6 +12,7 @@ import pandas as pd
 from paincast.evaluation.assessment import Assessment
 from paincast.explain import Explanation, ExplanationReview
 from paincast.models.binary.borrowing import Part
+from paincast.outcomes import name_model
 from paincast.predictor import Predictor
 from paincast.progress import PartialProgress, Progress
 from paincast.schema import TECHNIQUES
@@ -41,6 +42,8 @@ class Task:
     ----------
     data : TrainingSet
         Eligible episodes, with the outcomes of those followed up.
+    further_month : float, optional
+        The month, if it is not the primary one.
     parts : mapping of str to Part
         The same outcome of every technique of the cohort, for partial pooling.
     truth : DataFrame, optional
@@ -56,6 +59,7 @@ class Task:
     """
 
     data: TrainingSet
+    further_month: float | None = None
     parts: Mapping[str, Part]
     truth: pd.DataFrame | None
     everybody: pd.DataFrame
@@ -65,11 +69,13 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Return ``technique/outcome``: the key of the model, and its folder inside the models folder."""
-        return f"{self.data.technique}/{self.data.outcome.name}"
+        """Return the name of the model, which is its key and its folder inside the models folder."""
+        return name_model(self.data.technique, self.data.outcome.name, self.further_month)
 
     def make_stream(self, purpose: str = "") -> np.random.Generator:
         """Make the random stream of this technique and outcome, the same whichever others are trained with it.
+
+        All months of an outcome share it: a model of one month is the same whichever months are trained with it.
 
         The stream of a purpose is independent of the one that fits and evaluates: using it does not change the model.
         """

@@ -1,20 +1,17 @@
-"""Train every requested technique and outcome; collect refusals."""
+"""Train every requested technique, outcome and month; collect refusals."""
 
 from __future__ import annotations
 
 import importlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -24,20 +21,15 @@ from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_whole_truth
 from paincast.files.serialization import to_plain
 from paincast.gates.elsewhere import VALIDATION
-from paincast.models.binary.borrowing import Part
-from paincast.models.binary.surroundings import make_parts
-from paincast.models.class_sizes import require_both_classes
 from paincast.models_folder import record_training
-from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_in_truth
+from paincast.outcomes import Outcome, name_in_truth, name_model
 from paincast.progress import SILENT, PartialProgress, Progress
 from paincast.reporting.model.checklist import check_items
 from paincast.reporting.model.overview import write_overview
 from paincast.reporting.model.run_contents import read_run_folder
 from paincast.reporting.model.summary import summarize_training
 from paincast.reporting.model.validation import find_elsewhere
-from paincast.schema import TECHNIQUES
-from paincast.settings import OutcomeSettings, TrainingSettings, check_settings, make_settings
-from paincast.settings.choices import ALL_OUTCOMES
+from paincast.settings import TrainingSettings, check_settings, make_settings
 from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import Store, TrackedRun, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
@@ -47,12 +39,17 @@ from paincast.training.kinds.survival import fit_duration
 from paincast.training.kinds.with_prior import (
     fit_with_evidence,
     open_real_cohort,
-    stands_for_evidence,
     starts_from_evidence,
 )
 from paincast.training.out_of_fold import write_out_of_fold
+from paincast.training.questions import (
+    format_refusals,
+    gather_parts,
+    list_outcomes,
+    list_questions,
+    list_techniques,
+)
 from paincast.training.task import Task, TrainedModel
-from paincast.training_set import TrainingSet, make_training_set
 
 FITTERS: Mapping[str, Callable[[Task], FittedModel]] = MappingProxyType(
     {"binary": fit_binary, "continuous": fit_change, "time_to_event": fit_duration}
@@ -70,15 +67,15 @@ class TrainingResult:
     Parameters
     ----------
     summary : DataFrame
-        One row per technique and outcome, for display.
+        One row per technique, outcome and month, for display.
     models_folder : Path
-        Folder of the bundles: ``<technique>/<outcome>``.
+        Folder of the bundles: ``<technique>/<outcome>``, and ``<technique>/<outcome>.month-12`` for a further month.
     review_hint : str
         The command that opens the review; empty if tracking was off.
     trained : dict of str to TrainedModel
-        Trained models by ``technique/outcome``.
+        Trained models by ``technique/outcome``, which the month of a further one follows: ``.month-12``.
     refused : dict of str to str
-        Reasons for refusal by ``technique/outcome``.
+        Reasons for refusal, likewise.
     """
 
     summary: pd.DataFrame
@@ -95,7 +92,7 @@ def train(
     report_to: Progress = SILENT,
     **keywords: Any,
 ) -> TrainingResult:
-    """Train and evaluate a model for every requested technique and outcome.
+    """Train and evaluate a model for every requested technique, outcome and month.
 
     Parameters
     ----------
@@ -124,15 +121,15 @@ def train(
     """
     settings = _take_settings(settings, keywords)
     check_items(settings)
-    outcomes = list_outcomes(settings.outcome)
+    list_outcomes(settings.outcome)  # an unknown name is refused before the cohort is read
     report_to.describe("reading the cohort")
     cohort, truth = _open_cohort(settings)
-    techniques = _list_techniques(settings, cohort)
+    techniques = list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
     config = config_yaml or yaml.safe_dump(to_plain(settings), sort_keys=False)
     trained: dict[str, TrainedModel] = {}
     refused: dict[str, str] = {}
-    prepared_outcomes = _prepare_outcomes(outcomes, techniques, cohort, settings)
+    questions = list_questions(techniques, cohort, settings)
     _import_before_threads()
     with (
         _record(store, settings, cohort, config) as run,
@@ -140,20 +137,23 @@ def train(
         ThreadPoolExecutor(1) as executor,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
-        report_to.expect(len(techniques) * len(outcomes))
-        for outcome, prepared, reasons in prepared_outcomes:
-            refused |= reasons
-            report_to.advance(len(reasons))
-            known, parts = _read_truth(truth, outcome), _gather_parts(outcome, prepared, cohort, settings)
-            for data in prepared:
+        report_to.expect(len(techniques) * len(list_outcomes(settings.outcome)) * len(settings.outcome.months))
+        for question in questions:
+            refused |= question.refused
+            report_to.advance(len(question.refused))
+            known, parts = _read_truth(truth, question.outcome), gather_parts(question, cohort)
+            for data in question.prepared:
+                further_month = question.further_months[data.technique]
+                name = name_model(data.technique, question.outcome.name, further_month)
                 task = Task(
                     data=data,
+                    further_month=further_month,
                     parts=parts,
                     truth=known,
                     everybody=cohort.episodes[["patient_id", "site_id", "procedure_year"]],
-                    settings=settings,
+                    settings=question.settings,
                     run=run,
-                    progress=PartialProgress(report_to, 1, f"{data.technique}/{outcome.name}"),
+                    progress=PartialProgress(report_to, 1, name),
                 )
                 with _telling(task.name, refused):
                     finishing[task.name] = executor.submit(_fit(task))
@@ -162,13 +162,13 @@ def train(
         _collect(finishing, trained, refused, wait=True)
         record_training(settings.models_folder, {name: model.predictor for name, model in trained.items()}, refused)
         if not trained:
-            raise RefusalError(_format_refusals(refused), code="PC-TRAINING-04")
+            raise RefusalError(format_refusals(refused), code="PC-TRAINING-04")
         if settings.evaluation.export_oof is not None:
             write_out_of_fold(settings.evaluation.export_oof, [model.out_of_fold for model in trained.values()])
     return TrainingResult(
         summary=summarize_training(
             {
-                name: (model.predictor, model.metrics, _find_elsewhere(model), model.sample_size)
+                name: (model.predictor, model.metrics, _find_elsewhere(model), model.sample_size, model.flow)
                 for name, model in trained.items()
             },
             refused,
@@ -210,19 +210,6 @@ def _format_review_command(store: Store | None, settings: TrainingSettings) -> s
     return f"paincast review --tracking-uri {store.uri}" if shows_address else "paincast review"
 
 
-def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
-    """List the outcomes that the settings request.
-
-    Raises
-    ------
-    SettingsError
-        If there is no outcome of that name.
-    """
-    if settings.name == ALL_OUTCOMES:
-        return list(OUTCOMES.values())
-    return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
-
-
 def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:
     wanted = settings.cohort
     if wanted.source == "blended":
@@ -245,21 +232,6 @@ def _read_truth(truth: Truth | None, outcome: Outcome) -> pd.DataFrame | None:
     return truth.expand(outcome=name)
 
 
-def _list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
-    recorded = set(cohort.episodes["technique"])
-    absent = [technique for technique in settings.techniques if technique not in recorded]
-    present = [technique for technique in TECHNIQUES if technique in recorded]
-    if absent:
-        raise SettingsError(
-            f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}", code="PC-TRAINING-06"
-        )
-    if not present:
-        raise RefusalError(
-            f"the cohort holds no episode of a technique; {cohort.describe_techniques()}", code="PC-TRAINING-07"
-        )
-    return [technique for technique in present if not settings.techniques or technique in settings.techniques]
-
-
 @contextmanager
 def _record(
     store: Store | None, settings: TrainingSettings, cohort: Cohort, config_yaml: str
@@ -268,7 +240,8 @@ def _record(
         yield None
         return
     basis = "blended" if settings.cohort.source == "blended" else cohort.basis
-    name = f"{settings.outcome.name} · {basis}"
+    months = ", ".join(f"{month:g}" for month in settings.outcome.months if month is not None)
+    name = " · ".join([settings.outcome.name, *([f"month {months}"] if months else []), basis])
     # Together with the exact number trained on, exact counts would disclose how few were lost.
     n_real, n_episodes = str(cohort.n_real), str(len(cohort.episodes))
     if cohort.basis != "synthetic":
@@ -282,74 +255,6 @@ def _record(
 
 def _write_overview(recorded: Sequence[TrackedRun]) -> str:
     return write_overview([read_run_folder(run.folder, run.tags, run.params) for run in recorded])
-
-
-def _prepare_outcomes(
-    outcomes: Sequence[Outcome], techniques: list[str], cohort: Cohort, settings: TrainingSettings
-) -> Iterator[tuple[Outcome, list[TrainingSet], dict[str, str]]]:
-    """Prepare the outcomes one by one; raise before any run is started if nothing can be trained."""
-    questions = ((outcome, *_prepare(outcome, techniques, cohort, settings)) for outcome in outcomes)
-    refused: list[tuple[Outcome, list[TrainingSet], dict[str, str]]] = []
-    for question in questions:
-        if question[1]:
-            return chain(refused, [question], questions)
-        refused.append(question)
-    reasons = {name: reason for _, _, outcome_reasons in refused for name, reason in outcome_reasons.items()}
-    record_training(settings.models_folder, {}, reasons)
-    raise RefusalError(_format_refusals(reasons), code="PC-TRAINING-08")
-
-
-def _format_refusals(reasons: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-
-
-def _prepare(
-    outcome: Outcome, techniques: list[str], cohort: Cohort, settings: TrainingSettings
-) -> tuple[list[TrainingSet], dict[str, str]]:
-    """Prepare the training set of each technique; return the sets, and the reasons of refusals."""
-    prepared, refused = [], {}
-    for technique in techniques:
-        try:
-            if outcome.kind != "binary" and settings.cohort.source == "blended":
-                raise RefusalError(
-                    f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}",
-                    code="PC-TRAINING-09",
-                )
-            data = make_training_set(
-                technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
-            )
-            if outcome.kind == "binary":
-                require_both_classes(data.observed, settings.model.minimum_events)
-        except RefusalError as refusal:
-            refused[f"{technique}/{outcome.name}"] = str(refusal)
-        else:
-            prepared.append(data)
-    return prepared, refused
-
-
-def _allow_without_evidence(settings: TrainingSettings) -> int | None:
-    """Return the minimum of each class to admit an indication without evidence; None when blended with evidence."""
-    return None if settings.cohort.source == "blended" else settings.model.minimum_events
-
-
-def _gather_parts(
-    outcome: Outcome, prepared: list[TrainingSet], cohort: Cohort, settings: TrainingSettings
-) -> Mapping[str, Part]:
-    """Encode every technique of the cohort, trained in this run or not, for partial pooling."""
-    borrows = settings.cohort.source != "blended" and not stands_for_evidence(cohort, settings)
-    if outcome.kind != "binary" or not prepared or not borrows:
-        return {}
-    by_technique = {data.technique: (data.episodes, data.observed) for data in prepared}
-    for technique in TECHNIQUES:
-        if technique not in by_technique and (cohort.episodes["technique"] == technique).any():
-            with suppress(RefusalError):
-                data = make_training_set(
-                    technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
-                )
-                by_technique[technique] = (data.episodes, data.observed)
-    stream = np.random.SeedSequence(settings.seed, spawn_key=(len(TECHNIQUES), zlib.crc32(outcome.name.encode())))
-    ordered = {technique: by_technique[technique] for technique in TECHNIQUES if technique in by_technique}
-    return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
 
 
 def _fit(task: Task) -> Finish:

@@ -49,7 +49,7 @@ class EvaluatedModel:
     predictor : Predictor
         The model.
     tables : mapping of str to DataFrame
-        Its tables, from :meth:`paincast.serving.external.ExternalValidation.select_model`.
+        Its tables, from :meth:`paincast.serving.validation.external.ExternalValidation.select_model`.
     validation : Validation or None
         What real patients say of it; None where nothing can be recorded.
     not_recorded : str

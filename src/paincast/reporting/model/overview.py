@@ -78,6 +78,7 @@ def _summarize(run: RunContents) -> dict[str, str]:
     use = run.tags.get("use", RESEARCH_MARK) or CARE
     return {
         "Model": run.title,
+        "Month": run.tags["horizon_months"],
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "Validated on": "; ".join(list_external(run.validations)) if run.validations else "not yet",
@@ -105,7 +106,8 @@ def _list_unmet(run: RunContents) -> str:
 def _draw(run: RunContents) -> Figure:
     curve, flexible = run.tables["calibration_curve"], run.tables.get("calibration_flexible")
     ax = _plot_small(curve, flexible, run)
-    return Figure(image=ax, alt=f"{run.title}. {describe_calibration(curve, run.tables['metrics'])}")
+    title = f"{run.title}, month {run.tags['horizon_months']}"
+    return Figure(image=ax, alt=f"{title}. {describe_calibration(curve, run.tables['metrics'])}")
 
 
 def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunContents) -> Axes:
@@ -120,6 +122,6 @@ def _plot_small(curve: pd.DataFrame, flexible: pd.DataFrame | None, run: RunCont
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Predicted probability", ylabel="Observed frequency")
     ax.set_aspect("equal")
     technique = run.tags["technique"].replace("_", " ")
-    outcome = run.tags["outcome"].replace("_", " ")
+    outcome = f"{run.tags['outcome'].replace('_', ' ')} · month {run.tags['horizon_months']}"
     verdict = "passes" if run.tags.get("verdict") == "passes" else "refused"
     return finish_axes(ax, run.tags["basis"], f"{technique}\n{outcome} · {verdict}")

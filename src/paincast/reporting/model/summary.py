@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.disclosure.flow import ANSWERED_AT
 from paincast.evaluation.names import format_estimate
 from paincast.evaluation.validation.delta_adjusted import O_E_LIMITS
 from paincast.evaluation.validation.sample_size import overall_risk_margin
+from paincast.outcomes import split_name
 from paincast.predictor import Predictor
 
 HEADLINES = {
@@ -35,17 +37,19 @@ SHOWN = ("patient", "technique", "outcome", "month", "probability", "expected", 
 
 
 def summarize_training(
-    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str, pd.DataFrame | None]], refused: Mapping[str, str]
+    trained: Mapping[str, tuple[Predictor, pd.DataFrame, str, pd.DataFrame | None, pd.DataFrame]],
+    refused: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Summarize a training run in one row per technique and outcome.
+    """Summarize a training run in one row per technique, outcome and month.
 
     Parameters
     ----------
-    trained : mapping of str to (Predictor, DataFrame, str, DataFrame or None)
-        By ``technique/outcome`` the model, its out-of-fold metrics, observed / expected in held-out sites or years
-        (:func:`paincast.reporting.model.validation.find_elsewhere`), and the episodes needed and available.
+    trained : mapping of str to (Predictor, DataFrame, str, DataFrame or None, DataFrame)
+        By name (:func:`paincast.outcomes.name_model`) the model, its out-of-fold metrics, observed / expected in
+        held-out sites or years (:func:`paincast.reporting.model.validation.find_elsewhere`), the episodes needed and
+        available, and its flow.
     refused : mapping of str to str
-        Why no model was made, by ``technique/outcome``.
+        Why no model was made, by name.
 
     Returns
     -------
@@ -55,14 +59,15 @@ def summarize_training(
     """
     rows: list[dict[str, str]] = [_summarize_model(*model) for model in trained.values()]
     for name, reason in refused.items():
-        technique, _, outcome = name.partition("/")
-        rows.append({"technique": technique, "outcome": outcome, "note": f"no model: {reason}"})
+        technique, outcome, month = split_name(name)
+        shown = {} if month is None else {"month": f"{month:g}"}
+        rows.append({"technique": technique, "outcome": outcome, **shown, "note": f"no model: {reason}"})
     table = pd.DataFrame(rows).fillna("")
     return table[[name for name in table if name != "note"] + ["note"]]
 
 
 def _summarize_model(
-    predictor: Predictor, metrics: pd.DataFrame, elsewhere: str, sizes: pd.DataFrame | None
+    predictor: Predictor, metrics: pd.DataFrame, elsewhere: str, sizes: pd.DataFrame | None, flow: pd.DataFrame
 ) -> dict[str, str]:
     numbers: dict[Hashable, Any] = {row["metric"]: row for row in metrics.to_dict("records")}
     further = "; ".join(
@@ -80,8 +85,18 @@ def _summarize_model(
         **{title: _format(numbers[metric], metric) for metric, title in HEADLINES.items() if metric in numbers},
         **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
-        "note": _note_sample_size(predictor, sizes),
+        "note": "; ".join(filter(None, [_note_other_month(predictor, flow), _note_sample_size(predictor, sizes)])),
     }
+
+
+def _note_other_month(predictor: Predictor, flow: pd.DataFrame) -> str:
+    """Tell the most common month of the visits that gave the outcome, if none was in the month of the model."""
+    counts = flow.set_index("step")["n"]
+    counts = counts[counts.index.str.startswith(ANSWERED_AT)]
+    months = counts.index.str.removeprefix(ANSWERED_AT).astype(int)
+    if counts.empty or round(predictor.horizon_months) in months:
+        return ""
+    return f"outcome seen at month {months[int(counts.to_numpy().argmax())]}, not {predictor.horizon_months:g}"
 
 
 def _note_sample_size(predictor: Predictor, sizes: pd.DataFrame | None) -> str:
@@ -95,7 +110,7 @@ def _format(row: Mapping[Hashable, Any], metric: str) -> str:
 
 
 def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Format predictions for reading: every answer, and for a patient without one the main reason.
+    """Format predictions for reading: every answer, the months without one, and for a patient without any the reason.
 
     Parameters
     ----------
@@ -112,12 +127,22 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for patient, predictions in rows.groupby("episode_id", sort=False):
         answered = predictions[~predictions["abstained"].astype(bool)]
-        lines += [_write_answer(row) for _, row in answered.iterrows()]
+        # A patient who is answered at one month is told of the others too.
+        asked = predictions.set_index(["technique", "outcome"]).index
+        shown = asked.isin(answered.set_index(["technique", "outcome"]).index)
+        lines += [_write_row(row) for _, row in predictions[shown].iterrows()]
         if answered.empty:
             lines.append({"patient": str(patient), "technique": "none", "says": _select_reason(predictions)})
     table = pd.DataFrame(lines).fillna("")
     several = rows.loc[~rows["abstained"].astype(bool), "outcome"].nunique() > 1
     return table[[name for name in SHOWN if name in table and (several or name != "outcome")]]
+
+
+def _write_row(row: pd.Series) -> dict[str, str]:
+    if not row["abstained"]:
+        return _write_answer(row)
+    asked = {"patient": row["episode_id"], "technique": row["technique"], "outcome": row["outcome"]}
+    return {**asked, "month": f"{row['horizon_months']:g}", "probability": "none", "says": row["abstained_because"]}
 
 
 def _write_answer(row: pd.Series) -> dict[str, str]:

@@ -28,9 +28,9 @@ from paincast.settings import TrainingSettings
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.kinds.binary import fit_binary, validate_task, withhold_reasons
+from paincast.training.kinds.prior import GatheredPrior, gather_evidence_prior, gather_prior
 from paincast.training.kinds.published import counted_in
 from paincast.training.kinds.refit import PriorRefit
-from paincast.training.prior import GatheredPrior, gather_evidence_prior, gather_prior
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet
 
@@ -76,14 +76,19 @@ def starts_from_evidence(settings: TrainingSettings) -> bool:
     return settings.cohort.source == "blended" or (settings.model.prior and "logistic" in settings.model.candidates)
 
 
+def is_drawn_from_evidence(cohort: Cohort, settings: TrainingSettings) -> bool:
+    """Tell whether episodes were simulated from the evidence as it is, and not to rehearse a registry."""
+    simulated = cohort.basis == "synthetic" and not cohort.details.get("changed_assumptions")
+    return simulated and not settings.cohort.rehearse
+
+
 def stands_for_evidence(cohort: Cohort, settings: TrainingSettings) -> bool:
     """Tell whether simulated episodes stand for the evidence they were drawn from, not for patients.
 
     They stand for patients in a rehearsal, and where they were simulated under other assumptions than the evidence is
     drawn under.
     """
-    simulated = cohort.basis == "synthetic" and not cohort.details.get("changed_assumptions")
-    return simulated and not settings.cohort.rehearse and starts_from_evidence(settings)
+    return is_drawn_from_evidence(cohort, settings) and starts_from_evidence(settings)
 
 
 def fit_with_evidence(task: Task) -> FittedModel:

@@ -38,7 +38,7 @@ from paincast.outcomes import OutcomeLabels, compute_outcome, get_outcome
 from paincast.outcomes.labels import count_label_months
 from paincast.predictor import Predictor
 from paincast.predictor.validation import Validation
-from paincast.serving.validations import summarize_validation
+from paincast.serving.validation.validations import summarize_validation
 from paincast.settings import EvaluationSettings, ObservationSettings
 from paincast.training_set import TrainingSet
 
@@ -164,6 +164,7 @@ def _describe_flow(asked: AskedModel) -> dict[str, Any]:
     return {
         "technique": model.technique,
         "outcome": model.outcome,
+        "horizon_months": model.horizon_months,
         **steps,
         **dict.fromkeys(NEEDED),
         "note": "; ".join(filter(None, [months, HIDDEN if steps["followed_up"] is None else ""])),

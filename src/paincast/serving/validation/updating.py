@@ -29,7 +29,7 @@ from paincast.models.calibration.recalibration import (
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.outcomes import get_outcome
 from paincast.predictor import Predictor, add_version, save_predictor
-from paincast.serving.model_evaluation import ask_model, gather_answered
+from paincast.serving.validation.model_evaluation import ask_model, gather_answered
 from paincast.settings import EvaluationSettings, ObservationSettings
 from paincast.training_set import TrainingSet
 
@@ -107,7 +107,7 @@ def update_model(model: Predictor, cohort: Cohort, settings: EvaluationSettings,
     if chosen.method == ORIGINAL:
         p_value = chosen.table["p_value"].iloc[0]
         raise RefusalError(
-            f"{model.technique}/{model.outcome}: the patients call for no recalibration (p = {p_value:.2g})",
+            f"{model.name}: the patients call for no recalibration (p = {p_value:.2g})",
             code="PC-SERVING-23",
         )
     after = cross_fit_recalibration(rows, fold_rng, with_slope=with_slope)
@@ -157,7 +157,7 @@ def require_new_folder(folder: Path) -> None:
 
 
 def _require_updatable(model: Predictor, cohort: Cohort) -> ResponseModel:
-    name = f"{model.technique}/{model.outcome}"
+    name = model.name
     response = model.response
     if get_outcome(model.outcome).kind != "binary" or not isinstance(response, ResponseModel):
         raise RefusalError(f"{name}: only models of outcomes with two classes are recalibrated", code="PC-SERVING-25")
@@ -176,7 +176,7 @@ def _gather_rows(
     data = gather_answered(ask_model(model, cohort))
     few = describe_too_few(data.observed[data.known])
     if few:
-        raise RefusalError(f"{model.technique}/{model.outcome}: {few}", code="PC-SERVING-28")
+        raise RefusalError(f"{model.name}: {few}", code="PC-SERVING-28")
     weights = fit_observation_weights(data.episodes, data.known, ObservationSettings(), rng)[data.known]
     episodes = data.episodes[data.known]
     return data, UpdateRows(

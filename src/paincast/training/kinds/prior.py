@@ -116,7 +116,14 @@ def _expect_complications(data: TrainingSet, scenario: str) -> tuple[pd.DataFram
     if name not in set(options.loc[options["technique"] == data.technique, "outcome"]):
         raise RefusalError(f"{data.technique}: no rate of {name} is published", code="PC-TRAINING-21")
     truth = patients.truth.expand(technique=data.technique, outcome=name)
-    latest = truth.loc[truth["month"] == truth["month"].max(), "probability"]
+    counted_by = float(truth["month"].max())
+    if data.horizon_months < counted_by:
+        raise RefusalError(
+            f"{data.technique}: {name} is published up to month {counted_by:g}, not up to month "
+            f"{data.horizon_months:g}",
+            code="PC-TRAINING-22",
+        )
+    latest = truth.loc[truth["month"] == counted_by, "probability"]
     return patients.episodes, float(logit(latest.mean()))
 
 

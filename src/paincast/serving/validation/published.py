@@ -14,7 +14,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.fingerprints import Fingerprints
 from paincast.predictor import Predictor
 from paincast.predictor.validation import Validation
-from paincast.serving.external import ExternalValidation, evaluate_and_validate
+from paincast.serving.validation.external import IDENTITY, ExternalValidation, evaluate_and_validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,7 @@ def validate_on_published(
             reason = str(refusal).removeprefix("nothing can be evaluated: ")
             yield PublishedValidation(name=name, reasons=dict.fromkeys(asked, reason))
             continue
-        notes = evaluation.flow.set_index(evaluation.flow["technique"] + "/" + evaluation.flow["outcome"])["note"]
+        noted = evaluation.flow.set_index(list(IDENTITY))["note"].to_dict()
+        notes = {model.name: noted.get(tuple(getattr(model, key) for key in IDENTITY)) for model in asked.values()}
         reasons = {key: str(notes.get(key)) or reason for key, reason in not_recorded.items()}
         yield PublishedValidation(name=name, evaluation=evaluation, found=found, reasons=reasons)

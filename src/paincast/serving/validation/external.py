@@ -16,17 +16,27 @@ from paincast.evaluation.performance.calibration_by_groups import CALIBRATION_GR
 from paincast.fingerprints import Fingerprints
 from paincast.predictor import Predictor
 from paincast.predictor.validation import CONFIDENCE, Validation
-from paincast.serving.model_evaluation import CALIBRATION, METRICS, NEEDED, STEPS, ModelEvaluation, evaluate_model
 from paincast.serving.overlap import NOT_CHECKED, separate_trained_on
+from paincast.serving.validation.model_evaluation import (
+    CALIBRATION,
+    METRICS,
+    NEEDED,
+    STEPS,
+    ModelEvaluation,
+    evaluate_model,
+)
 from paincast.settings import EvaluationSettings
 
-CALIBRATION_COLUMNS = ("technique", "outcome", *CALIBRATION_GROUP_COLUMNS)
+IDENTITY = ("technique", "outcome", "horizon_months")
+"""First columns of every table."""
+
+CALIBRATION_COLUMNS = (*IDENTITY, *CALIBRATION_GROUP_COLUMNS)
 
 
 class ExternalValidation(NamedTuple):
     """Tables of an external validation: metrics, flow of the episodes, calibration by groups, and all others by name.
 
-    Every table begins with the columns ``technique`` and ``outcome``.
+    Every table begins with the columns :data:`IDENTITY`.
     """
 
     metrics: pd.DataFrame
@@ -34,14 +44,18 @@ class ExternalValidation(NamedTuple):
     calibration: pd.DataFrame
     tables: dict[str, pd.DataFrame]
 
-    def select_model(self, technique: str, outcome: str) -> dict[str, pd.DataFrame]:
-        """Select the tables of one model, without those that are empty."""
+    def select_model(self, technique: str, outcome: str, month: float | None = None) -> dict[str, pd.DataFrame]:
+        """Select the tables of one model, without those that are empty; of all its months unless one is given."""
         tables = {METRICS: self.metrics, "flow": self.flow, CALIBRATION: self.calibration, **self.tables}
         selected = {
-            name: table[(table["technique"] == technique) & (table["outcome"] == outcome)].reset_index(drop=True)
+            name: table[
+                (table["technique"] == technique)
+                & (table["outcome"] == outcome)
+                & ((table["horizon_months"] == month) | (month is None))
+            ].reset_index(drop=True)
             for name, table in tables.items()
         }
-        return {name: table.drop(columns=["technique", "outcome"]) for name, table in selected.items() if len(table)}
+        return {name: table.drop(columns=list(IDENTITY)) for name, table in selected.items() if len(table)}
 
 
 def evaluate_models(
@@ -66,7 +80,7 @@ def evaluate_models(
     Parameters
     ----------
     models : mapping of Predictor
-        Models by ``technique/outcome``.
+        Models by name.
     cohort : Cohort
         A cohort the models were not trained on: on their training patients they look better than they are.
     truth : DataFrame, optional
@@ -90,11 +104,12 @@ def evaluate_models(
         :func:`paincast.evaluation.performance.change.compute_change_metrics`), and rows that compare with the truth if
         it is known.
     flow : DataFrame
-        ``technique, outcome, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`, ``note`` and
-        ``trained_on`` of each model; the last states how many of the patients it was trained on, or that this cannot be
-        checked. For real patients, counts that disclose small numbers are missing, and metrics are rounded.
+        ``technique, outcome, horizon_months, episodes, followed_up, abstained, evaluated``, the columns :data:`NEEDED`,
+        ``note`` and ``trained_on`` of each model; the last states how many of the patients it was trained on, or that
+        this cannot be checked. For real patients, counts that disclose small numbers are missing, and metrics are
+        rounded.
     calibration : DataFrame
-        ``technique, outcome`` and the columns of
+        ``technique, outcome, horizon_months`` and the columns of
         :func:`~paincast.evaluation.performance.calibration_by_groups.compute_calibration_by_groups`, from the same
         episodes as the metrics. No rows for a change of pain.
     tables : dict of str to DataFrame
@@ -142,7 +157,7 @@ def evaluate_and_validate(
     found : dict of str to Validation
         By content version of the model.
     not_recorded : dict of str to str
-        Why there is no validation of a model, by ``technique/outcome``.
+        Why there is no validation of a model, by name.
     """
     applicable = _select_applicable(models, cohort)
     others, trained_on = separate_trained_on(applicable, cohort, fingerprints, exclude=exclude_overlap)
@@ -167,7 +182,7 @@ def evaluate_and_validate(
     return (
         ExternalValidation(metrics, flow, calibration, tables),
         found,
-        {f"{model.technique}/{model.outcome}": why for model, _, why in judged if why},
+        {model.name: why for model, _, why in judged if why},
     )
 
 
@@ -198,14 +213,13 @@ def _explain_not_recorded(
 
 
 def _join_tables(models: list[Predictor], results: list[ModelEvaluation], basis: str) -> dict[str, pd.DataFrame]:
-    """Join the tables of all models by name, each row with its technique and outcome."""
+    """Join the tables of all models by name, each row with its technique, outcome and month."""
     parts: dict[str, list[pd.DataFrame]] = {}
     for model, result in zip(models, results, strict=True):
         for name, table in result.tables.items():
-            identity: dict[str, Any] = {"technique": model.technique, "outcome": model.outcome}
+            identity: dict[str, Any] = {name: getattr(model, name) for name in IDENTITY}
             if name == METRICS:
                 identity |= {
-                    "horizon_months": model.horizon_months,
                     "model_version": model.version,
                     "model_basis": model.basis,
                     "cohort_basis": basis,
