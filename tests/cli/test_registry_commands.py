@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_cohort(folder / f"cohort_{seed}", techniques=["facet_rfa"], episodes_per_technique=400, seed=seed)
     for seed in (1, 2):
         settings = TrainingSettings(
-            cohort=CohortSettings(source="folder", path=str(folder / f"cohort_{seed}")),
+            cohort=CohortSettings(source="folder", path=str(folder / f"cohort_{seed}"), rehearse=True),
             model=ModelSettings(candidates=["logistic"], ridge_prior_sds=[0.25], lasso_penalties=[], borrowing=[0.0]),
             uncertainty=UncertaintySettings(refits=10),
             evaluation=EvaluationSettings(folds=3, resamples=60),
@@ -91,7 +91,7 @@ def test_a_simulated_model_goes_all_the_way_for_research_only(call):
     assert code == 2
     assert "failed     basis: based on simulated patients only, which is for research use" in out
     assert "failed     n_real: 0 real episodes (required: at least 100 real episodes)" in out
-    assert f"passed     model_card: {len(CARD_ITEMS)} items are filled" in out
+    assert "missing    model_card: missing: tripod_" in out
     assert f"{NAME} version 2 is not promoted: refused by gate 'default'" in err
     assert "nothing was changed" in err
     code, out, err = call("rollback", NAME)

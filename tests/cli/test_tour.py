@@ -27,7 +27,7 @@ def test_from_real_registries_to_predictions_that_know_their_limits(tell, tmp_pa
     assert "paincast review" in out
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
         tags = dict(store.execute("select value, count(*) from tags where key = 'basis' group by value"))
-    assert set(tags) == {"real"}
+    assert set(tags) == {"real", "blended"}
     trigeminal = "data/cohorts/trigeminal_percutaneous_2024/episodes.parquet"
     assert tell("predict", trigeminal, "-o", "predictions.csv", "--no-progress")[0] == 0
     predictions = pd.read_csv("predictions.csv")
@@ -37,5 +37,5 @@ def test_from_real_registries_to_predictions_that_know_their_limits(tell, tmp_pa
     assert "surgery is a comparator" in reasons["surgery"]
     assert "the indication is not one this technique treats" in reasons["genicular_rfa"]
     modelled = predictions[predictions["technique"].isin(["epidural_steroid_injection", "genicular_rfa"])]
-    assert set(modelled["basis"]) == {"real"}
+    assert set(modelled["basis"]) == {"blended"}
     assert set(modelled["n_real"]) == {111, 47}

@@ -108,10 +108,12 @@ def find_bundle_leaks(state: Mapping[str, Any]) -> list[str]:
     inner = response.get("model", response)
     variables = inner["encoder"]["variables"]
     numbers = {int(state["n_training"]), int(state["n_real"])}
-    found = [*attack_variables(variables, numbers)]
+    # Published evidence and patients together are encoded on simulated patients, of whom any count may be known.
+    is_real = state["basis"] == "real"
+    found = [*attack_variables(variables, numbers)] if is_real else []
     flags = list_flags(variables)
     n = int(state["n_training"])
-    if all(one["kind"] == "logistic" for one in state.get("models", ())) and "heterogeneity" in state:
+    if is_real and all(one["kind"] == "logistic" for one in state.get("models", ())) and "heterogeneity" in state:
         found += attack_moments(variables, n)
     means = [one["means"] for one in state.get("models", ()) if one["kind"] == "logistic"]
     means += [response["means"]] if "means" in response else []

@@ -48,7 +48,10 @@ def write_overview(runs: Sequence[RunContents]) -> str:
                 f"{n_passed} of {len(runs)} models pass the gate. Techniques treat different patients: do not compare "
                 "them."
             ),
-            tables={"Every model, out of fold": pd.DataFrame([_summarize(run) for run in runs])},
+            tables={
+                "Every model": pd.DataFrame([_judge(run) for run in runs]),
+                "Every model, out of fold": pd.DataFrame([_measure(run) for run in runs]),
+            },
         )
     ]
     with_curve = [run for run in runs if len(run.tables.get("calibration_curve", ()))]
@@ -73,8 +76,7 @@ def write_overview(runs: Sequence[RunContents]) -> str:
     return write_page("Models side by side", note, {"Models": str(len(runs)), "Passed": str(n_passed)}, sections)
 
 
-def _summarize(run: RunContents) -> dict[str, str]:
-    rows = _read_overall(run)
+def _judge(run: RunContents) -> dict[str, str]:
     use = run.tags.get("use", RESEARCH_MARK) or CARE
     return {
         "Model": run.title,
@@ -82,10 +84,18 @@ def _summarize(run: RunContents) -> dict[str, str]:
         "Verdict": "passes" if run.tags.get("verdict") == "passes" else "refused",
         "Basis and use": f"{run.tags['basis']}, {run.tags['n_real']} real; {use}",
         "Validated on": "; ".join(list_external(run.validations)) if run.validations else "not yet",
+        "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
+    }
+
+
+def _measure(run: RunContents) -> dict[str, str]:
+    rows = _read_overall(run)
+    return {
+        "Model": run.title,
+        "Month": run.tags["horizon_months"],
         "n": f"{max(row['n'] for row in rows.values()):,.0f}",
         **{label: _format(rows[name], name) if name in rows else "" for name, label in NUMBERS.items()},
         "O/E elsewhere": find_elsewhere(run.tables) if "auroc" in rows else "",
-        "Unmet criteria": "" if run.tags.get("verdict") == "passes" else _list_unmet(run),
     }
 
 
