@@ -188,17 +188,23 @@ def test_simulated_patients_change_nothing_of_a_model_of_the_evidence(tmp_path):
     assert few.predictor.response.uncertainty_components.evidence_share == 1.0
 
 
-def test_a_rehearsal_lets_simulated_patients_stand_for_real_ones(tmp_path):
+@pytest.mark.parametrize("starts_from_evidence", [True, False])
+def test_a_rehearsal_lets_simulated_patients_stand_for_real_ones(tmp_path, starts_from_evidence):
     settings = make_settings(
         None,
         tmp_path,
         techniques=["facet_rfa"],
         cohort=CohortSettings(source="simulated", episodes_per_technique=200, rehearse=True),
     )
+    settings.model.prior = starts_from_evidence
     trained = train(settings).trained["facet_rfa/pain_response"]
-    assert "beliefs" not in trained.further.tables
+    response = trained.predictor.response
     assert (trained.predictor.basis, trained.predictor.n_real) == ("synthetic", 0)
-    assert "log_loss" in trained.predictor.response.selection
+    assert ("beliefs" in trained.further.tables) == starts_from_evidence
+    assert ("log_loss" in response.selection) != starts_from_evidence
+    # What was seen of patients is part of the uncertainty, and all of it where nothing was known before.
+    assert (response.uncertainty_components.evidence_share > 0) == starts_from_evidence
+    assert response.uncertainty_components.evidence_share < 1.0
 
 
 def test_evidence_and_patients_name_both_of_their_sources(tmp_path):

@@ -44,6 +44,7 @@ o_e_ratio: [0.5, 2]
 ici: null
 net_benefit: false
 subgroup_o_e_ratio: null
+card_items: []
 """
 
 

@@ -109,7 +109,7 @@ def find_bundle_leaks(state: Mapping[str, Any]) -> list[str]:
     variables = inner["encoder"]["variables"]
     numbers = {int(state["n_training"]), int(state["n_real"])}
     # Published evidence and patients together are encoded on simulated patients, of whom any count may be known.
-    is_real = state["basis"] == "real"
+    is_real = state.get("basis", "real") == "real"
     found = [*attack_variables(variables, numbers)] if is_real else []
     flags = list_flags(variables)
     n = int(state["n_training"])

@@ -76,7 +76,7 @@ def list_reasons(
     ]
     told = explanation.values.notna().to_numpy(bool)
     if certain is not None:
-        told &= certain
+        told = told & certain
     contributions = np.where(told, explanation.sign * explanation.contributions.to_numpy(), 0.0)
     order = np.argsort(-contributions, axis=1, kind="stable")
 
