@@ -23,7 +23,7 @@ from paincast.outcomes import get_outcome
 from paincast.settings import ModelSettings, OutcomeSettings, TrainingSettings
 from paincast.splits import spread_folds
 from paincast.statistics import compute_clustered_error, compute_log_loss
-from paincast.training.prior import GatheredPrior, gather_prior
+from paincast.training.kinds.prior import GatheredPrior, gather_prior
 from paincast.training_set import TrainingSet, make_training_set
 
 FloatArray = npt.NDArray[np.float64]
