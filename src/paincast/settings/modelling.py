@@ -254,9 +254,14 @@ class ChangeSettings:
 
 @dataclass
 class UncertaintySettings:
-    """Interval of an individual's probability, by refits to reweighted patients."""
+    """Interval of an individual's probability, by refits to reweighted patients or draws from a posterior."""
 
-    refits: int = setting(30, "Refits of the model to reweighted patients.", at_least=10, at_most=1000)
+    refits: int = setting(
+        30,
+        "Refits to reweighted patients; of a model that starts from evidence, draws of its coefficients, at most 32.",
+        at_least=10,
+        at_most=1000,
+    )
     confidence: float = setting(0.90, "Confidence of the interval.", at_least=MIN_CONFIDENCE, at_most=MAX_CONFIDENCE)
     min_site_sd: float = setting(
         0.1,
