@@ -43,7 +43,7 @@ def name_registered_by(tags: Mapping[str, str]) -> str:
     Examples
     --------
     >>> name_registered_by({"technique": "facet_rfa", "outcome": "satisfaction", "further_month": "3"})
-    'paincast.facet_rfa.satisfaction.month-3'
+    'paincast.facet_rfa.satisfaction.month-03'
     """
     month = tags.get(FURTHER_MONTH)
     return name_registered(str(tags.get("technique")), str(tags.get("outcome")), float(month) if month else None)
