@@ -94,7 +94,7 @@ def test_from_cohorts_to_a_reviewed_champion(tmp_path, real_data):
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs(["1"], filter_string="tags.kind = 'model'")
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert sorted(run.data.tags["basis"] for run in runs) == ["real", "real", "synthetic"]
+    assert sorted(run.data.tags["basis"] for run in runs) == ["blended", "blended", "synthetic"]
     assert {run.data.tags["use"] for run in runs} == {RESEARCH_MARK}
     for run in runs:
         assert {"auroc", "o_e_ratio", "calibration_slope", "ici"} <= set(run.data.metrics)

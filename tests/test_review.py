@@ -116,7 +116,9 @@ def store(cohort, tmp_path_factory):
     train(
         TrainingSettings(
             cohort=CohortSettings(source="folder", path=str(folder / "cohort")),
-            model=ModelSettings(candidates=["logistic"], borrowing=[0.0], lasso_penalties=[], selection_folds=2),
+            model=ModelSettings(
+                candidates=["logistic"], prior=False, borrowing=[0.0], lasso_penalties=[], selection_folds=2
+            ),
             uncertainty=UncertaintySettings(refits=10),
             evaluation=EvaluationSettings(folds=3, resamples=60),
             tracking=tracking,

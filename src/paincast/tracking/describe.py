@@ -20,6 +20,9 @@ REPORT = "report/report.html"
 LONGEST_DESCRIPTION = 8000
 """Characters that MLflow keeps of a tag on every database."""
 
+LONGEST_OF_VERSION = 5000
+"""Characters that its registry keeps of the description of a version on every database."""
+
 MOST_SOURCES = 4
 
 PROGNOSIS = "prognosis given the technique, not the effect of the technique"
@@ -42,7 +45,7 @@ BASIS_LIMITS = {
 }
 
 
-def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
+def describe_run(model: ModelRun, verdict: GateVerdict, longest: int = LONGEST_DESCRIPTION) -> str:
     """Write the description of a run in Markdown: question, verdict, metrics with intervals, and limits.
 
     Parameters
@@ -51,11 +54,13 @@ def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
         What the run logs.
     verdict : GateVerdict
         Verdict of the gate.
+    longest : int
+        Most characters.
 
     Returns
     -------
     str
-        At most :data:`LONGEST_DESCRIPTION` characters; sections that do not fit are dropped from the end.
+        Sections that do not fit are dropped from the end.
     """
     captions = [f"`figures/{name}.png`: {caption}" for name, caption in model.captions.items()]
     sections = {
@@ -72,7 +77,7 @@ def describe_run(model: ModelRun, verdict: GateVerdict) -> str:
         *([f"The whole of it: `{REPORT}` under Artifacts."] if model.write_report else []),
         *(f"#### {title}\n\n{content}" for title, content in sections.items() if content),
     ]
-    while sum(map(len, parts)) + 2 * len(parts) > LONGEST_DESCRIPTION and len(parts) > 1:
+    while sum(map(len, parts)) + 2 * len(parts) > longest and len(parts) > 1:
         parts.pop()
     return "\n\n".join(parts)
 

@@ -24,7 +24,7 @@ from paincast.predictor import Predictor, save_predictor
 from paincast.predictor.validation import Validation
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
-from paincast.tracking.describe import OVERALL, PROGNOSIS, describe_run
+from paincast.tracking.describe import LONGEST_OF_VERSION, OVERALL, PROGNOSIS, describe_run
 from paincast.tracking.gate_evidence import assess_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
@@ -130,7 +130,8 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         _log_dataset(run_id, model.dataset)
         card = _log_pictures_and_tables(run_id, model, verdict, tags, params)
         address = _log_pyfunc(model)
-        version = _register(model, address, run_id, card or description, tags) if register else None
+        shown = card or describe_run(model, verdict, LONGEST_OF_VERSION)
+        version = _register(model, address, run_id, shown, tags) if register else None
     return LoggedModel(
         run_id=run_id,
         model_uri=address,
