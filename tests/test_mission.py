@@ -28,7 +28,7 @@ BUNDLES = ROOT / "tests" / "golden" / "bundles"
 QUICK = ("evaluation=quick", "uncertainty.refits=10", "progress=false", "jobs=1", "model=logistic")
 CAUDAL, FACET = "paincast.epidural_steroid_injection.pain_response", "paincast.facet_rfa.pain_response"
 LENIENT = """
-bases: [real]
+bases: [blended]
 minimum_real: 50
 sample_size: false
 slope_probability: null
@@ -109,7 +109,7 @@ def test_from_cohorts_to_a_reviewed_champion(tmp_path, real_data):
     with pytest.warns(UserWarning) as notes:  # noqa: PT030 - two notes, each held to its facts below
         frame = paincast.predict(pd.read_csv(patients), models)
     told = " ".join(str(note.message) for note in notes)
-    assert re.search(r"real: epidural_steroid_injection.*; synthetic: facet_rfa", told)
+    assert re.search(r"blended: epidural_steroid_injection.*; synthetic: facet_rfa", told)
     assert re.search(r"not from the last training.*: epidural_steroid_injection/pain_response, facet_rfa", told)
     assert not frame["abstained"].all()
     assert set(written["use"]) <= {RESEARCH_MARK, ""}
