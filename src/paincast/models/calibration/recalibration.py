@@ -19,7 +19,7 @@ from paincast.models.binary.penalised import find_level
 from paincast.models.binary.response import ResponseModel
 from paincast.models.calibration.affine import IDENTITY, AffineCalibration, fit_affine_calibration
 from paincast.models.observation_weights import compute_effective_size
-from paincast.splits import make_folds
+from paincast.splits import count_smaller_class, make_folds
 from paincast.statistics import compute_log_loss, draw_bayesian_bootstrap_weights
 
 FloatArray = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ class UpdateRows:
     @property
     def n_events(self) -> int:
         """Patients of the smaller class."""
-        return min(len(set(self.patients[self.outcome == label])) for label in (0.0, 1.0))
+        return count_smaller_class(self.outcome, self.patients)
 
 
 def allows_slope(rows: UpdateRows) -> bool:

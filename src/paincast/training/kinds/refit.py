@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.models.binary.borrowing import Part
-from paincast.models.binary.response import fit_and_predict
+from paincast.models.binary.response import ResponseModel, fit_and_predict
 from paincast.models.binary.surroundings import Surroundings, make_surroundings
 from paincast.models.prior.gaussian import EvidencePrior
 from paincast.models.prior.response import predict_with_prior
@@ -74,13 +74,10 @@ class PriorRefit:
         How patients are weighted.
     prior : EvidencePrior
         What is known before.
-    learns : bool
-        Whether patients update it; simulated ones do not.
     """
 
     settings: TrainingSettings
     prior: EvidencePrior
-    learns: bool = True
 
     def __call__(
         self,
@@ -92,5 +89,29 @@ class PriorRefit:
     ) -> FloatArray:
         """Predict the log odds of ``test`` from ``train``."""
         del excluded
-        known = outcome if self.learns else np.full(len(outcome), np.nan)
-        return predict_with_prior(train, known, test, rng, prior=self.prior, settings=self.settings)
+        return predict_with_prior(train, outcome, test, rng, prior=self.prior, settings=self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoRefit:
+    """A model that learns from no patient, and so is the same whoever is left out.
+
+    Parameters
+    ----------
+    response : ResponseModel
+        The model.
+    """
+
+    response: ResponseModel
+
+    def __call__(
+        self,
+        train: pd.DataFrame,
+        outcome: FloatArray,
+        test: pd.DataFrame,
+        rng: np.random.Generator,
+        excluded: Set[object],
+    ) -> FloatArray:
+        """Predict the log odds of ``test``."""
+        del train, outcome, rng, excluded
+        return self.response.linear_predictor(test)

@@ -30,7 +30,7 @@ from paincast.training.finish import FittedModel
 from paincast.training.kinds.binary import fit_binary, validate_task, withhold_reasons
 from paincast.training.kinds.prior import GatheredPrior, gather_evidence_prior, gather_prior
 from paincast.training.kinds.published import counted_in
-from paincast.training.kinds.refit import PriorRefit
+from paincast.training.kinds.refit import NoRefit, PriorRefit
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet
 
@@ -133,7 +133,7 @@ def _fit_evidence(task: Task, gathered: GatheredPrior) -> FittedModel:
         response=response,
         evaluate=partial(evaluate_linear_predictor, task, response.linear_predictor(data.episodes), metric_rng),
         further=_gather_further(gathered, fit),
-        validation=validate_task(task, PriorRefit(settings=settings, prior=gathered.prior, learns=False)),
+        validation=validate_task(task, NoRefit(response=response)),
         instability_rng=instability_rng,
     )
 
