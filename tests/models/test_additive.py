@@ -252,7 +252,7 @@ def test_alone_it_comes_near_the_true_probability(make_episodes):
     served = expit(response.linear_predictor(fresh))
     known = fresh["odi"].notna().to_numpy()
     assert np.mean(np.abs(served - truth)[known]) < 0.05
-    assert np.median(response.linear_predictor_sd(fresh)) > 0.05
+    assert np.median(np.sqrt(sum(response.compute_variances(fresh).values()))) > 0.05
 
 
 def test_settings_name_the_kind_and_ask_for_parameters():

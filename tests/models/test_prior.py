@@ -22,10 +22,10 @@ from paincast.models.prior.posterior import (
     UNKNOWN_EFFECTS,
     Posterior,
     Rows,
+    code_sites,
     draw_coefficients,
     fit_component,
     list_components,
-    number_sites,
     update_prior,
 )
 from paincast.models.prior.response import fit_with_prior, make_prior_response, predict_with_prior
@@ -203,8 +203,7 @@ def test_draws_have_the_mean_and_the_variance_of_the_posterior(seed, size, draws
 
 def test_small_sites_share_the_level_of_all():
     assert (
-        number_sites(pd.Series(["a"] * 6 + ["b"] * 4 + [None, "c"] + ["d"] * 5)).tolist()
-        == [0] * 6 + [-1] * 6 + [1] * 5
+        code_sites(pd.Series(["a"] * 6 + ["b"] * 4 + [None, "c"] + ["d"] * 5)).tolist() == [0] * 6 + [-1] * 6 + [1] * 5
     )
 
 

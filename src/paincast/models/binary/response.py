@@ -130,21 +130,15 @@ class ResponseModel:
         matrix = self.encoder.transform(episodes)
         return np.array([refit.linear_predictor(matrix) for refit in self.refits])
 
-    def linear_predictor_sd(self, episodes: pd.DataFrame) -> FloatArray:
-        """Return the standard deviation of a patient's log odds around the served log odds, shape (n,).
-
-        The variance is the sum of the mean squared distance of the refits from the served model (which includes the
-        choice of tuning, as refits are not restricted to the simplest candidate), the variance between sites, and the
-        variance due to missing values.
-        """
-        return np.asarray(np.sqrt(np.sum(list(self.compute_variances(episodes).values()), axis=0)), dtype=float)
-
     def compute_variances(self, episodes: pd.DataFrame) -> dict[str, FloatArray]:
-        """Compute the variance of a patient's log odds by where it comes from, each of shape (n,).
+        """Compute the variance of a patient's log odds around the served log odds, by where it comes from.
+
+        The distance of the refits from the served model includes the choice of tuning, as refits are not restricted to
+        the simplest candidate.
 
         Returns
         -------
-        dict of str to ndarray
+        dict of str to ndarray of shape (n,)
             ``evidence``, what studies disagree about; ``model``, chance among the patients it was fitted to and what
             its columns do not explain; ``site``; and ``missing``, the values that are not known.
         """

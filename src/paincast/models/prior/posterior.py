@@ -294,12 +294,12 @@ def draw_coefficients(posterior: Posterior, metric: FloatArray, draws: int, rng:
     return np.asarray(posterior.mean + np.sqrt(draws) * rotation @ basis.T)
 
 
-def number_sites(sites: pd.Series) -> npt.NDArray[np.intp]:
-    """Give a number to each site that has at least :data:`FEWEST_OF_SITE` rows; all other rows get -1.
+def code_sites(sites: pd.Series) -> npt.NDArray[np.intp]:
+    """Give a code to each site that has at least :data:`FEWEST_OF_SITE` rows; all other rows get -1.
 
     Examples
     --------
-    >>> number_sites(pd.Series(["b"] * 5 + ["a", None])).tolist()
+    >>> code_sites(pd.Series(["b"] * 5 + ["a", None])).tolist()
     [0, 0, 0, 0, 0, -1, -1]
     """
     counts = sites.map(sites.value_counts())

@@ -28,8 +28,8 @@ from paincast.models.prior.posterior import (
     EVIDENCE,
     Posterior,
     Rows,
+    code_sites,
     draw_coefficients,
-    number_sites,
     update_prior,
 )
 from paincast.models.prior.trees import carry_on, choose_trees
@@ -131,7 +131,7 @@ def _make_rows(
         matrix=prior.encoder.transform(episodes),
         outcome=outcome,
         weights=weights * compute_effective_size(weights) / weights.sum(),
-        sites=number_sites(episodes["site_id"]),
+        sites=code_sites(episodes["site_id"]),
         site_sd=max(site_sd, _LEAST_SITE_SD),
     )
 
