@@ -132,13 +132,33 @@ def make_training_set(
         )
     if not (labels.eligible & labels.known).any():
         raise RefusalError(_describe_no_outcome(subset, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
+    return _make_set(technique, rules, subset, labels)
+
+
+def ask_again(data: TrainingSet, outcome: Outcome) -> TrainingSet:
+    """Label the patients of a training set with another outcome at the same month, by the same rules.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        A training set.
+    outcome : Outcome
+        Outcome definition.
+    """
+    cohort = data.cohort
+    asked = data.horizon_months, data.window_months
+    labels = compute_outcome(cohort.episodes, cohort.visits, cohort.events, outcome, *asked)
+    return _make_set(data.technique, data.rules, cohort, exclude_ineligible(data.rules, labels, cohort.episodes))
+
+
+def _make_set(technique: str, rules: TechniqueRules, cohort: Cohort, labels: OutcomeLabels) -> TrainingSet:
     return TrainingSet(
         technique=technique,
         rules=rules,
-        cohort=subset,
+        cohort=cohort,
         labels=labels,
-        flow=_count(subset, labels),
-        episodes=subset.episodes.loc[labels.eligible].reset_index(drop=True),
+        flow=_count(cohort, labels),
+        episodes=cohort.episodes.loc[labels.eligible].reset_index(drop=True),
         observed=labels.value[labels.eligible].to_numpy(float),
     )
 

@@ -194,7 +194,12 @@ def test_cross_fitting_predicts_everybody_and_beats_no_model(make_episodes):
     episodes, _, probability = make_episodes(800, seed=16)
     months, status, truth = draw_times(probability, 17)
     months[:5], status[:5] = np.nan, np.nan
-    found = cross_fit_durations(episodes, months, status, QUICK, np.random.default_rng(1), folds=3)
+    cuts = choose_cuts(months[5:], status[5:], QUICK.minimum_interval_events)
+
+    def fit(train, months, status, weights, rng):
+        return fit_duration_model(train, months, status, replace(QUICK, refits=0), rng, weights, cuts=cuts)
+
+    found = cross_fit_durations(episodes, months, status, fit, np.random.default_rng(1), cuts=cuts, folds=3)
     assert found.months == tuple(VISITS)
     assert np.isfinite(found.survival).all()
     assert np.abs(found.survival - truth).mean() < np.abs(found.survival_of_all - truth).mean()

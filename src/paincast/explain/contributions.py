@@ -97,7 +97,7 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
 
     Parameters
     ----------
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         A fitted model.
     episodes : DataFrame of shape (n, ...)
         Episodes in the types of the contract.

@@ -26,7 +26,7 @@ def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explan
 
     Parameters
     ----------
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         The model; its refits to reweighted patients stand for draws from the posterior of its coefficients.
     episodes : DataFrame of shape (n, ...)
         Episodes in the types of the contract.

@@ -87,7 +87,7 @@ def resample_explanations(
 
     Parameters
     ----------
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         The served model; if it has no refits, only patients are resampled.
     episodes : DataFrame of shape (n_episodes, ...)
         Episodes in the types of the contract.

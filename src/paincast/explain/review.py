@@ -81,7 +81,7 @@ def review_explanation(
 
     Parameters
     ----------
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         The served model.
     episodes : DataFrame of shape (n, ...)
         Episodes in the types of the contract.

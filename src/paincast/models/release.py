@@ -21,6 +21,7 @@ from paincast.models.binary.kinds import find_kind
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import UncertaintyComponents
+from paincast.models.continuous.cumulative import CumulativeChangeResponse
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
 from paincast.models.serialization import Response
@@ -47,7 +48,7 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
 
     Parameters
     ----------
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         Fitted to real patients.
     episodes : DataFrame of shape (n, ...)
         Its training episodes.
@@ -56,10 +57,17 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
 
     Returns
     -------
-    ResponseModel, DurationResponse or ChangeResponse
+    Response
         The same kind. Its predictions may differ slightly if a category or a yes/no value is missing, and if trees
         were rounded.
     """
+    if isinstance(response, CumulativeChangeResponse):
+        released = release_response(response.response, episodes, blended=blended)
+        assert isinstance(released, ResponseModel)
+        missing = {name: round_digits(value, FEW_DIGITS) for name, value in response.missing_variances.items()}
+        margins = np.array([round_digits(margin, PRECISION_DIGITS) for margin in response.margins])
+        scale = round_digits(response.mean_scale, FEW_DIGITS)
+        return replace(response, response=released, margins=margins, mean_scale=scale, missing_variances=missing)
     n, encoder, domain = len(episodes), response.encoder, response.domain
     if not blended:
         if isinstance(response, ResponseModel):
@@ -67,7 +75,11 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         encoder, domain = _round_encoder(response.encoder, n), _round_domain(response.domain)
     if isinstance(response, DurationResponse):
         model = replace(response.model, encoder=encoder)
-        return replace(response, model=model, domain=domain, means=round_means(response.means, encoder.flags, n))
+        components = response.uncertainty_components
+        if components is not None:
+            components = _round_components(components, model, encoder)
+        means = round_means(response.means, encoder.flags, n)
+        return replace(response, model=model, domain=domain, means=means, uncertainty_components=components)
     if isinstance(response, ChangeResponse):
         changed = replace(response.model, encoder=encoder)
         return replace(response, model=changed, domain=domain, means=round_means(response.means, encoder.flags, n))

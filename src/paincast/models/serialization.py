@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
@@ -15,11 +17,13 @@ from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import UncertaintyComponents
 from paincast.models.calibration.affine import read_calibration, write_calibration
 from paincast.models.calibration.calibrated import join_model, split_model
+from paincast.models.continuous.cumulative import CumulativeChangeResponse
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
 from paincast.models.survival.response import DurationResponse
 
-Response = ResponseModel | DurationResponse | ChangeResponse
+FloatArray = npt.NDArray[np.float64]
+Response = ResponseModel | DurationResponse | ChangeResponse | CumulativeChangeResponse
 """A model of a binary outcome, a duration, or a change in a score."""
 
 
@@ -36,18 +40,33 @@ _KEYS = {"uncertainty_components": "heterogeneity"}
 """Names in bundles that differ from those of the fields."""
 
 
+_ADDED_BY_CHANGE: dict[str, Any] = {
+    "shares": FloatArray,
+    "margins": FloatArray,
+    "level": float,
+    "mean_scale": float,
+    "missing_variances": dict[str, float],
+}
+"""Fields of a cumulative change beside those of its model of half relief."""
+
+_ADDED_TO_DURATIONS = ("missing_variances", "uncertainty_components", "withholds_reasons")
+"""Fields of a duration that bundles of earlier versions do not have."""
+
+
 def to_response_state(response: Response) -> dict[str, Any]:
     """Convert a response to plain data; models stored in separate files are returned by :func:`list_files`."""
     if isinstance(response, DurationResponse):
-        return {"duration": _leave_out_empty(to_plain(response), "missing_variances")}
+        return {"duration": _leave_out_empty(to_plain(response), *_ADDED_TO_DURATIONS)}
     if isinstance(response, ChangeResponse):
         plain = _leave_out_empty(to_plain(response), "missing_variances")
         return {"change": {**plain, "model": _leave_out_empty(plain["model"], "medians")}}
+    if isinstance(response, CumulativeChangeResponse):
+        added = {name: to_plain(getattr(response, name)) for name in _ADDED_BY_CHANGE}
+        return {**to_response_state(response.response), "cumulative_change": added}
     models = [split_model(model) for model in (response.model, *response.refits)]
     plain = {_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN}
     components = _KEYS["uncertainty_components"]
-    for name in ("unexplained", "evidence_share"):
-        plain[components] = _leave_out_empty(plain[components], name)
+    plain[components] = _leave_out_empty(plain[components], "unexplained", "evidence_share")
     return {
         **plain,
         **({} if response.shows_reasons else {"shows_reasons": False}),
@@ -57,9 +76,9 @@ def to_response_state(response: Response) -> dict[str, Any]:
     }
 
 
-def _leave_out_empty(state: dict[str, Any], name: str) -> dict[str, Any]:
+def _leave_out_empty(state: dict[str, Any], *names: str) -> dict[str, Any]:
     """Leave out what bundles of earlier versions do not have: they must keep their hash."""
-    return {key: value for key, value in state.items() if value or key != name}
+    return {key: value for key, value in state.items() if value or key not in names}
 
 
 def read_response(state: dict[str, Any], folder: Path) -> Response:
@@ -84,17 +103,23 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
             zip(state["models"], state["calibrations_beside"], strict=True)
         )
     ]
-    return ResponseModel(
+    response = ResponseModel(
         **{name: from_plain(state[_KEYS.get(name, name)], hint) for name, hint in _PLAIN.items()},
         model=model,
         refits=tuple(refits),
         calibration=read_calibration(state["calibration"]),
         shows_reasons=state.get("shows_reasons", True),
     )
+    if "cumulative_change" not in state:
+        return response
+    added = {name: from_plain(state["cumulative_change"][name], hint) for name, hint in _ADDED_BY_CHANGE.items()}
+    return CumulativeChangeResponse(response=response, **added)
 
 
 def list_files(response: Response) -> dict[str, bytes]:
     """Return the models that are stored in separate files (trees in UBJ), as bytes by file name."""
+    if isinstance(response, CumulativeChangeResponse):
+        return list_files(response.response)
     if not isinstance(response, ResponseModel):
         return {}
     models = [split_model(model)[0] for model in (response.model, *response.refits)]

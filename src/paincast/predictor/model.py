@@ -61,7 +61,7 @@ class Predictor:
         Number of those with the outcome; None for a continuous outcome.
     level : float
         Level of the interval of the individual's probability or change.
-    response : ResponseModel, DurationResponse or ChangeResponse
+    response : Response
         The model.
     rules : TechniqueRules
         Indications, comparators and contraindications.

@@ -9,10 +9,11 @@ studies disagree about, and carries no noise of simulated outcomes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -176,7 +177,41 @@ def draw_evidence(
     RefusalError
         If the technique has no curve, the month lies outside it, or the outcome needs a measure that is not recorded.
     """
-    require_month(technique, month)
+    patients = simulate_reference_patients(technique, scenario)
+    log_odds = np.full((len(patients.episodes), draws), np.nan)
+    for record in draw_records(technique, outcome, [month], scenario=scenario, rng=rng, draws=draws):
+        log_odds[record.rows] = record.intercepts[0] + record.offset
+    drawn = ~np.isnan(log_odds[:, 0])
+    return EvidenceDraws(episodes=patients.episodes.loc[drawn], log_odds=log_odds[drawn])
+
+
+class RecordDraws(NamedTuple):
+    """Draws of one record: ``log odds = intercepts + offset``.
+
+    Parameters
+    ----------
+    rows : ndarray of bool, shape (n,)
+        The reference patients of the record.
+    intercepts : ndarray of shape (n_months, n_draws)
+        By month.
+    offset : ndarray of shape (n_rows, n_draws)
+        The rest of each patient's log odds, the same at all months.
+    """
+
+    rows: Truths
+    intercepts: FloatArray
+    offset: FloatArray
+
+
+def draw_records(
+    technique: str, outcome: str, months: Sequence[float], *, scenario: str, rng: np.random.Generator, draws: int
+) -> Iterator[RecordDraws]:
+    """Draw the evidence of each record at some months; a draw moves the levels of all months alike.
+
+    Parameters and errors are those of :func:`draw_evidence`.
+    """
+    for month in months:
+        require_month(technique, month)
     patients = simulate_reference_patients(technique, scenario)
     options = patients.truth.options
     options = options[(options["technique"] == technique) & (options["outcome"] == outcome)]
@@ -190,16 +225,14 @@ def draw_evidence(
     common = level_rng.standard_normal(draws)
     scores = _draw_scores(technique, draws, effect_rng)
     in_denominator = patients.truth.episodes["opioid_user"].to_numpy(bool) | (outcome != "opioid_reduction")
-    log_odds = np.full((len(patients.episodes), draws), np.nan)
     for record, own in zip(records := simulated_records(technique), level_rng.spawn(len(records)), strict=True):
         rows = _find_rows(patients, options, record) & in_denominator
         if rows.any():
             level = np.sqrt(LEVEL_CORRELATION) * common
             level = level + np.sqrt(1.0 - LEVEL_CORRELATION) * own.standard_normal(draws)
-            moved = shift + level * interpolate(_list_level_sds(record, scenario), month)
-            log_odds[rows] = _draw_record(record, patients, options, rows, month, moved, strength, scores)
-    drawn = ~np.isnan(log_odds[:, 0])
-    return EvidenceDraws(episodes=patients.episodes.loc[drawn], log_odds=log_odds[drawn])
+            sds = _list_level_sds(record, scenario)
+            moved = [shift + level * interpolate(sds, month) for month in months]
+            yield _draw_record(record, patients, options, rows, months, moved, strength, scores)
 
 
 def interpolate(by_month: Mapping[float, float], month: float) -> float:
@@ -254,23 +287,27 @@ def _draw_record(
     patients: ReferencePatients,
     options: pd.DataFrame,
     rows: Truths,
-    month: float,
-    moved: FloatArray,
+    months: Sequence[float],
+    moved: Sequence[FloatArray],
     strength: FloatArray,
     scores: Mapping[tuple[str, str, object], FloatArray],
-) -> FloatArray:
-    """Compute the log odds of the patients of a record under each draw, shape (n_rows, n_draws)."""
+) -> RecordDraws:
+    """Compute the log odds of the patients of a record under each draw; ``moved`` is by month."""
     own = options[options["record"] == record.id].drop_duplicates(["month"])
-    intercept = interpolate(dict(zip(own["month"], own["intercept"], strict=True)), month)
+    by_month = dict(zip(own["month"], own["intercept"], strict=True))
     relative = float(own["strength"].iloc[0])
     shared = patients.truth.episodes.loc[rows, "shared"].to_numpy(float)[:, None]
     known, drawn = _sum_effects(record, make_simulator_columns(patients.complete.loc[rows]), scores)
     centre = relative * known[:, None] + shared
-    share = expit(intercept + centre).mean()
     offset = relative * strength * drawn + shared
-    # On these patients the intercept of the pooled evidence is the known one: only the distance from it is solved.
-    known_intercept = _solve(np.array([logit(share)]), centre)[0]
-    return np.asarray(intercept - known_intercept + _solve(logit(share) + moved, offset) + offset)
+    intercepts = []
+    for month, distance in zip(months, moved, strict=True):
+        intercept = interpolate(by_month, month)
+        share = expit(intercept + centre).mean()
+        # On these patients the intercept of the pooled evidence is the known one: only the distance from it is solved.
+        known_intercept = _solve(np.array([logit(share)]), centre)[0]
+        intercepts.append(intercept - known_intercept + _solve(logit(share) + distance, offset))
+    return RecordDraws(rows, np.array(intercepts), np.asarray(offset))
 
 
 def _sum_effects(

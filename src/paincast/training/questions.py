@@ -164,13 +164,9 @@ def _prepare(
 
 def _prepare_set(technique: str, outcome: Outcome, cohort: Cohort, settings: TrainingSettings) -> TrainingSet:
     """Make the training set of a technique; refuse one that cannot be trained."""
-    if outcome.kind != "binary" and settings.cohort.source == "blended":
-        raise RefusalError(
-            f"evidence and real episodes are blended for binary outcomes, not {outcome.kind}", code="PC-TRAINING-09"
-        )
     minimum = _allow_without_evidence(settings)
     data = make_training_set(technique, cohort, outcome, settings.outcome, minimum_events=minimum)
-    if outcome.assessed_by == "visit" and is_drawn_from_evidence(cohort, settings):
+    if outcome.assessed_by in ("visit", "follow_up") and is_drawn_from_evidence(cohort, settings):
         require_month(technique, data.horizon_months)
     if outcome.kind == "binary":
         require_both_classes(data.observed, settings.model.minimum_events)

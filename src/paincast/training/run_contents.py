@@ -12,6 +12,7 @@ from paincast.disclosure.suppression import is_small
 from paincast.gates.elsewhere import VALIDATION
 from paincast.models.binary.response import ResponseModel
 from paincast.models.calibration.affine import write_calibration
+from paincast.models.continuous.cumulative import CumulativeChangeResponse
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.serialization import Response
 from paincast.outcomes.labels import count_label_months
@@ -188,6 +189,8 @@ def _list_calibration(response: Response) -> dict[str, object]:
 def _count_refits(response: Response) -> int:
     if isinstance(response, ChangeResponse):
         return 0
+    if isinstance(response, CumulativeChangeResponse):
+        response = response.response
     return len(response.refits if isinstance(response, ResponseModel) else response.model.refits)
 
 

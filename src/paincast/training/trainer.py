@@ -34,7 +34,9 @@ from paincast.simulator import Truth, simulate_cohort
 from paincast.tracking import Store, TrackedRun, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
 from paincast.training.kinds.binary import fit_binary
+from paincast.training.kinds.change_with_prior import fit_change_with_evidence
 from paincast.training.kinds.continuous import fit_change
+from paincast.training.kinds.duration_with_prior import fit_duration_with_evidence
 from paincast.training.kinds.survival import fit_duration
 from paincast.training.kinds.with_prior import (
     fit_with_evidence,
@@ -55,6 +57,15 @@ FITTERS: Mapping[str, Callable[[Task], FittedModel]] = MappingProxyType(
     {"binary": fit_binary, "continuous": fit_change, "time_to_event": fit_duration}
 )
 """The function that fits each kind of outcome; :func:`finish_model` does the rest for all kinds."""
+
+FITTERS_WITH_EVIDENCE: Mapping[str, Callable[[Task], FittedModel]] = MappingProxyType(
+    {
+        "binary": fit_with_evidence,
+        "continuous": fit_change_with_evidence,
+        "time_to_event": fit_duration_with_evidence,
+    }
+)
+"""The same where models start from published evidence."""
 
 Finish = Callable[[], TrainedModel]
 """The remaining work once a model is fitted; the next model can be fitted meanwhile."""
@@ -260,7 +271,7 @@ def _write_overview(recorded: Sequence[TrackedRun]) -> str:
 def _fit(task: Task) -> Finish:
     """Fit the model of a task and return the remaining work."""
     kind = task.data.outcome.kind
-    fit = fit_with_evidence if kind == "binary" and starts_from_evidence(task.settings) else FITTERS[kind]
+    fit = (FITTERS_WITH_EVIDENCE if starts_from_evidence(task.settings) else FITTERS)[kind]
     task.progress.expect(sum(task.compute_stage_weights().values()))
     try:
         fitted = fit(task)

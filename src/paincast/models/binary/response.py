@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, ndtri
 from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
@@ -18,7 +17,11 @@ from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
 from paincast.models.binary.surroundings import NOTHING, Surroundings
-from paincast.models.binary.uncertainty_components import UncertaintyComponents, fit_uncertainty_components
+from paincast.models.binary.uncertainty_components import (
+    UncertaintyComponents,
+    describe_log_odds,
+    fit_uncertainty_components,
+)
 from paincast.models.calibration.affine import Calibration, fit_calibration
 from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
 from paincast.models.class_sizes import require_both_classes
@@ -96,12 +99,7 @@ class ResponseModel:
             ``uncertainty_evidence, uncertainty_model, uncertainty_site, uncertainty_missing``.
         """
         served, variances = self.linear_predictor(episodes), self.compute_variances(episodes)
-        total = np.sum(list(variances.values()), axis=0)
-        reach = ndtri(0.5 + level / 2) * np.sqrt(total)
-        limits = {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach)}
-        # Without any uncertainty, in a model of an earlier version, there is nothing to share.
-        shares = {f"uncertainty_{name}": part / np.where(total > 0, total, np.nan) for name, part in variances.items()}
-        return pd.DataFrame({**limits, **shares}, index=episodes.index)
+        return pd.DataFrame(describe_log_odds(served, variances, level), index=episodes.index)
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the served log odds."""
@@ -139,19 +137,12 @@ class ResponseModel:
         Returns
         -------
         dict of str to ndarray of shape (n,)
-            ``evidence``, what studies disagree about; ``model``, chance among the patients it was fitted to and what
-            its columns do not explain; ``site``; and ``missing``, the values that are not known.
+            As :meth:`paincast.models.binary.uncertainty_components.UncertaintyComponents.divide`.
         """
-        components = self.uncertainty_components
         distances = self.refit_linear_predictors(episodes) - self.linear_predictor(episodes)
         # Use a running sum: the order of summation in a mean depends on the number of patients.
         refitting = np.cumsum(distances**2, axis=0)[-1] / len(distances)
-        return {
-            "evidence": components.evidence_share * refitting,
-            "model": (1.0 - components.evidence_share) * refitting + components.unexplained,
-            "site": np.full(len(episodes), components.between_sites),
-            "missing": components.missing_variance(episodes),
-        }
+        return self.uncertainty_components.divide(episodes, refitting)
 
 
 def fit_response_model(

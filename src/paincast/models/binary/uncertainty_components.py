@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,6 +47,53 @@ class UncertaintyComponents:
         for name, variance in self.missing.items():
             total += variance * episodes[name].isna().to_numpy(float)
         return total
+
+    def divide(self, episodes: pd.DataFrame, refitting: FloatArray) -> dict[str, FloatArray]:
+        """Divide the variance of each patient's log odds by where it comes from.
+
+        Parameters
+        ----------
+        episodes : DataFrame of shape (n, ...)
+            Patients.
+        refitting : ndarray of shape (n,)
+            Mean square distance of the refits from the served log odds.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n,)
+            ``evidence``, what studies disagree about; ``model``, chance among the patients it was fitted to and what
+            its columns do not explain; ``site``; and ``missing``, the values that are not known.
+        """
+        return {
+            "evidence": self.evidence_share * refitting,
+            "model": (1.0 - self.evidence_share) * refitting + self.unexplained,
+            "site": np.full(len(episodes), self.between_sites),
+            "missing": self.missing_variance(episodes),
+        }
+
+
+def describe_log_odds(served: FloatArray, variances: dict[str, FloatArray], level: float) -> dict[str, FloatArray]:
+    """Describe log odds with a normal uncertainty: probability, limits, and the share of each part of the variance.
+
+    Parameters
+    ----------
+    served : ndarray of shape (n,)
+        Log odds.
+    variances : dict of str to ndarray of shape (n,)
+        From :meth:`UncertaintyComponents.divide`.
+    level : float
+        Level of the interval.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n,)
+        ``probability, lower, upper``, and the shares: ``uncertainty_evidence``, ``uncertainty_model``, ...
+    """
+    total = np.sum(list(variances.values()), axis=0)
+    reach = ndtri(0.5 + level / 2) * np.sqrt(total)
+    # Without any uncertainty, in a model of an earlier version, there is nothing to share.
+    shares = {f"uncertainty_{name}": part / np.where(total > 0, total, np.nan) for name, part in variances.items()}
+    return {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach), **shares}
 
 
 def fit_uncertainty_components(

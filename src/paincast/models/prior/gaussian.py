@@ -13,6 +13,7 @@ from paincast.models.binary.uncertainty_components import compute_missing_varian
 from paincast.models.prior.soft_labels import fit_soft_labels
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 UNTOLD_SD = 0.05
 """Standard deviation of an effect, per unit of its column, that is added to what the draws of the evidence say."""
@@ -23,7 +24,10 @@ NEW_SD = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class EvidencePrior:
-    """A Gaussian prior over the level and the coefficients of a logistic model.
+    """A Gaussian prior over the levels and the coefficients of a logistic model.
+
+    An outcome at one month has one level. A duration has a level for each visit, and its coefficients stand twice:
+    those of all visits, and what is different at the first.
 
     Parameters
     ----------
@@ -31,19 +35,23 @@ class EvidencePrior:
         Of the columns, fitted without outcomes.
     means : ndarray of shape (n_encoded,)
         Means of the columns among the reference patients.
-    mean : ndarray of shape (1 + n_encoded,)
+    mean : ndarray of shape (n_levels + n_coefficients,)
         Expected log odds of the mean patient, then the expected coefficients.
-    covariance : ndarray of shape (1 + n_encoded, 1 + n_encoded)
+    covariance : ndarray of shape (n_levels + n_coefficients, n_levels + n_coefficients)
         Their covariance.
-    metric : ndarray of shape (1 + n_encoded, 1 + n_encoded)
-        Mean product of a constant and the centred columns over the reference patients: with it, a covariance of
-        coefficients becomes a mean variance of log odds.
+    metric : ndarray of shape (n_levels + n_coefficients, n_levels + n_coefficients)
+        Mean product of the columns of the design (:func:`make_design`) over the reference patients: with it, a
+        covariance of coefficients becomes a mean variance of log odds.
     has_effects : bool
         Whether the evidence tells of effects; else it tells of the level alone.
     unexplained : float
         Variance of individual log odds that neither the columns nor missing values explain.
     episodes : DataFrame of shape (n, ...)
         The reference patients.
+    spreads : ndarray of shape (n_coefficients,)
+        Unit of each coefficient, in which effects that evidence does not tell have a standard deviation.
+    n_levels : int
+        Number of levels.
     """
 
     encoder: EpisodeEncoder
@@ -54,6 +62,8 @@ class EvidencePrior:
     has_effects: bool
     unexplained: float
     episodes: pd.DataFrame
+    spreads: FloatArray
+    n_levels: int = 1
 
 
 def make_evidence_prior(
@@ -82,11 +92,12 @@ def make_evidence_prior(
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     centred = matrix - means
-    levels, coefficients = fit_soft_labels(centred, log_odds, encoder.spreads)
-    fitted = np.column_stack([levels, coefficients])
+    design = make_design(centred)
+    fitted = fit_soft_labels(design, log_odds, encoder.spreads)
+    coefficients = fitted[:, 1:]
     missing = compute_missing_variances(episodes, centred * coefficients.mean(axis=0), encoder.owners)
     due_to_missing = sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items())
-    distances = log_odds - levels - centred @ coefficients.T
+    distances = log_odds - design @ fitted.T
     sds = np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
     untold = np.concatenate([[0.0], (sds / encoder.spreads) ** 2])
     return EvidencePrior(
@@ -94,10 +105,11 @@ def make_evidence_prior(
         means=means,
         mean=fitted.mean(axis=0),
         covariance=np.cov(fitted.T) + np.diag(untold),
-        metric=compute_metric(centred),
+        metric=compute_metric(design),
         has_effects=True,
         unexplained=max(0.0, float((distances**2).mean() - due_to_missing)),
         episodes=episodes,
+        spreads=encoder.spreads,
     )
 
 
@@ -121,17 +133,20 @@ def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, spli
         means=means,
         mean=np.concatenate([[log_odds], np.zeros(matrix.shape[1])]),
         covariance=np.diag(np.concatenate([[sd**2], (UNTOLD_SD / encoder.spreads) ** 2])),
-        metric=compute_metric(matrix - means),
+        metric=compute_metric(make_design(matrix - means)),
         has_effects=False,
         unexplained=0.0,
         episodes=episodes,
+        spreads=encoder.spreads,
     )
 
 
-def recentre(prior: EvidencePrior, matrix: FloatArray, weights: FloatArray) -> EvidencePrior:
-    """Let the level be that of the mean of other patients; half of the metric is theirs.
+def recentre(
+    prior: EvidencePrior, matrix: FloatArray, weights: FloatArray, visits: IntArray | None = None
+) -> EvidencePrior:
+    """Let the levels be those of the mean of other patients; half of the metric is theirs.
 
-    Level and effects have scales of their own, so the level must be that of the patients who are seen.
+    Levels and effects have scales of their own, so the levels must be those of the patients who are seen.
 
     Parameters
     ----------
@@ -141,22 +156,50 @@ def recentre(prior: EvidencePrior, matrix: FloatArray, weights: FloatArray) -> E
         The patients, encoded.
     weights : ndarray of shape (n,)
         Their weights.
+    visits : ndarray of int, shape (n,), optional
+        As for :func:`make_design`.
     """
     means = np.average(matrix, axis=0, weights=weights)
+    n_levels, n_encoded = prior.n_levels, len(means)
     shift = np.eye(len(prior.mean))
-    shift[0, 1:] = means - prior.means
+    shift[:n_levels, n_levels : n_levels + n_encoded] = means - prior.means
+    if len(prior.mean) > n_levels + n_encoded:
+        shift[0, n_levels + n_encoded :] = means - prior.means
     back = np.linalg.inv(shift)
+    theirs = compute_metric(make_design(matrix - means, visits, n_levels), weights)
     return replace(
         prior,
         means=means,
         mean=shift @ prior.mean,
         covariance=shift @ prior.covariance @ shift.T,
-        metric=(back.T @ prior.metric @ back + compute_metric(matrix - means, weights)) / 2.0,
+        metric=(back.T @ prior.metric @ back + theirs) / 2.0,
     )
 
 
-def compute_metric(centred: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Compute the mean product of a constant and centred columns, shape (1 + n_encoded, 1 + n_encoded)."""
-    design = np.column_stack([np.ones(len(centred)), centred])
+def make_design(centred: FloatArray, visits: IntArray | None = None, n_levels: int = 1) -> FloatArray:
+    """Make the design of the model: levels, centred columns and, for a duration, these again at the first visit.
+
+    Parameters
+    ----------
+    centred : ndarray of shape (n, n_encoded)
+        Columns with mean 0.
+    visits : ndarray of int, shape (n,), optional
+        Number of the visit at which a row is at risk, from 0; by default the outcome is one at a single month.
+    n_levels : int
+        Number of visits.
+
+    Examples
+    --------
+    >>> make_design(np.array([[2.0], [3.0]]), np.array([0, 1]), 2).tolist()
+    [[1.0, 0.0, 2.0, 2.0], [0.0, 1.0, 3.0, 0.0]]
+    """
+    if visits is None:
+        return np.column_stack([np.ones(len(centred)), centred])
+    levels = np.equal.outer(visits, np.arange(n_levels)).astype(float)
+    return np.column_stack([levels, centred, centred * (visits == 0)[:, None]])
+
+
+def compute_metric(design: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Compute the weighted mean product of the columns of a design, shape (n_columns, n_columns)."""
     weight = np.ones(len(design)) if weights is None else weights
     return np.asarray(design.T @ (weight[:, None] * design) / weight.sum())

@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.special import expit, softmax
 
-from paincast.models.prior.gaussian import UNTOLD_SD, EvidencePrior
+from paincast.models.prior.gaussian import UNTOLD_SD, EvidencePrior, make_design
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
@@ -89,6 +89,8 @@ class Rows:
         Number of the site of each row; -1 where it is unknown.
     site_sd : float
         Standard deviation of the effects of sites.
+    visits : ndarray of int, shape (n,), optional
+        For a duration, the number of the visit at which the row is at risk; a patient has a row for each.
     """
 
     matrix: FloatArray
@@ -96,6 +98,7 @@ class Rows:
     weights: FloatArray
     sites: npt.NDArray[np.intp]
     site_sd: float
+    visits: npt.NDArray[np.intp] | None = None
 
     def take(self, rows: npt.NDArray[np.intp]) -> Rows:
         """Keep some rows."""
@@ -105,6 +108,7 @@ class Rows:
             outcome=self.outcome[rows],
             weights=self.weights[rows],
             sites=self.sites[rows],
+            visits=None if self.visits is None else self.visits[rows],
         )
 
 
@@ -114,9 +118,9 @@ class Posterior:
 
     Parameters
     ----------
-    mean : ndarray of shape (1 + n_encoded,)
+    mean : ndarray of shape (n_levels + n_coefficients,)
         Log odds of the mean patient, and coefficients.
-    covariance : ndarray of shape (1 + n_encoded, 1 + n_encoded)
+    covariance : ndarray of shape (n_levels + n_coefficients, n_levels + n_coefficients)
         Their covariance.
     weights : mapping of str to float
         Posterior weight of each belief.
@@ -150,18 +154,18 @@ def _list_forms(
     belief: str, prior: EvidencePrior, level_scale: float
 ) -> Iterator[tuple[float, FloatArray, FloatArray]]:
     """List the forms that a belief takes: the share of each, its mean and its covariance."""
-    spreads = prior.encoder.spreads
+    spreads, n_levels = prior.spreads, prior.n_levels
     if belief == EVIDENCE:
         for scale, share in EFFECT_SCALES.items():
-            factors = np.concatenate([[level_scale], np.full(len(spreads), scale)])
+            factors = np.concatenate([np.full(n_levels, level_scale), np.full(len(spreads), scale)])
             yield share, prior.mean, np.outer(factors, factors) * prior.covariance
         return
-    level, variance = prior.mean[:1], level_scale**2 * prior.covariance[:1, :1]
+    level, variance = prior.mean[:n_levels], level_scale**2 * prior.covariance[:n_levels, :n_levels]
     if belief == OVERALL_RISK:
         yield 1.0, level, variance
         return
     for sd, share in (UNKNOWN_SDS if belief == UNKNOWN_EFFECTS else {UNTOLD_SD: 1.0}).items():
-        yield share, _extend(level, 1 + len(spreads)), block_diag(variance, np.diag((sd / spreads) ** 2))
+        yield share, _extend(level, n_levels + len(spreads)), block_diag(variance, np.diag((sd / spreads) ** 2))
 
 
 class Fit(NamedTuple):
@@ -218,7 +222,7 @@ def fit_component(component: Component, prior: EvidencePrior, rows: Rows | None)
     if rows is None or not len(rows.outcome):
         return Fit(0.0, component.mean, component.covariance, np.zeros((size, size)))
     n_sites = int(rows.sites.max()) + 1
-    effects = np.column_stack([np.ones(len(rows.outcome)), rows.matrix - prior.means])[:, :size]
+    effects = make_design(rows.matrix - prior.means, rows.visits, prior.n_levels)[:, :size]
     design = np.column_stack([effects, np.equal.outer(rows.sites, np.arange(n_sites)).astype(float)])
     expected = _extend(component.mean, size + n_sites)
     precision = np.diag(np.full(size + n_sites, 1.0 / rows.site_sd**2))
@@ -271,7 +275,7 @@ def draw_coefficients(posterior: Posterior, metric: FloatArray, draws: int, rng:
     ----------
     posterior : Posterior
         Mean and covariance.
-    metric : ndarray of shape (1 + n_encoded, 1 + n_encoded)
+    metric : ndarray of shape (n_levels + n_coefficients, n_levels + n_coefficients)
         Of :class:`paincast.models.prior.gaussian.EvidencePrior`.
     draws : int
         Number of draws, at least two.
@@ -280,7 +284,7 @@ def draw_coefficients(posterior: Posterior, metric: FloatArray, draws: int, rng:
 
     Returns
     -------
-    ndarray of shape (draws, 1 + n_encoded)
+    ndarray of shape (draws, n_levels + n_coefficients)
     """
     size = len(posterior.mean)
     root = np.linalg.cholesky(metric + 1e-9 * np.eye(size) * np.trace(metric) / size)

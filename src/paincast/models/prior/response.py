@@ -41,7 +41,8 @@ FloatArray = npt.NDArray[np.float64]
 MOST_DRAWS = 32
 """Most draws of the coefficients that a bundle keeps."""
 
-_LEAST_SITE_SD = 1e-3
+LEAST_SITE_SD = 1e-3
+"""Least standard deviation of the effects of sites: 0 would fix them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,7 @@ def _make_rows(
         outcome=outcome,
         weights=weights * compute_effective_size(weights) / weights.sum(),
         sites=code_sites(episodes["site_id"]),
-        site_sd=max(site_sd, _LEAST_SITE_SD),
+        site_sd=max(site_sd, LEAST_SITE_SD),
     )
 
 

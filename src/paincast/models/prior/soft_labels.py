@@ -17,7 +17,9 @@ _SETTLED = 1e-5
 _STEPS = 100
 
 
-def fit_soft_labels(matrix: FloatArray, log_odds: FloatArray, spreads: FloatArray) -> tuple[FloatArray, FloatArray]:
+def fit_soft_labels(
+    design: FloatArray, log_odds: FloatArray, spreads: FloatArray, weights: FloatArray | None = None
+) -> FloatArray:
     """Fit a penalised logistic model to the probabilities of every draw.
 
     The expected log likelihood is maximised, so that the fitted log odds are those of the mean probability among
@@ -25,34 +27,35 @@ def fit_soft_labels(matrix: FloatArray, log_odds: FloatArray, spreads: FloatArra
 
     Parameters
     ----------
-    matrix : ndarray of shape (n, n_encoded)
-        Columns with mean 0.
+    design : ndarray of shape (n, n_levels + n_coefficients)
+        Columns of the levels, which are not penalised, and centred columns.
     log_odds : ndarray of shape (n, n_draws)
-        Log odds of the outcome of each patient under each draw.
-    spreads : ndarray of shape (n_encoded,)
-        Unit of each column for the penalty.
+        Log odds of the outcome of each row under each draw.
+    spreads : ndarray of shape (n_coefficients,)
+        Unit of each coefficient for the penalty.
+    weights : ndarray of shape (n, n_draws), optional
+        Weight of each row under each draw, for example its probability of being at risk.
 
     Returns
     -------
-    levels : ndarray of shape (n_draws,)
-        Log odds of the mean patient.
-    coefficients : ndarray of shape (n_draws, n_encoded)
-        Log odds ratio per unit of a column.
+    ndarray of shape (n_draws, n_levels + n_coefficients)
+        Log odds of the mean patient, and log odds ratio per unit of a column.
     """
-    design = np.column_stack([np.ones(len(matrix)), matrix])
-    penalty = np.diag(np.concatenate([[0.0], 1.0 / (PENALTY_SD * spreads) ** 2]))
+    n_levels = design.shape[1] - len(spreads)
+    penalty = np.diag(np.concatenate([np.zeros(n_levels), 1.0 / (PENALTY_SD * spreads) ** 2]))
     labels = expit(log_odds)
     fitted = np.empty((log_odds.shape[1], design.shape[1]))
     for number, (label, target) in enumerate(zip(labels.T, log_odds.T, strict=True)):
+        weight = np.ones(len(label)) if weights is None else weights[:, number]
         # The weights at the labels are nearly those at the fit, so one curvature serves every step.
-        weighted = (label * (1.0 - label))[:, None] * design
+        weighted = (weight * label * (1.0 - label))[:, None] * design
         curvature = cho_factor(design.T @ weighted + penalty)
         values = cho_solve(curvature, weighted.T @ target)
         for _ in range(_STEPS):
-            gradient = design.T @ (label - expit(design @ values)) - penalty @ values
+            gradient = design.T @ (weight * (label - expit(design @ values))) - penalty @ values
             step = cho_solve(curvature, gradient)
             values += step
             if np.abs(step).max() < _SETTLED:
                 break
         fitted[number] = values
-    return fitted[:, 0], fitted[:, 1:]
+    return fitted

@@ -7,8 +7,9 @@ procedure, an operation or an explant ends relief.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,11 @@ from paincast.settings import DurationSettings
 from paincast.splits import make_folds
 
 FloatArray = npt.NDArray[np.float64]
+FitDurations = Callable[[pd.DataFrame, FloatArray, FloatArray, FloatArray, np.random.Generator], "DurationModel"]
+"""Fits a model to episodes, months, status and weights, with a random generator."""
+
+SMALLEST = 1e-9
+"""Minimum distance of a probability from 0 and 1 before its log odds are taken."""
 
 
 def list_candidates(settings: DurationSettings, cause: float) -> tuple[tuple[bool, float], ...]:
@@ -54,7 +60,7 @@ class DurationModel:
     refits : tuple of HazardModel
         Loss of relief, refitted to reweighted patients, plus a random draw for the bias by the penalty.
     selection : DataFrame
-        Cross-validated loss of every candidate.
+        Cross-validated loss of every candidate; of a prior, the weights of the beliefs.
     """
 
     encoder: EpisodeEncoder
@@ -93,11 +99,16 @@ class DurationModel:
         -------
         lower, upper : ndarray of shape (n, n_months)
         """
+        served = logit(np.clip(self.survival(episodes, months), SMALLEST, 1 - SMALLEST))
+        reach = norm.ppf((1 + level) / 2) * np.sqrt(self.refit_variance(episodes, months))
+        return expit(served - reach), expit(served + reach)
+
+    def refit_variance(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
+        """Compute the mean square distance of the refits from the log odds of :meth:`survival`, (n, n_months)."""
         matrix = self.encoder.transform(episodes)
         served = _log_odds(self.relief.survival(matrix))
         distances = np.array([_log_odds(refit.survival(matrix)) for refit in self.refits]) - served
-        reach = norm.ppf((1 + level) / 2) * np.sqrt(np.cumsum(distances**2, axis=0)[-1] / len(distances))
-        return self._read(expit(served - reach), months), self._read(expit(served + reach), months)
+        return self._read(np.cumsum(distances**2, axis=0)[-1] / len(distances), months)
 
     def incidence(self, episodes: pd.DataFrame, months: Sequence[float]) -> tuple[FloatArray, FloatArray]:
         """Predict the cumulative incidence of loss of relief, and of death with relief, by each month.
@@ -236,18 +247,26 @@ def fit_curve(
     months, status, weights
         As for :func:`fit_duration_model`.
     """
-    weight = np.ones(len(months)) if weights is None else np.asarray(weights, dtype=float)
-    seen = np.isfinite(months) & (weight > 0)
-    empty = np.empty((int(seen.sum()), 0))
-    none = np.zeros(len(model.relief.coefficients))
-
-    def fit(cause: float) -> HazardModel:
-        periods = expand_periods(months[seen], status[seen], model.cuts, cause)
-        curve = fit_hazard(empty, periods, len(model.cuts), inverse_penalty=1.0, weights=weight[seen])
-        return replace(curve, coefficients=none, first=none)
-
+    fit = partial(fit_overall_hazard, months, status, model.cuts, len(model.relief.coefficients), weights)
     death = None if model.death is None else fit(DIED)
     return replace(model, relief=fit(LOST_RELIEF), death=death, refits=())
+
+
+def fit_overall_hazard(
+    months: FloatArray,
+    status: FloatArray,
+    cuts: tuple[float, ...],
+    n_encoded: int,
+    weights: FloatArray | None,
+    cause: float,
+) -> HazardModel:
+    """Fit the hazards of a cause at the visits ``cuts`` without predictors: the coefficients of all columns are 0."""
+    weight = np.ones(len(months)) if weights is None else np.asarray(weights, dtype=float)
+    seen = np.isfinite(months) & (weight > 0)
+    periods = expand_periods(months[seen], status[seen], cuts, cause)
+    empty, none = np.empty((int(seen.sum()), 0)), np.zeros(n_encoded)
+    overall = fit_hazard(empty, periods, len(cuts), inverse_penalty=1.0, weights=weight[seen])
+    return replace(overall, coefficients=none, first=none)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,9 +294,10 @@ def cross_fit_durations(
     episodes: pd.DataFrame,
     months: FloatArray,
     status: FloatArray,
-    settings: DurationSettings,
+    fit: FitDurations,
     rng: np.random.Generator,
     *,
+    cuts: tuple[float, ...],
     folds: int = 5,
     weights: FloatArray | None = None,
     progress: Progress = SILENT,
@@ -288,8 +308,12 @@ def cross_fit_durations(
 
     Parameters
     ----------
-    episodes, months, status, settings, rng, weights
+    episodes, months, status, rng, weights
         As for :func:`fit_duration_model`; episodes never seen are predicted too.
+    fit : callable
+        Fits a model to episodes, months, status and weights, with a random generator.
+    cuts : tuple of float
+        Months of the visits at which relief is assessed.
     folds : int
         Outer folds.
     progress : Progress
@@ -301,24 +325,31 @@ def cross_fit_durations(
         If too few lost relief, or too few did not.
     """
     fold_rng, *streams = rng.spawn(1 + folds)
-    seen = np.isfinite(months)
-    require_durations(months[seen], status[seen], settings)
-    cuts = choose_cuts(months[seen], status[seen], settings.minimum_interval_events)
     splits = make_folds((status == LOST_RELIEF).astype(float), episodes["patient_id"].to_numpy(object), folds, fold_rng)
     parts = np.full((4, len(episodes), len(cuts)), np.nan)
     progress.expect(folds)
     for (train, test), child in zip(splits, streams, strict=False):
-        weight = None if weights is None else weights[train]
+        weight = np.ones(len(train)) if weights is None else weights[train]
         outcome = months[train], status[train]
-        model = fit_duration_model(
-            episodes.iloc[train], *outcome, replace(settings, refits=0), child, weight, cuts=cuts
-        )
-        for index, fitted in enumerate((model, fit_curve(model, *outcome, weight))):
-            parts[index, test] = fitted.survival(episodes.iloc[test], cuts)
-            parts[2 + index, test] = fitted.incidence(episodes.iloc[test], cuts)[0]
+        model = fit(episodes.iloc[train], *outcome, weight, child)
+        parts[:, test] = predict_beside_curve(model, fit_curve(model, *outcome, weight), episodes.iloc[test])
         progress.advance()
     return CrossFittedDurations(
         months=cuts, survival=parts[0], survival_of_all=parts[1], lost=parts[2], lost_of_all=parts[3]
+    )
+
+
+def predict_beside_curve(model: DurationModel, curve: DurationModel, episodes: pd.DataFrame) -> FloatArray:
+    """Predict survival and incidence by a model and by a curve without predictors, shape (4, n, n_months).
+
+    The order is that of the fields of :class:`CrossFittedDurations`.
+    """
+    both = (model, curve)
+    return np.array(
+        [
+            *(fitted.survival(episodes, model.cuts) for fitted in both),
+            *(fitted.incidence(episodes, model.cuts)[0] for fitted in both),
+        ]
     )
 
 
@@ -336,4 +367,4 @@ def _keep_seen(
 
 
 def _log_odds(probability: FloatArray) -> FloatArray:
-    return np.asarray(logit(np.clip(probability, 1e-9, 1 - 1e-9)))
+    return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))

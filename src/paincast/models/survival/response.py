@@ -9,9 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 
 from paincast.features import EpisodeEncoder
-from paincast.models.binary.uncertainty_components import compute_missing_variances
+from paincast.models.binary.uncertainty_components import (
+    UncertaintyComponents,
+    compute_missing_variances,
+    describe_log_odds,
+)
 from paincast.models.domain import Domain, fit_domain
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
@@ -38,6 +43,11 @@ class DurationResponse:
         The horizon in months.
     missing_variances : dict of str to float
         By variable, the variance of its contribution among training episodes whose value is known.
+    uncertainty_components : UncertaintyComponents, optional
+        Uncertainty of a patient's log odds in addition to that of the refits; None in a model without a prior, whose
+        interval is that of the refits.
+    withholds_reasons : bool
+        Whether the model tells patients apart no better than the overall risk does.
     """
 
     model: DurationModel
@@ -45,10 +55,11 @@ class DurationResponse:
     means: FloatArray
     horizon_months: float
     missing_variances: dict[str, float] = field(default_factory=dict)
+    uncertainty_components: UncertaintyComponents | None = None
+    withholds_reasons: bool = False
 
     unit: ClassVar[str] = "log_odds"
     sign: ClassVar[float] = 1.0
-    shows_reasons: ClassVar[bool] = True
     kind: ClassVar[str] = "hazard"
 
     @property
@@ -57,13 +68,20 @@ class DurationResponse:
         return self.model.encoder
 
     @property
+    def shows_reasons(self) -> bool:
+        """Whether reasons are given."""
+        return not self.withholds_reasons
+
+    @property
     def selection(self) -> pd.DataFrame:
-        """Cross-validated loss of every candidate."""
+        """Cross-validated loss of every candidate; of a prior, the weights of the beliefs."""
         return self.model.selection
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The chosen parameters for the loss of relief."""
+        if "belief" in self.selection:
+            return {**dict(self.selection.itertuples(index=False)), "visits": len(self.model.cuts)}
         chosen = self.selection[self.selection["chosen"] & (self.selection["cause"] == "relief lost")].iloc[0]
         names = {"first_differs": bool(chosen["first_differs"]), "inverse_penalty": float(chosen["inverse_penalty"])}
         return {**names, "visits": len(self.model.cuts)}
@@ -73,20 +91,20 @@ class DurationResponse:
 
         Returns
         -------
-        DataFrame of shape (n, 4)
+        DataFrame of shape (n, 4) or (n, 8)
             ``probability, lower, upper, expected``; the last is missing if the median is beyond the modelled visits.
+            With a prior also the shares of the uncertainty (:func:`describe_log_odds`).
         """
-        lower, upper = self.model.survival_interval(episodes, [self.horizon_months], level)
-        median = self.model.median(episodes)
-        return pd.DataFrame(
-            {
-                "probability": self.model.survival(episodes, [self.horizon_months])[:, 0],
-                "lower": lower[:, 0],
-                "upper": upper[:, 0],
-                "expected": np.where(np.isfinite(median), median, np.nan),
-            },
-            index=episodes.index,
-        )
+        median, horizon = self.model.median(episodes), [self.horizon_months]
+        expected = np.where(np.isfinite(median), median, np.nan)
+        probability = self.model.survival(episodes, horizon)[:, 0]
+        if self.uncertainty_components is not None:
+            variances = self.uncertainty_components.divide(episodes, self.model.refit_variance(episodes, horizon)[:, 0])
+            told = describe_log_odds(np.asarray(logit(probability)), variances, level)
+        else:
+            lower, upper = self.model.survival_interval(episodes, horizon, level)
+            told = {"probability": probability, "lower": lower[:, 0], "upper": upper[:, 0]}
+        return pd.DataFrame({**told, "probability": probability, "expected": expected}, index=episodes.index)
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and parts, shape (n, n_encoded), that add up to the log odds of the probability.
@@ -111,15 +129,38 @@ class DurationResponse:
 
     def _divide(self, relief: HazardModel, away: FloatArray) -> tuple[FloatArray, FloatArray]:
         n_visits = int(np.searchsorted(self.model.cuts, self.horizon_months + 1e-9, side="right"))
-        start = relief.linear_predictor(self.means[None, :])[:, :n_visits]
-        step = relief.linear_predictor(self.means + away)[:, :n_visits] - start
-        nodes, shares = np.polynomial.legendre.leggauss(_NODES)
-        slopes = np.zeros(step.shape)
-        for node, share in zip((nodes + 1.0) / 2.0, shares / 2.0, strict=True):
-            slopes += share * _slope(start + node * step)
-        every, first = slopes.sum(axis=1)[:, None], slopes[:, :1]
-        base = np.full(len(away), _log_odds_lasting(start)[0])
-        return base, away * (every * relief.coefficients + first * relief.first)
+        return explain_hazards(relief, self.means, away, n_visits)
+
+
+def explain_hazards(
+    relief: HazardModel, means: FloatArray, away: FloatArray, n_visits: int
+) -> tuple[FloatArray, FloatArray]:
+    """Explain the log odds that relief lasts; see :meth:`DurationResponse.contributions`.
+
+    Parameters
+    ----------
+    relief : HazardModel
+        Hazards of losing relief.
+    means : ndarray of shape (n_encoded,)
+        The reference patient.
+    away : ndarray of shape (n, n_encoded)
+        Distance of each patient from it.
+    n_visits : int
+        Number of visits up to the horizon.
+
+    Returns
+    -------
+    base, parts : ndarray of shape (n,) and (n, n_encoded)
+    """
+    start = relief.linear_predictor(means[None, :])[:, :n_visits]
+    step = relief.linear_predictor(means + away)[:, :n_visits] - start
+    nodes, shares = np.polynomial.legendre.leggauss(_NODES)
+    slopes = np.zeros(step.shape)
+    for node, share in zip((nodes + 1.0) / 2.0, shares / 2.0, strict=True):
+        slopes += share * _slope(start + node * step)
+    every, first = slopes.sum(axis=1)[:, None], slopes[:, :1]
+    base = np.full(len(away), _log_odds_lasting(start)[0])
+    return base, away * (every * relief.coefficients + first * relief.first)
 
 
 def make_duration_response(

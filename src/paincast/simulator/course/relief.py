@@ -20,11 +20,17 @@ _LOWEST = -8.0
 
 
 def compute_relief_survival(
-    months: Sequence[float], intercepts: FloatArray, predictor: FloatArray, persistence: float
+    months: Sequence[float],
+    intercepts: FloatArray,
+    predictor: FloatArray,
+    persistence: float,
+    *,
+    nodes: int = NODES,
+    cells: int = GRID,
 ) -> FloatArray:
     """Compute the probability that the response holds at each visit up to each month.
 
-    It depends on an episode only through its linear predictor, so it is interpolated on a grid of 201 values.
+    It depends on an episode only through its linear predictor, so it is interpolated on a grid.
 
     Parameters
     ----------
@@ -36,19 +42,21 @@ def compute_relief_survival(
         Linear predictor of each episode, without the intercept.
     persistence : float
         Correlation of the process between a month and twice that month.
+    nodes, cells : int
+        Points of the integral over a month, and of the grid.
 
     Returns
     -------
     ndarray of shape (n_months, n)
     """
-    grid = np.linspace(predictor.min() - 1e-6, predictor.max() + 1e-6, GRID)
+    grid = np.linspace(predictor.min() - 1e-6, predictor.max() + 1e-6, cells)
     threshold = ndtri(expit(intercepts[:, None] + grid))
-    survival = _integrate(threshold, np.array(months), persistence)
+    survival = _integrate(threshold, np.array(months), persistence, nodes)
     return np.array([np.interp(predictor, grid, row) for row in survival])
 
 
-def _integrate(threshold: FloatArray, months: FloatArray, persistence: float) -> FloatArray:
-    node, weight = np.polynomial.legendre.leggauss(NODES)
+def _integrate(threshold: FloatArray, months: FloatArray, persistence: float, nodes: int) -> FloatArray:
+    node, weight = np.polynomial.legendre.leggauss(nodes)
     survival = np.empty_like(threshold)
     density = position = width = np.empty(0)
     for month_index, upper in enumerate(threshold):

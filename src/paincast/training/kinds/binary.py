@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.binary.response import ResponseModel, cross_fit_linear_predictor, fit_response_model
+from paincast.models.binary.response import cross_fit_linear_predictor, fit_response_model
 from paincast.models.binary.surroundings import make_surroundings
-from paincast.models.choice import is_worse_than_overall_risk
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.internal_validation import InternalValidation, RefitProcedure, validate_modelling
+from paincast.training.kinds.reasons import withhold_reasons
 from paincast.training.kinds.refit import ResponseRefit
 from paincast.training.task import EVALUATING, FITTING, VALIDATING, Task
 
@@ -69,15 +68,6 @@ def fit_binary(task: Task) -> FittedModel:
         validation=validate_task(task, refit),
         instability_rng=instability_rng,
     )
-
-
-def withhold_reasons(response: ResponseModel, task: Task, linear_predictor: FloatArray) -> ResponseModel:
-    """Withhold the reasons of a model whose out-of-fold predictions are clearly worse than the overall risk."""
-    data, known = task.data, task.data.known
-    patients = data.episodes.loc[known, "patient_id"].to_numpy(object)
-    if is_worse_than_overall_risk(linear_predictor[known], data.observed[known], groups=patients):
-        return replace(response, shows_reasons=False)
-    return response
 
 
 def validate_task(task: Task, refit: RefitProcedure) -> InternalValidation:

@@ -14,6 +14,7 @@ from paincast.errors import RefusalError
 from paincast.evidence import load_sources, simulated_records
 from paincast.evidence.figures import PublishedRate
 from paincast.evidence.records import list_citations
+from paincast.models.prior.durations import DurationPrior, make_duration_prior
 from paincast.models.prior.gaussian import EvidencePrior, make_evidence_prior, make_level_prior
 from paincast.outcomes import name_in_truth
 from paincast.schema import model_columns
@@ -25,6 +26,7 @@ from paincast.simulator.evidence_draws import (
     list_drawn_outcomes,
     simulate_reference_patients,
 )
+from paincast.simulator.relief_draws import draw_relief
 from paincast.training.kinds.published import find_nearest_rate, list_fitting_rates
 from paincast.training_set import TrainingSet
 
@@ -39,24 +41,47 @@ COMPLICATION_SD = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatheredPrior:
+class Provenance:
+    """Where a prior comes from.
+
+    Parameters
+    ----------
+    description : str
+        What it is, or why there is none, in words.
+    sources : tuple of str
+        Citations; empty if nothing is published.
+    """
+
+    description: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredDurationPrior(Provenance):
+    """A prior of how long relief lasts, and where it comes from.
+
+    Parameters
+    ----------
+    duration : DurationPrior
+        The prior.
+    """
+
+    duration: DurationPrior
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredPrior(Provenance):
     """A prior and where it comes from.
 
     Parameters
     ----------
     prior : EvidencePrior
         The prior.
-    description : str
-        What it is, or why there is none, in words.
-    sources : tuple of str
-        Citations; empty if nothing is published.
     simulated : bool
         Whether its columns are encoded on simulated patients, not on real ones.
     """
 
     prior: EvidencePrior
-    description: str
-    sources: tuple[str, ...]
     simulated: bool
 
 
@@ -90,7 +115,7 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
     RefusalError
         If the evidence tells nothing of the outcome at the month.
     """
-    scenario = str(data.cohort.details.get("scenario", settings.cohort.scenario))
+    scenario = _find_scenario(data, settings)
     splines, month, name = settings.model.splines, data.horizon_months, name_in_truth(data.outcome)
     sources = list_citations(simulated_records(data.technique))
     with threadpool_limits(limits=1):
@@ -106,6 +131,46 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
         prior = make_evidence_prior(keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines, real=real)
     description = f"{DRAWS} draws of the evidence at month {month:g} ({scenario} scenario)"
     return GatheredPrior(prior=prior, description=description, sources=sources, simulated=True)
+
+
+def gather_duration_prior(
+    data: TrainingSet, months: tuple[float, ...], settings: TrainingSettings, rng: np.random.Generator
+) -> GatheredDurationPrior:
+    """Gather the prior of how long relief lasts that follows draws of the evidence.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The episodes; their outcomes are not used.
+    months : tuple of float
+        The visits at which relief is assessed.
+    settings, rng
+        As for :func:`gather_prior`.
+
+    Raises
+    ------
+    RefusalError
+        If the evidence tells nothing of the technique, or of one of the months.
+    """
+    scenario = _find_scenario(data, settings)
+    with threadpool_limits(limits=1):
+        drawn = draw_relief(data.technique, months, scenario=scenario, rng=rng)
+        prior = make_duration_prior(
+            keep_recorded(drawn.episodes, data),
+            months,
+            drawn.survival,
+            splines=settings.model.splines,
+            real=None if data.cohort.basis == "synthetic" else data.episodes,
+        )
+    listed = ", ".join(f"{month:g}" for month in months)
+    description = f"{drawn.survival.shape[2]} draws of the evidence at months {listed} ({scenario} scenario)"
+    return GatheredDurationPrior(
+        duration=prior, description=description, sources=list_citations(simulated_records(data.technique))
+    )
+
+
+def _find_scenario(data: TrainingSet, settings: TrainingSettings) -> str:
+    return str(data.cohort.details.get("scenario", settings.cohort.scenario))
 
 
 def _expect_complications(data: TrainingSet, scenario: str) -> tuple[pd.DataFrame, float]:

@@ -17,17 +17,23 @@ from paincast.errors import RefusalError
 from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.evaluation.survival.duration import compute_duration_metrics
 from paincast.models.observation_weights import fit_observation_weights
-from paincast.models.survival.duration import CrossFittedDurations, cross_fit_durations, fit_duration_model
+from paincast.models.survival.duration import (
+    SMALLEST,
+    CrossFittedDurations,
+    DurationModel,
+    cross_fit_durations,
+    fit_duration_model,
+    require_durations,
+)
+from paincast.models.survival.hazard import choose_cuts
 from paincast.models.survival.response import make_duration_response
 from paincast.outcomes.labels import DIED, LOST_RELIEF
 from paincast.training.evaluation import Evaluation, evaluate_linear_predictor
 from paincast.training.finish import FittedModel
+from paincast.training.kinds.reasons import withhold_reasons
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 
 FloatArray = npt.NDArray[np.float64]
-
-SMALLEST = 1e-9
-"""Minimum distance of a probability from 0 and 1 before its log odds are taken."""
 
 
 def fit_duration(task: Task) -> FittedModel:
@@ -56,23 +62,34 @@ def fit_duration(task: Task) -> FittedModel:
     months, status = data.durations
     seen = np.isfinite(months)
     weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng)
+    require_durations(months[seen], status[seen], settings.duration)
+    cuts = choose_cuts(months[seen], status[seen], settings.duration.minimum_interval_events)
+    without_refits = replace(settings.duration, refits=0)
+
+    def fit_fold(
+        train: pd.DataFrame, months: FloatArray, status: FloatArray, weights: FloatArray, rng: np.random.Generator
+    ) -> DurationModel:
+        return fit_duration_model(train, months, status, without_refits, rng, weights, cuts=cuts)
+
     crossed = cross_fit_durations(
         data.episodes,
         months,
         status,
-        settings.duration,
+        fit_fold,
         evaluation_rng,
+        cuts=cuts,
         folds=settings.evaluation.folds,
         weights=weights,
         progress=task.begin(EVALUATING),
     )
     visit = find_visit(crossed.months, data.horizon_months)
     task.begin(FITTING)
-    model = fit_duration_model(data.episodes, months, status, settings.duration, fit_rng, weights, cuts=crossed.months)
+    model = fit_duration_model(data.episodes, months, status, settings.duration, fit_rng, weights, cuts=cuts)
+    response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
     return FittedModel(
-        response=make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months),
+        response=withhold_reasons(response, task, find_log_odds(crossed, visit)),
         evaluate=partial(evaluate_duration, task, crossed, seen, visit, metric_rng),
-        further=_gather_further(task, crossed, seen),
+        further=describe_course(task, crossed, seen),
     )
 
 
@@ -84,10 +101,14 @@ def evaluate_duration(
     rng: np.random.Generator,
 ) -> Evaluation:
     """Evaluate out-of-fold curves: at the visit of the horizon like a binary outcome, and over all months."""
-    lasting = np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)
-    evaluation = evaluate_linear_predictor(task, np.asarray(logit(lasting)), rng)
+    evaluation = evaluate_linear_predictor(task, find_log_odds(crossed, visit), rng)
     course = evaluate_course(task, crossed, seen)
     return replace(evaluation, metrics=pd.concat([evaluation.metrics, course], ignore_index=True))
+
+
+def find_log_odds(crossed: CrossFittedDurations, visit: int) -> FloatArray:
+    """Return the out-of-fold log odds that relief lasts beyond a visit, shape (n,)."""
+    return np.asarray(logit(np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)))
 
 
 def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
@@ -140,7 +161,8 @@ def _list_told(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.b
     return choose_months(months, status, list(crossed.months), event=LOST_RELIEF)
 
 
-def _gather_further(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> Further:
+def describe_course(task: Task, crossed: CrossFittedDurations, seen: npt.NDArray[np.bool_]) -> Further:
+    """Describe the course of relief: observed and predicted curves, and the months that are modelled."""
     months, status = (part[seen] for part in task.data.durations)
     curve = compute_kaplan_meier(months, status, crossed.months, task.settings.evaluation.confidence)
     predicted = crossed.survival[seen].mean(axis=0)

@@ -6,6 +6,7 @@ nothing, so that their number does not matter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evidence import load_sources, simulated_records
+from paincast.models.binary.response import ResponseModel
 from paincast.models.cross_fitting import cross_fit
 from paincast.models.prior.response import (
     PriorFit,
@@ -27,9 +29,10 @@ from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
-from paincast.training.kinds.binary import fit_binary, validate_task, withhold_reasons
-from paincast.training.kinds.prior import GatheredPrior, gather_evidence_prior, gather_prior
+from paincast.training.kinds.binary import fit_binary, validate_task
+from paincast.training.kinds.prior import GatheredPrior, Provenance, gather_evidence_prior, gather_prior
 from paincast.training.kinds.published import counted_in
+from paincast.training.kinds.reasons import withhold_reasons
 from paincast.training.kinds.refit import NoRefit, PriorRefit
 from paincast.training.task import EVALUATING, FITTING, Further, Task
 from paincast.training_set import TrainingSet
@@ -123,45 +126,57 @@ def fit_with_evidence(task: Task) -> FittedModel:
 
 def _fit_evidence(task: Task, gathered: GatheredPrior) -> FittedModel:
     """Serve a prior without patients; the simulated ones only evaluate it."""
-    data, settings = task.data, task.settings
-    fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(4)
-    task.begin(FITTING)
-    nobody = data.episodes.iloc[:0]
-    fit = fit_with_prior(gathered.prior, nobody, np.empty(0), settings, fit_rng)
-    response = make_prior_response(fit, nobody, settings, draw_rng, individual=True)
+    data = task.data
+    metric_rng, instability_rng = task.make_stream().spawn(2)
+    fit, response = fit_prior_model(task, gathered)
     return FittedModel(
         response=response,
         evaluate=partial(evaluate_linear_predictor, task, response.linear_predictor(data.episodes), metric_rng),
-        further=_gather_further(gathered, fit),
+        further=gather_beliefs(gathered, fit.posterior.weights, seen=False),
         validation=validate_task(task, NoRefit(response=response)),
         instability_rng=instability_rng,
     )
 
 
+def fit_prior_model(task: Task, gathered: GatheredPrior) -> tuple[PriorFit, ResponseModel]:
+    """Fit the served model of a binary outcome: a prior, updated by patients unless these only stand for it.
+
+    It has random streams of its own, so that the change of pain follows from the very model of half relief.
+    """
+    data, settings = task.data, task.settings
+    fit_rng, draw_rng = task.make_stream("fit").spawn(2)
+    task.begin(FITTING)
+    learns = not stands_for_evidence(data.cohort, settings)
+    episodes, outcome = (data.episodes, data.observed) if learns else (data.episodes.iloc[:0], np.empty(0))
+    with threadpool_limits(limits=1):
+        fit = fit_with_prior(gathered.prior, episodes, outcome, settings, fit_rng)
+        known = episodes.loc[~np.isnan(outcome)]
+        individual = data.cohort.basis == "synthetic"
+        return fit, make_prior_response(fit, known, settings, draw_rng, individual=individual)
+
+
 def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
     """Update a prior by patients; cross-fit it on them."""
     data, settings = task.data, task.settings
-    evaluation_rng, fit_rng, draw_rng, metric_rng, instability_rng = task.make_stream().spawn(5)
-    prior, episodes, outcome = gathered.prior, data.episodes, data.observed
-    real = data.cohort.basis != "synthetic"
-    predict = partial(predict_with_prior, prior=prior, settings=settings)
-    crossed = cross_fit(predict, episodes, outcome, settings, evaluation_rng, progress=task.begin(EVALUATING))
-    task.begin(FITTING)
-    with threadpool_limits(limits=1):
-        fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
-        response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=not real)
+    evaluation_rng, metric_rng, instability_rng = task.make_stream().spawn(3)
+    predict = partial(predict_with_prior, prior=gathered.prior, settings=settings)
+    crossed = cross_fit(
+        predict, data.episodes, data.observed, settings, evaluation_rng, progress=task.begin(EVALUATING)
+    )
+    fit, response = fit_prior_model(task, gathered)
     return FittedModel(
         response=withhold_reasons(response, task, crossed.linear_predictor),
         evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
-        further=_gather_further(gathered, fit, warning=_warn_of_overlap(data)),
-        stands_on=_describe_basis(gathered, data) if real else {},
-        validation=validate_task(task, PriorRefit(settings=settings, prior=prior)),
+        further=gather_beliefs(gathered, fit.posterior.weights, seen=True, warning=warn_of_overlap(data)),
+        stands_on=describe_basis(gathered, data) if data.cohort.basis != "synthetic" else {},
+        validation=validate_task(task, PriorRefit(settings=settings, prior=gathered.prior)),
         instability_rng=instability_rng,
         encodes_real=not gathered.simulated,
     )
 
 
-def _describe_basis(gathered: GatheredPrior, data: TrainingSet) -> dict[str, object]:
+def describe_basis(gathered: Provenance, data: TrainingSet) -> dict[str, object]:
+    """Describe what a model of a prior and real patients is based on."""
     n_known = int(data.known.sum())
     if not gathered.sources:
         return {"basis": "real", "n_real": n_known}
@@ -169,7 +184,7 @@ def _describe_basis(gathered: GatheredPrior, data: TrainingSet) -> dict[str, obj
     return {"basis": "blended", "n_real": n_known, "sources": sources}
 
 
-def _warn_of_overlap(data: TrainingSet) -> str:
+def warn_of_overlap(data: TrainingSet) -> str:
     """Tell whether the curves of the evidence count patients of the real set itself."""
     try:
         records = simulated_records(data.technique)
@@ -186,11 +201,11 @@ def _warn_of_overlap(data: TrainingSet) -> str:
     return f" The curves count patients of this same set, who count twice ({citations})." if counted else ""
 
 
-def _gather_further(gathered: GatheredPrior, fit: PriorFit, *, warning: str = "") -> Further:
-    weights = fit.posterior.weights
+def gather_beliefs(gathered: Provenance, weights: Mapping[str, float], *, seen: bool, warning: str = "") -> Further:
+    """Describe a prior, and the weights of the beliefs that patients left."""
     listed = ", ".join(f"{name} {weight:.0%}" for name, weight in weights.items())
-    seen = "no patient was seen" if fit.rows is None else "after the patients were seen"
-    note = f"Prior: {gathered.description}.{warning} Weights of the beliefs, {seen}: {listed}."
+    when = "after the patients were seen" if seen else "no patient was seen"
+    note = f"Prior: {gathered.description}.{warning} Weights of the beliefs, {when}: {listed}."
     return Further(
         params={f"prior.{name.replace(' ', '_')}": round(weight, 4) for name, weight in weights.items()},
         tables={"beliefs": pd.DataFrame({"belief": list(weights), "weight": list(weights.values())})},
