@@ -1,9 +1,11 @@
 """The predictor: one model with everything it needs to predict, explain and abstain, and its bundle on disk.
 
-``model.py`` defines the :class:`Predictor`, ``route.py`` gets from a table of patients to predictions, ``rows.py``
-defines the columns of predictions, ``bundle.py`` saves and loads a predictor, and ``card.py`` formats its display.
+``model.py`` defines the :class:`Predictor`, ``answers.py`` what it answers before that is written into rows,
+``route.py`` gets from a table of patients to predictions, ``rows.py`` defines the columns of predictions, ``bundle.py``
+saves and loads a predictor, and ``card.py`` formats its display.
 """
 
+from paincast.predictor.answers import Answers
 from paincast.predictor.bundle import MANIFEST, add_version, load_predictor, save_predictor
 from paincast.predictor.model import Predictor
 from paincast.predictor.route import answer_patients
@@ -14,6 +16,7 @@ __all__ = [
     "LISTS",
     "MANIFEST",
     "PREDICTION_COLUMNS",
+    "Answers",
     "Predictor",
     "add_version",
     "answer_patients",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
@@ -22,10 +21,11 @@ from paincast.eligibility import (
     set_technique,
 )
 from paincast.evidence.rules import TechniqueRules, renew_rules
-from paincast.explain import Reason, explain_model, find_certain, list_missing, list_reasons
+from paincast.explain import explain_model, find_certain, list_missing
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import get_outcome, name_model
+from paincast.predictor.answers import Answers
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
@@ -197,7 +197,19 @@ class Predictor:
     def predict_episodes(
         self, patients: pd.DataFrame, unreadable: pd.Series | None = None, *, allow_contradicted: bool = False
     ) -> pd.DataFrame:
-        """Predict for patients in the types of the contract; see :meth:`predict`.
+        """Predict for patients in the types of the contract; see :meth:`predict` and :meth:`answer_episodes`.
+
+        Returns
+        -------
+        DataFrame of shape (n, len(PREDICTION_COLUMNS))
+            Indexed like ``patients``.
+        """
+        return self.answer_episodes(patients, unreadable, allow_contradicted=allow_contradicted).write()
+
+    def answer_episodes(
+        self, patients: pd.DataFrame, unreadable: pd.Series | None = None, *, allow_contradicted: bool = False
+    ) -> Answers:
+        """Answer for patients in the types of the contract, before answers of other models are looked at.
 
         Parameters
         ----------
@@ -211,7 +223,7 @@ class Predictor:
 
         Returns
         -------
-        DataFrame of shape (n, len(PREDICTION_COLUMNS))
+        Answers
             Indexed like ``patients``.
         """
         episodes = set_technique(patients, self.technique)
@@ -240,11 +252,8 @@ class Predictor:
             doubts.append(pd.Series(NO_SKILL, index=episodes.index))
         cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
-        reasons = self._list_reasons(episodes, answered.to_numpy(bool))
-        rows = make_abstentions(episodes, self.technique, self.outcome, because)
-        return rows.assign(
+        rows = make_abstentions(episodes, self.technique, self.outcome, because).assign(
             horizon_months=self.horizon_months,
-            **{name: np.where(answered, answer[name], np.nan) for name in (*ANSWERS, *UNCERTAINTY_COLUMNS)},
             level=np.where(answered, self.level, np.nan),
             **validated[list(VALIDATION_COLUMNS)],
             **find_controls(rules, self.outcome, self.horizon_months, episodes),
@@ -255,24 +264,21 @@ class Predictor:
             n_real=self.n_real,
             use=self.mark,
             model_version=self.version,
-            **reasons,
         )
+        answer.loc[~answered] = np.nan
+        answers = Answers(outcome=self.outcome, month=self.horizon_months, rows=rows, numbers=answer)
+        return self._explain(answers, episodes[answered]) if answered.any() else answers
 
-    def _list_reasons(self, episodes: pd.DataFrame, answered: npt.NDArray[np.bool_]) -> dict[str, pd.Series]:
-        """List reasons and missing values of the patients who get an answer; empty lists for all others."""
-        parts: dict[str, list[list[Reason]]] = {"reasons_for": [], "reasons_against": [], "missing_values": []}
-        if answered.any():
-            chosen = episodes[answered]
-            explanation = explain_model(self.response, chosen)
-            reasons = list_reasons(explanation, find_certain(self.response, chosen, explanation))
-            scale = self.response.missing_scale(chosen)
-            unknown = list_missing(explanation, self.response.missing_variances, self.level, scale=scale)
-            parts = dict(zip(parts, (*reasons, unknown), strict=True))
-        placed = {name: iter(lists) for name, lists in parts.items()}
-        return {
-            name: pd.Series([next(lists) if is_answered else [] for is_answered in answered], episodes.index, object)
-            for name, lists in placed.items()
-        }
+    def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:
+        """Add what explains the answers of the patients who get one."""
+        explanation = explain_model(self.response, episodes)
+        scale = self.response.missing_scale(episodes)
+        return replace(
+            answers,
+            explanation=explanation,
+            certain=find_certain(self.response, episodes, explanation),
+            missing=list_missing(explanation, self.response.missing_variances, self.level, scale=scale),
+        )
 
     def explain(self, patients: object) -> shap.Explanation:
         """Explain predictions in the format of the shap package, whose plots can use the result directly.

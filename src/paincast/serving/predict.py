@@ -15,10 +15,11 @@ from paincast.eligibility import assess_technique, check_techniques, set_techniq
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
-from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Predictor, load_predictor, make_abstentions
+from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Answers, Predictor, load_predictor, make_abstentions
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.schema import COMPARATORS, TECHNIQUES
 from paincast.serving.addresses import fetch_predictor, is_address
+from paincast.serving.coherence import bring_in_line
 from paincast.serving.months import Asked, check_months, choose_model, explain_no_model, select_models
 from paincast.serving.validation.validations import list_bundles
 
@@ -219,11 +220,13 @@ def predict_episodes(
         chosen = episodes[is_named | (technique in requested)]
         if len(chosen):
             invalid_columns = None if unreadable is None else unreadable[chosen.index]
-            blocks += [
+            answers = [
                 _answer(chosen, invalid_columns, Asked(technique, outcome, month), models, allow_contradicted)
                 for outcome in outcomes
                 for month in months or (None,)
             ]
+            in_line = iter(bring_in_line([one for one in answers if isinstance(one, Answers)], chosen["pain_nrs"]))
+            blocks += [next(in_line).write() if isinstance(one, Answers) else one for one in answers]
     if not blocks:
         return make_abstentions(episodes.iloc[:0], "", "", "")
     return pd.concat(blocks).sort_index(kind="stable")[list(PREDICTION_COLUMNS)]
@@ -235,10 +238,11 @@ def _answer(
     asked: Asked,
     models: Mapping[str, Predictor],
     allow_contradicted: bool,
-) -> pd.DataFrame:
+) -> Answers | pd.DataFrame:
+    """Answer by the model that is asked; without one, rows of abstentions."""
     model = choose_model(models, asked)
     if model is not None:
-        return model.predict_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
+        return model.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
     patients = set_technique(episodes, asked.technique)
     because = explain_no_model(models, asked, patients)
     rows = make_abstentions(patients, asked.technique, asked.outcome, because)

@@ -216,7 +216,7 @@ def make_cumulative_change(
 
 
 def _nest(margins: FloatArray, half: int) -> FloatArray:
-    """Make margins ascend by at least a little, with 0 at that of half relief: who reaches a share reaches lesser ones."""
+    """Make margins ascend, with 0 at that of half relief: who reaches a share reaches lesser ones too."""
     steps = _GAP * np.arange(len(margins))
     above = np.maximum.accumulate(np.append(0.0, margins[half + 1 :]) - steps[: len(margins) - half])
     below = np.maximum.accumulate(np.append(0.0, -margins[:half][::-1]) - steps[: half + 1])

@@ -19,7 +19,7 @@ from paincast.models.prior.response import fit_with_prior, make_prior_response
 from paincast.outcomes import OUTCOMES
 from paincast.settings import TrainingSettings
 from paincast.simulator.assumptions import Assumptions
-from paincast.splits import make_folds
+from paincast.splits import spread_folds
 from paincast.training.finish import FittedModel
 from paincast.training.kinds.continuous import evaluate_change, fit_change
 from paincast.training.kinds.prior import gather_evidence_prior
@@ -118,13 +118,12 @@ def _cross_fit(task: Task, prior: EvidencePrior, change: FloatArray, rng: np.ran
     """Predict every episode by a model that was not fitted on its patient; indexed like the episodes."""
     data, settings = task.data, task.settings
     individual = data.cohort.basis == "synthetic"
-    fold_rng, *streams = rng.spawn(1 + settings.evaluation.folds)
     patients = data.episodes["patient_id"].to_numpy(object)
-    splits = make_folds(data.observed, patients, settings.evaluation.folds, fold_rng)
+    splits = spread_folds(data.observed, patients, settings.evaluation.folds, rng)
     progress = task.begin(EVALUATING)
     progress.expect(len(splits))
     parts = []
-    for (train, test), child in zip(splits, streams, strict=False):
+    for (train, test), child in splits:
         fit_rng, draw_rng = child.spawn(2)
         episodes, outcome = data.episodes.iloc[train], data.observed[train]
         with threadpool_limits(limits=1):
