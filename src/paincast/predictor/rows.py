@@ -55,7 +55,8 @@ of the technique that could not be assessed, because the values they need are un
 unknown, with half the width at ``level`` of the contribution of those whose value is known. ``uncertainty_evidence``
 and the three after it are shares of the variance of a patient's log odds, which add up to 1: what studies disagree
 about, the model (chance among its patients, and what its columns do not explain), the site, and missing values (for
-``pain_change``, of the log odds of half relief); they are empty for durations and changes that patients speak of alone. ``validated_on`` lists the
+``pain_change``, of the log odds of half relief); they are empty for durations and changes that patients speak of alone.
+``validated_on`` lists the
 real cohorts on which the model was evaluated, the worst first, whose patients and ratio of observed to expected with
 its interval are ``validated_n``, ``validated_o_e``, ``validated_lower`` and ``validated_upper``.
 ``control_probability`` is the share with the outcome in the control arms of trials, only where outcome, month (within
