@@ -200,9 +200,9 @@ def make_cumulative_change(
     if len(episodes):
         relief = -change / read_scale(episodes)
         served = response.linear_predictor(episodes)
-        margins = np.array(
-            [_fit_margin(relief >= share - SLACK, served, m) for share, m in zip(shares, assumed, strict=True)]
-        )
+        # Nobody is placed below the lowest share: its margin is that of doing better.
+        reached = [relief > shares[0] + SLACK, *(relief >= share - SLACK for share in shares[1:])]
+        margins = np.array([_fit_margin(one, served, margin) for one, margin in zip(reached, assumed, strict=True)])
         margins = _nest(margins, int(np.flatnonzero(shares == HALF)[0]))
     made = CumulativeChangeResponse(
         response=response,
