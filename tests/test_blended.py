@@ -223,10 +223,17 @@ def test_evidence_and_patients_name_both_of_their_sources(tmp_path):
     np.testing.assert_allclose(np.minimum(counts, predictor.n_real - counts) % 5, 0.0, atol=1e-6)
 
 
-def test_an_outcome_that_is_not_binary_is_refused_in_words(tmp_path):
-    settings = make_settings(pretend_real(tmp_path), tmp_path, outcome=OutcomeSettings(name="pain_change"))
-    with pytest.raises(RefusalError, match="facet_rfa/pain_change: "):
-        train(settings)
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["pain_change", "relief_duration"])
+def test_durations_and_changes_are_blended_too(outcome, tmp_path):
+    settings = make_settings(pretend_real(tmp_path), tmp_path, outcome=OutcomeSettings(name=outcome))
+    trained = train(settings).trained[f"facet_rfa/{outcome}"]
+    predictor = load_predictor(tmp_path / "models" / "facet_rfa" / outcome)
+    assert (predictor.basis, predictor.n_real) == ("blended", predictor.n_training)
+    assert predictor.sources[0] == "a registry"
+    assert len(predictor.sources) > 1
+    assert trained.further.tables["beliefs"]["weight"].sum() == pytest.approx(1.0)
+    assert (trained.metrics["n"] <= 150).all()
 
 
 def test_a_folder_of_simulated_episodes_is_refused(tmp_path):

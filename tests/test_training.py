@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,12 +225,15 @@ def train_one(outcome: str, technique: str, folder: Path, **changes: object):
     return trained, fresh.episodes, rows
 
 
-def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
+@pytest.mark.parametrize(("prior", "most"), [(True, 0.9), (False, 0.8)])
+def test_change_of_pain_is_trained_kept_and_predicted_in_points(prior, most, tmp_path):
     settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, confidence=0.7)
-    trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings)
+    model = replace(make_settings(tmp_path).model, prior=prior)
+    trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings, model=model)
+    assert trained.predictor.response.kind == ("cumulative" if prior else "quantile")
     metrics = trained.metrics.set_index("metric")
     assert {"coverage", "mean_width", "pinball_loss", "pinball_gain", "mean_absolute_error"} <= set(metrics.index)
-    assert 0.6 < metrics.loc["coverage", "estimate"] < 0.8
+    assert 0.6 < metrics.loc["coverage", "estimate"] < most
     assert metrics.loc["coverage", "n"] == trained.predictor.n_training
     assert trained.predictor.n_events is None
     assert trained.curve is None
@@ -247,9 +251,12 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(tmp_path):
     assert "within the interval: 0." in describe_loss(trained.weights, trained.loss, trained.tipping_point)
 
 
-def test_duration_is_trained_kept_and_predicted_at_the_horizon(tmp_path):
+@pytest.mark.parametrize("prior", [True, False])
+def test_duration_is_trained_kept_and_predicted_at_the_horizon(prior, tmp_path):
     settings = DurationSettings(prior_sds=[0.1, 0.1**0.5], refits=10, folds=3)
-    trained, episodes, rows = train_one("relief_duration", "celiac_plexus_neurolysis", tmp_path, duration=settings)
+    model, technique = replace(make_settings(tmp_path).model, prior=prior), "celiac_plexus_neurolysis"
+    trained, episodes, rows = train_one("relief_duration", technique, tmp_path, duration=settings, model=model)
+    assert ("beliefs" in trained.further.tables) == prior
     metrics = trained.metrics.set_index("metric")
     assert {"auroc", "o_e_ratio", "integrated_brier", "integrated_brier_gain", "concordance_uno"} <= set(metrics.index)
     assert metrics.loc["o_e_ratio_1", "method"] == "observed by Aalen-Johansen"
@@ -288,7 +295,7 @@ def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
 
 def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
     asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
-    with pytest.raises(RefusalError, match=r"month 0\.2 is outside; set outcome\.horizon_months to a month within"):
+    with pytest.raises(RefusalError, match=r"relief_duration: .*not of month 0\.2"):
         train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
 
 
