@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
@@ -26,11 +27,7 @@ from paincast.settings import (
     CohortSettings,
     DurationSettings,
     EvaluationSettings,
-    ModelSettings,
     OutcomeSettings,
-    TrackingSettings,
-    TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort, write_cohort
 from paincast.splits import CrossFitted
@@ -38,29 +35,13 @@ from paincast.training import train
 
 pytestmark = pytest.mark.slow
 
-LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
-
-
-def make_settings(folder: Path, **changes: object) -> TrainingSettings:
-    given: dict[str, object] = {
-        "cohort": CohortSettings(episodes_per_technique=250),
-        "techniques": ["facet_rfa"],
-        "uncertainty": UncertaintySettings(refits=10),
-        "evaluation": EvaluationSettings(folds=3, resamples=60),
-        "tracking": TrackingSettings(enabled=False),
-        "models_folder": str(folder / "models"),
-        "jobs": 1,
-        "progress": False,
-    }
-    return TrainingSettings(**{**given, **changes})  # type: ignore[arg-type]
-
 
 def train_real(name: str, technique: str, month: float, real_data: Path, folder: Path):
     mapping = load_mapping(name)
     cohort, _ = ingest(mapping, sorted(path for path in (real_data / name).iterdir() if path.suffix != ".json"))
     save_cohort(cohort, folder / name)
     return train(
-        make_settings(
+        make_quick_settings(
             folder,
             cohort=CohortSettings(source="folder", path=str(folder / name)),
             techniques=[technique],
@@ -116,7 +97,7 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
         return CrossFitted(known, np.zeros(known.shape, dtype=np.int64))
 
     monkeypatch.setattr("paincast.training.kinds.with_prior.cross_fit", know_the_answer)
-    settings = make_settings(tmp_path)
+    settings = make_quick_settings(tmp_path)
     settings.cohort.rehearse = True
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(settings)
@@ -131,11 +112,13 @@ def test_a_leak_fails_the_run_of_a_duration_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr("paincast.training.evaluation.refuse_leak", leak)
     with pytest.raises(LeakError, match=r"^a leak$"):
-        train(make_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
+        train(make_quick_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
 
 
 def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
-    metrics = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
+    metrics = (
+        train(make_quick_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
+    )
     assert 0.5 < metrics["bayes_optimal_auroc"] < 0.8
     assert metrics["regret"] > 0
     assert {"auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope"} <= set(
@@ -147,15 +130,15 @@ def test_a_technique_gets_the_same_model_whichever_others_are_trained(tmp_path):
     """From one cohort: others lend what they share whether or not they are trained too."""
     write_cohort(tmp_path / "cohort", techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=250, seed=5)
     source = CohortSettings(source="folder", path=str(tmp_path / "cohort"))
-    alone = train(make_settings(tmp_path / "one", cohort=source))
-    beside = train(make_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))
+    alone = train(make_quick_settings(tmp_path / "one", cohort=source))
+    beside = train(make_quick_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))
     first, second = (result.trained["facet_rfa/pain_response"] for result in (alone, beside))
     pd.testing.assert_frame_equal(first.explanation.contributions, second.explanation.contributions)
     pd.testing.assert_frame_equal(first.metrics, second.metrics)
 
 
 def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
-    trained = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"]
+    trained = train(make_quick_settings(tmp_path)).trained["facet_rfa/pain_response"]
     counts = dict(zip(trained.flow["step"], trained.flow["n"], strict=True))
     weights = trained.weights.set_index("measure")["value"]
     assert weights["asked"] == weights["observed"] + weights["lost"] == trained.tipping_point["n"].iloc[0]
@@ -171,7 +154,7 @@ def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
 
 
 def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_path):
-    result = train(make_settings(tmp_path, model=LINEAR))
+    result = train(make_quick_settings(tmp_path, model=PLAIN))
     trained = result.trained["facet_rfa/pain_response"]
     rows, bins = trained.instability.metrics.set_index("metric"), trained.instability.bins
     assert (rows["n"] == trained.predictor.n_training).all()
@@ -185,11 +168,11 @@ def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_pat
 
 def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(tmp_path):
     result = train(
-        make_settings(
+        make_quick_settings(
             tmp_path,
             techniques=["facet_rfa", "celiac_plexus_neurolysis"],
             outcome=OutcomeSettings(name="all"),
-            model=LINEAR,
+            model=PLAIN,
         )
     )
     asked = {f"{technique}/{name}" for technique in ("facet_rfa", "celiac_plexus_neurolysis") for name in OUTCOMES}
@@ -212,7 +195,9 @@ def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(t
 
 
 def train_one(outcome: str, technique: str, folder: Path, **changes: object):
-    result = train(make_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes))
+    result = train(
+        make_quick_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes)
+    )
     trained = result.trained[f"{technique}/{outcome}"]
     loaded = load_predictor(folder / "models" / technique / outcome)
     assert loaded.version == trained.predictor.version
@@ -289,12 +274,12 @@ def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
 def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
     asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
     with pytest.raises(RefusalError, match=r"month 0\.2 is outside; set outcome\.horizon_months to a month within"):
-        train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
+        train(make_quick_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
 
 
 def test_settings_of_one_outcome_do_not_go_with_all(tmp_path):
     with pytest.raises(SettingsError, match="belong to one outcome; name it, or leave them empty"):
-        train(make_settings(tmp_path, outcome=OutcomeSettings(name="all", window_months=[1.0, 2.0])))
+        train(make_quick_settings(tmp_path, outcome=OutcomeSettings(name="all", window_months=[1.0, 2.0])))
 
 
 def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -304,14 +289,14 @@ def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, m
         return collect_rules(technique, outcome)
 
     monkeypatch.setattr("paincast.training_set.collect_rules", refuse)
-    result = train(make_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
+    result = train(make_quick_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
     assert result.refused == {"si_joint_rfa/pain_response": "no evidence today"}
     assert result.summary["note"].tolist()[1] == "no model: no evidence today"
     assert (tmp_path / "models" / "facet_rfa" / "pain_response" / "bundle.json").is_file()
     assert list_notes(tmp_path / "models", load_models(tmp_path / "models")) == {}
     monkeypatch.setattr("paincast.training_set.collect_rules", lambda *_: refuse("si_joint_rfa", ""))
     with pytest.raises(RefusalError, match="no evidence today"):
-        train(make_settings(tmp_path, techniques=["facet_rfa"]))
+        train(make_quick_settings(tmp_path, techniques=["facet_rfa"]))
     assert list(list_notes(tmp_path / "models", load_models(tmp_path / "models"))) == ["refused_since"]
 
 
