@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from paincast.models.binary.response import ResponseModel, cross_fit_linear_predictor, fit_response_model
 from paincast.models.binary.surroundings import make_surroundings
-from paincast.models.choice import is_worse_than_overall_risk
+from paincast.models.choice import is_better_than_overall_risk
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
 from paincast.training.internal_validation import InternalValidation, RefitProcedure, validate_modelling
@@ -61,7 +61,9 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(EVALUATING),
         )
-        response = withhold_reasons(fitting.result(), task, crossed.linear_predictor)
+        response = withhold_reasons(
+            fitting.result(), task, crossed.linear_predictor, required=settings.model.standard_errors
+        )
     refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,
@@ -71,13 +73,27 @@ def fit_binary(task: Task) -> FittedModel:
     )
 
 
-def withhold_reasons(response: ResponseModel, task: Task, linear_predictor: FloatArray) -> ResponseModel:
-    """Withhold the reasons of a model whose out-of-fold predictions are clearly worse than the overall risk."""
+def withhold_reasons(
+    response: ResponseModel, task: Task, linear_predictor: FloatArray, *, required: float
+) -> ResponseModel:
+    """Withhold the reasons of a model that has not shown that it tells patients apart.
+
+    Parameters
+    ----------
+    response : ResponseModel
+        The model.
+    task : Task
+        The technique and outcome.
+    linear_predictor : ndarray of shape (n,)
+        Its out-of-fold log odds.
+    required : float
+        Standard errors by which they have to be better than the overall risk.
+    """
     data, known = task.data, task.data.known
     patients = data.episodes.loc[known, "patient_id"].to_numpy(object)
-    if is_worse_than_overall_risk(linear_predictor[known], data.observed[known], groups=patients):
-        return replace(response, shows_reasons=False)
-    return response
+    if is_better_than_overall_risk(linear_predictor[known], data.observed[known], required, groups=patients):
+        return response
+    return replace(response, shows_reasons=False)
 
 
 def validate_task(task: Task, refit: RefitProcedure) -> InternalValidation:

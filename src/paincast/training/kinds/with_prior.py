@@ -151,7 +151,7 @@ def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
         fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
         response = make_prior_response(fit, episodes.loc[data.known], settings, draw_rng, individual=not real)
     return FittedModel(
-        response=withhold_reasons(response, task, crossed.linear_predictor),
+        response=withhold_reasons(response, task, crossed.linear_predictor, required=-settings.model.standard_errors),
         evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
         further=_gather_further(gathered, fit, warning=_warn_of_overlap(data)),
         stands_on=_describe_basis(gathered, data) if real else {},
