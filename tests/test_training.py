@@ -20,6 +20,7 @@ from paincast.explain import explain_model
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
+from paincast.predictor.model import NO_SKILL
 from paincast.reporting.model.summary import describe_loss, describe_refits
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
@@ -27,7 +28,9 @@ from paincast.settings import (
     CohortSettings,
     DurationSettings,
     EvaluationSettings,
+    ModelSettings,
     OutcomeSettings,
+    TrackingSettings,
 )
 from paincast.simulator import simulate_cohort, write_cohort
 from paincast.splits import CrossFitted
@@ -36,7 +39,7 @@ from paincast.training import train
 pytestmark = pytest.mark.slow
 
 
-def train_real(name: str, technique: str, month: float, real_data: Path, folder: Path):
+def train_real(name: str, technique: str, month: float, real_data: Path, folder: Path, **changes: object):
     mapping = load_mapping(name)
     cohort, _ = ingest(mapping, sorted(path for path in (real_data / name).iterdir() if path.suffix != ".json"))
     save_cohort(cohort, folder / name)
@@ -47,6 +50,7 @@ def train_real(name: str, technique: str, month: float, real_data: Path, folder:
             techniques=[technique],
             outcome=OutcomeSettings(horizon_months=month),
             evaluation=EvaluationSettings(resamples=200),
+            **changes,
         )
     )
 
@@ -62,6 +66,30 @@ def test_47_real_knees_get_the_simple_model_and_are_told_how_little_it_knows(rea
     assert metrics.loc["auroc", "upper"] - metrics.loc["auroc", "lower"] > 0.2
     knees = trained.predictor.predict(load_cohort(tmp_path / "genicular_rfa_2024").episodes)
     assert (knees["upper"] - knees["lower"]).median() > 0.15
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_caudal_patients_alone_show_no_skill_and_get_one_risk_for_all(real_data, tmp_path):
+    """Ten of 111 responded; a model of them was worse than their share, and said 2 % to 25 % with reasons."""
+    result = train_real(
+        "caudal_esi_2018",
+        "epidural_steroid_injection",
+        1.0,
+        real_data,
+        tmp_path,
+        model=ModelSettings(prior=False),
+        tracking=TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts")),
+    )
+    assert "no better than the overall risk" in result.summary.iloc[0]["note"]
+    predictor = load_predictor(tmp_path / "models" / "epidural_steroid_injection" / "pain_response")
+    answers = predictor.predict(load_cohort(tmp_path / "caudal_esi_2018").episodes)
+    np.testing.assert_allclose(answers["probability"], 10 / 111, atol=1e-9)
+    assert (answers["lower"] < 10 / 111).all()
+    assert (answers["upper"] > 10 / 111).all()
+    assert answers["cautions"].str.contains(NO_SKILL).all()
+    assert not answers["reasons_for"].map(len).any()
+    assert not answers["reasons_against"].map(len).any()
+    assert not result.trained["epidural_steroid_injection/pain_response"].explanation.contributions.to_numpy().any()
 
 
 def test_trigeminal_patients_are_refused_with_the_numbers(real_data, tmp_path):

@@ -14,11 +14,11 @@ from paincast.models.binary.borrowing import Pool
 from paincast.models.binary.model_kind import OVERALL_RISK, Candidate
 from paincast.models.binary.response import fit_response_model
 from paincast.models.binary.selection import Sample, select_candidate
-from paincast.models.binary.skill import find_skilled, require_skill, share_candidates
 from paincast.models.binary.surroundings import NOTHING
 from paincast.models.calibration.affine import IDENTITY
 from paincast.models.choice import is_better
 from paincast.models.serialization import read_response, to_response_state
+from paincast.models.skill import find_skilled, require_skill, share_candidates
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.splits import make_folds
 

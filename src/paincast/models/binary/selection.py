@@ -15,9 +15,9 @@ from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_
 from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
 from paincast.models.binary.model_kind import Candidate, ModelKind
 from paincast.models.binary.search import search_parameters
-from paincast.models.binary.skill import find_skilled, share_candidates
 from paincast.models.calibration.calibrated import BinaryModel
 from paincast.models.choice import compare_losses, find_simplest
+from paincast.models.skill import find_skilled, share_candidates
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 from paincast.statistics import compute_log_loss
@@ -202,7 +202,7 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     kind is chosen whose log loss exceeds the lowest by at most ``settings.standard_errors`` standard errors of the
     paired difference, with patients as the unit [2]_: first the average, then additive models, then trees. Without
     averaging, the rule applies to every single candidate. The shared coefficients are fitted again in every fold. A
-    model that has not shown enough skill gives way to the overall risk (:mod:`paincast.models.binary.skill`).
+    model that has not shown enough skill gives way to the overall risk (:mod:`paincast.models.skill`).
 
     Parameters
     ----------

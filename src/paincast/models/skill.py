@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.binary.model_kind import Candidate
 from paincast.models.choice import is_better, share_by_likelihood
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, count_smaller_class
 from paincast.statistics import compute_log_loss
 
 if TYPE_CHECKING:
+    from paincast.models.binary.model_kind import Candidate
     from paincast.models.binary.selection import Sample
 
 FloatArray = npt.NDArray[np.float64]
