@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections import Counter
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from paincast.cli.data import REAL_DATA
 from paincast.cohort.registry.data_sets import locate_data_set
-from paincast.settings import MODEL_KINDS
+from paincast.settings import MODEL_KINDS, CalibrationSettings, ModelSettings, TrainingSettings, UncertaintySettings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Settings that several modules share are a module of their own.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("untimed", deadline=None)
@@ -87,6 +93,21 @@ def few_candidates() -> dict[str, object]:
         "additive": [{"max_rounds": 30}],
         "selection_folds": 3,
     }
+
+
+@pytest.fixture(scope="session")
+def few_settings(few_candidates: dict[str, Any]) -> Callable[..., TrainingSettings]:
+    """Make settings that fit one kind of model with few candidates and refits: ``few_settings(kind, calibration)``."""
+
+    def make(kind: str, calibration: str = "affine", **changes: Any) -> TrainingSettings:
+        return TrainingSettings(
+            model=ModelSettings(**{**few_candidates, "candidates": [kind], **changes}),
+            calibration=CalibrationSettings(method=calibration),
+            uncertainty=UncertaintySettings(refits=10),
+            jobs=1,
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from quick_training import make_quick_settings
 
 from paincast.cli.hydra_app import read_settings, register_schema
 from paincast.cohort.registry.ingest import ingest
@@ -21,12 +22,10 @@ from paincast.predictor import load_predictor
 from paincast.settings import (
     CalibrationSettings,
     CohortSettings,
-    EvaluationSettings,
     ModelSettings,
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
-    UncertaintySettings,
     check_settings,
     find_configs,
 )
@@ -49,14 +48,9 @@ def make_settings(real: Path | None, folder: Path, **changes: object) -> Trainin
     given: dict[str, object] = {
         "cohort": CohortSettings(source="blended", real=real and str(real), episodes_per_technique=500),
         "model": ModelSettings(candidates=["logistic"], splines=False, lasso_penalties=[], selection_folds=3),
-        "uncertainty": UncertaintySettings(refits=10),
-        "evaluation": EvaluationSettings(folds=3, resamples=60),
-        "tracking": TrackingSettings(enabled=False),
-        "models_folder": str(folder / "models"),
-        "jobs": 1,
-        "progress": False,
+        "techniques": [],
     }
-    return TrainingSettings(**{**given, **changes})  # type: ignore[arg-type]
+    return make_quick_settings(folder, **{**given, **changes})
 
 
 def ingest_real(name: str, real_data: Path) -> Cohort:

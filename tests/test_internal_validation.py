@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from quick_training import make_quick_settings
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
@@ -33,7 +34,6 @@ from paincast.settings import (
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort
 from paincast.tracking import fetch_runs, resolve_store
@@ -285,16 +285,10 @@ def test_five_patients_of_each_kind_are_needed():
 def make_settings(folder: Path, **changes: object) -> TrainingSettings:
     given: dict[str, object] = {
         "cohort": CohortSettings(episodes_per_technique=300),
-        "techniques": ["facet_rfa"],
         "model": LINEAR,
-        "uncertainty": UncertaintySettings(refits=10),
         "evaluation": EvaluationSettings(folds=3, resamples=60, optimism=50, held_out="both"),
-        "tracking": TrackingSettings(enabled=False),
-        "models_folder": str(folder / "models"),
-        "jobs": 1,
-        "progress": False,
     }
-    return TrainingSettings(**{**given, **changes})  # type: ignore[arg-type]
+    return make_quick_settings(folder, **{**given, **changes})
 
 
 @pytest.fixture(scope="module")

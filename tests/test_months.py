@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
@@ -20,12 +21,8 @@ from paincast.serving.predict import load_models, predict
 from paincast.settings import (
     CohortSettings,
     DurationSettings,
-    EvaluationSettings,
-    ModelSettings,
     OutcomeSettings,
-    TrackingSettings,
     TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort
 from paincast.simulator.evidence_draws import list_months
@@ -34,23 +31,9 @@ from paincast.training.kinds.prior import gather_evidence_prior
 from paincast.training.questions import find_further_month
 from paincast.training_set import make_training_set
 
-LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
-
 
 def make_settings(folder, months, **changes: object) -> TrainingSettings:
-    wanted: dict[str, object] = {
-        "cohort": CohortSettings(episodes_per_technique=250),
-        "techniques": ["facet_rfa"],
-        "outcome": OutcomeSettings(horizon_months=months),
-        "model": LINEAR,
-        "uncertainty": UncertaintySettings(refits=10),
-        "evaluation": EvaluationSettings(folds=3, resamples=60),
-        "tracking": TrackingSettings(enabled=False),
-        "models_folder": str(folder / "models"),
-        "jobs": 1,
-        "progress": False,
-    }
-    return TrainingSettings(**{**wanted, **changes})  # type: ignore[arg-type]
+    return make_quick_settings(folder, **{"model": PLAIN, "outcome": OutcomeSettings(horizon_months=months), **changes})
 
 
 @given(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cli.model import replace_flags
 from paincast.errors import SettingsError
 from paincast.evaluation import compute_metrics
 from paincast.settings import (
-    CohortSettings,
     EvaluationSettings,
-    ModelSettings,
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
-    UncertaintySettings,
     check_settings,
 )
 from paincast.training import train
@@ -30,17 +28,12 @@ def test_the_file_gives_the_metrics_again_and_stays_on_this_machine(tmp_path, su
     file = tmp_path / "apart" / f"oof.{suffix}"
     file.parent.mkdir()
     result = train(
-        TrainingSettings(
-            techniques=["facet_rfa"],
-            cohort=CohortSettings(episodes_per_technique=250),
+        make_quick_settings(
+            tmp_path,
             outcome=OutcomeSettings(name="pain_response" if suffix == "csv" else "pain_change"),
             evaluation=EvaluationSettings(folds=3, resamples=60, export_oof=str(file)),
-            model=ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2),
-            uncertainty=UncertaintySettings(refits=10),
+            model=PLAIN,
             tracking=TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts")),
-            models_folder=str(tmp_path / "models"),
-            progress=False,
-            jobs=1,
         )
     )
     rows = pd.read_csv(file) if suffix == "csv" else pd.read_parquet(file)

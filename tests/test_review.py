@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cli.app import run
 from paincast.cli.hydra_app import read_gate
@@ -32,11 +33,9 @@ from paincast.settings import (
     CohortSettings,
     EvaluationSettings,
     GateSettings,
-    ModelSettings,
     OutcomeSettings,
     TrackingSettings,
     TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort
 from paincast.tracking import Store, fetch_runs, resolve_store, use_store
@@ -114,18 +113,13 @@ def store(cohort, tmp_path_factory):
     save_cohort(cohort, folder / "cohort")
     tracking = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "artifacts"))
     train(
-        TrainingSettings(
+        make_quick_settings(
+            folder,
             cohort=CohortSettings(source="folder", path=str(folder / "cohort")),
-            model=ModelSettings(
-                candidates=["logistic"], prior=False, borrowing=[0.0], lasso_penalties=[], selection_folds=2
-            ),
-            uncertainty=UncertaintySettings(refits=10),
-            evaluation=EvaluationSettings(folds=3, resamples=60),
+            techniques=[],
+            model=replace(PLAIN, prior=False, splines=True, lasso_penalties=[]),
             tracking=tracking,
             statements=STATEMENTS,
-            models_folder=str(folder / "models"),
-            jobs=1,
-            progress=False,
         )
     )
     return resolve_store(tracking)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
@@ -20,6 +21,7 @@ from paincast.explain import explain_model
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
+from paincast.predictor.model import NO_SKILL
 from paincast.reporting.model.summary import describe_loss, describe_refits
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (
@@ -30,8 +32,6 @@ from paincast.settings import (
     ModelSettings,
     OutcomeSettings,
     TrackingSettings,
-    TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort, write_cohort
 from paincast.splits import CrossFitted
@@ -39,34 +39,19 @@ from paincast.training import train
 
 pytestmark = pytest.mark.slow
 
-LINEAR = ModelSettings(candidates=["logistic"], borrowing=[0.0], splines=False, selection_folds=2)
 
-
-def make_settings(folder: Path, **changes: object) -> TrainingSettings:
-    given: dict[str, object] = {
-        "cohort": CohortSettings(episodes_per_technique=250),
-        "techniques": ["facet_rfa"],
-        "uncertainty": UncertaintySettings(refits=10),
-        "evaluation": EvaluationSettings(folds=3, resamples=60),
-        "tracking": TrackingSettings(enabled=False),
-        "models_folder": str(folder / "models"),
-        "jobs": 1,
-        "progress": False,
-    }
-    return TrainingSettings(**{**given, **changes})  # type: ignore[arg-type]
-
-
-def train_real(name: str, technique: str, month: float, real_data: Path, folder: Path):
+def train_real(name: str, technique: str, month: float, real_data: Path, folder: Path, **changes: object):
     mapping = load_mapping(name)
     cohort, _ = ingest(mapping, sorted(path for path in (real_data / name).iterdir() if path.suffix != ".json"))
     save_cohort(cohort, folder / name)
     return train(
-        make_settings(
+        make_quick_settings(
             folder,
             cohort=CohortSettings(source="folder", path=str(folder / name)),
             techniques=[technique],
             outcome=OutcomeSettings(horizon_months=month),
             evaluation=EvaluationSettings(resamples=200),
+            **changes,
         )
     )
 
@@ -82,6 +67,30 @@ def test_47_real_knees_get_the_simple_model_and_are_told_how_little_it_knows(rea
     assert metrics.loc["auroc", "upper"] - metrics.loc["auroc", "lower"] > 0.2
     knees = trained.predictor.predict(load_cohort(tmp_path / "genicular_rfa_2024").episodes)
     assert (knees["upper"] - knees["lower"]).median() > 0.15
+
+
+@pytest.mark.filterwarnings("ignore:::(mlflow|alembic|sqlalchemy|pydantic)")
+def test_caudal_patients_alone_show_no_skill_and_get_one_risk_for_all(real_data, tmp_path):
+    """Ten of 111 responded; a model of them was worse than their share, and said 2 % to 25 % with reasons."""
+    result = train_real(
+        "caudal_esi_2018",
+        "epidural_steroid_injection",
+        1.0,
+        real_data,
+        tmp_path,
+        model=ModelSettings(prior=False),
+        tracking=TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts")),
+    )
+    assert "no better than the overall risk" in result.summary.iloc[0]["note"]
+    predictor = load_predictor(tmp_path / "models" / "epidural_steroid_injection" / "pain_response")
+    answers = predictor.predict(load_cohort(tmp_path / "caudal_esi_2018").episodes)
+    np.testing.assert_allclose(answers["probability"], 10 / 111, atol=1e-9)
+    assert (answers["lower"] < 10 / 111).all()
+    assert (answers["upper"] > 10 / 111).all()
+    assert answers["cautions"].str.contains(NO_SKILL).all()
+    assert not answers["reasons_for"].map(len).any()
+    assert not answers["reasons_against"].map(len).any()
+    assert not result.trained["epidural_steroid_injection/pain_response"].explanation.contributions.to_numpy().any()
 
 
 def test_trigeminal_patients_are_refused_with_the_numbers(real_data, tmp_path):
@@ -117,7 +126,7 @@ def test_a_leak_fails_the_run(tmp_path, monkeypatch):
         return CrossFitted(known, np.zeros(known.shape, dtype=np.int64))
 
     monkeypatch.setattr("paincast.training.kinds.with_prior.cross_fit", know_the_answer)
-    settings = make_settings(tmp_path)
+    settings = make_quick_settings(tmp_path)
     settings.cohort.rehearse = True
     with pytest.raises(LeakError, match=r"leak: the AUROC 1\.000 exceeds"):
         train(settings)
@@ -132,11 +141,13 @@ def test_a_leak_fails_the_run_of_a_duration_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr("paincast.training.evaluation.refuse_leak", leak)
     with pytest.raises(LeakError, match=r"^a leak$"):
-        train(make_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
+        train(make_quick_settings(tmp_path, outcome=OutcomeSettings(name="relief_duration")))
 
 
 def test_skill_on_simulated_patients_stays_below_the_bound(tmp_path):
-    metrics = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
+    metrics = (
+        train(make_quick_settings(tmp_path)).trained["facet_rfa/pain_response"].metrics.set_index("metric")["estimate"]
+    )
     assert 0.5 < metrics["bayes_optimal_auroc"] < 0.8
     assert metrics["regret"] > 0
     assert {"auroc", "log_loss", "brier", "o_e_ratio", "calibration_intercept", "calibration_slope"} <= set(
@@ -148,15 +159,15 @@ def test_a_technique_gets_the_same_model_whichever_others_are_trained(tmp_path):
     """From one cohort: others lend what they share whether or not they are trained too."""
     write_cohort(tmp_path / "cohort", techniques=["facet_rfa", "si_joint_rfa"], episodes_per_technique=250, seed=5)
     source = CohortSettings(source="folder", path=str(tmp_path / "cohort"))
-    alone = train(make_settings(tmp_path / "one", cohort=source))
-    beside = train(make_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))
+    alone = train(make_quick_settings(tmp_path / "one", cohort=source))
+    beside = train(make_quick_settings(tmp_path / "two", cohort=source, techniques=["facet_rfa", "si_joint_rfa"]))
     first, second = (result.trained["facet_rfa/pain_response"] for result in (alone, beside))
     pd.testing.assert_frame_equal(first.explanation.contributions, second.explanation.contributions)
     pd.testing.assert_frame_equal(first.metrics, second.metrics)
 
 
 def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
-    trained = train(make_settings(tmp_path)).trained["facet_rfa/pain_response"]
+    trained = train(make_quick_settings(tmp_path)).trained["facet_rfa/pain_response"]
     counts = dict(zip(trained.flow["step"], trained.flow["n"], strict=True))
     weights = trained.weights.set_index("measure")["value"]
     assert weights["asked"] == weights["observed"] + weights["lost"] == trained.tipping_point["n"].iloc[0]
@@ -172,7 +183,7 @@ def test_what_was_lost_is_weighted_swept_and_counted(tmp_path):
 
 
 def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_path):
-    result = train(make_settings(tmp_path, model=LINEAR))
+    result = train(make_quick_settings(tmp_path, model=PLAIN))
     trained = result.trained["facet_rfa/pain_response"]
     rows, bins = trained.instability.metrics.set_index("metric"), trained.instability.bins
     assert (rows["n"] == trained.predictor.n_training).all()
@@ -186,11 +197,11 @@ def test_instability_is_the_distance_of_the_refits_over_those_trained_on(tmp_pat
 
 def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(tmp_path):
     result = train(
-        make_settings(
+        make_quick_settings(
             tmp_path,
             techniques=["facet_rfa", "celiac_plexus_neurolysis"],
             outcome=OutcomeSettings(name="all"),
-            model=LINEAR,
+            model=PLAIN,
         )
     )
     asked = {f"{technique}/{name}" for technique in ("facet_rfa", "celiac_plexus_neurolysis") for name in OUTCOMES}
@@ -213,7 +224,9 @@ def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(t
 
 
 def train_one(outcome: str, technique: str, folder: Path, **changes: object):
-    result = train(make_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes))
+    result = train(
+        make_quick_settings(folder, techniques=[technique], outcome=OutcomeSettings(name=outcome), **changes)
+    )
     trained = result.trained[f"{technique}/{outcome}"]
     loaded = load_predictor(folder / "models" / technique / outcome)
     assert loaded.version == trained.predictor.version
@@ -228,7 +241,7 @@ def train_one(outcome: str, technique: str, folder: Path, **changes: object):
 @pytest.mark.parametrize(("prior", "most"), [(True, 0.9), (False, 0.8)])
 def test_change_of_pain_is_trained_kept_and_predicted_in_points(prior, most, tmp_path):
     settings = ChangeSettings(penalties=[0.03, 0.3], folds=3, confidence=0.7)
-    model = replace(make_settings(tmp_path).model, prior=prior)
+    model = replace(make_quick_settings(tmp_path).model, prior=prior)
     trained, episodes, rows = train_one("pain_change", "facet_rfa", tmp_path, change=settings, model=model)
     assert trained.predictor.response.kind == ("cumulative" if prior else "quantile")
     metrics = trained.metrics.set_index("metric")
@@ -254,7 +267,7 @@ def test_change_of_pain_is_trained_kept_and_predicted_in_points(prior, most, tmp
 @pytest.mark.parametrize("prior", [True, False])
 def test_duration_is_trained_kept_and_predicted_at_the_horizon(prior, tmp_path):
     settings = DurationSettings(prior_sds=[0.1, 0.1**0.5], refits=10, folds=3)
-    model, technique = replace(make_settings(tmp_path).model, prior=prior), "celiac_plexus_neurolysis"
+    model, technique = replace(make_quick_settings(tmp_path).model, prior=prior), "celiac_plexus_neurolysis"
     trained, episodes, rows = train_one("relief_duration", technique, tmp_path, duration=settings, model=model)
     assert ("beliefs" in trained.further.tables) == prior
     metrics = trained.metrics.set_index("metric")
@@ -296,12 +309,12 @@ def test_other_outcomes_abstain_by_the_same_rules(outcome, tmp_path):
 def test_a_horizon_that_no_visit_answers_for_is_refused(tmp_path):
     asked = OutcomeSettings(name="relief_duration", horizon_months=0.2)
     with pytest.raises(RefusalError, match=r"relief_duration: .*not of month 0\.2"):
-        train(make_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
+        train(make_quick_settings(tmp_path, outcome=asked, duration=DurationSettings(refits=10)))
 
 
 def test_settings_of_one_outcome_do_not_go_with_all(tmp_path):
     with pytest.raises(SettingsError, match="belong to one outcome; name it, or leave them empty"):
-        train(make_settings(tmp_path, outcome=OutcomeSettings(name="all", window_months=[1.0, 2.0])))
+        train(make_quick_settings(tmp_path, outcome=OutcomeSettings(name="all", window_months=[1.0, 2.0])))
 
 
 def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -311,14 +324,14 @@ def test_a_technique_that_cannot_be_trained_does_not_stop_the_others(tmp_path, m
         return collect_rules(technique, outcome)
 
     monkeypatch.setattr("paincast.training_set.collect_rules", refuse)
-    result = train(make_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
+    result = train(make_quick_settings(tmp_path, techniques=["facet_rfa", "si_joint_rfa"]))
     assert result.refused == {"si_joint_rfa/pain_response": "no evidence today"}
     assert result.summary["note"].tolist()[1] == "no model: no evidence today"
     assert (tmp_path / "models" / "facet_rfa" / "pain_response" / "bundle.json").is_file()
     assert list_notes(tmp_path / "models", load_models(tmp_path / "models")) == {}
     monkeypatch.setattr("paincast.training_set.collect_rules", lambda *_: refuse("si_joint_rfa", ""))
     with pytest.raises(RefusalError, match="no evidence today"):
-        train(make_settings(tmp_path, techniques=["facet_rfa"]))
+        train(make_quick_settings(tmp_path, techniques=["facet_rfa"]))
     assert list(list_notes(tmp_path / "models", load_models(tmp_path / "models"))) == ["refused_since"]
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from quick_training import PLAIN, make_quick_settings
 
 from paincast.cohort.tables import Cohort, save_cohort
 from paincast.errors import RefusalError
 from paincast.serving.validation.external import evaluate_models
 from paincast.settings import (
     CohortSettings,
-    EvaluationSettings,
-    ModelSettings,
-    TrackingSettings,
-    TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.simulator import simulate_cohort
 from paincast.training import train
@@ -38,18 +35,11 @@ def train_on(cohort: Cohort, folder: Path, source: str = "folder") -> object:
     save_cohort(cohort, folder / "cohort")
     where = {"path": str(folder / "cohort")} if source == "folder" else {"real": str(folder / "cohort")}
     return train(
-        TrainingSettings(
+        make_quick_settings(
+            folder,
             cohort=CohortSettings(source=source, **where),
             techniques=[TECHNIQUE],
-            model=ModelSettings(
-                candidates=["logistic"], borrowing=[0.0], splines=False, lasso_penalties=[], selection_folds=2
-            ),
-            uncertainty=UncertaintySettings(refits=10),
-            evaluation=EvaluationSettings(folds=3, resamples=60),
-            tracking=TrackingSettings(enabled=False),
-            models_folder=str(folder / "models"),
-            jobs=1,
-            progress=False,
+            model=replace(PLAIN, lasso_penalties=[]),
         )
     )
 

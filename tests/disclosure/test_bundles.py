@@ -19,12 +19,8 @@ from paincast.models.serialization import list_files, read_response, to_response
 from paincast.models.survival.duration import fit_duration_model
 from paincast.models.survival.response import make_duration_response
 from paincast.settings import (
-    CalibrationSettings,
     ChangeSettings,
     DurationSettings,
-    ModelSettings,
-    TrainingSettings,
-    UncertaintySettings,
 )
 from paincast.training.provenance import _describe_number
 
@@ -63,13 +59,8 @@ def outcome(episodes):
     return (rng.random(N) < 0.3 + 0.3 * (episodes["odi"].to_numpy(float) < 45)).astype(float)
 
 
-def fit(episodes, outcome, few_candidates, kind, calibration="affine"):
-    settings = TrainingSettings(
-        model=ModelSettings(**{**few_candidates, "candidates": [kind], "minimum_flexible": 5}),
-        calibration=CalibrationSettings(method=calibration),
-        uncertainty=UncertaintySettings(refits=10),
-        jobs=1,
-    )
+def fit(episodes, outcome, few_settings, kind, calibration="affine"):
+    settings = few_settings(kind, calibration, minimum_flexible=5)
     return fit_response_model(episodes, outcome, settings, np.random.default_rng(3))
 
 
@@ -79,10 +70,10 @@ def write(response):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["logistic", "xgboost", "ebm"])
-def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, kind, tmp_path):
+def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_settings, kind, tmp_path):
     if kind == "ebm":
         pytest.importorskip("interpret")
-    fitted = fit(episodes, outcome, few_candidates, kind)
+    fitted = fit(episodes, outcome, few_settings, kind)
     assert find_bundle_leaks(write(fitted))
     released = release_response(fitted, episodes)
     assert find_bundle_leaks(write(released)) == []
@@ -98,8 +89,8 @@ def test_no_share_of_few_is_left_in_a_bundle(episodes, outcome, few_candidates, 
     np.testing.assert_allclose(base + parts.sum(axis=1), again.linear_predictor(episodes), atol=1e-4)
 
 
-def test_trees_tell_no_cover_of_few(episodes, outcome, few_candidates):
-    fitted = fit(episodes, outcome, few_candidates, "xgboost", "none")
+def test_trees_tell_no_cover_of_few(episodes, outcome, few_settings):
+    fitted = fit(episodes, outcome, few_settings, "xgboost", "none")
     trees = [json.loads(one.model.booster.save_raw("json")) for one in (fitted, release_response(fitted, episodes))]
     base = float(trees[0]["learner"]["learner_model_param"]["base_score"].strip("[]"))
     assert list(attack_trees(trees[0], base))

@@ -29,22 +29,17 @@ from paincast.models.binary.response import fit_response_model
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.serving import overlap
-from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.simulator import simulate_cohort
 
 TECHNIQUE = "epidural_steroid_injection"
 
 
 @pytest.fixture(scope="module")
-def model(few_candidates):
+def model(few_settings):
     """Fit a small model to simulated patients, their outcome drawn from age."""
     rng = np.random.default_rng(3)
     episodes = simulate_cohort(techniques=[TECHNIQUE], episodes_per_technique=200, seed=5)[0].episodes
-    settings = TrainingSettings(
-        model=ModelSettings(**{**few_candidates, "candidates": ["logistic"]}),
-        uncertainty=UncertaintySettings(refits=10),
-        jobs=1,
-    )
+    settings = few_settings("logistic")
     outcome = (rng.random(len(episodes)) < 0.4).astype(float)
     return add_version(
         Predictor(

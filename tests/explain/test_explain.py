@@ -37,10 +37,6 @@ from paincast.models.survival.response import make_duration_response
 from paincast.predictor import Predictor, add_version
 from paincast.settings import (
     FITTED_CALIBRATIONS,
-    CalibrationSettings,
-    ModelSettings,
-    TrainingSettings,
-    UncertaintySettings,
 )
 
 Fit = Callable[..., tuple[ResponseModel, pd.DataFrame]]
@@ -72,17 +68,12 @@ def make_episodes(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def fit(few_candidates) -> Fit:
+def fit(few_settings) -> Fit:
     """Fit a response model of one kind, and give it with its episodes."""
 
     def fit_it(kind: str, n: int = 400, calibration: str = "affine") -> tuple[ResponseModel, pd.DataFrame]:
         episodes, outcome = make_episodes(n)
-        settings = TrainingSettings(
-            model=ModelSettings(candidates=[kind], **few_candidates),
-            calibration=CalibrationSettings(method=calibration),
-            uncertainty=UncertaintySettings(refits=10),
-            jobs=1,
-        )
+        settings = few_settings(kind, calibration)
         return fit_response_model(episodes, outcome, settings, np.random.default_rng(1)), episodes
 
     return fit_it

@@ -65,10 +65,16 @@ def test_strong_interaction_makes_trees_win():
 
 
 @pytest.mark.parametrize("borrows", [False, True])
-def test_linear_candidates_begin_with_what_is_shared_alone_and_get_looser(borrows):
+def test_linear_candidates_begin_with_the_overall_risk_and_what_is_shared_alone_and_get_looser(borrows):
     settings = ModelSettings()
     first, *others = KINDS["logistic"].list_candidates(settings, borrows=borrows)
-    assert first.parameters == {"borrowed": 1.0 if borrows else 0.0, **PRIOR_ONLY}
+    assert first.parameters == {"borrowed": 0.0, **PRIOR_ONLY}
+    assert first.is_overall_risk
+    assert first.label == "overall risk"
+    if borrows:
+        shared = others.pop(0)
+        assert shared.parameters == {"borrowed": 1.0, **PRIOR_ONLY}
+        assert not shared.is_overall_risk
     shares = set(settings.borrowing) if borrows else {0.0}
     assert {one.parameters["borrowed"] for one in others} == shares
     assert len(others) == len(shares) * (len(settings.ridge_prior_sds) + len(settings.lasso_penalties))
@@ -76,6 +82,7 @@ def test_linear_candidates_begin_with_what_is_shared_alone_and_get_looser(borrow
         strengths = [one.parameters["strength"] for one in others if one.parameters["l1_ratio"] == l1_ratio]
         assert strengths == sorted(strengths, reverse=True)
     assert len({one.label for one in (first, *others)}) == 1 + len(others)
+    assert not any(one.is_overall_risk for one in others)
 
 
 @pytest.mark.slow

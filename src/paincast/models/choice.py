@@ -75,14 +75,44 @@ def find_simplest(comparison: pd.DataFrame, standard_errors: float) -> int:
     return int(np.argmax(comparison["excess"] <= standard_errors * comparison["excess_se"]))
 
 
-def is_worse_than_overall_risk(
-    linear_predictor: FloatArray,
-    outcome: FloatArray,
+def is_better(
+    losses: FloatArray,
+    baseline: FloatArray,
+    standard_errors: float,
     *,
     weights: FloatArray | None = None,
     groups: npt.NDArray[np.generic] | None = None,
 ) -> bool:
-    """Tell whether out-of-fold predictions are worse than the overall risk by more than one standard error.
+    """Tell whether the mean loss lies below that of a baseline by more than some standard errors of the difference.
+
+    Parameters
+    ----------
+    losses, baseline : ndarray of shape (n,)
+        Out-of-sample losses of the same rows.
+    standard_errors : float
+        1 asks for a clear gain, 0 for any, and -1 for no clear harm.
+    weights, groups : ndarray of shape (n,), optional
+        As for :func:`compare_losses`.
+
+    Examples
+    --------
+    >>> losses, baseline = np.array([0.4, 0.6, 0.6, 0.4]), np.array([0.5, 0.7, 0.6, 0.6])
+    >>> is_better(losses, baseline, 1.0), is_better(baseline, losses, -1.0), is_better(losses, losses, 0.0)
+    (True, False, False)
+    """
+    comparison = compare_losses(np.array([losses, baseline]), weights=weights, groups=groups)
+    gain = comparison["log_loss"].iloc[1] - comparison["log_loss"].iloc[0]
+    return bool(gain > standard_errors * comparison["excess_se"].max())
+
+
+def is_better_than_overall_risk(
+    linear_predictor: FloatArray,
+    outcome: FloatArray,
+    standard_errors: float,
+    *,
+    groups: npt.NDArray[np.generic] | None = None,
+) -> bool:
+    """Tell whether out-of-fold predictions are better than the overall risk, see :func:`is_better`.
 
     Parameters
     ----------
@@ -90,19 +120,20 @@ def is_worse_than_overall_risk(
         Out-of-fold log odds.
     outcome : ndarray of shape (n,)
         0 or 1, both present.
-    weights, groups : ndarray of shape (n,), optional
+    standard_errors : float
+        As for :func:`is_better`.
+    groups : ndarray of shape (n,), optional
         As for :func:`compare_losses`.
 
     Examples
     --------
     >>> outcome = np.array([0.0, 1.0] * 20)
-    >>> is_worse_than_overall_risk(2 - 4 * outcome, outcome), is_worse_than_overall_risk(outcome, outcome)
-    (True, False)
+    >>> [is_better_than_overall_risk(slope * (outcome - 0.5), outcome, 1.0) for slope in (2.0, 0.0, -2.0)]
+    [True, False, False]
     """
-    overall = logit(np.average(outcome, weights=weights))
-    losses = compute_log_loss([linear_predictor, np.full(len(outcome), overall)], outcome)
-    comparison = compare_losses(losses, weights=weights, groups=groups)
-    return bool(comparison["excess"].iloc[0] > comparison["excess_se"].iloc[0])
+    overall = np.full(len(outcome), logit(outcome.mean()))
+    losses, baseline = compute_log_loss([linear_predictor, overall], outcome)
+    return is_better(losses, baseline, standard_errors, groups=groups)
 
 
 def share_by_likelihood(losses: FloatArray, power: float, *, log_prior: FloatArray | None = None) -> FloatArray:

@@ -152,6 +152,14 @@ class ModelSettings:
     standard_errors: float = setting(
         1.0, "A simpler candidate wins within this many standard errors of the best.", at_least=0, at_most=10
     )
+    minimum_trusted: int = setting(
+        20,
+        "With fewer episodes of the smaller class, no prior and no other technique, the overall risk is served "
+        "unless the model is better by model.standard_errors; with more, where the model is worse by as much.",
+        at_least=0,
+        at_most=100_000,
+        unit="episodes",
+    )
     minimum_events: int = setting(
         8,
         "Fewest episodes with, and without, the outcome for which a model is fitted.",

@@ -5,21 +5,16 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from paincast.predictor import make_abstentions
 from paincast.schema import EPISODES, Column
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PINNED = ("paincast", "mlflow", "numpy", "pandas", "scipy", "xgboost-cpu", "xgboost")
-DOUBLES = frozenset(
-    {
-        *("horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper", "level"),
-        *("control_probability", "control_lower", "control_upper", "control_month", "n_real"),
-        *("uncertainty_evidence", "uncertainty_model", "uncertainty_site", "uncertainty_missing"),
-        *("validated_n", "validated_o_e", "validated_lower", "validated_upper"),
-    }
-)
-BOOLEANS = frozenset({"eligible", "in_domain", "abstained"})
 
 
 def input_columns() -> tuple[Column, ...]:
@@ -46,17 +41,23 @@ def make_signature() -> ModelSignature:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    from paincast.predictor import PREDICTION_COLUMNS
-
     anything = AnyType()  # type: ignore[no-untyped-call]
     return ModelSignature(
         inputs=Schema([ColSpec(anything, column.name, required=False) for column in input_columns()]),
-        outputs=Schema([ColSpec(_output_type(name), name) for name in (*PREDICTION_COLUMNS, "input_rejects")]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in output_types().items()]),
     )
 
 
-def _output_type(name: str) -> str:
-    return "double" if name in DOUBLES else "boolean" if name in BOOLEANS else "string"
+def output_types() -> dict[str, str]:
+    """Return the MLflow type of each output: of the columns of a prediction as their rows are made, and the rejects."""
+    no_patients = pd.DataFrame({name: pd.Series(dtype="str") for name in ("episode_id", "patient_id")})
+    rows = make_abstentions(no_patients, technique="", outcome="", because="")
+    # Lists are served as JSON text.
+    types = {
+        name: "boolean" if is_bool_dtype(dtype) else "double" if is_numeric_dtype(dtype) else "string"
+        for name, dtype in rows.dtypes.items()
+    }
+    return {**{str(name): kind for name, kind in types.items()}, "input_rejects": "string"}
 
 
 def describe_columns() -> dict[str, str]:

@@ -22,6 +22,9 @@ from paincast.evaluation.predictions import (
 from paincast.evaluation.resampling import check_confidence
 from paincast.statistics import compute_clustered_error
 
+SMALLEST_ERROR = 1e-12
+"""A standard error up to this is no measure of uncertainty."""
+
 
 def compute_auroc_delong(
     outcome: Any, probability: Any, *, patients: Any, confidence: float = 0.95, group: str = "overall"
@@ -72,19 +75,15 @@ def compute_auroc_delong(
     check_confidence(confidence)
     rows = check_predictions(outcome, probability, patients)
     concordance = compute_concordance(rows.probability, rows.outcome)
-    error, lower, upper = _compute_error(rows, concordance.influence), np.nan, np.nan
+    error = _compute_error(rows, concordance.influence)
     method = f"DeLong, {rows.n_patients} patients, {100 * confidence:g} %"
     if rows.has_one_class:
         method = "not estimable: one outcome class only"
     elif not np.isfinite(error):
         method += "; no interval: fewer than two patients of a class"
-    elif error <= 1e-12:
+    elif error <= SMALLEST_ERROR:
         method += "; no interval: the estimated error is 0, which is no measure of uncertainty"
-    else:
-        reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
-        lower, upper = max(0.0, concordance.estimate - reach), min(1.0, concordance.estimate + reach)
-    row = ("auroc_delong", group, concordance.estimate, lower, upper, rows.n, method)
-    return pd.DataFrame([row], columns=list(METRIC_COLUMNS))
+    return _make_row("auroc_delong", group, concordance.estimate, error, rows.n, method, confidence)
 
 
 def compute_auroc_within_folds(
@@ -150,15 +149,21 @@ def compute_auroc_within_folds(
     repeats = [_average_folds(observed, *repeat, weight) for repeat in zip(score, folds, strict=True)]
     estimate = float(np.mean([found for found, _ in repeats]))
     error = compute_clustered_error(np.mean([influence for _, influence in repeats], axis=0), patient)
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
     method = f"pairs within folds, errors summed over {int(patient.max()) + 1} patients, {100 * confidence:g} %"
-    lower, upper = max(0.0, estimate - reach), min(1.0, estimate + reach)
     if not np.isfinite(estimate):
-        estimate, method = np.nan, "not estimable: no fold holds both outcome classes"
-    if not np.isfinite(estimate) or not error > 1e-12:
-        lower, upper = np.nan, np.nan
-    row = ("auroc_within_folds", group, estimate, lower, upper, len(observed), method)
-    return pd.DataFrame([row], columns=list(METRIC_COLUMNS))
+        method = "not estimable: no fold holds both outcome classes"
+    return _make_row("auroc_within_folds", group, estimate, error, len(observed), method, confidence)
+
+
+def _make_row(
+    metric: str, group: str, estimate: float, error: float, n: int, method: str, confidence: float
+) -> pd.DataFrame:
+    """Make the row of an AUROC with normal limits, kept within 0 and 1; no limits without an error above 0."""
+    lower, upper = np.nan, np.nan
+    if error > SMALLEST_ERROR:
+        reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
+        lower, upper = max(0.0, estimate - reach), min(1.0, estimate + reach)
+    return pd.DataFrame([(metric, group, estimate, lower, upper, n, method)], columns=list(METRIC_COLUMNS))
 
 
 def _average_folds(

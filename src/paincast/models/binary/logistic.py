@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.disclosure.rounding import round_means
-from paincast.models.binary.model_kind import ModelKind
+from paincast.models.binary.model_kind import OVERALL_RISK, ModelKind
 from paincast.models.binary.penalised import SCORE_FACTOR, Penalised, find_level, fit_penalised
 from paincast.models.calibration.affine import AffineCalibration
 from paincast.settings import ModelSettings
@@ -131,19 +131,22 @@ def average_linear(models: Sequence[LinearModel], shares: FloatArray) -> LinearM
 
 
 def list_logistic(settings: ModelSettings, *, borrows: bool) -> list[dict[str, Any]]:
-    """List the penalties to compare, the simplest first: shared coefficients only, then weaker and weaker penalties."""
+    """List the penalties to compare, the simplest first.
+
+    The overall risk, the shared coefficients alone, then weaker and weaker penalties.
+    """
     shares = sorted(settings.borrowing, reverse=True) if borrows else [0.0]
     ridges = [(0.0, 1.0 / spread**2) for spread in sorted(settings.ridge_prior_sds)]
     lassos = [(settings.l1_ratio, strength) for strength in sorted(settings.lasso_penalties, reverse=True)]
     longest = max(len(ridges), len(lassos))
     steps = [step for position in range(longest) for grid in (ridges, lassos) for step in grid[position : position + 1]]
-    simplest = {"borrowed": shares[0], "strength": None, "l1_ratio": None}
+    simplest = [{**OVERALL_RISK, "borrowed": share} for share in dict.fromkeys((0.0, shares[0]))]
     others = [
         {"borrowed": share, "strength": strength, "l1_ratio": l1_ratio}
         for l1_ratio, strength in steps
         for share in shares
     ]
-    return [simplest, *others]
+    return [*simplest, *others]
 
 
 def fit_logistic_candidate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 
+OVERALL_RISK: Mapping[str, Any] = MappingProxyType({"borrowed": 0.0, "strength": None, "l1_ratio": None})
+"""Parameters of a logistic model without coefficients: nothing is shared and none is fitted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A kind of model with its tuning parameters."""
@@ -28,6 +33,8 @@ class Candidate:
     @property
     def label(self) -> str:
         """Describe the candidate in a few words."""
+        if self.is_overall_risk:
+            return "overall risk"
         given = {name: value for name, value in self.parameters.items() if value is not None}
         return f"{self.kind} (" + ", ".join(f"{name}={value:.4g}" for name, value in given.items()) + ")"
 
@@ -35,6 +42,11 @@ class Candidate:
     def is_average(self) -> bool:
         """Whether the candidate is an average of others."""
         return "averaged" in self.parameters
+
+    @property
+    def is_overall_risk(self) -> bool:
+        """Whether the candidate is the overall risk of the patients, the same for all."""
+        return self.parameters == OVERALL_RISK
 
 
 class ListParameters(Protocol):

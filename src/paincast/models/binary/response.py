@@ -22,7 +22,7 @@ from paincast.models.binary.uncertainty_components import (
     describe_log_odds,
     fit_uncertainty_components,
 )
-from paincast.models.calibration.affine import Calibration, fit_calibration
+from paincast.models.calibration.affine import IDENTITY, Calibration, fit_calibration
 from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
 from paincast.models.class_sizes import require_both_classes
 from paincast.models.cross_fitting import cross_fit
@@ -208,6 +208,7 @@ def fit_response_model(
         candidate=fitted.selection.chosen,
         calibration=fitted.calibration,
         selection=fitted.selection.table,
+        shows_reasons=not fitted.selection.chosen.is_overall_risk,
     )
 
 
@@ -312,14 +313,22 @@ def _fit_calibrated(
     affordable = keep_affordable(settings.model, sample.outcome)
     selection = select_candidate(sample, affordable, selection_rng)
     encoded = encode_sample(sample, affordable)
-    calibration = _calibrate(selection.chosen_linear_predictor, sample, settings.calibration)
+    calibration = _calibrate(selection, selection.position, sample, settings.calibration)
     model = apply_calibration(selection.fit(encoded, fit_rng), calibration)
     return _CalibratedFit(encoded=encoded, selection=selection, calibration=calibration, model=model)
 
 
 def _calibrate(
-    linear_predictor: FloatArray, sample: Sample, settings: CalibrationSettings, weights: FloatArray | None = None
+    selection: Selection,
+    position: int,
+    sample: Sample,
+    settings: CalibrationSettings,
+    weights: FloatArray | None = None,
 ) -> Calibration:
+    """Calibrate a candidate by its cross-fitted linear predictors; the overall risk is served as it is."""
+    if selection.candidates[position].is_overall_risk:
+        return IDENTITY
+    linear_predictor = selection.linear_predictor[position]
     weight = sample.weights if weights is None else sample.weights * weights
     return fit_calibration(
         settings.method, linear_predictor, sample.outcome, weight, patients=sample.patients, settings=settings
@@ -341,7 +350,7 @@ def _refit(
         best = int(choice_rng.choice(plausible))
         encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
         model = encoded.fit(selection.candidates[best], child, weights)
-        calibration = _calibrate(selection.linear_predictor[best], sample, settings.calibration, weights)
+        calibration = _calibrate(selection, best, sample, settings.calibration, weights)
         refits.append(apply_calibration(model, calibration))
         progress.advance(1 / settings.uncertainty.refits)
     return tuple(refits)

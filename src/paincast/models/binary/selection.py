@@ -16,7 +16,8 @@ from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
 from paincast.models.binary.model_kind import Candidate, ModelKind
 from paincast.models.binary.search import search_parameters
 from paincast.models.calibration.calibrated import BinaryModel
-from paincast.models.choice import compare_losses, find_simplest, share_by_likelihood
+from paincast.models.choice import compare_losses, find_simplest
+from paincast.models.skill import find_skilled, share_candidates
 from paincast.settings import ModelSettings
 from paincast.splits import Fold, make_folds
 from paincast.statistics import compute_log_loss
@@ -197,10 +198,11 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
 
     The penalised logistic models are averaged into one logistic model. Each is weighted by its cross-validated
     likelihood to the power ``settings.averaging``, times ``settings.simplest_prior_odds`` for the simplest: the
-    coefficients shared by all techniques, or the overall risk if there are none [1]_. The simplest kind is chosen whose
-    log loss exceeds the lowest by at most ``settings.standard_errors`` standard errors of the paired difference, with
-    patients as the unit [2]_: first the average, then additive models, then trees. Without averaging, the rule applies
-    to every single candidate. The shared coefficients are fitted again in every fold.
+    coefficients shared by all techniques, and, if no other technique is at hand, the overall risk [1]_. The simplest
+    kind is chosen whose log loss exceeds the lowest by at most ``settings.standard_errors`` standard errors of the
+    paired difference, with patients as the unit [2]_: first the average, then additive models, then trees. Without
+    averaging, the rule applies to every single candidate. The shared coefficients are fitted again in every fold. A
+    model that has not shown enough skill gives way to the overall risk (:mod:`paincast.models.skill`).
 
     Parameters
     ----------
@@ -247,6 +249,7 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
         index for index, candidate in enumerate(candidates) if candidate.is_average or candidate.kind not in averages
     ]
     position = eligible[find_simplest(table.iloc[eligible], settings.standard_errors)]
+    position = find_skilled(position, candidates, linear_predictor, folds, sample, settings)
     if not candidates[position].is_average:
         shares = np.eye(len(candidates))[position]
     table.insert(0, "candidate", [candidate.label for candidate in candidates])
@@ -270,10 +273,7 @@ def _add_average(
     settings: ModelSettings,
 ) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
     """Append the average to the candidates of a kind; return them, their cross-fitted predictors and their shares."""
-    log_prior = np.zeros(len(single))
-    log_prior[0] = np.log(settings.simplest_prior_odds)
-    losses = compute_log_loss(linear_predictor, sample.outcome) @ sample.weights
-    shares = share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
+    shares = share_candidates(single, linear_predictor, sample, settings)
     borrowed = (
         {"borrowed": float(shares @ [candidate.parameters["borrowed"] for candidate in single])} if kind.borrows else {}
     )

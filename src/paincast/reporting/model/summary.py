@@ -85,7 +85,12 @@ def _summarize_model(
         **{title: _format(numbers[metric], metric) for metric, title in HEADLINES.items() if metric in numbers},
         **({} if predictor.n_events is None else {"O/E elsewhere": elsewhere}),
         **({"times and changes": further} if further else {}),
-        "note": "; ".join(filter(None, [_note_other_month(predictor, flow), _note_sample_size(predictor, sizes)])),
+        "note": "; ".join(
+            filter(
+                None,
+                [_note_other_month(predictor, flow), _note_sample_size(predictor, sizes), _note_no_skill(predictor)],
+            )
+        ),
     }
 
 
@@ -103,6 +108,10 @@ def _note_sample_size(predictor: Predictor, sizes: pd.DataFrame | None) -> str:
     if sizes is None or predictor.basis == "synthetic" or sizes["met"].all():
         return ""
     return f"too few episodes: {sizes['n'].max()} needed"
+
+
+def _note_no_skill(predictor: Predictor) -> str:
+    return "" if predictor.response.shows_reasons else "no better than the overall risk: no reasons"
 
 
 def _format(row: Mapping[Hashable, Any], metric: str) -> str:

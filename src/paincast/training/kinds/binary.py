@@ -60,7 +60,9 @@ def fit_binary(task: Task) -> FittedModel:
             surroundings=around,
             progress=task.begin(EVALUATING),
         )
-        response = withhold_reasons(fitting.result(), task, crossed.linear_predictor)
+        response = withhold_reasons(
+            fitting.result(), task, crossed.linear_predictor, required=settings.model.standard_errors
+        )
     refit = ResponseRefit(settings=settings, around=around, parts=task.parts, directed=directed)
     return FittedModel(
         response=response,

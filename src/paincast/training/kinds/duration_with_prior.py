@@ -18,6 +18,7 @@ from paincast.models.survival.duration import (
     cross_fit_durations,
     fit_curve,
     predict_beside_curve,
+    require_durations,
 )
 from paincast.models.survival.hazard import EARLIEST_VISIT, VISIT_MONTHS, choose_cuts
 from paincast.settings import UncertaintySettings
@@ -76,7 +77,7 @@ def list_visits(task: Task) -> tuple[float, ...]:
     published = tuple(month for month in VISIT_MONTHS if first <= month <= last)
     if stands_for_evidence(task.data.cohort, task.settings):
         return published
-    months, status = task.data.durations
+    months, status = _select_seen(task)
     had = set(choose_cuts(months, status, 1))
     up_to_horizon = [month for month in published if month <= task.data.horizon_months]
     if up_to_horizon and (months >= EARLIEST_VISIT * up_to_horizon[-1]).any():
@@ -113,6 +114,7 @@ def _fit_evidence(task: Task, gathered: GatheredDurationPrior, visit: int) -> Fi
 def _fit_patients(task: Task, gathered: GatheredDurationPrior, visit: int) -> FittedModel:
     """Update a prior by patients; cross-fit it on them."""
     data, settings, prior = task.data, task.settings, gathered.duration
+    require_durations(*_select_seen(task), settings.duration)
     weight_rng, evaluation_rng, draw_rng, metric_rng = task.make_stream().spawn(4)
     months, status = data.durations
     seen = np.isfinite(months)
@@ -138,12 +140,20 @@ def _fit_patients(task: Task, gathered: GatheredDurationPrior, visit: int) -> Fi
         )
     beliefs = gather_beliefs(gathered, fit.posterior.weights, seen=True, warning=warn_of_overlap(data))
     return FittedModel(
-        response=withhold_reasons(response, task, find_log_odds(crossed, visit)),
+        response=withhold_reasons(
+            response, task, find_log_odds(crossed, visit), required=-settings.model.standard_errors
+        ),
         evaluate=partial(evaluate_duration, task, crossed, seen, visit, metric_rng),
         further=_join(beliefs, describe_course(task, crossed, seen)),
         stands_on=describe_basis(gathered, data) if real else {},
         encodes_real=False,
     )
+
+
+def _select_seen(task: Task) -> tuple[FloatArray, FloatArray]:
+    months, status = task.data.durations
+    seen = np.isfinite(months)
+    return months[seen], status[seen]
 
 
 def _fit_fold(

@@ -87,7 +87,9 @@ def fit_duration(task: Task) -> FittedModel:
     model = fit_duration_model(data.episodes, months, status, settings.duration, fit_rng, weights, cuts=cuts)
     response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
     return FittedModel(
-        response=withhold_reasons(response, task, find_log_odds(crossed, visit)),
+        response=withhold_reasons(
+            response, task, find_log_odds(crossed, visit), required=-settings.model.standard_errors
+        ),
         evaluate=partial(evaluate_duration, task, crossed, seen, visit, metric_rng),
         further=describe_course(task, crossed, seen),
     )

@@ -165,7 +165,7 @@ def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
     )
     fit, response = fit_prior_model(task, gathered)
     return FittedModel(
-        response=withhold_reasons(response, task, crossed.linear_predictor),
+        response=withhold_reasons(response, task, crossed.linear_predictor, required=-settings.model.standard_errors),
         evaluate=partial(evaluate_linear_predictor, task, crossed.linear_predictor, metric_rng, crossed=crossed),
         further=gather_beliefs(gathered, fit.posterior.weights, seen=True, warning=warn_of_overlap(data)),
         stands_on=describe_basis(gathered, data) if data.cohort.basis != "synthetic" else {},
