@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from paincast.cohort.tables import conform
 from paincast.explain import Explanation, explain_model, find_certain, list_missing, list_reasons
@@ -70,6 +70,7 @@ def test_a_sign_is_certain_if_nine_in_ten_refits_share_it(agreeing, told):
     parts = [np.full((1, len(NAMES)), 0.2 if place < agreeing else -0.1) for place in range(10)]
     response = SimpleNamespace(
         shows_reasons=True,
+        effect_weight=1.0,
         encoder=SimpleNamespace(owners=list(NAMES)),
         refit_contributions=lambda _: ((np.zeros(1), part) for part in parts),
     )
@@ -80,6 +81,7 @@ def test_without_refits_nothing_is_held_back():
     explanation, _ = explain([[(0.3, True, True)] * len(NAMES)])
     response = SimpleNamespace(
         shows_reasons=True,
+        effect_weight=1.0,
         encoder=SimpleNamespace(owners=list(NAMES)),
         refit_contributions=lambda _: iter(()),
     )
@@ -122,6 +124,29 @@ def test_a_change_of_pain_tells_what_moves_it_and_what_is_unknown():
     per_point = 1.645 * 0.012 * 12
     assert float(listed[0]["points"]) == pytest.approx(per_point * before[patient], rel=0.35)
     assert all(reason["variable"] != "odi" for reason in list_reasons(explanation)[0][patient])
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.74, 0.95])
+def test_the_sign_is_asked_given_that_values_matter(weight):
+    """Contributions are 0 as often as a model believes that no value matters, else normal, whose sign counts."""
+    rng = np.random.default_rng(8)
+    means, sds = np.array([0.5, 0.5, -0.4, 0.05]), np.array([0.30, 0.45, 0.25, 0.3])
+    drawn = np.where(rng.random((200_000, 1)) < weight, means + sds * rng.standard_normal((200_000, 4)), 0.0)
+    # As a bundle keeps it: 32 draws with the mean and the variance of all.
+    few = rng.standard_normal((32, 4))
+    few = (few - few.mean(axis=0)) / few.std(axis=0) * drawn.std(axis=0) + drawn.mean(axis=0)
+    names = ["age_years", "bmi", "odi", "pain_nrs"]
+    served = pd.DataFrame([drawn.mean(axis=0)], columns=names)
+    explanation = Explanation(base=np.zeros(1), contributions=served, values=served)
+    response = SimpleNamespace(
+        shows_reasons=True,
+        effect_weight=weight,
+        encoder=SimpleNamespace(owners=names),
+        refit_contributions=lambda _: ((np.zeros(1), row[None, :]) for row in few),
+    )
+    certain = find_certain(response, served, explanation)[0]
+    np.testing.assert_array_equal(certain, ndtr(np.abs(means) / sds) >= 0.9)
+    assert certain.tolist() == [True, False, True, False]
 
 
 def test_a_model_without_skill_gives_no_reasons():

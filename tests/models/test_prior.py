@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from paincast.models.beliefs import EVIDENCE, NO_EFFECT, OVERALL_RISK, UNKNOWN_EFFECTS
 from paincast.models.cross_fitting import cross_fit
 from paincast.models.prior.gaussian import EvidencePrior, make_design, make_evidence_prior, make_level_prior, recentre
 from paincast.models.prior.posterior import (
-    EVIDENCE,
-    NO_EFFECT,
-    OVERALL_RISK,
-    UNKNOWN_EFFECTS,
     Posterior,
     Rows,
     code_sites,

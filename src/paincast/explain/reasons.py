@@ -15,19 +15,24 @@ from paincast.models.serialization import Response
 Reason = dict[str, str | float]
 
 LEAST_CERTAINTY = 0.9
-"""Smallest share of refits in which a contribution must have the sign of the served one to be told as a reason."""
+"""Least posterior probability of the sign of a contribution for which it is told as a reason."""
 
 LEAST_REACH = 0.005
 """Smallest change, in the unit of the contributions, for which an unknown value is listed."""
 
 
 def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explanation) -> npt.NDArray[np.bool_]:
-    """Find the contributions whose sign is that of at least nine in ten refits.
+    """Find the contributions whose sign has a posterior probability of at least nine in ten.
+
+    Without a prior, it is the share of the refits that have the sign. A model with a prior believes to some degree that
+    no recorded value matters; :attr:`effect_weight` is the rest. That degree decides whether reasons are told at all;
+    of those that are, the sign is asked given that values matter. Contributions are then normal, with the mean and
+    variance that leave those of all draws when contributions of 0 are mixed in to the degree of that belief.
 
     Parameters
     ----------
     response : Response
-        The model; its refits to reweighted patients stand for draws from the posterior of its coefficients.
+        The model; its refits stand for draws from the posterior of its coefficients.
     episodes : DataFrame of shape (n, ...)
         Episodes in the types of the contract.
     explanation : Explanation
@@ -41,12 +46,19 @@ def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explan
     """
     if not response.shows_reasons:
         return np.zeros(explanation.contributions.shape, dtype=bool)
-    sign = np.sign(explanation.contributions.to_numpy(dtype=float))
-    agreeing, n_refits = np.zeros(sign.shape), 0
+    served = explanation.contributions.to_numpy(dtype=float)
+    agreeing, squares, n_refits = np.zeros(served.shape), np.zeros(served.shape), 0
     for _, encoded in response.refit_contributions(episodes):
-        agreeing += np.sign(sum_by_variable(response, encoded)) == sign
+        drawn = sum_by_variable(response, encoded)
+        agreeing += np.sign(drawn) == np.sign(served)
+        squares += (drawn - served) ** 2
         n_refits += 1
-    return np.asarray(agreeing >= LEAST_CERTAINTY * n_refits)
+    weight = response.effect_weight
+    if weight == 1.0 or not n_refits:
+        return np.asarray(agreeing >= LEAST_CERTAINTY * n_refits)
+    expected = served / weight
+    variance = np.maximum(squares / n_refits - weight * (1.0 - weight) * expected**2, 0.0) / weight
+    return np.asarray((served != 0.0) & (np.abs(expected) >= ndtri(LEAST_CERTAINTY) * np.sqrt(variance)))
 
 
 def list_reasons(

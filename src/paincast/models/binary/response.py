@@ -13,6 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
+from paincast.models.beliefs import read_effect_weight
 from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.selection import Encoded, Sample, Selection, encode_sample, fit_prior, select_candidate
@@ -88,6 +89,11 @@ class ResponseModel:
     def parameters(self) -> dict[str, Any]:
         """The chosen parameters."""
         return self.candidate.parameters
+
+    @property
+    def effect_weight(self) -> float:
+        """Degree to which the model believes that recorded values matter; 1 without a prior."""
+        return read_effect_weight(self.selection)
 
     def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
         """Predict the probability of the outcome with limits, and what its uncertainty comes from.

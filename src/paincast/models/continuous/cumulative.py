@@ -90,6 +90,11 @@ class CumulativeChangeResponse:
         return self.response.shows_reasons
 
     @property
+    def effect_weight(self) -> float:
+        """Degree to which the model believes that recorded values matter."""
+        return self.response.effect_weight
+
+    @property
     def selection(self) -> pd.DataFrame:
         """Of a prior, the weights of the beliefs."""
         return self.response.selection

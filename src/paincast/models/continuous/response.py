@@ -46,6 +46,7 @@ class ChangeResponse:
     unit: ClassVar[str] = "points"
     sign: ClassVar[float] = -1.0
     shows_reasons: ClassVar[bool] = True
+    effect_weight: ClassVar[float] = 1.0
     kind: ClassVar[str] = "quantile"
 
     @property

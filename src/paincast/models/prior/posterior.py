@@ -23,12 +23,11 @@ import pandas as pd
 from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.special import expit, softmax
 
+from paincast.models.beliefs import EVIDENCE, NO_EFFECT, OVERALL_RISK, UNKNOWN_EFFECTS, WITHOUT_DIFFERENCE
 from paincast.models.prior.gaussian import UNTOLD_SD, EvidencePrior, make_design
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
-
-EVIDENCE, NO_EFFECT, UNKNOWN_EFFECTS, OVERALL_RISK = "evidence", "no effect", "unknown effects", "overall risk"
 
 BELIEFS = {EVIDENCE: 0.6, UNKNOWN_EFFECTS: 0.14, NO_EFFECT: 0.1, OVERALL_RISK: 0.16}
 """Prior weights of the components. On the one published set with a curve no published effect held, and with more weight
@@ -137,7 +136,7 @@ class Posterior:
     @property
     def tells_patients_apart(self) -> bool:
         """Whether no effect and the overall risk together weigh less than half."""
-        return self.weights[NO_EFFECT] + self.weights[OVERALL_RISK] < 0.5
+        return sum(self.weights[belief] for belief in WITHOUT_DIFFERENCE) < 0.5
 
 
 def list_components(prior: EvidencePrior) -> list[Component]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast.models.beliefs import EVIDENCE
 from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.model_kind import Candidate
@@ -25,7 +26,6 @@ from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size, fit_observation_weights
 from paincast.models.prior.gaussian import EvidencePrior, recentre
 from paincast.models.prior.posterior import (
-    EVIDENCE,
     Posterior,
     Rows,
     code_sites,

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import logit
 
 from paincast.features import EpisodeEncoder
+from paincast.models.beliefs import read_effect_weight
 from paincast.models.binary.uncertainty_components import (
     UncertaintyComponents,
     compute_missing_variances,
@@ -71,6 +72,11 @@ class DurationResponse:
     def shows_reasons(self) -> bool:
         """Whether reasons are given."""
         return not self.withholds_reasons
+
+    @property
+    def effect_weight(self) -> float:
+        """Degree to which the model believes that recorded values matter; 1 without a prior."""
+        return read_effect_weight(self.selection)
 
     @property
     def selection(self) -> pd.DataFrame:
