@@ -3,8 +3,8 @@
 python benchmarks/prior_alone.py                       two techniques, 150 and 600 episodes, two registries: 6 minutes
 python benchmarks/prior_alone.py --n 150 --seeds 5 --techniques facet_rfa
 
-Patients of a registry teach the models (`cohort.rehearse`); measures are those of a training, out of fold. The simulator
-follows the evidence, which favours the prior.
+Patients of a registry teach the models (`cohort.rehearse`); measures are those of a training, out of fold. The
+simulator follows the evidence, which favours the prior.
 """
 
 from __future__ import annotations
