@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from honesty_cases import FRESH_SEED, PATIENT_SEED, PRIOR_SEED, list_cases
 from honesty_coverage import run_coverage, run_patients
-from honesty_durations import run_durations
+from honesty_durations import SIZES, run_durations
 from honesty_real import run_real
 from honesty_served import run_foreign, run_pooling, run_pragmatic, run_width
 
@@ -44,6 +44,7 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=20, help="of five-fold cross-validation")
     parser.add_argument("--techniques", nargs="+", choices=simulated_techniques(), default=list(simulated_techniques()))
     parser.add_argument("--outcomes", nargs="+", choices=list_drawn_outcomes(), default=list(list_drawn_outcomes()))
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="patients seen, of durations")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args(words)
     if asked.part == "real" and asked.folder is None:
@@ -60,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
     elif asked.part == "patients":
         run_patients(list_cases(asked.techniques, asked.outcomes), asked.draws, asked.jobs)
     elif asked.part == "durations":
-        run_durations(asked.techniques, asked.draws, asked.jobs)
+        run_durations(asked.techniques, asked.draws, asked.sizes, asked.jobs)
     elif asked.part == "foreign":
         run_foreign(asked.techniques, asked.draws, asked.jobs)
     elif asked.part == "pooling":

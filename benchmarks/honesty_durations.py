@@ -23,6 +23,7 @@ from paincast.models.prior.durations import (
     make_prior_duration_response,
 )
 from paincast.models.survival.hazard import VISIT_MONTHS
+from paincast.models.survival.response import DurationResponse
 from paincast.simulator import evidence_draws, relief_draws, simulate_cohort
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.evidence_draws import list_months
@@ -74,36 +75,37 @@ def measure_durations(technique: str, draws: int, sizes: Sequence[int]) -> pd.Da
         others = draw_other_relief(case, N_TESTED + max(sizes), draws)
         place = int(np.searchsorted(months, case.month, side="right")) - 1
         rows = []
+        nobody = np.empty(0, dtype=np.intp)
+        untaught = _serve(case, prior, others, nobody, 0, case.make_stream(FRESH_SEED))
         for draw, rng in enumerate(case.make_stream(FRESH_SEED, 1).spawn(draws)):
             order = rng.permutation(len(others.episodes))
             tested, updating = order[:N_TESTED], order[N_TESTED:]
             for n in sizes:
-                limits = _answer(case, prior, others, updating[:n], draw, tested, rng)
+                served = _serve(case, prior, others, updating[:n], draw, rng) if n else untaught
+                answer = served.answer(others.episodes.iloc[tested], CONFIDENCE)
+                limits = answer["lower"].to_numpy(float), answer["upper"].to_numpy(float)
                 truth = others.survival[tested, place, draw][:, None]
                 keys = {"n": n, "technique": technique, "outcome": DURATION}
                 rows.append(make_rows(score_intervals(*limits, truth), len(tested), **keys).assign(draw=draw))
         return pd.concat(rows)
 
 
-def _answer(
+def _serve(
     case: Case,
     prior: DurationPrior,
     others: ReliefDraws,
     seen: npt.NDArray[np.intp],
     draw: int,
-    tested: npt.NDArray[np.intp],
     rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:
-    """Fit on patients who lose relief at the visits as the draw says, and answer for others."""
+) -> DurationResponse:
+    """Make the model that is served after patients were seen who lose relief at the visits as the draw says."""
     lost = rng.random(len(seen))[:, None] >= others.survival[seen, :, draw]
     visits = np.array(prior.months)
     months = np.where(lost.any(axis=1), visits[lost.argmax(axis=1)], visits[-1])
     episodes, settings = others.episodes.iloc[seen], SETTINGS.uncertainty
     status = lost.any(axis=1).astype(float)
     fit = fit_durations_with_prior(prior, episodes, months, status, np.ones(len(seen)), settings, rng.spawn(1)[0])
-    response = make_prior_duration_response(fit, prior.unexplained, episodes, case.month, settings)
-    answer = response.answer(others.episodes.iloc[tested], CONFIDENCE)
-    return answer["lower"].to_numpy(float), answer["upper"].to_numpy(float)
+    return make_prior_duration_response(fit, prior.unexplained, episodes, case.month, settings)
 
 
 def measure_changes(technique: str, draws: int, sizes: Sequence[int]) -> pd.DataFrame:
@@ -142,10 +144,10 @@ def measure_changes(technique: str, draws: int, sizes: Sequence[int]) -> pd.Data
         return pd.concat(rows)
 
 
-def run_durations(techniques: Sequence[str], draws: int, jobs: int) -> pd.DataFrame:
+def run_durations(techniques: Sequence[str], draws: int, sizes: Sequence[int], jobs: int) -> pd.DataFrame:
     """Measure durations and changes of all techniques, and print what was found."""
     tasks = [(measure, name) for measure in (measure_durations, measure_changes) for name in techniques]
-    made = Parallel(n_jobs=jobs, return_as="generator")(delayed(measure)(name, draws, SIZES) for measure, name in tasks)
+    made = Parallel(n_jobs=jobs, return_as="generator")(delayed(measure)(name, draws, sizes) for measure, name in tasks)
     rows = pd.concat(tqdm(made, total=len(tasks), desc="durations and changes", unit="case"))
     for outcome, level in ((DURATION, CONFIDENCE), (CHANGE, CHANGE_LEVEL)):
         print(f"\n### {outcome}: {level:.0%} interval, {draws} draws a technique, {N_TESTED:,} others tested\n")

@@ -8,12 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from bundles import attack_moments, attack_trees, attack_variables, find_bundle_leaks
+from scipy.special import logit
 
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
+from paincast.models.continuous.cumulative import make_cumulative_change
 from paincast.models.continuous.response import make_change_response
+from paincast.models.prior.durations import (
+    fit_durations_with_prior,
+    make_duration_prior,
+    make_prior_duration_response,
+)
+from paincast.models.prior.gaussian import make_evidence_prior
+from paincast.models.prior.response import fit_with_prior, make_prior_response
 from paincast.models.release import release_response
 from paincast.models.serialization import list_files, read_response, to_response_state
 from paincast.models.survival.duration import fit_duration_model
@@ -21,7 +30,13 @@ from paincast.models.survival.response import make_duration_response
 from paincast.settings import (
     ChangeSettings,
     DurationSettings,
+    ModelSettings,
+    TrainingSettings,
+    UncertaintySettings,
 )
+from paincast.simulator.assumptions import Assumptions
+from paincast.simulator.evidence_draws import draw_evidence
+from paincast.simulator.relief_draws import draw_relief
 from paincast.training.provenance import _describe_number
 
 N = 112
@@ -110,6 +125,33 @@ def test_durations_and_changes_tell_no_share_of_few(episodes):
         released = release_response(fitted, episodes)
         assert find_bundle_leaks(write(released)) == []
         pd.testing.assert_frame_equal(fitted.answer(episodes, 0.8)[5:], released.answer(episodes, 0.8)[5:])
+
+
+def test_durations_and_changes_with_a_prior_tell_no_share_of_few(episodes, outcome):
+    rng = np.random.default_rng(4)
+    months, status = rng.choice([1.0, 3.0, 6.0], N), (rng.random(N) < 0.7).astype(float)
+    scenario, uncertainty = "literature", UncertaintySettings(refits=10)
+    relief = draw_relief("facet_rfa", (1.0, 3.0, 6.0), scenario=scenario, rng=rng, draws=60)
+    prior = make_duration_prior(relief.episodes, relief.months, relief.survival, splines=False, real=episodes)
+    hazards = fit_durations_with_prior(prior, episodes, months, status, np.ones(N), uncertainty, rng)
+    duration = make_prior_duration_response(hazards, np.zeros(3), episodes, 6.0, uncertainty)
+    drawn = draw_evidence("facet_rfa", "pain_response", 6.0, scenario=scenario, rng=rng, draws=60)
+    half = make_evidence_prior(drawn.episodes, drawn.log_odds, splines=False, real=episodes)
+    settings = TrainingSettings(jobs=1, uncertainty=uncertainty, model=ModelSettings(candidates=["logistic"]))
+    fitted_half = fit_with_prior(half, episodes, outcome, settings, rng)
+    response = make_prior_response(fitted_half, episodes, settings, rng, individual=False)
+    fall = -rng.integers(0, 5, N).astype(float)
+    course = Assumptions().courses["pain_relief"]
+    change = make_cumulative_change(response, episodes, fall, course=course, level=0.8, described=episodes)
+    for fitted in (duration, change):
+        assert find_bundle_leaks(write(fitted))
+        released = release_response(fitted, episodes, blended=True)
+        assert find_bundle_leaks(write(released)) == []
+        told, kept = (one.answer(episodes, 0.8) for one in (fitted, released))
+        np.testing.assert_allclose(told, kept, atol=0.02)
+        base, parts = released.contributions(episodes)
+        served = kept["expected"] if fitted is change else logit(kept["probability"])
+        np.testing.assert_allclose(base + parts.sum(axis=1), served, atol=1e-6)
 
 
 def test_moments_of_few_values_are_solved_where_they_are_told(episodes):
