@@ -143,7 +143,7 @@ def list_varying(frame: pd.DataFrame) -> list[str]:
 
 
 def fit_alone(make: Make, *, signed: bool = False) -> Fit:
-    """Fit an estimator to the episodes of the technique only; ``signed`` gives it the signs that our trees are given."""
+    """Fit an estimator to the episodes of the technique only; ``signed`` gives it the signs that our trees get."""
 
     def fit(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
         own, outcome = take_known(episodes[technique], outcomes[technique])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel, fit_boosted_linear
+from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel, HeldOut, fit_boosted_linear
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.search import search_parameters
 from paincast.models.choice import compare_losses, find_simplest
@@ -58,10 +58,17 @@ def choose_trees(
         for model, (_, test) in zip(linear, folds, strict=True)
     ]
 
-    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
+    def score_fold(parameters: dict[str, Any], number: int, seed: int, *, stops: bool = True) -> tuple[FloatArray, int]:
         train, test = folds[number]
-        model = carry_on(linear[number], rows.take(train), parameters, np.random.default_rng(seed))
-        return compute_log_loss(model.linear_predictor(rows.matrix[test]), rows.outcome[test])
+        held_out = HeldOut(rows.matrix[test], rows.outcome[test], rows.weights[test])
+        model = carry_on(
+            linear[number],
+            rows.take(train),
+            parameters,
+            np.random.default_rng(seed),
+            held_out=held_out if stops else None,
+        )
+        return compute_log_loss(model.linear_predictor(held_out.matrix), held_out.outcome), model.n_trees
 
     parameters = search_parameters(
         score_fold,
@@ -69,12 +76,13 @@ def choose_trees(
         settings,
         search_rng,
         kind=BOOSTED_LINEAR,
+        smaller_class=count_smaller_class(rows.outcome),
         asked_of=rows.matrix.tobytes() + rows.outcome.tobytes(),
     )
     if parameters is None:
         return None
     seed = int(fit_rng.integers(2**31))
-    carried = np.concatenate([score_fold(parameters, number, seed) for number in range(len(folds))])
+    carried = np.concatenate([score_fold(parameters, number, seed, stops=False)[0] for number in range(len(folds))])
     order = np.concatenate([test for _, test in folds])
     compared = compare_losses(
         np.array([np.concatenate(losses), carried]), weights=rows.weights[order], groups=patients[order]
@@ -88,7 +96,15 @@ def carry_on(
     parameters: dict[str, Any],
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    held_out: HeldOut | None = None,
 ) -> BoostedLinearModel:
     """Fit trees on top of a linear predictor; ``weights`` multiply those of the rows."""
-    weight = rows.weights if weights is None else rows.weights * weights
-    return fit_boosted_linear(rows.matrix, rows.outcome, linear=linear, parameters=parameters, rng=rng, weights=weight)
+    return fit_boosted_linear(
+        rows.matrix,
+        rows.outcome,
+        linear=linear,
+        parameters=parameters,
+        rng=rng,
+        weights=rows.weights if weights is None else rows.weights * weights,
+        held_out=held_out,
+    )
