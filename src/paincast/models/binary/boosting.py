@@ -188,7 +188,8 @@ def suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
         "max_depth": trial.suggest_int("max_depth", 1, 5),
         "learning_rate": trial.suggest_float("learning_rate", 0.04, 0.1, log=True),
         "min_child_weight": trial.suggest_float("min_child_weight", 2.0, 60.0, log=True),
-        "reg_lambda": trial.suggest_float("reg_lambda", 0.5, 50.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
+        "reg_alpha": trial.suggest_float("reg_alpha", 0.1, 10.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
     }

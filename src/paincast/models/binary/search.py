@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-MOST_GROWTH = 3.0
+MOST_GROWTH = 2.0
 """Largest factor by which trials grow with the number of episodes."""
 
 CLEARLY_WORSE = 2.0
@@ -35,12 +35,12 @@ ScoreFold = Callable[[dict[str, Any], int, int], tuple[FloatArray, int]]
 
 
 def count_trials(settings: ModelSettings, smaller_class: int) -> int:
-    """Count the trials of a search: more with the square root of the episodes of the smaller class, up to three times.
+    """Count the trials of a search: they grow with the square root of the smaller class, up to twice as many.
 
     Examples
     --------
     >>> [count_trials(ModelSettings(), n) for n in (50, 200, 800, 5000)]
-    [8, 8, 16, 24]
+    [8, 8, 16, 16]
     """
     growth = np.sqrt(max(smaller_class / settings.minimum_flexible, 1.0))
     return round(settings.trials * min(float(growth), MOST_GROWTH))

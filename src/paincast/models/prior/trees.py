@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,20 @@ FitLinear = Callable[[Rows], LinearModel]
 """Updates the prior by some rows and returns the linear model."""
 
 
+class ChosenTrees(NamedTuple):
+    """Parameters of trees, and the log odds, shape (n,), that they and the linear predictor give rows held out."""
+
+    parameters: dict[str, Any]
+    linear_predictor: FloatArray
+
+
 def choose_trees(
     rows: Rows,
     patients: npt.NDArray[np.object_],
     fit_linear: FitLinear,
     settings: ModelSettings,
     rng: np.random.Generator,
-) -> dict[str, Any] | None:
+) -> ChosenTrees | None:
     """Choose the parameters of trees that carry on the linear predictor; None where it is served alone.
 
     Both are cross-validated on the same folds, the prior updated anew in each; trees are chosen where their log loss is
@@ -58,16 +65,11 @@ def choose_trees(
         for model, (_, test) in zip(linear, folds, strict=True)
     ]
 
-    def score_fold(parameters: dict[str, Any], number: int, seed: int, *, stops: bool = True) -> tuple[FloatArray, int]:
+    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> tuple[FloatArray, int]:
         train, test = folds[number]
         held_out = HeldOut(rows.matrix[test], rows.outcome[test], rows.weights[test])
-        model = carry_on(
-            linear[number],
-            rows.take(train),
-            parameters,
-            np.random.default_rng(seed),
-            held_out=held_out if stops else None,
-        )
+        rng = np.random.default_rng(seed)
+        model = carry_on(linear[number], rows.take(train), parameters, rng, held_out=held_out)
         return compute_log_loss(model.linear_predictor(held_out.matrix), held_out.outcome), model.n_trees
 
     parameters = search_parameters(
@@ -82,12 +84,15 @@ def choose_trees(
     if parameters is None:
         return None
     seed = int(fit_rng.integers(2**31))
-    carried = np.concatenate([score_fold(parameters, number, seed, stops=False)[0] for number in range(len(folds))])
-    order = np.concatenate([test for _, test in folds])
+    alone, carried = np.empty(len(rows.outcome)), np.empty(len(rows.outcome))
+    for model, (train, test) in zip(linear, folds, strict=True):
+        served = carry_on(model, rows.take(train), parameters, np.random.default_rng(seed))
+        alone[test] = model.linear_predictor(rows.matrix[test])
+        carried[test] = served.linear_predictor(rows.matrix[test])
     compared = compare_losses(
-        np.array([np.concatenate(losses), carried]), weights=rows.weights[order], groups=patients[order]
+        compute_log_loss(np.array([alone, carried]), rows.outcome), weights=rows.weights, groups=patients
     )
-    return parameters if find_simplest(compared, settings.standard_errors) == 1 else None
+    return ChosenTrees(parameters, carried) if find_simplest(compared, settings.standard_errors) == 1 else None
 
 
 def carry_on(
