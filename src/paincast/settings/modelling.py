@@ -24,11 +24,11 @@ _BOOSTING = {
     "learning_rate": 0.08,
     "min_child_weight": 10.0,
     "reg_lambda": 20.0,
-    "reg_alpha": 5.0,
+    "reg_alpha": 0.5,
     "subsample": 0.8,
-    "colsample_bytree": 0.8,
+    "colsample_bytree": 1.0,
 }
-_SHRUNKEN = {**_BOOSTING, "learning_rate": 0.1, "reg_lambda": 90.0}
+_SHRUNKEN = {**_BOOSTING, "learning_rate": 0.1, "reg_lambda": 90.0, "reg_alpha": 5.0, "colsample_bytree": 0.8}
 _ADDITIVE = [{"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for rounds in (10, 20, 40, 80, 160)]
 
 
