@@ -112,25 +112,31 @@ def draw_test(world: str, technique: str, n_test: int, kept: dict[Any, Any] = {}
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give the mean regret x 1000 of each model, its ratio to that of the best peer, and what it cost."""
+    """Give the mean regret x 1000 of each model, and ours over it on the cohorts that both were fitted to."""
     tables = []
     for (world, n), own in rows.groupby(["world", "n"], sort=False):
-        mean = own.groupby("model", sort=False)[["regret", "slope", "seconds"]].mean()
-        best = mean.loc[[name for name in mean.index if name not in OWN], "regret"].min()
-        table = pd.DataFrame(
-            {
+        regret = own.pivot_table(index=["technique", "seed"], columns="model", values="regret")
+        for name, fits in own.groupby("model", sort=False):
+            ratios = {f"{one} over it": _divide(regret, one, str(name)) for one in OWN}
+            kinds = " ".join(sorted(set(fits["kind"].dropna()))) if name in OWN else ""
+            row = {
                 "world": world,
                 "n": n,
-                "model": mean.index,
-                "regret x 1000": (1000 * mean["regret"]).round(2).to_numpy(),
-                "over the best peer": (mean["regret"] / best).round(3).to_numpy(),
-                "slope": mean["slope"].round(2).to_numpy(),
-                "seconds": mean["seconds"].round(1).to_numpy(),
-                "kinds": [" ".join(sorted(set(part["kind"].dropna()))) for _, part in own.groupby("model", sort=False)],
+                "model": name,
+                "fits": len(fits),
+                "regret x 1000": 1000 * regret[name].mean(),
             }
-        )
-        tables.append(table.sort_values("regret x 1000"))
-    return pd.concat(tables, ignore_index=True)
+            costs = {"slope": fits["slope"].mean(), "seconds": fits["seconds"].mean(), "chosen": kinds}
+            tables.append({**row, **ratios, **costs})
+    frame = pd.DataFrame(tables).sort_values(["world", "n", "regret x 1000"])
+    return frame.round({"regret x 1000": 2, "slope": 2, "seconds": 1, **{f"{one} over it": 3 for one in OWN}})
+
+
+def _divide(regret: pd.DataFrame, ours: str, other: str) -> float:
+    if ours not in regret or ours == other:
+        return np.nan
+    both = regret[[ours, other]].dropna()
+    return float(both[ours].mean() / both[other].mean())
 
 
 def main(words: Sequence[str] | None = None) -> None:
