@@ -101,14 +101,19 @@ def draw_foreign(technique: str, complete: pd.DataFrame, rng: np.random.Generato
         1, 0 or NaN where lost, and the probability that generated it.
     """
     probability = expit(draw_world()[technique].log_odds(complete))
+    return draw_outcome(technique, probability, rng), probability
+
+
+def draw_outcome(technique: str, probability: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draw outcomes, shape (n,), and lose some of them at the simulator's default rates: 1, 0 or NaN where lost."""
     outcome_rng, loss_rng = rng.spawn(2)
-    outcome = (outcome_rng.random(len(complete)) < probability).astype(float)
+    outcome = (outcome_rng.random(len(probability)) < probability).astype(float)
     default = Assumptions()
     failing, responding = compute_loss(default)
     staying = (1.0 - np.where(outcome == 1, responding, failing)) ** _count_visits(technique)
     staying *= (1.0 - default.visit_missing_share) * (1.0 - default.missing_at_visits["pain_nrs"])
-    outcome[loss_rng.random(len(complete)) >= staying] = np.nan
-    return outcome, probability
+    outcome[loss_rng.random(len(probability)) >= staying] = np.nan
+    return outcome
 
 
 def expand_terms(episodes: pd.DataFrame) -> dict[str, FloatArray]:

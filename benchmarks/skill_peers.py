@@ -15,7 +15,15 @@ import numpy.typing as npt
 import pandas as pd
 from skill_automl import BUDGET_SECONDS, fit_elsewhere
 from skill_measures import Prediction
-from skill_tuned import TRIALS, TechniqueProducts, make_explainable_boosting, make_tuned_boosting
+from skill_tuned import (
+    NO_SIGNS,
+    TRIALS,
+    TechniqueProducts,
+    keep_numbers,
+    make_explainable_boosting,
+    make_light_boosting,
+    make_tuned_boosting,
+)
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -24,6 +32,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from paincast.evidence.expected_signs import load_expected_signs
 from paincast.schema import EPISODES, TECHNIQUES, model_columns
 
 FloatArray = npt.NDArray[np.float64]
@@ -133,12 +142,13 @@ def list_varying(frame: pd.DataFrame) -> list[str]:
     return [str(name) for name in frame if frame[name].nunique() > 1]
 
 
-def fit_alone(make: Make) -> Fit:
-    """Fit an estimator to the episodes of the technique only."""
+def fit_alone(make: Make, *, signed: bool = False) -> Fit:
+    """Fit an estimator to the episodes of the technique only; ``signed`` gives it the signs that our trees get."""
 
     def fit(episodes: Frames, outcomes: Outcomes, technique: str, rng: np.random.Generator) -> Predict:
         own, outcome = take_known(episodes[technique], outcomes[technique])
-        return _fit_estimator(make, make_plain(own), outcome, rng, make_plain)
+        told = partial(make, signs=load_expected_signs(technique, strong=True)) if signed else make
+        return _fit_estimator(told, make_plain(own), outcome, rng, make_plain)
 
     return fit
 
@@ -227,9 +237,10 @@ def _shuffle(seed: int) -> StratifiedKFold:
     return StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
 
 
-def make_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
+def make_histogram_boosting(frame: pd.DataFrame, seed: int, signs: Mapping[str, int] = NO_SIGNS) -> Any:
     """Histogram gradient boosting: slow learning, small trees, stopped early on held-out log loss."""
     return HistGradientBoostingClassifier(
+        monotonic_cst=keep_numbers(signs, frame) or None,
         learning_rate=0.05,
         max_iter=500,
         max_leaf_nodes=8,
@@ -243,9 +254,9 @@ def make_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG
     )
 
 
-def make_tuned_histogram_boosting(frame: pd.DataFrame, seed: int) -> Any:
+def make_tuned_histogram_boosting(frame: pd.DataFrame, seed: int, signs: Mapping[str, int] = NO_SIGNS) -> Any:
     """Histogram gradient boosting, rounds and size of trees by cross-validated log loss."""
-    model = make_histogram_boosting(frame, seed).set_params(early_stopping=False)
+    model = make_histogram_boosting(frame, seed, signs).set_params(early_stopping=False)
     grid = {"max_iter": (40, 80, 160), "max_leaf_nodes": (2, 4, 8)}
     return GridSearchCV(model, grid, scoring="neg_log_loss", cv=_shuffle(seed))
 
@@ -280,6 +291,16 @@ PEERS: Mapping[str, Peer] = {
     "hgb": Peer(fit=fit_alone(make_histogram_boosting), told="HistGradientBoosting, early stopping"),
     "hgb_tuned": Peer(fit=fit_alone(make_tuned_histogram_boosting), told="HistGradientBoosting, grid of 9"),
     "xgboost": Peer(fit=fit_alone(make_tuned_boosting), told=f"XGBoost, {TRIALS} trials of optuna, sigmoid"),
+    "hgb_signs": Peer(
+        fit=fit_alone(make_tuned_histogram_boosting, signed=True), told="HistGradientBoosting, grid of 9, with signs"
+    ),
+    "xgboost_signs": Peer(
+        fit=fit_alone(make_tuned_boosting, signed=True), told=f"XGBoost, {TRIALS} trials of optuna, sigmoid, with signs"
+    ),
+    "lightgbm": Peer(fit=fit_alone(make_light_boosting), told="LightGBM, grid of 9", asked_only=True),
+    "lightgbm_signs": Peer(
+        fit=fit_alone(make_light_boosting, signed=True), told="LightGBM, grid of 9, with signs", asked_only=True
+    ),
     "ebm": Peer(fit=fit_alone(make_explainable_boosting), told="explainable boosting machine, time bounded"),
     "pooled": Peer(fit=fit_pooled(make_logistic_cv), told="LogisticRegressionCV, technique as a column", pooled=True),
     "pooled_marked": Peer(

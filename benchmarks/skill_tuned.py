@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +16,7 @@ from interpret.glassbox import ExplainableBoostingClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,6 +25,7 @@ TRIALS = 40
 """Trials of the search, each of five folds stopped early."""
 MOST_ROUNDS = 400
 PATIENCE = 25
+NO_SIGNS: Mapping[str, int] = MappingProxyType({})
 
 
 class TunedBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -32,9 +35,10 @@ class TunedBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     stopping in each fold; categories and missing values are native.
     """
 
-    def __init__(self, *, seed: int, trials: int = TRIALS) -> None:
+    def __init__(self, *, seed: int, trials: int = TRIALS, signs: Mapping[str, int] = NO_SIGNS) -> None:
         self.seed = seed
         self.trials = trials
+        self.signs = signs
 
     def fit(self, X: pd.DataFrame, y: npt.NDArray[np.int_]) -> Self:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -43,8 +47,9 @@ class TunedBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         study = optuna.create_study(sampler=sampler, pruner=pruner)
         folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=self.seed).split(X, y))
         matrices = [[_pack(X.iloc[rows], y[rows]) for rows in fold] for fold in folds]
-        study.optimize(lambda trial: self._score(trial, matrices), n_trials=self.trials)
-        best = {**study.best_params, "n_estimators": study.best_trial.user_attrs["rounds"]}
+        given = _constrain(self.signs, X)
+        study.optimize(lambda trial: self._score(trial, matrices, given), n_trials=self.trials)
+        best = {**study.best_params, **given, "n_estimators": study.best_trial.user_attrs["rounds"]}
         model = xgboost.XGBClassifier(
             **best, tree_method="hist", enable_categorical=True, n_jobs=1, random_state=self.seed
         )
@@ -56,7 +61,7 @@ class TunedBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: pd.DataFrame) -> FloatArray:
         return np.asarray(self.calibrated_.predict_proba(X))
 
-    def _score(self, trial: optuna.Trial, matrices: list[list[xgboost.DMatrix]]) -> float:
+    def _score(self, trial: optuna.Trial, matrices: list[list[xgboost.DMatrix]], given: dict[str, Any]) -> float:
         settings = {
             "max_depth": trial.suggest_int("max_depth", 1, 5),
             "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
@@ -70,7 +75,7 @@ class TunedBoosting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         losses, rounds = [], []
         for place, (training, held_out) in enumerate(matrices):
             booster = xgboost.train(
-                {**fixed, **settings},
+                {**fixed, **given, **settings},
                 training,
                 num_boost_round=MOST_ROUNDS,
                 evals=[(held_out, "held_out")],
@@ -90,9 +95,42 @@ def _pack(frame: pd.DataFrame, outcome: npt.NDArray[np.int_]) -> xgboost.DMatrix
     return xgboost.DMatrix(frame, label=outcome, enable_categorical=True, nthread=1)
 
 
-def make_tuned_boosting(frame: pd.DataFrame, seed: int) -> Any:  # noqa: ARG001
+def keep_numbers(signs: Mapping[str, int], frame: pd.DataFrame) -> dict[str, int]:
+    """Keep the signs of numbers and of yes or no; libraries take none of a value of a category."""
+    return {name: sign for name, sign in signs.items() if name in frame and frame[name].dtype != "category"}
+
+
+def _constrain(signs: Mapping[str, int], frame: pd.DataFrame) -> dict[str, Any]:
+    kept = keep_numbers(signs, frame)
+    return {"monotone_constraints": tuple(kept.get(str(name), 0) for name in frame)} if kept else {}
+
+
+def make_tuned_boosting(
+    frame: pd.DataFrame,  # noqa: ARG001 (of every peer)
+    seed: int,
+    signs: Mapping[str, int] = NO_SIGNS,
+) -> Any:
     """XGBoost, searched by optuna and calibrated."""
-    return TunedBoosting(seed=seed)
+    return TunedBoosting(seed=seed, signs=signs)
+
+
+def make_light_boosting(frame: pd.DataFrame, seed: int, signs: Mapping[str, int] = NO_SIGNS) -> Any:
+    """LightGBM, which is not installed with the benchmarks: rounds and size of trees by cross-validated log loss."""
+    from lightgbm import LGBMClassifier
+
+    kept = keep_numbers(signs, frame)
+    model = LGBMClassifier(
+        learning_rate=0.05,
+        min_child_samples=20,
+        reg_lambda=1.0,
+        n_jobs=1,
+        verbosity=-1,
+        random_state=seed,
+        **({"monotone_constraints": [kept.get(str(name), 0) for name in frame]} if kept else {}),
+    )
+    splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    grid = {"n_estimators": (40, 80, 160), "num_leaves": (2, 4, 8)}
+    return GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits)
 
 
 class BoundedExplainable(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

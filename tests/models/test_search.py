@@ -13,7 +13,7 @@ from paincast.models.binary.search import search_parameters
 from paincast.models.binary.selection import Sample, select_candidate
 from paincast.settings import ModelSettings
 
-N_FOLDS, N_ROWS = 3, 40
+N_FOLDS, N_ROWS, TREES = 3, 40, 50
 
 
 class Scores:
@@ -26,7 +26,7 @@ class Scores:
     def __call__(self, parameters, number, seed):
         self.asked.append((parameters, number, seed))
         level = 0.5 + 0.1 * parameters["max_depth"] + parameters["learning_rate"] + self.added
-        return level + np.random.default_rng(number).normal(0, 0.05, N_ROWS)
+        return level + np.random.default_rng(number).normal(0, 0.05, N_ROWS), TREES + number
 
 
 @pytest.fixture
@@ -52,10 +52,28 @@ def test_a_seed_fixes_every_trial(folds):
 def test_the_given_parameters_come_first_and_the_best_is_found(folds):
     scores, settings = Scores(), ModelSettings()
     found = search(scores, folds, trials=20)
-    assert scores.asked[0][:2] == (settings.boosting[0], 0)
+    given = [one for one, number, _ in scores.asked if number == 0][:4]
+    assert given == [{**one, "constrained": flag} for one in settings.boosting for flag in (True, False)]
     tried = [parameters for parameters, number, _ in scores.asked if number == N_FOLDS - 1]
-    assert found == min(tried, key=lambda one: 0.1 * one["max_depth"] + one["learning_rate"])
+    best = min(tried, key=lambda one: 0.1 * one["max_depth"] + one["learning_rate"])
+    assert found == {**best, "n_estimators": TREES + 1}
     assert found["max_depth"] < settings.boosting[0]["max_depth"]
+
+
+def test_the_given_number_of_trees_is_the_most_that_a_trial_may_take(folds):
+    scores = Scores()
+    given = [{**ModelSettings().boosting[0], "n_estimators": most} for most in (30, 70)]
+    search(scores, folds, trials=6, boosting=given)
+    assert {parameters["n_estimators"] for parameters, *_ in scores.asked} == {70}
+
+
+@pytest.mark.parametrize(("to_beat", "smaller_class", "trials"), [(5.0, 20_000, 8), (5.0, 10, 4), (0.3, 20_000, 4)])
+def test_more_trials_are_spent_with_many_patients_where_trees_help(to_beat, smaller_class, trials):
+    known = [(np.ones(N_ROWS), np.full(N_ROWS, to_beat)) for _ in range(N_FOLDS)]
+    scores, settings = Scores(), ModelSettings(trials=4)
+    rng = np.random.default_rng(1)
+    search_parameters(scores, known, settings, rng, kind=KINDS["xgboost"], smaller_class=smaller_class)
+    assert sum(number == 0 for _, number, _ in scores.asked) == trials
 
 
 @pytest.mark.slow

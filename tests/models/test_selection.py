@@ -60,8 +60,57 @@ def test_strong_interaction_makes_trees_win():
     outcome = (rng.random(n) < np.where(sign[:, 0] == sign[:, 1], 0.8, 0.2)).astype(float)
     sample = Sample(episodes=conform("episodes", frame), outcome=outcome, weights=np.ones(n))
     selection = select_candidate(sample, ModelSettings(trials=3), rng)
-    assert selection.chosen.kind == "xgboost"
+    assert selection.chosen.kind == "boosted_logistic"
     assert selection.table["chosen"].sum() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("averaging", [0.35, 0.0])
+def test_trees_carry_on_the_average_of_the_linear_models(averaging):
+    sample = make_crossing()
+    settings = replace(AVERAGED, candidates=["logistic", "xgboost"], trials=2, averaging=averaging)
+    selection = select_candidate(sample, settings, np.random.default_rng(0))
+    assert selection.chosen.kind == "boosted_logistic"
+    assert selection.carried_shares.sum() == pytest.approx(1.0)
+    encoded = encode_sample(sample, settings)
+    served = selection.fit(encoded, np.random.default_rng(0))
+    kept = np.flatnonzero(selection.carried_shares)
+    parts = [encoded.fit(selection.candidates[place], np.random.default_rng(0)) for place in kept]
+    expected = selection.carried_shares[kept] @ np.array([part.coefficients for part in parts])
+    np.testing.assert_allclose(served.linear.coefficients, expected)
+    base, contributions = served.contributions(encoded.matrices[False])
+    np.testing.assert_allclose(
+        base + contributions.sum(axis=1), served.linear_predictor(encoded.matrices[False]), atol=1e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crosses", [True, False])
+def test_unconstrained_trees_compete_with_those_that_follow_signs(crosses):
+    """A sign that is wrong where two columns act together costs the constrained trees; a right one does not."""
+    sample = replace(make_crossing(crosses=crosses), strong_directions={"age_years": 1, "bmi": 1})
+    settings = ModelSettings(candidates=["xgboost"], trials=4, selection_folds=3)
+    selection = select_candidate(sample, settings, np.random.default_rng(0))
+    assert selection.chosen.kind == "xgboost"
+    assert selection.chosen.parameters["constrained"] is not crosses
+
+
+def make_crossing(n: int = 1200, *, crosses: bool = True) -> Sample:
+    """Make patients in whom two numbers act together only, or each by itself."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(n, 2))
+    frame = pd.DataFrame(
+        {
+            "episode_id": [f"e{i}" for i in range(n)],
+            "patient_id": [f"p{i}" for i in range(n)],
+            "technique": "facet_rfa",
+            "age_years": 60 + 8 * values[:, 0],
+            "bmi": 28 + 3 * values[:, 1],
+        }
+    )
+    log_odds = 1.6 * np.sign(values[:, 0] * values[:, 1]) if crosses else 0.4 * values.sum(axis=1)
+    outcome = (rng.random(n) < expit(log_odds)).astype(float)
+    return Sample(episodes=conform("episodes", frame), outcome=outcome, weights=np.ones(n))
 
 
 @pytest.mark.parametrize("borrows", [False, True])

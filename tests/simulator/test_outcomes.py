@@ -301,3 +301,21 @@ def test_thresholds_of_the_process_are_where_the_truth_is(facet: Drawn) -> None:
     clear = abs(uniform - _probability(facet, "facet_rfa")) > 1e-5
     assert ((uniform < _probability(facet, "facet_rfa")) == treated.course.responded)[clear].all()
     assert kstest(uniform[:, 3], "uniform").pvalue > 0.001
+
+
+def test_interactions_move_those_on_the_same_side_and_leave_the_published_rate():
+    built = {
+        size: simulate_cohort(
+            techniques=["facet_rfa"], episodes_per_technique=4000, seed=3, assumptions=Assumptions(interactions=size)
+        )
+        for size in (0.0, 1.0)
+    }
+    assert built[0.0][0].details["changed_assumptions"] == []
+    assert built[1.0][0].details["changed_assumptions"] == ["interactions"]
+    known = [truth.expand(technique="facet_rfa", outcome="pain_response", month=6.0) for _, truth in built.values()]
+    plain, crossed = (one["probability"].to_numpy() for one in known)
+    assert crossed.mean() == pytest.approx(plain.mean(), abs=0.015)
+    moved = np.log(crossed / (1 - crossed)) - np.log(plain / (1 - plain))
+    sizes = np.unique(np.round(moved - moved.mean(), 1))
+    assert len(sizes) <= 4
+    assert np.ptp(moved) == pytest.approx(4.0, abs=0.05)

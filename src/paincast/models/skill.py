@@ -42,13 +42,15 @@ def share_candidates(
     Returns
     -------
     ndarray of shape (n_single,)
-        Shares that add up to 1.
+        Shares that add up to 1; without averaging, the best has all.
     """
+    losses = compute_log_loss(linear_predictor, sample.outcome) @ sample.weights
+    if not settings.averaging:
+        return np.asarray(np.eye(len(losses))[int(np.argmin(losses))])
     lent = bool(sample.pool.parts)
     simplest = [
         candidate.parameters["strength"] is None and not (lent and candidate.is_overall_risk) for candidate in single
     ]
-    losses = compute_log_loss(linear_predictor, sample.outcome) @ sample.weights
     log_prior = np.where(simplest, np.log(settings.simplest_prior_odds), 0.0)
     return share_by_likelihood(losses, settings.averaging, log_prior=log_prior)
 

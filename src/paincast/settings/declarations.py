@@ -49,6 +49,14 @@ class CohortSettings:
         1500, "Simulated episodes of each technique.", at_least=1, at_most=MOST_EPISODES, unit="episodes"
     )
     scenario: str = setting("literature", "Evidence scenario of the simulation.", one_of=SCENARIOS)
+    interactions: float = setting(
+        0.0,
+        "Simulate interactions of this size, which no evidence tells of: age with body mass index, pain with "
+        "catastrophizing. Patients then teach the model; 0 simulates none.",
+        at_least=0.0,
+        at_most=5.0,
+        unit="log odds",
+    )
     seed: int = setting(20260101, "Seed of the simulation.", at_least=0, at_most=LARGEST_SEED)
     rehearse: bool = setting(
         False,

@@ -19,14 +19,16 @@ from paincast.settings.choices import (
 from paincast.settings.declare import setting
 
 _BOOSTING = {
-    "n_estimators": 60,
-    "max_depth": 2,
-    "learning_rate": 0.1,
+    "n_estimators": 400,
+    "max_depth": 4,
+    "learning_rate": 0.08,
     "min_child_weight": 10.0,
-    "reg_lambda": 5.0,
-    "subsample": 1.0,
+    "reg_lambda": 20.0,
+    "reg_alpha": 0.5,
+    "subsample": 0.8,
     "colsample_bytree": 1.0,
 }
+_SHRUNKEN = {**_BOOSTING, "learning_rate": 0.1, "reg_lambda": 90.0, "reg_alpha": 5.0, "colsample_bytree": 0.8}
 _ADDITIVE = [{"max_rounds": rounds, "learning_rate": 0.04, "max_bins": 32} for rounds in (10, 20, 40, 80, 160)]
 
 
@@ -129,9 +131,17 @@ class ModelSettings:
         unit="episodes",
     )
     boosting: list[dict[str, Any]] = setting(
-        [_BOOSTING], "Parameters of XGBoost that the search tries first.", parameters=PARAMETER_RANGES
+        [_BOOSTING, _SHRUNKEN],
+        "Parameters of XGBoost that the search tries first; n_estimators is the most trees of a model.",
+        parameters=PARAMETER_RANGES,
     )
-    trials: int = setting(8, "Trials of the search for parameters of XGBoost.", at_least=1, at_most=10_000)
+    trials: int = setting(
+        8,
+        "Trials of the search for parameters of XGBoost; up to twice as many with many episodes, where trees "
+        "predict better than simpler models.",
+        at_least=1,
+        at_most=10_000,
+    )
     search_storage: str | None = setting(None, "File that keeps the trials of the search; null keeps none.")
     additive: list[dict[str, Any]] = setting(
         _ADDITIVE,

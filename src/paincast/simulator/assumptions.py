@@ -64,6 +64,9 @@ class Assumptions:
         Response without the procedure: the share of the record, or an end of its interval.
     control_strength : float
         Strength of predictor effects on the response without the procedure, relative to those with the procedure.
+    interactions : float
+        Log odds of every outcome added where both columns of a pair lie on the same side of their thresholds, and taken
+        away where they do not (:data:`paincast.simulator.defaults.INTERACTIONS`); the evidence tells of none.
     response_persistence : float
         Correlation of an outcome's latent process between a month and twice that month.
     response_30_shift : float
@@ -125,6 +128,7 @@ class Assumptions:
     state_persistence: float = 0.6
     untreated: str = "share"
     control_strength: float = 0.5
+    interactions: float = 0.0
     response_persistence: float = 0.80
     response_30_shift: float = 0.7
     outcome_links: Mapping[str, OutcomeLink] = field(default_factory=lambda: defaults.OUTCOME_LINKS)

@@ -39,6 +39,7 @@ _AT_LEAST_ZERO = (
     "site_response_sd",
     "missing_by_site",
     "complication_window_months",
+    "interactions",
 )
 _BELOW_ONE = ("state_persistence", "response_persistence")
 

@@ -152,6 +152,9 @@ PASS_SHARES: Mapping[str, float] = MappingProxyType(
 """Share of referred patients selected for treatment after a trial or block, by the column of its result, if no record
 gives it."""
 
+INTERACTIONS = ((("age_years", 58.0), ("bmi", 29.0)), (("pain_nrs", 7.0), ("catastrophizing_pcs", 20.0)))
+"""Pairs of columns with thresholds near their medians, which act together if ``interactions`` says so."""
+
 SELECTION_SLOPE = 1.0
 """Probit slope of the selection probability on the normal score of the result."""
 

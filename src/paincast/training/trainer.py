@@ -30,7 +30,7 @@ from paincast.reporting.model.run_contents import read_run_folder
 from paincast.reporting.model.summary import summarize_training
 from paincast.reporting.model.validation import find_elsewhere
 from paincast.settings import TrainingSettings, check_settings, make_settings
-from paincast.simulator import Truth, simulate_cohort
+from paincast.simulator import Assumptions, Truth, simulate_cohort
 from paincast.tracking import Store, TrackedRun, TrainingRun, log_overview, resolve_store, start_training
 from paincast.training.finish import FittedModel, finish_model
 from paincast.training.kinds.binary import fit_binary
@@ -231,6 +231,7 @@ def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:
             episodes_per_technique=wanted.episodes_per_technique,
             scenario=wanted.scenario,
             seed=wanted.seed,
+            assumptions=Assumptions(interactions=wanted.interactions),
         )
     cohort = load_cohort(str(wanted.path))
     return cohort, load_whole_truth(str(wanted.path)) if cohort.basis == "synthetic" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,25 @@ COVER = MINIMUM_CELL / 4
 
 LEAF_DIGITS = 3
 
+MOST_TREES = 400
+"""Most trees of a search, if the settings name no number."""
+
+PATIENCE = 20
+"""A search adds trees until this many in a row have not improved the log loss of the held-out rows."""
+
+CONSTRAINED = "constrained"
+"""Parameter that states whether trees follow the expected signs."""
+
 LINEAR = "linear"
 """Attribute of a stored booster that holds the linear predictor which its trees carry on."""
+
+
+class HeldOut(NamedTuple):
+    """Encoded rows that are not fitted, with outcome and weights: trees are added while these are predicted better."""
+
+    matrix: FloatArray
+    outcome: FloatArray
+    weights: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +66,11 @@ class BoostedModel:
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Return the log odds, shape (n,)."""
         return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return int(self.booster.num_boosted_rounds())
 
     def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and SHAP values, shape (n, n_encoded), that add up to the linear predictor.
@@ -83,6 +105,7 @@ def fit_boosted(
     rng: np.random.Generator,
     weights: FloatArray | None = None,
     monotone: tuple[int, ...] = (),
+    held_out: HeldOut | None = None,
 ) -> BoostedModel:
     """Fit gradient-boosted trees on log loss.
 
@@ -100,18 +123,38 @@ def fit_boosted(
         Weights of the rows.
     monotone : tuple of {-1, 0, 1}
         Direction imposed on each column; empty for none.
+    held_out : HeldOut, optional
+        With these, ``n_estimators`` is the most trees, and those are kept that predict the held-out rows best.
     """
     settings, rounds = _configure(parameters, rng)
     settings["base_score"] = float(np.average(outcome, weights=weights))
     if any(monotone):
         settings["monotone_constraints"] = monotone
-    return BoostedModel(booster=xgboost.train(settings, _pack(matrix, outcome, weights), num_boost_round=rounds))
+    watched = None if held_out is None else _pack(*held_out)
+    return BoostedModel(booster=_train(settings, _pack(matrix, outcome, weights), rounds, watched))
+
+
+def _train(
+    settings: dict[str, Any], packed: xgboost.DMatrix, rounds: int, watched: xgboost.DMatrix | None
+) -> xgboost.Booster:
+    """Train trees; with watched rows, stop where more trees predict these no better."""
+    if watched is None:
+        return xgboost.train(settings, packed, num_boost_round=rounds)
+    booster = xgboost.train(
+        settings,
+        packed,
+        num_boost_round=rounds,
+        evals=[(watched, "held_out")],
+        early_stopping_rounds=PATIENCE,
+        verbose_eval=False,
+    )
+    return booster[: booster.best_iteration + 1]
 
 
 def _configure(parameters: dict[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], int]:
     """Give the settings of XGBoost on one thread, and the number of trees."""
     fixed = {"objective": "binary:logistic", "tree_method": "hist", "nthread": 1, "verbosity": 0}
-    own = {name: value for name, value in parameters.items() if name != "n_estimators"}
+    own = {name: value for name, value in parameters.items() if name not in ("n_estimators", CONSTRAINED)}
     return {**fixed, "seed": int(rng.integers(2**31)), **own}, int(parameters["n_estimators"])
 
 
@@ -128,14 +171,25 @@ def list_boosting(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping
     return settings.boosting
 
 
+def list_signed_boosting(settings: ModelSettings, *, borrows: bool) -> Sequence[Mapping[str, Any]]:
+    """Return the same with the expected signs and without."""
+    listed = list_boosting(settings, borrows=borrows)
+    return [{**parameters, CONSTRAINED: constrained} for parameters in listed for constrained in (True, False)]
+
+
+def suggest_signed_boosting(trial: optuna.Trial) -> dict[str, Any]:
+    """Suggest parameters of XGBoost, and whether trees follow the expected signs."""
+    return {**suggest_boosting(trial), CONSTRAINED: trial.suggest_categorical(CONSTRAINED, [True, False])}
+
+
 def suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
-    """Suggest parameters of XGBoost."""
+    """Suggest parameters of XGBoost; the number of trees is found by held-out rows."""
     return {
-        "n_estimators": trial.suggest_int("n_estimators", 30, 300, log=True),
-        "max_depth": trial.suggest_int("max_depth", 1, 4),
-        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "max_depth": trial.suggest_int("max_depth", 1, 5),
+        "learning_rate": trial.suggest_float("learning_rate", 0.04, 0.1, log=True),
         "min_child_weight": trial.suggest_float("min_child_weight", 2.0, 60.0, log=True),
-        "reg_lambda": trial.suggest_float("reg_lambda", 0.5, 50.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
+        "reg_alpha": trial.suggest_float("reg_alpha", 0.1, 10.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
     }
@@ -189,6 +243,11 @@ class BoostedLinearModel:
     linear: LinearModel
     trees: BoostedModel
 
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return self.trees.n_trees
+
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Return the log odds, shape (n,)."""
         return self.linear.linear_predictor(matrix) + self.trees.linear_predictor(matrix)
@@ -212,12 +271,13 @@ def fit_boosted_linear(
     parameters: dict[str, Any],
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    held_out: HeldOut | None = None,
 ) -> BoostedLinearModel:
     """Fit trees that carry on a linear predictor.
 
     Parameters
     ----------
-    matrix, outcome, parameters, rng, weights
+    matrix, outcome, parameters, rng, weights, held_out
         As for :func:`fit_boosted`, without missing values.
     linear : LinearModel
         Kept as it is; its log odds are the base margin of the trees.
@@ -225,7 +285,11 @@ def fit_boosted_linear(
     settings, rounds = _configure(parameters, rng)
     packed = _pack(matrix, outcome, weights)
     packed.set_base_margin(linear.linear_predictor(matrix))
-    booster = xgboost.train({**settings, "base_score": 0.5}, packed, num_boost_round=rounds)
+    watched = None
+    if held_out is not None:
+        watched = _pack(*held_out)
+        watched.set_base_margin(linear.linear_predictor(held_out.matrix))
+    booster = _train({**settings, "base_score": 0.5}, packed, rounds, watched)
     return BoostedLinearModel(linear=linear, trees=BoostedModel(booster=booster))
 
 
@@ -250,12 +314,12 @@ XGBOOST = ModelKind(
     name="xgboost",
     model_type=BoostedModel,
     fit=fit_boosted,
-    list_parameters=list_boosting,
+    list_parameters=list_signed_boosting,
     round_model=round_trees,
     native_missing=True,
     flexible=True,
     takes_monotone=True,
-    suggest=suggest_boosting,
+    suggest=suggest_signed_boosting,
     write_file=_write_trees,
     read_file=_read_trees,
 )
@@ -267,6 +331,7 @@ BOOSTED_LINEAR = ModelKind(
     list_parameters=list_boosting,
     round_model=round_boosted_linear,
     flexible=True,
+    carries=True,
     suggest=suggest_boosting,
     write_file=_write_both,
     read_file=_read_both,

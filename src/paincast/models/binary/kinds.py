@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from paincast.files.serialization import from_plain, to_plain
 from paincast.models.binary.additive import EBM
-from paincast.models.binary.boosting import BOOSTED_LINEAR, XGBOOST
+from paincast.models.binary.boosting import BOOSTED_LINEAR, CONSTRAINED, XGBOOST, HeldOut
 from paincast.models.binary.logistic import LOGISTIC
 from paincast.models.binary.model_kind import Candidate, ModelKind
 from paincast.models.calibration.calibrated import BinaryModel
@@ -27,8 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _ALL = (LOGISTIC, EBM, BOOSTED_LINEAR, XGBOOST)
 KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in _ALL})
-"""Kinds by name, the simplest first: of two that predict equally well, the simpler is served. ``boosted_logistic`` is
-made where trees carry on a model with a prior; it is no candidate of its own."""
+"""Kinds by name, the simplest first: of two that predict equally well, the simpler is served."""
 
 
 def find_kind(model: BinaryModel) -> ModelKind:
@@ -46,8 +45,11 @@ def find_kind(model: BinaryModel) -> ModelKind:
 
 
 def list_kinds(settings: ModelSettings) -> list[ModelKind]:
-    """List the kinds among the candidates, the simplest first."""
-    return [kind for name, kind in KINDS.items() if name in settings.candidates]
+    """List the kinds that are compared, the simplest first; beside logistic models, trees carry on their average."""
+    names = set(settings.candidates)
+    if {LOGISTIC.name, XGBOOST.name} <= names:
+        names = names - {XGBOOST.name} | {BOOSTED_LINEAR.name}
+    return [kind for name, kind in KINDS.items() if name in names]
 
 
 def keep_affordable(settings: ModelSettings, outcome: FloatArray) -> ModelSettings:
@@ -78,6 +80,8 @@ def fit_candidate(
     prior: FloatArray | None = None,
     directions: FloatArray | None = None,
     monotone: tuple[int, ...] = (),
+    linear: BinaryModel | None = None,
+    held_out: HeldOut | None = None,
 ) -> BinaryModel:
     """Fit one candidate to an encoded matrix.
 
@@ -97,13 +101,21 @@ def fit_candidate(
         As for :func:`paincast.models.binary.logistic.fit_logistic`, for kinds with ``borrows``.
     monotone : tuple of {-1, 0, 1}
         Direction imposed on each column, for kinds with ``takes_monotone``.
+    linear : LinearModel, optional
+        For kinds that carry it on.
+    held_out : HeldOut, optional
+        Rows by which the number of trees is found, for kinds whose parameters are searched for.
     """
     kind = KINDS[candidate.kind]
     given: dict[str, Any] = {}
     if kind.borrows:
         given |= {"spreads": spreads, "prior": prior, "directions": directions}
     if kind.takes_monotone:
-        given["monotone"] = monotone
+        given["monotone"] = monotone if candidate.parameters.get(CONSTRAINED, True) else ()
+    if kind.carries:
+        given["linear"] = linear
+    if held_out is not None:
+        given["held_out"] = held_out
     return kind.fit(matrix, outcome, parameters=candidate.parameters, rng=rng, weights=weights, **given)
 
 

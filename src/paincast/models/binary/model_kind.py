@@ -87,10 +87,13 @@ class ModelKind:
         Whether it needs ``model.minimum_flexible`` episodes of the smaller class, if another kind does not.
     borrows, takes_monotone : bool
         Which further arguments ``fit`` takes.
+    carries : bool
+        Whether it carries on the linear predictor of another model, which ``fit`` takes as ``linear``.
     average : callable, optional
         ``average(models, shares)`` combines several models into one; the candidates of this kind are then averaged.
     suggest : callable, optional
-        ``suggest(trial)`` returns parameters; the parameters of this kind are then searched for.
+        ``suggest(trial)`` returns parameters; the parameters of this kind are then searched for, and ``fit`` takes
+        ``held_out``, by which the number of trees is found.
     write_file, read_file : callable, optional
         Convert a model to bytes and back, if it is not plain data.
     require_library : callable, optional
@@ -106,6 +109,7 @@ class ModelKind:
     flexible: bool = False
     borrows: bool = False
     takes_monotone: bool = False
+    carries: bool = False
     average: Callable[[Sequence[Any], FloatArray], BinaryModel] | None = None
     suggest: Callable[[optuna.Trial], dict[str, Any]] | None = None
     write_file: Callable[[Any], bytes] | None = None

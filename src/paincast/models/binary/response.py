@@ -347,7 +347,7 @@ def _refit(
     """Refit to Bayesian-bootstrap weights; also refit the shared coefficients a few times to weights of the pool."""
     prior_rng, choice_rng, model_rng = rng.spawn(3)
     sample, selection = fitted.encoded.sample, fitted.selection
-    borrows = KINDS[selection.chosen.kind].borrows
+    borrows = KINDS[selection.chosen.kind].borrows or KINDS[selection.chosen.kind].carries
     priors = [_refit_prior(fitted, child) for child in prior_rng.spawn(PRIORS)] if borrows else [fitted.encoded.prior]
     plausible = selection.list_plausible()
     refits: list[BinaryModel] = []
@@ -355,7 +355,7 @@ def _refit(
         weights = draw_bayesian_bootstrap_weights(sample.patients, child)
         best = int(choice_rng.choice(plausible))
         encoded = replace(fitted.encoded, prior=priors[number % len(priors)])
-        model = encoded.fit(selection.candidates[best], child, weights)
+        model = selection.refit(best, encoded, child, weights)
         calibration = _calibrate(selection, best, sample, settings.calibration, weights)
         refits.append(apply_calibration(model, calibration))
         progress.advance(1 / settings.uncertainty.refits)

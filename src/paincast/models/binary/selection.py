@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.features import EpisodeEncoder
+from paincast.models.binary.boosting import HeldOut
 from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_directions
 from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
 from paincast.models.binary.model_kind import Candidate, ModelKind
@@ -19,7 +20,7 @@ from paincast.models.calibration.calibrated import BinaryModel
 from paincast.models.choice import compare_losses, find_simplest
 from paincast.models.skill import find_skilled, share_candidates
 from paincast.settings import ModelSettings
-from paincast.splits import Fold, make_folds
+from paincast.splits import Fold, count_smaller_class, make_folds
 from paincast.statistics import compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
@@ -87,8 +88,16 @@ class Encoded:
     matrices: Mapping[bool, FloatArray]
     prior: FloatArray
 
-    def fit(self, candidate: Candidate, rng: np.random.Generator, weights: FloatArray | None = None) -> BinaryModel:
-        """Fit a candidate, with weights that multiply those of the sample."""
+    def fit(
+        self,
+        candidate: Candidate,
+        rng: np.random.Generator,
+        weights: FloatArray | None = None,
+        *,
+        linear: BinaryModel | None = None,
+        held_out: HeldOut | None = None,
+    ) -> BinaryModel:
+        """Fit a candidate, with weights that multiply those of the sample; ``linear`` is what trees carry on."""
         weight = self.sample.weights if weights is None else self.sample.weights * weights
         native = KINDS[candidate.kind].native_missing
         encoder = self.encoders[native]
@@ -103,6 +112,8 @@ class Encoded:
             prior=self.prior,
             directions=weigh_directions(encoder, self.sample.directions),
             monotone=tuple(strong.get(str(name), 0) for name in encoder.get_feature_names_out()),
+            linear=linear,
+            held_out=held_out,
         )
 
 
@@ -124,6 +135,8 @@ class Selection:
         One row per candidate: ``candidate, kind, log_loss, excess, excess_se, share, chosen``.
     shares : ndarray of shape (n_candidates,)
         Share of each candidate in the served model; the shares add up to 1.
+    carried_shares : ndarray of shape (n_candidates,)
+        Share of each candidate in the linear model that trees carry on.
     """
 
     candidates: tuple[Candidate, ...]
@@ -132,6 +145,7 @@ class Selection:
     losses: FloatArray
     table: pd.DataFrame
     shares: FloatArray
+    carried_shares: FloatArray
 
     @property
     def chosen(self) -> Candidate:
@@ -145,13 +159,24 @@ class Selection:
 
     def fit(self, encoded: Encoded, rng: np.random.Generator) -> BinaryModel:
         """Fit the chosen candidate, or the average of candidates, to encoded rows."""
-        members = np.flatnonzero(self.shares)
+        if KINDS[self.chosen.kind].carries:
+            return encoded.fit(self.chosen, rng, linear=self._fit_average(self.carried_shares, encoded, rng))
+        return self._fit_average(self.shares, encoded, rng)
+
+    def _fit_average(self, shares: FloatArray, encoded: Encoded, rng: np.random.Generator) -> BinaryModel:
+        members = np.flatnonzero(shares)
         models = [encoded.fit(self.candidates[member], rng) for member in members]
-        if len(models) == 1:
-            return models[0]
-        average = KINDS[self.chosen.kind].average
-        assert average is not None
-        return average(models, self.shares[members])
+        return average_models(self.candidates[members[0]].kind, models, shares[members])
+
+    def refit(
+        self, position: int, encoded: Encoded, rng: np.random.Generator, weights: FloatArray | None = None
+    ) -> BinaryModel:
+        """Fit one candidate to weighted rows; what trees carry on is one of the linear models, drawn by its share."""
+        linear = None
+        if KINDS[self.candidates[position].kind].carries:
+            drawn = int(rng.choice(len(self.candidates), p=self.carried_shares))
+            linear = encoded.fit(self.candidates[drawn], rng, weights)
+        return encoded.fit(self.candidates[position], rng, weights, linear=linear)
 
     def list_plausible(self) -> list[int]:
         """List plausible candidates: within one standard error of the best, the less penalised half of them.
@@ -163,6 +188,15 @@ class Selection:
         positions = np.flatnonzero(within & (self.table["kind"] == self.chosen.kind) & single)
         plausible = [int(position) for position in positions]
         return plausible[len(plausible) // 2 :] or [int(np.argmax(self.shares))]
+
+
+def average_models(kind: str, models: Sequence[BinaryModel], shares: FloatArray) -> BinaryModel:
+    """Average models of one kind; a single one is its own average."""
+    if len(models) == 1:
+        return models[0]
+    average = KINDS[kind].average
+    assert average is not None
+    return average(models, shares)
 
 
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
@@ -202,7 +236,9 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     kind is chosen whose log loss exceeds the lowest by at most ``settings.standard_errors`` standard errors of the
     paired difference, with patients as the unit [2]_: first the average, then additive models, then trees. Without
     averaging, the rule applies to every single candidate. The shared coefficients are fitted again in every fold. A
-    model that has not shown enough skill gives way to the overall risk (:mod:`paincast.models.skill`).
+    model that has not shown enough skill gives way to the overall risk (:mod:`paincast.models.skill`). Beside logistic
+    models, trees carry on the linear predictor of their average; alone, they are searched for with the expected signs
+    and without.
 
     Parameters
     ----------
@@ -228,15 +264,20 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     fitted_on = [encode_sample(sample.take(train), settings) for train, _ in folds]
     candidates: tuple[Candidate, ...] = ()
     linear_predictor, shares = np.empty((0, len(sample.outcome))), np.empty(0)
+    carried, linear = np.empty(0), tuple[BinaryModel, ...]()
     for kind in list_kinds(settings):
         if kind.suggest:
-            listed = _search(kind, sample, folds, fitted_on, linear_predictor, settings, search_rng)
+            listed = _search(kind, sample, folds, fitted_on, linear_predictor, settings, search_rng, linear)
         else:
             listed = kind.list_candidates(settings, borrows=sample.borrows)
-        fitted = _cross_fit(listed, sample, folds, fitted_on, search_rng if kind.suggest else fit_rng)
+        fitted, models = _cross_fit(listed, sample, folds, fitted_on, search_rng if kind.suggest else fit_rng, linear)
         averaged = np.zeros(len(listed))
-        if kind.average and settings.averaging:
-            listed, fitted, averaged = _add_average(kind, listed, fitted, sample, settings)
+        if kind.average:
+            carried = share_candidates(listed, fitted, sample, settings)
+            kept = np.flatnonzero(carried)
+            linear = tuple(average_models(kind.name, [row[one] for one in kept], carried[kept]) for row in models)
+            if settings.averaging:
+                listed, fitted, averaged = _add_average(kind, listed, fitted, carried)
         candidates, linear_predictor, shares = (
             (*candidates, *listed),
             np.concatenate([linear_predictor, fitted]),
@@ -255,7 +296,10 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
     table.insert(0, "candidate", [candidate.label for candidate in candidates])
     table.insert(1, "kind", [candidate.kind for candidate in candidates])
     table = table.assign(share=shares, chosen=table.index == position)
+    carried_shares = np.zeros(len(candidates))
+    carried_shares[: len(carried)] = carried
     return Selection(
+        carried_shares=carried_shares,
         candidates=candidates,
         position=position,
         linear_predictor=linear_predictor,
@@ -266,14 +310,9 @@ def select_candidate(sample: Sample, settings: ModelSettings, rng: np.random.Gen
 
 
 def _add_average(
-    kind: ModelKind,
-    single: tuple[Candidate, ...],
-    linear_predictor: FloatArray,
-    sample: Sample,
-    settings: ModelSettings,
+    kind: ModelKind, single: tuple[Candidate, ...], linear_predictor: FloatArray, shares: FloatArray
 ) -> tuple[tuple[Candidate, ...], FloatArray, FloatArray]:
     """Append the average to the candidates of a kind; return them, their cross-fitted predictors and their shares."""
-    shares = share_candidates(single, linear_predictor, sample, settings)
     borrowed = (
         {"borrowed": float(shares @ [candidate.parameters["borrowed"] for candidate in single])} if kind.borrows else {}
     )
@@ -290,26 +329,31 @@ def _search(
     linear_predictor: FloatArray,
     settings: ModelSettings,
     rng: np.random.Generator,
+    linear: Sequence[BinaryModel],
 ) -> tuple[Candidate, ...]:
     """Search for the best candidate of a kind; none if all are clearly worse than the best of the other kinds."""
     losses = compute_log_loss(linear_predictor, sample.outcome)
     best = losses[int(np.argmin(losses @ sample.weights))] if len(losses) else None
-    held_out = [test for _, test in folds]
+    tested = [sample.episodes.iloc[test] for _, test in folds]
+    held_out = [
+        HeldOut(encoded.encoders[kind.native_missing].transform(rows), sample.outcome[test], sample.weights[test])
+        for encoded, (_, test), rows in zip(fitted_on, folds, tested, strict=True)
+    ]
+    known = [(sample.weights[test], None if best is None else best[test]) for _, test in folds]
 
-    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
-        encoded, test = fitted_on[number], held_out[number]
-        model = encoded.fit(Candidate(kind=kind.name, parameters=parameters), np.random.default_rng(seed))
-        linear_predictor = model.linear_predictor(
-            encoded.encoders[kind.native_missing].transform(sample.episodes.iloc[test])
-        )
-        return compute_log_loss(linear_predictor, sample.outcome[test])
+    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> tuple[FloatArray, int]:
+        rows, carried = held_out[number], linear[number] if linear else None
+        candidate, rng = Candidate(kind=kind.name, parameters=parameters), np.random.default_rng(seed)
+        model: Any = fitted_on[number].fit(candidate, rng, linear=carried, held_out=rows)
+        return compute_log_loss(model.linear_predictor(rows.matrix), rows.outcome), model.n_trees
 
     parameters = search_parameters(
         score_fold,
-        [(sample.weights[test], None if best is None else best[test]) for test in held_out],
+        known,
         settings,
         rng,
         kind=kind,
+        smaller_class=count_smaller_class(sample.outcome),
         asked_of=_describe_rows(kind, sample, fitted_on),
     )
     return () if parameters is None else (Candidate(kind=kind.name, parameters=parameters),)
@@ -327,13 +371,16 @@ def _cross_fit(
     folds: Sequence[Fold],
     fitted_on: Sequence[Encoded],
     rng: np.random.Generator,
-) -> FloatArray:
+    linear: Sequence[BinaryModel],
+) -> tuple[FloatArray, list[list[BinaryModel]]]:
+    """Predict the rows of each fold by models of the others, and return these by fold and candidate."""
     linear_predictor = np.zeros((len(candidates), len(sample.outcome)))
-    for encoded, (_, test) in zip(fitted_on, folds, strict=True):
+    models: list[list[BinaryModel]] = []
+    for number, (encoded, (_, test)) in enumerate(zip(fitted_on, folds, strict=True)):
         held_out = sample.episodes.iloc[test]
         matrices = {native: encoder.transform(held_out) for native, encoder in encoded.encoders.items()}
-        for position, candidate in enumerate(candidates):
-            linear_predictor[position, test] = encoded.fit(candidate, rng).linear_predictor(
-                matrices[KINDS[candidate.kind].native_missing]
-            )
-    return linear_predictor
+        carried = linear[number] if linear else None
+        models.append([encoded.fit(candidate, rng, linear=carried) for candidate in candidates])
+        for position, (candidate, model) in enumerate(zip(candidates, models[-1], strict=True)):
+            linear_predictor[position, test] = model.linear_predictor(matrices[KINDS[candidate.kind].native_missing])
+    return linear_predictor, models

@@ -12,7 +12,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from paincast.models.beliefs import EVIDENCE
-from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel
+from paincast.models.binary.boosting import BOOSTED_LINEAR
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import ResponseModel
@@ -21,7 +21,8 @@ from paincast.models.binary.uncertainty_components import (
     compute_missing_variances,
     estimate_site_variance,
 )
-from paincast.models.calibration.affine import IDENTITY
+from paincast.models.calibration.affine import IDENTITY, Calibration, fit_calibration
+from paincast.models.calibration.calibrated import BinaryModel, apply_calibration
 from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size, fit_observation_weights
 from paincast.models.prior.gaussian import EvidencePrior, recentre
@@ -59,15 +60,18 @@ class PriorFit:
         Level and coefficients.
     trees : dict or None
         Parameters of trees that carry on the linear predictor; None where it is served alone.
-    model : LinearModel or BoostedLinearModel
-        The served model: the mean of the posterior, carried on by trees where these were chosen.
+    calibration : Calibration
+        Fitted to the cross-fitted log odds of trees and linear predictor; nothing where it is served alone.
+    model : model
+        The served model: the mean of the posterior, carried on by trees and calibrated where these were chosen.
     """
 
     prior: EvidencePrior
     rows: Rows | None
     posterior: Posterior
     trees: dict[str, Any] | None
-    model: LinearModel | BoostedLinearModel
+    calibration: Calibration
+    model: BinaryModel
 
 
 def make_linear(values: FloatArray, means: FloatArray) -> LinearModel:
@@ -109,7 +113,7 @@ def fit_with_prior(
     if not known.any():
         posterior = update_prior(prior, None)
         told = make_linear(posterior.mean, prior.means)
-        return PriorFit(prior=prior, rows=None, posterior=posterior, trees=None, model=told)
+        return PriorFit(prior=prior, rows=None, posterior=posterior, trees=None, calibration=IDENTITY, model=told)
     weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)[known]
     rows = _make_rows(prior, episodes.loc[known], outcome[known], weights, settings.uncertainty.min_site_sd)
     centred, posterior = _update(prior, rows)
@@ -120,9 +124,26 @@ def fit_with_prior(
         centred, posterior = _update(prior, rows)
         linear = make_linear(posterior.mean, centred.means)
     patients = episodes.loc[known, "patient_id"].to_numpy(object)
-    trees = choose_trees(rows, patients, partial(_fit_linear, prior), settings.model, choice_rng)
-    served = linear if trees is None else carry_on(linear, rows, trees, tree_rng)
-    return PriorFit(prior=centred, rows=rows, posterior=posterior, trees=trees, model=served)
+    chosen = choose_trees(rows, patients, partial(_fit_linear, prior), settings.model, choice_rng)
+    if chosen is None:
+        return PriorFit(prior=centred, rows=rows, posterior=posterior, trees=None, calibration=IDENTITY, model=linear)
+    calibration = fit_calibration(
+        settings.calibration.method,
+        chosen.linear_predictor,
+        rows.outcome,
+        rows.weights,
+        patients=patients,
+        settings=settings.calibration,
+    )
+    served = apply_calibration(carry_on(linear, rows, chosen.parameters, tree_rng), calibration)
+    return PriorFit(
+        prior=centred,
+        rows=rows,
+        posterior=posterior,
+        trees=chosen.parameters,
+        calibration=calibration,
+        model=served,
+    )
 
 
 def _make_rows(
@@ -195,7 +216,7 @@ def make_prior_response(
         ),
         domain=fit_domain(prior.encoder, pd.concat([prior.episodes, episodes], ignore_index=True)),
         candidate=Candidate(kind=kind, parameters={EVIDENCE: weights.get(EVIDENCE, 0.0), **(fit.trees or {})}),
-        calibration=IDENTITY,
+        calibration=fit.calibration,
         selection=pd.DataFrame({"belief": list(weights), "weight": list(weights.values())}),
         shows_reasons=fit.trees is not None or fit.posterior.tells_patients_apart,
     )
@@ -203,7 +224,7 @@ def make_prior_response(
 
 def _draw_models(
     fit: PriorFit, episodes: pd.DataFrame, draws: int, rng: np.random.Generator
-) -> tuple[LinearModel | BoostedLinearModel, ...]:
+) -> tuple[BinaryModel, ...]:
     """Draw linear models; trees are fitted on each anew, to Bayesian-bootstrap weights of the patients."""
     draw_rng, *tree_rngs = rng.spawn(1 + draws)
     drawn = draw_coefficients(fit.posterior, fit.prior.metric, draws, draw_rng)
@@ -212,7 +233,10 @@ def _draw_models(
         return tuple(linear)
     patients = episodes["patient_id"].to_numpy(object)
     return tuple(
-        carry_on(model, fit.rows, fit.trees, child, draw_bayesian_bootstrap_weights(patients, child))
+        apply_calibration(
+            carry_on(model, fit.rows, fit.trees, child, draw_bayesian_bootstrap_weights(patients, child)),
+            fit.calibration,
+        )
         for model, child in zip(linear, tree_rngs, strict=True)
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel, fit_boosted_linear
+from paincast.models.binary.boosting import BOOSTED_LINEAR, BoostedLinearModel, HeldOut, fit_boosted_linear
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.search import search_parameters
 from paincast.models.choice import compare_losses, find_simplest
@@ -22,13 +22,20 @@ FitLinear = Callable[[Rows], LinearModel]
 """Updates the prior by some rows and returns the linear model."""
 
 
+class ChosenTrees(NamedTuple):
+    """Parameters of trees, and the log odds, shape (n,), that they and the linear predictor give rows held out."""
+
+    parameters: dict[str, Any]
+    linear_predictor: FloatArray
+
+
 def choose_trees(
     rows: Rows,
     patients: npt.NDArray[np.object_],
     fit_linear: FitLinear,
     settings: ModelSettings,
     rng: np.random.Generator,
-) -> dict[str, Any] | None:
+) -> ChosenTrees | None:
     """Choose the parameters of trees that carry on the linear predictor; None where it is served alone.
 
     Both are cross-validated on the same folds, the prior updated anew in each; trees are chosen where their log loss is
@@ -58,10 +65,12 @@ def choose_trees(
         for model, (_, test) in zip(linear, folds, strict=True)
     ]
 
-    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> FloatArray:
+    def score_fold(parameters: dict[str, Any], number: int, seed: int) -> tuple[FloatArray, int]:
         train, test = folds[number]
-        model = carry_on(linear[number], rows.take(train), parameters, np.random.default_rng(seed))
-        return compute_log_loss(model.linear_predictor(rows.matrix[test]), rows.outcome[test])
+        held_out = HeldOut(rows.matrix[test], rows.outcome[test], rows.weights[test])
+        rng = np.random.default_rng(seed)
+        model = carry_on(linear[number], rows.take(train), parameters, rng, held_out=held_out)
+        return compute_log_loss(model.linear_predictor(held_out.matrix), held_out.outcome), model.n_trees
 
     parameters = search_parameters(
         score_fold,
@@ -69,17 +78,21 @@ def choose_trees(
         settings,
         search_rng,
         kind=BOOSTED_LINEAR,
+        smaller_class=count_smaller_class(rows.outcome),
         asked_of=rows.matrix.tobytes() + rows.outcome.tobytes(),
     )
     if parameters is None:
         return None
     seed = int(fit_rng.integers(2**31))
-    carried = np.concatenate([score_fold(parameters, number, seed) for number in range(len(folds))])
-    order = np.concatenate([test for _, test in folds])
+    alone, carried = np.empty(len(rows.outcome)), np.empty(len(rows.outcome))
+    for model, (train, test) in zip(linear, folds, strict=True):
+        served = carry_on(model, rows.take(train), parameters, np.random.default_rng(seed))
+        alone[test] = model.linear_predictor(rows.matrix[test])
+        carried[test] = served.linear_predictor(rows.matrix[test])
     compared = compare_losses(
-        np.array([np.concatenate(losses), carried]), weights=rows.weights[order], groups=patients[order]
+        compute_log_loss(np.array([alone, carried]), rows.outcome), weights=rows.weights, groups=patients
     )
-    return parameters if find_simplest(compared, settings.standard_errors) == 1 else None
+    return ChosenTrees(parameters, carried) if find_simplest(compared, settings.standard_errors) == 1 else None
 
 
 def carry_on(
@@ -88,7 +101,15 @@ def carry_on(
     parameters: dict[str, Any],
     rng: np.random.Generator,
     weights: FloatArray | None = None,
+    held_out: HeldOut | None = None,
 ) -> BoostedLinearModel:
     """Fit trees on top of a linear predictor; ``weights`` multiply those of the rows."""
-    weight = rows.weights if weights is None else rows.weights * weights
-    return fit_boosted_linear(rows.matrix, rows.outcome, linear=linear, parameters=parameters, rng=rng, weights=weight)
+    return fit_boosted_linear(
+        rows.matrix,
+        rows.outcome,
+        linear=linear,
+        parameters=parameters,
+        rng=rng,
+        weights=rows.weights if weights is None else rows.weights * weights,
+        held_out=held_out,
+    )

@@ -19,6 +19,7 @@ from paincast.evidence.scenarios import shift_curve
 from paincast.schema import EPISODES
 from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.checks import check_curve
+from paincast.simulator.defaults import INTERACTIONS
 from paincast.simulator.population.marginals import Columns
 from paincast.simulator.population.sites import Float, FloatArray, Sites, Whole, count_from_middle
 
@@ -85,7 +86,7 @@ def scale_control(record: Record, curve: Mapping[float, float], reading: str = "
 
 
 def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) -> Float:
-    """Sum the predictors' log odds ratios times their transformed values.
+    """Sum the predictors' log odds ratios times their transformed values, and interactions if there are any.
 
     Returns
     -------
@@ -94,6 +95,9 @@ def compute_effects(record: Record, columns: Columns, assumptions: Assumptions) 
     total = np.zeros(len(columns["age_years"]), dtype=np.float32)
     for effect in record.active_predictors:
         total += np.float32(math.log(effect.odds_ratio)) * transform_column(effect, columns, record, assumptions)
+    for (first, low), (second, high) in INTERACTIONS if assumptions.interactions else ():
+        agree = (columns[first] > np.float32(low)) == (columns[second] > np.float32(high))
+        total += np.where(agree, np.float32(1.0), np.float32(-1.0)) * np.float32(assumptions.interactions)
     return total
 
 
