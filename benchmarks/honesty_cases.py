@@ -148,13 +148,14 @@ def serve(
     rng: np.random.Generator,
     *,
     individual: bool = True,
+    settings: TrainingSettings = SETTINGS,
 ) -> ResponseModel:
     """Make the model that is served after some patients were seen, or none."""
     seen = prior.episodes.iloc[:0] if episodes is None else episodes
     fit_rng, draw_rng = rng.spawn(2)
-    fit = fit_with_prior(prior, seen, outcome, SETTINGS, fit_rng)
+    fit = fit_with_prior(prior, seen, outcome, settings, fit_rng)
     known = seen.loc[np.isfinite(outcome)]
-    return make_prior_response(fit, known, SETTINGS, draw_rng, individual=individual)
+    return make_prior_response(fit, known, settings, draw_rng, individual=individual)
 
 
 def count_missing(prior: EvidencePrior, episodes: pd.DataFrame) -> npt.NDArray[np.intp]:

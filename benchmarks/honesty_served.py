@@ -20,6 +20,7 @@ import paincast
 from paincast.evidence import simulated_techniques
 from paincast.models.binary.response import ResponseModel, fit_response_model
 from paincast.models.binary.surroundings import make_parts, make_surroundings
+from paincast.settings import TrainingSettings
 
 N_FOREIGN = 2_000
 N_FOREIGN_TEST = 20_000
@@ -30,6 +31,9 @@ SIZES = (1_500, 15_000)
 RATIO_BAR = (0.95, 1.05)
 PRAGMATIC_BAR = 0.80
 FOREIGN_SEED = 4
+
+AS_SERVED = TrainingSettings(jobs=1)
+"""With trees, which are tried by default: this world has products and steps."""
 
 PRIOR, RECORDED, POOLING = "prior", "prior, interval of what is recorded", "partial pooling"
 
@@ -70,7 +74,14 @@ def measure_foreign(technique: str, seed: int) -> pd.DataFrame:
         prior = make_prior(case)
         return pd.concat(
             _score_foreign(
-                serve(prior, episodes, own.outcome, case.make_stream(FOREIGN_SEED, seed), individual=name == PRIOR),
+                serve(
+                    prior,
+                    episodes,
+                    own.outcome,
+                    case.make_stream(FOREIGN_SEED, seed),
+                    individual=name == PRIOR,
+                    settings=AS_SERVED,
+                ),
                 case,
                 seed,
                 name,
