@@ -51,8 +51,9 @@ horizon, and ``expected`` is the median in months, if it is within the modelled 
 probability, and ``expected`` is the median in points: below 0 is less pain. ``use`` is ``research use only``, or empty
 for a champion whose gate allows use in care: see :attr:`Predictor.mark`. ``not_assessed`` names the contraindications
 of the technique that could not be assessed, because the values they need are unknown. ``reasons_for`` and
-``reasons_against`` are known values whose direction at least nine in ten refits share; ``missing_values`` lists what is
-unknown, with half the width at ``level`` of the contribution of those whose value is known. ``uncertainty_evidence``
+``reasons_against`` are known values whose direction has a probability of at least nine in ten; ``missing_values``
+lists what is unknown, with half the width at ``level`` of the contribution of those whose value is known.
+``uncertainty_evidence``
 and the three after it are shares of the variance of a patient's log odds, which add up to 1: what studies disagree
 about, the model (chance among its patients, and what its columns do not explain), the site, and missing values (for
 ``pain_change``, of the log odds of half relief); they are empty for durations and changes that patients speak of alone.
