@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import logit
 
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.uncertainty_components import UncertaintyComponents, compute_missing_variances
@@ -28,7 +27,7 @@ from paincast.models.prior.gaussian import (
 from paincast.models.prior.posterior import Posterior, Rows, code_sites, draw_coefficients, update_prior
 from paincast.models.prior.response import LEAST_SITE_SD, MOST_DRAWS
 from paincast.models.prior.soft_labels import fit_soft_labels
-from paincast.models.survival.duration import SMALLEST, DurationModel, fit_overall_hazard
+from paincast.models.survival.duration import SMALLEST, DurationModel, compute_log_odds, fit_overall_hazard
 from paincast.models.survival.hazard import HazardModel, expand_periods
 from paincast.models.survival.response import DurationResponse, explain_hazards
 from paincast.outcomes.labels import DIED, LOST_RELIEF
@@ -93,7 +92,7 @@ def make_duration_prior(
     design = make_design(np.tile(matrix - means, (n_months, 1)), visits, n_months)
     at_risk = np.concatenate([np.ones((1, n, n_draws)), survival.swapaxes(0, 1)[:-1]])
     hazards = 1.0 - survival.swapaxes(0, 1) / at_risk
-    log_odds = logit(np.clip(hazards, SMALLEST, 1 - SMALLEST)).reshape(-1, n_draws)
+    log_odds = compute_log_odds(hazards).reshape(-1, n_draws)
     at_risk = at_risk.reshape(-1, n_draws)
     spreads = np.concatenate([unit * encoder.spreads for unit in HAZARD_UNITS])
     fitted = fit_soft_labels(design, log_odds, spreads, at_risk)
@@ -118,7 +117,7 @@ def _measure_unexplained(
 ) -> FloatArray:
     """Measure by visit how far the fitted log odds that relief lasts are from those of the draws."""
     served = np.array([make_hazards(values, prior).survival(matrix) for values in fitted])
-    distances = _log_odds(survival) - _log_odds(served.transpose(1, 2, 0))
+    distances = compute_log_odds(survival) - compute_log_odds(served.transpose(1, 2, 0))
     centre = make_hazards(prior.mean, prior)
     due_to_missing = []
     for visit in range(prior.n_levels):
@@ -126,10 +125,6 @@ def _measure_unexplained(
         missing = compute_missing_variances(prior.episodes, parts, prior.encoder.owners)
         due_to_missing.append(sum(v * float(prior.episodes[name].isna().mean()) for name, v in missing.items()))
     return np.asarray(np.maximum(0.0, (distances**2).mean(axis=(0, 2)) - due_to_missing))
-
-
-def _log_odds(probability: FloatArray) -> FloatArray:
-    return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))
 
 
 def make_hazards(values: FloatArray, prior: EvidencePrior) -> HazardModel:

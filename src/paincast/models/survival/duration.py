@@ -99,15 +99,15 @@ class DurationModel:
         -------
         lower, upper : ndarray of shape (n, n_months)
         """
-        served = logit(np.clip(self.survival(episodes, months), SMALLEST, 1 - SMALLEST))
+        served = compute_log_odds(self.survival(episodes, months))
         reach = norm.ppf((1 + level) / 2) * np.sqrt(self.refit_variance(episodes, months))
         return expit(served - reach), expit(served + reach)
 
     def refit_variance(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
         """Compute the mean square distance of the refits from the log odds of :meth:`survival`, (n, n_months)."""
         matrix = self.encoder.transform(episodes)
-        served = _log_odds(self.relief.survival(matrix))
-        distances = np.array([_log_odds(refit.survival(matrix)) for refit in self.refits]) - served
+        served = compute_log_odds(self.relief.survival(matrix))
+        distances = np.array([compute_log_odds(refit.survival(matrix)) for refit in self.refits]) - served
         return self._read(np.cumsum(distances**2, axis=0)[-1] / len(distances), months)
 
     def incidence(self, episodes: pd.DataFrame, months: Sequence[float]) -> tuple[FloatArray, FloatArray]:
@@ -366,5 +366,6 @@ def _keep_seen(
     return episodes.loc[seen].reset_index(drop=True), months[seen], status[seen], kept
 
 
-def _log_odds(probability: FloatArray) -> FloatArray:
+def compute_log_odds(probability: FloatArray) -> FloatArray:
+    """Compute the log odds of probabilities that may be 0 or 1."""
     return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import logit
 
 from paincast.disclosure.rounding import FEW, round_count
 from paincast.disclosure.suppression import is_small
@@ -18,9 +17,9 @@ from paincast.evaluation.survival.curves import compute_kaplan_meier
 from paincast.evaluation.survival.duration import compute_duration_metrics
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.models.survival.duration import (
-    SMALLEST,
     CrossFittedDurations,
     DurationModel,
+    compute_log_odds,
     cross_fit_durations,
     fit_duration_model,
     require_durations,
@@ -110,7 +109,7 @@ def evaluate_duration(
 
 def find_log_odds(crossed: CrossFittedDurations, visit: int) -> FloatArray:
     """Return the out-of-fold log odds that relief lasts beyond a visit, shape (n,)."""
-    return np.asarray(logit(np.clip(crossed.survival[:, visit], SMALLEST, 1 - SMALLEST)))
+    return compute_log_odds(crossed.survival[:, visit])
 
 
 def find_visit(months: tuple[float, ...], horizon_months: float) -> int:
