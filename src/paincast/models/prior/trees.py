@@ -38,7 +38,8 @@ def choose_trees(
 ) -> ChosenTrees | None:
     """Choose the parameters of trees that carry on the linear predictor; None where it is served alone.
 
-    Both are cross-validated on the same folds, the prior updated anew in each; trees are chosen where their log loss is
+    Parameters are searched for by cross-validation, the prior updated anew in each fold. Both models are then compared
+    on other folds, for those of the search favour what was found on them; trees are chosen where their log loss is
     lower by more than ``settings.standard_errors`` standard errors of the paired difference between patients.
 
     Parameters
@@ -57,7 +58,7 @@ def choose_trees(
     affordable = count_smaller_class(rows.outcome) >= settings.minimum_flexible
     if "xgboost" not in settings.candidates or not affordable:
         return None
-    fold_rng, search_rng, fit_rng = rng.spawn(3)
+    fold_rng, search_rng, other_rng, fit_rng = rng.spawn(4)
     folds = make_folds(rows.outcome, patients, settings.selection_folds, fold_rng)
     linear = [fit_linear(rows.take(train)) for train, _ in folds]
     losses = [
@@ -83,10 +84,11 @@ def choose_trees(
     )
     if parameters is None:
         return None
-    seed = int(fit_rng.integers(2**31))
     alone, carried = np.empty(len(rows.outcome)), np.empty(len(rows.outcome))
-    for model, (train, test) in zip(linear, folds, strict=True):
-        served = carry_on(model, rows.take(train), parameters, np.random.default_rng(seed))
+    other_folds = make_folds(rows.outcome, patients, settings.selection_folds, other_rng)
+    for (train, test), child in zip(other_folds, fit_rng.spawn(len(other_folds)), strict=True):
+        model = fit_linear(rows.take(train))
+        served = carry_on(model, rows.take(train), parameters, child)
         alone[test] = model.linear_predictor(rows.matrix[test])
         carried[test] = served.linear_predictor(rows.matrix[test])
     compared = compare_losses(
