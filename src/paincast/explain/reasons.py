@@ -25,7 +25,7 @@ def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explan
     """Find the contributions whose sign has a posterior probability of at least nine in ten.
 
     Without a prior, it is the share of the refits that have the sign. A model with a prior believes to some degree that
-    no recorded value matters; :attr:`effect_weight` is the rest. That degree decides whether reasons are told at all;
+    no recorded value matters; ``effect_weight`` is the rest. That degree decides whether reasons are told at all;
     of those that are, the sign is asked given that values matter. Contributions are then normal, with the mean and
     variance that leave those of all draws when contributions of 0 are mixed in to the degree of that belief.
 
