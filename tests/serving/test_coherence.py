@@ -164,7 +164,8 @@ def test_models_of_patients_do_not_contradict_each_other(tmp_path):
     told = predictions[~predictions["abstained"].astype(bool)]
     assert told["cautions"].str.contains(IN_LINE).any()
     assert told["cautions"].str.contains(IN_LINE).mean() < 0.3
-    wide = told.set_index(["episode_id", "outcome", "horizon_months"])[["probability", "expected"]].unstack([1, 2])
+    wide = told.set_index(["episode_id", "outcome", "horizon_months"])[["probability", "expected"]]
+    wide = wide.unstack([1, 2]).sort_index(axis=1)
     before = episodes.set_index("episode_id")["pain_nrs"].astype(float).reindex(wide.index)
     for month in (3.0, 12.0):
         half, third, lasting = (wide["probability", name, month] for name in (HALF, THIRD, DURATION))
