@@ -62,12 +62,12 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         were rounded.
     """
     if isinstance(response, CumulativeChangeResponse):
-        released = release_response(response.response, episodes, blended=blended)
-        assert isinstance(released, ResponseModel)
+        half = release_response(response.response, episodes, blended=blended)
+        assert isinstance(half, ResponseModel)
         missing = {name: round_digits(value, FEW_DIGITS) for name, value in response.missing_variances.items()}
         margins = np.array([round_digits(margin, PRECISION_DIGITS) for margin in response.margins])
         scale = round_digits(response.mean_scale, FEW_DIGITS)
-        return replace(response, response=released, margins=margins, mean_scale=scale, missing_variances=missing)
+        return replace(response, response=half, margins=margins, mean_scale=scale, missing_variances=missing)
     n, encoder, domain = len(episodes), response.encoder, response.domain
     if not blended:
         if isinstance(response, ResponseModel):
@@ -75,11 +75,12 @@ def release_response(response: Response, episodes: pd.DataFrame, *, blended: boo
         encoder, domain = _round_encoder(response.encoder, n), _round_domain(response.domain)
     if isinstance(response, DurationResponse):
         model = replace(response.model, encoder=encoder)
-        components = response.uncertainty_components
-        if components is not None:
-            components = _round_components(components, model, encoder)
         means = round_means(response.means, encoder.flags, n)
-        return replace(response, model=model, domain=domain, means=means, uncertainty_components=components)
+        released = replace(response, model=model, domain=domain, means=means)
+        if response.uncertainty_components is None:
+            return released
+        components = _round_components(response.uncertainty_components, model, encoder)
+        return replace(released, uncertainty_components=components, missing_variances=components.missing)
     if isinstance(response, ChangeResponse):
         changed = replace(response.model, encoder=encoder)
         return replace(response, model=changed, domain=domain, means=round_means(response.means, encoder.flags, n))

@@ -49,14 +49,14 @@ _ADDED_BY_CHANGE: dict[str, Any] = {
 }
 """Fields of a cumulative change beside those of its model of half relief."""
 
-_ADDED_TO_DURATIONS = ("missing_variances", "uncertainty_components", "withholds_reasons")
-"""Fields of a duration that bundles of earlier versions do not have."""
-
 
 def to_response_state(response: Response) -> dict[str, Any]:
     """Convert a response to plain data; models stored in separate files are returned by :func:`list_files`."""
     if isinstance(response, DurationResponse):
-        return {"duration": _leave_out_empty(to_plain(response), *_ADDED_TO_DURATIONS)}
+        plain = _leave_out_empty(to_plain(response), "missing_variances", "uncertainty_components")
+        if response.shows_reasons:
+            del plain["shows_reasons"]
+        return {"duration": plain}
     if isinstance(response, ChangeResponse):
         plain = _leave_out_empty(to_plain(response), "missing_variances")
         return {"change": {**plain, "model": _leave_out_empty(plain["model"], "medians")}}

@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.response import ResponseModel
-from paincast.models.binary.uncertainty_components import compute_missing_variances
+from paincast.models.binary.uncertainty_components import compute_missing_variances, describe_log_odds
 from paincast.models.continuous.change import HIGHEST_SCORE, MEASURE, list_quantiles, read_scale
 from paincast.models.domain import Domain
 from paincast.outcomes.labels import SLACK
@@ -121,9 +121,9 @@ class CumulativeChangeResponse:
         ----------
         MacKay DJC. Neural Comput 1992;4:720-736. doi:10.1162/neco.1992.4.5.720
         """
-        told = self.response.answer(episodes, self.level)
-        served = self.response.linear_predictor(episodes)
-        total = np.sum(list(self.response.compute_variances(episodes).values()), axis=0)
+        served, variances = self.response.linear_predictor(episodes), self.response.compute_variances(episodes)
+        told = describe_log_odds(served, variances, self.level)
+        total = np.sum(list(variances.values()), axis=0)
         widened = np.sqrt(1.0 + np.pi * total / 8.0)
         below, _, above = (logit(quantile) * widened for quantile in list_quantiles(self.level))
         points = {
@@ -131,8 +131,8 @@ class CumulativeChangeResponse:
             "expected_lower": self._change(served + above, episodes),
             "expected_upper": self._change(served + below, episodes),
         }
-        uncertainty = told.drop(columns=["probability", "lower", "upper"])
-        return pd.concat([pd.DataFrame(points, index=episodes.index), uncertainty], axis=1)
+        uncertainty = {name: share for name, share in told.items() if name.startswith("uncertainty_")}
+        return pd.DataFrame({**points, **uncertainty}, index=episodes.index)
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and parts, shape (n, n_encoded), that add up to the median in points.

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paincast.features import EpisodeEncoder
 from paincast.models.binary.uncertainty_components import UncertaintyComponents, compute_missing_variances
 from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size
 from paincast.models.prior.gaussian import (
-    NEW_SD,
-    UNTOLD_SD,
     EvidencePrior,
+    average_missing_variance,
     compute_metric,
+    find_untold_sds,
+    fit_encoder,
     make_design,
     recentre,
 )
@@ -83,9 +83,7 @@ def make_duration_prior(
     splines, real
         As for :func:`paincast.models.prior.gaussian.make_evidence_prior`.
     """
-    encoder = EpisodeEncoder(splines=splines).fit(episodes)
-    if real is not None:
-        encoder = encoder.add_levels(real)
+    encoder = fit_encoder(episodes, real, splines=splines)
     matrix = encoder.transform(episodes)
     means, (n, n_months, n_draws) = matrix.mean(axis=0), survival.shape
     visits = np.repeat(np.arange(n_months), n)
@@ -96,7 +94,7 @@ def make_duration_prior(
     at_risk = at_risk.reshape(-1, n_draws)
     spreads = np.concatenate([unit * encoder.spreads for unit in HAZARD_UNITS])
     fitted = fit_soft_labels(design, log_odds, spreads, at_risk)
-    sds = np.tile(np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD), len(HAZARD_UNITS)) / spreads
+    sds = np.tile(find_untold_sds(matrix), len(HAZARD_UNITS)) / spreads
     prior = EvidencePrior(
         encoder=encoder,
         means=means,
@@ -122,8 +120,7 @@ def _measure_unexplained(
     due_to_missing = []
     for visit in range(prior.n_levels):
         parts = explain_hazards(centre, prior.means, matrix - prior.means, visit + 1)[1]
-        missing = compute_missing_variances(prior.episodes, parts, prior.encoder.owners)
-        due_to_missing.append(sum(v * float(prior.episodes[name].isna().mean()) for name, v in missing.items()))
+        due_to_missing.append(average_missing_variance(prior.episodes, parts, prior.encoder.owners))
     return np.asarray(np.maximum(0.0, (distances**2).mean(axis=(0, 2)) - due_to_missing))
 
 
@@ -269,5 +266,5 @@ def make_prior_duration_response(
             unexplained=max(0.0, float(unexplained[n_visits - 1]) - between_sites) if unexplained.any() else 0.0,
             evidence_share=fit.posterior.evidence_share,
         ),
-        withholds_reasons=not fit.posterior.tells_patients_apart,
+        shows_reasons=fit.posterior.tells_patients_apart,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,20 +87,16 @@ def make_evidence_prior(
     -------
     EvidencePrior
     """
-    encoder = EpisodeEncoder(splines=splines).fit(episodes)
-    if real is not None:
-        encoder = encoder.add_levels(real)
+    encoder = fit_encoder(episodes, real, splines=splines)
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     centred = matrix - means
     design = make_design(centred)
     fitted = fit_soft_labels(design, log_odds, encoder.spreads)
     coefficients = fitted[:, 1:]
-    missing = compute_missing_variances(episodes, centred * coefficients.mean(axis=0), encoder.owners)
-    due_to_missing = sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items())
+    due_to_missing = average_missing_variance(episodes, centred * coefficients.mean(axis=0), encoder.owners)
     distances = log_odds - design @ fitted.T
-    sds = np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
-    untold = np.concatenate([[0.0], (sds / encoder.spreads) ** 2])
+    untold = np.concatenate([[0.0], (find_untold_sds(matrix) / encoder.spreads) ** 2])
     return EvidencePrior(
         encoder=encoder,
         means=means,
@@ -111,6 +108,23 @@ def make_evidence_prior(
         episodes=episodes,
         spreads=encoder.spreads,
     )
+
+
+def fit_encoder(episodes: pd.DataFrame, real: pd.DataFrame | None, *, splines: bool) -> EpisodeEncoder:
+    """Fit an encoder to reference patients, with the categories of real ones that no reference patient has."""
+    encoder = EpisodeEncoder(splines=splines).fit(episodes)
+    return encoder if real is None else encoder.add_levels(real)
+
+
+def find_untold_sds(matrix: FloatArray) -> FloatArray:
+    """Find the standard deviation of each effect, per unit of its column, that is added to what draws say."""
+    return np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
+
+
+def average_missing_variance(episodes: pd.DataFrame, contributions: FloatArray, owners: Sequence[str]) -> float:
+    """Average over patients the variance that is due to their missing values."""
+    missing = compute_missing_variances(episodes, contributions, owners)
+    return float(sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items()))
 
 
 def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, splines: bool = True) -> EvidencePrior:

@@ -222,6 +222,33 @@ def make_prior_response(
     )
 
 
+def fit_served_with_prior(
+    prior: EvidencePrior,
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    settings: TrainingSettings,
+    rngs: tuple[np.random.Generator, np.random.Generator],
+    *,
+    individual: bool,
+) -> tuple[PriorFit, ResponseModel]:
+    """Update a prior by patients and make the served model, on one thread.
+
+    Parameters
+    ----------
+    prior, episodes, outcome, settings
+        As for :func:`fit_with_prior`.
+    rngs : tuple of two numpy.random.Generator
+        Source of the fit, and of the draws.
+    individual : bool
+        As for :func:`make_prior_response`.
+    """
+    fit_rng, draw_rng = rngs
+    with threadpool_limits(limits=1):
+        fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
+        known = episodes.loc[~np.isnan(outcome)]
+        return fit, make_prior_response(fit, known, settings, draw_rng, individual=individual)
+
+
 def _draw_models(
     fit: PriorFit, episodes: pd.DataFrame, draws: int, rng: np.random.Generator
 ) -> tuple[BinaryModel, ...]:

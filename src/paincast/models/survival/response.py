@@ -47,8 +47,8 @@ class DurationResponse:
     uncertainty_components : UncertaintyComponents, optional
         Uncertainty of a patient's log odds in addition to that of the refits; None in a model without a prior, whose
         interval is that of the refits.
-    withholds_reasons : bool
-        Whether the model tells patients apart no better than the overall risk does.
+    shows_reasons : bool
+        Whether the model tells patients apart better than the overall risk does; if not, no reasons are given.
     """
 
     model: DurationModel
@@ -57,7 +57,7 @@ class DurationResponse:
     horizon_months: float
     missing_variances: dict[str, float] = field(default_factory=dict)
     uncertainty_components: UncertaintyComponents | None = None
-    withholds_reasons: bool = False
+    shows_reasons: bool = True
 
     unit: ClassVar[str] = "log_odds"
     sign: ClassVar[float] = 1.0
@@ -67,11 +67,6 @@ class DurationResponse:
     def encoder(self) -> EpisodeEncoder:
         """The fitted encoder."""
         return self.model.encoder
-
-    @property
-    def shows_reasons(self) -> bool:
-        """Whether reasons are given."""
-        return not self.withholds_reasons
 
     @property
     def effect_weight(self) -> float:

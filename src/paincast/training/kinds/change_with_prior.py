@@ -8,14 +8,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from paincast.errors import RefusalError
 from paincast.models.binary.response import ResponseModel
 from paincast.models.continuous.cumulative import CumulativeChangeResponse, make_cumulative_change
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.models.prior.gaussian import EvidencePrior
-from paincast.models.prior.response import fit_with_prior, make_prior_response
+from paincast.models.prior.response import fit_served_with_prior
 from paincast.outcomes import OUTCOMES
 from paincast.settings import TrainingSettings
 from paincast.simulator.assumptions import Assumptions
@@ -69,20 +68,20 @@ def fit_change_with_evidence(task: Task) -> FittedModel:
     by_id = pd.Series(data.observed, index=data.episodes["episode_id"])
     change = np.asarray(by_id.reindex(asked.episodes["episode_id"]), dtype=np.float64)
     weight_rng, evaluation_rng = task.make_stream().spawn(2)
-    if stands_for_evidence(data.cohort, settings):
+    learns = not stands_for_evidence(data.cohort, settings)
+    if learns:
+        made = make_change(response, asked.episodes, change, settings)
+    else:
         nobody = asked.episodes.iloc[:0]
         made = make_change(response, nobody, np.empty(0), settings, described=gathered.prior.episodes)
-        crossed = made.answer(data.episodes, made.level)
-    else:
-        made = make_change(response, asked.episodes, change, settings)
-        crossed = made.answer(data.episodes, made.level)
+    crossed = made.answer(data.episodes, made.level)
+    if learns:
         held_out = _cross_fit(response_task, gathered.prior, change, evaluation_rng)
         places = pd.Series(np.arange(len(data.episodes)), index=data.episodes["episode_id"])
         crossed.iloc[places[asked.episodes["episode_id"]].to_numpy()] = held_out.to_numpy()
     named = {"expected": "median", "expected_lower": "lower", "expected_upper": "upper"}
     crossed = crossed.rename(columns=named)[["lower", "median", "upper"]]
     weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
-    learns = not stands_for_evidence(data.cohort, settings)
     warning = warn_of_overlap(data) if learns else ""
     real = data.cohort.basis != "synthetic"
     return FittedModel(
@@ -126,10 +125,8 @@ def _cross_fit(task: Task, prior: EvidencePrior, change: FloatArray, rng: np.ran
     for (train, test), child in splits:
         fit_rng, draw_rng = child.spawn(2)
         episodes, outcome = data.episodes.iloc[train], data.observed[train]
-        with threadpool_limits(limits=1):
-            fit = fit_with_prior(prior, episodes, outcome, settings, fit_rng)
-            known = episodes.loc[~np.isnan(outcome)]
-            response = make_prior_response(fit, known, settings, draw_rng, individual=individual)
+        streams = fit_rng, draw_rng
+        _, response = fit_served_with_prior(prior, episodes, outcome, settings, streams, individual=individual)
         made = make_change(response, episodes, change[train], settings)
         parts.append(made.answer(data.episodes.iloc[test], made.level))
         progress.advance()

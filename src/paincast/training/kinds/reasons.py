@@ -38,6 +38,4 @@ def withhold_reasons(
     patients = data.episodes.loc[known, "patient_id"].to_numpy(object)
     if is_better_than_overall_risk(linear_predictor[known], data.observed[known], required, groups=patients):
         return response
-    if isinstance(response, DurationResponse):
-        return replace(response, withholds_reasons=True)
     return replace(response, shows_reasons=False)

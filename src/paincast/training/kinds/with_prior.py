@@ -12,19 +12,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from paincast.cohort.tables import Cohort, load_cohort
 from paincast.errors import DataError, RefusalError
 from paincast.evidence import load_sources, simulated_records
 from paincast.models.binary.response import ResponseModel
 from paincast.models.cross_fitting import cross_fit
-from paincast.models.prior.response import (
-    PriorFit,
-    fit_with_prior,
-    make_prior_response,
-    predict_with_prior,
-)
+from paincast.models.prior.response import PriorFit, fit_served_with_prior, predict_with_prior
 from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.training.evaluation import evaluate_linear_predictor
@@ -148,11 +142,9 @@ def fit_prior_model(task: Task, gathered: GatheredPrior) -> tuple[PriorFit, Resp
     task.begin(FITTING)
     learns = not stands_for_evidence(data.cohort, settings)
     episodes, outcome = (data.episodes, data.observed) if learns else (data.episodes.iloc[:0], np.empty(0))
-    with threadpool_limits(limits=1):
-        fit = fit_with_prior(gathered.prior, episodes, outcome, settings, fit_rng)
-        known = episodes.loc[~np.isnan(outcome)]
-        individual = data.cohort.basis == "synthetic"
-        return fit, make_prior_response(fit, known, settings, draw_rng, individual=individual)
+    individual = data.cohort.basis == "synthetic"
+    streams = fit_rng, draw_rng
+    return fit_served_with_prior(gathered.prior, episodes, outcome, settings, streams, individual=individual)
 
 
 def _fit_patients(task: Task, gathered: GatheredPrior) -> FittedModel:
