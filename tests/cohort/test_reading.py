@@ -463,3 +463,7 @@ def test_a_header_that_cannot_be_decoded_below_a_title_is_said(read) -> None:
     with pytest.raises(DataError, match="is not UTF-8 text"):
         read(text)
     assert read(text, encoding="latin-1").columns == ("id", "größe")
+
+
+def test_a_text_file_says_nothing_about_its_columns_beside_their_names(read) -> None:
+    assert read(HEADER + ROWS[0]).labels == {}

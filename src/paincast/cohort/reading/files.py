@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from paincast.cohort.reading.rows import RowRules, is_filled
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
     Block,
+    ColumnNotes,
     Decoded,
     Fault,
     FileFormat,
@@ -68,11 +69,12 @@ class Batch(NamedTuple):
 
 
 class PatientTable(NamedTuple):
-    """An open file: the names of all its columns, and its rows in batches."""
+    """An open file: the names of all its columns, its notes on them by name, and its rows in batches."""
 
     columns: tuple[str, ...]
     separator: str | None
     batches: Iterator[Batch]
+    labels: Mapping[str, ColumnNotes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,8 @@ class TextTable:
         Rows of the file, including those left out.
     separator, sha256 : str
         Separator of a text file; hash of the file.
+    labels : mapping of str to ColumnNotes
+        Label and value labels of columns, by name; empty for files that have none.
     """
 
     rows: pd.DataFrame
@@ -99,6 +103,7 @@ class TextTable:
     n_rows: int
     separator: str | None
     sha256: str
+    labels: Mapping[str, ColumnNotes]
 
 
 def check_table_file(path: str | Path) -> os.stat_result:
@@ -174,7 +179,7 @@ def open_table(
         header = name_columns(file, decoded, used, besides)
         blocks = _read_rows(file, decoded, header, encoding, facts)
         batches = _group(blocks, header, table or file.name, batch_rows)
-        yield PatientTable(columns=columns, separator=decoded.separator, batches=batches)
+        yield PatientTable(columns=columns, separator=decoded.separator, batches=batches, labels=decoded.labels)
 
 
 def read_text_table(
@@ -207,6 +212,7 @@ def read_text_table(
         n_rows=len(rows) + left_out,
         separator=opened.separator,
         sha256=digest,
+        labels=opened.labels,
     )
 
 

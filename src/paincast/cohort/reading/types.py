@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,16 @@ class Block(NamedTuple):
     faults: list[Fault]
 
 
+class ColumnNotes(NamedTuple):
+    """What a file says about a column beside its values: a label, and the meaning of each code.
+
+    Codes are written as in the rows (``1``, not ``1.0``). The rows keep the codes.
+    """
+
+    label: str = ""
+    value_labels: Mapping[str, str] = MappingProxyType({})
+
+
 class Decoded(NamedTuple):
     """An open file of any format, before the rules on names and rows are applied.
 
@@ -58,12 +69,15 @@ class Decoded(NamedTuple):
         Lines above the header.
     separator : str or None
         Separator of a text file.
+    labels : mapping of str to ColumnNotes
+        Notes on columns, by name; a column without notes is absent.
     """
 
     header: tuple[str, ...]
     read: Callable[[Sequence[int]], Iterator[Block]]
     faults: tuple[Fault, ...] = ()
     separator: str | None = None
+    labels: Mapping[str, ColumnNotes] = MappingProxyType({})
 
 
 class ReadOptions(NamedTuple):
