@@ -29,7 +29,7 @@ from paincast.cohort.registry.mapping_types import (
     Join,
     RegistryMapping,
 )
-from paincast.cohort.registry.strict_yaml import Node, read_yaml
+from paincast.files.strict_yaml import Node, read_yaml
 from paincast.cohort.registry.units import unit_factors
 from paincast.errors import SettingsError, suggest_name
 from paincast.files import hash_file

@@ -16,7 +16,7 @@ from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.numerals import is_written_with
 from paincast.cohort.reading.files import TextTable, guess_encoding, read_text_table
 from paincast.cohort.reading.types import SEPARATORS
-from paincast.cohort.registry.strict_yaml import UNFINISHED
+from paincast.files.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
 
 MOST_CODES = 10

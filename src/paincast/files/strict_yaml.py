@@ -101,15 +101,24 @@ def read_yaml(path: str | Path) -> Node:
         If it cannot be read in bounded time and memory (:func:`paincast.files.bounded.read_yaml_text`), is not valid
         YAML, is empty, or contains a value that is still ``TODO``.
     """
-    file = Path(path)
-    text = read_yaml_text(file)
+    return parse_yaml(read_yaml_text(path), str(path))
+
+
+def parse_yaml(text: str, name: str) -> Node:
+    """Parse YAML that was read in bounded time and memory; ``name`` stands for its file in errors.
+
+    Raises
+    ------
+    SettingsError
+        If it is not valid YAML, is empty, or contains a value that is still ``TODO``.
+    """
     try:
         content = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{file}: not valid YAML", code="PC-REGISTRY-15") from error
+        raise SettingsError(f"{name}: not valid YAML", code="PC-REGISTRY-15") from error
     if content is None:
-        raise SettingsError(f"{file} is empty", code="PC-REGISTRY-16")
-    node = Node(str(file), "", 1, content)
+        raise SettingsError(f"{name} is empty", code="PC-REGISTRY-16")
+    node = Node(name, "", 1, content)
     _refuse_unfinished(node)
     return node
 
