@@ -87,6 +87,14 @@ def test_the_data_dictionary_of_one_table_as_json(tell):
     assert [row["column"] for row in json.loads(out)] == list(TABLES["visits"])
 
 
+def test_schema_lists_the_instruments(tell):
+    _, out, _ = tell("schema", "--instruments", "--format", "json")
+    rows = {row["instrument"]: row for row in json.loads(out)}
+    assert len(rows) >= 35
+    assert rows["promis_physical_function"]["direction"] == "higher is better"
+    assert tell("schema", "--instruments", "--table", "visits")[0] == 2
+
+
 def test_review_without_runs_says_what_to_do(tell, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, _, err = tell("review", "--no-browser")

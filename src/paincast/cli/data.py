@@ -256,19 +256,27 @@ def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
 @click.command("schema")
 @click.option("--format", "form", default="md", show_default=True, type=click.Choice(["md", "json"]))
 @click.option("--table", type=click.Choice(list(TABLES)), help="One table only.")
-def print_schema(form: str, table: str | None) -> None:
+@click.option("--instruments", is_flag=True, help="The library of instruments instead of the columns.")
+def print_schema(form: str, table: str | None, instruments: bool) -> None:
     """Print the data dictionary: every column with type, unit, allowed values, role and timing.
 
     \b
     Examples:
       paincast schema --table episodes
       paincast schema --format json > dictionary.json
+      paincast schema --instruments
     """  # noqa: D301
     import json
 
     from paincast.schema import build_data_dictionary
+    from paincast.schema.instruments import list_instruments
 
-    rows = [row for row in build_data_dictionary() if table in (None, row["table"])]
+    if instruments and table:
+        raise click.UsageError("--instruments and --table exclude each other")
+    if instruments:
+        rows = [{"table": "instruments", **row} for row in list_instruments()]
+    else:
+        rows = [row for row in build_data_dictionary() if table in (None, row["table"])]
     click.echo(json.dumps(rows, indent=2, ensure_ascii=False) if form == "json" else _as_markdown(rows))
 
 
