@@ -17,6 +17,8 @@ UNKNOWN_COLUMN = "unknown column"
 MERGED = "merged"
 """The ``rule`` for a row merged into another row of the same episode or visit; it loses no data."""
 
+SEVERAL_VALUES = "several values"
+"""The ``rule`` for a cell for which the source holds values that differ."""
 QUOTATION_MARK = "quotation mark"
 TOO_FEW_CELLS = "too few cells"
 TOO_MANY_CELLS = "too many cells"

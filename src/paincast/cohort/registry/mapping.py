@@ -8,7 +8,16 @@ from typing import Any
 
 from paincast.cohort.coercion import to_code
 from paincast.cohort.reading.types import SEPARATORS
-from paincast.cohort.registry.mapping_fields import read_condition, read_date_format, read_fields
+from paincast.cohort.registry.mapping_fields import (
+    OF,
+    read_condition,
+    read_date_format,
+    read_field,
+    read_fields,
+    read_record_rows,
+    read_text,
+)
+from paincast.cohort.registry.mapping_readers import list_record_rows
 from paincast.cohort.registry.mapping_types import (
     CHANGE,
     MONTHS_BEFORE,
@@ -19,6 +28,8 @@ from paincast.cohort.registry.mapping_types import (
     Block,
     Field,
     Join,
+    RecordRows,
+    Redcap,
     RegistryMapping,
 )
 from paincast.errors import SettingsError, suggest_name
@@ -80,8 +91,8 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
         baseline_rows=read_condition(top["baseline_rows"]) if "baseline_rows" in top else None,
         procedure_date=_read_date(top["procedure_date"]) if "procedure_date" in top else None,
         episodes=read_fields(top["episodes"].children(), EPISODES),
-        visits=tuple(_read_block(node, VISITS) for node in _entries(top, "visits")),
-        events=tuple(_read_block(node, EVENTS) for node in _entries(top, "events")),
+        visits=tuple(_read_block(node, VISITS, read_options["redcap"]) for node in _entries(top, "visits")),
+        events=tuple(_read_block(node, EVENTS, read_options["redcap"]) for node in _entries(top, "events")),
         cannot_tell=top["cannot_tell"].texts() if "cannot_tell" in top else (),
     )
     _check_whole(mapping, root, top)
@@ -117,7 +128,7 @@ def _read_source(node: Node) -> dict[str, Any]:
 
 
 def _read_read(node: Node) -> dict[str, Any]:
-    keys = node.section(("file", "separator", "encoding", "decimal", "missing", "join"), required=("file",))
+    keys = node.section(("file", "separator", "encoding", "decimal", "missing", "join", "redcap"), required=("file",))
     return {
         "file": keys["file"].text(),
         "separator": SEPARATORS[keys["separator"].choice(SEPARATORS)] if "separator" in keys else None,
@@ -125,6 +136,7 @@ def _read_read(node: Node) -> dict[str, Any]:
         "decimal": keys["decimal"].choice(("point", "comma")) if "decimal" in keys else None,
         "missing": frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
         "joins": tuple(_read_join(entry) for entry in _entries(keys, "join")),
+        "redcap": _read_redcap(keys["redcap"]) if "redcap" in keys else None,
     }
 
 
@@ -135,29 +147,55 @@ def _read_join(node: Node) -> Join:
 
 
 def _read_date(node: Node) -> Field:
-    keys = node.section(("column", "file", "date_format"), required=("column",))
+    keys = node.section(("column", "file", "date_format", *OF), required=("column",))
     return Field(
         target=EPISODES["procedure_year"],
         column=keys["column"].text(),
-        file=keys["file"].text() if "file" in keys else None,
+        file=read_text(keys, "file"),
+        of=read_record_rows(keys),
         reads=YEAR,
         date_format=read_date_format(keys["date_format"], needs_day=True) if "date_format" in keys else None,
     )
 
 
-def _read_block(node: Node, columns: Mapping[str, Column]) -> Block:
-    keys = node.section(("file", "when", *columns))
-    fields = {name: child for name, child in keys.items() if name in columns}
-    for name, column in columns.items():
-        if column.required and name != "episode_id" and name not in fields:
-            raise node.refuse(f"the key '{name}' is missing")
-    if "file" in keys and "episode_id" not in fields:
-        raise node.refuse("a block with its own file needs 'episode_id', to link its rows to episodes")
-    return Block(
-        fields=read_fields(fields, columns),
-        file=keys["file"].text() if "file" in keys else None,
-        when=read_condition(keys["when"]) if "when" in keys else None,
+def _read_redcap(node: Node) -> Redcap:
+    keys = node.section(("record", "episode", "ignore"), required=("record",))
+    episode = keys["episode"].section(("event", "instrument")) if "episode" in keys else {}
+    ignored = [entry.section(("event", "instrument")) for entry in _entries(keys, "ignore")]
+    return Redcap(
+        record=keys["record"].text(),
+        episode=read_record_rows(episode) or RecordRows(),
+        ignored=tuple(read_record_rows(rows) or RecordRows() for rows in ignored),
     )
+
+
+def _read_block(node: Node, columns: Mapping[str, Column], redcap: Redcap | None) -> Block:
+    keys = node.section(("file", "when", "patient_id", *OF, *columns))
+    fields = {name: child for name, child in keys.items() if name in columns}
+    block = Block(
+        fields=read_fields(fields, columns),
+        file=read_text(keys, "file"),
+        when=read_condition(keys["when"]) if "when" in keys else None,
+        of=read_record_rows(keys) or (redcap.episode if redcap and "file" not in keys else None),
+        patient=read_field(keys["patient_id"], EPISODES["patient_id"]) if "patient_id" in keys else None,
+    )
+    _check_block(node, block, columns)
+    return block
+
+
+def _check_block(node: Node, block: Block, columns: Mapping[str, Column]) -> None:
+    for name, column in columns.items():
+        if column.required and name != "episode_id" and name not in block.fields:
+            raise node.refuse(f"the key '{name}' is missing")
+    if block.file and not (block.patient or "episode_id" in block.fields):
+        raise node.refuse(
+            "a block with its own file needs 'episode_id', to link its rows to episodes, or 'patient_id' and the "
+            f"month as 'reads: {SINCE}', to link them to the latest procedure before"
+        )
+    if block.patient and ("episode_id" in block.fields or block.fields["month"].reads != SINCE):
+        raise node.refuse(f"'patient_id' needs the month as 'reads: {SINCE}', and no 'episode_id'")
+    if block.file and (block.of or any(field.of for field in block.fields.values())):
+        raise node.refuse("'event', 'instrument' and 'instance' belong to the main file; this block has its own")
 
 
 def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) -> None:
@@ -166,12 +204,22 @@ def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) 
             raise top["episodes"].refuse(f"the key '{name}' is missing; every episode needs it")
     if mapping.baseline_rows and mapping.episodes["episode_id"].row_number:
         raise top["baseline_rows"].refuse("rows of several visits need an id; 'row_number' cannot link them")
+    _check_redcap(mapping, root, top)
     joined = {mapping.file, *(join.file for join in mapping.joins)}
     for location, field, _ in _all_fields(mapping):
         _check_reading(location, field, mapping, root)
     for location, file, block_file in _all_files(mapping):
         if file is not None and file not in joined | {block_file}:
             raise root.refuse(f"{location}: no file '{file}' is named under 'read'; {suggest_name(file, joined)}")
+
+
+def _check_redcap(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) -> None:
+    if mapping.redcap is None:
+        if list_record_rows(mapping):
+            raise root.refuse("'event', 'instrument' and 'instance' need 'redcap: {record: ...}' under 'read'")
+        return
+    if mapping.baseline_rows:
+        raise top["baseline_rows"].refuse("a REDCap export needs none: 'read: redcap: episode' names these rows")
 
 
 def _all_files(mapping: RegistryMapping) -> list[tuple[str, str | None, str | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +21,45 @@ SINCE = "months since procedure"
 MONTHS_BEFORE = "months before procedure"
 YEARS_BEFORE = "years before procedure"
 YEAR = "year of date"
-READINGS = ("value", CHANGE, PERCENT, SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR)
+BIRTH_YEAR = "year of birth"
+READINGS = ("value", CHANGE, PERCENT, SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR, BIRTH_YEAR)
 DATE_READINGS = (SINCE, MONTHS_BEFORE, YEARS_BEFORE, YEAR)
+
+SAME = "same"
+"""Keyword for "the row of the same repeat instance" of a REDCap record."""
+
+NO_INSTRUMENT = "none"
+"""Keyword for the rows of a REDCap record that belong to no repeating instrument."""
+
+
+class RecordRows(NamedTuple):
+    """Rows of a REDCap record: of events (any if none is named), of a repeating instrument (none by default).
+
+    ``instance`` is the number of a repeat instance, or :data:`SAME`.
+    """
+
+    events: tuple[str, ...] = ()
+    instrument: str = ""
+    instance: str | None = None
+
+
+class Condition(NamedTuple):
+    """Which rows match: by codes (unlisted codes are rejected) or by words in a text."""
+
+    column: str
+    file: str | None = None
+    is_: frozenset[str] = frozenset()
+    is_not: frozenset[str] | None = frozenset()
+    contains: tuple[str, ...] = ()
+    because: str = ""
+    of: RecordRows | None = None
+
+
+class ConditionalCode(NamedTuple):
+    """A meaning that a code has only in rows that match a condition."""
+
+    meaning: str
+    where: Condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +82,30 @@ class Field:
         Text put before an id.
     factor : float
         Factor from the source's unit to the contract's unit.
+    unit_column : str, optional
+        Column with the unit of each row.
+    units : dict, optional
+        Factor of each unit that a row may have. Units that are not listed are rejected.
     codes : dict, optional
         Meaning of each source code; None means "no value". Codes that are not listed are rejected.
+    conditional_codes : dict
+        Meanings of codes that mean something in some rows only.
     missing : frozenset of str
         Further texts that mean "no value" in this column.
     true_if_contains : tuple of str
         Word prefixes; a text that contains any of them is true.
+    checked : tuple of str
+        Boxes of a REDCap checkbox field; true if any of them is ticked.
+    none_box : str, optional
+        The box for "none of these"; ticked, it means false.
+    nothing_checked : str, optional
+        The value if no box of the field is ticked.
+    named : tuple of str
+        Names in the long tables whose value this is.
+    most_days_before : int, optional
+        How long before the procedure a named value may be.
+    of : RecordRows, optional
+        Rows of the same REDCap record that hold the value, if not the row itself.
     reads : str
         How the source expresses the value, from :data:`READINGS`.
     date_format : str, optional
@@ -65,30 +120,38 @@ class Field:
     row_number: bool = False
     prefix: str = ""
     factor: float = 1.0
+    unit_column: str | None = None
+    units: Mapping[str, float] | None = None
     codes: Mapping[str, str | None] | None = None
+    conditional_codes: Mapping[str, tuple[ConditionalCode, ...]] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     true_if_contains: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+    none_box: str | None = None
+    nothing_checked: str | None = None
+    named: tuple[str, ...] = ()
+    most_days_before: int | None = None
+    of: RecordRows | None = None
     reads: str = "value"
     date_format: str | None = None
 
 
-class Condition(NamedTuple):
-    """Which rows match: by codes (unlisted codes are rejected) or by words in a text."""
-
-    column: str
-    file: str | None = None
-    is_: frozenset[str] = frozenset()
-    is_not: frozenset[str] | None = frozenset()
-    contains: tuple[str, ...] = ()
-    because: str = ""
-
-
 class Block(NamedTuple):
-    """A follow-up (or kind of event) in each row, or a file with a follow-up in each row."""
+    """A follow-up (or kind of event) in each row, or a file with a follow-up in each row.
+
+    With ``patient`` rows belong to the latest procedure of the patient before their date.
+    """
 
     fields: Mapping[str, Field]
     file: str | None = None
     when: Condition | None = None
+    of: RecordRows | None = None
+    patient: Field | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether the block reads values by their name in the long tables."""
+        return any(field.named for field in self.fields.values())
 
 
 class Join(NamedTuple):
@@ -97,6 +160,16 @@ class Join(NamedTuple):
     file: str
     by: str
     called: str
+    others_left_out: bool = False
+    """Whether ids that the main file lacks are left out, not rejected."""
+
+
+class Redcap(NamedTuple):
+    """How a REDCap export is read: the column of the record id, the rows that are episodes, and rows to ignore."""
+
+    record: str
+    episode: RecordRows
+    ignored: tuple[RecordRows, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +196,7 @@ class RegistryMapping:
     visits: tuple[Block, ...]
     events: tuple[Block, ...]
     cannot_tell: tuple[str, ...]
+    redcap: Redcap | None = None
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,9 @@ from paincast.cohort import dates
 from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
 from paincast.cohort.doubts import find_shares
 from paincast.cohort.numerals import Decimal
+from paincast.cohort.registry.conversion.redcap import Records, combine_boxes, find_stem
 from paincast.cohort.registry.mapping_types import (
+    BIRTH_YEAR,
     CHANGE,
     DATE_READINGS,
     MISSING,
@@ -23,10 +25,11 @@ from paincast.cohort.registry.mapping_types import (
     YEAR,
     YEARS_BEFORE,
     Condition,
+    ConditionalCode,
     Field,
 )
 from paincast.cohort.registry.units import DAYS_PER_YEAR
-from paincast.cohort.rejects import Action, BrokenRule
+from paincast.cohort.rejects import SEVERAL_VALUES, Action, BrokenRule
 
 OLDEST_PATIENT, LONGEST_PAIN = 105, 80
 """Earliest date of birth or of pain onset, in years before the procedure, for two-digit years."""
@@ -54,6 +57,10 @@ class SourceRows:
         Values before the procedure, per row.
     procedure_date : Series, optional
         Date of the procedure, per row.
+    records, whole : Records and DataFrame, optional
+        Of a REDCap export: all its rows, and what tells the rows of a record apart.
+    named : dict of DataFrame
+        Value, unit and whether there are several, per row, of the columns that are read from long tables.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -63,6 +70,9 @@ class SourceRows:
     strict: bool = False
     baseline: pd.DataFrame | None = None
     procedure_date: pd.Series | None = None
+    records: Records | None = None
+    whole: pd.DataFrame | None = None
+    named: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def index(self) -> pd.Index:
@@ -91,9 +101,17 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
         return field.prefix + rows.index.to_series().astype("str"), []
     if field.columns:
         return field.prefix + _join_texts(field, rows), []
-    text = _present_text(field, rows)
+    if field.checked:
+        return _apply_boxes(field, rows)
+    text, several = _read_text(field, str(field.column), rows)
+    findings = _found(field, {SEVERAL_VALUES: several}, "one value for each row, or values that agree")
+    values, broken = _apply_text(field, text, rows)
+    return values, findings + broken
+
+
+def _apply_text(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     if field.codes is not None:
-        return _apply_codes(field, text)
+        return _apply_codes(field, text, rows)
     if field.true_if_contains:
         return _contains(text, field.true_if_contains).astype("str").where(text.notna()), []
     if field.reads in DATE_READINGS:
@@ -113,9 +131,9 @@ def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, 
     unlisted : BrokenRule
         Rows whose code is listed neither as matching nor as not matching; they are left out.
     """
-    text = rows.frames[condition.file or rows.main][condition.column]
+    text, several = _read_condition_text(condition, rows)
     if condition.contains:
-        meant, unlisted = _contains(text, condition.contains), pd.Series(False, index=text.index)
+        meant, unlisted = _contains(text, condition.contains), several
     else:
         others = condition.is_not or frozenset()
         listed = dict.fromkeys(others, False) | dict.fromkeys(condition.is_, True)
@@ -123,22 +141,45 @@ def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, 
         code = code.mask(_is_absent(text, rows.missing) & ~code.isin(list(listed)), MISSING)
         meant = code.isin(condition.is_)
         unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
+        unlisted |= several
     allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
     unlisted_codes = BrokenRule(
         broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out"
     )
-    return meant, unlisted_codes
+    return meant & ~several, unlisted_codes
+
+
+def _read_condition_text(condition: Condition, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
+    if condition.of is None or rows.records is None or rows.whole is None:
+        text = rows.frames[condition.file or rows.main][condition.column]
+        return text, pd.Series(False, index=text.index)
+    given = rows.whole[condition.column].replace("", np.nan)
+    text, several = rows.records.look_up(given, condition.of, rows.index)
+    return text.fillna(""), several
 
 
 def read_procedure_days(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     """Read the days of the procedures, and find the cells that contain no date."""
-    days, broken = dates.read_days(_present_text(field, rows), field.date_format)
+    text, several = _read_text(field, str(field.column), rows)
+    days, broken = dates.read_days(text, field.date_format)
+    broken[SEVERAL_VALUES] = several
     return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
 
 
-def _present_text(field: Field, rows: SourceRows) -> pd.Series:
-    text = rows.frames[field.file or rows.main][field.column]
-    absent = _is_absent(text, rows.missing)
+def _read_text(field: Field, column: str, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
+    """Read the texts of a column, missing where there is no value; and where several rows hold different values."""
+    if field.named:
+        named = rows.named[field.target.name]
+        return named["value"], named["several"]
+    if field.of is None or rows.records is None or rows.whole is None:
+        text = mask_absent(field, rows.frames[field.file or rows.main][column], rows.missing)
+        return text, pd.Series(False, index=text.index)
+    return rows.records.look_up(mask_absent(field, rows.whole[column], rows.missing), field.of, rows.index)
+
+
+def mask_absent(field: Field, text: pd.Series, missing: frozenset[str]) -> pd.Series:
+    """Replace texts that mean "no value", in this source or in this column, by missing."""
+    absent = _is_absent(text, missing)
     if field.codes is not None:
         absent &= ~to_listed(text, field.codes).isin(list(field.codes))
     return text.mask(absent | _is_one_of(text, field.missing))
@@ -146,7 +187,7 @@ def _present_text(field: Field, rows: SourceRows) -> pd.Series:
 
 def _join_texts(field: Field, rows: SourceRows) -> pd.Series:
     """Join the texts of several columns into an id; the id is missing if any part is missing."""
-    parts = [_present_text(replace(field, column=column, columns=()), rows) for column in field.columns]
+    parts = [_read_text(field, column, rows)[0] for column in field.columns]
     joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
     for part in others:
         joined = joined + "|" + part
@@ -168,20 +209,55 @@ def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
     return text.str.contains(pattern, case=False, regex=True, na=False).astype(bool)
 
 
-def _apply_codes(field: Field, text: pd.Series) -> tuple[pd.Series, list[BrokenRule]]:
+def _apply_codes(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     meanings = field.codes or {}
     code = to_listed(text, meanings)
     unlisted = text.notna() & ~code.isin(list(meanings))
     values = code.map({code: meaning for code, meaning in meanings.items() if meaning is not None}).astype("str")
-    return values, _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
+    findings = _found(field, {"category": unlisted}, "a code that the mapping lists: " + ", ".join(meanings))
+    for conditional, candidates in field.conditional_codes.items():
+        values, ambiguous = _choose_meaning(values, code == conditional, candidates, rows)
+        allowed = f"the code {conditional} in rows where one condition of the mapping tells its meaning"
+        findings += _found(field, {"ambiguous code": ambiguous}, allowed)
+    return values, findings
+
+
+def _choose_meaning(
+    values: pd.Series, has_code: pd.Series, candidates: Sequence[ConditionalCode], rows: SourceRows
+) -> tuple[pd.Series, pd.Series]:
+    """Choose the meaning whose condition holds; rows in which none does, or several differ, are ambiguous."""
+    chosen = pd.DataFrame(
+        {
+            i: pd.Series(candidate.meaning, index=values.index, dtype="str").where(
+                apply_condition(candidate.where, rows)[0]
+            )
+            for i, candidate in enumerate(candidates)
+        }
+    )
+    is_clear = chosen.nunique(axis="columns") == 1
+    meaning = chosen.bfill(axis="columns").iloc[:, 0]
+    return values.mask(has_code & is_clear, meaning), has_code & ~is_clear
+
+
+def _apply_boxes(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
+    whole = rows.frames[rows.main] if field.of is None or rows.whole is None else rows.whole
+    stems = {find_stem(box) for box in field.checked} - {None}
+    boxes = [name for name in map(str, whole) if find_stem(name) in stems or name in (*field.checked, field.none_box)]
+    texts = {name: _read_text(field, name, rows)[0] for name in boxes}
+    values, broken = combine_boxes(texts, field.checked, field.none_box, field.nothing_checked)
+    findings = [_found(field, {rule: found}, allowed) for rule, (found, allowed) in broken.items()]
+    return values, [finding for part in findings for finding in part]
 
 
 def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field), strict=rows.strict)
     allowed = "a number in the unit and with the decimal mark that the mapping declares"
     findings = _found(field, {"not a number": failed}, allowed)
-    if field.factor != 1.0:
-        numbers = (numbers * field.factor).round(9)
+    factors, unknown = _read_factors(field, rows)
+    findings += _found(field, {"unit": numbers.notna() & unknown}, "a unit that the mapping lists for the column")
+    numbers = numbers if field.units is None and field.factor == 1.0 else (numbers * factors).round(9)
+    if field.reads == BIRTH_YEAR:
+        return _subtract_from_procedure_year(field, numbers, rows, findings)
     if field.reads not in (CHANGE, PERCENT):
         return numbers, findings
     before = _baseline(field, rows)
@@ -194,6 +270,30 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
     findings += _found(field, {"unit": shares}, "a percentage, such as 50 for half; shares need 'unit: 0-1'")
     numbers = numbers.mask(shares)
     return (before * (1 - numbers / 100)).round(9), findings
+
+
+def _read_factors(field: Field, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
+    """Read the factor of each row into the contract's unit, and flag rows whose unit is not listed."""
+    if field.units is None:
+        return pd.Series(field.factor, index=rows.index), pd.Series(False, index=rows.index)
+    if field.named:
+        unit = rows.named[field.target.name]["unit"]
+    else:
+        unit = _read_text(replace(field, codes=dict.fromkeys(field.units)), str(field.unit_column), rows)[0]
+    factors = to_listed(unit, field.units).map(field.units).astype("float64")
+    return factors, factors.isna()
+
+
+def _subtract_from_procedure_year(
+    field: Field, years: pd.Series, rows: SourceRows, findings: list[BrokenRule]
+) -> tuple[pd.Series, list[BrokenRule]]:
+    """Compute an age from the year of birth; it is at most one year too high."""
+    procedure = rows.procedure_date
+    procedure_years = years * np.nan if procedure is None else procedure.dt.year.astype("float64")
+    undated = _found(
+        field, {"no procedure date": years.notna() & procedure_years.isna()}, "a date of the procedure to count from"
+    )
+    return procedure_years - years, findings + undated
 
 
 def _may_hold_percent(field: Field) -> bool:
@@ -245,7 +345,7 @@ def _find_no_dates(field: Field, broken: Mapping[str, pd.Series], *, column: str
             broken=rows,
             column=column,
             rule=rule,
-            allowed=dates.explain_rule(rule, field.date_format),
+            allowed="one value" if rule == SEVERAL_VALUES else dates.explain_rule(rule, field.date_format),
             action=action,
         )
         for rule, rows in broken.items()

@@ -1,0 +1,149 @@
+"""Find, read and join the files that a mapping names, and leave out the rows that it excludes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from paincast.cohort.coercion import has_decimal_commas
+from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids, names_patients
+from paincast.cohort.reading.files import TextTable, read_text_table
+from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition
+from paincast.cohort.registry.conversion.ledger import Ledger
+from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records, select_columns
+from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers, list_record_rows
+from paincast.cohort.registry.mapping_types import Field, Join, Redcap, RegistryMapping
+from paincast.cohort.rejects import BrokenRule, any_broken, name_nearest
+from paincast.errors import DataError
+
+
+def match_files(mapping: RegistryMapping, files: Sequence[str | Path]) -> dict[str, Path]:
+    """Match the files given to the files of the mapping: by name, otherwise in the mapping's order."""
+    given = [Path(file) for file in files]
+    if len(given) != len(mapping.files):
+        raise DataError(
+            f"the mapping '{mapping.name}' reads {len(mapping.files)} file(s), {', '.join(mapping.files)}; "
+            f"{len(given)} given",
+            code="PC-REGISTRY-01",
+        )
+    matched = {path.name: path for path in given if path.name in mapping.files}
+    others = iter([path for path in given if path.name not in matched])
+    return {name: matched[name] if name in matched else next(others) for name in mapping.files}
+
+
+def read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str, TextTable]:
+    """Read the columns that the mapping uses of each file."""
+    used: dict[str, set[str]] = {name: set() for name in paths}
+    for file, column in list_columns_used(mapping):
+        used[file].add(column)
+    return {
+        name: read_text_table(
+            path,
+            used=used[name],
+            besides=partial(_is_read_besides, mapping),
+            table=name,
+            separator=mapping.separator,
+            encoding=mapping.encoding,
+        )
+        for name, path in paths.items()
+    }
+
+
+def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
+    boxes = [box for _, reader in list_readers(mapping) if isinstance(reader, Field) for box in reader.checked]
+    return names_patients(name) or select_columns(mapping.redcap, boxes, name)
+
+
+def require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
+    """Refuse files that lack a column that the mapping names."""
+    missing: dict[str, str] = {}
+    for file, column in list_columns_used(mapping):
+        if column not in read[file].rows:
+            missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
+    if missing:
+        hints = "; ".join(f"{location} ({hint})" for location, hint in missing.items())
+        raise DataError(
+            f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping",
+            code="PC-REGISTRY-02",
+        )
+
+
+def refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rejects: pd.DataFrame) -> None:
+    """Refuse rows that are numbered as patients although a column shows that patients have several."""
+    twins = find_twin_ids(rejects) if mapping.episodes["patient_id"].row_number else []
+    if twins:
+        raise DataError(
+            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but '{twins[0]}' appears "
+            "twice in the header and may hold their ids: rename one, and name it as patient_id",
+            code="PC-REGISTRY-03",
+        )
+    repeating = find_repeating_ids(sheet) if mapping.episodes["patient_id"].row_number else []
+    if repeating:
+        name = repeating[0]
+        raise DataError(
+            f"the mapping '{mapping.name}' numbers the rows of {mapping.file} as patients, but the column '{name}' "
+            f"has repeated ids, so rows are not distinct patients; write patient_id: {{column: {name}}}",
+            code="PC-REGISTRY-04",
+        )
+
+
+def join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], ledger: Ledger) -> SourceRows:
+    """Match the rows of the other files to the rows of the main file."""
+    main = sheets[mapping.file]
+    frames = {mapping.file: main}
+    for join in mapping.joins:
+        sheet = sheets[join.file]
+        findings = _find_unjoinable(join, sheet, main)
+        ledger.reject(join.file, findings, sheet.index)
+        kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)
+        frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
+    texts = (sheet[name] for sheet in sheets.values() for name in sheet)
+    strict = mapping.decimal is None and has_decimal_commas(texts)
+    rows = SourceRows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal, strict=strict)
+    return rows if mapping.redcap is None else _tell_records_apart(mapping, mapping.redcap, rows, ledger)
+
+
+def _tell_records_apart(mapping: RegistryMapping, redcap: Redcap, rows: SourceRows, ledger: Ledger) -> SourceRows:
+    used, main = list_record_rows(mapping), rows.frames[mapping.file]
+    records = read_records(main, redcap, used, mapping.file)
+    unread = find_unread_rows(records, used, redcap.ignored)
+    ledger.reject(mapping.file, [unread], rows.index)
+    return replace(rows, records=records, whole=main).select(~unread.broken)
+
+
+def _find_unjoinable(join: Join, sheet: pd.DataFrame, main: pd.DataFrame) -> list[BrokenRule]:
+    ids = sheet[join.called]
+    broken = {
+        "required": (ids == "", "an id that appears in the main file"),
+        "duplicate": ((ids != "") & ids.duplicated(keep=False), "one row for each id"),
+        "unknown episode": ((ids != "") & ~ids.isin(main[join.by]), "an id that appears in the main file"),
+    }
+    return [
+        BrokenRule(broken=rows, column=join.called, rule=rule, allowed=allowed, action="row left out")
+        for rule, (rows, allowed) in broken.items()
+    ]
+
+
+def filter_rows(mapping: RegistryMapping, rows: SourceRows, ledger: Ledger) -> SourceRows:
+    """Leave out the rows that the mapping excludes; of a REDCap record, all rows or none."""
+    for condition in mapping.keep_rows_where:
+        meant, unlisted = apply_condition(condition, rows)
+        if mapping.redcap and rows.records and condition.of is None:
+            is_episode = rows.records.match(mapping.redcap.episode)[rows.index]
+            unlisted = unlisted._replace(broken=unlisted.broken & is_episode)
+            meant = _extend_to_records(meant, is_episode, rows.records.record[rows.index])
+        ledger.reject(mapping.file, [unlisted], rows.index)
+        ledger.leave_out(int((~meant & ~unlisted.broken).sum()), condition.column, condition.because)
+        rows = rows.select(meant)
+    return rows
+
+
+def _extend_to_records(meant: pd.Series, is_episode: pd.Series, record: pd.Series) -> pd.Series:
+    """Keep the rows besides the episodes, except of records all of whose episodes are left out."""
+    has_episode = is_episode.groupby(record).transform("any")
+    keeps_episode = (meant & is_episode).groupby(record).transform("any")
+    return (is_episode & meant) | (~is_episode & (keeps_episode | ~has_episode))
