@@ -329,7 +329,7 @@ def test_parquet_gives_what_text_gives(registry: Callable[..., Ingested], tmp_pa
         (b"\n", "must name the columns"),
         (b"id,ops\n", "has column names but no patients"),
         (b"id,ops\n,\n", "has column names but no patients"),
-        ("id,ops\nÜ,RF\n".encode("latin-1"), "is not UTF-8 text"),
+        (b"id,ops\n\x81,RF\n", "is not WINDOWS-1252 text"),
         (b'id,ops\n"a,RF\n', "no row can be read: quotation mark"),
         (b"id,id\na,b\n", "'id' appears twice"),
         (b"17,80,2020-01-05\n18,90,2020-01-06\n", "instead of column names"),
@@ -442,11 +442,15 @@ def test_rejects_of_a_file_by_another_name_are_told_under_the_name_of_the_mappin
     assert set(rejects["table"]) == set(cohort.details["files"]) == {"narrow.csv"}
 
 
-def test_a_number_with_two_readings_is_none_where_no_mark_is_declared_and_commas_stand_elsewhere(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("other", "undeclared"), [("6,5", 1200), ("6.5", None), ("6", None)], ids=["commas", "both marks", "no mark"]
+)
+def test_a_number_with_two_readings_is_none_unless_a_mark_is_declared_or_shown(
+    tmp_path: Path, other: str, undeclared: float | None
 ) -> None:
-    rows = "id;nrs;mme\n1;7,5;1.200\n2;6,5;60\n3;7;20\n"
-    expected = {"": [None, 60, 20], ", decimal: comma": [1200, 60, 20], ", decimal: point": [1.2, 60, 20]}
+    first = "7" if other == "6" else "7,5"
+    rows = f"id;nrs;mme\n1;{first};1.200\n2;{other};60\n3;7,5;20\n".replace("7,5;20", f"{first};20")
+    expected = {"": [undeclared, 60, 20], ", decimal: comma": [1200, 60, 20], ", decimal: point": [1.2, 60, 20]}
     for mark, doses in expected.items():
         mapping = NARROW.replace("narrow.csv", "narrow.csv, separator: semicolon" + mark)
         (tmp_path / "m.yaml").write_text(mapping + "  opioid_mme: {column: mme}\n")

@@ -73,8 +73,8 @@ def test_pain_during_the_procedure_is_never_read() -> None:
 def test_a_whole_mapping_is_read_as_written(tmp_path: Path) -> None:
     mapping = load_mapping(write(tmp_path, WHOLE))
     assert mapping.files == ("procedures.csv", "scores.csv", "events.csv")
-    assert mapping.separator == ";"
-    assert mapping.decimal == "comma"
+    assert mapping.dialect.separator == ";"
+    assert mapping.dialect.decimal == "comma"
     assert mapping.episodes["technique"].codes == {"010": "facet_rfa", "no": "no_procedure"}
     assert mapping.episodes["smoker"].codes == {"yes": "true", "no": "false", "9": None}
     assert mapping.episodes["weight_kg"].factor == pytest.approx(0.45359237)

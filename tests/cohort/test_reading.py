@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.reading import lines as reading_lines
-from paincast.cohort.reading import text as reading_text
 from paincast.cohort.reading.files import TextTable, open_table, read_text_table
 from paincast.cohort.reading.rows import count_label_rows
-from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS
+from paincast.cohort.reading.text import cells as reading_cells
+from paincast.cohort.reading.text import lines as reading_lines
+from paincast.cohort.reading.types import LONGEST_CELL, MOST_COLUMNS, Dialect
 from paincast.errors import DataError
 
 HEADER = "id,age,pain,sex,notes\n"
@@ -101,7 +101,7 @@ def test_a_mark_opened_in_one_row_and_closed_in_a_later_one_swallows_none_betwee
 def test_a_stray_mark_among_many_rows_of_a_narrow_file(read) -> None:
     rows = [f"{n};7;ok\n" for n in range(1, 401)]
     rows[300] = '301;6;"L4" links\n'
-    sheet = read("id;nrs;text\n" + "".join(rows), separator=";")
+    sheet = read("id;nrs;text\n" + "".join(rows), dialect=Dialect(separator=";"))
     assert faults(sheet) == [(301, "quotation mark")]
     assert len(sheet.rows) == 399
 
@@ -114,12 +114,29 @@ def test_prose_after_a_stray_mark_is_no_patient(read) -> None:
 
 
 def test_one_wrong_byte_costs_a_row_and_many_refuse_the_file(read) -> None:
-    sheet = read(change(3, "p3,43,3,m,K\n").encode().replace(b",K\n", b",K\xf6ln\n"))
+    text = change(3, "p3,43,3,m,K\n").encode().replace(b",K\n", b",K\xf6ln\n")
+    sheet = read(text, dialect=Dialect(encoding="utf-8"))
     assert faults(sheet) == [(3, "encoding")]
-    with pytest.raises(DataError, match="is not UTF-8 text"):
-        read((HEADER + "".join(ROWS)).replace("fine", "größe").encode("latin-1"))
-    sheet = read((HEADER + "".join(ROWS)).replace("fine", "größe").encode("windows-1252"), encoding="windows-1252")
-    assert sheet.rows["notes"].tolist() == ["größe"] * 8
+    with pytest.raises(DataError, match="is not UTF-8 text") as refused:
+        read((HEADER + "".join(ROWS)).replace("fine", "größe").encode("latin-1"), dialect=Dialect(encoding="utf-8"))
+    assert refused.value.code == "PC-READING-10"
+
+
+def test_bytes_that_are_not_utf_8_are_windows_1252_and_the_choice_is_said(read) -> None:
+    sheet = read((HEADER + "".join(ROWS)).replace("fine", "größe €").encode("windows-1252"))
+    assert sheet.rows["notes"].tolist() == ["größe €"] * 8
+    assert sheet.dialect.encoding == "windows-1252"
+    assert [("in.csv" in remark, "windows-1252" in remark) for remark in sheet.remarks] == [(True, True)]
+    assert read(HEADER + "".join(ROWS)).remarks == ()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_damaged_line_of_a_utf_8_file_costs_its_row_and_no_character_of_the_others(read, mark: str) -> None:
+    text = (mark + change(3, "p3,43,3,m,K\n").replace("fine", "größe")).encode().replace(b",K\n", b",K\xf6ln\n")
+    sheet = read(text)
+    assert faults(sheet) == [(3, "encoding")]
+    assert sheet.dialect.encoding == "utf-8"
+    assert set(sheet.rows["notes"]) == {"größe"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "windows-1252", "latin-1"])
@@ -127,18 +144,20 @@ def test_one_wrong_byte_costs_a_row_and_many_refuse_the_file(read) -> None:
 def test_encodings_and_line_ends(read, encoding: str, end: str) -> None:
     text = (HEADER + "".join(ROWS)).replace("fine", "größe").replace("\n", end)
     declared = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16"}.get(encoding, encoding)
-    sheet = read(text.encode(encoding), encoding=declared)
+    sheet = read(text.encode(encoding), dialect=Dialect(encoding=declared))
     assert faults(sheet) == []
+    if encoding in ("utf-8", "utf-8-sig", "utf-16", "windows-1252"):
+        assert read(text.encode(encoding)).dialect == sheet.dialect
     assert sheet.rows["notes"].tolist() == ["größe"] * 8
     assert sheet.rows.columns.tolist() == ["id", "age", "pain", "sex", "notes"]
 
 
-def test_utf_16_that_is_not_declared_or_is_cut_is_said(read) -> None:
+def test_utf_16_that_is_declared_otherwise_or_is_cut_is_refused(read) -> None:
     text = (HEADER + "".join(ROWS)).encode("utf-16")
-    with pytest.raises(DataError, match="encoding: utf-16"):
-        read(text)
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        read(text, dialect=Dialect(encoding="utf-8"))
     with pytest.raises(DataError, match="is not UTF-16 text"):
-        read(text[:-1], encoding="utf-16")
+        read(text[:-1], dialect=Dialect(encoding="utf-16"))
 
 
 def test_mixed_line_ends_blank_lines_and_a_last_line_without_one(read) -> None:
@@ -181,7 +200,7 @@ def test_titles_and_the_separator_line_are_skipped_and_said(read, separator: str
     told = read(f"sep={separator}\n" + body, used=used)
     assert faults(told) == [(0, "title line")]
     for sheet in (titled, told, read(body, used=used)):
-        assert sheet.separator == separator
+        assert sheet.dialect.separator == separator
         assert sheet.rows["nrs"].to_dict() == {1: "7", 2: "6"}
 
 
@@ -399,7 +418,7 @@ def test_one_fault_costs_one_row_and_every_other_is_read_exactly(
         raw[broken + 1] = to_csv([rows[broken + 1]], separator, csv.QUOTE_ALL)[0].encode()
     file = tmp_path_factory.mktemp("in") / "in.csv"
     file.write_bytes(header.encode() + b"".join(raw))
-    sheet = read_text_table(file)
+    sheet = read_text_table(file, dialect=Dialect(encoding="utf-8"))
     told = dict(zip(sheet.rows.index, sheet.rows.to_numpy().tolist(), strict=True))
     assert told == {n: cells for n, cells in enumerate(rows, 1) if n != broken + 1}
     assert [place for place, _ in faults(sheet)] == [broken + 1]
@@ -439,7 +458,7 @@ def test_the_fast_way_and_the_way_line_by_line_read_the_same(tmp_path_factory, r
         patch.setattr(reading_lines, "_FIRST_BYTES", size)
         patch.setattr(reading_lines, "_BLOCK_BYTES", size)
         fast = read_text_table(file)
-        patch.setattr(reading_text, "_parse_clean", lambda *_: None)
+        patch.setattr(reading_cells, "_parse_clean", lambda *_: None)
         slow = read_text_table(file)
     pd.testing.assert_frame_equal(fast.rows, slow.rows)
     assert fast.rows.to_numpy().tolist() == rows
@@ -449,8 +468,8 @@ def test_a_large_clean_file_goes_the_fast_way(tmp_path: Path, monkeypatch: pytes
     file = tmp_path / "in.csv"
     file.write_text(HEADER + "".join(ROWS) * 20_000)
     taken = []
-    real = reading_text._parse_clean
-    monkeypatch.setattr(reading_text, "_parse_clean", lambda *a: taken.append(real(*a)) or taken[-1])
+    real = reading_cells._parse_clean
+    monkeypatch.setattr(reading_cells, "_parse_clean", lambda *a: taken.append(real(*a)) or taken[-1])
     with open_table(file, used={"id", "age"}) as opened:
         batches = list(opened.batches)
     assert sum(len(batch.places) for batch in batches) == 160_000
@@ -461,8 +480,9 @@ def test_a_large_clean_file_goes_the_fast_way(tmp_path: Path, monkeypatch: pytes
 def test_a_header_that_cannot_be_decoded_below_a_title_is_said(read) -> None:
     text = "Export;\nid;größe\n1;170\n2;180\n".encode("latin-1")
     with pytest.raises(DataError, match="is not UTF-8 text"):
-        read(text)
-    assert read(text, encoding="latin-1").columns == ("id", "größe")
+        read(text, dialect=Dialect(encoding="utf-8"))
+    assert read(text).columns == ("id", "größe")
+    assert read(text, dialect=Dialect(encoding="latin-1")).columns == ("id", "größe")
 
 
 def test_a_text_file_says_nothing_about_its_columns_beside_their_names(read) -> None:

@@ -123,7 +123,7 @@ def test_an_export_with_semicolons_in_any_usual_encoding_gets_a_mapping_that_rea
     assert "too many cells: 1 x, first at row 4" in suggested
     (tmp_path / "in.yaml").write_text(suggested.replace("TODO", "facet_rfa"), encoding="utf-8")
     mapping = load_mapping(tmp_path / "in.yaml")
-    assert (mapping.separator, mapping.encoding) == (";", encoding)
+    assert (mapping.dialect.separator, mapping.dialect.encoding or "utf-8") == (";", encoding)
     assert mapping.episodes["bmi"].column == "BMI"
 
 
@@ -131,7 +131,7 @@ def test_a_decimal_comma_and_the_unit_of_what_it_writes_are_guessed(tmp_path: Pa
     file, mapping = tmp_path / "registry.csv", tmp_path / "registry.yaml"
     file.write_text("Patient ID;VAS;BMI\n" + "".join(f"P{i};{40 + i},5;27,4\n" for i in range(6)), encoding="utf-8")
     text = suggest_mapping(file)
-    assert "  decimal: comma  # guess" in text.splitlines()
+    assert "  decimal: comma  # detected" in text.splitlines()
     assert '  pain_nrs: {column: "VAS", unit: 0-100}  # guess' in text.splitlines()
     mapping.write_text(text.replace("{always: TODO}", "{always: facet_rfa}"), encoding="utf-8")
     cohort, rejects = ingest(load_mapping(mapping), [file])

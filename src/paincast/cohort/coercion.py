@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.numerals import Decimal, is_written_with, read_number
+from paincast.cohort.numerals import Decimal, is_ambiguous, is_written_with, read_number
 
 MISSING_WORDS = frozenset(
     [
@@ -161,6 +162,62 @@ def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, stric
     readings = {word: read_number(word, decimal, percent=percent, strict=strict) for word in rest.unique()}
     numbers = pd.to_numeric(text.where(plain)).astype("float64")
     return numbers.fillna(rest.map(readings).astype("float64"))
+
+
+class NumberStyle(NamedTuple):
+    """How numbers are written in a source.
+
+    Parameters
+    ----------
+    decimal : {"point", "comma"}, optional
+        The decimal mark; None if it is not declared and no number shows a comma.
+    is_mixed : bool
+        Whether a number that would read differently with the other mark is invalid (``strict`` in :func:`to_numbers`).
+    """
+
+    decimal: Decimal | None = None
+    is_mixed: bool = False
+
+
+def detect_number_style(columns: Iterable[pd.Series], *, separator: str | None = None) -> NumberStyle:
+    """Detect the decimal mark of a source from numbers that only one mark explains, such as 7,5 or 1.200,5.
+
+    Parameters
+    ----------
+    columns : iterable of Series
+        Columns of text; others are ignored.
+    separator : str, optional
+        Separator of the file. A semicolon leaves the comma to numbers: where no number shows the mark, 1.200 is
+        ambiguous.
+
+    Returns
+    -------
+    NumberStyle
+        ``comma`` if numbers show it, in no column beside a point. Numbers that both marks explain are invalid if
+        columns differ or a column uses both.
+
+    Examples
+    --------
+    >>> detect_number_style([pd.Series(["7,5", "6"]), pd.Series(["1.200", "60"])])
+    NumberStyle(decimal='comma', is_mixed=False)
+    >>> detect_number_style([pd.Series(["7.5", "6"])])
+    NumberStyle(decimal=None, is_mixed=False)
+    """
+    words = [_list_marked(column) for column in columns if column.dtype.kind not in "iufb"]
+    counts = [tuple(sum(is_written_with(mark, word) for word in column) for mark in _MARKS) for column in words]
+    n_comma, n_point = (sum(count[mark] for count in counts) for mark in (0, 1))
+    if any(commas and points for commas, points in counts):
+        return NumberStyle(None, is_mixed=n_comma >= n_point)
+    if n_comma:
+        return NumberStyle("comma", is_mixed=n_point > 0)
+    is_unclear = separator == ";" and not n_point and any(is_ambiguous(word) for column in words for word in column)
+    return NumberStyle(None, is_mixed=is_unclear)
+
+
+def _list_marked(column: pd.Series) -> list[str]:
+    """List the distinct texts that hold a digit and a mark, for numbers."""
+    text = column.drop_duplicates().dropna().astype("str")
+    return text[text.str.contains(r"\d.*[.,]|[.,].*\d", regex=True)].str.strip().tolist()
 
 
 def has_decimal_commas(columns: Iterable[pd.Series]) -> bool:

@@ -76,6 +76,18 @@ def is_written_with(decimal: Decimal, text: str) -> bool:
     return _NUMBER[decimal].fullmatch(plain) is not None and _NUMBER[other].fullmatch(plain) is None
 
 
+def is_ambiguous(text: str) -> bool:
+    """Check whether a text is a number with either decimal mark, but not the same one.
+
+    Examples
+    --------
+    >>> [is_ambiguous(text) for text in ("1.200", "1,200", "0.500", "1.2", "75")]
+    [True, True, False, False, False]
+    """
+    plain = _normalize_digits(text, ".").rstrip("% ")
+    return ("," in plain or "." in plain) and all(pattern.fullmatch(plain) for pattern in _NUMBER.values())
+
+
 def _normalize_digits(text: str, mark: str) -> str:
     """Convert digits, signs, spaces and marks of other scripts to ASCII."""
     if text.isascii() and "'" not in text:

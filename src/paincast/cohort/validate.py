@@ -13,8 +13,7 @@ import pandera.pandas as pa
 
 from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
-from paincast.cohort.reading.header import clean_name
-from paincast.cohort.reading.names import match_case
+from paincast.cohort.reading.names import clean_name, match_case
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,

@@ -23,14 +23,15 @@ import pyarrow.compute as pc
 
 from paincast.cohort.coercion import to_plain_text
 from paincast.cohort.reading.formats import FORMATS
-from paincast.cohort.reading.lines import refuse_encoding
 from paincast.cohort.reading.names import Header, match_case, name_columns
 from paincast.cohort.reading.rows import RowRules, is_filled
+from paincast.cohort.reading.text.lines import refuse_encoding
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
     Block,
     ColumnNotes,
     Decoded,
+    Dialect,
     Fault,
     FileFormat,
     ReadOptions,
@@ -48,6 +49,8 @@ from paincast.cohort.rejects import (
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
+
+_UNDECLARED = Dialect()
 
 
 class Batch(NamedTuple):
@@ -69,12 +72,27 @@ class Batch(NamedTuple):
 
 
 class PatientTable(NamedTuple):
-    """An open file: the names of all its columns, its notes on them by name, and its rows in batches."""
+    """An open file.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names of all its columns.
+    batches : iterator of Batch
+        Its rows.
+    dialect : Dialect
+        How it is written, as declared or detected; without the decimal mark, which is in the rows.
+    labels : mapping of str to ColumnNotes
+        Label and value labels of columns, by name; empty for files that have none.
+    remarks : tuple of str
+        What the user should know about how it is read.
+    """
 
     columns: tuple[str, ...]
-    separator: str | None
     batches: Iterator[Batch]
+    dialect: Dialect
     labels: Mapping[str, ColumnNotes]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +109,24 @@ class TextTable:
         What could not be read.
     n_rows : int
         Rows of the file, including those left out.
-    separator, sha256 : str
-        Separator of a text file; hash of the file.
+    sha256 : str
+        Hash of the file.
+    dialect : Dialect
+        How the file is written, as declared or detected.
     labels : mapping of str to ColumnNotes
         Label and value labels of columns, by name; empty for files that have none.
+    remarks : tuple of str
+        What the user should know about how the file is read.
     """
 
     rows: pd.DataFrame
     columns: tuple[str, ...]
     rejects: pd.DataFrame
     n_rows: int
-    separator: str | None
     sha256: str
+    dialect: Dialect
     labels: Mapping[str, ColumnNotes]
+    remarks: tuple[str, ...]
 
 
 def check_table_file(path: str | Path) -> os.stat_result:
@@ -132,8 +155,7 @@ def open_table(
     besides: Callable[[str], bool] | None = None,
     any_case: bool = False,
     table: str | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    dialect: Dialect = _UNDECLARED,
     batch_rows: int = 5000,
 ) -> Iterator[PatientTable]:
     """Open a file of patients.
@@ -150,10 +172,8 @@ def open_table(
         Whether names are matched ignoring case; columns are returned with the names in ``used``.
     table : str, optional
         Name of the table in rejects; by default the file's name.
-    separator : str, optional
-        Separator of a text file; by default detected from the header.
-    encoding : str
-        Encoding of a text file.
+    dialect : Dialect
+        What is declared about how the file is written; the rest is detected.
     batch_rows : int
         Maximum number of rows in a batch.
 
@@ -170,16 +190,18 @@ def open_table(
     file = Path(path)
     facts = check_table_file(file)
     with ExitStack() as opened:
-        with _words_for_failures(file, encoding):
-            options = ReadOptions(separator, encoding, used or ())
+        with _words_for_failures(file):
+            options = ReadOptions(dialect, used or ())
             decoded = opened.enter_context(_format_of(file).decode(file, options))
         if any_case:
             decoded = decoded._replace(header=match_case(decoded.header, used or ()))
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
-        blocks = _read_rows(file, decoded, header, encoding, facts)
+        blocks = _read_rows(file, decoded, header, facts)
         batches = _group(blocks, header, table or file.name, batch_rows)
-        yield PatientTable(columns=columns, separator=decoded.separator, batches=batches, labels=decoded.labels)
+        yield PatientTable(
+            columns=columns, batches=batches, dialect=decoded.dialect, labels=decoded.labels, remarks=decoded.remarks
+        )
 
 
 def read_text_table(
@@ -188,8 +210,7 @@ def read_text_table(
     used: Collection[str] | None = None,
     besides: Callable[[str], bool] | None = None,
     table: str | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    dialect: Dialect = _UNDECLARED,
 ) -> TextTable:
     """Read a whole file as text; see :func:`open_table`.
 
@@ -198,7 +219,7 @@ def read_text_table(
     TextTable
     """
     facts = check_table_file(path)
-    with open_table(path, used=used, besides=besides, table=table, separator=separator, encoding=encoding) as opened:
+    with open_table(path, used=used, besides=besides, table=table, dialect=dialect) as opened:
         batches = list(opened.batches)
     digest = hash_file(path)
     refuse_changed_file(path, facts)
@@ -210,22 +231,16 @@ def read_text_table(
         columns=opened.columns,
         rejects=rejects,
         n_rows=len(rows) + left_out,
-        separator=opened.separator,
         sha256=digest,
+        dialect=opened.dialect,
         labels=opened.labels,
+        remarks=opened.remarks,
     )
 
 
 def count_rows(path: str | Path) -> int | None:
     """Count the rows, for the progress display: exactly for Parquet, by line ends for text."""
     return _format_of(Path(path)).count_rows(Path(path))
-
-
-def guess_encoding(path: str | Path) -> str:
-    """Guess the encoding of a text file; UTF-8 for files of other formats."""
-    check_table_file(path)
-    guess = _format_of(Path(path)).guess_encoding
-    return guess(Path(path)) if guess else "utf-8"
 
 
 def _format_of(file: Path) -> FileFormat:
@@ -248,18 +263,18 @@ def _is_text(column: pd.Series) -> bool:
 
 
 @contextmanager
-def _words_for_failures(file: Path, encoding: str) -> Iterator[None]:
+def _words_for_failures(file: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        raise refuse_encoding(str(file), encoding) from error
+        raise refuse_encoding(str(file), "utf-16") from error
     except OSError as error:
         raise DataError(
             f"{file} cannot be read: {error.strerror or type(error).__name__}", code="PC-READING-04"
         ) from error
 
 
-def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, facts: os.stat_result) -> Iterator[Block]:
+def _read_rows(file: Path, decoded: Decoded, header: Header, facts: os.stat_result) -> Iterator[Block]:
     """Apply the rules on names and rows to every block; refuse files without rows and files that changed."""
     rules = RowRules(header.names)
     n_rows, broken = 0, Counter[str]()
@@ -271,7 +286,7 @@ def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, fact
     yield Block([], np.array([], dtype=np.int64), [*decoded.faults, *twins])
     blocks = decoded.read(header.wanted)
     while True:
-        with _words_for_failures(file, encoding):
+        with _words_for_failures(file):
             block = next(blocks, None)
         if block is None:
             break
@@ -282,7 +297,7 @@ def _read_rows(file: Path, decoded: Decoded, header: Header, encoding: str, fact
         unnamed |= _find_filled(block, header)
         yield block
     if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
-        raise refuse_encoding(str(file), encoding)
+        raise refuse_encoding(str(file), decoded.dialect.encoding or "utf-8")
     if n_rows == 0:
         raise DataError(_describe_empty_file(file, first_fault, broken), code="PC-READING-05")
     refuse_changed_file(file, facts)

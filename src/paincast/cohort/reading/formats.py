@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from paincast.cohort.reading.delimited import make_text_format
-from paincast.cohort.reading.parquet import count_rows, decode_parquet
+from paincast.cohort.reading.binary.parquet import count_rows, decode_parquet
+from paincast.cohort.reading.text.delimited import make_text_format
 from paincast.cohort.reading.types import FileFormat
 
 FORMATS: Mapping[str, FileFormat] = MappingProxyType(

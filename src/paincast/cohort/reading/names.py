@@ -13,6 +13,7 @@ from paincast.cohort.reading.types import Decoded
 from paincast.errors import DataError
 
 _RESEMBLES = 0.8
+_INVISIBLE = str.maketrans("", "", "\ufeff\u200b\u200e\u200f\u2060\u00ad\0")
 
 
 class Header(NamedTuple):
@@ -31,6 +32,17 @@ class Header(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """Names of the columns that are read."""
         return tuple(self.all_names[position] for position in self.wanted)
+
+
+def clean_name(name: str) -> str:
+    r"""Normalize a column name: single spaces, no invisible characters.
+
+    Examples
+    --------
+    >>> clean_name("\ufeff vas\u00a0  after ")
+    'vas after'
+    """
+    return " ".join(name.translate(_INVISIBLE).split())
 
 
 def match_case(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
@@ -62,8 +74,8 @@ def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str
 def name_columns(
     file: Path, decoded: Decoded, used: Collection[str] | None, besides: Callable[[str], bool] | None = None
 ) -> Header:
-    """Select the columns to read: used ones and, in text, unnamed ones and the first (it may label rows of sums)."""
-    names, is_text = decoded.header, decoded.separator is not None
+    """Select the columns to read: used ones and, without types, unnamed ones and the first (it may label sums)."""
+    names, is_text = decoded.header, not decoded.is_typed
     counted = Counter(name for name in names if name)
     twins = tuple(name for name, n in counted.items() if n > 1)
     if used is not None and (mixed := [name for name in twins if name in used]):

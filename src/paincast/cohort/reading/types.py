@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from paincast.cohort.numerals import Decimal
 from paincast.cohort.rejects import WHOLE_COLUMN, Action
 
 LONGEST_CELL = 32_767
@@ -22,6 +23,31 @@ MOST_COLUMNS = 16_384
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 """Separators of text files by their names in a mapping."""
+
+
+class Dialect(NamedTuple):
+    """How a file is written; None where it is not declared, not yet detected or does not apply.
+
+    Parameters
+    ----------
+    separator, encoding : str, optional
+        Of a text file; the encoding also of a file of SPSS or Stata that states a wrong one.
+    decimal : {"point", "comma"}, optional
+        Decimal mark of the numbers that are text.
+    sheet : str, optional
+        Of a workbook.
+    header_row : int, optional
+        Row of the file or sheet, counted from 1, that holds the names of the columns, or the first of them.
+    header_rows : int, optional
+        Number of rows that together hold the names.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: Decimal | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+    header_rows: int | None = None
 
 
 class Fault(NamedTuple):
@@ -67,24 +93,29 @@ class Decoded(NamedTuple):
         Takes positions of columns and yields their blocks, from the first row to the last.
     faults : tuple of Fault
         Lines above the header.
-    separator : str or None
-        Separator of a text file.
+    dialect : Dialect
+        As declared or detected.
+    is_typed : bool
+        Whether columns have types; without, the first column and those without a name are always read.
     labels : mapping of str to ColumnNotes
         Notes on columns, by name; a column without notes is absent.
+    remarks : tuple of str
+        What the user should know about how the file is read.
     """
 
     header: tuple[str, ...]
     read: Callable[[Sequence[int]], Iterator[Block]]
     faults: tuple[Fault, ...] = ()
-    separator: str | None = None
+    dialect: Dialect = Dialect()
+    is_typed: bool = False
     labels: Mapping[str, ColumnNotes] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
 
 
 class ReadOptions(NamedTuple):
-    """Options declared before a file is opened; only text files use them."""
+    """What is known before a file is opened: the declared dialect, and the names of the columns to read."""
 
-    separator: str | None = None
-    encoding: str = "utf-8"
+    dialect: Dialect = Dialect()
     used: Collection[str] = ()
 
 
@@ -92,12 +123,11 @@ class FileFormat(NamedTuple):
     """Functions that read a format.
 
     ``decode`` is a context manager that opens a file; ``count_rows`` returns the number of rows for the progress
-    display, or None if the file would have to be parsed; ``guess_encoding`` is set for text formats.
+    display, or None if the file would have to be parsed.
     """
 
     decode: Callable[[Path, ReadOptions], AbstractContextManager[Decoded]]
     count_rows: Callable[[Path], int | None]
-    guess_encoding: Callable[[Path], str] | None = None
 
 
 def empty_cells(

@@ -12,6 +12,7 @@ from paincast.cohort.reading.files import TextTable
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.sources import (
     filter_rows,
+    find_style,
     join_sheets,
     match_files,
     read_sheets,
@@ -57,7 +58,8 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     require_columns(mapping, text_tables)
     sheets = {name: sheet.rows for name, sheet in text_tables.items()}
     ledger = Ledger([sheet.rejects for sheet in text_tables.values()])
-    rows = filter_rows(mapping, join_sheets(mapping, sheets, ledger), ledger)
+    style = find_style(mapping, text_tables)
+    rows = filter_rows(mapping, join_sheets(mapping, sheets, style, ledger), ledger)
     refuse_numbered_patients(mapping, rows.frames[mapping.file], text_tables[mapping.file].rejects)
     tables, places = build_tables(mapping, rows, sheets, ledger)
     valid, broken = validate_tables(tables, places=places)

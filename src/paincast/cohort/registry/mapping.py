@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from paincast.cohort.coercion import to_code
-from paincast.cohort.reading.types import SEPARATORS
+from paincast.cohort.registry.dialects import DIALECT_KEYS, read_dialect
 from paincast.cohort.registry.mapping_fields import (
     OF,
     read_condition,
@@ -37,8 +37,6 @@ from paincast.files import hash_file
 from paincast.files.strict_yaml import Node, read_yaml
 from paincast.schema import EPISODES, EVENTS, VISITS, Column
 from paincast.settings import find_configs
-
-ENCODINGS = ("utf-8", "latin-1", "windows-1252", "utf-16")
 
 _TOP = (
     "title", "source", "read", "keep_rows_where", "baseline_rows", "procedure_date", "episodes", "visits", "events",
@@ -128,12 +126,10 @@ def _read_source(node: Node) -> dict[str, Any]:
 
 
 def _read_read(node: Node) -> dict[str, Any]:
-    keys = node.section(("file", "separator", "encoding", "decimal", "missing", "join", "redcap"), required=("file",))
+    keys = node.section(("file", *DIALECT_KEYS, "missing", "join", "redcap"), required=("file",))
     return {
         "file": keys["file"].text(),
-        "separator": SEPARATORS[keys["separator"].choice(SEPARATORS)] if "separator" in keys else None,
-        "encoding": keys["encoding"].choice(ENCODINGS) if "encoding" in keys else "utf-8",
-        "decimal": keys["decimal"].choice(("point", "comma")) if "decimal" in keys else None,
+        "dialect": read_dialect(keys),
         "missing": frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
         "joins": tuple(_read_join(entry) for entry in _entries(keys, "join")),
         "redcap": _read_redcap(keys["redcap"]) if "redcap" in keys else None,

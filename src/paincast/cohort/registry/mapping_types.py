@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from paincast.cohort.numerals import Decimal
+from paincast.cohort.reading.types import Dialect
 from paincast.schema import Column
 
 MISSING = "missing"
@@ -184,9 +184,7 @@ class RegistryMapping:
     licence: str
     hashes: Mapping[str, str]
     file: str
-    separator: str | None
-    encoding: str
-    decimal: Decimal | None
+    dialect: Dialect
     missing: frozenset[str]
     joins: tuple[Join, ...]
     keep_rows_where: tuple[Condition, ...]

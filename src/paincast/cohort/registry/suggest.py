@@ -13,9 +13,8 @@ import pandas as pd
 from paincast.cohort.coercion import find_missing_words, to_booleans, to_code, to_numbers
 from paincast.cohort.dates import read_years
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
-from paincast.cohort.numerals import is_written_with
-from paincast.cohort.reading.files import TextTable, guess_encoding, read_text_table
-from paincast.cohort.reading.types import SEPARATORS
+from paincast.cohort.reading.files import read_text_table
+from paincast.cohort.registry.dialects import write_dialect
 from paincast.files.strict_yaml import UNFINISHED
 from paincast.schema import EPISODES, VISITS, Column
 
@@ -26,8 +25,6 @@ FEWEST_PATIENTS = 3
 LONGEST_CODE = 24
 """A longer value is treated as free text and not shown."""
 CLOSE_ENOUGH = 0.82
-ROWS_FOR_MARK = 1000
-"""Number of rows from which the decimal mark is guessed."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -134,8 +131,7 @@ def suggest_mapping(file: str | Path) -> str:
     DataError
         If the file cannot be read.
     """
-    encoding = guess_encoding(file)
-    table = read_text_table(file, encoding=encoding)
+    table = read_text_table(file)
     rows = table.rows
     follow_ups = {name: month for name in map(str, rows) if (month := _follow_up_month(name)) is not None}
     guesses = _guess_columns([str(name) for name in rows if name not in follow_ups], EPISODES)
@@ -150,7 +146,7 @@ def suggest_mapping(file: str | Path) -> str:
         "",
         "read:",
         f"  file: {_quote(Path(file).name)}",
-        *_write_reading(table, encoding),
+        *write_dialect(table),
         "",
         "episodes:",
         *_write_ids(guesses, ids, find_twin_ids(table.rejects)),
@@ -164,23 +160,6 @@ def suggest_mapping(file: str | Path) -> str:
         *_write_rejects(table.rejects),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
-
-
-def _write_reading(read: TextTable, encoding: str) -> list[str]:
-    """Write the reading options that differ from the defaults."""
-    words = {separator: word for word, separator in SEPARATORS.items()}
-    lines = [] if read.separator in (None, ",") else [f"  separator: {words[read.separator]}  # guess"]
-    lines += [] if encoding == "utf-8" else [f"  encoding: {encoding}  # guess"]
-    return [*lines, *(["  decimal: comma  # guess"] if _is_written_with_comma(read.rows) else [])]
-
-
-def _is_written_with_comma(sheet: pd.DataFrame) -> bool:
-    """Check whether more columns contain numbers with a decimal comma than with a decimal point."""
-    marks = [
-        (any(is_written_with("comma", word) for word in words), any(is_written_with("point", word) for word in words))
-        for words in (sheet[name].head(ROWS_FOR_MARK).unique() for name in sheet)
-    ]
-    return sum(comma for comma, _ in marks) > sum(point for _, point in marks)
 
 
 def _write_rejects(rejects: pd.DataFrame) -> list[str]:

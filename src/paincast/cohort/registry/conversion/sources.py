@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paincast.cohort.coercion import has_decimal_commas
+from paincast.cohort.coercion import NumberStyle, detect_number_style
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids, names_patients
 from paincast.cohort.reading.files import TextTable, read_text_table
 from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition
@@ -46,8 +46,7 @@ def read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str
             used=used[name],
             besides=partial(_is_read_besides, mapping),
             table=name,
-            separator=mapping.separator,
-            encoding=mapping.encoding,
+            dialect=mapping.dialect,
         )
         for name, path in paths.items()
     }
@@ -91,7 +90,17 @@ def refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, reje
         )
 
 
-def join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], ledger: Ledger) -> SourceRows:
+def find_style(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> NumberStyle:
+    """Return how the numbers of the files are written: as declared, else as they show."""
+    if mapping.dialect.decimal is not None:
+        return NumberStyle(mapping.dialect.decimal)
+    texts = (table.rows[name] for table in read.values() for name in table.rows)
+    return detect_number_style(texts, separator=read[mapping.file].dialect.separator)
+
+
+def join_sheets(
+    mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], style: NumberStyle, ledger: Ledger
+) -> SourceRows:
     """Match the rows of the other files to the rows of the main file."""
     main = sheets[mapping.file]
     frames = {mapping.file: main}
@@ -101,9 +110,9 @@ def join_sheets(mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], le
         ledger.reject(join.file, findings, sheet.index)
         kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)
         frames[join.file] = kept.reindex(main[join.by]).fillna("").set_axis(main.index)
-    texts = (sheet[name] for sheet in sheets.values() for name in sheet)
-    strict = mapping.decimal is None and has_decimal_commas(texts)
-    rows = SourceRows(frames=frames, main=mapping.file, missing=mapping.missing, decimal=mapping.decimal, strict=strict)
+    rows = SourceRows(
+        frames=frames, main=mapping.file, missing=mapping.missing, decimal=style.decimal, strict=style.is_mixed
+    )
     return rows if mapping.redcap is None else _tell_records_apart(mapping, mapping.redcap, rows, ledger)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from paincast.cohort.reading.lines import TOO_LONG, Lines
+from paincast.cohort.reading.text.lines import TOO_LONG, Lines
 from paincast.cohort.reading.types import LONGEST_CELL, Block, Fault
 from paincast.cohort.rejects import CELL_TOO_LONG, QUOTATION_MARK, TOO_FEW_CELLS, TOO_MANY_CELLS, WRONG_BYTES
 

@@ -96,10 +96,10 @@ class Lines:
             return None
 
 
-def refuse_encoding(name: str, encoding: str, likely: str = "windows-1252") -> DataError:
+def refuse_encoding(name: str, encoding: str) -> DataError:
     """Make the error for a file that is mostly not text in the expected encoding."""
     return DataError(
-        f"{name} is not {encoding.upper()} text; save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'). Another encoding is "
-        f"read by 'paincast ingest' alone, where its mapping declares it ('encoding: {likely}')",
+        f"{name} is not {encoding.upper()} text; save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or declare its "
+        "encoding in a mapping ('encoding: latin-1')",
         code="PC-READING-10",
     )

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paincast.cohort.reading.arrow_columns import is_readable, is_text, leave_out_type, to_plain
-from paincast.cohort.reading.header import clean_name
+from paincast.cohort.reading.binary.arrow_columns import is_readable, is_text, leave_out_type, to_plain
+from paincast.cohort.reading.names import clean_name
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
     MOST_COLUMNS,
@@ -50,7 +50,11 @@ def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # no
         raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-13")
     header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
     ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
-    yield Decoded(header=(*header, *ranges), read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())))
+    yield Decoded(
+        header=(*header, *ranges),
+        read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())),
+        is_typed=True,
+    )
 
 
 def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:

@@ -1,0 +1,1 @@
+"""Decode delimited text (CSV, TSV): encoding, separator, header, and rows block by block."""
