@@ -233,9 +233,13 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
 
 
 def digest_rows(cohort: Cohort) -> str:
-    """Compute a digest of all rows of a cohort, by which the same data are known again."""
+    """Compute a digest of all rows of a cohort, by which the same data are known again.
+
+    Columns that hold no value do not count: a column that the contract gains later does not change the data.
+    """
     digest = hashlib.sha256()
     for name in TABLES:
-        digest.update(name.encode())
-        digest.update(pd.util.hash_pandas_object(getattr(cohort, name), index=False).to_numpy().tobytes())
+        recorded = getattr(cohort, name).dropna(axis="columns", how="all")
+        digest.update(" ".join([name, *recorded.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(recorded, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:DIGEST_LENGTH]

@@ -26,7 +26,7 @@ from paincast.cohort.registry.mapping_types import (
     Field,
     RecordRows,
 )
-from paincast.cohort.registry.units import unit_factors
+from paincast.cohort.registry.units import unit_factors, unit_offset
 from paincast.errors import suggest_name
 from paincast.files.strict_yaml import Node
 from paincast.schema import Column
@@ -72,6 +72,7 @@ def read_field(node: Node, target: Column) -> Field:
         row_number="row_number" in keys and keys["row_number"].flag(),
         prefix=read_text(keys, "prefix") or "",
         factor=_read_unit(keys["unit"], target, reads) if "unit" in keys else 1.0,
+        offset=unit_offset(target, keys["unit"].text()) if "unit" in keys else 0.0,
         unit_column=read_text(keys, "unit_column"),
         units=_read_units(keys["units"], target, reads) if "units" in keys else None,
         codes=_read_codes(keys["codes"], target) if "codes" in keys else None,
@@ -174,6 +175,9 @@ def _read_instance(node: Node) -> str:
 
 def _read_units(node: Node, target: Column, reads: str) -> dict[str, float]:
     units = {to_code(unit): _read_unit(child, target, reads) for unit, child in node.children().items()}
+    shifted = [child for child in node.children().values() if unit_offset(target, child.text())]
+    if shifted:
+        raise shifted[0].refuse(f"'{shifted[0].text()}' starts elsewhere: declare it by 'unit' for a whole column")
     if len(units) < len(node.children()):
         raise node.refuse("a unit appears twice; keep one")
     return units

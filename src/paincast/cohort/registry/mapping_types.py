@@ -82,6 +82,8 @@ class Field:
         Text put before an id.
     factor : float
         Factor from the source's unit to the contract's unit.
+    offset : float
+        What is added after the factor, where a scale starts elsewhere or is written the other way round.
     unit_column : str, optional
         Column with the unit of each row.
     units : dict, optional
@@ -120,6 +122,7 @@ class Field:
     row_number: bool = False
     prefix: str = ""
     factor: float = 1.0
+    offset: float = 0.0
     unit_column: str | None = None
     units: Mapping[str, float] | None = None
     codes: Mapping[str, str | None] | None = None

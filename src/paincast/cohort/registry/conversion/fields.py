@@ -259,7 +259,7 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
     if field.reads == BIRTH_YEAR:
         return _subtract_from_procedure_year(field, numbers, rows, findings)
     if field.reads not in (CHANGE, PERCENT):
-        return numbers, findings
+        return numbers + field.offset, findings
     before = _baseline(field, rows)
     findings += _found(
         field, {"no baseline": numbers.notna() & before.isna()}, "a value before the procedure to start from"
