@@ -54,8 +54,8 @@ def test_the_columns_of_earlier_versions_keep_their_place():
     assert EPISODES["odi"].label == "disability (ODI)"
 
 
-def test_coagulation_is_for_safety_and_anatomy_predicts():
-    assert {EPISODES[name].role for name in ("aptt_seconds", "fibrinogen_g_per_l")} == {"safety"}
+def test_coagulation_is_recorded_and_anatomy_predicts():
+    assert {EPISODES[name].role for name in ("aptt_seconds", "fibrinogen_g_per_l")} == {"process"}
     assert all(is_model_input(EPISODES[name]) for name in ("vascular_variant", "nerve_variant", "body_map_count"))
     assert EPISODES["physical_work_demand"].categories[0] == "sedentary"
 

@@ -112,7 +112,8 @@ def conform(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """
     columns = TABLES[table]
     complete = frame.reindex(columns=list(columns)).reset_index(drop=True)
-    return complete.astype({name: pandas_type(column) for name, column in columns.items()})
+    types = {name: pandas_type(column) for name, column in columns.items()}
+    return complete.astype({name: kind for name, kind in types.items() if str(complete[name].dtype) != kind})
 
 
 def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFrame] | None = None) -> None:

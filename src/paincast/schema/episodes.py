@@ -219,8 +219,24 @@ _DECLARED: Mapping[str, Column] = by_name(
     ),
     _boolean("vascular_variant", "variant of the arteries near the target on imaging"),
     _boolean("nerve_variant", "variant of the target nerves or plexus on imaging"),
-    _number("aptt_seconds", 5, 300, "s", "activated partial thromboplastin time", role="safety", label="aPTT"),
-    _number("fibrinogen_g_per_l", 0, 20, "g/L", "fibrinogen in plasma", role="safety", label="fibrinogen"),
+    _number(
+        "aptt_seconds",
+        5,
+        300,
+        "s",
+        "activated partial thromboplastin time; recorded, no rule needs it",
+        role="process",
+        label="aPTT",
+    ),
+    _number(
+        "fibrinogen_g_per_l",
+        0,
+        20,
+        "g/L",
+        "fibrinogen in plasma; recorded, no rule needs it",
+        role="process",
+        label="fibrinogen",
+    ),
 )
 
 EPISODES: Mapping[str, Column] = by_name(*_DECLARED.values(), *scores_before(_DECLARED))
