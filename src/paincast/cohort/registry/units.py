@@ -48,6 +48,32 @@ _OFFSETS: Mapping[tuple[str, str], float] = MappingProxyType(
 )
 """What is added after the factor: scales that start elsewhere, or are written the other way round."""
 
+_UCUM = {
+    "kg": "kg",
+    "g": "g",
+    "[lb_av]": "pounds",
+    "[stone_av]": "stone",
+    "cm": "cm",
+    "m": "m",
+    "mm": "mm",
+    "[in_i]": "inches",
+    "[in_us]": "inches",
+    "[ft_i]": "feet",
+    "kg/m2": "kg/m2",
+    "mo": "months",
+    "a": "years",
+    "wk": "weeks",
+    "d": "days",
+    "%": "%",
+    "mm[Hg]": "mmHg",
+    "kPa": "kPa",
+    "10*9/L": "10^9/L",
+    "10*3/uL": "10^3/uL",
+    "mL/min/{1.73_m2}": "mL/min/1.73m2",
+    "mg/d": "mg/day",
+}
+"""Codes of the Unified Code for Units of Measure for units of :data:`_FACTORS`."""
+
 
 def unit_factors(column: Column) -> Mapping[str, float]:
     """List the units a source may declare for a column, with the factor into the contract's unit.
@@ -73,3 +99,16 @@ def unit_offset(column: Column, unit: str) -> float:
     1.0
     """
     return _OFFSETS.get((column.unit or "", unit), 0.0)
+
+
+def unit_codes(column: Column) -> dict[str, float]:
+    """List the units that a row may name for a column, by name and by UCUM code, with the factor; no scale that starts elsewhere.
+
+    Examples
+    --------
+    >>> from paincast.schema import EPISODES
+    >>> unit_codes(EPISODES["weight_kg"])["[lb_av]"]
+    0.45359237
+    """
+    factors = {name: factor for name, factor in unit_factors(column).items() if not unit_offset(column, name)}
+    return {code: factors[name] for code, name in _UCUM.items() if name in factors} | factors
