@@ -102,7 +102,7 @@ def unit_offset(column: Column, unit: str) -> float:
 
 
 def unit_codes(column: Column) -> dict[str, float]:
-    """List the units that a row may name for a column, by name and by UCUM code, with the factor; no scale that starts elsewhere.
+    """List the units that a row may name, by name and by UCUM code, with the factor; no scale that starts elsewhere.
 
     Examples
     --------
