@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from paincast.errors import DataError
 
 Action = Literal["cell emptied", "row left out", "column left out"]
 
@@ -105,6 +108,28 @@ def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def empty_rejects() -> pd.DataFrame:
     """Make a table of rejects without rows."""
     return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
+
+
+def read_rejects(path: str | Path) -> pd.DataFrame:
+    """Read the list of rejects that ``paincast ingest`` writes beside a cohort.
+
+    Parameters
+    ----------
+    path : str or Path
+        The CSV file.
+
+    Raises
+    ------
+    DataError
+        If it is no such list.
+    """
+    try:
+        return join_rejects([pd.read_csv(path, dtype="str", keep_default_na=False)])
+    except (ValueError, KeyError, OSError) as error:
+        raise DataError(
+            f"{path} is not a list of rejects (columns {', '.join(REJECT_COLUMNS)}); write the cohort again",
+            code="PC-COHORT-14",
+        ) from error
 
 
 def any_broken(findings: Iterable[BrokenRule], action: Action, n_rows: int) -> np.ndarray:

@@ -56,7 +56,9 @@ def withhold(metrics: pd.DataFrame, hidden: pd.Series, reason: str) -> pd.DataFr
     return metrics.assign(**measured, method=metrics["method"].mask(hidden, reason))
 
 
-def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -> pd.DataFrame:
+def suppress_small_cells(
+    counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL, is_zero_shown: bool = False
+) -> pd.DataFrame:
     """Hide counts below a minimum, and their complements, in a table whose sums are known or shown.
 
     Rows are groups without common patients, and columns are parts of a group, such as responders and others. A single
@@ -71,6 +73,9 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -
         Whole numbers, 0 or more.
     minimum : int
         Smallest count that may be shown, at least 1.
+    is_zero_shown : bool
+        Whether a 0 in a group with patients may be shown: only where it tells nothing of a patient's health, such as a
+        column that a site does not record.
 
     Returns
     -------
@@ -100,7 +105,7 @@ def suppress_small_cells(counts: pd.DataFrame, *, minimum: int = MINIMUM_CELL) -
     values = _check_counts(counts)
     totals = values.sum(axis=1, keepdims=True)
     hidden_totals = _hide_complements(totals, (totals > 0) & (totals < minimum), minimum)
-    hidden = hidden_totals | ((values < minimum) & (totals > 0))
+    hidden = hidden_totals | ((values < minimum) & (totals > 0) & ~(is_zero_shown & (values == 0)))
     hidden = _hide_complements(values, hidden, minimum)
     shown = pd.DataFrame(np.hstack([values, totals]), index=counts.index, columns=[*counts.columns, "total"])
     return shown.astype("Int64").mask(np.hstack([hidden, hidden_totals]))
