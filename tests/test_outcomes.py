@@ -179,7 +179,7 @@ def test_relief_lasts_until_it_is_lost_repeated_or_the_patient_dies():
 
 
 def test_every_outcome_says_what_it_is_and_what_it_is_not():
-    assert len(OUTCOMES) == 9
+    assert len(OUTCOMES) == 11
     for name, outcome in OUTCOMES.items():
         assert outcome.name == name
         assert all([outcome.question, outcome.is_not, outcome.horizon_rule, outcome.denominator, outcome.missing])

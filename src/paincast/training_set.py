@@ -9,13 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import ANSWERED_AT, AT_HORIZON, PATIENTS, SEEN, format_counts_together
+from paincast.disclosure.flow import ANSWERED_AT, ANSWERED_BY, AT_HORIZON, PATIENTS, SEEN, format_counts_together
 from paincast.eligibility import exclude_ineligible, find_supported_indications
 from paincast.errors import RefusalError
 from paincast.evidence.records import primary_horizon
 from paincast.evidence.rules import TechniqueRules, collect_rules, take_without_evidence
 from paincast.outcomes import Outcome, OutcomeLabels, compute_outcome, default_window
-from paincast.outcomes.labels import DIED, LOST_RELIEF, count_label_months
+from paincast.outcomes.label_counts import count_instruments, count_label_months
+from paincast.outcomes.labels import DIED, LOST_RELIEF, OTHER_INSTRUMENT
 from paincast.settings import OutcomeSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,6 +57,20 @@ class TrainingSet:
     def outcome(self) -> Outcome:
         """Outcome definition."""
         return self.labels.outcome
+
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """Instruments that answered and by which published evidence did not count: none of it holds for these patients.
+
+        A prior, a rate or a control of the outcome counted by one instrument tells nothing of another.
+        """
+        return self.outcome.list_unmatched(self.labels.measures)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Baseline columns, at least one of which a patient needs: those that answered, with those of the evidence."""
+        matched = () if self.unmatched else self.outcome.evidence_measures
+        return self.outcome.answered_by({*self.labels.measures, *matched}).measures
 
     @property
     def horizon_months(self) -> float:
@@ -118,7 +133,7 @@ def make_training_set(
     """
     subset = cohort.select_technique(technique)
     [month] = settings.months
-    horizon = month or primary_horizon(technique)
+    horizon = month or outcome.horizon_months or primary_horizon(technique)
     first, last = settings.window_months or default_window(outcome, horizon)
     rules = collect_rules(technique, outcome.name)
     labels = compute_outcome(subset.episodes, subset.visits, subset.events, outcome, horizon, (first, last))
@@ -131,7 +146,7 @@ def make_training_set(
             code="PC-TRAINING-SET-01",
         )
     if not (labels.eligible & labels.known).any():
-        raise RefusalError(_describe_no_outcome(subset, outcome, horizon, (first, last)), code="PC-TRAINING-SET-02")
+        raise RefusalError(_describe_no_outcome(subset, labels), code="PC-TRAINING-SET-02")
     return _make_set(technique, rules, subset, labels)
 
 
@@ -174,6 +189,7 @@ def _count(cohort: Cohort, labels: OutcomeLabels) -> pd.DataFrame:
         **{f"lost: {reason}": n for reason, n in _count_lost(cohort, labels).items()},
         _describe_known(labels): int(known.sum()),
         **{f"{ANSWERED_AT}{month}": n for month, n in count_label_months(labels).items()},
+        **{f"{ANSWERED_BY}{measure}": n for measure, n in count_instruments(labels).items()},
     }
     if labels.outcome.kind == "binary":
         counts["with the outcome"] = int(labels.value[known].sum())
@@ -227,8 +243,11 @@ def _describe_nobody_asked(labels: OutcomeLabels, minimum_events: int | None, *,
     return f"{labels.outcome.name} cannot be determined for any of {total} episodes: {listed}{needed}"
 
 
-def _describe_no_outcome(cohort: Cohort, outcome: Outcome, horizon: float, window: tuple[float, float]) -> str:
-    measures = [line.measure for line in outcome.lines]
+def _describe_no_outcome(cohort: Cohort, labels: OutcomeLabels) -> str:
+    outcome, horizon, window = labels.outcome, labels.horizon_months, labels.window_months
+    every = [line.measure for line in outcome.lines]
+    seen = [name for name in every if name in outcome.evidence_measures or cohort.visits[name].notna().any()]
+    measures = seen or every
     holding = cohort.visits[measures].notna().any(axis=1) if measures else cohort.visits["month"].notna()
     months = cohort.visits.loc[holding, "month"]
     named = f"visit with {' or '.join(measures)}" if measures else "visit or later event"
@@ -238,6 +257,11 @@ def _describe_no_outcome(cohort: Cohort, outcome: Outcome, horizon: float, windo
     if outcome.assessed_by == "events":
         shown = f"no {named} shows who was followed up to month {horizon:g}"
         return f"{shown}; {when}; set outcome.horizon_months to an earlier month"
+    if (labels.because == OTHER_INSTRUMENT).any():
+        return (
+            f"in months {window[0]:g} to {window[1]:g} patients were {OTHER_INSTRUMENT}; scores of two instruments are "
+            "not compared"
+        )
     return (
         f"no {named} in months {window[0]:g} to {window[1]:g} answers for month {horizon:g}; "
         f"{when}; set outcome.horizon_months to a month with visits"

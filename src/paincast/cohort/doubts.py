@@ -17,6 +17,15 @@ FEWEST_AT_SITE = 2
 
 _SMALLER_SCALE = {"NRS points": 1.0, "ODI points": 1.0, "%": 1.0}
 """Top of a second scale, in the contract's unit: 0-10 instead of 0-100, or shares instead of percentages."""
+T_SCORE, DOUBLED, IMPRESSION = "T-score", "DASS points", "PGIC points"
+_OTHER_UNIT = "most likely another unit: declare it in the mapping (unit: ...), or convert the column"
+_ADVICE = {
+    T_SCORE: "most likely raw sums of items: convert them with the table of the form, or read the column of T-scores",
+    DOUBLED: "most likely sums that were not doubled: declare unit: 0-21",
+    IMPRESSION: "most likely coded from 0: declare unit: 0-6",
+}
+RAW_COUNT, RAW_TOP = 10, 30
+"""Fewest values, and highest of them, from which whole numbers are taken to be raw sums instead of T-scores."""
 _TIMES = 3.0
 """Ratio of values below 1 to values between 1 and 2 above which percentages are taken to be written as shares."""
 _GAP = {"episodes": (2.0, 1 / 3, 0.05), "visits": (3.0, 2 / 3, 0.01)}
@@ -33,10 +42,28 @@ def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[Bro
     too_large = above.sum() >= UNIT_COUNT and above.sum() > UNIT_SHARE * values.notna().sum()
     top = _SMALLER_SCALE.get(column.unit or "")
     too_small = table == "episodes" and top is not None and _lies_below(values, top)
-    if not too_large and not too_small:
+    otherwise = _ADVICE.get(column.unit or "", _OTHER_UNIT)
+    if not too_large and not too_small and not _is_scored_otherwise(values, column):
         return []
-    advice = f"{column.allowed}; most likely another unit: declare it in the mapping (unit: ...), or convert the column"
+    advice = f"{column.allowed}; {otherwise}"
     return [BrokenRule(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
+
+
+def _is_scored_otherwise(values: pd.Series, column: Column) -> bool:
+    """Check for a score that was not made as its instrument is scored.
+
+    Raw sums of PROMIS forms lie below the T-scores, or are few small whole numbers; a doubled sum of the DASS is even;
+    an impression of change that reaches 0 and not 7 is coded 0 to 6.
+    """
+    known = values.dropna()
+    if column.unit == T_SCORE:
+        below = int((known < (column.low or 0.0)).sum())
+        whole_and_small = len(known) >= RAW_COUNT and known.max() <= RAW_TOP and bool((known % 1 == 0).all())
+        return (below >= UNIT_COUNT and below > UNIT_SHARE * len(known)) or whole_and_small
+    if column.unit == DOUBLED:
+        odd = int((known % 2 == 1).sum())
+        return odd >= UNIT_COUNT and odd > UNIT_SHARE * len(known)
+    return column.unit == IMPRESSION and int((known == 0).sum()) >= UNIT_COUNT and bool((known <= 6).all())
 
 
 def _lies_below(values: pd.Series, top: float) -> bool:

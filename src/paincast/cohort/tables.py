@@ -112,7 +112,8 @@ def conform(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """
     columns = TABLES[table]
     complete = frame.reindex(columns=list(columns)).reset_index(drop=True)
-    return complete.astype({name: pandas_type(column) for name, column in columns.items()})
+    types = {name: pandas_type(column) for name, column in columns.items()}
+    return complete.astype({name: kind for name, kind in types.items() if str(complete[name].dtype) != kind})
 
 
 def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFrame] | None = None) -> None:
@@ -233,9 +234,13 @@ def read_table(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFram
 
 
 def digest_rows(cohort: Cohort) -> str:
-    """Compute a digest of all rows of a cohort, by which the same data are known again."""
+    """Compute a digest of all rows of a cohort, by which the same data are known again.
+
+    Columns that hold no value do not count: a column that the contract gains later does not change the data.
+    """
     digest = hashlib.sha256()
     for name in TABLES:
-        digest.update(name.encode())
-        digest.update(pd.util.hash_pandas_object(getattr(cohort, name), index=False).to_numpy().tobytes())
+        recorded = getattr(cohort, name).dropna(axis="columns", how="all")
+        digest.update(" ".join([name, *recorded.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(recorded, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:DIGEST_LENGTH]

@@ -28,15 +28,18 @@ OTHER_REASONS = "other reasons"
 ANSWERED_AT = "answered by a visit of month "
 """Steps by month of the visit that determined the outcome; they sum to the episodes with a known outcome."""
 
+ANSWERED_BY = "answered by the instrument "
+"""Steps by instrument; they sum to the episodes with a known outcome as well."""
+
 
 def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
     """Hide small counts of a flow table, with their complements.
 
     In addition to small reasons, the smallest other reasons are hidden until at least two are hidden that sum to five
-    or more; if there are too few reasons, the sums are hidden too. The months of visits are treated in the same way.
-    The number of episodes with a known outcome is shown, except for relief duration if the number followed to the
-    horizon differs from it by fewer than five. The number of patients is shown if it is equal or differs by five or
-    more.
+    or more; if there are too few reasons, the sums are hidden too. The months of visits and the instruments are treated
+    in the same way. The number of episodes with a known outcome is shown, except for relief duration if the number
+    followed to the horizon differs from it by fewer than five. The number of patients is shown if it is equal or
+    differs by five or more.
 
     Parameters
     ----------
@@ -64,6 +67,7 @@ def suppress_small_steps(flow: pd.DataFrame) -> pd.DataFrame:
         if hidden[reason].sum() < 2 or n[hidden & reason].sum() < MINIMUM_CELL:
             hidden |= total
     months = flag_with_complements(n, step.startswith(ANSWERED_AT).to_numpy())
+    months |= flag_with_complements(n, step.startswith(ANSWERED_BY).to_numpy())
     close = flow["step"].isin(_find_close(flow)).to_numpy()
     if (close & step.startswith(SEEN).to_numpy()).any():
         hidden |= reason | total
@@ -76,7 +80,7 @@ def _find_close(flow: pd.DataFrame) -> set[str]:
     The size of the training sample is always released; for relief duration this is the number alive and followed, which
     is therefore processed first.
     """
-    others = (*LEFT_OUT, *TOTALS, ANSWERED_AT)
+    others = (*LEFT_OUT, *TOTALS, ANSWERED_AT, ANSWERED_BY)
     counts = {step: int(n) for step, n in flow[["step", "n"]].itertuples(index=False) if not step.startswith(others)}
     released: list[int] = []
     close: set[str] = set()
@@ -116,15 +120,31 @@ def format_label_months(counts: Mapping[int, int]) -> str:
     >>> format_label_months({2: 3, 3: 40, 6: 60})
     'answered by visits of month 6: 60, other months (2, 3): 43'
     """
-    months, n = list(counts), np.array(list(counts.values()), dtype=np.int64)
+    shown = _format_parts({f"month {month}": n for month, n in counts.items()}, "other months", "month ")
+    return f"answered by visits of {shown}" if shown else ""
+
+
+def format_instruments(counts: Mapping[str, int]) -> str:
+    """Describe the number of outcomes by instrument; small counts and their complements are hidden.
+
+    Examples
+    --------
+    >>> format_instruments({"odi": 40, "promis_physical_function": 60})
+    'answered by odi: 40, promis_physical_function: 60'
+    """
+    shown = _format_parts(counts, "other instruments")
+    return f"answered by {shown}" if shown else ""
+
+
+def _format_parts(counts: Mapping[str, int], others: str, prefix: str = "") -> str:
+    """Format counts that have a sum; those that would disclose few are summed up, or left out."""
+    names, n = list(counts), np.array(list(counts.values()), dtype=np.int64)
     hidden = flag_with_complements(n, np.ones(len(n), dtype=bool))
-    shown = [
-        f"month {month}: {count}" for month, count, is_hidden in zip(months, n, hidden, strict=True) if not is_hidden
-    ]
-    if hidden.any():
-        others = ", ".join(str(month) for month, is_hidden in zip(months, hidden, strict=True) if is_hidden)
-        shown.append(f"other months ({others}): {n[hidden].sum()}" if n[hidden].sum() >= MINIMUM_CELL else "")
-    return f"answered by visits of {', '.join(filter(None, shown))}" if any(shown) else ""
+    shown = [f"{name}: {count}" for name, count, is_hidden in zip(names, n, hidden, strict=True) if not is_hidden]
+    if n[hidden].sum() >= MINIMUM_CELL:
+        left = ", ".join(name.removeprefix(prefix) for name, is_hidden in zip(names, hidden, strict=True) if is_hidden)
+        shown.append(f"{others} ({left}): {n[hidden].sum()}")
+    return ", ".join(shown)
 
 
 def suppress_small_loss(weights: pd.DataFrame, *, is_hidden: bool = False) -> pd.DataFrame:

@@ -61,6 +61,8 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
     month = data.horizon_months
     if data.outcome.name != CURVE_OUTCOME:
         return _leave_out(scenario, month, f"the evidence holds a curve of {CURVE_OUTCOME} only")
+    if data.unmatched:
+        return _leave_out(scenario, month, f"the evidence counts no response by {', '.join(data.unmatched)}")
     with_curve = [record for record in records_of(data.technique) if record.response]
     if not with_curve:
         return _leave_out(scenario, month, f"the evidence of {data.technique} holds no response curve")

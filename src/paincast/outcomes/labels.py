@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from paincast.outcomes.definitions import COMPLICATION, Line, Outcome, default_window
-
-SLACK = 1e-9
-"""Tolerance for decimal scores: a criterion missed by less than this counts as reached."""
+from paincast.outcomes.criteria import Line, assess_change, is_reachable
+from paincast.outcomes.definitions import COMPLICATION, Outcome, default_window
 
 ENDS_RELIEF = ("repeat_procedure", "surgery", "explant")
 DEATH = "death"
@@ -18,6 +17,10 @@ DEATH = "death"
 CENSORED, LOST_RELIEF, DIED = 0.0, 1.0, 2.0
 
 LOST = "no follow-up that answers"
+OTHER_INSTRUMENT = "followed up by another instrument than before the procedure"
+
+NAMED = 2
+"""Most measures that a reason names; of more, it tells how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,8 @@ class OutcomeLabels:
         Why the outcome is unknown; empty if it is known.
     visit_month : Series of float, shape (n,), optional
         For outcomes assessed at a visit: the month of that visit; NaN if the outcome is unknown.
+    instrument : Series of str, shape (n,), optional
+        For outcomes assessed at a visit: the measure by which the outcome is known; empty if it is unknown.
     months, status : Series of float, shape (n,), optional
         For durations: the time, and 0 for censored, 1 for the event, 2 for death; NaN if nothing is known.
     """
@@ -53,6 +58,7 @@ class OutcomeLabels:
     value: pd.Series
     because: pd.Series
     visit_month: pd.Series | None = None
+    instrument: pd.Series | None = None
     months: pd.Series | None = None
     status: pd.Series | None = None
 
@@ -60,6 +66,14 @@ class OutcomeLabels:
     def known(self) -> pd.Series:
         """Flag the episodes whose outcome is known, shape (n,)."""
         return self.because == ""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Measures by which eligible episodes have an answer, in the order of the outcome."""
+        if self.instrument is None:
+            return ()
+        answered = set(self.instrument[self.eligible & self.known])
+        return tuple(line.measure for line in self.outcome.lines if line.measure in answered)
 
 
 def compute_outcome(
@@ -72,7 +86,9 @@ def compute_outcome(
 ) -> OutcomeLabels:
     """Label every episode with an outcome.
 
-    The visit in the window with the measure that is nearest to the horizon is used; in a tie, the earlier visit. An
+    The visit in the window with the measure that is nearest to the horizon is used; in a tie, the earlier visit. Each
+    episode is answered by one measure: the first of the outcome that it has before the procedure, with room for the
+    change, and at such a visit. Scores of different measures are never compared. An
     episode with an unknown outcome whose patient died before the horizon is not in the denominator: the outcome is
     defined for living patients. Every other eligible episode without a label is lost to follow-up.
 
@@ -107,15 +123,17 @@ def compute_outcome(
     ineligible_because = list_ineligibility(outcome, episodes)
     if outcome.assessed_by == "follow_up":
         return _label_follow_up(episodes, visits, events, outcome, horizon_months, window, ineligible_because)
-    visit_month = None
+    answers = pd.DataFrame(index=episodes.index)
     if outcome.assessed_by == "events":
         value = _label_events(ids, visits, events, outcome, window)
     else:
-        value, visit_month = _label_visit(episodes, visits, outcome, horizon_months, window)
+        answers = _label_visit(episodes, visits, outcome, horizon_months, window)
+        value = answers["value"]
     value = value.where(ineligible_because == "")
     died = ids.map(_first_months(events[events["kind"] == DEATH])) < horizon_months
     is_excluded = died if outcome.assessed_by == "events" else died & value.isna()
-    because = ineligible_because.where(ineligible_because != "", np.where(value.isna(), LOST, ""))
+    lost = np.where(answers["seen"], OTHER_INSTRUMENT, LOST) if "seen" in answers else LOST
+    because = ineligible_because.where(ineligible_because != "", np.where(value.isna(), lost, ""))
     because = because.mask((ineligible_because == "") & is_excluded, f"died before month {horizon_months:g}")
     return OutcomeLabels(
         outcome=outcome,
@@ -124,7 +142,8 @@ def compute_outcome(
         eligible=(ineligible_because == "") & ~is_excluded,
         value=value.mask(is_excluded).rename(outcome.name),
         because=because,
-        visit_month=None if visit_month is None else visit_month.where(because == ""),
+        visit_month=answers["month"].where(because == "") if "month" in answers else None,
+        instrument=answers["instrument"].where(because == "", "") if "instrument" in answers else None,
     )
 
 
@@ -153,12 +172,22 @@ def list_ineligibility(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
     if not lines:
         return reasons
     before = pd.DataFrame({line.measure: _read(episodes, line.measure) for line in lines})
-    is_possible = np.column_stack([_is_reachable(line, before[line.measure]) for line in lines]).any(axis=1)
+    is_possible = np.column_stack([is_reachable(line, before[line.measure]) for line in lines]).any(axis=1)
     absent = before.isna().all(axis=1).to_numpy()
-    names = " and ".join(line.measure for line in lines)
-    required = f"{names} is missing; it is required" if len(lines) == 1 else f"{names} are missing; one is required"
-    reasons = reasons.mask(~is_possible & ~absent, _describe_impossible(lines))
+    named = [line for line in lines if line.measure in outcome.evidence_measures or before[line.measure].notna().any()]
+    named = named or lines
+    required = f"{_name(named, 'and')} {'is' if len(named) == 1 else 'are'} missing; "
+    required += "it is required" if len(named) == 1 else "one is required"
+    reasons = reasons.mask(~is_possible & ~absent, _describe_impossible(named))
     return reasons.mask(absent, required)
+
+
+def _name(lines: Sequence[Line], joined_by: str) -> str:
+    """Name the measures of some criteria; of many, the first and how many there are."""
+    names = [line.measure for line in lines]
+    if len(names) <= NAMED:
+        return f" {joined_by} ".join(names)
+    return f"{', '.join(names[:NAMED])} {joined_by} {len(names) - NAMED} other instruments"
 
 
 def _read(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -167,64 +196,56 @@ def _read(frame: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=frame.index)
 
 
-def _is_reachable(line: Line, before: pd.Series) -> pd.Series:
-    """Flag the baseline values from which the criterion can be reached."""
-    if line.direction == "fall":
-        return before > 0
-    if line.highest is not None:
-        return before <= line.highest + SLACK
-    return before.notna()
-
-
 def _describe_impossible(lines: list[Line]) -> str:
     first = lines[0]
-    if first.highest is not None:
+    if len(lines) > NAMED:
+        return f"{_name(lines, 'or')}: the score before the procedure leaves no room for the change"
+    if first.share is None and first.points is not None:
+        rises = first.direction == "rise"
+        limit = first.end - first.points if rises else first.end + first.points
+        side = "above" if rises else "below"
         return (
-            f"{first.measure} is above {first.highest:g} before the procedure: no rise by {first.points:g} is possible"
+            f"{first.measure} is {side} {limit:g} before the procedure: no {first.direction} by {first.points:g} is "
+            "possible"
         )
-    return f"{' or '.join(line.measure for line in lines)} is 0 before the procedure: no fall is possible"
+    return f"{_name(lines, 'or')} is {first.end:g} before the procedure: no {first.direction} is possible"
 
 
 def _label_visit(
     episodes: pd.DataFrame, visits: pd.DataFrame, outcome: Outcome, horizon: float, window: tuple[float, float]
-) -> tuple[pd.Series, pd.Series]:
-    """Return the labels, and the months of the visits they are based on."""
+) -> pd.DataFrame:
+    """Label each episode by the first criterion that it can be judged by.
+
+    Returns
+    -------
+    DataFrame
+        ``value``, the ``month`` of the visit, the ``instrument``, and whether any measure was ``seen`` in the window.
+    """
     value = pd.Series(np.nan, index=episodes.index)
     month = value.copy()
+    instrument = pd.Series("", index=episodes.index, dtype="str")
+    seen = pd.Series(False, index=episodes.index)
     for line in outcome.lines:
+        if line.measure not in visits or not visits[line.measure].notna().any():
+            continue
         nearest = _nearest(visits, line.measure, horizon, window)
         after = episodes["episode_id"].map(nearest[line.measure]).astype(float)
-        judged = _assess(line, _read(episodes, line.measure), after)
-        visit_month = episodes["episode_id"].map(nearest["month"]).astype(float)
-        month = month.where(value.notna() | judged.isna(), visit_month)
+        judged = assess_change(line, _read(episodes, line.measure), after)
+        is_new = value.isna() & judged.notna()
+        month = month.mask(is_new, episodes["episode_id"].map(nearest["month"]).astype(float))
+        instrument = instrument.mask(is_new, line.measure)
         value = value.fillna(judged)
-    return value, month
+        seen |= after.notna()
+    return pd.DataFrame({"value": value, "month": month, "instrument": instrument, "seen": seen})
 
 
 def _nearest(visits: pd.DataFrame, measure: str, horizon: float, window: tuple[float, float]) -> pd.DataFrame:
     """Return the measure at the visit nearest to the horizon, and the month of that visit, by episode."""
-    if measure not in visits:
-        return pd.DataFrame({"month": pd.Series(dtype=float), measure: pd.Series(dtype=float)})
     inside = visits["month"].between(*window) & visits[measure].notna()
     in_window = visits.loc[inside, ["episode_id", "month", measure]]
     distance = (in_window["month"] - horizon).abs()
     in_window = in_window.assign(distance=distance).sort_values(["distance", "month"], kind="stable")
     return in_window.drop_duplicates("episode_id").set_index("episode_id")[["month", measure]]
-
-
-def _assess(line: Line, before: pd.Series, after: pd.Series) -> pd.Series:
-    """Evaluate a criterion (or the change); NaN if a value is missing or the criterion cannot be reached."""
-    if line.direction == "at_most":
-        return (after <= float(line.points or 0.0) + SLACK).astype(float).where(after.notna())
-    if line.direction == "change":
-        return after - before
-    fall = before - after if line.direction == "fall" else after - before
-    reached = pd.Series(False, index=after.index)
-    if line.points is not None:
-        reached |= fall >= line.points - SLACK
-    if line.share is not None:
-        reached |= fall >= line.share * before - SLACK
-    return reached.astype(float).where(fall.notna() & _is_reachable(line, before))
 
 
 def _label_events(
@@ -284,7 +305,7 @@ def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFr
     ids = episodes["episode_id"]
     seen = visits.loc[visits[line.measure].notna() & (visits["month"] > 0), ["episode_id", "month", line.measure]]
     before = seen["episode_id"].map(_read(episodes, line.measure).set_axis(ids)).astype(float)
-    failed = seen[_assess(line, before, seen[line.measure]) == 0.0]
+    failed = seen[assess_change(line, before, seen[line.measure]) == 0.0]
     last = ids.map(seen.groupby("episode_id")["month"].max()).astype(float)
     followed_until = pd.Series((2.0 * last).fillna(seen["month"].min()).to_numpy(float), index=ids.to_numpy())
     ending = events[events["kind"].isin((*ENDS_RELIEF, DEATH))]
@@ -302,38 +323,6 @@ def _time_relief(episodes: pd.DataFrame, visits: pd.DataFrame, events: pd.DataFr
 
 def _first_months(dated: pd.DataFrame) -> pd.Series:
     return dated.groupby("episode_id")["month"].min().astype(float)
-
-
-def count_label_months(labels: OutcomeLabels, among: pd.Series | None = None) -> dict[int, int]:
-    """Count the labels by the month of their visit, rounded to whole months.
-
-    Parameters
-    ----------
-    labels : OutcomeLabels
-        Labels of an outcome.
-    among : Series of bool, shape (n,), optional
-        Episodes to count; by default those in the denominator.
-
-    Returns
-    -------
-    dict of int to int
-        Number by month, in order. Empty if the labels are not based on visits, or all are from the horizon's month.
-
-    Examples
-    --------
-    >>> from paincast.outcomes import OUTCOMES
-    >>> episodes = pd.DataFrame({"episode_id": ["a", "b"], "pain_nrs": [8.0, 6.0]})
-    >>> visits = pd.DataFrame({"episode_id": ["a", "b"], "month": [6.1, 3.0], "pain_nrs": [4.0, 5.0]})
-    >>> events = pd.DataFrame({"episode_id": [], "month": [], "kind": [], "detail": []})
-    >>> count_label_months(compute_outcome(episodes, visits, events, OUTCOMES["pain_response"], 6.0))
-    {3: 1, 6: 1}
-    """
-    if labels.visit_month is None:
-        return {}
-    months = labels.visit_month[labels.eligible if among is None else among].dropna().round().astype(int)
-    number = months.value_counts().sort_index()
-    counts = dict(zip(number.index.tolist(), number.tolist(), strict=True))
-    return counts if set(counts) - {round(labels.horizon_months)} else {}
 
 
 def _flag_ongoing(months: pd.Series, status: pd.Series, month: float) -> pd.Series:

@@ -34,6 +34,8 @@ class Answers:
         The month at which it is predicted.
     rows : DataFrame of shape (n, len(PREDICTION_COLUMNS))
         Predictions with all but the numbers and the reasons.
+    measures : tuple of str
+        Measures by which the model's outcome is answered.
     numbers : DataFrame of shape (n, ...)
         Columns ``ANSWERS`` and ``UNCERTAINTY_COLUMNS``; missing for patients who get no answer.
     explanation : Explanation or None
@@ -48,6 +50,7 @@ class Answers:
     month: float
     rows: pd.DataFrame
     numbers: pd.DataFrame
+    measures: tuple[str, ...] = ()
     explanation: Explanation | None = None
     certain: BoolArray = field(default_factory=lambda: np.empty((0, 0), dtype=bool))
     missing: list[list[Reason]] = field(default_factory=list)

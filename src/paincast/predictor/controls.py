@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -21,7 +23,9 @@ CONTROL_COLUMNS = (
 """What patients of a matching control arm had, or why nothing is shown."""
 
 
-def find_controls(rules: TechniqueRules, outcome: str, month: float, episodes: pd.DataFrame) -> pd.DataFrame:
+def find_controls(
+    rules: TechniqueRules, outcome: str, month: float, episodes: pd.DataFrame, *, unmatched: Sequence[str] = ()
+) -> pd.DataFrame:
     """Find for each episode what patients of a control arm had: only where outcome, month, indication and arm fit.
 
     Parameters
@@ -34,6 +38,8 @@ def find_controls(rules: TechniqueRules, outcome: str, month: float, episodes: p
         Month asked; a control arm was seen within half of it.
     episodes : DataFrame of shape (n, ...)
         Patients in the types of the contract.
+    unmatched : sequence of str
+        Instruments of the model by which no control arm was assessed; none is then shown.
 
     Returns
     -------
@@ -45,6 +51,9 @@ def find_controls(rules: TechniqueRules, outcome: str, month: float, episodes: p
     for name in CONTROL_COLUMNS:
         is_text = name in ("control_arm", "control_definition", "control_tag", "control_because")
         found[name] = pd.Series("" if is_text else np.nan, index=episodes.index, dtype="str" if is_text else "float64")
+    if unmatched:
+        found["control_because"] = f"control arms were not assessed by {', '.join(unmatched)}"
+        return found
     places = episodes[["indication", "approach"]].astype("str").fillna("")
     for indication, approach in places.drop_duplicates().itertuples(index=False, name=None):
         rows = (places["indication"] == indication) & (places["approach"] == approach)

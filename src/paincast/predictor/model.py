@@ -24,7 +24,7 @@ from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import explain_model, find_certain, list_missing
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
-from paincast.outcomes import get_outcome, name_model
+from paincast.outcomes import Outcome, get_outcome, name_model
 from paincast.predictor.answers import Answers
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
@@ -98,6 +98,11 @@ class Predictor:
     use: str = RESEARCH_MARK
     validations: tuple[Validation, ...] = ()
     is_primary: bool = True
+
+    @property
+    def question(self) -> Outcome:
+        """The outcome as this model predicts it: by the instruments that answered it in training."""
+        return get_outcome(self.outcome).answered_by(self.measures)
 
     @property
     def further_month(self) -> float | None:
@@ -233,7 +238,7 @@ class Predictor:
         categories = {variable.name: variable.levels for variable in encoder.variables_ if variable.kind == "category"}
         because = decide_answers(
             self.rules,
-            get_outcome(self.outcome),
+            self.question,
             episodes,
             unreadable=check_readable(episodes.index, unreadable, used=used, required=required),
             unseen=check_categories(self.rules, episodes, encoder.find_unseen(episodes), categories),
@@ -256,7 +261,13 @@ class Predictor:
             horizon_months=self.horizon_months,
             level=np.where(answered, self.level, np.nan),
             **validated[list(VALIDATION_COLUMNS)],
-            **find_controls(rules, self.outcome, self.horizon_months, episodes),
+            **find_controls(
+                rules,
+                self.outcome,
+                self.horizon_months,
+                episodes,
+                unmatched=self.question.list_unmatched(self.measures),
+            ),
             **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
             in_domain=(out_of_domain == "").astype("boolean"),
             abstained=~answered,
@@ -266,7 +277,9 @@ class Predictor:
             model_version=self.version,
         )
         answer.loc[~answered] = np.nan
-        answers = Answers(outcome=self.outcome, month=self.horizon_months, rows=rows, numbers=answer)
+        answers = Answers(
+            outcome=self.outcome, month=self.horizon_months, measures=self.measures, rows=rows, numbers=answer
+        )
         return self._explain(answers, episodes[answered]) if answered.any() else answers
 
     def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:

@@ -10,8 +10,10 @@ from paincast.schema.column import category_column as _category
 from paincast.schema.column import number_column as _number
 from paincast.schema.column import text_column as _text
 from paincast.schema.names import COMPARATORS, INDICATIONS, TECHNIQUES
+from paincast.schema.scores import score_column as _score
+from paincast.schema.scores import scores_before
 
-EPISODES: Mapping[str, Column] = by_name(
+_DECLARED: Mapping[str, Column] = by_name(
     _text("episode_id", "one procedure on one patient; unique", required=True),
     _text("patient_id", "the patient; all episodes of a patient stay on one side of every split", required=True),
     _text("site_id", "the hospital or department"),
@@ -132,12 +134,12 @@ EPISODES: Mapping[str, Column] = by_name(
     _category("work_status", ("working", "retired", "not_working"), "employment", role="predictor"),
     _boolean("compensation_claim", "open workers' compensation claim or litigation"),
     _boolean("regular_exercise", "exercises at least once a week"),
-    _number("pain_nrs", 0, 10, "NRS points", "average pain before the procedure", label="baseline pain"),
+    _score("nrs_average", "average pain before the procedure", label="baseline pain"),
     _number(
         "pain_duration_months", 0, 1200, "months", "how long the pain has lasted", log_scale=True, label="pain duration"
     ),
-    _number("odi", 0, 100, "ODI points", "Oswestry Disability Index", label="disability (ODI)"),
-    _number("womac", 0, 100, "WOMAC points", "WOMAC total score, worse is higher", label="WOMAC"),
+    _score("odi", "Oswestry Disability Index", label="disability (ODI)"),
+    _score("womac", "WOMAC total score, worse is higher", label="WOMAC"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value", label="EQ-5D"),
     _number(
         "opioid_mme",
@@ -154,9 +156,9 @@ EPISODES: Mapping[str, Column] = by_name(
     _boolean(
         "psychological_yellow_flags", "psychological or social obstacles to recovery found by a structured screen"
     ),
-    _number("catastrophizing_pcs", 0, 52, "PCS points", "Pain Catastrophizing Scale", label="catastrophizing"),
-    _number("hads_anxiety", 0, 21, "HADS points", "Hospital Anxiety and Depression Scale, anxiety"),
-    _number("hads_depression", 0, 21, "HADS points", "Hospital Anxiety and Depression Scale, depression"),
+    _score("pcs", "Pain Catastrophizing Scale", label="catastrophizing"),
+    _score("hads_anxiety", "Hospital Anxiety and Depression Scale, anxiety", label=""),
+    _score("hads_depression", "Hospital Anxiety and Depression Scale, depression", label=""),
     _boolean("prior_spine_surgery", "earlier operation on the spine"),
     _number("spine_operations", 0, 20, "operations", "how many earlier operations on the spine"),
     _boolean("prior_procedure", "earlier surgery or intervention for the same pain"),
@@ -205,4 +207,36 @@ EPISODES: Mapping[str, Column] = by_name(
     _category(
         "payer", ("private", "medicare", "medicaid", "public", "self_pay", "other"), "who pays", role="sensitive"
     ),
+    _category(
+        "physical_work_demand",
+        ("sedentary", "light", "medium", "heavy", "very_heavy"),
+        "how heavy the work is that the patient does or did last",
+    ),
+    _boolean("social_isolation", "lives alone without regular contacts, or a positive screen for social isolation"),
+    _boolean("widespread_pain", "widespread pain by a body map, or fibromyalgia"),
+    _number(
+        "body_map_count", 0, 100, "regions", "regions of the body marked as painful; their number depends on the map"
+    ),
+    _boolean("vascular_variant", "variant of the arteries near the target on imaging"),
+    _boolean("nerve_variant", "variant of the target nerves or plexus on imaging"),
+    _number(
+        "aptt_seconds",
+        5,
+        300,
+        "s",
+        "activated partial thromboplastin time; recorded, no rule needs it",
+        role="process",
+        label="aPTT",
+    ),
+    _number(
+        "fibrinogen_g_per_l",
+        0,
+        20,
+        "g/L",
+        "fibrinogen in plasma; recorded, no rule needs it",
+        role="process",
+        label="fibrinogen",
+    ),
 )
+
+EPISODES: Mapping[str, Column] = by_name(*_DECLARED.values(), *scores_before(_DECLARED))

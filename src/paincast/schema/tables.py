@@ -11,27 +11,22 @@ from paincast.schema.column import number_column as _number
 from paincast.schema.column import text_column as _text
 from paincast.schema.episodes import EPISODES
 from paincast.schema.names import EVENT_KINDS
+from paincast.schema.scores import score_at_visit, scores_after
 
-VISITS: Mapping[str, Column] = by_name(
+_DECLARED: Mapping[str, Column] = by_name(
     _text("episode_id", "the episode followed up", required=True),
     _number(
         "month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True
     ),
-    _number("pain_nrs", 0, 10, "NRS points", "average pain at the visit", role="outcome", timing="after"),
-    _number("odi", 0, 100, "ODI points", "Oswestry Disability Index at the visit", role="outcome", timing="after"),
-    _number("womac", 0, 100, "WOMAC points", "WOMAC total score at the visit", role="outcome", timing="after"),
+    score_at_visit("nrs_average", "average pain at the visit"),
+    score_at_visit("odi"),
+    score_at_visit("womac", "WOMAC total score at the visit"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value at the visit", role="outcome", timing="after"),
     _number("opioid_mme", 0, 3000, "mg/day", "opioid dose at the visit", role="outcome", timing="after"),
-    _number(
-        "pgic",
-        1,
-        7,
-        "PGIC points",
-        "Patient Global Impression of Change, 1 is very much improved",
-        role="outcome",
-        timing="after",
-    ),
+    score_at_visit("pgic", "Patient Global Impression of Change, 1 is very much improved"),
 )
+
+VISITS: Mapping[str, Column] = by_name(*_DECLARED.values(), *scores_after(_DECLARED))
 
 EVENTS: Mapping[str, Column] = by_name(
     _text("episode_id", "the episode concerned", required=True),

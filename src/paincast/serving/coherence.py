@@ -48,7 +48,7 @@ _BEYOND = 1e-9
 
 
 def bring_in_line(answers: Sequence[Answers], before: pd.Series) -> list[Answers]:
-    """Bring the answers for one technique in line with each other.
+    """Bring the answers for one technique in line with each other; those by different instruments are left apart.
 
     Parameters
     ----------
@@ -62,6 +62,14 @@ def bring_in_line(answers: Sequence[Answers], before: pd.Series) -> list[Answers
     list of Answers
         In the same order.
     """
+    by_instrument = {
+        measures: iter(_align([one for one in answers if one.measures == measures], before))
+        for measures in {one.measures for one in answers}
+    }
+    return [next(by_instrument[one.measures]) for one in answers]
+
+
+def _align(answers: Sequence[Answers], before: pd.Series) -> list[Answers]:
     placed = {(one.outcome, one.month): one for one in answers}
     months = sorted({one.month for one in answers})
     for month in months:

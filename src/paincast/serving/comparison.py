@@ -71,7 +71,7 @@ def compare_models(
     pair = (champion, candidate)
     others, trained_on = separate_trained_on(pair, cohort, fingerprints, exclude=exclude_overlap)
     part = others.select_technique(champion.technique)
-    question = get_outcome(champion.outcome)
+    question = champion.question.answered_by(candidate.measures)
     outcome = compute_outcome(
         part.episodes, part.visits, part.events, question, champion.horizon_months, champion.window_months
     ).value
@@ -124,5 +124,11 @@ def _require_one_question(champion: Predictor, candidate: Predictor) -> None:
                 f"the models answer different questions: {name} of the champion is {first}, of the candidate {second}",
                 code="PC-SERVING-10",
             )
+    if champion.measures and not set(champion.measures) & set(candidate.measures):
+        raise RefusalError(
+            f"the models are answered by different instruments: the champion by {', '.join(champion.measures)}, the "
+            f"candidate by {', '.join(candidate.measures)}",
+            code="PC-SERVING-30",
+        )
     if get_outcome(champion.outcome).kind == "continuous":
         raise RefusalError(f"{champion.outcome} is a number; only probabilities can be compared", code="PC-SERVING-11")

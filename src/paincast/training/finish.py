@@ -170,7 +170,7 @@ def assemble_predictor(task: Task, fitted: FittedModel, metrics: pd.DataFrame) -
         outcome=data.outcome.name,
         horizon_months=data.horizon_months,
         window_months=data.window_months,
-        measures=data.outcome.measures,
+        measures=data.measures,
         basis=data.cohort.basis,
         n_training=n_known,
         n_events=None if data.outcome.kind == "continuous" else int(np.nansum(data.observed)),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from paincast.disclosure.flow import format_label_months, suppress_small_loss, suppress_small_steps
+from paincast.disclosure.flow import format_instruments, format_label_months, suppress_small_loss, suppress_small_steps
 from paincast.disclosure.rounding import FEW
 from paincast.disclosure.suppression import is_small
 from paincast.gates.elsewhere import VALIDATION
@@ -15,7 +15,7 @@ from paincast.models.calibration.affine import write_calibration
 from paincast.models.continuous.cumulative import CumulativeChangeResponse
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.serialization import Response
-from paincast.outcomes.labels import count_label_months
+from paincast.outcomes.label_counts import count_instruments, count_label_months
 from paincast.predictor import Predictor
 from paincast.reporting.figures.report import Results, draw_figures
 from paincast.reporting.model.checklist import fill_checklists
@@ -153,10 +153,24 @@ def _write_notes(trained: TrainedModel, data: TrainingSet, *, few_lost: bool) ->
     return (
         f"Asked: {data.outcome.denominator}. Follow-up: {data.outcome.horizon_rule}.",
         *((f"Month {data.horizon_months:g} was {months}.",) if months else ()),
+        *_note_instruments(data),
         *(() if trained.sample_size is None else (describe_precision(predictor, trained.sample_size),)),
         lost if few_lost else describe_loss(trained.weights, trained.loss, trained.tipping_point),
         *(() if measured is None else (describe_refits(measured.metrics),)),
         *trained.further.notes,
+    )
+
+
+def _note_instruments(data: TrainingSet) -> tuple[str, ...]:
+    """Tell how many patients were answered by each instrument, and whether published evidence holds for them."""
+    counted = format_instruments(count_instruments(data.labels))
+    apart = (
+        f"No published evidence is used: it counts {' or '.join(data.outcome.evidence_measures)}, not "
+        f"{', '.join(data.unmatched)}."
+    )
+    return (
+        *((f"The outcome was {counted}; each patient by one instrument.",) if counted else ()),
+        *((apart,) if data.unmatched else ()),
     )
 
 

@@ -209,6 +209,7 @@ def read_text_table(
     *,
     used: Collection[str] | None = None,
     besides: Callable[[str], bool] | None = None,
+    any_case: bool = False,
     table: str | None = None,
     dialect: Dialect = _UNDECLARED,
 ) -> TextTable:
@@ -219,13 +220,13 @@ def read_text_table(
     TextTable
     """
     facts = check_table_file(path)
-    with open_table(path, used=used, besides=besides, table=table, dialect=dialect) as opened:
+    with open_table(path, used=used, besides=besides, any_case=any_case, table=table, dialect=dialect) as opened:
         batches = list(opened.batches)
     digest = hash_file(path)
     refuse_changed_file(path, facts)
     rejects = join_rejects(batch.rejects for batch in batches)
     left_out = rejects.loc[(rejects["action"] == "row left out") & (rejects["row"] > 0), "row"].nunique()
-    rows = pd.concat([_to_texts(batch) for batch in batches])
+    rows = pd.concat([to_texts(batch) for batch in batches])
     return TextTable(
         rows=rows,
         columns=opened.columns,
@@ -247,7 +248,8 @@ def _format_of(file: Path) -> FileFormat:
     return FORMATS[file.suffix.lower()]
 
 
-def _to_texts(batch: Batch) -> pd.DataFrame:
+def to_texts(batch: Batch) -> pd.DataFrame:
+    """Convert a batch to texts, empty where there is no value, indexed by position."""
     frame = batch.rows.to_pandas()
     texts = {name: frame[name] if _is_text(frame[name]) else to_plain_text(frame[name]) for name in frame}
     return (

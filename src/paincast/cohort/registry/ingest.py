@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from paincast.cohort.reading.files import TextTable
+from paincast.cohort.registry.conversion.files import Sources, read_sources
 from paincast.cohort.registry.conversion.ledger import Ledger
-from paincast.cohort.registry.conversion.sources import (
-    filter_rows,
-    find_style,
-    join_sheets,
-    match_files,
-    read_sheets,
-    refuse_numbered_patients,
-    require_columns,
-)
+from paincast.cohort.registry.conversion.sources import filter_rows, join_sheets, refuse_numbered_patients
 from paincast.cohort.registry.conversion.tables import build_tables
-from paincast.cohort.registry.mapping_readers import list_columns_used
 from paincast.cohort.registry.mapping_types import RegistryMapping
 from paincast.cohort.rejects import join_rejects
 from paincast.cohort.tables import Cohort
@@ -53,21 +44,17 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
         If a file is missing or unreadable, or lacks a column that the mapping names; if rows are numbered as patients
         and a column shows that patients have several.
     """
-    paths = match_files(mapping, files)
-    text_tables = read_sheets(mapping, paths)
-    require_columns(mapping, text_tables)
-    sheets = {name: sheet.rows for name, sheet in text_tables.items()}
-    ledger = Ledger([sheet.rejects for sheet in text_tables.values()])
-    style = find_style(mapping, text_tables)
-    rows = filter_rows(mapping, join_sheets(mapping, sheets, style, ledger), ledger)
-    refuse_numbered_patients(mapping, rows.frames[mapping.file], text_tables[mapping.file].rejects)
-    tables, places = build_tables(mapping, rows, sheets, ledger)
+    ledger = Ledger()
+    sources = read_sources(mapping, files, ledger)
+    rows = filter_rows(mapping, join_sheets(mapping, sources.sheets, sources.style, ledger), ledger)
+    refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.unread)
+    tables, places = build_tables(mapping, rows, sources, ledger)
     valid, broken = validate_tables(tables, places=places)
     cohort = Cohort(
         **valid,
         basis="real",
         sources=(mapping.citation or mapping.title,),
-        details=_details(mapping, text_tables, ledger.left_out),
+        details=_details(mapping, sources, ledger),
     )
     return cohort, join_rejects([*ledger.rejects, broken])
 
@@ -95,6 +82,7 @@ def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
         f"left out by the mapping: {_count(entry['rows'], 'row')} because {entry['because']}"
         for entry in details["left_out"]
     ]
+    lines += [f"values of long tables: {n} {kind}" for kind, n in details["long_values"].items()]
     kinds = rejects.groupby(["action", "table", "column", "rule"]).size().reset_index(name="times")
     lines += [
         f"{kind['action']}: {kind['times']} x {kind['table']} {kind['column']} ({kind['rule']})"
@@ -107,8 +95,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _details(mapping: RegistryMapping, read: Mapping[str, TextTable], left_out: list[dict[str, Any]]) -> dict[str, Any]:
-    used = set(list_columns_used(mapping))
+def _details(mapping: RegistryMapping, sources: Sources, ledger: Ledger) -> dict[str, Any]:
     return {
         "mapping": mapping.name,
         "mapping_sha256": mapping.digest,
@@ -116,13 +103,14 @@ def _details(mapping: RegistryMapping, read: Mapping[str, TextTable], left_out: 
         "licence": mapping.licence,
         "files": {
             name: {
-                "rows": sheet.n_rows,
-                "sha256": sheet.sha256,
-                "as_published": mapping.hashes[name] == sheet.sha256 if name in mapping.hashes else None,
-                "columns_not_used": [column for column in sheet.columns if (name, column) not in used],
+                "rows": file.n_rows,
+                "sha256": file.sha256,
+                "as_published": mapping.hashes[name] == file.sha256 if name in mapping.hashes else None,
+                "columns_not_used": list(file.columns_not_used),
             }
-            for name, sheet in read.items()
+            for name, file in sources.facts.items()
         },
-        "left_out": left_out,
+        "left_out": ledger.left_out,
+        "long_values": ledger.long_values,
         "cannot_tell": list(mapping.cannot_tell),
     }

@@ -17,8 +17,10 @@ from paincast.cohort.registry.mapping_fields import (
     read_record_rows,
     read_text,
 )
+from paincast.cohort.registry.mapping_long import MAIN_FILES, check_long, complete_model, read_long_table, read_window
 from paincast.cohort.registry.mapping_readers import list_record_rows
 from paincast.cohort.registry.mapping_types import (
+    BIRTH_YEAR,
     CHANGE,
     MONTHS_BEFORE,
     PERCENT,
@@ -93,6 +95,7 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
         events=tuple(_read_block(node, EVENTS, read_options["redcap"]) for node in _entries(top, "events")),
         cannot_tell=top["cannot_tell"].texts() if "cannot_tell" in top else (),
     )
+    mapping = complete_model(mapping)
     _check_whole(mapping, root, top)
     return mapping
 
@@ -126,14 +129,27 @@ def _read_source(node: Node) -> dict[str, Any]:
 
 
 def _read_read(node: Node) -> dict[str, Any]:
-    keys = node.section(("file", *DIALECT_KEYS, "missing", "join", "redcap"), required=("file",))
+    keys = node.section(("file", *DIALECT_KEYS, "missing", "join", "redcap", "long", "model", "baseline_window"))
+    model = keys["model"].choice(MAIN_FILES) if "model" in keys else None
+    _check_read(node, keys)
     return {
-        "file": keys["file"].text(),
+        "file": MAIN_FILES[model] if model else keys["file"].text(),
         "dialect": read_dialect(keys),
         "missing": frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
         "joins": tuple(_read_join(entry) for entry in _entries(keys, "join")),
         "redcap": _read_redcap(keys["redcap"]) if "redcap" in keys else None,
+        "long": tuple(read_long_table(entry) for entry in _entries(keys, "long")),
+        "model": model,
+        "baseline_window": read_window(keys["baseline_window"]) if "baseline_window" in keys else None,
     }
+
+
+def _check_read(node: Node, keys: Mapping[str, Node]) -> None:
+    if ("file" in keys) == ("model" in keys):
+        raise node.refuse(f"needs either 'file', or 'model: {' | '.join(MAIN_FILES)}'")
+    for key in ("join", "redcap", "long"):
+        if "model" in keys and key in keys:
+            raise keys[key].refuse(f"'{key}' cannot be combined with 'model', which fixes the tables")
 
 
 def _read_join(node: Node) -> Join:
@@ -180,6 +196,9 @@ def _read_block(node: Node, columns: Mapping[str, Column], redcap: Redcap | None
 
 
 def _check_block(node: Node, block: Block, columns: Mapping[str, Column]) -> None:
+    if block.is_long:
+        _check_long_block(node, block, columns)
+        return
     for name, column in columns.items():
         if column.required and name != "episode_id" and name not in block.fields:
             raise node.refuse(f"the key '{name}' is missing")
@@ -194,6 +213,18 @@ def _check_block(node: Node, block: Block, columns: Mapping[str, Column]) -> Non
         raise node.refuse("'event', 'instrument' and 'instance' belong to the main file; this block has its own")
 
 
+def _check_long_block(node: Node, block: Block, columns: Mapping[str, Column]) -> None:
+    if columns is not VISITS:
+        raise node.refuse("events of long tables are read as a block with 'file' and 'patient_id', not by 'named'")
+    if {"month", "episode_id"} & set(block.fields) or block.file or block.patient or block.when:
+        raise node.refuse(
+            "the dates of the long tables give the months; leave out 'month', 'episode_id', 'patient_id', 'file' and "
+            "'when' where values are 'named'"
+        )
+    if not all(field.named or field.always for field in block.fields.values()):
+        raise node.refuse("where one value is 'named', all must be; write another block for the others")
+
+
 def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) -> None:
     for name, column in EPISODES.items():
         if column.required and name not in mapping.episodes:
@@ -201,6 +232,7 @@ def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) 
     if mapping.baseline_rows and mapping.episodes["episode_id"].row_number:
         raise top["baseline_rows"].refuse("rows of several visits need an id; 'row_number' cannot link them")
     _check_redcap(mapping, root, top)
+    check_long(mapping, root, top)
     joined = {mapping.file, *(join.file for join in mapping.joins)}
     for location, field, _ in _all_fields(mapping):
         _check_reading(location, field, mapping, root)
@@ -219,7 +251,8 @@ def _check_redcap(mapping: RegistryMapping, root: Node, top: Mapping[str, Node])
 
 
 def _all_files(mapping: RegistryMapping) -> list[tuple[str, str | None, str | None]]:
-    files = [(location, field.file, block_file) for location, field, block_file in _all_fields(mapping)]
+    fields = [entry for entry in _all_fields(mapping) if not entry[1].named]
+    files = [(location, field.file, block_file) for location, field, block_file in fields]
     files += [("keep_rows_where", condition.file, None) for condition in mapping.keep_rows_where]
     files += [("baseline_rows", mapping.baseline_rows.file, None)] if mapping.baseline_rows else []
     files += [("procedure_date", mapping.procedure_date.file, None)] if mapping.procedure_date else []
@@ -236,10 +269,11 @@ def _check_reading(location: str, field: Field, mapping: RegistryMapping, root: 
         MONTHS_BEFORE: not in_visit and target.unit == "months",
         YEARS_BEFORE: not in_visit and target.unit == "years",
         YEAR: target.name == "procedure_year",
+        BIRTH_YEAR: target.name == "age_years",
     }
     if not fits.get(field.reads, True):
         raise root.refuse(f"{location}: '{field.reads}' does not apply to {target.name}")
-    if field.reads in (SINCE, MONTHS_BEFORE, YEARS_BEFORE) and mapping.procedure_date is None:
+    if field.reads in (SINCE, MONTHS_BEFORE, YEARS_BEFORE, BIRTH_YEAR) and mapping.procedure_date is None:
         raise root.refuse(f"{location}: '{field.reads}' needs the top-level key 'procedure_date'")
 
 

@@ -26,7 +26,7 @@ from paincast.cohort.registry.mapping_types import (
     Field,
     RecordRows,
 )
-from paincast.cohort.registry.units import unit_factors
+from paincast.cohort.registry.units import unit_codes, unit_factors, unit_offset
 from paincast.errors import suggest_name
 from paincast.files.strict_yaml import Node
 from paincast.schema import Column
@@ -72,8 +72,9 @@ def read_field(node: Node, target: Column) -> Field:
         row_number="row_number" in keys and keys["row_number"].flag(),
         prefix=read_text(keys, "prefix") or "",
         factor=_read_unit(keys["unit"], target, reads) if "unit" in keys else 1.0,
+        offset=unit_offset(target, keys["unit"].text()) if "unit" in keys else 0.0,
         unit_column=read_text(keys, "unit_column"),
-        units=_read_units(keys["units"], target, reads) if "units" in keys else None,
+        units=_read_all_units(keys, target, reads),
         codes=_read_codes(keys["codes"], target) if "codes" in keys else None,
         conditional_codes=_read_conditional_codes(keys["codes"], target) if "codes" in keys else {},
         missing=frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
@@ -172,8 +173,21 @@ def _read_instance(node: Node) -> str:
     return text
 
 
+def _read_all_units(keys: Mapping[str, Node], target: Column, reads: str) -> dict[str, float] | None:
+    """Read the units that rows may have; of a named value, ``unit`` is the unit of rows that give none."""
+    units = _read_units(keys["units"], target, reads) if "units" in keys else None
+    if "named" not in keys or "unit" not in keys:
+        return units
+    is_shifted = unit_offset(target, keys["unit"].text()) != 0
+    known = {} if is_shifted else unit_codes(_unit_target(target, reads)) if units is None else units
+    return known | {"": _read_unit(keys["unit"], target, reads)}
+
+
 def _read_units(node: Node, target: Column, reads: str) -> dict[str, float]:
     units = {to_code(unit): _read_unit(child, target, reads) for unit, child in node.children().items()}
+    shifted = [child for child in node.children().values() if unit_offset(target, child.text())]
+    if shifted:
+        raise shifted[0].refuse(f"'{shifted[0].text()}' starts elsewhere: declare it by 'unit' for a whole column")
     if len(units) < len(node.children()):
         raise node.refuse("a unit appears twice; keep one")
     return units
@@ -182,8 +196,12 @@ def _read_units(node: Node, target: Column, reads: str) -> dict[str, float]:
 def _read_unit(node: Node, target: Column, reads: str) -> float:
     if reads in DATE_READINGS:
         raise node.refuse("'unit' does not apply to a date")
-    factors = unit_factors(replace(target, unit="%") if reads == PERCENT else target)
+    factors = unit_factors(_unit_target(target, reads))
     return factors[node.text()] if node.text() in factors else factors[node.choice(factors)]
+
+
+def _unit_target(target: Column, reads: str) -> Column:
+    return replace(target, unit="%") if reads == PERCENT else target
 
 
 def _read_codes(node: Node, target: Column) -> dict[str, str | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from paincast.cohort.long.types import BaselineWindow, LongTable
 from paincast.cohort.reading.types import Dialect
 from paincast.schema import Column
 
@@ -82,6 +83,8 @@ class Field:
         Text put before an id.
     factor : float
         Factor from the source's unit to the contract's unit.
+    offset : float
+        What is added after the factor, where a scale starts elsewhere or is written the other way round.
     unit_column : str, optional
         Column with the unit of each row.
     units : dict, optional
@@ -120,6 +123,7 @@ class Field:
     row_number: bool = False
     prefix: str = ""
     factor: float = 1.0
+    offset: float = 0.0
     unit_column: str | None = None
     units: Mapping[str, float] | None = None
     codes: Mapping[str, str | None] | None = None
@@ -195,9 +199,16 @@ class RegistryMapping:
     events: tuple[Block, ...]
     cannot_tell: tuple[str, ...]
     redcap: Redcap | None = None
+    model: Literal["omop", "fhir"] | None = None
+    long: tuple[LongTable, ...] = ()
+    baseline_window: BaselineWindow | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """List the names of the files to read, in the expected order."""
         blocks = [block.file for block in (*self.visits, *self.events) if block.file]
-        return tuple(dict.fromkeys([self.file, *(join.file for join in self.joins), *blocks]))
+        return tuple(
+            dict.fromkeys(
+                [self.file, *(join.file for join in self.joins), *blocks, *(table.file for table in self.long)]
+            )
+        )

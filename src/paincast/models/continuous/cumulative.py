@@ -26,7 +26,7 @@ from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import compute_missing_variances, describe_log_odds
 from paincast.models.continuous.change import HIGHEST_SCORE, MEASURE, list_quantiles, read_scale
 from paincast.models.domain import Domain
-from paincast.outcomes.labels import SLACK
+from paincast.outcomes.criteria import SLACK
 
 FloatArray = npt.NDArray[np.float64]
 

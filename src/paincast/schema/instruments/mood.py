@@ -110,8 +110,9 @@ _PHQ_AND_GAD = (
     ),
 )
 
-_HADS = tuple(
-    Instrument(
+
+def _hads(kind: str, ends: str, names: tuple[str, ...], not_names: tuple[str, ...]) -> Instrument:
+    return Instrument(
         name=f"hads_{kind}",
         title=f"Hospital Anxiety and Depression Scale, {kind}",
         domain="mood",
@@ -120,30 +121,14 @@ _HADS = tuple(
         unit="HADS points",
         direction="lower is better",
         scoring=Scoring(method="sum", n_items=7, item_low=0, item_high=3),
-        responder=(Threshold("absolute", value, f"pain rehabilitation, n 8,854: {ends}", _GRONKVIST),),
+        responder=(Threshold("absolute", 1.7, f"pain rehabilitation, n 8,854: {ends}", _GRONKVIST),),
         names=names,
-        not_names=not_names,
+        not_names=(*not_names, "HADS total 0-42"),
     )
-    for kind, value, ends, names, not_names in (
-        (
-            "anxiety",
-            1.7,
-            "1.17 to 2.13",
-            ("hads_anxiety", "hads_a", "hads_anx_score"),
-            ("dass_anxiety", "gad7", "EQ-5D anxiety item", "HADS total 0-42"),
-        ),
-        (
-            "depression",
-            1.7,
-            "1.48 to 2.54",
-            ("hads_depression", "hads_d", "hads_dep_score"),
-            ("dass_depression", "phq9", "promis_depression", "HADS total 0-42"),
-        ),
-    )
-)
 
-_DASS = tuple(
-    Instrument(
+
+def _dass(kind: str) -> Instrument:
+    return Instrument(
         name=f"dass21_{kind}",
         title=f"Depression Anxiety Stress Scales 21, {kind}",
         domain="mood",
@@ -154,9 +139,23 @@ _DASS = tuple(
         scoring=Scoring(method="sum", n_items=7, item_low=0, item_high=3, note="doubled to the scale of DASS-42"),
         names=(f"dass21_{kind}", f"dass_{kind}", f"dass21_{kind[:3]}", f"dass_{kind[0]}"),
         not_names=(f"hads_{kind}", "undoubled sum 0-21"),
-        note="values up to 21 may be undoubled sums",
+        note="values up to 21 may be undoubled sums; doubled sums are even",
     )
-    for kind in ("depression", "anxiety", "stress")
+
+
+_HADS = (
+    _hads(
+        "depression",
+        "1.48 to 2.54",
+        ("hads_depression", "hads_d", "hads_dep_score"),
+        ("dass_depression", "phq9", "promis_depression"),
+    ),
+    _hads(
+        "anxiety",
+        "1.17 to 2.13",
+        ("hads_anxiety", "hads_a", "hads_anx_score"),
+        ("dass_anxiety", "gad7", "EQ-5D anxiety item"),
+    ),
 )
 
 _SUMMARY = Instrument(
@@ -173,4 +172,13 @@ _SUMMARY = Instrument(
     not_names=("sf36_pcs",),
 )
 
-MOOD = (*_HADS, *_PHQ_AND_GAD, *_PROMIS, *_DASS, _SUMMARY)
+_PHQ9, _PHQ2, _GAD7 = _PHQ_AND_GAD
+_DEPRESSION, _ANXIETY, _ANGER = _PROMIS
+
+MOOD = (
+    *(_HADS[0], _PHQ9, _DEPRESSION),
+    *(_HADS[1], _GAD7, _ANXIETY),
+    *(_SUMMARY, _PHQ2, _ANGER),
+    *(_dass("depression"), _dass("anxiety"), _dass("stress")),
+)
+"""Scales of depression stand before those of anxiety: an outcome is answered by the first that a patient has."""

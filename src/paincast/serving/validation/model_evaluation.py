@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import logit
 
 from paincast.cohort.tables import Cohort
-from paincast.disclosure.flow import count_reasons, format_label_months, suppress_small_loss
+from paincast.disclosure.flow import count_reasons, format_instruments, format_label_months, suppress_small_loss
 from paincast.disclosure.metrics import (
     HIDDEN,
     choose_suppressed_steps,
@@ -34,8 +34,8 @@ from paincast.evaluation.validation.delta_adjusted import compute_tipping_point
 from paincast.evaluation.validation.sample_size import compute_validation_sizes
 from paincast.models.continuous.change import NAMES
 from paincast.models.observation_weights import fit_observation_weights, summarize_weights
-from paincast.outcomes import OutcomeLabels, compute_outcome, get_outcome
-from paincast.outcomes.labels import count_label_months
+from paincast.outcomes import OutcomeLabels, compute_outcome
+from paincast.outcomes.label_counts import count_instruments, count_label_months
 from paincast.predictor import Predictor
 from paincast.predictor.validation import Validation
 from paincast.serving.validation.validations import summarize_validation
@@ -153,7 +153,7 @@ def ask_model(model: Predictor, cohort: Cohort) -> AskedModel:
     """Ask a model for all episodes of its technique, and label them with its outcome."""
     part = cohort.select_technique(model.technique)
     months = (model.horizon_months, model.window_months)
-    labels = compute_outcome(part.episodes, part.visits, part.events, get_outcome(model.outcome), *months)
+    labels = compute_outcome(part.episodes, part.visits, part.events, model.question, *months)
     return AskedModel(model, part, labels, model.predict_episodes(part.episodes, allow_contradicted=True))
 
 
@@ -161,13 +161,14 @@ def _describe_flow(asked: AskedModel) -> dict[str, Any]:
     model, known = asked.model, asked.labels.value.notna()
     steps = _count_steps(asked.part, known, asked.abstained)
     months = format_label_months(count_label_months(asked.labels, asked.usable))
+    instruments = format_instruments(count_instruments(asked.labels, asked.usable))
     return {
         "technique": model.technique,
         "outcome": model.outcome,
         "horizon_months": model.horizon_months,
         **steps,
         **dict.fromkeys(NEEDED),
-        "note": "; ".join(filter(None, [months, HIDDEN if steps["followed_up"] is None else ""])),
+        "note": "; ".join(filter(None, [months, instruments, HIDDEN if steps["followed_up"] is None else ""])),
     }
 
 

@@ -34,7 +34,7 @@ from paincast.training_set import ask_again
 
 FloatArray = npt.NDArray[np.float64]
 
-HALF_RELIEF = OUTCOMES["pain_response"]
+HALF_RELIEF = OUTCOMES["pain_response"].answered_by(OUTCOMES["pain_change"].measures)
 
 
 def fit_change_with_evidence(task: Task) -> FittedModel:

@@ -113,8 +113,9 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
     Raises
     ------
     RefusalError
-        If the evidence tells nothing of the outcome at the month.
+        If the evidence tells nothing of the outcome at the month, or counted it by other instruments.
     """
+    require_matched(data)
     scenario = _find_scenario(data, settings)
     splines, month, name = settings.model.splines, data.horizon_months, name_in_truth(data.outcome)
     sources = list_citations(simulated_records(data.technique))
@@ -131,6 +132,22 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
         prior = make_evidence_prior(keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines, real=real)
     description = f"{DRAWS} draws of the evidence at month {month:g} ({scenario} scenario)"
     return GatheredPrior(prior=prior, description=description, sources=sources, simulated=True)
+
+
+def require_matched(data: TrainingSet) -> None:
+    """Refuse evidence for patients whose outcome was answered by other instruments than it was counted by.
+
+    Raises
+    ------
+    RefusalError
+        Naming the instruments of the patients and of the evidence.
+    """
+    if data.unmatched:
+        raise RefusalError(
+            f"the evidence counts {data.outcome.name} by {' or '.join(data.outcome.evidence_measures)}, and patients "
+            f"were answered by {', '.join(data.unmatched)}",
+            code="PC-TRAINING-24",
+        )
 
 
 def gather_duration_prior(
@@ -219,7 +236,9 @@ def gather_rate_prior(data: TrainingSet, settings: TrainingSettings, *, because:
         return _take_rate(rate, data, splines=splines)
     n_same_data = len(list_fitting_rates(data))
     reason = (
-        f"{n_same_data} published rate(s) were counted in these same data" if n_same_data else "no rate is published"
+        f"{n_same_data} published rate(s) were counted in these same data"
+        if n_same_data
+        else f"no rate is published{' by these instruments' if data.unmatched else ''}"
     )
     return GatheredPrior(
         prior=make_level_prior(0.0, NOTHING_KNOWN_SD, data.episodes, splines=splines),

@@ -11,7 +11,9 @@ from paincast.training_set import TrainingSet
 
 
 def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
-    """List published rates of the outcome, by its definition, in its window."""
+    """List published rates of the outcome, by its definition and instruments, in its window."""
+    if data.unmatched:
+        return []
     extracted = OUTCOME_OF.get(data.outcome.name)
     first, last = data.window_months
     return [

@@ -28,7 +28,7 @@ from paincast.cohort.registry.mapping_types import (
     ConditionalCode,
     Field,
 )
-from paincast.cohort.registry.units import DAYS_PER_YEAR
+from paincast.cohort.registry.units import DAYS_PER_YEAR, unit_codes
 from paincast.cohort.rejects import SEVERAL_VALUES, Action, BrokenRule
 
 OLDEST_PATIENT, LONGEST_PAIN = 105, 80
@@ -60,7 +60,7 @@ class SourceRows:
     records, whole : Records and DataFrame, optional
         Of a REDCap export: all its rows, and what tells the rows of a record apart.
     named : dict of DataFrame
-        Value, unit and whether there are several, per row, of the columns that are read from long tables.
+        Columns value, unit, several and has_units, per row, of what is read from long tables.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -255,11 +255,12 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
     findings = _found(field, {"not a number": failed}, allowed)
     factors, unknown = _read_factors(field, rows)
     findings += _found(field, {"unit": numbers.notna() & unknown}, "a unit that the mapping lists for the column")
-    numbers = numbers if field.units is None and field.factor == 1.0 else (numbers * factors).round(9)
+    if field.named or field.units is not None or field.factor != 1.0:
+        numbers = (numbers * factors).round(9)
     if field.reads == BIRTH_YEAR:
         return _subtract_from_procedure_year(field, numbers, rows, findings)
     if field.reads not in (CHANGE, PERCENT):
-        return numbers, findings
+        return numbers + field.offset, findings
     before = _baseline(field, rows)
     findings += _found(
         field, {"no baseline": numbers.notna() & before.isna()}, "a value before the procedure to start from"
@@ -274,13 +275,22 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
 
 def _read_factors(field: Field, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
     """Read the factor of each row into the contract's unit, and flag rows whose unit is not listed."""
+    if field.named:
+        return _read_named_factors(field, rows.named[field.target.name])
     if field.units is None:
         return pd.Series(field.factor, index=rows.index), pd.Series(False, index=rows.index)
-    if field.named:
-        unit = rows.named[field.target.name]["unit"]
-    else:
-        unit = _read_text(replace(field, codes=dict.fromkeys(field.units)), str(field.unit_column), rows)[0]
+    unit = _read_text(replace(field, codes=dict.fromkeys(field.units)), str(field.unit_column), rows)[0]
     factors = to_listed(unit, field.units).map(field.units).astype("float64")
+    return factors, factors.isna()
+
+
+def _read_named_factors(field: Field, named: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Read the factor of each row of a long table; if no row has a unit, values are in the contract's."""
+    units = field.units
+    if units is None:
+        target = replace(field.target, unit="%") if field.reads == PERCENT else field.target
+        units = unit_codes(target) | ({} if named["has_units"].any() else {"": 1.0})
+    factors = to_listed(named["unit"], units).map(units).astype("float64")
     return factors, factors.isna()
 
 

@@ -1,74 +1,21 @@
-"""Find, read and join the files that a mapping names, and leave out the rows that it excludes."""
+"""Join the files of a registry, and leave out the rows that the mapping excludes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
-from paincast.cohort.coercion import NumberStyle, detect_number_style
-from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids, names_patients
-from paincast.cohort.reading.files import TextTable, read_text_table
+from paincast.cohort.coercion import NumberStyle
+from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition
 from paincast.cohort.registry.conversion.ledger import Ledger
-from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records, select_columns
-from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers, list_record_rows
-from paincast.cohort.registry.mapping_types import Field, Join, Redcap, RegistryMapping
-from paincast.cohort.rejects import BrokenRule, any_broken, name_nearest
+from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records
+from paincast.cohort.registry.mapping_readers import list_record_rows
+from paincast.cohort.registry.mapping_types import Join, Redcap, RegistryMapping
+from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.errors import DataError
-
-
-def match_files(mapping: RegistryMapping, files: Sequence[str | Path]) -> dict[str, Path]:
-    """Match the files given to the files of the mapping: by name, otherwise in the mapping's order."""
-    given = [Path(file) for file in files]
-    if len(given) != len(mapping.files):
-        raise DataError(
-            f"the mapping '{mapping.name}' reads {len(mapping.files)} file(s), {', '.join(mapping.files)}; "
-            f"{len(given)} given",
-            code="PC-REGISTRY-01",
-        )
-    matched = {path.name: path for path in given if path.name in mapping.files}
-    others = iter([path for path in given if path.name not in matched])
-    return {name: matched[name] if name in matched else next(others) for name in mapping.files}
-
-
-def read_sheets(mapping: RegistryMapping, paths: Mapping[str, Path]) -> dict[str, TextTable]:
-    """Read the columns that the mapping uses of each file."""
-    used: dict[str, set[str]] = {name: set() for name in paths}
-    for file, column in list_columns_used(mapping):
-        used[file].add(column)
-    return {
-        name: read_text_table(
-            path,
-            used=used[name],
-            besides=partial(_is_read_besides, mapping),
-            table=name,
-            dialect=mapping.dialect,
-        )
-        for name, path in paths.items()
-    }
-
-
-def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
-    boxes = [box for _, reader in list_readers(mapping) if isinstance(reader, Field) for box in reader.checked]
-    return names_patients(name) or select_columns(mapping.redcap, boxes, name)
-
-
-def require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
-    """Refuse files that lack a column that the mapping names."""
-    missing: dict[str, str] = {}
-    for file, column in list_columns_used(mapping):
-        if column not in read[file].rows:
-            missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
-    if missing:
-        hints = "; ".join(f"{location} ({hint})" for location, hint in missing.items())
-        raise DataError(
-            f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping",
-            code="PC-REGISTRY-02",
-        )
 
 
 def refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, rejects: pd.DataFrame) -> None:
@@ -90,14 +37,6 @@ def refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, reje
         )
 
 
-def find_style(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> NumberStyle:
-    """Return how the numbers of the files are written: as declared, else as they show."""
-    if mapping.dialect.decimal is not None:
-        return NumberStyle(mapping.dialect.decimal)
-    texts = (table.rows[name] for table in read.values() for name in table.rows)
-    return detect_number_style(texts, separator=read[mapping.file].dialect.separator)
-
-
 def join_sheets(
     mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], style: NumberStyle, ledger: Ledger
 ) -> SourceRows:
@@ -106,6 +45,10 @@ def join_sheets(
     frames = {mapping.file: main}
     for join in mapping.joins:
         sheet = sheets[join.file]
+        if join.others_left_out:
+            is_known = sheet[join.called].isin(main[join.by])
+            ledger.leave_out(int((~is_known).sum()), join.called, f"no procedure refers to it in {join.file}")
+            sheet = sheet[is_known]
         findings = _find_unjoinable(join, sheet, main)
         ledger.reject(join.file, findings, sheet.index)
         kept = sheet[~any_broken(findings, "row left out", len(sheet))].set_index(join.called, drop=False)

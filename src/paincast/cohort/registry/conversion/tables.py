@@ -11,8 +11,12 @@ import pandas as pd
 from paincast.cohort.coercion import to_numbers
 from paincast.cohort.long.linking import Procedures, link_to_latest_before
 from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition, apply_field, read_procedure_days
+from paincast.cohort.registry.conversion.files import Sources
 from paincast.cohort.registry.conversion.ledger import Ledger
+from paincast.cohort.registry.conversion.named import NamedValues
+from paincast.cohort.registry.mapping_long import list_names
 from paincast.cohort.registry.mapping_types import Block, Field, RegistryMapping
+from paincast.cohort.registry.units import DAYS_PER_YEAR
 from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.schema import EPISODES, TABLES
@@ -35,10 +39,11 @@ class _Linked(NamedTuple):
     rows: SourceRows
     sheets: Mapping[str, pd.DataFrame]
     known: _Known
+    named: NamedValues | None
 
 
 def build_tables(
-    mapping: RegistryMapping, rows: SourceRows, sheets: Mapping[str, pd.DataFrame], ledger: Ledger
+    mapping: RegistryMapping, rows: SourceRows, sources: Sources, ledger: Ledger
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
     """Build the raw tables, and the source position of each of their rows."""
     before, after = rows, rows
@@ -49,18 +54,43 @@ def build_tables(
         ledger.reject(mapping.file, [unlisted], rows.index)
         before, after = rows.select(at_baseline), rows.select(~at_baseline & ~unlisted.broken)
     dates = _procedure_dates(mapping, before, ledger)
-    episodes, _ = _apply_fields("episodes", mapping.episodes, replace(before, procedure_date=dates), ledger)
+    named = _make_named_values(mapping, sources.long_rows)
+    before = replace(before, procedure_date=dates, named=_read_named_before(mapping, named, before, dates))
+    episodes, _ = _apply_fields("episodes", mapping.episodes, before, ledger)
     episodes = _leave_out_second_procedures(episodes, dates, ledger)
     known = _index_by_episode(mapping, episodes, dates)
-    linked = _Linked(mapping.episodes["episode_id"], after, sheets, known)
+    linked = _Linked(mapping.episodes["episode_id"], after, sources.sheets, known, named)
     visits = [_build_block("visits", block, linked, ledger) for block in mapping.visits]
     events = [_build_block("events", block, linked, ledger) for block in mapping.events]
+    if named:
+        named.tell(known.procedures, ledger)
     tables = {
         "episodes": episodes,
         "visits": _stack("visits", _drop_empty_visits(visits, ledger)),
         "events": _stack("events", [built for built, _ in events]),
     }
     return tables, {table: frame.index.to_series() for table, frame in tables.items()}
+
+
+def _make_named_values(mapping: RegistryMapping, rows: pd.DataFrame) -> NamedValues | None:
+    if mapping.baseline_window is None or not mapping.long:
+        return None
+    persons = mapping.episodes["patient_id"].prefix + rows["person"]
+    return NamedValues(
+        rows=rows.assign(person=persons),
+        window=mapping.baseline_window,
+        missing=mapping.missing,
+        names=list_names(mapping),
+    )
+
+
+def _read_named_before(
+    mapping: RegistryMapping, named: NamedValues | None, rows: SourceRows, dates: pd.Series
+) -> Mapping[str, pd.DataFrame]:
+    if named is None:
+        return {}
+    persons, _ = apply_field(mapping.episodes["patient_id"], rows)
+    return named.read_before([field for field in mapping.episodes.values() if field.named], persons, dates)
 
 
 def _stack(table: str, built: list[pd.DataFrame]) -> pd.DataFrame:
@@ -114,6 +144,8 @@ def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledge
 
 def _build_block(table: str, block: Block, linked: _Linked, ledger: Ledger) -> tuple[pd.DataFrame, pd.Series]:
     rows, known = linked.rows, linked.known
+    if block.is_long and linked.named:
+        return _build_long_block(table, block, linked.named, linked, ledger)
     if block.file:
         rows = replace(rows, frames={block.file: linked.sheets[block.file]}, main=block.file)
     if block.of and rows.records:
@@ -137,6 +169,27 @@ def _build_block(table: str, block: Block, linked: _Linked, ledger: Ledger) -> t
     return (built.assign(episode_id=ids[built.index]) if block.patient else built), faulty
 
 
+def _build_long_block(
+    table: str, block: Block, named: NamedValues, linked: _Linked, ledger: Ledger
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Build the visits of the long tables; a visit has the position of its first row."""
+    visits = named.read_visits(block, linked.known.procedures, ledger)
+    index = pd.RangeIndex(len(visits.day))
+    ids = visits.episode_id.set_axis(index)
+    rows = replace(
+        linked.rows,
+        frames={"": pd.DataFrame(index=index)},
+        main="",
+        named=visits.named,
+        baseline=linked.known.numbers.reindex(ids).set_axis(index),
+    )
+    built, faulty = _apply_fields(table, block.fields, rows, ledger, places=pd.Index(visits.place))
+    days = (visits.day.set_axis(index) - linked.known.days.reindex(ids).set_axis(index)).dt.days
+    built = built.assign(episode_id=ids, month=(days / (DAYS_PER_YEAR / 12)).round(9))
+    places = pd.Index(visits.place.to_numpy()[built.index])
+    return built.set_axis(places), faulty.set_axis(places)
+
+
 def _link_to_procedures(
     table: str, block: Block, patient: Field, rows: SourceRows, procedures: Procedures, ledger: Ledger
 ) -> tuple[SourceRows, pd.Series]:
@@ -158,7 +211,7 @@ def _link_to_procedures(
 
 
 def _apply_fields(
-    table: str, fields: Mapping[str, Field], rows: SourceRows, ledger: Ledger
+    table: str, fields: Mapping[str, Field], rows: SourceRows, ledger: Ledger, *, places: pd.Index | None = None
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Build the table without rows that lack a required value, and flag the rows with a rejected cell."""
     built = {}
@@ -166,7 +219,7 @@ def _apply_fields(
     for name, reader in fields.items():
         built[name], broken_rules = apply_field(reader, rows)
         findings += broken_rules
-    ledger.reject(table, findings, rows.index)
+    ledger.reject(table, findings, rows.index if places is None else places)
     kept = ~any_broken(findings, "row left out", len(rows.index))
     faulty = pd.Series(any_broken(findings, "cell emptied", len(rows.index)), index=rows.index)
     return pd.DataFrame(built, index=rows.index)[kept], faulty[kept]

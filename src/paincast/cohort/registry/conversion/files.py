@@ -1,0 +1,213 @@
+"""Find and read the files that a mapping names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from paincast.cohort.coercion import NumberStyle, detect_number_style
+from paincast.cohort.identifiers import names_patients
+from paincast.cohort.long import omop
+from paincast.cohort.long.reading import read_long_rows
+from paincast.cohort.long.types import LongTable, join_long_rows
+from paincast.cohort.reading.files import Batch, TextTable, open_table, read_text_table, to_texts
+from paincast.cohort.registry.conversion.ledger import Ledger
+from paincast.cohort.registry.conversion.redcap import select_columns
+from paincast.cohort.registry.mapping_long import list_names
+from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers
+from paincast.cohort.registry.mapping_types import Field, RegistryMapping
+from paincast.cohort.rejects import join_rejects, name_nearest
+from paincast.errors import DataError
+from paincast.files import hash_file
+from paincast.files.inputs import refuse_changed_file, require_regular_file
+
+
+class FileFacts(NamedTuple):
+    """What is told of a file: its rows, its hash, and the columns that are not used."""
+
+    n_rows: int
+    sha256: str
+    columns_not_used: tuple[str, ...]
+
+
+class Sources(NamedTuple):
+    """What was read of a registry.
+
+    Parameters
+    ----------
+    sheets : dict of DataFrame of str
+        Per table: the columns used, empty where there is no value, indexed by position.
+    facts : dict of FileFacts
+        Per file.
+    long_rows : DataFrame
+        Rows of the long tables, of :class:`paincast.cohort.long.types.LongRows`.
+    style : NumberStyle
+        How the numbers are written: as declared, else as they show.
+    unread : DataFrame
+        Rejects of the main table, for what its header told.
+    """
+
+    sheets: Mapping[str, pd.DataFrame]
+    facts: Mapping[str, FileFacts]
+    long_rows: pd.DataFrame
+    style: NumberStyle
+    unread: pd.DataFrame
+
+
+def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: Ledger) -> Sources:
+    """Read the files of a mapping.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or unreadable, or lacks a column that the mapping names.
+    """
+    paths = _match_files(mapping, [Path(file) for file in files])
+    long_files = {table.file for table in mapping.long}
+    used = _list_used(mapping)
+    read = {
+        name: _read_sheet(mapping, path, name, used[name])
+        for name, path in paths.items()
+        if name not in long_files or used[name]
+    }
+    _require_columns(mapping, read)
+    ledger.rejects += [sheet.rejects for sheet in read.values()]
+    facts = {name: _describe(sheet, used[name]) for name, sheet in read.items()}
+    parts = []
+    for table in mapping.long:
+        if table.file in paths:
+            rows, fact = _read_long(mapping, table, paths[table.file], ledger)
+            parts.append(rows)
+            facts[table.file] = fact
+    long_rows, main = join_long_rows(parts), read[mapping.file]
+    sheets = {name: sheet.rows for name, sheet in read.items()}
+    return Sources(
+        sheets=sheets,
+        facts=facts,
+        long_rows=long_rows,
+        style=_find_style(mapping, sheets, long_rows, main.dialect.separator),
+        unread=main.rejects,
+    )
+
+
+def _find_style(
+    mapping: RegistryMapping, sheets: Mapping[str, pd.DataFrame], long_rows: pd.DataFrame, separator: str | None
+) -> NumberStyle:
+    if mapping.dialect.decimal is not None:
+        return NumberStyle(mapping.dialect.decimal)
+    texts = [sheet[name] for sheet in sheets.values() for name in sheet]
+    return detect_number_style([*texts, long_rows["value"]], separator=separator)
+
+
+def _match_files(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
+    """Match the files given to the files of the mapping: by name, otherwise in the mapping's order."""
+    if mapping.model == "omop":
+        return _match_tables(mapping, given)
+    if len(given) != len(mapping.files):
+        raise DataError(
+            f"the mapping '{mapping.name}' reads {len(mapping.files)} file(s), {', '.join(mapping.files)}; "
+            f"{len(given)} given",
+            code="PC-REGISTRY-01",
+        )
+    matched = {path.name: path for path in given if path.name in mapping.files}
+    others = iter([path for path in given if path.name not in matched])
+    return {name: matched[name] if name in matched else next(others) for name in mapping.files}
+
+
+def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
+    found = omop.find_tables(given)
+    optional = {table.file for table in mapping.long if table.is_optional}
+    needed = [name for name in mapping.files if name not in optional]
+    missing = [name for name in needed if name not in found]
+    if mapping.long and not optional & set(found):
+        missing.append(" or ".join(sorted(optional)))
+    if missing:
+        raise DataError(
+            f"the mapping '{mapping.name}' reads tables of OMOP that were not given: {', '.join(missing)}; give the "
+            "folder with their files, named as the tables",
+            code="PC-REGISTRY-19",
+        )
+    return {name: found[name] for name in mapping.files if name in found}
+
+
+def _list_used(mapping: RegistryMapping) -> dict[str, set[str]]:
+    used: dict[str, set[str]] = {name: set() for name in mapping.files}
+    for file, column in list_columns_used(mapping):
+        used[file].add(column)
+    return used
+
+
+def _read_sheet(mapping: RegistryMapping, path: Path, name: str, used: set[str]) -> TextTable:
+    return read_text_table(
+        path,
+        used=used,
+        besides=partial(_is_read_besides, mapping),
+        any_case=mapping.model is not None,
+        table=name,
+        dialect=mapping.dialect,
+    )
+
+
+def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
+    boxes = [box for _, reader in list_readers(mapping) if isinstance(reader, Field) for box in reader.checked]
+    return names_patients(name) or select_columns(mapping.redcap, boxes, name)
+
+
+def _describe(sheet: TextTable, used: set[str]) -> FileFacts:
+    return FileFacts(sheet.n_rows, sheet.sha256, tuple(column for column in sheet.columns if column not in used))
+
+
+def _require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
+    """Refuse files that lack a column that the mapping names."""
+    missing: dict[str, str] = {}
+    for file, column in list_columns_used(mapping):
+        if column not in read[file].rows:
+            missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
+    _refuse_missing(mapping, missing)
+
+
+def _refuse_missing(mapping: RegistryMapping, missing: Mapping[str, str]) -> None:
+    if missing:
+        hints = "; ".join(f"{location} ({hint})" for location, hint in missing.items())
+        raise DataError(
+            f"columns that the mapping '{mapping.name}' names are missing: {hints}; correct the mapping",
+            code="PC-REGISTRY-02",
+        )
+
+
+def _read_long(
+    mapping: RegistryMapping, table: LongTable, path: Path, ledger: Ledger
+) -> tuple[pd.DataFrame, FileFacts]:
+    """Read the rows of a long table that the mapping names, batch by batch."""
+    facts = require_regular_file(path)
+    used = set(table.columns)
+    rejects: list[pd.DataFrame] = []
+    with open_table(
+        path,
+        used=used,
+        any_case=mapping.model is not None,
+        table=table.file,
+        dialect=mapping.dialect,
+    ) as opened:
+        missing = [column for column in table.columns if column not in opened.columns]
+        _refuse_missing(
+            mapping, {f"'{column}' in {table.file}": name_nearest(column, opened.columns) for column in missing}
+        )
+        read = read_long_rows(_texts_of(opened.batches, rejects), table, list_names(mapping))
+    digest = hash_file(path)
+    refuse_changed_file(path, facts)
+    ledger.rejects += [join_rejects(rejects), read.rejects]
+    ledger.leave_out(read.n_other_names, table.name, f"the mapping does not name it in {table.file}")
+    ledger.leave_out(read.n_without_value, table.value[0], f"no value was recorded in {table.file}")
+    unused = tuple(column for column in opened.columns if column not in used)
+    return read.rows, FileFacts(read.n_rows, digest, unused)
+
+
+def _texts_of(batches: Iterator[Batch], rejects: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        rejects.append(batch.rejects)
+        yield to_texts(batch)
