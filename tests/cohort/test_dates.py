@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from paincast.cohort.dates import PLACEHOLDERS, read_days, read_years
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
-from paincast.cohort.registry.suggest import suggest_mapping
+from paincast.cohort.registry.suggestion import suggest_mapping
 from paincast.cohort.tables import Cohort
 from paincast.errors import SettingsError
 

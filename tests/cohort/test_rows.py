@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paincast.cohort.doubts import detect_wrong_scale
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
-from paincast.cohort.registry.suggest import suggest_mapping
+from paincast.cohort.registry.suggestion import suggest_mapping
 from paincast.cohort.rejects import compute_reject_share
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_patients, validate_tables
@@ -254,7 +254,8 @@ episodes:
 
 
 def test_a_suggestion_numbers_no_rows_of_patients_that_stand_several_times(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text(VISITS_OF_PATIENTS, encoding="utf-8")
+    unclear = VISITS_OF_PATIENTS.replace("Ausgangswert", "A").replace("3 Mon.", "B").replace("6 Mon.", "C")
+    (tmp_path / "in.csv").write_text(unclear, encoding="utf-8")
     lines = suggest_mapping(tmp_path / "in.csv").splitlines()
     episode = next(line for line in lines if "episode_id:" in line)
     assert "{column: TODO}" in episode

@@ -152,6 +152,12 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
 @click.option(
     "--suggest", type=click.Path(path_type=Path), metavar="FILE", help="Write a draft mapping for FILE, to be edited."
 )
+@click.option(
+    "--dictionary",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --suggest: a data dictionary (of REDCap, or a table of names and labels).",
+)
 @click.pass_context
 def ingest(
     context: click.Context,
@@ -160,6 +166,7 @@ def ingest(
     out: Path | None,
     max_rejects: float,
     suggest: Path | None,
+    dictionary: Path | None,
 ) -> None:
     """Turn registry FILES into a cohort by a MAPPING: columns, units and codes, declared in YAML.
 
@@ -174,10 +181,11 @@ def ingest(
     Examples:
       paincast ingest caudal_esi_2018 -o data/cohorts/caudal_esi_2018
       paincast ingest --suggest export.csv -o our_registry.yaml
+      paincast ingest --suggest export.csv --dictionary dictionary.csv -o our_registry.yaml
       paincast ingest our_registry.yaml export.csv -o data/cohorts/ours
     """  # noqa: D301
     if suggest is not None:
-        _suggest(suggest, out)
+        _suggest(suggest, out, dictionary)
         return
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
@@ -202,17 +210,20 @@ def ingest(
     click.echo(f"written: {out} (basis {cohort.basis}, {cohort.n_real} real episodes)")
 
 
-def _suggest(source: Path, out: Path | None) -> None:
-    from paincast.cohort.registry.suggest import suggest_mapping
+def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
+    from paincast.cohort.registry.suggestion import format_dry_run, format_understood, run_dry, suggest
     from paincast.files import atomic_file
 
-    text = suggest_mapping(source)
+    suggestion = suggest(source, dictionary=dictionary)
     if out is None:
-        click.echo(text, nl=False)
-        return
-    with atomic_file(out) as draft:
-        draft.write_text(text, encoding="utf-8")
-    click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
+        click.echo(suggestion.text, nl=False)
+    else:
+        with atomic_file(out) as draft:
+            draft.write_text(suggestion.text, encoding="utf-8")
+    click.echo(format_understood(suggestion.understood), err=out is None)
+    click.echo(format_dry_run(run_dry(suggestion.draft, source)), err=out is None)
+    if out is not None:
+        click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
 
 
 def _count_pairs(cohort: Cohort) -> str:

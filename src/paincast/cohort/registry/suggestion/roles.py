@@ -1,0 +1,135 @@
+"""What else a column may be: an id, a date, a name of a person, an outcome that is already computed, an item."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from paincast.cohort.registry.suggestion.language.words import Reading
+from paincast.cohort.registry.suggestion.notes import Note
+from paincast.cohort.registry.suggestion.values.profiles import Profile
+
+IDENTIFYING = frozenset({"name", "address", "postcode", "phone", "email", "national_id", "mrn"})
+COMPUTED = frozenset({"change", "improvement", "responder", "success", "predicted", "relief"})
+"""Concepts of outcomes that someone has already computed: as predictors they would give the answer away."""
+IDENTIFIES = "identifies persons"
+"""Why a column of names, addresses or numbers of persons is not read."""
+FEWEST_ITEMS = 3
+"""So many columns that differ in a number only are the items of a questionnaire."""
+FEWEST_REGIONS = 15
+"""So many yes/no columns that differ in a number only may be the regions of a body map."""
+
+DateRole = Literal["procedure", "birth", "visit", "onset"]
+
+
+@dataclass(frozen=True)
+class Dates:
+    """The columns that hold the date of the procedure, of birth, of a visit and of the onset of pain."""
+
+    procedure: str = ""
+    birth: str = ""
+    visit: str = ""
+    onset: str = ""
+
+
+def explain_role(reading: Reading, note: Note | None) -> str:
+    """Say why a column is not read at all; empty if nothing speaks against it.
+
+    Examples
+    --------
+    >>> from paincast.cohort.registry.suggestion.language.words import read_words
+    >>> explain_role(read_words("patient_name"), None)
+    'identifies persons'
+    >>> explain_role(read_words("delta_nrs"), None)
+    'an outcome that is already computed: as a predictor it would give the answer away'
+    """
+    items = set(reading.items)
+    if (note and note.identifies and "birth" not in items) or is_identifying(reading):
+        return IDENTIFIES
+    if "free_text" in items:
+        return "free text"
+    if items & COMPUTED and not items & {"pgic", "test_block", "stimulation_trial", "patient_id"}:
+        return "an outcome that is already computed: as a predictor it would give the answer away"
+    if reading.time is not None and reading.time.phase == "during":
+        return "known only during the procedure or shortly after it"
+    return ""
+
+
+def is_identifying(reading: Reading) -> bool:
+    """Check whether a name speaks of the name, address or number of a person."""
+    items = {item for item in reading.items if item not in ("patient", "number", "id", "partner")}
+    return bool(items & IDENTIFYING) and items <= IDENTIFYING
+
+
+def find_items(readings: Mapping[str, Reading]) -> frozenset[str]:
+    """Find columns that are items of a questionnaire: several that differ in a number only, and the items of EQ-5D."""
+    families = Counter(_family(reading) for reading in readings.values() if reading.numbers)
+    has_eq5d = sum("eq5d_item" in reading.items for reading in readings.values()) > 1
+    return frozenset(
+        name
+        for name, reading in readings.items()
+        if "item" in reading.items
+        or (reading.numbers and families[_family(reading)] >= FEWEST_ITEMS)
+        or (has_eq5d and reading.time is not None and set(reading.items) in ({"anxiety"}, {"anxiety", "depression"}))
+    )
+
+
+def _family(reading: Reading) -> tuple[tuple[str, ...], str]:
+    return reading.items, str(reading.time)
+
+
+def find_regions(readings: Mapping[str, Reading], profiles: Mapping[str, Profile]) -> list[str]:
+    """Find the yes/no columns of a body map: many that differ in a number only, or that name a region."""
+    named = [name for name, reading in readings.items() if "region" in reading.items and _is_binary(profiles[name])]
+    if len(named) >= FEWEST_REGIONS:
+        return named
+    numbered = [
+        name
+        for name, reading in readings.items()
+        if reading.numbers and not reading.known and _is_binary(profiles[name])
+    ]
+    families = Counter(readings[name].items for name in numbered)
+    items, n = families.most_common(1)[0] if families else ((), 0)
+    return [name for name in numbered if readings[name].items == items] if n >= FEWEST_REGIONS else []
+
+
+def _is_binary(profile: Profile) -> bool:
+    return profile.holds_numbers and set(profile.counts) <= {"0", "1"}
+
+
+def find_dates(readings: Mapping[str, Reading], profiles: Mapping[str, Profile], notes: Mapping[str, Note]) -> Dates:
+    """Find the columns of dates by name, label and values."""
+    found: dict[DateRole, list[str]] = {"procedure": [], "birth": [], "visit": [], "onset": []}
+    for name, reading in readings.items():
+        role = _date_role(reading, profiles[name], notes.get(name))
+        if role:
+            found[role].append(name)
+    return Dates(**{role: _best(names, readings) for role, names in found.items()})
+
+
+def _best(names: Sequence[str], readings: Mapping[str, Reading]) -> str:
+    """Choose the date with the plainest name; two equally plain ones leave it open."""
+    ordered = sorted(names, key=lambda name: len(readings[name].items))
+    plainest = [name for name in ordered if len(readings[name].items) == len(readings[ordered[0]].items)]
+    return plainest[0] if len(plainest) == 1 else ""
+
+
+def _date_role(reading: Reading, profile: Profile, note: Note | None) -> DateRole | None:
+    items = set(reading.items)
+    is_date = profile.holds_dates or (
+        profile.is_empty and (note is None or note.kind in ("", "text", "date", "datetime"))
+    )
+    if not is_date or reading.unknown or reading.instruments:
+        return None
+    if "birth" in items and items <= {"birth", "date", "patient"}:
+        return "birth"
+    if "date" not in items and not profile.holds_dates:
+        return None
+    if "procedure" in items and items <= {"procedure", "date", "treatment_arm", "visit"}:
+        return "procedure"
+    if "onset" in items and items <= {"onset", "date", "pain", "symptom"}:
+        return "onset"
+    is_visit = items <= {"visit", "date", "consent"} and items & {"visit", "date"}
+    return "visit" if is_visit and "consent" not in items else None

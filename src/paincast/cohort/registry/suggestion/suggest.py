@@ -1,0 +1,97 @@
+"""Draft a mapping from a registry's file, and say what each of its columns was understood to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from paincast.cohort.coercion import detect_number_style
+from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
+from paincast.cohort.reading.files import read_text_table
+from paincast.cohort.registry.dialects import write_dialect
+from paincast.cohort.registry.suggestion.assembly import Source, assemble
+from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, write_yaml
+from paincast.cohort.registry.suggestion.language.words import read_words
+from paincast.cohort.registry.suggestion.names.targets import gather_targets
+from paincast.cohort.registry.suggestion.notes import Note, collect_notes
+from paincast.cohort.registry.suggestion.values.profiles import profile_columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A draft of a mapping.
+
+    Parameters
+    ----------
+    text : str
+        YAML text.
+    draft : MappingDraft
+        The same as data.
+    understood : DataFrame with columns column, becomes, month, unit, certainty, why
+        A row for each column of the file.
+    """
+
+    text: str
+    draft: MappingDraft
+    understood: pd.DataFrame
+
+
+def suggest_mapping(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | None = None) -> str:
+    """Draft a mapping of a file, to be edited: the text of :func:`suggest`."""
+    return suggest(file, dictionary=dictionary).text
+
+
+def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | None = None) -> Suggestion:
+    """Draft a mapping of a file, to be edited.
+
+    Columns are recognized by the words of their names and labels in eight languages, and held against their values.
+    Codes are listed only if there are few of them, they are short and each occurs in at least three rows. Free text,
+    ids and rare values are never shown. Every doubt is marked ``TODO`` with its candidates;
+    :func:`paincast.cohort.registry.mapping.load_mapping` refuses the file until it is filled in.
+
+    Parameters
+    ----------
+    file : str or Path
+        A file with a row for each episode, with follow-ups in columns such as ``nrs_3m``; or with a row for each visit.
+    dictionary : str, Path or mapping of str to Note, optional
+        Data dictionary of REDCap, or a table of names and labels.
+
+    Returns
+    -------
+    Suggestion
+
+    Raises
+    ------
+    DataError
+        If the file or the dictionary cannot be read.
+    """
+    table = read_text_table(file)
+    style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
+    source = Source(
+        rows=table.rows,
+        readings={str(name): read_words(str(name)) for name in table.rows},
+        profiles=profile_columns(table.rows, style.decimal),
+        notes=collect_notes(table.labels, dictionary),
+        targets=gather_targets(),
+        repeating_ids=tuple(find_repeating_ids(table.rows)),
+        twin_ids=tuple(find_twin_ids(table.rejects)),
+    )
+    read = ("read:", f"  file: {quote(Path(file).name)}", *write_dialect(table))
+    draft, understood = assemble(source, title=Path(file).stem, read=read, faults=_write_rejects(table.rejects))
+    return Suggestion(text=write_yaml(draft), draft=draft, understood=understood)
+
+
+def _write_rejects(rejects: pd.DataFrame) -> list[str]:
+    """List the rows and columns that could not be read, by rule and position."""
+    kinds = rejects.groupby(["rule", "column"], sort=False)["row"].agg(["size", "first"]).reset_index()
+    if kinds.empty:
+        return []
+    lines = [
+        f"#   {kind['rule']}: {kind['size']} x" + (f" '{kind['column']}'" if kind["column"] else "")
+        + (f", first at row {kind['first']}" if kind["first"] else "")
+        for kind in kinds.to_dict("records")
+    ]  # fmt: skip
+    return ["", "# Rows that could not be read (1 is the first row below the header):", *lines]

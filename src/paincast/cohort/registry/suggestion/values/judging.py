@@ -1,0 +1,299 @@
+"""Hold a name against its values: whether they can be what it says, in which unit, and what is in doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from paincast.cohort.registry.mapping_types import YEAR
+from paincast.cohort.registry.suggestion.language.words import Reading
+from paincast.cohort.registry.suggestion.names.targets import Target
+from paincast.cohort.registry.suggestion.notes import Note
+from paincast.cohort.registry.suggestion.values.meanings import find_meanings
+from paincast.cohort.registry.suggestion.values.profiles import MOST_CATEGORIES, MOST_CODES, Profile, holds_years
+from paincast.cohort.registry.units import unit_factors
+from paincast.files.strict_yaml import UNFINISHED
+from paincast.schema import Column
+from paincast.schema.instruments import INSTRUMENTS
+
+FITS = 0.95
+"""Share of the values that must lie in the range of the column."""
+FEWEST_VALUES = 3
+MOST_CHOICES = 8
+"""A number with fewer choices is a category ("less than 3 months"), unless its range is as short."""
+RAW_SUM_TOP = 45
+"""Whole numbers up to here are more likely the raw sum of a short form than T-scores, whose mean is 50."""
+MOST_KINDS = 30
+"""A category with more distinct values is text."""
+HEAVIEST_MEDIAN = 120
+"""A higher median of body weight is more likely in pounds."""
+
+_TIME_UNITS = frozenset({"years", "months", "weeks", "days"})
+_SYNONYMS = {"NRS points": {"%": "0-100"}, "ODI points": {"%": "0-100"}, "WOMAC points": {"%": "0-100"}}
+_BETTER = re.compile(
+    r"(?:very|much|a great deal|completely|sehr|stark|considerabl)\w*\s.*?(?:improved|better|verbessert|besser)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the values say of a match.
+
+    Parameters
+    ----------
+    possible : bool
+        Whether the values can be those of the column.
+    settings : mapping
+        Further keys of the field in the mapping: ``unit``, ``codes``, ``reads``.
+    doubt : str
+        What a person must decide; empty if nothing.
+    confirmed : bool
+        Whether the values confirm a name that may mean something else.
+    why_not : str
+        Why it is not possible.
+    """
+
+    possible: bool = True
+    settings: Mapping[str, object] = field(default_factory=dict)
+    doubt: str = ""
+    confirmed: bool = False
+    why_not: str = ""
+
+
+def judge(target: Target, profile: Profile, reading: Reading, label: Reading | None, note: Note | None) -> Verdict:
+    """Judge a match by the values of the column, and by the choices and range of a dictionary."""
+    column = target.column
+    if column.type in ("number", "integer"):
+        return _judge_number(target, profile, reading, label, note or Note())
+    if profile.holds_dates or set(reading.units) & {*_TIME_UNITS, "%", "kg", "cm"}:
+        return Verdict(possible=False, why_not="dates or a measure, not " + column.allowed)
+    if column.type == "text":
+        return Verdict()
+    return _judge_codes(column, profile, reading, note or Note())
+
+
+def _judge_codes(column: Column, profile: Profile, reading: Reading, note: Note) -> Verdict:
+    n_kinds = len(profile.counts)
+    if column.type == "boolean" and profile.holds_numbers and n_kinds > 5:
+        return Verdict(possible=False, why_not="a score, not yes or no")
+    if profile.holds_numbers and n_kinds > MOST_KINDS:
+        return Verdict(possible=False, why_not="a number, not a category")
+    if note.kind in ("number", "integer", "date", "slider") or (note.kind == "calc" and column.type == "boolean"):
+        return Verdict(possible=False, why_not="a number or date, not a category")
+    if column.name == "sex" and reading.items and set(reading.items) <= {"female", "male"}:
+        return _judge_named_sex(profile, reading)
+    shown, n_hidden = _codes(profile, note, MOST_CATEGORIES if column.type == "category" else MOST_CODES)
+    if column.type == "boolean" and (profile.is_boolean() or profile.is_empty) and not _informs(note, shown):
+        return Verdict()
+    codes = find_meanings(column, shown, note.choices)
+    if n_hidden or (not shown and not profile.is_empty):
+        codes[UNFINISHED] = UNFINISHED
+    return Verdict(settings={"codes": codes} if codes else {}, doubt="codes" if UNFINISHED in codes.values() else "")
+
+
+def _informs(note: Note, shown: list[str]) -> bool:
+    return bool(note.choices) and set(shown) != {"0", "1"}
+
+
+def _codes(profile: Profile, note: Note, most: int = MOST_CODES) -> tuple[list[str], int]:
+    """Give the codes: those of the dictionary, and frequent short ones of the file."""
+    shown, n_hidden = profile.codes_to_show(most)
+    if not note.choices:
+        return shown, n_hidden
+    listed = list(note.choices) if profile.is_empty or set(profile.counts) & set(note.choices) else []
+    others = [code for code in shown if code not in listed]
+    return [*listed, *others], len(set(profile.counts) - {*listed, *others})
+
+
+def _judge_named_sex(profile: Profile, reading: Reading) -> Verdict:
+    """Read a yes/no column that is named for one sex."""
+    named, other = ("female", "male") if "female" in reading.items else ("male", "female")
+    codes = list(profile.counts) or ["1", "0"]
+    meanings = find_meanings(
+        Column(name=named, type="boolean", description="", role="predictor", timing="before"), codes, {}
+    )
+    truths = {"1": "true", "0": "false"}
+    meant = {code: truths.get(code, meanings[code]) for code in codes}
+    sexes = {code: {"true": named, "false": other}.get(truth, truth) for code, truth in meant.items()}
+    return Verdict(settings={"codes": sexes}, doubt="codes" if UNFINISHED in sexes.values() else "")
+
+
+def _judge_number(target: Target, profile: Profile, reading: Reading, label: Reading | None, note: Note) -> Verdict:
+    column = target.column
+    if column.name == "procedure_year":
+        is_year = profile.is_empty or profile.holds_dates or holds_years(profile)
+        return Verdict(settings={} if is_year else {"reads": YEAR, "date_format": UNFINISHED})
+    if profile.holds_dates or note.kind in ("date", "datetime", "file", "notes", "yesno", "truefalse"):
+        return Verdict(possible=False, why_not="dates or yes/no, not a number")
+    if column.name == "pgic":
+        return _judge_pgic(profile, note)
+    if _are_kinds(column, note) or (not profile.is_empty and not profile.holds_numbers):
+        return _judge_kinds(profile, note)
+    if "1" in profile.counts and set(profile.counts) <= {"0", "1"} and (column.high or 2) > 4:
+        return Verdict(possible=False, why_not="0 and 1 only")
+    values = profile.numbers if profile.holds_numbers else pd.Series([note.low, note.high], dtype="float64").dropna()
+    return _judge_range(target, values, _declared_units(reading, label), reading, is_range=profile.is_empty)
+
+
+def _declared_units(reading: Reading, label: Reading | None) -> list[str]:
+    """List the units that name and label tell, and "how many months" among them."""
+    told = [*reading.units, *(label.units if label else ())]
+    spans = [f"{item}s" for item in (label.items if label else ()) if f"{item}s" in _TIME_UNITS]
+    return told or spans
+
+
+def _are_kinds(column: Column, note: Note) -> bool:
+    """Check whether a number is recorded in a few classes."""
+    span = (column.high or 0) - (column.low or 0)
+    return 1 < len(note.choices) < MOST_CHOICES and span > MOST_CHOICES
+
+
+def _judge_kinds(profile: Profile, note: Note) -> Verdict:
+    shown, n_hidden = _codes(profile, note)
+    if not shown or n_hidden > len(shown):
+        return Verdict(possible=False, why_not="text, not a number")
+    codes = dict.fromkeys(shown, UNFINISHED) | ({UNFINISHED: UNFINISHED} if n_hidden else {})
+    return Verdict(settings={"codes": codes}, doubt="classes instead of a number: give each a value")
+
+
+def _judge_range(
+    target: Target, values: pd.Series, declared: list[str], reading: Reading, *, is_range: bool
+) -> Verdict:
+    column = target.column
+    factors = unit_factors(column)
+    synonyms = _SYNONYMS.get(column.unit or "", {})
+    units = [synonyms.get(unit, unit) for unit in declared]
+    if "percent" in reading.items and column.unit in _SYNONYMS:
+        units.append("0-100")
+    named = [unit for unit in units if unit in factors]
+    if not named and set(units) & _TIME_UNITS and column.unit not in ("years", "months"):
+        return Verdict(possible=False, why_not="a span of time")
+    is_fitting = _may_span if is_range else _fits
+    fitting = [unit for unit in factors if is_fitting(values * factors[unit], column)]
+    if named:
+        return _judge_named_unit(values, named[0], fitting)
+    if not factors:
+        ok = values.empty or is_fitting(values, column)
+        return Verdict(possible=ok, why_not="out of range") if not ok else _judge_scale(target, values, {}, is_range)
+    if values.empty:
+        return _judge_without_values(column)
+    return _choose_unit(target, values, fitting, is_range)
+
+
+def _judge_without_values(column: Column) -> Verdict:
+    if column.name == "pain_duration_months":
+        return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: months, years, weeks or days")
+    return Verdict()
+
+
+def _judge_named_unit(values: pd.Series, unit: str, fitting: list[str]) -> Verdict:
+    if values.empty or unit in fitting:
+        return Verdict(settings={"unit": unit}, confirmed=True)
+    if fitting:
+        others = ", ".join(fitting)
+        return Verdict(
+            settings={"unit": UNFINISHED}, doubt=f"the name says {unit}, the values do not fit; they fit {others}"
+        )
+    return Verdict(possible=False, why_not=f"out of range in {unit}")
+
+
+def _choose_unit(target: Target, values: pd.Series, fitting: list[str], is_range: bool) -> Verdict:
+    column = target.column
+    if not fitting:
+        return Verdict(possible=False, why_not="out of range")
+    own = next(unit for unit, factor in unit_factors(column).items() if factor == 1.0)
+    if column.name == "pain_duration_months":
+        return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: months, years, weeks or days")
+    if column.name == "weight_kg" and values.median() > HEAVIEST_MEDIAN:
+        return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: kg or pounds")
+    if column.unit == "NRS points":
+        return _choose_pain_unit(values, is_range)
+    if own in fitting:
+        return _judge_scale(target, values, {}, is_range)
+    if len({unit_factors(column)[unit] for unit in fitting}) == 1:
+        return Verdict(settings={"unit": fitting[0]})
+    return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: " + ", ".join(fitting))
+
+
+def _choose_pain_unit(values: pd.Series, is_range: bool) -> Verdict:
+    if values.max() <= 10:
+        return Verdict()
+    if (values > 10).mean() > 0.2 or is_range:
+        return Verdict(settings={"unit": "0-100"})
+    return Verdict(settings={"unit": UNFINISHED}, doubt="0-10 with some larger values, or 0-100")
+
+
+def _judge_scale(target: Target, values: pd.Series, settings: Mapping[str, object], is_range: bool) -> Verdict:
+    """Find other scales of the same name that fit: a raw sum of 0-50 looks like a percentage of at most 50."""
+    if _confirms(target, values):
+        return Verdict(settings=settings, confirmed=True)
+    instrument = INSTRUMENTS.get(target.name)
+    is_whole = bool((values % 1 == 0).all()) and len(values) > 0
+    if instrument is not None and instrument.scoring.method == "t_score" and is_whole and values.max() <= RAW_SUM_TOP:
+        return Verdict(settings={"unit": UNFINISHED}, doubt="T-scores, or raw sums: those cannot be read as T-scores")
+    smaller = [scale for scale in target.scales if is_whole and 1 < values.max() <= float(scale.split("-")[1])]
+    if not smaller or (len(values) < FEWEST_VALUES and not is_range):
+        return Verdict(settings=settings)
+    low, high = target.column.low or 0, target.column.high or 0
+    others = ", or ".join(f"{scale} ({target.scales[scale]})" for scale in smaller)
+    return Verdict(
+        settings={"unit": UNFINISHED},
+        doubt=f"{low:g}-{high:g}, or {others}: no value is above {smaller[0].split('-')[1]}",
+    )
+
+
+def _confirms(target: Target, values: pd.Series) -> bool:
+    rule = target.confirmed
+    if not rule or len(values) < FEWEST_VALUES:
+        return False
+    is_whole = rule.get("whole") != "true" or bool((values % 1 == 0).all())
+    return is_whole and values.max() > float(rule["above"]) and values.min() < float(rule["below"])
+
+
+def _fits(values: pd.Series, column: Column) -> bool:
+    if values.empty:
+        return True
+    low, high = column.low, column.high
+    inside = (values >= (low if low is not None else values.min())) & (
+        values <= (high if high is not None else values.max())
+    )
+    return float(inside.mean()) >= FITS
+
+
+def _may_span(bounds: pd.Series, column: Column) -> bool:
+    """Check whether a range that data entry allows may be that of a column: it need not be as narrow."""
+    if bounds.empty or column.high is None:
+        return True
+    return bool(bounds.max() > (column.low or 0) and bounds.min() < column.high and bounds.max() <= 1.5 * column.high)
+
+
+def _judge_pgic(profile: Profile, note: Note) -> Verdict:
+    """Read the impression of change, whose direction and lowest code differ between sources."""
+    values = profile.numbers
+    keys = [code for code in note.choices if re.fullmatch(r"\d+", code)]
+    best = [int(code) for code in keys if _BETTER.search(note.choices[code])]
+    low, high = (
+        (min(map(int, keys)), max(map(int, keys))) if keys else (values.min(), values.max()) if len(values) else (1, 7)
+    )
+    if high > 7 or (not profile.is_empty and not profile.holds_numbers):
+        return Verdict(possible=False, why_not="not seven steps")
+    if best and (low, high) in ((1, 7), (0, 6)):
+        shift = 1 - low
+        is_reversed = max(best) > (low + high) / 2 and min(best) > (low + high) / 2
+        codes = {code: str(8 - int(code) - shift if is_reversed else int(code) + shift) for code in keys}
+        return Verdict(settings={} if not is_reversed and shift == 0 else {"codes": codes})
+    if low == 0:
+        codes = {str(code): UNFINISHED for code in range(7)}
+        return Verdict(
+            settings={"codes": codes}, doubt="coded from 0: the contract's 1 is very much improved, 7 very much worse"
+        )
+    if keys and (low, high) != (1, 7):
+        return Verdict(settings={"codes": dict.fromkeys(keys, UNFINISHED)}, doubt="not seven steps")
+    return Verdict(
+        settings={"reads": UNFINISHED},
+        doubt="'value' if 1 is very much improved and 7 very much worse; otherwise list codes",
+    )
