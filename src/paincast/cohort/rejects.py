@@ -36,7 +36,9 @@ TWIN_COLUMN = "duplicate column"
 """The ``rule`` for an unused name that appears twice in the header; it loses no data."""
 UNNAMED_COLUMN = "no column name"
 """The ``rule`` for a column with content but no name; it loses nothing that could be read."""
-NOTHING_LOST = (UNKNOWN_COLUMN, MERGED, NOT_A_PATIENT, TITLE_LINE, TWIN_COLUMN, UNNAMED_COLUMN)
+STATUS = "status"
+"""The ``rule`` for what was planned, not done or entered in error; it loses no data."""
+NOTHING_LOST = (UNKNOWN_COLUMN, MERGED, NOT_A_PATIENT, TITLE_LINE, TWIN_COLUMN, UNNAMED_COLUMN, STATUS)
 """Rules that are reported but do not count as data loss."""
 
 WHOLE_COLUMN = 0

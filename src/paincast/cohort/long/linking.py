@@ -65,7 +65,7 @@ def link_to_latest_before(person: pd.Series, day: pd.Series, procedures: Procedu
     ['a', 'a', nan]
     """
     rows = pd.DataFrame({"person": person.to_numpy(), "day": day.astype("datetime64[s]").to_numpy()})
-    rows = rows.rename_axis("row").reset_index()
+    rows = rows.astype({"person": "str"}).rename_axis("row").reset_index()
     dated = rows.dropna().sort_values("day", kind="stable")
     by_day = _group_by_day(procedures)
     linked = pd.merge_asof(dated, by_day, on="day", by="person", direction="backward", allow_exact_matches=False)

@@ -38,11 +38,12 @@ def find_nearest_before(
     ['7']
     """
     procedures = pd.DataFrame({"person": person.to_numpy(), "day": day.astype("datetime64[s]").to_numpy()})
+    procedures = procedures.astype({"person": "str"})
     dated = procedures.rename_axis("procedure").reset_index().dropna().sort_values("day", kind="stable")
-    values = _collapse(rows, ["person", "day"]).reset_index().sort_values("day", kind="stable")
+    values = _collapse(rows, ["person", "day"]).reset_index().astype({"person": "str"})
     nearest = pd.merge_asof(
         dated,
-        values,
+        values.sort_values("day", kind="stable"),
         on="day",
         by="person",
         direction="backward",

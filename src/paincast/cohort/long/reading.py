@@ -57,6 +57,7 @@ def _normalize(batch: pd.DataFrame, table: LongTable, codes: pd.Series) -> pd.Da
     days, _ = dates.read_days(batch[table.at].where(batch[table.at] != ""), table.date_format)
     return pd.DataFrame(
         {
+            "table": table.file,
             "file": table.file,
             "place": batch["place"],
             "person": _to_codes(batch[table.person]),

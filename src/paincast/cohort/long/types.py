@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-LONG_COLUMNS = ("file", "place", "person", "name", "value", "unit", "day")
+LONG_COLUMNS = ("table", "file", "place", "person", "name", "value", "unit", "day")
 """Columns of the rows of a long table: texts, but for the integer ``place`` and the date ``day``."""
 
 
@@ -66,7 +66,7 @@ class LongRows(NamedTuple):
 
     Parameters
     ----------
-    rows : DataFrame with columns file, place, person, name, value, unit, day
+    rows : DataFrame with columns table, file, place, person, name, value, unit, day
         One row for each value; unit is empty where there is none.
     rejects : DataFrame with columns table, row, column, rule, allowed, action
         Rows that could not be read.

@@ -1,4 +1,4 @@
-"""Read what a mapping says about long tables: their columns, the window of the baseline, and OMOP."""
+"""Read what a mapping says about long tables: their columns, the window of the baseline, OMOP and FHIR."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from paincast.cohort.coercion import to_code
 from paincast.cohort.long import omop
+from paincast.cohort.long.fhir import tables as fhir
 from paincast.cohort.long.types import BaselineWindow, LongTable
 from paincast.cohort.registry.mapping_fields import one_or_more, read_date_format, read_days, read_text
 from paincast.cohort.registry.mapping_readers import list_readers
@@ -41,7 +42,7 @@ def read_window(node: Node) -> BaselineWindow:
 
 
 def complete_model(mapping: RegistryMapping) -> RegistryMapping:
-    """Complete a mapping of OMOP by what its standard fixes: dates, joins, long tables and their columns.
+    """Complete a mapping of OMOP or FHIR by what its standard fixes: dates, joins, long tables and their columns.
 
     Procedures whose code the mapping does not list under ``technique`` are left out.
     """
@@ -78,7 +79,7 @@ def check_long(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) ->
     named, files = list_named(mapping), [table.file for table in mapping.long]
     for place, field in named.items():
         if not mapping.long:
-            raise root.refuse(f"{place}: 'named' needs 'long' or 'model' under 'read'")
+            raise root.refuse(f"{place}: 'named' needs 'long', 'omop' or 'fhir' under 'read'")
         if field.file is not None and field.file not in files:
             raise root.refuse(f"{place}: '{field.file}' is no long table; known: {', '.join(files)}")
     if not mapping.long:
@@ -106,6 +107,11 @@ _MODELS: dict[str, tuple[str, tuple[LongTable, ...], tuple[Join, ...]]] = {
         omop.LONG_TABLES,
         tuple(Join(file=name, by=key, called=key, others_left_out=True) for name, key in omop.KEYS.items()),
     ),
+    "fhir": (
+        fhir.PROCEDURE_DATE,
+        fhir.LONG_TABLES,
+        (Join(file=fhir.PATIENTS, by=fhir.PATIENT, called="id", others_left_out=True),),
+    ),
 }
-MAIN_FILES = {"omop": omop.PROCEDURES}
+MAIN_FILES = {"omop": omop.PROCEDURES, "fhir": fhir.PROCEDURES}
 """The table with one row for each procedure, by model."""

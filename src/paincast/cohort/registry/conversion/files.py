@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ import pandas as pd
 from paincast.cohort.coercion import NumberStyle, detect_number_style
 from paincast.cohort.identifiers import names_patients
 from paincast.cohort.long import omop
+from paincast.cohort.long.fhir import tables as fhir
+from paincast.cohort.long.fhir.reading import read_fhir
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
 from paincast.cohort.reading.files import Batch, TextTable, open_table, read_text_table, to_texts
@@ -20,7 +23,7 @@ from paincast.cohort.registry.conversion.redcap import select_columns
 from paincast.cohort.registry.mapping_long import list_names
 from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers
 from paincast.cohort.registry.mapping_types import Field, RegistryMapping
-from paincast.cohort.rejects import join_rejects, name_nearest
+from paincast.cohort.rejects import empty_rejects, join_rejects, name_nearest
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
@@ -66,6 +69,8 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
     DataError
         If a file is missing or unreadable, or lacks a column that the mapping names.
     """
+    if mapping.model == "fhir":
+        return _read_fhir(mapping, [Path(file) for file in files], ledger)
     paths = _match_files(mapping, [Path(file) for file in files])
     long_files = {table.file for table in mapping.long}
     used = _list_used(mapping)
@@ -92,6 +97,21 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
         style=_find_style(mapping, sheets, long_rows, main.dialect.separator),
         unread=main.rejects,
     )
+
+
+def _read_fhir(mapping: RegistryMapping, files: Sequence[Path], ledger: Ledger) -> Sources:
+    used = _list_used(mapping)
+    columns = {table: used.get(table, set()) for table in (fhir.PROCEDURES, fhir.PATIENTS)}
+    read = read_fhir(files, columns, list_names(mapping))
+    ledger.rejects.append(read.rejects)
+    for kind, n in sorted(read.others.items()):
+        ledger.leave_out(n, "", f"resources of type {kind} are not read")
+    ledger.leave_out(read.n_other_names, "", "the mapping names no value of the resource")
+    ledger.leave_out(read.n_without_value, "", "no value was recorded in the resource")
+    digest = hashlib.sha256("".join(sha256 for _, sha256 in read.files.values()).encode()).hexdigest()
+    facts = {name: FileFacts(n, sha256, ()) for name, (n, sha256) in read.files.items()}
+    facts |= {name: FileFacts(len(sheet), digest, ()) for name, sheet in read.sheets.items()}
+    return Sources(read.sheets, facts, read.long_rows, NumberStyle("point"), empty_rejects())
 
 
 def _find_style(

@@ -27,7 +27,7 @@ class NamedValues:
 
     Parameters
     ----------
-    rows : DataFrame with columns file, place, person, name, value, unit, day
+    rows : DataFrame with columns table, file, place, person, name, value, unit, day
         Indexed from 0.
     window : BaselineWindow
         How long before a procedure a value may be.
@@ -52,7 +52,7 @@ class NamedValues:
         """Select the rows of a field that hold a value."""
         rows = self.rows[self.rows["name"].isin(reader.named)]
         if reader.file:
-            rows = rows[rows["file"] == reader.file]
+            rows = rows[rows["table"] == reader.file]
         rows = rows.assign(
             value=mask_absent(reader, rows["value"], self.missing),
             unit=rows["unit"].mask(rows["unit"].str.fullmatch(_WITHOUT_DIMENSION), ""),

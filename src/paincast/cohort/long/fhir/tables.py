@@ -1,0 +1,27 @@
+"""The tables that a mapping reads from FHIR resources, and what their columns are called."""
+
+from __future__ import annotations
+
+from paincast.cohort.long.types import LongTable
+
+PROCEDURES, PATIENTS = "Procedure", "Patient"
+PATIENT = "patient"
+"""Column of the patient's id in the table of procedures."""
+PROCEDURE_DATE = "performed"
+
+LONG_TABLES = tuple(
+    LongTable(
+        file=resource,
+        person=f"{resource}.subject",
+        name=f"{resource}.{name}",
+        value=(f"{resource}.{value}",),
+        at=f"{resource}.{at}",
+        unit="unit",
+        is_optional=True,
+    )
+    for resource, name, value, at in (
+        ("Observation", "code", "value", "effective"),
+        ("QuestionnaireResponse", "item", "answer", "authored"),
+    )
+)
+"""Observations by their codes, and answers by the ``linkId`` of their item."""
