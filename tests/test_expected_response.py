@@ -13,6 +13,7 @@ import pytest
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
+from paincast.contract import BUILT_IN
 from paincast.evaluation.assessment import assess_predictions
 from paincast.evaluation.expected import ANTICIPATED_AUROC, anticipate_auroc, find_expected_response
 from paincast.evidence.records import load_record, primary_horizon, records_of, simulated_records, simulated_techniques
@@ -167,6 +168,7 @@ def test_every_technique_with_a_curve_has_an_expected_response_at_its_own_month(
     month = primary_horizon(technique)
     patients = [(name, record.approach) for record in records for name in record.indications for _ in range(5)]
     data = SimpleNamespace(
+        contract=BUILT_IN,
         technique=technique,
         horizon_months=month,
         outcome=get_outcome("pain_response"),

@@ -161,7 +161,8 @@ def test_an_outcome_of_ones_own_is_found_and_labelled_like_the_others():
     with pytest.raises(SettingsError) as error:
         get_outcome("walking_improved")
     assert error.value.code == "PC-OUTCOMES-02"
-    assert default_window(OWN, 12.0) == (3.0, 9.0)
+    assert default_window(OWN, 6.0) == (3.0, 9.0)
+    assert default_window(OWN, 12.0) == (6.0, 18.0)
     labels = label(OWN, {"rmdq": [10.0, 10.0, 20.0]}, {"lefs": [61.0, 59.0, None], "rmdq": [10.0, 2.0, 15.0]})
     assert labels.value.tolist() == [1.0, 0.0, 0.0]
     assert labels.instrument is not None

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.conditions import Condition
 from paincast.evidence.records import indications_of
 from paincast.evidence.rules import TechniqueRules, collect_contraindications
 from paincast.outcomes import Outcome, OutcomeLabels, list_ineligibility
 from paincast.outcomes.labels import LOST_RELIEF
-from paincast.schema import COMPARATORS, EPISODES, TECHNIQUES
+from paincast.schema import COMPARATORS
 
 
 def decide_answers(
@@ -181,7 +182,7 @@ def select_evaluable(outcome: pd.Series, *abstained: pd.Series) -> pd.Series:
     return evaluable
 
 
-def check_techniques(techniques: Iterable[str]) -> None:
+def check_techniques(techniques: Iterable[str], contract: Contract = BUILT_IN) -> None:
     """Refuse unknown techniques and techniques without evidence.
 
     Raises
@@ -194,17 +195,21 @@ def check_techniques(techniques: Iterable[str]) -> None:
     for technique in techniques:
         if technique in COMPARATORS:
             raise SettingsError(f"technique: {_describe_comparator(technique)}", code="PC-SERVING-19")
-        if technique not in TECHNIQUES:
+        if technique not in contract.techniques:
             raise SettingsError(
-                f"technique: unknown name '{technique}'; {suggest_name(technique, TECHNIQUES)}", code="PC-SERVING-20"
+                f"technique: unknown name '{technique}'; {suggest_name(technique, contract.techniques)}",
+                code="PC-SERVING-20",
             )
-        indications_of(technique)
+        if technique not in contract.own_techniques:
+            indications_of(technique)
 
 
-def explain_missing_model(technique: str) -> str:
+def explain_missing_model(technique: str, contract: Contract = BUILT_IN) -> str:
     """Explain why there is no prediction for a technique without a loaded model."""
     if technique in COMPARATORS:
         return _describe_comparator(technique)
+    if technique in contract.own_techniques:
+        return f"there is no model for {technique} among those loaded"
     try:
         indications_of(technique)
     except RefusalError as refusal:
@@ -216,9 +221,10 @@ def _describe_comparator(technique: str) -> str:
     return f"{technique} is a comparator, not a technique; there is no response model for it"
 
 
-def set_technique(episodes: pd.DataFrame, technique: str) -> pd.DataFrame:
+def set_technique(episodes: pd.DataFrame, technique: str, contract: Contract = BUILT_IN) -> pd.DataFrame:
     """Set the technique to predict; choices made for another technique (approach, lesion protocol) become missing."""
-    choices = [column.name for column in EPISODES.values() if column.role == "technique" and column.name != "technique"]
+    declared = contract.episodes.values()
+    choices = [column.name for column in declared if column.role == "technique" and column.name != "technique"]
     made_for_another = episodes["technique"].notna() & (episodes["technique"] != technique)
     patients = episodes.assign(technique=technique)
     patients[choices] = patients[choices].mask(made_for_another)
@@ -288,12 +294,13 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
     )
 
 
-def assess_technique(technique: str, episodes: pd.DataFrame) -> pd.DataFrame:
+def assess_technique(technique: str, episodes: pd.DataFrame, contract: Contract = BUILT_IN) -> pd.DataFrame:
     """Assess the contraindications of a technique in the current evidence, with or without a model.
 
     If the evidence has none, ``eligible`` is missing; see :func:`assess_contraindications`.
     """
-    rules = TechniqueRules(indications=(), contraindications=collect_contraindications(technique))
+    is_own = technique in contract.own_techniques
+    rules = TechniqueRules(indications=(), contraindications=() if is_own else collect_contraindications(technique))
     assessed = assess_contraindications(rules, episodes)
     return (
         assessed if rules.contraindications else assessed.assign(eligible=pd.array([pd.NA] * len(assessed), "boolean"))

@@ -15,9 +15,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError
 from paincast.files.serialization import from_plain, to_plain
-from paincast.schema import EPISODES, MINIMUM_CELL, Column, model_columns
+from paincast.schema import MINIMUM_CELL, Column
 from paincast.statistics.splines import compute_spline
 
 FloatArray = npt.NDArray[np.float64]
@@ -112,6 +113,8 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     splines : bool
         Encode numbers as restricted cubic splines with four knots at quantiles of the training values, and add an
         indicator for frequent zeros.
+    contract : Contract
+        Declares the columns; a bundle keeps it beside the encoder.
 
     Attributes
     ----------
@@ -128,11 +131,13 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         minimum_observed: float = 0.5,
         minimum_missing: int = 20,
         splines: bool = False,
+        contract: Contract = BUILT_IN,
     ) -> None:
         self.native_missing = native_missing
         self.minimum_observed = minimum_observed
         self.minimum_missing = minimum_missing
         self.splines = splines
+        self.contract = contract
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn passes the outcome)
         """Learn levels, means and scales.
@@ -148,7 +153,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         EpisodeEncoder
         """
         _require_table(X)
-        candidates = [column for column in model_columns() if column.name in X]
+        candidates = [column for column in self.contract.model_columns if column.name in X]
         usable = [column for column in candidates if self._is_recorded(X[column.name])]
         self.variables_ = tuple(self._learn(column, X[column.name]) for column in usable)
         self.unavailable_ = tuple(column.name for column in candidates if column not in usable)
@@ -202,6 +207,17 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return encoder
 
+    def add_recorded(self, X: pd.DataFrame) -> Self:
+        """Return an encoder that also knows the variables that only other episodes have recorded.
+
+        Means, scales and shares of these, and of these only, are those of the other episodes.
+        """
+        encoder = type(self)(**self.get_params()).fit(X[[name for name in self.unavailable_ if name in X]])
+        added = {variable.name: variable for variable in encoder.variables_}
+        encoder.variables_ = (*self.variables_, *added.values())
+        encoder.unavailable_ = tuple(name for name in self.unavailable_ if name not in added)
+        return encoder
+
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002 (ditto)
         """Return the names of the matrix columns, for example ``age_years`` or ``approach=caudal``."""
         check_is_fitted(self, "variables_")
@@ -225,6 +241,11 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         units = [unit for variable in self.variables_ for unit in variable.encoded_spreads]
         return np.array(units, dtype=float)
 
+    def standard_scores(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
+        """Compute the standard scores of a numeric variable relative to the training cohort; NaN if missing."""
+        numbers = scale_number(self.contract.episodes[variable.name], values)
+        return np.asarray((numbers - variable.centre) / variable.scale)
+
     def find_unseen(self, X: pd.DataFrame) -> pd.DataFrame:
         """Flag values that did not occur in training.
 
@@ -243,16 +264,16 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def to_state(self) -> dict[str, Any]:
-        """Return parameters and fitted state as plain data."""
+        """Return parameters and fitted state as plain data, without the contract."""
         return {
-            "parameters": self.get_params(),
+            "parameters": {name: value for name, value in self.get_params().items() if name != "contract"},
             "variables": to_plain(self.variables_),
             "unavailable": list(self.unavailable_),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """Build a fitted encoder from :meth:`to_state`."""
+        """Build a fitted encoder from :meth:`to_state`, of the built-in contract until another is set."""
         encoder = cls(**state["parameters"])
         encoder.variables_ = from_plain(state["variables"], tuple[EncodedVariable, ...])
         encoder.unavailable_ = tuple(state["unavailable"])
@@ -292,7 +313,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             marks_missing=varies and many_missing and not self.native_missing,
             varies=varies,
         )
-        return _add_splines(straight, values) if varies and self.splines else straight
+        return _add_splines(straight, values, numbers) if varies and self.splines else straight
 
     def _encode(self, variable: EncodedVariable, values: pd.Series) -> FloatArray:
         if variable.kind == "category":
@@ -315,7 +336,7 @@ class EpisodeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if variable.kind == "boolean":
             numbers = np.asarray(values.astype("Float64").to_numpy(float, na_value=np.nan), dtype=float)
             return numbers if self.native_missing else np.nan_to_num(numbers, nan=variable.centre)
-        z = standard_scores(variable, values)
+        z = self.standard_scores(variable, values)
         return z if self.native_missing else np.nan_to_num(z, nan=0.0)
 
 
@@ -325,18 +346,12 @@ def scale_number(column: Column, values: pd.Series) -> FloatArray:
     return np.log1p(numbers) if column.log_scale else numbers
 
 
-def standard_scores(variable: EncodedVariable, values: pd.Series) -> FloatArray:
-    """Compute the standard scores of a numeric variable relative to the training cohort; NaN if missing."""
-    scores: FloatArray = (scale_number(EPISODES[variable.name], values) - variable.centre) / variable.scale
-    return scores
-
-
-def _add_splines(variable: EncodedVariable, values: pd.Series) -> EncodedVariable:
+def _add_splines(variable: EncodedVariable, values: pd.Series, numbers: FloatArray) -> EncodedVariable:
     """Add spline terms and a zero indicator to a number if the training values are sufficiently distinct."""
-    recorded = values[values.notna()]
-    zero = (recorded == 0).to_numpy(bool)
+    is_recorded = values.notna().to_numpy(bool)
+    zero = (values[is_recorded] == 0).to_numpy(bool)
     marks_zero = bool(MINIMUM_ZEROS <= zero.mean() <= 1.0 - MINIMUM_ZEROS)
-    scores = standard_scores(variable, recorded)
+    scores = (numbers[is_recorded] - variable.centre) / variable.scale
     knots = np.unique(np.quantile(scores[~zero] if marks_zero else scores, KNOT_QUANTILES).round(9))
     curved = replace(variable, marks_zero=marks_zero)
     if len(knots) < len(KNOT_QUANTILES):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.contract import Contract
 from paincast.disclosure.flow import ANSWERED_AT, ANSWERED_BY, AT_HORIZON, PATIENTS, SEEN, format_counts_together
 from paincast.eligibility import exclude_ineligible, find_supported_indications
 from paincast.errors import RefusalError
@@ -52,6 +53,28 @@ class TrainingSet:
     flow: pd.DataFrame
     episodes: pd.DataFrame
     observed: FloatArray
+
+    @property
+    def contract(self) -> Contract:
+        """Contract of the cohort."""
+        return self.cohort.contract
+
+    @property
+    def evidence_technique(self) -> str:
+        """Technique whose published evidence may be used: the technique itself, or that which its contract names.
+
+        Raises
+        ------
+        RefusalError
+            If the contract names none.
+        """
+        evidence = self.contract.find_evidence(self.technique)
+        if not evidence:
+            raise RefusalError(
+                f"{self.technique} is a technique of the contract, beside which no published evidence stands",
+                code="PC-TRAINING-SET-03",
+            )
+        return evidence
 
     @property
     def outcome(self) -> Outcome:
@@ -133,9 +156,10 @@ def make_training_set(
     """
     subset = cohort.select_technique(technique)
     [month] = settings.months
-    horizon = month or outcome.horizon_months or primary_horizon(technique)
+    horizon = month or outcome.horizon_months or find_primary_horizon(technique, cohort.contract)
     first, last = settings.window_months or default_window(outcome, horizon)
-    rules = collect_rules(technique, outcome.name)
+    is_own = technique in cohort.contract.own_techniques
+    rules = TechniqueRules(indications=()) if is_own else collect_rules(technique, outcome.name)
     labels = compute_outcome(subset.episodes, subset.visits, subset.events, outcome, horizon, (first, last))
     if subset.basis == "real" and minimum_events is not None:
         rules = take_without_evidence(rules, find_supported_indications(subset.episodes, labels, minimum_events))
@@ -148,6 +172,27 @@ def make_training_set(
     if not (labels.eligible & labels.known).any():
         raise RefusalError(_describe_no_outcome(subset, labels), code="PC-TRAINING-SET-02")
     return _make_set(technique, rules, subset, labels)
+
+
+def find_primary_horizon(technique: str, contract: Contract) -> float:
+    """Return the default horizon of a technique in months: that of its evidence, or of the contract.
+
+    Raises
+    ------
+    RefusalError
+        If neither tells one.
+    """
+    own = contract.own_techniques.get(technique)
+    if own is None:
+        return primary_horizon(technique)
+    if own.month is not None:
+        return own.month
+    if own.like:
+        return primary_horizon(own.like)
+    raise RefusalError(
+        f"{technique}: no month is asked; set outcome.horizon_months, or 'month' of the technique in the contract",
+        code="PC-TRAINING-SET-04",
+    )
 
 
 def ask_again(data: TrainingSet, outcome: Outcome) -> TrainingSet:

@@ -81,7 +81,7 @@ def drawn_ends(ax: Axes) -> list[float]:
 
 
 def test_importance_shows_size_rank_and_verdict():
-    ax = plot_ranked_importance(make_review().importance, make_axes(), basis="synthetic")
+    ax = plot_ranked_importance(make_review(), make_axes(), basis="synthetic")
     figure = ax.figure
     figure.canvas.draw()
     assert drawn_ends(ax) == [0.3, 0.2, 0.1, 0.05]

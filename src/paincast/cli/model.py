@@ -12,7 +12,8 @@ from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.registry import find_store, tracking_uri_option
 from paincast.cli.tables import print_table
 from paincast.environment import hide_values
-from paincast.schema import RESEARCH_MARK, TECHNIQUES
+from paincast.schema import RESEARCH_MARK
+from paincast.settings.keywords import split_own_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def train(overrides: tuple[str, ...]) -> None:
     """
     from paincast.cli.hydra_app import run_training
 
-    run_training(replace_flags(overrides), _train_once)
+    run_training(name_own_choices(replace_flags(overrides)), _train_once)
 
 
 EXPORT_FLAG, EXPORT_SETTING = "--export-oof", "evaluation.export_oof"
@@ -58,6 +59,28 @@ def replace_flags(arguments: Sequence[str]) -> list[str]:
         quoted = file.replace("'", "\\'")
         replaced.append(f"{EXPORT_SETTING}='{quoted}'")
     return replaced
+
+
+def name_own_choices(arguments: Sequence[str]) -> list[str]:
+    """Replace a technique or outcome that is no choice by its setting, where a cohort is read that may declare it.
+
+    Examples
+    --------
+    >>> name_own_choices(["cohort=folder", "cohort.path=ours", "outcome=walking_improved"])
+    ['cohort=folder', 'cohort.path=ours', 'outcome.name=walking_improved']
+    """
+    if not any(argument.startswith(("cohort.path=", "cohort.real=")) for argument in arguments):
+        return list(arguments)
+    named = []
+    for argument in arguments:
+        group, _, choice = argument.partition("=")
+        _, values = split_own_choices({group: choice})
+        named.append(next((f"{name}={_write(value)}" for name, value in values.items()), argument))
+    return named
+
+
+def _write(value: object) -> str:
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
@@ -99,7 +122,6 @@ def _read_months(context: click.Context, option: click.Parameter, value: str | N
     "--technique",
     "techniques",
     multiple=True,
-    type=click.Choice(TECHNIQUES),
     metavar="NAME",
     help="Answer for this technique only; may be repeated. Default: all that have a model, and the one a row names.",
 )

@@ -75,13 +75,15 @@ def to_plain_text(column: pd.Series) -> pd.Series:
     return column.astype("str").str.strip()
 
 
-def to_text(column: pd.Series) -> pd.Series:
+def to_text(column: pd.Series, *, keep: Iterable[str] = ()) -> pd.Series:
     """Convert a column to trimmed text; words for "no value" become missing, and whole floats lose their ``.0``.
 
     Parameters
     ----------
     column : Series
         Any dtype.
+    keep : iterable of str
+        Words that are values here, for example a category ``none``.
 
     Returns
     -------
@@ -94,7 +96,9 @@ def to_text(column: pd.Series) -> pd.Series:
     ['7', nan, nan, nan]
     """
     text = to_plain_text(column)
-    return text.mask(find_missing_words(text))
+    values = {word.casefold() for word in keep if is_missing_word(word)}
+    missing = find_missing_words(text)
+    return text.mask(missing & ~text.str.casefold().isin(values) if values else missing)
 
 
 def _whole_floats_as_integers(column: pd.Series) -> pd.Series:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from paincast.contract import BUILT_IN, Contract, restore_contract
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError
 from paincast.evidence.records import list_citations, records_of
@@ -49,6 +50,8 @@ class Cohort:
         Citations or generator versions.
     details : dict
         Further provenance: seed, scenario, evidence version, hashes of source files.
+    contract : Contract
+        Declares columns, techniques, indications and outcomes.
     """
 
     episodes: pd.DataFrame
@@ -57,6 +60,7 @@ class Cohort:
     basis: str
     sources: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    contract: Contract = BUILT_IN
 
     @property
     def n_real(self) -> int:
@@ -85,6 +89,7 @@ class Cohort:
             basis=self.basis,
             sources=self._list_sources_of(technique),
             details=self.details,
+            contract=self.contract,
         )
 
     def _list_sources_of(self, technique: str) -> tuple[str, ...]:
@@ -105,12 +110,12 @@ def pandas_type(column: Column) -> str:
     }[column.type]
 
 
-def conform(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+def conform(table: str, frame: pd.DataFrame, contract: Contract = BUILT_IN) -> pd.DataFrame:
     """Return a table with every column of the contract, in order and type; absent columns are filled as missing.
 
     Values must already be valid; :func:`paincast.cohort.validate.validate_tables` removes invalid values.
     """
-    columns = TABLES[table]
+    columns = contract.tables[table]
     complete = frame.reindex(columns=list(columns)).reset_index(drop=True)
     types = {name: pandas_type(column) for name, column in columns.items()}
     return complete.astype({name: kind for name, kind in types.items() if str(complete[name].dtype) != kind})
@@ -147,6 +152,8 @@ def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFr
             "details": cohort.details,
             "hashes": {file.name: hash_file(file) for file in sorted(folder.glob("*.parquet"))},
         }
+        if cohort.contract.declared:
+            manifest["contract"] = cohort.contract.declared
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -160,18 +167,31 @@ def load_cohort(path: str | Path) -> Cohort:
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    tables = {name: _conform_read(folder, name, read_table(folder, name, manifest)) for name in TABLES}
+    contract = restore_contract(manifest.get("contract", ""))
+    tables = {name: _conform_read(folder, name, read_table(folder, name, manifest), contract) for name in TABLES}
     return Cohort(
         **tables,
         basis=manifest["basis"],
         sources=tuple(manifest["sources"]),
         details={**manifest["details"], "hashes": manifest["hashes"]},
+        contract=contract,
     )
 
 
-def _conform_read(folder: Path, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def read_cohort_contract(path: str | Path) -> Contract:
+    """Read the contract of a cohort folder without its tables.
+
+    Raises
+    ------
+    DataError
+        If the folder is not a cohort, or its manifest is damaged.
+    """
+    return restore_contract(read_manifest(Path(path)).get("contract", ""))
+
+
+def _conform_read(folder: Path, name: str, frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     try:
-        return conform(name, frame)
+        return conform(name, frame, contract)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{folder / name}.parquet has other column types than a cohort ({type(error).__name__}); write it again",
@@ -198,6 +218,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         for name, declared in _MANIFEST_TYPES.items():
             check_declared(manifest[name], declared, name)
+        check_declared(manifest.get("contract", ""), str, "contract")
         if manifest["basis"] not in BASES:
             raise ValueError("basis")
     except (KeyError, TypeError, ValueError) as error:

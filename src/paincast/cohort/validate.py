@@ -26,14 +26,18 @@ from paincast.cohort.rejects import (
 )
 from paincast.cohort.shared_keys import find_duplicates, merge_rows
 from paincast.cohort.tables import conform
+from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError, suggest_name
-from paincast.schema import EPISODES, TABLES, Column
+from paincast.schema import TABLES, Column
 
 _BEFORE = "before the procedure"
 
 
 def validate_tables(
-    tables: Mapping[str, pd.DataFrame], *, places: Mapping[str, pd.Series] | None = None
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    places: Mapping[str, pd.Series] | None = None,
+    contract: Contract = BUILT_IN,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Validate raw tables against the contract.
 
@@ -48,6 +52,8 @@ def validate_tables(
         ``episodes``, and optionally ``visits`` and ``events``. Every column may be text.
     places : mapping of str to Series, optional
         Position of each row in its source, per table; by default the row number, counted from 1.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def validate_tables(
     valid: dict[str, pd.DataFrame] = {}
     all_rejects = []
     doubted_ids: dict[str, set[str]] = {}
-    for table, columns in TABLES.items():
+    for table, columns in contract.tables.items():
         frame = tables.get(table, pd.DataFrame(columns=list(columns), dtype="str"))
         row_places = _place(frame, (places or {}).get(table))
         typed, findings, doubted = _check_table(table, frame, columns, doubted_ids=doubted_ids)
@@ -81,11 +87,11 @@ def validate_tables(
         else:
             doubted_ids = _list_doubted(typed, findings)
         all_rejects.append(make_rejects(table, [*doubted, *findings], row_places))
-        valid[table] = conform(table, typed[~any_broken(findings, "row left out", len(typed))])
+        valid[table] = conform(table, typed[~any_broken(findings, "row left out", len(typed))], contract)
     return valid, join_rejects(all_rejects)
 
 
-def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Validate a table of patients to predict against the episode columns of the contract.
 
     Parameters
@@ -95,6 +101,8 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
         named in any case, as text or typed; an index with the name of a column counts as that column. ``technique`` is
         optional. A missing ``episode_id`` is made from the row number (``row-1``), a missing ``patient_id`` from
         the ``episode_id``.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -116,36 +124,37 @@ def validate_patients(patients: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
     [{'row': 1, 'column': 'age_years', 'rule': 'not a number', 'action': 'cell emptied'}]
     """
-    patient_rows = read_patients(patients)
-    frame = _name_columns(patient_rows.rows)
-    if not set(frame.columns) & set(EPISODES):
+    columns = contract.episodes
+    patient_rows = read_patients(patients, contract=contract)
+    frame = _name_columns(patient_rows.rows, columns)
+    if not set(frame.columns) & set(columns):
         raise DataError(
             f"the table of patients has no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
             "'paincast schema' lists the known columns",
             code="PC-COHORT-07",
         )
-    _refuse_nested(frame)
-    optional = {name: replace(column, required=False) for name, column in EPISODES.items()}
+    _refuse_nested(frame, columns)
+    optional = {name: replace(column, required=False) for name, column in columns.items()}
     row_places = pd.Series(patient_rows.places, dtype="int64")
     typed, findings, doubted = _check_table("episodes", _with_ids(frame, row_places), optional, merges=False)
     rejects = make_rejects("episodes", [*doubted, *findings], row_places)
-    episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))])
-    return episodes, join_rejects([reject_unknown_columns(patient_rows.others), patient_rows.rejects, rejects])
+    episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))], contract)
+    return episodes, join_rejects([reject_unknown_columns(patient_rows.others, columns), patient_rows.rejects, rejects])
 
 
-def _name_columns(frame: pd.DataFrame) -> pd.DataFrame:
+def _name_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """Rename columns as in the contract, and turn index levels with such names into columns."""
-    columns, index = (
-        match_case([clean_name(str(name)) for name in names], EPISODES) for names in (frame.columns, frame.index.names)
+    names, index = (
+        match_case([clean_name(str(name)) for name in names], columns) for names in (frame.columns, frame.index.names)
     )
     levels = {name: frame.index.get_level_values(level) for level, name in enumerate(index)}
-    kept = {name: values for name, values in levels.items() if name in EPISODES and name not in columns}
-    return frame.set_axis(columns, axis="columns").assign(**kept)
+    kept = {name: values for name, values in levels.items() if name in columns and name not in names}
+    return frame.set_axis(names, axis="columns").assign(**kept)
 
 
-def _refuse_nested(frame: pd.DataFrame) -> None:
+def _refuse_nested(frame: pd.DataFrame, columns: Mapping[str, Column]) -> None:
     """Refuse cells that contain several values or bytes, because their meaning is unknown."""
-    known = [index for index, name in enumerate(frame.columns) if name in EPISODES]
+    known = [index for index, name in enumerate(frame.columns) if name in columns]
     for index in known:
         column = frame.iloc[:, index]
         if pd.api.types.is_object_dtype(column.dtype) and not all(map(_is_one_value, column)):
@@ -164,9 +173,9 @@ def _is_one_value(cell: object) -> bool:
     return bool(pd.api.types.is_scalar(cell)) and not isinstance(cell, bytes)
 
 
-def reject_unknown_columns(names: Iterable[str]) -> pd.DataFrame:
-    """Make a reject for each name that is not a column of the ``episodes`` table."""
-    findings = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), EPISODES)
+def reject_unknown_columns(names: Iterable[str], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Make a reject for each name that is not among the columns of the ``episodes`` table."""
+    findings = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), columns)
     return make_rejects("episodes", findings, pd.Series(dtype="int64"))
 
 
@@ -284,7 +293,7 @@ def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series
         values, failed = to_numbers(raw, percent=column.unit == "%", strict=has_commas)
         fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
         return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
-    text = to_text(raw)
+    text = to_text(raw, keep=column.categories)
     return (to_listed(text, column.categories) if column.type == "category" else text), []
 
 

@@ -61,6 +61,8 @@ def find_expected_response(data: TrainingSet, scenario: str) -> ExpectedResponse
     month = data.horizon_months
     if data.outcome.name != CURVE_OUTCOME:
         return _leave_out(scenario, month, f"the evidence holds a curve of {CURVE_OUTCOME} only")
+    if data.technique in data.contract.own_techniques:
+        return _leave_out(scenario, month, f"no published evidence stands beside {data.technique}")
     if data.unmatched:
         return _leave_out(scenario, month, f"the evidence counts no response by {', '.join(data.unmatched)}")
     with_curve = [record for record in records_of(data.technique) if record.response]
@@ -104,7 +106,8 @@ def anticipate_auroc(data: TrainingSet) -> float:
     float
         Rounded to two decimals: with more digits the number of patients of each record could be worked out.
     """
-    records = [record for record in records_of(data.technique) if record.implied]
+    evidence = data.contract.find_evidence(data.technique)
+    records = [record for record in records_of(evidence) if record.implied] if evidence else []
     if not data.outcome.follows_response or not records:
         return ANTICIPATED_AUROC
     counts = {record.id: n for record, n in _count_patients(data, records) if n >= MINIMUM_CELL}

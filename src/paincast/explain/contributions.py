@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.models.serialization import Response
-from paincast.schema import EPISODES
+from paincast.schema import Column
 
 if TYPE_CHECKING:
     import shap
@@ -38,6 +39,8 @@ class Explanation:
         Sign of contributions that favour the outcome; -1 if less is better, as for a change of pain.
     patients : ndarray of shape (n,), optional
         Patient of each row, so that groups are counted in patients; by default each row is a patient.
+    contract : Contract
+        Declares the variables: their labels and units.
     """
 
     base: FloatArray
@@ -46,6 +49,7 @@ class Explanation:
     unit: str = "log_odds"
     sign: float = 1.0
     patients: npt.NDArray[np.object_] | None = None
+    contract: Contract = BUILT_IN
 
     @property
     def patient_codes(self) -> npt.NDArray[np.intp]:
@@ -82,13 +86,14 @@ class Explanation:
         import shap
 
         names = list(map(str, self.contributions.columns))
-        display = [[format_value(name, value) for value in self.values[name]] for name in names]
+        columns = self.contract.episodes
+        display = [[format_value(columns[name], value) for value in self.values[name]] for name in names]
         return shap.Explanation(
             values=self.contributions.to_numpy(dtype=float),
             base_values=np.asarray(self.base, dtype=float),
             data=np.column_stack([_to_numbers(self.values[name]) for name in names]),
             display_data=np.array(display, dtype=object).T,
-            feature_names=[EPISODES[name].display_name for name in names],
+            feature_names=[columns[name].display_name for name in names],
         )
 
 
@@ -119,6 +124,7 @@ def explain_model(response: Response, episodes: pd.DataFrame) -> Explanation:
         unit=response.unit,
         sign=response.sign,
         patients=episodes["patient_id"].to_numpy(object) if "patient_id" in episodes else None,
+        contract=response.encoder.contract,
     )
 
 
@@ -154,13 +160,12 @@ def compute_importance(explanation: Explanation) -> pd.DataFrame:
     return importance.rename_axis("variable").rename(f"mean_absolute_{explanation.unit}").reset_index()
 
 
-def format_value(name: str, value: object) -> str:
-    """Format a value with its unit; a missing value as ``missing``."""
+def format_value(column: Column, value: object) -> str:
+    """Format a value of a column with its unit; a missing value as ``missing``."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "missing"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        unit = EPISODES[name].unit
-        return f"{value:.4g} {unit}" if unit else f"{value:.4g}"
+        return f"{value:.4g} {column.unit}" if column.unit else f"{value:.4g}"
     return str(value)

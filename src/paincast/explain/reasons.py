@@ -82,8 +82,9 @@ def list_reasons(
         "For" means towards a higher probability or, for a change of pain, towards less pain.
     """
     names = list(explanation.contributions.columns)
+    columns = [explanation.contract.episodes[name] for name in names]
     values = [
-        [format_value(name, value) for name, value in zip(names, row, strict=True)]
+        [format_value(column, value) for column, value in zip(columns, row, strict=True)]
         for row in explanation.values.itertuples(index=False, name=None)
     ]
     told = explanation.values.notna().to_numpy(bool)

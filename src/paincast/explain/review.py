@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.explain.contributions import Explanation
 from paincast.explain.dependence import list_dependence
 from paincast.explain.directions import DirectionVerdict, assess_directions, list_unseen_directions
@@ -50,6 +51,8 @@ class ExplanationReview:
     guided : bool
         Whether published directions were used to fit the model or to simulate its patients; if so, agreement is not
         independent confirmation.
+    contract : Contract
+        Declares the variables: their labels and units.
     """
 
     importance: pd.DataFrame
@@ -57,6 +60,7 @@ class ExplanationReview:
     n_refits: int
     unseen: tuple[str, ...] = ()
     guided: bool = True
+    contract: Contract = BUILT_IN
 
     @property
     def conflicts(self) -> pd.DataFrame:
@@ -119,4 +123,5 @@ def review_explanation(
         n_refits=drawn.n_refits,
         unseen=tuple(list_unseen_directions(explanation, directions)),
         guided=guided,
+        contract=explanation.contract,
     )

@@ -49,9 +49,9 @@ def compute_waterfall(explanation: Explanation, row: int = 0, *, most: int = MOS
     order = parts.abs().sort_values(ascending=False, kind="stable").index
     # A single remaining variable gets a separate step, so that its name is shown.
     shown = order if len(order) <= most + 1 else order[:most]
-    values = explanation.values.iloc[row]
+    values, columns = explanation.values.iloc[row], explanation.contract.episodes
     steps: list[tuple[str, str, str, float]] = [
-        ("variable", str(name), format_value(str(name), values[name]), float(parts[name])) for name in shown
+        ("variable", str(name), format_value(columns[str(name)], values[name]), float(parts[name])) for name in shown
     ]
     if len(shown) < len(order):
         others = order[len(shown) :]
@@ -104,4 +104,5 @@ def summarize_group(explanation: Explanation, member: npt.NDArray[np.bool_]) -> 
         values=pd.DataFrame([[""] * len(names)], columns=names, dtype=object),
         unit=explanation.unit,
         sign=explanation.sign,
+        contract=explanation.contract,
     )

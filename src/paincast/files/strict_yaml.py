@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +91,18 @@ class Node(NamedTuple):
     def flag(self) -> bool:
         """Return true or false."""
         return self.choice(("true", "false")) == "true"
+
+    def number(self, *, above: float = -math.inf, at_most: float = math.inf) -> float:
+        """Return a finite number within bounds."""
+        value = self.text()
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and above < number <= at_most):
+            bounds = [f"above {above:g}"] * (above > -math.inf) + [f"at most {at_most:g}"] * (at_most < math.inf)
+            raise self.refuse(f"'{value}' is not allowed; give a number{' ' if bounds else ''}{', '.join(bounds)}")
+        return number
 
 
 def read_yaml(path: str | Path) -> Node:

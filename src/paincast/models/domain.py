@@ -10,8 +10,7 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 
-from paincast.features import EncodedVariable, EpisodeEncoder, standard_scores
-from paincast.schema import EPISODES
+from paincast.features import EncodedVariable, EpisodeEncoder
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,7 +58,7 @@ def fit_domain(encoder: EpisodeEncoder, episodes: pd.DataFrame) -> Domain:
     numbers = _numeric_variables(encoder)
     if not numbers:
         return Domain(names=(), precision=np.empty((0, 0)))
-    scores = np.nan_to_num(_scores(numbers, episodes), nan=0.0)
+    scores = np.nan_to_num(_scores(encoder, numbers, episodes), nan=0.0)
     precision = LedoitWolf(assume_centered=True).fit(scores).precision_
     return Domain(names=tuple(variable.name for variable in numbers), precision=np.asarray(precision))
 
@@ -86,7 +85,7 @@ def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.Dat
         Reasons; empty if the episode is inside.
     """
     kept = [variable for variable in _numeric_variables(encoder) if variable.name in domain.names]
-    scores = _scores(kept, episodes)
+    scores = _scores(encoder, kept, episodes)
     far = pd.DataFrame(
         np.abs(scores) > FARTHEST_SCORE, columns=[variable.name for variable in kept], index=episodes.index
     )
@@ -99,7 +98,7 @@ def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.Dat
     limit = chi2.ppf(1.0 - TAIL, df=max(len(kept), 1))
     together = pd.DataFrame({"the combination of values": squared > limit}, index=episodes.index)
     flags = pd.concat([far, unseen, together], axis=1)
-    names = [EPISODES[name].display_name if name in EPISODES else name for name in flags.columns]
+    names = [encoder.contract.label(str(name)) for name in flags.columns]
     reasons = [_explain_distance(names, row) for row in flags.to_numpy(bool)]
     return pd.Series(reasons, index=episodes.index, dtype="str")
 
@@ -113,6 +112,6 @@ def _numeric_variables(encoder: EpisodeEncoder) -> list[EncodedVariable]:
     return [variable for variable in encoder.variables_ if variable.kind == "number" and variable.varies]
 
 
-def _scores(variables: list[EncodedVariable], episodes: pd.DataFrame) -> FloatArray:
-    columns = [standard_scores(variable, episodes[variable.name]) for variable in variables]
+def _scores(encoder: EpisodeEncoder, variables: list[EncodedVariable], episodes: pd.DataFrame) -> FloatArray:
+    columns = [encoder.standard_scores(variable, episodes[variable.name]) for variable in variables]
     return np.column_stack(columns) if columns else np.empty((len(episodes), 0))

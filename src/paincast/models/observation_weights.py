@@ -14,6 +14,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.features import EpisodeEncoder
 from paincast.settings import ObservationSettings
 from paincast.splits import count_smaller_class, make_folds
@@ -24,7 +25,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def fit_observation_weights(
-    episodes: pd.DataFrame, observed: BoolArray, settings: ObservationSettings, rng: np.random.Generator
+    episodes: pd.DataFrame,
+    observed: BoolArray,
+    settings: ObservationSettings,
+    rng: np.random.Generator,
+    *,
+    contract: Contract = BUILT_IN,
 ) -> FloatArray:
     """Weight the observed episodes so that they represent all episodes.
 
@@ -44,6 +50,8 @@ def fit_observation_weights(
         Penalties, folds, truncation, and the minimum numbers of lost and of observed episodes to fit a model.
     rng : numpy.random.Generator
         Source of the folds.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def fit_observation_weights(
     if settings.method == "complete_case" or smaller < settings.minimum_lost:
         return seen.astype(float)
     with threadpool_limits(limits=1, user_api="blas"):
-        probability = _fit_probability(episodes, seen.astype(float), settings, rng)
+        probability = _fit_probability(episodes, seen.astype(float), settings, rng, contract)
     weights = seen.mean() / probability[seen]
     weights = np.minimum(weights, np.quantile(weights, settings.truncation))
     spread = np.zeros(len(seen))
@@ -71,11 +79,15 @@ def fit_observation_weights(
 
 
 def _fit_probability(
-    episodes: pd.DataFrame, observed: FloatArray, settings: ObservationSettings, rng: np.random.Generator
+    episodes: pd.DataFrame,
+    observed: FloatArray,
+    settings: ObservationSettings,
+    rng: np.random.Generator,
+    contract: Contract,
 ) -> FloatArray:
     patients = episodes["patient_id"].to_numpy(object)
     variances = [prior_sd**2 for prior_sd in sorted(settings.prior_sds)]
-    matrix = EpisodeEncoder().fit(episodes).transform(episodes)
+    matrix = EpisodeEncoder(contract=contract).fit(episodes).transform(episodes)
     if not matrix.shape[1]:
         return np.full(len(observed), observed.mean())
     chosen = variances[0]

@@ -293,7 +293,7 @@ def get_outcome(
     complication_kind : str, optional
         The only kind of complication that counts, as written in ``detail`` of the events.
     outcomes : mapping of str to Outcome
-        The outcomes there are.
+        Outcomes of the contract.
 
     Raises
     ------
@@ -328,9 +328,9 @@ def name_in_truth(outcome: Outcome) -> str:
     return f"{COMPLICATION}: {outcome.detail}" if outcome.detail else outcome.name
 
 
-def sort_outcomes(names: Iterable[str]) -> list[str]:
+def sort_outcomes(names: Iterable[str], outcomes: Iterable[str] = OUTCOMES) -> list[str]:
     """Sort names of outcomes in order of declaration; kinds of complications come last, alphabetically."""
-    ranks = {name: rank for rank, name in enumerate(OUTCOMES)}
+    ranks = {name: rank for rank, name in enumerate(outcomes)}
     return sorted(set(names), key=lambda name: (ranks.get(name, len(ranks)), name))
 
 
@@ -341,7 +341,7 @@ def default_window(outcome: Outcome, horizon_months: float) -> tuple[float, floa
     follow-up to the horizon and the last month is the latest event that counts: both equal the horizon. The whole
     follow-up counts from the first day to the horizon. An outcome may bring a window of its own.
     """
-    if outcome.follow_up_months is not None:
+    if outcome.follow_up_months is not None and horizon_months == outcome.horizon_months:
         return outcome.follow_up_months
     if outcome.assessed_by == "visit":
         return 0.5 * horizon_months, 1.5 * horizon_months

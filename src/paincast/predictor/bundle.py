@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort.tables import conform
+from paincast.contract import restore_contract
 from paincast.errors import DataError
 from paincast.evidence.rules import check_rules
 from paincast.features import EncodedVariable
@@ -22,16 +23,14 @@ from paincast.files.declared_types import check_declared
 from paincast.files.serialization import from_plain, to_plain
 from paincast.fingerprints import FILE, Fingerprints, write_fingerprints
 from paincast.models.serialization import list_files, name_files, read_response, to_response_state
-from paincast.outcomes import get_outcome
 from paincast.predictor.model import Predictor
 from paincast.predictor.validation import read_validations
-from paincast.schema import EPISODES
 from paincast.settings import BASES
 
 MANIFEST = "bundle.json"
 FORMAT = 2
 
-_APART = ("response", "version", "use", "validations")
+_APART = ("response", "version", "use", "validations", "contract")
 _PLAIN = {name: hint for name, hint in get_type_hints(Predictor).items() if name not in _APART}
 """Fields of a predictor that are stored as plain data in its bundle, with their declared types."""
 
@@ -121,12 +120,13 @@ def _check_usable(predictor: Predictor) -> None:
         "patient_id": ["probe"],
         "technique": [predictor.technique],
     }
-    unknown |= {name: [EPISODES[name].high] for name in predictor.measures}
+    columns = predictor.contract.episodes
+    unknown |= {name: [columns[name].high] for name in predictor.measures}
     indication = pd.Series(predictor.rules.indications[:1], dtype="str")
-    probe = conform("episodes", pd.DataFrame(unknown).assign(indication=indication))
+    probe = conform("episodes", pd.DataFrame(unknown).assign(indication=indication), predictor.contract)
     predictor.predict_episodes(probe)
     answer = predictor.response.answer(probe, predictor.level)
-    is_number = get_outcome(predictor.outcome).kind == "continuous"
+    is_number = predictor.question.kind == "continuous"
     names = ("expected_lower", "expected", "expected_upper") if is_number else ("lower", "probability", "upper")
     lower, estimate, upper = (float(answer[name].iloc[0]) for name in names)
     _require(lower <= upper and bool(np.isfinite([lower, estimate, upper]).all()))
@@ -151,11 +151,16 @@ def _to_state(predictor: Predictor) -> dict[str, Any]:
     for name in ("without_evidence", "remarks"):  # likewise
         if not getattr(predictor.rules, name):
             del plain["rules"][name]
-    return {"format": FORMAT, **plain, **to_response_state(predictor.response)}
+    declared = predictor.contract.declared
+    contract = {"contract": declared} if declared else {}
+    return {"format": FORMAT, **plain, **contract, **to_response_state(predictor.response)}
 
 
 def _from_state(state: dict[str, Any], folder: Path) -> Predictor:
     stored = {"is_primary": True, **state}
     plain = {name: from_plain(stored[name], hint) for name, hint in _PLAIN.items()}
     check_rules(plain["rules"])
-    return Predictor(**plain, response=read_response(state, folder))
+    contract = restore_contract(str(state.get("contract", "")))
+    response = read_response(state, folder)
+    response.encoder.set_params(contract=contract)
+    return Predictor(**plain, response=response, contract=contract)

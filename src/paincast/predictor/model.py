@@ -11,6 +11,7 @@ import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.validate import validate_patients
+from paincast.contract import BUILT_IN, Contract, describe_own_technique
 from paincast.eligibility import (
     assess_contraindications,
     check_categories,
@@ -78,6 +79,8 @@ class Predictor:
         External validations, the worst first; recorded beside the bundle, not part of it.
     is_primary : bool
         Whether it answers where no month is requested; false for a model of a further month.
+    contract : Contract
+        Declares columns, techniques and outcomes; a bundle keeps it.
     """
 
     technique: str
@@ -98,11 +101,12 @@ class Predictor:
     use: str = RESEARCH_MARK
     validations: tuple[Validation, ...] = ()
     is_primary: bool = True
+    contract: Contract = BUILT_IN
 
     @property
     def question(self) -> Outcome:
         """The outcome as this model predicts it: by the instruments that answered it in training."""
-        return get_outcome(self.outcome).answered_by(self.measures)
+        return get_outcome(self.outcome, outcomes=self.contract.outcomes).answered_by(self.measures)
 
     @property
     def further_month(self) -> float | None:
@@ -135,9 +139,17 @@ class Predictor:
             "basis": self.basis,
             "n": f"{self.n_training} episodes{real}",
             "version": self.version or "none",
+            **self._describe_contract(),
             "use": self.mark or "care",
             "validated on": "; ".join(f"{item.describe()}: {item.verdict}" for item in self.validations) or "not yet",
         }
+
+    def _describe_contract(self) -> dict[str, str]:
+        if not self.contract.declared:
+            return {}
+        own = self.contract.own_techniques.get(self.technique)
+        told = {"contract": f"{self.contract.name} ({self.contract.digest})"}
+        return told if own is None else {**told, "evidence": describe_own_technique(own)}
 
     def predict(
         self, patients: object, *, unreadable: pd.Series | None = None, allow_contradicted: bool = False
@@ -174,9 +186,9 @@ class Predictor:
         """
         if unreadable is not None and isinstance(patients, pd.DataFrame):
             return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted)
-        read = read_patients(patients)
+        read = read_patients(patients, contract=self.contract)
         answer = partial(self.predict_episodes, allow_contradicted=allow_contradicted)
-        predictions, rejects = answer_patients(read, answer)
+        predictions, rejects = answer_patients(read, answer, contract=self.contract)
         warn_of_rejects(rejects)
         return restore_index(self.fill_left_out(predictions, rejects), read)
 
@@ -231,7 +243,7 @@ class Predictor:
         Answers
             Indexed like ``patients``.
         """
-        episodes = set_technique(patients, self.technique)
+        episodes = set_technique(patients, self.technique, self.contract)
         encoder = self.response.encoder
         out_of_domain = flag_out_of_domain(self.response.domain, encoder, episodes)
         used, required = {variable.name for variable in encoder.variables_}, {*self.measures, "indication"}
@@ -251,11 +263,12 @@ class Predictor:
         else:
             because = join_reasons(episodes.index, [because, validated["contradicted"]])
         answered = because == ""
-        rules = renew_rules(self.technique, self.outcome, self.rules)
+        is_own = self.technique in self.contract.own_techniques
+        rules = self.rules if is_own else renew_rules(self.technique, self.outcome, self.rules)
         assessed = assess_contraindications(rules, episodes)
         if not self.response.shows_reasons:
             doubts.append(pd.Series(NO_SKILL, index=episodes.index))
-        cautions = [*doubts, note_missing_evidence(self.rules, episodes), assessed["cautions"]]
+        cautions = [*doubts, self._note_evidence(episodes), assessed["cautions"]]
         answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
         rows = make_abstentions(episodes, self.technique, self.outcome, because).assign(
             horizon_months=self.horizon_months,
@@ -275,12 +288,20 @@ class Predictor:
             n_real=self.n_real,
             use=self.mark,
             model_version=self.version,
+            contract=self.contract.digest,
         )
         answer.loc[~answered] = np.nan
         answers = Answers(
             outcome=self.outcome, month=self.horizon_months, measures=self.measures, rows=rows, numbers=answer
         )
         return self._explain(answers, episodes[answered]) if answered.any() else answers
+
+    def _note_evidence(self, episodes: pd.DataFrame) -> pd.Series:
+        """Say what evidence is lacking: of an indication, or of a technique that a contract declares."""
+        own = self.contract.own_techniques.get(self.technique)
+        if own is None:
+            return note_missing_evidence(self.rules, episodes)
+        return pd.Series(describe_own_technique(own), index=episodes.index, dtype="str")
 
     def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:
         """Add what explains the answers of the patients who get one."""
@@ -318,6 +339,6 @@ class Predictor:
         ----------
         Lundberg SM, Lee SI. NeurIPS 2017. doi:10.48550/arXiv.1705.07874
         """
-        episodes, rejects = validate_patients(patients)
+        episodes, rejects = validate_patients(patients, contract=self.contract)
         warn_of_rejects(rejects)
-        return explain_model(self.response, set_technique(episodes, self.technique)).to_shap()
+        return explain_model(self.response, set_technique(episodes, self.technique, self.contract)).to_shap()

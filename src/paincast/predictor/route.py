@@ -12,13 +12,16 @@ import pandas as pd
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN, list_unreadable
 from paincast.cohort.validate import validate_patients
+from paincast.contract import BUILT_IN, Contract
 from paincast.predictor.rows import PREDICTION_COLUMNS
 
 Answer = Callable[[pd.DataFrame, pd.Series], pd.DataFrame]
 """Takes validated episodes and the unreadable columns of each, and returns rows with the same index."""
 
 
-def answer_patients(patients: PatientRows, answer: Answer) -> tuple[pd.DataFrame, pd.DataFrame]:
+def answer_patients(
+    patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check patients and predict for them.
 
     Parameters
@@ -27,6 +30,8 @@ def answer_patients(patients: PatientRows, answer: Answer) -> tuple[pd.DataFrame
         From :func:`paincast.cohort.reading.patients.read_patients`.
     answer : callable
         Function that predicts or abstains for valid patients.
+    contract : Contract
+        Declares the columns of patients.
 
     Returns
     -------
@@ -36,7 +41,7 @@ def answer_patients(patients: PatientRows, answer: Answer) -> tuple[pd.DataFrame
     rejects : DataFrame
         See :func:`paincast.cohort.validate.validate_patients`.
     """
-    episodes, rejects = validate_patients(patients)
+    episodes, rejects = validate_patients(patients, contract=contract)
     left_out = rejects.loc[rejects["action"] == "row left out", "row"]
     places = pd.Index(patients.places[~np.isin(patients.places, left_out)])
     unreadable = list_unreadable(rejects[~rejects["rule"].isin(NOTHING_LOST)], places)

@@ -42,6 +42,7 @@ PREDICTION_COLUMNS = (
     *UNCERTAINTY_COLUMNS,
     *VALIDATION_COLUMNS,
     *CONTROL_COLUMNS[1:],
+    "contract",
 )
 """Columns of a prediction, in order.
 
@@ -63,7 +64,7 @@ its interval are ``validated_n``, ``validated_o_e``, ``validated_lower`` and ``v
 ``control_probability`` is the share with the outcome in the control arms of trials, only where outcome, month (within
 half), indication and kind of arm fit; ``control_lower`` and ``control_upper`` are its 95 % interval, ``control_month``,
 ``control_arm``, ``control_definition`` and ``control_tag`` say what was counted, ``control_because`` why nothing is
-shown.
+shown. ``contract`` is the digest of what a registry declared for the model; empty for the built-in contract.
 """
 
 LISTS = ("reasons_for", "reasons_against", "missing_values")
@@ -120,6 +121,7 @@ def make_abstentions(
             **dict.fromkeys(VALIDATION_COLUMNS[1:], np.nan),
             **dict.fromkeys(("control_lower", "control_upper", "control_month"), np.nan),
             **dict.fromkeys(("control_arm", "control_definition", "control_tag", "control_because"), ""),
+            "contract": "",
         },
         index=episodes.index,
     )

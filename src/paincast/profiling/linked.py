@@ -13,7 +13,7 @@ import pandas as pd
 from paincast.cohort.tables import Cohort
 from paincast.disclosure.groups import choose_released_groups
 from paincast.outcomes import OUTCOMES, Outcome, OutcomeLabels, compute_outcome
-from paincast.schema import MINIMUM_CELL, TABLES, Column
+from paincast.schema import MINIMUM_CELL, Column
 from paincast.statistics import compute_wilson_interval
 
 IntArray = npt.NDArray[np.int64]
@@ -200,7 +200,7 @@ def link_cohort(cohort: Cohort) -> LinkedCohort:
     return LinkedCohort(
         episodes=cohort.episodes.assign(episode_id=np.arange(len(ids))).reset_index(drop=True),
         patients=patients.astype(np.int64),
-        columns=TABLES,
+        columns=cohort.contract.tables,
         basis=cohort.basis,
         **tables,
     )

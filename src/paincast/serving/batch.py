@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from paincast.cohort.rejects import (
     name_nearest,
 )
 from paincast.cohort.validate import reject_unknown_columns
+from paincast.contract import Contract
 from paincast.eligibility import check_techniques
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
@@ -40,8 +41,7 @@ from paincast.predictor.route import Answer
 from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
-from paincast.schema import EPISODES
-from paincast.serving.months import check_months, select_models
+from paincast.serving.months import check_months, common_contract, select_models
 from paincast.serving.predict import load_models, predict_episodes
 
 CHUNK_ROWS = 5000
@@ -178,28 +178,30 @@ def predict_file(
     rejects_path = target.with_name(f"{target.stem}.rejects.csv")
     _check_output(source, target, rejects_path)
     check_table_file(source)
-    check_techniques(techniques or ())
     months = check_months(months)
     predictors = select_models(load_models(models), months)
+    contract = common_contract(predictors.values())
+    check_techniques(techniques or (), contract)
+    columns = contract.episodes
     answer = partial(
         predict_episodes, predictors, techniques=techniques, months=months, allow_contradicted=allow_contradicted
     )
-    with open_table(source, used=EPISODES, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
+    with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, predictors)
-        tally = _Tally(rejects=[reject_unknown_columns(opened.columns)])
+        tally = _Tally(rejects=[reject_unknown_columns(opened.columns, columns)])
         progress.expect(count_rows(source) or 0)
         # Rejects of an earlier run belong to the old output: if there are none now, atomic_files removes the old file.
         with atomic_files(target, rejects_path) as (draft, rejects_draft):
             with _open_predictions(draft) as write:
                 for batch in opened.batches:
                     if len(batch.places):
-                        write(_predict_batch(batch, answer, tally))
+                        write(_predict_batch(batch, answer, tally, contract))
                     tally.note_unread(batch.rejects)
                     progress.advance(len(batch.places))
             rejects = _collect_rejects(tally)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
-    notes = [*list_notes(models, predictors, techniques).values(), *_note_misspelt(opened.columns)]
+    notes = [*list_notes(models, predictors, techniques).values(), *_note_misspelt(opened.columns, columns)]
     return replace(_summarise(tally, rejects, rejects_path), notes=tuple(notes))
 
 
@@ -280,14 +282,14 @@ def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[s
         )
 
 
-def _note_misspelt(columns: Sequence[str]) -> list[str]:
+def _note_misspelt(columns: Sequence[str], known_columns: Collection[str]) -> list[str]:
     return [
         f"the column '{name}' is not read, and no patient has a value of {known}; rename it if it holds one"
-        for name, known in find_misspelt(columns, EPISODES).items()
+        for name, known in find_misspelt(columns, known_columns).items()
     ]
 
 
-def _predict_batch(batch: Batch, answer: Answer, tally: _Tally) -> pd.DataFrame:
+def _predict_batch(batch: Batch, answer: Answer, tally: _Tally, contract: Contract) -> pd.DataFrame:
     patients, places = _name_rows(batch)
     tally.n_patients += len(patients)
     repeated = patients["episode_id"].isin(tally.seen)
@@ -295,7 +297,7 @@ def _predict_batch(batch: Batch, answer: Answer, tally: _Tally) -> pd.DataFrame:
     fresh, fresh_places = patients[~repeated], places[~repeated].to_numpy()
     tally.seen.update(fresh["episode_id"])
     read = PatientRows(rows=fresh, places=fresh_places, rejects=join_rejects([tally.unread, batch.rejects]))
-    rows, rejects = answer_patients(read, answer)
+    rows, rejects = answer_patients(read, answer, contract=contract)
     tally.rejects.append(rejects)
     answers = rows[~rows["abstained"]]
     tally.predicted.update(answers["technique"])

@@ -15,7 +15,7 @@ from paincast.eligibility import select_evaluable
 from paincast.errors import RefusalError
 from paincast.evaluation.validation.paired import compare_predictions
 from paincast.fingerprints import Fingerprints
-from paincast.outcomes import compute_outcome, get_outcome
+from paincast.outcomes import compute_outcome
 from paincast.predictor import Predictor
 from paincast.serving.overlap import separate_trained_on
 
@@ -130,5 +130,5 @@ def _require_one_question(champion: Predictor, candidate: Predictor) -> None:
             f"candidate by {', '.join(candidate.measures)}",
             code="PC-SERVING-30",
         )
-    if get_outcome(champion.outcome).kind == "continuous":
+    if champion.question.kind == "continuous":
         raise RefusalError(f"{champion.outcome} is a number; only probabilities can be compared", code="PC-SERVING-11")

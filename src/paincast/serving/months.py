@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.eligibility import check_indication, explain_missing_model
 from paincast.errors import SettingsError
 from paincast.predictor import Predictor
@@ -82,6 +83,23 @@ def select_models(models: Mapping[str, Predictor], months: Iterable[float] | Non
     }
 
 
+def common_contract(models: Iterable[Predictor]) -> Contract:
+    """Return the contract of models that are asked together; those of the built-in contract fit every other.
+
+    Raises
+    ------
+    SettingsError
+        If models of two contracts are among them: their columns could mean different things.
+    """
+    contracts = {model.contract.digest: model.contract for model in models if model.contract.declared}
+    if len(contracts) > 1:
+        listed = " and ".join(f"{contract.name} ({digest})" for digest, contract in sorted(contracts.items()))
+        raise SettingsError(
+            f"the models have different contracts, {listed}; ask those of one contract at a time", code="PC-SERVING-36"
+        )
+    return next(iter(contracts.values()), BUILT_IN)
+
+
 def choose_model(models: Mapping[str, Predictor], asked: Asked) -> Predictor | None:
     """Choose the model that answers; None if there is none.
 
@@ -112,7 +130,7 @@ def explain_no_model(models: Mapping[str, Predictor], asked: Asked, episodes: pd
     """
     own = _list_models(models, asked)
     if not own:
-        return explain_missing_model(asked.technique)
+        return explain_missing_model(asked.technique, common_contract(models.values()))
     listed = ", ".join(f"{month:g}" for month in sorted({model.horizon_months for model in own}))
     lacking = (
         f"{NO_PRIMARY_MONTH} of {asked.technique}"

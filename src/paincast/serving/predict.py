@@ -17,10 +17,10 @@ from paincast.models_folder import list_notes
 from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Answers, Predictor, load_predictor, make_abstentions
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
-from paincast.schema import COMPARATORS, TECHNIQUES
+from paincast.schema import COMPARATORS
 from paincast.serving.addresses import fetch_predictor, is_address
 from paincast.serving.coherence import bring_in_line
-from paincast.serving.months import Asked, check_months, choose_model, explain_no_model, select_models
+from paincast.serving.months import Asked, check_months, choose_model, common_contract, explain_no_model, select_models
 from paincast.serving.validation.validations import list_bundles
 
 DEFAULT_MODELS = Path("models")
@@ -103,7 +103,7 @@ def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
 
 
 def _rank(predictor: Predictor) -> tuple[int, str, bool, float]:
-    technique = TECHNIQUES.index(predictor.technique)
+    technique = predictor.contract.techniques.index(predictor.technique)
     return technique, predictor.outcome, not predictor.is_primary, predictor.horizon_months
 
 
@@ -157,17 +157,18 @@ def predict(
         If values were unusable and were left out; :func:`paincast.validate_patients` lists them. If a folder mixes
         models of different evidence, or has models that are older than its last training.
     """
-    check_techniques(techniques or ())
     months = check_months(months)
     gathered = select_models(gather_models(models), months)
+    contract = common_contract(gathered.values())
+    check_techniques(techniques or (), contract)
     if not isinstance(models, Predictor | Mapping):
         for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
-    read = read_patients(patients)
+    read = read_patients(patients, contract=contract)
     answer = partial(
         predict_episodes, gathered, techniques=techniques, months=months, allow_contradicted=allow_contradicted
     )
-    predictions, rejects = answer_patients(read, answer)
+    predictions, rejects = answer_patients(read, answer, contract=contract)
     warn_of_rejects(rejects)
     return restore_index(predictions, read)
 
@@ -213,9 +214,10 @@ def predict_episodes(
         Indexed like the episodes.
     """
     requested = set(techniques) if techniques is not None else {model.technique for model in models.values()}
-    outcomes = sort_outcomes(model.outcome for model in models.values())
+    contract = common_contract(models.values())
+    outcomes = sort_outcomes((model.outcome for model in models.values()), contract.outcomes)
     blocks = []
-    for technique in TECHNIQUES + COMPARATORS:
+    for technique in (*contract.techniques, *COMPARATORS):
         is_named = (episodes["technique"] == technique) & (techniques is None)
         chosen = episodes[is_named | (technique in requested)]
         if len(chosen):
@@ -243,9 +245,12 @@ def _answer(
     model = choose_model(models, asked)
     if model is not None:
         return model.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
-    patients = set_technique(episodes, asked.technique)
+    contract = common_contract(models.values())
+    patients = set_technique(episodes, asked.technique, contract)
     because = explain_no_model(models, asked, patients)
     rows = make_abstentions(patients, asked.technique, asked.outcome, because)
     if asked.month is not None:
         rows = rows.assign(horizon_months=asked.month)
-    return rows if asked.technique in COMPARATORS else rows.assign(**assess_technique(asked.technique, patients))
+    if asked.technique in COMPARATORS:
+        return rows
+    return rows.assign(**assess_technique(asked.technique, patients, contract))

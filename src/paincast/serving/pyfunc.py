@@ -77,8 +77,8 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
         ``input_rejects`` lists the values that validation removed, with rule and allowed values; a row that was
         removed is an abstention.
     """
-    read = read_patients(raw)
-    predictions, rejects = answer_patients(read, predictor.predict_episodes)
+    read = read_patients(raw, contract=predictor.contract)
+    predictions, rejects = answer_patients(read, predictor.predict_episodes, contract=predictor.contract)
     return restore_index(_flatten(predictor.fill_left_out(predictions, rejects), rejects), read)
 
 

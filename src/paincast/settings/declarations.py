@@ -258,7 +258,9 @@ class TrainingSettings:
 
     cohort: CohortSettings = field(default_factory=CohortSettings)
     techniques: list[str] = setting(
-        [], "Techniques to train; an empty list takes all in the cohort.", one_of=TECHNIQUES
+        [],
+        "Techniques to train; an empty list takes all in the cohort.",
+        allowed=f"{', '.join(TECHNIQUES)}, or a technique of the cohort's contract",
     )
     outcome: OutcomeSettings = field(default_factory=OutcomeSettings)
     observation: ObservationSettings = field(default_factory=ObservationSettings)

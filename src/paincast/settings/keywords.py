@@ -44,6 +44,9 @@ def make_settings(**keywords: Any) -> TrainingSettings:
     (['facet_rfa'], ['logistic'], 3, 3)
     """
     choices, given = _split_choices(keywords)
+    if {"cohort.path", "cohort.real"} & {*given}:
+        choices, own = split_own_choices(choices)
+        given |= own
     values: dict[str, Any] = {}
     experiment = choices.pop("experiment", None)
     if experiment is not None:
@@ -74,6 +77,36 @@ def _split_choices(keywords: Mapping[str, Any]) -> tuple[dict[str, str], dict[st
         else:
             given |= dict(_flatten({name: value}))
     return choices, given
+
+
+def split_own_choices(choices: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Split off the technique and outcome that are no choices: on a cohort in a folder its contract may declare them.
+
+    Parameters
+    ----------
+    choices : mapping of str to str
+        Choice by group.
+
+    Returns
+    -------
+    choices : dict of str to str
+        The other choices.
+    values : dict
+        Settings by dotted name instead; training refuses names that the contract does not declare.
+
+    Examples
+    --------
+    >>> split_own_choices({"technique": "intradiscal_prp", "outcome": "pain_response"})
+    ({'outcome': 'pain_response'}, {'techniques': ['intradiscal_prp']})
+    """
+    own = {
+        group: choice
+        for group, choice in choices.items()
+        if group in ("technique", "outcome") and choice not in list_choices(group) and choice.isidentifier()
+    }
+    values: dict[str, Any] = {"techniques": [own["technique"]]} if "technique" in own else {}
+    values |= {"outcome.name": own["outcome"]} if "outcome" in own else {}
+    return {group: choice for group, choice in choices.items() if group not in own}, values
 
 
 def is_folder(value: object) -> bool:

@@ -103,8 +103,11 @@ def simulate_cohort(
         episodes=frames["truth"].astype({"episode_id": "str", "indication": "str"}),
         options=list_options(order.task.scenario),
     )
+    episodes, visits, events = (conform(name, frames[name]) for name in TABLES)
     cohort = Cohort(
-        **{name: conform(name, frames[name]) for name in TABLES},
+        episodes=episodes,
+        visits=visits,
+        events=events,
         basis="synthetic",
         sources=list_citations(order.records),
         details=_describe(order, funnel),

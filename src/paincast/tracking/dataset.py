@@ -8,7 +8,7 @@ from typing import Any
 
 from paincast.cohort.tables import Cohort, digest_rows
 from paincast.disclosure.rounding import round_count
-from paincast.schema import EPISODES, TABLES
+from paincast.schema import TABLES, Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,15 @@ def summarize_dataset(cohort: Cohort, name: str) -> DatasetSummary:
             "num_visits": format_count(len(tables["visits"])),
             "num_events": format_count(len(tables["events"])),
         },
-        columns=[_column(name) for name in EPISODES if name in episodes and episodes[name].notna().any()],
+        columns=[
+            _describe_column(column)
+            for name, column in cohort.contract.episodes.items()
+            if name in episodes and episodes[name].notna().any()
+        ],
         is_rounded=is_rounded,
     )
 
 
-def _column(name: str) -> dict[str, Any]:
-    kind = {"number": "double", "integer": "long", "boolean": "boolean"}.get(EPISODES[name].type, "string")
-    return {"name": name, "type": kind, "required": EPISODES[name].required}
+def _describe_column(column: Column) -> dict[str, Any]:
+    kind = {"number": "double", "integer": "long", "boolean": "boolean"}.get(column.type, "string")
+    return {"name": column.name, "type": kind, "required": column.required}

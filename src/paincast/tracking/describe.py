@@ -93,7 +93,7 @@ def _format_headline(model: ModelRun, verdict: GateVerdict) -> str:
 
 
 def _format_question(model: ModelRun) -> str:
-    outcome = _find_outcome(model.outcome)
+    outcome = _find_outcome(model)
     question = outcome.question if outcome else model.outcome.replace("_", " ")
     technique = model.technique.replace("_", " ")
     if outcome and outcome.kind == "time_to_event":
@@ -104,10 +104,10 @@ def _format_question(model: ModelRun) -> str:
     return f"{served}: {question_at_horizon}, *given* {technique}. Model: {model.model_kind}."
 
 
-def _find_outcome(name: str) -> Outcome | None:
-    """Find an outcome by name; None if an old run has an outcome that no longer exists."""
+def _find_outcome(model: ModelRun) -> Outcome | None:
+    """Find the outcome of a run; None if an old run has an outcome that no longer exists."""
     try:
-        return get_outcome(name)
+        return get_outcome(model.outcome, outcomes=model.predictor.contract.outcomes)
     except SettingsError:
         return None
 
@@ -128,7 +128,7 @@ def _bullets(lines: Iterable[str]) -> str:
 
 
 def _list_limits(model: ModelRun) -> list[str]:
-    outcome = _find_outcome(model.outcome)
+    outcome = _find_outcome(model)
     is_not = [f"It is not {outcome.is_not}."] if outcome else []
     return [BASIS_LIMITS[model.basis], *is_not, *model.notes, USE_LIMIT, "Research software: not medical advice."]
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from paincast.errors import SettingsError
 from paincast.gates import GateEvidence, GateVerdict, gate
 from paincast.gates.elsewhere import HELD_OUT, VALIDATION
 from paincast.gates.use import CONTENT
 from paincast.outcomes import get_outcome
+from paincast.outcomes.definitions import Kind
 from paincast.predictor.validation import Validation, read_validations_tag
 from paincast.settings import GateSettings
 from paincast.settings.renamed import rename_parameters
@@ -137,7 +139,7 @@ def gather_gate_evidence(
     complete = {name: table for name, table in tables.items() if set(TABLES.get(name, ())) <= set(table.columns)}
     checklist = complete.get("checklist")
     return GateEvidence(
-        kind=get_outcome(outcome).kind,
+        kind=_find_kind(outcome),
         basis=basis,
         n_real=int(n_real) if n_real and n_real.isdecimal() else None,
         confidence=_read_number(params, CONFIDENCE),
@@ -149,6 +151,14 @@ def gather_gate_evidence(
         if checklist is None
         else frozenset(checklist.loc[checklist["status"].isin(ANSWERED), "item"].astype(str)),
     )
+
+
+def _find_kind(outcome: str) -> Kind:
+    """Find the kind of an outcome; those that a contract declares are binary."""
+    try:
+        return get_outcome(outcome).kind
+    except SettingsError:
+        return "binary"
 
 
 def _read_number(params: Mapping[str, Any], name: str) -> float | None:

@@ -307,6 +307,7 @@ def _log_pyfunc(model: ModelRun) -> str:
     """Log a separate copy of the bundle: the one in the models folder may be of another training."""
     import mlflow
 
+    contract = model.predictor.contract
     with tempfile.TemporaryDirectory() as scratch:
         bundle = save_predictor(model.predictor, Path(scratch, "bundle"))
         logged: Any = mlflow.pyfunc.log_model(
@@ -314,8 +315,8 @@ def _log_pyfunc(model: ModelRun) -> str:
             python_model=str(MODEL_CODE),
             artifacts={"bundle": str(bundle)},
             pip_requirements=list_requirements(),
-            signature=make_signature(),
-            metadata={"basis": model.basis, "n_real": model.n_real, "input_columns": describe_columns()},
+            signature=make_signature(contract),
+            metadata={"basis": model.basis, "n_real": model.n_real, "input_columns": describe_columns(contract)},
         )
     return str(logged.model_uri)
 

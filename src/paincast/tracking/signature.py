@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from paincast.contract import Contract
 from paincast.predictor import make_abstentions
-from paincast.schema import EPISODES, Column
+from paincast.schema import Column
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 PINNED = ("paincast", "mlflow", "numpy", "pandas", "scipy", "xgboost-cpu", "xgboost")
 
 
-def input_columns() -> tuple[Column, ...]:
+def input_columns(contract: Contract) -> tuple[Column, ...]:
     """Return the input columns: those known before the procedure that are neither sensitive nor process columns."""
     return tuple(
         column
-        for column in EPISODES.values()
+        for column in contract.episodes.values()
         if column.timing == "before" and column.role not in ("sensitive", "process")
     )
 
 
-def make_signature() -> ModelSignature:
+def make_signature(contract: Contract) -> ModelSignature:
     """Make the signature of the served model.
 
     The inputs are named, optional and of any type. With declared types MLflow would refuse integers for doubles, and
@@ -43,7 +44,7 @@ def make_signature() -> ModelSignature:
 
     anything = AnyType()  # type: ignore[no-untyped-call]
     return ModelSignature(
-        inputs=Schema([ColSpec(anything, column.name, required=False) for column in input_columns()]),
+        inputs=Schema([ColSpec(anything, column.name, required=False) for column in input_columns(contract)]),
         outputs=Schema([ColSpec(kind, name) for name, kind in output_types().items()]),
     )
 
@@ -60,9 +61,9 @@ def output_types() -> dict[str, str]:
     return {**{str(name): kind for name, kind in types.items()}, "input_rejects": "string"}
 
 
-def describe_columns() -> dict[str, str]:
+def describe_columns(contract: Contract) -> dict[str, str]:
     """Describe the allowed values of each input column."""
-    return {column.name: column.allowed for column in input_columns()}
+    return {column.name: column.allowed for column in input_columns(contract)}
 
 
 def list_requirements() -> list[str]:

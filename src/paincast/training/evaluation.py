@@ -61,7 +61,9 @@ def evaluate_linear_predictor(
     """
     data, settings = task.data, task.settings
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
-    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    weights = fit_observation_weights(
+        data.episodes, data.known, settings.observation, weight_rng, contract=data.contract
+    )
     probability = expit(linear_predictor)
     weighted, complete = measure_with_weights(data, probability, weights, settings.evaluation, metric_rng)
     scenario = data.cohort.details.get("scenario", settings.cohort.scenario)

@@ -129,8 +129,9 @@ def _review(task: Task, response: Response, explanation: Explanation) -> Explana
     """Compare the explanation with published directions, where these apply to the outcome."""
     data, settings = task.data, task.settings
     simulated = data.cohort.basis == "synthetic"
+    evidence = data.contract.find_evidence(data.technique)
     directions, strong = (
-        load_expected_signs(data.technique, strong=only) if data.outcome.follows_response else {}
+        load_expected_signs(evidence, strong=only) if evidence and data.outcome.follows_response else {}
         for only in (False, True)
     )
     return review_explanation(
@@ -171,6 +172,7 @@ def assemble_predictor(task: Task, fitted: FittedModel, metrics: pd.DataFrame) -
         horizon_months=data.horizon_months,
         window_months=data.window_months,
         measures=data.measures,
+        contract=data.contract,
         basis=data.cohort.basis,
         n_training=n_known,
         n_events=None if data.outcome.kind == "continuous" else int(np.nansum(data.observed)),

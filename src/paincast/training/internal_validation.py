@@ -159,7 +159,9 @@ def validate_modelling(
     if not evaluation.optimism and evaluation.held_out == "none":
         return unmeasured
     weight_rng, optimism_rng, site_rng, year_rng = rng.spawn(4)
-    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    weights = fit_observation_weights(
+        data.episodes, data.known, settings.observation, weight_rng, contract=data.contract
+    )
     work = _Work(data, settings, refit, progress, everybody, np.where(data.known, weights, 1.0))
     parts = unmeasured.parts.set_index("part")
     tables: dict[str, pd.DataFrame] = {}

@@ -15,7 +15,8 @@ from paincast.disclosure.suppression import is_small, suppress_small_cells
 from paincast.evidence import evidence_version
 from paincast.models.release import FEW_VALUES
 from paincast.predictor import Predictor
-from paincast.schema import EPISODES, MINIMUM_CELL, model_columns
+from paincast.reporting.model.run_contents import CONTRACT
+from paincast.schema import MINIMUM_CELL
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
 from paincast.training_set import TrainingSet
@@ -68,13 +69,13 @@ def list_facts(
         "indications": ", ".join(predictor.rules.indications).replace("_", " "),
         "without_evidence": ", ".join(predictor.rules.without_evidence).replace("_", " "),
         "evidence_version": evidence_version(),
-        "predictors": ", ".join(
-            EPISODES[name].display_name for name in dict.fromkeys(predictor.response.encoder.owners)
-        ),
+        "predictors": ", ".join(data.contract.label(name) for name in dict.fromkeys(predictor.response.encoder.owners)),
         "confidence": f"{settings.evaluation.confidence:g}",
         "content": predictor.version,
         "software": "; ".join(_list_software()),
         "notes": "\n".join(notes),
+        "contract": f"{data.contract.name} ({data.contract.digest})" if data.contract.declared else "",
+        CONTRACT: data.contract.declared,
     }
     return pd.DataFrame([(fact, value) for fact, value in facts.items() if value], columns=["fact", "value"])
 
@@ -105,7 +106,9 @@ def describe_patients(data: TrainingSet) -> pd.DataFrame:
         ``variable, level, n, share, mean, sd``; missing values have the level ``missing``.
     """
     known = data.episodes[data.known]
-    columns = [column for column in model_columns() if column.name in known and known[column.name].notna().any()]
+    columns = [
+        column for column in data.contract.model_columns if column.name in known and known[column.name].notna().any()
+    ]
     describe_number = partial(_describe_number, real=data.cohort.basis != "synthetic")
     rows = [
         {"variable": column.display_name, **row}

@@ -11,19 +11,19 @@ from itertools import chain
 import numpy as np
 
 from paincast.cohort.tables import Cohort
-from paincast.errors import RefusalError, SettingsError
-from paincast.evidence.records import primary_horizon
+from paincast.contract import BUILT_IN, Contract
+from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.models.binary.borrowing import Part
 from paincast.models.binary.surroundings import make_parts
 from paincast.models.class_sizes import require_both_classes
 from paincast.models_folder import record_training
-from paincast.outcomes import OUTCOMES, Outcome, get_outcome, name_model
+from paincast.outcomes import Outcome, get_outcome, name_model
 from paincast.schema import TECHNIQUES
 from paincast.settings import OutcomeSettings, TrainingSettings
 from paincast.settings.choices import ALL_OUTCOMES
 from paincast.simulator.evidence_draws import require_month
 from paincast.training.kinds.with_prior import is_drawn_from_evidence, stands_for_evidence
-from paincast.training_set import TrainingSet, make_training_set
+from paincast.training_set import TrainingSet, find_primary_horizon, make_training_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Question:
     refused: dict[str, str]
 
 
-def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
+def list_outcomes(settings: OutcomeSettings, contract: Contract) -> list[Outcome]:
     """List the outcomes that the settings request.
 
     Raises
@@ -60,8 +60,8 @@ def list_outcomes(settings: OutcomeSettings) -> list[Outcome]:
         If there is no outcome of that name.
     """
     if settings.name == ALL_OUTCOMES:
-        return list(OUTCOMES.values())
-    return [get_outcome(settings.name, complication_kind=settings.complication_kind)]
+        return list(contract.outcomes.values())
+    return [get_outcome(settings.name, complication_kind=settings.complication_kind, outcomes=contract.outcomes)]
 
 
 def list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
@@ -74,9 +74,14 @@ def list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
     RefusalError
         If the cohort holds no technique.
     """
-    recorded = set(cohort.episodes["technique"])
+    recorded, known = set(cohort.episodes["technique"]), cohort.contract.techniques
+    unknown = [technique for technique in settings.techniques if technique not in known]
     absent = [technique for technique in settings.techniques if technique not in recorded]
-    present = [technique for technique in TECHNIQUES if technique in recorded]
+    present = [technique for technique in known if technique in recorded]
+    if unknown:
+        raise SettingsError(
+            f"techniques: unknown name '{unknown[0]}'; {suggest_name(unknown[0], known)}", code="PC-TRAINING-25"
+        )
     if absent:
         raise SettingsError(
             f"the cohort holds no episode of {', '.join(absent)}; {cohort.describe_techniques()}", code="PC-TRAINING-06"
@@ -88,7 +93,9 @@ def list_techniques(settings: TrainingSettings, cohort: Cohort) -> list[str]:
     return [technique for technique in present if not settings.techniques or technique in settings.techniques]
 
 
-def find_further_month(technique: str, month: float | None, months: Sequence[float | None]) -> float | None:
+def find_further_month(
+    technique: str, month: float | None, months: Sequence[float | None], contract: Contract = BUILT_IN
+) -> float | None:
     """Return the month of a model if it is a further one; None if it is the primary one.
 
     Of several months, the primary one of a technique is its primary horizon, or else the earliest.
@@ -102,7 +109,9 @@ def find_further_month(technique: str, month: float | None, months: Sequence[flo
     """
     primary = months[0]
     with suppress(RefusalError):  # without evidence, it is the earliest
-        primary = next((requested for requested in months if requested == primary_horizon(technique)), primary)
+        primary = next(
+            (requested for requested in months if requested == find_primary_horizon(technique, contract)), primary
+        )
     return None if month == primary else month
 
 
@@ -130,7 +139,7 @@ def list_questions(techniques: Sequence[str], cohort: Cohort, settings: Training
     months = settings.outcome.months
     questions = (
         _prepare(outcome, month, techniques, cohort, settings)
-        for outcome in list_outcomes(settings.outcome)
+        for outcome in list_outcomes(settings.outcome, cohort.contract)
         for month in months
     )
     refused: list[Question] = []
@@ -152,7 +161,8 @@ def _prepare(
     outcome: Outcome, month: float | None, techniques: Sequence[str], cohort: Cohort, settings: TrainingSettings
 ) -> Question:
     asked = replace(settings, outcome=replace(settings.outcome, horizon_months=month))
-    further = {technique: find_further_month(technique, month, settings.outcome.months) for technique in techniques}
+    months, contract = settings.outcome.months, cohort.contract
+    further = {technique: find_further_month(technique, month, months, contract) for technique in techniques}
     prepared, refused = [], {}
     for technique in techniques:
         try:
@@ -164,7 +174,7 @@ def _prepare(
 
 def _prepare_set(technique: str, outcome: Outcome, cohort: Cohort, settings: TrainingSettings) -> TrainingSet:
     """Make the training set of a technique; refuse one that cannot be trained."""
-    minimum = _allow_without_evidence(settings)
+    minimum = _allow_without_evidence(technique, cohort, settings)
     data = make_training_set(technique, cohort, outcome, settings.outcome, minimum_events=minimum)
     if outcome.assessed_by in ("visit", "follow_up") and is_drawn_from_evidence(cohort, settings):
         require_month(technique, data.horizon_months)
@@ -173,9 +183,10 @@ def _prepare_set(technique: str, outcome: Outcome, cohort: Cohort, settings: Tra
     return data
 
 
-def _allow_without_evidence(settings: TrainingSettings) -> int | None:
+def _allow_without_evidence(technique: str, cohort: Cohort, settings: TrainingSettings) -> int | None:
     """Return the minimum of each class to admit an indication without evidence; None when blended with evidence."""
-    return None if settings.cohort.source == "blended" else settings.model.minimum_events
+    is_own = technique in cohort.contract.own_techniques
+    return None if settings.cohort.source == "blended" and not is_own else settings.model.minimum_events
 
 
 def gather_parts(question: Question, cohort: Cohort) -> Mapping[str, Part]:
@@ -198,13 +209,15 @@ def gather_parts(question: Question, cohort: Cohort) -> Mapping[str, Part]:
     if outcome.kind != "binary" or not prepared or not borrows:
         return {}
     by_technique = {data.technique: (data.episodes, data.observed) for data in prepared}
-    for technique in TECHNIQUES:
+    for technique in cohort.contract.techniques:
         if technique not in by_technique and (cohort.episodes["technique"] == technique).any():
             with suppress(RefusalError):
-                data = make_training_set(
-                    technique, cohort, outcome, settings.outcome, minimum_events=_allow_without_evidence(settings)
-                )
+                minimum = _allow_without_evidence(technique, cohort, settings)
+                data = make_training_set(technique, cohort, outcome, settings.outcome, minimum_events=minimum)
                 by_technique[technique] = (data.episodes, data.observed)
     stream = np.random.SeedSequence(settings.seed, spawn_key=(len(TECHNIQUES), zlib.crc32(outcome.name.encode())))
-    ordered = {technique: by_technique[technique] for technique in TECHNIQUES if technique in by_technique}
-    return make_parts(ordered, settings, np.random.default_rng(stream), directed=outcome.follows_response)
+    ordered = {
+        technique: by_technique[technique] for technique in cohort.contract.techniques if technique in by_technique
+    }
+    rng, directed = np.random.default_rng(stream), outcome.follows_response
+    return make_parts(ordered, settings, rng, directed=directed, contract=cohort.contract)

@@ -15,7 +15,6 @@ from paincast.models.binary.borrowing import Part
 from paincast.outcomes import name_model
 from paincast.predictor import Predictor
 from paincast.progress import PartialProgress, Progress
-from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.tracking import TrainingRun
 from paincast.training.instability import Instability
@@ -80,7 +79,8 @@ class Task:
         The stream of a purpose is independent of the one that fits and evaluates: using it does not change the model.
         """
         purpose_key = (zlib.crc32(purpose.encode()),) if purpose else ()
-        key = (TECHNIQUES.index(self.data.technique), zlib.crc32(self.data.outcome.name.encode()), *purpose_key)
+        technique = self.data.contract.techniques.index(self.data.technique)
+        key = (technique, zlib.crc32(self.data.outcome.name.encode()), *purpose_key)
         return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
 
     def begin(self, stage: str) -> Progress:

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from paincast.cohort.tables import Cohort, load_cohort
+from paincast.cohort.tables import Cohort, load_cohort, read_cohort_contract
+from paincast.contract import BUILT_IN, Contract
 from paincast.disclosure.rounding import round_count
 from paincast.errors import LeakError, RefusalError, SettingsError
 from paincast.evaluation.simulated.truth import load_whole_truth
@@ -132,8 +133,9 @@ def train(
     """
     settings = _take_settings(settings, keywords)
     check_items(settings)
-    list_outcomes(settings.outcome)  # an unknown name is refused before the cohort is read
     report_to.describe("reading the cohort")
+    contract = _read_contract(settings)
+    list_outcomes(settings.outcome, contract)  # an unknown name is refused before the cohort is read
     cohort, truth = _open_cohort(settings)
     techniques = list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
@@ -148,7 +150,9 @@ def train(
         ThreadPoolExecutor(1) as executor,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
-        report_to.expect(len(techniques) * len(list_outcomes(settings.outcome)) * len(settings.outcome.months))
+        report_to.expect(
+            len(techniques) * len(list_outcomes(settings.outcome, cohort.contract)) * len(settings.outcome.months)
+        )
         for question in questions:
             refused |= question.refused
             report_to.advance(len(question.refused))
@@ -235,6 +239,13 @@ def _open_cohort(settings: TrainingSettings) -> tuple[Cohort, Truth | None]:
         )
     cohort = load_cohort(str(wanted.path))
     return cohort, load_whole_truth(str(wanted.path)) if cohort.basis == "synthetic" else None
+
+
+def _read_contract(settings: TrainingSettings) -> Contract:
+    """Read the contract of the cohort before the cohort itself."""
+    wanted = settings.cohort
+    folder = {"blended": wanted.real, "folder": wanted.path}.get(wanted.source)
+    return read_cohort_contract(str(folder)) if folder else BUILT_IN
 
 
 def _read_truth(truth: Truth | None, outcome: Outcome) -> pd.DataFrame | None:

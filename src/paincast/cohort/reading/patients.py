@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.rejects import empty_rejects, join_rejects
+from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError
 from paincast.schema import EPISODES
 
@@ -48,7 +49,7 @@ class PatientRows:
     others: tuple[str, ...] = ()
 
 
-def read_patients(patients: object) -> PatientRows:
+def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> PatientRows:
     """Read patients from any accepted form.
 
     Parameters
@@ -56,6 +57,8 @@ def read_patients(patients: object) -> PatientRows:
     patients : DataFrame, Series, Arrow table, sequence of mapping, mapping, str, Path or PatientRows
         A table with a row for each patient: a pandas object, any object with the Arrow stream interface (polars,
         pyarrow, DuckDB), a list of dicts, a dict for a single patient or with a list for each column, or a file.
+    contract : Contract
+        Declares the columns that are read from a file.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def read_patients(patients: object) -> PatientRows:
     if isinstance(patients, PatientRows):
         return patients
     if isinstance(patients, (str, os.PathLike)):
-        return _read_file(patients)
+        return _read_file(patients, contract)
     frame = _to_frame(patients)
     return PatientRows(rows=frame, places=np.arange(1, len(frame) + 1), rejects=empty_rejects())
 
@@ -108,8 +111,9 @@ def _from_dict(patients: Mapping[Any, Any]) -> pd.DataFrame:
     return pd.DataFrame(dict(patients)) if are_columns and all(are_columns) else pd.DataFrame([dict(patients)])
 
 
-def _read_file(path: str | os.PathLike[str]) -> PatientRows:
-    with open_table(os.fspath(path), used=EPISODES, any_case=True, table="episodes", batch_rows=WHOLE_FILE) as opened:
+def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
+    columns = contract.episodes
+    with open_table(os.fspath(path), used=columns, any_case=True, table="episodes", batch_rows=WHOLE_FILE) as opened:
         batches = list(opened.batches)
     tables = [batch.rows for batch in batches if len(batch.places)]
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
@@ -118,5 +122,5 @@ def _read_file(path: str | os.PathLike[str]) -> PatientRows:
         rows=rows.set_axis(pd.Index(places - 1), axis="index"),
         places=places,
         rejects=join_rejects([batch.rejects for batch in batches]),
-        others=tuple(name for name in opened.columns if name not in EPISODES),
+        others=tuple(name for name in opened.columns if name not in columns),
     )

@@ -49,12 +49,15 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     rows = filter_rows(mapping, join_sheets(mapping, sources.sheets, sources.style, ledger), ledger)
     refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.unread)
     tables, places = build_tables(mapping, rows, sources, ledger)
-    valid, broken = validate_tables(tables, places=places)
+    valid, broken = validate_tables(tables, places=places, contract=mapping.contract)
     cohort = Cohort(
-        **valid,
+        episodes=valid["episodes"],
+        visits=valid["visits"],
+        events=valid["events"],
         basis="real",
         sources=(mapping.citation or mapping.title,),
         details=_details(mapping, sources, ledger),
+        contract=mapping.contract,
     )
     return cohort, join_rejects([*ledger.rejects, broken])
 

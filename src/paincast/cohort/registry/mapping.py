@@ -34,10 +34,11 @@ from paincast.cohort.registry.mapping_types import (
     Redcap,
     RegistryMapping,
 )
+from paincast.contract import find_contract
 from paincast.errors import SettingsError, suggest_name
 from paincast.files import hash_file
 from paincast.files.strict_yaml import Node, read_yaml
-from paincast.schema import EPISODES, EVENTS, VISITS, Column
+from paincast.schema import EPISODES, Column
 from paincast.settings import find_configs
 
 _TOP = (
@@ -57,7 +58,8 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
     Parameters
     ----------
     name_or_path : str or Path
-        Name of a mapping that comes with the package, or a YAML file.
+        Name of a mapping that comes with the package, or a YAML file, with its ``contract.yaml`` beside it if the
+        registry has columns, techniques or indications of its own.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
     ------
     SettingsError
         If there is no mapping of that name, a key is misspelt, or a value has a wrong type, is not allowed or is still
-        ``TODO``.
+        ``TODO``; if the ``contract.yaml`` beside it is not valid.
 
     Examples
     --------
@@ -76,6 +78,7 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
     ('trial44.csv',)
     """
     path = _find_mapping(name_or_path)
+    contract = find_contract(path)
     root = read_yaml(path)
     top = root.section(_TOP, required=("read", "episodes"))
     read_options = _read_read(top["read"])
@@ -90,10 +93,11 @@ def load_mapping(name_or_path: str | Path) -> RegistryMapping:
         keep_rows_where=tuple(read_condition(node, ("because",)) for node in _entries(top, "keep_rows_where")),
         baseline_rows=read_condition(top["baseline_rows"]) if "baseline_rows" in top else None,
         procedure_date=_read_date(top["procedure_date"]) if "procedure_date" in top else None,
-        episodes=read_fields(top["episodes"].children(), EPISODES),
-        visits=tuple(_read_block(node, VISITS, read_options["redcap"]) for node in _entries(top, "visits")),
-        events=tuple(_read_block(node, EVENTS, read_options["redcap"]) for node in _entries(top, "events")),
+        episodes=read_fields(top["episodes"].children(), contract.episodes),
+        visits=tuple(_read_block(node, contract.visits, read_options["redcap"]) for node in _entries(top, "visits")),
+        events=tuple(_read_block(node, contract.events, read_options["redcap"]) for node in _entries(top, "events")),
         cannot_tell=top["cannot_tell"].texts() if "cannot_tell" in top else (),
+        contract=contract,
     )
     mapping = complete_model(mapping)
     _check_whole(mapping, root, top)
@@ -214,7 +218,7 @@ def _check_block(node: Node, block: Block, columns: Mapping[str, Column]) -> Non
 
 
 def _check_long_block(node: Node, block: Block, columns: Mapping[str, Column]) -> None:
-    if columns is not VISITS:
+    if "kind" in columns:
         raise node.refuse("events of long tables are read as a block with 'file' and 'patient_id', not by 'named'")
     if {"month", "episode_id"} & set(block.fields) or block.file or block.patient or block.when:
         raise node.refuse(
@@ -226,7 +230,7 @@ def _check_long_block(node: Node, block: Block, columns: Mapping[str, Column]) -
 
 
 def _check_whole(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) -> None:
-    for name, column in EPISODES.items():
+    for name, column in mapping.contract.episodes.items():
         if column.required and name not in mapping.episodes:
             raise top["episodes"].refuse(f"the key '{name}' is missing; every episode needs it")
     if mapping.baseline_rows and mapping.episodes["episode_id"].row_number:
@@ -263,8 +267,8 @@ def _all_files(mapping: RegistryMapping) -> list[tuple[str, str | None, str | No
 def _check_reading(location: str, field: Field, mapping: RegistryMapping, root: Node) -> None:
     target, in_visit = field.target, not location.startswith("episodes")
     fits = {
-        CHANGE: in_visit and target.name in EPISODES,
-        PERCENT: in_visit and target.name in EPISODES,
+        CHANGE: in_visit and target.name in mapping.contract.episodes,
+        PERCENT: in_visit and target.name in mapping.contract.episodes,
         SINCE: in_visit and target.name == "month",
         MONTHS_BEFORE: not in_visit and target.unit == "months",
         YEARS_BEFORE: not in_visit and target.unit == "years",

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from paincast.cohort.long.types import BaselineWindow, LongTable
 from paincast.cohort.reading.types import Dialect
+from paincast.contract import BUILT_IN, Contract
 from paincast.schema import Column
 
 MISSING = "missing"
@@ -202,6 +203,7 @@ class RegistryMapping:
     model: Literal["omop", "fhir"] | None = None
     long: tuple[LongTable, ...] = ()
     baseline_window: BaselineWindow | None = None
+    contract: Contract = BUILT_IN
 
     @property
     def files(self) -> tuple[str, ...]:

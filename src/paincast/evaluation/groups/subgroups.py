@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.disclosure.suppression import suppress_small_cells
 from paincast.errors import DataError
 from paincast.evaluation.groups.meta_analysis import pool_random_effects, shrink_estimates
@@ -25,7 +26,7 @@ from paincast.evaluation.predictions import (
     check_probability,
 )
 from paincast.evaluation.resampling import check_confidence
-from paincast.schema import EPISODES, MINIMUM_CELL
+from paincast.schema import MINIMUM_CELL
 
 GROUP_COLUMNS = (
     *METRIC_COLUMNS,
@@ -47,13 +48,15 @@ MISSING = "missing"
 _COUNTS = ("n", "n_patients", "n_events")
 
 
-def make_audit_attributes(episodes: pd.DataFrame) -> pd.DataFrame:
+def make_audit_attributes(episodes: pd.DataFrame, contract: Contract = BUILT_IN) -> pd.DataFrame:
     """Name the subgroups of each episode: sex, age band, indication, the sensitive columns, and the calendar year.
 
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
         Episodes in the columns of the contract; what a column does not hold is left out.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def make_audit_attributes(episodes: pd.DataFrame) -> pd.DataFrame:
         age = episodes["age_years"].astype("float64")
         bands = pd.Series(np.array(AGE_BANDS, dtype=object)[np.digitize(age, AGE_CUTS_YEARS)], index=age.index)
         named["age_band"] = bands.where(age.notna(), None)
-    sensitive = [name for name, column in EPISODES.items() if column.role == "sensitive"]
+    sensitive = [name for name, column in contract.episodes.items() if column.role == "sensitive"]
     for name in ("indication", *sensitive, "procedure_year"):
         if name in episodes and episodes[name].notna().any():
             named[name] = episodes[name]

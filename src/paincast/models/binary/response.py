@@ -306,7 +306,8 @@ def _fit_calibrated(
 ) -> _CalibratedFit:
     weight_rng, selection_rng, fit_rng = rng.spawn(3)
     known = ~np.isnan(outcome)
-    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)
+    contract = surroundings.contract
+    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng, contract=contract)
     sample = Sample(
         episodes=episodes.loc[known],
         outcome=outcome[known],
@@ -315,6 +316,7 @@ def _fit_calibrated(
         directions=surroundings.directions,
         strong_directions=surroundings.strong_directions,
         pool=surroundings.pool,
+        contract=contract,
     )
     affordable = keep_affordable(settings.model, sample.outcome)
     selection = select_candidate(sample, affordable, selection_rng)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.boosting import HeldOut
 from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_directions
@@ -42,6 +43,8 @@ class Sample:
         Expected signs of published predictors (:func:`paincast.evidence.expected_signs.load_expected_signs`).
     pool : Pool
         Data of other techniques for partial pooling.
+    contract : Contract
+        Declares the columns.
     """
 
     episodes: pd.DataFrame
@@ -51,6 +54,7 @@ class Sample:
     directions: Mapping[str, int] = field(default_factory=dict)
     strong_directions: Mapping[str, int] = field(default_factory=dict)
     pool: Pool = field(default_factory=Pool)
+    contract: Contract = BUILT_IN
 
     @property
     def patients(self) -> npt.NDArray[np.object_]:
@@ -202,7 +206,7 @@ def average_models(kind: str, models: Sequence[BinaryModel], shares: FloatArray)
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
     """Encode rows for every kind of candidate, and fit the coefficients shared with other techniques."""
     kinds = list_kinds(settings)
-    linear = EpisodeEncoder(splines=settings.splines).fit(sample.episodes)
+    linear = EpisodeEncoder(splines=settings.splines, contract=sample.contract).fit(sample.episodes)
     encoders = {
         native: linear.leave_missing() if native else linear for native in {kind.native_missing for kind in kinds}
     }

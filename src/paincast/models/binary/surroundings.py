@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.evidence.expected_signs import load_expected_signs
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.borrowing import Part, Pool, make_part, make_pool
@@ -34,19 +35,27 @@ class Surroundings:
         Which way published predictors point, all of them and those worth imposing on trees.
     pool : Pool
         Other techniques.
+    contract : Contract
+        Declares techniques and columns.
     """
 
     technique: str = ""
     directions: Mapping[str, int] = field(default_factory=dict)
     strong_directions: Mapping[str, int] = field(default_factory=dict)
     pool: Pool = field(default_factory=Pool)
+    contract: Contract = BUILT_IN
 
 
 NOTHING = Surroundings()
 
 
 def make_parts(
-    asked: Asked, settings: TrainingSettings, rng: np.random.Generator, *, directed: bool = True
+    asked: Asked,
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+    *,
+    directed: bool = True,
+    contract: Contract = BUILT_IN,
 ) -> dict[str, Part]:
     """Encode the episodes of every technique once, weighted for loss to follow-up, so that others may borrow from them.
 
@@ -60,16 +69,18 @@ def make_parts(
         Source of folds.
     directed : bool
         Whether published directions of response hold for the outcome.
+    contract : Contract
+        Declares techniques and columns.
     """
     parts = {}
     for (technique, (episodes, outcome)), child in zip(asked.items(), rng.spawn(len(asked)), strict=True):
         known = ~np.isnan(outcome)
         if not 0 < np.nansum(outcome) < known.sum():
             continue
-        weights = fit_observation_weights(episodes, known, settings.observation, child)[known]
+        weights = fit_observation_weights(episodes, known, settings.observation, child, contract=contract)[known]
         own = episodes.loc[known]
-        encoder = EpisodeEncoder(splines=settings.model.splines).fit(own)
-        directions = _direct(technique, settings, directed, strong=False)
+        encoder = EpisodeEncoder(splines=settings.model.splines, contract=contract).fit(own)
+        directions = _direct(contract.find_evidence(technique), settings, directed, strong=False)
         patients = own["patient_id"].to_numpy(object)
         matrix = encoder.transform(own)
         parts[technique] = make_part(technique, encoder, matrix, directions, outcome[known], weights, patients)
@@ -84,6 +95,7 @@ def make_surroundings(
     rng: np.random.Generator,
     *,
     directed: bool = True,
+    contract: Contract = BUILT_IN,
 ) -> Surroundings:
     """Gather what helps to fit one technique.
 
@@ -101,8 +113,10 @@ def make_surroundings(
         Source of folds.
     directed : bool
         Whether published directions of response hold for the outcome.
+    contract : Contract
+        Declares techniques and columns.
     """
-    pool = Pool()
+    pool, evidence = Pool(), contract.find_evidence(technique)
     asked = any(settings.model.borrowing) and settings.model.pool_rows and "logistic" in settings.model.candidates
     if asked and not _stands_alone(parts.get(technique), settings):
         with threadpool_limits(limits=1):
@@ -115,9 +129,10 @@ def make_surroundings(
             )
     return Surroundings(
         technique=technique,
-        directions=_direct(technique, settings, directed, strong=False),
-        strong_directions=_direct(technique, settings, directed and settings.model.monotone, strong=True),
+        directions=_direct(evidence, settings, directed, strong=False),
+        strong_directions=_direct(evidence, settings, directed and settings.model.monotone, strong=True),
         pool=pool,
+        contract=contract,
     )
 
 
@@ -127,4 +142,5 @@ def _stands_alone(own: Part | None, settings: TrainingSettings) -> bool:
 
 
 def _direct(technique: str, settings: TrainingSettings, directed: bool, *, strong: bool) -> Mapping[str, int]:
-    return load_expected_signs(technique, strong=strong) if directed and settings.model.directions else {}
+    asked = technique and directed and settings.model.directions
+    return load_expected_signs(technique, strong=strong) if asked else {}

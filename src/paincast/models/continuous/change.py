@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
@@ -102,6 +103,7 @@ def fit_change_model(
     weights: FloatArray | None = None,
     *,
     refits: int = 0,
+    contract: Contract = BUILT_IN,
 ) -> ChangeModel:
     """Select a penalty by grouped cross-validation, fit three quantiles and conformalize their interval.
 
@@ -123,6 +125,8 @@ def fit_change_model(
         Weights of the episodes, for example the inverse probability of being observed.
     refits : int
         Number of refits of the median to Bayesian-bootstrap weights of patients.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -153,8 +157,8 @@ def fit_change_model(
     weight = weight * _limit_scale(before)
     with threadpool_limits(limits=1, user_api="blas"):
         folds = _make_folds(share, observed["patient_id"].to_numpy(object), settings.folds, rng)
-        penalty, held_out = _choose_penalty(observed, share, weight, folds, settings)
-        encoder = EpisodeEncoder().fit(observed)
+        penalty, held_out = _choose_penalty(observed, share, weight, folds, settings, contract)
+        encoder = EpisodeEncoder(contract=contract).fit(observed)
         matrix = encoder.transform(observed)
         coefficients = _fit_quantiles(matrix, share, weight, penalty, settings)
         medians = tuple(
@@ -188,12 +192,13 @@ def cross_fit_change(
     folds: int = 5,
     weights: FloatArray | None = None,
     progress: Progress = SILENT,
+    contract: Contract = BUILT_IN,
 ) -> pd.DataFrame:
     """Predict every episode with a model not fitted on its patient; selection is repeated in each fold.
 
     Parameters
     ----------
-    episodes, change, settings, rng, weights
+    episodes, change, settings, rng, weights, contract
         As for :func:`fit_change_model`.
     folds : int
         Outer folds.
@@ -211,19 +216,24 @@ def cross_fit_change(
     progress.expect(folds)
     for (train, test), child in zip(splits, streams, strict=False):
         weight = None if weights is None else weights[train]
-        model = fit_change_model(episodes.iloc[train], change[train], settings, child, weight)
+        model = fit_change_model(episodes.iloc[train], change[train], settings, child, weight, contract=contract)
         parts.append(model.predict(episodes.iloc[test]).set_axis(test))
         progress.advance()
     return pd.concat(parts).sort_index().set_axis(episodes.index)
 
 
 def _choose_penalty(
-    episodes: pd.DataFrame, share: FloatArray, weights: FloatArray, folds: list[Fold], settings: ChangeSettings
+    episodes: pd.DataFrame,
+    share: FloatArray,
+    weights: FloatArray,
+    folds: list[Fold],
+    settings: ChangeSettings,
+    contract: Contract,
 ) -> tuple[float, FloatArray]:
     penalties = sorted(settings.penalties, reverse=True)
     held_out = np.empty((len(penalties), len(share), 3))
     for train, test in folds:
-        encoder = EpisodeEncoder().fit(episodes.iloc[train])
+        encoder = EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
         matrix, other = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
         start: FloatArray | None = None
         for index, penalty in enumerate(penalties):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.models.binary.uncertainty_components import UncertaintyComponents, compute_missing_variances
 from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size
@@ -67,6 +68,7 @@ def make_duration_prior(
     *,
     splines: bool = True,
     real: pd.DataFrame | None = None,
+    contract: Contract = BUILT_IN,
 ) -> DurationPrior:
     """Make the prior of hazards that follows draws of the evidence.
 
@@ -80,10 +82,10 @@ def make_duration_prior(
         The visits.
     survival : ndarray of shape (n, n_months, n_draws)
         Probability of relief at every visit up to each month, under each draw of the evidence.
-    splines, real
+    splines, real, contract
         As for :func:`paincast.models.prior.gaussian.make_evidence_prior`.
     """
-    encoder = fit_encoder(episodes, real, splines=splines)
+    encoder = fit_encoder(episodes, real, splines=splines, contract=contract)
     matrix = encoder.transform(episodes)
     means, (n, n_months, n_draws) = matrix.mean(axis=0), survival.shape
     visits = np.repeat(np.arange(n_months), n)
@@ -94,7 +96,7 @@ def make_duration_prior(
     at_risk = at_risk.reshape(-1, n_draws)
     spreads = np.concatenate([unit * encoder.spreads for unit in HAZARD_UNITS])
     fitted = fit_soft_labels(design, log_odds, spreads, at_risk)
-    sds = np.tile(find_untold_sds(matrix), len(HAZARD_UNITS)) / spreads
+    sds = np.tile(find_untold_sds(matrix, encoder, episodes), len(HAZARD_UNITS)) / spreads
     prior = EvidencePrior(
         encoder=encoder,
         means=means,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.features import EpisodeEncoder
 from paincast.models.binary.uncertainty_components import compute_missing_variances
 from paincast.models.prior.soft_labels import fit_soft_labels
@@ -66,9 +67,19 @@ class EvidencePrior:
     spreads: FloatArray
     n_levels: int = 1
 
+    @property
+    def encodes_patients(self) -> bool:
+        """Whether columns that no reference patient has recorded are encoded on real patients."""
+        return any(bool(self.episodes[name].isna().all()) for name in self.encoder.owners)
+
 
 def make_evidence_prior(
-    episodes: pd.DataFrame, log_odds: FloatArray, *, splines: bool = True, real: pd.DataFrame | None = None
+    episodes: pd.DataFrame,
+    log_odds: FloatArray,
+    *,
+    splines: bool = True,
+    real: pd.DataFrame | None = None,
+    contract: Contract = BUILT_IN,
 ) -> EvidencePrior:
     """Make the prior that follows draws of the evidence.
 
@@ -81,13 +92,15 @@ def make_evidence_prior(
     splines : bool
         Whether numbers are encoded as splines.
     real : DataFrame of shape (m, ...), optional
-        Real patients: their categories that no reference patient has are encoded too.
+        Real patients: their categories and columns that no reference patient has are encoded too.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
     EvidencePrior
     """
-    encoder = fit_encoder(episodes, real, splines=splines)
+    encoder = fit_encoder(episodes, real, splines=splines, contract=contract)
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     centred = matrix - means
@@ -96,7 +109,7 @@ def make_evidence_prior(
     coefficients = fitted[:, 1:]
     due_to_missing = average_missing_variance(episodes, centred * coefficients.mean(axis=0), encoder.owners)
     distances = log_odds - design @ fitted.T
-    untold = np.concatenate([[0.0], (find_untold_sds(matrix) / encoder.spreads) ** 2])
+    untold = np.concatenate([[0.0], (find_untold_sds(matrix, encoder, episodes) / encoder.spreads) ** 2])
     return EvidencePrior(
         encoder=encoder,
         means=means,
@@ -110,15 +123,23 @@ def make_evidence_prior(
     )
 
 
-def fit_encoder(episodes: pd.DataFrame, real: pd.DataFrame | None, *, splines: bool) -> EpisodeEncoder:
-    """Fit an encoder to reference patients, with the categories of real ones that no reference patient has."""
-    encoder = EpisodeEncoder(splines=splines).fit(episodes)
-    return encoder if real is None else encoder.add_levels(real)
+def fit_encoder(
+    episodes: pd.DataFrame, real: pd.DataFrame | None, *, splines: bool, contract: Contract = BUILT_IN
+) -> EpisodeEncoder:
+    """Fit an encoder to reference patients, with the categories and columns of real ones that these do not have."""
+    encoder = EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
+    return encoder if real is None else encoder.add_levels(real).add_recorded(real)
 
 
-def find_untold_sds(matrix: FloatArray) -> FloatArray:
-    """Find the standard deviation of each effect, per unit of its column, that is added to what draws say."""
-    return np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
+def find_untold_sds(matrix: FloatArray, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> FloatArray:
+    """Find the standard deviation of each effect, per unit of its column, that is added to what draws say.
+
+    Columns that no reference patient has recorded share what one new category may do, however many they are.
+    """
+    is_new = np.array([bool(episodes[name].isna().all()) for name in encoder.owners], dtype=bool)
+    n_new = len({name for name, new in zip(encoder.owners, is_new, strict=True) if new})
+    sds = np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
+    return np.where(is_new, NEW_SD / np.sqrt(max(n_new, 1)), sds)
 
 
 def average_missing_variance(episodes: pd.DataFrame, contributions: FloatArray, owners: Sequence[str]) -> float:
@@ -127,7 +148,9 @@ def average_missing_variance(episodes: pd.DataFrame, contributions: FloatArray, 
     return float(sum(variance * float(episodes[name].isna().mean()) for name, variance in missing.items()))
 
 
-def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, splines: bool = True) -> EvidencePrior:
+def make_level_prior(
+    log_odds: float, sd: float, episodes: pd.DataFrame, *, splines: bool = True, contract: Contract = BUILT_IN
+) -> EvidencePrior:
     """Make a prior on the level alone, of evidence that tells how many respond but not who.
 
     Parameters
@@ -138,8 +161,10 @@ def make_level_prior(log_odds: float, sd: float, episodes: pd.DataFrame, *, spli
         Patients on whom the columns are encoded.
     splines : bool
         Whether numbers are encoded as splines.
+    contract : Contract
+        Declares the columns.
     """
-    encoder = EpisodeEncoder(splines=splines).fit(episodes)
+    encoder = EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     return EvidencePrior(

@@ -114,7 +114,8 @@ def fit_with_prior(
         posterior = update_prior(prior, None)
         told = make_linear(posterior.mean, prior.means)
         return PriorFit(prior=prior, rows=None, posterior=posterior, trees=None, calibration=IDENTITY, model=told)
-    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng)[known]
+    contract = prior.encoder.contract
+    weights = fit_observation_weights(episodes, known, settings.observation, weight_rng, contract=contract)[known]
     rows = _make_rows(prior, episodes.loc[known], outcome[known], weights, settings.uncertainty.min_site_sd)
     centred, posterior = _update(prior, rows)
     linear = make_linear(posterior.mean, centred.means)

@@ -19,6 +19,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
 from paincast.features import EpisodeEncoder
@@ -152,6 +153,7 @@ def fit_duration_model(
     weights: FloatArray | None = None,
     *,
     cuts: tuple[float, ...] | None = None,
+    contract: Contract = BUILT_IN,
 ) -> DurationModel:
     """Select and fit the hazards of loss of relief and of death, with refits for the interval.
 
@@ -171,6 +173,8 @@ def fit_duration_model(
         Weights of the episodes, for example the inverse probability of being seen.
     cuts : tuple of float, optional
         Months of the visits at which relief is assessed; by default scheduled visits with enough losses of relief.
+    contract : Contract
+        Declares the columns.
 
     Returns
     -------
@@ -191,7 +195,7 @@ def fit_duration_model(
 
         def choose(cause: float) -> HazardChoice:
             candidates = list_candidates(settings, cause)
-            return choose_hazard(episodes, months, status, cause, folds, cuts, candidates, weight)
+            return choose_hazard(episodes, months, status, cause, folds, cuts, candidates, weight, contract=contract)
 
         relief = choose(LOST_RELIEF)
         death = choose(DIED) if (status == DIED).any() else None

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.features import EpisodeEncoder
 from paincast.models.survival.hazard import (
     HazardModel,
@@ -120,6 +121,8 @@ def choose_hazard(
     cuts: tuple[float, ...],
     candidates: tuple[tuple[bool, float], ...],
     weights: FloatArray,
+    *,
+    contract: Contract = BUILT_IN,
 ) -> HazardChoice:
     """Cross-validate the candidates and keep the out-of-fold loss of each episode.
 
@@ -137,11 +140,13 @@ def choose_hazard(
         Months that end the intervals.
     candidates : tuple of (bool, float)
         Whether effects differ in the first interval, and the inverse penalty.
+    contract : Contract
+        Declares the columns.
     """
     periods = expand_periods(months, status, cuts, cause)
     losses = np.zeros((len(candidates), len(episodes)))
     for train, test in folds:
-        encoder = EpisodeEncoder().fit(episodes.iloc[train])
+        encoder = EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
         fitted_on, held_out = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
         train_periods, test_periods = (periods.take(rows, len(episodes)) for rows in (train, test))
         for index, (differs, penalty) in enumerate(candidates):
@@ -154,7 +159,7 @@ def choose_hazard(
                 weights=weights[train],
             )
             losses[index, test] = compute_hazard_loss(model, held_out, test_periods)
-    encoder = EpisodeEncoder().fit(episodes)
+    encoder = EpisodeEncoder(contract=contract).fit(episodes)
     return HazardChoice(
         cause=cause,
         encoder=encoder,

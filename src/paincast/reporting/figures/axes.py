@@ -15,8 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from paincast.schema import EPISODES
-
 Row = Mapping[Hashable, Any]
 
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#B0B0B0", "#333333"
@@ -149,8 +147,3 @@ def count_groups(n: int) -> str:
     ('1 group', '3 groups')
     """
     return "1 group" if n == 1 else f"{n} groups"
-
-
-def display_name(variable: str) -> str:
-    """Give the name of a variable for figures, from the column declarations."""
-    return EPISODES[variable].display_name if variable in EPISODES else variable.replace("_", " ")

@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.disclosure.groups import rank_values
 from paincast.explain import Explanation
-from paincast.reporting.figures.axes import FONT, INK, MOST_VARIABLES, display_name, finish_axes
+from paincast.reporting.figures.axes import FONT, INK, MOST_VARIABLES, finish_axes
 from paincast.reporting.figures.bubbles import compute_bubbles
 from paincast.schema import MINIMUM_CELL
 
@@ -77,7 +78,7 @@ def _draw_beeswarm(ax: Axes, explanation: Explanation, variables: list[str]) -> 
         values=contributions.to_numpy(dtype=float),
         base_values=explanation.base,
         data=_rank_columns(explanation.values[variables]),
-        feature_names=[display_name(name) for name in variables],
+        feature_names=[explanation.contract.label(name) for name in variables],
     )
     with _fixed_numpy_state():
         shap.plots.beeswarm(
@@ -128,7 +129,7 @@ def _draw_bubbles(ax: Axes, explanation: Explanation, variables: list[str]) -> N
         colours[np.isnan(ranks)] = (0.69, 0.69, 0.69, 1.0)
         style: dict[str, Any] = {"alpha": 0.85, "edgecolors": "white", "linewidths": 0.8, "zorder": 3}
         ax.scatter(bubbles["contribution"].to_numpy(dtype=float), np.full(len(bubbles), row), sizes, colours, **style)
-    ax.set_yticks(range(len(variables)), [display_name(name) for name in variables])
+    ax.set_yticks(range(len(variables)), [explanation.contract.label(name) for name in variables])
 
 
 def _draw_value_scale(ax: Axes) -> None:
@@ -139,7 +140,7 @@ def _draw_value_scale(ax: Axes) -> None:
     bar.ax.tick_params(length=0, labelsize=FONT - 2, labelcolor=INK)
 
 
-def describe_contributions(mean_absolute: pd.Series, *, unit: str = "log odds") -> str:
+def describe_contributions(mean_absolute: pd.Series, *, unit: str = "log odds", contract: Contract = BUILT_IN) -> str:
     """Name the strongest variables in a sentence.
 
     Parameters
@@ -148,6 +149,8 @@ def describe_contributions(mean_absolute: pd.Series, *, unit: str = "log odds") 
         Mean absolute contribution, indexed by variable.
     unit : str
         Of the contributions.
+    contract : Contract
+        Declares the variables.
 
     Returns
     -------
@@ -157,6 +160,6 @@ def describe_contributions(mean_absolute: pd.Series, *, unit: str = "log odds") 
     if strongest.empty:
         answer = "probability" if unit == "log odds" else "prediction"
         return f"Contributions: no variable moves the prediction; every patient gets the same {answer}."
-    names = ", ".join(f"{display_name(str(name))} ({size:.2g})" for name, size in strongest.items())
+    names = ", ".join(f"{contract.label(str(name))} ({size:.2g})" for name, size in strongest.items())
     scale = f"the {unit}" if unit == "log odds" else "the change in points"
     return f"Strongest contributions to {scale}, mean size: {names}."

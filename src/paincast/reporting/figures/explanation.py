@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.explain import DirectionVerdict, Explanation, ExplanationReview
 from paincast.reporting.figures.axes import (
     BLUE,
@@ -22,12 +23,11 @@ from paincast.reporting.figures.axes import (
     MOST_VARIABLES,
     ORANGE,
     Row,
-    display_name,
     finish_axes,
     make_figure,
     mark_figure,
 )
-from paincast.schema import EPISODES
+from paincast.schema import Column
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,14 +48,14 @@ _DOTS: dict[str, Any] = {"s": 5, "color": GREY, "alpha": 0.45, "linewidths": 0, 
 
 
 def plot_ranked_importance(
-    table: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", unit: str = "log odds"
+    review: ExplanationReview, ax: Axes, *, basis: str, title: str = "", unit: str = "log odds"
 ) -> Axes:
     """Draw the importance of each variable with its interval, the interval of its rank, and the verdict of evidence.
 
     Parameters
     ----------
-    table : DataFrame
-        ``importance`` of :class:`paincast.explain.ExplanationReview`.
+    review : ExplanationReview
+        Explanation of a model.
     ax : matplotlib.axes.Axes
         Where to draw.
     basis : {"synthetic", "real", "blended"}
@@ -69,7 +69,7 @@ def plot_ranked_importance(
     -------
     matplotlib.axes.Axes
     """
-    rows = table.head(MOST_VARIABLES).to_dict("records")
+    rows = review.importance.head(MOST_VARIABLES).to_dict("records")
     named: set[str] = set()
     for height, row in enumerate(rows):
         colour, marker, label = VERDICT_STYLES[row["verdict"]]
@@ -79,7 +79,7 @@ def plot_ranked_importance(
         ax.text(1.02, height, _format_rank(row), transform=ax.get_yaxis_transform(), **_SIDE)
         named.add(label)
     ax.text(1.02, -1.0, "rank", transform=ax.get_yaxis_transform(), **{**_SIDE, "fontweight": "bold"})
-    ax.set_yticks(range(len(rows)), [display_name(str(row["variable"])) for row in rows])
+    ax.set_yticks(range(len(rows)), [review.contract.label(str(row["variable"])) for row in rows])
     ax.set_ylim(max(len(rows), 1) - 0.4, -0.7)
     ax.set_xlim(0, max([float(row["upper"]) for row in rows], default=0.0) * 1.05 or 1.0)
     ax.set_xlabel(f"Mean size of the contribution ({unit}), with interval")
@@ -119,7 +119,7 @@ def describe_ranked_importance(review: ExplanationReview, *, unit: str = "log od
     if used.empty:
         return "Contributions: no variable moves the prediction; every patient gets the same answer."
     foremost = [
-        f"{display_name(str(row['variable']))} ({row['importance']:.2g}, rank {row['rank_lower']} to "
+        f"{review.contract.label(str(row['variable']))} ({row['importance']:.2g}, rank {row['rank_lower']} to "
         f"{row['rank_upper']})"
         for row in used.head(3).to_dict("records")
     ]
@@ -134,12 +134,12 @@ def describe_verdicts(review: ExplanationReview) -> str:
         int(count.get(verdict.value, 0)) for verdict in (DirectionVerdict.AGREES, DirectionVerdict.UNDECIDED)
     )
     conflicts = [
-        f"{display_name(str(row['variable']))} (published: {row['evidence_direction']}; learned: "
+        f"{review.contract.label(str(row['variable']))} (published: {row['evidence_direction']}; learned: "
         f"{row['learned_direction']}; evidence {row['evidence_strength']})"
         for row in review.conflicts.to_dict("records")
     ]
     n_published = len(conflicts) + agree + undecided
-    unseen = ", ".join(display_name(name) for name in review.unseen)
+    unseen = ", ".join(review.contract.label(name) for name in review.unseen)
     absent = f" Published, but not seen by the model: {unseen}." if unseen else ""
     if not n_published:
         return f"None of the variables has a published direction for this outcome.{absent}"
@@ -160,6 +160,7 @@ def plot_dependence(
     ax: Axes,
     *,
     dots: tuple[pd.Series, pd.Series] | None = None,
+    contract: Contract = BUILT_IN,
 ) -> Axes:
     """Draw the contribution of one variable over its values, with the published direction as an arrow.
 
@@ -175,6 +176,8 @@ def plot_dependence(
         Where to draw.
     dots : tuple of Series, optional
         Values and contributions of simulated patients, drawn as dots behind numbers.
+    contract : Contract
+        Declares the variable.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def plot_dependence(
     numbers = groups[groups["group"] == "number"]
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     if len(numbers):
-        _draw_numbers(ax, name, groups, numbers, dots)
+        _draw_numbers(ax, contract.episodes.get(name), groups, numbers, dots)
     elif len(groups):
         _draw_levels(ax, groups)
     else:
@@ -193,15 +196,19 @@ def plot_dependence(
     _mark_direction(ax, judged)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=FONT - 2, colors=INK)
-    unit = EPISODES[name].unit if name in EPISODES else None
-    ax.set_xlabel(f"{display_name(name)} ({unit})" if unit else display_name(name), fontsize=FONT - 1, color=INK)
+    label, unit = contract.label(name), contract.episodes[name].unit if name in contract.episodes else None
+    ax.set_xlabel(f"{label} ({unit})" if unit else label, fontsize=FONT - 1, color=INK)
     return ax
 
 
 def _draw_numbers(
-    ax: Axes, name: str, groups: pd.DataFrame, numbers: pd.DataFrame, dots: tuple[pd.Series, pd.Series] | None
+    ax: Axes,
+    column: Column | None,
+    groups: pd.DataFrame,
+    numbers: pd.DataFrame,
+    dots: tuple[pd.Series, pd.Series] | None,
 ) -> None:
-    log_scale = name in EPISODES and EPISODES[name].log_scale
+    log_scale = column is not None and column.log_scale
     if dots is not None:
         ax.scatter(dots[0].astype(float).to_numpy(float, na_value=np.nan), dots[1].to_numpy(float), **_DOTS)
     ax.fill_between(numbers["value"], numbers["lower"], numbers["upper"], color=BLUE, alpha=0.18, linewidth=0, zorder=2)
@@ -309,7 +316,9 @@ def draw_dependence(
         dots = None
         if explanation is not None and thinned is not None:
             dots = (explanation.values[name].iloc[thinned], explanation.contributions[name].iloc[thinned])
-        plot_dependence(review.dependence[review.dependence["variable"] == name], row, ax, dots=dots)
+        plot_dependence(
+            review.dependence[review.dependence["variable"] == name], row, ax, dots=dots, contract=review.contract
+        )
     for ax in axes[len(rows) :]:
         ax.set_axis_off()
     figure.supylabel(f"Contribution ({unit})", fontsize=FONT, color=INK)
@@ -338,7 +347,7 @@ def describe_dependence(review: ExplanationReview, *, unit: str = "log odds") ->
         ordered = groups.sort_values("contribution").to_dict("records")
         low, high = ordered[0], ordered[-1]
         span = f"{low['contribution']:+.2f} at {_name_group(low)} to {high['contribution']:+.2f} at {_name_group(high)}"
-        spans.append(f"{display_name(str(name))} {span} ({verdicts[name]})")
+        spans.append(f"{review.contract.label(str(name))} {span} ({verdicts[name]})")
     if not spans:
         return "Dependence: no group of patients is large enough to show."
     return f"Mean contribution ({unit}) by value: {'; '.join(spans)}."

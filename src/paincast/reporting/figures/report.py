@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from paincast.contract import Contract
 from paincast.explain import Explanation, ExplanationReview, compute_importance
 from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
 from paincast.reporting.figures.axes import MOST_VARIABLES, figure_of, make_axes
@@ -179,7 +180,7 @@ def _compute_importance(results: Results) -> tuple[Any, ...] | None:
 
 def _plot_importance(review: ExplanationReview, unit: str, **style: str) -> Axes:
     ax = make_axes(8.8, 2.4 + 0.36 * min(len(review.importance), MOST_VARIABLES))
-    return plot_ranked_importance(review.importance, ax, unit=unit, **style)
+    return plot_ranked_importance(review, ax, unit=unit, **style)
 
 
 def _compute_contributions(results: Results) -> tuple[Any, ...] | None:
@@ -195,8 +196,9 @@ def _plot_contributions(explanation: Explanation, sizes: pd.Series, unit: str, s
     return plot_contributions(explanation, ax, unit=unit, simulated=simulated, **style)
 
 
-def _describe_contributions(_explanation: Explanation, sizes: pd.Series, unit: str, _simulated: bool) -> str:
-    return f"{describe_contributions(sizes, unit=unit)} Direction by the value of the variable."
+def _describe_contributions(explanation: Explanation, sizes: pd.Series, unit: str, _simulated: bool) -> str:
+    strongest = describe_contributions(sizes, unit=unit, contract=explanation.contract)
+    return f"{strongest} Direction by the value of the variable."
 
 
 def _compute_dependence(results: Results) -> tuple[Any, ...] | None:
@@ -219,15 +221,16 @@ def _compute_quintile(results: Results, *, highest: bool) -> tuple[Any, ...] | N
     if results.review is None or results.explanation is None:
         return None
     steps = compute_quintile(results.explanation, highest=highest)
-    return None if steps is None else (steps, results.explanation.unit)
+    explanation = results.explanation
+    return None if steps is None else (steps, explanation.unit, explanation.contract)
 
 
-def _plot_quintile(steps: pd.DataFrame, unit: str, **style: str) -> Axes:
-    return plot_waterfall(steps, make_axes(8.8, 5.4), unit=unit, **style)
+def _plot_quintile(steps: pd.DataFrame, unit: str, contract: Contract, **style: str) -> Axes:
+    return plot_waterfall(steps, make_axes(8.8, 5.4), unit=unit, contract=contract, **style)
 
 
-def _describe_quintile(steps: pd.DataFrame, unit: str, *, title: str) -> str:
-    return f"{title}. {describe_waterfall(steps, unit=unit)}"
+def _describe_quintile(steps: pd.DataFrame, unit: str, contract: Contract, *, title: str) -> str:
+    return f"{title}. {describe_waterfall(steps, unit=unit, contract=contract)}"
 
 
 def _compute_groups(results: Results, *, name: str) -> tuple[Any, ...] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from paincast.contract import BUILT_IN
 from paincast.gates.net_benefit import describe_gains
 from paincast.reporting.figures.axes import (
     BLUE,
@@ -19,7 +20,6 @@ from paincast.reporting.figures.axes import (
     INK,
     ORANGE,
     Row,
-    display_name,
     draw_interval,
     finish_axes,
     format_n,
@@ -170,7 +170,7 @@ def select_ratios(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
 def label_group(row: Row) -> str:
     """Name a group with its size where that may be shown."""
-    return f"{display_name(str(row['attribute']))}: {str(row['level']).replace('_', ' ')} ({format_n(row)})"
+    return f"{BUILT_IN.label(str(row['attribute']))}: {str(row['level']).replace('_', ' ')} ({format_n(row)})"
 
 
 def describe_groups(table: pd.DataFrame, *, of: str) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from paincast.reporting.figures.axes import BLUE, DASHED, GREEN, GREY, INK, ORANGE, display_name, make_axes
+from paincast.contract import BUILT_IN
+from paincast.reporting.figures.axes import BLUE, DASHED, GREEN, GREY, INK, ORANGE, make_axes
 
 SMALL = (4.2, 3.2)
 NEGATIVE_TO_POSITIVE = LinearSegmentedColormap.from_list("negative_to_positive", [ORANGE, "white", BLUE])
@@ -90,7 +91,7 @@ def plot_differences(marginals: pd.DataFrame, title: str) -> Axes:
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
     heights = marginals["column"].map({name: row for row, name in enumerate(columns)})
     ax.scatter(marginals["difference"], heights, s=20, color=BLUE, alpha=0.75, linewidths=0, zorder=3)
-    ax.set_yticks(range(len(columns)), [display_name(name) for name in columns])
+    ax.set_yticks(range(len(columns)), [BUILT_IN.label(name) for name in columns])
     ax.set_ylim(-0.7, len(columns) - 0.3)
     widest = max(0.6, float(marginals["difference"].abs().max()) * 1.1)
     ax.set(xlim=(-widest, widest), xlabel="Difference from evidence (SD)")
@@ -119,7 +120,7 @@ def plot_correlations(matrix: pd.DataFrame, documented: pd.DataFrame) -> Axes:
     ax = make_axes(size + 0.6, size)
     ax.set_facecolor("#F2F2F2")
     image = ax.imshow(both, cmap=NEGATIVE_TO_POSITIVE, vmin=-0.8, vmax=0.8)
-    labels = [display_name(name) for name in names]
+    labels = [BUILT_IN.label(name) for name in names]
     ax.set_xticks(range(len(names)), labels, rotation=90)
     ax.set_yticks(range(len(names)), labels)
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, shrink=0.7)
@@ -170,7 +171,7 @@ def plot_missingness(missingness: pd.DataFrame) -> Axes:
     """
     rows = missingness[::-1]
     ax = make_axes(4.2, 1.0 + 0.19 * max(len(rows), 1))
-    ax.barh([display_name(name) for name in rows["column"]], rows["missing"], color=BLUE, height=0.65, alpha=0.85)
+    ax.barh([BUILT_IN.label(name) for name in rows["column"]], rows["missing"], color=BLUE, height=0.65, alpha=0.85)
     ax.hlines(range(len(rows)), rows["least"], rows["most"], color=INK, linewidth=1.1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("Missing (line: range over groups)")

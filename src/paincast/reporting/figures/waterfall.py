@@ -11,12 +11,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.special import expit
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.explain import Explanation, compute_waterfall, summarize_group
-from paincast.reporting.figures.axes import BLUE, FONT, GREY, INK, ORANGE, Row, display_name, finish_axes
+from paincast.reporting.figures.axes import BLUE, FONT, GREY, INK, ORANGE, Row, finish_axes
 from paincast.schema import MINIMUM_CELL
 
 
-def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = "", unit: str = "log_odds") -> Axes:
+def plot_waterfall(
+    steps: pd.DataFrame,
+    ax: Axes,
+    *,
+    basis: str,
+    title: str = "",
+    unit: str = "log_odds",
+    contract: Contract = BUILT_IN,
+) -> Axes:
     """Draw a prediction as steps from the base to what is served.
 
     Parameters
@@ -32,6 +41,8 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
         Title of the figure.
     unit : {"log_odds", "points"}
         Of the contributions.
+    contract : Contract
+        Declares the variables.
 
     Returns
     -------
@@ -57,7 +68,7 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
             row["end"] + 1.5 * room, height, _format_prediction(float(row["end"]), unit),
             va="center", fontsize=FONT - 1, color=INK, fontweight="bold",
         )  # fmt: skip
-    labels = ["start: average prediction", *map(_label_step, moves), "served"]
+    labels = ["start: average prediction", *(_label_step(row, contract) for row in moves), "served"]
     ax.set_yticks(range(last + 1), labels)
     ax.set_ylim(last + 0.6, -0.6)
     span = max(reach) - min(reach) or 1.0
@@ -66,10 +77,10 @@ def plot_waterfall(steps: pd.DataFrame, ax: Axes, *, basis: str, title: str = ""
     return finish_axes(ax, basis, title, rows=True)
 
 
-def _label_step(row: Row) -> str:
+def _label_step(row: Row, contract: Contract) -> str:
     if row["step"] == "rest":
         return str(row["value"])
-    name = display_name(str(row["variable"]))
+    name = contract.label(str(row["variable"]))
     return f"{name}: {str(row['value']).replace('_', ' ')}" if row["value"] else name
 
 
@@ -77,7 +88,7 @@ def _format_prediction(value: float, unit: str) -> str:
     return f"{value:+.2f}, that is {100 * expit(value):.0f} %" if unit == "log_odds" else f"{value:+.2f} points"
 
 
-def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds") -> str:
+def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds", contract: Contract = BUILT_IN) -> str:
     """Describe where a prediction starts, its strongest steps, and where it ends.
 
     Parameters
@@ -86,13 +97,16 @@ def describe_waterfall(steps: pd.DataFrame, *, unit: str = "log_odds") -> str:
         From :func:`paincast.explain.compute_waterfall`.
     unit : {"log_odds", "points"}
         Of the contributions.
+    contract : Contract
+        Declares the variables.
 
     Returns
     -------
     str
     """
     rows = steps.to_dict("records")
-    moves = [f"{_label_step(row)} {row['contribution']:+.2f}" for row in rows if row["step"] == "variable"][:3]
+    steps_shown = [row for row in rows if row["step"] == "variable"][:3]
+    moves = [f"{_label_step(row, contract)} {row['contribution']:+.2f}" for row in steps_shown]
     ends = [_format_prediction(float(row["end"]), unit) for row in (rows[0], rows[-1])]
     scale = "log odds" if unit == "log_odds" else "change of pain"
     return f"From {ends[0]} ({scale}) to {ends[1]}; strongest steps: {', '.join(moves) or 'none'}."

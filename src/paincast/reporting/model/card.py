@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from paincast.reporting.figures.axes import display_name
 from paincast.reporting.model.checklist import list_missing
 from paincast.reporting.model.limits import ALWAYS, BASIS_LIMITS, list_without_evidence
 from paincast.reporting.model.run_contents import CHECKLIST, RunContents
@@ -89,7 +88,7 @@ def _describe_groups(run: RunContents) -> str:
 
 def _list_strongest(run: RunContents) -> str:
     table = run.tables.get("importance", pd.DataFrame({"variable": []}))
-    return ", ".join(display_name(str(name)) for name in table["variable"].head(MOST_VARIABLES))
+    return ", ".join(run.contract.label(str(name)) for name in table["variable"].head(MOST_VARIABLES))
 
 
 def _list_missing_items(run: RunContents) -> str:

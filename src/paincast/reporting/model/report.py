@@ -8,16 +8,17 @@ from typing import Any
 
 import pandas as pd
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.evaluation.names import name_metric
 from paincast.files import atomic_file
 from paincast.gates.elsewhere import HELD_OUT_SITES, HELD_OUT_YEARS
-from paincast.reporting.figures.axes import display_name
 from paincast.reporting.figures.report import FIGURES
 from paincast.reporting.model.card import write_model_card
 from paincast.reporting.model.checklist import FILLED, list_missing
 from paincast.reporting.model.limits import BASIS_LIMITS, list_limits
 from paincast.reporting.model.run_contents import (
     CHECKLIST,
+    CONTRACT,
     OPTIMISM,
     PICTURES,
     RunContents,
@@ -265,16 +266,17 @@ def _write_explanation(run: RunContents) -> Section:
             "model computes, not what causes relief."
         ),
         figures=_list_figures(run, "explanation"),
-        items=[_describe_directions(run.tables["importance"])] if "verdict" in run.tables["importance"] else [],
+        items=[_describe_directions(run)] if "verdict" in run.tables["importance"] else [],
         numbers=run.tables["importance"],
         layout="tall",
     )
 
 
-def _describe_directions(importance: pd.DataFrame) -> str:
+def _describe_directions(run: RunContents) -> str:
     """Name the variables whose learned direction conflicts with the published one."""
+    importance = run.tables["importance"]
     conflicts = importance.loc[importance["verdict"] == "conflicts", "variable"]
-    names = ", ".join(display_name(str(name)) for name in conflicts) or "none"
+    names = ", ".join(run.contract.label(str(name)) for name in conflicts) or "none"
     n_agree, n_undecided = (int((importance["verdict"] == verdict).sum()) for verdict in ("agrees", "undecided"))
     return (
         f"Learned directions that agree with published evidence: {n_agree}; that conflict with it: {names}; "
@@ -295,19 +297,21 @@ def _write_groups(run: RunContents) -> Section:
         title="Subgroups, sites and years",
         text=text,
         figures=_list_figures(run, "subgroups"),
-        tables={name.capitalize(): tabulate_groups(run.tables[name]) for name in groupings},
+        tables={name.capitalize(): tabulate_groups(run.tables[name], run.contract) for name in groupings},
         numbers=run.tables.get("pooled"),
         layout="tall",
     )
 
 
-def tabulate_groups(table: pd.DataFrame) -> pd.DataFrame:
+def tabulate_groups(table: pd.DataFrame, contract: Contract = BUILT_IN) -> pd.DataFrame:
     """Give a row for each group: its counts where they may be shown, AUROC and O/E with intervals, and shrunken O/E.
 
     Parameters
     ----------
     table : DataFrame
         From :func:`paincast.evaluation.groups.subgroups.compute_metrics_by_group`.
+    contract : Contract
+        Declares the columns.
     """
     rows = []
     for (attribute, category), group in table.groupby(["attribute", "level"], sort=False):
@@ -315,7 +319,7 @@ def tabulate_groups(table: pd.DataFrame) -> pd.DataFrame:
         ratio = metrics["o_e_ratio"]
         rows.append(
             {
-                "Group": f"{display_name(str(attribute))}: {str(category).replace('_', ' ')}",
+                "Group": f"{contract.label(str(attribute))}: {str(category).replace('_', ' ')}",
                 "Episodes": show_count(ratio["n"]),
                 "With the outcome": show_count(ratio["n_events"]),
                 "Observed / expected": _show_row(ratio),
@@ -334,7 +338,7 @@ def _show_row(row: Mapping[Any, Any]) -> str:
 
 def _write_data(run: RunContents) -> Section:
     sources = run.sources
-    facts = [(name, value) for name, value in run.facts.items() if name not in ("notes", "sources")]
+    facts = [(name, value) for name, value in run.facts.items() if name not in ("notes", "sources", CONTRACT)]
     facts += [("source", sources[0])] if len(sources) == 1 else []
     provenance = pd.DataFrame(facts, columns=["Fact", "Value"])
     provenance["Fact"] = provenance["Fact"].str.replace("_", " ")

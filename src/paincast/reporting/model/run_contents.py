@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.errors import EmptyDataError
 
+from paincast.contract import Contract, restore_contract
 from paincast.evaluation.names import name_metric
 from paincast.evidence.wording import name_technique
 from paincast.gates.use import CONTENT
@@ -20,6 +21,9 @@ from paincast.settings.renamed import rename_parameters
 
 FACTS = "provenance"
 """Table of ``fact, value`` on question, data and software."""
+
+CONTRACT = "contract_declared"
+"""Fact that holds what the contract of the cohort declares, as JSON."""
 
 PICTURES = "figures"
 """Table of ``figure, shows``: the caption of each figure."""
@@ -64,6 +68,11 @@ class RunContents:
         """Give the facts on question, data and software."""
         table = self.tables.get(FACTS)
         return {} if table is None else dict(zip(table["fact"], table["value"].astype(str), strict=True))
+
+    @property
+    def contract(self) -> Contract:
+        """Contract of the cohort: labels and units of columns."""
+        return restore_contract(self.facts.get(CONTRACT, ""))
 
     @property
     def sources(self) -> list[str]:

@@ -200,7 +200,9 @@ def _measure_probability(
     weight_rng, metric_rng, assessment_rng = rng.spawn(3)
     answers = asked.answers[data.labels.eligible].reset_index(drop=True)
     probability = answers["probability"].to_numpy(float)
-    weights = fit_observation_weights(data.episodes, data.known, ObservationSettings(), weight_rng)
+    weights = fit_observation_weights(
+        data.episodes, data.known, ObservationSettings(), weight_rng, contract=data.contract
+    )
     weighted, complete = measure_with_weights(data, probability, weights, settings, metric_rng)
     assessed = assess_predictions(data, probability, weights, settings, assessment_rng)
     tables = {
@@ -229,7 +231,7 @@ def _measure_change(
     known = data.known
     answers = asked.answers[data.labels.eligible].reset_index(drop=True)
     predicted = answers.loc[known, ["expected_lower", "expected", "expected_upper"]].set_axis(list(NAMES), axis=1)
-    weights = fit_observation_weights(data.episodes, known, ObservationSettings(), rng)
+    weights = fit_observation_weights(data.episodes, known, ObservationSettings(), rng, contract=data.contract)
     weighted, complete = (
         compute_change_metrics(
             data.observed[known],

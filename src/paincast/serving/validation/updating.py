@@ -27,7 +27,6 @@ from paincast.models.calibration.recalibration import (
     recalibrate_response,
 )
 from paincast.models.observation_weights import fit_observation_weights
-from paincast.outcomes import get_outcome
 from paincast.predictor import Predictor, add_version, save_predictor
 from paincast.serving.validation.model_evaluation import ask_model, gather_answered
 from paincast.settings import EvaluationSettings, ObservationSettings
@@ -159,7 +158,7 @@ def require_new_folder(folder: Path) -> None:
 def _require_updatable(model: Predictor, cohort: Cohort) -> ResponseModel:
     name = model.name
     response = model.response
-    if get_outcome(model.outcome).kind != "binary" or not isinstance(response, ResponseModel):
+    if model.question.kind != "binary" or not isinstance(response, ResponseModel):
         raise RefusalError(f"{name}: only models of outcomes with two classes are recalibrated", code="PC-SERVING-25")
     if cohort.basis != "real":
         raise RefusalError(f"{name}: the patients are {cohort.basis}, not real", code="PC-SERVING-26")
@@ -177,7 +176,9 @@ def _gather_rows(
     few = describe_too_few(data.observed[data.known])
     if few:
         raise RefusalError(f"{model.name}: {few}", code="PC-SERVING-28")
-    weights = fit_observation_weights(data.episodes, data.known, ObservationSettings(), rng)[data.known]
+    weights = fit_observation_weights(data.episodes, data.known, ObservationSettings(), rng, contract=data.contract)[
+        data.known
+    ]
     episodes = data.episodes[data.known]
     return data, UpdateRows(
         linear_predictor=response.linear_predictor(episodes),

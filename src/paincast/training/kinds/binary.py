@@ -40,7 +40,15 @@ def fit_binary(task: Task) -> FittedModel:
     data, settings = task.data, task.settings
     evaluation_rng, fit_rng, metric_rng, pool_rng, instability_rng = task.make_stream().spawn(5)
     directed = data.outcome.follows_response
-    around = make_surroundings(data.technique, data.episodes, task.parts, settings, pool_rng, directed=directed)
+    around = make_surroundings(
+        data.technique,
+        data.episodes,
+        task.parts,
+        settings,
+        pool_rng,
+        directed=directed,
+        contract=data.contract,
+    )
     # The final fit runs in a thread while the folds run in their processes, so that no core is idle.
     with ThreadPoolExecutor(1) as executor:
         fitting = executor.submit(

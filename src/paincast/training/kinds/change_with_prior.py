@@ -81,7 +81,9 @@ def fit_change_with_evidence(task: Task) -> FittedModel:
         crossed.iloc[places[asked.episodes["episode_id"]].to_numpy()] = held_out.to_numpy()
     named = {"expected": "median", "expected_lower": "lower", "expected_upper": "upper"}
     crossed = crossed.rename(columns=named)[["lower", "median", "upper"]]
-    weights = fit_observation_weights(data.episodes, data.known, settings.observation, weight_rng)
+    weights = fit_observation_weights(
+        data.episodes, data.known, settings.observation, weight_rng, contract=data.contract
+    )
     warning = warn_of_overlap(data) if learns else ""
     real = data.cohort.basis != "synthetic"
     return FittedModel(

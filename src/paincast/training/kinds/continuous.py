@@ -42,7 +42,7 @@ def fit_change(task: Task) -> FittedModel:
     data, settings = task.data, task.settings
     weight_rng, evaluation_rng, fit_rng = task.make_stream().spawn(3)
     known, level = data.known, settings.change.confidence
-    weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng)
+    weights = fit_observation_weights(data.episodes, known, settings.observation, weight_rng, contract=data.contract)
     crossed = cross_fit_change(
         data.episodes,
         data.observed,
@@ -51,10 +51,17 @@ def fit_change(task: Task) -> FittedModel:
         folds=settings.evaluation.folds,
         weights=weights,
         progress=task.begin(EVALUATING),
+        contract=data.contract,
     )
     task.begin(FITTING)
     model = fit_change_model(
-        data.episodes, data.observed, settings.change, fit_rng, weights, refits=settings.uncertainty.refits
+        data.episodes,
+        data.observed,
+        settings.change,
+        fit_rng,
+        weights,
+        refits=settings.uncertainty.refits,
+        contract=data.contract,
     )
     note = (
         f"Interval of the patient's change at level {level:.0%}. Change in those followed: median "

@@ -73,7 +73,7 @@ def list_visits(task: Task) -> tuple[float, ...]:
     RefusalError
         If the technique has no response curve.
     """
-    first, last = list_months(task.data.technique)
+    first, last = list_months(task.data.evidence_technique)
     published = tuple(month for month in VISIT_MONTHS if first <= month <= last)
     if stands_for_evidence(task.data.cohort, task.settings):
         return published
@@ -96,7 +96,9 @@ def _fit_evidence(task: Task, gathered: GatheredDurationPrior, visit: int) -> Fi
         response = make_prior_duration_response(fit, prior.unexplained, nobody, data.horizon_months, settings)
     months, status = data.durations
     seen = np.isfinite(months)
-    weights = fit_observation_weights(data.episodes, seen, task.settings.observation, weight_rng)
+    weights = fit_observation_weights(
+        data.episodes, seen, task.settings.observation, weight_rng, contract=data.contract
+    )
     curve = fit_curve(fit.model, months, status, weights)
     parts = predict_beside_curve(fit.model, curve, data.episodes)
     crossed = CrossFittedDurations(
@@ -118,7 +120,7 @@ def _fit_patients(task: Task, gathered: GatheredDurationPrior, visit: int) -> Fi
     weight_rng, evaluation_rng, draw_rng, metric_rng = task.make_stream().spawn(4)
     months, status = data.durations
     seen = np.isfinite(months)
-    weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng)
+    weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng, contract=data.contract)
     crossed = cross_fit_durations(
         data.episodes,
         months,
@@ -146,7 +148,7 @@ def _fit_patients(task: Task, gathered: GatheredDurationPrior, visit: int) -> Fi
         evaluate=partial(evaluate_duration, task, crossed, seen, visit, metric_rng),
         further=_join(beliefs, describe_course(task, crossed, seen)),
         stands_on=describe_basis(gathered, data) if real else {},
-        encodes_real=False,
+        encodes_real=prior.prior.encodes_patients,
     )
 
 

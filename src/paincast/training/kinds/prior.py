@@ -17,7 +17,6 @@ from paincast.evidence.records import list_citations
 from paincast.models.prior.durations import DurationPrior, make_duration_prior
 from paincast.models.prior.gaussian import EvidencePrior, make_evidence_prior, make_level_prior
 from paincast.outcomes import name_in_truth
-from paincast.schema import model_columns
 from paincast.settings import TrainingSettings
 from paincast.simulator.evidence_draws import (
     DRAWS,
@@ -118,20 +117,32 @@ def gather_evidence_prior(data: TrainingSet, settings: TrainingSettings, rng: np
     require_matched(data)
     scenario = _find_scenario(data, settings)
     splines, month, name = settings.model.splines, data.horizon_months, name_in_truth(data.outcome)
-    sources = list_citations(simulated_records(data.technique))
+    sources = list_citations(simulated_records(data.evidence_technique))
     with threadpool_limits(limits=1):
         if data.outcome.assessed_by == "events":
             patients, log_odds = _expect_complications(data, scenario)
-            prior = make_level_prior(log_odds, COMPLICATION_SD, keep_recorded(patients, data), splines=splines)
+            prior = make_level_prior(
+                log_odds, COMPLICATION_SD, keep_recorded(patients, data), splines=splines, contract=data.contract
+            )
             description = f"the published rate of complications, and nothing of who has them ({name})"
             return GatheredPrior(prior=prior, description=description, sources=sources, simulated=True)
         if name not in list_drawn_outcomes():
             raise RefusalError(f"the evidence tells nothing of {name}", code="PC-TRAINING-20")
-        drawn = draw_evidence(data.technique, name, month, scenario=scenario, rng=rng)
+        drawn = draw_evidence(data.evidence_technique, name, month, scenario=scenario, rng=rng)
         real = None if data.cohort.basis == "synthetic" else data.episodes
-        prior = make_evidence_prior(keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines, real=real)
-    description = f"{DRAWS} draws of the evidence at month {month:g} ({scenario} scenario)"
-    return GatheredPrior(prior=prior, description=description, sources=sources, simulated=True)
+        prior = make_evidence_prior(
+            keep_recorded(drawn.episodes, data), drawn.log_odds, splines=splines, real=real, contract=data.contract
+        )
+    description = f"{DRAWS} draws of {_name_evidence(data)} at month {month:g} ({scenario} scenario)"
+    return GatheredPrior(prior=prior, description=description, sources=sources, simulated=not prior.encodes_patients)
+
+
+def _name_evidence(data: TrainingSet) -> str:
+    """Name the evidence: of a technique that a contract declares it is that of another, which is said."""
+    evidence = data.evidence_technique
+    if evidence == data.technique:
+        return "the evidence"
+    return f"the evidence of {evidence}, which the contract says {data.technique} is like,"
 
 
 def require_matched(data: TrainingSet) -> None:
@@ -171,18 +182,19 @@ def gather_duration_prior(
     """
     scenario = _find_scenario(data, settings)
     with threadpool_limits(limits=1):
-        drawn = draw_relief(data.technique, months, scenario=scenario, rng=rng)
+        drawn = draw_relief(data.evidence_technique, months, scenario=scenario, rng=rng)
         prior = make_duration_prior(
             keep_recorded(drawn.episodes, data),
             months,
             drawn.survival,
             splines=settings.model.splines,
             real=None if data.cohort.basis == "synthetic" else data.episodes,
+            contract=data.contract,
         )
     listed = ", ".join(f"{month:g}" for month in months)
-    description = f"{drawn.survival.shape[2]} draws of the evidence at months {listed} ({scenario} scenario)"
+    description = f"{drawn.survival.shape[2]} draws of {_name_evidence(data)} at months {listed} ({scenario} scenario)"
     return GatheredDurationPrior(
-        duration=prior, description=description, sources=list_citations(simulated_records(data.technique))
+        duration=prior, description=description, sources=list_citations(simulated_records(data.evidence_technique))
     )
 
 
@@ -192,17 +204,17 @@ def _find_scenario(data: TrainingSet, settings: TrainingSettings) -> str:
 
 def _expect_complications(data: TrainingSet, scenario: str) -> tuple[pd.DataFrame, float]:
     """Find the expected log odds of a complication among the reference patients."""
-    patients = simulate_reference_patients(data.technique, scenario)
+    technique = data.evidence_technique
+    patients = simulate_reference_patients(technique, scenario)
     name = name_in_truth(data.outcome)
     options = patients.truth.options
-    if name not in set(options.loc[options["technique"] == data.technique, "outcome"]):
-        raise RefusalError(f"{data.technique}: no rate of {name} is published", code="PC-TRAINING-21")
-    truth = patients.truth.expand(technique=data.technique, outcome=name)
+    if name not in set(options.loc[options["technique"] == technique, "outcome"]):
+        raise RefusalError(f"{technique}: no rate of {name} is published", code="PC-TRAINING-21")
+    truth = patients.truth.expand(technique=technique, outcome=name)
     counted_by = float(truth["month"].max())
     if data.horizon_months < counted_by:
         raise RefusalError(
-            f"{data.technique}: {name} is published up to month {counted_by:g}, not up to month "
-            f"{data.horizon_months:g}",
+            f"{technique}: {name} is published up to month {counted_by:g}, not up to month {data.horizon_months:g}",
             code="PC-TRAINING-22",
         )
     latest = truth.loc[truth["month"] == counted_by, "probability"]
@@ -213,9 +225,9 @@ def keep_recorded(reference: pd.DataFrame, data: TrainingSet) -> pd.DataFrame:
     """Empty the predictors of simulated patients that few real patients of the set have recorded."""
     if data.cohort.basis == "synthetic":
         return reference
-    names = [column.name for column in model_columns()]
+    names = [column.name for column in data.contract.model_columns if column.name in reference]
     absent = [name for name in names if float(data.episodes[name].notna().mean()) < MINIMUM_RECORDED]
-    return conform("episodes", reference.drop(columns=absent)).set_index(reference.index)
+    return conform("episodes", reference.drop(columns=absent), data.contract).set_index(reference.index)
 
 
 def gather_rate_prior(data: TrainingSet, settings: TrainingSettings, *, because: str) -> GatheredPrior:
@@ -241,7 +253,7 @@ def gather_rate_prior(data: TrainingSet, settings: TrainingSettings, *, because:
         else f"no rate is published{' by these instruments' if data.unmatched else ''}"
     )
     return GatheredPrior(
-        prior=make_level_prior(0.0, NOTHING_KNOWN_SD, data.episodes, splines=splines),
+        prior=make_level_prior(0.0, NOTHING_KNOWN_SD, data.episodes, splines=splines, contract=data.contract),
         description=f"nothing is known before: {because}; {reason}",
         sources=(),
         simulated=False,
@@ -253,7 +265,7 @@ def _take_rate(rate: PublishedRate, data: TrainingSet, *, splines: bool) -> Gath
     share = min(max(rate.share, 0.5 / n), 1.0 - 0.5 / n)
     sd = max(MINIMUM_LEVEL_SD, float(1.0 / np.sqrt(n * share * (1.0 - share))))
     return GatheredPrior(
-        prior=make_level_prior(float(logit(share)), sd, data.episodes, splines=splines),
+        prior=make_level_prior(float(logit(share)), sd, data.episodes, splines=splines, contract=data.contract),
         description=f"the published rate of {rate.share:.0%} of {rate.n} at month {rate.month:g} ({citation})",
         sources=(citation,),
         simulated=False,

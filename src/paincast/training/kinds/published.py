@@ -16,9 +16,10 @@ def list_fitting_rates(data: TrainingSet) -> list[PublishedRate]:
         return []
     extracted = OUTCOME_OF.get(data.outcome.name)
     first, last = data.window_months
+    technique = data.contract.find_evidence(data.technique)
     return [
         rate
-        for record in records_of(data.technique)
+        for record in (records_of(technique) if technique else ())
         for rate in record.published
         if rate.outcome == extracted and first <= rate.month <= last and rate.n
     ]

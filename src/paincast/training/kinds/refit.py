@@ -55,7 +55,15 @@ class ResponseRefit:
         around, (pool_rng, fit_rng) = self.around, rng.spawn(2)
         if excluded and around.pool.parts:
             kept = {name: leave_out(part, excluded) for name, part in self.parts.items()}
-            around = make_surroundings(around.technique, test, kept, self.settings, pool_rng, directed=self.directed)
+            around = make_surroundings(
+                around.technique,
+                test,
+                kept,
+                self.settings,
+                pool_rng,
+                directed=self.directed,
+                contract=around.contract,
+            )
         return fit_and_predict(train, outcome, test, fit_rng, settings=self.settings, surroundings=around)
 
 

@@ -60,7 +60,7 @@ def fit_duration(task: Task) -> FittedModel:
     weight_rng, evaluation_rng, fit_rng, metric_rng = task.make_stream().spawn(4)
     months, status = data.durations
     seen = np.isfinite(months)
-    weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng)
+    weights = fit_observation_weights(data.episodes, seen, settings.observation, weight_rng, contract=data.contract)
     require_durations(months[seen], status[seen], settings.duration)
     cuts = choose_cuts(months[seen], status[seen], settings.duration.minimum_interval_events)
     without_refits = replace(settings.duration, refits=0)
@@ -68,7 +68,9 @@ def fit_duration(task: Task) -> FittedModel:
     def fit_fold(
         train: pd.DataFrame, months: FloatArray, status: FloatArray, weights: FloatArray, rng: np.random.Generator
     ) -> DurationModel:
-        return fit_duration_model(train, months, status, without_refits, rng, weights, cuts=cuts)
+        return fit_duration_model(
+            train, months, status, without_refits, rng, weights, cuts=cuts, contract=data.contract
+        )
 
     crossed = cross_fit_durations(
         data.episodes,
@@ -83,7 +85,9 @@ def fit_duration(task: Task) -> FittedModel:
     )
     visit = find_visit(crossed.months, data.horizon_months)
     task.begin(FITTING)
-    model = fit_duration_model(data.episodes, months, status, settings.duration, fit_rng, weights, cuts=cuts)
+    model = fit_duration_model(
+        data.episodes, months, status, settings.duration, fit_rng, weights, cuts=cuts, contract=data.contract
+    )
     response = make_duration_response(model, data.episodes.loc[seen], weights[seen], data.horizon_months)
     return FittedModel(
         response=withhold_reasons(

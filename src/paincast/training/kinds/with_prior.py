@@ -19,7 +19,6 @@ from paincast.evidence import load_sources, simulated_records
 from paincast.models.binary.response import ResponseModel
 from paincast.models.cross_fitting import cross_fit
 from paincast.models.prior.response import PriorFit, fit_served_with_prior, predict_with_prior
-from paincast.schema import TECHNIQUES
 from paincast.settings import TrainingSettings
 from paincast.training.evaluation import evaluate_linear_predictor
 from paincast.training.finish import FittedModel
@@ -60,7 +59,7 @@ def open_real_cohort(path: str) -> Cohort:
             f"as 'paincast ingest' writes them; to train on these use cohort=folder cohort.path={path}",
             code="PC-TRAINING-01",
         )
-    if not cohort.episodes["technique"].isin(TECHNIQUES).any():
+    if not cohort.episodes["technique"].isin(cohort.contract.techniques).any():
         raise RefusalError(
             f"cohort.real={path} has no episode of a technique that can be modelled; {cohort.describe_techniques()}",
             code="PC-TRAINING-02",
@@ -179,7 +178,7 @@ def describe_basis(gathered: Provenance, data: TrainingSet) -> dict[str, object]
 def warn_of_overlap(data: TrainingSet) -> str:
     """Tell whether the curves of the evidence count patients of the real set itself."""
     try:
-        records = simulated_records(data.technique)
+        records = simulated_records(data.evidence_technique)
     except RefusalError:
         return ""
     counted = {

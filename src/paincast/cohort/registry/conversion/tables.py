@@ -19,7 +19,7 @@ from paincast.cohort.registry.mapping_types import Block, Field, RegistryMapping
 from paincast.cohort.registry.units import DAYS_PER_YEAR
 from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
-from paincast.schema import EPISODES, TABLES
+from paincast.schema import TABLES
 
 NO_PROCEDURE_BEFORE = "no procedure of the patient is before the row's date"
 
@@ -122,7 +122,9 @@ def _procedure_dates(mapping: RegistryMapping, rows: SourceRows, ledger: Ledger)
 
 def _index_by_episode(mapping: RegistryMapping, episodes: pd.DataFrame, dates: pd.Series) -> _Known:
     """Index baseline numbers and procedure dates by episode; validation handles rows that share an id."""
-    numbers = [name for name in mapping.episodes if EPISODES[name].type == "number" and name in episodes]
+    numbers = [
+        name for name in mapping.episodes if mapping.contract.episodes[name].type == "number" and name in episodes
+    ]
     ids, days = episodes["episode_id"], dates.loc[episodes.index]
     before = episodes[numbers].apply(lambda column: to_numbers(column)[0])
     return _Known(

@@ -1,0 +1,89 @@
+"""Read the instruments of a contract: further ones, and thresholds that differ from those of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from paincast.contract.columns import LONGEST_VALUE, read_range, read_text
+from paincast.contract.keys import DIRECTIONS, list_keys
+from paincast.errors import suggest_name
+from paincast.files.strict_yaml import Node
+from paincast.schema import Column
+from paincast.schema.instruments import INSTRUMENTS, Instrument, Scoring, Threshold
+
+_OWN_PATIENTS = "as the contract declares"
+
+
+def read_instrument(name: str, node: Node) -> Instrument:
+    """Read an instrument: one of the library, perhaps with another threshold, or one of the registry's own.
+
+    Raises
+    ------
+    SettingsError
+        If the library does not hold it, or a fact of an own one is missing.
+    """
+    keys = node.section(list_keys("instrument"))
+    if "from" in keys:
+        keys["from"].choice(("library",))
+        return _take_from_library(name, node, keys)
+    if name in INSTRUMENTS:
+        raise node.refuse(f"the library holds {name}, which cannot be declared again; write 'from: library'")
+    for key in ("title", "range", "direction"):
+        if key not in keys:
+            raise node.refuse(f"the key '{key}' is missing; an instrument of your own needs it")
+    low, high = read_range(keys["range"])
+    return Instrument(
+        name=name,
+        title=read_text(keys["title"]),
+        domain="function",
+        low=low,
+        high=high,
+        unit=read_text(keys["unit"], LONGEST_VALUE) if "unit" in keys else "points",
+        direction=DIRECTIONS[keys["direction"].choice(DIRECTIONS)],
+        scoring=Scoring(method="single"),
+        responder=read_thresholds(keys["responder"]) if "responder" in keys else (),
+    )
+
+
+def _take_from_library(name: str, node: Node, keys: Mapping[str, Node]) -> Instrument:
+    if name not in INSTRUMENTS:
+        raise node.refuse(f"the library holds no instrument '{name}'; {suggest_name(name, INSTRUMENTS)}")
+    for key in keys:
+        if key not in ("from", "responder"):
+            raise keys[key].refuse("comes with the library; leave it out")
+    if "responder" not in keys:
+        return INSTRUMENTS[name]
+    reason = keys["responder"].section(list_keys("responder"))
+    if not {"source", "because"} & {*reason}:
+        raise keys["responder"].refuse("a threshold other than that of the library needs a 'source' or 'because'")
+    return replace(INSTRUMENTS[name], responder=read_thresholds(keys["responder"]))
+
+
+def read_thresholds(node: Node) -> tuple[Threshold, ...]:
+    """Read a responder: points, a share, or both."""
+    keys = node.section(list_keys("responder"))
+    source = "; ".join(read_text(keys[key]) for key in ("source", "because") if key in keys) or _OWN_PATIENTS
+    thresholds = []
+    if "absolute" in keys:
+        thresholds.append(Threshold("absolute", keys["absolute"].number(above=0), _OWN_PATIENTS, source))
+    if "relative" in keys:
+        thresholds.append(Threshold("relative", keys["relative"].number(above=0, at_most=1), _OWN_PATIENTS, source))
+    if not thresholds:
+        raise node.refuse("needs 'absolute', 'relative' or both")
+    return tuple(thresholds)
+
+
+def make_score(instrument: Instrument, *, label: str = "", at_visit: bool = False) -> Column:
+    """Make the column of a score: a predictor before the procedure, or an outcome at a visit."""
+    return Column(
+        name=instrument.column,
+        type="number",
+        low=instrument.low,
+        high=instrument.high,
+        unit=instrument.unit,
+        role="outcome" if at_visit else "predictor",
+        timing="after" if at_visit else "before",
+        description=instrument.title + (" at the visit" if at_visit else ""),
+        label="" if at_visit else label,
+    )
