@@ -93,7 +93,7 @@ def test_an_outcome_of_ones_own_follows_the_direction_of_its_instrument(path):
     outcome = load_contract(path).outcomes["walking_improved"]
     [line] = outcome.lines
     assert (line.measure, line.direction, line.points, line.share) == ("zcq_function", "fall", None, 0.3)
-    assert (outcome.month, outcome.window_months, outcome.kind) == (6.0, (3.0, 9.0), "binary")
+    assert (outcome.horizon_months, outcome.follow_up_months, outcome.kind) == (6.0, (3.0, 9.0), "binary")
 
 
 def test_instruments_are_added_to_a_built_in_outcome_and_its_own_rules_stay(path):

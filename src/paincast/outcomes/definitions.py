@@ -341,7 +341,7 @@ def default_window(outcome: Outcome, horizon_months: float) -> tuple[float, floa
     follow-up to the horizon and the last month is the latest event that counts: both equal the horizon. The whole
     follow-up counts from the first day to the horizon. An outcome may bring a window of its own.
     """
-    if outcome.follow_up_months is not None and horizon_months == outcome.horizon_months:
+    if outcome.follow_up_months is not None and horizon_months == (outcome.horizon_months or horizon_months):
         return outcome.follow_up_months
     if outcome.assessed_by == "visit":
         return 0.5 * horizon_months, 1.5 * horizon_months
