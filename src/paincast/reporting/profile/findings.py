@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from paincast.contract import BUILT_IN
 from paincast.profiling import Profile
-from paincast.reporting.figures.axes import display_name
 from paincast.reporting.profile.tables import format_count, format_share, is_broken, name_group, name_words
 
 MUCH_MISSING = 0.2
@@ -81,7 +81,7 @@ def _tell_missing(profile: Profile) -> str:
     text = f"Of {len(inputs)} columns that a model can use, {len(inputs) - absent} are recorded"
     if len(much):
         named = [
-            f"{display_name(row['column'])} {format_share(row['share'])}"
+            f"{BUILT_IN.label(row['column'])} {format_share(row['share'])}"
             for row in much.head(MOST_NAMED).to_dict("records")
         ]
         text += f"; {len(much)} of them lack {format_share(MUCH_MISSING)} or more (most: {', '.join(named)})"
@@ -132,7 +132,7 @@ def _tell_drift(profile: Profile) -> str:
 def name_variable(variable: str) -> str:
     """Name a variable of the case mix: a column, or a category of one."""
     column, _, category = variable.partition(": ")
-    return f"{display_name(column)}: {name_words(category)}" if category else display_name(column)
+    return f"{BUILT_IN.label(column)}: {name_words(category)}" if category else BUILT_IN.label(column)
 
 
 def is_empty(table: pd.DataFrame, column: str = "share") -> bool:

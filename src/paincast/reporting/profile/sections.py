@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from paincast.contract import BUILT_IN
 from paincast.profiling import Profile
 from paincast.reporting.figures import profile as plots
-from paincast.reporting.figures.axes import display_name
 from paincast.reporting.page import Figure, Section
 from paincast.reporting.profile import tables
 from paincast.reporting.profile.findings import is_empty, name_variable
@@ -94,12 +94,12 @@ def show_missing(profile: Profile) -> Section:
             [tables.tabulate_missing(profile, table).assign(Table=table) for table in ("episodes", "visits")],
             ignore_index=True,
         ),
-        folded={"Columns that are not recorded at all": [display_name(name) for name in absent["column"]]},
+        folded={"Columns that are not recorded at all": [BUILT_IN.label(name) for name in absent["column"]]},
     )
 
 
 def _describe_missing(top: pd.DataFrame) -> str:
-    parts = [f"{display_name(row['column'])} {row['share']:.0%}" for row in top.head(8).to_dict("records")]
+    parts = [f"{BUILT_IN.label(row['column'])} {row['share']:.0%}" for row in top.head(8).to_dict("records")]
     return f"Share missing: {'; '.join(parts)}."
 
 

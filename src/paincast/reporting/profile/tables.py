@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from paincast.contract import BUILT_IN
 from paincast.outcomes import OUTCOMES
 from paincast.profiling import Profile
-from paincast.reporting.figures.axes import display_name
 
 Row = Mapping[Hashable, Any]
 
@@ -230,7 +230,7 @@ def tabulate_patterns(profile: Profile) -> pd.DataFrame:
     """Tabulate which columns are missing together."""
     rows = [
         {
-            "Missing together": ", ".join(display_name(name) for name in row["pattern"].split(", ")),
+            "Missing together": ", ".join(BUILT_IN.label(name) for name in row["pattern"].split(", ")),
             "Episodes": format_count(row["count"]),
             "Share": format_share(row["share"]),
         }
@@ -254,7 +254,7 @@ def tabulate_missing_links(profile: Profile) -> pd.DataFrame:
         beyond = [_LINK_NAMES[question].lower() for question in _LINK_NAMES if errors[question] >= SURE_ERRORS]
         told = {"Differs beyond chance": ", ".join(beyond) or "no"}
         if any(text != NOT_SHOWN for text in texts.values()):
-            rows.append({"Column": display_name(str(column)), **texts, **told, "errors": max(errors.values())})
+            rows.append({"Column": BUILT_IN.label(str(column)), **texts, **told, "errors": max(errors.values())})
     table = pd.DataFrame(rows, columns=[*(rows[0] if rows else ["errors"])])
     return table.sort_values("errors", ascending=False, kind="stable", ignore_index=True).drop(columns="errors")
 
