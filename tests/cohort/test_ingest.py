@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paincast.cohort.registry.ingest import describe_ingestion, ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort, load_cohort, save_cohort
-from paincast.errors import DataError
+from paincast.errors import DataError, SettingsError
 from paincast.outcomes import OUTCOMES, compute_outcome
 from paincast.schema import TABLES
 
@@ -457,3 +457,24 @@ def test_a_number_with_two_readings_is_none_unless_a_mark_is_declared_or_shown(
         (tmp_path / "narrow.csv").write_text(rows)
         cohort, _ = ingest(load_mapping(tmp_path / "m.yaml"), [tmp_path / "narrow.csv"])
         assert [None if pd.isna(dose) else dose for dose in cohort.episodes["opioid_mme"]] == doses, mark
+
+
+def test_columns_that_are_true_are_counted_and_a_row_with_gaps_has_no_count(tmp_path: Path) -> None:
+    mapping = """
+read: {file: in.csv}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  body_map_count: {count_true: [head, neck, arm]}
+"""
+    (tmp_path / "map.yaml").write_text(mapping)
+    (tmp_path / "in.csv").write_text("id,head,neck,arm\na,1,0,1\nb,yes,yes,yes\nc,,,\nd,1,,0\ne,1,3,0\nf,0,0,0\n")
+    cohort, rejects = ingest(load_mapping(tmp_path / "map.yaml"), [tmp_path / "in.csv"])
+    counts = cohort.episodes.set_index("episode_id")["body_map_count"]
+    assert counts.dropna().to_dict() == {"a": 2.0, "b": 3.0, "f": 0.0}
+    assert rejects.set_index("row")["rule"].to_dict() == {4: "incomplete", 5: "category"}
+    assert "columns_not_used" in str(cohort.details)
+    (tmp_path / "map.yaml").write_text(mapping.replace("body_map_count", "smoker"))
+    with pytest.raises(SettingsError, match="'count_true' does not apply"):
+        load_mapping(tmp_path / "map.yaml")

@@ -6,7 +6,7 @@ import pytest
 
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
-from paincast.cohort.registry.suggestion import suggest_mapping
+from paincast.cohort.registry.suggestion import run_dry, suggest, suggest_mapping
 from paincast.errors import DataError, SettingsError
 
 SECRET = "Zyxwv Secret"
@@ -86,6 +86,26 @@ def test_every_real_file_gets_a_suggestion_that_is_refused_only_for_what_is_to_d
         (tmp_path / "mapping.yaml").write_text(suggest_mapping(file), encoding="utf-8")
         with pytest.raises(SettingsError, check=lambda error: error.code == "PC-REGISTRY-17"):
             load_mapping(tmp_path / "mapping.yaml")
+
+
+@pytest.mark.slow
+def test_a_registry_of_pain_clinics_needs_three_edits(real_data: Path, tmp_path: Path) -> None:
+    registry, mapping = real_data / "choir_2021" / "choir_pain.csv", tmp_path / "choir.yaml"
+    if not registry.exists():
+        pytest.skip("choir_2021 is not at hand")
+    suggestion = suggest(registry)
+    lines = suggestion.text.splitlines()[2:]
+    assert sum("TODO" in line for line in lines) == 3
+    text = suggestion.text.replace("technique: {always: TODO}", "technique: {always: usual_care}")
+    text = text.replace("month: {always: TODO}", "month: {always: 3}").replace(", TODO]", "]")
+    mapping.write_text(text, encoding="utf-8")
+    cohort, _ = ingest(load_mapping(mapping), [registry])
+    assert len(cohort.episodes) == 21_658
+    before = cohort.visits["episode_id"].map(cohort.episodes.set_index("episode_id")["pain_nrs"])
+    assert (before.notna() & cohort.visits["pain_nrs"].notna()).sum() == 7_138
+    assert cohort.episodes["body_map_count"].between(0, 74).all()
+    counts = run_dry(suggestion.draft, registry).counts.set_index("what")["n"]
+    assert counts.filter(like="less pain").tolist() == [588]
 
 
 def test_a_file_that_cannot_be_read_gets_no_suggestion(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ OF = ("event", "instrument", "instance")
 """Keys that say which rows of a REDCap record are meant."""
 MOST_DAYS = 36_525
 
-_SOURCES = ("column", "columns", "always", "row_number", "checked", "named")
+_SOURCES = ("column", "columns", "always", "row_number", "checked", "count_true", "named")
 _FIELD = (
     *_SOURCES, "file", "prefix", "unit", "unit_column", "units", "codes", "missing", "true_if_contains", "none",
     "nothing_checked", "most_days_before", "reads", "date_format", *OF,
@@ -80,6 +80,7 @@ def read_field(node: Node, target: Column) -> Field:
         missing=frozenset(map(to_code, keys["missing"].texts())) if "missing" in keys else frozenset(),
         true_if_contains=keys["true_if_contains"].texts() if "true_if_contains" in keys else (),
         checked=one_or_more(keys["checked"]) if "checked" in keys else (),
+        count_true=keys["count_true"].texts() if "count_true" in keys else (),
         none_box=read_text(keys, "none"),
         nothing_checked=keys["nothing_checked"].choice(("false", MISSING)) if "nothing_checked" in keys else None,
         named=tuple(map(to_code, one_or_more(keys["named"]))) if "named" in keys else (),
@@ -97,6 +98,7 @@ def _check_together(node: Node, given: Mapping[str, Node], target: Column) -> No
         "row_number": target.type == "text",
         "columns": target.type == "text",
         "checked": target.type == "boolean",
+        "count_true": is_number,
         "unit": is_number,
         "units": is_number,
         "true_if_contains": target.type == "boolean" and "codes" not in given,
@@ -115,6 +117,7 @@ def _check_combinations(node: Node, given: Mapping[str, Node]) -> None:
         "always": {"always", "prefix"},
         "row_number": {"row_number", "prefix"},
         "checked": _WITH_CHECKED,
+        "count_true": {"count_true", "file", "missing", *OF},
         "named": _WITH_NAMED,
         "column": set(_FIELD) - {"none", "nothing_checked", "most_days_before"},
     }

@@ -44,5 +44,5 @@ def list_record_rows(mapping: RegistryMapping) -> list[RecordRows]:
 def _columns_of(reader: Field | Condition) -> list[str]:
     columns = [reader.column]
     if isinstance(reader, Field):
-        columns += [*reader.columns, *reader.checked, reader.none_box, reader.unit_column]
+        columns += [*reader.columns, *reader.count_true, *reader.checked, reader.none_box, reader.unit_column]
     return [column for column in columns if column]

@@ -98,6 +98,8 @@ class Field:
         Further texts that mean "no value" in this column.
     true_if_contains : tuple of str
         Word prefixes; a text that contains any of them is true.
+    count_true : tuple of str
+        Yes/no columns of which the true ones are counted.
     checked : tuple of str
         Boxes of a REDCap checkbox field; true if any of them is ticked.
     none_box : str, optional
@@ -131,6 +133,7 @@ class Field:
     conditional_codes: Mapping[str, tuple[ConditionalCode, ...]] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     true_if_contains: tuple[str, ...] = ()
+    count_true: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
     none_box: str | None = None
     nothing_checked: str | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from paincast.cohort import dates
-from paincast.cohort.coercion import find_missing_words, to_listed, to_numbers
+from paincast.cohort.coercion import find_missing_words, to_booleans, to_listed, to_numbers
 from paincast.cohort.doubts import find_shares
 from paincast.cohort.numerals import Decimal
 from paincast.cohort.registry.conversion.redcap import Records, combine_boxes, find_stem
@@ -103,6 +103,8 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
         return field.prefix + _join_texts(field, rows), []
     if field.checked:
         return _apply_boxes(field, rows)
+    if field.count_true:
+        return _count_true(field, rows)
     text, several = _read_text(field, str(field.column), rows)
     findings = _found(field, {SEVERAL_VALUES: several}, "one value for each row, or values that agree")
     values, broken = _apply_text(field, text, rows)
@@ -247,6 +249,20 @@ def _apply_boxes(field: Field, rows: SourceRows) -> tuple[pd.Series, list[Broken
     values, broken = combine_boxes(texts, field.checked, field.none_box, field.nothing_checked)
     findings = [_found(field, {rule: found}, allowed) for rule, (found, allowed) in broken.items()]
     return values, [finding for part in findings for finding in part]
+
+
+def _count_true(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
+    """Count the columns that are true; a row in which some are empty has no count."""
+    readings = [to_booleans(_read_text(field, column, rows)[0]) for column in field.count_true]
+    values = pd.concat([booleans for booleans, _ in readings], axis="columns")
+    unread = pd.concat([failed for _, failed in readings], axis="columns").any(axis="columns")
+    n_empty = values.isna().sum(axis="columns")
+    partial = ~unread & (n_empty > 0) & (n_empty < len(readings))
+    counts = values.fillna(False).sum(axis="columns").astype("float64").mask(unread | (n_empty > 0))
+    findings = _found(field, {"category": unread}, "true or false (yes/no, 1/0) in every column that is counted")
+    return counts, findings + _found(
+        field, {"incomplete": partial}, "a value in every column that is counted, or in none"
+    )
 
 
 def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:

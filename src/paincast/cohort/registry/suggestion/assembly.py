@@ -23,6 +23,7 @@ from paincast.cohort.registry.suggestion.roles import (
     explain_role,
     find_dates,
     find_items,
+    find_regions,
     is_identifying,
 )
 from paincast.cohort.registry.suggestion.understood import make_understood
@@ -68,6 +69,7 @@ def assemble(
     used = {ids.patient, *ids.episode, dates.procedure, visit_rows.column if visit_rows else ""}
     choices = choose(_list_candidates(source, matches, used, why_not))
     choices |= choose(_list_changes(source, choices))
+    regions = _draft_regions(source) if "body_map_count" in source.targets else []
     draft = MappingDraft(
         title=title,
         read=tuple(read),
@@ -76,6 +78,7 @@ def assemble(
         episodes=(
             *draft_ids(ids, source.twin_ids, is_one_procedure=_is_one_procedure(source.rows, ids, visit_rows)),
             *_draft_episodes(choices, dates, source),
+            *[entry for entry in regions if ("episodes", entry.name, BASELINE) not in choices],
         ),
         visits=tuple(_draft_visit_rows(choices, visit_rows, dates, source) if visit_rows else _draft_visits(choices)),
     )
@@ -199,6 +202,16 @@ def _draft_episodes(choices: Mapping[Slot, Choice], dates: Dates, source: Source
     )
     order = list(source.targets)
     return [drafts[name] for name in sorted(drafts, key=lambda name: order.index(name) if name in order else -1)]
+
+
+def _draft_regions(source: Source) -> list[FieldDraft]:
+    """Draft the count of painful regions from the columns of a body map."""
+    regions, is_named = find_regions(source.readings, source.profiles, source.notes)
+    if not regions:
+        return []
+    asked = f"remove {UNFINISHED} if these {len(regions)} yes/no columns are regions of a body map"
+    settings = {"count_true": [*regions, *([] if is_named else [UNFINISHED])]}
+    return [FieldDraft(name="body_map_count", settings=settings, comment="guess" if is_named else asked)]
 
 
 def _draft_date(target: str, name: str, source: Source, reads: str = "") -> FieldDraft:

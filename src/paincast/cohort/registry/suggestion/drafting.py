@@ -119,7 +119,7 @@ def _write_flow(settings: Mapping[str, object]) -> str:
 
 def _write_value(value: object, key: str) -> str:
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(quote(str(part)) for part in value) + "]"
+        return "[" + ", ".join(UNFINISHED if part == UNFINISHED else quote(str(part)) for part in value) + "]"
     text = str(value)
     is_quoted = key == "date_format" or text == "%" or (key == "column" and text != UNFINISHED)
     return quote(text) if is_quoted else text
@@ -149,7 +149,7 @@ def keep_certain(draft: MappingDraft) -> MappingDraft:
     visits = [
         replace(block, month=month, fields=fields)
         for block in draft.visits
-        if (month := _close(block.month)) is not None
+        if (month := _close(block.month) or _stand_in(block, draft)) is not None
         and (fields := tuple(kept for entry in block.fields if (kept := _close(entry)) is not None))
     ]
     is_dated = draft.procedure_date is not None and not draft.procedure_date.is_open
@@ -164,6 +164,17 @@ def keep_certain(draft: MappingDraft) -> MappingDraft:
         baseline_rows=None if draft.baseline_rows is None or draft.baseline_rows.is_open else draft.baseline_rows,
         remarks=(),
     )
+
+
+def has_times(draft: MappingDraft) -> bool:
+    """Check whether the month of any follow-up is told."""
+    return any(not block.month.is_open for block in draft.visits)
+
+
+def _stand_in(block: BlockDraft, draft: MappingDraft) -> FieldDraft | None:
+    """Give the only follow-up of a draft a month for the dry run, where its name does not tell one."""
+    is_only = len(draft.visits) == 1 and block.month.settings.get("always") == UNFINISHED
+    return replace(block.month, settings={"always": "1"}) if is_only else None
 
 
 def _needs_date(entry: FieldDraft) -> bool:

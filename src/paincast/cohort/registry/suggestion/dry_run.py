@@ -10,7 +10,7 @@ import pandas as pd
 
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
-from paincast.cohort.registry.suggestion.drafting import MappingDraft, keep_certain, list_open, write_yaml
+from paincast.cohort.registry.suggestion.drafting import MappingDraft, has_times, keep_certain, list_open, write_yaml
 from paincast.cohort.tables import Cohort
 from paincast.disclosure.suppression import is_small, suppress_small_cells
 from paincast.errors import PaincastError
@@ -67,7 +67,8 @@ def run_dry(draft: MappingDraft, file: str | Path) -> DryRun:
                 still_open=still_open,
                 failed=f"{error.code}: the draft is not complete enough",
             )
-    return DryRun(counts=_count(cohort), worst=_find_worst(cohort, rejects, draft), still_open=still_open)
+    counts = _count(cohort, is_timed=has_times(draft))
+    return DryRun(counts=counts, worst=_find_worst(cohort, rejects, draft), still_open=still_open)
 
 
 def _no_counts() -> pd.DataFrame:
@@ -78,15 +79,17 @@ def _no_worst() -> pd.DataFrame:
     return pd.DataFrame(columns=["column", "rejected", "missing"])
 
 
-def _count(cohort: Cohort) -> pd.DataFrame:
+def _count(cohort: Cohort, *, is_timed: bool) -> pd.DataFrame:
     rows: list[tuple[str, int | None]] = [
         (name, None if is_small(n) else n)
         for name, n in (("episodes", len(cohort.episodes)), ("visits", len(cohort.visits)))
     ]
-    return pd.DataFrame([*rows, *_count_responders(cohort)], columns=["what", "n"]).astype({"n": "Int64"})
+    return pd.DataFrame([*rows, *_count_responders(cohort, is_timed=is_timed)], columns=["what", "n"]).astype(
+        {"n": "Int64"}
+    )
 
 
-def _count_responders(cohort: Cohort) -> list[tuple[str, int | None]]:
+def _count_responders(cohort: Cohort, *, is_timed: bool) -> list[tuple[str, int | None]]:
     """Count responders at the month at which most episodes have a pain score."""
     before = cohort.episodes.set_index("episode_id")["pain_nrs"]
     visits = cohort.visits.dropna(subset=["pain_nrs"])
@@ -101,7 +104,7 @@ def _count_responders(cohort: Cohort) -> list[tuple[str, int | None]]:
     responded = int((nearest["pain_nrs"] <= (1 - RESPONSE) * nearest["before"]).sum())
     shown = suppress_small_cells(pd.DataFrame({"responded": [responded], "did_not": [len(nearest) - responded]}))
     hidden = {name: None if pd.isna(n) else int(n) for name, n in shown.iloc[0].items()}
-    label = f"at the visit nearest to month {at:g}"
+    label = f"at the visit nearest to month {at:g}" if is_timed else "at the follow-up, whose month is not told"
     return [
         (f"episodes with pain before and {label}", hidden["total"]),
         (f"with at least {RESPONSE:.0%} less pain {label}", hidden["responded"]),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from paincast.cohort.registry.suggestion.language.words import Reading
+from paincast.cohort.registry.suggestion.language.words import Reading, read_words
 from paincast.cohort.registry.suggestion.notes import Note
 from paincast.cohort.registry.suggestion.values.profiles import Profile
 
@@ -80,19 +80,30 @@ def _family(reading: Reading) -> tuple[tuple[str, ...], str]:
     return reading.items, str(reading.time)
 
 
-def find_regions(readings: Mapping[str, Reading], profiles: Mapping[str, Profile]) -> list[str]:
-    """Find the yes/no columns of a body map: many that differ in a number only, or that name a region."""
-    named = [name for name, reading in readings.items() if "region" in reading.items and _is_binary(profiles[name])]
+def find_regions(
+    readings: Mapping[str, Reading], profiles: Mapping[str, Profile], notes: Mapping[str, Note]
+) -> tuple[list[str], bool]:
+    """Find the yes/no columns of a body map.
+
+    Returns
+    -------
+    regions : list of str
+        Many yes/no columns that name a region of the body, or that differ in a number only; empty if there are none.
+    is_named : bool
+        Whether names or labels speak of regions; otherwise a person must tell what the columns are.
+    """
+    binary = [name for name in readings if _is_binary(profiles[name])]
+    named = [name for name in binary if "region" in {*readings[name].items, *_read_label(notes.get(name)).items}]
     if len(named) >= FEWEST_REGIONS:
-        return named
-    numbered = [
-        name
-        for name, reading in readings.items()
-        if reading.numbers and not reading.known and _is_binary(profiles[name])
-    ]
+        return named, True
+    numbered = [name for name in binary if readings[name].numbers and not readings[name].known]
     families = Counter(readings[name].items for name in numbered)
     items, n = families.most_common(1)[0] if families else ((), 0)
-    return [name for name in numbered if readings[name].items == items] if n >= FEWEST_REGIONS else []
+    return ([name for name in numbered if readings[name].items == items], False) if n >= FEWEST_REGIONS else ([], False)
+
+
+def _read_label(note: Note | None) -> Reading:
+    return read_words(note.label, is_sentence=True) if note is not None else Reading()
 
 
 def _is_binary(profile: Profile) -> bool:

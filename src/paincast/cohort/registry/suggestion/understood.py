@@ -11,7 +11,10 @@ from paincast.cohort.registry.suggestion.drafting import FieldDraft, MappingDraf
 from paincast.files.strict_yaml import UNFINISHED
 
 COLUMNS = ("column", "becomes", "month", "unit", "certainty", "why")
-_LEFT_OUT = ("row_number", "prefix", "always")
+MOST_OF_ONE_USE = 5
+"""More columns of one use are shown in one row."""
+MOST_NAMES = 40
+"""More names that are not read for one reason are not all shown."""
 
 
 def make_understood(
@@ -63,9 +66,10 @@ def _list_entries(draft: MappingDraft) -> list[tuple[FieldDraft, str]]:
 
 
 def _columns_of(entry: FieldDraft, choices: Mapping[Slot, Choice], month: str) -> list[str]:
-    column, columns = entry.settings.get("column"), entry.settings.get("columns")
+    column = entry.settings.get("column")
+    columns = entry.settings.get("columns") or entry.settings.get("count_true")
     if isinstance(columns, list):
-        return [str(name) for name in columns]
+        return [str(name) for name in columns if name != UNFINISHED]
     if column == UNFINISHED:
         is_before = month == "before"
         return [
@@ -79,7 +83,7 @@ def _columns_of(entry: FieldDraft, choices: Mapping[Slot, Choice], month: str) -
 
 def format_understood(understood: pd.DataFrame) -> str:
     """Write the table for a terminal: what is read first, then what is not."""
-    read = understood[understood["becomes"] != ""]
+    read = _shorten(understood[understood["becomes"] != ""])
     widths = {name: max([len(name), *read[name].astype("str").str.len()]) for name in COLUMNS[:-1]}
     lines = [" ".join(name.ljust(widths[name]) for name in COLUMNS[:-1]) + " why"]
     for row in read.to_dict("records"):
@@ -88,5 +92,22 @@ def format_understood(understood: pd.DataFrame) -> str:
     reasons = unread.groupby(unread["why"].replace("", "no column of the contract has such a name"), sort=False)[
         "column"
     ]
-    lines += [f"not read, {why}: {', '.join(names)}" for why, names in reasons]
+    lines += [f"not read, {why}: {', '.join(_shorten_names(list(names)))}" for why, names in reasons]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _shorten(read: pd.DataFrame) -> pd.DataFrame:
+    """Show many columns of one use, such as the regions of a body map, in one row."""
+    size = read.groupby(["becomes", "month"])["column"].transform("size")
+    many = read[size > MOST_OF_ONE_USE]
+    if many.empty:
+        return read
+    groups = many.groupby(["becomes", "month"], sort=False)
+    names = groups["column"].transform(lambda column: f"{column.iloc[0]} ... {column.iloc[-1]} ({len(column)} columns)")
+    return read.assign(column=names.reindex(read.index).fillna(read["column"])).drop_duplicates(["column", "becomes"])
+
+
+def _shorten_names(names: list[str]) -> list[str]:
+    if len(names) <= MOST_NAMES:
+        return names
+    return [*names[: MOST_NAMES - 1], f"... ({len(names)} columns)"]

@@ -26,6 +26,8 @@ MOST_CHOICES = 8
 """A number with fewer choices is a category ("less than 3 months"), unless its range is as short."""
 RAW_SUM_TOP = 45
 """Whole numbers up to here are more likely the raw sum of a short form than T-scores, whose mean is 50."""
+MOST_HIDDEN = 0.01
+"""Largest share of rows whose codes are too rare to be shown, and which are left to become rejects."""
 MOST_KINDS = 30
 """A category with more distinct values is text."""
 HEAVIEST_MEDIAN = 120
@@ -90,9 +92,15 @@ def _judge_codes(column: Column, profile: Profile, reading: Reading, note: Note)
     if column.type == "boolean" and (profile.is_boolean() or profile.is_empty) and not _informs(note, shown):
         return Verdict()
     codes = find_meanings(column, shown, note.choices)
-    if n_hidden or (not shown and not profile.is_empty):
+    if (n_hidden and _is_worth_asking(column, profile, shown)) or (not shown and not profile.is_empty):
         codes[UNFINISHED] = UNFINISHED
     return Verdict(settings={"codes": codes} if codes else {}, doubt="codes" if UNFINISHED in codes.values() else "")
+
+
+def _is_worth_asking(column: Column, profile: Profile, shown: list[str]) -> bool:
+    """Check whether codes that are not shown stand in more than a few rows; those of a few rows become rejects."""
+    n_hidden_rows = sum(n for code, n in profile.counts.items() if code not in shown)
+    return column.required or n_hidden_rows > MOST_HIDDEN * len(profile.given)
 
 
 def _informs(note: Note, shown: list[str]) -> bool:

@@ -50,6 +50,11 @@ MISSING_LABELS = frozenset(
         "weiss nicht",
         "don t know",
         "refused",
+        "not specified",
+        "not reported",
+        "undisclosed",
+        "patient refused",
+        "patient declined",
         "declined",
     }
 )
