@@ -335,6 +335,36 @@ def test_several_codes_of_one_system_are_not_chosen_from() -> None:
     assert row["code:cpt"] == row["bodySite:text"] == ""
 
 
+def test_events_are_read_from_tables_of_resources(ingest_resources: Callable[..., Ingested]) -> None:
+    events = """
+events:
+  - file: Patient
+    patient_id: {column: id}
+    month: {column: deceased, reads: months since procedure}
+    kind: {always: death}
+  - file: Procedure
+    patient_id: {column: patient}
+    month: {column: performed, reads: months since procedure}
+    when: {column: "code:snomed", is: ["900001"], is_not: others}
+    kind: {always: repeat_procedure}
+"""
+    died = make_patient("p", deceasedDateTime=str(DAY + timedelta(91)))
+    resources = [died, make_patient("q"), make_procedure("a", "p", DAY), make_procedure("b", "q", DAY)]
+    resources.append(make_procedure("c", "q", DAY + timedelta(200)))
+    cohort, rejects = ingest_resources(resources, MAPPING + events)
+    assert rejects.empty
+    assert cohort.events[["episode_id", "kind"]].to_numpy().tolist() == [["a", "death"], ["b", "repeat_procedure"]]
+    assert cohort.events["month"].round(1).tolist() == [3.0, 6.6]
+    assert {entry["because"]: entry["rows"] for entry in cohort.details["left_out"]}["it has no date"] == 1
+
+
+def test_the_site_is_the_organization_of_the_performer(ingest_resources: Callable[..., Ingested]) -> None:
+    performer = [{"actor": {}, "onBehalfOf": {"reference": "Organization/1"}}]
+    mapping = MAPPING.replace(TECHNIQUE, f"{TECHNIQUE}\n  site_id: {{column: organization}}")
+    cohort, _ = ingest_resources([make_patient("p"), make_procedure("a", "p", DAY, performer=performer)], mapping)
+    assert cohort.episodes["site_id"].tolist() == ["Organization/1"]
+
+
 def test_procedures_of_other_codes_are_left_out(ingest_resources: Callable[..., Ingested]) -> None:
     cohort, rejects = ingest_resources(with_bad(make_procedure("b", "p", DAY, code=concept(SNOMED, "1"))))
     assert len(cohort.episodes) == 1

@@ -85,7 +85,8 @@ def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
         f"left out by the mapping: {_count(entry['rows'], 'row')} because {entry['because']}"
         for entry in details["left_out"]
     ]
-    lines += [f"values of long tables: {n} {kind}" for kind, n in details["long_values"].items()]
+    lines += [f"values of long tables {kind}: {n}" for kind, n in details["long_values"].items()]
+    lines += [f"no row of the long tables has the name '{name}'" for name in details["names_not_found"]]
     kinds = rejects.groupby(["action", "table", "column", "rule"]).size().reset_index(name="times")
     lines += [
         f"{kind['action']}: {kind['times']} x {kind['table']} {kind['column']} ({kind['rule']})"
@@ -115,5 +116,6 @@ def _details(mapping: RegistryMapping, sources: Sources, ledger: Ledger) -> dict
         },
         "left_out": ledger.left_out,
         "long_values": ledger.long_values,
+        "names_not_found": ledger.names_not_found,
         "cannot_tell": list(mapping.cannot_tell),
     }

@@ -22,7 +22,7 @@ from paincast.cohort.long.fhir.elements import (
 from paincast.errors import DataError
 
 PATIENT_COLUMNS = ("id", "birthDate", "gender", "deceased", "organization")
-PROCEDURE_COLUMNS = ("id", "patient", "performed", "encounter", "location")
+PROCEDURE_COLUMNS = ("id", "patient", "performed", "encounter", "location", "organization")
 CODED_ELEMENTS = ("code", "category", "reasonCode", "bodySite", "outcome", "complication", "followUp")
 """Elements of a procedure with codes: a column is called ``element:system``, or ``element:text``."""
 
@@ -78,11 +78,14 @@ def flatten_patient(patient: Mapping[str, Any], person: str) -> dict[str, str]:
 
 def flatten_procedure(procedure: Mapping[str, Any], columns: Collection[str]) -> dict[str, str]:
     """Make the row of a procedure; several codes of one system are joined, so that no mapping takes one of them."""
+    performers = [as_block(block.get("onBehalfOf")) for block in as_blocks(procedure.get("performer"))]
+    organizations = [name for block in performers if (name := as_text(block.get("reference")))]
     row = {
         "id": as_text(procedure.get("id")),
         "performed": read_time(procedure, "performed"),
         "encounter": as_text(as_block(procedure.get("encounter")).get("reference")),
         "location": as_text(as_block(procedure.get("location")).get("reference")),
+        "organization": " | ".join(dict.fromkeys(organizations)),
     }
     for column in columns:
         element, colon, system = column.partition(":")

@@ -28,6 +28,8 @@ from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
 
+LONG_BATCH_ROWS = 50_000
+
 
 class FileFacts(NamedTuple):
     """What is told of a file: its rows, its hash, and the columns that are not used."""
@@ -212,6 +214,7 @@ def _read_long(
         any_case=mapping.model is not None,
         table=table.file,
         dialect=mapping.dialect,
+        batch_rows=LONG_BATCH_ROWS,
     ) as opened:
         missing = [column for column in table.columns if column not in opened.columns]
         _refuse_missing(

@@ -15,12 +15,14 @@ from paincast.cohort.rejects import BrokenRule, make_rejects
 class Ledger:
     """Everything left out during ingestion: rejects, and rows that the mapping excludes.
 
-    ``long_values`` counts the values of long tables that were used, by what for.
+    ``long_values`` counts the values of long tables that were used, by what for; ``names_not_found`` lists the names
+    that no row has.
     """
 
     rejects: list[pd.DataFrame] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     long_values: dict[str, int] = field(default_factory=dict)
+    names_not_found: list[str] = field(default_factory=list)
 
     def reject(self, table: str, findings: Sequence[BrokenRule], rows: pd.Index) -> None:
         """Add the rows that break a rule."""

@@ -100,8 +100,7 @@ class NamedValues:
             "of these, after a second or later procedure of the person": int(of_later.sum()),
             "used both before a procedure and after an earlier one": len(self.before & set(self.after)),
         }
-        unknown = set(self.names) - set(self.rows["name"])
-        ledger.long_values |= {f"rows are named '{name}'": 0 for name in sorted(unknown)}
+        ledger.names_not_found = sorted(set(self.names) - set(self.rows["name"]))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.schema import TABLES
 
+NO_DATE = "it has no date"
 NO_PROCEDURE_BEFORE = "no procedure of the patient is before the row's date"
 
 
@@ -195,9 +196,12 @@ def _build_long_block(
 def _link_to_procedures(
     table: str, block: Block, patient: Field, rows: SourceRows, procedures: Procedures, ledger: Ledger
 ) -> tuple[SourceRows, pd.Series]:
-    """Link each row to the latest procedure of its patient before its date; a row without a date stays unlinked."""
+    """Link each row to the latest procedure of its patient before its date.
+
+    An event without a date is none, and left out; a visit without a date stays unlinked, and is rejected.
+    """
     persons, _ = apply_field(patient, rows)
-    days, _ = read_procedure_days(block.fields["month"], rows)
+    days, broken_dates = read_procedure_days(block.fields["month"], rows)
     links = link_to_latest_before(persons, days, procedures)
     several = BrokenRule(
         broken=links.several,
@@ -207,8 +211,11 @@ def _link_to_procedures(
         action="row left out",
     )
     ledger.reject(table, [several], rows.index)
-    kept = links.episode_id.notna() | days.isna() | persons.isna()
-    ledger.leave_out(int((~kept & ~links.several).sum()), str(patient.column), NO_PROCEDURE_BEFORE)
+    undated = days.isna() & ~any_broken(broken_dates, "cell emptied", len(days))
+    is_event = table == "events"
+    ledger.leave_out(int(undated.sum()) * is_event, str(block.fields["month"].column), NO_DATE)
+    kept = links.episode_id.notna() | (days.isna() & ~(undated & is_event)) | persons.isna()
+    ledger.leave_out(int((~kept & ~links.several & ~undated).sum()), str(patient.column), NO_PROCEDURE_BEFORE)
     return rows.select(kept), links.episode_id[kept]
 
 
