@@ -139,3 +139,49 @@ def test_a_digest_tells_what_is_recorded_and_not_which_columns_the_contract_has(
     episodes = conform("episodes", frame)
     assert digest(episodes) == digest(episodes.drop(columns=["promis_anger", "isi"]))
     assert digest(episodes) != digest(conform("episodes", frame.rename(columns={"pain_nrs": "vas"})))
+
+
+RAW = {
+    "promis_depression": "promis_dep",
+    "promis_anxiety": "promis_anxiety",
+    "promis_sleep_disturbance": "promis_sleep",
+    "tsk11": "tsk11",
+    "bpi_interference": "bpi_interference",
+}
+
+
+def test_raw_sums_of_a_published_trial_are_not_taken_for_t_scores(real_data):
+    rows = pd.read_csv(real_data / "back_pain_placebo_2022" / "Ashar2022_outcomes_demographics.csv")
+    first = rows[rows["time"] == 1]
+    scores = {column: first[name].tolist() for column, name in RAW.items()}
+    found = {column: check(column, values) for column, values in scores.items()}
+    assert {column for column, (_, broken) in found.items() if ("unit", "column left out") in broken} == {
+        column for column in RAW if column.startswith("promis_")
+    }
+    assert found["tsk11"][0].notna().sum() == pd.Series(scores["tsk11"]).notna().sum()
+
+
+def test_t_scores_of_a_pain_registry_are_in_range(real_data):
+    file = real_data / "choir_2021" / "choir_pain.csv"
+    if not file.is_file():
+        pytest.skip("the registry choir_2021 is not among the published data sets")
+    rows = pd.read_csv(file, nrows=4000)
+    columns = {
+        "promis_physical_function": "PROMIS_PHYSICAL_FUNCTION",
+        "promis_pain_behavior": "PROMIS_PAIN_BEHAVIOR",
+        "promis_depression": "PROMIS_DEPRESSION",
+        "promis_anxiety": "PROMIS_ANXIETY",
+        "promis_sleep_disturbance": "PROMIS_SLEEP_DISTURB_V1_0",
+        "promis_pain_interference": "PROMIS_PAIN_INTERFERENCE",
+        "promis_global_mental": "GH_MENTAL_SCORE",
+        "promis_global_physical": "GH_PHYSICAL_SCORE",
+    }
+    n = len(rows)
+    ids = [f"e{i}" for i in range(n)]
+    episodes = pd.DataFrame({"episode_id": ids, "patient_id": ids, "technique": "no_procedure"})
+    valid, rejects = validate_tables(
+        {"episodes": episodes.assign(**{name: rows[source] for name, source in columns.items()})}
+    )
+    assert rejects.empty
+    for name, source in columns.items():
+        assert valid["episodes"][name].notna().sum() == rows[source].notna().sum()
