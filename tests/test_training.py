@@ -214,7 +214,7 @@ def test_all_outcomes_of_two_techniques_are_trained_or_refused_with_the_reason(t
     for name in result.trained:
         predictor = load_predictor(tmp_path / "models" / name)
         assert f"{predictor.technique}/{predictor.outcome}" == name
-    assert set(result.summary["outcome"]) == set(simulated)
+    assert set(result.summary["outcome"]) == set(OUTCOMES)
     assert result.summary.columns[-2:].tolist() == ["times and changes", "note"]
     told = result.summary.set_index(["technique", "outcome"])["times and changes"]
     assert "interval holds 0." in told["facet_rfa", "pain_change"]

@@ -39,8 +39,9 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
     if not keys:
         return [], group
     complete = typed[keys].notna().all(axis="columns")
-    copies = complete & typed.duplicated(keep="first")
-    shared = typed[complete & ~copies]
+    repeated = typed[complete & typed.duplicated(keys, keep=False)]
+    copies = repeated.duplicated(keep="first").reindex(typed.index, fill_value=False)
+    shared = repeated[~copies[repeated.index]]
     shared = shared[shared.duplicated(keys, keep=False)]
     number = shared.groupby(keys, sort=False).ngroup()
     fits = _complement(shared, number, table, typed) if merges else pd.Series(False, index=shared.index)
