@@ -194,7 +194,7 @@ def test_every_example_of_the_guide_loads(tmp_path: Path) -> None:
     assert len(examples) > 10
     for example in examples:
         name = example.split(":")[0]
-        in_visit = name == "month" or "baseline" in example
+        in_visit = name in ("month", "pgic") or "baseline" in example
         load_mapping(write(tmp_path, _with_field(example, in_visit=in_visit)))
 
 
