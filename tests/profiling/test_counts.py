@@ -183,7 +183,7 @@ def test_change_of_pain_is_the_mean_difference(profile: Profile, rows: list[dict
 
 def test_outcomes_that_cannot_be_computed_say_why(profile: Profile) -> None:
     found = profile.tables["outcomes"].set_index(["technique", "outcome"])["because"]
-    assert "odi or womac" in found["facet_rfa", "function_response"]
+    assert "odi, womac or" in found["facet_rfa", "function_response"]
     assert found["facet_rfa", "pain_response"] == ""
 
 
@@ -206,6 +206,23 @@ def test_expected_matches_technique_indication_approach_and_month(profile: Profi
     comparators = found[found["technique"] == "usual_care"]
     assert (comparators["because"] != "").all()
     assert found["n"].sum() == sum(respond(row, month_of(profile, row)) is not None for row in rows)
+
+
+def test_pain_told_by_another_instrument_counts_and_is_not_held_against_evidence(invent) -> None:
+    cohort = invent(300, seed=5)
+    moved = {
+        name: getattr(cohort, name).assign(peg=getattr(cohort, name)["pain_nrs"], pain_nrs=np.nan)
+        for name in ("episodes", "visits")
+    }
+    tables = compute_profile(Cohort(**moved, events=cohort.events, basis="synthetic")).tables
+    plain = compute_profile(cohort).tables
+    for name in ("flow", "follow_up", "drift"):
+        pd.testing.assert_frame_equal(tables[name], plain[name])
+    outcomes = tables["outcomes"].set_index(["outcome", "technique"]).loc["pain_response"]
+    assert set(outcomes["instruments"]) == {"peg"}
+    facet = tables["expected"].set_index(["technique", "indication"]).loc[("facet_rfa", "lumbar_facet")]
+    assert facet["because"] == "the evidence counts no response by the instrument of these episodes"
+    assert np.isnan(facet["expected"])
 
 
 def test_drift_by_year(profile: Profile, rows: list[dict]) -> None:

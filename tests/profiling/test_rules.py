@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.tables import Cohort, conform
-from paincast.profiling import compute_profile
+from paincast.profiling.combinations import compute_combinations
+from paincast.profiling.linked import link_cohort
 from paincast.profiling.rules import RULES
 
 FINE: dict[str, Any] = {
@@ -65,7 +66,7 @@ def make_cohort(episode: dict[str, Any], visits: list[dict[str, Any]], events: l
 
 
 def count_broken(cohort: Cohort) -> dict[str, int]:
-    table = compute_profile(cohort).tables["combinations"]
+    table = compute_combinations(link_cohort(cohort))
     return {row["rule"]: row["count"] for row in table.to_dict("records") if row["count"]}
 
 
@@ -85,6 +86,6 @@ def test_a_fault_breaks_its_rule(name: str) -> None:
 
 
 def test_a_rule_without_its_columns_is_not_judged() -> None:
-    table = compute_profile(make_cohort({}, [], [])).tables["combinations"].set_index("rule")
+    table = compute_combinations(link_cohort(make_cohort({}, [], []))).set_index("rule")
     assert table.loc["bmi_differs_from_height_and_weight", "n"] == 0
     assert table.loc["child", "n"] == 3

@@ -41,7 +41,7 @@ def compute_case_mix(linked: LinkedCohort) -> pd.DataFrame:
         return pd.DataFrame(columns=list(CASE_MIX_COLUMNS))
     rows = [
         _compare_years(years, values).assign(variable=name)
-        for declared in linked.columns["episodes"].values()
+        for declared in linked.contract.tables["episodes"].values()
         if is_model_input(declared) or declared.name in ("technique", "indication")
         for name, values in _expand(linked.episodes[declared.name], declared).items()
     ]

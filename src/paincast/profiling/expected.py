@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from paincast.disclosure.shares import release_shares
 from paincast.errors import PaincastError
 from paincast.evidence.figures import CurvePoint, Record
 from paincast.evidence.records import load_record, load_records
-from paincast.profiling.linked import FloatArray, LinkedCohort, add_wilson_limits
+from paincast.profiling.linked import BoolArray, FloatArray, LinkedCohort, add_wilson_limits
 from paincast.schema import COMPARATORS, TECHNIQUES
 
 KEYS = ("technique", "indication", "approach")
@@ -25,7 +25,9 @@ NOT_SHOWN = "not shown: few patients"
 EVERY_INDICATION, ANY_APPROACH = "every_indication", "any"
 
 
-def compute_expected(linked: LinkedCohort, response: FloatArray, months: Mapping[str, float]) -> pd.DataFrame:
+def compute_expected(
+    linked: LinkedCohort, response: FloatArray, is_matched: BoolArray, months: Mapping[str, float]
+) -> pd.DataFrame:
     """Put the observed pain response of each technique and indication beside what its evidence record expects.
 
     A record is compared only where technique, indication, approach and month match; else the reason is given. Where it
@@ -37,6 +39,8 @@ def compute_expected(linked: LinkedCohort, response: FloatArray, months: Mapping
         The cohort.
     response : ndarray of float, shape (n,)
         Pain response at the month of the technique, NaN where it is unknown.
+    is_matched : ndarray of bool, shape (n,)
+        Whether it is told by an instrument by which the evidence counts it.
     months : mapping of str to float
         Month of each technique.
 
@@ -49,10 +53,9 @@ def compute_expected(linked: LinkedCohort, response: FloatArray, months: Mapping
     """
     groups = _name_groups(linked)
     known = np.isfinite(response)
-    counted: Iterable[tuple[tuple[object, ...], pd.DataFrame]] = pd.DataFrame(
-        {**groups[known], "responded": response[known] == 1, "patient": linked.patients[known]}
-    ).groupby(list(KEYS), sort=True)
-    rows = [_describe_group([str(name) for name in names], group, months) for names, group in counted]
+    told = {"responded": response[known] == 1, "patient": linked.patients[known], "is_matched": is_matched[known]}
+    counted = pd.DataFrame({**groups[known], **told}).groupby([*KEYS, "is_matched"], sort=True)
+    rows = [_describe_group(group, months) for _, group in counted]
     rows += _describe_techniques(rows)
     if not rows:
         return pd.DataFrame(columns=list(EXPECTED_COLUMNS))
@@ -71,12 +74,14 @@ def _name_groups(linked: LinkedCohort) -> pd.DataFrame:
     )
 
 
-def _describe_group(names: Sequence[str], group: pd.DataFrame, months: Mapping[str, float]) -> dict[str, Any]:
-    technique, indication, approach = names
+def _describe_group(group: pd.DataFrame, months: Mapping[str, float]) -> dict[str, Any]:
+    technique, indication, approach = (str(group[name].iloc[0]) for name in KEYS)
     responded = group["responded"]
     month = months[technique]
-    record, because = find_record(technique, indication, approach)
-    point, reason = find_point(record, month) if record else (None, because)
+    record, reason = find_record(technique, indication, approach)
+    if record and not group["is_matched"].all():
+        record, reason = None, "the evidence counts no response by the instrument of these episodes"
+    point, reason = find_point(record, month) if record else (None, reason)
     return {
         **dict(zip(KEYS, (technique, indication or "not known", approach or ANY_APPROACH), strict=True)),
         "month": month,

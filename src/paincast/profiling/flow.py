@@ -9,7 +9,6 @@ import pandas as pd
 
 from paincast.cohort.rejects import NOTHING_LOST
 from paincast.cohort.tables import Cohort
-from paincast.outcomes import OUTCOMES
 from paincast.profiling.linked import BoolArray, FloatArray, Grouping, LinkedCohort
 from paincast.schema import COMPARATORS
 
@@ -82,32 +81,52 @@ def compute_flow(linked: LinkedCohort, response: FloatArray, grouping: Grouping)
 def _flag_steps(linked: LinkedCohort, response: FloatArray) -> dict[str, BoolArray]:
     episodes, visits = linked.episodes, linked.visits
     is_comparator = episodes["technique"].isin(COMPARATORS)
-    pain_before = episodes["pain_nrs"].notna().to_numpy()
-    pain_after = flag_followed(linked)
+    measures = [name for name in linked.contract.outcomes["pain_response"].measures if name in episodes]
     return {
         "a technique, not a comparator": _is_known(episodes["technique"].where(~is_comparator)),
         "indication known": _is_known(episodes["indication"]),
-        "pain before the procedure": pain_before,
+        "pain before the procedure": episodes[measures].notna().any(axis=1).to_numpy(),
         "any follow-up": linked.flag_episodes(visits["month"] > 0),
-        "pain at follow-up": pain_after,
-        "pain before and after": pain_before & pain_after,
+        "pain at follow-up": flag_followed(linked),
+        "pain before and after": _flag_paired(linked),
         "pain response known at its primary month": np.isfinite(response),
     }
+
+
+def _flag_paired(linked: LinkedCohort) -> BoolArray:
+    """Flag the episodes with the same measure of pain before the procedure and at any follow-up."""
+    later = linked.visits["month"] > 0
+    pairs = [
+        linked.episodes[name].notna().to_numpy() & linked.flag_episodes(linked.visits[name].notna() & later)
+        for name in linked.pain_measures
+    ]
+    return np.asarray(np.any([np.zeros(linked.n, dtype=bool), *pairs], axis=0))
 
 
 def _is_known(values: pd.Series) -> BoolArray:
     return values.notna().to_numpy(dtype=bool)
 
 
-def label_response(linked: LinkedCohort, months: Mapping[str, float]) -> FloatArray:
-    """Label every episode with pain response at the month of its technique; NaN where it is unknown, shape (n,)."""
-    response = np.full(linked.n, np.nan)
+def label_response(linked: LinkedCohort, months: Mapping[str, float]) -> tuple[FloatArray, BoolArray]:
+    """Label every episode with pain response at the month of its technique.
+
+    Returns
+    -------
+    response : ndarray of float, shape (n,)
+        1 or 0; NaN where it is unknown.
+    is_matched : ndarray of bool, shape (n,)
+        Whether it is told by an instrument by which the published evidence counts response.
+    """
+    outcome = linked.contract.outcomes["pain_response"]
+    response, is_matched = np.full(linked.n, np.nan), np.zeros(linked.n, dtype=bool)
     for technique, rows in linked.split_techniques().items():
-        labels = linked.label(OUTCOMES["pain_response"], months[technique], technique)
+        labels = linked.label(outcome, months[technique], technique)
         response[rows] = labels.value.where(labels.eligible).to_numpy(dtype=float)
-    return response
+        if labels.instrument is not None:
+            is_matched[rows] = ~labels.instrument.isin(outcome.list_unmatched(linked.pain_measures))
+    return response, is_matched
 
 
 def flag_followed(linked: LinkedCohort) -> BoolArray:
-    """Flag the episodes with pain at any follow-up, shape (n,)."""
-    return linked.flag_episodes(linked.visits["pain_nrs"].notna() & (linked.visits["month"] > 0))
+    """Flag the episodes with a measure of pain at any follow-up, shape (n,)."""
+    return linked.flag_episodes(linked.has_pain & (linked.visits["month"] > 0))

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from paincast.errors import PaincastError
-from paincast.evidence.records import primary_horizon
-from paincast.outcomes import OUTCOMES, default_window
+from paincast.outcomes import default_window
 from paincast.profiling.linked import BoolArray, Grouping, LinkedCohort
-from paincast.schema import TECHNIQUES
+from paincast.training_set import find_primary_horizon
 
 WINDOWS: Mapping[float, tuple[float, float]] = {
     1.0: (0.5, 2.0),
@@ -24,7 +23,7 @@ WINDOWS: Mapping[float, tuple[float, float]] = {
 """Months of follow-up with their windows; the end of a window belongs to the next."""
 
 MONTHS = tuple(WINDOWS)
-HELD = {"any visit": None, "pain": "pain_nrs"}
+HELD = ("any visit", "pain")
 
 
 def list_months(linked: LinkedCohort) -> tuple[float, ...]:
@@ -47,7 +46,7 @@ def choose_months(linked: LinkedCohort) -> dict[str, float]:
     seen = {at: _flag_answered(linked, at) for at in MONTHS}
     months = {}
     for technique, rows in linked.split_techniques().items():
-        primary = find_primary_month(technique)
+        primary = _find_primary_month(linked, technique)
         counts = {at: int((flags & rows).sum()) for at, flags in seen.items()}
         most = max(counts, key=lambda at: (counts[at], -at))
         is_seen = primary is not None and (_flag_answered(linked, primary) & rows).any()
@@ -55,24 +54,21 @@ def choose_months(linked: LinkedCohort) -> dict[str, float]:
     return months
 
 
-def find_primary_month(technique: str) -> float | None:
-    """Find the primary month of a technique; None without evidence."""
-    if technique not in TECHNIQUES:
-        return None
+def _find_primary_month(linked: LinkedCohort, technique: str) -> float | None:
+    """Find the primary month of a technique, by its evidence or the contract; None without."""
     try:
-        return primary_horizon(technique)
+        return find_primary_horizon(technique, linked.contract)
     except PaincastError:
         return None
 
 
 def _flag_answered(linked: LinkedCohort, month: float) -> BoolArray:
     """Flag the episodes with a pain score in the window in which outcomes of a month are assessed."""
-    visits = linked.visits
-    inside = visits["month"].between(*default_window(OUTCOMES["pain_response"], month))
-    return linked.flag_episodes(inside & visits["pain_nrs"].notna())
+    inside = linked.visits["month"].between(*default_window(linked.contract.outcomes["pain_response"], month))
+    return linked.flag_episodes(inside & linked.has_pain)
 
 
-def flag_seen(linked: LinkedCohort, month: float, measure: str | None = None) -> BoolArray:
+def flag_seen(linked: LinkedCohort, month: float, *, is_pain_needed: bool = False) -> BoolArray:
     """Flag the episodes with a visit in the window of a month, shape (n,).
 
     Parameters
@@ -81,12 +77,11 @@ def flag_seen(linked: LinkedCohort, month: float, measure: str | None = None) ->
         The cohort.
     month : float
         A month of :data:`WINDOWS`.
-    measure : str, optional
-        Column of the visits that must be known.
+    is_pain_needed : bool
+        Whether the visit must hold a measure of pain.
     """
-    visits = linked.visits
-    inside = visits["month"].between(*WINDOWS[month], inclusive="left")
-    return linked.flag_episodes(inside if measure is None else inside & visits[measure].notna())
+    inside = linked.visits["month"].between(*WINDOWS[month], inclusive="left")
+    return linked.flag_episodes(inside & linked.has_pain if is_pain_needed else inside)
 
 
 def compute_follow_up(linked: LinkedCohort, grouping: Grouping, months: Sequence[float]) -> pd.DataFrame:
@@ -111,8 +106,8 @@ def compute_follow_up(linked: LinkedCohort, grouping: Grouping, months: Sequence
     for month in months:
         first, last = WINDOWS[month]
         is_due = ~(linked.death_month.to_numpy() < month)
-        for held, measure in HELD.items():
-            shares = grouping.count(flag_seen(linked, month, measure), is_due)
+        for held in HELD:
+            shares = grouping.count(flag_seen(linked, month, is_pain_needed=held == "pain"), is_due)
             counted.append(shares.assign(month=month, first=first, last=last, held=held))
     frame = pd.concat(counted[1:] or counted, ignore_index=True)
     return (

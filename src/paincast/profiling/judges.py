@@ -177,7 +177,7 @@ def make_patient_judge(column: str, tolerance: float = 0.0) -> Callable[[LinkedC
 
 def judge_twins(linked: LinkedCohort) -> Judgement:
     """Judge whether two episodes of a patient are alike in everything that is known before the procedure."""
-    columns = [name for name, column in linked.columns["episodes"].items() if column.timing == "before"]
+    columns = [name for name, column in linked.contract.tables["episodes"].items() if column.timing == "before"]
     values = linked.episodes[[name for name in columns if name not in ("episode_id", "patient_id")]]
     several = np.bincount(linked.patients)[linked.patients] > 1 if linked.n else np.zeros(0, dtype=bool)
     told = several & (values.notna().sum(axis=1).to_numpy() >= FEWEST_VALUES)

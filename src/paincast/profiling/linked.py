@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.contract import Contract
 from paincast.disclosure.groups import choose_released_groups
-from paincast.outcomes import OUTCOMES, Outcome, OutcomeLabels, compute_outcome
-from paincast.schema import MINIMUM_CELL, Column
+from paincast.outcomes import Outcome, OutcomeLabels, compute_outcome
+from paincast.schema import MINIMUM_CELL
 from paincast.statistics import compute_wilson_interval
 
 IntArray = npt.NDArray[np.int64]
@@ -103,8 +103,8 @@ class LinkedCohort:
         Follow-up; ``episode_id`` is the row of the episode.
     patients : ndarray of shape (n,)
         Number of the patient of each episode.
-    columns : mapping of str to mapping of str to Column
-        Columns of each table, by name.
+    contract : Contract
+        Columns, techniques and outcomes.
     basis : {"synthetic", "real", "blended"}
         Origin of the rows.
     """
@@ -113,7 +113,7 @@ class LinkedCohort:
     visits: pd.DataFrame
     events: pd.DataFrame
     patients: IntArray
-    columns: Mapping[str, Mapping[str, Column]]
+    contract: Contract
     basis: str
 
     @property
@@ -154,7 +154,8 @@ class LinkedCohort:
     @cached_property
     def _by_technique(self) -> list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
         """Episodes of each technique, with the columns that outcomes read, and their visits and events."""
-        names = ["episode_id", *dict.fromkeys(measure for outcome in OUTCOMES.values() for measure in outcome.measures)]
+        measures = dict.fromkeys(measure for outcome in self.contract.outcomes.values() for measure in outcome.measures)
+        names = ["episode_id", *(name for name in measures if name in self.episodes)]
         parts = []
         for rows in self.split_techniques().values():
             visits, events = (table[rows[table["episode_id"].to_numpy()]] for table in (self.visits, self.events))
@@ -180,6 +181,17 @@ class LinkedCohort:
         part = self._by_technique[self.techniques.labels.index(technique)]
         return compute_outcome(*part, outcome, month)
 
+    @cached_property
+    def pain_measures(self) -> tuple[str, ...]:
+        """Measures of pain by which a response can be told, those with any value at follow-up."""
+        measures = self.contract.outcomes["pain_response"].measures
+        return tuple(name for name in measures if name in self.visits and self.visits[name].notna().any())
+
+    @cached_property
+    def has_pain(self) -> BoolArray:
+        """Whether each visit holds a measure of pain, shape (n_visits,)."""
+        return np.asarray(self.visits[list(self.pain_measures)].notna().any(axis=1), dtype=bool)
+
     def flag_episodes(self, rows_of_visits: npt.ArrayLike) -> BoolArray:
         """Flag the episodes that have at least one of the flagged visits."""
         episodes = self.visits["episode_id"].to_numpy()[np.asarray(rows_of_visits, dtype=bool)]
@@ -200,7 +212,7 @@ def link_cohort(cohort: Cohort) -> LinkedCohort:
     return LinkedCohort(
         episodes=cohort.episodes.assign(episode_id=np.arange(len(ids))).reset_index(drop=True),
         patients=patients.astype(np.int64),
-        columns=cohort.contract.tables,
+        contract=cohort.contract,
         basis=cohort.basis,
         **tables,
     )

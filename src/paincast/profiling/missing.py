@@ -39,7 +39,7 @@ def compute_missing(linked: LinkedCohort) -> pd.DataFrame:
         everything = Grouping(
             name="all", labels=("all",), codes=np.zeros(len(frame), dtype=np.int64), patients=linked.patients[of_row]
         )
-        for name, column in linked.columns[table].items():
+        for name, column in linked.contract.tables[table].items():
             if name not in IDS and name in frame:
                 missing = frame[name].isna().to_numpy()
                 among = _flag_recorded(linked, ~missing, of_row)
@@ -61,7 +61,7 @@ def _flag_recorded(linked: LinkedCohort, known: BoolArray, of_row: IntArray) -> 
 def list_gaps(linked: LinkedCohort) -> dict[str, tuple[BoolArray, BoolArray]]:
     """List the model inputs with gaps, the largest first: where each is missing, and where it is recorded."""
     gaps = {}
-    for name, column in linked.columns["episodes"].items():
+    for name, column in linked.contract.tables["episodes"].items():
         if is_model_input(column):
             missing = linked.episodes[name].isna().to_numpy()
             recorded = _flag_recorded(linked, ~missing, np.arange(linked.n))

@@ -13,13 +13,14 @@ from paincast.disclosure.shares import release_counts, release_shares
 from paincast.disclosure.suppression import is_small
 from paincast.disclosure.survival import choose_months, suppress_months
 from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
-from paincast.outcomes import OUTCOMES, Outcome, OutcomeLabels
+from paincast.outcomes import Outcome, OutcomeLabels
 from paincast.outcomes.labels import DIED, LOST_RELIEF
 from paincast.profiling.follow_up import MONTHS
 from paincast.profiling.linked import LinkedCohort, add_wilson_limits
+from paincast.schema import MINIMUM_CELL
 
 OUTCOME_COLUMNS = (
-    *("technique", "outcome", "month", "asked", "n", "count", "share", "lower", "upper", "because"),
+    *("technique", "outcome", "month", "asked", "n", "count", "share", "lower", "upper", "instruments", "because"),
     *("with_patients", "without_patients"),
 )
 CHANGE_COLUMNS = ("technique", "month", "n", "mean", "sd", "lower", "upper")
@@ -35,7 +36,7 @@ RELIEF_COLUMNS = (
     "at_risk",
 )
 CONFIDENCE = 0.95
-FEWEST = 2
+FEWEST, MOST_NAMED = 2, 2
 
 
 def compute_outcomes(linked: LinkedCohort, months: Mapping[str, float]) -> pd.DataFrame:
@@ -53,14 +54,16 @@ def compute_outcomes(linked: LinkedCohort, months: Mapping[str, float]) -> pd.Da
     DataFrame
         ``technique, outcome, month``; ``asked`` episodes in the denominator, ``n`` of them with a known outcome,
         ``count`` with it, ``share`` with the limits of Wilson's 95 % interval (episodes count as independent);
-        ``because``, why there is no share; and the patients of both parts.
+        ``instruments``, the measures that answered of five episodes or more; ``because``, why there is no share; and
+        the patients of both parts.
     """
     rows = []
     for technique in linked.techniques.labels:
-        for outcome in OUTCOMES.values():
+        for outcome in linked.contract.outcomes.values():
             if outcome.kind == "binary":
-                counted = _count_outcome(linked, linked.label(outcome, months[technique], technique))
-                rows.append({"technique": technique, "outcome": outcome.name, "month": months[technique], **counted})
+                month = outcome.horizon_months or months[technique]
+                counted = _count_outcome(linked, linked.label(outcome, month, technique))
+                rows.append({"technique": technique, "outcome": outcome.name, "month": month, **counted})
     if not rows:
         return pd.DataFrame(columns=list(OUTCOME_COLUMNS))
     return add_wilson_limits(pd.DataFrame(rows))[list(OUTCOME_COLUMNS)]
@@ -76,10 +79,19 @@ def _count_outcome(linked: LinkedCohort, labels: OutcomeLabels) -> dict[str, obj
         "n": n,
         "count": int((value == 1).sum()),
         "share": float((value == 1).sum() / n) if n else np.nan,
+        "instruments": ", ".join(name for name, n in _count_instruments(labels).items() if n >= MINIMUM_CELL),
         "because": because,
         "with_patients": len(np.unique(patients[value == 1])),
         "without_patients": len(np.unique(patients[value == 0])),
     }
+
+
+def _count_instruments(labels: OutcomeLabels) -> dict[str, int]:
+    """Count the labels by the measure that answered, in the order of the outcome."""
+    if labels.instrument is None:
+        return {}
+    answered = labels.instrument[labels.eligible & labels.known].value_counts()
+    return {line.measure: int(answered.get(line.measure, 0)) for line in labels.outcome.lines}
 
 
 def _explain_silence(linked: LinkedCohort, labels: OutcomeLabels) -> str:
@@ -98,7 +110,10 @@ def _explain_silence(linked: LinkedCohort, labels: OutcomeLabels) -> str:
 
 
 def _list_measures(outcome: Outcome) -> str:
-    return " or ".join(dict.fromkeys(line.measure for line in outcome.lines)) or "a visit"
+    names = list(dict.fromkeys(line.measure for line in outcome.lines))
+    if len(names) <= MOST_NAMED:
+        return " or ".join(names) or "a visit"
+    return f"{', '.join(names[:MOST_NAMED])} or {len(names) - MOST_NAMED} other instruments"
 
 
 def compute_changes(linked: LinkedCohort, months: Mapping[str, float]) -> pd.DataFrame:
@@ -111,7 +126,7 @@ def compute_changes(linked: LinkedCohort, months: Mapping[str, float]) -> pd.Dat
     """
     rows = []
     for technique in linked.techniques.labels:
-        labels = linked.label(OUTCOMES["pain_change"], months[technique], technique)
+        labels = linked.label(linked.contract.outcomes["pain_change"], months[technique], technique)
         change = labels.value[labels.eligible & labels.known].to_numpy(dtype=float)
         if len(change) >= FEWEST:
             mean, sd = float(change.mean()), float(change.std(ddof=1))
@@ -147,7 +162,7 @@ def compute_relief(linked: LinkedCohort, *, real: bool) -> pd.DataFrame:
 
 
 def _follow_relief(linked: LinkedCohort, technique: str, *, real: bool) -> pd.DataFrame:
-    labels = linked.label(OUTCOMES["relief_duration"], max(MONTHS), technique)
+    labels = linked.label(linked.contract.outcomes["relief_duration"], max(MONTHS), technique)
     assert labels.months is not None
     assert labels.status is not None
     known = labels.eligible & labels.months.notna()

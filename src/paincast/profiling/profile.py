@@ -10,6 +10,7 @@ import pandas as pd
 
 from paincast.cohort.rejects import empty_rejects
 from paincast.cohort.tables import Cohort
+from paincast.contract import Contract
 from paincast.disclosure.rounding import round_count
 from paincast.disclosure.shares import release_counts, release_parts, release_shares, release_single_shares
 from paincast.profiling.combinations import compute_combinations
@@ -49,6 +50,8 @@ class Profile:
         Origin of the rows.
     n_episodes, n_patients, n_visits : int
         Sizes, rounded to five unless all patients are simulated.
+    contract : Contract
+        Contract of the cohort.
     months : mapping of str to float
         Month at which the response of each technique is assessed.
     tables : mapping of str to DataFrame
@@ -60,6 +63,7 @@ class Profile:
     n_episodes: int
     n_patients: int
     n_visits: int
+    contract: Contract
     months: Mapping[str, float]
     tables: Mapping[str, pd.DataFrame]
 
@@ -95,14 +99,14 @@ def compute_profile(cohort: Cohort, rejects: pd.DataFrame | None = None) -> Prof
     linked = link_cohort(cohort)
     real = cohort.basis != "synthetic"
     months = choose_months(linked)
-    response, followed = label_response(linked, months), flag_followed(linked)
+    (response, is_matched), followed = label_response(linked, months), flag_followed(linked)
     tables = {
         "source": _release_rows(compute_source(cohort), "rows", real=real),
         "rejects": _release_rows(count_rejects(empty_rejects() if rejects is None else rejects), "times", real=real),
         **_count_flow(linked, response, real=real),
         **_count_missing(linked, response, followed, real=real),
         **_count_follow_up(linked, real=real),
-        **_count_outcomes(linked, months, response, real=real),
+        **_count_outcomes(linked, months, response, is_matched, real=real),
         **_count_drift(linked, response, followed, real=real),
         "combinations": release_single_shares(compute_combinations(linked), real=real),
     }
@@ -113,6 +117,7 @@ def compute_profile(cohort: Cohort, rejects: pd.DataFrame | None = None) -> Prof
         n_episodes=n_episodes,
         n_patients=n_patients,
         n_visits=n_visits,
+        contract=cohort.contract,
         months=months,
         tables=tables,
     )
@@ -156,14 +161,14 @@ def _count_follow_up(linked: LinkedCohort, *, real: bool) -> dict[str, pd.DataFr
 
 
 def _count_outcomes(
-    linked: LinkedCohort, months: Mapping[str, float], response: FloatArray, *, real: bool
+    linked: LinkedCohort, months: Mapping[str, float], response: FloatArray, is_matched: BoolArray, *, real: bool
 ) -> dict[str, pd.DataFrame]:
     outcomes = release_outcomes(compute_outcomes(linked, months), real=real)
     return {
         "outcomes": outcomes,
         "changes": release_changes(compute_changes(linked, months), real=real),
         "relief": compute_relief(linked, real=real),
-        "expected": release_expected(compute_expected(linked, response, months), outcomes, real=real),
+        "expected": release_expected(compute_expected(linked, response, is_matched, months), outcomes, real=real),
     }
 
 

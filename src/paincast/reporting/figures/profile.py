@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.patches import Patch
 
-from paincast.contract import BUILT_IN
 from paincast.reporting.figures.axes import BLUE, GREEN, GREY, INK, ORANGE, make_axes
 
 WIDTH = 5.2
@@ -66,7 +65,7 @@ def plot_missing(missing: pd.DataFrame) -> Axes:
     ax.barh(rows.index, rows["share"], color=BLUE, height=0.7)
     for place, share in rows["share"].items():
         ax.text(float(share) + 0.01, float(str(place)), f"{share:.0%}", va="center", fontsize=FONT - 1.5, color=INK)
-    ax.set_yticks(rows.index, [BUILT_IN.label(name) for name in rows["column"]])
+    ax.set_yticks(rows.index, rows["column"])
     ax.set(xlim=(0, 1.12), xlabel="Missing, of episodes whose technique records it")
     ax.margins(y=0.01)
     _set_percent(ax, "x")
@@ -100,7 +99,7 @@ def plot_grid(grid: pd.DataFrame, label: str, *, is_difference: bool = False) ->
             text = f"{value:+.1f}" if is_difference else f"{100 * value:.0f}"
             is_dark = abs(value) > DARK if is_difference else value > DARK
             ax.text(column, row, text, ha="center", va="center", fontsize=FONT - 2, color="white" if is_dark else INK)
-    ax.set_yticks(range(len(grid.index)), [BUILT_IN.label(str(name)) for name in grid.index])
+    ax.set_yticks(range(len(grid.index)), [str(name) for name in grid.index])
     ax.set_xticks(range(len(grid.columns)), [str(name) for name in grid.columns], rotation=40, ha="right")
     ax.set_xlabel(label)
     if not np.isfinite(values).all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from paincast.contract import BUILT_IN
+from paincast.contract import Contract
 from paincast.profiling import Profile
 from paincast.reporting.profile.tables import format_count, format_share, is_broken, name_group, name_words
 
@@ -81,7 +81,7 @@ def _tell_missing(profile: Profile) -> str:
     text = f"Of {len(inputs)} columns that a model can use, {len(inputs) - absent} are recorded"
     if len(much):
         named = [
-            f"{BUILT_IN.label(row['column'])} {format_share(row['share'])}"
+            f"{profile.contract.label(row['column'])} {format_share(row['share'])}"
             for row in much.head(MOST_NAMED).to_dict("records")
         ]
         text += f"; {len(much)} of them lack {format_share(MUCH_MISSING)} or more (most: {', '.join(named)})"
@@ -122,17 +122,17 @@ def _tell_drift(profile: Profile) -> str:
             f"({high['year']}), {'further apart than chance explains' if apart else 'within chance'}"
         )
     if notable:
-        named = ", ".join(name_variable(name) for name in notable[:MOST_NAMED])
+        named = ", ".join(name_variable(name, profile.contract) for name in notable[:MOST_NAMED])
         number = "one variable shifts" if len(notable) == 1 else f"{len(notable)} variables shift"
         parts.append(f"{number} between years (first: {named})")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def name_variable(variable: str) -> str:
+def name_variable(variable: str, contract: Contract) -> str:
     """Name a variable of the case mix: a column, or a category of one."""
     column, _, category = variable.partition(": ")
-    return f"{BUILT_IN.label(column)}: {name_words(category)}" if category else BUILT_IN.label(column)
+    return f"{contract.label(column)}: {name_words(category)}" if category else contract.label(column)
 
 
 def is_empty(table: pd.DataFrame, column: str = "share") -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from paincast.contract import BUILT_IN
 from paincast.profiling import Profile
 from paincast.reporting.figures import profile as plots
 from paincast.reporting.page import Figure, Section
@@ -71,6 +70,7 @@ def show_missing(profile: Profile) -> Section:
     inputs = missing[(missing["table"] == "episodes") & (missing["share"] > 0)]
     absent = missing[(missing["table"] == "episodes") & (missing["n"].fillna(1) == 0)]
     top = inputs.sort_values("share", ascending=False, kind="stable").head(MOST_COLUMNS)
+    top = top.assign(column=top["column"].map(profile.contract.label))
     figures = [] if top.empty else [Figure(image=plots.plot_missing(top), alt=_describe_missing(top))]
     text = (
         "Which values are missing? A column counts in the episodes of techniques that record it at least once. Where "
@@ -94,12 +94,12 @@ def show_missing(profile: Profile) -> Section:
             [tables.tabulate_missing(profile, table).assign(Table=table) for table in ("episodes", "visits")],
             ignore_index=True,
         ),
-        folded={"Columns that are not recorded at all": [BUILT_IN.label(name) for name in absent["column"]]},
+        folded={"Columns that are not recorded at all": [profile.contract.label(name) for name in absent["column"]]},
     )
 
 
 def _describe_missing(top: pd.DataFrame) -> str:
-    parts = [f"{BUILT_IN.label(row['column'])} {row['share']:.0%}" for row in top.head(8).to_dict("records")]
+    parts = [f"{row['column']} {row['share']:.0%}" for row in top.head(8).to_dict("records")]
     return f"Share missing: {'; '.join(parts)}."
 
 
@@ -109,7 +109,8 @@ def show_missing_by_site(profile: Profile) -> Section:
     title, name = "Missing values by site", "missing-by-site"
     if by_site["site"].nunique() < 2:
         return Section(name=name, title=title, text="The cohort tells of no site, or of one only.")
-    grid = _make_grid(by_site, "column", "site")
+    named = by_site.assign(column=by_site["column"].map(profile.contract.label))
+    grid = _make_grid(named, "column", "site")
     text = (
         "Does one site leave empty what others record? Percent of values missing, of the sites with most episodes; "
         "where every site lacks the same, the form lacks it."
@@ -176,7 +177,7 @@ def show_outcomes(profile: Profile) -> Section:
     outcomes = profile.tables["outcomes"]
     shown = outcomes[(outcomes["because"] == "") & outcomes["share"].notna()]
     figures = []
-    for name in tables.list_outcomes(shown["outcome"]):
+    for name in dict.fromkeys(shown["outcome"]):
         rows = shown[shown["outcome"] == name]
         label = tables.OUTCOME_NAMES.get(name, tables.name_words(name))
         named = rows.assign(
@@ -205,7 +206,10 @@ def show_outcomes(profile: Profile) -> Section:
             **({"Share with each outcome": tables.tabulate_outcomes(profile)} if len(outcomes) else {}),
             **({"Change of pain": changes} if len(changes) else {}),
         },
-        folded={"Outcomes that cannot be computed, and why": tables.list_silent(profile)},
+        folded={
+            "Instruments that tell the outcomes": tables.list_instruments(profile),
+            "Outcomes that cannot be computed, and why": tables.list_silent(profile),
+        },
     )
 
 
@@ -283,7 +287,8 @@ def show_drift(profile: Profile) -> Section:
     parts = [f"{row['question']} {row['year']}: {tables.format_estimate(row)}" for row in shown.to_dict("records")]
     figures = [Figure(image=plots.plot_drift(shown), alt=f"{'; '.join(parts)}.")]
     if len(by_year):
-        grid = _make_grid(by_year, "column", "year").head(MOST_VARIABLES)
+        named = by_year.assign(column=by_year["column"].map(profile.contract.label))
+        grid = _make_grid(named, "column", "year").head(MOST_VARIABLES)
         figures += _draw_grid(grid, "Missing, %", "Percent of values missing, by column and year.")
     return Section(name="drift", title=title, text=text, figures=figures, numbers=drift, layout="tall")
 
@@ -301,7 +306,9 @@ def show_case_mix(profile: Profile) -> Section:
         "notably in some year (0.2 standard deviations and four standard errors). Shown are those that shift most "
         "surely, each as its distance from all other years in standard deviations."
     )
-    named = mix.assign(share=mix["difference"], variable=mix["variable"].map(name_variable))
+    named = mix.assign(
+        share=mix["difference"], variable=[name_variable(name, profile.contract) for name in mix["variable"]]
+    )
     grid = _make_grid(named, "variable", "year").head(MOST_VARIABLES)
     return Section(
         name="case-mix",

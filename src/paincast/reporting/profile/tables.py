@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from paincast.contract import BUILT_IN
-from paincast.outcomes import OUTCOMES
 from paincast.profiling import Profile
 
 Row = Mapping[Hashable, Any]
@@ -18,6 +16,8 @@ OUTCOME_NAMES: Mapping[str, str] = {
     "pain_response": "Pain lower by 50 %",
     "pain_response_30": "Pain lower by 30 %",
     "function_response": "Function",
+    "mood_response": "Mood",
+    "sleep_response": "Sleep",
     "quality_of_life_gain": "Quality of life",
     "opioid_reduction": "Opioids lower by 30 %",
     "satisfaction": "Much improved (PGIC)",
@@ -230,7 +230,7 @@ def tabulate_patterns(profile: Profile) -> pd.DataFrame:
     """Tabulate which columns are missing together."""
     rows = [
         {
-            "Missing together": ", ".join(BUILT_IN.label(name) for name in row["pattern"].split(", ")),
+            "Missing together": ", ".join(profile.contract.label(name) for name in row["pattern"].split(", ")),
             "Episodes": format_count(row["count"]),
             "Share": format_share(row["share"]),
         }
@@ -254,7 +254,9 @@ def tabulate_missing_links(profile: Profile) -> pd.DataFrame:
         beyond = [_LINK_NAMES[question].lower() for question in _LINK_NAMES if errors[question] >= SURE_ERRORS]
         told = {"Differs beyond chance": ", ".join(beyond) or "no"}
         if any(text != NOT_SHOWN for text in texts.values()):
-            rows.append({"Column": BUILT_IN.label(str(column)), **texts, **told, "errors": max(errors.values())})
+            rows.append(
+                {"Column": profile.contract.label(str(column)), **texts, **told, "errors": max(errors.values())}
+            )
     table = pd.DataFrame(rows, columns=[*(rows[0] if rows else ["errors"])])
     return table.sort_values("errors", ascending=False, kind="stable", ignore_index=True).drop(columns="errors")
 
@@ -288,6 +290,12 @@ def tabulate_follow_up(profile: Profile) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Month", "Window", "Seen by", "Episodes", "Of", "Share"])
 
 
-def list_outcomes(names: pd.Series) -> list[str]:
-    """List the outcomes of a table in the order of their declaration."""
-    return [name for name in OUTCOMES if (names == name).any()]
+def list_instruments(profile: Profile) -> list[str]:
+    """List which instruments tell an outcome, where that is not the first of it alone."""
+    outcomes = profile.tables["outcomes"]
+    told = outcomes[outcomes["instruments"] != ""]
+    return [
+        f"{OUTCOME_NAMES.get(str(outcome), name_words(str(outcome)))}: {instruments} "
+        f"({', '.join(name_words(name) for name in part['technique'])})"
+        for (outcome, instruments), part in told.groupby(["outcome", "instruments"], sort=False)
+    ]
