@@ -95,6 +95,15 @@ def test_parts_of_a_whole_hide_two_or_none(counts: np.ndarray) -> None:
     assert not hidden.any() or counts[hidden].sum() >= 5 or counts.sum() < 5
 
 
+@settings(deadline=None, max_examples=60)
+@given(counts=tables, is_zero_shown=st.booleans())
+def test_a_single_share_is_hidden_as_in_a_partition_of_its_own(counts: np.ndarray, is_zero_shown: bool) -> None:
+    table = make_shares(counts).assign(row=range(len(counts)))
+    alone = release_single_shares(table, is_zero_shown=is_zero_shown)
+    apart = release_shares(table, within=["row"], is_zero_shown=is_zero_shown)
+    pd.testing.assert_frame_equal(alone.drop(columns="note"), apart)
+
+
 def test_a_single_share_tells_which_part_is_small() -> None:
     released = release_single_shares(make_shares(np.array([[3, 60], [60, 2], [1, 2], [30, 30]])))
     assert released["note"].tolist() == ["fewer than 5", "all but fewer than 5", "fewer than 5 in all", ""]

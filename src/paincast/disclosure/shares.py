@@ -53,13 +53,9 @@ def release_shares(
     >>> release_shares(table)[["n", "count", "share"]].to_numpy().tolist()
     [[50, <NA>, nan], [60, 20, 0.33], [40, <NA>, nan]]
     """
-    released = table.drop(columns=list(PATIENTS)).astype({"n": "Int64", "count": "Int64"})
     if not real or table.empty:
-        return released
-    hidden = _flag_hidden(table, within, is_zero_shown=is_zero_shown)
-    counts = {name: _round_counts(released[name].mask(hidden[name])) for name in ("n", "count")}
-    measured = {name: table[name].mask(hidden["count"]).round(SHARE_DIGITS) for name in MEASURED if name in table}
-    return released.assign(**counts, **measured)
+        return _drop_patients(table)
+    return _hide(table, _flag_hidden(table, within, is_zero_shown=is_zero_shown))
 
 
 def release_single_shares(table: pd.DataFrame, *, is_zero_shown: bool = True, real: bool = True) -> pd.DataFrame:
@@ -83,9 +79,13 @@ def release_single_shares(table: pd.DataFrame, *, is_zero_shown: bool = True, re
     >>> release_single_shares(pd.DataFrame(rows))[["n", "count", "note"]].to_numpy().tolist()
     [[50, <NA>, 'fewer than 5'], [60, 20, '']]
     """
-    rows = table.assign(row=np.arange(len(table)))
-    released = release_shares(rows, within=["row"], is_zero_shown=is_zero_shown, real=real).drop(columns="row")
-    notes = [_describe_hidden(*counts) for counts in zip(*(table[name] for name in PATIENTS), strict=True)]
+    cells = table[list(PATIENTS)].to_numpy(dtype=np.int64)
+    totals = cells.sum(axis=1)
+    is_nobody = (cells == 0) & (totals > 0)[:, None]
+    is_hidden = is_small(cells) | (is_nobody & (not is_zero_shown))
+    hidden = pd.DataFrame({"n": is_small(totals), "count": is_hidden.any(axis=1)}, index=table.index)
+    released = _hide(table, hidden) if real else _drop_patients(table)
+    notes = [_describe_hidden(*counts) for counts in cells.tolist()]
     return released.assign(note=pd.Series(notes, index=released.index, dtype="str").where(released["count"].isna(), ""))
 
 
@@ -103,13 +103,11 @@ def release_parts(table: pd.DataFrame, *, real: bool = True) -> pd.DataFrame:
     >>> release_parts(pd.DataFrame({**rows, "share": [0.03, 0.13, 0.84]}))["count"].tolist()
     [<NA>, <NA>, 80]
     """
-    released = table.drop(columns=list(PATIENTS)).astype({"n": "Int64", "count": "Int64"})
     if not real or table.empty:
-        return released
+        return _drop_patients(table)
     patients = table[PATIENTS[0]].to_numpy(dtype=np.int64)
     hidden = flag_with_complements(patients, np.ones(len(table), dtype=bool))
-    counts = {"n": _round_counts(released["n"]), "count": _round_counts(released["count"].mask(hidden))}
-    return released.assign(**counts, share=table["share"].mask(hidden).round(SHARE_DIGITS))
+    return _hide(table, pd.DataFrame({"n": False, "count": hidden}, index=table.index))
 
 
 def release_counts(counts: pd.Series, *, real: bool = True) -> pd.Series:
@@ -122,6 +120,18 @@ def release_counts(counts: pd.Series, *, real: bool = True) -> pd.Series:
     """
     whole = counts.astype("Int64")
     return _round_counts(whole.mask(is_small(whole).fillna(value=False))) if real else whole
+
+
+def _drop_patients(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns=list(PATIENTS)).astype({"n": "Int64", "count": "Int64"})
+
+
+def _hide(table: pd.DataFrame, hidden: pd.DataFrame) -> pd.DataFrame:
+    """Empty hidden counts, with the shares that tell them, and round the others."""
+    released = _drop_patients(table)
+    counts = {name: _round_counts(released[name].mask(hidden[name])) for name in ("n", "count")}
+    measured = {name: table[name].mask(hidden["count"]).round(SHARE_DIGITS) for name in MEASURED if name in table}
+    return released.assign(**counts, **measured)
 
 
 def _flag_hidden(table: pd.DataFrame, within: Sequence[str], *, is_zero_shown: bool) -> pd.DataFrame:
