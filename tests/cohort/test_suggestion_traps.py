@@ -336,5 +336,5 @@ def test_the_name_of_every_column_of_the_contract_is_recognized(name: str) -> No
     from paincast.cohort.registry.suggestion.names.matching import match_column
     from paincast.cohort.registry.suggestion.names.targets import gather_targets
 
-    best = match_column(name, None, gather_targets())[0]
+    best = match_column(name, read_words(name), None, gather_targets())[0]
     assert (best.target.name, best.certainty) == (name, "certain")

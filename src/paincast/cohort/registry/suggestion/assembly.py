@@ -15,7 +15,7 @@ from paincast.cohort.registry.suggestion.ids import Ids, draft_ids, find_ids
 from paincast.cohort.registry.suggestion.language.timepoints import TimePoint
 from paincast.cohort.registry.suggestion.language.words import Reading, read_words
 from paincast.cohort.registry.suggestion.names.matching import Match, find_form_marks, match_column, match_reading
-from paincast.cohort.registry.suggestion.names.targets import Target
+from paincast.cohort.registry.suggestion.names.targets import Target, squeeze
 from paincast.cohort.registry.suggestion.notes import Note
 from paincast.cohort.registry.suggestion.roles import (
     IDENTIFIES,
@@ -89,14 +89,15 @@ def assemble(
 
 def _match_all(source: Source, why_not: dict[str, str]) -> dict[str, list[Match]]:
     """Match every column that is not identifying, computed, an item or free text."""
-    items = find_items(source.readings)
-    marks = find_form_marks(source.readings)
+    items = find_items(source.readings, source.notes)
+    marks = find_form_marks(source.readings.values())
     matches: dict[str, list[Match]] = {}
     for name, reading in source.readings.items():
         note = source.notes.get(name)
-        found = match_column(name, note, source.targets, marks)
+        found = match_column(name, reading, note, source.targets, marks)
         why = explain_role(reading, note) or _explain_label(note) or ("an item, not a score" if name in items else "")
-        if why and not (found and found[0].target.name == "patient_id" and "number" not in why):
+        is_exact = bool(found) and squeeze(name) in found[0].target.names
+        if why and not is_exact and not (found and found[0].target.name == "patient_id" and why == IDENTIFIES):
             why_not[name] = why
             continue
         best = [match for match in found if match.certainty != "possible"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from paincast.cohort.registry.suggestion.language.timepoints import TimePoint
 from paincast.cohort.registry.suggestion.language.words import Reading, read_words
 from paincast.cohort.registry.suggestion.notes import Note
 from paincast.cohort.registry.suggestion.values.profiles import Profile
@@ -16,6 +17,9 @@ COMPUTED = frozenset({"change", "improvement", "responder", "success", "predicte
 """Concepts of outcomes that someone has already computed: as predictors they would give the answer away."""
 IDENTIFIES = "identifies persons"
 """Why a column of names, addresses or numbers of persons is not read."""
+MOST_FOLLOW_UPS = 6
+USUAL_MONTHS = frozenset({1, 2, 3, 6, 9, 12, 18, 24, 36, 48, 60})
+"""Numbers that usually are months of follow-ups."""
 FEWEST_ITEMS = 3
 """So many columns that differ in a number only are the items of a questionnaire."""
 FEWEST_REGIONS = 15
@@ -63,15 +67,53 @@ def is_identifying(reading: Reading) -> bool:
     return bool(items & IDENTIFYING) and items <= IDENTIFYING
 
 
-def find_items(readings: Mapping[str, Reading]) -> frozenset[str]:
+def read_numbered_follow_ups(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Read numbers at the end of names as follow-ups: ``nrs_0``, ``nrs_3`` and ``nrs_12``, but not items 1 to 12.
+
+    Returns
+    -------
+    dict of str to Reading
+        All readings; 0 is the time before the procedure, and the time of the others is not told.
+    """
+    families: dict[tuple[str, ...], dict[int, str]] = {}
+    for name, reading in readings.items():
+        if len(reading.numbers) == 1 and reading.time is None and reading.items:
+            families.setdefault(reading.items, {})[int(reading.numbers[0])] = name
+    numbered = {name: n for family in families.values() if _are_follow_ups(set(family)) for n, name in family.items()}
+    return {
+        name: replace(reading, numbers=(), time=_follow_up(numbered[name])) if name in numbered else reading
+        for name, reading in readings.items()
+    }
+
+
+def _are_follow_ups(numbers: set[int]) -> bool:
+    is_row_of_items = len(numbers) > 1 and numbers == set(range(min(numbers), max(numbers) + 1))
+    return 1 < len(numbers) <= MOST_FOLLOW_UPS and (0 in numbers or (numbers <= USUAL_MONTHS and not is_row_of_items))
+
+
+def _follow_up(number: int) -> TimePoint:
+    return TimePoint("after" if number else "before", None if number else 0.0, number)
+
+
+def _is_number_of_question(reading: Reading) -> bool:
+    """Check for a name that says nothing but the number of a question, such as ``q12``: then its label tells."""
+    return not reading.known - {"item"}
+
+
+def find_items(readings: Mapping[str, Reading], notes: Mapping[str, Note]) -> frozenset[str]:
     """Find columns that are items of a questionnaire: several that differ in a number only, and the items of EQ-5D."""
+    told = {
+        name: _read_label(notes[name])
+        for name, reading in readings.items()
+        if name in notes and notes[name].label and _is_number_of_question(reading)
+    }
     families = Counter(_family(reading) for reading in readings.values() if reading.numbers)
     has_eq5d = sum("eq5d_item" in reading.items for reading in readings.values()) > 1
     return frozenset(
         name
         for name, reading in readings.items()
-        if "item" in reading.items
-        or (reading.numbers and families[_family(reading)] >= FEWEST_ITEMS)
+        if "item" in told.get(name, reading).items
+        or (name not in told and reading.numbers and families[_family(reading)] >= FEWEST_ITEMS)
         or (has_eq5d and reading.time is not None and set(reading.items) in ({"anxiety"}, {"anxiety", "depression"}))
     )
 
@@ -114,7 +156,8 @@ def find_dates(readings: Mapping[str, Reading], profiles: Mapping[str, Profile],
     """Find the columns of dates by name, label and values."""
     found: dict[DateRole, list[str]] = {"procedure": [], "birth": [], "visit": [], "onset": []}
     for name, reading in readings.items():
-        role = _date_role(reading, profiles[name], notes.get(name))
+        label = _read_label(notes.get(name))
+        role = _date_role(label if _is_number_of_question(reading) else reading, profiles[name], notes.get(name))
         if role:
             found[role].append(name)
     return Dates(**{role: _best(names, readings) for role, names in found.items()})

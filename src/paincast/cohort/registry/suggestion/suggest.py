@@ -17,6 +17,7 @@ from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, wr
 from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.cohort.registry.suggestion.names.targets import gather_targets
 from paincast.cohort.registry.suggestion.notes import Note, collect_notes
+from paincast.cohort.registry.suggestion.roles import read_numbered_follow_ups
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
 
 
@@ -72,7 +73,7 @@ def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | N
     style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
     source = Source(
         rows=table.rows,
-        readings={str(name): read_words(str(name)) for name in table.rows},
+        readings=read_numbered_follow_ups({str(name): read_words(str(name)) for name in table.rows}),
         profiles=profile_columns(table.rows, style.decimal),
         notes=collect_notes(table.labels, dictionary),
         targets=gather_targets(),

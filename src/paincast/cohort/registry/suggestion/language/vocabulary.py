@@ -15,6 +15,8 @@ Kind = Literal["concept", "instrument", "neutral"]
 
 SHORTEST_PART = 3
 """A shorter word is not looked for inside a compound, because too many words contain it."""
+ABBREVIATIONS = frozenset({"val", "tot", "sum", "scl", "scr"})
+"""Short words without a meaning of their own that still stand in compounds ("phqtotscr")."""
 SHORT_PARTS = frozenset({"op", "bl", "fu"})
 
 _LETTERS = str.maketrans(
@@ -122,7 +124,7 @@ def load_vocabulary() -> Vocabulary:
 
 
 def _neutral(words: str) -> Iterable[str]:
-    return [token for word in words.split() for token in to_tokens(word)]
+    return [token for word in words.split() for token in to_tokens(word) if token.isalpha()]
 
 
 def _find_parts(
@@ -132,7 +134,15 @@ def _find_parts(
     words = {phrase[0] for phrase in phrases if len(phrase) == 1}
     words |= {phrase[0] for kind in times.values() for phrase in kind if len(phrase) == 1}
     longer = {word for phrase in phrases for word in phrase if len(word) > _LONG_WORD}
-    kept = {word for word in words if len(word) >= SHORTEST_PART or word in SHORT_PARTS} | longer
+    neutral = {phrase[0] for phrase, meaning in phrases.items() if not meaning.concept} - {
+        "val",
+        "tot",
+        "sum",
+        "scl",
+        "scr",
+    }
+    short = {word for word in words if len(word) < SHORTEST_PART + (word in neutral)} - SHORT_PARTS
+    kept = (words - short) | longer
     kept = {word for word in kept if word.isalpha()}
     skeletons = {skeleton: word for word in sorted(words) if len(word) >= _LONG_WORD and (skeleton := _skeleton(word))}
     return {**{skeleton: word for skeleton, word in skeletons.items() if skeleton not in kept}, **{w: w for w in kept}}

@@ -16,9 +16,15 @@ SPANS = frozenset({"years", "months", "weeks", "days"})
 _OF_DURATION = frozenset({"pain", "symptom", "back", "leg", "neck", "chronic"})
 """Concepts that with a unit of time mean how long they have lasted ("pain (months)")."""
 
+_SCORES = frozenset({"score", "scores", "total", "tot", "sum", "scale", "summe", "punkte", "puntuacion", "poang"})
+_ITEMS = frozenset({"q", "item", "frage", "question"})
+_OF_RECALL = frozenset({"average", "worst", "least"})
+_ONE_DAY = 0.04
+"""Longer than a day, in months: pain "on average, 24 h" looks back and is no follow-up."""
 _IN_BRACKETS = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
 _RANGE = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*(?:-|–|to|bis|à|a|till|til|tot|\.\.)\s*(\d+)")
 _OUT_OF = re.compile(r"/\s*(\d{1,3})\b")
+_IN_UNIT = re.compile(r"\b(?:in|en|i)\s+([^\W\d_]+)[\s?.:]*$")
 _BEHIND_COMMA = re.compile(r",\s*(?:in\s+)?([^,;]{1,12})$")
 
 
@@ -34,6 +40,8 @@ class Reading:
         Those items that are names of instruments.
     numbers : tuple of str
         Numbers that belong to no concept, time or unit: often of an item.
+    is_score : bool
+        Whether it says that it is a score, a total or a sum.
     time : TimePoint or None
         The point in time.
     units : tuple of str
@@ -48,6 +56,7 @@ class Reading:
     time: TimePoint | None = None
     units: tuple[str, ...] = ()
     n_words: int = 0
+    is_score: bool = False
 
     @property
     def known(self) -> frozenset[str]:
@@ -80,7 +89,7 @@ def read_words(text: str, *, is_sentence: bool = False) -> Reading:
     3.0
     """
     vocabulary = load_vocabulary()
-    bare, units = _take_units(text, vocabulary)
+    bare, units = _take_units(text, vocabulary, is_sentence=is_sentence)
     tokens = split_tokens(bare)
     items: list[str] = []
     instruments: set[str] = set()
@@ -94,19 +103,24 @@ def read_words(text: str, *, is_sentence: bool = False) -> Reading:
             times += [time] if time else []
             at += n_time
         elif length:
-            if concept:
+            if concept and not (concept == "item" and at > 0 and tokens[at - 1].text.isdigit()):
                 items += concept.split("+")
                 instruments |= {concept.split("+")[0]} if is_instrument else set()
             at += length
         else:
             word = tokens[at].text
-            if word.isdigit():
+            if word.isdigit() and at > 0 and tokens[at - 1].text in _ITEMS:
+                items.append("item")
+            elif word.isdigit():
                 numbers.append(word)
             elif word.isalpha():
                 items.append(find_span(word, vocabulary) or f"={word}")
             at += 1
     items, units = _read_duration(items, units, is_sentence=is_sentence)
-    return Reading(tuple(items), frozenset(instruments), tuple(numbers), merge_times(times), units, len(tokens))
+    is_recall = times and 0 < (times[0].months or 0) < _ONE_DAY and set(items) & _OF_RECALL
+    time = None if is_recall else merge_times(times)
+    is_score = any(token.text in _SCORES for token in tokens)
+    return Reading(tuple(items), frozenset(instruments), tuple(numbers), time, units, len(tokens), is_score)
 
 
 def _read_duration(items: list[str], units: tuple[str, ...], *, is_sentence: bool) -> tuple[list[str], tuple[str, ...]]:
@@ -127,7 +141,7 @@ def _longest_phrase(tokens: list[Token], at: int, vocabulary: Vocabulary) -> tup
     return 0, "", False
 
 
-def _take_units(text: str, vocabulary: Vocabulary) -> tuple[str, tuple[str, ...]]:
+def _take_units(text: str, vocabulary: Vocabulary, *, is_sentence: bool) -> tuple[str, tuple[str, ...]]:
     """Take units and ranges out of brackets, from behind a comma and from the end of a name."""
     units: list[str] = []
     for inside in _IN_BRACKETS.findall(text):
@@ -145,7 +159,12 @@ def _take_units(text: str, vocabulary: Vocabulary) -> tuple[str, tuple[str, ...]
     if (match := _BEHIND_COMMA.search(text)) and (found := _read_unit(match[1], vocabulary)):
         units.append(found)
         text = text[: match.start()]
-    return _take_last_unit(text, units, vocabulary)
+    if not is_sentence:
+        return _take_last_unit(text, units, vocabulary)
+    match = _IN_UNIT.search(text)
+    if match and (found := _read_unit(match[1], vocabulary)):
+        return text[: match.start()], tuple(dict.fromkeys([*units, found]))
+    return text, tuple(dict.fromkeys(units))
 
 
 def _take_last_unit(text: str, units: list[str], vocabulary: Vocabulary) -> tuple[str, tuple[str, ...]]:
@@ -153,6 +172,11 @@ def _take_last_unit(text: str, units: list[str], vocabulary: Vocabulary) -> tupl
         units.append("%")
         text = text.rstrip().rstrip("%")
     parts = re.findall(r"[^\W_]+", text)
+    for length in (3, 2):
+        unit = vocabulary.units.get(to_tokens(" ".join(parts[-length:]))) if len(parts) > length else None
+        if unit:
+            units.append(unit)
+            return text[: text.rindex(parts[-length])], tuple(dict.fromkeys(units))
     if len(parts) > 1 and len(parts[-1]) > 1 and parts[-1].isalpha():
         unit = vocabulary.units.get(to_tokens(parts[-1]))
         is_concept = vocabulary.phrases.get(to_tokens(parts[-1]), Meaning("neutral", "")).kind == "concept"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from paincast.cohort.registry.suggestion.language.words import Reading, read_words
@@ -18,7 +18,7 @@ Certainty = Literal["certain", "likely", "doubt", "possible"]
 ORDER: tuple[Certainty, ...] = ("certain", "likely", "doubt", "possible")
 SHARED_BY = 3
 """A word that is not understood and that begins or ends so many names is a mark of a form."""
-_IN_SENTENCES = frozenset({"patient", "now", "health", "number", "visit", "date", "procedure", "frequency"})
+_IN_SENTENCES = frozenset({"patient", "now", "health", "visit", "procedure"})
 """Concepts that sentences mention without being about them."""
 _LEAST_EXPLAINED = 0.5
 
@@ -61,11 +61,11 @@ class _Fit:
     certainty: Certainty
 
 
-def find_form_marks(names: Iterable[str]) -> frozenset[str]:
+def find_form_marks(readings: Iterable[Reading]) -> frozenset[str]:
     """Find unknown words that several names begin or end with, such as the prefix of a form."""
     ends = Counter(
         word
-        for items in (read_words(name).items for name in names)
+        for items in (reading.items for reading in readings)
         for word in {*items[:1], *items[-1:]}
         if word.startswith("=") and len(items) > 1
     )
@@ -73,7 +73,7 @@ def find_form_marks(names: Iterable[str]) -> frozenset[str]:
 
 
 def match_column(
-    name: str, note: Note | None, targets: Mapping[str, Target], marks: frozenset[str] = frozenset()
+    name: str, reading: Reading, note: Note | None, targets: Mapping[str, Target], marks: frozenset[str] = frozenset()
 ) -> list[Match]:
     """Match one column.
 
@@ -81,6 +81,8 @@ def match_column(
     ----------
     name : str
         Its name.
+    reading : Reading
+        What the name says.
     note : Note, optional
         What the file or a dictionary says about it.
     targets : mapping of str to Target
@@ -94,7 +96,7 @@ def match_column(
         The best first: those that are equally good and sure stand together.
     """
     label = read_words(note.label, is_sentence=True) if note and note.label else None
-    return match_reading(name, _without(read_words(name), marks), targets, label)
+    return match_reading(name, _without(reading, marks), targets, label)
 
 
 def match_reading(
@@ -108,7 +110,7 @@ def match_reading(
 
 def _without(reading: Reading, marks: frozenset[str]) -> Reading:
     items = tuple(item for item in reading.items if item not in marks)
-    return Reading(items, reading.instruments, reading.numbers, reading.time, reading.units, reading.n_words)
+    return replace(reading, items=items)
 
 
 def _match(name: str, reading: Reading, label: Reading | None, target: Target) -> Match | None:
@@ -154,9 +156,10 @@ def _fit(reading: Reading, target: Target) -> _Fit | None:
         if (fit := _fit_pattern(frozenset(reading.items), pattern, rank, target)) is not None
     ]
     best = min(fits, key=lambda fit: (ORDER.index(fit.certainty), fit.rank), default=None)
-    if best is not None and reading.numbers and best.certainty in ("certain", "likely"):
-        return _Fit(best.rank, best.size, "possible" if reading.numbers != ("1",) else best.certainty)
-    return best
+    if best is None or not reading.numbers or best.certainty == "possible":
+        return best
+    is_version = not reading.instruments and reading.numbers in (("1",), ("2",))
+    return best if is_version else _Fit(best.rank, best.size, "possible")
 
 
 def _fit_pattern(items: frozenset[str], pattern: frozenset[str], rank: int, target: Target) -> _Fit | None:
@@ -185,7 +188,9 @@ def _fit_sentence(label: Reading, target: Target) -> _Fit | None:
         if (fit := _fit_pattern(items, pattern, rank, target)) is not None
         and _is_explained(len(pattern & items), len(unknown), label)
     ]
-    return min(fits, key=lambda fit: (ORDER.index(fit.certainty), fit.rank), default=None)
+    best = min(fits, key=lambda fit: (ORDER.index(fit.certainty), fit.rank), default=None)
+    is_unsure = bool(unknown and target.sure) and not items & target.sure
+    return _Fit(best.rank, best.size, "doubt") if best is not None and is_unsure else best
 
 
 def _is_explained(n_pattern: int, n_unknown: int, label: Reading) -> bool:

@@ -14,7 +14,7 @@ from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.schema import EPISODES, VISITS, Column
 from paincast.schema.instruments import INSTRUMENTS, Instrument
 
-BESIDE_SCORES = frozenset({"tscore", "percent", "patient", "index"})
+BESIDE_SCORES = frozenset({"tscore", "percent", "patient", "average"})
 """Concepts that may stand beside the name of an instrument."""
 
 _NOT_A_NAME = re.compile(r" \(.*")
@@ -38,6 +38,8 @@ class Target:
         Concepts that may stand beside a pattern.
     doubtful : frozenset of str
         Concepts that may stand beside it and leave a doubt.
+    sure : frozenset of str
+        Concepts without which a label that is not wholly understood leaves a doubt.
     rivals : mapping of str to str
         Concepts that leave a doubt if another column has the rival concept: pain of the back where that of the leg is
         recorded too.
@@ -56,6 +58,7 @@ class Target:
     asks: frozenset[frozenset[str]] = frozenset()
     beside: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
+    sure: frozenset[str] = frozenset()
     rivals: Mapping[str, str] = field(default_factory=dict)
     scales: Mapping[str, str] = field(default_factory=dict)
     confirmed: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +116,7 @@ def _make_target(column: Column, entry: Mapping[str, Any], instruments: Sequence
         asks=frozenset(asks) - frozenset(listed),
         beside=frozenset(entry.get("with", [])) | (BESIDE_SCORES if is_score else frozenset()),
         doubtful=doubtful,
+        sure=frozenset(entry.get("sure", [])),
         rivals=entry.get("rivals", {}),
         scales=entry.get("scales", {}),
         confirmed=entry.get("confirmed", {}),

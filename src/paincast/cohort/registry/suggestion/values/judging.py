@@ -80,7 +80,8 @@ def judge(target: Target, profile: Profile, reading: Reading, label: Reading | N
 
 def _judge_codes(column: Column, profile: Profile, reading: Reading, note: Note) -> Verdict:
     n_kinds = len(profile.counts)
-    if column.type == "boolean" and profile.holds_numbers and n_kinds > 5:
+    is_score = reading.is_score or (profile.holds_numbers and n_kinds > 5)
+    if column.type == "boolean" and is_score:
         return Verdict(possible=False, why_not="a score, not yes or no")
     if profile.holds_numbers and n_kinds > MOST_KINDS:
         return Verdict(possible=False, why_not="a number, not a category")
