@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paincast.cohort.tables import conform
 from paincast.errors import SettingsError
@@ -135,6 +137,29 @@ def test_evidence_holds_for_the_instruments_that_it_counted():
     assert OUTCOMES["satisfaction"].list_unmatched(["pgic"]) == ()
     assert function.answered_by(["womac", "ndi"]).measures == ("womac", "ndi")
     assert function.answered_by([]) == function
+
+
+SCORES = st.one_of(st.none(), st.integers(0, 24).map(float))
+MEASURES = ("odi", "rmdq", "lefs")
+
+
+@pytest.mark.slow
+@given(
+    patients=st.lists(st.tuples(*[st.tuples(SCORES, SCORES)] * len(MEASURES)), min_size=1, max_size=6),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_recorded_a_patient_has_the_answer_of_one_instrument(patients):
+    outcome = OUTCOMES["function_response"]
+    before = {name: [patient[place][0] for patient in patients] for place, name in enumerate(MEASURES)}
+    after = {name: [patient[place][1] for patient in patients] for place, name in enumerate(MEASURES)}
+    labels = label(outcome, before, after)
+    alone = {name: label(outcome, {name: before[name]}, {name: after[name]}).value for name in MEASURES}
+    assert labels.instrument is not None
+    for row, instrument in enumerate(labels.instrument):
+        first = next((name for name in MEASURES if not np.isnan(alone[name][row])), "")
+        assert instrument == first
+        assert instrument == "" or labels.value[row] == alone[first][row]
+        assert (labels.because[row] == "") == (instrument != "")
 
 
 OWN = Outcome(

@@ -121,6 +121,18 @@ def test_the_coding_of_the_impression_of_change_is_declared_as_a_unit(tmp_path, 
     assert cohort.episodes["ndi"].tolist() == [20, 50, 100]
 
 
+def test_a_score_is_declared_by_its_range():
+    assert unit_factors(EPISODES["rmdq"])["0-24"] == unit_factors(EPISODES["rmdq"])["RMDQ points"] == 1.0
+    assert unit_factors(EPISODES["tsk11"])["11-44"] == 1.0
+    assert set(unit_factors(EPISODES["body_map_count"])) == {"regions"}
+
+
+def test_a_visual_analogue_scale_in_centimetres_is_doubted_and_read_by_its_unit():
+    assert check("vas", [3.5, 4.2, 5.1, 6.0, 7.7, 8.1])[1] == [("unit", "column left out")]
+    assert not check("vas", [35, 42, 51, 60, 77, 81])[1]
+    assert unit_factors(EPISODES["vas"])["cm"] == 10.0
+
+
 def test_an_offset_belongs_to_a_unit_of_its_column():
     pgic, oks = VISITS["pgic"], VISITS["oks"]
     assert 7 * unit_factors(pgic)["7-1"] + unit_offset(pgic, "7-1") == 1

@@ -15,7 +15,7 @@ UNIT_COUNT = 3
 FEWEST_AT_SITE = 2
 """Minimum number of patients of a hospital, all on the smaller scale, before its scale is questioned."""
 
-_SMALLER_SCALE = {"NRS points": 1.0, "ODI points": 1.0, "%": 1.0}
+_SMALLER_SCALE = {"NRS points": 1.0, "VAS mm": 10.0, "ODI points": 1.0, "NDI %": 1.0, "%": 1.0}
 """Top of a second scale, in the contract's unit: 0-10 instead of 0-100, or shares instead of percentages."""
 T_SCORE, DOUBLED, IMPRESSION = "T-score", "DASS points", "PGIC points"
 _OTHER_UNIT = "most likely another unit: declare it in the mapping (unit: ...), or convert the column"

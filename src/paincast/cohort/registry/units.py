@@ -78,6 +78,8 @@ _UCUM = {
 def unit_factors(column: Column) -> Mapping[str, float]:
     """List the units a source may declare for a column, with the factor into the contract's unit.
 
+    A score may be declared by its range.
+
     Examples
     --------
     >>> from paincast.schema import EPISODES
@@ -86,7 +88,9 @@ def unit_factors(column: Column) -> Mapping[str, float]:
     """
     if column.unit is None:
         return {}
-    return _FACTORS.get(column.unit, {column.unit: 1.0})
+    ends = () if column.low is None or column.high is None else (f"{column.low:g}-{column.high:g}",)
+    own = (column.unit, *ends) if "points" in column.unit else (column.unit,)
+    return _FACTORS.get(column.unit, dict.fromkeys(own, 1.0))
 
 
 def unit_offset(column: Column, unit: str) -> float:
