@@ -97,8 +97,8 @@ class NamedValues:
         ledger.long_values = {
             "before a procedure": len(self.before),
             "after a procedure": len(self.after),
-            "of these, after a second or later procedure of the person": int(of_later.sum()),
-            "used both before a procedure and after an earlier one": len(self.before & set(self.after)),
+            "after a second or later procedure of the person": int(of_later.sum()),
+            "both before a procedure and after an earlier one": len(self.before & set(self.after)),
         }
         ledger.names_not_found = sorted(set(self.names) - set(self.rows["name"]))
 
