@@ -202,6 +202,7 @@ def with_bad(*bad: object) -> list[object]:
         ({"id": "b"}, "", "no resource"),
         (["Observation"], "", "no resource"),
         (None, "", "not JSON"),
+        (make_pain("b", "p", DAY, 7, note="\ud800"), "", "not JSON"),
         (make_pain("o", "p", DAY, 7), "Observation.id", "duplicate"),
         (make_pain("o", "p", DAY, 8), "Observation.id", "merged"),
     ],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.registry.conversion.redcap import combine_boxes
@@ -65,12 +69,13 @@ visits:
 def ingest_text(tmp_path: Path) -> Callable[[str, str], Ingested]:
     """Ingest an export given as text with a mapping given as text."""
 
-    def run(mapping: str, export: str) -> Ingested:
-        (tmp_path / "mapping.yaml").write_text(mapping, encoding="utf-8")
-        (tmp_path / "export.csv").write_text(export, encoding="utf-8-sig")
-        return ingest(tmp_path / "export.csv", tmp_path / "mapping.yaml")
+    return partial(ingest_in, tmp_path)
 
-    return run
+
+def ingest_in(folder: Path, mapping: str, export: str) -> Ingested:
+    (folder / "mapping.yaml").write_text(mapping, encoding="utf-8")
+    (folder / "export.csv").write_text(export, encoding="utf-8-sig")
+    return ingest(folder / "export.csv", folder / "mapping.yaml")
 
 
 def kinds(rejects: pd.DataFrame) -> list[tuple[object, ...]]:
@@ -255,6 +260,7 @@ def test_an_export_without_events_is_refused(ingest_text: Callable[[str, str], I
         ("none: comorb____99", "none: comorb____99, unit: kg", "does not apply here"),
         ("none: comorb____99", "none: comorb____99, codes: {1: true}", "cannot be combined with 'checked'"),
         ("{column: nrs, event: baseline_arm_1}", "{column: nrs, instance: last}", "number of a repeat instance"),
+        ("{column: nrs, event: baseline_arm_1}", "{column: nrs, event: a, file: export.csv}", "the main file"),
         ("{column: nrs, event: baseline_arm_1}", "{column: nrs, none: nrs}", "cannot be combined with 'column'"),
         ("unit_column: sx_dur_unit, ", "", "need each other"),
         ("units: {1: months, 2: years}", "units: {1: months, 2: fortnights}", "fortnights"),
@@ -333,3 +339,62 @@ def test_boxes_follow_their_rule_in_every_row(rows: list[list[str]], rule: tuple
         else:
             expected = None
         assert (None if pd.isna(values[i]) else values[i]) == expected
+
+
+RECORD = st.fixed_dictionaries(
+    {
+        "baseline": st.tuples(st.integers(0, 10), st.integers(0, 100)),
+        "after": st.one_of(st.none(), st.tuples(st.integers(0, 10), st.integers(0, 100))),
+        "sex": st.sampled_from("12"),
+    }
+)
+EVENTS_MAPPING = """
+read:
+  file: export.csv
+  redcap: {record: id, episode: {event: procedure_arm_1}}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  sex: {column: sex, event: baseline_arm_1, codes: {1: male, 2: female}}
+  pain_nrs: {column: nrs, event: baseline_arm_1}
+  odi: {column: odi, event: baseline_arm_1}
+visits:
+  - {event: month_3_arm_1, month: {always: 3}, pain_nrs: {column: nrs}, odi: {column: odi}}
+"""
+WIDE_MAPPING = """
+read: {file: export.csv}
+episodes:
+  episode_id: {column: id}
+  patient_id: {column: id}
+  technique: {always: facet_rfa}
+  sex: {column: sex, codes: {1: male, 2: female}}
+  pain_nrs: {column: nrs_0}
+  odi: {column: odi_0}
+visits:
+  - {month: {always: 3}, pain_nrs: {column: nrs_3}, odi: {column: odi_3}}
+"""
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(RECORD, min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_an_export_by_event_gives_the_cohort_of_the_wide_one(records: list[dict[str, Any]], random: Random) -> None:
+    wide, rows = ["id,sex,nrs_0,odi_0,nrs_3,odi_3"], []
+    for i, record in enumerate(records):
+        before, after = record["baseline"], record["after"] or ("", "")
+        wide.append(f"r{i},{record['sex']},{before[0]},{before[1]},{after[0]},{after[1]}")
+        rows += [f"r{i},baseline_arm_1,{record['sex']},{before[0]},{before[1]}", f"r{i},procedure_arm_1,,,"]
+        rows += [f"r{i},month_3_arm_1,,{after[0]},{after[1]}"] if record["after"] else []
+    random.shuffle(rows)
+    cohorts = []
+    for mapping, lines in (
+        (WIDE_MAPPING, wide),
+        (EVENTS_MAPPING, ["id,redcap_event_name,sex,nrs,odi", *rows]),
+    ):
+        with TemporaryDirectory() as folder:
+            cohort, rejects = ingest_in(Path(folder), mapping, "\n".join(lines) + "\n")
+        assert rejects.empty
+        cohorts.append(cohort)
+    for table in ("episodes", "visits"):
+        tables = [getattr(cohort, table).sort_values("episode_id", ignore_index=True) for cohort in cohorts]
+        pd.testing.assert_frame_equal(*tables)

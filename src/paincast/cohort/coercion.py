@@ -274,6 +274,17 @@ def to_code(text: str) -> str:
     return _WHOLE.sub(r"\1", " ".join(text.translate(_UNSEEN).translate(_DASHES).split()))
 
 
+def to_codes(text: pd.Series) -> pd.Series:
+    """Normalize the codes of a column by :func:`to_code`.
+
+    Examples
+    --------
+    >>> to_codes(pd.Series(["2.0", " pre–op"])).tolist()
+    ['2', 'pre-op']
+    """
+    return text.map({word: to_code(word) for word in text.dropna().unique()}).astype("str")
+
+
 def to_listed(text: pd.Series, meanings: Mapping[str, Hashable] | Iterable[str]) -> pd.Series:
     """Match each text to a listed code: exactly, or ignoring case if the match is unambiguous.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from paincast.cohort import dates
-from paincast.cohort.coercion import to_code
+from paincast.cohort.coercion import to_codes
 from paincast.cohort.long.types import LongRows, LongTable, join_long_rows
 from paincast.cohort.rejects import BrokenRule, any_broken, join_rejects, make_rejects
 
@@ -37,7 +37,7 @@ def read_long_rows(batches: Iterable[pd.DataFrame], table: LongTable, names: fro
     n_rows = n_other = n_empty = 0
     for placed in batches:
         batch = placed.reset_index(names="place")
-        codes = _to_codes(batch[table.name])
+        codes = to_codes(batch[table.name])
         named = batch[codes.isin(names)]
         rows = _normalize(named, table, codes[named.index])
         n_rows, n_other = n_rows + len(batch), n_other + len(batch) - len(named)
@@ -60,7 +60,7 @@ def _normalize(batch: pd.DataFrame, table: LongTable, codes: pd.Series) -> pd.Da
             "table": table.file,
             "file": table.file,
             "place": batch["place"],
-            "person": _to_codes(batch[table.person]),
+            "person": to_codes(batch[table.person]),
             "name": codes,
             "value": value,
             "unit": _present(batch, table.unit, table) if table.unit else "",
@@ -71,7 +71,7 @@ def _normalize(batch: pd.DataFrame, table: LongTable, codes: pd.Series) -> pd.Da
 
 
 def _present(batch: pd.DataFrame, column: str, table: LongTable) -> pd.Series:
-    codes = _to_codes(batch[column])
+    codes = to_codes(batch[column])
     return codes.mask(codes.isin(table.absent.get(column, frozenset())), "")
 
 
@@ -93,7 +93,3 @@ def _find_broken(batch: pd.DataFrame, rows: pd.DataFrame, table: LongTable) -> l
         BrokenRule(broken=found, column=column, rule=rule, allowed=allowed, action="row left out")
         for column, rule, found, allowed in broken
     ]
-
-
-def _to_codes(text: pd.Series) -> pd.Series:
-    return text.map({word: to_code(word) for word in text.unique()}).astype("str")

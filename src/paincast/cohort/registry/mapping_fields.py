@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -125,6 +126,8 @@ def _check_combinations(node: Node, given: Mapping[str, Node]) -> None:
         for key in given if source in given else ():
             if key not in allowed:
                 raise given[key].refuse(f"'{key}' cannot be combined with '{source}'")
+    if "file" in given and any(key in given for key in OF):
+        raise given["file"].refuse("'event', 'instrument' and 'instance' belong to the main file")
     if "checked" in given and ("none" in given) == ("nothing_checked" in given):
         raise node.refuse(
             "needs either 'none', the box for none of these, or 'nothing_checked: false' or 'nothing_checked: missing'"
@@ -148,7 +151,7 @@ def one_or_more(node: Node) -> tuple[str, ...]:
 def read_days(node: Node) -> int:
     """Read a number of days, 1 or more."""
     text = node.text()
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_DAYS):
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= MOST_DAYS):
         raise node.refuse(f"'{text}' is not allowed; give a whole number of days, 1 to {MOST_DAYS}")
     return int(text)
 
@@ -171,7 +174,7 @@ def _read_instrument(node: Node) -> str:
 
 def _read_instance(node: Node) -> str:
     text = to_code(node.text())
-    if text != SAME and not (text.isascii() and text.isdigit() and int(text) > 0):
+    if text != SAME and not re.fullmatch("[1-9][0-9]*", text):
         raise node.refuse(f"'{text}' is not allowed; give the number of a repeat instance, or '{SAME}'")
     return text
 

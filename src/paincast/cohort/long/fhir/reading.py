@@ -27,7 +27,7 @@ from paincast.cohort.long.fhir.flatten import (
     flatten_procedure,
 )
 from paincast.cohort.long.fhir.references import Patients, read_reference
-from paincast.cohort.long.fhir.resources import BadResource, Resource, find_files, read_resources
+from paincast.cohort.long.fhir.resources import NOT_JSON, BadResource, Resource, find_files, read_resources
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
 from paincast.cohort.rejects import MERGED, STATUS, join_rejects
@@ -202,8 +202,13 @@ def _read_file(path: Path, name: str, reader: _Reader) -> tuple[int, str]:
         n += 1
         if isinstance(found, BadResource):
             reader.rejects.append((name, found.place, "", found.rule, found.allowed))
-        else:
+            continue
+        try:
             reader.read(found, name)
+        except (RecursionError, UnicodeEncodeError):  # nested too deeply, or half of a pair of surrogates
+            reader.rejects.append(
+                (name, found.place, "", NOT_JSON, "a resource of texts in Unicode, not deeply nested")
+            )
     digest = hash_file(path)
     refuse_changed_file(path, facts)
     return n, digest
@@ -212,7 +217,7 @@ def _read_file(path: Path, name: str, reader: _Reader) -> tuple[int, str]:
 def _digest(content: Mapping[str, Any]) -> bytes:
     """Hash a resource without its metadata."""
     body = {name: element for name, element in content.items() if name != "meta"}
-    return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).digest()
+    return hashlib.blake2b(json.dumps(body, sort_keys=True, ensure_ascii=False).encode(), digest_size=16).digest()
 
 
 def _refuse_shared_links(questionnaires: Mapping[str, set[str]]) -> None:

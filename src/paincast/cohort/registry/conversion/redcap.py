@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from paincast.cohort.coercion import to_code
+from paincast.cohort.coercion import to_code, to_codes
 from paincast.cohort.registry.mapping_types import SAME, RecordRows, Redcap
 from paincast.cohort.rejects import BrokenRule
 from paincast.errors import DataError
@@ -107,7 +107,7 @@ def read_records(sheet: pd.DataFrame, redcap: Redcap, used: Sequence[RecordRows]
         "instrument": any(which.instrument for which in used),
         "instance": any(which.instance for which in used),
     }
-    columns = {"record": _to_codes(sheet[redcap.record], fold=False)}
+    columns = {"record": to_codes(sheet[redcap.record])}
     for key, names in REDCAP_COLUMNS.items():
         found = [name for name in names if name in sheet]
         if needed[key] and not found:
@@ -116,7 +116,9 @@ def read_records(sheet: pd.DataFrame, redcap: Redcap, used: Sequence[RecordRows]
                 "again with all events and repeating instruments, or correct the mapping",
                 code="PC-REGISTRY-18",
             )
-        columns[key] = _to_codes(sheet[found[0]], fold=True) if found else pd.Series("", index=sheet.index, dtype="str")
+        columns[key] = (
+            to_codes(sheet[found[0]]).str.casefold() if found else pd.Series("", index=sheet.index, dtype="str")
+        )
     return Records(**columns)
 
 
@@ -179,8 +181,3 @@ def combine_boxes(
         "contradiction": (contradicts, "either the box for none of these, or others"),
     }
     return values.mask(unknown | contradicts), broken
-
-
-def _to_codes(text: pd.Series, *, fold: bool) -> pd.Series:
-    codes = {word: to_code(word).casefold() if fold else to_code(word) for word in text.unique()}
-    return text.map(codes).astype("str")

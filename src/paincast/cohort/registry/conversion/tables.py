@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from paincast.cohort.coercion import to_numbers
+from paincast.cohort.coercion import to_codes, to_numbers
 from paincast.cohort.long.linking import Procedures, link_to_latest_before
 from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition, apply_field, read_procedure_days
 from paincast.cohort.registry.conversion.files import Sources
@@ -76,7 +76,7 @@ def build_tables(
 def _make_named_values(mapping: RegistryMapping, rows: pd.DataFrame) -> NamedValues | None:
     if mapping.baseline_window is None or not mapping.long:
         return None
-    persons = mapping.episodes["patient_id"].prefix + rows["person"]
+    persons = to_codes(mapping.episodes["patient_id"].prefix + rows["person"])
     return NamedValues(
         rows=rows.assign(person=persons),
         window=mapping.baseline_window,
@@ -91,7 +91,7 @@ def _read_named_before(
     if named is None:
         return {}
     persons, _ = apply_field(mapping.episodes["patient_id"], rows)
-    return named.read_before([field for field in mapping.episodes.values() if field.named], persons, dates)
+    return named.read_before([field for field in mapping.episodes.values() if field.named], to_codes(persons), dates)
 
 
 def _stack(table: str, built: list[pd.DataFrame]) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def _index_by_episode(mapping: RegistryMapping, episodes: pd.DataFrame, dates: p
     return _Known(
         numbers=before.groupby(ids, sort=False).first(),
         days=days.groupby(ids, sort=False).first(),
-        procedures=Procedures(ids, episodes["patient_id"], days),
+        procedures=Procedures(ids, to_codes(episodes["patient_id"]), days),
     )
 
 
@@ -202,7 +202,7 @@ def _link_to_procedures(
     """
     persons, _ = apply_field(patient, rows)
     days, broken_dates = read_procedure_days(block.fields["month"], rows)
-    links = link_to_latest_before(persons, days, procedures)
+    links = link_to_latest_before(to_codes(persons), days, procedures)
     several = BrokenRule(
         broken=links.several,
         column="episode_id",
