@@ -26,11 +26,12 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from simulator_sample import OPEN, as_markdown
 
+from paincast.contract import BUILT_IN
 from paincast.evaluation.simulated.truth import compute_bayes_bound
 from paincast.evidence import simulated_records, simulated_techniques
 from paincast.evidence.figures import PredictorEffect
 from paincast.evidence.records import primary_horizon
-from paincast.schema import EPISODES, model_columns
+from paincast.schema import EPISODES
 from paincast.simulator import Assumptions, simulate_cohort
 from paincast.simulator.course.visit_process import compute_loss
 
@@ -119,7 +120,7 @@ def draw_outcome(technique: str, probability: FloatArray, rng: np.random.Generat
 def expand_terms(episodes: pd.DataFrame) -> dict[str, FloatArray]:
     """Write columns as numbers: skewed ones on the log scale, one for each value of a category."""
     terms = {}
-    for column in model_columns():
+    for column in BUILT_IN.model_columns:
         values = episodes[column.name]
         if column.type == "category":
             for level in column.categories:
@@ -174,7 +175,7 @@ def _draw_shared(directions: Mapping[Pair, float], rng: np.random.Generator) -> 
     for (_, term), sign in directions.items():
         known[term] = known.get(term, 0.0) + sign
     sizes = {}
-    for term in expand_terms(pd.DataFrame({column.name: [None] for column in model_columns()})):
+    for term in expand_terms(pd.DataFrame({column.name: [None] for column in BUILT_IN.model_columns})):
         size, sign, active = abs(rng.normal()), rng.choice([-1.0, 1.0]), rng.random() < 1 / 3
         if known.get(term):
             sizes[term] = float(np.sign(known[term]) * (0.3 + size))

@@ -21,7 +21,8 @@ from scipy.special import expit
 from simulator_sample import OPEN
 from skill_worlds import Labelled
 
-from paincast.schema import EPISODES, model_columns
+from paincast.contract import BUILT_IN
+from paincast.schema import EPISODES
 from paincast.simulator import simulate_cohort
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ def choose_columns(technique: str) -> tuple[str, ...]:
     cohort, _ = simulate_cohort(techniques=[technique], episodes_per_technique=2000, seed=WORLD_SEED)
     numbers = [
         column.name
-        for column in model_columns()
+        for column in BUILT_IN.model_columns
         if EPISODES[column.name].type == "number"
         and cohort.episodes[column.name].notna().mean() > 0.7
         and cohort.episodes[column.name].nunique() > 10
@@ -83,7 +84,7 @@ def draw_interactions(world: str, technique: str, n: int, seed: int) -> Labelled
     complete, _ = simulate_cohort(**asked, assumptions=OPEN)
     truth = expit(compute_log_odds(world, technique, complete.episodes))
     rng = np.random.default_rng([seed, zlib.crc32(f"{world}/{technique}".encode())])
-    columns = ["patient_id", "technique", *(column.name for column in model_columns())]
+    columns = ["patient_id", "technique", *(column.name for column in BUILT_IN.model_columns)]
     return Labelled(episodes=recorded.episodes[columns], outcome=draw_outcome(technique, truth, rng), truth=truth)
 
 

@@ -32,8 +32,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from paincast.contract import BUILT_IN
 from paincast.evidence.expected_signs import load_expected_signs
-from paincast.schema import EPISODES, TECHNIQUES, model_columns
+from paincast.schema import EPISODES, TECHNIQUES
 
 FloatArray = npt.NDArray[np.float64]
 Frames = Mapping[str, pd.DataFrame]
@@ -125,7 +126,7 @@ def take_known(episodes: pd.DataFrame, outcome: FloatArray) -> tuple[pd.DataFram
 def make_plain(episodes: pd.DataFrame) -> pd.DataFrame:
     """Give the columns a model may see as numbers and categories; skewed numbers on the log scale."""
     held = {}
-    for column in model_columns():
+    for column in BUILT_IN.model_columns:
         values = episodes[column.name]
         if column.type == "category":
             held[column.name] = pd.Categorical(values, categories=list(column.categories))

@@ -14,9 +14,9 @@ import pandas as pd
 from foreign_world import FOREIGN_VERSION, draw_foreign
 from simulator_sample import OPEN
 
+from paincast.contract import BUILT_IN
 from paincast.evaluation.simulated.truth import match_truth
 from paincast.evidence.records import evidence_version, primary_horizon
-from paincast.schema import model_columns
 from paincast.simulator import simulate_cohort
 from paincast.simulator.generator import GENERATOR_VERSION
 
@@ -135,7 +135,7 @@ def parse_size(size: str, technique: str, techniques: Sequence[str]) -> dict[str
 
 
 def _keep_columns(episodes: pd.DataFrame) -> pd.DataFrame:
-    return episodes[["patient_id", "technique", *(column.name for column in model_columns())]]
+    return episodes[["patient_id", "technique", *(column.name for column in BUILT_IN.model_columns)]]
 
 
 def _save(drawn: Labelled, path: Path) -> None:

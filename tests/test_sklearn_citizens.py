@@ -17,10 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from paincast.contract import BUILT_IN
 from paincast.errors import DataError, SettingsError
 from paincast.features import EpisodeEncoder
 from paincast.models.estimator import ResponseClassifier
-from paincast.schema import model_columns
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,9 @@ HAS_ADDITIVE = find_spec("interpret") is not None
 QUICK = {"folds": 3, "random_state": 0}
 # Columns on the log scale come last: scikit-learn's matrices hold negative numbers.
 NUMBERS = [
-    column.name for column in sorted(model_columns(), key=lambda column: column.log_scale) if column.type == "number"
+    column.name
+    for column in sorted(BUILT_IN.model_columns, key=lambda column: column.log_scale)
+    if column.type == "number"
 ]
 
 

@@ -9,7 +9,6 @@ from paincast.contract.columns import LONGEST_VALUE, read_range, read_text
 from paincast.contract.keys import DIRECTIONS, list_keys
 from paincast.errors import suggest_name
 from paincast.files.strict_yaml import Node
-from paincast.schema import Column
 from paincast.schema.instruments import INSTRUMENTS, Instrument, Scoring, Threshold
 
 _OWN_PATIENTS = "as the contract declares"
@@ -54,10 +53,13 @@ def _take_from_library(name: str, node: Node, keys: Mapping[str, Node]) -> Instr
             raise keys[key].refuse("comes with the library; leave it out")
     if "responder" not in keys:
         return INSTRUMENTS[name]
-    reason = keys["responder"].section(list_keys("responder"))
+    reason, thresholds = keys["responder"].section(list_keys("responder")), read_thresholds(keys["responder"])
+    published = {(threshold.kind, threshold.value) for threshold in INSTRUMENTS[name].responder}
+    if {(threshold.kind, threshold.value) for threshold in thresholds} <= published:
+        return INSTRUMENTS[name]
     if not {"source", "because"} & {*reason}:
         raise keys["responder"].refuse("a threshold other than that of the library needs a 'source' or 'because'")
-    return replace(INSTRUMENTS[name], responder=read_thresholds(keys["responder"]))
+    return replace(INSTRUMENTS[name], responder=thresholds)
 
 
 def read_thresholds(node: Node) -> tuple[Threshold, ...]:
@@ -72,18 +74,3 @@ def read_thresholds(node: Node) -> tuple[Threshold, ...]:
     if not thresholds:
         raise node.refuse("needs 'absolute', 'relative' or both")
     return tuple(thresholds)
-
-
-def make_score(instrument: Instrument, *, label: str = "", at_visit: bool = False) -> Column:
-    """Make the column of a score: a predictor before the procedure, or an outcome at a visit."""
-    return Column(
-        name=instrument.column,
-        type="number",
-        low=instrument.low,
-        high=instrument.high,
-        unit=instrument.unit,
-        role="outcome" if at_visit else "predictor",
-        timing="after" if at_visit else "before",
-        description=instrument.title + (" at the visit" if at_visit else ""),
-        label="" if at_visit else label,
-    )

@@ -14,7 +14,7 @@ import yaml
 
 from paincast.contract.columns import read_name, read_predictor, read_text
 from paincast.contract.contract import BUILT_IN, Contract, OwnIndication, OwnTechnique
-from paincast.contract.instruments import make_score, read_instrument
+from paincast.contract.instruments import read_instrument
 from paincast.contract.keys import VERSION, list_keys, list_required
 from paincast.contract.outcomes import read_outcome
 from paincast.errors import DataError, SettingsError
@@ -22,6 +22,7 @@ from paincast.files.strict_yaml import Node, parse_yaml, read_yaml
 from paincast.outcomes import OUTCOMES
 from paincast.schema import COMPARATORS, EPISODES, EVENTS, INDICATIONS, TECHNIQUES, VISITS, Column
 from paincast.schema.instruments import INSTRUMENTS, Instrument
+from paincast.schema.scores import score_at_visit, score_column
 
 CONTRACT_FILE = "contract.yaml"
 
@@ -94,7 +95,7 @@ def _build(root: Node) -> Contract:
     _refuse_taken(top, "indications", {*INDICATIONS})
     _refuse_taken(top, "techniques", {*TECHNIQUES, *COMPARATORS})
     _refuse_taken(top, "predictors", {*EPISODES, *VISITS, *EVENTS, *instruments})
-    visits = {**VISITS, **{name: make_score(instrument, at_visit=True) for name, instrument in own.items()}}
+    visits = {**VISITS, **{name: score_at_visit(instrument) for name, instrument in own.items()}}
     outcomes = {name: read_outcome(name, node, visits, instruments) for name, node in _blocks(top, "outcomes")}
     return Contract(
         name=read_text(top["name"]),
@@ -151,7 +152,7 @@ def _extend_episodes(
         "technique": replace(technique, categories=(*technique.categories, *techniques)),
         "indication": replace(indication, categories=(*indication.categories, *indications)),
     }
-    scores = {name: make_score(instrument) for name, instrument in own.items()}
+    scores = {name: score_column(instrument) for name, instrument in own.items()}
     return MappingProxyType({**EPISODES, **named, **scores, **predictors})
 
 

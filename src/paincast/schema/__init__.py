@@ -13,9 +13,7 @@ from paincast.schema.tables import (
     MODEL_ROLES,
     TABLES,
     VISITS,
-    build_data_dictionary,
     is_model_input,
-    model_columns,
 )
 
 __all__ = [
@@ -31,7 +29,5 @@ __all__ = [
     "TECHNIQUES",
     "VISITS",
     "Column",
-    "build_data_dictionary",
     "is_model_input",
-    "model_columns",
 ]

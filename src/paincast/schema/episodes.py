@@ -9,6 +9,7 @@ from paincast.schema.column import boolean_column as _boolean
 from paincast.schema.column import category_column as _category
 from paincast.schema.column import number_column as _number
 from paincast.schema.column import text_column as _text
+from paincast.schema.instruments import INSTRUMENTS
 from paincast.schema.names import COMPARATORS, INDICATIONS, TECHNIQUES
 from paincast.schema.scores import score_column as _score
 from paincast.schema.scores import scores_before
@@ -134,12 +135,12 @@ _DECLARED: Mapping[str, Column] = by_name(
     _category("work_status", ("working", "retired", "not_working"), "employment", role="predictor"),
     _boolean("compensation_claim", "open workers' compensation claim or litigation"),
     _boolean("regular_exercise", "exercises at least once a week"),
-    _score("nrs_average", "average pain before the procedure", label="baseline pain"),
+    _score(INSTRUMENTS["nrs_average"], "average pain before the procedure", label="baseline pain"),
     _number(
         "pain_duration_months", 0, 1200, "months", "how long the pain has lasted", log_scale=True, label="pain duration"
     ),
-    _score("odi", "Oswestry Disability Index", label="disability (ODI)"),
-    _score("womac", "WOMAC total score, worse is higher", label="WOMAC"),
+    _score(INSTRUMENTS["odi"], "Oswestry Disability Index", label="disability (ODI)"),
+    _score(INSTRUMENTS["womac"], "WOMAC total score, worse is higher", label="WOMAC"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value", label="EQ-5D"),
     _number(
         "opioid_mme",
@@ -156,9 +157,9 @@ _DECLARED: Mapping[str, Column] = by_name(
     _boolean(
         "psychological_yellow_flags", "psychological or social obstacles to recovery found by a structured screen"
     ),
-    _score("pcs", "Pain Catastrophizing Scale", label="catastrophizing"),
-    _score("hads_anxiety", "Hospital Anxiety and Depression Scale, anxiety", label=""),
-    _score("hads_depression", "Hospital Anxiety and Depression Scale, depression", label=""),
+    _score(INSTRUMENTS["pcs"], "Pain Catastrophizing Scale", label="catastrophizing"),
+    _score(INSTRUMENTS["hads_anxiety"], "Hospital Anxiety and Depression Scale, anxiety", label=""),
+    _score(INSTRUMENTS["hads_depression"], "Hospital Anxiety and Depression Scale, depression", label=""),
     _boolean("prior_spine_surgery", "earlier operation on the spine"),
     _number("spine_operations", 0, 20, "operations", "how many earlier operations on the spine"),
     _boolean("prior_procedure", "earlier surgery or intervention for the same pain"),

@@ -10,6 +10,7 @@ from paincast.schema.column import category_column as _category
 from paincast.schema.column import number_column as _number
 from paincast.schema.column import text_column as _text
 from paincast.schema.episodes import EPISODES
+from paincast.schema.instruments import INSTRUMENTS
 from paincast.schema.names import EVENT_KINDS
 from paincast.schema.scores import score_at_visit, scores_after
 
@@ -18,12 +19,12 @@ _DECLARED: Mapping[str, Column] = by_name(
     _number(
         "month", 0, 240, "months after the procedure", "time of the visit", role="id", timing="after", required=True
     ),
-    score_at_visit("nrs_average", "average pain at the visit"),
-    score_at_visit("odi"),
-    score_at_visit("womac", "WOMAC total score at the visit"),
+    score_at_visit(INSTRUMENTS["nrs_average"], "average pain at the visit"),
+    score_at_visit(INSTRUMENTS["odi"]),
+    score_at_visit(INSTRUMENTS["womac"], "WOMAC total score at the visit"),
     _number("eq5d_index", -1, 1, None, "EQ-5D index value at the visit", role="outcome", timing="after"),
     _number("opioid_mme", 0, 3000, "mg/day", "opioid dose at the visit", role="outcome", timing="after"),
-    score_at_visit("pgic", "Patient Global Impression of Change, 1 is very much improved"),
+    score_at_visit(INSTRUMENTS["pgic"], "Patient Global Impression of Change, 1 is very much improved"),
 )
 
 VISITS: Mapping[str, Column] = by_name(*_DECLARED.values(), *scores_after(_DECLARED))
@@ -53,27 +54,3 @@ MODEL_ROLES = frozenset({"predictor", "technique", "funnel"})
 def is_model_input(column: Column) -> bool:
     """Check whether a column is a model input: known before the procedure, and predictor, technique or funnel."""
     return column.timing == "before" and column.role in MODEL_ROLES and column.name not in ("technique",)
-
-
-def model_columns() -> tuple[Column, ...]:
-    """Return the columns that are model inputs, in the order of the contract."""
-    return tuple(column for column in EPISODES.values() if is_model_input(column))
-
-
-def build_data_dictionary() -> list[dict[str, str]]:
-    """List the columns of the contract with table, type, unit, allowed values, role, timing and description."""
-    return [
-        {
-            "table": table,
-            "column": column.name,
-            "type": column.type,
-            "unit": column.unit or "",
-            "allowed": column.allowed,
-            "role": column.role,
-            "timing": column.timing,
-            "required": "yes" if column.required else "no",
-            "description": column.description,
-        }
-        for table, columns in TABLES.items()
-        for column in columns.values()
-    ]

@@ -16,7 +16,7 @@ from paincast.cohort.registry.suggestion.assembly import Source, assemble
 from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, write_yaml
 from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.cohort.registry.suggestion.names.targets import gather_targets
-from paincast.cohort.registry.suggestion.notes import Note, collect_notes
+from paincast.cohort.registry.suggestion.notes import Note, collect_notes, read_notes
 from paincast.cohort.registry.suggestion.roles import read_numbered_follow_ups
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
 
@@ -83,6 +83,33 @@ def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | N
     read = ("read:", f"  file: {quote(Path(file).name)}", *write_dialect(table))
     draft, understood = assemble(source, title=Path(file).stem, read=read, faults=_write_rejects(table.rejects))
     return Suggestion(text=write_yaml(draft), draft=draft, understood=understood)
+
+
+def recognize_fields(dictionary: str | Path) -> dict[str, str]:
+    """Recognize the fields of a data dictionary that columns of the contract can hold, without any values.
+
+    Returns
+    -------
+    dict of str to str
+        Column of the contract, or the first candidate, by field.
+
+    Raises
+    ------
+    DataError
+        If the dictionary cannot be read.
+    """
+    notes = read_notes(dictionary)
+    rows = pd.DataFrame({name: pd.Series(dtype="str") for name in notes})
+    source = Source(
+        rows=rows,
+        readings={name: read_words(name) for name in notes},
+        profiles=profile_columns(rows, None),
+        notes=notes,
+        targets=gather_targets(),
+    )
+    _, understood = assemble(source, title="", read=(), faults=())
+    recognized = understood[understood["becomes"] != ""]
+    return dict(zip(recognized["column"], recognized["becomes"], strict=True))
 
 
 def _write_rejects(rejects: pd.DataFrame) -> list[str]:
