@@ -164,7 +164,10 @@ WRONG = {
     "evidence that is none": ("evidence: none", "evidence: mine"),
     "an instrument that the library holds": ("comi: {from: library,", "comi: {title: COMI, range: [0, 10],"),
     "an instrument that the library does not hold": ("comi: {from: library,", "comy: {from: library,"),
-    "a threshold without a reason": ('{absolute: 2.2, source: "Mannion 2009, 10.1007/s00586-009-0942-8"}', "{absolute: 3}"),
+    "a threshold without a reason": (
+        '{absolute: 2.2, source: "Mannion 2009, 10.1007/s00586-009-0942-8"}',
+        "{absolute: 3}",
+    ),
     "no direction": ("direction: higher is worse", "unit: points"),
     "a share above 1": ("relative: 0.30", "relative: 30"),
     "an empty responder": ("{relative: 0.30}", "{source: nobody}"),

@@ -122,6 +122,7 @@ def assess_predictions(
     known = data.known
     episodes, outcome, predicted = data.episodes[known], data.observed[known], probability[known]
     patients, outcome_weights = episodes["patient_id"].to_numpy(object), weights[known]
+    attributes = make_audit_attributes(episodes, data.contract)
     calibration_rng, decision_rng = rng.spawn(2)
     confidence = settings.confidence
     flexible = compute_calibration_curve(
@@ -167,7 +168,7 @@ def assess_predictions(
             shown,
         ),
         expected_response=expected.table,
-        **_measure_groups(episodes, outcome, predicted, outcome_weights, confidence),
+        **_measure_groups(attributes, episodes, outcome, predicted, outcome_weights, confidence),
     )
 
 
@@ -261,11 +262,16 @@ def compare_risk_with_intervals(
 
 
 def _measure_groups(
-    episodes: pd.DataFrame, outcome: FloatArray, predicted: FloatArray, weights: FloatArray, confidence: float
+    attributes: pd.DataFrame,
+    episodes: pd.DataFrame,
+    outcome: FloatArray,
+    predicted: FloatArray,
+    weights: FloatArray,
+    confidence: float,
 ) -> dict[str, pd.DataFrame]:
     """Compute metrics by subgroup, site and year; pool sites and years."""
     patients = episodes["patient_id"].to_numpy(object)
-    attributes = make_audit_attributes(episodes).assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
+    attributes = attributes.assign(**{SITE: number_sites(episodes["site_id"]).fillna(MISSING)})
     named = attributes[[name for name in attributes if (attributes[name] != MISSING).any()]]
     grouped = compute_metrics_by_group(
         outcome, predicted, named, patients=patients, confidence=confidence, weights=weights

@@ -222,6 +222,7 @@ def _model_tags(model: ModelRun) -> dict[str, str]:
         "basis": model.basis,
         "n_real": str(model.n_real),
         "paincast_version": __version__,
+        **({"contract": model.predictor.contract.digest} if model.predictor.contract.declared else {}),
         **({} if model.predictor.further_month is None else {FURTHER_MONTH: f"{model.horizon_months:g}"}),
         **model.tags,
         "use": RESEARCH_MARK,
