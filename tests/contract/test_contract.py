@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
-from paincast.contract import BUILT_IN, find_contract, load_contract, restore_contract
+from paincast.contract import BUILT_IN, CONTRACT_SCHEMA, find_contract, load_contract, restore_contract
 from paincast.errors import DataError, SettingsError
 from paincast.schema import EPISODES, TECHNIQUES, VISITS
 from paincast.schema.instruments import INSTRUMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONTRACT = """
 contract: 1
@@ -194,3 +199,17 @@ def test_a_damaged_stored_contract_is_an_error_of_the_data():
     with pytest.raises(DataError) as raised:
         restore_contract('{"contract": "1"}')
     assert raised.value.code == "PC-CONTRACT-01"
+
+
+def test_the_page_declares_a_contract_that_loads(tmp_path):
+    page = (ROOT / "docs" / "contract.md").read_text()
+    [example] = re.findall(r"^```yaml\n(contract: 1\n.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "contract.yaml").write_text(example)
+    contract = load_contract(tmp_path / "contract.yaml")
+    assert contract.own_techniques
+    assert "walking_improved" in contract.outcomes
+
+
+def test_the_published_schema_is_that_of_the_reader():
+    published = json.loads((ROOT / "docs" / "contract.schema.json").read_text())
+    assert published == CONTRACT_SCHEMA

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -148,12 +149,12 @@ def test_every_encoder_of_a_training_is_of_the_contract(tmp_path, monkeypatch):
     mapping = write_registry(tmp_path / "in", patients)
     cohort, _ = ingest(tmp_path / "in" / "patients.csv", mapping)
     save_cohort(cohort, tmp_path / "cohort")
-    for prior in (True, False):
+    for outcome, prior in product(("pain_response", "pain_change", "relief_duration"), (True, False)):
         train(
             cohort=tmp_path / "cohort",
-            outcome="all",
+            outcome=outcome,
             evaluation="quick",
-            model={"prior": prior},
+            model={"prior": prior, "candidates": ["logistic"]},
             models_folder=tmp_path / "models",
             **{"outcome.horizon_months": [6.0], "tracking.enabled": False, "jobs": 1, "uncertainty.refits": 10},
         )
