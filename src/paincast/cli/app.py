@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, contract, data, evaluate, evidence, model, registry, report, settings
+from paincast.cli import completion, data, declarations, evaluate, evidence, model, registry, report
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
 
@@ -48,7 +48,7 @@ def paincast() -> None:
 
 
 # Every command of these modules; one that a module imports from another is the same object.
-for module in (completion, contract, data, evaluate, evidence, model, registry, report, settings):
+for module in (completion, data, declarations, evaluate, evidence, model, registry, report):
     for command in vars(module).values():
         if isinstance(command, click.Command):
             paincast.add_command(command)

@@ -134,8 +134,8 @@ def train(
     settings = _take_settings(settings, keywords)
     check_items(settings)
     report_to.describe("reading the cohort")
-    contract = _read_contract(settings)
-    list_outcomes(settings.outcome, contract)  # an unknown name is refused before the cohort is read
+    # An unknown name is refused before the cohort is read.
+    outcomes = list_outcomes(settings.outcome, _read_contract(settings))
     cohort, truth = _open_cohort(settings)
     techniques = list_techniques(settings, cohort)
     store = resolve_store(settings.tracking) if settings.tracking.enabled else None
@@ -150,9 +150,7 @@ def train(
         ThreadPoolExecutor(1) as executor,
     ):
         finishing: dict[str, Future[TrainedModel]] = {}
-        report_to.expect(
-            len(techniques) * len(list_outcomes(settings.outcome, cohort.contract)) * len(settings.outcome.months)
-        )
+        report_to.expect(len(techniques) * len(outcomes) * len(settings.outcome.months))
         for question in questions:
             refused |= question.refused
             report_to.advance(len(question.refused))

@@ -1,4 +1,4 @@
-"""Commands for the contract: schema, contract."""
+"""Commands that print what is declared: settings of a training run, schema, contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from pathlib import Path
 
 import click
 
+from paincast.cli.tables import print_table
 from paincast.schema import TABLES
+
+LONGEST_DEFAULT = 60
+"""Characters; for a longer default, the number of its items is shown."""
 
 
 @click.command("schema")
@@ -127,3 +131,41 @@ def _draft(dictionary: Path, out: Path | None) -> None:
     with atomic_file(out) as draft:
         draft.write_text(text, encoding="utf-8")
     click.echo(f"written: {out}; edit it, then: paincast contract {out}")
+
+
+@click.command("settings")
+@click.argument("name", required=False)
+def print_settings(name: str | None) -> None:
+    """List the settings of `paincast train` with defaults, allowed values and meaning.
+
+    NAME is a group or a setting; without NAME, all settings are listed.
+
+    \b
+    Examples:
+      paincast settings                        every setting
+      paincast settings evaluation             one group
+      paincast settings evaluation.folds       one setting
+    """  # noqa: D301
+    import pandas as pd
+
+    from paincast.settings import TrainingSettings, list_settings
+    from paincast.settings.declare import describe_type, show_default
+    from paincast.settings.keywords import unknown_setting
+
+    declared = list(list_settings(TrainingSettings))
+    chosen = [item for item in declared if name is None or item.name == name or item.name.startswith(f"{name}.")]
+    if name is not None and not chosen:
+        raise unknown_setting(name)
+    rows = []
+    for setting in chosen:
+        default = show_default(setting.default)
+        rows.append(
+            {
+                "setting": setting.name,
+                "type": describe_type(setting.type),
+                "default": default if len(default) <= LONGEST_DEFAULT else f"{len(setting.default)} items",
+                "allowed": setting.range,
+                "meaning": setting.meaning,
+            }
+        )
+    print_table(pd.DataFrame(rows))
