@@ -61,9 +61,9 @@ def test_pain_of_0_to_100_gets_its_unit(tmp_path: Path) -> None:
     [
         ("0123456", {}, "TODO"),
         ("1234567", {}, "TODO"),
-        ("0123456", {"0": "Very much improved", "3": "No change", "6": "Very much worse"}, "codes"),
-        ("1234567", {"1": "Very much worse", "4": "No change", "7": "Very much improved"}, "reversed"),
-        ("1234567", {"1": "Very much improved", "4": "No change", "7": "Very much worse"}, "plain"),
+        ("0123456", {"0": "Very much improved", "3": "No change", "6": "Very much worse"}, "0-6"),
+        ("1234567", {"1": "Very much worse", "4": "No change", "7": "Very much improved"}, "7-1"),
+        ("1234567", {"1": "Very much improved", "4": "No change", "7": "Very much worse"}, "1-7"),
     ],
 )
 def test_an_impression_of_change_is_read_in_its_direction_or_asked(
@@ -74,10 +74,8 @@ def test_an_impression_of_change_is_read_in_its_direction_or_asked(
     field = mapping["visits"][0]["pgic"]
     if expected == "TODO":
         assert "TODO" in yaml.safe_dump(field)
-    elif expected == "plain":
-        assert field == {"column": "pgic_3m"}
     else:
-        assert field["codes"]["0" if expected == "codes" else "7"] == "1"
+        assert field == {"column": "pgic_3m", "unit": expected}
 
 
 def test_the_catastrophizing_scale_is_told_by_values_or_labels_from_its_six_items_and_from_sf_36(
@@ -338,3 +336,52 @@ def test_the_name_of_every_column_of_the_contract_is_recognized(name: str) -> No
 
     best = match_column(name, read_words(name), None, gather_targets())[0]
     assert (best.target.name, best.certainty) == (name, "certain")
+
+
+def test_columns_of_a_contract_are_found_by_their_own_names(tmp_path: Path) -> None:
+    (tmp_path / "contract.yaml").write_text(
+        "contract: 1\nname: ours\npredictors:\n"
+        "  crp_mg_l: {type: number, unit: mg/L, range: [0, 500], known: before}\n"
+        "  modic_type: {type: category, values: [none, i, ii, iii], known: before}\n"
+    )
+    columns = {"CRP_mg_L": ["3", "12", "5"] * 4, "modic_type": ["i", "ii", "none"] * 4, "nrs": PAIN}
+    mapping = draft(tmp_path, columns)
+    assert mapping["episodes"]["crp_mg_l"] == {"column": "CRP_mg_L"}
+    assert mapping["episodes"]["modic_type"]["codes"] == {"i": "i", "ii": "ii"}
+    run = run_dry(suggest(tmp_path / "in.csv").draft, tmp_path / "in.csv")
+    assert run.failed == ""
+
+
+REDCAP = (
+    "record_id,redcap_event_name,redcap_repeat_instrument,dob,sex,sx_dur,sx_dur_unit,comorb___3,comorb___99,proc_dt,"
+    "nrs,visit_dt\n"
+) + "".join(
+    f"{i},baseline_arm_1,,19{50 + i}-01-01,{i % 2 + 1},{6 + i},1,{i % 2},{1 - i % 2},,{5 + i % 4},2022-01-01\n"
+    f"{i},procedure_arm_1,,,,,,0,0,2022-01-10,,\n"
+    f"{i},month_3_arm_1,,,,,,0,0,,{2 + i % 3},2022-04-10\n"
+    for i in range(10)
+)
+
+
+def test_an_export_of_redcap_is_read_by_events_boxes_and_units(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(REDCAP)
+    notes = {
+        "sex": Note(label="Sex at birth", choices={"1": "Male", "2": "Female"}),
+        "sx_dur": Note(label="Duration of symptoms"),
+        "sx_dur_unit": Note(label="Unit", choices={"1": "months", "2": "years"}),
+        "comorb___3": Note(label="Comorbidity Diabetes"),
+        "comorb___99": Note(label="Comorbidity None"),
+    }
+    suggestion = suggest(tmp_path / "in.csv", dictionary=notes)
+    mapping = yaml.load(suggestion.text, Loader=yaml.BaseLoader)
+    episodes = mapping["episodes"]
+    assert mapping["read"]["redcap"] == {"record": "record_id", "episode": {"event": "procedure_arm_1"}}
+    assert episodes["diabetes"] == {"checked": "comorb___3", "none": "comorb___99", "event": "baseline_arm_1"}
+    assert episodes["pain_duration_months"]["units"] == {"1": "months", "2": "years"}
+    assert mapping["visits"][0]["event"] == ["month_3_arm_1"]
+    (tmp_path / "in.yaml").write_text(suggestion.text.replace("{always: TODO}", "{always: facet_rfa}"))
+    cohort, rejects = ingest(load_mapping(tmp_path / "in.yaml"), [tmp_path / "in.csv"])
+    assert rejects.empty
+    assert cohort.episodes["sex"].value_counts().to_dict() == {"male": 5, "female": 5}
+    assert cohort.episodes["diabetes"].sum() == 5
+    assert cohort.visits["month"].round().tolist() == [3.0] * 10

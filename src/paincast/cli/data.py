@@ -212,9 +212,10 @@ def ingest(
 
 def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
     from paincast.cohort.registry.suggestion import format_dry_run, format_understood, run_dry, suggest
+    from paincast.contract import find_contract
     from paincast.files import atomic_file
 
-    suggestion = suggest(source, dictionary=dictionary)
+    suggestion = suggest(source, dictionary=dictionary, contract=find_contract(out or source))
     if out is None:
         click.echo(suggestion.text, nl=False)
     else:

@@ -17,6 +17,13 @@ from paincast.cohort.registry.suggestion.language.words import Reading, read_wor
 from paincast.cohort.registry.suggestion.names.matching import Match, find_form_marks, match_column, match_reading
 from paincast.cohort.registry.suggestion.names.targets import Target, squeeze
 from paincast.cohort.registry.suggestion.notes import Note
+from paincast.cohort.registry.suggestion.redcap import (
+    TELLS_ROWS,
+    draft_box,
+    draft_events,
+    is_unit_column,
+    use_unit_column,
+)
 from paincast.cohort.registry.suggestion.roles import (
     IDENTIFIES,
     Dates,
@@ -30,6 +37,7 @@ from paincast.cohort.registry.suggestion.understood import make_understood
 from paincast.cohort.registry.suggestion.values.judging import Verdict, judge
 from paincast.cohort.registry.suggestion.values.profiles import Profile
 from paincast.cohort.registry.suggestion.visit_rows import VisitRows, find_visit_rows
+from paincast.contract import BUILT_IN, Contract
 from paincast.files.strict_yaml import UNFINISHED
 
 IDS = ("episode_id", "patient_id")
@@ -44,6 +52,7 @@ class Source:
     profiles: Mapping[str, Profile]
     notes: Mapping[str, Note]
     targets: Mapping[str, Target]
+    contract: Contract = BUILT_IN
     repeating_ids: tuple[str, ...] = ()
     twin_ids: tuple[str, ...] = ()
 
@@ -72,6 +81,7 @@ def assemble(
     regions = _draft_regions(source) if "body_map_count" in source.targets else []
     draft = MappingDraft(
         title=title,
+        contract=source.contract,
         read=tuple(read),
         procedure_date=_draft_date("procedure_date", dates.procedure, source) if dates.procedure else None,
         baseline_rows=_draft_baseline(visit_rows) if visit_rows else None,
@@ -80,8 +90,13 @@ def assemble(
             *_draft_episodes(choices, dates, source),
             *[entry for entry in regions if ("episodes", entry.name, BASELINE) not in choices],
         ),
-        visits=tuple(_draft_visit_rows(choices, visit_rows, dates, source) if visit_rows else _draft_visits(choices)),
+        visits=tuple(
+            _draft_visit_rows(choices, visit_rows, dates, source) if visit_rows else _draft_visits(choices, source)
+        ),
     )
+    if visit_rows and visit_rows.column in TELLS_ROWS:
+        why_not |= dict.fromkeys(TELLS_ROWS, "tells the rows of a record apart")
+        draft = draft_events(draft, ids.patient, visit_rows, source.rows)
     understood = make_understood(list(source.readings), draft, choices, why_not)
     remarks = _list_unread(understood, why_not)
     return replace(draft, remarks=(*remarks, *faults)), understood
@@ -96,6 +111,7 @@ def _match_all(source: Source, why_not: dict[str, str]) -> dict[str, list[Match]
         note = source.notes.get(name)
         found = match_column(name, reading, note, source.targets, marks)
         why = explain_role(reading, note) or _explain_label(note) or ("an item, not a score" if name in items else "")
+        why = why or ("a unit of the column beside it" if is_unit_column(name, source.readings) else "")
         is_exact = bool(found) and squeeze(name) in found[0].target.names
         if why and not is_exact and not (found and found[0].target.name == "patient_id" and why == IDENTIFIES):
             why_not[name] = why
@@ -186,7 +202,11 @@ def _match_bare(name: str, reading: Reading, source: Source) -> list[Match]:
 
 
 def _draft_episodes(choices: Mapping[Slot, Choice], dates: Dates, source: Source) -> list[FieldDraft]:
-    drafts = {slot[1]: _draft_choice(slot[1], choice) for slot, choice in choices.items() if slot[0] == "episodes"}
+    drafts = {
+        slot[1]: use_unit_column(_draft_choice(slot[1], choice, source.notes), source.profiles, source.notes)
+        for slot, choice in choices.items()
+        if slot[0] == "episodes"
+    }
     if dates.procedure:
         drafts["procedure_year"] = _draft_date("procedure_year", dates.procedure, source, reads=YEAR)
     elif (
@@ -227,8 +247,15 @@ def _draft_date(target: str, name: str, source: Source, reads: str = "") -> Fiel
     return FieldDraft(name=target, settings=settings, comment=comment)
 
 
-def _draft_choice(name: str, choice: Choice) -> FieldDraft:
+def _draft_choice(name: str, choice: Choice, notes: Mapping[str, Note]) -> FieldDraft:
     taken = choice.taken
+    box = draft_box(taken.match.source, notes) if taken.match.target.column.type == "boolean" else None
+    if box is not None and not choice.is_open:
+        return FieldDraft(
+            name=name,
+            settings=box,
+            comment="guess; nothing_checked: false, or missing" if UNFINISHED in box.values() else "guess",
+        )
     if choice.is_open and len(choice.candidates) > 1:
         names = ", ".join(quote(candidate.match.source) for candidate in choice.candidates)
         return FieldDraft(name=name, settings={"column": UNFINISHED}, comment=f"one of {names}")
@@ -240,7 +267,7 @@ def _draft_choice(name: str, choice: Choice) -> FieldDraft:
     return FieldDraft(name=name, settings={"column": taken.match.source, **taken.verdict.settings}, comment=comment)
 
 
-def _draft_visits(choices: Mapping[Slot, Choice]) -> list[BlockDraft]:
+def _draft_visits(choices: Mapping[Slot, Choice], source: Source) -> list[BlockDraft]:
     """Draft a block for each follow-up that stands in columns."""
     keys = sorted(
         {slot[2] for slot in choices if slot[0] == "visits"},
@@ -256,7 +283,7 @@ def _draft_visits(choices: Mapping[Slot, Choice]) -> list[BlockDraft]:
                 else f"months from the procedure to {key}",
             ),
             fields=tuple(
-                _draft_choice(slot[1], choice)
+                _draft_choice(slot[1], choice, source.notes)
                 for slot, choice in choices.items()
                 if slot[0] == "visits" and slot[2] == key
             ),
@@ -293,7 +320,7 @@ def _draft_visit_rows(
 ) -> list[BlockDraft]:
     """Draft the block of a file with a row for each visit."""
     fields = [
-        _draft_choice(slot[1], choice)
+        _draft_choice(slot[1], choice, source.notes)
         for slot, choice in choices.items()
         if (slot[0] == "visits" or source.targets[slot[1]].in_visits) and not choice.is_open
     ]

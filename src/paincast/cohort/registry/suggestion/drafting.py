@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from paincast.contract import BUILT_IN, Contract
 from paincast.files.strict_yaml import UNFINISHED
-from paincast.schema import TABLES
+from paincast.schema import Column
 
+_QUOTED = ("column", "event", "checked", "none", "unit_column")
 HIDDEN_CODES = "values that are many, long or rare are not shown here"
 
 
@@ -37,11 +40,12 @@ class FieldDraft:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockDraft:
-    """A follow-up: its month, its fields, and which rows are meant."""
+    """A follow-up: its month, its fields, and which rows (or events of a REDCap record) are meant."""
 
     month: FieldDraft
     fields: tuple[FieldDraft, ...]
     when: Mapping[str, object] | None = None
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class MappingDraft:
     baseline_rows: FieldDraft | None = None
     procedure_date: FieldDraft | None = None
     remarks: tuple[str, ...] = field(default=())
+    contract: Contract = BUILT_IN
 
 
 def _is_open(value: object) -> bool:
@@ -72,32 +77,33 @@ def write_yaml(draft: MappingDraft) -> str:
         "",
         *draft.read,
         *([""] if draft.baseline_rows or draft.procedure_date else []),
-        *(_write_field(draft.procedure_date, 0, "") if draft.procedure_date else []),
-        *(_write_field(draft.baseline_rows, 0, "") if draft.baseline_rows else []),
+        *(_write_field(draft.procedure_date, 0) if draft.procedure_date else []),
+        *(_write_field(draft.baseline_rows, 0) if draft.baseline_rows else []),
         "",
         "episodes:",
-        *[line for entry in draft.episodes for line in _write_field(entry, 2, "episodes")],
+        *[line for entry in draft.episodes for line in _write_field(entry, 2, draft.contract.episodes)],
         *(["", "visits:"] if draft.visits else []),
-        *[line for block in draft.visits for line in _write_block(block)],
+        *[line for block in draft.visits for line in _write_block(block, draft.contract.visits)],
         *draft.remarks,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _write_block(block: BlockDraft) -> list[str]:
-    first, *others = _write_field(block.month, 4, "visits")
+def _write_block(block: BlockDraft, columns: Mapping[str, Column]) -> list[str]:
+    first, *others = _write_field(block.month, 4, columns)
     when = [f"    when: {_write_flow(block.when)}"] if block.when else []
-    fields = [line for entry in block.fields for line in _write_field(entry, 4, "visits")]
+    when += [f"    event: {_write_value(block.events, 'event')}"] if block.events else []
+    fields = [line for entry in block.fields for line in _write_field(entry, 4, columns)]
     return ["  - " + first.lstrip(), *others, *when, *fields]
 
 
-def _write_field(entry: FieldDraft, indent: int, table: str) -> list[str]:
+def _write_field(entry: FieldDraft, indent: int, columns: Mapping[str, Column] = MappingProxyType({})) -> list[str]:
     margin = " " * indent
     codes = entry.settings.get("codes")
     if not isinstance(codes, Mapping):
         return [f"{margin}{entry.name}: {_write_flow(entry.settings)}  # {entry.comment}"]
     others = {key: value for key, value in entry.settings.items() if key != "codes"}
-    column = TABLES[table].get(entry.name) if table else None
+    column = columns.get(entry.name)
     return [
         f"{margin}{entry.name}:  # {entry.comment}",
         *[f"{margin}  {key}: {_write_value(value, key)}" for key, value in others.items()],
@@ -118,10 +124,13 @@ def _write_flow(settings: Mapping[str, object]) -> str:
 
 
 def _write_value(value: object, key: str) -> str:
+    if isinstance(value, Mapping):
+        pairs = [f"{UNFINISHED if code == UNFINISHED else quote(str(code))}: {value[code]}" for code in value]
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(UNFINISHED if part == UNFINISHED else quote(str(part)) for part in value) + "]"
     text = str(value)
-    is_quoted = key == "date_format" or text == "%" or (key == "column" and text != UNFINISHED)
+    is_quoted = key == "date_format" or text == "%" or (key in _QUOTED and text != UNFINISHED)
     return quote(text) if is_quoted else text
 
 

@@ -12,9 +12,10 @@ from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.registry.suggestion.drafting import MappingDraft, has_times, keep_certain, list_open, write_yaml
 from paincast.cohort.tables import Cohort
+from paincast.contract import CONTRACT_FILE
 from paincast.disclosure.suppression import is_small, suppress_small_cells
 from paincast.errors import PaincastError
-from paincast.schema import EPISODES, MINIMUM_CELL
+from paincast.schema import MINIMUM_CELL
 
 RESPONSE = 0.5
 """Share by which pain must fall for a response."""
@@ -58,6 +59,8 @@ def run_dry(draft: MappingDraft, file: str | Path) -> DryRun:
     with tempfile.TemporaryDirectory() as folder:
         mapping = Path(folder) / "dry-run.yaml"
         mapping.write_text(write_yaml(keep_certain(draft)), encoding="utf-8")
+        if draft.contract.declared:
+            (Path(folder) / CONTRACT_FILE).write_text(draft.contract.declared, encoding="utf-8")
         try:
             cohort, rejects = ingest(load_mapping(mapping), [file])
         except PaincastError as error:
@@ -113,7 +116,7 @@ def _count_responders(cohort: Cohort, *, is_timed: bool) -> list[tuple[str, int 
 
 def _find_worst(cohort: Cohort, rejects: pd.DataFrame, draft: MappingDraft) -> pd.DataFrame:
     """Find the columns with most rejected and missing values; a share of fewer than five patients is not told."""
-    names = [entry.name for entry in draft.episodes if entry.name in EPISODES]
+    names = [entry.name for entry in draft.episodes if entry.name in cohort.episodes]
     n = max(1, len(cohort.episodes))
     missing = cohort.episodes[names].isna().sum().rename("missing")
     rejected = rejects["column"].value_counts().reindex(names).fillna(0).astype(int).rename("rejected")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from paincast.cohort.registry.conversion.redcap import find_stem
 from paincast.cohort.registry.suggestion.language.timepoints import TimePoint
 from paincast.cohort.registry.suggestion.language.words import Reading, read_words
 from paincast.cohort.registry.suggestion.notes import Note
@@ -105,7 +106,7 @@ def find_items(readings: Mapping[str, Reading], notes: Mapping[str, Note]) -> fr
     told = {
         name: _read_label(notes[name])
         for name, reading in readings.items()
-        if name in notes and notes[name].label and _is_number_of_question(reading)
+        if name in notes and notes[name].label and (_is_number_of_question(reading) or find_stem(name) is not None)
     }
     families = Counter(_family(reading) for reading in readings.values() if reading.numbers)
     has_eq5d = sum("eq5d_item" in reading.items for reading in readings.values()) > 1

@@ -19,6 +19,9 @@ from paincast.cohort.registry.suggestion.names.targets import gather_targets
 from paincast.cohort.registry.suggestion.notes import Note, collect_notes, read_notes
 from paincast.cohort.registry.suggestion.roles import read_numbered_follow_ups
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
+from paincast.contract import Contract, find_contract
+
+Dictionary = str | Path | Mapping[str, Note] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +43,12 @@ class Suggestion:
     understood: pd.DataFrame
 
 
-def suggest_mapping(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | None = None) -> str:
+def suggest_mapping(file: str | Path, *, dictionary: Dictionary = None, contract: Contract | None = None) -> str:
     """Draft a mapping of a file, to be edited: the text of :func:`suggest`."""
-    return suggest(file, dictionary=dictionary).text
+    return suggest(file, dictionary=dictionary, contract=contract).text
 
 
-def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | None = None) -> Suggestion:
+def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contract | None = None) -> Suggestion:
     """Draft a mapping of a file, to be edited.
 
     Columns are recognized by the words of their names and labels in eight languages, and held against their values.
@@ -59,6 +62,8 @@ def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | N
         A file with a row for each episode, with follow-ups in columns such as ``nrs_3m``; or with a row for each visit.
     dictionary : str, Path or mapping of str to Note, optional
         Data dictionary of REDCap, or a table of names and labels.
+    contract : Contract, optional
+        By default the one beside the file, or the built-in one.
 
     Returns
     -------
@@ -69,6 +74,7 @@ def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | N
     DataError
         If the file or the dictionary cannot be read.
     """
+    contract = find_contract(file) if contract is None else contract
     table = read_text_table(file)
     style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
     source = Source(
@@ -76,7 +82,8 @@ def suggest(file: str | Path, *, dictionary: str | Path | Mapping[str, Note] | N
         readings=read_numbered_follow_ups({str(name): read_words(str(name)) for name in table.rows}),
         profiles=profile_columns(table.rows, style.decimal),
         notes=collect_notes(table.labels, dictionary),
-        targets=gather_targets(),
+        targets=gather_targets(contract),
+        contract=contract,
         repeating_ids=tuple(find_repeating_ids(table.rows)),
         twin_ids=tuple(find_twin_ids(table.rejects)),
     )

@@ -66,7 +66,7 @@ def _list_entries(draft: MappingDraft) -> list[tuple[FieldDraft, str]]:
 
 
 def _columns_of(entry: FieldDraft, choices: Mapping[Slot, Choice], month: str) -> list[str]:
-    column = entry.settings.get("column")
+    column = entry.settings.get("column") or entry.settings.get("checked")
     columns = entry.settings.get("columns") or entry.settings.get("count_true")
     if isinstance(columns, list):
         return [str(name) for name in columns if name != UNFINISHED]
@@ -78,7 +78,8 @@ def _columns_of(entry: FieldDraft, choices: Mapping[Slot, Choice], month: str) -
             if slot[1] == entry.name and (slot[0] == "episodes") == is_before and choice.is_open
             for candidate in choice.candidates
         ]
-    return [str(column)] if column is not None else []
+    beside = [str(entry.settings["unit_column"])] if "unit_column" in entry.settings else []
+    return [str(column), *beside] if column is not None else []
 
 
 def format_understood(understood: pd.DataFrame) -> str:

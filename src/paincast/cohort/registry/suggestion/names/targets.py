@@ -11,8 +11,9 @@ from typing import Any
 
 from paincast.cohort.registry.suggestion.language.vocabulary import fold, read_table
 from paincast.cohort.registry.suggestion.language.words import read_words
-from paincast.schema import EPISODES, VISITS, Column
-from paincast.schema.instruments import INSTRUMENTS, Instrument
+from paincast.contract import BUILT_IN, Contract
+from paincast.schema import Column
+from paincast.schema.instruments import Instrument
 
 BESIDE_SCORES = frozenset({"tscore", "percent", "patient", "average"})
 """Concepts that may stand beside the name of an instrument."""
@@ -47,6 +48,8 @@ class Target:
         Other scales of the same name, such as ``0-50``, with what they are.
     confirmed : mapping of str to str
         What values must look like to confirm a pattern that asks.
+    is_t_score : bool
+        Whether its values are T-scores.
     names, other_names : frozenset of str
         Exact names, squeezed, that mean it or never mean it.
     """
@@ -62,6 +65,7 @@ class Target:
     rivals: Mapping[str, str] = field(default_factory=dict)
     scales: Mapping[str, str] = field(default_factory=dict)
     confirmed: Mapping[str, str] = field(default_factory=dict)
+    is_t_score: bool = False
     names: frozenset[str] = frozenset()
     other_names: frozenset[str] = frozenset()
 
@@ -83,22 +87,33 @@ def squeeze(name: str) -> str:
 
 
 @cache
-def gather_targets() -> Mapping[str, Target]:
-    """Gather the columns that are looked for: those of the contract, with the names of the library of instruments."""
+def gather_targets(contract: Contract = BUILT_IN) -> Mapping[str, Target]:
+    """Gather the columns that are looked for: those of the contract, with the names of its instruments.
+
+    Parameters
+    ----------
+    contract : Contract
+        With the columns and instruments of a registry's own.
+    """
     table = read_table(Path(__file__).with_name("columns.yaml"))
-    columns = {**EPISODES, **{name: column for name, column in VISITS.items() if name not in EPISODES}}
+    only_visits = {name: column for name, column in contract.visits.items() if name not in contract.episodes}
+    columns = {**contract.episodes, **only_visits}
     return {
-        name: _make_target(column, table["columns"].get(name, {}), _instruments_of(name))
+        name: _make_target(column, table["columns"].get(name, {}), _instruments_of(name, contract), contract)
         for name, column in columns.items()
         if name != "month" and name not in table["read_as"]
     }
 
 
-def _instruments_of(column: str) -> list[Instrument]:
-    return [instrument for instrument in INSTRUMENTS.values() if column in (instrument.column, instrument.name)]
+def _instruments_of(column: str, contract: Contract) -> list[Instrument]:
+    return [
+        instrument for instrument in contract.instruments.values() if column in (instrument.column, instrument.name)
+    ]
 
 
-def _make_target(column: Column, entry: Mapping[str, Any], instruments: Sequence[Instrument]) -> Target:
+def _make_target(
+    column: Column, entry: Mapping[str, Any], instruments: Sequence[Instrument], contract: Contract
+) -> Target:
     listed = [frozenset(pattern.split()) for pattern in entry.get("is", [])]
     asks = [frozenset(pattern.split()) for pattern in entry.get("ask", [])]
     is_score = bool(instruments)
@@ -110,8 +125,8 @@ def _make_target(column: Column, entry: Mapping[str, Any], instruments: Sequence
     patterns = dict.fromkeys([*listed, *own, *from_library, *asks])
     return Target(
         column=column,
-        in_episodes=column.name in EPISODES,
-        in_visits=column.name in VISITS and VISITS[column.name].role == "outcome",
+        in_episodes=column.name in contract.episodes,
+        in_visits=column.name in contract.visits and contract.visits[column.name].role == "outcome",
         patterns=tuple(patterns),
         asks=frozenset(asks) - frozenset(listed),
         beside=frozenset(entry.get("with", [])) | (BESIDE_SCORES if is_score else frozenset()),
@@ -120,6 +135,7 @@ def _make_target(column: Column, entry: Mapping[str, Any], instruments: Sequence
         rivals=entry.get("rivals", {}),
         scales=entry.get("scales", {}),
         confirmed=entry.get("confirmed", {}),
+        is_t_score=any(instrument.scoring.method == "t_score" for instrument in instruments),
         names=frozenset(
             squeeze(name) for name in (column.name, *(name for instrument in instruments for name in instrument.names))
         ),

@@ -14,10 +14,9 @@ from paincast.cohort.registry.suggestion.names.targets import Target
 from paincast.cohort.registry.suggestion.notes import Note
 from paincast.cohort.registry.suggestion.values.meanings import find_meanings
 from paincast.cohort.registry.suggestion.values.profiles import MOST_CATEGORIES, MOST_CODES, Profile, holds_years
-from paincast.cohort.registry.units import unit_factors
+from paincast.cohort.registry.units import unit_factors, unit_offset
 from paincast.files.strict_yaml import UNFINISHED
 from paincast.schema import Column
-from paincast.schema.instruments import INSTRUMENTS
 
 FITS = 0.95
 """Share of the values that must lie in the range of the column."""
@@ -182,7 +181,7 @@ def _judge_range(
     if not named and set(units) & _TIME_UNITS and column.unit not in ("years", "months"):
         return Verdict(possible=False, why_not="a span of time")
     is_fitting = _may_span if is_range else _fits
-    fitting = [unit for unit in factors if is_fitting(values * factors[unit], column)]
+    fitting = [unit for unit in factors if is_fitting(values * factors[unit] + unit_offset(column, unit), column)]
     if named:
         return _judge_named_unit(values, named[0], fitting)
     if not factors:
@@ -240,10 +239,11 @@ def _judge_scale(target: Target, values: pd.Series, settings: Mapping[str, objec
     """Find other scales of the same name that fit: a raw sum of 0-50 looks like a percentage of at most 50."""
     if _confirms(target, values):
         return Verdict(settings=settings, confirmed=True)
-    instrument = INSTRUMENTS.get(target.name)
     is_whole = bool((values % 1 == 0).all()) and len(values) > 0
-    if instrument is not None and instrument.scoring.method == "t_score" and is_whole and values.max() <= RAW_SUM_TOP:
-        return Verdict(settings={"unit": UNFINISHED}, doubt="T-scores, or raw sums: those cannot be read as T-scores")
+    if target.is_t_score and is_whole and values.max() <= RAW_SUM_TOP:
+        return Verdict(
+            settings={"unit": UNFINISHED}, doubt="T-score if these are T-scores; raw sums cannot be read as such"
+        )
     smaller = [scale for scale in target.scales if is_whole and 1 < values.max() <= float(scale.split("-")[1])]
     if not smaller or (len(values) < FEWEST_VALUES and not is_range):
         return Verdict(settings=settings)
@@ -283,26 +283,16 @@ def _may_span(bounds: pd.Series, column: Column) -> bool:
 def _judge_pgic(profile: Profile, note: Note) -> Verdict:
     """Read the impression of change, whose direction and lowest code differ between sources."""
     values = profile.numbers
-    keys = [code for code in note.choices if re.fullmatch(r"\d+", code)]
-    best = [int(code) for code in keys if _BETTER.search(note.choices[code])]
-    low, high = (
-        (min(map(int, keys)), max(map(int, keys))) if keys else (values.min(), values.max()) if len(values) else (1, 7)
+    keys = [int(code) for code in note.choices if re.fullmatch(r"\d+", code)] or (
+        [1, 7] if values.empty else list(values)
     )
+    best = [int(code) for code, label in note.choices.items() if code.isdigit() and _BETTER.search(label)]
+    low, high = min(keys), max(keys)
     if high > 7 or (not profile.is_empty and not profile.holds_numbers):
         return Verdict(possible=False, why_not="not seven steps")
-    if best and (low, high) in ((1, 7), (0, 6)):
-        shift = 1 - low
-        is_reversed = max(best) > (low + high) / 2 and min(best) > (low + high) / 2
-        codes = {code: str(8 - int(code) - shift if is_reversed else int(code) + shift) for code in keys}
-        return Verdict(settings={} if not is_reversed and shift == 0 else {"codes": codes})
-    if low == 0:
-        codes = {str(code): UNFINISHED for code in range(7)}
-        return Verdict(
-            settings={"codes": codes}, doubt="coded from 0: the contract's 1 is very much improved, 7 very much worse"
-        )
-    if keys and (low, high) != (1, 7):
-        return Verdict(settings={"codes": dict.fromkeys(keys, UNFINISHED)}, doubt="not seven steps")
-    return Verdict(
-        settings={"reads": UNFINISHED},
-        doubt="'value' if 1 is very much improved and 7 very much worse; otherwise list codes",
-    )
+    if best and (low, high) == (0, 6) and max(best) <= 3:
+        return Verdict(settings={"unit": "0-6"})
+    if best and (low, high) == (1, 7):
+        return Verdict(settings={"unit": "1-7" if max(best) < 4 else "7-1"})
+    asked = "1-7 if 1 is very much improved, 7-1 if 7 is, 0-6 if 0 is"
+    return Verdict(settings={"unit": UNFINISHED}, doubt=asked)

@@ -103,7 +103,7 @@ def _mean(column: Column, text: str, letters: set[str]) -> str:
     if plain in MISSING_LABELS:
         return "missing"
     if column.type == "boolean":
-        return _mean_truth(text)
+        return mean_truth(text)
     if column.name == "sex" and len(text) == 1:
         return _mean_sex_letter(text.lower(), letters)
     if plain.replace(" ", "_") in column.categories:
@@ -111,7 +111,14 @@ def _mean(column: Column, text: str, letters: set[str]) -> str:
     return _mean_category(column, text)
 
 
-def _mean_truth(text: str) -> str:
+def mean_truth(text: str) -> str:
+    """Read a word for yes or no in any of the languages; ``TODO`` if it is neither.
+
+    Examples
+    --------
+    >>> mean_truth("Ja"), mean_truth("ingen"), mean_truth("2")
+    ('true', 'false', 'TODO')
+    """
     tokens = to_tokens(text)
     truths = {truth for truth, word in (("true", "yes"), ("false", "no")) if tokens in _code_phrases()[word]}
     first = {truth for truth, word in (("true", "yes"), ("false", "no")) if tokens[:1] in _code_phrases()[word]}
