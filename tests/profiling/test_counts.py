@@ -183,7 +183,9 @@ def test_change_of_pain_is_the_mean_difference(profile: Profile, rows: list[dict
 
 def test_outcomes_that_cannot_be_computed_say_why(profile: Profile) -> None:
     found = profile.tables["outcomes"].set_index(["technique", "outcome"])["because"]
-    assert "odi, womac or" in found["facet_rfa", "function_response"]
+    assert (
+        found["facet_rfa", "function_response"] == "no visit of any technique holds odi, womac or 11 other instruments"
+    )
     assert found["facet_rfa", "pain_response"] == ""
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import t
 
 from paincast.disclosure.rounding import round_digits
-from paincast.disclosure.shares import release_counts, release_shares
+from paincast.disclosure.shares import SHARE_DIGITS, release_counts, release_shares
 from paincast.disclosure.suppression import is_small
 from paincast.disclosure.survival import choose_months, suppress_months
 from paincast.evaluation.survival.curves import compute_aalen_johansen, compute_kaplan_meier
@@ -35,6 +35,11 @@ RELIEF_COLUMNS = (
     "lost_upper",
     "at_risk",
 )
+NOT_COUNTED: Mapping[str, object] = {
+    **dict.fromkeys(("asked", "n", "count", "with_patients", "without_patients"), 0),
+    "share": np.nan,
+    "instruments": "",
+}
 CONFIDENCE = 0.95
 FEWEST, MOST_NAMED = 2, 2
 
@@ -57,20 +62,24 @@ def compute_outcomes(linked: LinkedCohort, months: Mapping[str, float]) -> pd.Da
         ``instruments``, the measures that answered of five episodes or more; ``because``, why there is no share; and
         the patients of both parts.
     """
+    binary = [outcome for outcome in linked.contract.outcomes.values() if outcome.kind == "binary"]
+    absent = {outcome.name: _explain_absence(linked, outcome) for outcome in binary}
     rows = []
     for technique in linked.techniques.labels:
-        for outcome in linked.contract.outcomes.values():
-            if outcome.kind == "binary":
-                month = outcome.horizon_months or months[technique]
-                counted = _count_outcome(linked, linked.label(outcome, month, technique))
-                rows.append({"technique": technique, "outcome": outcome.name, "month": month, **counted})
+        for outcome in binary:
+            month = outcome.horizon_months or months[technique]
+            told = {"technique": technique, "outcome": outcome.name, "month": month}
+            if because := absent[outcome.name]:
+                rows.append({**told, **NOT_COUNTED, "because": because})
+            else:
+                rows.append({**told, **_count_outcome(linked, linked.label(outcome, month, technique))})
     if not rows:
         return pd.DataFrame(columns=list(OUTCOME_COLUMNS))
     return add_wilson_limits(pd.DataFrame(rows))[list(OUTCOME_COLUMNS)]
 
 
 def _count_outcome(linked: LinkedCohort, labels: OutcomeLabels) -> dict[str, object]:
-    because = _explain_silence(linked, labels)
+    because = _explain_silence(labels)
     value = labels.value.where(labels.eligible & (because == "")).to_numpy(dtype=float)
     patients = linked.patients[labels.value.index]
     n = int(np.isfinite(value).sum())
@@ -94,11 +103,19 @@ def _count_instruments(labels: OutcomeLabels) -> dict[str, int]:
     return {line.measure: int(answered.get(line.measure, 0)) for line in labels.outcome.lines}
 
 
-def _explain_silence(linked: LinkedCohort, labels: OutcomeLabels) -> str:
-    """Explain why an outcome has no share; empty if it has one."""
-    outcome = labels.outcome
+def _explain_absence(linked: LinkedCohort, outcome: Outcome) -> str:
+    """Explain why an outcome cannot be told of any technique; empty if it can."""
     if outcome.assessed_by == "events" and not (linked.events["kind"] == "complication").any():
         return "the cohort records no complication of any technique: that is not the same as none"
+    measures = [line.measure for line in outcome.lines if line.measure in linked.visits]
+    if outcome.assessed_by == "visit" and not linked.visits[measures].notna().any(axis=None):
+        return f"no visit of any technique holds {_list_measures(outcome)}"
+    return ""
+
+
+def _explain_silence(labels: OutcomeLabels) -> str:
+    """Explain why an outcome has no share; empty if it has one."""
+    outcome = labels.outcome
     if not labels.eligible.any():
         return f"nobody can be asked: {_list_measures(outcome)} before the procedure is missing, or leaves no room"
     if not (labels.eligible & labels.known).any():
@@ -178,7 +195,10 @@ def _follow_relief(linked: LinkedCohort, technique: str, *, real: bool) -> pd.Da
     lost = compute_aalen_johansen(months, status, at).set_index("month")
     for name, source in (("lost", "incidence"), ("lost_lower", "lower"), ("lost_upper", "upper")):
         course[name] = lost[source].to_numpy()
-    return suppress_months(course, at) if real else course
+    if not real:
+        return course
+    measured = [name for name in course if name not in ("month", "at_risk")]
+    return suppress_months(course, at).round(dict.fromkeys(measured, SHARE_DIGITS))
 
 
 def release_outcomes(outcomes: pd.DataFrame, *, real: bool) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def show_outcomes(profile: Profile) -> Section:
     figures = []
     for name in dict.fromkeys(shown["outcome"]):
         rows = shown[shown["outcome"] == name]
-        label = tables.OUTCOME_NAMES.get(name, tables.name_words(name))
+        label = tables.name_outcome(name)
         named = rows.assign(
             name=[f"{tables.name_words(row['technique'])}\nmonth {row['month']:g}" for row in rows.to_dict("records")]
         )

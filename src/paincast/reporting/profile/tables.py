@@ -118,19 +118,26 @@ def _format_step(row: Row) -> str:
 
 def tabulate_outcomes(profile: Profile) -> pd.DataFrame:
     """Tabulate the share of each outcome by technique; empty cells where an outcome cannot be computed."""
-    outcomes = profile.tables["outcomes"]
     rows = []
-    for technique, part in outcomes.groupby("technique", sort=False):
-        cells = {
-            OUTCOME_NAMES.get(row["outcome"], name_words(row["outcome"])): ""
-            if row["because"]
-            else format_estimate(row)
-            for row in part.to_dict("records")
-        }
-        rows.append({"Technique": name_words(str(technique)), "Month": f"{part['month'].iloc[0]:g}", **cells})
+    for technique, part in profile.tables["outcomes"].groupby("technique", sort=False):
+        month = profile.months[str(technique)]
+        cells = {name_outcome(row["outcome"]): _format_outcome(row, month) for row in part.to_dict("records")}
+        rows.append({"Technique": name_words(str(technique)), "Month": f"{month:g}", **cells})
     table = pd.DataFrame(rows).fillna("")
     told = table.loc[:, [name for name in table if (table[name] != "").any()]]
     return told[(told.drop(columns=["Technique", "Month"]) != "").any(axis=1)].reset_index(drop=True)
+
+
+def name_outcome(outcome: str) -> str:
+    """Give the name of an outcome for readers."""
+    return OUTCOME_NAMES.get(outcome, name_words(outcome))
+
+
+def _format_outcome(row: Row, month: float) -> str:
+    """Format the share of an outcome, with its month where that is not the technique's."""
+    if row["because"]:
+        return ""
+    return format_estimate(row) + ("" if row["month"] == month else f" at month {row['month']:g}")
 
 
 def list_silent(profile: Profile) -> list[str]:
@@ -138,8 +145,7 @@ def list_silent(profile: Profile) -> list[str]:
     outcomes = profile.tables["outcomes"]
     silent = outcomes[outcomes["because"] != ""]
     return [
-        f"{OUTCOME_NAMES.get(str(outcome), name_words(str(outcome)))}: {because} "
-        f"({', '.join(name_words(name) for name in part['technique'])})"
+        f"{name_outcome(str(outcome))}: {because} ({', '.join(name_words(name) for name in part['technique'])})"
         for (outcome, because), part in silent.groupby(["outcome", "because"], sort=False)
     ]
 
@@ -295,7 +301,6 @@ def list_instruments(profile: Profile) -> list[str]:
     outcomes = profile.tables["outcomes"]
     told = outcomes[outcomes["instruments"] != ""]
     return [
-        f"{OUTCOME_NAMES.get(str(outcome), name_words(str(outcome)))}: {instruments} "
-        f"({', '.join(name_words(name) for name in part['technique'])})"
+        f"{name_outcome(str(outcome))}: {instruments} ({', '.join(name_words(name) for name in part['technique'])})"
         for (outcome, instruments), part in told.groupby(["outcome", "instruments"], sort=False)
     ]
