@@ -172,6 +172,21 @@ def test_two_procedures_of_a_day_share_no_value(ingest_texts: Callable[..., Inge
     assert rows == [6, 7, 8, 9]
 
 
+def test_sides_and_levels_of_a_day_may_be_one_procedure(ingest_texts: Callable[..., Ingested]) -> None:
+    mapping = MAPPING.replace("columns: [pat, day]", "columns: [pat, day, number]")
+    mapping = mapping.replace("  baseline_window:", "  one_procedure_a_day: true\n  baseline_window:")
+    mapping = mapping.replace("codes: {RF: facet_rfa}", "codes: {RF: facet_rfa, SI: si_joint_rfa}")
+    procedures = "pat,day,code,number\na,2024-01-10,RF,1\na,2024-01-10,RF,2\na,2024-09-10,RF,1\nb,2024-02-01,SI,1\n"
+    cohort, rejects = ingest_texts(mapping, SCORES, procedures)
+    assert cohort.episodes["episode_id"].tolist() == ["a|2024-01-10|1", "a|2024-09-10|1", "b|2024-02-01|1"]
+    assert len(cohort.visits) == 3
+    assert rejects.empty
+    assert left_out(cohort)["an earlier row has the same technique of the patient on the same day"] == 1
+    both = procedures.replace("RF,2", "SI,2")
+    _, rejects = ingest_texts(mapping, SCORES, both)
+    assert set(rejects["rule"]) == {"several procedures"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -210,6 +225,43 @@ def test_a_missing_column_is_named(ingest_texts: Callable[..., Ingested]) -> Non
     with pytest.raises(DataError, match=r"'score' in scores\.csv") as refused:
         ingest_texts(MAPPING, SCORES.replace("item,score", "item,scores"))
     assert refused.value.code == "PC-REGISTRY-02"
+
+
+TWO_TABLES = """
+read:
+  file: procedures.csv
+  long:
+    - {file: scores.csv, person: pat, name: item, value: [number, text], at: day, date_format: "%d.%m.%Y"}
+    - {file: more.csv, person: who, name: what, value: how, at: when}
+  baseline_window: {most_days_before: 60, same_day: true}
+  missing: ["-99"]
+procedure_date: {column: day}
+episodes:
+  episode_id: {columns: [pat, day]}
+  patient_id: {column: pat, prefix: site-1-}
+  technique: {column: code, codes: {RF: facet_rfa}}
+  pain_nrs: {named: VAS, unit: 0-100}
+  odi: {named: ODI, file: more.csv}
+  smoker: {named: smokes, codes: {never: false, daily: true}}
+  pain_duration_months: {named: onset, most_days_before: 36500, reads: months before procedure}
+visits:
+  - pain_nrs: {named: relief, reads: percent reduction from baseline}
+    odi: {named: ODI, file: more.csv}
+"""
+
+
+def test_several_tables_are_read_as_one(tmp_path: Path) -> None:
+    files = {
+        "procedures.csv": "pat,day,code\na,2024-01-10,RF\n",
+        "scores.csv": "pat,item,number,text,day\na,VAS,80,,09.01.2024\na,VAS,-99,,10.01.2024\n"
+        "a,smokes,,daily,09.01.2024\na,relief,50,,10.04.2024\na,ODI,1,,10.04.2024\na,onset,,2023-01-10,09.01.2024\n",
+        "more.csv": "who,what,how,when\na,ODI,44,2024-01-08\na,ODI,20,2024-04-10\n",
+    }
+    cohort, rejects = ingest_in(tmp_path, TWO_TABLES, files)
+    assert rejects.empty
+    columns = ["patient_id", "pain_nrs", "odi", "smoker", "pain_duration_months"]
+    assert cohort.episodes[columns].round(1).to_numpy().tolist() == [["site-1-a", 8, 44, True, 12]]
+    assert cohort.visits[["pain_nrs", "odi"]].to_numpy().tolist() == [[4, 20]]
 
 
 WIDE_MAPPING = """

@@ -47,7 +47,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     ledger = Ledger()
     sources = read_sources(mapping, files, ledger)
     rows = filter_rows(mapping, join_sheets(mapping, sources.sheets, sources.style, ledger), ledger)
-    refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.unread)
+    refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.main_rejects)
     tables, places = build_tables(mapping, rows, sources, ledger)
     valid, broken = validate_tables(tables, places=places, contract=mapping.contract)
     cohort = Cohort(

@@ -26,7 +26,8 @@ def ingest(
     Parameters
     ----------
     source : str, Path, sequence of either, or None
-        The file, or a file for each file of the mapping: matched by name, otherwise in the mapping's order.
+        The file, or a file for each file of the mapping: matched by name, otherwise in the mapping's order. For a
+        mapping of OMOP or FHIR, a folder or the files in it.
         None for a published data set that ``paincast fetch`` has stored in ``data/real``.
     mapping : str, Path or RegistryMapping
         A YAML file, or the name of a mapping that comes with the package.

@@ -46,6 +46,10 @@ _TOP = (
     "cannot_tell",
 )  # fmt: skip
 
+_READ = (
+    "file", *DIALECT_KEYS, "missing", "join", "redcap", "long", "model", "baseline_window", "one_procedure_a_day",
+)  # fmt: skip
+
 
 def list_mappings() -> list[str]:
     """Give the names of the mappings that come with the package."""
@@ -133,7 +137,9 @@ def _read_source(node: Node) -> dict[str, Any]:
 
 
 def _read_read(node: Node) -> dict[str, Any]:
-    keys = node.section(("file", *DIALECT_KEYS, "missing", "join", "redcap", "long", "model", "baseline_window"))
+    keys = node.section(
+        ("file", *DIALECT_KEYS, "missing", "join", "redcap", "long", "model", "baseline_window", "one_procedure_a_day")
+    )
     model = keys["model"].choice(MAIN_FILES) if "model" in keys else None
     _check_read(node, keys)
     return {
@@ -145,6 +151,7 @@ def _read_read(node: Node) -> dict[str, Any]:
         "long": tuple(read_long_table(entry) for entry in _entries(keys, "long")),
         "model": model,
         "baseline_window": read_window(keys["baseline_window"]) if "baseline_window" in keys else None,
+        "one_procedure_a_day": "one_procedure_a_day" in keys and keys["one_procedure_a_day"].flag(),
     }
 
 

@@ -82,6 +82,8 @@ def check_long(mapping: RegistryMapping, root: Node, top: Mapping[str, Node]) ->
             raise root.refuse(f"{place}: 'named' needs 'long', 'omop' or 'fhir' under 'read'")
         if field.file is not None and field.file not in files:
             raise root.refuse(f"{place}: '{field.file}' is no long table; known: {', '.join(files)}")
+    if mapping.one_procedure_a_day and mapping.procedure_date is None:
+        raise top["read"].refuse("'one_procedure_a_day' needs the top-level key 'procedure_date'")
     if not mapping.long:
         return
     if mapping.baseline_window is None:

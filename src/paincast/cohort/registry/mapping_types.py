@@ -206,6 +206,7 @@ class RegistryMapping:
     model: Literal["omop", "fhir"] | None = None
     long: tuple[LongTable, ...] = ()
     baseline_window: BaselineWindow | None = None
+    one_procedure_a_day: bool = False
     contract: Contract = BUILT_IN
 
     @property

@@ -52,7 +52,7 @@ class Sources(NamedTuple):
         Rows of the long tables, of :class:`paincast.cohort.long.types.LongRows`.
     style : NumberStyle
         How the numbers are written: as declared, else as they show.
-    unread : DataFrame
+    main_rejects : DataFrame
         Rejects of the main table, for what its header told.
     """
 
@@ -60,7 +60,7 @@ class Sources(NamedTuple):
     facts: Mapping[str, FileFacts]
     long_rows: pd.DataFrame
     style: NumberStyle
-    unread: pd.DataFrame
+    main_rejects: pd.DataFrame
 
 
 def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: Ledger) -> Sources:
@@ -97,7 +97,7 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
         facts=facts,
         long_rows=long_rows,
         style=_find_style(mapping, sheets, long_rows, main.dialect.separator),
-        unread=main.rejects,
+        main_rejects=main.rejects,
     )
 
 

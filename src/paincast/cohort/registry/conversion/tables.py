@@ -21,6 +21,7 @@ from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.cohort.shared_keys import SEVERAL_PROCEDURES
 from paincast.schema import TABLES
 
+FURTHER_ROW = "an earlier row has the same technique of the patient on the same day"
 NO_DATE = "it has no date"
 NO_PROCEDURE_BEFORE = "no procedure of the patient is before the row's date"
 
@@ -58,6 +59,8 @@ def build_tables(
     named = _make_named_values(mapping, sources.long_rows)
     before = replace(before, procedure_date=dates, named=_read_named_before(mapping, named, before, dates))
     episodes, _ = _apply_fields("episodes", mapping.episodes, before, ledger)
+    if mapping.one_procedure_a_day:
+        episodes = _keep_one_procedure_a_day(episodes, dates, ledger)
     episodes = _leave_out_second_procedures(episodes, dates, ledger)
     known = _index_by_episode(mapping, episodes, dates)
     linked = _Linked(mapping.episodes["episode_id"], after, sources.sheets, known, named)
@@ -143,6 +146,16 @@ def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledge
     finding = BrokenRule(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
     ledger.reject("episodes", [finding], episodes.index)
     return episodes[~broken]
+
+
+def _keep_one_procedure_a_day(episodes: pd.DataFrame, dates: pd.Series, ledger: Ledger) -> pd.DataFrame:
+    """Keep the first row of each patient, technique and day; others are sides and levels of the same procedure."""
+    keys = pd.DataFrame(
+        {"patient": episodes["patient_id"], "technique": episodes["technique"], "day": dates.loc[episodes.index]}
+    )
+    is_further = keys.notna().all(axis="columns") & keys.duplicated()
+    ledger.leave_out(int(is_further.sum()), "", FURTHER_ROW)
+    return episodes[~is_further]
 
 
 def _build_block(table: str, block: Block, linked: _Linked, ledger: Ledger) -> tuple[pd.DataFrame, pd.Series]:
