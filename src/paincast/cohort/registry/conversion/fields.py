@@ -1,30 +1,27 @@
-"""Apply the fields and conditions of a mapping to rows of text; codes that they do not list are reported."""
+"""Apply the fields of a mapping to rows of text; codes that they do not list are reported."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from paincast.cohort import dates
-from paincast.cohort.coercion import find_missing_words, to_booleans, to_listed, to_numbers
+from paincast.cohort.coercion import to_booleans, to_listed, to_numbers
 from paincast.cohort.doubts import find_shares
-from paincast.cohort.numerals import Decimal
-from paincast.cohort.registry.conversion.redcap import Records, combine_boxes, find_stem
+from paincast.cohort.registry.conversion.redcap import combine_boxes, find_stem
+from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition, contains_words, read_text
 from paincast.cohort.registry.mapping_types import (
     BIRTH_YEAR,
     CHANGE,
     DATE_READINGS,
-    MISSING,
     MONTHS_BEFORE,
     PERCENT,
     SINCE,
     YEAR,
     YEARS_BEFORE,
-    Condition,
     ConditionalCode,
     Field,
 )
@@ -35,54 +32,6 @@ OLDEST_PATIENT, LONGEST_PAIN = 105, 80
 """Earliest date of birth or of pain onset, in years before the procedure, for two-digit years."""
 
 _DAYS_PER_MONTH = DAYS_PER_YEAR / 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceRows:
-    """Rows of text with the baseline values and procedure dates of their episodes.
-
-    Parameters
-    ----------
-    frames : dict of DataFrame
-        Per file; all share one index, the position of the row in the file ``main``.
-    main : str
-        The file used if a field names none.
-    missing : frozenset of str
-        Codes that mean "no value" anywhere in this source.
-    decimal : {"point", "comma"}, optional
-        Decimal mark that the source declares.
-    strict : bool
-        Whether an ambiguous number is missing; see :func:`paincast.cohort.coercion.has_decimal_commas`.
-    baseline : DataFrame, optional
-        Values before the procedure, per row.
-    procedure_date : Series, optional
-        Date of the procedure, per row.
-    records, whole : Records and DataFrame, optional
-        Of a REDCap export: all its rows, and what tells the rows of a record apart.
-    named : dict of DataFrame
-        Columns value, unit, several and has_units, per row, of what is read from long tables.
-    """
-
-    frames: Mapping[str, pd.DataFrame]
-    main: str
-    missing: frozenset[str]
-    decimal: Decimal | None
-    strict: bool = False
-    baseline: pd.DataFrame | None = None
-    procedure_date: pd.Series | None = None
-    records: Records | None = None
-    whole: pd.DataFrame | None = None
-    named: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-
-    @property
-    def index(self) -> pd.Index:
-        """Return the positions of the rows."""
-        return self.frames[self.main].index
-
-    def select(self, kept: pd.Series) -> SourceRows:
-        """Return the rows where ``kept`` is true."""
-        frames = {name: frame[kept] for name, frame in self.frames.items()}
-        return replace(self, frames=frames, baseline=None, procedure_date=None)
 
 
 def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
@@ -105,7 +54,7 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
         return _apply_boxes(field, rows)
     if field.count_true:
         return _count_true(field, rows)
-    text, several = _read_text(field, str(field.column), rows)
+    text, several = read_text(field, str(field.column), rows)
     findings = _found(field, {SEVERAL_VALUES: several}, "one value for each row, or values that agree")
     values, broken = _apply_text(field, text, rows)
     return values, findings + broken
@@ -115,7 +64,7 @@ def _apply_text(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Ser
     if field.codes is not None:
         return _apply_codes(field, text, rows)
     if field.true_if_contains:
-        return _contains(text, field.true_if_contains).astype("str").where(text.notna()), []
+        return contains_words(text, field.true_if_contains).astype("str").where(text.notna()), []
     if field.reads in DATE_READINGS:
         return _apply_date(field, text, rows)
     if field.target.type in ("number", "integer"):
@@ -123,92 +72,21 @@ def _apply_text(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Ser
     return field.prefix + text, []
 
 
-def apply_condition(condition: Condition, rows: SourceRows) -> tuple[pd.Series, BrokenRule]:
-    """Select the rows that match a condition.
-
-    Returns
-    -------
-    meant : Series of bool
-        Rows that match the condition.
-    unlisted : BrokenRule
-        Rows whose code is listed neither as matching nor as not matching; they are left out.
-    """
-    text, several = _read_condition_text(condition, rows)
-    if condition.contains:
-        meant, unlisted = _contains(text, condition.contains), several
-    else:
-        others = condition.is_not or frozenset()
-        listed = dict.fromkeys(others, False) | dict.fromkeys(condition.is_, True)
-        code = to_listed(text, listed)
-        code = code.mask(_is_absent(text, rows.missing) & ~code.isin(list(listed)), MISSING)
-        meant = code.isin(condition.is_)
-        unlisted = ~meant & ~code.isin(condition.is_not) if condition.is_not is not None else ~meant & False
-        unlisted |= several
-    allowed = "a code that the mapping lists: " + ", ".join(sorted(condition.is_ | (condition.is_not or frozenset())))
-    unlisted_codes = BrokenRule(
-        broken=unlisted, column=condition.column, rule="category", allowed=allowed, action="row left out"
-    )
-    return meant & ~several, unlisted_codes
-
-
-def _read_condition_text(condition: Condition, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
-    if condition.of is None or rows.records is None or rows.whole is None:
-        text = rows.frames[condition.file or rows.main][condition.column]
-        return text, pd.Series(False, index=text.index)
-    given = rows.whole[condition.column].replace("", np.nan)
-    text, several = rows.records.look_up(given, condition.of, rows.index)
-    return text.fillna(""), several
-
-
 def read_procedure_days(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     """Read the days of the procedures, and find the cells that contain no date."""
-    text, several = _read_text(field, str(field.column), rows)
+    text, several = read_text(field, str(field.column), rows)
     days, broken = dates.read_days(text, field.date_format)
     broken[SEVERAL_VALUES] = several
     return days, _find_no_dates(field, broken, column=str(field.column), action="cell emptied")
 
 
-def _read_text(field: Field, column: str, rows: SourceRows) -> tuple[pd.Series, pd.Series]:
-    """Read the texts of a column, missing where there is no value; and where several rows hold different values."""
-    if field.named:
-        named = rows.named[field.target.name]
-        return named["value"], named["several"]
-    if field.of is None or rows.records is None or rows.whole is None:
-        text = mask_absent(field, rows.frames[field.file or rows.main][column], rows.missing)
-        return text, pd.Series(False, index=text.index)
-    return rows.records.look_up(mask_absent(field, rows.whole[column], rows.missing), field.of, rows.index)
-
-
-def mask_absent(field: Field, text: pd.Series, missing: frozenset[str]) -> pd.Series:
-    """Replace texts that mean "no value", in this source or in this column, by missing."""
-    absent = _is_absent(text, missing)
-    if field.codes is not None:
-        absent &= ~to_listed(text, field.codes).isin(list(field.codes))
-    return text.mask(absent | _is_one_of(text, field.missing))
-
-
 def _join_texts(field: Field, rows: SourceRows) -> pd.Series:
     """Join the texts of several columns into an id; the id is missing if any part is missing."""
-    parts = [_read_text(field, column, rows)[0] for column in field.columns]
+    parts = [read_text(field, column, rows)[0] for column in field.columns]
     joined, *others = [part.str.replace("%", "%25").str.replace("|", "%7C", regex=False) for part in parts]
     for part in others:
         joined = joined + "|" + part
     return joined
-
-
-def _is_absent(text: pd.Series, missing: frozenset[str]) -> pd.Series:
-    return find_missing_words(text) | _is_one_of(text, missing)
-
-
-def _is_one_of(text: pd.Series, codes: frozenset[str]) -> pd.Series:
-    if not codes:
-        return pd.Series(False, index=text.index)
-    return to_listed(text, dict.fromkeys(codes, MISSING)).isin(codes)
-
-
-def _contains(text: pd.Series, beginnings: tuple[str, ...]) -> pd.Series:
-    pattern = r"\b(?:" + "|".join(re.escape(word) for word in beginnings) + ")"
-    return text.str.contains(pattern, case=False, regex=True, na=False).astype(bool)
 
 
 def _apply_codes(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
@@ -245,7 +123,7 @@ def _apply_boxes(field: Field, rows: SourceRows) -> tuple[pd.Series, list[Broken
     whole = rows.frames[rows.main] if field.of is None or rows.whole is None else rows.whole
     stems = {find_stem(box) for box in field.checked} - {None}
     boxes = [name for name in map(str, whole) if find_stem(name) in stems or name in (*field.checked, field.none_box)]
-    texts = {name: _read_text(field, name, rows)[0] for name in boxes}
+    texts = {name: read_text(field, name, rows)[0] for name in boxes}
     values, broken = combine_boxes(texts, field.checked, field.none_box, field.nothing_checked)
     findings = [_found(field, {rule: found}, allowed) for rule, (found, allowed) in broken.items()]
     return values, [finding for part in findings for finding in part]
@@ -253,7 +131,7 @@ def _apply_boxes(field: Field, rows: SourceRows) -> tuple[pd.Series, list[Broken
 
 def _count_true(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     """Count the columns that are true; a row in which some are empty has no count."""
-    readings = [to_booleans(_read_text(field, column, rows)[0]) for column in field.count_true]
+    readings = [to_booleans(read_text(field, column, rows)[0]) for column in field.count_true]
     values = pd.concat([booleans for booleans, _ in readings], axis="columns")
     unread = pd.concat([failed for _, failed in readings], axis="columns").any(axis="columns")
     n_empty = values.isna().sum(axis="columns")
@@ -295,7 +173,7 @@ def _read_factors(field: Field, rows: SourceRows) -> tuple[pd.Series, pd.Series]
         return _read_named_factors(field, rows.named[field.target.name])
     if field.units is None:
         return pd.Series(field.factor, index=rows.index), pd.Series(False, index=rows.index)
-    unit = _read_text(replace(field, codes=dict.fromkeys(field.units)), str(field.unit_column), rows)[0]
+    unit = read_text(replace(field, codes=dict.fromkeys(field.units)), str(field.unit_column), rows)[0]
     factors = to_listed(unit, field.units).map(field.units).astype("float64")
     return factors, factors.isna()
 

@@ -10,8 +10,8 @@ import pandas as pd
 from paincast.cohort.long.linking import Procedures
 from paincast.cohort.long.pivot import find_nearest_before, link_follow_ups, pivot_visits
 from paincast.cohort.long.types import BaselineWindow
-from paincast.cohort.registry.conversion.fields import mask_absent
 from paincast.cohort.registry.conversion.ledger import Ledger
+from paincast.cohort.registry.conversion.rows import mask_absent
 from paincast.cohort.registry.mapping_types import Block, Field
 from paincast.cohort.rejects import BrokenRule
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from paincast.cohort.coercion import NumberStyle
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
-from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records
+from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition
 from paincast.cohort.registry.mapping_readers import list_record_rows
 from paincast.cohort.registry.mapping_types import Join, Redcap, RegistryMapping
 from paincast.cohort.rejects import BrokenRule, any_broken

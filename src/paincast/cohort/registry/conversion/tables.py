@@ -10,10 +10,11 @@ import pandas as pd
 
 from paincast.cohort.coercion import to_codes, to_numbers
 from paincast.cohort.long.linking import Procedures, link_to_latest_before
-from paincast.cohort.registry.conversion.fields import SourceRows, apply_condition, apply_field, read_procedure_days
+from paincast.cohort.registry.conversion.fields import apply_field, read_procedure_days
 from paincast.cohort.registry.conversion.files import Sources
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.named import NamedValues
+from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition
 from paincast.cohort.registry.mapping_long import list_names
 from paincast.cohort.registry.mapping_types import Block, Field, RegistryMapping
 from paincast.cohort.registry.units import DAYS_PER_YEAR
