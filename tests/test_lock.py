@@ -75,6 +75,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     homes = {
         "hydra": "hydra-core",
         "interpret": "interpret-core",
+        "python_calamine": "python-calamine",
         "sklearn": "scikit-learn",
         "xgboost": "xgboost-cpu",
         "yaml": "pyyaml",

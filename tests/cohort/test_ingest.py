@@ -351,9 +351,9 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         ingest(mapping, [tmp_path / "wide.csv"])
     with pytest.raises(DataError, match=r"reads 1 file\(s\), wide.csv; 0 given"):
         ingest(mapping, [])
-    (tmp_path / "wide.xlsx").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"unknown suffix '\.xlsx'"):
-        ingest(mapping, [tmp_path / "wide.xlsx"])
+    (tmp_path / "wide.docx").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"unknown suffix '\.docx'"):
+        ingest(mapping, [tmp_path / "wide.docx"])
     pd.DataFrame({"id": ["a"] * 100}).to_parquet(tmp_path / "wide.parquet")
     whole = (tmp_path / "wide.parquet").read_bytes()
     (tmp_path / "wide.parquet").write_bytes(whole[: len(whole) // 2])

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pandas as pd
 import pandera.pandas as pa
 
-from paincast.cohort.coercion import has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import NumberStyle, has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
 from paincast.cohort.reading.names import clean_name, match_case
 from paincast.cohort.reading.patients import read_patients
@@ -136,7 +136,9 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     _refuse_nested(frame, columns)
     optional = {name: replace(column, required=False) for name, column in columns.items()}
     row_places = pd.Series(patient_rows.places, dtype="int64")
-    typed, findings, doubted = _check_table("episodes", _with_ids(frame, row_places), optional, merges=False)
+    typed, findings, doubted = _check_table(
+        "episodes", _with_ids(frame, row_places), optional, merges=False, style=patient_rows.style
+    )
     rejects = make_rejects("episodes", [*doubted, *findings], row_places)
     episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))], contract)
     return episodes, join_rejects([reject_unknown_columns(patient_rows.others, columns), patient_rows.rejects, rejects])
@@ -211,6 +213,7 @@ def _check_table(
     *,
     doubted_ids: Mapping[str, set[str]] = MappingProxyType({}),
     merges: bool = True,
+    style: NumberStyle | None = None,
 ) -> tuple[pd.DataFrame, list[BrokenRule], list[BrokenRule]]:
     """Return the typed table with invalid cells emptied, and the rules broken by single rows and by whole columns."""
     _require_columns(table, frame, columns)
@@ -218,9 +221,10 @@ def _check_table(
     raw = frame[[name for name in columns if name in frame]].reset_index(drop=True)
     typed = {}
     findings: list[BrokenRule] = []
-    has_commas = has_decimal_commas(raw[name] for name in raw if columns[str(name)].type in ("number", "integer"))
+    numbers = [name for name in raw if columns[str(name)].type in ("number", "integer")]
+    style = style or NumberStyle(is_mixed=has_decimal_commas(raw[name] for name in numbers))
     for name in map(str, raw):
-        typed[name], failed = _coerce(raw[name], columns[name], has_commas)
+        typed[name], failed = _coerce(raw[name], columns[name], style)
         doubts = detect_wrong_unit(typed[name], columns[name], table)
         column_findings += doubts
         findings += failed
@@ -285,12 +289,13 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
     ]
 
 
-def _coerce(raw: pd.Series, column: Column, has_commas: bool) -> tuple[pd.Series, list[BrokenRule]]:
+def _coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, list[BrokenRule]]:
     if column.type == "boolean":
         values, failed = to_booleans(raw)
         return values, _findings(column, {"boolean": failed})
     if column.type in ("number", "integer"):
-        values, failed = to_numbers(raw, percent=column.unit == "%", strict=has_commas)
+        is_percent = column.unit == "%"
+        values, failed = to_numbers(raw, decimal=style.decimal, percent=is_percent, strict=style.is_mixed)
         fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
         return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
     text = to_text(raw, keep=column.categories)

@@ -15,10 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paincast.cohort.coercion import to_text
-from paincast.cohort.reading.files import Batch, check_table_file, count_rows, open_table
+from paincast.cohort.coercion import NumberStyle, to_text
+from paincast.cohort.reading.files import Batch, PatientTable, check_table_file, count_rows, open_table
+from paincast.cohort.reading.labels import spell_out
 from paincast.cohort.reading.names import find_misspelt
-from paincast.cohort.reading.patients import PatientRows
+from paincast.cohort.reading.patients import PatientRows, find_number_style
+from paincast.cohort.reading.types import Dialect
 from paincast.cohort.rejects import (
     COLUMN_TYPE,
     NOT_A_PATIENT,
@@ -88,8 +90,8 @@ class BatchSummary:
     rejects_path : Path or None
         File with the rejects; None if there are none.
     notes : tuple of str
-        Notes on the models, see :func:`paincast.models_folder.list_notes`, and on columns that were not read but whose
-        name is similar to that of an absent column.
+        Notes on the models, see :func:`paincast.models_folder.list_notes`, on how the file was read, and on columns
+        that were not read but whose name is similar to that of an absent column.
     """
 
     n_patients: int
@@ -114,6 +116,12 @@ class _Tally:
     rejects: list[pd.DataFrame] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     unread: pd.DataFrame = field(default_factory=empty_rejects)
+    style: NumberStyle = field(default_factory=NumberStyle)
+
+    def learn_style(self, patients: pd.DataFrame, dialect: Dialect, contract: Contract) -> None:
+        """Learn how numbers are written from the first batch that shows it."""
+        if self.style == NumberStyle():
+            self.style = find_number_style(patients, dialect, contract.episodes)
 
     def note_unread(self, rejects: pd.DataFrame) -> None:
         """Count the rows that the reader left out; a column that it rejected as a whole is unread in every batch."""
@@ -143,7 +151,7 @@ def predict_file(
     Parameters
     ----------
     patients : str or Path
-        ``.csv``, ``.tsv`` or ``.txt`` (UTF-8; comma, semicolon, tab or bar) or ``.parquet`` with columns of the
+        A file of any format that :data:`paincast.cohort.reading.formats.FORMATS` lists, with columns of the
         ``episodes`` table.
     out : str or Path
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
@@ -195,13 +203,14 @@ def predict_file(
             with _open_predictions(draft) as write:
                 for batch in opened.batches:
                     if len(batch.places):
-                        write(_predict_batch(batch, answer, tally, contract))
+                        write(_predict_batch(batch, answer, tally, opened, contract))
                     tally.note_unread(batch.rejects)
                     progress.advance(len(batch.places))
             rejects = _collect_rejects(tally)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
-    notes = [*list_notes(models, predictors, techniques).values(), *_note_misspelt(opened.columns, columns)]
+    misspelt = _note_misspelt(opened.columns, columns)
+    notes = [*list_notes(models, predictors, techniques).values(), *opened.remarks, *misspelt]
     return replace(_summarise(tally, rejects, rejects_path), notes=tuple(notes))
 
 
@@ -289,14 +298,19 @@ def _note_misspelt(columns: Sequence[str], known_columns: Collection[str]) -> li
     ]
 
 
-def _predict_batch(batch: Batch, answer: Answer, tally: _Tally, contract: Contract) -> pd.DataFrame:
+def _predict_batch(
+    batch: Batch, answer: Answer, tally: _Tally, opened: PatientTable, contract: Contract
+) -> pd.DataFrame:
     patients, places = _name_rows(batch)
+    patients = spell_out(patients, opened.labels, contract.episodes)
+    tally.learn_style(patients, opened.dialect, contract)
     tally.n_patients += len(patients)
     repeated = patients["episode_id"].isin(tally.seen)
     tally.rejects.append(_reject_repeated(places[repeated]))
     fresh, fresh_places = patients[~repeated], places[~repeated].to_numpy()
     tally.seen.update(fresh["episode_id"])
-    read = PatientRows(rows=fresh, places=fresh_places, rejects=join_rejects([tally.unread, batch.rejects]))
+    unread = join_rejects([tally.unread, batch.rejects])
+    read = PatientRows(rows=fresh, places=fresh_places, rejects=unread, style=tally.style)
     rows, rejects = answer_patients(read, answer, contract=contract)
     tally.rejects.append(rejects)
     answers = rows[~rows["abstained"]]

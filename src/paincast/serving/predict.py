@@ -121,7 +121,7 @@ def predict(
     ----------
     patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
         Columns of the ``episodes`` table, in any type that can be converted to the declared one: a pandas or polars
-        table, an Arrow table, a list of dicts, one dict, or a CSV or Parquet file. ``technique`` is optional: the
+        table, an Arrow table, a list of dicts, one dict, or a file. ``technique`` is optional: the
         technique named is added to those that have a model.
     models : str, Path, Predictor or mapping, optional
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
@@ -154,7 +154,8 @@ def predict(
     Warns
     -----
     UserWarning
-        If values were unusable and were left out; :func:`paincast.validate_patients` lists them. If a folder mixes
+        If values were unusable and were left out; :func:`paincast.validate_patients` lists them. If the way in which a
+        file was read needs to be known (its encoding, the sheet of a workbook). If a folder mixes
         models of different evidence, or has models that are older than its last training.
     """
     months = check_months(months)
@@ -169,6 +170,8 @@ def predict(
         predict_episodes, gathered, techniques=techniques, months=months, allow_contradicted=allow_contradicted
     )
     predictions, rejects = answer_patients(read, answer, contract=contract)
+    for remark in read.remarks:
+        warnings.warn(remark, UserWarning, stacklevel=2)
     warn_of_rejects(rejects)
     return restore_index(predictions, read)
 

@@ -194,7 +194,11 @@ def open_table(
             options = ReadOptions(dialect, used or ())
             decoded = opened.enter_context(_format_of(file).decode(file, options))
         if any_case:
-            decoded = decoded._replace(header=match_case(decoded.header, used or ()))
+            labelled = match_case(list(decoded.labels), used or ())
+            decoded = decoded._replace(
+                header=match_case(decoded.header, used or ()),
+                labels=dict(zip(labelled, decoded.labels.values(), strict=True)),
+            )
         columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
         blocks = _read_rows(file, decoded, header, facts)

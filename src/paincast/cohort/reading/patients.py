@@ -12,15 +12,19 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from paincast.cohort.coercion import NumberStyle, detect_number_style
 from paincast.cohort.reading.files import open_table
+from paincast.cohort.reading.formats import FORMATS
+from paincast.cohort.reading.labels import spell_out
+from paincast.cohort.reading.types import Dialect
 from paincast.cohort.rejects import empty_rejects, join_rejects
 from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError
-from paincast.schema import EPISODES
+from paincast.schema import EPISODES, Column
 
 ACCEPTED = (
     "a pandas or polars DataFrame, an Arrow table, a list of dicts (one for each patient), a dict, or the path of a "
-    ".csv, .tsv, .txt or .parquet file"
+    f"file ({', '.join(FORMATS)})"
 )
 """Accepted forms of a table of patients, for messages."""
 
@@ -41,12 +45,18 @@ class PatientRows:
         What the reader has already left out, without values.
     others : tuple of str
         Names of columns that were not read because they are not in the contract.
+    style : NumberStyle, optional
+        How the numbers of a file are written; None if the rows do not come from a file.
+    remarks : tuple of str
+        What the user should know about how a file is read.
     """
 
     rows: pd.DataFrame
     places: npt.NDArray[np.int64]
     rejects: pd.DataFrame
     others: tuple[str, ...] = ()
+    style: NumberStyle | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> PatientRows:
@@ -119,8 +129,16 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
     rows = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(opened.columns))
     return PatientRows(
-        rows=rows.set_axis(pd.Index(places - 1), axis="index"),
+        rows=spell_out(rows, opened.labels, columns).set_axis(pd.Index(places - 1), axis="index"),
         places=places,
         rejects=join_rejects([batch.rejects for batch in batches]),
         others=tuple(name for name in opened.columns if name not in columns),
+        style=find_number_style(rows, opened.dialect, columns),
+        remarks=opened.remarks,
     )
+
+
+def find_number_style(rows: pd.DataFrame, dialect: Dialect, columns: Mapping[str, Column]) -> NumberStyle:
+    """Find how the numbers are written in the numeric columns of the contract."""
+    numbers = [name for name in rows if name in columns and columns[str(name)].type in ("number", "integer")]
+    return detect_number_style((rows[name] for name in numbers), separator=dialect.separator)

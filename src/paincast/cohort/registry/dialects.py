@@ -43,24 +43,28 @@ def _read_whole(node: Node, largest: int) -> int:
     return int(text)
 
 
+def list_choices(dialect: Dialect) -> dict[str, str]:
+    """List the keys of ``read:`` that describe a file, where they differ from a plain CSV with one header row.
+
+    Examples
+    --------
+    >>> list_choices(Dialect(separator=";", encoding="utf-8", header_row=1, decimal="comma"))
+    {'separator': 'semicolon', 'decimal': 'comma'}
+    """
+    words = {separator: word for word, separator in SEPARATORS.items()}
+    usual = {"separator": "comma", "encoding": "utf-8", "decimal": "point", "header_row": 1, "header_rows": 1}
+    choices = {**dialect._asdict(), "separator": words.get(dialect.separator or "")}
+    return {key: str(value) for key, value in choices.items() if value is not None and value != usual.get(key)}
+
+
 def write_dialect(table: TextTable) -> list[str]:
-    """Write the keys of ``read:`` that describe a file, where they differ from a plain CSV with one header row."""
-    dialect, words = table.dialect, {separator: word for word, separator in SEPARATORS.items()}
-    style = detect_number_style((table.rows[name] for name in table.rows), separator=dialect.separator)
-    usual = {"separator": "comma", "encoding": "utf-8", "header_row": 1, "header_rows": 1}
-    detected = {
-        "separator": words.get(dialect.separator or ""),
-        "encoding": dialect.encoding,
-        "decimal": style.decimal,
-        "sheet": None if dialect.sheet is None else json.dumps(dialect.sheet, ensure_ascii=False),
-        "header_row": dialect.header_row,
-        "header_rows": dialect.header_rows,
-    }
-    lines = [
-        f"  {key}: {value}  # detected"
-        for key, value in detected.items()
-        if value is not None and value != usual.get(key)
-    ]
+    """Write the keys of ``read:`` that describe a file, and what the reader remarks on it."""
+    separator = table.dialect.separator
+    style = detect_number_style((table.rows[name] for name in table.rows), separator=separator)
+    choices = list_choices(table.dialect._replace(decimal=style.decimal))
+    if table.dialect.sheet is not None:
+        choices["sheet"] = json.dumps(table.dialect.sheet, ensure_ascii=False)
+    lines = [f"  {key}: {value}  # detected" for key, value in choices.items()]
     if style.is_mixed and style.decimal is None:
         lines.append(f"  decimal: {UNFINISHED}  # 'comma' if 1.200 means 1200, 'point' if it means 1.2")
     return [*lines, *(f"  # {remark}" for remark in table.remarks)]

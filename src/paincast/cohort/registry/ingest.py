@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from paincast.cohort.registry.conversion.files import Sources, read_sources
+from paincast.cohort.registry.conversion.labels import resolve_labels
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.sources import filter_rows, join_sheets, refuse_numbered_patients
 from paincast.cohort.registry.conversion.tables import build_tables
@@ -46,6 +47,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     """
     ledger = Ledger()
     sources = read_sources(mapping, files, ledger)
+    mapping = resolve_labels(mapping, sources.labels)
     rows = filter_rows(mapping, join_sheets(mapping, sources.sheets, sources.style, ledger), ledger)
     refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.main_rejects)
     tables, places = build_tables(mapping, rows, sources, ledger)
@@ -80,7 +82,10 @@ def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:
     details = cohort.details
     counts = [f"{len(getattr(cohort, table))} {table}" for table in TABLES]
     lines = [f"{details['title']}: {', '.join(counts)}"]
-    lines += [f"read {_count(file['rows'], 'row')} of {name}" for name, file in details["files"].items()]
+    for name, file in details["files"].items():
+        choices = ", ".join(f"{key} {value}" for key, value in file["read_as"].items())
+        lines += [f"read {_count(file['rows'], 'row')} of {name}" + (f" ({choices})" if choices else "")]
+        lines += file["remarks"]
     lines += [
         f"left out by the mapping: {_count(entry['rows'], 'row')} because {entry['because']}"
         for entry in details["left_out"]
@@ -110,6 +115,8 @@ def _details(mapping: RegistryMapping, sources: Sources, ledger: Ledger) -> dict
                 "rows": file.n_rows,
                 "sha256": file.sha256,
                 "as_published": mapping.hashes[name] == file.sha256 if name in mapping.hashes else None,
+                "read_as": dict(file.read_as),
+                "remarks": list(file.remarks),
                 "columns_not_used": list(file.columns_not_used),
             }
             for name, file in sources.facts.items()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,8 +19,10 @@ from paincast.cohort.long.fhir.reading import read_fhir
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
 from paincast.cohort.reading.files import Batch, TextTable, open_table, read_text_table, to_texts
+from paincast.cohort.reading.types import ColumnNotes
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import select_columns
+from paincast.cohort.registry.dialects import list_choices
 from paincast.cohort.registry.mapping_long import list_names
 from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers
 from paincast.cohort.registry.mapping_types import Field, RegistryMapping
@@ -32,11 +35,13 @@ LONG_BATCH_ROWS = 50_000
 
 
 class FileFacts(NamedTuple):
-    """What is told of a file: its rows, its hash, and the columns that are not used."""
+    """What is told of a file: its rows, its hash, the columns that are not used, and how it was read."""
 
     n_rows: int
     sha256: str
     columns_not_used: tuple[str, ...]
+    read_as: Mapping[str, str] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
 
 
 class Sources(NamedTuple):
@@ -54,6 +59,8 @@ class Sources(NamedTuple):
         How the numbers are written: as declared, else as they show.
     main_rejects : DataFrame
         Rejects of the main table, for what its header told.
+    labels : dict of dict of ColumnNotes
+        Per table and column: labels of columns and of codes.
     """
 
     sheets: Mapping[str, pd.DataFrame]
@@ -61,6 +68,7 @@ class Sources(NamedTuple):
     long_rows: pd.DataFrame
     style: NumberStyle
     main_rejects: pd.DataFrame
+    labels: Mapping[str, Mapping[str, ColumnNotes]] = MappingProxyType({})
 
 
 def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: Ledger) -> Sources:
@@ -83,8 +91,7 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
     }
     _require_columns(mapping, read)
     ledger.rejects += [sheet.rejects for sheet in read.values()]
-    facts = {name: _describe(sheet, used[name]) for name, sheet in read.items()}
-    parts = []
+    parts, facts = [], {}
     for table in mapping.long:
         if table.file in paths:
             rows, fact = _read_long(mapping, table, paths[table.file], ledger)
@@ -92,12 +99,14 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
             facts[table.file] = fact
     long_rows, main = join_long_rows(parts), read[mapping.file]
     sheets = {name: sheet.rows for name, sheet in read.items()}
+    style = _find_style(mapping, sheets, long_rows, main.dialect.separator)
     return Sources(
         sheets=sheets,
-        facts=facts,
+        facts={**{name: _describe(sheet, used[name], style) for name, sheet in read.items()}, **facts},
         long_rows=long_rows,
-        style=_find_style(mapping, sheets, long_rows, main.dialect.separator),
+        style=style,
         main_rejects=main.rejects,
+        labels={name: sheet.labels for name, sheet in read.items()},
     )
 
 
@@ -179,8 +188,10 @@ def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
     return names_patients(name) or select_columns(mapping.redcap, boxes, name)
 
 
-def _describe(sheet: TextTable, used: set[str]) -> FileFacts:
-    return FileFacts(sheet.n_rows, sheet.sha256, tuple(column for column in sheet.columns if column not in used))
+def _describe(sheet: TextTable, used: set[str], style: NumberStyle) -> FileFacts:
+    unused = tuple(column for column in sheet.columns if column not in used)
+    read_as = list_choices(sheet.dialect._replace(decimal=style.decimal))
+    return FileFacts(sheet.n_rows, sheet.sha256, unused, read_as, sheet.remarks)
 
 
 def _require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
@@ -227,7 +238,7 @@ def _read_long(
     ledger.leave_out(read.n_other_names, table.name, f"the mapping does not name it in {table.file}")
     ledger.leave_out(read.n_without_value, table.value[0], f"no value was recorded in {table.file}")
     unused = tuple(column for column in opened.columns if column not in used)
-    return read.rows, FileFacts(read.n_rows, digest, unused)
+    return read.rows, FileFacts(read.n_rows, digest, unused, list_choices(opened.dialect), opened.remarks)
 
 
 def _texts_of(batches: Iterator[Batch], rejects: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
