@@ -96,6 +96,9 @@ class Fingerprints:
 def make_fingerprints(episodes: pd.DataFrame, version: str) -> Fingerprints:
     """Make the fingerprints of training episodes with a random salt.
 
+    Columns that a contract declares are left out: a cohort of another contract, which has none of them, is searched for
+    the same patients.
+
     Parameters
     ----------
     episodes : DataFrame of shape (n, ...)
