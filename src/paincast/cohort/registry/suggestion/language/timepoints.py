@@ -12,6 +12,8 @@ from paincast.cohort.registry.units import DAYS_PER_YEAR
 
 Phase = Literal["before", "during", "after"]
 
+FRENCH_DAY = "j"
+"""J7 is day 7 (jour), while 7J may be days or years (Jahre)."""
 MOST_MONTHS = 240
 _PER_MONTH = {
     "hour": 24 * DAYS_PER_YEAR / 12,
@@ -116,6 +118,8 @@ def _amount(
     if not number.text.isdigit() or not span:
         return None
     if len(word.text) == 1 and (not second.glued or (at + 2 < len(tokens) and tokens[at + 2].glued)):
+        return None
+    if word.text == FRENCH_DAY and first is not word:
         return None
     if is_sentence and (first is word or _is_compared(tokens, at, vocabulary)):
         return None

@@ -117,7 +117,8 @@ def _match(name: str, reading: Reading, label: Reading | None, target: Target) -
     if squeeze(name) in target.other_names:
         return None
     items = frozenset(reading.items)
-    exact = squeeze(name) in target.names and items not in target.asks and not items & target.doubtful
+    is_asked = (target.is_never_exact and items in target.asks) or bool(items & target.doubtful)
+    exact = squeeze(name) in target.names and not is_asked
     by_name = _Fit(0, max(1, len(set(reading.items))) + 1, "certain") if exact else _fit(reading, target)
     by_label = _fit_sentence(label, target) if label is not None else None
     if label is not None and by_label is None and by_name is not None and _tells_otherwise(label, target):

@@ -35,6 +35,8 @@ class Target:
         Concepts that together name it; better names first.
     asks : frozenset of frozenset of str
         Those patterns that may mean something else; a person decides unless values confirm it.
+    is_never_exact : bool
+        Whether a person decides even where the name is one of the library.
     beside : frozenset of str
         Concepts that may stand beside a pattern.
     doubtful : frozenset of str
@@ -59,6 +61,7 @@ class Target:
     in_visits: bool
     patterns: tuple[frozenset[str], ...]
     asks: frozenset[frozenset[str]] = frozenset()
+    is_never_exact: bool = False
     beside: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
     sure: frozenset[str] = frozenset()
@@ -129,6 +132,7 @@ def _make_target(
         in_visits=column.name in contract.visits and contract.visits[column.name].role == "outcome",
         patterns=tuple(patterns),
         asks=frozenset(asks) - frozenset(listed),
+        is_never_exact=entry.get("exact") == "never",
         beside=frozenset(entry.get("with", [])) | (BESIDE_SCORES if is_score else frozenset()),
         doubtful=doubtful,
         sure=frozenset(entry.get("sure", [])),
