@@ -17,7 +17,7 @@ SHORTEST_PART = 3
 """A shorter word is not looked for inside a compound, because too many words contain it."""
 ABBREVIATIONS = frozenset({"val", "tot", "sum", "scl", "scr"})
 """Short words without a meaning of their own that still stand in compounds ("phqtotscr")."""
-SHORT_PARTS = frozenset({"op", "bl", "fu"})
+SHORT_PARTS = frozenset({"op", "bl", "fu", "pt"})
 
 _LETTERS = str.maketrans(
     {"ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ð": "d", "ł": "l", "Ø": "O", "Æ": "AE", "Œ": "OE"}

@@ -218,6 +218,8 @@ def _choose_unit(target: Target, values: pd.Series, fitting: list[str], is_range
         return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: months, years, weeks or days")
     if column.name == "weight_kg" and values.median() > HEAVIEST_MEDIAN:
         return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: kg or pounds")
+    if "0-1" in fitting and values.max() <= 1 and bool((values % 1 != 0).any()):
+        return Verdict(settings={"unit": UNFINISHED}, doubt="0-1, as no value is above 1, or " + own)
     if column.unit == "NRS points":
         return _choose_pain_unit(values, is_range)
     if own in fitting:
