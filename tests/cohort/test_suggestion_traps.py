@@ -271,21 +271,22 @@ def test_a_dictionary_of_redcap_or_a_plain_table_gives_labels(tmp_path: Path) ->
         read_notes(tmp_path / "other.csv")
 
 
-VISIT_ROWS = (
-    "PatNr,Eingriff_Nr,Geburtsdatum,Geschlecht,Eingriffsdatum,Visite,Visitendatum,Verfahren,Diagnose,VAS (mm)\n"
-    + "".join(
-        f"P{i:03d},1,17.08.19{40 + i},{('weiblich', 'männlich')[i % 2]},19.10.2022,{visit},{date},{what},{why},"
-        f"{value + i}\n"
-        for i in range(8)
-        for visit, date, value in (
-            ("Ausgangswert", "09.10.2022", 70),
-            ("Eingriff", "19.10.2022", 70),
-            ("3 Mon.", "15.01.2023", 30),
-            ("6 Mon.", "24.04.2023", 20),
-        )
-        for what, why in [("Facetten-RFA", "Facettensyndrom") if i % 3 else ("ISG-RFA", "ISG-Syndrom")]
-    )
-)
+def make_visit_rows() -> str:
+    """Eight procedures of seven patients with a row for each visit; the last patient has two."""
+    heading = "PatNr,Eingriff_Nr,Geburtsdatum,Geschlecht,Eingriffsdatum,Visite,Visitendatum,Verfahren,Diagnose,VAS (mm)"
+    lines = [heading]
+    for i in range(8):
+        patient = min(i, 6)
+        who = f"P{patient:03d},{1 + i // 7},17.08.19{40 + patient},{('weiblich', 'männlich')[patient % 2]},19.10.2022"
+        what = "Facetten-RFA,Facettensyndrom" if i % 3 else "ISG-RFA,ISG-Syndrom"
+        visits = {
+            "Ausgangswert,09.10.2022": 70,
+            "Eingriff,19.10.2022": 70,
+            "3 Mon.,15.01.2023": 30,
+            "6 Mon.,24.04.2023": 20,
+        }
+        lines += [f"{who},{visit},{what},{value + i}" for visit, value in visits.items()]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize(("encoding", "separator"), [("utf-8", ","), ("windows-1252", ";")])
@@ -293,11 +294,12 @@ def test_a_german_file_of_visits_gets_a_mapping_that_needs_no_edit(
     tmp_path: Path, encoding: str, separator: str
 ) -> None:
     file, mapping = tmp_path / "in.csv", tmp_path / "in.yaml"
-    file.write_bytes(VISIT_ROWS.replace(",", separator).encode(encoding))
+    file.write_bytes(make_visit_rows().replace(",", separator).encode(encoding))
     suggestion = suggest(file)
     mapping.write_text(suggestion.text, encoding="utf-8")
     cohort, _ = ingest(load_mapping(mapping), [file])
     assert len(cohort.episodes) == 8
+    assert cohort.episodes["patient_id"].nunique() == 7
     assert cohort.episodes["technique"].value_counts().to_dict() == {"facet_rfa": 5, "si_joint_rfa": 3}
     assert cohort.episodes["indication"].value_counts().to_dict() == {"lumbar_facet": 5, "sacroiliac_joint": 3}
     assert cohort.episodes["age_years"].between(70, 83).all()

@@ -48,13 +48,14 @@ def _find_best(target: str, matches: Mapping[str, Sequence[Match]], profiles: Ma
         if found
         and found[0].target.name == target
         and found[0].certainty in ("certain", "likely")
-        and _may_hold_ids(name, profiles[name])
+        and _may_hold_ids(name, target, profiles[name])
     ]
     return min(found, key=lambda match: match.rank).source if found else ""
 
 
-def _may_hold_ids(name: str, profile: Profile) -> bool:
-    is_flag = re.match(r"(?:is|has)(?:[_ ]|(?=[A-Z]))", name, re.IGNORECASE) is not None or len(profile.counts) == 2
+def _may_hold_ids(name: str, target: str, profile: Profile) -> bool:
+    is_flag = re.match(r"(?:is|has)(?:[_ ]|(?=[A-Z]))", name, re.IGNORECASE) is not None
+    is_flag |= target == "patient_id" and len(profile.counts) == 2
     return not profile.holds_dates and not is_flag
 
 
