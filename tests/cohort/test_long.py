@@ -308,7 +308,7 @@ def make_wide_rows(patients: list[dict[str, tuple[int, ...]]]) -> list[dict[str,
     return rows
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(PATIENT, min_size=1, max_size=6))
 def test_a_long_table_gives_the_cohort_of_the_wide_one(patients: list[dict[str, tuple[int, ...]]]) -> None:
     wide = pd.DataFrame(make_wide_rows(patients)).astype(

@@ -172,6 +172,27 @@ def test_what_other_codes_and_persons_hold_is_told(tmp_path: Path, mapping: Path
     assert cohort.details["files"]["measurement"]["rows"] == 1000
 
 
+def test_a_condition_is_its_own_value(tmp_path: Path, mapping: Path) -> None:
+    indication = (
+        "  indication: {named: [5, 6], file: condition_occurrence, codes: {5: lumbar_facet, 6: sacroiliac_joint}}"
+    )
+    mapping.write_text(MAPPING.replace("  pain_nrs:", f"{indication}\n  pain_nrs:", 1), encoding="utf-8")
+    tables = make_tables(3)
+    days = tables["procedure_occurrence"].groupby("person_id")["procedure_date"].first()
+    conditions = [(1, 5, days[1] - pd.Timedelta(days=80)), (1, 6, days[1] - pd.Timedelta(days=10)), (2, 5, days[2])]
+    columns = ["person_id", "condition_concept_id", "condition_start_date"]
+    tables["condition_occurrence"] = pd.DataFrame(conditions, columns=columns)
+    for name, table in tables.items():
+        write_csv(table, tmp_path / name)
+    cohort, rejects = ingest(tmp_path, mapping)
+    assert rejects.empty
+    found = cohort.episodes.drop_duplicates("patient_id")["indication"].fillna("").tolist()
+    assert found == ["sacroiliac_joint", "lumbar_facet", ""]
+    (tmp_path / "condition_occurrence.csv").unlink()
+    with pytest.raises(DataError, match="condition_occurrence"):
+        ingest(tmp_path, mapping)
+
+
 def test_a_bound_is_no_value(tmp_path: Path, mapping: Path) -> None:
     tables = make_tables(20)
     tables["measurement"].loc[0, "operator_concept_id"] = 4172704

@@ -376,7 +376,7 @@ visits:
 """
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(RECORD, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_an_export_by_event_gives_the_cohort_of_the_wide_one(records: list[dict[str, Any]], random: Random) -> None:
     wide, rows = ["id,sex,nrs_0,odi_0,nrs_3,odi_3"], []

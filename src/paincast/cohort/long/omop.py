@@ -39,8 +39,19 @@ def _table(name: str, values: Sequence[str], *, comparator: str | None = None) -
 LONG_TABLES = (
     _table("measurement", ("value_as_number", "value_as_concept_id"), comparator="operator_concept_id"),
     _table("observation", ("value_as_number", "value_as_concept_id", "value_as_string")),
+    LongTable(
+        file="condition_occurrence",
+        person="person_id",
+        name="condition_concept_id",
+        value=("condition_concept_id",),
+        at="condition_start_date",
+        is_optional=True,
+    ),
 )
-"""Measurements and observations. Answers to surveys are observations; the table ``survey_conduct`` adds no value."""
+"""Measurements, observations, and conditions, whose value is their concept.
+
+Answers to surveys are observations; the table ``survey_conduct`` adds no value.
+"""
 
 
 def find_tables(files: Sequence[Path]) -> dict[str, Path]:

@@ -51,7 +51,11 @@ def complete_model(mapping: RegistryMapping) -> RegistryMapping:
     date, tables, joins = _MODELS[mapping.model]
     read = {field.file for _, field in list_readers(mapping)}
     named_files = {field.file for field in list_named(mapping).values()}
-    tables = tuple(table for table in tables if named_files and (None in named_files or table.file in named_files))
+    tables = tuple(
+        replace(table, is_optional=table.file not in named_files)
+        for table in tables
+        if table.file in named_files or None in named_files
+    )
     return replace(
         mapping,
         joins=tuple(join for join in joins if join.file in read),

@@ -32,6 +32,8 @@ DONE = {
     "QuestionnaireResponse": ("completed", "amended"),
 }
 """Status of resources that are read."""
+NOT_ASSERTED = ("refuted", "entered-in-error")
+"""Verification status of conditions that are not read."""
 
 
 _LOINC = re.compile(r"[0-9]{1,7}-[0-9]")
@@ -111,6 +113,17 @@ def flatten_observation(observation: Mapping[str, Any], names: Collection[str]) 
         wanted = [name for name in list_names(block.get("code")) if name in names]
         values += [NamedValue(name, read_value(block), element) for name in wanted]
     return values
+
+
+def flatten_condition(condition: Mapping[str, Any], names: Collection[str]) -> list[NamedValue]:
+    """Give the first name of a condition that is among the names, if there is one; it is its own value."""
+    found = [name for name in list_names(condition.get("code")) if name in names][:1]
+    return [NamedValue(name, Value(name), "Condition.code") for name in found]
+
+
+def is_asserted(condition: Mapping[str, Any]) -> bool:
+    """Check that a condition was neither refuted nor entered in error."""
+    return not {code for _, code in list_codings(condition.get("verificationStatus"))} & set(NOT_ASSERTED)
 
 
 class Answer(NamedTuple):

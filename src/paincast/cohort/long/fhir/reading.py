@@ -16,15 +16,18 @@ from paincast.cohort.long.fhir import tables
 from paincast.cohort.long.fhir.elements import as_block, as_text, read_time
 from paincast.cohort.long.fhir.flatten import (
     DONE,
+    NOT_ASSERTED,
     PATIENT_COLUMNS,
     PROCEDURE_COLUMNS,
     Answer,
     NamedValue,
     check_columns,
     flatten_answers,
+    flatten_condition,
     flatten_observation,
     flatten_patient,
     flatten_procedure,
+    is_asserted,
 )
 from paincast.cohort.long.fhir.references import Patients, read_reference
 from paincast.cohort.long.fhir.resources import NOT_JSON, BadResource, Resource, find_files, read_resources
@@ -107,6 +110,8 @@ class _Reader:
     def _read_values(self, resource: Resource, file: str) -> None:
         if resource.type == "Observation":
             values = flatten_observation(resource.content, self.names)
+        elif resource.type == "Condition":
+            values = flatten_condition(resource.content, self.names)
         else:
             answers = flatten_answers(resource.content, self.names)
             self._note_questionnaires(resource, answers)
@@ -123,11 +128,16 @@ class _Reader:
                 self.questionnaires.setdefault(answer.named.name, set()).add(questionnaire)
 
     def _is_done(self, resource: Resource, file: str) -> bool:
-        allowed = DONE[resource.type]
-        if as_text(resource.content.get("status")) in allowed:
-            return True
-        self._reject(file, resource.place, f"{resource.type}.status", STATUS, f"one of {', '.join(allowed)}")
-        return False
+        content, element = resource.content, "status"
+        if resource.type == "Condition":
+            element, allowed = "verificationStatus", f"none of {', '.join(NOT_ASSERTED)}"
+            is_done = is_asserted(content)
+        else:
+            allowed = f"one of {', '.join(DONE[resource.type])}"
+            is_done = as_text(content.get("status")) in DONE[resource.type]
+        if not is_done:
+            self._reject(file, resource.place, f"{resource.type}.{element}", STATUS, allowed)
+        return is_done
 
     def _reject(self, file: str, place: int, column: str, rule: str, allowed: str) -> None:
         self.rejects.append((file, place, column, rule, allowed))
@@ -135,7 +145,7 @@ class _Reader:
     def _store(self, resource: Resource, file: str, row: Mapping[str, str], values: Sequence[NamedValue]) -> None:
         """Store what was taken; of two versions of a resource, the one that was updated later."""
         kind, content = resource.type, resource.content
-        at = read_time(content, "effective") if kind == "Observation" else as_text(content.get("authored"))
+        at = _read_day(kind, content)
         updated = as_text(as_block(content.get("meta")).get("lastUpdated"))
         subject = read_reference(content, "subject")
         new = _Stored(file, resource.place, _digest(content), updated, subject, at, row, values)
@@ -212,6 +222,14 @@ def _read_file(path: Path, name: str, reader: _Reader) -> tuple[int, str]:
     digest = hash_file(path)
     refuse_changed_file(path, facts)
     return n, digest
+
+
+def _read_day(kind: str, content: Mapping[str, Any]) -> str:
+    if kind == "Observation":
+        return read_time(content, "effective")
+    if kind == "Condition":
+        return read_time(content, "onset") or as_text(content.get("recordedDate"))
+    return as_text(content.get("authored"))
 
 
 def _digest(content: Mapping[str, Any]) -> bytes:

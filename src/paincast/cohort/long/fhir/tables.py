@@ -22,6 +22,7 @@ LONG_TABLES = tuple(
     for resource, name, value, at in (
         ("Observation", "code", "value", "effective"),
         ("QuestionnaireResponse", "item", "answer", "authored"),
+        ("Condition", "code", "value", "onset"),
     )
 )
-"""Observations by their codes, and answers by the ``linkId`` of their item."""
+"""Observations by their codes, answers by the ``linkId`` of their item, and conditions, whose value is their code."""

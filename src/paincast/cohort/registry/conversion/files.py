@@ -150,11 +150,10 @@ def _match_files(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, P
 
 
 def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
-    found = omop.find_tables(given)
-    optional = {table.file for table in mapping.long if table.is_optional}
-    needed = [name for name in mapping.files if name not in optional]
-    missing = [name for name in needed if name not in found]
-    if mapping.long and not optional & set(found):
+    found, used = omop.find_tables(given), _list_used(mapping)
+    optional = {table.file for table in mapping.long if table.is_optional and not used[table.file]}
+    missing = [name for name in mapping.files if name not in optional and name not in found]
+    if optional and not {table.file for table in mapping.long} & set(found):
         missing.append(" or ".join(sorted(optional)))
     if missing:
         raise DataError(
