@@ -129,7 +129,7 @@ def test_patterns_hold_each_episode_once(profile: Profile, rows: list[dict]) -> 
         if row["pattern"] == "nothing missing":
             assert row["count"] == patterns[frozenset()]
         elif row["pattern"] != "other patterns":
-            assert row["count"] == patterns[frozenset(row["pattern"].split(", "))]
+            assert row["count"] == patterns[frozenset(row["pattern"].split("; "))]
 
 
 def test_missing_links(profile: Profile, rows: list[dict]) -> None:

@@ -117,7 +117,7 @@ def compute_patterns(linked: LinkedCohort) -> pd.DataFrame:
     codes = pd.Index(shown).get_indexer(pd.Index(bits))
     codes = np.where(codes < 0, len(shown), codes)
     names = [[name for place, (name, _) in enumerate(gaps) if pattern >> place & 1] for pattern in shown]
-    labels = (*(", ".join(name) or COMPLETE for name in names), OTHER_PATTERNS)
+    labels = (*("; ".join(name) or COMPLETE for name in names), OTHER_PATTERNS)
     grouping = Grouping(name="pattern", labels=labels, codes=codes, patients=linked.patients)
     sizes = [*(len(name) for name in names), 0]
     return _count_parts(grouping, sizes)

@@ -55,10 +55,10 @@ def _tell_combinations(profile: Profile) -> str:
     if not len(broken):
         return f"No episode breaks any of the {judged} rules that could be judged."
     worst = broken.assign(place=broken["count"].fillna(0)).sort_values("place", ascending=False, kind="stable").iloc[0]
-    return (
-        f"{len(broken)} of {judged} rules on combinations of values are broken, most often: {worst['finding']} "
-        f"({format_count(worst['count'], worst['note'])} episodes)."
-    )
+    found = f"{worst['finding']} ({format_count(worst['count'], worst['note'])} episodes)"
+    if len(broken) == 1:
+        return f"One of {judged} rules on combinations of values is broken: {found}."
+    return f"{len(broken)} of {judged} rules on combinations of values are broken, most often: {found}."
 
 
 def _tell_follow_up(profile: Profile) -> str:

@@ -236,7 +236,7 @@ def tabulate_patterns(profile: Profile) -> pd.DataFrame:
     """Tabulate which columns are missing together."""
     rows = [
         {
-            "Missing together": ", ".join(profile.contract.label(name) for name in row["pattern"].split(", ")),
+            "Missing together": ", ".join(profile.contract.label(name) for name in row["pattern"].split("; ")),
             "Episodes": format_count(row["count"]),
             "Share": format_share(row["share"]),
         }
