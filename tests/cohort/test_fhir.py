@@ -414,6 +414,11 @@ def test_a_column_of_no_element_is_refused(ingest_resources: Callable[..., Inges
     assert refused.value.code == "PC-LONG-05"
 
 
+def test_what_says_how_text_is_written_does_not_apply(ingest_resources: Callable[..., Ingested]) -> None:
+    with pytest.raises(SettingsError, match="does not apply to FHIR"):
+        ingest_resources(with_bad(), MAPPING.replace("model: fhir", "model: fhir\n  separator: comma"))
+
+
 @pytest.mark.parametrize("target", ["technique", "approach"])
 @pytest.mark.parametrize("code", ["62323", "64493", "64483"])
 def test_an_ambiguous_code_needs_a_second_condition(

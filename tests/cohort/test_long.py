@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.long.linking import Procedures, link_to_latest_before
+from paincast.cohort.long.pivot import find_nearest_before
 from paincast.cohort.registry.ingest import describe_ingestion
 from paincast.cohort.registry.ingestion import ingest
 from paincast.cohort.registry.mapping import load_mapping
@@ -355,4 +356,35 @@ def test_links_are_those_of_a_search_row_by_row(procedures: list[tuple[str, int]
         assert links.several[i] == (len(latest) > 1)
         assert (None if pd.isna(links.episode_id[i]) else links.episode_id[i]) == (
             latest[0] if len(latest) == 1 else None
+        )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("pq"), DAYS), min_size=1, max_size=6),
+    st.lists(st.tuples(st.sampled_from("pqr"), DAYS, st.integers(0, 3)), max_size=12),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_baselines_are_those_of_a_search_row_by_row(
+    procedures: list[tuple[str, int]], rows: list[tuple[str, int, int]], most_days: int, same_day: bool
+) -> None:
+    start = pd.Timestamp("2024-01-01")
+    values = pd.DataFrame(
+        {
+            "person": pd.Series([person for person, _, _ in rows], dtype="str"),
+            "day": pd.Series([start + pd.Timedelta(days=day) for _, day, _ in rows], dtype="datetime64[s]"),
+            "value": pd.Series([str(value) for _, _, value in rows], dtype="str"),
+            "unit": pd.Series([""] * len(rows), dtype="str"),
+        }
+    )
+    person = pd.Series([person for person, _ in procedures], dtype="str")
+    days = pd.Series([start + pd.Timedelta(days=day) for _, day in procedures])
+    found = find_nearest_before(values, person, days, most_days=most_days, same_day=same_day)
+    for i, (of, day) in enumerate(procedures):
+        gaps = [(day - at, value) for other, at, value in rows if other == of]
+        near = [(gap, value) for gap, value in gaps if (0 if same_day else 1) <= gap <= most_days]
+        nearest = {str(value) for gap, value in near if gap == min(near)[0]}
+        assert found["several"][i] == (len(nearest) > 1)
+        assert (None if pd.isna(found["value"][i]) else found["value"][i]) == (
+            nearest.pop() if len(nearest) == 1 else None
         )

@@ -161,6 +161,9 @@ def _check_read(node: Node, keys: Mapping[str, Node]) -> None:
     for key in ("join", "redcap", "long"):
         if "model" in keys and key in keys:
             raise keys[key].refuse(f"'{key}' cannot be combined with 'model', which fixes the tables")
+    for key in DIALECT_KEYS:
+        if key in keys and "model" in keys and keys["model"].text() == "fhir":
+            raise keys[key].refuse(f"'{key}' does not apply to FHIR, which is JSON in UTF-8")
 
 
 def _read_join(node: Node) -> Join:
