@@ -175,6 +175,8 @@ def test_a_first_mapping_is_suggested_to_edit(tell, tmp_path, registry):
     assert code == 0
     assert (tmp_path / "first.yaml").read_text() == text
     assert "paincast ingest first.yaml export.csv" in out
+    assert "dry run" in out
+    assert any(line.startswith("nrs_6m ") and "pain_nrs" in line for line in out.splitlines())
     code, _, err = tell("ingest", "first.yaml", "export.csv", "-o", "ours")
     assert code == 2
     assert "TODO" in err

@@ -170,6 +170,24 @@ def test_weeks_as_text_are_visits(tmp_path: Path) -> None:
     assert counts["visits"] == 6
 
 
+def test_a_first_visit_is_taken_for_the_baseline_only_if_a_person_says_so(tmp_path: Path) -> None:
+    mapping = draft(tmp_path, {"T1_nrs": PAIN, "T2_nrs": PAIN})
+    assert mapping["episodes"]["pain_nrs"] == {"column": "TODO"}
+    assert [block["month"] for block in mapping["visits"]] == [{"always": "TODO"}]
+    mapping = draft(tmp_path, {"T0_nrs": PAIN, "T1_nrs": PAIN})
+    assert mapping["episodes"]["pain_nrs"] == {"column": "T0_nrs"}
+    mapping = draft(tmp_path, {"nrs_0": PAIN, "nrs_6": PAIN, "nrs_12": PAIN})
+    assert mapping["episodes"]["pain_nrs"] == {"column": "nrs_0"}
+    assert [block["pain_nrs"]["column"] for block in mapping["visits"]] == ["nrs_12", "nrs_6"]
+
+
+def test_names_alone_are_enough_for_a_first_draft(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("PatNr,Alter,NRS_baseline,NRS_3m\n")
+    suggestion = suggest(tmp_path / "in.csv")
+    assert set(suggestion.understood["becomes"]) == {"patient_id", "age_years", "pain_nrs"}
+    assert "nothing can be read yet" in format_dry_run(run_dry(suggestion.draft, tmp_path / "in.csv"))
+
+
 def test_worst_pain_is_not_average_pain(tmp_path: Path) -> None:
     values = {"pain_worst": PAIN, "pain_average": PAIN, "pain_now": PAIN}
     assert columns_taken(draft(tmp_path, values))["pain_average"] == "pain_nrs"
@@ -245,6 +263,54 @@ def test_names_in_many_languages_are_read_as_concepts_and_times(
 def test_any_name_gets_a_suggestion(name: str) -> None:
     reading = read_words(name)
     assert all(reading.items)
+
+
+# fmt: off
+NAMES = [
+    "id", "PatNr", "episode_id", "sex", "Female", "age", "dob", "surgery_date", "visit", "Visite", "visit_date",
+    "month", "nrs", "NRS_0", "nrs_3", "nrs_3m", "pain_worst", "vas(mm)", "odi", "odi_12mo", "delta_odi_6m", "pcs",
+    "pgic_3m", "promis_depression", "phq9", "dass_d", "womac_left", "womac_right", "eq5d", "smoker", "Raucher",
+    "diabetes", "weight_lbs", "Größe", "bmi", "duration", "pain_duration_years", "technique", "Verfahren", "group",
+    "diagnosis", "side", "race", "mme", "c___1", "c___2", "x1", "x2", "comment", "success_3m", "site",
+    "opioid_dose", "T1_odi", "T2_odi",
+]
+# fmt: on
+KINDS = st.sampled_from(
+    [
+        ["1", "2", "1", "2", "1", "2"],
+        ["0", "1", "", "0", "1", "#NULL!"],
+        ["4", "7", "10", "3", "8", "5"],
+        ["40", "70", "55", "12", "88", "63"],
+        ["7,5", "6,25", "3,1", "4", "5,5", "8,2"],
+        ["2021-01-02", "2021-03-04", "", "2020-05-06", "2021-01-02", "2022-01-01"],
+        ["01.02.2021", "13.04.2021", "05.06.2021", "", "01.02.2021", "30.12.2022"],
+        ["01/02/2021", "03/04/2021", "05/06/2021", "", "01/02/2021", "02/02/2022"],
+        ["baseline", "3 months", "baseline", "3 months", "baseline", "3 months"],
+        ["1: Male", "2: Female", "1: Male", "2: Female", "1: Male", "2: Female"],
+        ["Facet RFA", "Block", "Facet RFA", "Facet RFA", "ISG-RFA", 'x: y, "z"'],
+        ["", "", "", "", "", ""],
+        ["ja", "nein", "ja", "nein", "ja", "nein"],
+    ]
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(columns=st.dictionaries(st.sampled_from(NAMES), KINDS, min_size=1, max_size=12))
+def test_any_file_gets_a_mapping_that_is_valid_but_for_its_doubts(
+    tmp_path: Path, columns: dict[str, list[str]]
+) -> None:
+    file, mapping = tmp_path / "in.csv", tmp_path / "in.yaml"
+    pd.DataFrame(columns).assign(row=[f"r{i}" for i in range(6)]).to_csv(file, index=False)
+    suggestion = suggest(file)
+    mapping.write_text(suggestion.text, encoding="utf-8")
+    try:
+        load_mapping(mapping)
+    except SettingsError as error:
+        assert error.code == "PC-REGISTRY-17"  # noqa: PT017
+    run = run_dry(suggestion.draft, file)
+    assert run.failed == ""
+    assert set(suggestion.understood["column"]) == {*columns, "row"}
 
 
 def test_a_dictionary_of_redcap_or_a_plain_table_gives_labels(tmp_path: Path) -> None:

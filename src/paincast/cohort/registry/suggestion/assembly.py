@@ -31,6 +31,7 @@ from paincast.cohort.registry.suggestion.roles import (
     find_dates,
     find_items,
     find_regions,
+    is_asked,
     is_identifying,
 )
 from paincast.cohort.registry.suggestion.understood import make_understood
@@ -147,6 +148,7 @@ def _list_candidates(
             if not verdict.possible or slot is None:
                 why_not[name] = verdict.why_not or "known only after the procedure"
                 continue
+            match = replace(match, certainty="doubt") if is_asked(time) else match
             candidates.append(Candidate(match=match, verdict=verdict, slot=slot, time=time))
     return candidates
 

@@ -23,6 +23,8 @@ USUAL_MONTHS = frozenset({1, 2, 3, 6, 9, 12, 18, 24, 36, 48, 60})
 """Numbers that usually are months of follow-ups."""
 FEWEST_ITEMS = 3
 """So many columns that differ in a number only are the items of a questionnaire."""
+HAPPENED = frozenset({"complication", "reoperation", "death", "bleeding"})
+"""Concepts of what may happen after a procedure."""
 FEWEST_REGIONS = 15
 """So many yes/no columns that differ in a number only may be the regions of a body map."""
 
@@ -55,6 +57,8 @@ def explain_role(reading: Reading, note: Note | None) -> str:
         return IDENTIFIES
     if "free_text" in items:
         return "free text"
+    if items & HAPPENED and not reading.instruments:
+        return "happens after the procedure: see 'events' of a mapping"
     if items & COMPUTED and not items & {"pgic", "test_block", "stimulation_trial", "patient_id"}:
         return "an outcome that is already computed: as a predictor it would give the answer away"
     if reading.time is not None and reading.time.phase == "during":
@@ -85,6 +89,30 @@ def read_numbered_follow_ups(readings: Mapping[str, Reading]) -> dict[str, Readi
         name: replace(reading, numbers=(), time=_follow_up(numbered[name])) if name in numbered else reading
         for name, reading in readings.items()
     }
+
+
+def ask_first_visit(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Read visit 1 as the time before the procedure where no name speaks of a baseline; a person decides.
+
+    Returns
+    -------
+    dict of str to Reading
+        All readings; see :func:`is_asked`.
+    """
+    times = [reading.time for reading in readings.values() if reading.time is not None]
+    ordinals = {time.ordinal for time in times if time.ordinal is not None}
+    if any(time.phase == "before" for time in times) or len(ordinals) < 2 or min(ordinals) != 1:
+        return dict(readings)
+    first = TimePoint("before", 0.0, 1)
+    return {
+        name: replace(reading, time=first) if reading.time is not None and reading.time.ordinal == 1 else reading
+        for name, reading in readings.items()
+    }
+
+
+def is_asked(time: TimePoint | None) -> bool:
+    """Check whether a time before the procedure is only that of a first visit."""
+    return time is not None and time.phase == "before" and time.ordinal == 1
 
 
 def _are_follow_ups(numbers: set[int]) -> bool:

@@ -10,17 +10,22 @@ import pandas as pd
 
 from paincast.cohort.coercion import detect_number_style
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
-from paincast.cohort.reading.files import read_text_table
+from paincast.cohort.reading.files import TextTable, open_table, read_text_table
 from paincast.cohort.registry.dialects import write_dialect
 from paincast.cohort.registry.suggestion.assembly import Source, assemble
 from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, write_yaml
 from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.cohort.registry.suggestion.names.targets import gather_targets
 from paincast.cohort.registry.suggestion.notes import Note, collect_notes, read_notes
-from paincast.cohort.registry.suggestion.roles import read_numbered_follow_ups
+from paincast.cohort.registry.suggestion.roles import ask_first_visit, read_numbered_follow_ups
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
+from paincast.cohort.rejects import empty_rejects
 from paincast.contract import Contract, find_contract
+from paincast.errors import DataError
+from paincast.files import hash_file
 
+NO_ROWS = "PC-READING-05"
+"""Code of the error for a file without rows."""
 Dictionary = str | Path | Mapping[str, Note] | None
 
 
@@ -60,6 +65,7 @@ def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contra
     ----------
     file : str or Path
         A file with a row for each episode, with follow-ups in columns such as ``nrs_3m``; or with a row for each visit.
+        The names alone, without any row, are enough for a first draft.
     dictionary : str, Path or mapping of str to Note, optional
         Data dictionary of REDCap, or a table of names and labels.
     contract : Contract, optional
@@ -75,11 +81,11 @@ def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contra
         If the file or the dictionary cannot be read.
     """
     contract = find_contract(file) if contract is None else contract
-    table = read_text_table(file)
+    table = _read_table(file)
     style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
     source = Source(
         rows=table.rows,
-        readings=read_numbered_follow_ups({str(name): read_words(str(name)) for name in table.rows}),
+        readings=ask_first_visit(read_numbered_follow_ups({name: read_words(name) for name in map(str, table.rows)})),
         profiles=profile_columns(table.rows, style.decimal),
         notes=collect_notes(table.labels, dictionary),
         targets=gather_targets(contract),
@@ -117,6 +123,28 @@ def recognize_fields(dictionary: str | Path) -> dict[str, str]:
     _, understood = assemble(source, title="", read=(), faults=())
     recognized = understood[understood["becomes"] != ""]
     return dict(zip(recognized["column"], recognized["becomes"], strict=True))
+
+
+def _read_table(file: str | Path) -> TextTable:
+    """Read a file; of one that holds a header alone, its names."""
+    try:
+        return read_text_table(file)
+    except DataError as error:
+        if error.code != NO_ROWS:
+            raise
+    with open_table(file) as opened:
+        rows = pd.DataFrame([[""] * len(opened.columns)], columns=opened.columns)
+        rows = rows.astype("str")
+        return TextTable(
+            rows=rows,
+            columns=opened.columns,
+            rejects=empty_rejects(),
+            n_rows=0,
+            sha256=hash_file(file),
+            dialect=opened.dialect,
+            labels=opened.labels,
+            remarks=opened.remarks,
+        )
 
 
 def _write_rejects(rejects: pd.DataFrame) -> list[str]:
