@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from paincast.disclosure.shares import release_parts, release_shares, release_single_shares
 from paincast.profiling import compute_profile
+from paincast.profiling.linked import link_cohort
 from paincast.profiling.profile import Profile
 
 COUNTED = ("n", "count", "rows", "times", "asked", "at_risk")
@@ -120,7 +121,9 @@ def test_simulated_patients_are_released_as_they_are() -> None:
     assert release_shares(make_shares(counts), real=False)["count"].tolist() == [1, 3]
 
 
-@pytest.fixture(scope="module", params=[60, 400])
+@pytest.fixture(
+    scope="module", params=[150, pytest.param(60, marks=pytest.mark.slow), pytest.param(400, marks=pytest.mark.slow)]
+)
 def pair(request: pytest.FixtureRequest, invent) -> tuple[Profile, Profile]:
     """The profile of the same rows as those of real patients, and as those of simulated ones."""
     released, exact = (
@@ -163,7 +166,7 @@ def test_a_group_of_a_technique_is_hidden_with_the_technique(pair: tuple[Profile
 
 def test_sites_of_few_patients_have_no_name(invent) -> None:
     cohort = invent(120, basis="real", n_sites=60)
-    named = set(compute_profile(cohort).tables["missing_by_site"]["site"])
+    named = set(link_cohort(cohort).sites.labels)
     sizes = cohort.episodes.groupby("site_id")["patient_id"].nunique()
     assert named <= {*sizes.index[sizes >= 5], "other sites", "not known"}
     assert "other sites" in named
