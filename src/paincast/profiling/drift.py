@@ -58,13 +58,13 @@ def _expand(values: pd.Series, declared: Column) -> dict[str, FloatArray]:
     """Expand a column into numbers: a category column into one for each of its values."""
     if declared.type in ("category", "text"):
         known = values.notna().to_numpy()
-        return {
-            f"{declared.name}: {category}": np.where(
-                known, (values == category).to_numpy(dtype=bool, na_value=False), np.nan
-            )
-            for category in declared.categories
-            if (values == category).any()
+        flags = {
+            category: np.asarray(values.eq(category).fillna(value=False), bool) for category in declared.categories
         }
+        present = [category for category, is_it in flags.items() if is_it.any()]
+        # Of two categories the second tells what the first does.
+        told = present[:1] if len(present) == len(declared.categories) == 2 else present
+        return {f"{declared.name}: {category}": np.where(known, flags[category], np.nan) for category in told}
     numbers = values.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
     return {declared.name: np.asarray(numbers, dtype=float)}
 

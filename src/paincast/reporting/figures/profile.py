@@ -96,7 +96,9 @@ def plot_grid(grid: pd.DataFrame, label: str, *, is_difference: bool = False) ->
     ax.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text = f"{value:+.1f}" if is_difference else f"{100 * value:.0f}"
+            text = (
+                f"{value:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") if is_difference else f"{100 * value:.0f}"
+            )
             is_dark = abs(value) > DARK if is_difference else value > DARK
             ax.text(column, row, text, ha="center", va="center", fontsize=FONT - 2, color="white" if is_dark else INK)
     ax.set_yticks(range(len(grid.index)), [str(name) for name in grid.index])
