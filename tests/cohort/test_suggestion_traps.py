@@ -188,6 +188,18 @@ def test_names_alone_are_enough_for_a_first_draft(tmp_path: Path) -> None:
     assert "nothing can be read yet" in format_dry_run(run_dry(suggestion.draft, tmp_path / "in.csv"))
 
 
+def test_pain_with_a_week_is_a_duration_or_a_score_of_that_week(tmp_path: Path) -> None:
+    for name in ("pain_week", "pain_month"):
+        assert columns_taken(draft(tmp_path, {name: PAIN})).get(name) is None
+    long = [str(8 + 9 * i) for i in range(12)]
+    assert draft(tmp_path, {"pain_weeks": long})["episodes"]["pain_duration_months"]["unit"] == "weeks"
+    assert columns_taken(draft(tmp_path, {"pain_years": PAIN}))["pain_years"] == "pain_duration_months"
+
+
+def test_a_history_of_surgery_may_be_of_any_surgery(tmp_path: Path) -> None:
+    assert columns_taken(draft(tmp_path, {"surgical_history": ["0", "1"] * 6})).get("surgical_history") is None
+
+
 def test_worst_pain_is_not_average_pain(tmp_path: Path) -> None:
     values = {"pain_worst": PAIN, "pain_average": PAIN, "pain_now": PAIN}
     assert columns_taken(draft(tmp_path, values))["pain_average"] == "pain_nrs"

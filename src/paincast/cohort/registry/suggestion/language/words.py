@@ -124,11 +124,11 @@ def read_words(text: str, *, is_sentence: bool = False) -> Reading:
 
 
 def _read_duration(items: list[str], units: tuple[str, ...], *, is_sentence: bool) -> tuple[list[str], tuple[str, ...]]:
-    """Read a symptom with a unit of time as how long it has lasted: "pain (months)", "symptoms_years"."""
+    """Read a symptom with a unit of time as how long it has lasted: "pain (years)"; of "pain_week" values decide."""
     if not is_sentence and len(items) > 1 and f"{items[-1]}s" in SPANS and set(items[:-1]) <= _OF_DURATION:
-        return [*items[:-1], "duration"], (*units, f"{items[-1]}s")
+        items, units = items[:-1], (*units, f"{items[-1]}s")
     if set(units) & SPANS and items and set(items) <= _OF_DURATION:
-        return [*items, "duration"], units
+        return [*items, "duration", *([] if "years" in units else ["lasting"])], units
     return items, units
 
 

@@ -25,6 +25,8 @@ MOST_CHOICES = 8
 """A number with fewer choices is a category ("less than 3 months"), unless its range is as short."""
 RAW_SUM_TOP = 45
 """Whole numbers up to here are more likely the raw sum of a short form than T-scores, whose mean is 50."""
+PAIN_TOP = 10
+"""Highest value of a pain score that is not a percentage."""
 MOST_HIDDEN = 0.01
 """Largest share of rows whose codes are too rare to be shown, and which are left to become rejects."""
 MOST_KINDS = 30
@@ -144,6 +146,8 @@ def _judge_number(target: Target, profile: Profile, reading: Reading, label: Rea
     if "1" in profile.counts and set(profile.counts) <= {"0", "1"} and (column.high or 2) > 4:
         return Verdict(possible=False, why_not="0 and 1 only")
     values = profile.numbers if profile.holds_numbers else pd.Series([note.low, note.high], dtype="float64").dropna()
+    if "lasting" in reading.items and values.max() <= PAIN_TOP:
+        return Verdict(settings={"unit": UNFINISHED}, doubt="how long pain has lasted, or pain from 0 to 10")
     return _judge_range(target, values, _declared_units(reading, label), reading, is_range=profile.is_empty)
 
 
