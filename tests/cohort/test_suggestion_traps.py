@@ -196,6 +196,20 @@ def test_pain_with_a_week_is_a_duration_or_a_score_of_that_week(tmp_path: Path) 
     assert columns_taken(draft(tmp_path, {"pain_years": PAIN}))["pain_years"] == "pain_duration_months"
 
 
+def test_the_week_that_a_questionnaire_looks_back_on_is_no_follow_up(tmp_path: Path) -> None:
+    mapping = draft(tmp_path, {"bpi_avg7d": PAIN})
+    assert "TODO" in yaml.safe_dump(mapping["episodes"]["pain_nrs"])
+    assert "visits" not in mapping
+    visits = ["before", "3 months", "6 months"] * 4
+    by_visit = draft(tmp_path, {"patient_id": [f"P{i // 3}" for i in range(12)], "visit": visits, "bpi_avg7d": PAIN})
+    assert by_visit["visits"][0]["pain_nrs"]["column"] == "bpi_avg7d"
+    assert columns_taken(draft(tmp_path, {"pain": PAIN, "pain_7d": PAIN})) == {
+        "pain": "pain_nrs",
+        "pain_7d": "pain_nrs",
+        "patient_id": "patient_id",
+    }
+
+
 def test_a_history_of_surgery_may_be_of_any_surgery(tmp_path: Path) -> None:
     assert columns_taken(draft(tmp_path, {"surgical_history": ["0", "1"] * 6})).get("surgical_history") is None
 

@@ -25,6 +25,7 @@ FEWEST_ITEMS = 3
 """So many columns that differ in a number only are the items of a questionnaire."""
 HAPPENED = frozenset({"complication", "reoperation", "death", "bleeding"})
 """Concepts of what may happen after a procedure."""
+FIRST_VISIT = TimePoint("before", 0.0, 1)
 FEWEST_REGIONS = 15
 """So many yes/no columns that differ in a number only may be the regions of a body map."""
 
@@ -99,13 +100,33 @@ def ask_first_visit(readings: Mapping[str, Reading]) -> dict[str, Reading]:
     dict of str to Reading
         All readings; see :func:`is_asked`.
     """
-    times = [reading.time for reading in readings.values() if reading.time is not None]
+    times = {reading.time for reading in readings.values() if reading.time is not None}
     ordinals = {time.ordinal for time in times if time.ordinal is not None}
     if any(time.phase == "before" for time in times) or len(ordinals) < 2 or min(ordinals) != 1:
         return dict(readings)
-    first = TimePoint("before", 0.0, 1)
     return {
-        name: replace(reading, time=first) if reading.time is not None and reading.time.ordinal == 1 else reading
+        name: replace(reading, time=FIRST_VISIT) if reading.time is not None and reading.time.ordinal == 1 else reading
+        for name, reading in readings.items()
+    }
+
+
+def ask_recall(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Read the only time of a file as the span that a questionnaire looks back on: ``pain_7d`` beside no other pain.
+
+    Returns
+    -------
+    dict of str to Reading
+        All readings; in a file of visits without that time, else such that a person decides.
+    """
+    times = {reading.time for reading in readings.values() if reading.time is not None}
+    untimed = {frozenset(reading.items) for reading in readings.values() if reading.time is None}
+    if len(times) != 1 or not all(0 < (time.months or 0) < 1 for time in times):
+        return dict(readings)
+    has_visits = any("visit" in reading.items for reading in readings.values())
+    return {
+        name: replace(reading, time=None if has_visits else FIRST_VISIT)
+        if reading.time is not None and frozenset(reading.items) not in untimed
+        else reading
         for name, reading in readings.items()
     }
 

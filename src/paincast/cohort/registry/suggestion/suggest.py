@@ -17,7 +17,7 @@ from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, wr
 from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.cohort.registry.suggestion.names.targets import gather_targets
 from paincast.cohort.registry.suggestion.notes import Note, collect_notes, read_notes
-from paincast.cohort.registry.suggestion.roles import ask_first_visit, read_numbered_follow_ups
+from paincast.cohort.registry.suggestion.roles import ask_first_visit, ask_recall, read_numbered_follow_ups
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
 from paincast.cohort.rejects import empty_rejects
 from paincast.contract import Contract, find_contract
@@ -83,9 +83,10 @@ def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contra
     contract = find_contract(file) if contract is None else contract
     table = _read_table(file)
     style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
+    readings = read_numbered_follow_ups({name: read_words(name) for name in map(str, table.rows)})
     source = Source(
         rows=table.rows,
-        readings=ask_first_visit(read_numbered_follow_ups({name: read_words(name) for name in map(str, table.rows)})),
+        readings=ask_recall(ask_first_visit(readings)),
         profiles=profile_columns(table.rows, style.decimal),
         notes=collect_notes(table.labels, dictionary),
         targets=gather_targets(contract),
