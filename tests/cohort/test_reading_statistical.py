@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.validate import validate_patients
 from paincast.errors import DataError
-from paincast.schema import EPISODES
+from paincast.schema import EPISODES, TABLES
 
 pyreadstat = pytest.importorskip("pyreadstat")
 
@@ -168,3 +169,38 @@ def test_labels_with_another_meaning_leave_the_codes(tmp_path: Path) -> None:
     file = write(tmp_path / "in.sav", ROWS[["SEX", "NRS"]], variable_value_labels={"SEX": {1: "M", 2: "F"}})
     _, rejects = validate_patients(file.rename(tmp_path / "in.sav"))
     assert set(rejects["rule"]) >= {"category"}
+
+
+def to_typed(column: pd.Series) -> pd.Series:
+    """Make a column of numbers of a column that holds nothing else."""
+    numbers = pd.to_numeric(column.replace("", np.nan), errors="coerce")
+    return numbers if (numbers.notna() | (column == "")).all() else column
+
+
+@pytest.mark.parametrize("suffix", ["sav", "dta"])
+@pytest.mark.parametrize(
+    "name", ["caudal_esi_2018", "genicular_rfa_2024", "back_pain_placebo_2022", "trigeminal_percutaneous_2024"]
+)
+def test_a_published_set_in_spss_or_stata_is_the_same_cohort(
+    tmp_path: Path, real_data: Path, name: str, suffix: str
+) -> None:
+    mapping = load_mapping(name)
+    files = [real_data / name / file for file in mapping.files]
+    if not all(file.exists() for file in files):
+        pytest.skip(f"{name} is not at hand")
+    # SPSS and Stata allow no spaces in names, and few characters.
+    text, copies, renamed = mapping.path.read_text(encoding="utf-8"), [], {}
+    for file in files:
+        rows = pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype="str", keep_default_na=False)
+        rows = rows.set_axis([" ".join(column.split()) for column in rows], axis="columns")
+        short = {column: renamed.get(column, f"v{len(renamed) + at}") for at, column in enumerate(rows)}
+        renamed |= short
+        copies.append(write(tmp_path / f"{file.stem}.{suffix}", rows.rename(columns=short).apply(to_typed)))
+    for column, short_name in renamed.items():
+        text = re.sub(rf"((?:column|by): ){re.escape(column)}(?=[,}}\n])", rf"\g<1>{short_name}", text)
+    (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    expected, expected_rejects = ingest(mapping, files)
+    found, rejects = ingest(load_mapping(tmp_path / f"{name}.yaml"), copies)
+    for table in TABLES:
+        pd.testing.assert_frame_equal(getattr(expected, table), getattr(found, table))
+    pd.testing.assert_frame_equal(expected_rejects.replace({"column": renamed}), rejects)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import csv
 import random
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -12,13 +14,18 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.reading.files import TextTable, read_text_table
 from paincast.cohort.reading.types import Dialect
+from paincast.cohort.registry.ingest import ingest
+from paincast.cohort.registry.mapping import load_mapping
+from paincast.cohort.tables import Cohort
 from paincast.errors import DataError
+from paincast.schema import TABLES
 
 pytest.importorskip("python_calamine")
 
@@ -358,3 +365,38 @@ def test_every_cell_is_read_exactly(tmp_path: Path, rows: list[tuple[object, obj
                 assert not text.endswith(".0")
             else:
                 assert text == (value.isoformat() if isinstance(value, date) else value)
+
+
+def read_raw(file: Path) -> list[list[str]]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.reader(stream, delimiter="\t" if file.suffix == ".tsv" else ","))
+
+
+def type_cell(text: str) -> object:
+    """Type a cell as a spreadsheet does that opens a CSV."""
+    is_number = re.fullmatch(r"-?(0|[1-9]\d{0,13})(\.\d+)?", text)
+    return float(text) if is_number else (text or None)
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "ods"])
+@pytest.mark.parametrize(
+    "name", ["caudal_esi_2018", "genicular_rfa_2024", "back_pain_placebo_2022", "trigeminal_percutaneous_2024"]
+)
+def test_a_published_set_in_a_workbook_is_the_same_cohort(
+    tmp_path: Path, real_data: Path, name: str, suffix: str
+) -> None:
+    mapping = load_mapping(name)
+    files = [real_data / name / file for file in mapping.files]
+    if not all(file.exists() for file in files):
+        pytest.skip(f"{name} is not at hand")
+    copies = []
+    for file in files:
+        rows = [[type_cell(cell) for cell in row] for row in read_raw(file)]
+        copy = tmp_path / f"{file.stem}.{suffix}"
+        copies.append(write_ods(copy, rows) if suffix == "ods" else write_xlsx(copy, {"Data": rows}))
+    for expected, found in zip(ingest(mapping, files), ingest(mapping, copies), strict=True):
+        if isinstance(expected, Cohort):
+            for table in TABLES:
+                pd.testing.assert_frame_equal(getattr(expected, table), getattr(found, table))
+        else:
+            pd.testing.assert_frame_equal(expected, found)
