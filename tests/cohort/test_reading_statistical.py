@@ -203,4 +203,5 @@ def test_a_published_set_in_spss_or_stata_is_the_same_cohort(
     found, rejects = ingest(load_mapping(tmp_path / f"{name}.yaml"), copies)
     for table in TABLES:
         pd.testing.assert_frame_equal(getattr(expected, table), getattr(found, table))
-    pd.testing.assert_frame_equal(expected_rejects.replace({"column": renamed}), rejects)
+    expected_rejects = expected_rejects.replace({"column": renamed})
+    pd.testing.assert_frame_equal(expected_rejects.drop(columns="file"), rejects.drop(columns="file"))

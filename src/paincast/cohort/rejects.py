@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +14,8 @@ from paincast.errors import DataError
 
 Action = Literal["cell emptied", "row left out", "column left out"]
 
-REJECT_COLUMNS = ("table", "row", "column", "rule", "allowed", "action")
+REJECT_COLUMNS = ("table", "file", "row", "column", "rule", "allowed", "action")
+"""``file`` names the file that ``row`` counts in; it is empty where rows do not come from a file."""
 UNKNOWN_COLUMN = "unknown column"
 """The ``rule`` for a column that is not in the contract; it loses no data."""
 MERGED = "merged"
@@ -105,8 +106,45 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
 
 def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate rejects, with the types of the contract."""
-    joined = pd.concat([empty_rejects(), *frames], ignore_index=True)[list(REJECT_COLUMNS)]
+    joined = pd.concat([empty_rejects(), *frames], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
     return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
+
+
+class Extent(NamedTuple):
+    """A file, and the last position of the files read before it."""
+
+    file: str
+    before: int
+
+
+def locate_rows(rejects: pd.DataFrame, extents: Sequence[Extent]) -> pd.DataFrame:
+    """Give each reject of a row its file, and the position in it.
+
+    Parameters
+    ----------
+    rejects : DataFrame with columns :data:`REJECT_COLUMNS`
+        Rejects whose positions count on from file to file; those that name a file stay.
+    extents : sequence of Extent
+        The files in the order of their positions.
+
+    Examples
+    --------
+    >>> extents = [Extent("a.csv", 0), Extent("b.csv", 40)]
+    >>> rejects = join_rejects([pd.DataFrame({name: [""] * 2 for name in REJECT_COLUMNS} | {"row": [40, 41]})])
+    >>> locate_rows(rejects, extents)[["file", "row"]].to_numpy().tolist()
+    [['a.csv', 40], ['b.csv', 1]]
+    """
+    if not extents:
+        return rejects
+    rows = rejects["row"].to_numpy()
+    is_open = (rows > WHOLE_COLUMN) & (rejects["file"] == "").to_numpy()
+    position = np.searchsorted([extent.before for extent in extents], rows, side="left") - 1
+    names = np.array([extent.file for extent in extents], dtype=object)[position]
+    before = np.array([extent.before for extent in extents])[position]
+    return rejects.assign(
+        file=rejects["file"].mask(is_open, pd.Series(names, index=rejects.index, dtype="str")),
+        row=np.where(is_open, rows - before, rows),
+    )
 
 
 def empty_rejects() -> pd.DataFrame:
@@ -172,9 +210,10 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
         return 0.0
     if (counted["action"] == "column left out").any() or n_rows == 0:
         return 1.0
-    left_out = counted.loc[counted["action"] == "row left out", "row"].nunique()
-    emptied = counted[counted["action"] == "cell emptied"].groupby("column")["row"].nunique()
-    return float(max([left_out, *emptied]) / n_rows)
+    place = [name for name in ("file", "row") if name in counted]
+    left_out = len(counted.loc[counted["action"] == "row left out", place].drop_duplicates())
+    emptied = counted.loc[counted["action"] == "cell emptied", ["column", *place]].drop_duplicates()
+    return float(max([left_out, *emptied["column"].value_counts()]) / n_rows)
 
 
 def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:

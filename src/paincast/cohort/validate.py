@@ -21,6 +21,7 @@ from paincast.cohort.rejects import (
     BrokenRule,
     any_broken,
     join_rejects,
+    locate_rows,
     make_rejects,
     name_nearest,
 )
@@ -59,7 +60,7 @@ def validate_tables(
     -------
     tables : dict of DataFrame
         All three tables with every column of the contract, in its order and types.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         What was left out, without values; ``row`` is 0 for a whole column.
 
     Raises
@@ -108,7 +109,7 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     -------
     episodes : DataFrame
         Every episode column of the contract, in its order and types.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         What was left out, without values; ``row`` is the patient's row number, counted from 1.
 
     Raises
@@ -141,7 +142,9 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     )
     rejects = make_rejects("episodes", [*doubted, *findings], row_places)
     episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))], contract)
-    return episodes, join_rejects([reject_unknown_columns(patient_rows.others, columns), patient_rows.rejects, rejects])
+    found = join_rejects([reject_unknown_columns(patient_rows.others, columns), patient_rows.rejects, rejects])
+    # Who passes rows that are already read counts them on from file to file.
+    return episodes, found if patients is patient_rows else locate_rows(found, patient_rows.extents)
 
 
 def _name_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:

@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from paincast.cohort.coercion import NumberStyle, to_text
-from paincast.cohort.reading.files import Batch, PatientTable, check_table_file, count_rows, open_table
+from paincast.cohort.reading.batches import Batch
+from paincast.cohort.reading.files import PatientTable, check_table_file, count_rows, open_table
 from paincast.cohort.reading.labels import spell_out
 from paincast.cohort.reading.names import find_misspelt
 from paincast.cohort.reading.patients import PatientRows, find_number_style
+from paincast.cohort.reading.several import list_sources
 from paincast.cohort.reading.types import Dialect
 from paincast.cohort.rejects import (
     COLUMN_TYPE,
@@ -28,6 +30,7 @@ from paincast.cohort.rejects import (
     compute_reject_share,
     empty_rejects,
     join_rejects,
+    locate_rows,
     name_nearest,
 )
 from paincast.cohort.validate import reject_unknown_columns
@@ -152,7 +155,7 @@ def predict_file(
     ----------
     patients : str or Path
         A file of any format that :data:`paincast.cohort.reading.formats.FORMATS` lists, with columns of the
-        ``episodes`` table.
+        ``episodes`` table; a sheet, a folder or a pattern, as for :func:`paincast.cohort.reading.files.open_table`.
     out : str or Path
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
@@ -185,7 +188,8 @@ def predict_file(
     source, target = Path(patients), Path(out)
     rejects_path = target.with_name(f"{target.stem}.rejects.csv")
     _check_output(source, target, rejects_path)
-    check_table_file(source)
+    for entry in list_sources(source):
+        check_table_file(entry.file)
     months = check_months(months)
     predictors = select_models(load_models(models), months)
     contract = common_contract(predictors.values())
@@ -206,7 +210,7 @@ def predict_file(
                         write(_predict_batch(batch, answer, tally, opened, contract))
                     tally.note_unread(batch.rejects)
                     progress.advance(len(batch.places))
-            rejects = _collect_rejects(tally)
+            rejects = locate_rows(_collect_rejects(tally), opened.extents)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
     misspelt = _note_misspelt(opened.columns, columns)
@@ -273,8 +277,9 @@ def _check_output(source: Path, target: Path, rejects_path: Path) -> None:
             f"{target}: unknown suffix '{target.suffix}'; allowed: {', '.join(SUFFIXES)}", code="PC-SERVING-05"
         )
     for written in (target, rejects_path):
-        if written.resolve() == source.resolve() or (written.exists() and source.exists() and written.samefile(source)):
-            raise OutputError(f"{written} is the input file of patients; give another output", code="PC-SERVING-06")
+        for file in [entry.file for entry in list_sources(source)]:
+            if written.resolve() == file.resolve() or (written.exists() and file.exists() and written.samefile(file)):
+                raise OutputError(f"{written} is the input file of patients; give another output", code="PC-SERVING-06")
 
 
 def _require_columns(source: Path, columns: Sequence[str], predictors: Mapping[str, Predictor]) -> None:

@@ -68,7 +68,7 @@ class LongRows(NamedTuple):
     ----------
     rows : DataFrame with columns table, file, place, person, name, value, unit, day
         One row for each value; unit is empty where there is none.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         Rows that could not be read.
     n_rows : int
         Rows of the file, including those left out.

@@ -7,68 +7,33 @@ other rows are read.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from paincast.cohort.coercion import to_plain_text
+from paincast.cohort.reading.batches import Batch, group_rows, read_rows, words_for_failures
 from paincast.cohort.reading.formats import FORMATS
-from paincast.cohort.reading.names import Header, match_case, name_columns
-from paincast.cohort.reading.rows import RowRules, is_filled
-from paincast.cohort.reading.text.lines import refuse_encoding
+from paincast.cohort.reading.names import match_case, name_columns
+from paincast.cohort.reading.several import Source, list_sources
 from paincast.cohort.reading.types import (
-    LONGEST_CELL,
-    Block,
     ColumnNotes,
-    Decoded,
     Dialect,
-    Fault,
     FileFormat,
     ReadOptions,
-    empty_cells,
-    leave_out_column,
 )
-from paincast.cohort.rejects import (
-    CELL_TOO_LONG,
-    TWIN_COLUMN,
-    UNNAMED_COLUMN,
-    WRONG_BYTES,
-    empty_rejects,
-    join_rejects,
-)
+from paincast.cohort.rejects import Extent, join_rejects
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
 
 _UNDECLARED = Dialect()
-
-
-class Batch(NamedTuple):
-    """Some rows of a file.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Trimmed text; from Parquet also numbers and booleans.
-    places : array of int
-        Position of each row: 1 is the first data row below the header. Blank lines are counted.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
-        What could not be read, without values.
-    """
-
-    rows: pa.Table
-    places: npt.NDArray[np.int64]
-    rejects: pd.DataFrame
 
 
 class PatientTable(NamedTuple):
@@ -84,15 +49,18 @@ class PatientTable(NamedTuple):
         How it is written, as declared or detected; without the decimal mark, which is in the rows.
     labels : mapping of str to ColumnNotes
         Label and value labels of columns, by name; empty for files that have none.
-    remarks : tuple of str
-        What the user should know about how it is read.
+    remarks : list of str
+        What the user should know about how it is read; of several files complete after the last batch.
+    extents : list of Extent
+        Where the positions of each file begin; complete after the last batch.
     """
 
     columns: tuple[str, ...]
     batches: Iterator[Batch]
     dialect: Dialect
     labels: Mapping[str, ColumnNotes]
-    remarks: tuple[str, ...]
+    remarks: list[str]
+    extents: list[Extent]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +85,8 @@ class TextTable:
         Label and value labels of columns, by name; empty for files that have none.
     remarks : tuple of str
         What the user should know about how the file is read.
+    extents : tuple of Extent
+        Where the positions of each file begin.
     """
 
     rows: pd.DataFrame
@@ -127,6 +97,7 @@ class TextTable:
     dialect: Dialect
     labels: Mapping[str, ColumnNotes]
     remarks: tuple[str, ...]
+    extents: tuple[Extent, ...]
 
 
 def check_table_file(path: str | Path) -> os.stat_result:
@@ -158,12 +129,13 @@ def open_table(
     dialect: Dialect = _UNDECLARED,
     batch_rows: int = 5000,
 ) -> Iterator[PatientTable]:
-    """Open a file of patients.
+    """Open a file of patients, or several with the same columns.
 
     Parameters
     ----------
     path : str or Path
-        The file; its suffix determines the format.
+        A file, whose suffix determines the format; a sheet (``registry.xlsx!Visits``), a folder, or a pattern
+        (``export/*.csv``). Positions count on from file to file.
     used : collection of str, optional
         Columns to read; by default all. Only these are kept in memory, and only these must not be duplicated.
     besides : callable, optional
@@ -180,31 +152,121 @@ def open_table(
     Yields
     ------
     PatientTable
-        After its last batch the file is checked: a file that changed while it was read is refused.
+        After its last batch a file is checked: a file that changed while it was read is refused.
 
     Raises
     ------
     DataError
-        If the file cannot be read, has no header or no rows, or a used column appears twice.
+        If a file cannot be read, has no header or no rows, or a used column appears twice; if one of several files has
+        other columns, or other labels of their codes, than the first.
     """
-    file = Path(path)
+    sources = list_sources(path)
+
+    def open_source(source: Source) -> AbstractContextManager[PatientTable]:
+        declared = dialect._replace(sheet=source.sheet or dialect.sheet)
+        return _open_file(
+            source, used, besides, any_case=any_case, table=table, dialect=declared, batch_rows=batch_rows
+        )
+
+    with open_source(sources[0]) as first:
+        if len(sources) == 1:
+            yield first
+        else:
+            chained = _chain(first, sources, open_source, lambda name: _is_wanted(name, used, besides))
+            yield first._replace(batches=chained)
+
+
+def _is_wanted(name: str, used: Collection[str] | None, besides: Callable[[str], bool] | None) -> bool:
+    return used is None or name in used or (besides is not None and besides(name))
+
+
+def _chain(
+    first: PatientTable,
+    sources: Sequence[Source],
+    open_source: Callable[[Source], AbstractContextManager[PatientTable]],
+    is_wanted: Callable[[str], bool],
+) -> Iterator[Batch]:
+    """Yield the batches of one file after another; positions count on from file to file."""
+    names: list[str] = []
+    offset = yield from _shift(first.batches, 0, names)
+    for source in sources[1:]:
+        with open_source(source) as opened:
+            _refuse_other_columns(source, opened, sources[0], first, is_wanted)
+            first.remarks.extend(opened.remarks)
+            first.extents.append(Extent(source.name, offset))
+            offset = yield from _shift(opened.batches, offset, names)
+
+
+def _shift(batches: Iterator[Batch], offset: int, names: list[str]) -> Generator[Batch, None, int]:
+    """Yield batches with positions after ``offset`` and columns in the order of ``names``; returns the last position.
+
+    The first batch of all gives the names.
+    """
+    last = offset
+    for batch in batches:
+        rejects = batch.rejects.assign(
+            row=batch.rejects["row"].where(batch.rejects["row"] == 0, batch.rejects["row"] + offset)
+        )
+        places = batch.places + offset
+        last = max(last, *places[-1:].tolist(), int(rejects["row"].max()) if len(rejects) else 0)
+        names += batch.rows.column_names if not names else []
+        yield batch._replace(rows=batch.rows.select(names), places=places, rejects=rejects)
+    return last
+
+
+def _refuse_other_columns(
+    source: Source, opened: PatientTable, first_source: Source, first: PatientTable, is_wanted: Callable[[str], bool]
+) -> None:
+    expected, found = ({name for name in table.columns if is_wanted(name)} for table in (first, opened))
+    other_codes = [
+        name
+        for name in expected & found
+        if first.labels.get(name, ColumnNotes()).value_labels != opened.labels.get(name, ColumnNotes()).value_labels
+    ]
+    for names, fault in (
+        (expected - found, f"lacks columns of {first_source.name}"),
+        (found - expected, f"has columns that {first_source.name} lacks"),
+        (other_codes, f"labels codes otherwise than {first_source.name}"),
+    ):
+        if names:
+            quoted = ", ".join(f"'{name}'" for name in sorted(names))
+            raise DataError(
+                f"{source.file} {fault}: {quoted}; files that are read together need the same columns",
+                code="PC-READING-32",
+            )
+
+
+@contextmanager
+def _open_file(
+    source: Source,
+    used: Collection[str] | None,
+    besides: Callable[[str], bool] | None,
+    *,
+    any_case: bool,
+    table: str | None,
+    dialect: Dialect,
+    batch_rows: int,
+) -> Iterator[PatientTable]:
+    file = source.file
     facts = check_table_file(file)
     with ExitStack() as opened:
-        with _words_for_failures(file):
-            options = ReadOptions(dialect, used or ())
-            decoded = opened.enter_context(_format_of(file).decode(file, options))
+        with words_for_failures(file):
+            decoded = opened.enter_context(_format_of(file).decode(file, ReadOptions(dialect, used or ())))
         if any_case:
             labelled = match_case(list(decoded.labels), used or ())
             decoded = decoded._replace(
                 header=match_case(decoded.header, used or ()),
                 labels=dict(zip(labelled, decoded.labels.values(), strict=True)),
             )
-        columns = tuple(name for name in dict.fromkeys(decoded.header) if name)
         header = name_columns(file, decoded, used, besides)
-        blocks = _read_rows(file, decoded, header, facts)
-        batches = _group(blocks, header, table or file.name, batch_rows)
+        blocks = read_rows(file, decoded, header, facts)
         yield PatientTable(
-            columns=columns, batches=batches, dialect=decoded.dialect, labels=decoded.labels, remarks=decoded.remarks
+            columns=tuple(name for name in dict.fromkeys(decoded.header) if name),
+            batches=group_rows(blocks, header, table or source.name, source.name, batch_rows),
+            dialect=decoded.dialect,
+            labels=decoded.labels,
+            remarks=list(decoded.remarks),
+            extents=[Extent(source.name, 0)],
         )
 
 
@@ -223,11 +285,13 @@ def read_text_table(
     -------
     TextTable
     """
-    facts = check_table_file(path)
+    files = [source.file for source in list_sources(path)]
+    facts = [check_table_file(file) for file in files]
     with open_table(path, used=used, besides=besides, any_case=any_case, table=table, dialect=dialect) as opened:
         batches = list(opened.batches)
-    digest = hash_file(path)
-    refuse_changed_file(path, facts)
+    digest = hash_files(files)
+    for file, before in zip(files, facts, strict=True):
+        refuse_changed_file(file, before)
     rejects = join_rejects(batch.rejects for batch in batches)
     left_out = rejects.loc[(rejects["action"] == "row left out") & (rejects["row"] > 0), "row"].nunique()
     rows = pd.concat([to_texts(batch) for batch in batches])
@@ -239,13 +303,22 @@ def read_text_table(
         sha256=digest,
         dialect=opened.dialect,
         labels=opened.labels,
-        remarks=opened.remarks,
+        remarks=tuple(opened.remarks),
+        extents=tuple(opened.extents),
     )
 
 
 def count_rows(path: str | Path) -> int | None:
-    """Count the rows, for the progress display: exactly for Parquet, by line ends for text."""
-    return _format_of(Path(path)).count_rows(Path(path))
+    """Count the rows, for the progress display: exactly for Parquet, by line ends for text; None if unknown."""
+    counts = [_format_of(source.file).count_rows(source.file) for source in list_sources(path)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def hash_files(files: Sequence[Path]) -> str:
+    """Hash a file, or the hashes of several."""
+    hashes = [hash_file(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _format_of(file: Path) -> FileFormat:
@@ -266,129 +339,3 @@ def to_texts(batch: Batch) -> pd.DataFrame:
 
 def _is_text(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.StringDtype)
-
-
-@contextmanager
-def _words_for_failures(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeError as error:
-        raise refuse_encoding(str(file), "utf-16") from error
-    except OSError as error:
-        raise DataError(
-            f"{file} cannot be read: {error.strerror or type(error).__name__}", code="PC-READING-04"
-        ) from error
-
-
-def _read_rows(file: Path, decoded: Decoded, header: Header, facts: os.stat_result) -> Iterator[Block]:
-    """Apply the rules on names and rows to every block; refuse files without rows and files that changed."""
-    rules = RowRules(header.names)
-    n_rows, broken = 0, Counter[str]()
-    first_fault: Fault | None = None
-    unnamed = set(header.unnamed)
-    twins = [
-        leave_out_column(TWIN_COLUMN, "one column of each name", decoded.header.index(name)) for name in header.twins
-    ]
-    yield Block([], np.array([], dtype=np.int64), [*decoded.faults, *twins])
-    blocks = decoded.read(header.wanted)
-    while True:
-        with _words_for_failures(file):
-            block = next(blocks, None)
-        if block is None:
-            break
-        block = rules.leave_out(_limit_cells(block, header.wanted))
-        n_rows += len(block.places)
-        broken.update(fault.rule for fault in block.faults if fault.action == "row left out")
-        first_fault = first_fault or next((fault for fault in block.faults if fault.action == "row left out"), None)
-        unnamed |= _find_filled(block, header)
-        yield block
-    if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
-        raise refuse_encoding(str(file), decoded.dialect.encoding or "utf-8")
-    if n_rows == 0:
-        raise DataError(_describe_empty_file(file, first_fault, broken), code="PC-READING-05")
-    refuse_changed_file(file, facts)
-    names = [leave_out_column(UNNAMED_COLUMN, "a name in the header", position) for position in sorted(unnamed)]
-    yield Block([], np.array([], dtype=np.int64), names)
-
-
-def _describe_empty_file(file: Path, first: Fault | None, broken: Counter[str]) -> str:
-    if first is None:
-        return f"{file} has column names but no patients"
-    rules = ", ".join(f"{rule} ({n})" for rule, n in broken.items())
-    return f"{file}: no row can be read: {rules}; first at row {first.place}: {first.rule}; allowed: {first.allowed}"
-
-
-def _limit_cells(block: Block, wanted: Sequence[int]) -> Block:
-    """Empty cells that are too long."""
-    columns, faults = [], list(block.faults)
-    for column, position in zip(block.columns, wanted, strict=True):
-        if pa.types.is_string(column.type) and (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_CELL:
-            broken = pc.greater(pc.utf8_length(column), LONGEST_CELL)
-            allowed = f"at most {LONGEST_CELL} characters in a cell"
-            column, cell_faults = empty_cells(column, broken, block.places, CELL_TOO_LONG, allowed, position)
-            faults += cell_faults
-        columns.append(column)
-    return Block(columns, block.places, faults)
-
-
-def _find_filled(block: Block, header: Header) -> set[int]:
-    """Return the positions of columns that have data but no name."""
-    return {
-        position
-        for position, name, column in zip(header.wanted, header.names, block.columns, strict=False)
-        if not name and is_filled(column).any()
-    }
-
-
-def _group(blocks: Iterator[Block], header: Header, table: str, batch_rows: int) -> Iterator[Batch]:
-    """Regroup blocks into batches of the requested size, with the used columns and the rejects up to the last row."""
-    buffer, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
-    for block in blocks:
-        rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table)])
-        if not len(block.places):
-            continue
-        rows = _to_table(block, header)
-        buffer = _concat([buffer, rows]) if len(places) else rows
-        places = np.concatenate([places, block.places])
-        while len(places) > batch_rows:
-            is_released = rejects["row"] <= places[batch_rows - 1]
-            yield Batch(rows=buffer.slice(0, batch_rows), places=places[:batch_rows], rejects=rejects[is_released])
-            buffer, places, rejects = buffer.slice(batch_rows), places[batch_rows:], rejects[~is_released]
-    yield Batch(rows=buffer, places=places, rejects=rejects)
-
-
-def _to_table(block: Block, header: Header) -> pa.Table:
-    chosen = [
-        (name, column) for name, kept, column in zip(header.names, header.kept, block.columns, strict=True) if kept
-    ]
-    return pa.table([column for _, column in chosen], names=[name for name, _ in chosen])
-
-
-def _concat(tables: Sequence[pa.Table]) -> pa.Table:
-    """Concatenate tables; a column that is text in any of them becomes text in all."""
-    schemas = {table.schema for table in tables}
-    if len(schemas) > 1:
-        tables = [
-            pa.table([_as_text(column) for column in table.columns], names=table.column_names) for table in tables
-        ]
-    return pa.concat_tables(tables)
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-
-
-def _to_rejects(faults: Sequence[Fault], names: Sequence[str], table: str) -> pd.DataFrame:
-    if not faults:
-        return empty_rejects()
-    rows = [
-        (table, fault.place, _format_column(fault.column, names), fault.rule, fault.allowed, fault.action)
-        for fault in faults
-    ]
-    return pd.DataFrame(rows, columns=list(empty_rejects().columns))
-
-
-def _format_column(position: int | None, names: Sequence[str]) -> str:
-    if position is None:
-        return ""
-    return names[position] or f"column {position + 1}"

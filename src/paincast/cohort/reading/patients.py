@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.coercion import NumberStyle, detect_number_style
+from paincast.cohort.reading.batches import concat_rows
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.labels import spell_out
 from paincast.cohort.reading.types import Dialect
-from paincast.cohort.rejects import empty_rejects, join_rejects
+from paincast.cohort.rejects import Extent, empty_rejects, join_rejects
 from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError
 from paincast.schema import EPISODES, Column
@@ -41,7 +42,7 @@ class PatientRows:
         Raw columns. The index is the caller's, or counts from 0 if there was none.
     places : ndarray of int, shape (n,)
         Position of each row in its source, counted from 1.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         What the reader has already left out, without values.
     others : tuple of str
         Names of columns that were not read because they are not in the contract.
@@ -49,6 +50,8 @@ class PatientRows:
         How the numbers of a file are written; None if the rows do not come from a file.
     remarks : tuple of str
         What the user should know about how a file is read.
+    extents : tuple of Extent
+        Where the positions of each file begin.
     """
 
     rows: pd.DataFrame
@@ -57,6 +60,7 @@ class PatientRows:
     others: tuple[str, ...] = ()
     style: NumberStyle | None = None
     remarks: tuple[str, ...] = ()
+    extents: tuple[Extent, ...] = ()
 
 
 def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> PatientRows:
@@ -127,14 +131,15 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
         batches = list(opened.batches)
     tables = [batch.rows for batch in batches if len(batch.places)]
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
-    rows = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(opened.columns))
+    rows = concat_rows(tables).to_pandas() if tables else pd.DataFrame(columns=list(opened.columns))
     return PatientRows(
         rows=spell_out(rows, opened.labels, columns).set_axis(pd.Index(places - 1), axis="index"),
         places=places,
         rejects=join_rejects([batch.rejects for batch in batches]),
         others=tuple(name for name in opened.columns if name not in columns),
         style=find_number_style(rows, opened.dialect, columns),
-        remarks=opened.remarks,
+        remarks=tuple(opened.remarks),
+        extents=tuple(opened.extents),
     )
 
 

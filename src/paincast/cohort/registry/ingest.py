@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.sources import filter_rows, join_sheets, refuse_numbered_patients
 from paincast.cohort.registry.conversion.tables import build_tables
 from paincast.cohort.registry.mapping_types import RegistryMapping
-from paincast.cohort.rejects import join_rejects
+from paincast.cohort.rejects import join_rejects, locate_rows
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_tables
 from paincast.schema import TABLES
@@ -35,9 +36,9 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     cohort : Cohort
         Basis ``real``. ``details`` contains hashes and row counts of the files, the rows that a filter left out and
         why, unused columns, and the known limits of the source.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
-        Cells and rows that were left out. ``row`` is the position in the source file; ``table`` is the file's name
-        for rows that belong to no table yet. Values are never included.
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
+        Cells and rows that were left out. ``row`` is the position in ``file``; ``table`` is the file's name for rows
+        that belong to no table yet. Values are never included.
 
     Raises
     ------
@@ -48,7 +49,8 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     ledger = Ledger()
     sources = read_sources(mapping, files, ledger)
     mapping = resolve_labels(mapping, sources.labels)
-    rows = filter_rows(mapping, join_sheets(mapping, sources.sheets, sources.style, ledger), ledger)
+    joined = replace(join_sheets(mapping, sources.sheets, sources.style, ledger), before=sources.before)
+    rows = filter_rows(mapping, joined, ledger)
     refuse_numbered_patients(mapping, rows.frames[mapping.file], sources.main_rejects)
     tables, places = build_tables(mapping, rows, sources, ledger)
     valid, broken = validate_tables(tables, places=places, contract=mapping.contract)
@@ -61,7 +63,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
         details=_details(mapping, sources, ledger),
         contract=mapping.contract,
     )
-    return cohort, join_rejects([*ledger.rejects, broken])
+    return cohort, locate_rows(join_rejects([*ledger.rejects, broken]), sources.extents)
 
 
 def describe_ingestion(cohort: Cohort, rejects: pd.DataFrame) -> list[str]:

@@ -36,7 +36,7 @@ def ingest(
     -------
     cohort : Cohort
         Basis ``real``.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         Cells and rows that were left out, by position in the source file, without values. The command
         ``paincast ingest`` refuses a cohort that lost more than 5 %; here the caller decides
         (:func:`paincast.cohort.rejects.compute_reject_share`).

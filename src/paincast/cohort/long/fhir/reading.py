@@ -50,7 +50,7 @@ class FhirRead(NamedTuple):
         The tables ``Procedure`` and ``Patient``, with the columns asked for, indexed by position.
     long_rows : DataFrame
         Values of observations and answers.
-    rejects : DataFrame with columns table, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         Resources and values that were left out, by file and line (or entry of a bundle).
     files : dict of (int, str)
         Number of resources and hash of each file.

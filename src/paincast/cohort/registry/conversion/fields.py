@@ -47,7 +47,7 @@ def apply_field(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
     if field.always is not None:
         return pd.Series(field.always, index=rows.index, dtype="str"), []
     if field.row_number:
-        return field.prefix + rows.index.to_series().astype("str"), []
+        return field.prefix + (rows.index.to_series() - rows.before.get(rows.main, 0)).astype("str"), []
     if field.columns:
         return field.prefix + _join_texts(field, rows), []
     if field.checked:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,9 @@ from paincast.cohort.long.fhir import tables as fhir
 from paincast.cohort.long.fhir.reading import read_fhir
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
-from paincast.cohort.reading.files import Batch, TextTable, open_table, read_text_table, to_texts
+from paincast.cohort.reading.batches import Batch
+from paincast.cohort.reading.files import TextTable, hash_files, open_table, read_text_table, to_texts
+from paincast.cohort.reading.several import is_pattern, list_sources, split_sheet
 from paincast.cohort.reading.types import ColumnNotes
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import select_columns
@@ -26,9 +29,8 @@ from paincast.cohort.registry.dialects import list_choices
 from paincast.cohort.registry.mapping_long import list_names
 from paincast.cohort.registry.mapping_readers import list_columns_used, list_readers
 from paincast.cohort.registry.mapping_types import Field, RegistryMapping
-from paincast.cohort.rejects import empty_rejects, join_rejects, name_nearest
+from paincast.cohort.rejects import WHOLE_COLUMN, Extent, empty_rejects, join_rejects, locate_rows, name_nearest
 from paincast.errors import DataError
-from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
 
 LONG_BATCH_ROWS = 50_000
@@ -61,6 +63,10 @@ class Sources(NamedTuple):
         Rejects of the main table, for what its header told.
     labels : dict of dict of ColumnNotes
         Per table and column: labels of columns and of codes.
+    extents : tuple of Extent
+        Where the positions of each file begin.
+    before : dict of int
+        Per table: the last position before its own.
     """
 
     sheets: Mapping[str, pd.DataFrame]
@@ -69,6 +75,8 @@ class Sources(NamedTuple):
     style: NumberStyle
     main_rejects: pd.DataFrame
     labels: Mapping[str, Mapping[str, ColumnNotes]] = MappingProxyType({})
+    extents: tuple[Extent, ...] = ()
+    before: Mapping[str, int] = MappingProxyType({})
 
 
 def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: Ledger) -> Sources:
@@ -90,6 +98,7 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
         if name not in long_files or used[name]
     }
     _require_columns(mapping, read)
+    read, extents = _number_on(mapping, read)
     ledger.rejects += [sheet.rejects for sheet in read.values()]
     parts, facts = [], {}
     for table in mapping.long:
@@ -107,6 +116,29 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
         style=style,
         main_rejects=main.rejects,
         labels={name: sheet.labels for name, sheet in read.items()},
+        extents=extents,
+        before={name: int(sheet.extents[0].before) for name, sheet in read.items()},
+    )
+
+
+def _number_on(
+    mapping: RegistryMapping, read: Mapping[str, TextTable]
+) -> tuple[dict[str, TextTable], tuple[Extent, ...]]:
+    """Let the positions of rows count on from file to file, from the main file on."""
+    numbered: dict[str, TextTable] = {}
+    before = 0
+    for name in sorted(read, key=lambda name: name != mapping.file):
+        sheet = read[name]
+        at = sheet.rejects["row"]
+        numbered[name] = replace(
+            sheet,
+            rows=sheet.rows.set_axis(sheet.rows.index + before, axis="index"),
+            rejects=sheet.rejects.assign(row=at.where(at == WHOLE_COLUMN, at + before)),
+            extents=tuple(extent._replace(before=extent.before + before) for extent in sheet.extents),
+        )
+        before = max([before, *numbered[name].rows.index[-1:], *numbered[name].rejects["row"]])
+    return {name: numbered[name] for name in read}, tuple(
+        extent for sheet in numbered.values() for extent in sheet.extents
     )
 
 
@@ -138,15 +170,34 @@ def _match_files(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, P
     """Match the files given to the files of the mapping: by name, otherwise in the mapping's order."""
     if mapping.model == "omop":
         return _match_tables(mapping, given)
-    if len(given) != len(mapping.files):
+    books: dict[str, list[str]] = {}
+    for name in mapping.files:
+        books.setdefault(str(split_sheet(name)[0]), []).append(name)
+    paths = _join_listed(books, given)
+    if len(paths) != len(books):
         raise DataError(
-            f"the mapping '{mapping.name}' reads {len(mapping.files)} file(s), {', '.join(mapping.files)}; "
-            f"{len(given)} given",
+            f"the mapping '{mapping.name}' reads {len(books)} file(s), {', '.join(books)}; {len(given)} given",
             code="PC-REGISTRY-01",
         )
-    matched = {path.name: path for path in given if path.name in mapping.files}
-    others = iter([path for path in given if path.name not in matched])
-    return {name: matched[name] if name in matched else next(others) for name in mapping.files}
+    matched = {path.name: path for path in paths if path.name in books}
+    others = iter([path for path in paths if path.name not in matched])
+    found = {book: matched[book] if book in matched else next(others) for book in books}
+    return {name: _add_sheet(found[book], split_sheet(name)[1]) for book, names in books.items() for name in names}
+
+
+def _join_listed(books: Iterable[str], given: Sequence[Path]) -> list[Path]:
+    """Replace the files of a pattern, where a shell has listed them all, by the pattern in their folder."""
+    paths = list(given)
+    for pattern in filter(is_pattern, books):
+        for folder in {path.parent for path in paths}:
+            listed = set(folder.glob(Path(pattern).name))
+            if len(listed) > 1 and listed <= set(paths):
+                paths = [*[path for path in paths if path not in listed], folder / Path(pattern).name]
+    return paths
+
+
+def _add_sheet(path: Path, sheet: str | None) -> Path:
+    return path if sheet is None else path.with_name(f"{path.name}!{sheet}")
 
 
 def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
@@ -215,7 +266,8 @@ def _read_long(
     mapping: RegistryMapping, table: LongTable, path: Path, ledger: Ledger
 ) -> tuple[pd.DataFrame, FileFacts]:
     """Read the rows of a long table that the mapping names, batch by batch."""
-    facts = require_regular_file(path)
+    files = [source.file for source in list_sources(path)]
+    facts = [require_regular_file(file) for file in files]
     used = set(table.columns)
     rejects: list[pd.DataFrame] = []
     with open_table(
@@ -231,13 +283,14 @@ def _read_long(
             mapping, {f"'{column}' in {table.file}": name_nearest(column, opened.columns) for column in missing}
         )
         read = read_long_rows(_texts_of(opened.batches, rejects), table, list_names(mapping))
-    digest = hash_file(path)
-    refuse_changed_file(path, facts)
-    ledger.rejects += [join_rejects(rejects), read.rejects]
+    digest = hash_files(files)
+    for file, before in zip(files, facts, strict=True):
+        refuse_changed_file(file, before)
+    ledger.rejects.append(locate_rows(join_rejects([*rejects, read.rejects]), opened.extents))
     ledger.leave_out(read.n_other_names, table.name, f"the mapping does not name it in {table.file}")
     ledger.leave_out(read.n_without_value, table.value[0], f"no value was recorded in {table.file}")
     unused = tuple(column for column in opened.columns if column not in used)
-    return read.rows, FileFacts(read.n_rows, digest, unused, list_choices(opened.dialect), opened.remarks)
+    return read.rows, FileFacts(read.n_rows, digest, unused, list_choices(opened.dialect), tuple(opened.remarks))
 
 
 def _texts_of(batches: Iterator[Batch], rejects: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -40,6 +40,8 @@ class SourceRows:
         Of a REDCap export: all its rows, and what tells the rows of a record apart.
     named : dict of DataFrame
         Columns value, unit, several and has_units, per row, of what is read from long tables.
+    before : dict of int
+        Per file: the last position before its own.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -52,6 +54,7 @@ class SourceRows:
     records: Records | None = None
     whole: pd.DataFrame | None = None
     named: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    before: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def index(self) -> pd.Index:
