@@ -317,6 +317,13 @@ def test_what_is_no_workbook_is_refused(tmp_path: Path, name: str, content: byte
     assert refused.value.code == "PC-READING-24"
 
 
+def test_a_workbook_under_the_name_of_a_text_is_refused(tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "in.xlsx", {"Data": TABLE}).rename(tmp_path / "in.csv")
+    with pytest.raises(DataError) as refused:
+        read_text_table(tmp_path / "in.csv")
+    assert refused.value.code == "PC-READING-35"
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), n_bytes=st.integers(1, 30))
 def test_a_damaged_workbook_is_read_or_refused(tmp_path: Path, seed: int, n_bytes: int) -> None:

@@ -14,6 +14,8 @@ from paincast.cohort.reading.text.lines import Lines, read_blocks, refuse_encodi
 from paincast.cohort.reading.types import MOST_COLUMNS, Decoded, FileFormat, ReadOptions
 from paincast.errors import DataError
 
+_WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+
 
 def make_text_format(usual_separator: str) -> FileFormat:
     """Make the format of text files with a default separator, used unless the header indicates another."""
@@ -29,6 +31,7 @@ def decode_text(file: Path, options: ReadOptions, *, usual_separator: str) -> It
     DataError
         If the file has another encoding, no header or too many columns.
     """
+    _refuse_workbook(file)
     declared = options.dialect.encoding
     encoding = declared or detect_encoding(file)
     with file.open("rb") as stream:
@@ -53,6 +56,14 @@ def decode_text(file: Path, options: ReadOptions, *, usual_separator: str) -> It
             ),
             remarks=(f"{file.name} is not valid UTF-8 and was read as {WINDOWS}",) if is_guess else (),
         )
+
+
+def _refuse_workbook(file: Path) -> None:
+    with file.open("rb") as stream:
+        if stream.read(8).startswith(_WORKBOOK_MARKS):
+            raise DataError(
+                f"{file} is a workbook under another name; rename it to .xlsx or .xls", code="PC-READING-35"
+            )
 
 
 def count_lines(file: Path) -> int | None:
