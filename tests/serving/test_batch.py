@@ -87,7 +87,7 @@ def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
         predict_file(source, out, models=models_folder, chunk_rows=rows)
         written.append((out.read_text(), (tmp_path / f"out{rows}.rejects.csv").read_text()))
     assert written[0] == written[1]
-    assert [line.split(",")[1] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
+    assert [line.split(",")[2] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ UNREADABLE = [
     (b"", "is empty"),
     (HEADER.encode(), "has column names but no patients"),
     (b"\n\n\n", "must name the columns"),
-    (HEADER.encode() + b"a,p1,lumbar_facet,7,50,40,K\xf6ln\n", "not UTF-8"),
+    (HEADER.encode() + b"a,p1,lumbar_facet,7,50,40,\x81\n", "not WINDOWS-1252"),
     ((HEADER + GOOD).replace("pain_nrs", "pain_nsr").encode(), r"'pain_nrs' \(nearest in the data: 'pain_nsr'\)"),
     ((HEADER + GOOD).replace("indication", "indicatoin").encode(), "nearest in the data: 'indicatoin'"),
     ((HEADER + "b,p2,lumbar_facet,7,50,40,Jane\n").encode(), r"too many cells \(1\); first at row 1"),
@@ -202,11 +202,11 @@ def test_a_parquet_damaged_inside_is_an_error_in_words(patients, models_folder, 
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("folder.csv", "is a directory"), ("nowhere.csv", "does not exist"), ("sheet.xlsx", "unknown suffix '.xlsx'")],
+    [("folder.csv", "is a directory"), ("nowhere.csv", "does not exist"), ("text.docx", "unknown suffix '.docx'")],
 )
 def test_what_is_no_file_of_patients_is_refused(models_folder, tmp_path, source, words):
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "sheet.xlsx").write_text("x")
+    (tmp_path / "text.docx").write_text("x")
     with pytest.raises(DataError, match=words):
         predict_file(tmp_path / source, tmp_path / "out.csv", models=models_folder)
 

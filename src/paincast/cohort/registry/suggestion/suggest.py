@@ -144,7 +144,8 @@ def _read_table(file: str | Path) -> TextTable:
             sha256=hash_file(file),
             dialect=opened.dialect,
             labels=opened.labels,
-            remarks=opened.remarks,
+            remarks=tuple(opened.remarks),
+            extents=tuple(opened.extents),
         )
 
 
