@@ -169,6 +169,7 @@ def test_every_technique_with_a_curve_has_an_expected_response_at_its_own_month(
     patients = [(name, record.approach) for record in records for name in record.indications for _ in range(5)]
     data = SimpleNamespace(
         contract=BUILT_IN,
+        unmatched=(),
         technique=technique,
         horizon_months=month,
         outcome=get_outcome("pain_response"),
