@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
-from own_registry import CONTRACT
+from own_registry import CONTRACT, MAPPING, make_patients, write_registry
 
+from paincast.cohort.registry.ingestion import ingest
 from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
 from paincast.cohort.validate import validate_patients, validate_tables
 from paincast.contract import BUILT_IN, Contract, restore_contract
 from paincast.contract.reading import load_contract
-from paincast.errors import SettingsError
+from paincast.errors import RefusalError, SettingsError
 from paincast.evaluation.groups import make_audit_attributes
 from paincast.evidence.rules import TechniqueRules
 from paincast.explain import compute_waterfall, explain_model, list_reasons, review_explanation
@@ -27,6 +28,7 @@ from paincast.reporting.figures.axes import make_axes
 from paincast.reporting.figures.explanation import draw_dependence, plot_ranked_importance
 from paincast.reporting.figures.waterfall import plot_waterfall
 from paincast.serving.batch import predict_file, read_predictions
+from paincast.serving.overlap import require_contract, separate_trained_on
 from paincast.serving.predict import predict
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking.dataset import summarize_dataset
@@ -301,3 +303,49 @@ def test_nothing_of_the_built_in_contract_changes(contract):
     for name, column in BUILT_IN.episodes.items():
         if name not in ("technique", "indication"):
             assert contract.episodes[name] is column
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("unit: mg/L, range: [0, 500]", "unit: mg/dL, range: [0, 50]", "crp_mg_l"),
+        (
+            "  modic_type: {type: category, values: [none, i, ii], known: before, label: Modic changes}\n",
+            "",
+            "modic_type",
+        ),
+        ("direction: higher is worse", "direction: higher is better", "walking_improved"),
+        ("absolute: 0.5", "absolute: 0.6", "walking_improved"),
+        ("at_month: 6, window: [3, 9]", "at_month: 6, window: [3, 9], title: another", ""),
+        ("label: CRP", "label: C-reactive protein", ""),
+    ],
+)
+def test_a_cohort_under_another_contract_is_not_evaluated(predictor, episodes, tmp_path, old, new, named):
+    assert old in CONTRACT
+    (tmp_path / "contract.yaml").write_text(CONTRACT.replace(old, new))
+    other = load_contract(tmp_path / "contract.yaml")
+    cohort = Cohort(
+        episodes=conform("episodes", episodes, other),
+        visits=conform("visits", pd.DataFrame({"episode_id": ["e0"], "month": [6.0]}), other),
+        events=conform("events", pd.DataFrame(), other),
+        basis="real",
+        contract=other,
+    )
+    if not named:
+        require_contract([predictor], cohort)
+        return
+    with pytest.raises(RefusalError, match=named) as raised:
+        separate_trained_on([predictor], cohort, {}, exclude=False)
+    assert raised.value.code == "PC-SERVING-37"
+
+
+def test_a_category_that_looks_like_no_value_is_one_where_the_contract_says_so(tmp_path):
+    patients = make_patients(40).assign(modic=lambda rows: rows["modic"].map({0: "none", 1: "i", 2: "unknown"}))
+    mapping = MAPPING.replace(
+        'modic_type: {column: modic, codes: {"0": none, "1": i, "2": ii}}', "modic_type: {column: modic}"
+    )
+    contract = CONTRACT.replace("[none, i, ii]", "[none, i, unknown]")
+    path = write_registry(tmp_path, patients, contract=contract, mapping=mapping)
+    cohort, rejects = ingest(tmp_path / "patients.csv", path)
+    assert cohort.episodes["modic_type"].tolist() == patients["modic"].tolist()
+    assert "modic_type" not in set(rejects["column"])

@@ -181,6 +181,9 @@ WRONG = {
     "a window without its month": ("window: [3, 9]", "window: [7, 9]"),
     "an instrument that cannot answer": ("any_of: [odi, ", "any_of: [odi, nothing, "),
     "a title of a built-in outcome": ("    answered_by:", "    title: mine\n    answered_by:"),
+    "a value that stands for none": ("[none, i, ii, iii]", "[none, missing, i]"),
+    "a threshold out of range": ("{absolute: 0.5, source", "{absolute: 5, source"),
+    "whole numbers between halves": ("type: number, unit: min, range: [1, 600]", "type: integer, range: [0.5, 600]"),
     "TODO": ("title: Discogenic low back pain", "title: TODO"),
     "a list for a block": ("indications:\n  discogenic_pain: {title", "indications:\n  - discogenic_pain: {title"),
 }

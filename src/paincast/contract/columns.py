@@ -105,6 +105,8 @@ def _typed(node: Node, keys: Mapping[str, Node], declared: Mapping[str, str]) ->
     if kind == "category" and "values" not in keys:
         raise node.refuse("the key 'values' is missing; list the values of the category")
     low, high = read_range(keys["range"]) if is_number else (None, None)
+    if kind == "integer" and not (float(low or 0).is_integer() and float(high or 0).is_integer()):
+        raise keys["range"].refuse("the ends of a range of whole numbers are whole numbers")
     return Column(
         type=kind,  # type: ignore[arg-type]
         low=low,
@@ -127,6 +129,8 @@ def _read_values(node: Node) -> tuple[str, ...]:
     values = tuple(read_text(entry, LONGEST_VALUE) for entry in node.entries())
     if len({value.casefold() for value in values}) < len(values):
         raise node.refuse("a value appears twice (upper and lower case count as the same)")
+    if "missing" in {value.casefold() for value in values}:
+        raise node.refuse("'missing' stands for no value and cannot be a value; choose another word")
     if not 2 <= len(values) <= 60:
         raise node.refuse(f"has {len(values)} values; 2 to 60 are allowed")
     return values

@@ -41,7 +41,7 @@ def read_instrument(name: str, node: Node) -> Instrument:
         unit=read_text(keys["unit"], LONGEST_VALUE) if "unit" in keys else "points",
         direction=DIRECTIONS[keys["direction"].choice(DIRECTIONS)],
         scoring=Scoring(method="single"),
-        responder=read_thresholds(keys["responder"]) if "responder" in keys else (),
+        responder=read_thresholds(keys["responder"], low, high) if "responder" in keys else (),
     )
 
 
@@ -53,7 +53,8 @@ def _take_from_library(name: str, node: Node, keys: Mapping[str, Node]) -> Instr
             raise keys[key].refuse("comes with the library; leave it out")
     if "responder" not in keys:
         return INSTRUMENTS[name]
-    reason, thresholds = keys["responder"].section(list_keys("responder")), read_thresholds(keys["responder"])
+    known, reason = INSTRUMENTS[name], keys["responder"].section(list_keys("responder"))
+    thresholds = read_thresholds(keys["responder"], known.low, known.high)
     published = {(threshold.kind, threshold.value) for threshold in INSTRUMENTS[name].responder}
     if {(threshold.kind, threshold.value) for threshold in thresholds} <= published:
         return INSTRUMENTS[name]
@@ -62,13 +63,15 @@ def _take_from_library(name: str, node: Node, keys: Mapping[str, Node]) -> Instr
     return replace(INSTRUMENTS[name], responder=thresholds)
 
 
-def read_thresholds(node: Node) -> tuple[Threshold, ...]:
-    """Read a responder: points, a share, or both."""
+def read_thresholds(node: Node, low: float, high: float) -> tuple[Threshold, ...]:
+    """Read a responder of an instrument with a range: points, a share, or both."""
     keys = node.section(list_keys("responder"))
     source = "; ".join(read_text(keys[key]) for key in ("source", "because") if key in keys) or _OWN_PATIENTS
     thresholds = []
     if "absolute" in keys:
-        thresholds.append(Threshold("absolute", keys["absolute"].number(above=0), _OWN_PATIENTS, source))
+        thresholds.append(
+            Threshold("absolute", keys["absolute"].number(above=0, at_most=high - low), _OWN_PATIENTS, source)
+        )
     if "relative" in keys:
         thresholds.append(Threshold("relative", keys["relative"].number(above=0, at_most=1), _OWN_PATIENTS, source))
     if not thresholds:

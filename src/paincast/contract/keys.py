@@ -9,7 +9,7 @@ from paincast.schema import TECHNIQUES
 from paincast.schema.instruments.instrument import Better
 
 VERSION = "1"
-NAME_PATTERN = "^[a-z][a-z0-9_]{1,62}$"
+NAME_PATTERN = "^[a-z][a-z0-9_]{0,62}$"
 TYPES = ("number", "integer", "boolean", "category")
 TIMINGS = ("before", "during", "after")
 ROLES = ("predictor", "technique", "funnel", "sensitive", "process", "safety")

@@ -50,7 +50,7 @@ def read_outcome(name: str, node: Node, visits: Mapping[str, Column], instrument
     if "from" not in keys:
         raise node.refuse("the key 'from' is missing; name the instrument that answers")
     instrument = _find_instrument(keys["from"], visits, instruments)
-    thresholds = read_thresholds(keys["responder"]) if "responder" in keys else instrument.responder
+    thresholds = _read_responder(keys, instrument)
     line = make_line(instrument, thresholds)
     if line is None:
         raise node.refuse(f"{instrument.name} has no responder threshold; give a 'responder'")
@@ -70,6 +70,12 @@ def read_outcome(name: str, node: Node, visits: Mapping[str, Column], instrument
         horizon_months=month,
         follow_up_months=window,
     )
+
+
+def _read_responder(keys: Mapping[str, Node], instrument: Instrument) -> tuple[Threshold, ...]:
+    if "responder" not in keys:
+        return instrument.responder
+    return read_thresholds(keys["responder"], instrument.low, instrument.high)
 
 
 def make_line(instrument: Instrument, thresholds: Sequence[Threshold]) -> Line | None:

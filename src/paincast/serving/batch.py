@@ -213,8 +213,8 @@ def predict_file(
             rejects = locate_rows(_collect_rejects(tally), opened.extents)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
-    misspelt = _note_misspelt(opened.columns, columns)
-    notes = [*list_notes(models, predictors, techniques).values(), *opened.remarks, *misspelt]
+    of_columns = [*_note_misspelt(opened.columns, columns), *_note_absent(opened.columns, predictors)]
+    notes = [*list_notes(models, predictors, techniques).values(), *opened.remarks, *of_columns]
     return replace(_summarise(tally, rejects, rejects_path), notes=tuple(notes))
 
 
@@ -301,6 +301,17 @@ def _note_misspelt(columns: Sequence[str], known_columns: Collection[str]) -> li
         f"the column '{name}' is not read, and no patient has a value of {known}; rename it if it holds one"
         for name, known in find_misspelt(columns, known_columns).items()
     ]
+
+
+def _note_absent(columns: Sequence[str], predictors: Mapping[str, Predictor]) -> list[str]:
+    """Note columns of a registry's own that models use and the file does not have."""
+    used = dict.fromkeys(
+        name
+        for model in predictors.values()
+        for name in model.response.encoder.owners
+        if name in model.contract.own_columns and name not in columns
+    )
+    return [f"the file has no column {', '.join(used)}, which the models use: taken as unknown"] if used else []
 
 
 def _predict_batch(

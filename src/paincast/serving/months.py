@@ -130,6 +130,8 @@ def explain_no_model(models: Mapping[str, Predictor], asked: Asked, episodes: pd
     """
     own = _list_models(models, asked)
     if not own:
+        if any(model.technique == asked.technique for model in models.values()):
+            return f"there is no model for {asked.outcome} after {asked.technique} among those loaded"
         return explain_missing_model(asked.technique, common_contract(models.values()))
     listed = ", ".join(f"{month:g}" for month in sorted({model.horizon_months for model in own}))
     lacking = (

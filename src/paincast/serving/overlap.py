@@ -10,15 +10,53 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import Cohort
+from paincast.contract import Contract
 from paincast.disclosure.rounding import FEW, round_count
 from paincast.disclosure.suppression import is_small
 from paincast.errors import RefusalError
 from paincast.fingerprints import Fingerprints, find_trained_on
 from paincast.predictor import Predictor
+from paincast.schema import Column
 
 NOT_CHECKED = "cannot be checked: no fingerprints of this model are at hand"
 
 BoolArray = npt.NDArray[np.bool_]
+
+
+def require_contract(models: Sequence[Predictor], cohort: Cohort) -> None:
+    """Refuse a cohort whose contract declares something that a model uses otherwise, or not at all.
+
+    Raises
+    ------
+    RefusalError
+        With the names that differ.
+    """
+    for model in models:
+        differing = _list_differing(model, cohort.contract)
+        if differing:
+            raise RefusalError(
+                f"{model.name} was trained under a contract in which {', '.join(differing)} is declared otherwise than "
+                "in that of the cohort, or this lacks it; ingest the cohort with the same declarations",
+                code="PC-SERVING-37",
+            )
+
+
+def _list_differing(model: Predictor, theirs: Contract) -> list[str]:
+    """List the columns and the outcome that a model uses and that another contract does not declare alike."""
+    ours, question = model.contract, model.question
+    measures = [line.measure for line in question.lines]
+    inputs = [name for name in dict.fromkeys(model.response.encoder.owners) if name != "indication"]
+    differing = [name for name in inputs if _mean(ours.episodes.get(name)) != _mean(theirs.episodes.get(name))]
+    differing += [name for name in measures if _mean(ours.visits.get(name)) != _mean(theirs.visits.get(name))]
+    asked = theirs.outcomes.get(model.outcome)
+    if model.outcome in ours.outcomes and (asked is None or asked.answered_by(measures).lines != question.lines):
+        differing.append(model.outcome)
+    return list(dict.fromkeys(differing))
+
+
+def _mean(column: Column | None) -> Column | None:
+    """Return what a column means, without its words."""
+    return None if column is None else replace(column, label="", description="")
 
 
 def separate_trained_on(
@@ -47,8 +85,10 @@ def separate_trained_on(
     Raises
     ------
     RefusalError
-        If a model was trained on patients of the cohort and ``exclude`` is false, or if no patient would remain.
+        If a model was trained on patients of the cohort and ``exclude`` is false, if no patient would remain, or if
+        the cohort has another contract (:func:`require_contract`).
     """
+    require_contract(models, cohort)
     masks = [_find(model, cohort, fingerprints.get(model.version)) for model in models]
     overlaps = [_count(model, cohort, trained) for model, trained in zip(models, masks, strict=True)]
     shared = [

@@ -120,6 +120,9 @@ def mask_absent(field: Field, text: pd.Series, missing: frozenset[str]) -> pd.Se
     absent = _is_absent(text, missing)
     if field.codes is not None:
         absent &= ~to_listed(text, field.codes).isin(list(field.codes))
+    elif field.target.categories:
+        is_value = to_listed(text, field.target.categories).isin(field.target.categories)
+        absent = (absent & ~is_value) | _is_one_of(text, missing)
     return text.mask(absent | _is_one_of(text, field.missing))
 
 
