@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.reading import files as reading
+from paincast.cohort.reading import batches as reading
 from paincast.errors import DataError
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.serving.batch import BatchSummary, predict_file, read_predictions
