@@ -51,6 +51,7 @@ def test_rows_of_several_files_are_read_in_order_and_positions_count_on(export: 
     assert table.rows["nrs"].tolist() == ["7", "6", "8", "77"]
     assert table.extents == (Extent("north.csv", 0), Extent("south.csv", 4))
     assert table.n_rows == 5
+    assert (table.dialect.separator, table.dialect.encoding) == (None, "windows-1252")
     assert len(table.remarks) == 2
 
 

@@ -23,6 +23,7 @@ from paincast.cohort.reading.files import TextTable, read_text_table
 from paincast.cohort.reading.types import Dialect
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
+from paincast.cohort.registry.suggestion.suggest import suggest_mapping
 from paincast.cohort.tables import Cohort
 from paincast.errors import DataError
 from paincast.schema import TABLES
@@ -402,6 +403,11 @@ def test_sheets_of_one_workbook_are_read_by_one_mapping(tmp_path: Path) -> None:
         ["visits", "book.xlsx!Visits", 2, "pain_nrs"]
     ]
     assert read_text_table(f"{file}!Visits").columns == ("patient", "month", "nrs")
+    draft = suggest_mapping(f"{file}!Visits").splitlines()
+    assert draft[draft.index("read:") + 1 :][:2] == ['  file: "book.xlsx"', '  sheet: "Visits"  # detected']
+    (tmp_path / "m.yaml").write_text(BOOK.replace("book.xlsx, sheet: Patients", "book.xlsx!Patients"), encoding="utf-8")
+    again, _ = ingest(load_mapping(tmp_path / "m.yaml"), [file])
+    pd.testing.assert_frame_equal(again.visits, cohort.visits)
 
 
 def read_raw(file: Path) -> list[list[str]]:

@@ -258,7 +258,8 @@ def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
     shares = []
     for name, part in rejects.groupby("table"):
         if name in TABLES:
-            n_rows = len(getattr(cohort, str(name))) + part.loc[part["action"] == "row left out", "row"].nunique()
+            left_out = part.loc[part["action"] == "row left out", ["file", "row"]].drop_duplicates()
+            n_rows = len(getattr(cohort, str(name))) + len(left_out)
         else:
             n_rows = cohort.details["files"][name]["rows"]
         shares.append(compute_reject_share(part, n_rows))

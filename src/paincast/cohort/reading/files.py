@@ -45,8 +45,9 @@ class PatientTable(NamedTuple):
         Names of all its columns.
     batches : iterator of Batch
         Its rows.
-    dialect : Dialect
-        How it is written, as declared or detected; without the decimal mark, which is in the rows.
+    dialects : list of Dialect
+        How each file is written, as declared or detected, without the decimal mark, which is in the rows; complete
+        after the last batch.
     labels : mapping of str to ColumnNotes
         Label and value labels of columns, by name; empty for files that have none.
     remarks : list of str
@@ -57,10 +58,16 @@ class PatientTable(NamedTuple):
 
     columns: tuple[str, ...]
     batches: Iterator[Batch]
-    dialect: Dialect
+    dialects: list[Dialect]
     labels: Mapping[str, ColumnNotes]
     remarks: list[str]
     extents: list[Extent]
+
+    @property
+    def dialect(self) -> Dialect:
+        """How all files are written that are opened so far; None for what differs between them."""
+        alike = (set(values) for values in zip(*self.dialects, strict=True))
+        return Dialect(*(values.pop() if len(values) == 1 else None for values in alike))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +199,7 @@ def _chain(
     for source in sources[1:]:
         with open_source(source) as opened:
             _refuse_other_columns(source, opened, sources[0], first, is_wanted)
+            first.dialects.extend(opened.dialects)
             first.remarks.extend(opened.remarks)
             first.extents.append(Extent(source.name, offset))
             offset = yield from _shift(opened.batches, offset, names)
@@ -263,7 +271,7 @@ def _open_file(
         yield PatientTable(
             columns=tuple(name for name in dict.fromkeys(decoded.header) if name),
             batches=group_rows(blocks, header, table or source.name, source.name, batch_rows),
-            dialect=decoded.dialect,
+            dialects=[decoded.dialect],
             labels=decoded.labels,
             remarks=list(decoded.remarks),
             extents=[Extent(source.name, 0)],

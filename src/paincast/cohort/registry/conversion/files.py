@@ -197,7 +197,7 @@ def _join_listed(books: Iterable[str], given: Sequence[Path]) -> list[Path]:
 
 
 def _add_sheet(path: Path, sheet: str | None) -> Path:
-    return path if sheet is None else path.with_name(f"{path.name}!{sheet}")
+    return path if sheet is None else path.with_name(f"{split_sheet(path.name)[0]}!{sheet}")
 
 
 def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:

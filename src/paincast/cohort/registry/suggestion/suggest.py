@@ -11,6 +11,7 @@ import pandas as pd
 from paincast.cohort.coercion import detect_number_style
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.reading.files import TextTable, open_table, read_text_table
+from paincast.cohort.reading.several import split_sheet
 from paincast.cohort.registry.dialects import write_dialect
 from paincast.cohort.registry.suggestion.assembly import Source, assemble
 from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, write_yaml
@@ -94,7 +95,7 @@ def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contra
         repeating_ids=tuple(find_repeating_ids(table.rows)),
         twin_ids=tuple(find_twin_ids(table.rejects)),
     )
-    read = ("read:", f"  file: {quote(Path(file).name)}", *write_dialect(table))
+    read = ("read:", f"  file: {quote(split_sheet(file)[0].name)}", *write_dialect(table))
     draft, understood = assemble(source, title=Path(file).stem, read=read, faults=_write_rejects(table.rejects))
     return Suggestion(text=write_yaml(draft), draft=draft, understood=understood)
 
