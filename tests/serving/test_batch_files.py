@@ -186,3 +186,48 @@ def test_every_row_of_a_damaged_file_is_answered_abstained_or_rejected(
         whole = {place for place, row in enumerate(rows, 1) if ",".join(row).count(",") == len(COLUMNS) - 1}
         assert set(left_out["row"]) >= set(range(1, len(rows) + 1)) - whole
     assert "Zyxwv" not in rejects.to_csv()
+
+
+PATIENTS = pd.DataFrame(
+    {
+        "episode_id": [f"ex-{n}" for n in range(1, 7)],
+        "site_id": ["Köln", "Görlitz"] * 3,
+        "indication": "lumbar_facet",
+        "sex": ["female", "male"] * 3,
+        "age_years": [41.5, 52.25, 63.0, 74.5, 48.0, 59.0],
+        "pain_nrs": [7.5, 6.0, 8.5, 5.0, 9.0, 4.5],
+        "odi": [40.0, 52.0, 61.0, 33.0, 28.0, 47.0],
+    }
+)
+
+
+def write_patients(form: str, folder: Path) -> Path:
+    """Write the patients as a file of another form; returns the path to predict for."""
+    if form in ("sav", "dta"):
+        pyreadstat = pytest.importorskip("pyreadstat")
+        coded = PATIENTS.assign(sex=PATIENTS["sex"].map({"female": 1.0, "male": 2.0}))
+        write = pyreadstat.write_sav if form == "sav" else pyreadstat.write_dta
+        write(coded, folder / f"in.{form}", variable_value_labels={"sex": {1: "Female", 2: "Male"}})
+        return folder / f"in.{form}"
+    if form == "folder":
+        (folder / "in").mkdir()
+        PATIENTS[:2].to_csv(folder / "in" / "a.csv", index=False)
+        PATIENTS[2:].to_csv(folder / "in" / "b.csv", index=False, sep=";", encoding="utf-16")
+        return folder / "in"
+    separator, decimal, encoding = form.split()
+    PATIENTS.to_csv(folder / "in.csv", index=False, sep=separator, decimal=decimal, encoding=encoding)
+    return folder / "in.csv"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["; , windows-1252", "| , utf-16", ", , utf-8-sig", "sav", "dta", "folder"])
+def test_every_form_of_a_file_gets_the_same_answers(tmp_path: Path, models_folder: Path, form: str) -> None:
+    answers = []
+    for name, written in (("plain", ", . utf-8"), ("other", form)):
+        (tmp_path / name).mkdir()
+        source, out = write_patients(written, tmp_path / name), tmp_path / f"{name}.parquet"
+        summary = predict_file(source, out, models=models_folder, techniques=["facet_rfa"], chunk_rows=2)
+        assert (summary.n_patients, summary.n_rejects) == (6, 0)
+        answers.append(read_predictions(out))
+    assert answers[0]["probability"].notna().all()
+    pd.testing.assert_frame_equal(*answers)
