@@ -23,6 +23,9 @@ UNTOLD_SD = 0.05
 NEW_SD = 0.3
 """The same of a category that no reference patient has."""
 
+RECORDED_SD = 0.1
+"""The same of all columns together that no reference patient has recorded and real patients have."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvidencePrior:
@@ -134,12 +137,12 @@ def fit_encoder(
 def find_untold_sds(matrix: FloatArray, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> FloatArray:
     """Find the standard deviation of each effect, per unit of its column, that is added to what draws say.
 
-    Columns that no reference patient has recorded share what one new category may do, however many they are.
+    Columns that no reference patient has recorded share one variance, however many they are.
     """
     is_new = np.array([bool(episodes[name].isna().all()) for name in encoder.owners], dtype=bool)
     n_new = len({name for name, new in zip(encoder.owners, is_new, strict=True) if new})
     sds = np.where(matrix.std(axis=0) > 0, UNTOLD_SD, NEW_SD)
-    return np.where(is_new, NEW_SD / np.sqrt(max(n_new, 1)), sds)
+    return np.where(is_new, RECORDED_SD / np.sqrt(max(n_new, 1)), sds)
 
 
 def average_missing_variance(episodes: pd.DataFrame, contributions: FloatArray, owners: Sequence[str]) -> float:
