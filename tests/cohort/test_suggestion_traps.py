@@ -479,3 +479,129 @@ def test_an_export_of_redcap_is_read_by_events_boxes_and_units(tmp_path: Path) -
     assert cohort.episodes["sex"].value_counts().to_dict() == {"male": 5, "female": 5}
     assert cohort.episodes["diabetes"].sum() == 5
     assert cohort.visits["month"].round().tolist() == [3.0] * 10
+
+
+SCORES = [str(i % 10) for i in range(30)]
+
+
+def write_visits(folder: Path, name: str, visits: Sequence[str], heading: str = "Monat") -> Path:
+    """Thirty patients with a row for each visit."""
+    rows = [f"{1000 + i};facet RFA;{visit};{(7 * i + k) % 11}" for i in range(30) for k, visit in enumerate(visits)]
+    file = folder / "in.csv"
+    file.write_text(f"{name};Procedure;{heading};NRS\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("name", ["age", "Alter (Jahre)"])
+def test_years_of_birth_are_never_ages_in_days(tmp_path: Path, name: str) -> None:
+    years = [str(1940 + i) for i in range(30)]
+    assert draft(tmp_path, {name: years})["episodes"]["age_years"] == {"column": name, "reads": "TODO"}
+    dated = draft(tmp_path, {name: years, "procedure date": ["2020-01-05"] * 30})
+    assert dated["episodes"]["age_years"] == {"column": name, "reads": "year of birth"}
+    few = draft(tmp_path, {"age": [str(1300 + 20 * i) for i in range(30)]})
+    assert few["episodes"]["age_years"]["unit"] != "days"
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        "N° dossier",
+        "Numéro de dossier",
+        "IPP",
+        "NIP",
+        "Aktenzeichen",
+        "Numero paziente",
+        "Historia clínica",
+        "Zorgnummer",
+        "Patient MRN",
+        "MRN",
+    ),
+)
+def test_ids_of_patients_are_known_in_many_languages(tmp_path: Path, name: str) -> None:
+    mapping = yaml.load(suggest(write_visits(tmp_path, name, ["0", "3", "12"])).text, Loader=yaml.BaseLoader)
+    assert mapping["episodes"]["patient_id"] == {"column": name}
+    assert mapping["baseline_rows"] == {"column": "Monat", "is": ["0"], "is_not": ["3", "12"]}
+
+
+@pytest.mark.parametrize("name", ["Nr", "Lfd. Nr.", "Kod", "CPR", "Persnr", "Zyxwv"])
+def test_values_that_repeat_like_ids_are_asked_about_and_rows_not_numbered(tmp_path: Path, name: str) -> None:
+    suggestion = suggest(write_visits(tmp_path, name, ["0", "3", "12"]))
+    mapping = yaml.load(suggestion.text, Loader=yaml.BaseLoader)
+    assert mapping["episodes"]["patient_id"] == mapping["episodes"]["episode_id"] == {"column": "TODO"}
+    assert f'"{name}"' in suggestion.text
+    assert mapping["baseline_rows"] == {"column": "Monat", "is": ["0", "TODO"], "is_not": ["3", "12"]}
+
+
+@pytest.mark.parametrize("name", ["N° dossier", "IPP", "Nr", "Lfd. Nr.", "CPR", "Kod", "Patient MRN", "Aktenzeichen"])
+def test_rows_are_not_numbered_as_patients_beside_a_column_of_repeating_ids(tmp_path: Path, name: str) -> None:
+    file = write_visits(tmp_path, name, ["0", "3", "12"])
+    numbered = "{row_number: true}"
+    (tmp_path / "in.yaml").write_text(
+        f"title: t\nread: {{file: in.csv}}\nepisodes:\n  episode_id: {numbered}\n  patient_id: {numbered}\n"
+        "  technique: {column: Procedure, codes: {facet RFA: facet_rfa}}\n  pain_nrs: {column: NRS}\n"
+    )
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-REGISTRY-04"):
+        ingest(load_mapping(tmp_path / "in.yaml"), [file])
+
+
+def test_french_visits_are_days_weeks_and_months(tmp_path: Path) -> None:
+    file = write_visits(tmp_path, "N° dossier", ["J0", "S6", "M3", "M12"], heading="Visite")
+    mapping = yaml.load(suggest(file).text, Loader=yaml.BaseLoader)
+    assert mapping["baseline_rows"]["is"] == ["J0"]
+    assert mapping["visits"][0]["month"]["codes"] == {"S6": "1.38", "M3": "3", "M12": "12"}
+
+
+@pytest.mark.parametrize("name", ["NRS final", "pain final", "HADS-D final", "NRS result", "NRS2", "NRS (2)"])
+def test_a_final_or_second_score_is_never_taken_for_the_baseline(tmp_path: Path, name: str) -> None:
+    mapping = draft(tmp_path, {name: SCORES})
+    fields = [*mapping["episodes"].values(), *(block["month"] for block in mapping.get("visits", []))]
+    assert {"column": name} not in mapping["episodes"].values()
+    assert any(field in ({"column": "TODO"}, {"always": "TODO"}) for field in fields)
+
+
+def test_numbers_of_questions_are_no_visits_where_a_label_tells_what_they_are(tmp_path: Path) -> None:
+    labels = {
+        "V12": "Worst pain before procedure",
+        "V13": "Smoking status",
+        "V14": "Age",
+        "V15": "NRS 3 months after procedure",
+    }
+    columns = {"V12": SCORES, "V13": ["1", "2"] * 15, "V14": [str(30 + i) for i in range(30)], "V15": SCORES}
+    mapping = draft(tmp_path, columns, {name: Note(label=label) for name, label in labels.items()})
+    assert mapping["episodes"]["pain_nrs"] == {"column": "TODO"}
+    assert mapping["episodes"]["smoker"]["column"] == "V13"
+    assert mapping["episodes"]["age_years"] == {"column": "V14"}
+    assert mapping["visits"] == [{"month": {"always": "3"}, "pain_nrs": {"column": "V15"}}]
+
+
+def test_pain_of_0_to_4_and_pain_of_the_neck_are_asked_about(tmp_path: Path) -> None:
+    verbal = draft(tmp_path, {"NRS": [str(i % 5) for i in range(30)]})
+    assert verbal["episodes"]["pain_nrs"] == {"column": "NRS", "unit": "TODO"}
+    assert draft(tmp_path, {"NRS neck": SCORES})["episodes"]["pain_nrs"] == {"column": "TODO"}
+
+
+@pytest.mark.parametrize(
+    "time",
+    (
+        "vor OP",
+        "bei Aufnahme",
+        "vor Intervention",
+        "vor Infiltration",
+        "vor Behandlung",
+        "bei Eintritt",
+        "avant intervention",
+        "antes",
+        "prima",
+        "före",
+        "før",
+        "voor",
+    ),
+)
+def test_words_for_before_are_known_in_many_languages(tmp_path: Path, time: str) -> None:
+    mapping = draft(tmp_path, {f"NRS {time}": SCORES, "NRS 3 Monate": SCORES})
+    assert mapping["episodes"]["pain_nrs"] == {"column": f"NRS {time}"}
+
+
+def test_one_word_among_numbers_may_mean_that_no_value_was_recorded(tmp_path: Path) -> None:
+    mapping = draft(tmp_path, {"NRS": [*SCORES, *["lost to FU"] * 6]})
+    assert mapping["episodes"]["pain_nrs"] == {"column": "NRS", "missing": ["lost to FU", "TODO"]}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from paincast.cohort.coercion import NumberStyle, detect_number_style
-from paincast.cohort.identifiers import names_patients
+from paincast.cohort.identifiers import may_number_patients, names_patients
 from paincast.cohort.long import omop
 from paincast.cohort.long.fhir import tables as fhir
 from paincast.cohort.long.fhir.reading import read_fhir
@@ -235,7 +235,7 @@ def _read_sheet(mapping: RegistryMapping, path: Path, name: str, used: set[str])
 
 def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
     boxes = [box for _, reader in list_readers(mapping) if isinstance(reader, Field) for box in reader.checked]
-    return names_patients(name) or select_columns(mapping.redcap, boxes, name)
+    return names_patients(name) or may_number_patients(name) or select_columns(mapping.redcap, boxes, name)
 
 
 def _describe(sheet: TextTable, used: set[str], style: NumberStyle) -> FileFacts:

@@ -12,7 +12,7 @@ from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records
 from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition
-from paincast.cohort.registry.mapping_readers import list_record_rows
+from paincast.cohort.registry.mapping_readers import list_columns_used, list_record_rows
 from paincast.cohort.registry.mapping_types import Join, Redcap, RegistryMapping
 from paincast.cohort.rejects import BrokenRule, any_broken
 from paincast.errors import DataError
@@ -27,7 +27,8 @@ def refuse_numbered_patients(mapping: RegistryMapping, sheet: pd.DataFrame, reje
             "twice in the header and may hold their ids: rename one, and name it as patient_id",
             code="PC-REGISTRY-03",
         )
-    repeating = find_repeating_ids(sheet) if mapping.episodes["patient_id"].row_number else []
+    used = {column for file, column in list_columns_used(mapping) if file == mapping.file}
+    repeating = find_repeating_ids(sheet, used) if mapping.episodes["patient_id"].row_number else []
     if repeating:
         name = repeating[0]
         raise DataError(

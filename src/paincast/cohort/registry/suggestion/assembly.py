@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from paincast.cohort.coercion import to_code
-from paincast.cohort.registry.mapping_types import CHANGE, MONTHS_BEFORE, SINCE, YEAR, YEARS_BEFORE
+from paincast.cohort.registry.mapping_types import BIRTH_YEAR, CHANGE, MONTHS_BEFORE, SINCE, YEAR, YEARS_BEFORE
 from paincast.cohort.registry.suggestion.choosing import BASELINE, Candidate, Choice, Slot, choose
 from paincast.cohort.registry.suggestion.drafting import BlockDraft, FieldDraft, MappingDraft, quote
-from paincast.cohort.registry.suggestion.ids import Ids, draft_ids, find_ids
+from paincast.cohort.registry.suggestion.ids import Ids, draft_ids, find_ids, find_unsure_ids
 from paincast.cohort.registry.suggestion.language.timepoints import TimePoint
 from paincast.cohort.registry.suggestion.language.words import Reading, read_words
 from paincast.cohort.registry.suggestion.names.matching import Match, find_form_marks, match_column, match_reading
@@ -37,11 +37,12 @@ from paincast.cohort.registry.suggestion.roles import (
 from paincast.cohort.registry.suggestion.understood import make_understood
 from paincast.cohort.registry.suggestion.values.judging import Verdict, judge
 from paincast.cohort.registry.suggestion.values.profiles import Profile
-from paincast.cohort.registry.suggestion.visit_rows import VisitRows, find_visit_rows
+from paincast.cohort.registry.suggestion.visit_rows import VisitRows, find_unsure_visit_rows, find_visit_rows
 from paincast.contract import BUILT_IN, Contract
 from paincast.files.strict_yaml import UNFINISHED
 
 IDS = ("episode_id", "patient_id")
+_NO_FIELD = FieldDraft(name="", settings={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,12 @@ def assemble(
         if ids.patient
         else None
     )
+    if not ids.patient:
+        maybe = find_unsure_ids(matches, source.readings, source.profiles)
+        visit_rows = find_unsure_visit_rows(maybe, source.rows, source.readings, source.profiles, source.notes)
+        ids = replace(ids, maybe=maybe, repeats=bool(maybe or visit_rows or dates.visit))
+        why_not |= dict.fromkeys(maybe, "maybe patient_id")
+
     used = {ids.patient, *ids.episode, dates.procedure, visit_rows.column if visit_rows else ""}
     choices = choose(_list_candidates(source, matches, used, why_not))
     choices |= choose(_list_changes(source, choices))
@@ -216,6 +223,8 @@ def _draft_episodes(choices: Mapping[Slot, Choice], dates: Dates, source: Source
         and source.profiles[name := str(drafts["procedure_year"].settings["column"])].holds_dates
     ):
         drafts["procedure_year"] = _draft_date("procedure_year", name, source, reads=YEAR)
+    if not dates.procedure and drafts.get("age_years", _NO_FIELD).settings.get("reads") == BIRTH_YEAR:
+        drafts["age_years"] = _ask_procedure_date(drafts["age_years"])
     if dates.procedure and dates.birth and "age_years" not in drafts:
         drafts["age_years"] = _draft_date("age_years", dates.birth, source, reads=YEARS_BEFORE)
     if dates.procedure and dates.onset and "pain_duration_months" not in drafts:
@@ -225,6 +234,12 @@ def _draft_episodes(choices: Mapping[Slot, Choice], dates: Dates, source: Source
     )
     order = list(source.targets)
     return [drafts[name] for name in sorted(drafts, key=lambda name: order.index(name) if name in order else -1)]
+
+
+def _ask_procedure_date(entry: FieldDraft) -> FieldDraft:
+    """Leave an age open whose years of birth need the date of the procedure."""
+    comment = f"{BIRTH_YEAR}, which needs procedure_date"
+    return FieldDraft(name=entry.name, settings={**entry.settings, "reads": UNFINISHED}, comment=comment)
 
 
 def _draft_regions(source: Source) -> list[FieldDraft]:
@@ -300,7 +315,7 @@ def _is_number(key: str) -> bool:
 
 def _is_one_procedure(rows: pd.DataFrame, ids: Ids, visits: VisitRows | None) -> bool:
     """Check that rows are visits and that each patient has at most one row before the procedure."""
-    if visits is None:
+    if visits is None or not ids.patient:
         return False
     before = rows[rows[visits.column].map(to_code).isin(visits.before or visits.during)]
     return not before[ids.patient].duplicated().any()

@@ -6,10 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from paincast.cohort.identifiers import repeats_like_ids
 from paincast.cohort.registry.suggestion.drafting import FieldDraft, quote
+from paincast.cohort.registry.suggestion.language.words import Reading
 from paincast.cohort.registry.suggestion.names.matching import Match
 from paincast.cohort.registry.suggestion.values.profiles import Profile
 from paincast.files.strict_yaml import UNFINISHED
+
+_OF_IDS = frozenset({"number", "id", "record", "patient", "episode", "mrn", "national_id", "insurance"})
+"""Concepts of names that may be those of an id."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class Ids:
     patient: str = ""
     episode: tuple[str, ...] = ()
     repeats: bool = False
+    maybe: tuple[str, ...] = ()
+    """Columns with values that repeat like ids, where none is known."""
 
 
 def find_ids(matches: Mapping[str, Sequence[Match]], profiles: Mapping[str, Profile], repeating: Sequence[str]) -> Ids:
@@ -34,6 +41,22 @@ def find_ids(matches: Mapping[str, Sequence[Match]], profiles: Mapping[str, Prof
         is_number or (repeats and profiles[episode].given.nunique() < profiles[patient].given.nunique())
     )
     return Ids(patient=patient, episode=(episode,) if is_alone else (patient, episode), repeats=repeats)
+
+
+def find_unsure_ids(
+    matches: Mapping[str, Sequence[Match]], readings: Mapping[str, Reading], profiles: Mapping[str, Profile]
+) -> tuple[str, ...]:
+    """Find columns that may hold the patient's id where none is known: many values, each about equally often."""
+    return tuple(
+        name
+        for name, reading in readings.items()
+        if not any(match.target.name != "patient_id" for match in matches.get(name, ()))
+        and reading.time is None
+        and not reading.units
+        and reading.known <= _OF_IDS
+        and repeats_like_ids(profiles[name].given)
+        and not profiles[name].holds_dates
+    )
 
 
 def _is_short_number(profile: Profile) -> bool:
@@ -80,6 +103,11 @@ def draft_ids(ids: Ids, twins: Sequence[str], *, is_one_procedure: bool) -> list
             settings={"column": UNFINISHED},
             comment=f"{quote(twins[0])} appears twice in the header: rename one",
         )
+    if ids.repeats and not ids.patient:
+        names = ", ".join(map(quote, ids.maybe)) or "the column of the patient's id"
+        numbered = FieldDraft(
+            name="", settings={"column": UNFINISHED}, comment=f"rows are not distinct patients: name {names}"
+        )
     patient = (
         FieldDraft(name="patient_id", settings={"column": ids.patient})
         if ids.patient
@@ -97,7 +125,7 @@ def _draft_episode(ids: Ids, numbered: FieldDraft, *, is_one_procedure: bool) ->
         return FieldDraft(
             name="episode_id", settings={"column": ids.patient}, comment="guess; one procedure for each patient"
         )
-    if ids.repeats:
+    if ids.repeats and ids.patient:
         comment = (
             f"{quote(ids.patient)} stands in several rows: name what tells procedures apart, or columns: "
             "[patient, number]; rows of visits need 'baseline_rows'"

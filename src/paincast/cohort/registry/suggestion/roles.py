@@ -73,6 +73,20 @@ def is_identifying(reading: Reading) -> bool:
     return bool(items & IDENTIFYING) and items <= IDENTIFYING
 
 
+def drop_question_numbers(readings: Mapping[str, Reading], notes: Mapping[str, Note]) -> dict[str, Reading]:
+    """Read names such as ``V12`` as numbers of questions, not of visits, where a label tells what they are."""
+    return {
+        name: replace(reading, time=None)
+        if not reading.items
+        and reading.time is not None
+        and reading.time.ordinal
+        and name in notes
+        and notes[name].label
+        else reading
+        for name, reading in readings.items()
+    }
+
+
 def read_numbered_follow_ups(readings: Mapping[str, Reading]) -> dict[str, Reading]:
     """Read numbers at the end of names as follow-ups: ``nrs_0``, ``nrs_3`` and ``nrs_12``, but not items 1 to 12.
 
@@ -235,5 +249,9 @@ def _date_role(reading: Reading, profile: Profile, note: Note | None) -> DateRol
         return "procedure"
     if "onset" in items and items <= {"onset", "date", "pain", "symptom"}:
         return "onset"
-    is_visit = items <= {"visit", "date", "consent"} and items & {"visit", "date"}
+    is_visit = (
+        (reading.time is None or reading.time.phase != "before")
+        and items <= {"visit", "date", "consent"}
+        and items & {"visit", "date"}
+    )
     return "visit" if is_visit and "consent" not in items else None

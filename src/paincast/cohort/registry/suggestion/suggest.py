@@ -18,7 +18,12 @@ from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, wr
 from paincast.cohort.registry.suggestion.language.words import read_words
 from paincast.cohort.registry.suggestion.names.targets import gather_targets
 from paincast.cohort.registry.suggestion.notes import Note, collect_notes, read_notes
-from paincast.cohort.registry.suggestion.roles import ask_first_visit, ask_recall, read_numbered_follow_ups
+from paincast.cohort.registry.suggestion.roles import (
+    ask_first_visit,
+    ask_recall,
+    drop_question_numbers,
+    read_numbered_follow_ups,
+)
 from paincast.cohort.registry.suggestion.values.profiles import profile_columns
 from paincast.cohort.rejects import empty_rejects
 from paincast.contract import Contract, find_contract
@@ -84,15 +89,18 @@ def suggest(file: str | Path, *, dictionary: Dictionary = None, contract: Contra
     contract = find_contract(file) if contract is None else contract
     table = _read_table(file)
     style = detect_number_style((table.rows[name] for name in table.rows), separator=table.dialect.separator)
-    readings = read_numbered_follow_ups({name: read_words(name) for name in map(str, table.rows)})
+    notes = collect_notes(table.labels, dictionary)
+    readings = drop_question_numbers({name: read_words(name) for name in map(str, table.rows)}, notes)
     source = Source(
         rows=table.rows,
-        readings=ask_recall(ask_first_visit(readings)),
+        readings=ask_recall(ask_first_visit(read_numbered_follow_ups(readings))),
         profiles=profile_columns(table.rows, style.decimal),
-        notes=collect_notes(table.labels, dictionary),
+        notes=notes,
         targets=gather_targets(contract),
         contract=contract,
-        repeating_ids=tuple(find_repeating_ids(table.rows)),
+        repeating_ids=tuple(
+            name for name in find_repeating_ids(table.rows) if "national_id" not in readings[name].items
+        ),
         twin_ids=tuple(find_twin_ids(table.rejects)),
     )
     read = ("read:", f"  file: {quote(split_sheet(file)[0].name)}", *write_dialect(table))
@@ -117,7 +125,7 @@ def recognize_fields(dictionary: str | Path) -> dict[str, str]:
     rows = pd.DataFrame({name: pd.Series(dtype="str") for name in notes})
     source = Source(
         rows=rows,
-        readings={name: read_words(name) for name in notes},
+        readings=drop_question_numbers({name: read_words(name) for name in notes}, notes),
         profiles=profile_columns(rows, None),
         notes=notes,
         targets=gather_targets(),

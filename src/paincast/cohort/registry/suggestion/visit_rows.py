@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -14,6 +15,9 @@ from paincast.cohort.registry.suggestion.values.profiles import LONGEST_CODE, Pr
 from paincast.files.strict_yaml import UNFINISHED
 
 MOST_VISITS = 30
+_FRENCH_DAY = re.compile(r"J\d+", re.IGNORECASE)
+_FRENCH_WEEK = re.compile(r"^S(\d+)$", re.IGNORECASE)
+"""S6 is week 6 (semaine) where J0 is day 0 (jour)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,22 @@ def find_visit_rows(
     return min(told, key=lambda visits: bool(visits.doubt), default=None)
 
 
+def find_unsure_visit_rows(
+    maybe: Sequence[str],
+    rows: pd.DataFrame,
+    readings: Mapping[str, Reading],
+    profiles: Mapping[str, Profile],
+    notes: Mapping[str, Note],
+) -> VisitRows | None:
+    """Find the column that tells visits where the patient's id is not known; a person decides."""
+    found = [visits for patient in maybe if (visits := find_visit_rows(patient, rows, readings, profiles, notes))]
+    if not found:
+        candidates = [name for name in readings if _may_tell_visits(readings[name], profiles[name])]
+        read = [_read_visits(name, readings[name], profiles[name], notes.get(name)) for name in candidates]
+        found = [visits for visits in read if visits and not visits.doubt and len(visits.after) < len(rows) / 2]
+    return replace(found[0], doubt=found[0].doubt or "which column is the patient's id") if found else None
+
+
 def _may_tell_visits(reading: Reading, profile: Profile) -> bool:
     items = set(reading.items)
     is_visit = bool(items & {"visit", "month"}) and items <= {"visit", "month", "category", "number", "id", "procedure"}
@@ -78,7 +98,9 @@ def _read_visits(name: str, reading: Reading, profile: Profile, note: Note | Non
     if profile.holds_numbers and profile.is_whole and (_tells_months(reading) or not (note and note.choices)):
         return _read_numbers(name, reading, codes)
     labels = note.choices if note else {}
-    times = {code: _time_of(labels.get(code, code)) for code in codes}
+    is_french = any(_FRENCH_DAY.fullmatch(code) for code in codes)
+    texts = {code: _FRENCH_WEEK.sub(r"W\1", code) if is_french else code for code in codes}
+    times = {code: _time_of(labels.get(code, texts[code])) for code in codes}
     before = tuple(code for code, time in times.items() if time and time.phase == "before")
     during = tuple(code for code, time in times.items() if time and time.phase == "during")
     after = tuple(code for code, time in times.items() if time and time.phase == "after")

@@ -16,6 +16,7 @@ SPANS = frozenset({"years", "months", "weeks", "days"})
 _OF_DURATION = frozenset({"pain", "symptom", "back", "leg", "neck", "chronic"})
 """Concepts that with a unit of time mean how long they have lasted ("pain (months)")."""
 
+_OF_PAIN = frozenset({"nrs", "vas", "pain", "intensity"})
 _SCORES = frozenset({"score", "scores", "total", "tot", "sum", "scale", "summe", "punkte", "puntuacion", "poang"})
 _ITEMS = frozenset({"q", "item", "frage", "question"})
 _OF_RECALL = frozenset({"average", "worst", "least"})
@@ -99,7 +100,8 @@ def read_words(text: str, *, is_sentence: bool = False) -> Reading:
     while at < len(tokens):
         length, concept, is_instrument = _longest_phrase(tokens, at, vocabulary)
         time, n_time = find_time(tokens, at, vocabulary, is_sentence=is_sentence)
-        if n_time > length or (n_time and n_time == length and not concept):
+        is_before_score = concept == "previous" and bool(instruments or set(items) & _OF_PAIN)
+        if n_time > length or (n_time and n_time == length and (not concept or is_before_score)):
             times += [time] if time else []
             at += n_time
         elif length:

@@ -159,8 +159,9 @@ def _fit(reading: Reading, target: Target) -> _Fit | None:
     best = min(fits, key=lambda fit: (ORDER.index(fit.certainty), fit.rank), default=None)
     if best is None or not reading.numbers or best.certainty == "possible":
         return best
-    is_version = not reading.instruments and reading.numbers in (("1",), ("2",))
-    return best if is_version else _Fit(best.rank, best.size, "possible")
+    if reading.instruments or reading.numbers not in (("1",), ("2",)):
+        return _Fit(best.rank, best.size, "possible")
+    return replace(best, certainty="doubt") if target.in_visits else best
 
 
 def _fit_pattern(items: frozenset[str], pattern: frozenset[str], rank: int, target: Target) -> _Fit | None:

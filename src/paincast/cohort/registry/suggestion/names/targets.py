@@ -134,7 +134,7 @@ def _make_target(
         asks=frozenset(asks) - frozenset(listed),
         is_never_exact=entry.get("exact") == "never",
         beside=frozenset(entry.get("with", [])) | (BESIDE_SCORES if is_score else frozenset()),
-        doubtful=doubtful,
+        doubtful=doubtful | {"result"},
         sure=frozenset(entry.get("sure", [])),
         rivals=entry.get("rivals", {}),
         scales=entry.get("scales", {}),

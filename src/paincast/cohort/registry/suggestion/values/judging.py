@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from paincast.cohort.registry.mapping_types import YEAR
+from paincast.cohort.registry.mapping_types import BIRTH_YEAR, YEAR
 from paincast.cohort.registry.suggestion.language.words import Reading
 from paincast.cohort.registry.suggestion.names.targets import Target
 from paincast.cohort.registry.suggestion.notes import Note
 from paincast.cohort.registry.suggestion.values.meanings import find_meanings
-from paincast.cohort.registry.suggestion.values.profiles import MOST_CATEGORIES, MOST_CODES, Profile, holds_years
+from paincast.cohort.registry.suggestion.values.profiles import (
+    MOST_CATEGORIES,
+    MOST_CODES,
+    Profile,
+    find_odd_word,
+    holds_years,
+)
 from paincast.cohort.registry.units import unit_factors, unit_offset
 from paincast.files.strict_yaml import UNFINISHED
 from paincast.schema import Column
@@ -31,6 +37,12 @@ MOST_HIDDEN = 0.01
 """Largest share of rows whose codes are too rare to be shown, and which are left to become rejects."""
 MOST_KINDS = 30
 """A category with more distinct values is text."""
+YOUNGEST_MEDIAN = 12
+"""A lower median of age in another unit than years is more likely a wrong unit."""
+VERBAL_TOP = 4
+"""Whole numbers up to here may be a verbal rating scale (none, mild, moderate, severe, very severe)."""
+FEWEST_OF_SCALE = 10
+"""So many values of pain tell that higher ones do not occur."""
 HEAVIEST_MEDIAN = 120
 """A higher median of body weight is more likely in pounds."""
 
@@ -141,14 +153,25 @@ def _judge_number(target: Target, profile: Profile, reading: Reading, label: Rea
         return Verdict(possible=False, why_not="dates or yes/no, not a number")
     if column.name == "pgic":
         return _judge_pgic(profile, note)
+    word, others = find_odd_word(profile)
+    if word and not note.choices:
+        verdict = _judge_number(target, replace(profile, numbers=others), reading, label, note)
+        asked = f"remove {UNFINISHED} if this word means that no value was recorded"
+        return replace(verdict, settings={**verdict.settings, "missing": [word, UNFINISHED]}, doubt=asked)
     if _are_kinds(column, note) or (not profile.is_empty and not profile.holds_numbers):
         return _judge_kinds(profile, note)
+    if column.name == "age_years" and _are_birth_years(profile.numbers):
+        return Verdict(settings={"reads": BIRTH_YEAR}, doubt="the values are years of birth")
     if "1" in profile.counts and set(profile.counts) <= {"0", "1"} and (column.high or 2) > 4:
         return Verdict(possible=False, why_not="0 and 1 only")
     values = profile.numbers if profile.holds_numbers else pd.Series([note.low, note.high], dtype="float64").dropna()
     if "lasting" in reading.items and values.max() <= PAIN_TOP:
         return Verdict(settings={"unit": UNFINISHED}, doubt="how long pain has lasted, or pain from 0 to 10")
     return _judge_range(target, values, _declared_units(reading, label), reading, is_range=profile.is_empty)
+
+
+def _are_birth_years(values: pd.Series) -> bool:
+    return not values.empty and float((values.between(1900, 2100) & (values % 1 == 0)).mean()) >= FITS
 
 
 def _declared_units(reading: Reading, label: Reading | None) -> list[str]:
@@ -220,6 +243,10 @@ def _choose_unit(target: Target, values: pd.Series, fitting: list[str], is_range
     own = next(unit for unit, factor in unit_factors(column).items() if factor == 1.0)
     if column.name == "pain_duration_months":
         return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: months, years, weeks or days")
+    if column.name == "age_years" and own not in fitting:
+        fitting = [unit for unit in fitting if values.median() * unit_factors(column)[unit] >= YOUNGEST_MEDIAN]
+        asked = "the unit: years, months or days"
+        return Verdict(settings={"unit": fitting[0] if len(fitting) == 1 else UNFINISHED}, doubt=asked)
     if column.name == "weight_kg" and values.median() > HEAVIEST_MEDIAN:
         return Verdict(settings={"unit": UNFINISHED}, doubt="the unit: kg or pounds")
     if "0-1" in fitting and values.max() <= 1 and bool((values % 1 != 0).any()):
@@ -234,6 +261,10 @@ def _choose_unit(target: Target, values: pd.Series, fitting: list[str], is_range
 
 
 def _choose_pain_unit(values: pd.Series, is_range: bool) -> Verdict:
+    is_verbal = len(values) >= FEWEST_OF_SCALE and values.max() <= VERBAL_TOP and bool((values % 1 == 0).all())
+    if is_verbal and values.max() > 1 and not is_range:
+        asked = "0-10, or a verbal rating scale, which cannot be read as such: no value is above 4"
+        return Verdict(settings={"unit": UNFINISHED}, doubt=asked)
     if values.max() <= 10:
         return Verdict()
     if (values > 10).mean() > 0.2 or is_range:

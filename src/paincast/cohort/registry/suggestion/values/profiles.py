@@ -33,6 +33,8 @@ DATE_FORMATS = (
 )
 """Common date formats other than ISO 8601."""
 
+FEWEST_NUMBERS = 4
+"""So many different numbers beside one word make a number of a column."""
 MOSTLY = 0.9
 """Share of the values from which a column is said to hold numbers or dates."""
 _LOOKS_LIKE_DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[T ].*)?|\d{8}")
@@ -134,6 +136,17 @@ def _find_date_formats(given: pd.Series) -> tuple[str | None, ...]:
 
 def _fits(dates: pd.Series, date_format: str | None) -> bool:
     return not any(rows.any() for rows in read_days(dates, date_format)[1].values())
+
+
+def find_odd_word(profile: Profile) -> tuple[str, pd.Series]:
+    """Find the one frequent word that stands among numbers ("lost"), and the numbers; empty if there is none."""
+    numbers, failed = to_numbers(profile.given, decimal=None)
+    words = profile.given[failed].map(to_code).unique()
+    numbers = numbers.dropna()
+    is_odd = len(words) == 1 and int(failed.sum()) >= FEWEST_PATIENTS and len(words[0]) <= LONGEST_CODE
+    if profile.holds_numbers or not is_odd or numbers.nunique() < FEWEST_NUMBERS or re.search(r"\d", words[0]):
+        return "", pd.Series([], dtype="float64")
+    return str(words[0]), numbers
 
 
 def holds_years(profile: Profile) -> bool:
