@@ -504,7 +504,7 @@ def test_years_of_birth_are_never_ages_in_days(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    (
+    [
         "N° dossier",
         "Numéro de dossier",
         "IPP",
@@ -515,7 +515,7 @@ def test_years_of_birth_are_never_ages_in_days(tmp_path: Path, name: str) -> Non
         "Zorgnummer",
         "Patient MRN",
         "MRN",
-    ),
+    ],
 )
 def test_ids_of_patients_are_known_in_many_languages(tmp_path: Path, name: str) -> None:
     mapping = yaml.load(suggest(write_visits(tmp_path, name, ["0", "3", "12"])).text, Loader=yaml.BaseLoader)
@@ -582,7 +582,7 @@ def test_pain_of_0_to_4_and_pain_of_the_neck_are_asked_about(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "time",
-    (
+    [
         "vor OP",
         "bei Aufnahme",
         "vor Intervention",
@@ -595,7 +595,7 @@ def test_pain_of_0_to_4_and_pain_of_the_neck_are_asked_about(tmp_path: Path) -> 
         "före",
         "før",
         "voor",
-    ),
+    ],
 )
 def test_words_for_before_are_known_in_many_languages(tmp_path: Path, time: str) -> None:
     mapping = draft(tmp_path, {f"NRS {time}": SCORES, "NRS 3 Monate": SCORES})
