@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from own_registry import make_patients, write_registry
+from own_registry import MAPPING, make_patients, write_registry
 
 from paincast.contract import BUILT_IN, load_contract
 from paincast.features import EpisodeEncoder
@@ -112,6 +112,15 @@ def test_from_a_file_and_a_contract_to_a_report_and_an_answer(tmp_path):
     write_registry(tmp_path / "later", make_patients(200, seed=9))
     call(tmp_path, "ingest", "later/mapping.yaml", "later/patients.csv", "-o", "later_cohort")
     call(tmp_path, "evaluate", "models", "later_cohort", "-o", "evaluated")
+    by_file = ("later/patients.csv", "--mapping", "later/mapping.yaml", "--no-record", "-o", "evaluated_file")
+    call(tmp_path, "evaluate", "models", *by_file)
+    assert (tmp_path / "evaluated_file" / "metrics.csv").read_text() == (
+        tmp_path / "evaluated" / "metrics.csv"
+    ).read_text()
+    (tmp_path / "later" / "mapping.yaml").write_text(
+        MAPPING.replace("{column: sex, codes: {f: female, m: male}}", "{column: sex}")
+    )
+    assert "PC-SERVING-38" in call(tmp_path, "evaluate", "models", *by_file, code=2)
     call(tmp_path, "profile", "cohort", "-o", "profile.html")
     assert (
         "Platelet-rich" in (tmp_path / "profile.html").read_text()

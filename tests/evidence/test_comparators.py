@@ -279,10 +279,11 @@ def test_the_remark_of_a_record_says_what_its_trials_tell_instead():
         assert said.endswith(record.without), record.id
 
 
-def test_the_columns_of_predictions_end_with_those_of_the_comparator():
+def test_the_columns_of_predictions_hold_those_of_the_comparator_together():
     new = CONTROL_COLUMNS[1:]
     assert len(new) == 7
-    assert PREDICTION_COLUMNS[-7:] == new
+    start = PREDICTION_COLUMNS.index(new[0])
+    assert PREDICTION_COLUMNS[start : start + 7] == new
     assert "control_probability" in PREDICTION_COLUMNS
     nobody = make_abstentions(PATIENTS, "facet_rfa", "pain_response", "no model")
     assert tuple(nobody.columns) == PREDICTION_COLUMNS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.schema import TABLES, TECHNIQUES
+from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS, CohortSettings
 
 if TYPE_CHECKING:
@@ -190,12 +190,13 @@ def ingest(
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
     from paincast.cohort.registry.ingest import describe_ingestion
+    from paincast.cohort.registry.ingestion import compute_worst_share
     from paincast.cohort.registry.ingestion import ingest as ingest_files
 
     cohort, rejects = ingest_files(files or None, mapping)
     for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
         click.echo(f"  {line}")
-    share = _worst_share(cohort, rejects)
+    share = compute_worst_share(cohort, rejects)
     rejects_path = out.with_name(f"{out.name}.rejects.csv")
     if share > max_rejects:
         _write_csv(rejects, rejects_path)
@@ -250,17 +251,3 @@ def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
 
     with atomic_file(path) as draft:
         write_csv(rejects, draft)
-
-
-def _worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
-    from paincast.cohort.rejects import compute_reject_share
-
-    shares = []
-    for name, part in rejects.groupby("table"):
-        if name in TABLES:
-            left_out = part.loc[part["action"] == "row left out", ["file", "row"]].drop_duplicates()
-            n_rows = len(getattr(cohort, str(name))) + len(left_out)
-        else:
-            n_rows = cohort.details["files"][name]["rows"]
-        shares.append(compute_reject_share(part, n_rows))
-    return max(shares, default=0.0)

@@ -33,6 +33,7 @@ REPORT = "report.html"
 @click.option("--resamples", default=500, show_default=True, help="Bootstrap resamples of patients.")
 @click.option("--confidence", default=0.95, show_default=True, help="Coverage of the intervals.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the resamples.")
+@click.option("--mapping", metavar="MAPPING", help="COHORT is a registry's file or folder, read by this mapping.")
 @exclude_overlap_option
 @click.option(
     "--record/--no-record", default=True, help="Record what real patients say beside the models and in MLflow."
@@ -51,6 +52,7 @@ def evaluate(
     resamples: int,
     confidence: float,
     seed: int,
+    mapping: str | None,
     exclude_overlap: bool,
     record: bool,
     tracking_uri: str | None,
@@ -92,6 +94,7 @@ def evaluate(
     \b
     Examples:
       paincast evaluate models data/cohorts/other_hospital -o reports/other_hospital
+      paincast evaluate models export.xlsx --mapping other_hospital.yaml -o reports/other_hospital
       paincast evaluate models data/cohorts/ours -o reports/ours --update models_updated
     """  # noqa: D301
     import numpy as np
@@ -105,7 +108,7 @@ def evaluate(
 
     if update is not None:
         require_new_folder(update)
-    (patients, truth), loaded = load_with_truth(cohort), load_models(models)
+    (patients, truth), loaded = load_with_truth(cohort, mapping), load_models(models)
     evaluation, found, unfit = evaluate_and_validate(
         loaded,
         patients,
@@ -116,7 +119,7 @@ def evaluate(
         fingerprints=find_fingerprints(DEFAULT_MODELS, models),
         exclude_overlap=exclude_overlap,
     )
-    name = cohort.resolve().name
+    name = cohort.resolve().name if mapping is None else cohort.resolve().stem
     lines = [] if update is None else _update(update, evaluation, loaded, patients, seed, resamples, confidence)
     evaluated = _gather(loaded, evaluation, found, unfit, name)
     written = _write(out, evaluation, evaluated, name, patients.basis)

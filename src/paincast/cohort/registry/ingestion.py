@@ -11,8 +11,10 @@ import pandas as pd
 from paincast.cohort.registry.ingest import ingest as ingest_files
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.registry.mapping_types import RegistryMapping
+from paincast.cohort.rejects import compute_reject_share
 from paincast.cohort.tables import Cohort
 from paincast.errors import DataError
+from paincast.schema import TABLES
 
 FETCHED = Path("data/real")
 """Default folder of ``paincast fetch`` for published data sets, relative to the working folder."""
@@ -54,6 +56,27 @@ def ingest(
     else:
         files = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     return ingest_files(loaded, files)
+
+
+def compute_worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
+    """Compute the largest share of the rows of a table, or of a file, that lost a value.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        From :func:`ingest`.
+    rejects : DataFrame
+        What was left out.
+    """
+    shares = []
+    for name, part in rejects.groupby("table"):
+        if name in TABLES:
+            left_out = part.loc[part["action"] == "row left out", ["file", "row"]].drop_duplicates()
+            n_rows = len(getattr(cohort, str(name))) + len(left_out)
+        else:
+            n_rows = cohort.details["files"][name]["rows"]
+        shares.append(compute_reject_share(part, n_rows))
+    return max(shares, default=0.0)
 
 
 def _find_fetched(mapping: RegistryMapping) -> list[Path]:
