@@ -135,7 +135,7 @@ def test_the_page_gives_the_verdict_and_every_part(found, model, validation, bec
     assert page.count("data:image/svg+xml") == 4
     for part in ("calibration", "benefit", "groups", "patients"):
         assert f'id="{"-".join(EPIDURAL)}-{part}"' in page
-    assert ("1 of 1" in page) == (verdict == "contradicted by data")
+    assert ("1 of 1 is contradicted" in page) == (verdict == "contradicted by data")
 
 
 def test_a_model_that_could_not_be_measured_is_listed_with_the_reason(model):
