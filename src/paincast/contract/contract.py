@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.outcomes import OUTCOMES, Outcome
-from paincast.schema import COMPARATORS, EPISODES, EVENTS, INDICATIONS, TECHNIQUES, VISITS, Column, is_model_input
+from paincast.schema import EPISODES, EVENTS, INDICATIONS, TECHNIQUES, VISITS, Column, is_model_input
 from paincast.schema.instruments import INSTRUMENTS, Instrument
 
 _DIGEST_LENGTH = 12
@@ -76,7 +76,7 @@ class Contract:
     instruments: Mapping[str, Instrument]
     outcomes: Mapping[str, Outcome]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """First digits of the hash of what was declared; empty for the built-in contract."""
         return hashlib.sha256(self.declared.encode()).hexdigest()[:_DIGEST_LENGTH] if self.declared else ""
@@ -90,11 +90,6 @@ class Contract:
     def techniques(self) -> tuple[str, ...]:
         """Names of all techniques, the registry's own last."""
         return (*TECHNIQUES, *self.own_techniques)
-
-    @property
-    def comparators(self) -> tuple[str, ...]:
-        """Names of the comparators."""
-        return COMPARATORS
 
     @cached_property
     def indications(self) -> tuple[str, ...]:

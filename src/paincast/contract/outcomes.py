@@ -11,6 +11,7 @@ from paincast.contract.keys import EXTENSIBLE, FIRST_LISTED, list_keys
 from paincast.errors import suggest_name
 from paincast.files.strict_yaml import Node
 from paincast.outcomes import OUTCOMES, Line, Outcome
+from paincast.outcomes.criteria import change_line
 from paincast.outcomes.definitions import ALIVE, AT_A_VISIT, NOT_AN_EFFECT, WEIGHTED
 from paincast.schema import Column
 from paincast.schema.instruments import Instrument, Threshold
@@ -84,14 +85,7 @@ def make_line(instrument: Instrument, thresholds: Sequence[Threshold]) -> Line |
     points, share = amounts.get("absolute"), amounts.get("relative")
     if points is None and share is None:
         return None
-    falls = instrument.direction == "lower is better"
-    return Line(
-        measure=instrument.column,
-        direction="fall" if falls else "rise",
-        points=points,
-        share=share,
-        best=instrument.low if falls else instrument.high,
-    )
+    return change_line(instrument, points=points, share=share)
 
 
 def _describe(instrument: Instrument, line: Line) -> str:

@@ -72,14 +72,20 @@ def improvement_line(instrument: Instrument, *, share: float | None = None) -> L
     >>> line.direction, line.points, line.best
     ('rise', 3.6, 80)
     """
-    falls = instrument.direction == "lower is better"
     points = None
     if share is None:
         threshold = instrument.responder[0]
         if threshold.kind == "level":
+            falls = instrument.direction == "lower is better"
             return Line(measure=instrument.column, direction="at_most" if falls else "at_least", points=threshold.value)
         share = threshold.value if threshold.kind == "relative" else None
         points = threshold.value if threshold.kind == "absolute" else None
+    return change_line(instrument, points=points, share=share)
+
+
+def change_line(instrument: Instrument, *, points: float | None, share: float | None) -> Line:
+    """Make the criterion of a change towards the best score: by points, by a share of the way, or by either."""
+    falls = instrument.direction == "lower is better"
     return Line(
         measure=instrument.column,
         direction="fall" if falls else "rise",

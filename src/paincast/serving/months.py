@@ -112,7 +112,9 @@ def choose_model(models: Mapping[str, Predictor], asked: Asked) -> Predictor | N
     return next((model for model in own if math.isclose(model.horizon_months, asked.month)), None)
 
 
-def explain_no_model(models: Mapping[str, Predictor], asked: Asked, episodes: pd.DataFrame) -> str | pd.Series:
+def explain_no_model(
+    models: Mapping[str, Predictor], asked: Asked, episodes: pd.DataFrame, contract: Contract
+) -> str | pd.Series:
     """Explain why no model answers: the indication does not fit the technique, or the month has no model.
 
     Parameters
@@ -123,6 +125,8 @@ def explain_no_model(models: Mapping[str, Predictor], asked: Asked, episodes: pd
         For which :func:`choose_model` finds no model.
     episodes : DataFrame of shape (n, ...)
         Patients.
+    contract : Contract
+        From :func:`common_contract`.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def explain_no_model(models: Mapping[str, Predictor], asked: Asked, episodes: pd
     if not own:
         if any(model.technique == asked.technique for model in models.values()):
             return f"there is no model for {asked.outcome} after {asked.technique} among those loaded"
-        return explain_missing_model(asked.technique, common_contract(models.values()))
+        return explain_missing_model(asked.technique, contract)
     listed = ", ".join(f"{month:g}" for month in sorted({model.horizon_months for model in own}))
     lacking = (
         f"{NO_PRIMARY_MONTH} of {asked.technique}"

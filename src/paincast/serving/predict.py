@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
+from paincast.contract import Contract
 from paincast.eligibility import assess_technique, check_techniques, set_technique
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
@@ -226,7 +227,7 @@ def predict_episodes(
         if len(chosen):
             invalid_columns = None if unreadable is None else unreadable[chosen.index]
             answers = [
-                _answer(chosen, invalid_columns, Asked(technique, outcome, month), models, allow_contradicted)
+                _answer(chosen, invalid_columns, Asked(technique, outcome, month), models, contract, allow_contradicted)
                 for outcome in outcomes
                 for month in months or (None,)
             ]
@@ -242,15 +243,15 @@ def _answer(
     unreadable: pd.Series | None,
     asked: Asked,
     models: Mapping[str, Predictor],
+    contract: Contract,
     allow_contradicted: bool,
 ) -> Answers | pd.DataFrame:
     """Answer by the model that is asked; without one, rows of abstentions."""
     model = choose_model(models, asked)
     if model is not None:
         return model.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
-    contract = common_contract(models.values())
     patients = set_technique(episodes, asked.technique, contract)
-    because = explain_no_model(models, asked, patients)
+    because = explain_no_model(models, asked, patients, contract)
     rows = make_abstentions(patients, asked.technique, asked.outcome, because)
     if asked.month is not None:
         rows = rows.assign(horizon_months=asked.month)
