@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any, get_args, get_origin
 
 from paincast.errors import SettingsError, suggest_name
+from paincast.schema import TECHNIQUES
 from paincast.settings.choices import ALL_OUTCOMES, MIN_RESAMPLES
 from paincast.settings.declarations import TrainingSettings
 from paincast.settings.declare import (
@@ -49,6 +50,7 @@ def check_settings(settings: TrainingSettings) -> TrainingSettings:
         check_value(declared, _read_attribute(settings, declared.name))
     for check in (
         _check_jobs,
+        _check_techniques,
         _check_cohort,
         _check_blended,
         _check_outcome,
@@ -149,17 +151,20 @@ def _check_length(declared: Setting, items: Sequence[object]) -> None:
 
 def _check_item(declared: Setting, item: object) -> None:
     names, lowest = declared.metadata["one_of"], declared.metadata["at_least"]
-    if names and item not in names:
-        refuse_removed(declared.name, str(item))
-        raise SettingsError(
-            f"{declared.name}: unknown name '{item}'; {suggest_name(str(item), names)}", code="PC-SETTINGS-20"
-        )
+    if names:
+        _require_name(declared.name, str(item), names)
     if declared.metadata["parameters"] is not None and isinstance(item, Mapping):
         _check_parameters(declared.name, item, declared.metadata["parameters"])
     if lowest is not None and isinstance(item, Real) and not lowest <= item <= declared.metadata["at_most"]:
         raise SettingsError(
             f"{declared.name}={float(item):.15g} is out of range; allowed: {declared.range}", code="PC-SETTINGS-23"
         )
+
+
+def _require_name(setting: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        refuse_removed(setting, name)
+        raise SettingsError(f"{setting}: unknown name '{name}'; {suggest_name(name, known)}", code="PC-SETTINGS-20")
 
 
 def _check_parameters(name: str, parameters: Mapping[str, object], ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -192,6 +197,12 @@ def _check_jobs(settings: TrainingSettings) -> None:
         raise SettingsError(
             "jobs=0 would start no process; give 1 for one at a time, -1 for all cores", code="PC-SETTINGS-04"
         )
+
+
+def _check_techniques(settings: TrainingSettings) -> None:
+    """Check the names of techniques where no cohort is read whose contract may declare further ones."""
+    for technique in settings.techniques if settings.cohort.source == "simulated" else ():
+        _require_name("techniques", technique, TECHNIQUES)
 
 
 def _check_cohort(settings: TrainingSettings) -> None:
