@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from functools import cache
 from types import MappingProxyType
 
 import pandas as pd
-import pandera.pandas as pa
+import pyarrow as pa
 
-from paincast.cohort.coercion import NumberStyle, has_decimal_commas, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import NumberStyle, has_decimal_commas, to_text
 from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
 from paincast.cohort.reading.names import clean_name, match_case
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
-    Action,
     BrokenRule,
     any_broken,
     join_rejects,
@@ -27,11 +25,10 @@ from paincast.cohort.rejects import (
 )
 from paincast.cohort.shared_keys import find_duplicates, merge_rows
 from paincast.cohort.tables import conform
+from paincast.cohort.violations import TYPES, coerce, find_violations, make_findings
 from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError, suggest_name
 from paincast.schema import TABLES, Column
-
-_BEFORE = "before the procedure"
 
 
 def validate_tables(
@@ -227,7 +224,8 @@ def _check_table(
     numbers = [name for name in raw if columns[str(name)].type in ("number", "integer")]
     style = style or NumberStyle(is_mixed=has_decimal_commas(raw[name] for name in numbers))
     for name in map(str, raw):
-        typed[name], failed = _coerce(raw[name], columns[name], style)
+        typed[name], broken = coerce(raw[name], columns[name], style)
+        failed = make_findings(columns[name], broken)
         doubts = detect_wrong_unit(typed[name], columns[name], table)
         column_findings += doubts
         findings += failed
@@ -292,60 +290,15 @@ def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) ->
     ]
 
 
-def _coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, list[BrokenRule]]:
-    if column.type == "boolean":
-        values, failed = to_booleans(raw)
-        return values, _findings(column, {"boolean": failed})
-    if column.type in ("number", "integer"):
-        is_percent = column.unit == "%"
-        values, failed = to_numbers(raw, decimal=style.decimal, percent=is_percent, strict=style.is_mixed)
-        fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
-        return values.mask(fraction), _findings(column, {"not a number": failed, "not a whole number": fraction})
-    text = to_text(raw, keep=column.categories)
-    return (to_listed(text, column.categories) if column.type == "category" else text), []
-
-
-def _findings(column: Column, broken: Mapping[str, pd.Series]) -> list[BrokenRule]:
-    return [
-        BrokenRule(broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_action(column, rule))
-        for rule, rows in broken.items()
-        if rows.any()
-    ]
-
-
-def _action(column: Column, rule: str) -> Action:
-    return "row left out" if column.required or rule == _BEFORE else "cell emptied"
-
-
-@cache
-def _pandera_column(column: Column) -> pa.Column:
-    checks = []
-    if column.categories:
-        checks.append(pa.Check.isin(column.categories, error="category"))
-    if column.low is not None:
-        rule = _BEFORE if column.name == "month" else "range"
-        checks.append(pa.Check.ge(column.low, error=rule))
-    if column.high is not None:
-        checks.append(pa.Check.le(column.high, error="range"))
-    return pa.Column(checks=checks, nullable=not column.required)
-
-
 def _check_contract(frame: pd.DataFrame, columns: Mapping[str, Column], known: list[BrokenRule]) -> list[BrokenRule]:
-    filled = [column for name, column in columns.items() if column.required or frame[name].notna().any()]
-    schema = pa.DataFrameSchema({column.name: _pandera_column(column) for column in filled})
-    try:
-        schema.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = errors.failure_cases[["column", "check", "index"]]
-    else:
-        return []
     findings: list[BrokenRule] = []
-    for (name, check), rows in cases.groupby(["column", "check"], sort=False)["index"]:
-        broken = pd.Series(frame.index.isin(rows), index=frame.index)
-        rule = "required" if check == "not_nullable" else str(check)
-        if rule == "required":
-            broken &= ~_any_of_column(known, str(name), frame.index)
-        findings += _findings(columns[str(name)], {rule: broken})
+    for name, column in columns.items():
+        values = frame[name]
+        if column.required:
+            absent = values.isna() & ~_any_of_column(known, name, frame.index)
+            findings += make_findings(column, {"required": absent})
+        if values.notna().any():
+            findings += find_violations(pa.array(values, TYPES[column.type], from_pandas=True), column)
     return findings
 
 

@@ -167,5 +167,6 @@ def format_value(column: Column, value: object) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        return f"{value:.4g} {column.unit}" if column.unit else f"{value:.4g}"
+        number = f"{value + 0.0:.4g}"  # -0 becomes 0
+        return f"{number} {column.unit}" if column.unit else number
     return str(value)

@@ -20,6 +20,9 @@ LEAST_CERTAINTY = 0.9
 LEAST_REACH = 0.005
 """Smallest change, in the unit of the contributions, for which an unknown value is listed."""
 
+MOST_MISSING = 5
+"""Most unknown values that are listed of a patient."""
+
 
 def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explanation) -> npt.NDArray[np.bool_]:
     """Find the contributions whose sign has a posterior probability of at least nine in ten.
@@ -115,7 +118,7 @@ def list_missing(
     level: float,
     *,
     scale: npt.NDArray[np.float64] | None = None,
-    most: int = 5,
+    most: int = MOST_MISSING,
 ) -> list[list[Reason]]:
     """List each patient's unknown values, and how wide the contribution is that each could have.
 

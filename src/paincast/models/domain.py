@@ -89,18 +89,46 @@ def flag_out_of_domain(domain: Domain, encoder: EpisodeEncoder, episodes: pd.Dat
     far = pd.DataFrame(
         np.abs(scores) > FARTHEST_SCORE, columns=[variable.name for variable in kept], index=episodes.index
     )
-    booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
-    unseen = encoder.find_unseen(episodes).reindex(columns=booleans, fill_value=False)
     filled = np.nan_to_num(scores, nan=0.0)
     # Without numbers, a bundle stores an empty list, which has one dimension.
     precision = domain.precision.reshape(len(kept), len(kept))
     squared = np.einsum("ij,jk,ik->i", filled, precision, filled)
-    limit = chi2.ppf(1.0 - TAIL, df=max(len(kept), 1))
-    together = pd.DataFrame({"the combination of values": squared > limit}, index=episodes.index)
-    flags = pd.concat([far, unseen, together], axis=1)
+    unseen = encoder.find_unseen(episodes)
+    return explain_distance(encoder, far, unseen, squared > find_limit(len(kept)))
+
+
+def find_limit(n_numbers: int) -> float:
+    """Find the squared Mahalanobis distance that all but 1 in 10,000 of a normal cohort have."""
+    return float(chi2.ppf(1.0 - TAIL, df=max(n_numbers, 1)))
+
+
+def explain_distance(
+    encoder: EpisodeEncoder, far: pd.DataFrame, unseen: pd.DataFrame, together: npt.NDArray[np.bool_]
+) -> pd.Series:
+    """Say in what an episode is far from the training cohort.
+
+    Parameters
+    ----------
+    encoder : EpisodeEncoder
+        The encoder of the model.
+    far : DataFrame of bool, shape (n, n_numbers)
+        Whether each number is far from the training mean.
+    unseen : DataFrame of bool, shape (n, ...)
+        Whether a value did not occur in training; only yes/no values count here.
+    together : ndarray of bool, shape (n,)
+        Whether the numbers together are far.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Empty where nothing is far.
+    """
+    booleans = [variable.name for variable in encoder.variables_ if variable.kind == "boolean"]
+    combination = pd.DataFrame({"the combination of values": together}, index=far.index)
+    flags = pd.concat([far, unseen.reindex(columns=booleans, fill_value=False), combination], axis=1)
     names = [encoder.contract.label(str(name)) for name in flags.columns]
     reasons = [_explain_distance(names, row) for row in flags.to_numpy(bool)]
-    return pd.Series(reasons, index=episodes.index, dtype="str")
+    return pd.Series(reasons, index=far.index, dtype="str")
 
 
 def _explain_distance(names: list[str], flags: npt.NDArray[np.bool_]) -> str:

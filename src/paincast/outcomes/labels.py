@@ -168,18 +168,25 @@ def list_ineligibility(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
     ['', 'opioid_mme is 0 before the procedure: no fall is possible', 'opioid_mme is missing; it is required']
     """
     lines = [line for line in outcome.lines if line.needs_before]
-    reasons = pd.Series("", index=episodes.index, dtype="str")
+    reasons = np.full(len(episodes), "", dtype=object)
     if not lines:
-        return reasons
+        return pd.Series(reasons, index=episodes.index, dtype="str")
     before = pd.DataFrame({line.measure: _read(episodes, line.measure) for line in lines})
+    known = before.notna().to_numpy(bool)
     is_possible = np.column_stack([is_reachable(line, before[line.measure]) for line in lines]).any(axis=1)
-    absent = before.isna().all(axis=1).to_numpy()
-    named = [line for line in lines if line.measure in outcome.evidence_measures or before[line.measure].notna().any()]
-    named = named or lines
-    required = f"{_name(named, 'and')} {'is' if len(named) == 1 else 'are'} missing; "
-    required += "it is required" if len(named) == 1 else "one is required"
-    reasons = reasons.mask(~is_possible & ~absent, _describe_impossible(named))
-    return reasons.mask(absent, required)
+    counted = np.array([line.measure in outcome.evidence_measures for line in lines])
+    for pattern in np.unique(known[~is_possible], axis=0):
+        named = [line for line, is_named in zip(lines, pattern | counted, strict=True) if is_named] or lines
+        alike = ~is_possible & (known == pattern).all(axis=1)
+        reasons[alike] = _describe_impossible(named) if pattern.any() else _describe_absent(named)
+    return pd.Series(reasons, index=episodes.index, dtype="str")
+
+
+def _describe_absent(lines: Sequence[Line]) -> str:
+    """Say that no measure of the outcome is known, for an episode of whom none is."""
+    if len(lines) == 1:
+        return f"{lines[0].measure} is missing; it is required"
+    return f"{_name(lines, 'and')} are missing; one is required"
 
 
 def _name(lines: Sequence[Line], joined_by: str) -> str:

@@ -13,31 +13,23 @@ from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.validate import validate_patients
 from paincast.contract import BUILT_IN, Contract, describe_own_technique
 from paincast.eligibility import (
-    assess_contraindications,
-    check_categories,
-    check_readable,
-    decide_answers,
-    join_reasons,
-    note_missing_evidence,
     set_technique,
 )
-from paincast.evidence.rules import TechniqueRules, renew_rules
+from paincast.evidence.rules import TechniqueRules
 from paincast.explain import explain_model, find_certain, list_missing
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
 from paincast.predictor.answers import Answers
 from paincast.predictor.card import format_card, format_line
-from paincast.predictor.controls import find_controls
+from paincast.predictor.judgement import judge_patients
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, UNCERTAINTY_COLUMNS, make_abstentions
-from paincast.predictor.validation import VALIDATION_COLUMNS, Validation, assess_validations
+from paincast.predictor.validation import Validation
 from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
     import shap
-
-NO_SKILL = "no reasons: the model tells patients apart no better than the overall risk does"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -244,64 +236,15 @@ class Predictor:
             Indexed like ``patients``.
         """
         episodes = set_technique(patients, self.technique, self.contract)
-        encoder = self.response.encoder
-        out_of_domain = flag_out_of_domain(self.response.domain, encoder, episodes)
-        used, required = {variable.name for variable in encoder.variables_}, {*self.measures, "indication"}
-        categories = {variable.name: variable.levels for variable in encoder.variables_ if variable.kind == "category"}
-        because = decide_answers(
-            self.rules,
-            self.question,
-            episodes,
-            unreadable=check_readable(episodes.index, unreadable, used=used, required=required),
-            unseen=check_categories(self.rules, episodes, encoder.find_unseen(episodes), categories),
-            out_of_domain=out_of_domain,
-        )
-        validated = assess_validations(self.validations, episodes)
-        doubts = [validated["doubted"]]
-        if allow_contradicted:
-            doubts.insert(0, validated["contradicted"])
-        else:
-            because = join_reasons(episodes.index, [because, validated["contradicted"]])
-        answered = because == ""
-        is_own = self.technique in self.contract.own_techniques
-        rules = self.rules if is_own else renew_rules(self.technique, self.outcome, self.rules)
-        assessed = assess_contraindications(rules, episodes)
-        if not self.response.shows_reasons:
-            doubts.append(pd.Series(NO_SKILL, index=episodes.index))
-        cautions = [*doubts, self._note_evidence(episodes), assessed["cautions"]]
+        out_of_domain = flag_out_of_domain(self.response.domain, self.response.encoder, episodes)
+        rows = judge_patients(self, episodes, unreadable, out_of_domain, allow_contradicted=allow_contradicted)
+        answered = ~rows["abstained"].to_numpy(bool)
         answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
-        rows = make_abstentions(episodes, self.technique, self.outcome, because).assign(
-            horizon_months=self.horizon_months,
-            level=np.where(answered, self.level, np.nan),
-            **validated[list(VALIDATION_COLUMNS)],
-            **find_controls(
-                rules,
-                self.outcome,
-                self.horizon_months,
-                episodes,
-                unmatched=self.question.list_unmatched(self.measures),
-            ),
-            **assessed.assign(cautions=join_reasons(episodes.index, cautions)),
-            in_domain=(out_of_domain == "").astype("boolean"),
-            abstained=~answered,
-            basis=self.basis,
-            n_real=self.n_real,
-            use=self.mark,
-            model_version=self.version,
-            contract=self.contract.digest,
-        )
         answer.loc[~answered] = np.nan
         answers = Answers(
             outcome=self.outcome, month=self.horizon_months, measures=self.measures, rows=rows, numbers=answer
         )
         return self._explain(answers, episodes[answered]) if answered.any() else answers
-
-    def _note_evidence(self, episodes: pd.DataFrame) -> pd.Series:
-        """Say what evidence is lacking: of an indication, or of a technique that a contract declares."""
-        own = self.contract.own_techniques.get(self.technique)
-        if own is None:
-            return note_missing_evidence(self.rules, episodes)
-        return pd.Series(describe_own_technique(own), index=episodes.index, dtype="str")
 
     def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:
         """Add what explains the answers of the patients who get one."""

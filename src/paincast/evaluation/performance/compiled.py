@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
-import numba
 import numpy as np
 
 from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray
-
-Function = TypeVar("Function", bound=Callable[..., object])
+from paincast.statistics.compilation import compile_cached
 
 SUMS = ("weight", "cases", "expected", "squares", "losses", "case_log_odds", "concordant", "precision", "overlap")
 """What is summed over all rows, in the order of the columns."""
 
 GROUP_SUMS = ("weight", "cases", "expected", "first", "second")
 """What is summed over each group of rows; the last two are moments of the log odds about the middle of the group."""
-
-
-def compile_cached(function: Function) -> Function:
-    """Compile a function and keep the machine code beside it, or only in memory where no folder can be written."""
-    try:
-        compiled: Function = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:
-        compiled = numba.njit(function, nogil=True, error_model="numpy")
-    return compiled
 
 
 @compile_cached

@@ -1,0 +1,167 @@
+"""Read a raw column in the type of the contract, and find the cells that break its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from paincast.cohort.coercion import NumberStyle, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.rejects import Action, BrokenRule
+from paincast.schema import Column
+
+BoolArray = npt.NDArray[np.bool_]
+
+BEFORE = "before the procedure"
+"""The ``rule`` for a visit before the procedure."""
+
+TYPES = {
+    "text": pa.string(),
+    "category": pa.string(),
+    "number": pa.float64(),
+    "integer": pa.float64(),
+    "boolean": pa.bool_(),
+}
+"""Arrow types of checked columns; whole numbers are numbers here."""
+
+
+def coerce_column(raw: pa.Array, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
+    """Read a raw column in the type of the contract.
+
+    Parameters
+    ----------
+    raw : pyarrow.Array of length n
+        Text, numbers or booleans.
+    column : Column
+        Its declaration.
+    style : NumberStyle
+        How numbers are written.
+
+    Returns
+    -------
+    typed : pyarrow.Array of length n
+        In the type of :data:`TYPES`; categories may be a dictionary. Empty where there is no value, or none that can be read.
+    findings : list of BrokenRule
+        Cells that could not be read.
+    """
+    if column.type in ("number", "integer") and (pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type)):
+        return _read_numbers(raw, column)
+    if column.type == "boolean" and pa.types.is_boolean(raw.type):
+        return raw, []
+    if pa.types.is_null(raw.type):
+        return pa.nulls(len(raw), TYPES[column.type]), []
+    if column.type in ("number", "integer") and (style.decimal or style.is_mixed or _holds_comma(raw)):
+        values, broken = coerce(raw.to_pandas(), column, style)
+        return pa.array(values, TYPES[column.type], from_pandas=True), make_findings(column, broken)
+    encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
+    values, broken = coerce(encoded.dictionary.to_pandas(integer_object_nulls=True), column, style)
+    distinct = pa.array(values, TYPES[column.type], from_pandas=True)
+    codes = encoded.indices.to_numpy(zero_copy_only=False) if encoded.null_count == 0 else None
+    if codes is None:
+        codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    findings = {
+        rule: pd.Series(np.append(flags.to_numpy(dtype=bool), False)[codes])
+        for rule, flags in broken.items()
+        if flags.any()
+    }
+    if column.type == "category":
+        typed = pa.DictionaryArray.from_arrays(encoded.indices, distinct)
+        typed = typed if distinct.null_count == 0 else typed.cast(pa.string())
+    else:
+        typed = distinct.take(encoded.indices)
+    return typed, make_findings(column, findings)
+
+
+def _holds_comma(raw: pa.Array) -> bool:
+    if pa.types.is_dictionary(raw.type):
+        raw = raw.dictionary
+    if not (pa.types.is_string(raw.type) or pa.types.is_large_string(raw.type)):
+        return False
+    return bool(pc.any(pc.match_substring(raw, ",")).as_py())
+
+
+def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenRule]]:
+    numbers = raw.cast(pa.float64(), safe=False)
+    values = numbers.to_numpy(zero_copy_only=False)
+    given = ~np.isnan(values) if numbers.null_count == 0 else np.asarray(numbers.is_valid()) & ~np.isnan(values)
+    failed = given & np.isinf(values)
+    fraction = np.zeros(len(values), dtype=bool)
+    if column.type == "integer":
+        with np.errstate(invalid="ignore"):
+            fraction = given & ~failed & (values % 1 != 0)
+    bad = ~given | failed | fraction
+    typed = pa.array(values, mask=bad) if bad.any() else numbers
+    broken = {"not a number": pd.Series(failed), "not a whole number": pd.Series(fraction)}
+    return typed, make_findings(column, broken)
+
+
+def coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, dict[str, pd.Series]]:
+    """Read raw cells in the type of the contract; return values, and by rule the cells that could not be read."""
+    if column.type == "boolean":
+        values, failed = to_booleans(raw)
+        return values, {"boolean": failed}
+    if column.type in ("number", "integer"):
+        is_percent = column.unit == "%"
+        values, failed = to_numbers(raw, decimal=style.decimal, percent=is_percent, strict=style.is_mixed)
+        fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
+        return values.mask(fraction), {"not a number": failed, "not a whole number": fraction}
+    text = to_text(raw, keep=column.categories)
+    return (to_listed(text, column.categories) if column.type == "category" else text), {}
+
+
+def find_violations(values: pa.Array, column: Column) -> list[BrokenRule]:
+    """Find typed cells outside the range or the categories of a column.
+
+    Parameters
+    ----------
+    values : pyarrow.Array of length n
+        Typed column.
+    column : Column
+        Its declaration.
+    """
+    if column.categories:
+        return _find_unlisted(values, column)
+    if column.low is None and column.high is None:
+        return []
+    bounds = pc.min_max(values)
+    lowest, highest = bounds["min"].as_py(), bounds["max"].as_py()
+    is_low = column.low is not None and lowest is not None and not lowest >= column.low
+    is_high = column.high is not None and highest is not None and not highest <= column.high
+    if not is_low and not is_high:
+        return []
+    numbers = values.to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore"):
+        below = numbers < column.low if column.low is not None else np.zeros(len(numbers), dtype=bool)
+        above = numbers > column.high if column.high is not None else np.zeros(len(numbers), dtype=bool)
+    if column.name == "month":
+        return make_findings(column, {BEFORE: pd.Series(below), "range": pd.Series(above)})
+    return make_findings(column, {"range": pd.Series(below | above)})
+
+
+def _find_unlisted(values: pa.Array, column: Column) -> list[BrokenRule]:
+    listed = pa.array(column.categories, pa.string())
+    if pa.types.is_dictionary(values.type):
+        if pc.all(pc.is_in(values.dictionary, listed)).as_py() is not False:
+            return []
+        values = values.cast(pa.string())
+    unlisted = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, listed)))
+    return make_findings(column, {"category": pd.Series(unlisted.to_numpy(zero_copy_only=False))})
+
+
+def make_findings(column: Column, broken: Mapping[str, pd.Series]) -> list[BrokenRule]:
+    """Make a finding for each rule that a cell breaks."""
+    return [
+        BrokenRule(
+            broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_choose_action(column, rule)
+        )
+        for rule, rows in broken.items()
+        if rows.any()
+    ]
+
+
+def _choose_action(column: Column, rule: str) -> Action:
+    return "row left out" if column.required or rule == BEFORE else "cell emptied"

@@ -1,0 +1,60 @@
+"""Assess conditions on the columns of patients: true, false, or unknown where it depends on unknown values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.scoring.patients import Patients
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Truth(NamedTuple):
+    """Whether something holds for each patient, and whether that is unknown; where it is unknown it does not hold."""
+
+    holds: BoolArray
+    unknown: BoolArray
+
+
+def assess(condition: Mapping[str, Any], patients: Patients) -> Truth:
+    """Assess a condition for each patient (Kleene logic).
+
+    Parameters
+    ----------
+    condition : mapping
+        ``{column, is | at_least | below | any_of}``, or ``{any | all: [conditions]}``.
+    patients : Patients
+        Patients, n of them; an absent column is unknown.
+
+    Returns
+    -------
+    Truth
+        Arrays of shape (n,).
+    """
+    if "column" in condition:
+        return _compare(condition, patients)
+    [(combination, parts)] = condition.items()
+    truths = [assess(part, patients) for part in parts]
+    holds = np.logical_or if combination == "any" else np.logical_and
+    settled = holds.reduce([truth.holds for truth in truths])
+    possible = holds.reduce([truth.holds | truth.unknown for truth in truths])
+    return Truth(settled, possible & ~settled)
+
+
+def _compare(condition: Mapping[str, Any], patients: Patients) -> Truth:
+    name = condition["column"]
+    unknown = patients.missing(name)
+    if "any_of" in condition:
+        levels = tuple(condition["any_of"])
+        return Truth(patients.codes(name, levels) < len(levels), unknown)
+    values = patients.numbers(name)
+    with np.errstate(invalid="ignore"):
+        if "is" in condition:
+            return Truth(values == float(condition["is"]), unknown)
+        if "at_least" in condition:
+            return Truth(values >= condition["at_least"], unknown)
+        return Truth(values < condition["below"], unknown)

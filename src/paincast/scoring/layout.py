@@ -1,0 +1,307 @@
+"""A linear model with its draws, laid out for scoring: a plan in words of variables, and the same as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """What one variable adds to the log odds of the served model and its draws.
+
+    Parameters
+    ----------
+    name : str
+        Column of ``episodes``.
+    levels : tuple of str
+        Levels of a category or yes/no; empty for a number.
+    words : tuple of str
+        How each level is written in a reason.
+    table : ndarray of shape (n_levels + 2, n_models)
+        What each level adds, then what a missing value and an unknown level add; empty for a number.
+    log_scale : bool
+        Whether a number enters as log(1 + number).
+    centre, scale : float
+        Of the standard score of a number.
+    knots : tuple of float
+        Of a restricted cubic spline; empty for a straight line.
+    bends : tuple of tuple of float
+        Mean and standard deviation of each nonlinear term.
+    marks_zero, marks_missing : bool
+        Whether 0, and a missing number, have an indicator.
+    coefficients : ndarray of shape (n_columns, n_models)
+        Of a number's columns: score, bends, indicators.
+    means : ndarray of shape (n_columns,)
+        Reference of a number's contribution.
+    missing_variance : float
+        Variance that is added where the value is missing.
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    table: FloatArray
+    log_scale: bool = False
+    centre: float = 0.0
+    scale: float = 1.0
+    knots: tuple[float, ...] = ()
+    bends: tuple[tuple[float, float], ...] = ()
+    marks_zero: bool = False
+    marks_missing: bool = False
+    coefficients: FloatArray
+    means: FloatArray
+    missing_variance: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearPlan:
+    """A linear model and its draws, laid out for scoring.
+
+    Parameters
+    ----------
+    terms : tuple of Term
+        In the order of the encoder.
+    intercepts : ndarray of shape (n_models,)
+        Of the served model, and of each draw.
+    references : ndarray of shape (n_terms, n_models)
+        What each variable adds for the reference patient.
+    effect_weight : float
+        Degree to which recorded values are believed to matter; 1 without a prior.
+    least_certainty : float
+        Least probability of the sign of a contribution that is told.
+    reach : float
+        Standard deviations that correspond to it.
+    precision : ndarray of shape (n_numbers, n_numbers)
+        Of the standard scores of the training cohort.
+    shows_reasons : bool
+        Whether any contribution is told.
+    """
+
+    terms: tuple[Term, ...]
+    intercepts: FloatArray
+    references: FloatArray
+    effect_weight: float
+    least_certainty: float
+    reach: float
+    precision: FloatArray
+    shows_reasons: bool
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The plan as arrays."""
+        return lay_out(self)
+
+
+class Layout(NamedTuple):
+    """A plan as arrays: numbers, whose columns (score, bends, indicators of 0 and of a missing value) follow each other,
+    and coded variables, whose levels do.
+
+    Parameters
+    ----------
+    number_terms, coded_terms : ndarray of int
+        Terms of the numbers, and of the coded variables.
+    centres, rates : ndarray of shape (n_numbers,)
+        A standard score is (number - centre) * rate.
+    columns : ndarray of int, shape (n_numbers, 4)
+        First column of each number, its number of bends and of columns, and its indicator of 0 (-1 for none).
+    last_knots : ndarray of shape (n_numbers, 2)
+        The last knot but one, and the last.
+    bends : ndarray of shape (n_columns, 5)
+        Of a bend: knot, what it takes of the cubes above the last two knots, gain and shift.
+    coefficients : ndarray of shape (n_columns, n_models)
+    means : ndarray of shape (n_columns,)
+        Reference of each column.
+    spreads : ndarray of shape (n_columns, MOST_COLUMNS)
+        Products of the distances of draws from the served coefficients of a number, summed over draws.
+    missing_rows : ndarray of int, shape (n_numbers,)
+        Row of ``tables`` of a missing number.
+    missing_codes, starts : ndarray of int, shape (n_coded,)
+        Code of a missing value, and first row of ``tables``.
+    tables : ndarray of shape (n_rows, n_models)
+        What values add.
+    certain : ndarray of bool, shape (n_rows,)
+        Whether the sign of what a level contributes is certain.
+    missing_variances : ndarray of shape (n_terms,)
+    intercepts : ndarray of shape (n_models,)
+    references : ndarray of shape (n_terms, n_models)
+    precision : ndarray of shape (n_numbers, n_numbers)
+    effect_weight, least_certainty, reach : float
+        As in the plan.
+    """
+
+    number_terms: IntArray
+    coded_terms: IntArray
+    centres: FloatArray
+    rates: FloatArray
+    columns: IntArray
+    last_knots: FloatArray
+    bends: FloatArray
+    coefficients: FloatArray
+    means: FloatArray
+    spreads: FloatArray
+    missing_rows: IntArray
+    missing_codes: IntArray
+    starts: IntArray
+    tables: FloatArray
+    certain: BoolArray
+    missing_variances: FloatArray
+    intercepts: FloatArray
+    references: FloatArray
+    precision: FloatArray
+    effect_weight: float
+    least_certainty: float
+    reach: float
+
+
+MOST_BENDS = 3
+MOST_COLUMNS = MOST_BENDS + 3
+"""Most columns of a number: score, bends, indicators of 0 and of a missing value."""
+
+
+def lay_out(plan: LinearPlan) -> Layout:
+    """Lay a plan out as arrays."""
+    n_models = len(plan.intercepts)
+    numbers = [(place, term) for place, term in enumerate(plan.terms) if not term.levels]
+    coded = [(place, term) for place, term in enumerate(plan.terms) if term.levels]
+    firsts = np.cumsum([0, *(len(term.means) for _, term in numbers)], dtype=np.int64)
+    tables = [term.table for _, term in coded]
+    starts = np.cumsum([0, *map(len, tables)], dtype=np.int64)
+    certain = [_find_certain_levels(plan, place) for place, _ in coded]
+    n_columns = int(firsts[-1])
+    layout = Layout(
+        number_terms=np.array([place for place, _ in numbers], dtype=np.int64),
+        coded_terms=np.array([place for place, _ in coded], dtype=np.int64),
+        centres=np.array([term.centre for _, term in numbers], dtype=float),
+        rates=np.array([1.0 / term.scale for _, term in numbers], dtype=float),
+        columns=np.array(
+            [_place_columns(int(first), term) for first, (_, term) in zip(firsts, numbers, strict=False)],
+            dtype=np.int64,
+        ).reshape(-1, 4),
+        last_knots=np.array([term.knots[-2:] or (0.0, 0.0) for _, term in numbers], dtype=float).reshape(-1, 2),
+        bends=np.concatenate([np.zeros((0, 5)), *(_shape_bends(term) for _, term in numbers)]),
+        coefficients=np.concatenate([np.zeros((0, n_models)), *(term.coefficients for _, term in numbers)]),
+        means=np.concatenate([np.zeros(0), *(term.means for _, term in numbers)]),
+        spreads=np.concatenate([np.zeros((0, MOST_COLUMNS)), *(_spread_draws(term) for _, term in numbers)]),
+        missing_rows=starts[-1] + np.arange(len(numbers)),
+        missing_codes=np.array([len(term.levels) for _, term in coded], dtype=np.int64),
+        starts=starts[:-1],
+        tables=np.concatenate([np.zeros((0, n_models)), *tables, np.zeros((len(numbers), n_models))]),
+        certain=np.concatenate([*certain, np.zeros(len(numbers), dtype=np.bool_)]).astype(np.bool_),
+        missing_variances=np.array([term.missing_variance for term in plan.terms], dtype=float),
+        intercepts=plan.intercepts,
+        references=plan.references,
+        precision=np.ascontiguousarray(plan.precision, dtype=float).reshape(len(numbers), len(numbers)),
+        effect_weight=plan.effect_weight,
+        least_certainty=plan.least_certainty,
+        reach=plan.reach,
+    )
+    assert len(layout.coefficients) == n_columns
+    for place, (_, term) in enumerate(numbers):
+        usual = add_up(layout, place, np.zeros(1))[1][:, 0]
+        layout.tables[layout.missing_rows[place]] = usual + term.coefficients[-1] if term.marks_missing else usual
+    return layout
+
+
+def _place_columns(first: int, term: Term) -> tuple[int, int, int, int]:
+    zero = first + 1 + len(term.bends) if term.marks_zero else -1
+    return first, len(term.bends), len(term.means), zero
+
+
+def _shape_bends(term: Term) -> FloatArray:
+    """Give each bend its knot, what it takes of the cubes above the last two knots, gain and shift."""
+    shaped = np.zeros((len(term.means), 5))
+    for column, (mean, spread) in enumerate(term.bends, start=1):
+        knot, before, last = term.knots[column - 1], term.knots[-2], term.knots[-1]
+        width = (last - term.knots[0]) * (last - term.knots[0])
+        takes = (last - knot) / (last - before), (before - knot) / (last - before)
+        shaped[column] = knot, *takes, 1.0 / (width * spread), mean / spread
+    return shaped
+
+
+def _spread_draws(term: Term) -> FloatArray:
+    away = term.coefficients[:, 1:] - term.coefficients[:, :1]
+    spread = np.zeros((len(away), MOST_COLUMNS))
+    spread[:, : len(away)] = np.einsum("ik,jk->ij", away, away)
+    return spread
+
+
+def _find_certain_levels(plan: LinearPlan, place: int) -> BoolArray:
+    """Flag the levels of a term whose contribution has a certain sign."""
+    away = plan.terms[place].table - plan.references[place]
+    served, drawn = away[:, 0], away[:, 1:]
+    agreeing = (np.sign(drawn) == np.sign(served)[:, None]).sum(axis=1)
+    squares = ((drawn - served[:, None]) ** 2).sum(axis=1)
+    return is_certain(served, squares, agreeing, drawn.shape[1], plan)
+
+
+def is_certain(
+    served: FloatArray, squares: FloatArray, agreeing: npt.NDArray[np.integer], n_draws: int, plan: LinearPlan | Layout
+) -> BoolArray:
+    """Flag contributions whose sign is certain enough; see :func:`paincast.explain.find_certain`.
+
+    Parameters
+    ----------
+    served : ndarray of shape (n,)
+        Contributions by the served model.
+    squares : ndarray of shape (n,)
+        Squared distances of those by the draws, summed.
+    agreeing : ndarray of int, shape (n,)
+        Number of draws with the same sign.
+    n_draws : int
+        Number of draws.
+    plan : LinearPlan or Layout
+        Beliefs of the model.
+    """
+    weight = plan.effect_weight
+    if weight == 1.0:
+        return np.asarray(agreeing >= plan.least_certainty * n_draws)
+    expected = served / weight
+    variance = (squares / n_draws - weight * (1.0 - weight) * expected * expected) / weight
+    least = plan.reach * plan.reach * np.maximum(variance, 0.0)
+    return np.asarray((served != 0.0) & (expected * expected >= least))
+
+
+def add_up(layout: Layout, place: int, score: FloatArray) -> tuple[list[FloatArray], FloatArray]:
+    """Bend the standard scores of a number and add its columns up.
+
+    Parameters
+    ----------
+    layout : Layout
+        The model.
+    place : int
+        Which number.
+    score : ndarray of shape (n,)
+        Without missing values.
+
+    Returns
+    -------
+    encoded : list of ndarray of shape (n,)
+        Score and bends.
+    parts : ndarray of shape (n_models, n)
+        What they add, without indicators.
+    """
+    first, n_bends = layout.columns[place, 0], layout.columns[place, 1]
+    encoded = [score]
+    if n_bends:
+        above_before, above_last = (_cube(score, knot) for knot in layout.last_knots[place])
+        for knot, takes_before, takes_last, gain, shift in layout.bends[first + 1 : first + 1 + n_bends]:
+            bent = _cube(score, knot) - above_before * takes_before + above_last * takes_last
+            encoded.append(bent * gain - shift)
+    parts = encoded[0] * layout.coefficients[first][:, None]
+    for column, values in enumerate(encoded[1:], start=first + 1):
+        parts = parts + values * layout.coefficients[column][:, None]
+    return encoded, np.asarray(parts)
+
+
+def _cube(score: FloatArray, knot: float) -> FloatArray:
+    above = np.maximum(score - knot, 0.0)
+    return above * above * above

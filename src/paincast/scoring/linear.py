@@ -1,0 +1,87 @@
+"""What a linear model answers for patients: log odds, their uncertainty, distance from the training cohort, reasons.
+
+Operations and their order are fixed, so that a patient gets the same digits alone, in any batch, compiled or not.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.scoring.layout import LinearPlan
+from paincast.scoring.linear_plain import score_plain
+from paincast.scoring.patients import Patients
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+COMPILED_FROM = 20_000
+"""Fewest rows for which machine code is loaded, or made; once loaded it is used from two rows on."""
+
+COMPILED = "paincast.scoring.linear_compiled"
+
+
+class LinearScore(NamedTuple):
+    """What a linear model says of n patients.
+
+    ``log_odds`` and ``refitting``, the mean square distance of the draws from it; ``missing``, the variance of missing
+    values; ``far``, a bit for each number that is far from the training mean; ``squared_distance`` of all numbers
+    together; the terms and sizes of the strongest contributions ``upward`` and ``downward``, shape (n, most), where a
+    term of -1 stands for none.
+    """
+
+    log_odds: FloatArray
+    refitting: FloatArray
+    missing: FloatArray
+    far: npt.NDArray[np.uint64]
+    squared_distance: FloatArray
+    upward: npt.NDArray[np.int16]
+    upward_sizes: FloatArray
+    downward: npt.NDArray[np.int16]
+    downward_sizes: FloatArray
+
+
+def score_linear(plan: LinearPlan, patients: Patients, *, most: int = 3, compiled: bool | None = None) -> LinearScore:
+    """Score patients by a linear model.
+
+    Parameters
+    ----------
+    plan : LinearPlan
+        The model.
+    patients : Patients
+        Patients, n of them.
+    most : int
+        Most contributions told in either direction.
+    compiled : bool, optional
+        Whether to use machine code; by default from :data:`COMPILED_FROM` rows on, or where it is loaded.
+    """
+    numbers, codes = read_inputs(plan, patients)
+    n = len(patients)
+    if compiled is None:
+        compiled = n >= COMPILED_FROM or (n > 1 and COMPILED in sys.modules)
+    told = most if plan.shows_reasons else 0
+    if compiled:
+        from paincast.scoring.linear_compiled import score_compiled
+
+        return LinearScore(*score_compiled(numbers, codes, plan.layout, told))
+    return LinearScore(*score_plain(numbers, codes, plan.layout, told))
+
+
+def read_inputs(plan: LinearPlan, patients: Patients) -> tuple[FloatArray, npt.NDArray[np.int32]]:
+    """Gather the numbers, shape (n_numbers, n), on their analysis scale, and the codes, shape (n_coded, n)."""
+    n = len(patients)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        numbers = [
+            np.log1p(patients.numbers(term.name)) if term.log_scale else patients.numbers(term.name)
+            for term in plan.terms
+            if not term.levels
+        ]
+    codes = [patients.codes(term.name, term.levels) for term in plan.terms if term.levels]
+    return (
+        np.array(numbers, dtype=np.float64).reshape(len(numbers), n),
+        np.array(codes, dtype=np.int32).reshape(len(codes), n),
+    )

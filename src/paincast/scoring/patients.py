@@ -1,0 +1,108 @@
+"""Patients in the types of the contract, as arrays: numbers with NaN where missing, and codes of levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FloatArray = npt.NDArray[np.float64]
+CodeArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+
+FLAGS = ("false", "true")
+"""Levels of a yes/no column, in the order of their codes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patients:
+    """Columns of patients, each read once and kept.
+
+    Parameters
+    ----------
+    table : pyarrow.Table of shape (n, ...)
+        Columns of ``episodes`` in their types: numbers, booleans and text; an absent column is missing in every row.
+    """
+
+    table: pa.Table
+    _kept: dict[tuple[Hashable, ...], npt.NDArray[np.generic]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def numbers(self, name: str) -> FloatArray:
+        """Return a column as numbers, yes as 1; NaN where missing, shape (n,)."""
+        return self._keep(("numbers", name), lambda: _read_numbers(self._column(name), len(self)))
+
+    def missing(self, name: str) -> BoolArray:
+        """Flag the rows in which a column has no value, shape (n,)."""
+        return self._keep(("missing", name), lambda: _find_missing(self._column(name), len(self)))
+
+    def codes(self, name: str, levels: tuple[str, ...]) -> CodeArray:
+        """Return the place of each value among some levels, shape (n,).
+
+        The number of levels stands for a missing value, and the number after it for a value that is no level.
+        """
+        return self._keep(("codes", name, levels), lambda: _code(self._column(name), levels, len(self)))
+
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Patients:
+        """Select rows by positions or a mask."""
+        positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return Patients(self.table.take(pa.array(positions)))
+
+    def empty(self, names: Collection[str], where: BoolArray) -> Patients:
+        """Return the patients without some columns' values in some rows; what was read of other columns is kept."""
+        names = [name for name in names if name in self.table.column_names]
+        if not where.any() or not names:
+            return self
+        table, mask = self.table, pa.array(where)
+        for name in names:
+            column = table[name]
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, name, pc.if_else(mask, pa.scalar(None, column.type), column))
+        kept = {key: values for key, values in self._kept.items() if key[1] not in names}
+        return Patients(table, kept)
+
+    def _column(self, name: str) -> pa.Array | None:
+        place = self.table.schema.get_field_index(name)
+        if place < 0:
+            return None
+        column = self.table.column(place)
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+    def _keep(self, key: tuple[Hashable, ...], read: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray:  # type: ignore[type-arg]
+        if key not in self._kept:
+            self._kept[key] = read()
+        return self._kept[key]
+
+
+def _read_numbers(column: pa.Array | None, n: int) -> FloatArray:
+    if column is None or pa.types.is_null(column.type):
+        return np.full(n, np.nan)
+    numbers = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    return np.asarray(numbers.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _find_missing(column: pa.Array | None, n: int) -> BoolArray:
+    if column is None:
+        return np.ones(n, dtype=np.bool_)
+    return np.asarray(pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False))
+
+
+def _code(column: pa.Array | None, levels: tuple[str, ...], n: int) -> CodeArray:
+    if column is None or pa.types.is_null(column.type):
+        return np.full(n, len(levels), dtype=np.int32)
+    if pa.types.is_boolean(column.type):
+        words = FLAGS
+        coded = column.cast(pa.int8()).fill_null(len(FLAGS)).to_numpy(zero_copy_only=False)
+    else:
+        kept = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        words = tuple(kept.dictionary.to_pylist())
+        coded = kept.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    places = {level: place for place, level in enumerate(levels)}
+    meaning = [len(levels) if word is None else places.get(word, len(levels) + 1) for word in words]
+    return np.array([*meaning, len(levels)], dtype=np.int32)[coded]

@@ -1,0 +1,76 @@
+"""Find the rows that are alike in all that words depend on, so that words are made once for each kind of row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+IntArray = npt.NDArray[np.integer]
+
+_LARGEST_KEY = 2**62
+
+
+class Found(NamedTuple):
+    """Number of the pattern of each row, shape (n,), and the first row of each pattern that is new."""
+
+    numbers: npt.NDArray[np.int64]
+    new_rows: npt.NDArray[np.int64]
+
+
+@dataclass
+class Patterns:
+    """Patterns seen so far, numbered from 0 in the order in which they were first seen."""
+
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def find(self, codes: Sequence[IntArray], n: int) -> Found:
+        """Number the patterns of some rows.
+
+        Parameters
+        ----------
+        codes : sequence of ndarray of int, shape (n,)
+            Everything that makes rows differ: whole numbers from 0 on, always in the same order.
+        n : int
+            Number of rows.
+        """
+        key, first = _group(codes, n)
+        distinct = np.ascontiguousarray(
+            np.array([code[first] for code in codes], dtype=np.int64).reshape(-1, len(first)).T
+        )
+        numbers, new_rows = np.empty(len(first), dtype=np.int64), []
+        for place, row in enumerate(first):
+            content = distinct[place].tobytes()
+            if content not in self._numbers:
+                self._numbers[content] = len(self._numbers)
+                new_rows.append(row)
+            numbers[place] = self._numbers[content]
+        return Found(numbers[key], np.array(new_rows, dtype=np.int64))
+
+
+def _group(codes: Sequence[IntArray], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the group of each row, from 0 in order of appearance, and the first row of each group."""
+    key, size = np.zeros(n, dtype=np.int64), 1
+    for code in codes:
+        top = int(code.max(initial=0)) + 1
+        if top == 1:
+            continue
+        if size > _LARGEST_KEY // top:
+            key, size = _renumber(key)
+        key, size = key * top + code, size * top
+    key, size = _renumber(key)
+    first = np.empty(size, dtype=np.int64)
+    first[key[::-1]] = np.arange(n - 1, -1, -1)
+    return key, first
+
+
+def _renumber(key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+    encoded = pa.array(key).dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)

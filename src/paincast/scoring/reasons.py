@@ -1,0 +1,143 @@
+"""Make columns that hold a list of reasons for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from paincast.scoring.layout import LinearPlan, Term
+from paincast.scoring.patients import Patients
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+DIGITS = 6
+"""Decimals of the size of a reason."""
+
+SIZES = ("log_odds", "points")
+REASON = pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in SIZES)])
+REASONS = pa.list_(REASON)
+
+FormatNumber = Callable[[str, float], str]
+"""Writes a value of a column with its unit."""
+
+
+def list_reasons(
+    plan: LinearPlan,
+    patients: Patients,
+    terms: npt.NDArray[np.int16],
+    sizes: FloatArray,
+    *,
+    unit: str,
+    format_number: FormatNumber,
+) -> pa.Array:
+    """List the strongest contributions of each patient with the values that make them.
+
+    Parameters
+    ----------
+    plan : LinearPlan
+        The model.
+    patients : Patients
+        Patients, n of them.
+    terms : ndarray of int, shape (n, most)
+        Terms of the contributions; -1 for none.
+    sizes : ndarray of shape (n, most)
+        Contributions.
+    unit : {"log_odds", "points"}
+        Their unit.
+    format_number : callable
+        Called once for each distinct value.
+
+    Returns
+    -------
+    pyarrow.ListArray of length n
+    """
+    told = terms >= 0
+    rows = np.repeat(np.arange(len(terms)), told.sum(axis=1))
+    return _make_lists(
+        told.sum(axis=1),
+        [term.name for term in plan.terms],
+        terms[told],
+        _write_values(plan.terms, patients, rows, terms[told], format_number),
+        np.round(sizes[told], DIGITS),
+        unit,
+    )
+
+
+def list_missing(
+    names: Sequence[str], reach: FloatArray, patients: Patients, answered: BoolArray, *, unit: str, most: int
+) -> pa.Array:
+    """List the unknown values of each patient, with how wide the contribution is that each could have.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns, the widest first.
+    reach : ndarray of shape (n_names,) or (n, n_names)
+        Half the width of the contribution.
+    patients : Patients
+        Patients, n of them.
+    answered : ndarray of bool, shape (n,)
+        Patients who are told.
+    unit : {"log_odds", "points"}
+        Unit of the reach.
+    most : int
+        Most values listed of a patient.
+    """
+    n = len(patients)
+    listed = np.zeros((n, len(names)), dtype=np.bool_)
+    for place, name in enumerate(names):
+        listed[:, place] = patients.missing(name) & answered
+    counts = listed.sum(axis=1)
+    many = np.flatnonzero(counts > most)
+    listed[many] &= np.cumsum(listed[many], axis=1) <= most
+    counts[many] = most
+    places = np.nonzero(listed)
+    sizes = np.broadcast_to(reach, (n, len(names)))[places]
+    return _make_lists(counts, names, places[1], None, np.round(sizes, DIGITS), unit)
+
+
+def _make_lists(
+    counts: npt.NDArray[np.integer],
+    names: Sequence[str],
+    places: npt.NDArray[np.integer],
+    values: pa.Array | None,
+    sizes: FloatArray,
+    unit: str,
+) -> pa.Array:
+    variables = pa.array(list(names), pa.string()).take(pa.array(places.astype(np.int32)))
+    known = {"variable": variables, "value": values, unit: pa.array(sizes)}
+    fields = [known.get(field.name) for field in REASON]
+    filled = [
+        pa.nulls(len(places), field.type) if array is None else array
+        for field, array in zip(REASON, fields, strict=True)
+    ]
+    offsets = np.zeros(len(counts) + 1, dtype=np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(filled, fields=list(REASON)))
+
+
+def _write_values(
+    terms: Sequence[Term],
+    patients: Patients,
+    rows: npt.NDArray[np.integer],
+    places: npt.NDArray[np.integer],
+    format_number: FormatNumber,
+) -> pa.Array:
+    """Write the value of each contribution, once for each distinct value of a column."""
+    words: list[str] = []
+    codes = np.empty(len(rows), dtype=np.int32)
+    for place in np.unique(places):
+        term, chosen = terms[place], places == place
+        if term.levels:
+            found, written = patients.codes(term.name, term.levels)[rows[chosen]], list(term.words)
+        else:
+            encoded = pa.array(patients.numbers(term.name)[rows[chosen]]).dictionary_encode()
+            found = encoded.indices.to_numpy()
+            written = [format_number(term.name, value) for value in encoded.dictionary.to_numpy().tolist()]
+        codes[chosen] = found + len(words)
+        words += written
+    return pa.array(words, pa.string()).take(pa.array(codes))
