@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from paincast.contract import BUILT_IN, Contract
 from paincast.errors import RefusalError, SettingsError, suggest_name
@@ -23,6 +23,8 @@ from paincast.evidence.rules import TechniqueRules, collect_contraindications
 from paincast.outcomes import Outcome, OutcomeLabels, list_ineligibility
 from paincast.outcomes.labels import LOST_RELIEF
 from paincast.schema import COMPARATORS
+from paincast.scoring.conditions import assess, list_columns
+from paincast.scoring.patients import Patients
 
 
 def decide_answers(
@@ -316,29 +318,11 @@ def assess_condition(condition: Condition, episodes: pd.DataFrame) -> pd.Series:
     >>> assess_condition({"column": "pregnant", "is": False}, episodes).tolist()
     [False, True, <NA>]
     """
-    if "column" not in condition:
-        [(combination, parts)] = condition.items()
-        first, *others = [assess_condition(part, episodes) for part in parts]
-        for other in others:
-            first = first | other if combination == "any" else first & other
-        return first
-    name = condition["column"]
-    if name not in episodes:
-        return pd.Series(pd.NA, index=episodes.index, dtype="boolean")
-    is_unknown = episodes[name].isna().to_numpy(bool)
-    holds = np.zeros(len(episodes), dtype=bool)
-    holds[~is_unknown] = _compare(episodes[name].to_numpy(object)[~is_unknown], condition)
-    return pd.Series(pd.arrays.BooleanArray(holds, is_unknown), index=episodes.index)
-
-
-def _compare(known: npt.NDArray[np.object_], condition: Condition) -> npt.NDArray[np.bool_]:
-    if "is" in condition:
-        return np.asarray(known.astype(bool) == condition["is"])
-    if "at_least" in condition:
-        return np.asarray(known.astype(float) >= condition["at_least"])
-    if "below" in condition:
-        return np.asarray(known.astype(float) < condition["below"])
-    return np.isin(known.astype(str), condition["any_of"])
+    used = [name for name in list_columns(condition) if name in episodes]
+    table = pa.table({name: pa.array(episodes[name], from_pandas=True) for name in used})
+    patients = Patients(table if used else pa.table({"row": np.arange(len(episodes))}))
+    truth = assess(condition, patients)
+    return pd.Series(pd.arrays.BooleanArray(truth.holds, truth.unknown), index=episodes.index)
 
 
 def text_where(holds: pd.Series, words: str) -> pd.Series:

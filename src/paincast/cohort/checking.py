@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_s
 from paincast.cohort.rejects import BrokenRule, any_broken, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
 from paincast.cohort.tables import conform
-from paincast.cohort.violations import coerce_column, find_violations
+from paincast.cohort.violations import Raw, coerce_column, find_violations, is_number
 from paincast.contract import BUILT_IN, Contract
 from paincast.schema import Column
 
@@ -45,14 +45,18 @@ class Checked(NamedTuple):
 
 
 def check_patients(
-    rows: pa.Table, places: npt.NDArray[np.int64], *, style: NumberStyle | None = None, contract: Contract = BUILT_IN
+    raw: Mapping[str, Raw],
+    places: npt.NDArray[np.int64],
+    *,
+    style: NumberStyle | None = None,
+    contract: Contract = BUILT_IN,
 ) -> Checked:
     """Check rows of patients against the ``episodes`` columns of the contract.
 
     Parameters
     ----------
-    rows : pyarrow.Table of shape (n, ...)
-        Raw columns: text, numbers, booleans. Columns that are not in the contract are ignored.
+    raw : mapping of str to pyarrow.Array or Series, of length n
+        Raw columns by name; a series where cells have several types. Names that are not in the contract are ignored.
     places : ndarray of int, shape (n,)
         Position of each row in its source.
     style : NumberStyle, optional
@@ -65,9 +69,9 @@ def check_patients(
     Checked
     """
     columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
-    raw = {name: _join(rows.column(name)) for name in columns if name in rows.column_names}
-    style = style or _find_style(raw, columns)
-    typed, whole, findings = _read_columns({**raw, **_name_rows(raw, places)}, columns, style, len(places))
+    known = {name: raw[name] for name in columns if name in raw}
+    style = style or _find_style(known, columns)
+    typed, whole, findings = _read_columns({**known, **_name_rows(known, places)}, columns, style, len(places))
     findings += _find_wrong_scales(typed, columns)
     findings += [
         finding
@@ -87,24 +91,36 @@ def check_patients(
     return Checked(table if kept.all() else table.filter(pa.array(kept)), kept, rejects)
 
 
+def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[str, Raw]:
+    """Take some columns of a table, as arrays where their cells have one type."""
+    if isinstance(rows, pa.Table):
+        return {name: _join(rows.column(name)) for name in rows.column_names if name in names}
+    return {str(name): _to_array(rows[name]) for name in rows.columns if name in names}
+
+
 def _join(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return joined.cast(pa.string()) if pa.types.is_large_string(joined.type) else joined
 
 
-def _find_style(raw: Mapping[str, pa.Array], columns: Mapping[str, Column]) -> NumberStyle:
+def _to_array(column: pd.Series) -> Raw:
+    if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype):
+        return column.reset_index(drop=True)
+    if column.dtype.kind in "iufb" or column.dtype == "str":
+        return _join(pa.chunked_array(pa.array(column, from_pandas=True)))
+    return column.reset_index(drop=True)
+
+
+def _find_style(raw: Mapping[str, Raw], columns: Mapping[str, Column]) -> NumberStyle:
     texts = [
-        array.to_pandas()
+        array if isinstance(array, pd.Series) else array.to_pandas()
         for name, array in raw.items()
-        if columns[name].type in ("number", "integer") and not _is_native(array)
+        if columns[name].type in ("number", "integer") and not is_number(array)
     ]
     return NumberStyle(is_mixed=has_decimal_commas(texts))
 
 
-def _is_native(array: pa.Array) -> bool:
-    return bool(pa.types.is_integer(array.type) or pa.types.is_floating(array.type))
-
-
-def _name_rows(raw: Mapping[str, pa.Array], places: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+def _name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
     """Give every patient both ids: as given, or made from the position of the row."""
     made = pc.binary_join_element_wise("row", pa.array(places).cast(pa.string()), "-")
     named: dict[str, pa.Array] = {}
@@ -115,13 +131,15 @@ def _name_rows(raw: Mapping[str, pa.Array], places: npt.NDArray[np.int64]) -> di
     return named
 
 
-def _read_ids(array: pa.Array) -> pa.Array:
+def _read_ids(column: Raw) -> pa.Array:
     """Return ids as trimmed text; words for "no value" are missing."""
-    if pa.types.is_integer(array.type):
-        return array.cast(pa.string())
-    if not pa.types.is_string(array.type):
-        return pa.array(to_text(array.to_pandas(integer_object_nulls=True)), pa.string(), from_pandas=True)
-    text = pc.utf8_trim_whitespace(array)
+    if isinstance(column, pd.Series):
+        return pa.array(to_text(column), pa.string(), from_pandas=True)
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    if not pa.types.is_string(column.type):
+        return pa.array(to_text(column.to_pandas()), pa.string(), from_pandas=True)
+    text = pc.utf8_trim_whitespace(column)
     without_digits = pc.invert(pc.match_substring_regex(text, "[0-9]"))
     if pc.any(without_digits).as_py():
         words = pc.unique(text.filter(without_digits)).to_pylist()
@@ -131,7 +149,7 @@ def _read_ids(array: pa.Array) -> pa.Array:
 
 
 def _read_columns(
-    raw: Mapping[str, pa.Array], columns: Mapping[str, Column], style: NumberStyle, n: int
+    raw: Mapping[str, Raw], columns: Mapping[str, Column], style: NumberStyle, n: int
 ) -> tuple[dict[str, pa.Array], list[BrokenRule], list[BrokenRule]]:
     """Return typed columns, and the rules broken by whole columns and by single cells."""
     typed: dict[str, pa.Array] = {}
@@ -185,8 +203,3 @@ def _find_duplicates(typed: Mapping[str, pa.Array], contract: Contract) -> list[
         broken[shared] = np.asarray(finding.broken, dtype=bool)
         widened.append(finding._replace(broken=pd.Series(broken)))
     return widened
-
-
-def list_names(columns: Sequence[str], contract: Contract) -> list[str]:
-    """List the columns of the contract among some names, in its order."""
-    return [name for name in contract.episodes if name in columns]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.coercion import NumberStyle, has_decimal_commas, to_text
+from paincast.cohort.checking import Checked, check_patients, take_columns
+from paincast.cohort.coercion import NumberStyle, has_decimal_commas
 from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
 from paincast.cohort.reading.names import clean_name, match_case
-from paincast.cohort.reading.patients import read_patients
+from paincast.cohort.reading.patients import PatientRows, read_patients
 from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     BrokenRule,
@@ -122,26 +122,42 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     >>> rejects[["row", "column", "rule", "action"]].to_dict("records")
     [{'row': 1, 'column': 'age_years', 'rule': 'not a number', 'action': 'cell emptied'}]
     """
-    columns = contract.episodes
     patient_rows = read_patients(patients, contract=contract)
-    frame = _name_columns(patient_rows.rows, columns)
-    if not set(frame.columns) & set(columns):
+    checked = check_rows(patient_rows, contract)
+    # Who passes rows that are already read counts them on from file to file.
+    is_read = patients is patient_rows
+    rejects = checked.rejects if is_read else locate_rows(checked.rejects, patient_rows.extents)
+    return conform("episodes", checked.table.to_pandas(), contract), rejects
+
+
+def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
+    """Check patients that are read; see :func:`validate_patients`.
+
+    Returns
+    -------
+    Checked
+        Its rejects begin with what the reader left out.
+
+    Raises
+    ------
+    DataError
+        As :func:`validate_patients`.
+    """
+    columns, rows = contract.episodes, patients.rows
+    if isinstance(rows, pd.DataFrame):
+        rows = _name_columns(rows, columns)
+        _refuse_twice("episodes", rows, columns)
+        _refuse_nested(rows, columns)
+    names = list(map(str, rows.columns if isinstance(rows, pd.DataFrame) else rows.column_names))
+    if not set(names) & set(columns):
         raise DataError(
-            f"the table of patients has no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
+            f"the table of patients has no known column; {name_nearest('pain_nrs', names)}; "
             "'paincast schema' lists the known columns",
             code="PC-COHORT-07",
         )
-    _refuse_nested(frame, columns)
-    optional = {name: replace(column, required=False) for name, column in columns.items()}
-    row_places = pd.Series(patient_rows.places, dtype="int64")
-    typed, findings, doubted = _check_table(
-        "episodes", _with_ids(frame, row_places), optional, merges=False, style=patient_rows.style
-    )
-    rejects = make_rejects("episodes", [*doubted, *findings], row_places)
-    episodes = conform("episodes", typed[~any_broken(findings, "row left out", len(typed))], contract)
-    found = join_rejects([reject_unknown_columns(patient_rows.others, columns), patient_rows.rejects, rejects])
-    # Who passes rows that are already read counts them on from file to file.
-    return episodes, found if patients is patient_rows else locate_rows(found, patient_rows.extents)
+    checked = check_patients(take_columns(rows, columns), patients.places, style=patients.style, contract=contract)
+    unknown = reject_unknown_columns([*patients.others, *(name for name in names if name not in columns)], columns)
+    return checked._replace(rejects=join_rejects([unknown, patients.rejects, checked.rejects]))
 
 
 def _name_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -197,23 +213,12 @@ def _place(frame: pd.DataFrame, place: pd.Series | None) -> pd.Series:
     return place.reset_index(drop=True)
 
 
-def _with_ids(frame: pd.DataFrame, place: pd.Series) -> pd.DataFrame:
-    named = frame.reset_index(drop=True)
-    default_ids = "row-" + place.astype("str")
-    for name in ("episode_id", "patient_id"):
-        given = to_text(named[name]) if name in named else pd.Series(pd.NA, index=named.index, dtype="str")
-        named[name] = default_ids = given.fillna(default_ids)
-    return named
-
-
 def _check_table(
     table: str,
     frame: pd.DataFrame,
     columns: Mapping[str, Column],
     *,
     doubted_ids: Mapping[str, set[str]] = MappingProxyType({}),
-    merges: bool = True,
-    style: NumberStyle | None = None,
 ) -> tuple[pd.DataFrame, list[BrokenRule], list[BrokenRule]]:
     """Return the typed table with invalid cells emptied, and the rules broken by single rows and by whole columns."""
     _require_columns(table, frame, columns)
@@ -222,7 +227,7 @@ def _check_table(
     typed = {}
     findings: list[BrokenRule] = []
     numbers = [name for name in raw if columns[str(name)].type in ("number", "integer")]
-    style = style or NumberStyle(is_mixed=has_decimal_commas(raw[name] for name in numbers))
+    style = NumberStyle(is_mixed=has_decimal_commas(raw[name] for name in numbers))
     for name in map(str, raw):
         typed[name], broken = coerce(raw[name], columns[name], style)
         failed = make_findings(columns[name], broken)
@@ -234,7 +239,7 @@ def _check_table(
     table_values = pd.DataFrame(typed, index=raw.index).reindex(columns=list(columns))
     findings += _detect_wrong_scales(table_values, columns, table, doubted_ids)
     findings += _check_contract(table_values, columns, findings)
-    duplicates, group = find_duplicates(table_values, table, merges=merges)
+    duplicates, group = find_duplicates(table_values, table, merges=True)
     for finding in findings:
         table_values[finding.column] = table_values[finding.column].mask(finding.broken)
     table_values, findings = merge_rows(table_values, group, [*findings, *duplicates], table)
@@ -262,6 +267,14 @@ def _list_doubted(episodes: pd.DataFrame, findings: list[BrokenRule]) -> dict[st
 
 def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Column]) -> None:
     names = [str(name) for name in frame.columns]
+    _refuse_twice(table, frame, columns)
+    missing = [name for name, column in columns.items() if column.required and name not in names]
+    if missing:
+        hints = "; ".join(f"'{name}' ({name_nearest(name, names)})" for name in missing)
+        raise DataError(f"{table}: required columns are missing: {hints}; rename or add them", code="PC-COHORT-12")
+
+
+def _refuse_twice(table: str, frame: pd.DataFrame, columns: Collection[str]) -> None:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         known = [str(name) for name in twice if name in columns]
@@ -269,10 +282,6 @@ def _require_columns(table: str, frame: pd.DataFrame, columns: Mapping[str, Colu
             f"{table}: a column appears twice ({', '.join(known) or 'none of the contract'}); keep one",
             code="PC-COHORT-11",
         )
-    missing = [name for name, column in columns.items() if column.required and name not in names]
-    if missing:
-        hints = "; ".join(f"'{name}' ({name_nearest(name, names)})" for name in missing)
-        raise DataError(f"{table}: required columns are missing: {hints}; rename or add them", code="PC-COHORT-12")
 
 
 def _find_unknown_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> list[BrokenRule]:

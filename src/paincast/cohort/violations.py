@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +30,24 @@ TYPES = {
 """Arrow types of checked columns; whole numbers are numbers here."""
 
 
-def coerce_column(raw: pa.Array, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
+Raw: TypeAlias = pa.Array | pd.Series
+"""A raw column: an array of one type, or a series of cells of several."""
+
+
+def is_number(raw: Raw) -> bool:
+    """Whether the cells of a raw column are numbers."""
+    if isinstance(raw, pd.Series):
+        return raw.dtype.kind in "iuf"
+    return bool(pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type))
+
+
+def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
     """Read a raw column in the type of the contract.
 
     Parameters
     ----------
-    raw : pyarrow.Array of length n
-        Text, numbers or booleans.
+    raw : pyarrow.Array or Series, of length n
+        Text, numbers, booleans, or cells of several types.
     column : Column
         Its declaration.
     style : NumberStyle
@@ -44,36 +56,46 @@ def coerce_column(raw: pa.Array, column: Column, style: NumberStyle) -> tuple[pa
     Returns
     -------
     typed : pyarrow.Array of length n
-        In the type of :data:`TYPES`; categories may be a dictionary. Empty where there is no value, or none that can be read.
+        In the type of :data:`TYPES`, texts as a dictionary; empty where there is no value, or none that can be read.
     findings : list of BrokenRule
         Cells that could not be read.
     """
-    if column.type in ("number", "integer") and (pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type)):
+    if isinstance(raw, pd.Series):
+        return _read_cells(raw, column, style)
+    is_numeric = column.type in ("number", "integer")
+    if is_numeric and is_number(raw):
         return _read_numbers(raw, column)
     if column.type == "boolean" and pa.types.is_boolean(raw.type):
         return raw, []
     if pa.types.is_null(raw.type):
         return pa.nulls(len(raw), TYPES[column.type]), []
-    if column.type in ("number", "integer") and (style.decimal or style.is_mixed or _holds_comma(raw)):
-        values, broken = coerce(raw.to_pandas(), column, style)
-        return pa.array(values, TYPES[column.type], from_pandas=True), make_findings(column, broken)
+    if is_numeric and (style.decimal or style.is_mixed or _holds_comma(raw)):
+        return _read_cells(raw.to_pandas(), column, style)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
     values, broken = coerce(encoded.dictionary.to_pandas(integer_object_nulls=True), column, style)
-    distinct = pa.array(values, TYPES[column.type], from_pandas=True)
-    codes = encoded.indices.to_numpy(zero_copy_only=False) if encoded.null_count == 0 else None
-    if codes is None:
-        codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     findings = {
         rule: pd.Series(np.append(flags.to_numpy(dtype=bool), False)[codes])
         for rule, flags in broken.items()
         if flags.any()
     }
-    if column.type == "category":
-        typed = pa.DictionaryArray.from_arrays(encoded.indices, distinct)
-        typed = typed if distinct.null_count == 0 else typed.cast(pa.string())
-    else:
-        typed = distinct.take(encoded.indices)
-    return typed, make_findings(column, findings)
+    return _spread(values, codes, column), make_findings(column, findings)
+
+
+def _spread(values: pd.Series, codes: npt.NDArray[np.integer], column: Column) -> pa.Array:
+    """Give each row the value of its code; texts as a dictionary, the code after the last one for a missing value."""
+    if TYPES[column.type] == pa.string():
+        places, distinct = pd.factorize(values)
+        taken = np.append(places, -1)[codes].astype(np.int32)
+        return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), pa.array(distinct.tolist(), pa.string()))
+    known = pa.array(values, TYPES[column.type], from_pandas=True)
+    return pa.concat_arrays([known, pa.nulls(1, known.type)]).take(pa.array(codes))
+
+
+def _read_cells(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
+    """Read cell by cell where one depends on the others, or their types differ."""
+    values, broken = coerce(raw, column, style)
+    return pa.array(values, TYPES[column.type], from_pandas=True), make_findings(column, broken)
 
 
 def _holds_comma(raw: pa.Array) -> bool:

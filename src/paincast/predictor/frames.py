@@ -25,13 +25,12 @@ def _to_series(name: str, column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_boolean(column.type):
-        values = column.to_pandas()
-        return values.astype("boolean" if name in ("eligible", "in_domain") else "bool")
+        return pd.Series(column.to_pandas()).astype("boolean" if name in ("eligible", "in_domain") else "bool")
     if pa.types.is_floating(column.type):
         return pd.Series(column.to_numpy(), dtype="float64")
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.to_pandas().astype("str")
-    return column.to_pandas()
+        return pd.Series(column.to_pandas()).astype("str")
+    return pd.Series(column.to_pandas())
 
 
 def _to_lists(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:

@@ -1,4 +1,4 @@
-"""Judge patients by the rules of a model: who is answered, eligible and cautioned, and what stands beside the numbers."""
+"""Judge patients by the rules of a model: who is answered and eligible, and what stands beside the numbers."""
 
 from __future__ import annotations
 

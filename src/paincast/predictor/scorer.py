@@ -148,7 +148,7 @@ class Scorer:
         return listed
 
     def _find_patterns(self, patients: Patients, unreadable: Unreadable, score: LinearScore) -> IntArray:
-        """Number the pattern of each row, and judge those that are new."""
+        """Find the number of the pattern of each row, and judge those that are new."""
         together = score.squared_distance > find_limit(len(self.model.response.domain.names))
         codes = self._code_words(patients, unreadable, score, together)
         found = self._patterns.find(codes, len(patients))

@@ -45,6 +45,14 @@ def assess(condition: Mapping[str, Any], patients: Patients) -> Truth:
     return Truth(settled, possible & ~settled)
 
 
+def list_columns(condition: Mapping[str, Any]) -> list[str]:
+    """List the columns of a condition, each once."""
+    if "column" in condition:
+        return [condition["column"]]
+    [parts] = condition.values()
+    return list(dict.fromkeys(name for part in parts for name in list_columns(part)))
+
+
 def _compare(condition: Mapping[str, Any], patients: Patients) -> Truth:
     name = condition["column"]
     unknown = patients.missing(name)

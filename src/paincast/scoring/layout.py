@@ -102,8 +102,10 @@ class LinearPlan:
 
 
 class Layout(NamedTuple):
-    """A plan as arrays: numbers, whose columns (score, bends, indicators of 0 and of a missing value) follow each other,
-    and coded variables, whose levels do.
+    """A plan as arrays.
+
+    The columns of a number (score, bends, indicators of 0 and of a missing value) follow each other, and so do the
+    levels of a coded variable.
 
     Parameters
     ----------

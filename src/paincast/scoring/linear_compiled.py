@@ -1,4 +1,8 @@
-"""Score patients by a linear model in machine code: the operations of :mod:`paincast.scoring.linear_plain`, by row."""
+"""Score patients by a linear model in machine code: the operations of :mod:`paincast.scoring.linear_plain`, by block.
+
+Loops run over the rows of a block, or over the models, so that the processor takes several of them at once. The order
+in which numbers are added up is that of the plain operations, so that the digits are the same.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,29 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+BLOCK_ROWS = 128
+
 
 def score_compiled(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: tuple[object, ...], most: int) -> Scored:
     """Score patients; parameters and result are those of :func:`paincast.scoring.linear_plain.score_plain`."""
     n = numbers.shape[1]
-    scored = (
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-        np.zeros(n, dtype=np.uint64),
-        np.empty(n),
-        np.full((n, most), -1, dtype=np.int16),
-        np.zeros((n, most)),
-        np.full((n, most), -1, dtype=np.int16),
-        np.zeros((n, most)),
+    log_odds, refitting, missing, squared_distance = np.empty(n), np.empty(n), np.zeros(n), np.empty(n)
+    far = np.zeros(n, dtype=np.uint64)
+    terms, sizes = np.full((2, most, n), -1.0), np.zeros((2, most, n))
+    _score_rows(numbers, codes, tuple(layout), log_odds, refitting, missing, far, squared_distance, terms, sizes)
+    upward, downward = (np.ascontiguousarray(found.T).astype(np.int16) for found in terms)
+    upward_sizes, downward_sizes = (np.ascontiguousarray(found.T) for found in sizes)
+    return (
+        log_odds,
+        refitting,
+        missing,
+        far,
+        squared_distance,
+        upward,
+        upward_sizes,
+        downward,
+        downward_sizes,
     )
-    _score_rows(np.ascontiguousarray(numbers.T), np.ascontiguousarray(codes.T), tuple(layout), *scored)
-    return scored
 
 
 @compile_cached
@@ -42,10 +52,8 @@ def _score_rows(
     missing: FloatArray,
     far: npt.NDArray[np.uint64],
     squared_distance: FloatArray,
-    upward: npt.NDArray[np.int16],
-    upward_sizes: FloatArray,
-    downward: npt.NDArray[np.int16],
-    downward_sizes: FloatArray,
+    terms: FloatArray,
+    sizes: FloatArray,
 ) -> None:
     (
         number_terms,
@@ -71,116 +79,118 @@ def _score_rows(
         least_certainty,
         reach,
     ) = layout
-    n, n_models, n_numbers, most = len(log_odds), len(intercepts), len(number_terms), upward.shape[1]
-    n_draws = n_models - 1
-    totals, parts, encoded = np.empty(n_models), np.empty(n_models), np.empty((n_numbers, MOST_COLUMNS))
-    scores, inner, told = np.empty(n_numbers), np.empty(n_numbers), np.empty(len(references))
-    places = np.full(len(references), -1)
-    for place in range(n_numbers):
-        places[number_terms[place]] = place
-    for row in range(n):
-        for model in range(n_models):
-            totals[model] = intercepts[model]
-        variance_of_missing = 0.0
+    n, n_models, n_numbers, most = len(log_odds), len(intercepts), len(number_terms), terms.shape[1]
+    totals, parts = np.empty((BLOCK_ROWS, n_models)), np.empty(n_models)
+    scores, encoded = np.zeros((n_numbers, BLOCK_ROWS)), np.zeros((MOST_COLUMNS, BLOCK_ROWS))
+    told, agreeing = np.zeros((len(references), BLOCK_ROWS)), np.zeros(BLOCK_ROWS)
+    is_known = np.zeros(BLOCK_ROWS, dtype=np.bool_)
+    first_scratch, second_scratch = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
+    for begin in range(0, n, BLOCK_ROWS):
+        size = min(BLOCK_ROWS, n - begin)
+        for row in range(size):
+            for model in range(n_models):
+                totals[row, model] = intercepts[model]
         for place in range(n_numbers):
-            term = number_terms[place]
-            score = (numbers[row, place] - centres[place]) * rates[place]
-            if np.isnan(score):
-                scores[place] = 0.0
-                told[term] = 0.0
-                missing_row = missing_rows[place]
+            term, first, n_bends, zero = number_terms[place], columns[place, 0], columns[place, 1], columns[place, 3]
+            for row in range(size):
+                score = (numbers[place, begin + row] - centres[place]) * rates[place]
+                is_known[row] = score == score
+                score = score if score == score else 0.0
+                scores[place, row] = score
+                encoded[0, row] = score
+            for row in range(size):
+                if abs(scores[place, row]) > FARTHEST_SCORE:
+                    far[begin + row] |= np.uint64(1) << np.uint64(place)
+            _bend(encoded, last_knots[place, 0], last_knots[place, 1], bends, first, n_bends, size)
+            for column in range(1 + n_bends, columns[place, 2]):
+                for row in range(size):
+                    encoded[column, row] = 0.0
+            if zero >= 0:
+                for row in range(size):
+                    encoded[1 + n_bends, row] = 1.0 if numbers[place, begin + row] == 0.0 else 0.0
+            for row in range(size):
+                if not is_known[row]:
+                    for model in range(n_models):
+                        totals[row, model] += tables[missing_rows[place], model]
+                    missing[begin + row] += missing_variances[term]
+                    told[term, row] = 0.0
+                    continue
+                _add_columns(encoded, row, coefficients, first, n_bends, zero, parts)
                 for model in range(n_models):
-                    totals[model] += tables[missing_row, model]
-                variance_of_missing += missing_variances[term]
-                continue
-            scores[place] = score
-            if abs(score) > FARTHEST_SCORE:
-                far[row] |= np.uint64(1) << np.uint64(place)
-            first, n_bends, zero = columns[place, 0], columns[place, 1], columns[place, 3]
-            _bend(score, last_knots[place, 0], last_knots[place, 1], bends, first, n_bends, encoded[place])
-            _add_columns(encoded[place], coefficients, first, n_bends, parts)
-            is_zero = zero >= 0 and numbers[row, place] == 0.0
-            if is_zero:
-                for model in range(n_models):
-                    parts[model] += coefficients[zero, model]
-            for model in range(n_models):
-                totals[model] += parts[model]
-            told[term] = parts[0] - references[term, 0]
-            if most:
-                for column in range(1 + n_bends, columns[place, 2]):
-                    encoded[place, column] = 0.0
-                if is_zero:
-                    encoded[place, 1 + n_bends] = 1.0
-                if effect_weight == 1.0 and _count_agreeing(parts, references, term) < least_certainty * n_draws:
-                    told[term] = 0.0
+                    totals[row, model] += parts[model]
+                told[term, row] = parts[0] - references[term, 0]
+                if effect_weight == 1.0:
+                    agreeing[row] = _count_agreeing(parts, references, term)
+            if effect_weight == 1.0:
+                for row in range(size):
+                    if agreeing[row] < least_certainty * (n_models - 1):
+                        told[term, row] = 0.0
+            elif most:
+                _sum_squares(encoded, means, spreads, first, columns[place, 2], first_scratch, second_scratch)
+                _keep_certain(told, term, first_scratch, n_models - 1, effect_weight, reach)
         for place in range(len(coded_terms)):
-            term, code = coded_terms[place], codes[row, place]
-            start = starts[place] + code
-            for model in range(n_models):
-                totals[model] += tables[start, model]
-            if code == missing_codes[place]:
-                variance_of_missing += missing_variances[term]
-                told[term] = 0.0
-            else:
-                told[term] = tables[start, 0] - references[term, 0] if certain[start] else 0.0
-        served, total = totals[0], 0.0
-        for model in range(1, n_models):
-            distance = totals[model] - served
-            total += distance * distance
-        log_odds[row], refitting[row], missing[row] = served, total / n_draws, variance_of_missing
-        for spot in range(2 * most):
-            is_upward = spot < most
-            term, size = _find_strongest(
-                told, is_upward, places, encoded, columns, means, spreads, n_draws, effect_weight, reach
-            )
-            if term >= 0 and is_upward:
-                upward[row, spot], upward_sizes[row, spot] = term, size
-            elif term >= 0:
-                downward[row, spot - most], downward_sizes[row, spot - most] = term, size
-        for column in range(n_numbers):
-            inner[column] = 0.0
-        for column in range(n_numbers):
-            score = scores[column]
-            for other in range(n_numbers):
-                inner[other] += precision[column, other] * score
-        total = 0.0
-        for column in range(n_numbers):
-            total += inner[column] * scores[column]
-        squared_distance[row] = total
+            term, missing_code = coded_terms[place], missing_codes[place]
+            for row in range(size):
+                code = codes[place, begin + row]
+                start = starts[place] + code
+                for model in range(n_models):
+                    totals[row, model] += tables[start, model]
+                told[term, row] = tables[start, 0] - references[term, 0] if certain[start] else 0.0
+                if code == missing_code:
+                    missing[begin + row] += missing_variances[term]
+                    told[term, row] = 0.0
+        for row in range(size):
+            served, total = totals[row, 0], 0.0
+            for model in range(1, n_models):
+                distance = totals[row, model] - served
+                total += distance * distance
+            log_odds[begin + row], refitting[begin + row] = served, total / (n_models - 1)
+        _square_distance(scores, precision, first_scratch, second_scratch)
+        for row in range(size):
+            squared_distance[begin + row] = first_scratch[row]
+        for term in range(len(references)):
+            if most:
+                _insert_upward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
+                _insert_downward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
 
 
 @compile_cached
 def _bend(
-    score: float, before: float, last: float, bends: FloatArray, first: int, n_bends: int, encoded: FloatArray
+    encoded: FloatArray, before: float, last: float, bends: FloatArray, first: int, n_bends: int, size: int
 ) -> None:
-    encoded[0] = score
-    if n_bends:
-        above = max(score - before, 0.0)
-        above_before = above * above * above
-        above = max(score - last, 0.0)
-        above_last = above * above * above
-        for bend in range(1, 1 + n_bends):
-            row = first + bend
-            above = max(score - bends[row, 0], 0.0)
-            bent = above * above * above - above_before * bends[row, 1] + above_last * bends[row, 2]
-            encoded[bend] = bent * bends[row, 3] - bends[row, 4]
+    for bend in range(1, 1 + n_bends):
+        knot, takes_before, takes_last = bends[first + bend, 0], bends[first + bend, 1], bends[first + bend, 2]
+        gain, shift = bends[first + bend, 3], bends[first + bend, 4]
+        for row in range(size):
+            score = encoded[0, row]
+            above = score - knot if score > knot else 0.0
+            above_before = score - before if score > before else 0.0
+            above_last = score - last if score > last else 0.0
+            bent = above * above * above - above_before * above_before * above_before * takes_before
+            bent = bent + above_last * above_last * above_last * takes_last
+            encoded[bend, row] = bent * gain - shift
 
 
 @compile_cached
-def _add_columns(encoded: FloatArray, coefficients: FloatArray, first: int, n_bends: int, parts: FloatArray) -> None:
-    score = encoded[0]
+def _add_columns(
+    encoded: FloatArray, row: int, coefficients: FloatArray, first: int, n_bends: int, zero: int, parts: FloatArray
+) -> None:
+    score = encoded[0, row]
     if n_bends == 2:
-        bend, second = encoded[1], encoded[2]
+        bend, second = encoded[1, row], encoded[2, row]
         for model in range(len(parts)):
             added = score * coefficients[first, model] + bend * coefficients[first + 1, model]
             parts[model] = added + second * coefficients[first + 2, model]
-        return
-    for model in range(len(parts)):
-        parts[model] = score * coefficients[first, model]
-    for column in range(1, 1 + n_bends):
-        value = encoded[column]
+    else:
         for model in range(len(parts)):
-            parts[model] += value * coefficients[first + column, model]
+            parts[model] = score * coefficients[first, model]
+        for column in range(1, 1 + n_bends):
+            value = encoded[column, row]
+            for model in range(len(parts)):
+                parts[model] += value * coefficients[first + column, model]
+    if zero >= 0 and encoded[1 + n_bends, row] == 1.0:
+        for model in range(len(parts)):
+            parts[model] += coefficients[zero, model]
 
 
 @compile_cached
@@ -193,55 +203,99 @@ def _count_agreeing(parts: FloatArray, references: FloatArray, term: int) -> int
 
 
 @compile_cached
-def _sum_squares(encoded: FloatArray, means: FloatArray, spreads: FloatArray, first: int, n_columns: int) -> float:
-    squares = 0.0
-    for column in range(n_columns):
-        distance = encoded[column] - means[first + column]
-        added = spreads[first + column, column] * distance
-        for other in range(column + 1, n_columns):
-            added += 2.0 * spreads[first + column, other] * (encoded[other] - means[first + other])
-        squares += distance * added
-    return squares
-
-
-@compile_cached
-def _is_sign_certain(told: float, squares: float, n_draws: int, weight: float, reach: float) -> bool:
-    expected = told / weight
-    variance = (squares / n_draws - weight * (1.0 - weight) * expected * expected) / weight
-    return told != 0.0 and expected * expected >= reach * reach * max(variance, 0.0)
-
-
-@compile_cached
-def _find_strongest(
-    told: FloatArray,
-    is_upward: bool,
-    places: IntArray,
+def _sum_squares(
     encoded: FloatArray,
-    columns: IntArray,
     means: FloatArray,
     spreads: FloatArray,
-    n_draws: int,
-    weight: float,
-    reach: float,
-) -> tuple[int, float]:
-    """Take the strongest contribution of a direction whose sign is certain; of equal ones the first upward, else the last.
+    first: int,
+    n_columns: int,
+    squares: FloatArray,
+    inner: FloatArray,
+) -> None:
+    for row in range(BLOCK_ROWS):
+        squares[row] = 0.0
+    for column in range(n_columns):
+        mean, spread = means[first + column], spreads[first + column, column]
+        for row in range(BLOCK_ROWS):
+            inner[row] = spread * (encoded[column, row] - mean)
+        for other in range(column + 1, n_columns):
+            other_mean, spread = means[first + other], 2.0 * spreads[first + column, other]
+            for row in range(BLOCK_ROWS):
+                inner[row] += spread * (encoded[other, row] - other_mean)
+        for row in range(BLOCK_ROWS):
+            squares[row] += (encoded[column, row] - mean) * inner[row]
 
-    What is taken, or found to be uncertain, becomes 0.
-    """
-    while True:
-        found, size = -1, 0.0
-        for term in range(len(told)):
-            if is_upward:
-                if told[term] > size:
-                    found, size = term, told[term]
-            elif told[term] <= size and told[term] < 0.0:
-                found, size = term, told[term]
-        if found < 0:
-            return -1, 0.0
-        told[found] = 0.0
-        place = places[found]
-        if place < 0 or weight == 1.0:
-            return found, size
-        squares = _sum_squares(encoded[place], means, spreads, columns[place, 0], columns[place, 2])
-        if _is_sign_certain(size, squares, n_draws, weight, reach):
-            return found, size
+
+@compile_cached
+def _keep_certain(told: FloatArray, term: int, squares: FloatArray, n_draws: int, weight: float, reach: float) -> None:
+    rest, limit = weight * (1.0 - weight), reach * reach
+    for row in range(BLOCK_ROWS):
+        expected = told[term, row] / weight
+        variance = (squares[row] / n_draws - rest * expected * expected) / weight
+        variance = variance if variance > 0.0 else 0.0
+        told[term, row] = told[term, row] if expected * expected >= limit * variance else 0.0
+
+
+@compile_cached
+def _square_distance(scores: FloatArray, precision: FloatArray, total: FloatArray, inner: FloatArray) -> None:
+    for row in range(BLOCK_ROWS):
+        total[row] = 0.0
+    for column in range(len(scores)):
+        for row in range(BLOCK_ROWS):
+            inner[row] = 0.0
+        for other in range(len(scores)):
+            weight = precision[other, column]
+            for row in range(BLOCK_ROWS):
+                inner[row] += weight * scores[other, row]
+        for row in range(BLOCK_ROWS):
+            total[row] += inner[row] * scores[column, row]
+
+
+@compile_cached
+def _insert_upward(
+    told: FloatArray,
+    term: int,
+    terms: FloatArray,
+    sizes: FloatArray,
+    begin: int,
+    size: int,
+    moved: FloatArray,
+    moved_terms: FloatArray,
+) -> None:
+    """Put a contribution among the largest above 0; of equal ones the first term stays before."""
+    for row in range(size):
+        moved[row], moved_terms[row] = told[term, row], float(term)
+    for spot in range(terms.shape[1]):
+        for row in range(size):
+            old, old_term = sizes[0, spot, begin + row], terms[0, spot, begin + row]
+            new, new_term = moved[row], moved_terms[row]
+            takes = new > old
+            sizes[0, spot, begin + row] = new if takes else old
+            terms[0, spot, begin + row] = new_term if takes else old_term
+            moved[row] = old if takes else new
+            moved_terms[row] = old_term if takes else new_term
+
+
+@compile_cached
+def _insert_downward(
+    told: FloatArray,
+    term: int,
+    terms: FloatArray,
+    sizes: FloatArray,
+    begin: int,
+    size: int,
+    moved: FloatArray,
+    moved_terms: FloatArray,
+) -> None:
+    """Put a contribution among the smallest below 0; of equal ones the last term stays before."""
+    for row in range(size):
+        moved[row], moved_terms[row] = told[term, row] if told[term, row] < 0.0 else 1.0, float(term)
+    for spot in range(terms.shape[1]):
+        for row in range(size):
+            old, old_term = sizes[1, spot, begin + row], terms[1, spot, begin + row]
+            new, new_term = moved[row], moved_terms[row]
+            takes = new <= old
+            sizes[1, spot, begin + row] = new if takes else old
+            terms[1, spot, begin + row] = new_term if takes else old_term
+            moved[row] = old if takes else new
+            moved_terms[row] = old_term if takes else new_term

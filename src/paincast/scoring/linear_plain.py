@@ -92,10 +92,8 @@ def _find_certain(layout: Layout, place: int, encoded: list[FloatArray], away: F
         agreeing = (np.sign(away[1:]) == np.sign(away[0])).sum(axis=0)
     else:
         nothing = [np.zeros(n)] * (n_columns - len(encoded))
-        distances = [
-            values - mean
-            for values, mean in zip([*encoded, *nothing], layout.means[first : first + n_columns], strict=True)
-        ]
+        means = layout.means[first : first + n_columns]
+        distances = [values - mean for values, mean in zip([*encoded, *nothing], means, strict=True)]
         for column in range(n_columns):
             spread = layout.spreads[first + column]
             inner = spread[column] * distances[column]

@@ -105,4 +105,4 @@ def _code(column: pa.Array | None, levels: tuple[str, ...], n: int) -> CodeArray
         coded = kept.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     places = {level: place for place, level in enumerate(levels)}
     meaning = [len(levels) if word is None else places.get(word, len(levels) + 1) for word in words]
-    return np.array([*meaning, len(levels)], dtype=np.int32)[coded]
+    return np.asarray(np.array([*meaning, len(levels)], dtype=np.int32)[coded])

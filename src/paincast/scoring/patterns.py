@@ -32,7 +32,7 @@ class Patterns:
         return len(self._numbers)
 
     def find(self, codes: Sequence[IntArray], n: int) -> Found:
-        """Number the patterns of some rows.
+        """Find the number of the pattern of each row.
 
         Parameters
         ----------
