@@ -127,7 +127,7 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     """
     columns = contract.episodes
     patient_rows = read_patients(patients, contract=contract)
-    frame = _name_columns(patient_rows.rows, columns)
+    frame = match_columns(patient_rows.rows, columns)
     if not set(frame.columns) & set(columns):
         raise DataError(
             f"the table of patients has no known column; {name_nearest('pain_nrs', map(str, frame.columns))}; "
@@ -147,8 +147,21 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     return episodes, found if patients is patient_rows else locate_rows(found, patient_rows.extents)
 
 
-def _name_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Rename columns as in the contract, and turn index levels with such names into columns."""
+def match_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Rename columns of patients as in the contract, and turn index levels with such names into columns.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n, ...)
+        Raw columns.
+    columns : mapping of str to Column
+        Columns of the contract by name.
+
+    Returns
+    -------
+    DataFrame of shape (n, ...)
+        With the same index.
+    """
     names, index = (
         match_case([clean_name(str(name)) for name in names], columns) for names in (frame.columns, frame.index.names)
     )
