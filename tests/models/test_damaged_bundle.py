@@ -22,9 +22,10 @@ from paincast.models.serialization import name_files
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import make_duration_response
-from paincast.predictor import PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor
+from paincast.predictor import LISTS, PREDICTION_COLUMNS, Predictor, load_predictor, save_predictor
 from paincast.predictor import add_version as seal
 from paincast.predictor.bundle import _hash_content
+from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.settings import (
     CalibrationSettings,
     ChangeSettings,
@@ -100,6 +101,17 @@ def bundle(request, make_episodes, few_candidates, tmp_path) -> tuple[Path, pd.D
         performance=({"metric": "auroc", "estimate": 0.6},),
     )
     return save_predictor(seal(predictor), tmp_path / "bundle"), episodes.head(5)
+
+
+def test_without_interval_and_reasons_every_kind_answers_the_same(bundle):
+    folder, episodes = bundle
+    model = load_predictor(folder)
+    whole, bare = model.predict(episodes), model.predict(episodes, interval=False, explain=0)
+    limits = ["lower", "upper", "expected_lower", "expected_upper", *UNCERTAINTY_COLUMNS]
+    assert bare[limits].isna().all(axis=None)
+    assert whole[limits].notna().any(axis=None)
+    assert all(bare[name].map(len).sum() == 0 for name in LISTS)
+    pd.testing.assert_frame_equal(bare.drop(columns=[*limits, *LISTS]), whole.drop(columns=[*limits, *LISTS]))
 
 
 def list_places(node: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

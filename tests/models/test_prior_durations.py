@@ -121,5 +121,7 @@ def test_state_is_plain_json_and_gives_the_same_answers(untaught, prior, drawn):
     response = make_prior_duration_response(untaught, prior.unexplained, drawn.episodes.iloc[:0], 6.0, SETTINGS)
     again = from_plain(json.loads(json.dumps(to_plain(response))), DurationResponse)
     pd.testing.assert_frame_equal(again.answer(drawn.episodes, 0.9), response.answer(drawn.episodes, 0.9))
+    alone = response.answer(drawn.episodes, 0.9, interval=False)
+    pd.testing.assert_frame_equal(alone, response.answer(drawn.episodes, 0.9)[["probability", "expected"]])
     assert again.parameters == response.parameters
     assert again.shows_reasons

@@ -61,6 +61,11 @@ def make_predictor(technique: str, seed: int = 0, n: int = 240) -> Predictor:
 
 
 @pytest.fixture(scope="session")
+def make_model() -> Callable[..., Predictor]:
+    return make_predictor
+
+
+@pytest.fixture(scope="session")
 def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "models"
     for technique in INDICATIONS:

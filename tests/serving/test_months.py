@@ -116,7 +116,7 @@ def test_a_patient_whom_the_technique_does_not_treat_is_told_so_and_not_of_month
 )
 def test_every_month_asked_is_a_row_and_its_own_model_answers(primary, patients_of_all, trained, asked):
     models = {"first": primary, **{str(month): make_month(primary, month) for month in trained}}
-    rows = predict(patients_of_all, models, months=asked)
+    rows = predict(patients_of_all, models, techniques="all", months=asked)
     months = sorted(set(asked))
     techniques = rows.groupby("episode_id")["technique"].nunique()
     assert rows.groupby("episode_id").size().equals(techniques * len(months))

@@ -110,6 +110,14 @@ def _read_months(context: click.Context, option: click.Parameter, value: str | N
         raise click.BadParameter("months are numbers separated by commas, for example 3,6,12") from None
 
 
+def _read_names(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> list[str] | str | None:  # noqa: ARG001
+    """Read names separated by commas, of an option that may be repeated; ``all`` stands alone."""
+    names = [name.strip() for part in value for name in part.split(",") if name.strip()]
+    if not names and value:
+        raise click.BadParameter("names are separated by commas, for example facet_rfa,si_joint_rfa")
+    return "all" if names == ["all"] else names or None
+
+
 @click.command()
 @click.argument("patients", type=click.Path(path_type=Path))
 @click.option(
@@ -119,11 +127,25 @@ def _read_months(context: click.Context, option: click.Parameter, value: str | N
     "--models", default="models", show_default=True, help="Folder of models, or an MLflow address (models:/…)."
 )
 @click.option(
+    "--techniques",
     "--technique",
     "techniques",
     multiple=True,
-    metavar="NAME",
-    help="Answer for this technique only; may be repeated. Default: all that have a model, and the one a row names.",
+    metavar="LIST",
+    callback=_read_names,
+    help="Ask these techniques of every patient, and no others: facet_rfa,si_joint_rfa. 'all' asks every technique "
+    "that has a model of every patient. Default: those that have a model, of the patients whose indication they treat, "
+    "and the one a row names.",
+)
+@click.option(
+    "--outcomes",
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    metavar="LIST",
+    callback=_read_names,
+    help="Answer for these outcomes, for example pain_response,pain_change; answers are the same whichever others are "
+    "asked for. Default: all that have a model.",
 )
 @click.option(
     "--months",
@@ -131,6 +153,24 @@ def _read_months(context: click.Context, option: click.Parameter, value: str | N
     callback=_read_months,
     help="Answer for these months after the procedure, for example 3,6,12, as far as models were trained for them "
     "(outcome.horizon_months=[3,6,12]); for any other the row abstains. Default: the primary month.",
+)
+@click.option(
+    "--interval/--no-interval",
+    default=True,
+    help="Limits and shares of the uncertainty; without, their columns are empty and the run is shorter.",
+)
+@click.option(
+    "--explain",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Most reasons for, and against. 0: neither reasons nor missing values, which is shorter still.",
+)
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="One row for each patient, with columns TECHNIQUE.OUTCOME.probability, .lower, .upper (see above).",
 )
 @click.option(
     "--max-rejects",
@@ -152,8 +192,12 @@ def predict(
     patients: Path,
     out: Path,
     models: str,
-    techniques: tuple[str, ...],
+    techniques: list[str] | str | None,
+    outcomes: list[str] | str | None,
     months: list[float] | None,
+    interval: bool,
+    explain: int,
+    wide: bool,
     max_rejects: float,
     allow_contradicted: bool,
     show: bool,
@@ -161,10 +205,19 @@ def predict(
 ) -> None:
     """Predict for a file of PATIENTS (.csv or .parquet).
 
-    Every patient gets one row per technique, outcome and month, in a fixed order. Rows are never ranked by probability,
-    because a probability is the prognosis GIVEN the technique, not the effect of the technique. If a model cannot
-    predict for a patient, the row has no numbers and `abstained_because` gives the reason. `paincast schema --table
-    episodes` lists the input columns.
+    A technique is asked of the patients whose indication it treats: one row per technique, outcome and month, in a
+    fixed order. Every patient gets at least one row; where no technique applies, its `technique` is empty and
+    `abstained_because` says why. Rows are never ranked by probability, because a probability is the prognosis GIVEN the
+    technique, not the effect of the technique. If a model cannot predict for a patient, the row has no numbers and
+    `abstained_because` gives the reason. `paincast schema --table episodes` lists the input columns.
+
+    With --wide, each patient has one row: `episode_id`, `patient_id`, `use`, `basis`, `abstained_because` (of what has
+    no columns of its own), and for each model its numbers, `eligible`, `cautions` and `abstained_because`, named like
+    facet_rfa.pain_response.probability, with --months like facet_rfa.pain_response.month-06.probability. The
+    columns depend on the models and the options only, not on the patients; those of a technique that is not asked of a
+    patient are empty.
+
+    Ids come back as given and in the given order; in a .parquet file integers stay integers if no row lacks one.
 
     `lower` and `upper` are the limits of `probability` at `level`. For relief_duration, `probability` is that of relief
     beyond `horizon_months`, and `expected` is the median in months, if it is within the modelled visits. For
@@ -189,7 +242,9 @@ def predict(
     \b
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
-      paincast predict warehouse.parquet -o scored.parquet --technique facet_rfa
+      paincast predict warehouse.parquet -o scored.parquet --techniques facet_rfa,si_joint_rfa
+      paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response --explain 0
+      paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
 
@@ -200,20 +255,26 @@ def predict(
     from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
 
+    if wide and show:
+        raise click.UsageError("--show reads a row for each prediction: leave out --wide, or --show")
     with show_progress("predicting", "patients", is_wanted=progress) as shown:
         summary = predict_file(
             patients,
             out,
             models=models,
-            techniques=techniques or None,
+            techniques=techniques,
+            outcomes=outcomes,
             months=months,
+            interval=interval,
+            explain=explain,
+            wide=wide,
             allow_contradicted=allow_contradicted,
             progress=shown,
         )
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
         because = f", most often because {summary.reasons[technique]}" if abstained else ""
-        click.echo(f"  {technique}: {predicted} answers, {abstained} abstentions{because}")
+        click.echo(f"  {technique or 'no technique'}: {predicted} answers, {abstained} abstentions{because}")
     if summary.marked:
         click.echo(f"research use only: {', '.join(summary.marked)}")
     for note in summary.notes:

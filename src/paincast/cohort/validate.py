@@ -145,7 +145,7 @@ def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
     """
     columns, rows = contract.episodes, patients.rows
     if isinstance(rows, pd.DataFrame):
-        rows = _name_columns(rows, columns)
+        rows = match_columns(rows, columns)
         _refuse_twice("episodes", rows, columns)
         _refuse_nested(rows, columns)
     names = list(map(str, rows.columns if isinstance(rows, pd.DataFrame) else rows.column_names))
@@ -160,8 +160,21 @@ def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
     return checked._replace(rejects=join_rejects([unknown, patients.rejects, checked.rejects]))
 
 
-def _name_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Rename columns as in the contract, and turn index levels with such names into columns."""
+def match_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Rename columns of patients as in the contract, and turn index levels with such names into columns.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n, ...)
+        Raw columns.
+    columns : mapping of str to Column
+        Columns of the contract by name.
+
+    Returns
+    -------
+    DataFrame of shape (n, ...)
+        With the same index.
+    """
     names, index = (
         match_case([clean_name(str(name)) for name in names], columns) for names in (frame.columns, frame.index.names)
     )

@@ -17,6 +17,9 @@ Reason = dict[str, str | float]
 LEAST_CERTAINTY = 0.9
 """Least posterior probability of the sign of a contribution for which it is told as a reason."""
 
+MOST_MISSING = 5
+"""Unknown values that are listed for a patient where no other number is asked."""
+
 LEAST_REACH = 0.005
 """Smallest change, in the unit of the contributions, for which an unknown value is listed."""
 

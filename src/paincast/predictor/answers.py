@@ -18,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 PROBABILITIES = ("probability", "lower", "upper")
 
+MOST_REASONS = 3
+"""Reasons for, and against, that an answer tells where no other number is asked."""
+
 NEAREST = 1e-12
 """Minimum distance of a probability from 0 and 1 before its log odds are taken."""
 
@@ -39,11 +42,13 @@ class Answers:
     numbers : DataFrame of shape (n, ...)
         Columns ``ANSWERS`` and ``UNCERTAINTY_COLUMNS``; missing for patients who get no answer.
     explanation : Explanation or None
-        Of the patients who get an answer; None if nobody does.
+        Of the patients who get an answer; None if nobody does, or no reasons are asked.
     certain : ndarray of bool, shape (n_answered, n_variables)
         Whether the sign of a contribution is certain enough for a reason.
     missing : list
         Missing values of each patient who gets an answer, and how far they could move it.
+    most_reasons : int
+        Most reasons for, and against, that are told.
     """
 
     outcome: str
@@ -54,6 +59,7 @@ class Answers:
     explanation: Explanation | None = None
     certain: BoolArray = field(default_factory=lambda: np.empty((0, 0), dtype=bool))
     missing: list[list[Reason]] = field(default_factory=list)
+    most_reasons: int = MOST_REASONS
 
     @property
     def answered(self) -> BoolArray:
@@ -63,9 +69,9 @@ class Answers:
     @property
     def lists(self) -> dict[str, pd.Series]:
         """Reasons and missing values, each a list by patient; empty for those who get no answer."""
-        parts: list[list[list[Reason]]] = [[], [], []]
-        if self.explanation is not None:
-            parts = [*list_reasons(self.explanation, self.certain), self.missing]
+        if self.explanation is None:
+            return {name: pd.Series([[] for _ in self.rows.index], self.rows.index, dtype=object) for name in LISTS}
+        parts = [*list_reasons(self.explanation, self.certain, most=self.most_reasons), self.missing]
         listed: dict[str, pd.Series] = {}
         for name, told in zip(LISTS, parts, strict=True):
             of_answered = iter(told)
@@ -94,8 +100,6 @@ class Answers:
         """
         if not where.any():
             return self
-        assert self.explanation is not None
-        assert other.explanation is not None
         numbers = self.numbers.copy()
         if share == 1.0:
             told = [*PROBABILITIES, *UNCERTAINTY_COLUMNS]
@@ -106,6 +110,12 @@ class Answers:
                 numbers.loc[where, name] = expit((1.0 - share) * mine + share * theirs)
             for name in UNCERTAINTY_COLUMNS:
                 numbers.loc[where, name] = (1.0 - share) * self.numbers[name] + share * other.numbers[name]
+        mixed = replace(self, numbers=numbers)
+        return mixed if self.explanation is None else mixed._mix_contributions(other, where, share)
+
+    def _mix_contributions(self, other: Answers, where: BoolArray, share: float) -> Answers:
+        assert self.explanation is not None
+        assert other.explanation is not None
         here, there = where[self.answered], where[other.answered]
         own, foreign = self.explanation, other.explanation
         names = list(dict.fromkeys([*own.contributions, *foreign.contributions]))
@@ -120,7 +130,6 @@ class Answers:
         certain[here] = theirs_certain if share == 1.0 else certain[here] & theirs_certain
         return replace(
             self,
-            numbers=numbers,
             explanation=replace(own, base=base, contributions=contributions, values=values[names]),
             certain=certain,
         )
@@ -135,10 +144,11 @@ class Answers:
         points = np.nan_to_num(expected - self.numbers["expected"].to_numpy(float))
         if not points.any():
             return self
-        assert self.explanation is not None
         numbers = self.numbers.assign(expected=expected)
         numbers["expected_lower"] = np.minimum(numbers["expected_lower"], expected)
         numbers["expected_upper"] = np.maximum(numbers["expected_upper"], expected)
+        if self.explanation is None:
+            return replace(self, numbers=numbers)
         added, contributions = points[self.answered], self.explanation.contributions.copy()
         base = self.explanation.base
         if variable in contributions:

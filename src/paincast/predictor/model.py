@@ -16,12 +16,13 @@ from paincast.eligibility import (
     set_technique,
 )
 from paincast.evidence.rules import TechniqueRules
-from paincast.explain import explain_model, find_certain, list_missing
+from paincast.explain import MOST_MISSING, explain_model, find_certain, list_missing
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
-from paincast.predictor.answers import Answers
+from paincast.predictor.answers import MOST_REASONS, Answers
 from paincast.predictor.card import format_card, format_line
+from paincast.predictor.ids import restore_ids
 from paincast.predictor.judgement import judge_patients
 from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, UNCERTAINTY_COLUMNS, make_abstentions
@@ -144,7 +145,13 @@ class Predictor:
         return told if own is None else {**told, "evidence": describe_own_technique(own)}
 
     def predict(
-        self, patients: object, *, unreadable: pd.Series | None = None, allow_contradicted: bool = False
+        self,
+        patients: object,
+        *,
+        unreadable: pd.Series | None = None,
+        allow_contradicted: bool = False,
+        interval: bool = True,
+        explain: int = MOST_REASONS,
     ) -> pd.DataFrame:
         """Predict the outcome for each patient, or abstain with a reason.
 
@@ -158,6 +165,10 @@ class Predictor:
             of each whose value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
         allow_contradicted : bool
             Whether to answer where an external validation contradicts the model; every such answer says so.
+        interval : bool
+            Whether to compute the limits and the shares of the uncertainty; if not, their columns are empty.
+        explain : int
+            Most reasons for, and against. With 0, neither reasons nor missing values are computed.
 
         Returns
         -------
@@ -176,13 +187,15 @@ class Predictor:
         UserWarning
             If values were unusable and were left out.
         """
+        answer = partial(
+            self.predict_episodes, allow_contradicted=allow_contradicted, interval=interval, explain=explain
+        )
         if unreadable is not None and isinstance(patients, pd.DataFrame):
-            return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted)
+            return answer(patients, unreadable)
         read = read_patients(patients, contract=self.contract)
-        answer = partial(self.predict_episodes, allow_contradicted=allow_contradicted)
         predictions, rejects = answer_patients(read, answer, contract=self.contract)
         warn_of_rejects(rejects)
-        return restore_index(self.fill_left_out(predictions, rejects), read)
+        return restore_index(restore_ids(self.fill_left_out(predictions, rejects), read, self.contract), read)
 
     def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
         """Add an abstention for every patient whose whole row was left out, at the row's position.
@@ -204,7 +217,13 @@ class Predictor:
         return pd.concat([predictions, make_abstentions(nameless, self.technique, self.outcome, because)]).sort_index()
 
     def predict_episodes(
-        self, patients: pd.DataFrame, unreadable: pd.Series | None = None, *, allow_contradicted: bool = False
+        self,
+        patients: pd.DataFrame,
+        unreadable: pd.Series | None = None,
+        *,
+        allow_contradicted: bool = False,
+        interval: bool = True,
+        explain: int = MOST_REASONS,
     ) -> pd.DataFrame:
         """Predict for patients in the types of the contract; see :meth:`predict` and :meth:`answer_episodes`.
 
@@ -213,10 +232,18 @@ class Predictor:
         DataFrame of shape (n, len(PREDICTION_COLUMNS))
             Indexed like ``patients``.
         """
-        return self.answer_episodes(patients, unreadable, allow_contradicted=allow_contradicted).write()
+        return self.answer_episodes(
+            patients, unreadable, allow_contradicted=allow_contradicted, interval=interval, explain=explain
+        ).write()
 
     def answer_episodes(
-        self, patients: pd.DataFrame, unreadable: pd.Series | None = None, *, allow_contradicted: bool = False
+        self,
+        patients: pd.DataFrame,
+        unreadable: pd.Series | None = None,
+        *,
+        allow_contradicted: bool = False,
+        interval: bool = True,
+        explain: int = MOST_REASONS,
     ) -> Answers:
         """Answer for patients in the types of the contract, before answers of other models are looked at.
 
@@ -227,7 +254,7 @@ class Predictor:
         unreadable : Series of tuple of str, shape (n,), optional
             Columns of each patient whose value was given but could not be used. The model abstains if it needs one of
             them: an unreadable value is not treated as missing.
-        allow_contradicted : bool
+        allow_contradicted, interval, explain
             As for :meth:`predict`.
 
         Returns
@@ -239,12 +266,19 @@ class Predictor:
         out_of_domain = flag_out_of_domain(self.response.domain, self.response.encoder, episodes)
         rows = judge_patients(self, episodes, unreadable, out_of_domain, allow_contradicted=allow_contradicted)
         answered = ~rows["abstained"].to_numpy(bool)
-        answer = self.response.answer(episodes, self.level).reindex(columns=[*ANSWERS, *UNCERTAINTY_COLUMNS])
+        answer = self.response.answer(episodes, self.level, interval=interval).reindex(
+            columns=[*ANSWERS, *UNCERTAINTY_COLUMNS]
+        )
         answer.loc[~answered] = np.nan
         answers = Answers(
-            outcome=self.outcome, month=self.horizon_months, measures=self.measures, rows=rows, numbers=answer
+            outcome=self.outcome,
+            month=self.horizon_months,
+            measures=self.measures,
+            rows=rows,
+            numbers=answer,
+            most_reasons=explain,
         )
-        return self._explain(answers, episodes[answered]) if answered.any() else answers
+        return self._explain(answers, episodes[answered]) if explain and answered.any() else answers
 
     def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:
         """Add what explains the answers of the patients who get one."""
@@ -254,7 +288,13 @@ class Predictor:
             answers,
             explanation=explanation,
             certain=find_certain(self.response, episodes, explanation),
-            missing=list_missing(explanation, self.response.missing_variances, self.level, scale=scale),
+            missing=list_missing(
+                explanation,
+                self.response.missing_variances,
+                self.level,
+                scale=scale,
+                most=max(MOST_MISSING, answers.most_reasons),
+            ),
         )
 
     def explain(self, patients: object) -> shap.Explanation:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import is_integer_dtype
 
 from paincast.cohort.coercion import NumberStyle, to_text
 from paincast.cohort.reading.batches import Batch
@@ -35,17 +36,19 @@ from paincast.cohort.rejects import (
 )
 from paincast.cohort.validate import reject_unknown_columns
 from paincast.contract import Contract
-from paincast.eligibility import check_techniques
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic_files
 from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
 from paincast.predictor import ANSWERS, LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
+from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.route import Answer
 from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
+from paincast.serving.asked import check_asking
+from paincast.serving.layout import Layout, find_integer_ids, list_blocks
 from paincast.serving.months import check_months, common_contract, select_models
 from paincast.serving.predict import load_models, predict_episodes
 
@@ -79,9 +82,9 @@ class BatchSummary:
     n_patients : int
         Rows read.
     n_predicted, n_abstained : int
-        Predictions and abstentions; a patient has one for each requested technique, outcome and month.
+        Predictions and abstentions; a patient has one for each technique, outcome and month that is asked.
     by_technique : dict
-        ``technique -> (predicted, abstained)``.
+        ``technique -> (predicted, abstained)``; an empty name counts patients of whom no technique is asked.
     marked : tuple of str
         Techniques with a prediction for research use only.
     reasons : dict
@@ -139,8 +142,12 @@ def predict_file(
     out: str | Path,
     *,
     models: str | Path,
-    techniques: Sequence[str] | None = None,
+    techniques: Sequence[str] | str | None = None,
+    outcomes: Sequence[str] | str | None = None,
     months: Sequence[float] | None = None,
+    interval: bool = True,
+    explain: int = MOST_REASONS,
+    wide: bool = False,
     allow_contradicted: bool = False,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = SILENT,
@@ -149,7 +156,8 @@ def predict_file(
 
     Rows are read (see :mod:`paincast.cohort.reading.files`), checked, predicted and written in batches: memory grows
     with the number of ids only. Rules about a whole column (a wrong unit) are applied to each batch; a row whose
-    ``episode_id`` is in an earlier batch is left out as a duplicate.
+    ``episode_id`` is in an earlier batch is left out as a duplicate. Ids that are integers in all rows of a Parquet
+    file are integers in a Parquet output.
 
     Parameters
     ----------
@@ -160,16 +168,10 @@ def predict_file(
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
         Folder of models, one bundle, or an MLflow address.
-    techniques : sequence of str, optional
-        Techniques to predict for; by default those with a model and the one named in a patient's row.
-    months : sequence of float, optional
-        Months to predict for, as for :func:`paincast.predict`.
-    allow_contradicted : bool
-        As for :func:`paincast.predict`.
-    chunk_rows : int
-        Patients per chunk.
-    progress : Progress
-        Advanced by the number of patients in each chunk.
+    techniques, outcomes, months, interval, explain, wide, allow_contradicted
+        What is asked, as for :func:`paincast.predict`.
+    chunk_rows, progress
+        Patients per chunk, by whose number the progress is advanced.
 
     Returns
     -------
@@ -181,7 +183,7 @@ def predict_file(
     DataError
         If the patients or the models cannot be read, or a column that every prediction needs is missing.
     SettingsError
-        If a month is not a number above 0.
+        If a technique or outcome is unknown, a month is not a number above 0, or ``explain`` not a whole number.
     OutputError
         If the output cannot be written; no partial file is left behind.
     """
@@ -193,28 +195,32 @@ def predict_file(
     months = check_months(months)
     predictors = select_models(load_models(models), months)
     contract = common_contract(predictors.values())
-    check_techniques(techniques or (), contract)
-    columns = contract.episodes
-    answer = partial(
-        predict_episodes, predictors, techniques=techniques, months=months, allow_contradicted=allow_contradicted
-    )
+    detail: dict[str, Any] = {"interval": interval, "explain": explain, "allow_contradicted": allow_contradicted}
+    asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, **detail)
+    columns, asked_models = contract.episodes, asking.keep_models(predictors)
+    answer = partial(predict_episodes, predictors, asking=asking)
     with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
-        _require_columns(source, opened.columns, predictors)
+        _require_columns(source, opened.columns, asked_models)
+        layout = Layout(
+            long=PREDICTION_SCHEMA,
+            blocks=list_blocks(predictors, asking) if wide else None,
+            integer_ids=find_integer_ids(source, opened.columns),
+        )
         tally = _Tally(rejects=[reject_unknown_columns(opened.columns, columns)])
         progress.expect(count_rows(source) or 0)
         # Rejects of an earlier run belong to the old output: if there are none now, atomic_files removes the old file.
         with atomic_files(target, rejects_path) as (draft, rejects_draft):
-            with _open_predictions(draft) as write:
+            with _open_predictions(draft, layout.schema) as write:
                 for batch in opened.batches:
                     if len(batch.places):
-                        write(_predict_batch(batch, answer, tally, opened, contract))
+                        write(layout.arrange(_predict_batch(batch, answer, tally, opened, contract), batch))
                     tally.note_unread(batch.rejects)
                     progress.advance(len(batch.places))
             rejects = locate_rows(_collect_rejects(tally), opened.extents)
             if len(rejects):
                 write_csv(rejects, rejects_draft)
-    of_columns = [*_note_misspelt(opened.columns, columns), *_note_absent(opened.columns, predictors)]
-    notes = [*list_notes(models, predictors, techniques).values(), *opened.remarks, *of_columns]
+    of_columns = [*_note_misspelt(opened.columns, columns), *_note_absent(opened.columns, asked_models)]
+    notes = [*list_notes(models, asked_models, asking.named_techniques).values(), *opened.remarks, *of_columns]
     return replace(_summarise(tally, rejects, rejects_path), notes=tuple(notes))
 
 
@@ -230,12 +236,12 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     -------
     DataFrame of shape (n, len(PREDICTION_COLUMNS))
         Reasons as lists; missing texts are empty. Ids are as given, without the apostrophe that protects them from
-        being read as formulas by a spreadsheet.
+        being read as formulas by a spreadsheet; integers of a Parquet file stay integers.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or has no predictions.
+        If the file cannot be read, or does not hold a row for each prediction.
     """
     require_regular_file(path)
     try:
@@ -248,7 +254,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
-    texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS}
+    texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS if not is_integer_dtype(rows[name])}
     read = rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
     return read[list(PREDICTION_COLUMNS)]
 
@@ -363,21 +369,17 @@ def _collect_rejects(tally: _Tally) -> pd.DataFrame:
 
 
 @contextmanager
-def _open_predictions(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+def _open_predictions(path: Path, schema: pa.Schema = PREDICTION_SCHEMA) -> Iterator[Callable[[pd.DataFrame], None]]:
     if path.suffix.lower() == ".parquet":
-        with pq.ParquetWriter(path, PREDICTION_SCHEMA) as writer:
-            yield lambda rows: writer.write_table(
-                pa.Table.from_pandas(rows, schema=PREDICTION_SCHEMA, preserve_index=False)
-            )
+        with pq.ParquetWriter(path, schema) as writer:
+            yield lambda rows: writer.write_table(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
     else:
         with path.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(",".join(PREDICTION_COLUMNS) + "\n")
-            yield lambda rows: write_csv(_as_text(rows), stream, header=False)
-
-
-def _as_text(rows: pd.DataFrame) -> pd.DataFrame:
-    reasons = {name: rows[name].map(json.dumps) for name in LISTS}
-    return rows.assign(**reasons)
+            stream.write(",".join(schema.names) + "\n")
+            lists = [name for name in LISTS if name in schema.names]
+            yield lambda rows: write_csv(
+                rows.assign(**{name: rows[name].map(json.dumps) for name in lists}), stream, header=False
+            )
 
 
 def _summarise(tally: _Tally, rejects: pd.DataFrame, rejects_path: Path) -> BatchSummary:

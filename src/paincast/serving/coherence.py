@@ -40,11 +40,28 @@ HALF, THIRD, CHANGE, DURATION = "pain_response", "pain_response_30", "pain_chang
 LIMITS = {name: float(OUTCOMES[name].lines[0].share or 0.0) for name in (HALF, THIRD)}
 """Fall of pain, as a share of the score before, that each response asks for."""
 
+LINKED = {HALF: (THIRD,), THIRD: (HALF,), DURATION: (HALF, THIRD), CHANGE: (HALF, THIRD)}
+"""By outcome, the others whose answers can change its own."""
+
 IN_LINE = "brought in line with the answer for"
 """Beginning of the caution of an answer that was projected."""
 
 _BEYOND = 1e-9
 """Distance in points from a limit that is not reached."""
+
+
+def list_linked(outcomes: Sequence[str]) -> list[str]:
+    """List the outcomes that are not among those given and whose answers can change theirs.
+
+    With them, an answer is the same whichever other outcomes are asked for.
+
+    Examples
+    --------
+    >>> list_linked(["relief_duration", "satisfied"])
+    ['pain_response', 'pain_response_30']
+    """
+    linked = dict.fromkeys(other for outcome in outcomes for other in LINKED.get(outcome, ()))
+    return [other for other in linked if other not in outcomes]
 
 
 def bring_in_line(answers: Sequence[Answers], before: pd.Series) -> list[Answers]:

@@ -12,15 +12,27 @@ import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
 from paincast.contract import Contract
-from paincast.eligibility import assess_technique, check_techniques, set_technique
+from paincast.eligibility import assess_technique, check_readable, set_technique, text_where
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
-from paincast.outcomes import sort_outcomes
 from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Answers, Predictor, load_predictor, make_abstentions
+from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.ids import restore_ids
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.schema import COMPARATORS
 from paincast.serving.addresses import fetch_predictor, is_address
-from paincast.serving.coherence import bring_in_line
+from paincast.serving.asked import (
+    EVERYTHING,
+    NO_INDICATION,
+    Asking,
+    Coded,
+    check_asking,
+    explain_nobody,
+    list_treated,
+    select_patients,
+)
+from paincast.serving.coherence import bring_in_line, list_linked
+from paincast.serving.layout import list_blocks, widen
 from paincast.serving.months import Asked, check_months, choose_model, common_contract, explain_no_model, select_models
 from paincast.serving.validation.validations import list_bundles
 
@@ -112,25 +124,41 @@ def predict(
     patients: object,
     models: Models | None = None,
     *,
-    techniques: Sequence[str] | None = None,
+    techniques: Sequence[str] | str | None = None,
+    outcomes: Sequence[str] | str | None = None,
     months: Sequence[float] | None = None,
+    interval: bool = True,
+    explain: int = MOST_REASONS,
+    wide: bool = False,
     allow_contradicted: bool = False,
 ) -> pd.DataFrame:
     """Predict what each patient should expect from each technique, or abstain with a reason.
+
+    A technique is asked of the patients whose indication it treats. Every patient gets at least one row: where no
+    technique applies, one abstention, with an empty technique and outcome, that says why.
 
     Parameters
     ----------
     patients : DataFrame of shape (n, ...), Arrow table, list of dict, dict, str or Path
         Columns of the ``episodes`` table, in any type that can be converted to the declared one: a pandas or polars
         table, an Arrow table, a list of dicts, one dict, or a file. ``technique`` is optional: the
-        technique named is added to those that have a model.
+        technique named is asked of its patient, with or without a model, whatever the indication.
     models : str, Path, Predictor or mapping, optional
         Folder of models, MLflow address, one model, or models keyed by any name; by default ``models/``.
-    techniques : sequence of str, optional
-        Techniques to predict for; by default those with a model and, for each patient, the one named.
+    techniques : sequence of str or "all", optional
+        Techniques to ask of every patient, and no others. By default, those that have a model are asked of the patients
+        whose indication they treat, and with ``"all"`` of every patient; for each patient also the one named.
+    outcomes : sequence of str, optional
+        Outcomes to predict; by default those with a model. An answer is the same whichever others are asked for.
     months : sequence of float, optional
         Months after the procedure to predict for; a month without a model gets an abstention. By default, the primary
         month of each model.
+    interval : bool
+        Whether to compute limits and the shares of the uncertainty; if not, their columns are empty.
+    explain : int
+        Most reasons for, and against. With 0, neither reasons nor missing values are computed.
+    wide : bool
+        Whether to return one row for each patient instead, see :func:`paincast.serving.layout.widen`.
     allow_contradicted : bool
         Whether a model answers where an external validation on patients of the same indication and approach
         contradicts it; every such answer says so in ``cautions``. By default it abstains.
@@ -139,7 +167,8 @@ def predict(
     -------
     DataFrame of shape (n × techniques × outcomes × months, len(PREDICTION_COLUMNS))
         Patients in the given order, techniques in the canonical order, months in ascending order: rows are never
-        ranked by probability. A probability is a prognosis *given* the technique, not its effect. The index is that of
+        ranked by probability. A probability is a prognosis *given* the technique, not its effect. Ids are as given:
+        integers stay integers if none is missing. The index is that of
         the patients, repeated for each technique, outcome and month; patients from a file, a list or polars are
         numbered from 0. If several patients have the same label, use ``episode_id`` to distinguish them.
 
@@ -148,7 +177,7 @@ def predict(
     DataError
         If the patients or models cannot be read.
     SettingsError
-        If a month is not a number above 0.
+        If a technique or outcome is unknown, a month is not a number above 0, or ``explain`` not a whole number.
     RefusalError
         If there is no evidence for a requested technique.
 
@@ -162,18 +191,27 @@ def predict(
     months = check_months(months)
     gathered = select_models(gather_models(models), months)
     contract = common_contract(gathered.values())
-    check_techniques(techniques or (), contract)
+    asking = check_asking(
+        contract,
+        techniques=techniques,
+        outcomes=outcomes,
+        months=months,
+        interval=interval,
+        explain=explain,
+        allow_contradicted=allow_contradicted,
+    )
     if not isinstance(models, Predictor | Mapping):
-        for note in list_notes(DEFAULT_MODELS if models is None else models, gathered, techniques).values():
+        source = DEFAULT_MODELS if models is None else models
+        for note in list_notes(source, asking.keep_models(gathered), asking.named_techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
     read = read_patients(patients, contract=contract)
-    answer = partial(
-        predict_episodes, gathered, techniques=techniques, months=months, allow_contradicted=allow_contradicted
-    )
-    predictions, rejects = answer_patients(read, answer, contract=contract)
+    predictions, rejects = answer_patients(read, partial(predict_episodes, gathered, asking=asking), contract=contract)
     for remark in read.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
     warn_of_rejects(rejects)
+    predictions = restore_ids(predictions, read, contract)
+    if wide:
+        predictions = widen(predictions, list_blocks(gathered, asking))
     return restore_index(predictions, read)
 
 
@@ -191,9 +229,7 @@ def predict_episodes(
     episodes: pd.DataFrame,
     unreadable: pd.Series | None = None,
     *,
-    techniques: Sequence[str] | None = None,
-    months: Sequence[float] | None = None,
-    allow_contradicted: bool = False,
+    asking: Asking = EVERYTHING,
 ) -> pd.DataFrame:
     """Predict for validated patients; see :func:`predict`.
 
@@ -205,37 +241,66 @@ def predict_episodes(
         Every column of the ``episodes`` table in its declared type, indexed in ascending order.
     unreadable : Series of tuple of str, shape (n,), optional
         Columns of each patient whose value was given but could not be used.
-    techniques : sequence of str, optional
-        Techniques to predict for, as checked by :func:`paincast.eligibility.check_techniques`.
-    months : sequence of float, optional
-        Months to predict for, from :func:`paincast.serving.months.check_months`.
-    allow_contradicted : bool
-        As for :func:`predict`.
+    asking : Asking
+        What is asked, from :func:`paincast.serving.asked.check_asking`.
 
     Returns
     -------
     DataFrame of shape (n × techniques × outcomes × months, len(PREDICTION_COLUMNS))
         Indexed like the episodes.
     """
-    requested = set(techniques) if techniques is not None else {model.technique for model in models.values()}
     contract = common_contract(models.values())
-    outcomes = sort_outcomes((model.outcome for model in models.values()), contract.outcomes)
+    treated = list_treated(models.values())
+    asked = select_patients(
+        _encode(episodes["indication"]),
+        _encode(episodes["technique"]),
+        treated,
+        order=(*contract.techniques, *COMPARATORS),
+        techniques=asking.techniques,
+    )
     blocks = []
-    for technique in (*contract.techniques, *COMPARATORS):
-        is_named = (episodes["technique"] == technique) & (techniques is None)
-        chosen = episodes[is_named | (technique in requested)]
-        if len(chosen):
-            invalid_columns = None if unreadable is None else unreadable[chosen.index]
-            answers = [
-                _answer(chosen, invalid_columns, Asked(technique, outcome, month), models, contract, allow_contradicted)
-                for outcome in outcomes
-                for month in months or (None,)
-            ]
-            in_line = iter(bring_in_line([one for one in answers if isinstance(one, Answers)], chosen["pain_nrs"]))
-            blocks += [next(in_line).write() if isinstance(one, Answers) else one for one in answers]
+    for technique, rows in asked.rows.items():
+        chosen = episodes.iloc[rows]
+        invalid_columns = None if unreadable is None else unreadable[chosen.index]
+        blocks += _answer_technique(technique, chosen, invalid_columns, models, contract, asking)
+    if len(asked.nobody):
+        left = episodes.iloc[asked.nobody]
+        blocks.append(_abstain(left, None if unreadable is None else unreadable[left.index], treated))
     if not blocks:
         return make_abstentions(episodes.iloc[:0], "", "", "")
     return pd.concat(blocks).sort_index(kind="stable")[list(PREDICTION_COLUMNS)]
+
+
+def _encode(column: pd.Series) -> Coded:
+    codes, names = pd.factorize(column)
+    return Coded(codes, tuple(map(str, names)))
+
+
+def _abstain(episodes: pd.DataFrame, unreadable: pd.Series | None, techniques: Iterable[str]) -> pd.DataFrame:
+    """Make the only row of patients of whom no technique is asked."""
+    reason = text_where(episodes["indication"].isna(), NO_INDICATION)
+    unread = check_readable(episodes.index, unreadable, used=(), required={"indication"})
+    because = reason.where(reason != "", explain_nobody(techniques)).where(unread == "", unread)
+    return make_abstentions(episodes, "", "", because)
+
+
+def _answer_technique(
+    technique: str,
+    episodes: pd.DataFrame,
+    unreadable: pd.Series | None,
+    models: Mapping[str, Predictor],
+    contract: Contract,
+    asking: Asking,
+) -> list[pd.DataFrame]:
+    """Answer for a technique; outcomes that are linked to those asked are computed, and not returned."""
+    outcomes = asking.list_outcomes(models.values(), contract)
+    asked = [Asked(technique, outcome, month) for outcome in outcomes for month in asking.months or (None,)]
+    linked = [one._replace(outcome=other) for other in list_linked(outcomes) for one in asked]
+    beside = [one for one in dict.fromkeys(linked) if choose_model(models, one) is not None]
+    answers = [_answer(episodes, unreadable, one, models, contract, asking) for one in (*asked, *beside)]
+    in_line = iter(bring_in_line([one for one in answers if isinstance(one, Answers)], episodes["pain_nrs"]))
+    placed = [next(in_line) if isinstance(one, Answers) else one for one in answers]
+    return [one.write() if isinstance(one, Answers) else one for one in placed[: len(asked)]]
 
 
 def _answer(
@@ -244,12 +309,18 @@ def _answer(
     asked: Asked,
     models: Mapping[str, Predictor],
     contract: Contract,
-    allow_contradicted: bool,
+    asking: Asking,
 ) -> Answers | pd.DataFrame:
     """Answer by the model that is asked; without one, rows of abstentions."""
     model = choose_model(models, asked)
     if model is not None:
-        return model.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted)
+        return model.answer_episodes(
+            episodes,
+            unreadable,
+            allow_contradicted=asking.allow_contradicted,
+            interval=asking.interval,
+            explain=asking.explain,
+        )
     patients = set_technique(episodes, asked.technique, contract)
     because = explain_no_model(models, asked, patients, contract)
     rows = make_abstentions(patients, asked.technique, asked.outcome, because)

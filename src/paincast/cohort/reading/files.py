@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from paincast.cohort.coercion import to_plain_text
 from paincast.cohort.reading.batches import Batch, group_rows, read_rows, words_for_failures
@@ -321,6 +322,31 @@ def count_rows(path: str | Path) -> int | None:
     counts = [_format_of(source.file).count_rows(source.file) for source in list_sources(path)]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def list_integers(path: str | Path, known: Collection[str]) -> dict[str, pa.DataType]:
+    """List columns that hold an integer in every row of every file, with their common type.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for :func:`open_table`.
+    known : collection of str
+        Names of the columns that are looked for, in any case.
+
+    Returns
+    -------
+    dict of str to pyarrow.DataType
+        Only columns of formats that declare types; whoever reads another file knows only when it ends.
+    """
+    listed = []
+    for source in list_sources(path):
+        found = _format_of(source.file).list_integers(source.file)
+        listed.append(dict(zip(match_case(list(found), known), found.values(), strict=True)))
+    first = listed[0]
+    return {
+        name: first[name] for name in known if name in first and all(one.get(name) == first[name] for one in listed)
+    }
 
 
 def hash_files(files: Sequence[Path]) -> str:

@@ -16,7 +16,9 @@ FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
         ".csv": make_text_format(","),
         **dict.fromkeys((".tsv", ".txt"), make_text_format("\t")),
-        **dict.fromkeys((".parquet", ".pq"), FileFormat(parquet.decode_parquet, parquet.count_rows)),
+        **dict.fromkeys(
+            (".parquet", ".pq"), FileFormat(parquet.decode_parquet, parquet.count_rows, parquet.list_integers)
+        ),
         **dict.fromkeys(WORKBOOKS, FileFormat(workbook.decode_workbook, workbook.count_rows)),
         **dict.fromkeys((".sav", ".zsav"), make_statistical_format("read_sav")),
         ".por": make_statistical_format("read_por"),

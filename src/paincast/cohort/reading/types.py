@@ -119,15 +119,22 @@ class ReadOptions(NamedTuple):
     used: Collection[str] = ()
 
 
+def list_no_integers(file: Path) -> Mapping[str, pa.DataType]:  # noqa: ARG001 (its format declares none)
+    """List nothing: the format does not declare that a column holds integers only."""
+    return MappingProxyType({})
+
+
 class FileFormat(NamedTuple):
     """Functions that read a format.
 
     ``decode`` is a context manager that opens a file; ``count_rows`` returns the number of rows for the progress
-    display, or None if the file would have to be parsed.
+    display, or None if the file would have to be parsed. ``list_integers`` returns the type of each column that is
+    declared to hold an integer in every row.
     """
 
     decode: Callable[[Path, ReadOptions], AbstractContextManager[Decoded]]
     count_rows: Callable[[Path], int | None]
+    list_integers: Callable[[Path], Mapping[str, pa.DataType]] = list_no_integers
 
 
 def empty_cells(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from paincast.features import EpisodeEncoder
@@ -95,16 +96,20 @@ class ResponseModel:
         """Degree to which the model believes that recorded values matter; 1 without a prior."""
         return read_effect_weight(self.selection)
 
-    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
+    def answer(self, episodes: pd.DataFrame, level: float, *, interval: bool = True) -> pd.DataFrame:
         """Predict the probability of the outcome with limits, and what its uncertainty comes from.
 
         Returns
         -------
         DataFrame of shape (n, 7)
             ``probability, lower, upper``, and the shares of each part of the variance (:meth:`compute_variances`):
-            ``uncertainty_evidence, uncertainty_model, uncertainty_site, uncertainty_missing``.
+            ``uncertainty_evidence, uncertainty_model, uncertainty_site, uncertainty_missing``. Without interval only
+            the first.
         """
-        served, variances = self.linear_predictor(episodes), self.compute_variances(episodes)
+        served = self.linear_predictor(episodes)
+        if not interval:
+            return pd.DataFrame({"probability": expit(served)}, index=episodes.index)
+        variances = self.compute_variances(episodes)
         return pd.DataFrame(describe_log_odds(served, variances, level), index=episodes.index)
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:

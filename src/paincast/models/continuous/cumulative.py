@@ -105,7 +105,13 @@ class CumulativeChangeResponse:
         margins = {f"margin_{share:g}": float(margin) for share, margin in zip(self.shares, self.margins, strict=True)}
         return {**self.response.parameters, "level": self.level, **margins}
 
-    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:  # noqa: ARG002 (the model has one level)
+    def answer(
+        self,
+        episodes: pd.DataFrame,
+        level: float,  # noqa: ARG002 (the model has one level)
+        *,
+        interval: bool = True,
+    ) -> pd.DataFrame:
         """Predict the median change of pain in points with its interval, at the level of the model.
 
         The interval is that of the patient's change: chance, and what is not known of the probability of half relief,
@@ -115,13 +121,16 @@ class CumulativeChangeResponse:
         -------
         DataFrame of shape (n, 7)
             ``expected, expected_lower, expected_upper``, and the shares of the uncertainty of the log odds; missing if
-            the score before is missing.
+            the score before is missing. Without interval only the first.
 
         References
         ----------
         MacKay DJC. Neural Comput 1992;4:720-736. doi:10.1162/neco.1992.4.5.720
         """
-        served, variances = self.response.linear_predictor(episodes), self.response.compute_variances(episodes)
+        served = self.response.linear_predictor(episodes)
+        if not interval:
+            return pd.DataFrame({"expected": self._change(served, episodes)}, index=episodes.index)
+        variances = self.response.compute_variances(episodes)
         told = describe_log_odds(served, variances, self.level)
         total = np.sum(list(variances.values()), axis=0)
         widened = np.sqrt(1.0 + np.pi * total / 8.0)

@@ -70,17 +70,24 @@ class ChangeResponse:
             "widened_above": above,
         }
 
-    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:  # noqa: ARG002 (the model has one level)
+    def answer(
+        self,
+        episodes: pd.DataFrame,
+        level: float,  # noqa: ARG002 (the model has one level)
+        *,
+        interval: bool = True,
+    ) -> pd.DataFrame:
         """Predict the median change of pain in points with its interval, at the level of the model.
 
         Returns
         -------
         DataFrame of shape (n, 3)
-            ``expected, expected_lower, expected_upper``.
+            ``expected, expected_lower, expected_upper``. Without interval only the first.
         """
-        return self.model.predict(episodes).rename(
+        told = self.model.predict(episodes).rename(
             columns={"median": "expected", "lower": "expected_lower", "upper": "expected_upper"}
         )
+        return told if interval else told[["expected"]]
 
     def contributions(self, episodes: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and parts, shape (n, n_encoded), that add up to the median in points.

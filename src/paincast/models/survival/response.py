@@ -87,19 +87,22 @@ class DurationResponse:
         names = {"first_differs": bool(chosen["first_differs"]), "inverse_penalty": float(chosen["inverse_penalty"])}
         return {**names, "visits": len(self.model.cuts)}
 
-    def answer(self, episodes: pd.DataFrame, level: float) -> pd.DataFrame:
+    def answer(self, episodes: pd.DataFrame, level: float, *, interval: bool = True) -> pd.DataFrame:
         """Predict the probability that relief lasts beyond the horizon, with limits, and the median in months.
 
         Returns
         -------
         DataFrame of shape (n, 4) or (n, 8)
             ``probability, lower, upper, expected``; the last is missing if the median is beyond the modelled visits.
-            With a prior also the shares of the uncertainty (:func:`describe_log_odds`).
+            With a prior also the shares of the uncertainty (:func:`describe_log_odds`). Without interval only
+            ``probability`` and ``expected``.
         """
         median, horizon = self.model.median(episodes), [self.horizon_months]
         expected = np.where(np.isfinite(median), median, np.nan)
         probability = self.model.survival(episodes, horizon)[:, 0]
-        if self.uncertainty_components is not None:
+        if not interval:
+            told: dict[str, Any] = {}
+        elif self.uncertainty_components is not None:
             variances = self.uncertainty_components.divide(episodes, self.model.refit_variance(episodes, horizon)[:, 0])
             told = describe_log_odds(np.asarray(logit(probability)), variances, level)
         else:

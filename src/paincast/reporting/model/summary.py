@@ -150,7 +150,7 @@ def summarize_predictions(rows: pd.DataFrame) -> pd.DataFrame:
 def _write_row(row: pd.Series) -> dict[str, str]:
     if not row["abstained"]:
         return _write_answer(row)
-    asked = {"patient": row["episode_id"], "technique": row["technique"], "outcome": row["outcome"]}
+    asked = {"patient": str(row["episode_id"]), "technique": row["technique"], "outcome": row["outcome"]}
     return {**asked, "month": f"{row['horizon_months']:g}", "probability": "none", "says": row["abstained_because"]}
 
 
@@ -163,7 +163,7 @@ def _write_answer(row: pd.Series) -> dict[str, str]:
     reasons = [*row["reasons_for"][:1], *row["reasons_against"][:1]]
     strongest = [f"{reason['variable']} {reason['value']} ({_get_size(reason):+.2f})" for reason in reasons]
     return {
-        "patient": row["episode_id"],
+        "patient": str(row["episode_id"]),
         "technique": row["technique"],
         "outcome": row["outcome"],
         "month": f"{row['horizon_months']:g}",
@@ -181,9 +181,13 @@ def _format_basis(row: pd.Series) -> str:
 
 def _write_numbers(row: pd.Series) -> dict[str, str]:
     if np.isnan(row["probability"]):
-        change = f"{row['expected']:+.1f} ({row['expected_lower']:+.1f} to {row['expected_upper']:+.1f})"
-        return {"probability": "", "expected": f"{change} points, {row['level']:.0%} interval"}
-    answer = f"{row['probability']:.0%} ({row['lower']:.0%} to {row['upper']:.0%})"
+        change = f"{row['expected']:+.1f}"
+        if np.isnan(row["expected_lower"]):
+            return {"probability": "", "expected": f"{change} points"}
+        limits = f"({row['expected_lower']:+.1f} to {row['expected_upper']:+.1f})"
+        return {"probability": "", "expected": f"{change} {limits} points, {row['level']:.0%} interval"}
+    limits = "" if np.isnan(row["lower"]) else f" ({row['lower']:.0%} to {row['upper']:.0%})"
+    answer = f"{row['probability']:.0%}{limits}"
     return {"probability": answer} | ({} if np.isnan(row["expected"]) else {"expected": f"{row['expected']:g} months"})
 
 

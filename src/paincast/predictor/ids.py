@@ -1,0 +1,62 @@
+"""Give each prediction the ids of its patient as they were given: integers as integers, text as it was written."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from paincast.cohort.coercion import to_text
+from paincast.cohort.reading.patients import PatientRows
+from paincast.cohort.validate import match_columns
+from paincast.contract import BUILT_IN, Contract
+
+ID_COLUMNS = ("episode_id", "patient_id")
+
+
+def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Contract = BUILT_IN) -> pd.DataFrame:
+    """Replace the ids of predictions, which are trimmed text, by those that were given.
+
+    A column of integers without a gap stays one of integers. In any other column, text is returned as it was given and
+    everything else as text; an absent id is made as by :func:`paincast.cohort.validate.validate_patients`, for which
+    the whole column is text.
+
+    Parameters
+    ----------
+    predictions : DataFrame of shape (m, ...)
+        Indexed by row number of the patient.
+    patients : PatientRows
+        The patients as they were read.
+    contract : Contract
+        Declares the columns of patients.
+
+    Returns
+    -------
+    DataFrame of shape (m, ...)
+    """
+    positions = pd.Index(patients.places).get_indexer(predictions.index)
+    if len(positions) == 0 or (positions < 0).any():  # the reader of a file left the row out, and its ids with it
+        return predictions
+    ids = _list_ids(patients, contract)
+    return predictions.assign(
+        **{name: column.take(positions).set_axis(predictions.index) for name, column in ids.items()}
+    )
+
+
+def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]:
+    """List the ids of all patients, numbered from 0, by column."""
+    columns = {name: column for name, column in contract.episodes.items() if name in ID_COLUMNS}
+    frame = match_columns(patients.rows, columns).reset_index(drop=True)
+    listed: dict[str, pd.Series] = {}
+    ids = pd.Series("row-" + pd.Series(patients.places).astype("str"), index=frame.index)
+    for name in ID_COLUMNS:
+        listed[name] = ids = _keep(frame[name], ids) if name in frame else ids
+    return listed
+
+
+def _keep(given: pd.Series, made: pd.Series) -> pd.Series:
+    """Keep a column of ids as it was given; where there is none, take the one that was made."""
+    whole = given.infer_objects() if given.dtype == object else given
+    if pd.api.types.is_integer_dtype(whole.dtype) and not whole.isna().any():
+        return whole
+    text = to_text(given)
+    is_written = given.map(lambda cell: isinstance(cell, str)) & text.notna()
+    return text.mask(is_written, given.astype("str")).fillna(made.astype("str"))
