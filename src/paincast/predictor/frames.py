@@ -1,11 +1,11 @@
-"""Convert predictions of the scoring core to a data frame."""
+"""Convert predictions between Arrow, in which the scoring core answers, and data frames."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
 
-from paincast.predictor.rows import LISTS
+from paincast.predictor.rows import LISTS, PREDICTION_SCHEMA
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -17,6 +17,11 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         Predictions; texts may be dictionaries.
     """
     return pd.DataFrame({name: _to_series(name, table[name]) for name in table.column_names})
+
+
+def to_table(predictions: pd.DataFrame) -> pa.Table:
+    """Convert predictions of a data frame to a table."""
+    return pa.Table.from_pandas(predictions, schema=PREDICTION_SCHEMA, preserve_index=False).replace_schema_metadata()
 
 
 def _to_series(name: str, column: pa.ChunkedArray) -> pd.Series:

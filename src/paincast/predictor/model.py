@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.validate import validate_patients
@@ -22,10 +23,13 @@ from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
 from paincast.predictor.answers import MOST_REASONS, Answers
 from paincast.predictor.card import format_card, format_line
+from paincast.predictor.frames import to_frame, to_table
 from paincast.predictor.ids import restore_ids
 from paincast.predictor.judgement import judge_patients
-from paincast.predictor.route import answer_patients, explain_left_out, restore_index, warn_of_rejects
+from paincast.predictor.ready import ReadyPatients, from_episodes
+from paincast.predictor.route import Answered, answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, UNCERTAINTY_COLUMNS, make_abstentions
+from paincast.predictor.scorer import EVERYTHING, Detail, Scorer, make_scorer
 from paincast.predictor.validation import Validation
 from paincast.schema import RESEARCH_MARK
 
@@ -187,15 +191,15 @@ class Predictor:
         UserWarning
             If values were unusable and were left out.
         """
-        answer = partial(
-            self.predict_episodes, allow_contradicted=allow_contradicted, interval=interval, explain=explain
-        )
+        detail = Detail(interval=interval, explain=explain)
         if unreadable is not None and isinstance(patients, pd.DataFrame):
-            return answer(patients, unreadable)
+            return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted, detail=detail)
         read = read_patients(patients, contract=self.contract)
+        answer = partial(self.answer_each, allow_contradicted=allow_contradicted, detail=detail)
         predictions, rejects = answer_patients(read, answer, contract=self.contract)
         warn_of_rejects(rejects)
-        return restore_index(restore_ids(self.fill_left_out(predictions, rejects), read, self.contract), read)
+        filled = self.fill_left_out(predictions.to_frame(), rejects)
+        return restore_index(restore_ids(filled, read, self.contract), read)
 
     def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
         """Add an abstention for every patient whose whole row was left out, at the row's position.
@@ -222,19 +226,55 @@ class Predictor:
         unreadable: pd.Series | None = None,
         *,
         allow_contradicted: bool = False,
-        interval: bool = True,
-        explain: int = MOST_REASONS,
+        detail: Detail = EVERYTHING,
     ) -> pd.DataFrame:
-        """Predict for patients in the types of the contract; see :meth:`predict` and :meth:`answer_episodes`.
+        """Predict for patients in the types of the contract; see :meth:`predict`.
 
         Returns
         -------
         DataFrame of shape (n, len(PREDICTION_COLUMNS))
             Indexed like ``patients``.
         """
-        return self.answer_episodes(
-            patients, unreadable, allow_contradicted=allow_contradicted, interval=interval, explain=explain
-        ).write()
+        ready = from_episodes(patients, unreadable, self.contract)
+        table = self.answer_table(ready, allow_contradicted=allow_contradicted, detail=detail)
+        return to_frame(table).set_axis(patients.index, axis="index")
+
+    def answer_each(
+        self, ready: ReadyPatients, *, allow_contradicted: bool = False, detail: Detail = EVERYTHING
+    ) -> Answered:
+        """Answer each of some checked patients."""
+        table = self.answer_table(ready, allow_contradicted=allow_contradicted, detail=detail)
+        return Answered(table, np.arange(len(ready)))
+
+    def answer_table(self, ready: ReadyPatients, *, allow_contradicted: bool, detail: Detail) -> pa.Table:
+        """Answer checked patients.
+
+        Parameters
+        ----------
+        ready : ReadyPatients
+            Patients, n of them.
+        allow_contradicted : bool
+            As for :meth:`predict`.
+        detail : Detail
+            How much is computed.
+
+        Returns
+        -------
+        pyarrow.Table of shape (n, len(PREDICTION_COLUMNS))
+            Texts may be dictionaries.
+        """
+        if allow_contradicted not in self._scorers:
+            self._scorers[allow_contradicted] = make_scorer(self, allow_contradicted=allow_contradicted)
+        scorer = self._scorers[allow_contradicted]
+        if scorer is not None:
+            return scorer.answer(ready, detail)
+        episodes, unreadable = ready.to_episodes()
+        answers = self.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted, detail=detail)
+        return to_table(answers.write())
+
+    @cached_property
+    def _scorers(self) -> dict[bool, Scorer | None]:
+        return {}
 
     def answer_episodes(
         self,
@@ -242,8 +282,7 @@ class Predictor:
         unreadable: pd.Series | None = None,
         *,
         allow_contradicted: bool = False,
-        interval: bool = True,
-        explain: int = MOST_REASONS,
+        detail: Detail = EVERYTHING,
     ) -> Answers:
         """Answer for patients in the types of the contract, before answers of other models are looked at.
 
@@ -254,8 +293,10 @@ class Predictor:
         unreadable : Series of tuple of str, shape (n,), optional
             Columns of each patient whose value was given but could not be used. The model abstains if it needs one of
             them: an unreadable value is not treated as missing.
-        allow_contradicted, interval, explain
+        allow_contradicted : bool
             As for :meth:`predict`.
+        detail : Detail
+            How much is computed.
 
         Returns
         -------
@@ -266,7 +307,7 @@ class Predictor:
         out_of_domain = flag_out_of_domain(self.response.domain, self.response.encoder, episodes)
         rows = judge_patients(self, episodes, unreadable, out_of_domain, allow_contradicted=allow_contradicted)
         answered = ~rows["abstained"].to_numpy(bool)
-        answer = self.response.answer(episodes, self.level, interval=interval).reindex(
+        answer = self.response.answer(episodes, self.level, interval=detail.interval).reindex(
             columns=[*ANSWERS, *UNCERTAINTY_COLUMNS]
         )
         answer.loc[~answered] = np.nan
@@ -276,9 +317,9 @@ class Predictor:
             measures=self.measures,
             rows=rows,
             numbers=answer,
-            most_reasons=explain,
+            most_reasons=detail.explain,
         )
-        return self._explain(answers, episodes[answered]) if explain and answered.any() else answers
+        return self._explain(answers, episodes[answered]) if detail.explain and answered.any() else answers
 
     def _explain(self, answers: Answers, episodes: pd.DataFrame) -> Answers:
         """Add what explains the answers of the patients who get one."""

@@ -5,23 +5,46 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from paincast.cohort.reading.patients import PatientRows
-from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN, list_unreadable
-from paincast.cohort.validate import validate_patients
+from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN
 from paincast.contract import BUILT_IN, Contract
+from paincast.predictor.frames import to_frame
+from paincast.predictor.ready import ReadyPatients, Unreadable, check_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
 
-Answer = Callable[[pd.DataFrame, pd.Series], pd.DataFrame]
-"""Takes validated episodes and the unreadable columns of each, and returns rows with the same index."""
+
+class Answered(NamedTuple):
+    """Predictions, and for each row the position of its patient, ascending."""
+
+    table: pa.Table
+    rows: npt.NDArray[np.intp]
+
+
+Answer = Callable[[ReadyPatients], Answered]
+"""Predicts or abstains for checked patients."""
+
+
+class Predictions(NamedTuple):
+    """Predictions, and for each row the place of its patient in the source."""
+
+    table: pa.Table
+    places: npt.NDArray[np.int64]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert to a data frame indexed by place."""
+        return to_frame(self.table).set_axis(pd.Index(self.places), axis="index")
 
 
 def answer_patients(
     patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[Predictions, pd.DataFrame]:
     """Check patients and predict for them.
 
     Parameters
@@ -35,22 +58,32 @@ def answer_patients(
 
     Returns
     -------
-    predictions : DataFrame
-        Result of ``answer``, indexed by row number of the patient; ``cautions`` names the columns of a patient that
-        could not be used. A patient whose whole row was left out has no row.
+    predictions : Predictions
+        Result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A patient whose whole
+        row was left out has no row.
     rejects : DataFrame
         See :func:`paincast.cohort.validate.validate_patients`.
     """
-    episodes, rejects = validate_patients(patients, contract=contract)
-    left_out = rejects.loc[rejects["action"] == "row left out", "row"]
-    places = pd.Index(patients.places[~np.isin(patients.places, left_out)])
-    unreadable = list_unreadable(rejects[~rejects["rule"].isin(NOTHING_LOST)], places)
-    predictions = answer(episodes.set_axis(places, axis="index"), unreadable)
-    notes = unreadable.map(lambda names: f"left out as unusable: {', '.join(names)}" if names else "")
-    noted = predictions.index.to_series().map(notes).astype("str")
-    both = (predictions["cautions"] != "") & (noted != "")
-    cautions = predictions["cautions"] + both.map({True: "; ", False: ""}) + noted
-    return predictions.assign(cautions=cautions), rejects
+    ready, rejects = check_patients(patients, contract)
+    answered = answer(ready)
+    return Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows]), rejects
+
+
+def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
+    """Add to the cautions which columns could not be used."""
+    if not any(unreadable.sets):
+        return answered.table
+    notes = [f"left out as unusable: {', '.join(names)}" if names else "" for names in unreadable.sets]
+    cautions = answered.table["cautions"].combine_chunks()
+    encoded = cautions if pa.types.is_dictionary(cautions.type) else cautions.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    pairs = pa.array(encoded.indices.to_numpy() * len(notes) + unreadable.codes[answered.rows]).dictionary_encode()
+    joined = [
+        "; ".join(filter(None, (words[pair // len(notes)], notes[pair % len(notes)])))
+        for pair in pairs.dictionary.to_pylist()
+    ]
+    noted = pa.DictionaryArray.from_arrays(pairs.indices, pa.array(joined, pa.string()))
+    return answered.table.set_column(answered.table.schema.get_field_index("cautions"), "cautions", noted)
 
 
 def explain_left_out(rejects: pd.DataFrame) -> pd.Series:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from paincast.predictor.controls import CONTROL_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK
+from paincast.scoring.reasons import REASONS
 
 UNCERTAINTY_COLUMNS = ("uncertainty_evidence", "uncertainty_model", "uncertainty_site", "uncertainty_missing")
 
@@ -71,6 +73,19 @@ LISTS = ("reasons_for", "reasons_against", "missing_values")
 """Columns that hold a list for each row."""
 
 ANSWERS = ("probability", "lower", "upper", "expected", "expected_lower", "expected_upper")
+
+TYPES = {
+    **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
+    **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
+    **dict.fromkeys((*UNCERTAINTY_COLUMNS, *VALIDATION_COLUMNS[1:]), pa.float64()),
+    **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
+    **dict.fromkeys(LISTS, REASONS),
+    "n_real": pa.int64(),
+}
+"""Types of the columns that are not text."""
+
+PREDICTION_SCHEMA = pa.schema([(column, TYPES.get(column, pa.string())) for column in PREDICTION_COLUMNS])
+"""Types of the predictions in a Parquet file."""
 
 
 def make_abstentions(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +15,23 @@ from scipy.special import expit, ndtri
 from paincast.cohort.tables import conform
 from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
+from paincast.models.binary.response import ResponseModel
 from paincast.models.domain import explain_distance, find_limit
 from paincast.outcomes.criteria import is_reachable
+from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.judgement import judge_patients
-from paincast.predictor.model import Predictor
 from paincast.predictor.plan import plan_linear
+from paincast.predictor.ready import ReadyPatients
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, UNCERTAINTY_COLUMNS
-from paincast.scoring.conditions import assess
+from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.layout import LinearPlan
 from paincast.scoring.linear import LinearScore, score_linear
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
-from paincast.scoring.reasons import list_missing, list_reasons
+from paincast.scoring.reasons import REASONS, list_missing, list_reasons
+
+if TYPE_CHECKING:
+    from paincast.predictor.model import Predictor
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,20 +41,15 @@ APART = ("episode_id", "patient_id", *ANSWERS, *UNCERTAINTY_COLUMNS, *LISTS)
 """Columns of predictions that differ between patients of one pattern."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unreadable:
-    """Columns whose value was given but could not be used: a set of names for each patient.
+class Detail(NamedTuple):
+    """How much is computed: limits and shares of the uncertainty, and the most reasons in either direction."""
 
-    Parameters
-    ----------
-    sets : sequence of tuple of str
-        Distinct sets; the first is empty.
-    codes : ndarray of int, shape (n,)
-        Which set each patient has.
-    """
+    interval: bool = True
+    explain: int = MOST_REASONS
 
-    sets: Sequence[tuple[str, ...]]
-    codes: IntArray
+
+EVERYTHING = Detail()
+"""What is computed where nothing is said."""
 
 
 @dataclass
@@ -59,55 +60,73 @@ class Scorer:
     ----------
     model : Predictor
         The model.
+    response : ResponseModel
+        Its response.
     plan : LinearPlan
-        The model as the core scores it.
+        The response as the core scores it.
     allow_contradicted : bool
         Whether to answer where an external validation contradicts the model.
     """
 
     model: Predictor
+    response: ResponseModel
     plan: LinearPlan
     allow_contradicted: bool = False
     _patterns: Patterns = field(default_factory=Patterns)
     _judged: pd.DataFrame = field(default_factory=pd.DataFrame)
     _unreadable: dict[tuple[str, ...], int] = field(default_factory=dict)
 
-    def answer(self, patients: Patients, unreadable: Unreadable, *, most: int = 3) -> pa.Table:
+    @cached_property
+    def rules(self) -> TechniqueRules:
+        """Rules of the technique in the form of this version."""
+        model = self.model
+        is_own = model.technique in model.contract.own_techniques
+        return model.rules if is_own else renew_rules(model.technique, model.outcome, model.rules)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Columns of ``episodes`` on which an answer depends."""
+        variables = [variable.name for variable in self.response.encoder.variables_]
+        measures = [line.measure for line in self.model.question.lines if line.needs_before]
+        conditions = [name for rule in self.rules.contraindications for name in list_columns(rule["when"])]
+        names = ["episode_id", "patient_id", "technique", "indication", "approach", *variables, *measures, *conditions]
+        return list(dict.fromkeys(names))
+
+    def answer(self, ready: ReadyPatients, detail: Detail) -> pa.Table:
         """Answer patients.
 
         Parameters
         ----------
-        patients : Patients
-            Patients in the types of the contract, without choices made for another technique.
-        unreadable : Unreadable
-            What could not be used.
-        most : int
-            Most reasons in either direction.
+        ready : ReadyPatients
+            Checked patients, n of them.
+        detail : Detail
+            How much is computed.
 
         Returns
         -------
         pyarrow.Table of shape (n, len(PREDICTION_COLUMNS))
             Texts are dictionaries.
         """
-        score = score_linear(self.plan, patients, most=most)
-        numbers = self._find_patterns(patients, unreadable, score)
+        patients = _set_technique(ready, self.columns, self.model.technique)
+        with_draws = detail.interval or detail.explain > 0
+        score = score_linear(self.plan, patients, most=detail.explain, with_draws=with_draws)
+        numbers = self._find_patterns(patients, ready, score)
         answered = ~self._judged["abstained"].to_numpy(bool)[numbers]
         columns = {name: _take(self._judged[name], numbers) for name in PREDICTION_COLUMNS if name not in APART}
-        columns |= {name: patients.table[name] for name in ("episode_id", "patient_id")}
-        told = self._describe(score)
+        columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
+        told = self._describe(score, detail)
         for name in (*ANSWERS, *UNCERTAINTY_COLUMNS):
             values = told.get(name)
-            columns[name] = (
-                pa.nulls(len(patients), pa.float64())
-                if values is None
-                else pa.array(values, mask=~answered | np.isnan(values))
-            )
-        columns |= self._list(patients, score, answered)
+            columns[name] = pa.nulls(len(ready), pa.float64()) if values is None else _leave_out(values, answered)
+        columns |= self._list(patients, score, answered, detail)
         return pa.table({name: columns[name] for name in PREDICTION_COLUMNS})
 
-    def _describe(self, score: LinearScore) -> dict[str, FloatArray]:
+    def _describe(self, score: LinearScore, detail: Detail) -> dict[str, FloatArray]:
         """Describe log odds: probability, limits, and the shares of each part of the variance."""
-        components = self.model.response.uncertainty_components
+        probability = expit(score.log_odds)
+        if not detail.interval:
+            return {"probability": probability}
+        components = self.response.uncertainty_components
         parts = {
             "evidence": components.evidence_share * score.refitting,
             "model": (1.0 - components.evidence_share) * score.refitting + components.unexplained,
@@ -118,14 +137,19 @@ class Scorer:
         reach = ndtri(0.5 + self.model.level / 2) * np.sqrt(total)
         whole = np.where(total > 0, total, np.nan)
         return {
-            "probability": expit(score.log_odds),
+            "probability": probability,
             "lower": expit(score.log_odds - reach),
             "upper": expit(score.log_odds + reach),
             **{f"uncertainty_{name}": part / whole for name, part in parts.items()},
         }
 
-    def _list(self, patients: Patients, score: LinearScore, answered: BoolArray) -> dict[str, pa.Array]:
-        unit, columns = self.model.response.unit, self.model.contract.episodes
+    def _list(self, patients: Patients, score: LinearScore, answered: BoolArray, detail: Detail) -> dict[str, pa.Array]:
+        if not detail.explain:
+            nothing = pa.ListArray.from_arrays(
+                np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, REASONS.value_type)
+            )
+            return dict.fromkeys(LISTS, nothing)
+        unit, columns = self.response.unit, self.model.contract.episodes
         listed = {}
         for name, terms, sizes in (
             ("reasons_for", score.upward, score.upward_sizes),
@@ -140,74 +164,66 @@ class Scorer:
                 unit=unit,
                 format_number=lambda column, value: format_value(columns[column], value),
             )
+        names, reach = self._reaches
+        most = max(MOST_MISSING, detail.explain)
+        listed["missing_values"] = list_missing(names, reach, patients, answered, unit=unit, most=most)
+        return listed
+
+    @cached_property
+    def _reaches(self) -> tuple[list[str], FloatArray]:
+        """List the variables whose missing value is told, the widest first, and half the width of each."""
         variances = {term.name: term.missing_variance for term in self.plan.terms if term.missing_variance}
         reach = ndtri(0.5 + self.model.level / 2.0) * np.sqrt(np.array(list(variances.values()), dtype=float))
         widest = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
-        names = [list(variances)[place] for place in widest]
-        listed["missing_values"] = list_missing(names, reach[widest], patients, answered, unit=unit, most=MOST_MISSING)
-        return listed
+        return [list(variances)[place] for place in widest], reach[widest]
 
-    def _find_patterns(self, patients: Patients, unreadable: Unreadable, score: LinearScore) -> IntArray:
+    def _find_patterns(self, patients: Patients, ready: ReadyPatients, score: LinearScore) -> IntArray:
         """Find the number of the pattern of each row, and judge those that are new."""
-        together = score.squared_distance > find_limit(len(self.model.response.domain.names))
-        codes = self._code_words(patients, unreadable, score, together)
+        together = score.squared_distance > find_limit(len(self.response.domain.names))
+        unreadable = ready.unreadable
+        sets = np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])
+        codes = [sets[unreadable.codes], together, *self._code_words(patients, score)]
         found = self._patterns.find(codes, len(patients))
         if len(found.new_rows):
             rows = found.new_rows
-            sets = [unreadable.sets[code] for code in unreadable.codes[rows]]
-            judged = self._judge(patients.take(rows), sets, score.far[rows], together[rows])
-            self._judged = pd.concat([self._judged, judged], ignore_index=True)
+            names = [unreadable.sets[code] for code in unreadable.codes[rows]]
+            judged = self._judge(patients.take(rows), names, score.far[rows], together[rows])
+            self._judged = pd.concat([self._judged, judged], ignore_index=True) if len(self._judged) else judged
         return found.numbers
 
-    def _code_words(
-        self, patients: Patients, unreadable: Unreadable, score: LinearScore, together: BoolArray
-    ) -> list[npt.NDArray[np.integer]]:
-        """Code everything on which the words depend."""
-        contract, encoder = self.model.contract, self.model.response.encoder
-        codes: list[npt.NDArray[np.integer]] = [
+    def _code_words(self, patients: Patients, score: LinearScore) -> list[npt.NDArray[np.generic]]:
+        """Code what the words depend on."""
+        contract = self.model.contract
+        codes: list[npt.NDArray[np.generic]] = [
             patients.codes("indication", contract.indications),
             patients.codes("approach", contract.episodes["approach"].categories),
-            np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])[
-                unreadable.codes
-            ],
-            together.astype(np.int64),
         ]
-        for place in range(len(self.model.response.domain.names)):
-            codes.append(((score.far >> np.uint64(place)) & np.uint64(1)).astype(np.int64))
-        for variable in encoder.variables_:
+        for place in range(len(self.response.domain.names)):
+            codes.append((score.far >> np.uint64(place)) & np.uint64(1))
+        for variable in self.response.encoder.variables_:
             if variable.levels:
-                codes.append((patients.codes(variable.name, variable.levels) > len(variable.levels)).astype(np.int64))
+                codes.append(patients.codes(variable.name, variable.levels) > len(variable.levels))
         for line in self.model.question.lines:
             if line.needs_before:
                 before = patients.numbers(line.measure)
                 codes.append(2 * is_reachable(line, pd.Series(before)).to_numpy(np.int64) + np.isnan(before))
-        for rule in self._rules.contraindications:
+        for rule in self.rules.contraindications:
             truth = assess(rule["when"], patients)
             codes.append(truth.holds + 2 * truth.unknown.astype(np.int64))
         return codes
 
-    @property
-    def _rules(self) -> TechniqueRules:
-        model = self.model
-        is_own = model.technique in model.contract.own_techniques
-        return model.rules if is_own else renew_rules(model.technique, model.outcome, model.rules)
-
     def _judge(
-        self,
-        patients: Patients,
-        unreadable: list[tuple[str, ...]],
-        far: npt.NDArray[np.uint64],
-        together: BoolArray,
+        self, patients: Patients, unreadable: list[tuple[str, ...]], far: npt.NDArray[np.uint64], together: BoolArray
     ) -> pd.DataFrame:
-        model, encoder = self.model, self.model.response.encoder
+        model, encoder = self.model, self.response.encoder
         episodes = conform("episodes", patients.table.to_pandas(), model.contract)
-        names = model.response.domain.names
-        bits = {name: (far >> np.uint64(place)) & np.uint64(1) > 0 for place, name in enumerate(names)}
-        out_of_domain = explain_distance(
-            encoder, pd.DataFrame(bits, index=episodes.index), encoder.find_unseen(episodes), together
-        )
-        named = pd.Series(unreadable, index=episodes.index, dtype=object)
-        return judge_patients(model, episodes, named, out_of_domain, allow_contradicted=self.allow_contradicted).drop(
+        bits = {
+            name: (far >> np.uint64(place)) & np.uint64(1) > 0 for place, name in enumerate(self.response.domain.names)
+        }
+        flags = pd.DataFrame(bits, index=episodes.index)
+        out_of_domain = explain_distance(encoder, flags, encoder.find_unseen(episodes), together)
+        names = pd.Series(unreadable, index=episodes.index, dtype=object)
+        return judge_patients(model, episodes, names, out_of_domain, allow_contradicted=self.allow_contradicted).drop(
             columns=list(APART)
         )
 
@@ -215,7 +231,23 @@ class Scorer:
 def make_scorer(model: Predictor, *, allow_contradicted: bool = False) -> Scorer | None:
     """Make the scorer of a model; None for a model that the core does not cover."""
     plan = plan_linear(model.response)
-    return None if plan is None else Scorer(model=model, plan=plan, allow_contradicted=allow_contradicted)
+    if plan is None or not isinstance(model.response, ResponseModel):
+        return None
+    return Scorer(model=model, response=model.response, plan=plan, allow_contradicted=allow_contradicted)
+
+
+def _set_technique(ready: ReadyPatients, names: list[str], technique: str) -> Patients:
+    """Select columns, without choices made for another technique."""
+    declared = ready.contract.episodes
+    choices = [
+        name for name in names if name in declared and declared[name].role == "technique" and name != "technique"
+    ]
+    for_another = ready.patients.codes("technique", (technique,)) == 2
+    return ready.patients.select(names).empty(choices, for_another)
+
+
+def _leave_out(values: FloatArray, answered: BoolArray) -> pa.Array:
+    return pa.array(values, mask=~answered | np.isnan(values))
 
 
 def _take(words: pd.Series, numbers: IntArray) -> pa.Array:

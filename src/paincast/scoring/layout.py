@@ -100,6 +100,17 @@ class LinearPlan:
         """The plan as arrays."""
         return lay_out(self)
 
+    @cached_property
+    def served_layout(self) -> Layout:
+        """The served model alone as arrays, without its draws."""
+        layout = self.layout
+        return layout._replace(
+            coefficients=np.ascontiguousarray(layout.coefficients[:, :1]),
+            tables=np.ascontiguousarray(layout.tables[:, :1]),
+            intercepts=layout.intercepts[:1],
+            references=np.ascontiguousarray(layout.references[:, :1]),
+        )
+
 
 class Layout(NamedTuple):
     """A plan as arrays.

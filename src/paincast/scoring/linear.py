@@ -45,7 +45,9 @@ class LinearScore(NamedTuple):
     downward_sizes: FloatArray
 
 
-def score_linear(plan: LinearPlan, patients: Patients, *, most: int = 3, compiled: bool | None = None) -> LinearScore:
+def score_linear(
+    plan: LinearPlan, patients: Patients, *, most: int = 3, with_draws: bool = True, compiled: bool | None = None
+) -> LinearScore:
     """Score patients by a linear model.
 
     Parameters
@@ -56,6 +58,8 @@ def score_linear(plan: LinearPlan, patients: Patients, *, most: int = 3, compile
         Patients, n of them.
     most : int
         Most contributions told in either direction.
+    with_draws : bool
+        Whether the draws are scored; if not, ``refitting`` is missing and no contribution is told.
     compiled : bool, optional
         Whether to use machine code; by default from :data:`COMPILED_FROM` rows on, or where it is loaded.
     """
@@ -63,12 +67,13 @@ def score_linear(plan: LinearPlan, patients: Patients, *, most: int = 3, compile
     n = len(patients)
     if compiled is None:
         compiled = n >= COMPILED_FROM or (n > 1 and COMPILED in sys.modules)
-    told = most if plan.shows_reasons else 0
+    told = most if plan.shows_reasons and with_draws else 0
+    layout = plan.layout if with_draws else plan.served_layout
     if compiled:
         from paincast.scoring.linear_compiled import score_compiled
 
-        return LinearScore(*score_compiled(numbers, codes, plan.layout, told))
-    return LinearScore(*score_plain(numbers, codes, plan.layout, told))
+        return LinearScore(*score_compiled(numbers, codes, layout, told))
+    return LinearScore(*score_plain(numbers, codes, layout, told))
 
 
 def read_inputs(plan: LinearPlan, patients: Patients) -> tuple[FloatArray, npt.NDArray[np.int32]]:

@@ -104,6 +104,8 @@ def _find_certain(layout: Layout, place: int, encoded: list[FloatArray], away: F
 
 
 def _compute_refitting(log_odds: FloatArray) -> FloatArray:
+    if len(log_odds) == 1:
+        return np.full(log_odds.shape[1], np.nan)
     total = np.zeros(log_odds.shape[1])
     for drawn in log_odds[1:]:
         distance = drawn - log_odds[0]

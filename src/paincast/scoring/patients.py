@@ -54,6 +54,11 @@ class Patients:
         positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return Patients(self.table.take(pa.array(positions)))
 
+    def select(self, names: Collection[str]) -> Patients:
+        """Select columns; what was read of them is kept."""
+        chosen = [name for name in names if name in self.table.column_names]
+        return Patients(self.table.select(chosen), {key: kept for key, kept in self._kept.items() if key[1] in names})
+
     def empty(self, names: Collection[str], where: BoolArray) -> Patients:
         """Return the patients without some columns' values in some rows; what was read of other columns is kept."""
         names = [name for name in names if name in self.table.column_names]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-IntArray = npt.NDArray[np.integer]
+CodeArray = npt.NDArray[np.generic]
 
 _LARGEST_KEY = 2**62
 
@@ -31,12 +31,12 @@ class Patterns:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def find(self, codes: Sequence[IntArray], n: int) -> Found:
+    def find(self, codes: Sequence[CodeArray], n: int) -> Found:
         """Find the number of the pattern of each row.
 
         Parameters
         ----------
-        codes : sequence of ndarray of int, shape (n,)
+        codes : sequence of ndarray of int or bool, shape (n,)
             Everything that makes rows differ: whole numbers from 0 on, always in the same order.
         n : int
             Number of rows.
@@ -55,16 +55,17 @@ class Patterns:
         return Found(numbers[key], np.array(new_rows, dtype=np.int64))
 
 
-def _group(codes: Sequence[IntArray], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _group(codes: Sequence[CodeArray], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the group of each row, from 0 in order of appearance, and the first row of each group."""
     key, size = np.zeros(n, dtype=np.int64), 1
     for code in codes:
-        top = int(code.max(initial=0)) + 1
+        whole: npt.NDArray[np.int64] = code.astype(np.int64)
+        top = int(whole.max(initial=0)) + 1
         if top == 1:
             continue
         if size > _LARGEST_KEY // top:
             key, size = _renumber(key)
-        key, size = key * top + code, size * top
+        key, size = key * top + whole, size * top
     key, size = _renumber(key)
     first = np.empty(size, dtype=np.int64)
     first[key[::-1]] = np.arange(n - 1, -1, -1)

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,36 +40,22 @@ from paincast.files import atomic_files
 from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula, write_csv
 from paincast.models_folder import list_notes
-from paincast.predictor import ANSWERS, LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
+from paincast.predictor import LISTS, PREDICTION_COLUMNS, Predictor, answer_patients
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.route import Answer
-from paincast.predictor.rows import UNCERTAINTY_COLUMNS
-from paincast.predictor.validation import VALIDATION_COLUMNS
+from paincast.predictor.rows import PREDICTION_SCHEMA, TYPES
 from paincast.progress import SILENT, Progress
+from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.layout import Layout, find_integer_ids, list_blocks
 from paincast.serving.months import check_months, common_contract, select_models
-from paincast.serving.predict import load_models, predict_episodes
+from paincast.serving.predict import load_models
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
 """Formats of the predictions."""
 
-_SIZES = ("log_odds", "points")
-_REASONS = pa.list_(
-    pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in _SIZES)])
-)
-_TYPES = {
-    **dict.fromkeys(("horizon_months", *ANSWERS, "level"), pa.float64()),
-    **dict.fromkeys(("control_probability", "control_lower", "control_upper", "control_month"), pa.float64()),
-    **dict.fromkeys((*UNCERTAINTY_COLUMNS, *VALIDATION_COLUMNS[1:]), pa.float64()),
-    **dict.fromkeys(("eligible", "in_domain", "abstained"), pa.bool_()),
-    **dict.fromkeys(LISTS, _REASONS),
-    "n_real": pa.int64(),
-}
-_TEXTS = [column for column in PREDICTION_COLUMNS if column not in _TYPES]
-PREDICTION_SCHEMA = pa.schema([(column, _TYPES.get(column, pa.string())) for column in PREDICTION_COLUMNS])
-"""Types of the predictions in a Parquet file."""
+_TEXTS = [column for column in PREDICTION_COLUMNS if column not in TYPES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +183,7 @@ def predict_file(
     detail: dict[str, Any] = {"interval": interval, "explain": explain, "allow_contradicted": allow_contradicted}
     asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, **detail)
     columns, asked_models = contract.episodes, asking.keep_models(predictors)
-    answer = partial(predict_episodes, predictors, asking=asking)
+    answer = make_answer(predictors, asking)
     with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
         _require_columns(source, opened.columns, asked_models)
         layout = Layout(
@@ -247,7 +232,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     try:
         rows = _read_rows(Path(path))
         # Predictions of earlier versions lack columns that were added since.
-        numbers = [name for name, kind in _TYPES.items() if kind == pa.float64()]
+        numbers = [name for name, kind in TYPES.items() if kind == pa.float64()]
         added: dict[str, Any] = {"missing_values": "[]", **dict.fromkeys(numbers, float("nan"))}
         rows = rows.assign(**{name: value for name, value in added.items() if name not in rows})
         reasons = {name: rows[name].map(_read_reasons) for name in LISTS}
@@ -333,7 +318,8 @@ def _predict_batch(
     tally.seen.update(fresh["episode_id"])
     unread = join_rejects([tally.unread, batch.rejects])
     read = PatientRows(rows=fresh, places=fresh_places, rejects=unread, style=tally.style)
-    rows, rejects = answer_patients(read, answer, contract=contract)
+    predictions, rejects = answer_patients(read, answer, contract=contract)
+    rows = predictions.to_frame()
     tally.rejects.append(rejects)
     answers = rows[~rows["abstained"]]
     tally.predicted.update(answers["technique"])

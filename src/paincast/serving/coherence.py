@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ from paincast.outcomes import OUTCOMES
 from paincast.predictor import Answers
 
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 
 HALF, THIRD, CHANGE, DURATION = "pain_response", "pain_response_30", "pain_change", "relief_duration"
 
@@ -62,6 +64,55 @@ def list_linked(outcomes: Sequence[str]) -> list[str]:
     """
     linked = dict.fromkeys(other for outcome in outcomes for other in LINKED.get(outcome, ()))
     return [other for other in linked if other not in outcomes]
+
+
+class Told(NamedTuple):
+    """Numbers that a model tells of n patients: NaN where it tells none."""
+
+    outcome: str
+    month: float
+    measures: tuple[str, ...]
+    probability: FloatArray
+    expected: FloatArray
+
+
+def find_contradictions(told: Sequence[Told], before: FloatArray) -> BoolArray:
+    """Find the patients for whom :func:`bring_in_line` would change an answer for one technique.
+
+    Parameters
+    ----------
+    told : sequence of Told
+        Numbers of all models that answer.
+    before : ndarray of shape (n,)
+        Score of pain before the procedure.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    found = np.zeros(len(before), dtype=bool)
+    for measures in {one.measures for one in told}:
+        placed = {(one.outcome, one.month): one for one in told if one.measures == measures}
+        months = sorted({month for _, month in placed})
+        pairs = [((HALF, month), (THIRD, month)) for month in months]
+        pairs += [((DURATION, month), (HALF, month)) for month in months]
+        lasting = [month for month in months if (DURATION, month) in placed]
+        pairs += [((DURATION, later), (DURATION, earlier)) for earlier, later in pairwise(lasting)]
+        for lower, higher in pairs:
+            if lower in placed and higher in placed:
+                found |= placed[lower].probability > placed[higher].probability
+        for month in months:
+            for outcome, share in LIMITS.items():
+                if (CHANGE, month) in placed and (outcome, month) in placed:
+                    median, probability = placed[CHANGE, month].expected, placed[outcome, month].probability
+                    too_high, too_low = _compare_median(median, probability, -share * before)
+                    found |= too_high | too_low
+    return found
+
+
+def _compare_median(median: FloatArray, probability: FloatArray, limit: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Flag medians above a limit that is reached, and at or below one that is not."""
+    return (probability >= 0.5) & (median > limit), (probability < 0.5) & (median <= limit)
 
 
 def bring_in_line(answers: Sequence[Answers], before: pd.Series) -> list[Answers]:
@@ -148,7 +199,7 @@ def _move_median(placed: Placed, month: float, before: npt.NDArray[np.float64]) 
             continue
         probability, limit = response.numbers["probability"].to_numpy(float), -share * before
         median = change.numbers["expected"].to_numpy(float)
-        too_high, too_low = (probability >= 0.5) & (median > limit), (probability < 0.5) & (median <= limit)
+        too_high, too_low = _compare_median(median, probability, limit)
         moved = np.select([too_high, too_low], [limit, limit + _BEYOND], median)
         change = change.move(moved, "pain_nrs").caution(too_high | too_low, f"{IN_LINE} {outcome}")
     placed[CHANGE, month] = change

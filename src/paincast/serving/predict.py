@@ -5,35 +5,22 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
-from paincast.contract import Contract
-from paincast.eligibility import assess_technique, check_readable, set_technique, text_where
 from paincast.errors import DataError
 from paincast.models_folder import list_notes
-from paincast.predictor import MANIFEST, PREDICTION_COLUMNS, Answers, Predictor, load_predictor, make_abstentions
+from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.ids import restore_ids
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
-from paincast.schema import COMPARATORS
 from paincast.serving.addresses import fetch_predictor, is_address
-from paincast.serving.asked import (
-    EVERYTHING,
-    NO_INDICATION,
-    Asking,
-    Coded,
-    check_asking,
-    explain_nobody,
-    list_treated,
-    select_patients,
-)
-from paincast.serving.coherence import bring_in_line, list_linked
+from paincast.serving.answering import make_answer
+from paincast.serving.asked import check_asking
 from paincast.serving.layout import list_blocks, widen
-from paincast.serving.months import Asked, check_months, choose_model, common_contract, explain_no_model, select_models
+from paincast.serving.months import check_months, common_contract, select_models
 from paincast.serving.validation.validations import list_bundles
 
 DEFAULT_MODELS = Path("models")
@@ -205,11 +192,11 @@ def predict(
         for note in list_notes(source, asking.keep_models(gathered), asking.named_techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
     read = read_patients(patients, contract=contract)
-    predictions, rejects = answer_patients(read, partial(predict_episodes, gathered, asking=asking), contract=contract)
+    answered, rejects = answer_patients(read, make_answer(gathered, asking), contract=contract)
     for remark in read.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
     warn_of_rejects(rejects)
-    predictions = restore_ids(predictions, read, contract)
+    predictions = restore_ids(answered.to_frame(), read, contract)
     if wide:
         predictions = widen(predictions, list_blocks(gathered, asking))
     return restore_index(predictions, read)
@@ -222,110 +209,3 @@ def gather_models(models: Models | None) -> dict[str, Predictor]:
     if isinstance(models, Mapping):
         return _key_predictors(models.values())
     return load_models(DEFAULT_MODELS if models is None else models)
-
-
-def predict_episodes(
-    models: Mapping[str, Predictor],
-    episodes: pd.DataFrame,
-    unreadable: pd.Series | None = None,
-    *,
-    asking: Asking = EVERYTHING,
-) -> pd.DataFrame:
-    """Predict for validated patients; see :func:`predict`.
-
-    Parameters
-    ----------
-    models : mapping of Predictor
-        Models by name.
-    episodes : DataFrame of shape (n, ...)
-        Every column of the ``episodes`` table in its declared type, indexed in ascending order.
-    unreadable : Series of tuple of str, shape (n,), optional
-        Columns of each patient whose value was given but could not be used.
-    asking : Asking
-        What is asked, from :func:`paincast.serving.asked.check_asking`.
-
-    Returns
-    -------
-    DataFrame of shape (n × techniques × outcomes × months, len(PREDICTION_COLUMNS))
-        Indexed like the episodes.
-    """
-    contract = common_contract(models.values())
-    treated = list_treated(models.values())
-    asked = select_patients(
-        _encode(episodes["indication"]),
-        _encode(episodes["technique"]),
-        treated,
-        order=(*contract.techniques, *COMPARATORS),
-        techniques=asking.techniques,
-    )
-    blocks = []
-    for technique, rows in asked.rows.items():
-        chosen = episodes.iloc[rows]
-        invalid_columns = None if unreadable is None else unreadable[chosen.index]
-        blocks += _answer_technique(technique, chosen, invalid_columns, models, contract, asking)
-    if len(asked.nobody):
-        left = episodes.iloc[asked.nobody]
-        blocks.append(_abstain(left, None if unreadable is None else unreadable[left.index], treated))
-    if not blocks:
-        return make_abstentions(episodes.iloc[:0], "", "", "")
-    return pd.concat(blocks).sort_index(kind="stable")[list(PREDICTION_COLUMNS)]
-
-
-def _encode(column: pd.Series) -> Coded:
-    codes, names = pd.factorize(column)
-    return Coded(codes, tuple(map(str, names)))
-
-
-def _abstain(episodes: pd.DataFrame, unreadable: pd.Series | None, techniques: Iterable[str]) -> pd.DataFrame:
-    """Make the only row of patients of whom no technique is asked."""
-    reason = text_where(episodes["indication"].isna(), NO_INDICATION)
-    unread = check_readable(episodes.index, unreadable, used=(), required={"indication"})
-    because = reason.where(reason != "", explain_nobody(techniques)).where(unread == "", unread)
-    return make_abstentions(episodes, "", "", because)
-
-
-def _answer_technique(
-    technique: str,
-    episodes: pd.DataFrame,
-    unreadable: pd.Series | None,
-    models: Mapping[str, Predictor],
-    contract: Contract,
-    asking: Asking,
-) -> list[pd.DataFrame]:
-    """Answer for a technique; outcomes that are linked to those asked are computed, and not returned."""
-    outcomes = asking.list_outcomes(models.values(), contract)
-    asked = [Asked(technique, outcome, month) for outcome in outcomes for month in asking.months or (None,)]
-    linked = [one._replace(outcome=other) for other in list_linked(outcomes) for one in asked]
-    beside = [one for one in dict.fromkeys(linked) if choose_model(models, one) is not None]
-    answers = [_answer(episodes, unreadable, one, models, contract, asking) for one in (*asked, *beside)]
-    in_line = iter(bring_in_line([one for one in answers if isinstance(one, Answers)], episodes["pain_nrs"]))
-    placed = [next(in_line) if isinstance(one, Answers) else one for one in answers]
-    return [one.write() if isinstance(one, Answers) else one for one in placed[: len(asked)]]
-
-
-def _answer(
-    episodes: pd.DataFrame,
-    unreadable: pd.Series | None,
-    asked: Asked,
-    models: Mapping[str, Predictor],
-    contract: Contract,
-    asking: Asking,
-) -> Answers | pd.DataFrame:
-    """Answer by the model that is asked; without one, rows of abstentions."""
-    model = choose_model(models, asked)
-    if model is not None:
-        return model.answer_episodes(
-            episodes,
-            unreadable,
-            allow_contradicted=asking.allow_contradicted,
-            interval=asking.interval,
-            explain=asking.explain,
-        )
-    patients = set_technique(episodes, asked.technique, contract)
-    because = explain_no_model(models, asked, patients, contract)
-    rows = make_abstentions(patients, asked.technique, asked.outcome, because)
-    if asked.month is not None:
-        rows = rows.assign(horizon_months=asked.month)
-    if asked.technique in COMPARATORS:
-        return rows
-    return rows.assign(**assess_technique(asked.technique, patients, contract))

@@ -78,8 +78,8 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
         removed is an abstention.
     """
     read = read_patients(raw, contract=predictor.contract)
-    predictions, rejects = answer_patients(read, predictor.predict_episodes, contract=predictor.contract)
-    return restore_index(_flatten(predictor.fill_left_out(predictions, rejects), rejects), read)
+    predictions, rejects = answer_patients(read, predictor.answer_each, contract=predictor.contract)
+    return restore_index(_flatten(predictor.fill_left_out(predictions.to_frame(), rejects), rejects), read)
 
 
 def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:

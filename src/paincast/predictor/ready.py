@@ -1,0 +1,142 @@
+"""Patients that were checked and are ready to be scored, with what could not be used of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from paincast.cohort.reading.patients import PatientRows
+from paincast.cohort.rejects import NOTHING_LOST, UNKNOWN_COLUMN, WHOLE_COLUMN
+from paincast.cohort.tables import conform
+from paincast.cohort.validate import check_rows
+from paincast.contract import BUILT_IN, Contract
+from paincast.scoring.patients import Patients
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """Columns whose value was given but could not be used: a set of names for each patient.
+
+    Parameters
+    ----------
+    sets : sequence of tuple of str
+        Distinct sets.
+    codes : ndarray of int, shape (n,)
+        Which set each patient has.
+    """
+
+    sets: Sequence[tuple[str, ...]]
+    codes: IntArray
+
+    def list(self) -> list[tuple[str, ...]]:
+        """List the set of each patient."""
+        return [self.sets[code] for code in self.codes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyPatients:
+    """Checked patients.
+
+    Parameters
+    ----------
+    patients : Patients
+        Columns of the contract in their types; both ids are there.
+    places : ndarray of int, shape (n,)
+        Position of each patient in the source, ascending.
+    unreadable : Unreadable
+        What could not be used.
+    contract : Contract
+        Declares the columns.
+    """
+
+    patients: Patients
+    places: IntArray
+    unreadable: Unreadable
+    contract: Contract = BUILT_IN
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> ReadyPatients:
+        """Select patients by position, in ascending order."""
+        if len(rows) == len(self):
+            return self
+        return replace(
+            self,
+            patients=self.patients.take(rows),
+            places=self.places[rows],
+            unreadable=replace(self.unreadable, codes=self.unreadable.codes[rows]),
+        )
+
+    def to_episodes(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Return the patients as ``episodes`` and their unreadable columns, both indexed by place."""
+        episodes = conform("episodes", self.patients.table.to_pandas(), self.contract)
+        index = pd.Index(self.places)
+        return episodes.set_axis(index, axis="index"), pd.Series(self.unreadable.list(), index=index, dtype=object)
+
+
+def check_patients(read: PatientRows, contract: Contract) -> tuple[ReadyPatients, pd.DataFrame]:
+    """Check patients that are read.
+
+    Returns
+    -------
+    ready : ReadyPatients
+        Those who were kept.
+    rejects : DataFrame
+        See :func:`paincast.cohort.validate.validate_patients`.
+    """
+    checked = check_rows(read, contract)
+    places = read.places[checked.kept]
+    unreadable = code_unreadable(checked.rejects, places)
+    return ReadyPatients(
+        patients=Patients(checked.table), places=places, unreadable=unreadable, contract=contract
+    ), checked.rejects
+
+
+def from_episodes(episodes: pd.DataFrame, unreadable: pd.Series | None, contract: Contract) -> ReadyPatients:
+    """Make ready patients of ``episodes`` in the types of the contract, placed by their order."""
+    table = pa.Table.from_pandas(episodes, preserve_index=False)
+    sets: dict[tuple[str, ...], int] = {(): 0}
+    codes = np.zeros(len(episodes), dtype=np.int64)
+    if unreadable is not None:
+        codes = np.array([sets.setdefault(tuple(names), len(sets)) for names in unreadable], dtype=np.int64)
+    return ReadyPatients(
+        patients=Patients(table.replace_schema_metadata()),
+        places=np.arange(len(episodes)),
+        unreadable=Unreadable(sets=list(sets), codes=codes),
+        contract=contract,
+    )
+
+
+def code_unreadable(rejects: pd.DataFrame, places: IntArray) -> Unreadable:
+    """Code for each patient the columns in which a value was given but could not be used.
+
+    Parameters
+    ----------
+    rejects : DataFrame
+        Rejects of the patients; a column that was left out is unreadable in every row.
+    places : ndarray of int, shape (n,)
+        Positions of the patients who were kept, ascending.
+    """
+    lost = rejects[~rejects["rule"].isin(NOTHING_LOST)]
+    is_left_out = (lost["action"] == "column left out") & (lost["rule"] != UNKNOWN_COLUMN)
+    of_all = tuple(dict.fromkeys(lost.loc[is_left_out, "column"]))
+    sets: dict[tuple[str, ...], int] = {of_all: 0}
+    codes = np.zeros(len(places), dtype=np.int64)
+    emptied = lost[(lost["action"] == "cell emptied") & (lost["row"] != WHOLE_COLUMN)]
+    named: dict[int, list[str]] = {}
+    for row, column in zip(emptied["row"].tolist(), emptied["column"].tolist(), strict=True):
+        named.setdefault(row, []).append(column)
+    positions = np.searchsorted(places, list(named))
+    for (row, names), position in zip(named.items(), positions, strict=True):
+        if position < len(places) and places[position] == row:
+            found = tuple(dict.fromkeys([*of_all, *names]))
+            codes[position] = sets.setdefault(found, len(sets))
+    return Unreadable(sets=list(sets), codes=codes)
