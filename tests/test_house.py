@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "src" / "paincast").rglob("*.py"))
 OTHER_YAML = ("dvc.yaml", "CITATION.cff", ".pre-commit-config.yaml", ".github/workflows/ci.yml")
 YAML_FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / name for name in OTHER_YAML)])
-HEAVY = ("pandas", "numpy", "sklearn", "xgboost", "shap", "mlflow", "hydra", "pandera", "matplotlib")
+HEAVY = ("pandas", "numpy", "sklearn", "xgboost", "shap", "mlflow", "hydra", "matplotlib")
 UNNAMED_HOMES = {"utils", "helpers", "common", "core", "misc"}
 
 # Bracketed letters keep this file from holding what it looks for.

@@ -21,7 +21,7 @@ from paincast.explain import explain_model
 from paincast.models_folder import list_notes
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import load_predictor
-from paincast.predictor.judgement import NO_SKILL
+from paincast.predictor.answering.judgement import NO_SKILL
 from paincast.reporting.model.summary import describe_loss, describe_refits
 from paincast.serving.predict import load_models, predict
 from paincast.settings import (

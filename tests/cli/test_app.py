@@ -23,7 +23,6 @@ HEAVY = (
     "mlflow",
     "hydra",
     "omegaconf",
-    "pandera",
     "matplotlib",
 )
 COMMANDS = (

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from paincast.compilation import compile_cached
 from paincast.errors import DataError, SettingsError
-from paincast.statistics.compilation import compile_cached
 from paincast.evaluation.performance.estimators import ECE_NOISE, ESTIMATORS, make_ece_noise
 from paincast.evaluation.performance.fast_resampling import make_groups, resample_metrics
 from paincast.evaluation.performance.metrics import METRIC_COLUMNS, compute_metrics
@@ -466,7 +466,7 @@ def test_without_a_folder_to_keep_it_machine_code_is_made_anew(monkeypatch):
         made.append(function)
         return function
 
-    monkeypatch.setattr("paincast.statistics.compilation.numba.njit", njit)
+    monkeypatch.setattr("paincast.compilation.numba.njit", njit)
     assert compile_cached(len) is len
     assert made == [len]
 

@@ -22,7 +22,7 @@ from paincast.evidence.synthesis.counts import Target, find_trials
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.outcomes import OUTCOMES
-from paincast.predictor.controls import CONTROL_COLUMNS, find_controls
+from paincast.predictor.answering.controls import CONTROL_COLUMNS, find_controls
 from paincast.predictor.rows import PREDICTION_COLUMNS, make_abstentions
 from paincast.statistics import pool_shares
 

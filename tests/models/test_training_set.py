@@ -13,7 +13,7 @@ from paincast.errors import RefusalError
 from paincast.evidence import indications_of, load_record, primary_horizon
 from paincast.evidence.comparators import choose_comparator
 from paincast.outcomes import get_outcome
-from paincast.predictor.controls import find_controls
+from paincast.predictor.answering.controls import find_controls
 from paincast.settings import OutcomeSettings
 from paincast.training_set import make_training_set
 

@@ -21,15 +21,15 @@ from paincast.explain import MOST_MISSING, explain_model, find_certain, list_mis
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
+from paincast.predictor.answering.frames import to_frame, to_table
+from paincast.predictor.answering.judgement import judge_patients
+from paincast.predictor.answering.ready import ReadyPatients, from_episodes
+from paincast.predictor.answering.scorer import EVERYTHING, Detail, Scorer, make_scorer
 from paincast.predictor.answers import MOST_REASONS, Answers
 from paincast.predictor.card import format_card, format_line
-from paincast.predictor.frames import to_frame, to_table
 from paincast.predictor.ids import restore_ids
-from paincast.predictor.judgement import judge_patients
-from paincast.predictor.ready import ReadyPatients, from_episodes
 from paincast.predictor.route import Answered, answer_patients, explain_left_out, restore_index, warn_of_rejects
 from paincast.predictor.rows import ANSWERS, UNCERTAINTY_COLUMNS, make_abstentions
-from paincast.predictor.scorer import EVERYTHING, Detail, Scorer, make_scorer
 from paincast.predictor.validation import Validation
 from paincast.schema import RESEARCH_MARK
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN
 from paincast.contract import BUILT_IN, Contract
-from paincast.predictor.frames import to_frame
-from paincast.predictor.ready import ReadyPatients, Unreadable, check_patients
+from paincast.predictor.answering.frames import to_frame
+from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from paincast.predictor.controls import CONTROL_COLUMNS
+from paincast.predictor.answering.controls import CONTROL_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK
 from paincast.scoring.reasons import REASONS

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from paincast.compilation import compile_cached
 from paincast.scoring.layout import MOST_COLUMNS
 from paincast.scoring.linear_plain import FARTHEST_SCORE, Scored
-from paincast.statistics.compilation import compile_cached
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

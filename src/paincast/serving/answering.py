@@ -12,11 +12,11 @@ import pyarrow as pa
 from paincast.contract import Contract
 from paincast.eligibility import assess_technique, check_readable, set_technique, text_where
 from paincast.predictor import Predictor, make_abstentions
-from paincast.predictor.frames import to_table
-from paincast.predictor.ready import ReadyPatients
+from paincast.predictor.answering.frames import to_table
+from paincast.predictor.answering.ready import ReadyPatients
+from paincast.predictor.answering.scorer import Detail
 from paincast.predictor.route import Answer, Answered
 from paincast.predictor.rows import PREDICTION_SCHEMA
-from paincast.predictor.scorer import Detail
 from paincast.schema import COMPARATORS
 from paincast.scoring.patients import Patients
 from paincast.serving.asked import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from paincast.compilation import compile_cached
 from paincast.evaluation.predictions import BoolArray, FloatArray, IntArray
-from paincast.statistics.compilation import compile_cached
 
 SUMS = ("weight", "cases", "expected", "squares", "losses", "case_log_odds", "concordant", "precision", "overlap")
 """What is summed over all rows, in the order of the columns."""

@@ -17,7 +17,7 @@ from paincast.eligibility import (
     note_missing_evidence,
 )
 from paincast.evidence.rules import renew_rules
-from paincast.predictor.controls import find_controls
+from paincast.predictor.answering.controls import find_controls
 from paincast.predictor.rows import make_abstentions
 from paincast.predictor.validation import VALIDATION_COLUMNS, assess_validations
 

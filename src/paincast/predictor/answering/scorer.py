@@ -18,10 +18,10 @@ from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
 from paincast.models.binary.response import ResponseModel
 from paincast.models.domain import explain_distance, find_limit
 from paincast.outcomes.criteria import is_reachable
+from paincast.predictor.answering.judgement import judge_patients
+from paincast.predictor.answering.plan import plan_linear
+from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
-from paincast.predictor.judgement import judge_patients
-from paincast.predictor.plan import plan_linear
-from paincast.predictor.ready import ReadyPatients
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, UNCERTAINTY_COLUMNS
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.layout import LinearPlan
