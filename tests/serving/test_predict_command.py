@@ -36,7 +36,8 @@ def folder(tmp_path, models_folder, monkeypatch):
 
 @pytest.mark.usefixtures("folder")
 def test_the_examples_are_predicted_with_abstentions(capsys):
-    assert run(["predict", str(EXAMPLES / "patients.csv"), "-o", "out.csv", "--no-progress"]) == 0
+    command = ["predict", str(EXAMPLES / "patients.csv"), "-o", "out.csv", "--no-progress"]
+    assert run([*command, "--techniques", "all"]) == 0
     said = capsys.readouterr()
     assert "10 patients" in said.out
     assert "\nresearch use only: epidural_steroid_injection, facet_rfa\n" in said.out
