@@ -1,7 +1,7 @@
 """The predictor: one model with everything it needs to predict, explain and abstain, and its bundle on disk.
 
 ``model.py`` defines the :class:`Predictor`, ``answers.py`` what it answers before that is written into rows,
-``route.py`` gets from a table of patients to predictions, ``rows.py`` defines the columns of predictions, ``bundle.py``
+``route.py`` gets from a table of patients to predictions, ``rows.py`` defines the columns of predictions, ``bundle/``
 saves and loads a predictor, and ``card.py`` formats its display.
 """
 
