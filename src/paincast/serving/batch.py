@@ -47,7 +47,7 @@ from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.progress import SILENT, Progress
 from paincast.serving.months import check_months, common_contract, select_models
-from paincast.serving.predict import load_models, predict_episodes
+from paincast.serving.predict import Trusted, load_models, predict_episodes
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
@@ -142,6 +142,7 @@ def predict_file(
     techniques: Sequence[str] | None = None,
     months: Sequence[float] | None = None,
     allow_contradicted: bool = False,
+    trusted_keys: Trusted = None,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = SILENT,
 ) -> BatchSummary:
@@ -165,6 +166,8 @@ def predict_file(
     months : sequence of float, optional
         Months to predict for, as for :func:`paincast.predict`.
     allow_contradicted : bool
+        As for :func:`paincast.predict`.
+    trusted_keys : str, Path or TrustedKeys, optional
         As for :func:`paincast.predict`.
     chunk_rows : int
         Patients per chunk.
@@ -191,7 +194,7 @@ def predict_file(
     for entry in list_sources(source):
         check_table_file(entry.file)
     months = check_months(months)
-    predictors = select_models(load_models(models), months)
+    predictors = select_models(load_models(models, trusted_keys=trusted_keys), months)
     contract = common_contract(predictors.values())
     check_techniques(techniques or (), contract)
     columns = contract.episodes

@@ -21,6 +21,9 @@ from paincast.predictor.bundle.checksums import format_checksums, read_files
 from paincast.predictor.bundle.keys import ALGORITHM, SigningKey, TrustedKeys
 
 SIGNATURE = "signature.json"
+SIGNATURE_TAG = "signature"
+"""Tag of a registered version that holds the same."""
+
 SIGNATURE_FORMAT = 1
 SIGNATURE_BYTES = 10_000
 
