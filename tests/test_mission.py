@@ -1,4 +1,4 @@
-"""The mission's route, by the commands a user types, to a reviewed champion; and models of earlier versions."""
+"""The mission's route, by the commands a user types, to a reviewed champion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,12 @@ import pytest
 import yaml
 
 import paincast
-from paincast.predictor import add_version
 from paincast.schema import RESEARCH_MARK
 from paincast.serving.batch import read_predictions
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLES = ROOT / "tests" / "golden" / "bundles"
 QUICK = ("evaluation=quick", "uncertainty.refits=10", "progress=false", "jobs=1", "model=logistic")
 CAUDAL, FACET = "paincast.epidural_steroid_injection.pain_response", "paincast.facet_rfa.pain_response"
 LENIENT = """
@@ -144,41 +141,6 @@ def find_run(runs: list, name: str) -> str:
     _, technique, outcome = name.split(".")
     asked = {"technique": technique, "outcome": outcome}
     return next(run.info.run_id for run in runs if asked.items() <= run.data.tags.items())
-
-
-ANSWERS = pd.read_csv(BUNDLES / "format2_answers.csv")
-
-
-@pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("earlier")
-    for name in ("format2.zip", "format2_curved.zip"):
-        with zipfile.ZipFile(BUNDLES / name) as archive:
-            archive.extractall(folder)
-    return folder
-
-
-@pytest.mark.parametrize("bundle", sorted(set(ANSWERS["bundle"])))
-def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
-    """Linear, trees, the ladder, durations, changes: numbers stay; rules of safety, use and reasons are today's."""
-    expected = ANSWERS[ANSWERS["bundle"] == bundle].reset_index(drop=True)
-    predictor = paincast.load_model(earlier / bundle)
-    assert add_version(predictor).version == predictor.version
-    rows = paincast.predict(pd.read_csv(BUNDLES / "patients.csv"), predictor)
-    numbers = ["horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper"]
-    for column in (*numbers, "level"):
-        np.testing.assert_allclose(rows[column].astype(float), expected[column], rtol=0, atol=1e-12, err_msg=column)
-    for column in ("episode_id", "outcome", "abstained", "in_domain", "n_real", "basis", "model_version"):
-        assert list(rows[column]) == list(expected[column]), column
-    assert (~rows["abstained"]).sum() > 5
-    assert set(rows.loc[~rows["abstained"], "use"]) == {RESEARCH_MARK}
-    told = 0
-    for reasons, then in zip(rows["reasons_for"], expected["reasons_for"].fillna(""), strict=True):
-        sizes = {one["variable"]: f"{one.get('log_odds', one.get('points')):.6f}" for one in reasons}
-        before = dict(one.split("=") for one in then.split(";") if one)
-        told += len(shared := sizes.keys() & before.keys())
-        assert {name: sizes[name] for name in shared} == {name: before[name] for name in shared}
-    assert told > 5
 
 
 def test_dvc_repro_runs_what_is_out_of_date_and_no_more(tmp_path):

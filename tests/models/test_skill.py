@@ -105,7 +105,7 @@ def settings() -> TrainingSettings:
     return TrainingSettings(model=FEW, uncertainty=UncertaintySettings(refits=10), jobs=1, progress=False)
 
 
-def test_a_model_without_skill_is_one_risk_for_all_and_gives_no_reasons(make_episodes, settings, tmp_path):
+def test_a_model_without_skill_is_one_risk_for_all_and_gives_no_reasons(make_episodes, settings):
     sample = make_sample(make_episodes, 111, 10)
     around = replace(NOTHING, technique="facet_rfa", directions=load_expected_signs("facet_rfa"))
     response = fit_response_model(
@@ -122,7 +122,7 @@ def test_a_model_without_skill_is_one_risk_for_all_and_gives_no_reasons(make_epi
     base, contributions = response.contributions(sample.episodes)
     assert not contributions.any()
     np.testing.assert_allclose(expit(base), 10 / 111, atol=1e-9)
-    again = read_response(to_response_state(response), tmp_path)
+    again = read_response(to_response_state(response), {})
     assert not again.shows_reasons
     pd.testing.assert_frame_equal(again.answer(sample.episodes, 0.9), answer)
 

@@ -113,14 +113,14 @@ def test_rows_are_selected_by_indication_and_by_name(data):
 def test_a_model_works_on_the_patients_it_is_asked_about_and_no_others(patients, models_folder, monkeypatch):
     many = pd.concat([patients.assign(episode_id=patients["episode_id"] + str(n)) for n in range(20)])
     worked: dict[str, int] = {}
-    answer = Predictor.answer_episodes
+    answer = Predictor.answer_table
 
-    def count(self, episodes, *rest, **options):
-        worked[self.technique] = worked.get(self.technique, 0) + len(episodes)
-        return answer(self, episodes, *rest, **options)
+    def count(self, ready, **options):
+        worked[self.technique] = worked.get(self.technique, 0) + len(ready)
+        return answer(self, ready, **options)
 
     models = load_models(models_folder)
-    monkeypatch.setattr(Predictor, "answer_episodes", count)
+    monkeypatch.setattr(Predictor, "answer_table", count)
     predict(many, models)
     assert worked == {FACET: 40, EPIDURAL: 40}
 

@@ -184,6 +184,12 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     is_flag=True,
     help="Answer where an external validation contradicts the model; each such row says so.",
 )
+@click.option(
+    "--trusted-keys",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="PEM file of public keys: refuse models that none of them signed ('paincast promote --sign').",
+)
 @click.option("--show", is_flag=True, help="Also print the answers as a table; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
@@ -200,6 +206,7 @@ def predict(
     wide: bool,
     max_rejects: float,
     allow_contradicted: bool,
+    trusted_keys: Path | None,
     show: bool,
     progress: bool,
 ) -> None:
@@ -247,6 +254,7 @@ def predict(
       paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
+      paincast predict patients.csv -o out.csv --trusted-keys public.pem
 
     \b
     Exit codes: 0 success; 2 an error you can fix, nothing was written; 3 written, but more rejects than
@@ -269,6 +277,7 @@ def predict(
             explain=explain,
             wide=wide,
             allow_contradicted=allow_contradicted,
+            trusted_keys=trusted_keys,
             progress=shown,
         )
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")

@@ -43,8 +43,15 @@ def find_store(tracking_uri: str | None) -> Store:
 @click.option(
     "--gate", "choice", default="default", show_default=True, help="default, research, or a YAML file of criteria."
 )
+@click.option(
+    "--sign",
+    "signing_key",
+    metavar="KEY",
+    type=click.Path(path_type=Path),
+    help="PEM file of a private key (Ed25519) that signs the model, so that 'predict --trusted-keys' takes it.",
+)
 @tracking_uri_option
-def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
+def promote(run_or_version: str, choice: str, signing_key: Path | None, tracking_uri: str | None) -> None:
     """Make a model the champion if its evidence passes a gate.
 
     RUN_OR_VERSION is the id of a run, NAME/VERSION or NAME@ALIAS. Every criterion is printed with the requirement and
@@ -55,9 +62,13 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     mark from the champion for as long as it is champion. A model of simulated patients only is refused by every gate
     except one for research, and keeps the mark.
 
+    `--sign` signs a model that passes. A key is made by `openssl genpkey -algorithm ed25519 -out private.pem`, its
+    public key by `openssl pkey -in private.pem -pubout -out public.pem`; nobody but you may be able to read the first.
+
     \b
     Examples:
       paincast promote paincast.genicular_rfa.pain_response@candidate
+      paincast promote paincast.genicular_rfa.pain_response@candidate --sign private.pem
       paincast promote paincast.facet_rfa.pain_response/2 --gate research
       paincast promote paincast.facet_rfa.pain_response/2 --gate our_gate.yaml
 
@@ -68,7 +79,7 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     from paincast.errors import RefusalError
     from paincast.tracking import promote as promote_version
 
-    done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice))
+    done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice), signing_key=signing_key)
     for finding in done.verdict.findings:
         required = f" (required: {finding.required})" if finding.required else ""
         click.echo(f"{finding.status:<10} {finding.criterion}: {finding.reason}{required}")
@@ -78,6 +89,8 @@ def promote(run_or_version: str, choice: str, tracking_uri: str | None) -> None:
     mark = f"; {done.verdict.mark}" if done.verdict.mark else ""
     before = f", before it version {done.former}" if done.former not in (None, done.version) else ""
     click.echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")
+    if done.signed_by:
+        click.echo(f"signed by key {done.signed_by}")
 
 
 @click.command()

@@ -13,6 +13,9 @@ from paincast.errors import DataError, SettingsError
 
 YAML_BYTES = 1_000_000
 JSON_BYTES = 100_000_000
+MOST_JSON_VALUES = 5_000_000
+"""Maximum number of values in a JSON file."""
+
 DEEPEST = 40
 """Maximum nesting depth of blocks and lists."""
 
@@ -139,18 +142,53 @@ def read_json(path: str | Path) -> dict[str, Any]:
     DataError
         If the file cannot be read, is too large or too deep, or is not a JSON object.
     """
+    return parse_json(read_bytes(path, JSON_BYTES), str(path))
+
+
+def parse_json(raw: bytes, name: str) -> dict[str, Any]:
+    """Parse JSON whose content is an object.
+
+    Parameters
+    ----------
+    raw : bytes
+        Content of the file, in UTF-8.
+    name : str
+        Name of the file in messages.
+
+    Raises
+    ------
+    DataError
+        If it holds too many values, is too deep, or is not a JSON object.
+    """
+    # Each value but the first of a list or object stands behind a comma; brackets and quotes only add to the count.
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_JSON_VALUES:
+        raise DataError(f"{name} cannot be read: it holds more than {MOST_JSON_VALUES:,} values", code="PC-FILES-61")
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name} cannot be read: not JSON ({type(error).__name__})", code="PC-FILES-14") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{name} cannot be read: it is not a JSON object", code="PC-FILES-15")
+    return content
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """Read a regular file of bounded size.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If the file cannot be read, is too large, or is no regular file.
+    """
     file = Path(path)
     try:
-        content = json.loads(_read_regular(file, JSON_BYTES))
+        return _read_regular(file, limit)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-13") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: not JSON ({type(error).__name__})", code="PC-FILES-14") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file} cannot be read: it is not a JSON object", code="PC-FILES-15")
-    return content
 
 
 def _read_regular(file: Path, limit: int) -> bytes:

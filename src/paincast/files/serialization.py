@@ -8,8 +8,8 @@ is unchanged. A class that is not a dataclass, or has state other than its field
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -80,26 +80,59 @@ def from_plain(state: Any, hint: Any) -> Any:
     >>> from_plain([[1.0, 2], [3.0, 4]], tuple[tuple[float, int], ...])
     ((1.0, 2), (3.0, 4))
     """
+    return _make_reader(hint)(state)
+
+
+@cache
+def _make_reader(hint: Any) -> Callable[[Any], Any]:
+    """Make the function that builds a value of a type, once for each type."""
     origin, inner = get_origin(hint), get_args(hint)
     if hasattr(hint, "from_state"):
-        return hint.from_state(state)
+        read: Callable[[Any], Any] = hint.from_state
+        return read
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _build(state, hint)
+        return partial(_build, cls=hint)
     if origin in (Union, UnionType):
         kinds = [kind for kind in inner if kind is not NoneType]
-        return None if state is None and len(kinds) < len(inner) else from_plain(state, kinds[0])
+        return _make_optional(_make_reader(kinds[0])) if len(kinds) < len(inner) else _make_reader(kinds[0])
     if origin is np.ndarray:
-        return read_array(state)
+        return read_array
     if hint is pd.DataFrame:
-        return pd.DataFrame(state)
+        return pd.DataFrame
     if origin is tuple:
-        _require(isinstance(state, list | tuple), hint)
-        types = inner[:1] * len(state) if inner[-1:] == (Ellipsis,) else inner
-        return tuple(from_plain(value, kind) for value, kind in zip(state, types, strict=True))
+        return _make_reader_of_tuples(hint, inner)
     if origin in (dict, Mapping):
-        _require(isinstance(state, Mapping), hint)
-        return {name: from_plain(value, inner[1]) for name, value in state.items()}
+        return _make_reader_of_mappings(hint, _make_reader(inner[1]))
+    return _leave
+
+
+def _leave(state: Any) -> Any:
     return state
+
+
+def _make_optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda state: None if state is None else read(state)
+
+
+def _make_reader_of_tuples(hint: Any, inner: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    is_long = inner[-1:] == (Ellipsis,)
+    readers = [_make_reader(kind) for kind in (inner[:1] if is_long else inner)]
+
+    def read(state: Any) -> tuple[Any, ...]:
+        _require(isinstance(state, list | tuple), hint)
+        if is_long:
+            return tuple(state) if readers[0] is _leave else tuple(map(readers[0], state))
+        return tuple(one(value) for value, one in zip(state, readers, strict=True))
+
+    return read
+
+
+def _make_reader_of_mappings(hint: Any, read_value: Callable[[Any], Any]) -> Callable[[Any], dict[Any, Any]]:
+    def read(state: Any) -> dict[Any, Any]:
+        _require(isinstance(state, Mapping), hint)
+        return {name: read_value(value) for name, value in state.items()}
+
+    return read
 
 
 def _build(state: Any, cls: type) -> Any:
@@ -109,21 +142,22 @@ def _build(state: Any, cls: type) -> Any:
         raise DataError(
             f"{cls.__name__} of version {state.get(VERSION_KEY)}; {readable} can be read", code="PC-FILES-40"
         )
-    types = _list_types(cls)
-    given = {name: from_plain(state[name], hint) for name, (hint, optional) in types.items() if name in state}
-    for name, (_, optional) in types.items():
-        if name not in given and not optional:
+    given = {}
+    for name, (read, optional) in _list_readers(cls).items():
+        if name in state:
+            given[name] = read(state[name])
+        elif not optional:
             raise KeyError(name)
     return cls(**given)
 
 
 @cache
-def _list_types(cls: type) -> dict[str, tuple[Any, bool]]:
-    """Return the declared type of every field, and whether it has a default."""
+def _list_readers(cls: type) -> dict[str, tuple[Callable[[Any], Any], bool]]:
+    """Return what reads every field, and whether it has a default."""
     hints = get_type_hints(cls)
     return {
         field.name: (
-            hints[field.name],
+            _make_reader(hints[field.name]),
             field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING,
         )
         for field in dataclasses.fields(cls)

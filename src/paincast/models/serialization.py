@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ _KEYS = {"uncertainty_components": "heterogeneity"}
 """Names in bundles that differ from those of the fields."""
 
 
-_ADDED_BY_CHANGE: dict[str, Any] = {
+ADDED_BY_CHANGE: dict[str, Any] = {
     "shares": FloatArray,
     "margins": FloatArray,
     "level": float,
@@ -61,7 +62,7 @@ def to_response_state(response: Response) -> dict[str, Any]:
         plain = _leave_out_empty(to_plain(response), "missing_variances")
         return {"change": {**plain, "model": _leave_out_empty(plain["model"], "medians")}}
     if isinstance(response, CumulativeChangeResponse):
-        added = {name: to_plain(getattr(response, name)) for name in _ADDED_BY_CHANGE}
+        added = {name: to_plain(getattr(response, name)) for name in ADDED_BY_CHANGE}
         return {**to_response_state(response.response), "cumulative_change": added}
     models = [split_model(model) for model in (response.model, *response.refits)]
     plain = {_KEYS.get(name, name): to_plain(getattr(response, name)) for name in _PLAIN}
@@ -81,15 +82,15 @@ def _leave_out_empty(state: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in state.items() if value or key not in names}
 
 
-def read_response(state: dict[str, Any], folder: Path) -> Response:
+def read_response(state: Mapping[str, Any], files: Mapping[str, bytes]) -> Response:
     """Build a response from :func:`to_response_state`.
 
     Parameters
     ----------
-    state : dict
+    state : mapping
         Plain data that include those of the response.
-    folder : Path
-        Folder of the model files.
+    files : mapping of str to bytes
+        Content of the model files by name.
     """
     if "duration" in state:
         duration: DurationResponse = from_plain(state["duration"], DurationResponse)
@@ -98,7 +99,7 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
         change: ChangeResponse = from_plain(state["change"], ChangeResponse)
         return change
     model, *refits = [
-        join_model(read_model(model_state, (folder / _name_file(position)).read_bytes), calibration)
+        join_model(read_model(model_state, partial(files.__getitem__, _name_file(position))), calibration)
         for position, (model_state, calibration) in enumerate(
             zip(state["models"], state["calibrations_beside"], strict=True)
         )
@@ -112,7 +113,7 @@ def read_response(state: dict[str, Any], folder: Path) -> Response:
     )
     if "cumulative_change" not in state:
         return response
-    added = {name: from_plain(state["cumulative_change"][name], hint) for name, hint in _ADDED_BY_CHANGE.items()}
+    added = {name: from_plain(state["cumulative_change"][name], hint) for name, hint in ADDED_BY_CHANGE.items()}
     return CumulativeChangeResponse(response=response, **added)
 
 
@@ -127,7 +128,7 @@ def list_files(response: Response) -> dict[str, bytes]:
     return {name: write(model) for name, write, model in written if write}
 
 
-def name_files(state: dict[str, Any]) -> list[str]:
+def name_files(state: Mapping[str, Any]) -> list[str]:
     """List the names of the files that belong to a state, in the order of :func:`list_files`."""
     return [_name_file(i) for i, model in enumerate(state.get("models", ())) if KINDS[model["kind"]].write_file]
 

@@ -2,7 +2,8 @@
 
 ``model.py`` defines the :class:`Predictor`, ``answers.py`` what it answers before that is written into rows,
 ``route.py`` gets from a table of patients to predictions, ``ids.py`` gives their ids back, ``rows.py`` defines the
-columns of predictions, ``bundle.py`` saves and loads a predictor, and ``card.py`` formats its display.
+columns of predictions, ``answering/`` answers by the scoring core, ``bundle/`` saves and loads a predictor, and
+``card.py`` formats its display.
 """
 
 from paincast.predictor.answers import Answers

@@ -14,6 +14,7 @@ from paincast.environment import hide_logins
 from paincast.errors import DataError
 from paincast.gates.use import CHAMPION, find_versions_of_content, name_registered, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
+from paincast.predictor.bundle import SIGNATURE, SIGNATURE_TAG, TrustedKeys
 from paincast.predictor.validation import Validation, merge_validation_tags
 from paincast.schema import RESEARCH_MARK
 
@@ -60,7 +61,7 @@ RUN = re.compile(r"runs:/(?P<run>[0-9a-f]{32})/.*")
 LOGGED = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})")
 
 
-def fetch_predictor(address: str, scratch: Path) -> Predictor:
+def fetch_predictor(address: str, scratch: Path, trusted_keys: TrustedKeys | None = None) -> Predictor:
     """Load a model, with its use mark from the registry, from the store of ``MLFLOW_TRACKING_URI``.
 
     If the variable is not set, the store is ``mlflow.db`` in the working folder.
@@ -71,6 +72,8 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
         ``models:/name@alias``, ``models:/name/version`` or ``runs:/…``.
     scratch : Path
         An empty folder to download into.
+    trusted_keys : TrustedKeys, optional
+        Keys, one of which must have signed the model.
 
     Returns
     -------
@@ -81,14 +84,18 @@ def fetch_predictor(address: str, scratch: Path) -> Predictor:
     ------
     DataError
         If there is no such store, it does not answer, the address has no bundle, or its bundle is not the one that was
-        logged.
+        logged, or no trusted key signed it.
     """
     with _calm_environment():
         downloaded, registered = _download(address, scratch)
     manifests = sorted(downloaded.rglob(MANIFEST))
     if len(manifests) != 1:
         raise DataError(f"{address} holds {len(manifests)} paincast bundles; one is needed", code="PC-SERVING-01")
-    predictor = load_predictor(manifests[0].parent)
+    bundle = manifests[0].parent
+    signatures = [tags[SIGNATURE_TAG] for tags in registered.tags if SIGNATURE_TAG in tags]
+    if signatures and trusted_keys is not None:
+        (bundle / SIGNATURE).write_text(signatures[0], encoding="utf-8")
+    predictor = load_predictor(bundle, trusted_keys=trusted_keys)
     is_recorded = verify_contents(address, predictor.version, *registered.tags)
     with _calm_environment():
         validations = _find_validations(predictor)

@@ -49,7 +49,7 @@ from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.layout import Layout, find_integer_ids, list_blocks
 from paincast.serving.months import check_months, common_contract, select_models
-from paincast.serving.predict import load_models
+from paincast.serving.predict import Trusted, load_models
 
 CHUNK_ROWS = 5000
 SUFFIXES = (".csv", ".parquet")
@@ -134,6 +134,7 @@ def predict_file(
     explain: int = MOST_REASONS,
     wide: bool = False,
     allow_contradicted: bool = False,
+    trusted_keys: Trusted = None,
     chunk_rows: int = CHUNK_ROWS,
     progress: Progress = SILENT,
 ) -> BatchSummary:
@@ -153,8 +154,8 @@ def predict_file(
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
         Folder of models, one bundle, or an MLflow address.
-    techniques, outcomes, months, interval, explain, wide, allow_contradicted
-        What is asked, as for :func:`paincast.predict`.
+    techniques, outcomes, months, interval, explain, wide, allow_contradicted, trusted_keys
+        As for :func:`paincast.predict`.
     chunk_rows, progress
         Patients per chunk, by whose number the progress is advanced.
 
@@ -178,7 +179,7 @@ def predict_file(
     for entry in list_sources(source):
         check_table_file(entry.file)
     months = check_months(months)
-    predictors = select_models(load_models(models), months)
+    predictors = select_models(load_models(models, trusted_keys=trusted_keys), months)
     contract = common_contract(predictors.values())
     detail: dict[str, Any] = {"interval": interval, "explain": explain, "allow_contradicted": allow_contradicted}
     asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, **detail)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from paincast.cohort.reading.patients import read_patients
-from paincast.errors import DataError
+from paincast.errors import DataError, SettingsError
 from paincast.models_folder import list_notes
 from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.bundle import TrustedKeys, read_trusted_keys
 from paincast.predictor.ids import restore_ids
 from paincast.predictor.route import answer_patients, restore_index, warn_of_rejects
 from paincast.serving.addresses import fetch_predictor, is_address
@@ -26,9 +27,11 @@ from paincast.serving.validation.validations import list_bundles
 DEFAULT_MODELS = Path("models")
 
 Models = str | Path | Predictor | Mapping[str, Predictor]
+Trusted = str | Path | TrustedKeys | None
+"""Public keys by which models must be signed: a PEM file, or None for models that need no signature."""
 
 
-def load_model(source: str | Path) -> Predictor:
+def load_model(source: str | Path, *, trusted_keys: Trusted = None) -> Predictor:
     """Load one model.
 
     Parameters
@@ -36,6 +39,8 @@ def load_model(source: str | Path) -> Predictor:
     source : str or Path
         Folder of a bundle, or an MLflow address: ``models:/name@candidate``, ``models:/name/3`` or ``runs:/…``. An
         address is looked up in the store of ``MLFLOW_TRACKING_URI``, or in ``mlflow.db`` of the working folder.
+    trusted_keys : str, Path or TrustedKeys, optional
+        PEM file of public keys (Ed25519), one of which must have signed the model; by default none need have.
 
     Returns
     -------
@@ -46,21 +51,27 @@ def load_model(source: str | Path) -> Predictor:
     Raises
     ------
     DataError
-        If there is no model, it is damaged or changed, or the registered bundle is not the one that was logged.
+        If there is no model, it is damaged or changed, the registered bundle is not the one that was logged, or no
+        trusted key signed it.
+    SettingsError
+        If the trusted keys cannot be read.
     """
+    keys = None if trusted_keys is None else read_trusted_keys(trusted_keys)
     if is_address(source):
         with tempfile.TemporaryDirectory(prefix="paincast-") as scratch:
-            return fetch_predictor(str(source), Path(scratch))
-    return load_predictor(source)
+            return fetch_predictor(str(source), Path(scratch), keys)
+    return load_predictor(source, trusted_keys=keys)
 
 
-def load_models(source: str | Path) -> dict[str, Predictor]:
+def load_models(source: str | Path, *, trusted_keys: Trusted = None) -> dict[str, Predictor]:
     """Load all models in a folder.
 
     Parameters
     ----------
     source : str or Path
         A folder with bundles at any depth (``models/`` after a training), one bundle, or an MLflow address.
+    trusted_keys : str, Path or TrustedKeys, optional
+        As for :func:`load_model`: every model must be signed.
 
     Returns
     -------
@@ -71,10 +82,12 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
     Raises
     ------
     DataError
-        If there is no model, one is damaged, or two are for the same technique, outcome and month.
+        If there is no model, one is damaged or not signed by a trusted key, or two are for the same technique, outcome
+        and month.
     """
+    keys = None if trusted_keys is None else read_trusted_keys(trusted_keys)
     if is_address(source):
-        return _key_predictors([load_model(source)])
+        return _key_predictors([load_model(source, trusted_keys=keys)])
     folder = Path(source)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -86,7 +99,7 @@ def load_models(source: str | Path) -> dict[str, Predictor]:
         raise DataError(
             f"no models: {folder} has no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
         )
-    return _key_predictors([load_predictor(bundle) for bundle in bundles])
+    return _key_predictors([load_predictor(bundle, trusted_keys=keys) for bundle in bundles])
 
 
 def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
@@ -118,6 +131,7 @@ def predict(
     explain: int = MOST_REASONS,
     wide: bool = False,
     allow_contradicted: bool = False,
+    trusted_keys: Trusted = None,
 ) -> pd.DataFrame:
     """Predict what each patient should expect from each technique, or abstain with a reason.
 
@@ -149,6 +163,8 @@ def predict(
     allow_contradicted : bool
         Whether a model answers where an external validation on patients of the same indication and approach
         contradicts it; every such answer says so in ``cautions``. By default it abstains.
+    trusted_keys : str, Path or TrustedKeys, optional
+        PEM file of public keys (Ed25519), one of which must have signed each model of a folder or an address.
 
     Returns
     -------
@@ -162,9 +178,10 @@ def predict(
     Raises
     ------
     DataError
-        If the patients or models cannot be read.
+        If the patients or models cannot be read, or no trusted key signed a model.
     SettingsError
-        If a technique or outcome is unknown, a month is not a number above 0, or ``explain`` not a whole number.
+        If a technique or outcome is unknown, a month is not a number above 0, ``explain`` is not a whole number, the
+        trusted keys cannot be read, or models are given that are loaded already and cannot be held against them.
     RefusalError
         If there is no evidence for a requested technique.
 
@@ -176,7 +193,7 @@ def predict(
         models of different evidence, or has models that are older than its last training.
     """
     months = check_months(months)
-    gathered = select_models(gather_models(models), months)
+    gathered = select_models(gather_models(models, trusted_keys=trusted_keys), months)
     contract = common_contract(gathered.values())
     asking = check_asking(
         contract,
@@ -202,10 +219,15 @@ def predict(
     return restore_index(predictions, read)
 
 
-def gather_models(models: Models | None) -> dict[str, Predictor]:
+def gather_models(models: Models | None, *, trusted_keys: Trusted = None) -> dict[str, Predictor]:
     """Return models by name, from any form in which they can be given."""
+    if trusted_keys is not None and isinstance(models, Predictor | Mapping):
+        raise SettingsError(
+            "trusted keys are asked for where a model is loaded; give them to load_model or load_models",
+            code="PC-SERVING-60",
+        )
     if isinstance(models, Predictor):
         return _key_predictors([models])
     if isinstance(models, Mapping):
         return _key_predictors(models.values())
-    return load_models(DEFAULT_MODELS if models is None else models)
+    return load_models(DEFAULT_MODELS if models is None else models, trusted_keys=trusted_keys)

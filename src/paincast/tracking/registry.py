@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from paincast.errors import DataError, RefusalError
 from paincast.gates import GateVerdict, gate
 from paincast.gates.use import CHAMPION, PROMOTED_USE, name_registered_by, verify_contents
 from paincast.predictor import MANIFEST, load_predictor
+from paincast.predictor.bundle import SIGNATURE, SIGNATURE_TAG, SigningKey, read_files, read_signing_key, sign_files
 from paincast.schema import RESEARCH_MARK
 from paincast.settings import GateSettings
 from paincast.tracking.gate_evidence import name_verdict_table, read_gate_evidence, tag_verdict
@@ -30,6 +32,10 @@ HISTORY = "former_champions"
 
 CHAMPION_USE = "champion_use"
 """Tag of a registered model: what its champion may be used for."""
+
+LOGGED = re.compile(r"models:/(?P<model>m-[0-9a-f]{32})/?")
+BUNDLE_PLACE = "artifacts/bundle"
+"""Folder of the bundle among the files of a logged model."""
 
 PROMOTED = "Promoted to champion on "
 LONGEST_DESCRIPTION = 5000
@@ -50,12 +56,15 @@ class Promotion:
         The former champion; None if there was none.
     verdict : GateVerdict
         Verdict of the gate. If it did not pass, nothing was changed.
+    signed_by : str
+        Name of the key that signed the version; empty if none did.
     """
 
     model_name: str
     version: int
     former: int | None
     verdict: GateVerdict
+    signed_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +87,7 @@ class Rollback:
     use: str
 
 
-def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
+def promote(store: Store, source: str, criteria: GateSettings, *, signing_key: str | Path | None = None) -> Promotion:
     """Make a registered version the champion if its evidence passes a gate.
 
     Parameters
@@ -89,6 +98,8 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
         Id of a run, ``NAME/VERSION`` or ``NAME@ALIAS``; the latter two may start with ``models:/``.
     criteria : GateSettings
         The gate.
+    signing_key : str or Path, optional
+        PEM file of the private key (Ed25519) that signs a model which passes.
 
     Returns
     -------
@@ -99,23 +110,31 @@ def promote(store: Store, source: str, criteria: GateSettings) -> Promotion:
     ------
     DataError
         If there is no such version, or its bundle is not the bundle that its run logged.
+    SettingsError
+        If the key cannot be read, or others can read it.
     OutputError
         If the store cannot be used.
     """
+    key = None if signing_key is None else read_signing_key(signing_key)
     with use_registry(store) as client, hold_lock(store, CROWNING):
         version = find_version(client, source)
         run = _find_run(client, version)
-        _check_bundle(version, run)
+        signature = _check_bundle(version, run, key)
         verdict = gate(read_gate_evidence(client, run, version.tags), criteria)
         former = _find_champion(client, version.name)
         if verdict.passed:
+            if signature:
+                _record_signature(client, version, signature)
             _record_promotion(client, version, run, verdict)
             if former is not None and former != int(version.version):
                 _write_history(client, version.name, [*_read_history(client, version.name), former])
             _crown(client, version, verdict.mark)
             if former is not None and former != int(version.version):
                 _withdraw_use(client, version.name, former)
-    return Promotion(model_name=version.name, version=int(version.version), former=former, verdict=verdict)
+    signed_by = key.name if key is not None and verdict.passed else ""
+    return Promotion(
+        model_name=version.name, version=int(version.version), former=former, verdict=verdict, signed_by=signed_by
+    )
 
 
 def roll_back(store: Store, model_name: str) -> Rollback:
@@ -188,8 +207,8 @@ def _find_run(client: MlflowClient, version: ModelVersion) -> Run:
     return run
 
 
-def _check_bundle(version: ModelVersion, run: Run) -> None:
-    """Download the bundle of a version and check that it is the bundle that its run logged."""
+def _check_bundle(version: ModelVersion, run: Run, key: SigningKey | None = None) -> str:
+    """Download the bundle of a version, check that it is the bundle that its run logged, and sign it with a key."""
     import mlflow
 
     name, address = f"{version.name} version {version.version}", f"models:/{version.name}/{version.version}"
@@ -197,12 +216,24 @@ def _check_bundle(version: ModelVersion, run: Run) -> None:
         manifests = sorted(Path(mlflow.artifacts.download_artifacts(address, dst_path=scratch)).rglob(MANIFEST))
         if len(manifests) != 1:
             raise DataError(f"{name} holds {len(manifests)} paincast bundles; one is needed", code="PC-TRACKING-07")
+        files = read_files(manifests[0].parent)
         content = load_predictor(manifests[0].parent).version
     if not verify_contents(name, content, version.tags, run.data.tags):
         raise DataError(
             f"{name}: neither the version nor its run records the content of the bundle; train the model again",
             code="PC-TRACKING-08",
         )
+    return "" if key is None else sign_files(files, content, key)
+
+
+def _record_signature(client: MlflowClient, version: ModelVersion, signature: str) -> None:
+    """Keep a signature with the version and, where MLflow logged the model, as a file beside its bundle."""
+    client.set_model_version_tag(version.name, version.version, SIGNATURE_TAG, signature)
+    logged = LOGGED.fullmatch(version.source or "")
+    if logged is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            Path(scratch, SIGNATURE).write_text(signature, encoding="utf-8")
+            client.log_model_artifacts(logged["model"], scratch, artifact_path=BUNDLE_PLACE)
 
 
 def _find_champion(client: MlflowClient, name: str) -> int | None:

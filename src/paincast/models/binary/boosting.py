@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,13 @@ import xgboost
 from scipy.special import expit, logit
 
 from paincast.disclosure.rounding import round_digits
+from paincast.files.bounded import parse_json
+from paincast.files.declared_schema import SchemaWriter
+from paincast.files.json_schema import Check, compile_schema
 from paincast.files.serialization import from_plain, to_plain
 from paincast.models.binary.logistic import LinearModel, round_logistic
 from paincast.models.binary.model_kind import ModelKind
+from paincast.models.booster_file import check_booster
 from paincast.models.calibration.affine import AffineCalibration
 from paincast.schema import MINIMUM_CELL
 from paincast.settings import ModelSettings
@@ -221,6 +226,7 @@ def _write_trees(model: BoostedModel) -> bytes:
 
 
 def _read_trees(raw: bytes) -> BoostedModel:
+    check_booster(raw)
     return BoostedModel(booster=read_booster(raw))
 
 
@@ -298,6 +304,11 @@ def round_boosted_linear(model: BoostedLinearModel, flags: Sequence[bool], n: in
     return BoostedLinearModel(linear=round_logistic(model.linear, flags, n), trees=round_trees(model.trees, flags, n))
 
 
+@cache
+def _compile_linear_schema() -> Check:
+    return compile_schema(SchemaWriter({}).describe_fields(LinearModel))
+
+
 def _write_both(model: BoostedLinearModel) -> bytes:
     booster = model.trees.booster.copy()
     booster.set_attr(**{LINEAR: json.dumps(to_plain(model.linear))})
@@ -305,8 +316,11 @@ def _write_both(model: BoostedLinearModel) -> bytes:
 
 
 def _read_both(raw: bytes) -> BoostedLinearModel:
+    check_booster(raw)
     booster = read_booster(raw)
-    linear: LinearModel = from_plain(json.loads(str(booster.attr(LINEAR))), LinearModel)
+    state = parse_json(str(booster.attr(LINEAR)).encode(), LINEAR)
+    _compile_linear_schema()(state)
+    linear: LinearModel = from_plain(state, LinearModel)
     return BoostedLinearModel(linear=linear, trees=BoostedModel(booster=booster))
 
 

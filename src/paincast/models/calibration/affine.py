@@ -69,7 +69,7 @@ class AffineCalibration:
 
 IDENTITY = AffineCalibration(0.0, 1.0)
 
-_READABLE: Mapping[str, type] = MappingProxyType(
+READABLE: Mapping[str, type] = MappingProxyType(
     {
         "none": AffineCalibration,
         "affine": AffineCalibration,
@@ -223,11 +223,11 @@ def read_calibration(state: dict[str, Any]) -> Calibration:
         If the method is unknown.
     """
     method = str(state.get("method", "affine"))
-    if method not in _READABLE:
+    if method not in READABLE:
         raise DataError(
             f"unknown calibration '{method}'; {suggest_name(method, FITTED_CALIBRATIONS)}", code="PC-MODEL-04"
         )
-    calibration: Calibration = from_plain(state, _READABLE[method])
+    calibration: Calibration = from_plain(state, READABLE[method])
     return calibration
 
 
