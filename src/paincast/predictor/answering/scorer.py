@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import expit, ndtri
 
 from paincast.cohort.tables import conform
@@ -22,7 +23,7 @@ from paincast.predictor.answering.judgement import judge_patients
 from paincast.predictor.answering.plan import plan_linear
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
-from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, UNCERTAINTY_COLUMNS
+from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.layout import LinearPlan
 from paincast.scoring.linear import LinearScore, score_linear
@@ -53,6 +54,41 @@ EVERYTHING = Detail()
 
 
 @dataclass
+class Words:
+    """What stands beside the numbers in each pattern, by column: texts as codes of distinct texts."""
+
+    _codes: dict[str, IntArray] = field(default_factory=dict)
+    _texts: dict[str, dict[str, int]] = field(default_factory=dict)
+    _values: dict[str, pa.Array] = field(default_factory=dict)
+
+    def add(self, judged: pd.DataFrame) -> None:
+        """Add patterns, in the order of their numbers."""
+        for name in map(str, judged.columns):
+            column = pa.array(judged[name], from_pandas=True)
+            if isinstance(column, pa.ChunkedArray):
+                column = column.combine_chunks()
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                texts = self._texts.setdefault(name, {})
+                codes = [texts.setdefault(text, len(texts)) for text in column.to_pylist()]
+                known = self._codes.get(name, np.empty(0, dtype=np.int32))
+                self._codes[name] = np.concatenate([known, np.array(codes, dtype=np.int32)])
+                column = pa.array(list(texts), pa.string())
+            elif name in self._values:
+                column = pa.concat_arrays([self._values[name], column.cast(self._values[name].type)])
+            self._values[name] = column.cast(TYPES.get(name, pa.string()))
+
+    def take(self, numbers: IntArray) -> dict[str, pa.Array]:
+        """Give each row what its pattern has; texts as dictionaries."""
+        taken = pa.array(numbers)
+        return {
+            name: pa.DictionaryArray.from_arrays(pa.array(self._codes[name][numbers]), values)
+            if name in self._codes
+            else values.take(taken)
+            for name, values in self._values.items()
+        }
+
+
+@dataclass
 class Scorer:
     """A model with a linear plan, and the words it has made so far.
 
@@ -73,7 +109,7 @@ class Scorer:
     plan: LinearPlan
     allow_contradicted: bool = False
     _patterns: Patterns = field(default_factory=Patterns)
-    _judged: pd.DataFrame = field(default_factory=pd.DataFrame)
+    _words: Words = field(default_factory=Words)
     _unreadable: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     @cached_property
@@ -111,8 +147,8 @@ class Scorer:
         with_draws = detail.interval or detail.explain > 0
         score = score_linear(self.plan, patients, most=detail.explain, with_draws=with_draws)
         numbers = self._find_patterns(patients, ready, score)
-        answered = ~self._judged["abstained"].to_numpy(bool)[numbers]
-        columns = {name: _take(self._judged[name], numbers) for name in PREDICTION_COLUMNS if name not in APART}
+        columns: dict[str, pa.Array] = self._words.take(numbers)
+        answered = np.asarray(pc.invert(columns["abstained"]).to_numpy(zero_copy_only=False))
         columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
         told = self._describe(score, detail)
         for name in (*ANSWERS, *UNCERTAINTY_COLUMNS):
@@ -187,8 +223,7 @@ class Scorer:
         if len(found.new_rows):
             rows = found.new_rows
             names = [unreadable.sets[code] for code in unreadable.codes[rows]]
-            judged = self._judge(patients.take(rows), names, score.far[rows], together[rows])
-            self._judged = pd.concat([self._judged, judged], ignore_index=True) if len(self._judged) else judged
+            self._words.add(self._judge(patients.take(rows), names, score.far[rows], together[rows]))
         return found.numbers
 
     def _code_words(self, patients: Patients, score: LinearScore) -> list[npt.NDArray[np.generic]]:
@@ -248,13 +283,3 @@ def _set_technique(ready: ReadyPatients, names: list[str], technique: str) -> Pa
 
 def _leave_out(values: FloatArray, answered: BoolArray) -> pa.Array:
     return pa.array(values, mask=~answered | np.isnan(values))
-
-
-def _take(words: pd.Series, numbers: IntArray) -> pa.Array:
-    """Give each row what its pattern has; texts as a dictionary."""
-    if pd.api.types.is_string_dtype(words.dtype):
-        codes, distinct = pd.factorize(words)
-        taken = pa.array(codes[numbers].astype(np.int32))
-        return pa.DictionaryArray.from_arrays(taken, pa.array(distinct.tolist(), pa.string()))
-    kept = pa.array(words, from_pandas=True)
-    return kept.take(pa.array(numbers))
