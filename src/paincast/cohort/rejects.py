@@ -90,7 +90,7 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
         One row per rejected cell, row or column.
     """
     where = places.to_numpy()
-    frames = [empty_rejects()]
+    frames = []
     for finding in findings:
         rows = [WHOLE_COLUMN] if finding.action == "column left out" else where[finding.broken.to_numpy(dtype=bool)]
         if len(rows):
@@ -106,7 +106,10 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
 
 def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate rejects, with the types of the contract."""
-    joined = pd.concat([empty_rejects(), *frames], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        return empty_rejects()
+    joined = pd.concat([_EMPTY, *filled], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
     return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
 
 
@@ -149,7 +152,10 @@ def locate_rows(rejects: pd.DataFrame, extents: Sequence[Extent]) -> pd.DataFram
 
 def empty_rejects() -> pd.DataFrame:
     """Make a table of rejects without rows."""
-    return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
+    return _EMPTY.copy()
+
+
+_EMPTY = pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
 
 
 def read_rejects(path: str | Path) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     BrokenRule,
     any_broken,
+    empty_rejects,
     join_rejects,
     locate_rows,
     make_rejects,
@@ -206,7 +207,10 @@ def _is_one_value(cell: object) -> bool:
 
 def reject_unknown_columns(names: Iterable[str], columns: Mapping[str, Column]) -> pd.DataFrame:
     """Make a reject for each name that is not among the columns of the ``episodes`` table."""
-    findings = _find_unknown_columns(pd.DataFrame(columns=list(dict.fromkeys(names))), columns)
+    unknown = list(dict.fromkeys(name for name in names if name not in columns))
+    if not unknown:
+        return empty_rejects()
+    findings = _find_unknown_columns(pd.DataFrame(columns=unknown), columns)
     return make_rejects("episodes", findings, pd.Series(dtype="int64"))
 
 

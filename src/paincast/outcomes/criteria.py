@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.schema.instruments import Instrument
+
+Numbers = TypeVar("Numbers", pd.Series, npt.NDArray[np.float64])
 
 Direction = Literal["fall", "rise", "at_most", "at_least", "change"]
 
@@ -95,10 +99,10 @@ def change_line(instrument: Instrument, *, points: float | None, share: float | 
     )
 
 
-def is_reachable(line: Line, before: pd.Series) -> pd.Series:
-    """Flag the baseline values from which the criterion can be reached."""
+def is_reachable(line: Line, before: Numbers) -> Any:
+    """Flag the baseline values, in an array or a series, from which the criterion can be reached."""
     if line.direction not in ("fall", "rise"):
-        return before.notna()
+        return before == before
     room = before - line.end if line.direction == "fall" else line.end - before
     return room > 0 if line.share is not None else room >= float(line.points or 0.0) - SLACK
 

@@ -241,7 +241,7 @@ class Scorer:
         for line in self.model.question.lines:
             if line.needs_before:
                 before = patients.numbers(line.measure)
-                codes.append(2 * is_reachable(line, pd.Series(before)).to_numpy(np.int64) + np.isnan(before))
+                codes.append(2 * is_reachable(line, before) + np.isnan(before))
         for rule in self.rules.contraindications:
             truth = assess(rule["when"], patients)
             codes.append(truth.holds + 2 * truth.unknown.astype(np.int64))
