@@ -34,6 +34,8 @@ PLAN, MANIFEST = "plan.json", "manifest.jsonl"
 REJECTS, IDS = ".rejects.csv", ".ids.arrow"
 _INPUT_CHANGED = "PC-FILES-16"
 _NOTHING_LEFT = "no partial output was left"
+_DISCARDED = "an earlier run to the same output ended early; its parts, which --resume goes on with, were discarded"
+_UNUSABLE = "an earlier run to the same output ended early; its parts cannot be used and were discarded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,27 +134,34 @@ class PartsFolder:
         OutputError
             If the parts of the unfinished run were made from something else.
         """
-        before, parts = _read_plan(self.path / PLAN), self._read_finished()
-        changes = list_changes(before, plan) if before is not None else []
-        if resume and parts and changes:
+        manifest = self.path / MANIFEST
+        is_unfinished = manifest.is_file() and manifest.stat().st_size > 0
+        before = _read_plan(self.path / PLAN) if resume else None
+        parts = self._read_finished() if before is not None else []
+        changes = list_changes(before or {}, plan)
+        if parts and changes:
             raise OutputError(
                 f"cannot resume {self.target}: since the run that ended early this changed: {'; '.join(changes)}; "
                 "restore it, or run without --resume to start anew",
                 code="PC-SERVING-61",
             )
-        self.is_prepared = True
-        if resume and before is not None and not changes:
-            self.finished = parts
-            self._write_manifest()
-            self.sweep()
+        self.is_prepared, self.finished = True, parts
+        self._begin(None if parts else plan)
+        if not is_unfinished or parts:
             return ""
-        self._sweep(keep=set())
-        with durable_file(self.path / PLAN) as draft:
-            draft.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-        sync_folder(self.path)
-        return (
-            "an unfinished run of the same output was discarded; --resume would have gone on with it" if parts else ""
-        )
+        return _UNUSABLE if resume else _DISCARDED
+
+    def _begin(self, plan: dict[str, Any] | None) -> None:
+        """Remove what belongs to no finished part, and write the plan of a new run and the manifest."""
+        if plan is not None:
+            self._sweep(keep=set())
+            with durable_file(self.path / PLAN) as draft:
+                draft.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+        with durable_file(self.path / MANIFEST) as draft:
+            draft.write_text("".join(part.to_line() + "\n" for part in self.finished), encoding="utf-8")
+        self.sweep()
+        for folder in (self.path, self.path.parent):
+            sync_folder(folder)
 
     def list_files(self, ending: str) -> list[Path]:
         """List the files of one kind of all finished parts, in their order."""
@@ -229,11 +238,6 @@ class PartsFolder:
             return all(hash_file(self.path / name) == digest for name, digest in part.files.items())
         except FileNotFoundError:
             return False
-
-    def _write_manifest(self) -> None:
-        with durable_file(self.path / MANIFEST) as draft:
-            draft.write_text("".join(part.to_line() + "\n" for part in self.finished), encoding="utf-8")
-        sync_folder(self.path)
 
     def _sweep(self, keep: set[str]) -> None:
         for path in list(self.path.iterdir()):

@@ -195,9 +195,7 @@ class _Run:
                 progress.describe("predicting")
             if number >= self._n_skipped:
                 self._predict_batch(batch)
-            # A column that the reader left out as a whole is unread in every batch.
-            unread = batch.rejects[batch.rejects["rule"] == COLUMN_TYPE]
-            self._unread = join_rejects([self._unread, unread])
+            self._note_unread_columns(batch.rejects)
             progress.advance(len(batch.places))
         self._finish_part()
 
@@ -211,21 +209,36 @@ class _Run:
             draft.tally.n_patients += len(batch.places)
             ids = name_patients(batch)
             repeated = self._seen.find_repeated(ids)
-            rejects.append(_reject_repeated(batch.places[repeated]))
-            fresh = _keep_rows(batch, ids, ~repeated)._replace(rejects=join_rejects([self._unread, batch.rejects]))
+            if repeated.any():
+                rejects.append(_reject_repeated(batch.places[repeated]))
+            fresh = _keep_rows(batch, ids, ~repeated)
+            if len(self._unread):
+                fresh = fresh._replace(rejects=join_rejects([self._unread, batch.rejects]))
             if len(fresh.places):
                 scored = self._scorer.score(fresh, self._opened.dialect)
                 draft.predictions.write(scored.predictions)
                 draft.tally.note_answers(scored.predictions)
                 rejects.append(scored.rejects)
         draft.tally.note_unread(batch.rejects)
-        listed = join_rejects([*rejects, batch.rejects]).drop_duplicates(ignore_index=True)
-        listed = self._drop_known_columns(locate_rows(listed, self._opened.extents), draft)
-        draft.rejects.write(listed)
-        draft.tally.note_rejects(listed)
+        self._list_rejects([*rejects, batch.rejects], draft)
         draft.batches += 1
         if max(draft.tally.n_answers, draft.tally.n_patients) >= self._part_rows:
             self._finish_part()
+
+    def _note_unread_columns(self, rejects: pd.DataFrame) -> None:
+        """Remember columns that the reader left out as a whole: they are unread in every batch."""
+        if len(rejects) and len(unread := rejects[rejects["rule"] == COLUMN_TYPE]):
+            self._unread = join_rejects([self._unread, unread])
+
+    def _list_rejects(self, frames: Sequence[pd.DataFrame], draft: _PartDraft) -> None:
+        """Write the rejects of a batch, each once."""
+        filled = [frame for frame in frames if len(frame)]
+        if not filled:  # as in most batches of a clean file: the tables would cost as much as predicting
+            return
+        listed = join_rejects(filled).drop_duplicates(ignore_index=True)
+        listed = self._drop_known_columns(locate_rows(listed, self._opened.extents), draft)
+        draft.rejects.write(listed)
+        draft.tally.note_rejects(listed)
 
     def _drop_known_columns(self, rejects: pd.DataFrame, draft: _PartDraft) -> pd.DataFrame:
         """Leave out rejects of whole columns that an earlier batch has listed: every batch finds them anew."""

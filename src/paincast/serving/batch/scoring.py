@@ -38,7 +38,8 @@ def name_patients(batch: Batch) -> pa.Array:
     made = "row-" + pd.Series(batch.places).astype("str")
     named = "episode_id" in batch.rows.column_names
     given = to_text(batch.rows["episode_id"].to_pandas()).fillna(made) if named else made
-    return pa.array(given, type=pa.string())
+    ids = pa.array(given, type=pa.string())
+    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
 
 
 class Scorer:

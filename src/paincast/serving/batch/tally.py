@@ -65,6 +65,8 @@ class Tally:
 
     def note_unread(self, rejects: pd.DataFrame) -> None:
         """Count the patients whom the reader left out."""
+        if not len(rejects):
+            return
         rows = rejects[(rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)]
         self.n_patients += int(rows.loc[rows["rule"] != NOT_A_PATIENT, "row"].nunique())
 
