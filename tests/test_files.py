@@ -101,6 +101,25 @@ def test_files_that_belong_together_are_a_pair_wherever_the_run_was_killed(tmp_p
 
 
 @pytest.mark.slow
+def test_files_that_replace_nothing_are_there_or_not_wherever_the_run_was_killed(tmp_path):
+    ends = set()
+    for steps in range(40):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        killed = kill_after(steps, PAIR, folder)
+        age_drafts(folder)
+        with atomic_file(folder / "another.txt") as draft:
+            draft.write_text("next run")
+        held = {path.name: path.read_text() for path in folder.glob("out*") if path.is_file()}
+        assert held in ({}, {"out.csv": "new"})
+        assert {path.name for path in folder.iterdir()} == {"another.txt", *held}
+        ends.add(bool(held))
+        if not killed:
+            break
+    assert ends == {False, True}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--no-exchange"]], ids=["exchange", "two renames"])
 def test_a_folder_is_the_old_one_or_the_new_one_wherever_the_run_was_killed(tmp_path, options):
     ends = set()

@@ -14,8 +14,7 @@ from paincast.cohort.rejects import compute_reject_share
 from paincast.errors import DataError, OutputError, SettingsError
 from paincast.predictor import PREDICTION_COLUMNS
 from paincast.schema import RESEARCH_MARK
-from paincast.serving import batch
-from paincast.serving.batch import PREDICTION_SCHEMA, predict_file
+from paincast.serving.batch import PREDICTION_SCHEMA, predict_file, scoring
 from paincast.serving.predict import predict
 
 HEADER = "episode_id,patient_id,indication,pain_nrs,age_years,odi\n"
@@ -123,7 +122,7 @@ def test_a_rejects_file_of_an_earlier_run_does_not_stay(predict_text, tmp_path):
     predict_text(HEADER + GOOD.replace("7", "seven"))
     assert (tmp_path / "out.rejects.csv").exists()
     predict_text(HEADER + GOOD)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "patients.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.summary.json", "patients.csv"]
 
 
 def test_ids_are_made_from_the_place_when_absent(predict_text, tmp_path):
@@ -227,7 +226,7 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
 def test_an_unwritable_output_is_said_before_predicting(patients, models_folder, tmp_path, monkeypatch):
     patients.to_csv(tmp_path / "patients.csv", index=False)
     (tmp_path / "taken").write_text("")
-    monkeypatch.setattr(batch, "answer_patients", lambda *_, **__: pytest.fail("predicted in vain"))
+    monkeypatch.setattr(scoring, "answer_patients", lambda *_, **__: pytest.fail("predicted in vain"))
     with pytest.raises(OutputError, match="cannot write"):
         predict_file(tmp_path / "patients.csv", tmp_path / "taken" / "out.csv", models=models_folder)
 
@@ -236,7 +235,7 @@ def test_an_unwritable_output_is_said_before_predicting(patients, models_folder,
 def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkeypatch):
     predict_text(HEADER + GOOD)
     before = (tmp_path / "out.csv").read_text()
-    real, calls = batch.answer_patients, []
+    real, calls = scoring.answer_patients, []
 
     def fail_at_second(*arguments, **options):
         calls.append(1)
@@ -244,11 +243,11 @@ def test_a_failure_half_way_leaves_the_old_output(predict_text, tmp_path, monkey
             raise RuntimeError("half way")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(batch, "answer_patients", fail_at_second)
+    monkeypatch.setattr(scoring, "answer_patients", fail_at_second)
     with pytest.raises(RuntimeError, match="half way"):
         predict_text(HEADER + GOOD + GOOD.replace("a,", "b,"), chunk_rows=1)
     assert (tmp_path / "out.csv").read_text() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "patients.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.summary.json", "patients.csv"]
 
 
 def test_a_wrong_technique_is_said_before_anything_is_read(tmp_path, models_folder):

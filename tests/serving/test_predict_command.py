@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_nothing(folder, patients, suffix):
 SLOW = """
 import time
 from pathlib import Path
-import paincast.serving.batch as batch
+import paincast.serving.batch.scoring as batch
 real = batch.answer_patients
 def slowly(chunk, *rest, **options):
     rows = real(chunk, *rest, **options)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from paincast.cohort.tables import conform
 from paincast.files.spreadsheets import escape_formula, restore_formula, write_csv
 from paincast.predictor import PREDICTION_COLUMNS, make_abstentions
-from paincast.serving.batch import _open_predictions, predict_file, read_predictions
+from paincast.serving.batch import PREDICTION_SCHEMA, predict_file, read_predictions
+from paincast.serving.batch.output import PredictionsDraft, join_predictions
 
 FORMULAS = ("=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1", "'=1", "''", "a;=1", "a\n=1")
 SAFE = ("p-17", "17", "a=b", "NA", "null", "", "a,b", 'a"b', "ä;b", "0-1", "None")
@@ -44,8 +46,10 @@ def write_and_read(ids: list[str], suffix: str) -> pd.DataFrame:
     rows = make_abstentions(conform("episodes", episodes), "facet_rfa", "pain_response", "because")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"out{suffix}")
-        with _open_predictions(path) as write:
-            write(rows)
+        draft = PredictionsDraft(Path(folder, "part"), suffix)
+        draft.write(pa.Table.from_pandas(rows, schema=PREDICTION_SCHEMA, preserve_index=False))
+        draft.close()
+        join_predictions([Path(folder, "part")], path, suffix)
         return read_predictions(path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from paincast.cli import app
-from paincast.serving import batch
+from paincast.serving.batch import run as batch
 from paincast.serving.predict import load_models
 
 PAGE = Path(__file__).parents[2] / "ARCHITECTURE.md"

@@ -90,8 +90,9 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (click.Abort, KeyboardInterrupt) as stop:
-        click.echo("interrupted; no partial output was left", err=True)
-        return EXIT_TERMINATED if isinstance(stop.__cause__ or stop, Terminated) else EXIT_INTERRUPTED
+        cause = stop.__cause__ or stop
+        click.echo(str(cause) or "interrupted; no partial output was left", err=True)
+        return EXIT_TERMINATED if isinstance(cause, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
         code = f" [{error.code}]" if error.code else ""
         click.echo(f"error: {' '.join(hide_values(str(error)).split())}{code}", err=True)

@@ -190,6 +190,12 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     type=click.Path(path_type=Path),
     help="PEM file of public keys: refuse models that none of them signed ('paincast promote --sign').",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a run to the same OUT that ended early; if there is none, begin. Refused if the input, the "
+    "models, the software or the options have changed. Without it, what such a run left is discarded.",
+)
 @click.option("--show", is_flag=True, help="Also print the answers as a table; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
@@ -207,10 +213,11 @@ def predict(
     max_rejects: float,
     allow_contradicted: bool,
     trusted_keys: Path | None,
+    resume: bool,
     show: bool,
     progress: bool,
 ) -> None:
-    """Predict for a file of PATIENTS (.csv or .parquet).
+    """Predict for PATIENTS: a file of any format, a folder, or a pattern in quotes.
 
     A technique is asked of the patients whose indication it treats: one row per technique, outcome and month, in a
     fixed order. Every patient gets at least one row; where no technique applies, its `technique` is empty and
@@ -244,7 +251,14 @@ def predict(
     not.
 
     Unusable values are listed in <OUT>.rejects.csv with row, column, rule, allowed values and action, but without the
-    value itself. The predictions are written anyway.
+    value itself. The predictions are written anyway. <OUT>.summary.json has counts, reasons to abstain, options, and
+    the versions and digests of input, models and output.
+
+    While it runs, finished parts are kept in the hidden folder .<OUT>.parts beside OUT, which needs as much space as
+    OUT and holds patients' answers, for its owner only. OUT is replaced at the end, at once. A run that was killed,
+    lost power or filled the disk leaves an old OUT as it was; the same command with --resume goes on from the last
+    finished part and writes exactly what an undisturbed run would have written. Of two runs to one OUT the second is
+    refused.
 
     \b
     Examples:
@@ -252,13 +266,15 @@ def predict(
       paincast predict warehouse.parquet -o scored.parquet --techniques facet_rfa,si_joint_rfa
       paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response --explain 0
       paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
+      paincast predict 'export/*.csv' -o scored.parquet --resume
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
       paincast predict patients.csv -o out.csv --trusted-keys public.pem
 
     \b
-    Exit codes: 0 success; 2 an error you can fix, nothing was written; 3 written, but more rejects than
-    --max-rejects; 130 interrupted, nothing was written.
+    Exit codes: 0 success; 1 a bug in paincast; 2 an error you can fix; 3 written, but more rejects than
+    --max-rejects; 130 interrupted; 143 terminated. OUT is written with 0 and 3 only; after any other
+    code, and after kill -9 (137), the parts that were finished are there for --resume.
     """  # noqa: D301
     from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
@@ -278,6 +294,7 @@ def predict(
             wide=wide,
             allow_contradicted=allow_contradicted,
             trusted_keys=trusted_keys,
+            resume=resume,
             progress=shown,
         )
     click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -189,6 +190,47 @@ def any_broken(findings: Iterable[BrokenRule], action: Action, n_rows: int) -> n
     return broken
 
 
+class Lost(NamedTuple):
+    """What rejects left out; rules in :data:`NOTHING_LOST` are not counted.
+
+    Parameters
+    ----------
+    columns : bool
+        Whether a whole column of the contract was left out.
+    rows : int
+        Rows left out.
+    cells : Counter of str
+        Rows with an emptied cell, by column.
+    """
+
+    columns: bool
+    rows: int
+    cells: Counter[str]
+
+    def add(self, other: Lost) -> Lost:
+        """Add what was left out of other rows."""
+        return Lost(self.columns or other.columns, self.rows + other.rows, self.cells + other.cells)
+
+    def compute_share(self, n_rows: int) -> float:
+        """Compute the largest share of rows that lost data, see :func:`compute_reject_share`."""
+        largest = max([self.rows, *self.cells.values()])
+        if self.columns or (n_rows == 0 and largest):
+            return 1.0
+        return float(largest / n_rows) if largest else 0.0
+
+
+def count_lost(rejects: pd.DataFrame) -> Lost:
+    """Count what rejects left out; each row and each cell is counted once."""
+    counted = rejects[~rejects["rule"].isin(NOTHING_LOST)]
+    place = [name for name in ("file", "row") if name in counted]
+    emptied = counted.loc[counted["action"] == "cell emptied", ["column", *place]].drop_duplicates()
+    return Lost(
+        columns=bool((counted["action"] == "column left out").any()),
+        rows=len(counted.loc[counted["action"] == "row left out", place].drop_duplicates()),
+        cells=Counter({str(column): n for column, n in emptied["column"].value_counts().items()}),
+    )
+
+
 def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     """Compute the largest share of rows that lost data.
 
@@ -211,15 +253,7 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     >>> compute_reject_share(pd.DataFrame(lost), 50)
     0.02
     """
-    counted = rejects[~rejects["rule"].isin(NOTHING_LOST)]
-    if len(counted) == 0:
-        return 0.0
-    if (counted["action"] == "column left out").any() or n_rows == 0:
-        return 1.0
-    place = [name for name in ("file", "row") if name in counted]
-    left_out = len(counted.loc[counted["action"] == "row left out", place].drop_duplicates())
-    emptied = counted.loc[counted["action"] == "cell emptied", ["column", *place]].drop_duplicates()
-    return float(max([left_out, *emptied["column"].value_counts()]) / n_rows)
+    return count_lost(rejects).compute_share(n_rows)
 
 
 def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:

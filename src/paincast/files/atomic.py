@@ -31,7 +31,7 @@ except ImportError:  # pragma: no cover - without flock, drafts of killed runs a
 _DRAFT = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.draft")
 _LOCK, _NEW_LOCK = "lock", "lock.new"
 _JOURNAL = "journal.json"
-_FILES, _FOLDER, _PREVIOUS = "files", "folder", "previous"
+_FILES, _FOLDER, _PREVIOUS, _REPLACED = "files", "folder", "previous", "replaced"
 _SECONDS_TO_LOCK = 60
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV)
@@ -222,18 +222,30 @@ def _place_files(scratch: Path, targets: Sequence[Path]) -> None:
     if not (scratch / _FILES / first.name).is_file():
         raise FileNotFoundError(errno.ENOENT, f"{first.name} was not written")
     journal = scratch / _JOURNAL
-    (scratch / _PREVIOUS).mkdir()
+    (scratch / _REPLACED).mkdir()
     written = {target.name: (scratch / _FILES / target.name).is_file() for target in targets}
     draft = scratch / f"{_JOURNAL}.new"
     draft.write_text(json.dumps(written), encoding="utf-8")
     draft.replace(journal)
+    was_there = os.path.lexists(first)
+    if was_there:
+        with suppress(OSError):  # not every file system has links; the old file is then lost with the first move
+            os.link(first, scratch / _REPLACED / first.name, follow_symlinks=False)
     try:
         _finish_files(scratch)
     except OSError:
         journal.unlink()
-        for path in (scratch / _PREVIOUS).iterdir():
-            path.replace(scratch.parent / path.name)
+        _move_back(scratch, first if not was_there else None, companions)
         raise
+
+
+def _move_back(scratch: Path, new: Path | None, companions: Sequence[Path]) -> None:
+    """Remove the files that were moved, and move those of the earlier run back."""
+    for target in (*companions, *([new] if new else [])):
+        if not (scratch / _FILES / target.name).exists():
+            target.unlink(missing_ok=True)
+    for path in (scratch / _REPLACED).iterdir():
+        path.replace(scratch.parent / path.name)
 
 
 def _finish_files(scratch: Path) -> None:
@@ -243,7 +255,7 @@ def _finish_files(scratch: Path) -> None:
     first, *companions = written
     for name in companions:
         if os.path.lexists(scratch.parent / name) and (drafts[name].exists() or not written[name]):
-            (scratch.parent / name).replace(scratch / _PREVIOUS / name)
+            (scratch.parent / name).replace(scratch / _REPLACED / name)
     for name in (first, *companions):
         if drafts[name].exists():
             drafts[name].replace(scratch.parent / name)

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import list_integers
-from paincast.cohort.reading.patients import PatientRows
 from paincast.outcomes import name_model
 from paincast.predictor import Predictor
-from paincast.predictor.ids import ID_COLUMNS, restore_ids
+from paincast.predictor.ids import ID_COLUMNS
+from paincast.predictor.route import Predictions
 from paincast.serving.asked import Asking
 from paincast.serving.months import Asked, choose_model
 
@@ -171,14 +171,20 @@ class Layout:
         columns = {name: name for name in types} if self.blocks is None else list_columns(self.blocks)
         return pa.schema([(column, types[name]) for column, name in columns.items()])
 
-    def arrange(self, predictions: pd.DataFrame, batch: Batch) -> pd.DataFrame:
-        """Arrange the predictions of a batch, indexed by row number, in the columns of :attr:`schema`."""
-        if self.integer_ids:
-            given = batch.rows.select([name for name in ID_COLUMNS if name in batch.rows.column_names]).to_pandas()
-            patients = PatientRows(rows=given, places=batch.places, rejects=batch.rejects)
-            texts = {name: "str" for name in ID_COLUMNS if name not in self.integer_ids}
-            predictions = restore_ids(predictions, patients).astype(texts)
-        return predictions if self.blocks is None else widen(predictions, self.blocks)
+    def arrange(self, predictions: Predictions, batch: Batch) -> pa.Table:
+        """Arrange the predictions of a batch in the columns of :attr:`schema`; long ones keep texts as dictionaries."""
+        table = self._restore_ids(predictions, batch) if self.integer_ids else predictions.table
+        if self.blocks is None:
+            return table
+        wide = widen(predictions._replace(table=table).to_frame(), self.blocks)
+        return pa.Table.from_pandas(wide, schema=self.schema, preserve_index=False).replace_schema_metadata()
+
+    def _restore_ids(self, predictions: Predictions, batch: Batch) -> pa.Table:
+        table, rows = predictions.table, pa.array(np.searchsorted(batch.places, predictions.places))
+        for name, kind in self.integer_ids.items():
+            given = batch.rows[name if name in batch.rows.column_names else ID_COLUMNS[0]]
+            table = table.set_column(table.schema.get_field_index(name), name, given.take(rows).cast(kind))
+        return table
 
 
 def find_integer_ids(source: str | Path, columns: Collection[str]) -> dict[str, pa.DataType]:

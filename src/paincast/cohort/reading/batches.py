@@ -134,7 +134,8 @@ def group_rows(blocks: Iterator[Block], header: Header, table: str, file: str, b
     """Regroup blocks into batches of the requested size, with the used columns and the rejects up to the last row."""
     buffer, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
     for block in blocks:
-        rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table, file)])
+        if block.faults:
+            rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table, file)])
         if not len(block.places):
             continue
         rows = _to_table(block, header)

@@ -38,8 +38,8 @@ class PatientRows:
 
     Parameters
     ----------
-    rows : DataFrame of shape (n, ...)
-        Raw columns. The index is the caller's, or counts from 0 if there was none.
+    rows : DataFrame or pyarrow.Table of shape (n, ...)
+        Raw columns. The index is the caller's, or counts from 0 if there was none; a batch of a file is a table.
     places : ndarray of int, shape (n,)
         Position of each row in its source, counted from 1.
     rejects : DataFrame with columns table, file, row, column, rule, allowed, action
@@ -54,7 +54,7 @@ class PatientRows:
         Where the positions of each file begin.
     """
 
-    rows: pd.DataFrame
+    rows: pd.DataFrame | pa.Table
     places: npt.NDArray[np.int64]
     rejects: pd.DataFrame
     others: tuple[str, ...] = ()
@@ -143,7 +143,15 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
     )
 
 
-def find_number_style(rows: pd.DataFrame, dialect: Dialect, columns: Mapping[str, Column]) -> NumberStyle:
+def find_number_style(rows: pd.DataFrame | pa.Table, dialect: Dialect, columns: Mapping[str, Column]) -> NumberStyle:
     """Find how the numbers are written in the numeric columns of the contract."""
-    numbers = [name for name in rows if name in columns and columns[str(name)].type in ("number", "integer")]
-    return detect_number_style((rows[name] for name in numbers), separator=dialect.separator)
+    names = rows.column_names if isinstance(rows, pa.Table) else rows
+    numbers = [name for name in names if name in columns and columns[str(name)].type in ("number", "integer")]
+    return detect_number_style((_list_distinct(rows[name]) for name in numbers), separator=dialect.separator)
+
+
+def _list_distinct(column: pd.Series | pa.ChunkedArray) -> pd.Series:
+    if isinstance(column, pd.Series):
+        return column
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    return pd.Series(dtype="float64") if is_number else column.unique().to_pandas()

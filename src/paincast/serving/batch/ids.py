@@ -1,0 +1,165 @@
+"""Find ids that an earlier batch holds, over inputs of any length, in memory that does not grow with them.
+
+A filter of fixed size remembers eight-byte hashes: most ids it has certainly not seen. Where it may have seen one, the
+ids themselves decide: those of each finished part are on disk, in the order of their hashes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Hashes = npt.NDArray[np.uint64]
+
+FILTER_BITS = 29
+"""The filter has 2 to the power of this many bits: 64 MiB. Up to some 50 million ids it is rarely mistaken."""
+
+_PROBES = 4
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string())])
+
+
+def hash_ids(ids: pa.Array) -> Hashes:
+    """Hash texts, the same in every process: a polynomial of the bytes, mixed.
+
+    Examples
+    --------
+    >>> hashes = hash_ids(pa.array(["a", "b", "a", ""]))
+    >>> bool(hashes[0] == hashes[2]), len(set(hashes.tolist()))
+    (True, 3)
+    """
+    texts = ids.cast(pa.large_string())
+    _, starts, content = texts.buffers()
+    if not len(texts):
+        return np.empty(0, dtype=np.uint64)
+    offsets = np.frombuffer(starts, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(content or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
+    offsets = offsets - offsets[0]
+    lengths = np.diff(offsets)
+    powers = np.cumprod(np.full(int(lengths.max()), _FACTOR, dtype=np.uint64))
+    terms = (raw.astype(np.uint64) + np.uint64(1)) * powers[np.arange(len(raw)) - np.repeat(offsets[:-1], lengths)]
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms, dtype=np.uint64)])
+    return _mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
+
+
+def _mix(values: Hashes) -> Hashes:
+    values = (values ^ (values >> np.uint64(30))) * _MIX_1
+    values = (values ^ (values >> np.uint64(27))) * _MIX_2
+    return values ^ (values >> np.uint64(31))
+
+
+class IdRun(NamedTuple):
+    """Some ids in the order of their hashes."""
+
+    hashes: Hashes
+    ids: pa.Array
+
+    def holds(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
+        """Flag the ids that are among those of the run."""
+        first, last = (np.searchsorted(self.hashes, hashes, side=side) for side in ("left", "right"))
+        counts = last - first
+        found = np.zeros(len(hashes), dtype=bool)
+        asked = np.repeat(np.arange(len(hashes)), counts)
+        if len(asked):
+            # Of each id all places with its hash: nearly always one.
+            places = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + first[asked]
+            same = pc.equal(self.ids.take(pa.array(places)), ids.take(pa.array(asked)))
+            found[asked[same.to_numpy(zero_copy_only=False)]] = True
+        return found
+
+
+class SeenIds:
+    """The ids of the batches so far: those of finished parts in files, those of the part being made in memory.
+
+    Parameters
+    ----------
+    bits : int
+        Size of the filter, see :data:`FILTER_BITS`.
+    """
+
+    def __init__(self, bits: int = FILTER_BITS) -> None:
+        self._mask = np.uint64((1 << bits) - 1)
+        self._filter = np.zeros(max(1, (1 << bits) >> 6), dtype=np.uint64)
+        self._files: list[Path] = []
+        self._recent: list[IdRun] = []
+
+    def find_repeated(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
+        """Flag the ids of a batch that an earlier batch holds, and remember the others.
+
+        Parameters
+        ----------
+        ids : Array of string, shape (n,)
+            Ids without nulls. An id that repeats within the batch is not flagged.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        hashes = hash_ids(ids)
+        repeated = np.zeros(len(hashes), dtype=bool)
+        suspects = np.flatnonzero(self._may_hold(hashes))
+        if len(suspects):
+            suspects = suspects[np.argsort(hashes[suspects])]
+            repeated[suspects] = self._look_up(hashes[suspects], ids.take(pa.array(suspects)))
+        fresh = np.flatnonzero(~repeated)
+        fresh = fresh[np.argsort(hashes[fresh], kind="stable")]
+        self._recent.append(IdRun(hashes[fresh], ids.take(pa.array(fresh))))
+        self._note(hashes[fresh])
+        return repeated
+
+    def write_part(self, path: Path) -> None:
+        """Write the ids of the part being made; :meth:`open_part` takes over when the file has its final name."""
+        hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(run.hashes for run in self._recent)])
+        ids = pa.concat_arrays([pa.array([], pa.string()), *(run.ids for run in self._recent)])
+        order = np.argsort(hashes, kind="stable")
+        table = pa.table([pa.array(hashes[order]), ids.take(pa.array(order))], schema=_SCHEMA)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            writer.write_table(table)
+
+    def open_part(self, path: Path) -> None:
+        """Go on with the ids of a finished part from its file instead of memory."""
+        self._files.append(path)
+        self._recent = []
+
+    def resume_part(self, path: Path) -> None:
+        """Remember the ids of a part that an earlier run finished."""
+        with pa.memory_map(str(path)) as source:
+            self._note(_open_run(source).hashes)
+        self._files.append(path)
+
+    def _look_up(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
+        found = np.zeros(len(hashes), dtype=bool)
+        for run in self._recent:
+            found |= run.holds(hashes, ids)
+        for path in self._files:
+            with pa.memory_map(str(path)) as source:
+                found |= _open_run(source).holds(hashes, ids)
+        return found
+
+    def _probe(self, hashes: Hashes) -> tuple[Hashes, Hashes]:
+        """Return the words of the filter, and the bit of each, that stand for hashes; shape (probes, n)."""
+        steps = np.arange(_PROBES, dtype=np.uint64)[:, np.newaxis]
+        places = (hashes + steps * ((hashes >> np.uint64(32)) | np.uint64(1))) & self._mask
+        return places >> np.uint64(6), np.uint64(1) << (places & np.uint64(63))
+
+    def _may_hold(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        words, bits = self._probe(hashes)
+        flags: npt.NDArray[np.bool_] = ((self._filter[words] & bits) != 0).all(axis=0)
+        return flags
+
+    def _note(self, hashes: Hashes) -> None:
+        words, bits = self._probe(hashes)
+        np.bitwise_or.at(self._filter, words.ravel().astype(np.int64), bits.ravel())
+
+
+def _open_run(source: pa.MemoryMappedFile) -> IdRun:
+    table = pa.ipc.open_file(source).read_all().combine_chunks()
+    if not len(table):
+        return IdRun(np.empty(0, dtype=np.uint64), pa.array([], pa.string()))
+    return IdRun(table["hash"].chunk(0).to_numpy(), table["id"].chunk(0))

@@ -1,0 +1,161 @@
+"""Write predictions and rejects: parts of them, and the files that are put together from parts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from paincast.cohort.rejects import REJECT_COLUMNS
+from paincast.files.parquet_join import join_parquet
+from paincast.files.spreadsheets import write_csv
+from paincast.predictor.rows import PREDICTION_SCHEMA
+
+SUFFIXES = (".csv", ".parquet")
+"""Formats of the predictions."""
+
+
+class PredictionsDraft:
+    """The predictions of one part, written to a file of their own; its Parquet file has one group of rows at most.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    suffix : str
+        ``.csv`` (without the names of the columns, which the joined file begins with) or ``.parquet``.
+    schema : pyarrow.Schema
+        Columns of the predictions.
+    """
+
+    def __init__(self, path: Path, suffix: str, schema: pa.Schema = PREDICTION_SCHEMA) -> None:
+        self._path, self._suffix, self._schema = path, suffix, schema
+        self._tables: list[pa.Table] = []
+        if suffix == ".csv":
+            path.write_bytes(b"")
+
+    def write(self, predictions: pa.Table) -> None:
+        """Write the predictions of a batch, of the columns and types of the schema."""
+        if self._suffix == ".parquet":
+            self._tables.append(predictions)
+        elif len(predictions):
+            with self._path.open("a", encoding="utf-8", newline="") as stream:
+                write_csv(_as_text(predictions), stream, header=False)
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._suffix == ".parquet":
+            write_parquet(self._tables, self._path, self._schema)
+            self._tables = []
+
+
+def write_parquet(tables: Sequence[pa.Table], path: Path, schema: pa.Schema) -> None:
+    """Write tables as one group of rows; texts may be dictionaries, which spares hashing them, and are read as texts.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        Columns of the schema.
+    path : Path
+        File to write.
+    schema : pyarrow.Schema
+        Types in which the file is read.
+    """
+    filled = [table for table in tables if len(table)] or [schema.empty_table()]
+    table = pa.concat_tables(_align(filled)).unify_dictionaries()
+    declared = {b"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
+    written = table.schema.with_metadata(declared)
+    with pq.ParquetWriter(path, written, store_schema=False) as writer:
+        writer.write_table(table, row_group_size=max(1, len(table)))
+
+
+def _align(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Spell out the texts of all tables where they are dictionaries in some of them only."""
+    plain = [table.replace_schema_metadata() for table in tables]
+    if all(table.schema.equals(plain[0].schema) for table in plain):
+        return plain
+    texts = {field.name for table in plain for field in table.schema if pa.types.is_string(field.type)}
+    return [
+        table.cast(
+            pa.schema([field.with_type(pa.string()) if field.name in texts else field for field in table.schema])
+        )
+        for table in plain
+    ]
+
+
+def _as_text(predictions: pa.Table) -> pd.DataFrame:
+    """Convert predictions to columns of a CSV file, lists of reasons as JSON."""
+    lists = [field.name for field in predictions.schema if pa.types.is_list(field.type)]
+    plain = predictions.drop_columns(lists).to_pandas() if lists else predictions.to_pandas()
+    written = {name: [_dump_reasons(cell) for cell in predictions[name].to_pylist()] for name in lists}
+    texts = {name: pd.Series(cells, dtype="str") for name, cells in written.items()}
+    return pd.DataFrame(plain.assign(**texts)[predictions.column_names])
+
+
+def _dump_reasons(reasons: Sequence[Mapping[str, Any]] | None) -> str:
+    return json.dumps(
+        [{name: value for name, value in reason.items() if value is not None} for reason in reasons or ()]
+    )
+
+
+class RejectsDraft:
+    """The rejects of one part, as lines of CSV without the names of the columns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(b"")
+
+    def write(self, rejects: pd.DataFrame) -> None:
+        """Write the rejects of a batch."""
+        if len(rejects):
+            with self._path.open("a", encoding="utf-8", newline="") as stream:
+                write_csv(rejects, stream, header=False)
+
+
+class _Digesting:
+    """A binary stream that hashes what is written to it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
+
+    def write(self, raw: bytes) -> int:
+        self._digest.update(raw)
+        return self._stream.write(raw)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def join_predictions(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schema = PREDICTION_SCHEMA) -> str:
+    """Put the predictions of all parts together; returns the SHA-256 of the file."""
+    with path.open("wb") as stream:
+        out = _Digesting(stream)
+        if suffix == ".parquet":
+            join_parquet(parts, out)
+        else:
+            _join_csv(parts, out, schema.names)
+    return out.sha256
+
+
+def join_rejects_parts(parts: Sequence[Path], path: Path) -> str:
+    """Put the rejects of all parts together; returns the SHA-256 of the file."""
+    with path.open("wb") as stream:
+        out = _Digesting(stream)
+        _join_csv(parts, out, REJECT_COLUMNS)
+    return out.sha256
+
+
+def _join_csv(parts: Sequence[Path], out: _Digesting, columns: Sequence[str]) -> None:
+    out.write((",".join(columns) + "\n").encode())
+    for part in parts:
+        with part.open("rb") as stream:
+            shutil.copyfileobj(stream, out, 1 << 20)
