@@ -71,7 +71,7 @@ def check_patients(
     columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
     known = {name: raw[name] for name in columns if name in raw}
     style = style or _find_style(known, columns)
-    typed, whole, findings = _read_columns({**known, **_name_rows(known, places)}, columns, style, len(places))
+    typed, whole, findings = _read_columns({**known, **name_rows(known, places)}, columns, style, len(places))
     findings += _find_wrong_scales(typed, columns)
     findings += [
         finding
@@ -99,6 +99,8 @@ def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[
 
 
 def _join(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks != 1 and pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
     joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return joined.cast(pa.string()) if pa.types.is_large_string(joined.type) else joined
 
@@ -120,8 +122,21 @@ def _find_style(raw: Mapping[str, Raw], columns: Mapping[str, Column]) -> Number
     return NumberStyle(is_mixed=has_decimal_commas(texts))
 
 
-def _name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
-    """Give every patient both ids: as given, or made from the position of the row."""
+def name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+    """Give every patient both ids as text: the given one, or one made from the position of the row (``row-17``).
+
+    Parameters
+    ----------
+    raw : mapping of str to pyarrow.Array or Series, of length n
+        Raw columns; those of ids may be absent.
+    places : ndarray of int, shape (n,)
+        Position of each row in its source.
+
+    Returns
+    -------
+    dict of str to pyarrow.Array
+        ``episode_id`` and ``patient_id``.
+    """
     made = pc.binary_join_element_wise("row", pa.array(places).cast(pa.string()), "-")
     named: dict[str, pa.Array] = {}
     for name in IDS:
@@ -135,6 +150,8 @@ def _read_ids(column: Raw) -> pa.Array:
     """Return ids as trimmed text; words for "no value" are missing."""
     if isinstance(column, pd.Series):
         return pa.array(to_text(column), pa.string(), from_pandas=True)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if pa.types.is_integer(column.type):
         return column.cast(pa.string())
     if not pa.types.is_string(column.type):

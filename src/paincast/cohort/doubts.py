@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from scipy.special import bdtrc
 
@@ -38,15 +39,34 @@ def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[Bro
     """Detect whether a whole column is in the wrong unit."""
     if column.type != "number" or column.high is None:
         return []
+    lowest, highest = find_extremes(values)
+    top = _SMALLER_SCALE.get(column.unit or "")
+    is_small = top is not None and highest <= top
+    if highest <= column.high and not is_small and not _may_be_scored_otherwise(column, lowest, highest):
+        return []
     above = values > column.high
     too_large = above.sum() >= UNIT_COUNT and above.sum() > UNIT_SHARE * values.notna().sum()
-    top = _SMALLER_SCALE.get(column.unit or "")
     too_small = table == "episodes" and top is not None and _lies_below(values, top)
     otherwise = _ADVICE.get(column.unit or "", _OTHER_UNIT)
     if not too_large and not too_small and not _is_scored_otherwise(values, column):
         return []
     advice = f"{column.allowed}; {otherwise}"
     return [BrokenRule(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
+
+
+def find_extremes(values: pd.Series) -> tuple[float, float]:
+    """Return the lowest and the highest value; NaN without any."""
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    if not len(numbers):
+        return np.nan, np.nan
+    return float(np.fmin.reduce(numbers)), float(np.fmax.reduce(numbers))
+
+
+def _may_be_scored_otherwise(column: Column, lowest: float, highest: float) -> bool:
+    """Tell by the extremes of a column whether :func:`_is_scored_otherwise` has to look at its values."""
+    if column.unit == T_SCORE:
+        return lowest < (column.low or 0.0) or highest <= RAW_TOP
+    return column.unit == DOUBLED or (column.unit == IMPRESSION and highest <= 6)
 
 
 def _is_scored_otherwise(values: pd.Series, column: Column) -> bool:
@@ -98,6 +118,8 @@ def detect_wrong_scale(values: pd.Series, column: Column, table: str, also: pd.S
     if top is None or table not in _GAP:
         return []
     small = (values > 0) & (values <= top)
+    if not small.any():
+        return []
     doubted = small if _has_two_scales(values, top, table) else small & also
     if not doubted.any():
         return []
@@ -115,9 +137,12 @@ def find_shares(percents: pd.Series) -> pd.Series:
 def find_sites_below(values: pd.Series, sites: pd.Series, column: Column) -> pd.Series:
     """Find the rows of sites whose values all lie on the smaller scale while those of other sites do not."""
     top = _SMALLER_SCALE.get(column.unit or "")
-    if top is None or sites.isna().all() or (values > 2 * top).sum() < UNIT_COUNT:
-        return pd.Series(False, index=values.index)
+    nowhere = pd.Series(False, index=values.index)
+    if top is None:
+        return nowhere
     between = (values > 0.3 * top) & (values < top)
+    if between.sum() < FEWEST_AT_SITE or (values > 2 * top).sum() < UNIT_COUNT or sites.isna().all():
+        return nowhere
     below = (between.groupby(sites).sum() >= FEWEST_AT_SITE) & (values.groupby(sites).max() <= top)
     return sites.map(below).fillna(False).astype(bool)
 

@@ -75,9 +75,7 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
     values, broken = coerce(encoded.dictionary.to_pandas(integer_object_nulls=True), column, style)
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     findings = {
-        rule: pd.Series(np.append(flags.to_numpy(dtype=bool), False)[codes])
-        for rule, flags in broken.items()
-        if flags.any()
+        rule: np.append(flags.to_numpy(dtype=bool), False)[codes] for rule, flags in broken.items() if flags.any()
     }
     return _spread(values, codes, column), make_findings(column, findings)
 
@@ -107,18 +105,25 @@ def _holds_comma(raw: pa.Array) -> bool:
 
 
 def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenRule]]:
-    numbers = raw.cast(pa.float64(), safe=False)
+    numbers = raw if pa.types.is_float64(raw.type) else raw.cast(pa.float64(), safe=False)
+    is_whole = column.type != "integer" or pa.types.is_integer(raw.type)
+    if is_whole and _is_finite(numbers):
+        return numbers, []
     values = numbers.to_numpy(zero_copy_only=False)
-    given = ~np.isnan(values) if numbers.null_count == 0 else np.asarray(numbers.is_valid()) & ~np.isnan(values)
-    failed = given & np.isinf(values)
+    failed = np.isinf(values)
     fraction = np.zeros(len(values), dtype=bool)
-    if column.type == "integer":
+    if not is_whole:
         with np.errstate(invalid="ignore"):
-            fraction = given & ~failed & (values % 1 != 0)
-    bad = ~given | failed | fraction
-    typed = pa.array(values, mask=bad) if bad.any() else numbers
-    broken = {"not a number": pd.Series(failed), "not a whole number": pd.Series(fraction)}
-    return typed, make_findings(column, broken)
+            fraction = ~failed & ~np.isnan(values) & (values % 1 != 0)
+    bad = failed | fraction
+    typed = pa.array(values, mask=bad | np.isnan(values)) if bad.any() else numbers
+    return typed, make_findings(column, {"not a number": failed, "not a whole number": fraction})
+
+
+def _is_finite(numbers: pa.Array) -> bool:
+    """Whether all numbers are finite; missing ones, and those that are none, do not count."""
+    bounds = pc.min_max(numbers)
+    return all(bound is None or np.isfinite(bound) for bound in (bounds["min"].as_py(), bounds["max"].as_py()))
 
 
 def coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, dict[str, pd.Series]]:
@@ -160,8 +165,8 @@ def find_violations(values: pa.Array, column: Column) -> list[BrokenRule]:
         below = numbers < column.low if column.low is not None else np.zeros(len(numbers), dtype=bool)
         above = numbers > column.high if column.high is not None else np.zeros(len(numbers), dtype=bool)
     if column.name == "month":
-        return make_findings(column, {BEFORE: pd.Series(below), "range": pd.Series(above)})
-    return make_findings(column, {"range": pd.Series(below | above)})
+        return make_findings(column, {BEFORE: below, "range": above})
+    return make_findings(column, {"range": below | above})
 
 
 def _find_unlisted(values: pa.Array, column: Column) -> list[BrokenRule]:
@@ -171,14 +176,18 @@ def _find_unlisted(values: pa.Array, column: Column) -> list[BrokenRule]:
             return []
         values = values.cast(pa.string())
     unlisted = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, listed)))
-    return make_findings(column, {"category": pd.Series(unlisted.to_numpy(zero_copy_only=False))})
+    return make_findings(column, {"category": unlisted.to_numpy(zero_copy_only=False)})
 
 
-def make_findings(column: Column, broken: Mapping[str, pd.Series]) -> list[BrokenRule]:
+def make_findings(column: Column, broken: Mapping[str, pd.Series | BoolArray]) -> list[BrokenRule]:
     """Make a finding for each rule that a cell breaks."""
     return [
         BrokenRule(
-            broken=rows, column=column.name, rule=rule, allowed=column.allowed, action=_choose_action(column, rule)
+            broken=pd.Series(rows),
+            column=column.name,
+            rule=rule,
+            allowed=column.allowed,
+            action=_choose_action(column, rule),
         )
         for rule, rows in broken.items()
         if rows.any()

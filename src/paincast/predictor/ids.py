@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
 
 from paincast.cohort.coercion import to_text
+from paincast.cohort.reading.batches import to_frame
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.validate import match_columns
 from paincast.contract import BUILT_IN, Contract
@@ -44,7 +46,10 @@ def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Cont
 def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]:
     """List the ids of all patients, numbered from 0, by column."""
     columns = {name: column for name, column in contract.episodes.items() if name in ID_COLUMNS}
-    frame = match_columns(patients.rows, columns).reset_index(drop=True)
+    rows = patients.rows
+    if isinstance(rows, pa.Table):
+        rows = to_frame(rows.select([name for name in rows.column_names if name in columns]))
+    frame = match_columns(rows, columns).reset_index(drop=True)
     listed: dict[str, pd.Series] = {}
     ids = pd.Series("row-" + pd.Series(patients.places).astype("str"), index=frame.index)
     for name in ID_COLUMNS:

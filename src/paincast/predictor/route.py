@@ -101,7 +101,7 @@ def restore_index(predictions: pd.DataFrame, patients: PatientRows) -> pd.DataFr
     """
     positions = pd.Index(patients.places).get_indexer(predictions.index)
     # A row is absent only if a file reader left it out; for files the index is the row number.
-    labels = patients.rows.index.take(positions) if (positions >= 0).all() else predictions.index - 1
+    labels = patients.index.take(positions) if (positions >= 0).all() else predictions.index - 1
     names = [None if name in PREDICTION_COLUMNS else name for name in labels.names]
     return predictions.set_axis(labels.set_names(names), axis="index")
 

@@ -39,13 +39,30 @@ from paincast.errors import DataError
 from paincast.files.inputs import refuse_changed_file
 
 
+def to_frame(rows: pa.Table) -> pd.DataFrame:
+    """Convert rows of a file to a data frame in which no value changes its looks.
+
+    Whole numbers and yes/no values beside missing ones become text: as floats, long ids would lose digits.
+    """
+    columns = {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if column.null_count and pa.types.is_integer(column.type):
+            column = pc.cast(column, pa.string())
+        elif column.null_count and pa.types.is_boolean(column.type):
+            column = pc.if_else(column, "True", "False")
+        columns[name] = column
+    return pd.DataFrame(pa.table(columns).to_pandas())
+
+
 class Batch(NamedTuple):
     """Some rows of a file.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        Trimmed text; from Parquet also numbers and booleans.
+        Trimmed text, perhaps in dictionaries; from Parquet also numbers and booleans.
     places : array of int
         Position of each row: 1 is the first data row below the header. Blank lines are counted.
     rejects : DataFrame with columns table, file, row, column, rule, allowed, action

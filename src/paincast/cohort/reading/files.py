@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.coercion import to_plain_text
-from paincast.cohort.reading.batches import Batch, group_rows, read_rows, words_for_failures
+from paincast.cohort.reading.batches import Batch, group_rows, read_rows, to_frame, words_for_failures
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.names import match_case, name_columns
 from paincast.cohort.reading.several import Source, list_sources
@@ -361,7 +361,7 @@ def _format_of(file: Path) -> FileFormat:
 
 def to_texts(batch: Batch) -> pd.DataFrame:
     """Convert a batch to texts, empty where there is no value, indexed by position."""
-    frame = batch.rows.to_pandas()
+    frame = to_frame(batch.rows)
     texts = {name: frame[name] if _is_text(frame[name]) else to_plain_text(frame[name]) for name in frame}
     return (
         pd.DataFrame(texts, index=pd.RangeIndex(len(frame)))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.coercion import NumberStyle, detect_number_style
-from paincast.cohort.reading.batches import concat_rows
+from paincast.cohort.reading.batches import concat_rows, to_frame
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.labels import spell_out
@@ -39,7 +39,7 @@ class PatientRows:
     Parameters
     ----------
     rows : DataFrame or pyarrow.Table of shape (n, ...)
-        Raw columns. The index is the caller's, or counts from 0 if there was none; a batch of a file is a table.
+        Raw columns: a table from a file, a data frame with the caller's index from anything else.
     places : ndarray of int, shape (n,)
         Position of each row in its source, counted from 1.
     rejects : DataFrame with columns table, file, row, column, rule, allowed, action
@@ -61,6 +61,11 @@ class PatientRows:
     style: NumberStyle | None = None
     remarks: tuple[str, ...] = ()
     extents: tuple[Extent, ...] = ()
+
+    @property
+    def index(self) -> pd.Index:
+        """Labels of the rows: the caller's; those of a file count from 0."""
+        return self.rows.index if isinstance(self.rows, pd.DataFrame) else pd.Index(self.places - 1)
 
 
 def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> PatientRows:
@@ -131,13 +136,16 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
         batches = list(opened.batches)
     tables = [batch.rows for batch in batches if len(batch.places)]
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
-    rows = concat_rows(tables).to_pandas() if tables else pd.DataFrame(columns=list(opened.columns))
+    rows = concat_rows(tables) if tables else pa.table({name: pa.nulls(0, pa.string()) for name in opened.columns})
+    style = find_number_style(rows, opened.dialect, columns)
+    if opened.labels:
+        rows = spell_out(to_frame(rows), opened.labels, columns).set_axis(pd.Index(places - 1), axis="index")
     return PatientRows(
-        rows=spell_out(rows, opened.labels, columns).set_axis(pd.Index(places - 1), axis="index"),
+        rows=rows,
         places=places,
         rejects=join_rejects([batch.rejects for batch in batches]),
         others=tuple(name for name in opened.columns if name not in columns),
-        style=find_number_style(rows, opened.dialect, columns),
+        style=style,
         remarks=tuple(opened.remarks),
         extents=tuple(opened.extents),
     )

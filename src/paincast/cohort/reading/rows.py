@@ -78,14 +78,19 @@ class RowRules:
     def _suspects(self, block: Block) -> npt.NDArray[np.int64]:
         """Return candidate rows: the first cell is a word for sums or a remark, or an early cell repeats a name."""
         is_suspect = np.zeros(len(block.places), dtype=bool)
-        text_positions = [position for position, column in enumerate(block.columns) if pa.types.is_string(column.type)]
+        text_positions = [position for position, column in enumerate(block.columns) if is_text(column.type)]
         for position in text_positions[:2]:
-            is_suspect |= _is_true(pc.equal(pc.utf8_lower(block.columns[position]), self.names[position] or "\n"))
+            text = spell_out_dictionary(block.columns[position])
+            is_suspect |= _is_true(pc.equal(pc.utf8_lower(text), self.names[position] or "\n"))
         if text_positions and text_positions[0] == 0:
-            is_suspect |= _is_true(pc.match_substring_regex(block.columns[0], _FIRST_CELL))
+            first = spell_out_dictionary(block.columns[0])
+            is_suspect |= _is_true(pc.match_substring_regex(first, _FIRST_CELL))
             if self.ids_are_plain:
-                n_filled = np.sum([is_filled(column) for column in block.columns], axis=0)
-                is_suspect |= (n_filled <= _MOST_FILLED) & _is_true(pc.match_substring_regex(block.columns[0], _REMARK))
+                remarks = np.flatnonzero(_is_true(pc.match_substring_regex(first, _REMARK)))
+                if len(remarks):
+                    some = [column.take(pa.array(remarks)) for column in block.columns]
+                    n_filled = np.sum([is_filled(column) for column in some], axis=0)
+                    is_suspect[remarks[n_filled <= _MOST_FILLED]] = True
         return np.flatnonzero(is_suspect)
 
     def _repeats_names(self, row: Sequence[str]) -> bool:
@@ -147,8 +152,19 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column is text, perhaps in a dictionary."""
+    return bool(pa.types.is_string(kind) or (pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)))
+
+
+def spell_out_dictionary(column: pa.Array) -> pa.Array:
+    """Return the values of a dictionary in each row; any other column as it is."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def is_filled(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Flag the cells that are not empty."""
+    column = spell_out_dictionary(column)
     if pa.types.is_string(column.type):
         return _is_true(pc.greater(pc.binary_length(column), 0))
     return ~_is_true(pc.is_null(column, nan_is_null=True))

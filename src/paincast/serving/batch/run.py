@@ -42,8 +42,8 @@ from paincast.serving.layout import Layout, find_integer_ids, list_blocks
 from paincast.serving.months import check_months, common_contract, select_models
 from paincast.serving.predict import Trusted, load_models
 
-CHUNK_ROWS = 5000
-PART_ROWS = 50_000
+CHUNK_ROWS = 32_768
+PART_ROWS = 65_536
 """Rows of predictions, or patients, after which a part is finished: what a run that ends early loses at most."""
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.coercion import NumberStyle, to_text
-from paincast.cohort.reading.batches import Batch
+from paincast.cohort.checking import name_rows, take_columns
+from paincast.cohort.coercion import NumberStyle
+from paincast.cohort.reading.batches import Batch, to_frame
 from paincast.cohort.reading.labels import spell_out
 from paincast.cohort.reading.patients import PatientRows, find_number_style
 from paincast.cohort.reading.types import ColumnNotes, Dialect
@@ -34,11 +35,7 @@ class Scored(NamedTuple):
 
 def name_patients(batch: Batch) -> pa.Array:
     """Return the id of each patient as text: the given one, or one made from the position (``row-17``)."""
-    made = "row-" + pd.Series(batch.places).astype("str")
-    named = "episode_id" in batch.rows.column_names
-    given = to_text(batch.rows["episode_id"].to_pandas()).fillna(made) if named else made
-    ids = pa.array(given, type=pa.string())
-    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    return name_rows(take_columns(batch.rows, ("episode_id",)), batch.places)["episode_id"]
 
 
 class BatchScorer:
@@ -79,7 +76,7 @@ class BatchScorer:
         Scored
         """
         columns = self._contract.episodes
-        rows = spell_out(batch.rows.to_pandas(), self._labels, columns) if self._labels else batch.rows
+        rows = spell_out(to_frame(batch.rows), self._labels, columns) if self._labels else batch.rows
         if self.style == NumberStyle():
             self.style = find_number_style(rows, dialect, columns)
         read = PatientRows(rows=rows, places=batch.places, rejects=batch.rejects, style=self.style)

@@ -53,7 +53,7 @@ def leave_out_type(position: int) -> Fault:
 
 
 def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Convert a column to text, float64, int64 or booleans."""
+    """Convert a column to text, float64, int64 or booleans; texts of a dictionary stay in one."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):
@@ -62,10 +62,9 @@ def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Ar
     if is_text(kind):
         return _to_text(column, places, position)
     if pa.types.is_integer(kind):
-        exact = column.null_count == 0 and not pa.types.is_uint64(kind)
-        return pc.cast(column, pa.int64() if exact else pa.string()), []
+        return pc.cast(column, pa.string() if pa.types.is_uint64(kind) else pa.int64()), []
     if pa.types.is_boolean(kind):
-        return column if column.null_count == 0 else pc.if_else(column, "True", "False"), []
+        return column, []
     if pa.types.is_floating(kind):
         return _to_float(column), []
     if pa.types.is_decimal(kind):
@@ -129,6 +128,8 @@ def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position:
     """Convert the distinct values once, then expand them to rows."""
     distinct = np.arange(len(column.dictionary), dtype=np.int64)
     values, dictionary_faults = to_plain(column.dictionary, distinct, position)
+    if not dictionary_faults and pa.types.is_string(values.type):
+        return pa.DictionaryArray.from_arrays(column.indices, values), []
     spread = values.take(column.indices)
     if not dictionary_faults:
         return spread, []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from paincast.cohort.reading.binary.arrow_columns import is_readable, is_text, leave_out_type, to_plain
@@ -23,7 +24,9 @@ from paincast.cohort.reading.types import (
 )
 from paincast.errors import DataError
 
-BATCH_ROWS = 5000
+BATCH_ROWS = 32_768
+SAMPLE_ROWS = 1000
+"""Rows by which it is decided whether the texts of a column repeat, so that it is read as a dictionary."""
 BATCH_BYTES = 64 << 20
 """Maximum bytes of the rows of a batch, according to the file's metadata."""
 
@@ -112,7 +115,7 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
     n_stored = len(schema)
     kept = [position for position in wanted if position < n_stored and is_readable(schema.field(position).type)]
     texts = [schema.field(position).name for position in kept if is_text(schema.field(position).type)]
-    opened = _open(file, texts)
+    opened = _open(file, _list_repeating(file, texts))
     leaves = _find_leaves(opened, schema, kept)
     n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
     faults = [leave_out_type(position) for position in wanted if position < n_stored and position not in kept]
@@ -142,6 +145,18 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
         raise DataError(
             f"{file} is damaged (a Parquet block cannot be read); write it again", code="PC-READING-15"
         ) from error
+
+
+def _list_repeating(file: Path, texts: Sequence[str]) -> list[str]:
+    """List the columns whose texts repeat in the first rows: at most a tenth of them are distinct."""
+    try:
+        sample = next(_open(file).iter_batches(batch_size=SAMPLE_ROWS, columns=list(texts), use_threads=False), None)
+        if sample is None:
+            return []
+        counts = {name: pc.count_distinct(sample[name]).as_py() for name in sample.schema.names}
+    except _UNREADABLE:
+        return list(texts)
+    return [name for name, n_distinct in counts.items() if 10 * n_distinct <= max(len(sample), 10)]
 
 
 def _find_leaves(opened: pq.ParquetFile, schema: pa.Schema, kept: Sequence[int]) -> list[int]:
