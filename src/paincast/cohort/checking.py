@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.coercion import NumberStyle, has_decimal_commas, is_missing_word, to_text
-from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
+from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below, find_smaller_top
 from paincast.cohort.rejects import BrokenRule, any_broken, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
 from paincast.cohort.tables import conform
-from paincast.cohort.violations import Raw, coerce_column, find_violations, is_number
+from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number
 from paincast.contract import BUILT_IN, Contract
 from paincast.schema import Column
 
@@ -71,13 +71,13 @@ def check_patients(
     columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
     known = {name: raw[name] for name in columns if name in raw}
     style = style or _find_style(known, columns)
-    typed, whole, findings = _read_columns({**known, **name_rows(known, places)}, columns, style, len(places))
-    findings += _find_wrong_scales(typed, columns)
+    read = _read_columns({**known, **name_rows(known, places)}, columns, style, len(places))
+    typed, findings = read.typed, [*read.findings, *_find_wrong_scales(read, columns)]
     findings += [
         finding
         for name, values in typed.items()
         if name not in IDS
-        for finding in find_violations(values, columns[name])
+        for finding in find_violations(values, columns[name], read.extremes.get(name))
     ]
     duplicates = _find_duplicates(typed, contract)
     for finding in findings:
@@ -86,7 +86,7 @@ def check_patients(
         typed[finding.column] = pc.if_else(mask, pa.scalar(None, emptied.type), emptied)
     findings += duplicates
     kept = ~any_broken(findings, "row left out", len(places))
-    rejects = make_rejects("episodes", [*whole, *findings], pd.Series(places))
+    rejects = make_rejects("episodes", [*read.whole, *findings], pd.Series(places))
     table = pa.table({name: typed[name] for name in columns if name in typed})
     return Checked(table if kept.all() else table.filter(pa.array(kept)), kept, rejects)
 
@@ -165,42 +165,49 @@ def _read_ids(column: Raw) -> pa.Array:
     return text
 
 
-def _read_columns(
-    raw: Mapping[str, Raw], columns: Mapping[str, Column], style: NumberStyle, n: int
-) -> tuple[dict[str, pa.Array], list[BrokenRule], list[BrokenRule]]:
-    """Return typed columns, and the rules broken by whole columns and by single cells."""
-    typed: dict[str, pa.Array] = {}
-    whole: list[BrokenRule] = []
-    findings: list[BrokenRule] = []
+class _Read(NamedTuple):
+    """Typed columns, the lowest and highest value of numbers, and rules broken by whole columns and by single cells."""
+
+    typed: dict[str, pa.Array]
+    extremes: dict[str, tuple[float, float]]
+    whole: list[BrokenRule]
+    findings: list[BrokenRule]
+
+
+def _read_columns(raw: Mapping[str, Raw], columns: Mapping[str, Column], style: NumberStyle, n: int) -> _Read:
+    read = _Read({}, {}, [], [])
     for name, column in columns.items():
         if name in IDS and name in raw:
-            typed[name] = raw[name]
+            read.typed[name] = raw[name]
         elif name in raw:
-            typed[name], failed = coerce_column(raw[name], column, style)
-            findings += failed
-            if column.type == "number":
-                doubts = detect_wrong_unit(_to_series(typed[name]), column, "episodes")
-                whole += doubts
-                typed[name] = pa.nulls(n, pa.float64()) if doubts else typed[name]
-    return typed, whole, findings
+            typed, failed = coerce_column(raw[name], column, style)
+            read.findings.extend(failed)
+            if column.type in ("number", "integer"):
+                extremes = find_extremes(typed)
+                doubts = detect_wrong_unit(_to_series(typed), column, "episodes", extremes)
+                if doubts:
+                    typed, extremes = pa.nulls(n, pa.float64()), (np.nan, np.nan)
+                read.whole.extend(doubts)
+                read.extremes[name] = extremes
+            read.typed[name] = typed
+    return read
 
 
 def _to_series(numbers: pa.Array) -> pd.Series:
     return pd.Series(numbers.to_numpy(zero_copy_only=False))
 
 
-def _find_wrong_scales(typed: Mapping[str, pa.Array], columns: Mapping[str, Column]) -> list[BrokenRule]:
+def _find_wrong_scales(read: _Read, columns: Mapping[str, Column]) -> list[BrokenRule]:
     findings: list[BrokenRule] = []
     sites: pd.Series | None = None
-    for name, array in typed.items():
-        if columns[name].type == "number" and array.null_count < len(array):
-            values = _to_series(array)
+    for name, (lowest, _) in read.extremes.items():
+        column = columns[name]
+        if column.type == "number" and lowest <= find_smaller_top(column):
+            values = _to_series(read.typed[name])
             if sites is None:
-                found = typed.get("site_id")
+                found = read.typed.get("site_id")
                 sites = pd.Series(pd.NA, index=values.index, dtype="str") if found is None else found.to_pandas()
-            findings += detect_wrong_scale(
-                values, columns[name], "episodes", find_sites_below(values, sites, columns[name])
-            )
+            findings += detect_wrong_scale(values, column, "episodes", find_sites_below(values, sites, column))
     return findings
 
 

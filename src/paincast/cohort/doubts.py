@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import pandas as pd
 from scipy.special import bdtrc
 
@@ -35,11 +36,13 @@ the largest share below expected with a single scale; and the significance thres
 procedure and common after it, so the thresholds are stricter for visits."""
 
 
-def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
-    """Detect whether a whole column is in the wrong unit."""
+def detect_wrong_unit(
+    values: pd.Series, column: Column, table: str, extremes: tuple[float, float] | None = None
+) -> list[BrokenRule]:
+    """Detect whether a whole column is in the wrong unit; its lowest and highest value may be known."""
     if column.type != "number" or column.high is None:
         return []
-    lowest, highest = find_extremes(values)
+    lowest, highest = extremes or (float(values.min()), float(values.max()))
     top = _SMALLER_SCALE.get(column.unit or "")
     is_small = top is not None and highest <= top
     if highest <= column.high and not is_small and not _may_be_scored_otherwise(column, lowest, highest):
@@ -52,14 +55,6 @@ def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[Bro
         return []
     advice = f"{column.allowed}; {otherwise}"
     return [BrokenRule(broken=above, column=column.name, rule="unit", allowed=advice, action="column left out")]
-
-
-def find_extremes(values: pd.Series) -> tuple[float, float]:
-    """Return the lowest and the highest value; NaN without any."""
-    numbers = values.to_numpy(dtype=float, na_value=np.nan)
-    if not len(numbers):
-        return np.nan, np.nan
-    return float(np.fmin.reduce(numbers)), float(np.fmax.reduce(numbers))
 
 
 def _may_be_scored_otherwise(column: Column, lowest: float, highest: float) -> bool:
@@ -90,6 +85,11 @@ def _lies_below(values: pd.Series, top: float) -> bool:
     """Check that no value exceeds the top of the smaller scale and enough values lie strictly within it."""
     between = (values > 0.3 * top) & (values < top)
     return bool(between.sum() >= UNIT_COUNT and values.max() <= top)
+
+
+def find_smaller_top(column: Column) -> float:
+    """Return the top of the smaller scale on which a column may be written; NaN if there is none."""
+    return _SMALLER_SCALE.get(column.unit or "", math.nan)
 
 
 def detect_wrong_scale(values: pd.Series, column: Column, table: str, also: pd.Series) -> list[BrokenRule]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -72,22 +73,47 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
     if is_numeric and (style.decimal or style.is_mixed or _holds_comma(raw)):
         return _read_cells(raw.to_pandas(), column, style)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
-    values, broken = coerce(encoded.dictionary.to_pandas(integer_object_nulls=True), column, style)
-    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    findings = {
-        rule: np.append(flags.to_numpy(dtype=bool), False)[codes] for rule, flags in broken.items() if flags.any()
-    }
-    return _spread(values, codes, column), make_findings(column, findings)
+    words = encoded.dictionary
+    read = _read_few if len(words) <= FEW_WORDS else _read_distinct
+    distinct, broken = read(column, style, tuple(words.to_pylist()) if read is _read_few else words)
+    codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    findings = {rule: np.append(flags, False)[codes] for rule, flags in broken.items()}
+    return _spread(distinct, codes), make_findings(column, findings)
 
 
-def _spread(values: pd.Series, codes: npt.NDArray[np.integer], column: Column) -> pa.Array:
-    """Give each row the value of its code; texts as a dictionary, the code after the last one for a missing value."""
+FEW_WORDS = 100
+"""Most distinct texts of a column that are remembered from batch to batch."""
+
+
+class _Distinct(NamedTuple):
+    """The meaning of distinct raw values: places among values of which each is there once, -1 for none; or values."""
+
+    places: npt.NDArray[np.int32] | None
+    values: pa.Array
+
+
+@lru_cache(maxsize=2000)
+def _read_few(column: Column, style: NumberStyle, words: tuple[Any, ...]) -> tuple[_Distinct, dict[str, BoolArray]]:
+    return _read_distinct(column, style, pa.array(words))
+
+
+def _read_distinct(column: Column, style: NumberStyle, words: pa.Array) -> tuple[_Distinct, dict[str, BoolArray]]:
+    """Read distinct raw values, and flag by rule those that cannot be read."""
+    values, broken = coerce(words.to_pandas(integer_object_nulls=True), column, style)
+    flags = {rule: found.to_numpy(dtype=bool) for rule, found in broken.items() if found.any()}
     if TYPES[column.type] == pa.string():
         places, distinct = pd.factorize(values)
-        taken = np.append(places, -1)[codes].astype(np.int32)
-        return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), pa.array(distinct.tolist(), pa.string()))
+        return _Distinct(np.append(places, -1).astype(np.int32), pa.array(distinct.tolist(), pa.string())), flags
     known = pa.array(values, TYPES[column.type], from_pandas=True)
-    return pa.concat_arrays([known, pa.nulls(1, known.type)]).take(pa.array(codes))
+    return _Distinct(None, pa.concat_arrays([known, pa.nulls(1, known.type)])), flags
+
+
+def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:
+    """Give each row the value of its code; the code after the last one is that of a missing value."""
+    if distinct.places is None:
+        return distinct.values.take(pa.array(codes))
+    taken = distinct.places[codes]
+    return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), distinct.values)
 
 
 def _read_cells(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
@@ -107,7 +133,7 @@ def _holds_comma(raw: pa.Array) -> bool:
 def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenRule]]:
     numbers = raw if pa.types.is_float64(raw.type) else raw.cast(pa.float64(), safe=False)
     is_whole = column.type != "integer" or pa.types.is_integer(raw.type)
-    if is_whole and _is_finite(numbers):
+    if is_whole and np.isfinite(find_extremes(numbers)).all():
         return numbers, []
     values = numbers.to_numpy(zero_copy_only=False)
     failed = np.isinf(values)
@@ -120,10 +146,11 @@ def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenR
     return typed, make_findings(column, {"not a number": failed, "not a whole number": fraction})
 
 
-def _is_finite(numbers: pa.Array) -> bool:
-    """Whether all numbers are finite; missing ones, and those that are none, do not count."""
+def find_extremes(numbers: pa.Array) -> tuple[float, float]:
+    """Return the lowest and the highest of some numbers; NaN without any."""
     bounds = pc.min_max(numbers)
-    return all(bound is None or np.isfinite(bound) for bound in (bounds["min"].as_py(), bounds["max"].as_py()))
+    lowest, highest = bounds["min"].as_py(), bounds["max"].as_py()
+    return np.nan if lowest is None else lowest, np.nan if highest is None else highest
 
 
 def coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, dict[str, pd.Series]]:
@@ -140,7 +167,7 @@ def coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Serie
     return (to_listed(text, column.categories) if column.type == "category" else text), {}
 
 
-def find_violations(values: pa.Array, column: Column) -> list[BrokenRule]:
+def find_violations(values: pa.Array, column: Column, extremes: tuple[float, float] | None = None) -> list[BrokenRule]:
     """Find typed cells outside the range or the categories of a column.
 
     Parameters
@@ -149,15 +176,16 @@ def find_violations(values: pa.Array, column: Column) -> list[BrokenRule]:
         Typed column.
     column : Column
         Its declaration.
+    extremes : tuple of float, optional
+        Lowest and highest value, where they are known.
     """
     if column.categories:
         return _find_unlisted(values, column)
     if column.low is None and column.high is None:
         return []
-    bounds = pc.min_max(values)
-    lowest, highest = bounds["min"].as_py(), bounds["max"].as_py()
-    is_low = column.low is not None and lowest is not None and not lowest >= column.low
-    is_high = column.high is not None and highest is not None and not highest <= column.high
+    lowest, highest = extremes or find_extremes(values)
+    is_low = column.low is not None and lowest < column.low
+    is_high = column.high is not None and highest > column.high
     if not is_low and not is_high:
         return []
     numbers = values.to_numpy(zero_copy_only=False)

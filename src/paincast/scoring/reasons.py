@@ -130,8 +130,12 @@ def _write_values(
     """Write the value of each contribution, once for each distinct value of a column."""
     words: list[str] = []
     codes = np.empty(len(rows), dtype=np.int32)
-    for place in np.unique(places):
-        term, chosen = terms[place], places == place
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(len(terms) + 1))
+    for term, begin, end in zip(terms, bounds[:-1], bounds[1:], strict=True):
+        if begin == end:
+            continue
+        chosen = order[begin:end]
         if term.levels:
             found, written = patients.codes(term.name, term.levels)[rows[chosen]], list(term.words)
         else:

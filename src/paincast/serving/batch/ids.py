@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from paincast.serving.batch.bloom import add_to_filter, find_in_filter
+
 Hashes = npt.NDArray[np.uint64]
 
 FILTER_BITS = 29
 """The filter has 2 to the power of this many bits: 64 MiB. Up to some 50 million ids it is rarely mistaken."""
 
-_PROBES = 4
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string())])
@@ -142,20 +143,11 @@ class SeenIds:
                 found |= _open_run(source).holds(hashes, ids)
         return found
 
-    def _probe(self, hashes: Hashes) -> tuple[Hashes, Hashes]:
-        """Return the words of the filter, and the bit of each, that stand for hashes; shape (probes, n)."""
-        steps = np.arange(_PROBES, dtype=np.uint64)[:, np.newaxis]
-        places = (hashes + steps * ((hashes >> np.uint64(32)) | np.uint64(1))) & self._mask
-        return places >> np.uint64(6), np.uint64(1) << (places & np.uint64(63))
-
     def _may_hold(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        words, bits = self._probe(hashes)
-        flags: npt.NDArray[np.bool_] = ((self._filter[words] & bits) != 0).all(axis=0)
-        return flags
+        return find_in_filter(self._filter, self._mask, hashes)
 
     def _note(self, hashes: Hashes) -> None:
-        words, bits = self._probe(hashes)
-        np.bitwise_or.at(self._filter, words.ravel().astype(np.int64), bits.ravel())
+        add_to_filter(self._filter, self._mask, hashes)
 
 
 def _open_run(source: pa.MemoryMappedFile) -> IdRun:
