@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
+import os
 import random
 import shutil
 import signal
@@ -25,15 +27,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[1]
-RUN = """
-import sys
 from paincast.cli import app
-from paincast.serving.batch import run
-run.predict_file.__kwdefaults__.update(chunk_rows=50, part_rows=150)
-sys.exit(app.run(sys.argv[1:]))
-"""
-"""The command itself, with parts so small that a file of some hundred rows has many."""
+from paincast.serving.batch import predict_file
+
+ROOT = Path(__file__).resolve().parents[1]
+CHUNK_ROWS, PART_ROWS = 40, 40
+"""Rows so few that a file of some hundred patients has many parts."""
 
 
 def make_inputs(folder: Path, n_patients: int) -> None:
@@ -60,20 +59,25 @@ def make_inputs(folder: Path, n_patients: int) -> None:
     patients.to_csv(folder / "patients.csv", index=False, sep=";")
 
 
-def predict(folder: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+def predict(folder: Path, out: Path, *options: str) -> int:
+    """Run the command in a process of its own, which is forked after the imports; returns its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    os.chdir(folder)
+    for stream, name in ((sys.stdout, "stdout"), (sys.stderr, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
+    predict_file.__kwdefaults__.update(chunk_rows=CHUNK_ROWS, part_rows=PART_ROWS)
     arguments = ["predict", "patients.csv", "-o", str(out), "--max-rejects", "1", "--no-progress", *options]
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    code = app.run(arguments)
+    sys.stderr.flush()
+    os._exit(code)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, err = process.communicate()
-    return process.returncode, err.strip()
+def finish(pid: int, folder: Path) -> tuple[int, str]:
+    """Wait for a process; returns its exit code (that of kill -9 is -9) and what it said."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code, (folder / "stderr").read_text().strip()
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -93,15 +97,15 @@ def kill_and_resume(folder: Path, name: str, expected: dict[str, str], seconds: 
     (out.parent / name).write_text("old")
     kept = []
     for _ in range(rng.randint(1, 3)):
-        process = predict(folder, out, "--resume")
-        time.sleep(rng.uniform(0.4, 1.0) * seconds)
-        process.send_signal(signal.SIGKILL)
-        if finish(process)[0] == 0:
+        pid = predict(folder, out, "--resume")
+        time.sleep(rng.uniform(0.0, 1.0) * seconds)
+        os.kill(pid, signal.SIGKILL)
+        if finish(pid, folder)[0] == 0:
             break
         kept.append(count_parts(out))
         if kept[-1] and out.read_text() != "old" and digest(out.parent).get(name) != expected[name]:
             return "DIFFERENT: the old output was lost"
-    code, err = finish(predict(folder, out, "--resume"))
+    code, err = finish(predict(folder, out, "--resume"), folder)
     if code or digest(out.parent) != expected:
         return f"DIFFERENT: code {code}, {err}"
     return f"identical; parts kept at each kill: {kept}"
@@ -113,7 +117,7 @@ def fill_and_resume(folder: Path, name: str, expected: dict[str, str], mount: Pa
     try:
         out = mount / name
         out.write_text("old")
-        code, err = finish(predict(folder, out))
+        code, err = finish(predict(folder, out), folder)
         if code == 0:
             return "identical; it fitted" if digest(mount) == expected else "DIFFERENT: it fitted"
         if code != 2 or err.count("\n") or "No space left on device" not in err:
@@ -122,7 +126,7 @@ def fill_and_resume(folder: Path, name: str, expected: dict[str, str], mount: Pa
             return "DIFFERENT: the old output was lost"
         kept = count_parts(out)
         subprocess.run(["mount", "-o", "remount,size=1g", str(mount)], check=True)
-        code, err = finish(predict(folder, out, "--resume"))
+        code, err = finish(predict(folder, out, "--resume"), folder)
         if code or digest(mount) != expected:
             return f"DIFFERENT: code {code}, {err}"
         return f"identical; parts kept: {kept}"
@@ -133,7 +137,7 @@ def fill_and_resume(folder: Path, name: str, expected: dict[str, str], mount: Pa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=50, help="kills for each format")
-    parser.add_argument("--patients", type=int, default=800)
+    parser.add_argument("--patients", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tmpfs", type=Path, help="empty folder to mount small file systems at")
     parser.add_argument("--sizes", type=int, default=12, help="sizes of file system for each format")
@@ -141,11 +145,14 @@ def main() -> int:
     rng, results = random.Random(given.seed), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="paincast-kill-") as scratch:
         folder = Path(scratch)
-        make_inputs(folder, given.patients)
+        # Processes are forked from this one: it must not have computed anything, which starts threads.
+        making = multiprocessing.get_context("spawn").Process(target=make_inputs, args=(folder, given.patients))
+        making.start()
+        making.join()
         for name in ("out.csv", "out.parquet"):
             whole = folder / "whole" / name
             begin = time.monotonic()
-            code, err = finish(predict(folder, whole))
+            code, err = finish(predict(folder, whole), folder)
             seconds = time.monotonic() - begin
             assert code == 0, err
             expected = digest(whole.parent)

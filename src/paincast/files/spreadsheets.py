@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import IO, Literal
 
+import numpy as np
 import pandas as pd
 
 _BEFORE = r"(?:\A|(?<=[;\t\r\n]))"
@@ -50,12 +51,23 @@ def write_csv(frame: pd.DataFrame, place: Path | IO[str], *, header: bool = True
     header : bool
         Whether to write the column names.
     """
-    texts = [name for name in frame.columns if frame[name].dtype == object or frame[name].dtype == "str"]
-    escaped = {
-        name: [escape_formula(text) if isinstance(text, str) else text for text in frame[name]] for name in texts
-    }
+    escaped = {name: _escape(frame[name]) for name in frame.columns if frame[name].dtype in (object, "str")}
     # The writer quotes only its own line terminator, but readers also treat a lone carriage return as a line end.
-    returns = any(isinstance(text, str) and "\r" in text for column in escaped.values() for text in column)
+    returns = any(_holds_return(column) for column in escaped.values())
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     written = frame.assign(**escaped).rename(columns=escape_formula)
     written.to_csv(place, index=False, header=header, lineterminator="\n", quoting=quoting)
+
+
+def _escape(column: pd.Series) -> pd.Series:
+    """Escape the texts of a column, each distinct one once."""
+    if column.dtype == object:
+        cells = [escape_formula(cell) if isinstance(cell, str) else cell for cell in column]
+        return pd.Series(cells, index=column.index, dtype=object)
+    codes, texts = pd.factorize(column)
+    written = np.array([*map(escape_formula, texts), None], dtype=object)  # the last stands for a missing one
+    return pd.Series(written[codes], index=column.index, dtype=object)
+
+
+def _holds_return(column: pd.Series) -> bool:
+    return any(isinstance(cell, str) and "\r" in cell for cell in column)
