@@ -164,7 +164,7 @@ def test_a_bundle_of_an_earlier_version_answers_as_it_did(earlier, bundle):
     expected = ANSWERS[ANSWERS["bundle"] == bundle].reset_index(drop=True)
     predictor = paincast.load_model(earlier / bundle)
     assert add_version(predictor).version == predictor.version
-    rows = paincast.predict(pd.read_csv(BUNDLES / "patients.csv"), predictor)
+    rows = paincast.predict(pd.read_csv(BUNDLES / "patients.csv"), predictor, techniques="all")
     numbers = ["horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper"]
     for column in (*numbers, "level"):
         np.testing.assert_allclose(rows[column].astype(float), expected[column], rtol=0, atol=1e-12, err_msg=column)

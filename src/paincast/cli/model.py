@@ -145,7 +145,7 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     metavar="LIST",
     callback=_read_names,
     help="Answer for these outcomes, for example pain_response,pain_change; answers are the same whichever others are "
-    "asked for. Default: all that have a model.",
+    "asked for. Default: those for which the technique has a model.",
 )
 @click.option(
     "--months",

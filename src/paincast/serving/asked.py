@@ -44,7 +44,7 @@ class Asking:
         Techniques asked of every patient. ``None`` asks those that have a model of the patients whose indication they
         treat, and the one that a patient's row names; ``"all"`` asks them of every patient.
     outcomes : tuple of str or None
-        Outcomes in the canonical order; None for all that have a model.
+        Outcomes in the canonical order; None for those of :meth:`list_outcomes`.
     months : tuple of float or None
         Months in ascending order; None for the primary month of each model.
     interval : bool
@@ -67,11 +67,20 @@ class Asking:
         """Techniques that are asked by name; None if the models decide."""
         return self.techniques if isinstance(self.techniques, tuple) else None
 
-    def list_outcomes(self, models: Iterable[Predictor], contract: Contract) -> tuple[str, ...]:
-        """List the outcomes that are asked, in the canonical order."""
+    def list_outcomes(self, technique: str, models: Iterable[Predictor], contract: Contract) -> tuple[str, ...]:
+        """List the outcomes that are asked of a technique, in the canonical order.
+
+        Where nothing else is said, they are those for which the technique has a model; of a technique that is asked
+        without regard to the models, those for which any has.
+        """
         if self.outcomes is not None:
             return self.outcomes
-        return tuple(sort_outcomes((model.outcome for model in models), contract.outcomes))
+        by_technique: dict[str, list[str]] = {}
+        for model in models:
+            by_technique.setdefault(model.technique, []).append(model.outcome)
+        own = by_technique.get(technique) if self.techniques is None else None
+        listed = own or [outcome for outcomes in by_technique.values() for outcome in outcomes]
+        return tuple(sort_outcomes(listed, contract.outcomes))
 
     def keep_models(self, models: Mapping[str, Predictor]) -> dict[str, Predictor]:
         """Keep the models of the outcomes that are asked."""

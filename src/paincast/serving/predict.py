@@ -149,7 +149,8 @@ def predict(
         Techniques to ask of every patient, and no others. By default, those that have a model are asked of the patients
         whose indication they treat, and with ``"all"`` of every patient; for each patient also the one named.
     outcomes : sequence of str, optional
-        Outcomes to predict; by default those with a model. An answer is the same whichever others are asked for.
+        Outcomes to predict; by default those for which the technique has a model (with ``techniques``, those for which
+        any technique has one). An answer is the same whichever others are asked for.
     months : sequence of float, optional
         Months after the procedure to predict for; a month without a model gets an abstention. By default, the primary
         month of each model.
@@ -293,7 +294,7 @@ def _answer_technique(
     asking: Asking,
 ) -> list[pd.DataFrame]:
     """Answer for a technique; outcomes that are linked to those asked are computed, and not returned."""
-    outcomes = asking.list_outcomes(models.values(), contract)
+    outcomes = asking.list_outcomes(technique, models.values(), contract)
     asked = [Asked(technique, outcome, month) for outcome in outcomes for month in asking.months or (None,)]
     linked = [one._replace(outcome=other) for other in list_linked(outcomes) for one in asked]
     beside = [one for one in dict.fromkeys(linked) if choose_model(models, one) is not None]
