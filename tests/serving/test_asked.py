@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paincast.errors import PaincastError
+from paincast.errors import PaincastError, SettingsError
 from paincast.models.binary.response import ResponseModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor
 from paincast.predictor import model as predictor_module
@@ -199,9 +199,10 @@ def test_an_outcome_without_a_model_abstains_and_says_so(patients, models):
     ],
 )
 def test_what_cannot_be_asked_is_an_error_with_a_code(patients, models, options, code, near):
-    with pytest.raises(PaincastError) as error:
-        predict(patients, models, **options)
-    assert error.value.code == code
+    for layout in ({}, {"wide": True}):
+        with pytest.raises(PaincastError) as error:
+            predict(patients, models, **options, **layout)
+        assert error.value.code == code
     assert near in str(error.value)
 
 
@@ -233,6 +234,7 @@ def test_without_reasons_nothing_is_explained(patients, models, monkeypatch):
     monkeypatch.setattr(predictor_module, "explain_model", lambda *_: pytest.fail("explained in vain"))
     predictions = predict(patients, models, explain=0)
     assert (~predictions["abstained"]).any()
+    assert len(predict(patients, models, wide=True)) == len(patients)
     assert tuple(predictions.columns) == PREDICTION_COLUMNS
 
 
@@ -240,6 +242,8 @@ def test_a_model_by_itself_answers_every_row_with_the_detail_asked(patients, mod
     model = models[f"{FACET}/{HALF}"]
     patients = patients.assign(depression=None)
     whole, bare = model.predict(patients), model.predict(patients, interval=False, explain=0)
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-50"):
+        model.predict(patients, explain=-1)
     assert len(whole) == len(bare) == len(patients)
     pd.testing.assert_series_equal(whole["probability"], bare["probability"])
     assert bare[LIMITS].isna().all(axis=None)

@@ -170,7 +170,8 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
 @click.option(
     "--wide",
     is_flag=True,
-    help="One row for each patient, with columns TECHNIQUE.OUTCOME.probability, .lower, .upper (see above).",
+    help="One row for each patient, with columns TECHNIQUE.OUTCOME.probability, .lower, .upper (see above), without "
+    "reasons.",
 )
 @click.option(
     "--max-rejects",
@@ -243,7 +244,7 @@ def predict(
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
       paincast predict warehouse.parquet -o scored.parquet --techniques facet_rfa,si_joint_rfa
-      paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response --explain 0
+      paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response
       paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate

@@ -26,7 +26,7 @@ from paincast.explain import MOST_MISSING, explain_model, find_certain, list_mis
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
-from paincast.predictor.answers import MOST_REASONS, Answers
+from paincast.predictor.answers import MOST_REASONS, Answers, check_most_reasons
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.controls import find_controls
 from paincast.predictor.ids import restore_ids
@@ -189,15 +189,16 @@ class Predictor:
         ------
         DataError
             If the input is not a table of patients.
+        SettingsError
+            If ``explain`` is not a whole number of reasons.
 
         Warns
         -----
         UserWarning
             If values were unusable and were left out.
         """
-        answer = partial(
-            self.predict_episodes, allow_contradicted=allow_contradicted, interval=interval, explain=explain
-        )
+        most = check_most_reasons(explain)
+        answer = partial(self.predict_episodes, allow_contradicted=allow_contradicted, interval=interval, explain=most)
         if unreadable is not None and isinstance(patients, pd.DataFrame):
             return answer(patients, unreadable)
         read = read_patients(patients, contract=self.contract)

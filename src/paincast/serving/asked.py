@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from paincast.eligibility import check_techniques
 from paincast.errors import SettingsError
 from paincast.outcomes import get_outcome, sort_outcomes
 from paincast.predictor import Predictor
-from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.answers import MOST_REASONS, check_most_reasons
 from paincast.serving.months import check_months
 
 ALL = "all"
@@ -101,9 +100,12 @@ def check_asking(
     months: Iterable[float] | None = None,
     interval: bool = True,
     explain: int = MOST_REASONS,
+    wide: bool = False,
     allow_contradicted: bool = False,
 ) -> Asking:
     """Check what is asked for; the parameters are those of :func:`paincast.predict`.
+
+    The wide layout has no columns for reasons, so that none are asked.
 
     Raises
     ------
@@ -121,14 +123,13 @@ def check_asking(
     named = techniques if techniques is None or techniques == ALL else _list_names(techniques, "techniques")
     if isinstance(named, tuple):
         check_techniques(named, contract)
-    if isinstance(explain, bool) or not isinstance(explain, Integral) or explain < 0:
-        raise SettingsError("explain: needs a whole number of reasons, 0 for none", code="PC-SERVING-50")
+    most_reasons = check_most_reasons(explain)
     return Asking(
         techniques=named,
         outcomes=_check_outcomes(outcomes, contract),
         months=check_months(months),
         interval=bool(interval),
-        explain=int(explain),
+        explain=0 if wide else most_reasons,
         allow_contradicted=allow_contradicted,
     )
 

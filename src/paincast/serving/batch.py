@@ -162,8 +162,7 @@ def predict_file(
     Parameters
     ----------
     patients : str or Path
-        A file of any format that :data:`paincast.cohort.reading.formats.FORMATS` lists, with columns of the
-        ``episodes`` table; a sheet, a folder or a pattern, as for :func:`paincast.cohort.reading.files.open_table`.
+        A file, sheet, folder or pattern (:func:`paincast.cohort.reading.files.open_table`) with columns of ``episodes``.
     out : str or Path
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
@@ -195,8 +194,8 @@ def predict_file(
     months = check_months(months)
     predictors = select_models(load_models(models), months)
     contract = common_contract(predictors.values())
-    detail: dict[str, Any] = {"interval": interval, "explain": explain, "allow_contradicted": allow_contradicted}
-    asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, **detail)
+    shown: dict[str, Any] = {"explain": explain, "wide": wide, "allow_contradicted": allow_contradicted}
+    asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, interval=interval, **shown)
     columns, asked_models = contract.episodes, asking.keep_models(predictors)
     answer = partial(predict_episodes, predictors, asking=asking)
     with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:

@@ -159,7 +159,8 @@ def predict(
     explain : int
         Most reasons for, and against. With 0, neither reasons nor missing values are computed.
     wide : bool
-        Whether to return one row for each patient instead, see :func:`paincast.serving.layout.widen`.
+        Whether to return one row for each patient instead, without reasons, see
+        :func:`paincast.serving.layout.widen`.
     allow_contradicted : bool
         Whether a model answers where an external validation on patients of the same indication and approach
         contradicts it; every such answer says so in ``cautions``. By default it abstains.
@@ -199,6 +200,7 @@ def predict(
         months=months,
         interval=interval,
         explain=explain,
+        wide=wide,
         allow_contradicted=allow_contradicted,
     )
     if not isinstance(models, Predictor | Mapping):
