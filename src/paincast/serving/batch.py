@@ -162,7 +162,7 @@ def predict_file(
     Parameters
     ----------
     patients : str or Path
-        A file, sheet, folder or pattern (:func:`paincast.cohort.reading.files.open_table`) with columns of ``episodes``.
+        File, sheet, folder or pattern (:func:`paincast.cohort.reading.files.open_table`) with columns of ``episodes``.
     out : str or Path
         ``.csv`` (reasons as JSON text) or ``.parquet`` (reasons as lists).
     models : str or Path
