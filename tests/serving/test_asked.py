@@ -128,7 +128,7 @@ def test_a_model_works_on_the_patients_it_is_asked_about_and_no_others(patients,
 
 
 def test_a_technique_that_is_requested_is_asked_of_every_patient_and_no_other_is(patients, models):
-    for techniques in ([FACET], FACET):
+    for techniques in ([FACET], FACET, pd.Series([FACET]), {FACET}):
         predictions = predict(patients, models, techniques=techniques)
         assert list_asked(predictions) == {episode: [FACET] for episode in "abcde"}
 

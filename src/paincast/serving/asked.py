@@ -120,8 +120,9 @@ def check_asking(
     >>> check_asking(BUILT_IN, techniques="facet_rfa", outcomes=["pain_change", "pain_response"]).outcomes
     ('pain_response', 'pain_change')
     """
-    named = techniques if techniques is None or techniques == ALL else _list_names(techniques, "techniques")
-    if isinstance(named, tuple):
+    named: tuple[str, ...] | str | None = ALL if _is_all(techniques) else None
+    if techniques is not None and named is None:
+        named = _list_names(techniques, "techniques")
         check_techniques(named, contract)
     most_reasons = check_most_reasons(explain)
     return Asking(
@@ -134,6 +135,10 @@ def check_asking(
     )
 
 
+def _is_all(given: object) -> bool:
+    return isinstance(given, str) and given == ALL
+
+
 def _list_names(given: Sequence[str] | str, what: str) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
     if not names or not all(isinstance(name, str) for name in names):
@@ -142,7 +147,7 @@ def _list_names(given: Sequence[str] | str, what: str) -> tuple[str, ...]:
 
 
 def _check_outcomes(given: Sequence[str] | str | None, contract: Contract) -> tuple[str, ...] | None:
-    if given is None or given == ALL:
+    if given is None or _is_all(given):
         return None
     named = [get_outcome(name, outcomes=contract.outcomes).name for name in _list_names(given, "outcomes")]
     return tuple(sort_outcomes(named, contract.outcomes))
