@@ -49,7 +49,8 @@ def test_names_of_settings_are_completed():
 
 
 def test_options_of_other_commands_are_completed():
-    assert complete("predict", "--techn") == ["--technique"]
+    assert complete("predict", "--techn") == ["--techniques", "--technique"]
+    assert complete("predict", "--no-i") == ["--no-interval"]
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_from_real_registries_to_predictions_that_know_their_limits(tell, tmp_pa
         tags = dict(store.execute("select value, count(*) from tags where key = 'basis' group by value"))
     assert set(tags) == {"real", "blended"}
     trigeminal = "data/cohorts/trigeminal_percutaneous_2024/episodes.parquet"
-    assert tell("predict", trigeminal, "-o", "predictions.csv", "--no-progress")[0] == 0
+    assert tell("predict", trigeminal, "-o", "predictions.csv", "--techniques", "all", "--no-progress")[0] == 0
     predictions = pd.read_csv("predictions.csv")
     assert predictions["abstained"].all()
     reasons = predictions.groupby("technique")["abstained_because"].agg(lambda part: part.iloc[0])

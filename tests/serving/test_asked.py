@@ -10,19 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paincast.errors import PaincastError
+from paincast.errors import PaincastError, SettingsError
 from paincast.models.binary.response import ResponseModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor
 from paincast.predictor import model as predictor_module
 from paincast.predictor.rows import UNCERTAINTY_COLUMNS
 from paincast.serving.asked import NO_INDICATION, NOBODY, Coded, select_patients
 from paincast.serving.coherence import HALF, IN_LINE, THIRD
-from paincast.serving.predict import load_model, load_models, predict
+from paincast.serving.predict import load_models, predict
 
 FACET, EPIDURAL = "facet_rfa", "epidural_steroid_injection"
 LIMITS = ["lower", "upper", "expected_lower", "expected_upper", *UNCERTAINTY_COLUMNS]
 NUMBERS = ["probability", *LIMITS]
 KEYS = ["episode_id", "technique", "outcome"]
+
+
+@pytest.fixture(scope="module")
+def models(models_folder) -> dict[str, Predictor]:
+    return load_models(models_folder)
 
 
 def list_asked(predictions: pd.DataFrame) -> dict[str, list[str]]:
@@ -35,10 +40,8 @@ def assert_same_rows(some: pd.DataFrame, of: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(kept, some.reset_index(drop=True), check_dtype=False)
 
 
-def test_a_technique_is_asked_of_the_patients_whose_indication_it_treats_and_of_those_who_name_it(
-    patients, models_folder
-):
-    predictions = predict(patients, models_folder)
+def test_a_technique_is_asked_of_the_patients_whose_indication_it_treats_and_of_those_who_name_it(patients, models):
+    predictions = predict(patients, models)
     assert list_asked(predictions) == {
         "a": [FACET],
         "b": [EPIDURAL],
@@ -46,24 +49,24 @@ def test_a_technique_is_asked_of_the_patients_whose_indication_it_treats_and_of_
         "d": [EPIDURAL, "surgery"],
         "e": [FACET],
     }
-    assert_same_rows(predictions, predict(patients, models_folder, techniques="all"))
+    assert_same_rows(predictions, predict(patients, models, techniques="all"))
 
 
-def test_a_technique_that_is_named_in_the_row_is_asked_where_it_does_not_fit(patients, models_folder):
+def test_a_technique_that_is_named_in_the_row_is_asked_where_it_does_not_fit(patients, models):
     patients.loc[0, "technique"] = EPIDURAL
-    predictions = predict(patients.iloc[[0]], models_folder)
+    predictions = predict(patients.iloc[[0]], models)
     assert predictions["technique"].tolist() == [EPIDURAL, FACET]
     assert predictions["abstained"].tolist() == [True, False]
     assert "lumbar_facet" in predictions["abstained_because"].iloc[0]
 
 
 @pytest.mark.filterwarnings("ignore:left out before predicting")
-def test_a_patient_of_whom_nothing_is_asked_gets_one_row_that_says_why(patients, models_folder):
+def test_a_patient_of_whom_nothing_is_asked_gets_one_row_that_says_why(patients, models):
     patients["technique"] = None
     patients["indication"] = ["lumbar_facet", None, "lumbar_facett", "crps", "lumbar_facet"]
-    facet = load_model(models_folder / FACET / HALF)
-    for models in (models_folder, {"1": facet, "2": replace(facet, outcome=THIRD)}):
-        predictions = predict(patients, models, months=[3, 6])
+    facet = models[f"{FACET}/{HALF}"]
+    for asked in (models, {"1": facet, "2": replace(facet, outcome=THIRD)}):
+        predictions = predict(patients, asked, months=[3, 6])
         rows = predictions[predictions["technique"] == ""].set_index("episode_id")
         assert list(rows.index) == ["b", "c", "d"]
         assert predictions["episode_id"].drop_duplicates().tolist() == list("abcde")
@@ -110,7 +113,7 @@ def test_rows_are_selected_by_indication_and_by_name(data):
     assert set(selected.nobody.tolist()) == set(range(n)) - {row for rows in expected.values() for row in rows}
 
 
-def test_a_model_works_on_the_patients_it_is_asked_about_and_no_others(patients, models_folder, monkeypatch):
+def test_a_model_works_on_the_patients_it_is_asked_about_and_no_others(patients, models, monkeypatch):
     many = pd.concat([patients.assign(episode_id=patients["episode_id"] + str(n)) for n in range(20)])
     worked: dict[str, int] = {}
     answer = Predictor.answer_table
@@ -119,15 +122,14 @@ def test_a_model_works_on_the_patients_it_is_asked_about_and_no_others(patients,
         worked[self.technique] = worked.get(self.technique, 0) + len(ready)
         return answer(self, ready, **options)
 
-    models = load_models(models_folder)
     monkeypatch.setattr(Predictor, "answer_table", count)
     predict(many, models)
     assert worked == {FACET: 40, EPIDURAL: 40}
 
 
-def test_a_technique_that_is_requested_is_asked_of_every_patient_and_no_other_is(patients, models_folder):
-    for techniques in ([FACET], FACET):
-        predictions = predict(patients, models_folder, techniques=techniques)
+def test_a_technique_that_is_requested_is_asked_of_every_patient_and_no_other_is(patients, models):
+    for techniques in ([FACET], FACET, pd.Series([FACET]), {FACET}):
+        predictions = predict(patients, models, techniques=techniques)
         assert list_asked(predictions) == {episode: [FACET] for episode in "abcde"}
 
 
@@ -138,6 +140,7 @@ def at_odds(make_model) -> dict[str, Predictor]:
     return {model.outcome: model for model in [*models, replace(models[0], outcome="satisfaction", measures=())]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcomes", [[HALF], [THIRD], "satisfaction", [THIRD, HALF], ["satisfaction", HALF]])
 def test_an_answer_is_the_same_whichever_other_outcomes_are_asked_for(at_odds, outcomes):
     patients = pd.DataFrame(
@@ -153,8 +156,29 @@ def test_an_answer_is_the_same_whichever_other_outcomes_are_asked_for(at_odds, o
     pd.testing.assert_series_equal(bare["probability"], some["probability"])
 
 
-def test_an_outcome_without_a_model_abstains_and_says_so(patients, models_folder):
-    predictions = predict(patients.iloc[[0]], models_folder, outcomes=["sleep_response"])
+def test_an_outcome_is_asked_of_the_techniques_that_have_a_model_for_it(patients, models):
+    facet, epidural = (models[f"{name}/{HALF}"] for name in (FACET, EPIDURAL))
+    several = {"1": facet, "2": replace(facet, outcome=THIRD), "3": epidural}
+    asked = predict(patients, several).groupby(["episode_id", "technique"], sort=False)["outcome"].agg(list)
+    of_any = [HALF, THIRD]
+    assert asked.to_dict() == {
+        ("a", FACET): of_any,
+        ("b", EPIDURAL): [HALF],
+        ("c", "trigeminal_rhizotomy"): of_any,
+        ("d", EPIDURAL): [HALF],
+        ("d", "surgery"): of_any,
+        ("e", FACET): of_any,
+    }
+    for options in ({"techniques": "all"}, {"techniques": [EPIDURAL]}, {"outcomes": of_any}):
+        rows = predict(patients, several, **options)
+        told = rows.loc[rows["technique"] == EPIDURAL].groupby("episode_id")["outcome"].agg(list)
+        assert all(outcomes == of_any for outcomes in told)
+        missing = rows[(rows["technique"] == EPIDURAL) & (rows["outcome"] == THIRD)]
+        assert missing["abstained_because"].str.contains(f"no model for {THIRD} after {EPIDURAL}").all()
+
+
+def test_an_outcome_without_a_model_abstains_and_says_so(patients, models):
+    predictions = predict(patients.iloc[[0]], models, outcomes=["sleep_response"])
     assert predictions["technique"].tolist() == [FACET]
     assert predictions["abstained_because"].str.contains("no model for sleep_response after facet_rfa").all()
 
@@ -174,15 +198,15 @@ def test_an_outcome_without_a_model_abstains_and_says_so(patients, models_folder
         ({"explain": 1.5}, "PC-SERVING-50", "explain"),
     ],
 )
-def test_what_cannot_be_asked_is_an_error_with_a_code(patients, models_folder, options, code, near):
-    with pytest.raises(PaincastError) as error:
-        predict(patients, models_folder, **options)
-    assert error.value.code == code
+def test_what_cannot_be_asked_is_an_error_with_a_code(patients, models, options, code, near):
+    for layout in ({}, {"wide": True}):
+        with pytest.raises(PaincastError) as error:
+            predict(patients, models, **options, **layout)
+        assert error.value.code == code
     assert near in str(error.value)
 
 
-def test_without_interval_the_point_is_the_same_and_nothing_else_is_computed(patients, models_folder, monkeypatch):
-    models = load_models(models_folder)
+def test_without_interval_the_point_is_the_same_and_nothing_else_is_computed(patients, models, monkeypatch):
     whole = predict(patients, models)
     monkeypatch.setattr(ResponseModel, "compute_variances", lambda *_: pytest.fail("computed in vain"))
     bare = predict(patients, models, interval=False)
@@ -191,13 +215,14 @@ def test_without_interval_the_point_is_the_same_and_nothing_else_is_computed(pat
     assert whole["lower"].notna().sum() == (~whole["abstained"]).sum() > 0
 
 
-def test_the_strongest_reasons_are_told_as_many_as_are_asked(patients, models_folder):
+@pytest.mark.slow
+def test_the_strongest_reasons_are_told_as_many_as_are_asked(patients, models):
     patients["depression"] = None
-    told = {most: predict(patients, models_folder, explain=most) for most in (0, 1, 3, 10)}
+    told = {most: predict(patients, models, explain=most) for most in (0, 1, 3, 10)}
     for name in ("reasons_for", "reasons_against"):
         for most, rows in told.items():
             assert rows[name].tolist() == [reasons[:most] for reasons in told[10][name]]
-    pd.testing.assert_frame_equal(told[3], predict(patients, models_folder))
+    pd.testing.assert_frame_equal(told[3], predict(patients, models))
     assert told[1]["missing_values"].tolist() == told[3]["missing_values"].tolist()
     assert told[3]["missing_values"].map(len).max() > 0
     assert told[0]["missing_values"].map(len).max() == 0
@@ -205,18 +230,20 @@ def test_the_strongest_reasons_are_told_as_many_as_are_asked(patients, models_fo
     pd.testing.assert_frame_equal(told[0].drop(columns=lists), told[3].drop(columns=lists))
 
 
-def test_without_reasons_nothing_is_explained(patients, models_folder, monkeypatch):
-    models = load_models(models_folder)
+def test_without_reasons_nothing_is_explained(patients, models, monkeypatch):
     monkeypatch.setattr(predictor_module, "explain_model", lambda *_: pytest.fail("explained in vain"))
     predictions = predict(patients, models, explain=0)
     assert (~predictions["abstained"]).any()
+    assert len(predict(patients, models, wide=True)) == len(patients)
     assert tuple(predictions.columns) == PREDICTION_COLUMNS
 
 
-def test_a_model_by_itself_answers_every_row_with_the_detail_asked(patients, models_folder):
-    model = load_models(models_folder)[f"{FACET}/{HALF}"]
+def test_a_model_by_itself_answers_every_row_with_the_detail_asked(patients, models):
+    model = models[f"{FACET}/{HALF}"]
     patients = patients.assign(depression=None)
     whole, bare = model.predict(patients), model.predict(patients, interval=False, explain=0)
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-50"):
+        model.predict(patients, explain=-1)
     assert len(whole) == len(bare) == len(patients)
     pd.testing.assert_series_equal(whole["probability"], bare["probability"])
     assert bare[LIMITS].isna().all(axis=None)

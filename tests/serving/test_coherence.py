@@ -176,3 +176,11 @@ def test_models_of_patients_do_not_contradict_each_other(tmp_path):
         assert ((median <= -0.3 * before) == (third >= 0.5))[half.notna() & median.notna()].all()
     lasting = wide["probability", DURATION]
     assert not (lasting[12.0] > lasting[3.0]).any()
+    models, few = load_models(tmp_path / "models"), episodes.head(150)
+    everything = paincast.predict(few, models, months=[3.0, 12.0])
+    for outcome in (HALF, THIRD, CHANGE, DURATION):
+        for detail in ({}, {"explain": 0, "interval": False}):
+            alone = paincast.predict(few, models, months=[3.0, 12.0], outcomes=[outcome], **detail)
+            kept = everything[everything["outcome"] == outcome]
+            names = list(alone) if not detail else ["probability", "expected", "cautions", "abstained_because"]
+            pd.testing.assert_frame_equal(alone[names], kept[names])

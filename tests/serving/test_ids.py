@@ -32,6 +32,7 @@ def make_patients(ids: object, **columns: object) -> pd.DataFrame:
     return frame.assign(episode_id=ids, **columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "Int64", "int64[pyarrow]", "object"])
 def test_integers_stay_integers(model, kind):
     patients = make_patients(pd.Series([30, 7, 100, 2], dtype=kind), patient_id=pd.Series([1, 1, 2, 2], dtype=kind))
@@ -66,6 +67,7 @@ def test_a_patient_without_an_id_of_its_own_has_that_of_the_episode(model):
     assert mixed["patient_id"].tolist() == ["a", "7", "c", "d"]
 
 
+@pytest.mark.slow
 def test_every_form_of_a_table_keeps_integers(model, tmp_path):
     patients = make_patients(INTEGERS)
     patients.to_parquet(tmp_path / "patients.parquet", index=False)
@@ -116,9 +118,10 @@ def write_parquet(path: Path, kind: pa.DataType, ids: list[int | None], start: i
     pq.write_table(pa.table({"episode_id": pa.array(ids, kind), **columns}), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.uint16()])
 def test_integers_of_parquet_are_integers_in_parquet(models_folder, tmp_path, kind):
-    write_parquet(tmp_path / "patients.parquet", kind, [30, 7, 12, 8])
+    write_parquet(tmp_path / "patients.parquet", kind, [30, 7, 12, 30, 7, 30, 8])  # the second batch repeats the first
     predict_file(tmp_path / "patients.parquet", tmp_path / "out.parquet", models=models_folder, chunk_rows=3)
     written = pq.read_table(tmp_path / "out.parquet")
     assert written.schema.field("episode_id").type == written.schema.field("patient_id").type == kind
@@ -130,6 +133,7 @@ def test_integers_of_parquet_are_integers_in_parquet(models_folder, tmp_path, ki
     assert read_predictions(tmp_path / "out.csv")["episode_id"].tolist() == ["30", "7", "12", "8"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "ids"), [(pa.int64(), [3, None, 4]), (pa.uint64(), [2**63 + 1, 2, 3])])
 def test_integers_with_a_gap_or_of_too_great_a_range_are_text(models_folder, tmp_path, kind, ids):
     write_parquet(tmp_path / "patients.parquet", kind, ids)
@@ -139,6 +143,7 @@ def test_integers_with_a_gap_or_of_too_great_a_range_are_text(models_folder, tmp
     assert pq.read_table(tmp_path / "out.parquet")["episode_id"].to_pylist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("second", "expected"), [(pa.int64(), pa.int64()), (pa.int32(), pa.string())])
 def test_of_several_files_all_have_to_hold_the_same_integers(models_folder, tmp_path, second, expected):
     (tmp_path / "parts").mkdir()
@@ -151,6 +156,7 @@ def test_of_several_files_all_have_to_hold_the_same_integers(models_folder, tmp_
     assert (summary.n_patients, summary.n_rejects) == (4, 1)
 
 
+@pytest.mark.slow
 def test_ids_of_a_text_file_keep_their_zeros(models_folder, tmp_path):
     (tmp_path / "patients.csv").write_text("episode_id,indication,pain_nrs\n007,lumbar_facet,7\n7,lumbar_facet,6\n")
     for suffix in (".csv", ".parquet"):

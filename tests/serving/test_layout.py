@@ -22,7 +22,7 @@ EPIDURAL = "epidural_steroid_injection.pain_response"
 OF_ANSWER = ["probability", "lower", "upper", "eligible", "cautions", "abstained_because"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def models(models_folder) -> dict[str, Predictor]:
     return load_models(models_folder)
 
@@ -127,9 +127,8 @@ def test_a_wide_file_holds_what_the_function_gives_whatever_the_chunks(patients,
             assert field.type == types[field.name.split(".")[-1]]
 
 
-def test_the_command_takes_every_option_and_shows_long_rows_only(
-    patients, models_folder, tmp_path, monkeypatch, capsys
-):
+@pytest.mark.slow
+def test_the_command_takes_every_option(patients, models_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").symlink_to(models_folder)
     patients.loc[1, ["technique", "indication"]] = [None, None]

@@ -145,7 +145,7 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     metavar="LIST",
     callback=_read_names,
     help="Answer for these outcomes, for example pain_response,pain_change; answers are the same whichever others are "
-    "asked for. Default: all that have a model.",
+    "asked for. Default: those for which the technique has a model.",
 )
 @click.option(
     "--months",
@@ -170,7 +170,8 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
 @click.option(
     "--wide",
     is_flag=True,
-    help="One row for each patient, with columns TECHNIQUE.OUTCOME.probability, .lower, .upper (see above).",
+    help="One row for each patient, with columns TECHNIQUE.OUTCOME.probability, .lower, .upper (see above), without "
+    "reasons.",
 )
 @click.option(
     "--max-rejects",
@@ -264,7 +265,7 @@ def predict(
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
       paincast predict warehouse.parquet -o scored.parquet --techniques facet_rfa,si_joint_rfa
-      paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response --explain 0
+      paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response
       paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
       paincast predict 'export/*.csv' -o scored.parquet --resume
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from paincast.eligibility import join_reasons
+from paincast.errors import SettingsError
 from paincast.explain import Explanation, Reason, list_reasons
 from paincast.predictor.rows import LISTS, UNCERTAINTY_COLUMNS
 
@@ -23,6 +25,19 @@ MOST_REASONS = 3
 
 NEAREST = 1e-12
 """Minimum distance of a probability from 0 and 1 before its log odds are taken."""
+
+
+def check_most_reasons(explain: object) -> int:
+    """Check the number of reasons that are asked.
+
+    Raises
+    ------
+    SettingsError
+        If it is not a whole number, or is below 0.
+    """
+    if isinstance(explain, bool) or not isinstance(explain, Integral) or explain < 0:
+        raise SettingsError("explain: needs a whole number of reasons, 0 for none", code="PC-SERVING-50")
+    return int(explain)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -35,7 +36,7 @@ def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Cont
     DataFrame of shape (m, ...)
     """
     positions = pd.Index(patients.places).get_indexer(predictions.index)
-    if len(positions) == 0 or (positions < 0).any():  # the reader of a file left the row out, and its ids with it
+    if (positions < 0).any():  # the reader of a file left the row out, and its ids with it
         return predictions
     ids = _list_ids(patients, contract)
     return predictions.assign(
@@ -63,5 +64,5 @@ def _keep(given: pd.Series, made: pd.Series) -> pd.Series:
     if pd.api.types.is_integer_dtype(whole.dtype) and not whole.isna().any():
         return whole
     text = to_text(given)
-    is_written = given.map(lambda cell: isinstance(cell, str)) & text.notna()
-    return text.mask(is_written, given.astype("str")).fillna(made.astype("str"))
+    is_written = np.fromiter((isinstance(cell, str) for cell in given), dtype=bool, count=len(given))
+    return text.mask(is_written & text.notna(), given.astype("str")).fillna(made.astype("str"))

@@ -25,7 +25,7 @@ from paincast.predictor.answering.frames import to_frame, to_table
 from paincast.predictor.answering.judgement import judge_patients
 from paincast.predictor.answering.ready import ReadyPatients, from_episodes
 from paincast.predictor.answering.scorer import EVERYTHING, Detail, Scorer, make_scorer
-from paincast.predictor.answers import MOST_REASONS, Answers
+from paincast.predictor.answers import MOST_REASONS, Answers, check_most_reasons
 from paincast.predictor.card import format_card, format_line
 from paincast.predictor.ids import restore_ids
 from paincast.predictor.route import Answered, answer_patients, explain_left_out, restore_index, warn_of_rejects
@@ -185,13 +185,15 @@ class Predictor:
         ------
         DataError
             If the input is not a table of patients.
+        SettingsError
+            If ``explain`` is not a whole number of reasons.
 
         Warns
         -----
         UserWarning
             If values were unusable and were left out.
         """
-        detail = Detail(interval=interval, explain=explain)
+        detail = Detail(interval=interval, explain=check_most_reasons(explain))
         if unreadable is not None and isinstance(patients, pd.DataFrame):
             return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted, detail=detail)
         read = read_patients(patients, contract=self.contract)

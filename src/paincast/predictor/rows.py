@@ -48,6 +48,7 @@ PREDICTION_COLUMNS = (
 )
 """Columns of a prediction, in order.
 
+``technique`` and ``outcome`` are empty in the only row of a patient of whom no technique is asked.
 ``lower`` and ``upper`` are the limits of the individual's probability, ``expected_lower`` and ``expected_upper`` those
 of the individual's change of pain, at ``level``. For ``relief_duration``, the probability is that of relief beyond the
 horizon, and ``expected`` is the median in months, if it is within the modelled months. For ``pain_change``, there is no

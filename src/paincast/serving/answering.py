@@ -112,7 +112,7 @@ def _answer_technique(
     technique: str, ready: ReadyPatients, models: Mapping[str, Predictor], contract: Contract, asking: Asking
 ) -> list[pa.Table]:
     """Answer for a technique; outcomes that are linked to those asked are computed, and not returned."""
-    outcomes = asking.list_outcomes(models.values(), contract)
+    outcomes = asking.list_outcomes(technique, models.values(), contract)
     asked = [Asked(technique, outcome, month) for outcome in outcomes for month in asking.months or (None,)]
     linked = [one._replace(outcome=other) for other in list_linked(outcomes) for one in asked]
     beside = [one for one in dict.fromkeys(linked) if choose_model(models, one) is not None]

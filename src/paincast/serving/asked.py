@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from paincast.eligibility import check_techniques
 from paincast.errors import SettingsError
 from paincast.outcomes import get_outcome, sort_outcomes
 from paincast.predictor import Predictor
-from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.answers import MOST_REASONS, check_most_reasons
 from paincast.serving.months import check_months
 
 ALL = "all"
@@ -44,7 +43,7 @@ class Asking:
         Techniques asked of every patient. ``None`` asks those that have a model of the patients whose indication they
         treat, and the one that a patient's row names; ``"all"`` asks them of every patient.
     outcomes : tuple of str or None
-        Outcomes in the canonical order; None for all that have a model.
+        Outcomes in the canonical order; None for those of :meth:`list_outcomes`.
     months : tuple of float or None
         Months in ascending order; None for the primary month of each model.
     interval : bool
@@ -67,11 +66,20 @@ class Asking:
         """Techniques that are asked by name; None if the models decide."""
         return self.techniques if isinstance(self.techniques, tuple) else None
 
-    def list_outcomes(self, models: Iterable[Predictor], contract: Contract) -> tuple[str, ...]:
-        """List the outcomes that are asked, in the canonical order."""
+    def list_outcomes(self, technique: str, models: Iterable[Predictor], contract: Contract) -> tuple[str, ...]:
+        """List the outcomes that are asked of a technique, in the canonical order.
+
+        Where nothing else is said, they are those for which the technique has a model; of a technique that is asked
+        without regard to the models, those for which any has.
+        """
         if self.outcomes is not None:
             return self.outcomes
-        return tuple(sort_outcomes((model.outcome for model in models), contract.outcomes))
+        by_technique: dict[str, list[str]] = {}
+        for model in models:
+            by_technique.setdefault(model.technique, []).append(model.outcome)
+        own = by_technique.get(technique) if self.techniques is None else None
+        listed = own or [outcome for outcomes in by_technique.values() for outcome in outcomes]
+        return tuple(sort_outcomes(listed, contract.outcomes))
 
     def keep_models(self, models: Mapping[str, Predictor]) -> dict[str, Predictor]:
         """Keep the models of the outcomes that are asked."""
@@ -92,9 +100,12 @@ def check_asking(
     months: Iterable[float] | None = None,
     interval: bool = True,
     explain: int = MOST_REASONS,
+    wide: bool = False,
     allow_contradicted: bool = False,
 ) -> Asking:
     """Check what is asked for; the parameters are those of :func:`paincast.predict`.
+
+    The wide layout has no columns for reasons, so that none are asked.
 
     Raises
     ------
@@ -109,19 +120,23 @@ def check_asking(
     >>> check_asking(BUILT_IN, techniques="facet_rfa", outcomes=["pain_change", "pain_response"]).outcomes
     ('pain_response', 'pain_change')
     """
-    named = techniques if techniques is None or techniques == ALL else _list_names(techniques, "techniques")
-    if isinstance(named, tuple):
+    named: tuple[str, ...] | str | None = ALL if _is_all(techniques) else None
+    if techniques is not None and named is None:
+        named = _list_names(techniques, "techniques")
         check_techniques(named, contract)
-    if isinstance(explain, bool) or not isinstance(explain, Integral) or explain < 0:
-        raise SettingsError("explain: needs a whole number of reasons, 0 for none", code="PC-SERVING-50")
+    most_reasons = check_most_reasons(explain)
     return Asking(
         techniques=named,
         outcomes=_check_outcomes(outcomes, contract),
         months=check_months(months),
         interval=bool(interval),
-        explain=int(explain),
+        explain=0 if wide else most_reasons,
         allow_contradicted=allow_contradicted,
     )
+
+
+def _is_all(given: object) -> bool:
+    return isinstance(given, str) and given == ALL
 
 
 def _list_names(given: Sequence[str] | str, what: str) -> tuple[str, ...]:
@@ -132,7 +147,7 @@ def _list_names(given: Sequence[str] | str, what: str) -> tuple[str, ...]:
 
 
 def _check_outcomes(given: Sequence[str] | str | None, contract: Contract) -> tuple[str, ...] | None:
-    if given is None or given == ALL:
+    if given is None or _is_all(given):
         return None
     named = [get_outcome(name, outcomes=contract.outcomes).name for name in _list_names(given, "outcomes")]
     return tuple(sort_outcomes(named, contract.outcomes))

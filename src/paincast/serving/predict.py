@@ -150,7 +150,8 @@ def predict(
         Techniques to ask of every patient, and no others. By default, those that have a model are asked of the patients
         whose indication they treat, and with ``"all"`` of every patient; for each patient also the one named.
     outcomes : sequence of str, optional
-        Outcomes to predict; by default those with a model. An answer is the same whichever others are asked for.
+        Outcomes to predict; by default those for which the technique has a model (with ``techniques``, those for which
+        any technique has one). An answer is the same whichever others are asked for.
     months : sequence of float, optional
         Months after the procedure to predict for; a month without a model gets an abstention. By default, the primary
         month of each model.
@@ -159,7 +160,8 @@ def predict(
     explain : int
         Most reasons for, and against. With 0, neither reasons nor missing values are computed.
     wide : bool
-        Whether to return one row for each patient instead, see :func:`paincast.serving.layout.widen`.
+        Whether to return one row for each patient instead, without reasons, see
+        :func:`paincast.serving.layout.widen`.
     allow_contradicted : bool
         Whether a model answers where an external validation on patients of the same indication and approach
         contradicts it; every such answer says so in ``cautions``. By default it abstains.
@@ -202,6 +204,7 @@ def predict(
         months=months,
         interval=interval,
         explain=explain,
+        wide=wide,
         allow_contradicted=allow_contradicted,
     )
     if not isinstance(models, Predictor | Mapping):

@@ -10,6 +10,7 @@ from paincast.serving.batch.bloom import PROBES
 
 Hashes = npt.NDArray[np.uint64]
 
+
 @compile_cached
 def add_to_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> None:
     """Remember hashes."""

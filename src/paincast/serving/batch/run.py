@@ -121,8 +121,8 @@ def predict_file(
     months = check_months(months)
     predictors = select_models(load_models(models, trusted_keys=trusted_keys), months)
     contract = common_contract(predictors.values())
-    detail: dict[str, Any] = {"interval": interval, "explain": explain, "allow_contradicted": allow_contradicted}
-    asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, **detail)
+    shown: dict[str, Any] = {"explain": explain, "wide": wide, "allow_contradicted": allow_contradicted}
+    asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, interval=interval, **shown)
     options = {**asdict(asking), "wide": wide}
     columns, asked_models = contract.episodes, asking.keep_models(predictors)
     with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
