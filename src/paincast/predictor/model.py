@@ -21,7 +21,7 @@ from paincast.explain import MOST_MISSING, explain_model, find_certain, list_mis
 from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
-from paincast.predictor.answering.frames import to_frame, to_table
+from paincast.predictor.answering.frames import to_frame
 from paincast.predictor.answering.judgement import judge_patients
 from paincast.predictor.answering.ready import ReadyPatients, from_episodes
 from paincast.predictor.answering.scorer import EVERYTHING, Detail, Scorer, make_scorer
@@ -267,15 +267,10 @@ class Predictor:
         """
         if allow_contradicted not in self._scorers:
             self._scorers[allow_contradicted] = make_scorer(self, allow_contradicted=allow_contradicted)
-        scorer = self._scorers[allow_contradicted]
-        if scorer is not None:
-            return scorer.answer(ready, detail)
-        episodes, unreadable = ready.to_episodes()
-        answers = self.answer_episodes(episodes, unreadable, allow_contradicted=allow_contradicted, detail=detail)
-        return to_table(answers.write())
+        return self._scorers[allow_contradicted].answer(ready, detail)
 
     @cached_property
-    def _scorers(self) -> dict[bool, Scorer | None]:
+    def _scorers(self) -> dict[bool, Scorer]:
         return {}
 
     def answer_episodes(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from paincast.scoring.layout import LinearPlan, Term
 from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,8 +25,24 @@ FormatNumber = Callable[[str, float], str]
 """Writes a value of a column with its unit."""
 
 
+class Worded(Protocol):
+    """A variable of which a reason speaks: its column, the levels of a coded one, and how each is written."""
+
+    @property
+    def name(self) -> str:
+        """Column of ``episodes``."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels of a category or yes/no; empty for a number."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """How each level is written."""
+
+
 def list_reasons(
-    plan: LinearPlan,
+    variables: Sequence[Worded],
     patients: Patients,
     terms: npt.NDArray[np.int16],
     sizes: FloatArray,
@@ -38,12 +54,12 @@ def list_reasons(
 
     Parameters
     ----------
-    plan : LinearPlan
-        The model.
+    variables : sequence of Worded
+        Variables of the model.
     patients : Patients
         Patients, n of them.
     terms : ndarray of int, shape (n, most)
-        Terms of the contributions; -1 for none.
+        Which variables contribute; -1 for none.
     sizes : ndarray of shape (n, most)
         Contributions.
     unit : {"log_odds", "points"}
@@ -59,9 +75,9 @@ def list_reasons(
     rows = np.repeat(np.arange(len(terms)), told.sum(axis=1))
     return _make_lists(
         told.sum(axis=1),
-        [term.name for term in plan.terms],
+        [variable.name for variable in variables],
         terms[told],
-        _write_values(plan.terms, patients, rows, terms[told], format_number),
+        _write_values(variables, patients, rows, terms[told], format_number),
         np.round(sizes[told], DIGITS),
         unit,
     )
@@ -121,7 +137,7 @@ def _make_lists(
 
 
 def _write_values(
-    terms: Sequence[Term],
+    variables: Sequence[Worded],
     patients: Patients,
     rows: npt.NDArray[np.integer],
     places: npt.NDArray[np.integer],
@@ -131,17 +147,17 @@ def _write_values(
     words: list[str] = []
     codes = np.empty(len(rows), dtype=np.int32)
     order = np.argsort(places, kind="stable")
-    bounds = np.searchsorted(places[order], np.arange(len(terms) + 1))
-    for term, begin, end in zip(terms, bounds[:-1], bounds[1:], strict=True):
+    bounds = np.searchsorted(places[order], np.arange(len(variables) + 1))
+    for variable, begin, end in zip(variables, bounds[:-1], bounds[1:], strict=True):
         if begin == end:
             continue
         chosen = order[begin:end]
-        if term.levels:
-            found, written = patients.codes(term.name, term.levels)[rows[chosen]], list(term.words)
+        if variable.levels:
+            found, written = patients.codes(variable.name, variable.levels)[rows[chosen]], list(variable.words)
         else:
-            encoded = pa.array(patients.numbers(term.name)[rows[chosen]]).dictionary_encode()
+            encoded = pa.array(patients.numbers(variable.name)[rows[chosen]]).dictionary_encode()
             found = encoded.indices.to_numpy()
-            written = [format_number(term.name, value) for value in encoded.dictionary.to_numpy().tolist()]
+            written = [format_number(variable.name, value) for value in encoded.dictionary.to_numpy().tolist()]
         codes[chosen] = found + len(words)
         words += written
     return pa.array(words, pa.string()).take(pa.array(codes))

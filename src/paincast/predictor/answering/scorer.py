@@ -11,22 +11,20 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import expit, ndtri
+from scipy.special import ndtri
 
 from paincast.cohort.tables import conform
 from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
-from paincast.models.binary.response import ResponseModel
 from paincast.models.domain import explain_distance, find_limit
 from paincast.outcomes.criteria import is_reachable
 from paincast.predictor.answering.judgement import judge_patients
-from paincast.predictor.answering.plan import plan_linear
+from paincast.predictor.answering.kinds import Kind, make_kind
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.conditions import assess, list_columns
-from paincast.scoring.layout import LinearPlan
-from paincast.scoring.linear import LinearScore, score_linear
+from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
 from paincast.scoring.reasons import REASONS, list_missing, list_reasons
@@ -90,23 +88,20 @@ class Words:
 
 @dataclass
 class Scorer:
-    """A model with a linear plan, and the words it has made so far.
+    """A model as the core scores it, and the words it has made so far.
 
     Parameters
     ----------
     model : Predictor
         The model.
-    response : ResponseModel
-        Its response.
-    plan : LinearPlan
-        The response as the core scores it.
+    kind : Kind
+        Its response as the core scores it.
     allow_contradicted : bool
         Whether to answer where an external validation contradicts the model.
     """
 
     model: Predictor
-    response: ResponseModel
-    plan: LinearPlan
+    kind: Kind
     allow_contradicted: bool = False
     _patterns: Patterns = field(default_factory=Patterns)
     _words: Words = field(default_factory=Words)
@@ -122,11 +117,11 @@ class Scorer:
     @cached_property
     def columns(self) -> list[str]:
         """Columns of ``episodes`` on which an answer depends."""
-        variables = [variable.name for variable in self.response.encoder.variables_]
+        variables = [variable.name for variable in self.model.response.encoder.variables_]
         measures = [line.measure for line in self.model.question.lines if line.needs_before]
         conditions = [name for rule in self.rules.contraindications for name in list_columns(rule["when"])]
-        names = ["episode_id", "patient_id", "technique", "indication", "approach", *variables, *measures, *conditions]
-        return list(dict.fromkeys(names))
+        named = ("episode_id", "patient_id", "technique", "indication", "approach")
+        return list(dict.fromkeys([*named, *variables, *measures, *conditions, *self.kind.reads]))
 
     def answer(self, ready: ReadyPatients, detail: Detail) -> pa.Table:
         """Answer patients.
@@ -144,56 +139,46 @@ class Scorer:
             Texts are dictionaries.
         """
         patients = _set_technique(ready, self.columns, self.model.technique)
-        with_draws = detail.interval or detail.explain > 0
-        score = score_linear(self.plan, patients, most=detail.explain, with_draws=with_draws)
+        request = Request(self.model.level, detail.interval, detail.explain)
+        explained_later = self.kind.explains_apart and detail.explain > 0
+        score = self.kind.score(patients, request._replace(most=0) if explained_later else request)
         numbers = self._find_patterns(patients, ready, score)
         columns: dict[str, pa.Array] = self._words.take(numbers)
         answered = np.asarray(pc.invert(columns["abstained"]).to_numpy(zero_copy_only=False))
         columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
-        told = self._describe(score, detail)
         for name in (*ANSWERS, *UNCERTAINTY_COLUMNS):
-            values = told.get(name)
+            values = score.numbers.get(name)
             columns[name] = pa.nulls(len(ready), pa.float64()) if values is None else _leave_out(values, answered)
+        if explained_later:
+            score = self._explain(patients, score, answered, request)
         columns |= self._list(patients, score, answered, detail)
         return pa.table({name: columns[name] for name in PREDICTION_COLUMNS})
 
-    def _describe(self, score: LinearScore, detail: Detail) -> dict[str, FloatArray]:
-        """Describe log odds: probability, limits, and the shares of each part of the variance."""
-        probability = expit(score.log_odds)
-        if not detail.interval:
-            return {"probability": probability}
-        components = self.response.uncertainty_components
-        parts = {
-            "evidence": components.evidence_share * score.refitting,
-            "model": (1.0 - components.evidence_share) * score.refitting + components.unexplained,
-            "site": np.full(len(score.refitting), components.between_sites),
-            "missing": score.missing,
-        }
-        total = parts["evidence"] + parts["model"] + parts["site"] + parts["missing"]
-        reach = ndtri(0.5 + self.model.level / 2) * np.sqrt(total)
-        whole = np.where(total > 0, total, np.nan)
-        return {
-            "probability": probability,
-            "lower": expit(score.log_odds - reach),
-            "upper": expit(score.log_odds + reach),
-            **{f"uncertainty_{name}": part / whole for name, part in parts.items()},
-        }
+    def _explain(self, patients: Patients, score: Score, answered: BoolArray, request: Request) -> Score:
+        """Add the strongest contributions of the patients who get an answer."""
+        rows = np.flatnonzero(answered)
+        if not len(rows):
+            return score._replace(strongest=tell_nothing(len(patients), request.most))
+        explained = patients if len(rows) == len(patients) else patients.take(rows)
+        strongest = self.kind.score(explained, request._replace(interval=False)).strongest
+        return score._replace(strongest=strongest.spread(rows, len(patients)))
 
-    def _list(self, patients: Patients, score: LinearScore, answered: BoolArray, detail: Detail) -> dict[str, pa.Array]:
+    def _list(self, patients: Patients, score: Score, answered: BoolArray, detail: Detail) -> dict[str, pa.Array]:
         if not detail.explain:
             nothing = pa.ListArray.from_arrays(
                 np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, REASONS.value_type)
             )
             return dict.fromkeys(LISTS, nothing)
-        unit, columns = self.response.unit, self.model.contract.episodes
+        unit, columns = self.model.response.unit, self.model.contract.episodes
         listed = {}
+        strongest = score.strongest
         for name, terms, sizes in (
-            ("reasons_for", score.upward, score.upward_sizes),
-            ("reasons_against", score.downward, score.downward_sizes),
+            ("reasons_for", strongest.upward, strongest.upward_sizes),
+            ("reasons_against", strongest.downward, strongest.downward_sizes),
         ):
             told = np.where(answered[:, None], terms, np.int16(-1))
             listed[name] = list_reasons(
-                self.plan,
+                self.kind.terms,
                 patients,
                 told,
                 sizes,
@@ -201,6 +186,8 @@ class Scorer:
                 format_number=lambda column, value: format_value(columns[column], value),
             )
         names, reach = self._reaches
+        if score.missing_scale is not None:
+            reach = reach * score.missing_scale[:, None]
         most = max(MOST_MISSING, detail.explain)
         listed["missing_values"] = list_missing(names, reach, patients, answered, unit=unit, most=most)
         return listed
@@ -208,14 +195,14 @@ class Scorer:
     @cached_property
     def _reaches(self) -> tuple[list[str], FloatArray]:
         """List the variables whose missing value is told, the widest first, and half the width of each."""
-        variances = {term.name: term.missing_variance for term in self.plan.terms if term.missing_variance}
+        variances = self.kind.missing_variances
         reach = ndtri(0.5 + self.model.level / 2.0) * np.sqrt(np.array(list(variances.values()), dtype=float))
         widest = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
         return [list(variances)[place] for place in widest], reach[widest]
 
-    def _find_patterns(self, patients: Patients, ready: ReadyPatients, score: LinearScore) -> IntArray:
+    def _find_patterns(self, patients: Patients, ready: ReadyPatients, score: Score) -> IntArray:
         """Find the number of the pattern of each row, and judge those that are new."""
-        together = score.squared_distance > find_limit(len(self.response.domain.names))
+        together = score.squared_distance > find_limit(len(self.kind.domain_names))
         unreadable = ready.unreadable
         sets = np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])
         codes = [sets[unreadable.codes], together, *self._code_words(patients, score)]
@@ -223,19 +210,18 @@ class Scorer:
         if len(found.new_rows):
             rows = found.new_rows
             names = [unreadable.sets[code] for code in unreadable.codes[rows]]
-            self._words.add(self._judge(patients.take(rows), names, score.far[rows], together[rows]))
+            self._words.add(self._judge(patients.take(rows), names, score.far[:, rows], together[rows]))
         return found.numbers
 
-    def _code_words(self, patients: Patients, score: LinearScore) -> list[npt.NDArray[np.generic]]:
+    def _code_words(self, patients: Patients, score: Score) -> list[npt.NDArray[np.generic]]:
         """Code what the words depend on."""
         contract = self.model.contract
         codes: list[npt.NDArray[np.generic]] = [
             patients.codes("indication", contract.indications),
             patients.codes("approach", contract.episodes["approach"].categories),
         ]
-        for place in range(len(self.response.domain.names)):
-            codes.append((score.far >> np.uint64(place)) & np.uint64(1))
-        for variable in self.response.encoder.variables_:
+        codes += list(score.far)
+        for variable in self.model.response.encoder.variables_:
             if variable.levels:
                 codes.append(patients.codes(variable.name, variable.levels) > len(variable.levels))
         for line in self.model.question.lines:
@@ -248,14 +234,11 @@ class Scorer:
         return codes
 
     def _judge(
-        self, patients: Patients, unreadable: list[tuple[str, ...]], far: npt.NDArray[np.uint64], together: BoolArray
+        self, patients: Patients, unreadable: list[tuple[str, ...]], far: BoolArray, together: BoolArray
     ) -> pd.DataFrame:
-        model, encoder = self.model, self.response.encoder
+        model, encoder = self.model, self.model.response.encoder
         episodes = conform("episodes", patients.table.to_pandas(), model.contract)
-        bits = {
-            name: (far >> np.uint64(place)) & np.uint64(1) > 0 for place, name in enumerate(self.response.domain.names)
-        }
-        flags = pd.DataFrame(bits, index=episodes.index)
+        flags = pd.DataFrame(far.T, columns=list(self.kind.domain_names), index=episodes.index)
         out_of_domain = explain_distance(encoder, flags, encoder.find_unseen(episodes), together)
         names = pd.Series(unreadable, index=episodes.index, dtype=object)
         return judge_patients(model, episodes, names, out_of_domain, allow_contradicted=self.allow_contradicted).drop(
@@ -263,12 +246,9 @@ class Scorer:
         )
 
 
-def make_scorer(model: Predictor, *, allow_contradicted: bool = False) -> Scorer | None:
-    """Make the scorer of a model; None for a model that the core does not cover."""
-    plan = plan_linear(model.response)
-    if plan is None or not isinstance(model.response, ResponseModel):
-        return None
-    return Scorer(model=model, response=model.response, plan=plan, allow_contradicted=allow_contradicted)
+def make_scorer(model: Predictor, *, allow_contradicted: bool = False) -> Scorer:
+    """Make the scorer of a model."""
+    return Scorer(model=model, kind=make_kind(model.response), allow_contradicted=allow_contradicted)
 
 
 def _set_technique(ready: ReadyPatients, names: list[str], technique: str) -> Patients:

@@ -1,0 +1,68 @@
+"""Models of log odds, linear and other, with what each variable contributes to them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.scoring.kinds.encoding import Encoded
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class LogOdds(Protocol):
+    """A model of log odds, as the core scores it."""
+
+    def predict(self, encoded: Encoded) -> FloatArray:
+        """Return the log odds, shape (n,)."""
+
+    def contribute(self, encoded: Encoded) -> tuple[FloatArray, FloatArray]:
+        """Return base, shape (n,), and contributions of variables, shape (n_variables, n), that add up to them."""
+
+
+class Linear(NamedTuple):
+    """A linear model: an intercept, coefficients of the columns, and the reference of contributions."""
+
+    intercept: float
+    coefficients: FloatArray
+    means: FloatArray
+
+    def predict(self, encoded: Encoded) -> FloatArray:
+        """Return the log odds, shape (n,)."""
+        added = np.zeros(len(encoded))
+        for coefficient, column in zip(self.coefficients.tolist(), encoded.columns, strict=True):
+            added += coefficient * column
+        return self.intercept + added
+
+    def contribute(self, encoded: Encoded) -> tuple[FloatArray, FloatArray]:
+        """Return base, shape (n,), and contributions of variables, shape (n_variables, n)."""
+        base = self.intercept + self.means @ self.coefficients
+        away = (encoded.columns - self.means[:, None]) * self.coefficients[:, None]
+        return np.full(len(encoded), base), encoded.sum_terms(away)
+
+
+class MatrixModel(Protocol):
+    """A fitted model that works on rows of columns."""
+
+    def linear_predictor(self, matrix: FloatArray) -> FloatArray:
+        """Return the log odds, shape (n,)."""
+
+    def contributions(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return base, shape (n,), and contributions of columns, shape (n, n_columns)."""
+
+
+class ByRows(NamedTuple):
+    """A model that has functions of its own, such as trees."""
+
+    model: MatrixModel
+
+    def predict(self, encoded: Encoded) -> FloatArray:
+        """Return the log odds, shape (n,)."""
+        return self.model.linear_predictor(encoded.matrix)
+
+    def contribute(self, encoded: Encoded) -> tuple[FloatArray, FloatArray]:
+        """Return base, shape (n,), and contributions of variables, shape (n_variables, n)."""
+        base, values = self.model.contributions(encoded.matrix)
+        return base, encoded.sum_terms(np.ascontiguousarray(values.T))
