@@ -108,7 +108,7 @@ def judge(target: Path, patients: pd.DataFrame, place: str) -> str:
         told = str(error).replace(place, "")
         if SENTINEL in told or "987654321" in told or not error.code:
             return f"ECHO {error.code}"
-        return error.code
+        return f"{error.code} {told[told.rfind('(') :]}" if error.code == "PC-MODEL-19" else error.code
     with np.errstate(all="ignore"):
         rows = predictor.predict(patients)
     assert tuple(rows.columns) == PREDICTION_COLUMNS
