@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ import paincast
 from paincast.predictor import add_version
 from paincast.schema import RESEARCH_MARK
 
-BUNDLES = Path(__file__).resolve().parents[1] / "golden" / "bundles"
+from .released import BUNDLES, unpack
+
 ANSWERS = pd.concat([pd.read_csv(BUNDLES / f"format2{name}_answers.csv") for name in ("", "_prior")], ignore_index=True)
 CURVED = [f"{name}/facet_rfa/pain_response" for name in ("beta", "isotonic", "venn_abers", "steps")]
 NUMBERS = ("horizon_months", "probability", "lower", "upper", "expected", "expected_lower", "expected_upper", "level")
@@ -23,11 +23,7 @@ FACTS = ("episode_id", "outcome", "abstained", "in_domain", "n_real", "basis", "
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("earlier")
-    for name in ("format2.zip", "format2_curved.zip", "format2_prior.zip"):
-        with zipfile.ZipFile(BUNDLES / name) as archive:
-            archive.extractall(folder)
-    return folder
+    return unpack(tmp_path_factory.mktemp("earlier"))
 
 
 @pytest.mark.parametrize("bundle", sorted(set(ANSWERS["bundle"])))

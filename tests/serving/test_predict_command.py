@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from paincast.cli.app import run
 from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
+from paincast.errors import SettingsError
 from paincast.evaluation.simulated.truth import load_truth
-from paincast.serving.predict import load_models
+from paincast.predictor.bundle import read_signing_key, sign_bundle
+from paincast.serving.predict import load_models, predict
 from paincast.serving.validation.external import evaluate_models
 from paincast.simulator import write_cohort
 
@@ -287,3 +292,29 @@ def test_the_truth_is_that_of_the_question_asked(models_folder, tmp_path):
     two = evaluate_models(models, cohort, truth=shifted, rng=rng[1], resamples=60).metrics
     pd.testing.assert_frame_equal(one, two)
     assert "regret" in set(one["metric"])
+
+
+def test_only_signed_models_are_asked_where_keys_are_trusted(tmp_path, models_folder, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(models_folder, "models")
+    for name in ("private", "other"):
+        key = Ed25519PrivateKey.generate()
+        Path(f"{name}.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        Path(f"{name}.pem").chmod(0o600)
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        Path(f"{name}_public.pem").write_bytes(public)
+    command = ["predict", str(EXAMPLES / "patients.csv"), "-o", "out.csv", "--no-progress", "--trusted-keys"]
+    bundles = [technique / "pain_response" for technique in Path("models").iterdir()]
+    sign_bundle(bundles[0], read_signing_key("private.pem"))
+    assert run([*command, "private_public.pem"]) == 2  # one of two is signed
+    assert "PC-MODEL-46" in capsys.readouterr().err
+    sign_bundle(bundles[1], read_signing_key("private.pem"))
+    assert run([*command, "other_public.pem"]) == 2
+    assert run([*command, "private.pem"]) == 2
+    assert not Path("out.csv").exists()
+    assert run([*command, "private_public.pem"]) == 0
+    assert Path("out.csv").exists()
+    patients = pd.read_csv(EXAMPLES / "patients.csv")
+    assert len(predict(patients, "models", trusted_keys="private_public.pem")) == len(pd.read_csv("out.csv"))
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-60"):
+        predict(patients, load_models("models"), trusted_keys="private_public.pem")

@@ -11,13 +11,17 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from mlflow import MlflowClient
 
 from paincast.cli.app import run as run_command
-from paincast.errors import DataError, RefusalError
+from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.predictor import add_version
+from paincast.predictor.bundle import read_signing_key
 from paincast.predictor.validation import Validation, format_validations
 from paincast.schema import RESEARCH_MARK
+from paincast.serving.predict import load_model, load_models
 from paincast.settings import CARD_ITEMS, GateSettings, TrackingSettings
 from paincast.tracking import (
     ModelRun,
@@ -415,3 +419,73 @@ def test_the_commands_say_what_they_did_and_exit_with_2_when_refused(registry, t
     assert f"{NAME}: version 1 is champion again, in place of version 2" in capsys.readouterr().out
     assert run_command(["rollback", NAME, *store]) == 2
     assert "nothing was changed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def keys(tmp_path) -> Path:
+    """Keys of two people; the public ones end in ``.pub``."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    for name in ("ours", "other"):
+        key = Ed25519PrivateKey.generate()
+        (folder / name).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (folder / name).chmod(0o600)
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (folder / f"{name}.pub").write_bytes(public)
+    return folder
+
+
+@pytest.fixture
+def served(registry, monkeypatch) -> Registry:
+    """The store as the one that models are loaded from."""
+    mlflow.set_tracking_uri(None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.store.uri)
+    yield registry
+    mlflow.set_tracking_uri(None)
+
+
+def test_a_promotion_signs_what_passes_and_the_signature_travels(served, keys, tmp_path):
+    served.add()
+    done = promote(served.store, f"{NAME}@candidate", GateSettings(), signing_key=keys / "ours")
+    assert done.signed_by == read_signing_key(keys / "ours").name
+    assert json.loads(served.client.get_model_version(NAME, "1").tags["signature"])["key"] == done.signed_by
+    for address in (f"models:/{NAME}@champion", f"models:/{NAME}/1"):
+        expected = load_model(address)
+        assert load_model(address, trusted_keys=keys / "ours.pub").version == expected.version
+        with pytest.raises(DataError, check=lambda error: error.code == "PC-MODEL-48"):
+            load_model(address, trusted_keys=keys / "other.pub")
+    [run] = [version.run_id for version in served.client.search_model_versions(f"name='{NAME}'")]
+    assert load_model(f"runs:/{run}/model", trusted_keys=keys / "ours.pub").version == expected.version
+    folder = mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion", dst_path=str(tmp_path / "fetched"))
+    assert load_models(folder, trusted_keys=keys / "ours.pub").keys() == {expected.name}
+    assert mlflow.pyfunc.load_model(f"models:/{NAME}@champion").metadata is not None
+
+    # Another reviewer promotes again: the later signature counts.
+    promote(served.store, f"{NAME}/1", GateSettings(), signing_key=keys / "other")
+    assert load_model(f"models:/{NAME}@champion", trusted_keys=keys / "other.pub").version == expected.version
+    # Without a key the signature stays.
+    assert promote(served.store, f"{NAME}/1", GateSettings()).signed_by == ""
+    assert load_model(f"models:/{NAME}@champion", trusted_keys=keys / "other.pub").version == expected.version
+
+
+def test_what_is_refused_or_cannot_be_signed_stays_unsigned(served, keys):
+    served.add(n_real=20)
+    before = served.look()
+    done = promote(served.store, f"{NAME}@candidate", GateSettings(), signing_key=keys / "ours")
+    assert (done.verdict.passed, done.signed_by) == (False, "")
+    (keys / "ours").chmod(0o644)
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-MODEL-44"):
+        promote(served.store, f"{NAME}@candidate", RESEARCH, signing_key=keys / "ours")
+    assert served.look() == before
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-MODEL-46"):
+        load_model(f"models:/{NAME}@candidate", trusted_keys=keys / "ours.pub")
+
+
+def test_the_command_signs_and_says_by_which_key(served, keys, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    served.add()
+    command = ["promote", f"{NAME}@candidate", "--tracking-uri", served.store.uri, "--sign"]
+    assert run_command([*command, str(keys / "absent")]) == 2
+    assert "PC-MODEL-45" in capsys.readouterr().err
+    assert run_command([*command, str(keys / "ours")]) == 0
+    assert f"signed by key {read_signing_key(keys / 'ours').name}" in capsys.readouterr().out

@@ -21,7 +21,6 @@ NON_FINITE = "x-non-finite"
 Check = Callable[[Any], None]
 """Takes plain data and raises :class:`SchemaError` where they do not fit."""
 
-_SHOWN = re.compile(r"[A-Za-z0-9_.~=-]{1,64}")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -56,7 +55,7 @@ class SchemaError(ValueError):
     allowed : str
         What is allowed.
     *path : str or int
-        Keys and positions that lead to the value; keys that are not plain names are not repeated in the message.
+        Keys and positions that lead to the value; ``*`` for a key that the schema does not name.
     """
 
     def __init__(self, allowed: str, *path: str | int) -> None:
@@ -69,9 +68,7 @@ class SchemaError(ValueError):
         return SchemaError(self.allowed, key, *self.path)
 
     def __str__(self) -> str:
-        steps = [
-            f"[{key}]" if isinstance(key, int) else f".{key if _SHOWN.fullmatch(key) else '*'}" for key in self.path
-        ]
+        steps = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path]
         return f"{''.join(steps).lstrip('.') or 'the file'} must be {self.allowed}"
 
 
@@ -179,7 +176,7 @@ def _check_objects(schema: Mapping[str, Any], make: Callable[[Mapping[str, Any]]
             for name, inner in value.items():
                 known.get(name, check_other)(inner)
         except SchemaError as error:
-            raise error.inside(name) from None
+            raise error.inside(name if name in known else "*") from None
 
     return [check]
 

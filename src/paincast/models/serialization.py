@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import UncertaintyComponents
 from paincast.models.calibration.affine import read_calibration, write_calibration
-from paincast.models.calibration.calibrated import join_model, split_model
+from paincast.models.calibration.calibrated import BinaryModel, join_model, split_model
 from paincast.models.continuous.cumulative import CumulativeChangeResponse
 from paincast.models.continuous.response import ChangeResponse
 from paincast.models.domain import Domain
@@ -82,6 +81,14 @@ def _leave_out_empty(state: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in state.items() if value or key not in names}
 
 
+class DamagedFileError(ValueError):
+    """A separate file does not hold a model; ``name`` is that of the file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 def read_response(state: Mapping[str, Any], files: Mapping[str, bytes]) -> Response:
     """Build a response from :func:`to_response_state`.
 
@@ -91,6 +98,11 @@ def read_response(state: Mapping[str, Any], files: Mapping[str, bytes]) -> Respo
         Plain data that include those of the response.
     files : mapping of str to bytes
         Content of the model files by name.
+
+    Raises
+    ------
+    DamagedFileError
+        If a file does not hold a model.
     """
     if "duration" in state:
         duration: DurationResponse = from_plain(state["duration"], DurationResponse)
@@ -99,7 +111,7 @@ def read_response(state: Mapping[str, Any], files: Mapping[str, bytes]) -> Respo
         change: ChangeResponse = from_plain(state["change"], ChangeResponse)
         return change
     model, *refits = [
-        join_model(read_model(model_state, partial(files.__getitem__, _name_file(position))), calibration)
+        join_model(_read_model(model_state, files, _name_file(position)), calibration)
         for position, (model_state, calibration) in enumerate(
             zip(state["models"], state["calibrations_beside"], strict=True)
         )
@@ -115,6 +127,15 @@ def read_response(state: Mapping[str, Any], files: Mapping[str, bytes]) -> Respo
         return response
     added = {name: from_plain(state["cumulative_change"][name], hint) for name, hint in ADDED_BY_CHANGE.items()}
     return CumulativeChangeResponse(response=response, **added)
+
+
+def _read_model(state: Mapping[str, Any], files: Mapping[str, bytes], name: str) -> BinaryModel:
+    if KINDS[state["kind"]].read_file is None:
+        return read_model(state, bytes)
+    try:
+        return read_model(state, lambda: files[name])
+    except Exception:  # whatever bytes that no model was written to can provoke
+        raise DamagedFileError(name) from None
 
 
 def list_files(response: Response) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pandas as pd
 from paincast.errors import DataError
 from paincast.files import atomic_file
 from paincast.files.bounded import read_json
-from paincast.files.declared_types import check_declared
+from paincast.files.declared_schema import TEXT, SchemaWriter
+from paincast.files.json_schema import Check, SchemaError, compile_schema
 from paincast.files.serialization import from_plain
 
 RECORD = "validations.json"
@@ -29,6 +31,7 @@ VALIDATIONS = "validations"
 """Tag of a registered version that holds the same; as many as fit, contradictions first."""
 
 FORMAT = 1
+MOST_VALIDATIONS = 10_000
 LONGEST_TAG = 5000
 """Characters that MLflow keeps of a tag on every database."""
 
@@ -148,18 +151,47 @@ def _parse(content: Any, version: str, where: str) -> tuple[Validation, ...]:
     try:
         if content["model_version"] != version:
             return ()
+        _compile_validations_schema()(content)
         found: tuple[Validation, ...] = from_plain(content["validations"], tuple[Validation, ...])
-        check_declared(found, tuple[Validation, ...])
-        valid = all(item.n > 0 and 0 <= item.lower <= item.o_e <= item.upper for item in found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(where) from error
-    if content.get("format") != FORMAT or not valid:
+    except SchemaError as error:
+        raise _damaged(where, f": {error}") from None
+    except (KeyError, TypeError):
+        raise _damaged(where) from None
+    if not all(item.lower <= item.o_e <= item.upper for item in found):
         raise _damaged(where)
     return sort_validations(found)
 
 
-def _damaged(where: str) -> DataError:
-    return DataError(f"{where} is damaged; remove it and evaluate the model again", code="PC-MODEL-30")
+@cache
+def make_validations_schema() -> dict[str, Any]:
+    """Make the JSON Schema (draft 2020-12) of ``validations.json``."""
+    writer = SchemaWriter(
+        {
+            "Validation.n": {"minimum": 1},
+            "Validation.o_e": {"minimum": 0},
+            "Validation.lower": {"minimum": 0},
+            "Validation.upper": {"minimum": 0},
+        }
+    )
+    validations = {**writer.describe(tuple[Validation, ...]), "maxItems": MOST_VALIDATIONS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "validations.json of paincast",
+        "description": "What patients whom a model had never seen said of it.",
+        "type": "object",
+        "properties": {"format": {"const": FORMAT}, "model_version": TEXT, "validations": validations},
+        "required": ["format", "model_version", "validations"],
+        "$defs": writer.definitions,
+    }
+
+
+@cache
+def _compile_validations_schema() -> Check:
+    return compile_schema(make_validations_schema())
+
+
+def _damaged(where: str, reason: str = "") -> DataError:
+    return DataError(f"{where} is damaged{reason}; remove it and evaluate the model again", code="PC-MODEL-30")
 
 
 def sort_validations(validations: Iterable[Validation]) -> tuple[Validation, ...]:

@@ -61,10 +61,15 @@ def read_files(folder: Path) -> dict[str, bytes]:
         If the folder is not a bundle, a file is missing, too large or no regular file, or differs from its checksum;
         the message names the file.
     """
-    if not (folder / MANIFEST).exists():
+    try:
+        is_bundle = (folder / MANIFEST).exists()
+        present = sorted(path.name for path in folder.iterdir() if _FILE.fullmatch(path.name)) if is_bundle else []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}", code="PC-MODEL-51") from None
+    if not is_bundle:
         raise DataError(f"{folder} is not a model folder ({MANIFEST} is missing)", code="PC-MODEL-16")
     expected = _read_checksums(folder)
-    names = list(expected) or sorted(path.name for path in folder.iterdir() if _FILE.fullmatch(path.name))
+    names = list(expected) or present
     files: dict[str, bytes] = {}
     for name in names:
         try:
@@ -92,7 +97,10 @@ def _read_checksums(folder: Path) -> dict[str, str]:
     file = folder / CHECKSUMS
     if not file.exists() and not file.is_symlink():
         return {}
-    lines = read_bytes(file, 100 * MOST_FILES).decode("ascii", errors="replace").splitlines()
+    try:
+        lines = read_bytes(file, 100 * MOST_FILES).decode("ascii", errors="replace").splitlines()
+    except FileNotFoundError:  # a link that leads nowhere
+        lines = []
     matches = [_LINE.fullmatch(line) for line in lines]
     found = {match["name"]: match["digest"] for match in matches if match and _FILE.fullmatch(match["name"])}
     if len(found) != len(lines) or MANIFEST not in found:

@@ -12,7 +12,7 @@ from paincast.errors import DataError
 from paincast.evidence.rules import check_rules
 from paincast.files.bounded import parse_json
 from paincast.files.json_schema import SchemaError
-from paincast.models.serialization import name_files
+from paincast.models.serialization import DamagedFileError, name_files
 from paincast.predictor.bundle.checksums import MANIFEST, read_files
 from paincast.predictor.bundle.content import FORMAT, from_state, hash_content
 from paincast.predictor.bundle.keys import TrustedKeys, read_trusted_keys
@@ -58,6 +58,11 @@ def load_predictor(path: str | Path, *, trusted_keys: str | Path | TrustedKeys |
         check_usable(predictor)
     except (SchemaError, UnusableError) as error:
         raise DataError(f"{folder / MANIFEST}: {error}; fetch the bundle again", code="PC-MODEL-36") from None
+    except DamagedFileError as error:
+        raise DataError(
+            f"{folder / error.name} is damaged: it holds no trees of this package; fetch the bundle again",
+            code="PC-MODEL-50",
+        ) from None
     except DataError:
         raise
     except Exception as error:  # whatever a file that was not written by save_predictor can provoke

@@ -102,7 +102,7 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     },
     "TechniqueRules.remarks": {
         "maxItems": 10_000,
-        "items": _row("indication", "remark", indication=TEXT, approach=_OPTIONAL, remark=TEXT),
+        "items": _row("indication", "approach", "remark", indication=TEXT, approach=_OPTIONAL, remark=TEXT),
     },
     "Predictor.basis": {"enum": list(BASES)},
     "Predictor.horizon_months": {"exclusiveMinimum": 0, "maximum": 1200},
