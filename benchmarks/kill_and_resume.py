@@ -1,6 +1,6 @@
 """Kill batch predictions at random moments, fill the disk under them, and compare what a resumed run writes.
 
-``python benchmarks/kill_and_resume.py`` trains two small models on made-up patients, predicts for a file of invented
+``python benchmarks/kill_and_resume.py`` trains a small model on made-up patients, predicts for a file of invented
 patients once undisturbed, and then, 50 times for CSV and 50 times for Parquet, kills a run with SIGKILL at a random
 moment (up to three times in a row) and lets ``--resume`` finish it. ``--tmpfs FOLDER`` (an empty folder; needs the
 right to mount) predicts onto file systems of growing size too, from one that holds nothing to one that holds
@@ -31,19 +31,18 @@ from paincast.cli import app
 from paincast.serving.batch import predict_file
 
 ROOT = Path(__file__).resolve().parents[1]
-CHUNK_ROWS, PART_ROWS = 40, 40
+CHUNK_ROWS, PART_ROWS = 30, 30
 """Rows so few that a file of some hundred patients has many parts."""
 
 
 def make_inputs(folder: Path, n_patients: int) -> None:
-    """Write two models, and patients with rejects, duplicates far apart and a decimal comma."""
+    """Write a model, and patients with rejects, duplicates far apart and a decimal comma."""
     sys.path.insert(0, str(ROOT / "tests" / "serving"))
     from conftest import INDICATIONS, make_predictor
 
     from paincast.predictor import save_predictor
 
-    for technique in INDICATIONS:
-        save_predictor(make_predictor(technique), folder / "models" / technique / "pain_response")
+    save_predictor(make_predictor("facet_rfa"), folder / "models")
     rng = np.random.default_rng(7)
     patients = pd.DataFrame(
         {
@@ -137,7 +136,8 @@ def fill_and_resume(folder: Path, name: str, expected: dict[str, str], mount: Pa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=50, help="kills for each format")
-    parser.add_argument("--patients", type=int, default=240)
+    parser.add_argument("--formats", nargs="+", default=["csv", "parquet"])
+    parser.add_argument("--patients", type=int, default=180)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tmpfs", type=Path, help="empty folder to mount small file systems at")
     parser.add_argument("--sizes", type=int, default=12, help="sizes of file system for each format")
@@ -149,7 +149,7 @@ def main() -> int:
         making = multiprocessing.get_context("spawn").Process(target=make_inputs, args=(folder, given.patients))
         making.start()
         making.join()
-        for name in ("out.csv", "out.parquet"):
+        for name in (f"out.{suffix}" for suffix in given.formats):
             whole = folder / "whole" / name
             begin = time.monotonic()
             code, err = finish(predict(folder, whole), folder)

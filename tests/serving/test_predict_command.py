@@ -25,6 +25,7 @@ from paincast.cohort.tables import Cohort, conform, load_cohort, save_cohort
 from paincast.errors import SettingsError
 from paincast.evaluation.simulated.truth import load_truth
 from paincast.predictor.bundle import read_signing_key, sign_bundle
+from paincast.serving.batch import predict_file
 from paincast.serving.predict import load_models, predict
 from paincast.serving.validation.external import evaluate_models
 from paincast.simulator import write_cohort
@@ -193,6 +194,56 @@ def test_an_interrupted_run_leaves_the_old_output_and_nothing_else(folder, patie
     assert err.strip() == "interrupted; no partial output was left"
     assert sorted(path.name for path in folder.iterdir()) == ["models", "out.csv", "patients.csv", "started"]
     assert Path("out.csv").read_text() == "old"
+
+
+IN_PARTS = """
+import time
+from pathlib import Path
+from paincast.serving.batch import parts, run
+run.predict_file.__kwdefaults__.update(chunk_rows=1, part_rows=1)
+real = parts.PartsFolder.finish_part
+def then_wait(folder, **facts):
+    part = real(folder, **facts)
+    if part.number == 2:
+        Path("started").touch()
+        time.sleep(60)
+    return part
+parts.PartsFolder.finish_part = then_wait
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)], ids=["killed", "terminated"]
+)
+def test_a_run_that_ended_early_is_resumed_and_is_alone(folder, patients, monkeypatch, capsys, number, code):
+    monkeypatch.setitem(predict_file.__kwdefaults__, "chunk_rows", 1)
+    monkeypatch.setitem(predict_file.__kwdefaults__, "part_rows", 1)
+    patients.to_csv("patients.csv", index=False)
+    assert run(["predict", "patients.csv", "-o", "whole/out.csv", "--no-progress"]) == 0
+    Path("out.csv").write_text("old")
+    command = ["predict", "patients.csv", "-o", "out.csv", "--no-progress"]
+    with start(folder, IN_PARTS, *command) as process:
+        deadline = time.monotonic() + 60
+        while not Path("started").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        capsys.readouterr()
+        assert run([*command, "--resume"]) == 2
+        err = capsys.readouterr().err
+        assert f"process {process.pid}" in err
+        assert "PC-FILES-70" in err
+        assert err.count("\n") == 1
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert ("--resume" in err) == (number == signal.SIGTERM)
+    assert err.strip().count("\n") == 0
+    assert Path("out.csv").read_text() == "old"
+    assert run([*command, "--resume"]) == 0
+    for name in ("out.csv", "out.summary.json"):
+        assert Path(name).read_bytes() == Path("whole", name).read_bytes()
+    written = {"models", "out.csv", "out.summary.json", "patients.csv", "started", "whole"}
+    assert {path.name for path in folder.iterdir()} == written
 
 
 @pytest.mark.slow

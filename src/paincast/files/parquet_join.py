@@ -69,7 +69,7 @@ def join_parquet(parts: Sequence[Path], out: Sink) -> int:
     """
     out.write(MAGIC)
     footer: dict[int, Value] | None = None
-    groups: list[dict[int, Value]] = []
+    groups: list[bytes] = []  # as written: of many parts they would be large otherwise
     position, n_rows = len(MAGIC), 0
     for part in parts:
         with part.open("rb") as stream:
@@ -79,7 +79,7 @@ def join_parquet(parts: Sequence[Path], out: Sink) -> int:
                 raise ValueError("the parts have different columns")
             for group in found[_ROW_GROUPS].content.contents:
                 _shift_group(group, position - len(MAGIC), len(groups))
-                groups.append(group)
+                groups.append(write_struct(group))
             n_rows += found[_NUM_ROWS].content
             stream.seek(len(MAGIC))
             position += _copy(stream, out, length)
@@ -230,7 +230,7 @@ def _write(kind: int, content: Any) -> bytes:
     if kind == _BINARY:
         return _varint(len(content)) + bytes(content)
     if kind == _STRUCT:
-        return write_struct(content)
+        return content if isinstance(content, bytes) else write_struct(content)
     length = len(content.contents)
     head = bytes([length << 4 | content.kind]) if length < 15 else bytes([0xF0 | content.kind]) + _varint(length)
     return head + b"".join(_write(content.kind, item) for item in content.contents)
