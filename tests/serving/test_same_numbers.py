@@ -1,0 +1,155 @@
+"""A patient gets the same digits, words, reasons and rejects alone, in any batch, from any format, compiled or not."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import paincast
+from paincast.scoring import linear
+from paincast.serving.batch import predict_file, read_predictions
+
+KEY = ["episode_id", "technique", "outcome"]
+GOOD = {
+    "age_years": st.integers(18, 100),
+    "pain_nrs": st.integers(3, 10),
+    "odi": st.integers(10, 95),
+    "bmi": st.floats(16, 60).map(lambda value: round(value, 1)),
+    "depression": st.booleans(),
+    "active_infection": st.booleans(),
+    "pregnant": st.booleans(),
+    "inr": st.sampled_from([1.0, 1.2, 1.8]),
+    "sex": st.sampled_from(["female", "male"]),
+    "approach": st.sampled_from(["caudal", "transforaminal"]),
+    "indication": st.sampled_from(["lumbar_facet", "lumbar_radicular_disc", "trigeminal_neuralgia"]),
+    "technique": st.sampled_from(["facet_rfa", "epidural_steroid_injection", "surgery"]),
+}
+BAD = {
+    "age_years": ["eighty", 140, -3],
+    "pain_nrs": [99, "seven"],
+    "odi": [400, "x"],
+    "depression": ["perhaps"],
+    "sex": ["f?"],
+    "approach": ["sideways"],
+    "indication": ["the knee"],
+    "technique": ["magic"],
+}
+"""Wrong values; of each column two patients at most have one: from three on, a whole column is doubted."""
+
+
+@st.composite
+def draw_patients(draw: st.DrawFn) -> pd.DataFrame:
+    n = draw(st.integers(2, 9))
+    rows = [{name: draw(st.none() | values) for name, values in GOOD.items()} for _ in range(n)]
+    for name, wrong in BAD.items():
+        for row in draw(st.lists(st.integers(0, n - 1), max_size=2, unique=True)):
+            rows[row][name] = draw(st.sampled_from(wrong))
+    ids = draw(st.lists(st.integers(1, 10**6), min_size=n, max_size=n, unique=True))
+    return pd.DataFrame([{"episode_id": f"e-{number}", **row} for number, row in zip(ids, rows, strict=True)])
+
+
+def to_texts(patients: pd.DataFrame) -> pd.DataFrame:
+    cells = {name: patients[name].astype(object) for name in patients}
+    return pd.DataFrame(
+        {name: column.map(str).where(column.notna(), None) for name, column in cells.items()}, dtype="str"
+    )
+
+
+def settle(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Order predictions by what they are about."""
+    return predictions.sort_values(KEY, ignore_index=True)
+
+
+def predict(patients: pd.DataFrame, models: object) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return settle(paincast.predict(patients, models))
+
+
+def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def models(models_folder: Path) -> dict[str, paincast.Predictor]:
+    return paincast.load_models(models_folder)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients(), data=st.data())
+def test_the_company_and_the_order_of_a_patient_do_not_matter(models, patients, data):
+    whole = predict(patients, models)
+    alone = [predict(patients.iloc[[row]].reset_index(drop=True), models) for row in range(len(patients))]
+    assert_same(settle(pd.concat(alone, ignore_index=True)), whole)
+    order = data.draw(st.permutations(range(len(patients))))
+    assert_same(predict(patients.iloc[order].reset_index(drop=True), models), whole)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients())
+def test_machine_code_and_plain_code_say_the_same(models, patients, monkeypatch):
+    told = []
+    for name, fewest in (("", 10**9), (linear.COMPILED, 0)):
+        monkeypatch.setattr(linear, "COMPILED_FROM", fewest)
+        monkeypatch.setattr(linear, "COMPILED", name)
+        told.append(predict(patients, models))
+    assert_same(*told)
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients(), chunk_rows=st.integers(1, 10))
+def test_files_of_any_format_and_batches_of_any_size_say_the_same(
+    models_folder, models, patients, chunk_rows, tmp_path
+):
+    texts = to_texts(patients)
+    texts.to_csv(tmp_path / "in.csv", index=False)
+    texts.to_parquet(tmp_path / "in.parquet", index=False)
+    whole = predict(texts, models)
+    _, rejects = paincast.validate_patients(texts)
+    for source in ("in.csv", "in.parquet"):
+        for out in ("out.csv", "out.parquet"):
+            summary = predict_file(tmp_path / source, tmp_path / out, models=models_folder, chunk_rows=chunk_rows)
+            found = settle(read_predictions(tmp_path / out))
+            assert_same(found[whole.columns], whole)
+            assert summary.n_rejects == len(rejects)
+            if len(rejects):
+                written = pd.read_csv(tmp_path / "out.rejects.csv", dtype="str", keep_default_na=False)
+                columns = ["row", "column", "rule", "allowed", "action"]
+                given_back = rejects.assign(row=rejects["row"].astype("str"))
+                listed = [frame[columns].sort_values(columns).to_numpy().tolist() for frame in (written, given_back)]
+                assert listed[0] == listed[1]
+
+
+def test_typed_values_and_their_texts_say_the_same(models):
+    rng = np.random.default_rng(0)
+    n = 200
+    typed = pd.DataFrame(
+        {
+            "episode_id": [f"e{number}" for number in range(n)],
+            "indication": "lumbar_facet",
+            "age_years": rng.integers(20, 90, n),
+            "pain_nrs": rng.integers(3, 11, n).astype(float),
+            "odi": np.where(rng.random(n) < 0.1, np.nan, rng.integers(5, 95, n)),
+            "depression": pd.array(rng.choice([True, False, None], n), dtype="boolean"),
+        }
+    )
+    assert_same(predict(to_texts(typed.astype(object)), models), predict(typed, models))
+
+
+def test_no_value_is_written_as_minus_nothing(make_model):
+    model = make_model("facet_rfa")
+    assert "odi" in model.response.encoder.owners
+    patient = {"indication": "lumbar_facet", "pain_nrs": 7, "odi": -0.0, "age_years": 50, "depression": False}
+    answer = model.predict(patient).iloc[0]
+    written = [reason["value"] for reason in (*answer["reasons_for"], *answer["reasons_against"])]
+    assert "0 ODI points" in written
+    assert not any(value.startswith("-") for value in written)
