@@ -14,12 +14,15 @@ import pandas as pd
 import pytest
 
 from paincast.cohort.coercion import to_numbers
+from paincast.cohort.reading.batches import to_frame
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import BrokenRule, compute_reject_share, join_rejects, make_rejects, read_rejects
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic, hash_file, working_folder
 from paincast.files.working_folder import hold_working_folder
 from paincast.predictor import make_abstentions
+from paincast.predictor.answering.frames import to_table
+from paincast.predictor.route import Predictions
 from paincast.serving.batch import BatchSummary, parts, predict_file, read_predictions, run, scoring
 from paincast.serving.batch.parts import PartsFolder
 from paincast.serving.predict import load_models
@@ -49,19 +52,16 @@ def make_patients() -> pd.DataFrame:
     return patients
 
 
-def answer(patients: PatientRows, *_: object, **__: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+def answer(patients: PatientRows, *_: object, **__: object) -> tuple[Predictions, pd.DataFrame]:
     """Answer with half the ODI as percent; what is no number is a reject."""
-    places = pd.Index(patients.places)
-    numbers, failed = to_numbers(
-        patients.rows["odi"].set_axis(places), decimal=patients.style.decimal, strict=patients.style.is_mixed
-    )
-    episodes = patients.rows.set_axis(places).assign(patient_id="")
+    episodes = to_frame(patients.rows).set_axis(pd.Index(patients.places)).assign(patient_id="")
+    numbers, failed = to_numbers(episodes["odi"], decimal=patients.style.decimal, strict=patients.style.is_mixed)
     rows = make_abstentions(episodes, "facet_rfa", "pain_response", "the ODI is not known")
     rows = rows.assign(probability=numbers / 200, abstained=numbers.isna())
     rows["abstained_because"] = rows["abstained_because"].where(rows["abstained"], "")
     found = [BrokenRule(failed.reset_index(drop=True), "odi", "not a number", "numbers", "cell emptied")]
     rejects = make_rejects("episodes", found, pd.Series(patients.places))
-    return rows, join_rejects([patients.rejects, rejects])
+    return Predictions(to_table(rows), patients.places), join_rejects([patients.rejects, rejects])
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def batch(tmp_path: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch) 
     """Predict for the patients in small parts, by a stand-in that answers at once."""
     models = load_models(models_folder)
     make_patients().to_csv(tmp_path / "in.csv", index=False)
-    monkeypatch.setattr(run, "load_models", lambda _: models)
+    monkeypatch.setattr(run, "load_models", lambda *_, **__: models)
 
     monkeypatch.setattr(scoring, "answer_patients", answer)
 
