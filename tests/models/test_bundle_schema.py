@@ -64,6 +64,9 @@ MISFITS = [
     (STEPS, ("models", 0, "columns", 1, "scores"), lambda old: [*old, 0.0], "models[0].columns[1].scores"),
     (ISOTONIC, ("calibrations_beside", 0, "calibration", "knots"), lambda old: old[1:], "calibrations_beside[0]"),
     (VENN, ("calibrations_beside", 0, "calibration", "lower_knots"), lambda old: old[1:], "calibrations_beside[0]"),
+    (LINEAR, ("domain", "precision", 3), lambda old: old[1:], "domain.precision"),
+    (CHANGE, ("change", "model", "coefficients", 0), lambda old: [*old, 0.0], "change.model.coefficients"),
+    (LINEAR, ("calibrations_beside",), lambda old: old[1:], "calibrations_beside"),
     # Order
     (DURATION, ("duration", "model", "cuts"), lambda old: old[::-1], "duration.model.cuts"),
     (CUMULATIVE, ("cumulative_change", "shares"), lambda old: old[::-1], "cumulative_change.shares"),
@@ -74,6 +77,16 @@ MISFITS = [
     (LINEAR, ("encoder", "variables", 2, "name"), put(SECRET), "encoder.variables[2].name"),
     (LINEAR, ("encoder", "variables", 0, "kind"), put("number"), "encoder.variables[0].kind"),
     (LINEAR, ("domain", "names", 0), put("sex"), "domain.names"),
+    (LINEAR, ("outcome",), put(SECRET), "outcome"),
+    (
+        LINEAR,
+        ("rules", "remarks", 0),
+        put({"indication": SECRET, "remark": SECRET}),
+        "rules.remarks[0].approach",
+    ),
+    # Missing values
+    (DURATION, ("duration", "model", "encoder", "parameters", "native_missing"), put(True), "encoder.parameters"),
+    (LINEAR, ("encoder", "parameters", "native_missing"), put(True), "encoder.parameters"),
     # Bounds
     (LINEAR, ("models", 5, "intercept"), put(1e308), "models[5].intercept"),
     (LINEAR, ("models", 5, "coefficients", 7), put(float("nan")), "models[5].coefficients[7]"),

@@ -29,7 +29,7 @@ def test_no_module_of_the_walk_is_entered_twice_but_the_eligibility_decision():
 def test_patients_walk_as_the_page_says(patients, models_folder, tmp_path, monkeypatch):
     patients.to_csv(tmp_path / "patients.csv", index=False)
     models = load_models(models_folder / "facet_rfa")
-    monkeypatch.setattr(batch, "load_models", lambda _: models)
+    monkeypatch.setattr(batch, "load_models", lambda _, **__: models)
     walk, frames = read_walk(), []
 
     def note(frame: FrameType, event: str, _: object) -> None:

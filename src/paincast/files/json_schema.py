@@ -3,6 +3,7 @@
 Understood is the part of JSON Schema (draft 2020-12) that :mod:`paincast.files.declared_schema` writes: ``type``,
 ``enum``, ``const``, ``anyOf``, ``$ref`` to ``$defs``, and the bounds of numbers, texts, lists and objects. Beyond it, a
 number must be finite, unless its schema has :data:`NON_FINITE`: Python writes NaN into JSON, which JSON does not know.
+The lists in a list with :data:`RECTANGULAR` are of one length.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import numpy as np
 
 NON_FINITE = "x-non-finite"
 """Keyword of a number that may be NaN or infinite."""
+
+RECTANGULAR = "x-rectangular"
+"""Keyword of a list of lists that are all as long as the first."""
 
 Check = Callable[[Any], None]
 """Takes plain data and raises :class:`SchemaError` where they do not fit."""
@@ -190,7 +194,7 @@ def _check_lists(schema: Mapping[str, Any], make: Callable[[Mapping[str, Any]], 
     fixed = [make(part) for part in schema.get("prefixItems", ())]
     if not fixed and "items" not in schema and not least and most == math.inf:
         return []
-    items = schema.get("items")
+    items, is_table = schema.get("items"), schema.get(RECTANGULAR, False)
     check_item, are_numbers = make(items) if items else _check_all([]), _make_check_of_numbers(items or {})
     allowed = f"{least:,}" if least == most else f"{least:,} to {most:,}" if most < math.inf else f"{least:,} or more"
 
@@ -201,6 +205,8 @@ def _check_lists(schema: Mapping[str, Any], make: Callable[[Mapping[str, Any]], 
             raise SchemaError(f"a list of {allowed}")
         if are_numbers(value):
             return
+        if is_table and len({len(row) for row in value if type(row) is list}) > 1:
+            raise SchemaError("a table: lists of one length")
         checks = [*fixed, *repeat(check_item, len(value) - len(fixed))]
         for position, inner in enumerate(value):
             try:

@@ -76,7 +76,7 @@ class AdditiveModel:
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Return the log odds, shape (n,)."""
-        total = np.full(len(matrix), self.intercept)
+        total = np.full(len(matrix), self.intercept, dtype=float)
         for position, column in enumerate(self.columns):
             total += column.look_up(matrix[:, position])
         return total

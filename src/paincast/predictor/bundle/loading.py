@@ -18,7 +18,7 @@ from paincast.predictor.bundle.content import FORMAT, from_state, hash_content
 from paincast.predictor.bundle.keys import TrustedKeys, read_trusted_keys
 from paincast.predictor.bundle.schema import compile_bundle_schema
 from paincast.predictor.bundle.signature import check_signature
-from paincast.predictor.bundle.usable import UnusableError, check_usable
+from paincast.predictor.bundle.usable import UnusableError, check_lengths, check_usable
 from paincast.predictor.model import Predictor
 from paincast.predictor.validation import read_validations
 
@@ -54,6 +54,7 @@ def load_predictor(path: str | Path, *, trusted_keys: str | Path | TrustedKeys |
     check_schema = compile_bundle_schema()
     try:
         check_schema(state)
+        check_lengths(state)
         predictor = _build(state, files, folder)
         check_usable(predictor)
     except (SchemaError, UnusableError) as error:

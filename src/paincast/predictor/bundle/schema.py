@@ -14,7 +14,7 @@ from paincast.evidence.conditions import MAXIMUM_DEPTH
 from paincast.features import EncodedVariable, EpisodeEncoder
 from paincast.files.bounded import YAML_BYTES
 from paincast.files.declared_schema import CELL, LARGEST, MOST_ITEMS, NUMBER, TEXT, SchemaWriter
-from paincast.files.json_schema import Check, compile_schema
+from paincast.files.json_schema import RECTANGULAR, Check, compile_schema
 from paincast.models.binary.kinds import KINDS
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.uncertainty_components import UncertaintyComponents
@@ -37,7 +37,7 @@ _COUNT: Mapping[str, Any] = {"minimum": 0}
 _OPTIONAL: Mapping[str, Any] = {**TEXT, "type": ["string", "null"]}
 _TEXTS: Mapping[str, Any] = {"type": "array", "maxItems": 10_000, "items": TEXT}
 _VARIANCES: Mapping[str, Any] = {"additionalProperties": _NOT_NEGATIVE}
-_TABLE: Mapping[str, Any] = {"items": {"type": "array", "maxItems": 10_000, "items": NUMBER}}
+_TABLE: Mapping[str, Any] = {RECTANGULAR: True, "items": {"type": "array", "maxItems": 10_000, "items": NUMBER}}
 
 
 def _row(*required: str, **properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ encoder, names against the contract, and every model is evaluated once, on plain
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from paincast.errors import PaincastError
 from paincast.features import EncodedVariable, EpisodeEncoder
 from paincast.models.binary.additive import AdditiveModel
 from paincast.models.binary.boosting import BoostedLinearModel, BoostedModel
@@ -40,6 +42,12 @@ class UnusableError(ValueError):
         super().__init__(f"{path} must be {allowed}")
 
 
+def check_lengths(state: Mapping[str, Any]) -> None:
+    """Check lists of ``bundle.json`` that belong together, before anything is built from them."""
+    same = len(state.get("models", ())) == len(state.get("calibrations_beside", ()))
+    _require(same, "calibrations_beside", "as long as models")
+
+
 def check_usable(predictor: Predictor) -> None:
     """Check names, shapes and finite answers of a predictor.
 
@@ -51,7 +59,10 @@ def check_usable(predictor: Predictor) -> None:
     contract, response = predictor.contract, predictor.response
     _require(predictor.technique in contract.techniques, "technique", "one of the contract")
     _require(all(name in contract.episodes for name in predictor.measures), "measures", "columns of the contract")
-    fits = isinstance(response, _RESPONSES[predictor.question.kind])
+    try:
+        fits = isinstance(response, _RESPONSES[predictor.question.kind])
+    except PaincastError:
+        fits = False
     _require(fits, "outcome", "one that this kind of model answers")
     with np.errstate(all="ignore"):
         check_response(response)
@@ -60,6 +71,7 @@ def check_usable(predictor: Predictor) -> None:
 def check_response(response: Any) -> None:
     """Check the shapes of a response of any kind, and that its models give finite numbers."""
     check_encoder(response.encoder)
+    _require(_takes_missing(response) or not response.encoder.native_missing, "encoder.parameters", "without NaN")
     n = len(response.encoder.owners)
     _check_domain(response.domain, response.encoder)
     names = response.missing_variances
@@ -73,6 +85,14 @@ def check_response(response: Any) -> None:
         _check_duration(response, n)
     else:
         _check_change(response, n)
+
+
+def _takes_missing(response: Any) -> bool:
+    """Whether all models of a response take missing values as they are."""
+    binary = response.response if isinstance(response, CumulativeChangeResponse) else response
+    served = (binary.model, *binary.refits) if isinstance(binary, ResponseModel) else (None,)
+    alone = [model.model if isinstance(model, CalibratedModel) else model for model in served]
+    return all(isinstance(model, AdditiveModel | BoostedModel) for model in alone)
 
 
 def check_encoder(encoder: EpisodeEncoder) -> None:
