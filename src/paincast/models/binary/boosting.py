@@ -70,7 +70,10 @@ class BoostedModel:
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Return the log odds, shape (n,)."""
-        return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+        if not matrix.size:
+            return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+        # The same digits, without a copy of the matrix for each model.
+        return np.asarray(self.booster.inplace_predict(matrix, predict_type="margin"), dtype=float)
 
     @property
     def n_trees(self) -> int:
