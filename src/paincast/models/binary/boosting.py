@@ -85,7 +85,7 @@ class BoostedModel:
 
         Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
         """
-        if matrix.shape[1] == 0:
+        if not matrix.size:
             return self.linear_predictor(matrix), np.zeros(matrix.shape)
         values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
         return values[:, -1], values[:, :-1]

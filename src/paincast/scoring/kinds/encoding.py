@@ -194,9 +194,9 @@ def encode(encoding: Encoding, patients: Patients, *, compiled: bool | None = No
     return Encoded(
         encoding=encoding,
         columns=np.concatenate(columns),
-        known=~np.array(unknown, dtype=bool).reshape(-1, n),
+        known=~np.array(unknown, dtype=bool).reshape(len(unknown), n),
         missing=missing,
-        far=np.array([np.abs(score) > FARTHEST_SCORE for score in compared], dtype=bool).reshape(-1, n),
+        far=np.array([np.abs(score) > FARTHEST_SCORE for score in compared], dtype=bool).reshape(len(compared), n),
         squared_distance=_square_distance(compared, encoding.precision, n),
         compiled=compiled,
     )
