@@ -70,7 +70,10 @@ class BoostedModel:
 
     def linear_predictor(self, matrix: FloatArray) -> FloatArray:
         """Return the log odds, shape (n,)."""
-        return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+        if not matrix.size:
+            return np.asarray(self.booster.predict(_pack(matrix), output_margin=True), dtype=float)
+        # The same digits, without a copy of the matrix for each model.
+        return np.asarray(self.booster.inplace_predict(matrix, predict_type="margin"), dtype=float)
 
     @property
     def n_trees(self) -> int:
@@ -82,7 +85,7 @@ class BoostedModel:
 
         Path-dependent TreeSHAP (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9), as built into XGBoost.
         """
-        if matrix.shape[1] == 0:
+        if not matrix.size:
             return self.linear_predictor(matrix), np.zeros(matrix.shape)
         values = np.asarray(self.booster.predict(_pack(matrix), pred_contribs=True), dtype=float)
         return values[:, -1], values[:, :-1]

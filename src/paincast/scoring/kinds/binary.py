@@ -71,10 +71,10 @@ def score_binary(plan: BinaryPlan, patients: Patients, request: Request) -> Scor
             numbers = describe_log_odds(log_odds, variances, request.level)
         contributions = plan.served.contribute(encoded)[1] if request.most else np.zeros(encoded.known.shape)
         drawn = (draw.contribute(encoded)[1] for draw in plan.draws)
-        strongest = find_strongest(contributions, drawn, encoded.known, plan.beliefs, most=request.most)
+        strongest = find_strongest(contributions, drawn, encoded, plan.beliefs, most=request.most)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest)
 
-    return score_blocks(encode(plan.encoding, patients), score_block)
+    return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
 
 
 def compute_variances(plan: BinaryPlan, encoded: Encoded, log_odds: FloatArray) -> dict[str, FloatArray]:

@@ -68,10 +68,10 @@ def score_change(plan: ChangePlan, patients: Patients, request: Request) -> Scor
         models = (plan.quantiles[1], *plan.medians) if request.most else ()
         parts = _divide(plan, models, encoded, before, scale, shares)
         served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded.known, plan.beliefs, most=request.most, sign=-1.0)
+        strongest = find_strongest(served, parts, encoded, plan.beliefs, most=request.most, sign=-1.0)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest, scale)
 
-    return score_blocks(encode(plan.encoding, patients), score_block)
+    return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
 
 
 def _order(plan: ChangePlan, shares: list[FloatArray], before: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

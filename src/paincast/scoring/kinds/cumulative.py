@@ -79,10 +79,10 @@ def score_cumulative(plan: CumulativePlan, patients: Patients, request: Request)
         models = (plan.half.served, *plan.half.draws)
         parts = _divide(plan, models if request.most else (), encoded, before, scale)
         served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded.known, plan.half.beliefs, most=request.most, sign=-1.0)
+        strongest = find_strongest(served, parts, encoded, plan.half.beliefs, most=request.most, sign=-1.0)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest, scale)
 
-    return score_blocks(encode(plan.half.encoding, patients), score_block)
+    return score_blocks(encode(plan.half.encoding, patients, compiled=request.compiled), score_block)
 
 
 def _relieve(plan: CumulativePlan, log_odds: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit, logit, ndtri
+from scipy.special import expit, logit, ndtri
 
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
 from paincast.scoring.kinds.log_odds import Linear
@@ -26,11 +26,14 @@ from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
 
-NODES = 24
-"""Points of the Gauss-Legendre rule along the path from the mean patient."""
+NODES, SHARES = (part.tolist() for part in np.polynomial.legendre.leggauss(24))
+"""Points of the Gauss-Legendre rule along the path from the mean patient, between -1 and 1, and their weights."""
 
-LARGEST = 200.0
-"""Log odds beyond which a hazard is 1 in any arithmetic."""
+FARTHEST = 200.0
+"""Farthest log odds from 0 whose odds are computed."""
+
+LARGEST_ODDS = 1e40
+"""Largest odds: a hazard is then 1 in any arithmetic, and products over visits stay finite."""
 
 
 class Hazard(NamedTuple):
@@ -43,12 +46,15 @@ class Hazard(NamedTuple):
     every: Linear
     first: Linear | None
 
-    def predict(self, encoded: Encoded) -> FloatArray:
-        """Return the log odds at each visit, shape (n_visits, n)."""
-        log_odds = self.intercepts[:, None] + self.every.predict(encoded)
-        if self.first is not None:
-            log_odds[0] += self.first.predict(encoded)
-        return np.asarray(log_odds)
+    def list_odds(self, encoded: Encoded) -> Iterator[FloatArray]:
+        """Return the odds at each visit, shape (n,)."""
+        log_odds = self.every.predict(encoded)
+        first_log_odds = log_odds if self.first is None else log_odds + self.first.predict(encoded)
+        first, *factors = _take_odds(self.intercepts).tolist()
+        yield np.minimum(first * _take_odds(first_log_odds), LARGEST_ODDS)
+        others = _take_odds(log_odds) if factors else log_odds
+        for factor in factors:
+            yield np.minimum(factor * others, LARGEST_ODDS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,15 +107,23 @@ def score_duration(plan: DurationPlan, patients: Patients, request: Request) -> 
         hazards = (plan.served, *plan.draws)
         parts = _divide(plan, hazards if request.most else (), encoded)
         served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded.known, plan.beliefs, most=request.most)
+        strongest = find_strongest(served, parts, encoded, plan.beliefs, most=request.most)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest)
 
-    return score_blocks(encode(plan.encoding, patients), score_block)
+    return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
 
 
 def _survive(hazard: Hazard, encoded: Encoded) -> FloatArray:
     """Return the probability of no loss by the end of each visit, shape (n_visits, n)."""
-    return np.asarray(np.exp(np.cumsum(log_expit(-hazard.predict(encoded)), axis=0)))
+    lasting, product = [], np.ones(len(encoded))
+    for odds in hazard.list_odds(encoded):
+        product = product * (1.0 + odds)
+        lasting.append(1.0 / product)
+    return np.array(lasting)
+
+
+def _take_odds(log_odds: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(np.minimum(np.maximum(log_odds, -FARTHEST), FARTHEST)))
 
 
 def _read(plan: DurationPlan, lasting: FloatArray) -> FloatArray:
@@ -135,7 +149,6 @@ def _take_log_odds(plan: DurationPlan, probability: FloatArray) -> FloatArray:
 
 def _divide(plan: DurationPlan, hazards: tuple[Hazard, ...], encoded: Encoded) -> Iterator[FloatArray]:
     """Divide the log odds of lasting relief by each model among variables: Aumann-Shapley values."""
-    nodes, shares = np.polynomial.legendre.leggauss(NODES)
     for hazard in hazards:
         _, parts = hazard.every.contribute(encoded)
         step = _add_up(parts)
@@ -144,11 +157,7 @@ def _divide(plan: DurationPlan, hazards: tuple[Hazard, ...], encoded: Encoded) -
         start = hazard.intercepts[: plan.n_visits] + hazard.every.means @ hazard.every.coefficients
         if hazard.first is not None:
             start[0] += hazard.first.means @ hazard.first.coefficients
-        every, first = np.zeros(len(encoded)), np.zeros(len(encoded))
-        for node, share in zip(((nodes + 1.0) / 2.0).tolist(), (shares / 2.0).tolist(), strict=True):
-            slope, first_slope = _slope(start, node * first_step, node * step)
-            every += share * slope
-            first += share * first_slope
+        every, first = _average_slopes(start, step, first_step, compiled=encoded.compiled)
         divided = parts * every
         yield divided if first_parts is None else divided + first_parts * first
 
@@ -160,20 +169,45 @@ def _add_up(parts: FloatArray) -> FloatArray:
     return total
 
 
-def _slope(start: FloatArray, first_step: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Compute the derivative of the log odds of lasting with respect to a shift at every visit, and at the first.
+def _average_slopes(
+    start: FloatArray, step: FloatArray, first_step: FloatArray, *, compiled: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Average the derivative of the log odds of lasting, along the way, with respect to every visit and to the first.
 
-    With the odds o of loss at each visit, the odds of any loss are (1 + o)(1 + o')... - 1, added up without this 1 so
-    that small odds keep their digits.
+    ``start`` has the log odds of loss at each visit of the mean patient; ``step``, shape (n,), is what is added to them
+    on the way, and ``first_step`` what is added at the first visit.
     """
-    others = np.exp(np.minimum(step, LARGEST))
-    first_odds = np.exp(np.clip(start[0] + first_step, -LARGEST, LARGEST))
-    lost = first_odds
-    first_hazard = first_odds / (1.0 + first_odds)
-    hazards = first_hazard
-    for intercept in np.exp(np.clip(start[1:], -LARGEST, LARGEST)).tolist():
-        odds = np.minimum(intercept * others, 1e40)
-        lost = lost + odds + lost * odds
-        hazards = hazards + odds / (1.0 + odds)
-    ended = lost / (1.0 + lost)
-    return -hazards / ended, -first_hazard / ended
+    add = _add_slope
+    if compiled:
+        from paincast.scoring.kinds.compiled import add_slope as add
+    first_factor, factors = float(_take_odds(start[0])), _take_odds(start[1:])
+    step, first_step = (np.minimum(np.maximum(way, -FARTHEST), FARTHEST) for way in (step, first_step))
+    differs = not np.array_equal(step, first_step)
+    totals = np.zeros((2, len(step)))
+    for node, share in zip(NODES, SHARES, strict=True):
+        way = (node + 1.0) / 2.0
+        others = np.exp(way * step)
+        odds = first_factor * (np.exp(way * first_step) if differs else others)
+        add(share / 2.0, odds, others, factors, LARGEST_ODDS, totals)
+    return -totals[0], -totals[1]
+
+
+def _add_slope(
+    share: float, odds: FloatArray, others: FloatArray, factors: FloatArray, most: float, totals: FloatArray
+) -> None:
+    """Add the share of one node to the slopes.
+
+    With the odds o of loss at each visit, the odds of any loss are L = (1 + o)(1 + o')... - 1. A shift of the log odds
+    at every visit, or at the first, changes L; the change over L is the slope, its sign turned. All of it is computed
+    visit by visit from sums and products of what is positive, so that small odds keep their digits.
+    """
+    lost = np.minimum(odds, most)
+    every, first = lost, lost
+    for factor in factors.tolist():
+        odd = np.minimum(factor * others, most)
+        rest = 1.0 + odd
+        every = every * rest + (1.0 + lost) * odd
+        first = first * rest
+        lost = lost * rest + odd
+    totals[0] += share * (every / lost)
+    totals[1] += share * (first / lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,11 +11,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from paincast.scoring.linear import COMPILED_FROM
 from paincast.scoring.linear_plain import FARTHEST_SCORE
 from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+COMPILED = "paincast.scoring.kinds.compiled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +94,14 @@ class Encoding:
     missing_variances: Mapping[str, float]
 
     @cached_property
+    def firsts(self) -> npt.NDArray[np.int64]:
+        """First column of each variable, and the number of columns."""
+        return np.cumsum([0, *(variable.n_columns for variable in self.variables)], dtype=np.int64)
+
+    @cached_property
     def terms(self) -> tuple[slice, ...]:
         """Columns of each variable."""
-        ends = np.cumsum([0, *(variable.n_columns for variable in self.variables)]).tolist()
-        return tuple(slice(first, last) for first, last in pairwise(ends))
+        return tuple(slice(first, last) for first, last in pairwise(self.firsts.tolist()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +121,8 @@ class Encoded:
         Whether each number is far from the training mean.
     squared_distance : ndarray of shape (n,)
         Of all numbers together.
+    compiled : bool
+        Whether draws are scored in machine code.
     """
 
     encoding: Encoding
@@ -121,6 +131,7 @@ class Encoded:
     missing: FloatArray
     far: BoolArray
     squared_distance: FloatArray
+    compiled: bool
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -134,7 +145,7 @@ class Encoded:
         """Select rows."""
         return replace(
             self,
-            columns=self.columns[:, rows],
+            columns=np.ascontiguousarray(self.columns[:, rows]),
             known=self.known[:, rows],
             missing=self.missing[rows],
             far=self.far[:, rows],
@@ -150,7 +161,7 @@ class Encoded:
         return total
 
 
-def encode(encoding: Encoding, patients: Patients) -> Encoded:
+def encode(encoding: Encoding, patients: Patients, *, compiled: bool | None = None) -> Encoded:
     """Encode patients.
 
     Parameters
@@ -159,8 +170,12 @@ def encode(encoding: Encoding, patients: Patients) -> Encoded:
         How.
     patients : Patients
         Patients, n of them.
+    compiled : bool, optional
+        Whether draws are scored in machine code; by default for many rows, or where it is loaded.
     """
     n = len(patients)
+    if compiled is None:
+        compiled = n >= COMPILED_FROM or (n > 1 and COMPILED in sys.modules)
     columns, scores = [np.empty((0, n))], {}
     for variable in encoding.variables:
         values = _read_values(variable, patients, native_missing=encoding.native_missing)
@@ -179,10 +194,11 @@ def encode(encoding: Encoding, patients: Patients) -> Encoded:
     return Encoded(
         encoding=encoding,
         columns=np.concatenate(columns),
-        known=~np.array(unknown, dtype=bool).reshape(-1, n),
+        known=~np.array(unknown, dtype=bool).reshape(len(unknown), n),
         missing=missing,
-        far=np.array([np.abs(score) > FARTHEST_SCORE for score in compared], dtype=bool).reshape(-1, n),
+        far=np.array([np.abs(score) > FARTHEST_SCORE for score in compared], dtype=bool).reshape(len(compared), n),
         squared_distance=_square_distance(compared, encoding.precision, n),
+        compiled=compiled,
     )
 
 

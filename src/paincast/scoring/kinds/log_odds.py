@@ -31,16 +31,28 @@ class Linear(NamedTuple):
 
     def predict(self, encoded: Encoded) -> FloatArray:
         """Return the log odds, shape (n,)."""
-        added = np.zeros(len(encoded))
+        added, part = np.zeros(len(encoded)), np.empty(len(encoded))
         for coefficient, column in zip(self.coefficients.tolist(), encoded.columns, strict=True):
-            added += coefficient * column
+            np.multiply(column, coefficient, out=part)
+            added += part
         return self.intercept + added
 
     def contribute(self, encoded: Encoded) -> tuple[FloatArray, FloatArray]:
         """Return base, shape (n,), and contributions of variables, shape (n_variables, n)."""
         base = self.intercept + self.means @ self.coefficients
-        away = (encoded.columns - self.means[:, None]) * self.coefficients[:, None]
-        return np.full(len(encoded), base), encoded.sum_terms(away)
+        total = np.zeros(encoded.known.shape)
+        if encoded.compiled:
+            from paincast.scoring.kinds.compiled import sum_columns
+
+            sum_columns(encoded.columns, self.means, self.coefficients, encoded.encoding.firsts, total)
+            return np.full(len(encoded), base), total
+        away = np.empty(len(encoded))
+        for part, term in zip(total, encoded.encoding.terms, strict=True):
+            for place in range(term.start, term.stop):
+                np.subtract(encoded.columns[place], self.means[place], out=away)
+                away *= self.coefficients[place]
+                part += away
+        return np.full(len(encoded), base), total
 
 
 class MatrixModel(Protocol):

@@ -20,11 +20,15 @@ BLOCK_ROWS = 2048
 
 
 class Request(NamedTuple):
-    """What is computed: the level of the limits, whether there are any, and the most reasons in either direction."""
+    """What is computed: the level of the limits, whether there are any, and the most reasons in either direction.
+
+    ``compiled`` says whether draws are scored in machine code; by default for many rows, or where it is loaded.
+    """
 
     level: float
     interval: bool = True
     most: int = 3
+    compiled: bool | None = None
 
 
 class Strongest(NamedTuple):
@@ -129,7 +133,9 @@ def average_squares(served: FloatArray, drawn: Iterable[FloatArray]) -> FloatArr
     return total / count if count else np.full(served.shape, np.nan)
 
 
-def find_certain(served: FloatArray, drawn: Iterable[FloatArray], beliefs: Beliefs) -> BoolArray:
+def find_certain(
+    served: FloatArray, drawn: Iterable[FloatArray], beliefs: Beliefs, *, compiled: bool = False
+) -> BoolArray:
     """Find the contributions whose sign is certain enough.
 
     Parameters
@@ -140,16 +146,19 @@ def find_certain(served: FloatArray, drawn: Iterable[FloatArray], beliefs: Belie
         Contributions by each draw; without any, all are certain.
     beliefs : Beliefs
         What makes them certain.
+    compiled : bool
+        Whether draws are compared in machine code.
     """
-    weight = beliefs.effect_weight
-    sign, count = np.sign(served), 0
+    weight, count = beliefs.effect_weight, 0
     agreeing, squares = np.zeros(served.shape, dtype=np.int64), np.zeros(served.shape)
+    count_agreeing, add_squares = _count_agreeing, _add_squares
+    if compiled:
+        from paincast.scoring.kinds.compiled import add_squares, count_agreeing
     for one in drawn:
         if weight == 1.0:
-            agreeing += np.sign(one) == sign
+            count_agreeing(one, served, agreeing)
         else:
-            distance = one - served
-            squares += distance * distance
+            add_squares(one, served, squares)
         count += 1
     if weight == 1.0 or not count:
         return np.asarray(agreeing >= beliefs.least_certainty * count)
@@ -158,10 +167,19 @@ def find_certain(served: FloatArray, drawn: Iterable[FloatArray], beliefs: Belie
     return np.asarray((served != 0.0) & (np.abs(expected) >= beliefs.reach * np.sqrt(variance)))
 
 
+def _count_agreeing(drawn: FloatArray, served: FloatArray, agreeing: npt.NDArray[np.int64]) -> None:
+    agreeing += np.sign(drawn) == np.sign(served)
+
+
+def _add_squares(drawn: FloatArray, served: FloatArray, squares: FloatArray) -> None:
+    distance = drawn - served
+    squares += distance * distance
+
+
 def find_strongest(
     contributions: FloatArray,
     drawn: Iterable[FloatArray],
-    known: BoolArray,
+    encoded: Encoded,
     beliefs: Beliefs,
     *,
     most: int,
@@ -173,8 +191,8 @@ def find_strongest(
     ----------
     contributions, drawn, beliefs
         As for :func:`find_certain`.
-    known : ndarray of bool, shape (n_variables, n)
-        A missing value is never told.
+    encoded : Encoded
+        The patients; a missing value is never told.
     most : int
         Most in either direction; with 0, nothing is computed.
     sign : float
@@ -183,8 +201,8 @@ def find_strongest(
     n = contributions.shape[1]
     if not most or not beliefs.shows_reasons:
         return tell_nothing(n, most)
-    certain = find_certain(contributions, drawn, beliefs)
-    told = np.where(certain & known, sign * contributions, 0.0)
+    certain = find_certain(contributions, drawn, beliefs, compiled=encoded.compiled)
+    told = np.where(certain & encoded.known, sign * contributions, 0.0)
     upward, upward_sizes = _pick(told, most)
     # Of equal ones the last comes first: the order is that of the upward ones, turned round.
     downward, downward_sizes = _pick(-told[::-1], most)
