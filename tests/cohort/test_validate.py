@@ -354,3 +354,13 @@ def test_what_is_no_table_of_patients_is_refused(given: object, code: str) -> No
     with pytest.raises(DataError) as error:
         validate_patients(given)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, 2**70, True, 1.0])
+def test_a_cell_of_any_type_is_read_by_the_rules_of_its_column(value):
+    rows = [{"indication": value, "pain_nrs": value, "depression": value} for _ in range(2)]
+    patients, rejects = validate_patients(pd.DataFrame(rows))
+    assert len(patients) == 2
+    expected, rules = validate_patients(pd.DataFrame(rows, dtype=object))
+    pd.testing.assert_frame_equal(patients, expected)
+    pd.testing.assert_frame_equal(rejects, rules)

@@ -97,3 +97,8 @@ def test_codes_tell_levels_missing_and_unknown_apart():
     emptied = patients.empty(["sex"], np.array([True, False, True, False]))
     assert emptied.codes("sex", ("a", "b")).tolist() == [2, 2, 2, 3]
     assert patients.codes("sex", ("a", "b")).tolist() == [1, 2, 0, 3]
+
+
+def test_of_no_rows_there_is_no_pattern():
+    found = Patterns().find([np.empty(0, dtype=np.int64)], 0)
+    assert len(found.numbers) == len(found.new_rows) == 0

@@ -232,13 +232,13 @@ def test_finished_parts_are_kept_for_their_owner_alone_and_nothing_else(unfinish
 
 def test_finished_parts_are_not_made_again(unfinished, batch, monkeypatch) -> None:
     asked: list[str] = []
-    real = run.Scorer.score
+    real = run.BatchScorer.score
 
-    def score(scorer: run.Scorer, rows: Any, dialect: Any) -> Any:
+    def score(scorer: run.BatchScorer, rows: Any, dialect: Any) -> Any:
         asked.extend(rows.rows["episode_id"].to_pylist())
         return real(scorer, rows, dialect)
 
-    monkeypatch.setattr(run.Scorer, "score", score)
+    monkeypatch.setattr(run.BatchScorer, "score", score)
     batch(unfinished, resume=True)
     assert asked[0] == "ex-24"
     assert len(asked) == 10  # two of the last 12 rows repeat an id
@@ -268,7 +268,7 @@ def test_what_changed_is_named_and_nothing_is_resumed(
             models = load_models(models_folder)
             name = "facet_rfa/pain_response"
             other = {**models, name: run.replace(models[name], version="123456789abc")}
-            patch.setattr(run, "load_models", lambda _: other)
+            patch.setattr(run, "load_models", lambda *_, **__: other)
         if change.pop("software", None):
             patch.setattr("paincast.serving.batch.plan.__version__", "0.0.0")
         with pytest.raises(OutputError) as told:

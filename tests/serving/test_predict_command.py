@@ -367,5 +367,5 @@ def test_only_signed_models_are_asked_where_keys_are_trusted(tmp_path, models_fo
     assert Path("out.csv").exists()
     patients = pd.read_csv(EXAMPLES / "patients.csv")
     assert len(predict(patients, "models", trusted_keys="private_public.pem")) == len(pd.read_csv("out.csv"))
-    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-60"):
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-64"):
         predict(patients, load_models("models"), trusted_keys="private_public.pem")

@@ -74,8 +74,10 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
         return _read_cells(raw.to_pandas(), column, style)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
     words = encoded.dictionary
-    read = _read_few if len(words) <= FEW_WORDS else _read_distinct
-    distinct, broken = read(column, style, tuple(words.to_pylist()) if read is _read_few else words)
+    if len(words) <= FEW_WORDS:
+        distinct, broken = _read_few(column, style, words.type, tuple(words.to_pylist()))
+    else:
+        distinct, broken = _read_distinct(column, style, words)
     codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     findings = {rule: np.append(flags, False)[codes] for rule, flags in broken.items()}
     return _spread(distinct, codes), make_findings(column, findings)
@@ -93,8 +95,10 @@ class _Distinct(NamedTuple):
 
 
 @lru_cache(maxsize=2000)
-def _read_few(column: Column, style: NumberStyle, words: tuple[Any, ...]) -> tuple[_Distinct, dict[str, BoolArray]]:
-    return _read_distinct(column, style, pa.array(words))
+def _read_few(
+    column: Column, style: NumberStyle, kind: pa.DataType, words: tuple[Any, ...]
+) -> tuple[_Distinct, dict[str, BoolArray]]:
+    return _read_distinct(column, style, pa.array(words, kind))
 
 
 def _read_distinct(column: Column, style: NumberStyle, words: pa.Array) -> tuple[_Distinct, dict[str, BoolArray]]:

@@ -41,6 +41,8 @@ class Patterns:
         n : int
             Number of rows.
         """
+        if not n:
+            return Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
         key, first = _group(codes, n)
         distinct = np.ascontiguousarray(
             np.array([code[first] for code in codes], dtype=np.int64).reshape(-1, len(first)).T

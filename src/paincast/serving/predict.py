@@ -227,7 +227,7 @@ def gather_models(models: Models | None, *, trusted_keys: Trusted = None) -> dic
     if trusted_keys is not None and isinstance(models, Predictor | Mapping):
         raise SettingsError(
             "trusted keys are asked for where a model is loaded; give them to load_model or load_models",
-            code="PC-SERVING-60",
+            code="PC-SERVING-64",
         )
     if isinstance(models, Predictor):
         return _key_predictors([models])
