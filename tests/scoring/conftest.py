@@ -212,6 +212,7 @@ RESPONSES: dict[str, Callable[[int], Response]] = {
     "change": make_change,
     "cumulative": partial(make_cumulative, weight=0.7),
     "cumulative without prior": make_cumulative,
+    "cumulative on trees": lambda seed: replace(make_cumulative(seed), response=make_by_rows(seed, "boosted_logistic")),
     "duration": make_duration,
     "duration with prior": partial(make_duration, weight=0.7),
     "duration with the same effects at each visit": partial(make_duration, differs=False),
