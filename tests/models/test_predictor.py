@@ -17,6 +17,7 @@ from paincast.cohort.tables import conform
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
 from paincast.explain import explain_model, find_certain
+from paincast.models.binary.boosting import BoostedModel
 from paincast.models.binary.response import fit_response_model
 from paincast.models.calibration.calibrated import CalibratedModel
 from paincast.predictor import PREDICTION_COLUMNS, Predictor, add_version, load_predictor, save_predictor
@@ -277,14 +278,16 @@ def test_nothing_is_explained_to_those_without_an_answer(make_predictor, monkeyp
     patients = conform("episodes", episodes.head(6).assign(indication=[None, *episodes["indication"].iloc[1:6]]))
     patients.index = pd.Index([4, 4, 7, 7, 4, 9])
     explained = []
+    explain = BoostedModel.contributions
 
-    def count(response, chosen, explanation):
-        explained.append(len(chosen))
-        return find_certain(response, chosen, explanation)
+    def count(model, rows):
+        explained.append(len(rows))
+        return explain(model, rows)
 
-    monkeypatch.setattr("paincast.predictor.model.find_certain", count)
+    monkeypatch.setattr(BoostedModel, "contributions", count)
     served, alone = predictor.predict_episodes(patients), predictor.predict_episodes(episodes.iloc[1:6])
-    expected = [] if kind == "logistic" else [5, 5]  # the scoring core explains with the numbers
+    # A linear model is explained with its numbers, and every tree model and its refits apart.
+    expected = [] if kind == "logistic" else [5] * 2 * (1 + len(predictor.response.refits))
     assert explained == expected
     for name in ("reasons_for", "reasons_against", "missing_values"):
         assert served[name].tolist() == [[], *alone[name]]

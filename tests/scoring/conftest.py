@@ -170,10 +170,10 @@ def make_duration(seed: int, *, weight: float = 1.0, differs: bool = True, draws
     )
 
 
-def make_by_rows(seed: int, kind: str, *, draws: int = 4) -> ResponseModel:
+def make_by_rows(seed: int, kind: str, *, weight: float = 1.0, draws: int = 4) -> ResponseModel:
     """Make a response whose models have functions of their own: trees, steps, a curved calibration."""
     rng = np.random.default_rng(seed)
-    half, episodes = make_response(seed, draws=draws), make_episodes(seed + 1000, 300)
+    half, episodes = make_response(seed, weight=weight, draws=draws), make_episodes(seed + 1000, 300)
     encoder = half.encoder.leave_missing() if kind in ("xgboost", "ebm") else half.encoder
     matrix, outcome = encoder.transform(episodes), (rng.random(300) < 0.4).astype(float)
     parameters = {"n_estimators": 12, "max_depth": 3, "learning_rate": 0.3, "subsample": 0.8}
@@ -212,11 +212,13 @@ RESPONSES: dict[str, Callable[[int], Response]] = {
     "change": make_change,
     "cumulative": partial(make_cumulative, weight=0.7),
     "cumulative without prior": make_cumulative,
+    "cumulative on trees": lambda seed: replace(make_cumulative(seed), response=make_by_rows(seed, "boosted_logistic")),
     "duration": make_duration,
     "duration with prior": partial(make_duration, weight=0.7),
     "duration with the same effects at each visit": partial(make_duration, differs=False),
     "xgboost": partial(make_by_rows, kind="xgboost"),
     "boosted_logistic": partial(make_by_rows, kind="boosted_logistic"),
+    "boosted_logistic with prior": partial(make_by_rows, kind="boosted_logistic", weight=0.7),
     "ebm": partial(make_by_rows, kind="ebm"),
     "curved": partial(make_by_rows, kind="curved"),
 }

@@ -2,5 +2,6 @@
 
 Nothing here imports pandas, scikit-learn, mlflow or shap. ``patients.py`` holds patients, ``linear.py`` what a linear
 model answers (``linear_plain.py`` with numpy, ``linear_compiled.py`` compiled: the same operations in the same order),
-``patterns.py`` finds rows that get the same words, ``reasons.py`` and ``columns.py`` make columns of predictions.
+``kinds/`` what models of every kind do, ``patterns.py`` finds rows that get the same words, ``reasons.py`` makes
+columns of reasons.
 """

@@ -1,4 +1,4 @@
-"""Lay out a response model for the scoring core."""
+"""Lay out a linear response for the way of its own that it has in the scoring core."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def plan_linear(response: Response) -> LinearPlan | None:
     Returns
     -------
     LinearPlan or None
-        None also for a model of an earlier version that the core does not cover: without draws, with a domain of other
-        numbers than those of the encoder, or with draws around different means beside a prior.
+        None also for a model of an earlier version that is scored like any other kind: without draws, with a domain of
+        other numbers than those of the encoder, or with draws around different means beside a prior.
     """
     if not isinstance(response, ResponseModel) or response.encoder.native_missing or not response.refits:
         return None

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
-from paincast.scoring.kinds.log_odds import LogOdds
+from paincast.scoring.kinds.log_odds import LogOdds, contribute_each, predict_each
 from paincast.scoring.kinds.score import (
     Beliefs,
     Request,
@@ -69,9 +69,9 @@ def score_binary(plan: BinaryPlan, patients: Patients, request: Request) -> Scor
         if request.interval:
             variances = compute_variances(plan, encoded, log_odds)
             numbers = describe_log_odds(log_odds, variances, request.level)
-        contributions = plan.served.contribute(encoded)[1] if request.most else np.zeros(encoded.known.shape)
-        drawn = (draw.contribute(encoded)[1] for draw in plan.draws)
-        strongest = find_strongest(contributions, drawn, encoded, plan.beliefs, most=request.most)
+        models = (plan.served, *plan.draws) if request.most else ()
+        parts = (part for _, part in contribute_each(models, encoded))
+        strongest = find_strongest(parts, encoded, plan.beliefs, most=request.most)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest)
 
     return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
@@ -79,5 +79,5 @@ def score_binary(plan: BinaryPlan, patients: Patients, request: Request) -> Scor
 
 def compute_variances(plan: BinaryPlan, encoded: Encoded, log_odds: FloatArray) -> dict[str, FloatArray]:
     """Compute the variance of each patient's log odds, by where it comes from."""
-    refitting = average_squares(log_odds, (draw.predict(encoded) for draw in plan.draws))
+    refitting = average_squares(log_odds, predict_each(plan.draws, encoded))
     return plan.uncertainty.divide(refitting, encoded.missing)

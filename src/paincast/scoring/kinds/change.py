@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
-from paincast.scoring.kinds.log_odds import Linear
+from paincast.scoring.kinds.log_odds import Linear, add_up, contribute_each, predict_each
 from paincast.scoring.kinds.score import Beliefs, Request, Score, find_strongest, score_blocks
 from paincast.scoring.patients import Patients
 
@@ -67,8 +67,7 @@ def score_change(plan: ChangePlan, patients: Patients, request: Request) -> Scor
         scale = np.nan_to_num(np.maximum(before, 1.0), nan=plan.mean_scale)
         models = (plan.quantiles[1], *plan.medians) if request.most else ()
         parts = _divide(plan, models, encoded, before, scale, shares)
-        served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded, plan.beliefs, most=request.most, sign=-1.0)
+        strongest = find_strongest(parts, encoded, plan.beliefs, most=request.most, sign=-1.0)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest, scale)
 
     return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
@@ -95,12 +94,10 @@ def _divide(
 ) -> Iterator[FloatArray]:
     """Divide the median by each model among variables; what is left belongs to the score before."""
     own = [variable.name == plan.measure for variable in plan.encoding.variables]
-    for model in models:
-        base, parts = model.contribute(encoded)
+    medians = predict_each(models, encoded)
+    for (base, parts), median in zip(contribute_each(models, encoded), medians, strict=True):
         in_points = parts * scale
         if any(own):
-            rest = _order(plan, [shares[0], model.predict(encoded), shares[2]], before)[1] - base * plan.mean_scale
-            for part in in_points:
-                rest = rest - part
-            in_points[own.index(True)] += np.nan_to_num(rest)
+            rest = _order(plan, [shares[0], median, shares[2]], before)[1] - base * plan.mean_scale
+            in_points[own.index(True)] += np.nan_to_num(rest - add_up(in_points))
         yield in_points

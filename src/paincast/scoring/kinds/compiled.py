@@ -43,19 +43,20 @@ def add_squares(drawn: FloatArray, served: FloatArray, squares: FloatArray) -> N
 
 
 @compile_cached
-def add_slope(
-    share: float, odds: FloatArray, others: FloatArray, factors: FloatArray, most: float, totals: FloatArray
+def average_slopes(
+    shares: FloatArray, odds: FloatArray, others: FloatArray, factors: FloatArray, most: float, totals: FloatArray
 ) -> None:
-    """Add the share of one node to the slopes of the log odds of lasting; see ``duration.py``."""
-    for row in range(len(odds)):
-        odd = odds[row] if odds[row] < most else most
-        lost, every, first = odd, odd, odd
-        for visit in range(len(factors)):
-            odd = factors[visit] * others[row]
-            odd = odd if odd < most else most
-            rest = 1.0 + odd
-            every = every * rest + (1.0 + lost) * odd
-            first = first * rest
-            lost = lost * rest + odd
-        totals[0, row] += share * (every / lost)
-        totals[1, row] += share * (first / lost)
+    """Average the slopes of the log odds of lasting over nodes; see ``duration.py``."""
+    for node in range(len(shares)):
+        for row in range(odds.shape[1]):
+            odd = odds[node, row] if odds[node, row] < most else most
+            lost, every, first = odd, odd, odd
+            for visit in range(len(factors)):
+                odd = factors[visit] * others[node, row]
+                odd = odd if odd < most else most
+                rest = 1.0 + odd
+                every = every * rest + (1.0 + lost) * odd
+                first = first * rest
+                lost = lost * rest + odd
+            totals[0, row] += shares[node] * (every / lost)
+            totals[1, row] += shares[node] * (first / lost)

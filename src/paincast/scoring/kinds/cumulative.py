@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from paincast.scoring.kinds.binary import BinaryPlan, compute_variances
 from paincast.scoring.kinds.encoding import Encoded, encode
-from paincast.scoring.kinds.log_odds import LogOdds
+from paincast.scoring.kinds.log_odds import LogOdds, add_up, contribute_each
 from paincast.scoring.kinds.score import (
     Request,
     Score,
@@ -78,8 +78,7 @@ def score_cumulative(plan: CumulativePlan, patients: Patients, request: Request)
         scale = np.nan_to_num(np.maximum(before, 1.0), nan=plan.mean_scale)
         models = (plan.half.served, *plan.half.draws)
         parts = _divide(plan, models if request.most else (), encoded, before, scale)
-        served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded, plan.half.beliefs, most=request.most, sign=-1.0)
+        strongest = find_strongest(parts, encoded, plan.half.beliefs, most=request.most, sign=-1.0)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest, scale)
 
     return score_blocks(encode(plan.half.encoding, patients, compiled=request.compiled), score_block)
@@ -98,19 +97,14 @@ def _divide(
 ) -> Iterator[FloatArray]:
     """Divide the median by each model among variables, in points; what is left belongs to the score before."""
     own = [variable.name == plan.measure for variable in plan.half.encoding.variables]
-    for model in models:
-        base, parts = model.contribute(encoded)
-        served = base.copy()
-        for part in parts:
-            served += part
+    for base, parts in contribute_each(models, encoded):
+        served = base + add_up(parts)
         start = _relieve(plan, base)
         gained = _relieve(plan, served) - start
         away = served - base
         rate = np.divide(gained, away, out=np.zeros(len(base)), where=np.abs(away) > SETTLED)
         in_points = -parts * (rate * scale)
         if any(own):
-            rest = _change(plan, served, before) + start * plan.mean_scale
-            for part in in_points:
-                rest -= part
+            rest = _change(plan, served, before) + start * plan.mean_scale - add_up(in_points)
             in_points[own.index(True)] += np.nan_to_num(rest)
         yield in_points

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, ndtri
 
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
-from paincast.scoring.kinds.log_odds import Linear
+from paincast.scoring.kinds.log_odds import Linear, add_up, contribute_each, predict_each
 from paincast.scoring.kinds.score import (
     Beliefs,
     Request,
@@ -26,8 +26,9 @@ from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
 
-NODES, SHARES = (part.tolist() for part in np.polynomial.legendre.leggauss(24))
-"""Points of the Gauss-Legendre rule along the path from the mean patient, between -1 and 1, and their weights."""
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+NODES, SHARES = (_POINTS + 1.0) / 2.0, _WEIGHTS / 2.0
+"""Points of the Gauss-Legendre rule along the path from the mean patient, and their weights."""
 
 FARTHEST = 200.0
 """Farthest log odds from 0 whose odds are computed."""
@@ -45,16 +46,6 @@ class Hazard(NamedTuple):
     intercepts: FloatArray
     every: Linear
     first: Linear | None
-
-    def list_odds(self, encoded: Encoded) -> Iterator[FloatArray]:
-        """Return the odds at each visit, shape (n,)."""
-        log_odds = self.every.predict(encoded)
-        first_log_odds = log_odds if self.first is None else log_odds + self.first.predict(encoded)
-        first, *factors = _take_odds(self.intercepts).tolist()
-        yield np.minimum(first * _take_odds(first_log_odds), LARGEST_ODDS)
-        others = _take_odds(log_odds) if factors else log_odds
-        for factor in factors:
-            yield np.minimum(factor * others, LARGEST_ODDS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,7 +89,7 @@ def score_duration(plan: DurationPlan, patients: Patients, request: Request) -> 
     """Score patients; parameters as for :func:`paincast.scoring.kinds.binary.score_binary`."""
 
     def score_block(encoded: Encoded, rows: slice) -> Score:  # noqa: ARG001 (other kinds need the rows)
-        lasting = _survive(plan.served, encoded)
+        lasting = next(_survive((plan.served,), encoded))
         over = lasting <= 0.5
         median = np.where(over.any(axis=0), plan.cuts[over.argmax(axis=0)], np.nan)
         numbers = {"probability": _read(plan, lasting), "expected": median}
@@ -106,20 +97,29 @@ def score_duration(plan: DurationPlan, patients: Patients, request: Request) -> 
             numbers = {**_describe(plan, encoded, numbers["probability"], request.level), "expected": median}
         hazards = (plan.served, *plan.draws)
         parts = _divide(plan, hazards if request.most else (), encoded)
-        served = next(parts, np.zeros(encoded.known.shape))
-        strongest = find_strongest(served, parts, encoded, plan.beliefs, most=request.most)
+        strongest = find_strongest(parts, encoded, plan.beliefs, most=request.most)
         return Score(numbers, encoded.far, encoded.squared_distance, strongest)
 
     return score_blocks(encode(plan.encoding, patients, compiled=request.compiled), score_block)
 
 
-def _survive(hazard: Hazard, encoded: Encoded) -> FloatArray:
-    """Return the probability of no loss by the end of each visit, shape (n_visits, n)."""
-    lasting, product = [], np.ones(len(encoded))
-    for odds in hazard.list_odds(encoded):
-        product = product * (1.0 + odds)
-        lasting.append(1.0 / product)
-    return np.array(lasting)
+def _survive(hazards: Sequence[Hazard], encoded: Encoded) -> Iterator[FloatArray]:
+    """Yield by each model the probability of no loss by the end of each visit, shape (n_visits, n)."""
+    every = predict_each([hazard.every for hazard in hazards], encoded)
+    added = predict_each([hazard.first for hazard in hazards if hazard.first is not None], encoded)
+    for hazard, log_odds in zip(hazards, every, strict=True):
+        first, *factors = _take_odds(hazard.intercepts).tolist()
+        product = 1.0 + _limit(first * _take_odds(log_odds if hazard.first is None else log_odds + next(added)))
+        lasting = [1.0 / product]
+        others = _take_odds(log_odds) if factors else log_odds
+        for factor in factors:
+            product = product * (1.0 + _limit(factor * others))
+            lasting.append(1.0 / product)
+        yield np.array(lasting)
+
+
+def _limit(odds: FloatArray) -> FloatArray:
+    return np.asarray(np.minimum(odds, LARGEST_ODDS))
 
 
 def _take_odds(log_odds: FloatArray) -> FloatArray:
@@ -132,7 +132,7 @@ def _read(plan: DurationPlan, lasting: FloatArray) -> FloatArray:
 
 def _describe(plan: DurationPlan, encoded: Encoded, probability: FloatArray, level: float) -> dict[str, FloatArray]:
     served = _take_log_odds(plan, probability)
-    drawn = (_take_log_odds(plan, _read(plan, _survive(draw, encoded))) for draw in plan.draws)
+    drawn = (_take_log_odds(plan, _read(plan, lasting)) for lasting in _survive(plan.draws, encoded))
     refitting = average_squares(served, drawn)
     if plan.uncertainty is None:
         reach = ndtri((1 + level) / 2) * np.sqrt(refitting)
@@ -149,24 +149,18 @@ def _take_log_odds(plan: DurationPlan, probability: FloatArray) -> FloatArray:
 
 def _divide(plan: DurationPlan, hazards: tuple[Hazard, ...], encoded: Encoded) -> Iterator[FloatArray]:
     """Divide the log odds of lasting relief by each model among variables: Aumann-Shapley values."""
-    for hazard in hazards:
-        _, parts = hazard.every.contribute(encoded)
-        step = _add_up(parts)
-        first_parts = None if hazard.first is None else hazard.first.contribute(encoded)[1]
-        first_step = step if first_parts is None else step + _add_up(first_parts)
+    every_parts = contribute_each([hazard.every for hazard in hazards], encoded)
+    added_parts = contribute_each([hazard.first for hazard in hazards if hazard.first is not None], encoded)
+    for hazard, (_, parts) in zip(hazards, every_parts, strict=True):
+        step = add_up(parts)
+        first_parts = None if hazard.first is None else next(added_parts)[1]
+        first_step = step if first_parts is None else step + add_up(first_parts)
         start = hazard.intercepts[: plan.n_visits] + hazard.every.means @ hazard.every.coefficients
         if hazard.first is not None:
             start[0] += hazard.first.means @ hazard.first.coefficients
         every, first = _average_slopes(start, step, first_step, compiled=encoded.compiled)
         divided = parts * every
         yield divided if first_parts is None else divided + first_parts * first
-
-
-def _add_up(parts: FloatArray) -> FloatArray:
-    total = np.zeros(parts.shape[1])
-    for part in parts:
-        total += part
-    return total
 
 
 def _average_slopes(
@@ -177,25 +171,23 @@ def _average_slopes(
     ``start`` has the log odds of loss at each visit of the mean patient; ``step``, shape (n,), is what is added to them
     on the way, and ``first_step`` what is added at the first visit.
     """
-    add = _add_slope
+    average = _average
     if compiled:
-        from paincast.scoring.kinds.compiled import add_slope as add
+        from paincast.scoring.kinds.compiled import average_slopes as average
     first_factor, factors = float(_take_odds(start[0])), _take_odds(start[1:])
     step, first_step = (np.minimum(np.maximum(way, -FARTHEST), FARTHEST) for way in (step, first_step))
+    others = np.exp(NODES[:, None] * step)
     differs = not np.array_equal(step, first_step)
+    odds = first_factor * (np.exp(NODES[:, None] * first_step) if differs else others)
     totals = np.zeros((2, len(step)))
-    for node, share in zip(NODES, SHARES, strict=True):
-        way = (node + 1.0) / 2.0
-        others = np.exp(way * step)
-        odds = first_factor * (np.exp(way * first_step) if differs else others)
-        add(share / 2.0, odds, others, factors, LARGEST_ODDS, totals)
+    average(SHARES, odds, others, factors, LARGEST_ODDS, totals)
     return -totals[0], -totals[1]
 
 
-def _add_slope(
-    share: float, odds: FloatArray, others: FloatArray, factors: FloatArray, most: float, totals: FloatArray
+def _average(
+    shares: FloatArray, odds: FloatArray, others: FloatArray, factors: FloatArray, most: float, totals: FloatArray
 ) -> None:
-    """Add the share of one node to the slopes.
+    """Average the slopes over the nodes: ``odds`` of loss at the first visit, ``others`` times ``factors`` at the rest.
 
     With the odds o of loss at each visit, the odds of any loss are L = (1 + o)(1 + o')... - 1. A shift of the log odds
     at every visit, or at the first, changes L; the change over L is the slope, its sign turned. All of it is computed
@@ -209,5 +201,5 @@ def _add_slope(
         every = every * rest + (1.0 + lost) * odd
         first = first * rest
         lost = lost * rest + odd
-    totals[0] += share * (every / lost)
-    totals[1] += share * (first / lost)
+    totals[0] = add_up(shares[:, None] * (every / lost))
+    totals[1] = add_up(shares[:, None] * (first / lost))

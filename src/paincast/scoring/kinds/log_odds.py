@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from paincast.scoring.kinds.encoding import Encoded
 
 FloatArray = npt.NDArray[np.float64]
+
+FEW_ROWS = 64
+"""Most rows for which all linear models are scored at once: fewer calls, but larger arrays."""
 
 
 class LogOdds(Protocol):
@@ -78,3 +82,43 @@ class ByRows(NamedTuple):
         """Return base, shape (n,), and contributions of variables, shape (n_variables, n)."""
         base, values = self.model.contributions(encoded.matrix)
         return base, encoded.sum_terms(np.ascontiguousarray(values.T))
+
+
+def add_up(parts: FloatArray) -> FloatArray:
+    """Add up contributions, shape (n_variables, n), one after the other: a sum along an axis may pair them."""
+    if 0 < parts.shape[1] <= FEW_ROWS and len(parts):
+        return np.asarray(np.cumsum(parts, axis=0)[-1])
+    total = np.zeros(parts.shape[1])
+    for part in parts:
+        total += part
+    return total
+
+
+def predict_each(models: Sequence[LogOdds], encoded: Encoded) -> Iterator[FloatArray]:
+    """Yield the log odds, shape (n,), by each model; the same digits as :meth:`LogOdds.predict`."""
+    linear = [model for model in models if isinstance(model, Linear)]
+    if len(encoded) > FEW_ROWS or len(linear) < len(models) or not linear:
+        yield from (model.predict(encoded) for model in models)
+        return
+    coefficients = np.array([model.coefficients for model in linear]).T[:, :, None]
+    added = np.zeros((len(linear), len(encoded)))
+    for coefficient, column in zip(coefficients, encoded.columns, strict=True):
+        added += column * coefficient
+    yield from (model.intercept + part for model, part in zip(linear, added, strict=True))
+
+
+def contribute_each(models: Sequence[LogOdds], encoded: Encoded) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield base and contributions by each model; the same digits as :meth:`LogOdds.contribute`."""
+    linear = [model for model in models if isinstance(model, Linear)]
+    if len(encoded) > FEW_ROWS or len(linear) < len(models) or not linear:
+        yield from (model.contribute(encoded) for model in models)
+        return
+    means = np.array([model.means for model in linear]).T[:, :, None]
+    coefficients = np.array([model.coefficients for model in linear]).T[:, :, None]
+    total = np.zeros((len(encoded.encoding.terms), len(linear), len(encoded)))
+    for part, term in zip(total, encoded.encoding.terms, strict=True):
+        for place in range(term.start, term.stop):
+            part += (encoded.columns[place] - means[place]) * coefficients[place]
+    for place, model in enumerate(linear):
+        base = model.intercept + model.means @ model.coefficients
+        yield np.full(len(encoded), base), np.ascontiguousarray(total[:, place])

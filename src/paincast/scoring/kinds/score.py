@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -177,32 +177,28 @@ def _add_squares(drawn: FloatArray, served: FloatArray, squares: FloatArray) -> 
 
 
 def find_strongest(
-    contributions: FloatArray,
-    drawn: Iterable[FloatArray],
-    encoded: Encoded,
-    beliefs: Beliefs,
-    *,
-    most: int,
-    sign: float = 1.0,
+    contributions: Iterator[FloatArray], encoded: Encoded, beliefs: Beliefs, *, most: int, sign: float = 1.0
 ) -> Strongest:
     """Find the strongest contributions of each patient that are told.
 
     Parameters
     ----------
-    contributions, drawn, beliefs
-        As for :func:`find_certain`.
+    contributions : iterator of ndarray of shape (n_variables, n)
+        By the served model and by each draw.
     encoded : Encoded
         The patients; a missing value is never told.
+    beliefs : Beliefs
+        What makes a contribution certain enough.
     most : int
         Most in either direction; with 0, nothing is computed.
     sign : float
         Sign of contributions that favour the outcome.
     """
-    n = contributions.shape[1]
     if not most or not beliefs.shows_reasons:
-        return tell_nothing(n, most)
-    certain = find_certain(contributions, drawn, beliefs, compiled=encoded.compiled)
-    told = np.where(certain & encoded.known, sign * contributions, 0.0)
+        return tell_nothing(len(encoded), most)
+    served = next(contributions)
+    certain = find_certain(served, contributions, beliefs, compiled=encoded.compiled)
+    told = np.where(certain & encoded.known, sign * served, 0.0)
     upward, upward_sizes = _pick(told, most)
     # Of equal ones the last comes first: the order is that of the upward ones, turned round.
     downward, downward_sizes = _pick(-told[::-1], most)
