@@ -12,9 +12,9 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.files.ubjson import Numbers, read_ubjson
 from paincast.models.binary.kinds import KINDS
 from paincast.models.booster_file import DEEPEST_TREE, check_booster
+from paincast.models.ubjson import Numbers, read_ubjson
 
 from .released import unpack
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paincast.files.ubjson import Numbers, read_ubjson
+from paincast.models.ubjson import Numbers, read_ubjson
 
 OLDEST = [1, 6, 0]
 """Version of XGBoost from which boosters have today's form."""

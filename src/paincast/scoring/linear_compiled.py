@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.compilation import compile_cached
-from paincast.scoring.layout import MOST_COLUMNS
+from paincast.scoring.layout import MOST_COLUMNS, Layout
 from paincast.scoring.linear_plain import FARTHEST_SCORE, Scored
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,13 +20,13 @@ BoolArray = npt.NDArray[np.bool_]
 BLOCK_ROWS = 128
 
 
-def score_compiled(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: tuple[object, ...], most: int) -> Scored:
+def score_compiled(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layout, most: int) -> Scored:
     """Score patients; parameters and result are those of :func:`paincast.scoring.linear_plain.score_plain`."""
     n = numbers.shape[1]
     log_odds, refitting, missing, squared_distance = np.empty(n), np.empty(n), np.zeros(n), np.empty(n)
     far = np.zeros(n, dtype=np.uint64)
     terms, sizes = np.full((2, most, n), -1.0), np.zeros((2, most, n))
-    _score_rows(numbers, codes, tuple(layout), log_odds, refitting, missing, far, squared_distance, terms, sizes)
+    _score_rows(numbers, codes, layout, log_odds, refitting, missing, far, squared_distance, terms, sizes)
     upward, downward = (np.ascontiguousarray(found.T).astype(np.int16) for found in terms)
     upward_sizes, downward_sizes = (np.ascontiguousarray(found.T) for found in sizes)
     return (
@@ -46,7 +46,7 @@ def score_compiled(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: tu
 def _score_rows(
     numbers: FloatArray,
     codes: npt.NDArray[np.int32],
-    layout: tuple,  # type: ignore[type-arg]
+    layout: Layout,
     log_odds: FloatArray,
     refitting: FloatArray,
     missing: FloatArray,
@@ -55,103 +55,135 @@ def _score_rows(
     terms: FloatArray,
     sizes: FloatArray,
 ) -> None:
-    (
-        number_terms,
-        coded_terms,
-        centres,
-        rates,
-        columns,
-        last_knots,
-        bends,
-        coefficients,
-        means,
-        spreads,
-        missing_rows,
-        missing_codes,
-        starts,
-        tables,
-        certain,
-        missing_variances,
-        intercepts,
-        references,
-        precision,
-        effect_weight,
-        least_certainty,
-        reach,
-    ) = layout
-    n, n_models, n_numbers, most = len(log_odds), len(intercepts), len(number_terms), terms.shape[1]
+    n, n_models, n_numbers, most = len(log_odds), len(layout.intercepts), len(layout.number_terms), terms.shape[1]
     totals, parts = np.empty((BLOCK_ROWS, n_models)), np.empty(n_models)
     scores, encoded = np.zeros((n_numbers, BLOCK_ROWS)), np.zeros((MOST_COLUMNS, BLOCK_ROWS))
-    told, agreeing = np.zeros((len(references), BLOCK_ROWS)), np.zeros(BLOCK_ROWS)
+    told, agreeing = np.zeros((len(layout.references), BLOCK_ROWS)), np.zeros(BLOCK_ROWS)
     is_known = np.zeros(BLOCK_ROWS, dtype=np.bool_)
     first_scratch, second_scratch = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
     for begin in range(0, n, BLOCK_ROWS):
         size = min(BLOCK_ROWS, n - begin)
         for row in range(size):
             for model in range(n_models):
-                totals[row, model] = intercepts[model]
+                totals[row, model] = layout.intercepts[model]
         for place in range(n_numbers):
-            term, first, n_bends, zero = number_terms[place], columns[place, 0], columns[place, 1], columns[place, 3]
-            for row in range(size):
-                score = (numbers[place, begin + row] - centres[place]) * rates[place]
-                is_known[row] = score == score
-                score = score if score == score else 0.0
-                scores[place, row] = score
-                encoded[0, row] = score
-            for row in range(size):
-                if abs(scores[place, row]) > FARTHEST_SCORE:
-                    far[begin + row] |= np.uint64(1) << np.uint64(place)
-            _bend(encoded, last_knots[place, 0], last_knots[place, 1], bends, first, n_bends, size)
-            for column in range(1 + n_bends, columns[place, 2]):
+            _encode_number(numbers, layout, place, begin, size, scores, encoded, is_known, far)
+            _add_number(layout, place, begin, size, encoded, is_known, parts, totals, missing, told, agreeing)
+            if layout.effect_weight == 1.0:
                 for row in range(size):
-                    encoded[column, row] = 0.0
-            if zero >= 0:
-                for row in range(size):
-                    encoded[1 + n_bends, row] = 1.0 if numbers[place, begin + row] == 0.0 else 0.0
-            for row in range(size):
-                if not is_known[row]:
-                    for model in range(n_models):
-                        totals[row, model] += tables[missing_rows[place], model]
-                    missing[begin + row] += missing_variances[term]
-                    told[term, row] = 0.0
-                    continue
-                _add_columns(encoded, row, coefficients, first, n_bends, zero, parts)
-                for model in range(n_models):
-                    totals[row, model] += parts[model]
-                told[term, row] = parts[0] - references[term, 0]
-                if effect_weight == 1.0:
-                    agreeing[row] = _count_agreeing(parts, references, term)
-            if effect_weight == 1.0:
-                for row in range(size):
-                    if agreeing[row] < least_certainty * (n_models - 1):
-                        told[term, row] = 0.0
+                    if agreeing[row] < layout.least_certainty * (n_models - 1):
+                        told[layout.number_terms[place], row] = 0.0
             elif most:
-                _sum_squares(encoded, means, spreads, first, columns[place, 2], first_scratch, second_scratch)
-                _keep_certain(told, term, first_scratch, n_models - 1, effect_weight, reach)
-        for place in range(len(coded_terms)):
-            term, missing_code = coded_terms[place], missing_codes[place]
-            for row in range(size):
-                code = codes[place, begin + row]
-                start = starts[place] + code
-                for model in range(n_models):
-                    totals[row, model] += tables[start, model]
-                told[term, row] = tables[start, 0] - references[term, 0] if certain[start] else 0.0
-                if code == missing_code:
-                    missing[begin + row] += missing_variances[term]
-                    told[term, row] = 0.0
-        for row in range(size):
-            served, total = totals[row, 0], 0.0
-            for model in range(1, n_models):
-                distance = totals[row, model] - served
-                total += distance * distance
-            log_odds[begin + row], refitting[begin + row] = served, total / (n_models - 1)
-        _square_distance(scores, precision, first_scratch, second_scratch)
+                _sum_squares(encoded, layout, place, first_scratch, second_scratch)
+                _keep_certain(told, layout, place, first_scratch)
+        for place in range(len(layout.coded_terms)):
+            _add_coded(codes, layout, place, begin, size, totals, missing, told)
+        _measure_draws(totals, begin, size, log_odds, refitting)
+        _square_distance(scores, layout.precision, first_scratch, second_scratch)
         for row in range(size):
             squared_distance[begin + row] = first_scratch[row]
-        for term in range(len(references)):
+        for term in range(len(layout.references)):
             if most:
                 _insert_upward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
                 _insert_downward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
+
+
+@compile_cached
+def _encode_number(
+    numbers: FloatArray,
+    layout: Layout,
+    place: int,
+    begin: int,
+    size: int,
+    scores: FloatArray,
+    encoded: FloatArray,
+    is_known: BoolArray,
+    far: npt.NDArray[np.uint64],
+) -> None:
+    first, n_bends, zero = layout.columns[place, 0], layout.columns[place, 1], layout.columns[place, 3]
+    centre, rate = layout.centres[place], layout.rates[place]
+    for row in range(size):
+        score = (numbers[place, begin + row] - centre) * rate
+        is_known[row] = not np.isnan(score)
+        score = 0.0 if np.isnan(score) else score
+        scores[place, row] = score
+        encoded[0, row] = score
+    for row in range(size):
+        if abs(scores[place, row]) > FARTHEST_SCORE:
+            far[begin + row] |= np.uint64(1) << np.uint64(place)
+    _bend(encoded, layout.last_knots[place, 0], layout.last_knots[place, 1], layout.bends, first, n_bends, size)
+    for column in range(1 + n_bends, layout.columns[place, 2]):
+        for row in range(size):
+            encoded[column, row] = 0.0
+    if zero >= 0:
+        for row in range(size):
+            encoded[1 + n_bends, row] = 1.0 if numbers[place, begin + row] == 0.0 else 0.0
+
+
+@compile_cached
+def _add_number(
+    layout: Layout,
+    place: int,
+    begin: int,
+    size: int,
+    encoded: FloatArray,
+    is_known: BoolArray,
+    parts: FloatArray,
+    totals: FloatArray,
+    missing: FloatArray,
+    told: FloatArray,
+    agreeing: FloatArray,
+) -> None:
+    term, n_models = layout.number_terms[place], len(parts)
+    first, n_bends, zero = layout.columns[place, 0], layout.columns[place, 1], layout.columns[place, 3]
+    missing_row, reference = layout.missing_rows[place], layout.references[term, 0]
+    for row in range(size):
+        if not is_known[row]:
+            for model in range(n_models):
+                totals[row, model] += layout.tables[missing_row, model]
+            missing[begin + row] += layout.missing_variances[term]
+            told[term, row] = 0.0
+            continue
+        _add_columns(encoded, row, layout.coefficients, first, n_bends, zero, parts)
+        for model in range(n_models):
+            totals[row, model] += parts[model]
+        told[term, row] = parts[0] - reference
+        if layout.effect_weight == 1.0:
+            agreeing[row] = _count_agreeing(parts, layout.references, term)
+
+
+@compile_cached
+def _add_coded(
+    codes: npt.NDArray[np.int32],
+    layout: Layout,
+    place: int,
+    begin: int,
+    size: int,
+    totals: FloatArray,
+    missing: FloatArray,
+    told: FloatArray,
+) -> None:
+    term, missing_code, start = layout.coded_terms[place], layout.missing_codes[place], layout.starts[place]
+    for row in range(size):
+        code = codes[place, begin + row]
+        table = start + code
+        for model in range(totals.shape[1]):
+            totals[row, model] += layout.tables[table, model]
+        told[term, row] = layout.tables[table, 0] - layout.references[term, 0] if layout.certain[table] else 0.0
+        if code == missing_code:
+            missing[begin + row] += layout.missing_variances[term]
+            told[term, row] = 0.0
+
+
+@compile_cached
+def _measure_draws(totals: FloatArray, begin: int, size: int, log_odds: FloatArray, refitting: FloatArray) -> None:
+    n_models = totals.shape[1]
+    for row in range(size):
+        served, total = totals[row, 0], 0.0
+        for model in range(1, n_models):
+            distance = totals[row, model] - served
+            total += distance * distance
+        log_odds[begin + row], refitting[begin + row] = served, total / (n_models - 1)
 
 
 @compile_cached
@@ -203,15 +235,9 @@ def _count_agreeing(parts: FloatArray, references: FloatArray, term: int) -> int
 
 
 @compile_cached
-def _sum_squares(
-    encoded: FloatArray,
-    means: FloatArray,
-    spreads: FloatArray,
-    first: int,
-    n_columns: int,
-    squares: FloatArray,
-    inner: FloatArray,
-) -> None:
+def _sum_squares(encoded: FloatArray, layout: Layout, place: int, squares: FloatArray, inner: FloatArray) -> None:
+    first, n_columns = layout.columns[place, 0], layout.columns[place, 2]
+    means, spreads = layout.means, layout.spreads
     for row in range(BLOCK_ROWS):
         squares[row] = 0.0
     for column in range(n_columns):
@@ -227,8 +253,9 @@ def _sum_squares(
 
 
 @compile_cached
-def _keep_certain(told: FloatArray, term: int, squares: FloatArray, n_draws: int, weight: float, reach: float) -> None:
-    rest, limit = weight * (1.0 - weight), reach * reach
+def _keep_certain(told: FloatArray, layout: Layout, place: int, squares: FloatArray) -> None:
+    term, n_draws, weight = layout.number_terms[place], len(layout.intercepts) - 1, layout.effect_weight
+    rest, limit = weight * (1.0 - weight), layout.reach * layout.reach
     for row in range(BLOCK_ROWS):
         expected = told[term, row] / weight
         variance = (squares[row] / n_draws - rest * expected * expected) / weight
