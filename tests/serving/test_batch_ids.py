@@ -124,7 +124,7 @@ def test_counts_of_parts_add_up_in_whatever_parts_and_however_they_were_stored(b
         for number, table in enumerate(tables):
             if number % (per_part + 1) == 0:
                 parts.append(Tally())
-            parts[-1].note_answers(table)
+            parts[-1].note_answers(table, len(table))
         stored = [Tally.from_plain(json.loads(json.dumps(part.to_plain()))) for part in parts]
         total = sum_tallies(stored)
     rows = [row for batch in batches for row in batch]

@@ -120,7 +120,9 @@ def compute_outcome(
     """
     ids = episodes["episode_id"]
     window = window_months or default_window(outcome, horizon_months)
-    ineligible_because = list_ineligibility(outcome, episodes)
+    recorded = [name for name in outcome.measures if name in episodes and episodes[name].notna().any()]
+    named = outcome.answered_by([*outcome.evidence_measures, *recorded])
+    ineligible_because = list_ineligibility(named, episodes)
     if outcome.assessed_by == "follow_up":
         return _label_follow_up(episodes, visits, events, outcome, horizon_months, window, ineligible_because)
     answers = pd.DataFrame(index=episodes.index)
