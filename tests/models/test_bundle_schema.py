@@ -101,7 +101,9 @@ MISFITS = [
 ]
 
 
-@pytest.mark.parametrize(("bundle", "place", "change", "named"), MISFITS, ids=lambda held: str(held)[:60])
+@pytest.mark.parametrize(
+    ("bundle", "place", "change", "named"), MISFITS, ids=lambda held: "change" if callable(held) else str(held)[:60]
+)
 def test_what_does_not_fit_is_refused_by_its_key(released, tmp_path, bundle, place, change, named):
     folder = copy_bundle(released / bundle, tmp_path / "bundle")
     state = read(folder)
