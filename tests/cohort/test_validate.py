@@ -364,3 +364,9 @@ def test_a_cell_of_any_type_is_read_by_the_rules_of_its_column(value):
     expected, rules = validate_patients(pd.DataFrame(rows, dtype=object))
     pd.testing.assert_frame_equal(patients, expected)
     pd.testing.assert_frame_equal(rejects, rules)
+
+
+@pytest.mark.parametrize("nobody", [b"", [], pd.DataFrame({"episode_id": pd.Series(dtype=object), "pain_nrs": []})])
+def test_of_nobody_there_is_nothing_to_check(nobody):
+    patients, rejects = validate_patients(nobody)
+    assert len(patients) == len(rejects) == 0

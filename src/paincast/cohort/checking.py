@@ -17,7 +17,7 @@ from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_s
 from paincast.cohort.rejects import BrokenRule, any_broken, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
 from paincast.cohort.tables import conform
-from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number
+from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number, to_array
 from paincast.contract import BUILT_IN, Contract
 from paincast.schema import Column
 
@@ -149,13 +149,13 @@ def name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str
 def _read_ids(column: Raw) -> pa.Array:
     """Return ids as trimmed text; words for "no value" are missing."""
     if isinstance(column, pd.Series):
-        return pa.array(to_text(column), pa.string(), from_pandas=True)
+        return to_array(to_text(column), pa.string())
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_integer(column.type):
         return column.cast(pa.string())
     if not pa.types.is_string(column.type):
-        return pa.array(to_text(column.to_pandas()), pa.string(), from_pandas=True)
+        return to_array(to_text(column.to_pandas()), pa.string())
     text = pc.utf8_trim_whitespace(column)
     without_digits = pc.invert(pc.match_substring_regex(text, "[0-9]"))
     if pc.any(without_digits).as_py():

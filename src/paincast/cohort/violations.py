@@ -108,7 +108,7 @@ def _read_distinct(column: Column, style: NumberStyle, words: pa.Array) -> tuple
     if TYPES[column.type] == pa.string():
         places, distinct = pd.factorize(values)
         return _Distinct(np.append(places, -1).astype(np.int32), pa.array(distinct.tolist(), pa.string())), flags
-    known = pa.array(values, TYPES[column.type], from_pandas=True)
+    known = to_array(values, TYPES[column.type])
     return _Distinct(None, pa.concat_arrays([known, pa.nulls(1, known.type)])), flags
 
 
@@ -123,7 +123,13 @@ def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:
 def _read_cells(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
     """Read cell by cell where one depends on the others, or their types differ."""
     values, broken = coerce(raw, column, style)
-    return pa.array(values, TYPES[column.type], from_pandas=True), make_findings(column, broken)
+    return to_array(values, TYPES[column.type]), make_findings(column, broken)
+
+
+def to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    """Convert a series to one array; pandas may keep texts in several."""
+    converted = pa.array(values, kind, from_pandas=True)
+    return converted.combine_chunks() if isinstance(converted, pa.ChunkedArray) else converted
 
 
 def _holds_comma(raw: pa.Array) -> bool:

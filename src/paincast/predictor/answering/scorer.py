@@ -22,7 +22,7 @@ from paincast.predictor.answering.judgement import judge_patients
 from paincast.predictor.answering.kinds import Kind, make_kind
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
-from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, TYPES, UNCERTAINTY_COLUMNS
+from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.patients import Patients
@@ -138,6 +138,8 @@ class Scorer:
         pyarrow.Table of shape (n, len(PREDICTION_COLUMNS))
             Texts are dictionaries.
         """
+        if not len(ready):
+            return PREDICTION_SCHEMA.empty_table()
         patients = _set_technique(ready, self.columns, self.model.technique)
         request = Request(self.model.level, detail.interval, detail.explain)
         explained_later = self.kind.explains_apart and detail.explain > 0
