@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.explain import explain_model, find_certain, list_reasons
-from paincast.models.domain import FARTHEST_SCORE
 from paincast.predictor.answering.plan import plan_linear
 from paincast.scoring.linear import LinearScore, score_linear
 from paincast.scoring.linear_compiled import BLOCK_ROWS
+from paincast.scoring.linear_plain import FARTHEST_SCORE
 from paincast.scoring.patients import Patients
 
 WEIGHTS = (1.0, 0.7)

@@ -256,28 +256,6 @@ def compute_reject_share(rejects: pd.DataFrame, n_rows: int) -> float:
     return count_lost(rejects).compute_share(n_rows)
 
 
-def list_unreadable(rejects: pd.DataFrame, places: pd.Index) -> pd.Series:
-    """List, for each row that was kept, the columns in which a value was given but could not be used.
-
-    Parameters
-    ----------
-    rejects : DataFrame
-        Rejects of one table.
-    places : Index of int
-        Positions of the rows kept, as in ``rejects``.
-
-    Returns
-    -------
-    Series of tuple of str
-        Indexed by position; a column that was left out is unreadable in every row.
-    """
-    emptied = rejects[rejects["action"] == "cell emptied"].groupby("row")["column"].agg(list)
-    unknown = rejects["rule"] == UNKNOWN_COLUMN
-    omitted_columns = list(rejects.loc[(rejects["action"] == "column left out") & ~unknown, "column"])
-    columns = [tuple(dict.fromkeys([*omitted_columns, *emptied.get(position, [])])) for position in places]
-    return pd.Series(columns, index=places, dtype=object)
-
-
 def name_nearest(name: str, found: Iterable[str]) -> str:
     """Describe which of the columns in the data have names similar to a given name.
 

@@ -11,11 +11,9 @@ from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 
 from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.scoring.linear_plain import FARTHEST_SCORE
 
 FloatArray = npt.NDArray[np.float64]
-
-FARTHEST_SCORE = 4.0
-"""Largest distance of a single number from the training mean, in standard deviations."""
 
 TAIL = 1e-4
 """Share of a normal training cohort that would be flagged by the combination of its numbers."""

@@ -166,7 +166,7 @@ class Predictor:
             polars table, an Arrow table, a list of dicts, one dict, or a file.
         unreadable : Series of tuple of str, shape (n,), optional
             For patients that are already validated (:func:`paincast.cohort.validate.validate_patients`), the columns
-            of each whose value could not be used (:func:`paincast.cohort.rejects.list_unreadable`).
+            of each whose value could not be used.
         allow_contradicted : bool
             Whether to answer where an external validation contradicts the model; every such answer says so.
         interval : bool
