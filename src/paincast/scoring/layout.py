@@ -175,8 +175,9 @@ class Layout(NamedTuple):
     reach: float
 
 
-MOST_BENDS = 3
-MOST_COLUMNS = MOST_BENDS + 3
+N_BENDS = 2
+"""Bends of a number that is not a straight line: its spline has four knots."""
+MOST_COLUMNS = N_BENDS + 3
 """Most columns of a number: score, bends, indicators of 0 and of a missing value."""
 
 

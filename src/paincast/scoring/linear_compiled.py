@@ -1,7 +1,8 @@
 """Score patients by a linear model in machine code: the operations of :mod:`paincast.scoring.linear_plain`, by block.
 
-Loops run over the rows of a block, or over the models, so that the processor takes several of them at once. The order
-in which numbers are added up is that of the plain operations, so that the digits are the same.
+Loops run over the rows of a block, or over the draws, so that the processor takes several of them at once; they go over
+views of one axis, of which it is known where they end. The order in which numbers are added up is that of the plain
+operations, so that the digits are the same.
 """
 
 from __future__ import annotations
@@ -14,315 +15,361 @@ from paincast.scoring.layout import MOST_COLUMNS, Layout
 from paincast.scoring.linear_plain import FARTHEST_SCORE, Scored
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+CodeArray = npt.NDArray[np.int32]
+FlagArray = npt.NDArray[np.uint64]
 
 BLOCK_ROWS = 128
+_LANES = 16
+"""Draws are filled up with empty ones to a multiple of this number, so that no loop over them has a remainder."""
 
 
-def score_compiled(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layout, most: int) -> Scored:
+def score_compiled(numbers: FloatArray, codes: CodeArray, layout: Layout, most: int) -> Scored:
     """Score patients; parameters and result are those of :func:`paincast.scoring.linear_plain.score_plain`."""
     n = numbers.shape[1]
-    log_odds, refitting, missing, squared_distance = np.empty(n), np.empty(n), np.zeros(n), np.empty(n)
-    far = np.zeros(n, dtype=np.uint64)
-    terms, sizes = np.full((2, most, n), -1.0), np.zeros((2, most, n))
-    _score_rows(numbers, codes, layout, log_odds, refitting, missing, far, squared_distance, terms, sizes)
-    upward, downward = (np.ascontiguousarray(found.T).astype(np.int16) for found in terms)
-    upward_sizes, downward_sizes = (np.ascontiguousarray(found.T) for found in sizes)
-    return (
-        log_odds,
-        refitting,
-        missing,
-        far,
-        squared_distance,
-        upward,
-        upward_sizes,
-        downward,
-        downward_sizes,
+    log_odds, refitting, missing, squared_distance = (np.empty(n) for _ in range(4))
+    far = np.empty(n, dtype=np.uint64)
+    terms, sizes = np.empty((2, n, most), dtype=np.int16), np.empty((2, n, most))
+    intercepts, coefficients, tables = (
+        _take_draws(values) for values in (layout.intercepts[None], layout.coefficients, layout.tables)
     )
+    drawn = intercepts[0], coefficients, tables
+    _score_rows(numbers, codes, layout, drawn, log_odds, refitting, missing, far, squared_distance, terms, sizes)
+    return (log_odds, refitting, missing, far, squared_distance, terms[0], sizes[0], terms[1], sizes[1])
+
+
+def _take_draws(values: FloatArray) -> FloatArray:
+    """Take the columns of the draws, without that of the served model."""
+    n_draws = values.shape[1] - 1
+    drawn = np.zeros((len(values), -(-n_draws // _LANES) * _LANES))
+    drawn[:, :n_draws] = values[:, 1:]
+    return drawn
 
 
 @compile_cached
 def _score_rows(
     numbers: FloatArray,
-    codes: npt.NDArray[np.int32],
+    codes: CodeArray,
     layout: Layout,
+    drawn: tuple[FloatArray, FloatArray, FloatArray],
     log_odds: FloatArray,
     refitting: FloatArray,
     missing: FloatArray,
-    far: npt.NDArray[np.uint64],
+    far: FlagArray,
     squared_distance: FloatArray,
-    terms: FloatArray,
+    terms: npt.NDArray[np.int16],
     sizes: FloatArray,
 ) -> None:
-    n, n_models, n_numbers, most = len(log_odds), len(layout.intercepts), len(layout.number_terms), terms.shape[1]
-    totals, parts = np.empty((BLOCK_ROWS, n_models)), np.empty(n_models)
-    scores, encoded = np.zeros((n_numbers, BLOCK_ROWS)), np.zeros((MOST_COLUMNS, BLOCK_ROWS))
-    told, agreeing = np.zeros((len(layout.references), BLOCK_ROWS)), np.zeros(BLOCK_ROWS)
-    is_known = np.zeros(BLOCK_ROWS, dtype=np.bool_)
-    first_scratch, second_scratch = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
+    n, n_draws, n_numbers, most = len(log_odds), len(layout.intercepts) - 1, len(layout.number_terms), terms.shape[2]
+    n_terms, counts = len(layout.references), layout.effect_weight == 1.0 and most > 0
+    totals, scores = np.empty((BLOCK_ROWS, len(drawn[0]))), np.zeros((n_numbers, BLOCK_ROWS))
+    encoded = np.zeros((MOST_COLUMNS, BLOCK_ROWS))
+    told, raw, is_known = np.zeros((n_terms, BLOCK_ROWS)), np.zeros(BLOCK_ROWS), np.zeros(BLOCK_ROWS, dtype=np.bool_)
+    served, unknown, flags = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS, dtype=np.uint64)
+    inner, outer = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
+    top_sizes, top_terms = np.empty((2, most, BLOCK_ROWS)), np.empty((2, most, BLOCK_ROWS))
     for begin in range(0, n, BLOCK_ROWS):
         size = min(BLOCK_ROWS, n - begin)
-        for row in range(size):
-            for model in range(n_models):
-                totals[row, model] = layout.intercepts[model]
+        end = begin + size
+        served[:], unknown[:], flags[:], totals[:] = layout.intercepts[0], 0.0, np.uint64(0), drawn[0]
         for place in range(n_numbers):
-            _encode_number(numbers, layout, place, begin, size, scores, encoded, is_known, far)
-            _add_number(layout, place, begin, size, encoded, is_known, parts, totals, missing, told, agreeing)
-            if layout.effect_weight == 1.0:
-                for row in range(size):
-                    if agreeing[row] < layout.least_certainty * (n_models - 1):
-                        told[layout.number_terms[place], row] = 0.0
+            term = layout.number_terms[place]
+            raw[:size] = numbers[place, begin:end]
+            _encode_number(raw, layout, place, scores[place], encoded, is_known, flags)
+            _add_number(layout, place, encoded, is_known, told[term], served, unknown, inner)
+            if n_draws:
+                _draw_number(layout, drawn, place, size, encoded, is_known, totals)
+            if counts:
+                _keep_agreed(layout, drawn, place, size, encoded, told[term])
             elif most:
-                _sum_squares(encoded, layout, place, first_scratch, second_scratch)
-                _keep_certain(told, layout, place, first_scratch)
+                _sum_squares(encoded, layout, place, outer, inner)
+                _keep_certain(told[term], layout, n_draws, outer)
         for place in range(len(layout.coded_terms)):
-            _add_coded(codes, layout, place, begin, size, totals, missing, told)
-        _measure_draws(totals, begin, size, log_odds, refitting)
-        _square_distance(scores, layout.precision, first_scratch, second_scratch)
-        for row in range(size):
-            squared_distance[begin + row] = first_scratch[row]
-        for term in range(len(layout.references)):
-            if most:
-                _insert_upward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
-                _insert_downward(told, term, terms, sizes, begin, size, first_scratch, second_scratch)
+            term = layout.coded_terms[place]
+            _add_coded(codes[place, begin:end], layout, drawn, place, told[term], served, unknown, totals)
+        log_odds[begin:end], missing[begin:end], far[begin:end] = served[:size], unknown[:size], flags[:size]
+        _measure_draws(totals, served, n_draws, outer)
+        refitting[begin:end] = outer[:size]
+        _square_distance(scores, layout.precision, outer, inner)
+        squared_distance[begin:end] = outer[:size]
+        if most:
+            top_sizes[:], top_terms[:] = 0.0, -1.0
+            for term in range(n_terms):
+                _insert_upward(told[term], float(term), top_sizes[0], top_terms[0], inner, outer)
+                _insert_downward(told[term], float(term), top_sizes[1], top_terms[1], inner, outer)
+            _write_strongest(top_terms, top_sizes, terms[:, begin:end], sizes[:, begin:end])
+
+
+@compile_cached
+def _locate(layout: Layout, place: int) -> tuple[int, int, int, int]:
+    """Return the first column of a number, its number of bends and of columns, and its indicator of 0."""
+    columns = layout.columns[place]
+    return columns[0], columns[1], columns[2], columns[3]
 
 
 @compile_cached
 def _encode_number(
-    numbers: FloatArray,
+    raw: FloatArray,
     layout: Layout,
     place: int,
-    begin: int,
-    size: int,
     scores: FloatArray,
     encoded: FloatArray,
-    is_known: BoolArray,
-    far: npt.NDArray[np.uint64],
+    is_known: npt.NDArray[np.bool_],
+    flags: FlagArray,
 ) -> None:
-    first, n_bends, zero = layout.columns[place, 0], layout.columns[place, 1], layout.columns[place, 3]
-    centre, rate = layout.centres[place], layout.rates[place]
-    for row in range(size):
-        score = (numbers[place, begin + row] - centre) * rate
-        is_known[row] = not np.isnan(score)
-        score = 0.0 if np.isnan(score) else score
-        scores[place, row] = score
-        encoded[0, row] = score
-    for row in range(size):
-        if abs(scores[place, row]) > FARTHEST_SCORE:
-            far[begin + row] |= np.uint64(1) << np.uint64(place)
-    _bend(encoded, layout.last_knots[place, 0], layout.last_knots[place, 1], layout.bends, first, n_bends, size)
-    for column in range(1 + n_bends, layout.columns[place, 2]):
-        for row in range(size):
-            encoded[column, row] = 0.0
+    first, n_bends, n_columns, zero = _locate(layout, place)
+    centre, rate, bit, line = layout.centres[place], layout.rates[place], np.uint64(1) << np.uint64(place), encoded[0]
+    for row in range(BLOCK_ROWS):
+        score = (raw[row] - centre) * rate
+        known = not np.isnan(score)
+        score = score if known else 0.0
+        is_known[row], scores[row], line[row] = known, score, score
+        flags[row] |= bit if abs(score) > FARTHEST_SCORE else np.uint64(0)
+    for bend in range(1, 1 + n_bends):
+        _bend(line, layout.last_knots[place], layout.bends[first + bend], encoded[bend])
+    for column in range(1 + n_bends, n_columns):
+        encoded[column] = 0.0
     if zero >= 0:
-        for row in range(size):
-            encoded[1 + n_bends, row] = 1.0 if numbers[place, begin + row] == 0.0 else 0.0
+        line = encoded[1 + n_bends]
+        for row in range(BLOCK_ROWS):
+            line[row] = 1.0 if raw[row] == 0.0 else 0.0
+
+
+@compile_cached
+def _bend(scores: FloatArray, last_knots: FloatArray, bend: FloatArray, bent: FloatArray) -> None:
+    before, last = last_knots[0], last_knots[1]
+    knot, takes_before, takes_last, gain, shift = bend[0], bend[1], bend[2], bend[3], bend[4]
+    for row in range(BLOCK_ROWS):
+        score = scores[row]
+        above = score - knot if score > knot else 0.0
+        above_before = score - before if score > before else 0.0
+        above_last = score - last if score > last else 0.0
+        value = above * above * above - above_before * above_before * above_before * takes_before
+        value = value + above_last * above_last * above_last * takes_last
+        bent[row] = value * gain - shift
 
 
 @compile_cached
 def _add_number(
     layout: Layout,
     place: int,
-    begin: int,
+    encoded: FloatArray,
+    is_known: npt.NDArray[np.bool_],
+    told: FloatArray,
+    served: FloatArray,
+    unknown: FloatArray,
+    inner: FloatArray,
+) -> None:
+    """Add what a number contributes to the served model."""
+    term, missing = layout.number_terms[place], layout.tables[layout.missing_rows[place], 0]
+    reference, variance = layout.references[term, 0], layout.missing_variances[term]
+    first, n_bends, _, zero = _locate(layout, place)
+    line, coefficient = encoded[0], layout.coefficients[first, 0]
+    for row in range(BLOCK_ROWS):
+        inner[row] = line[row] * coefficient
+    for column in range(1, 1 + n_bends):
+        line, coefficient = encoded[column], layout.coefficients[first + column, 0]
+        for row in range(BLOCK_ROWS):
+            inner[row] += line[row] * coefficient
+    if zero >= 0:
+        line, coefficient = encoded[1 + n_bends], layout.coefficients[zero, 0]
+        for row in range(BLOCK_ROWS):
+            inner[row] += coefficient if line[row] == 1.0 else 0.0
+    for row in range(BLOCK_ROWS):
+        known = is_known[row]
+        told[row] = inner[row] - reference if known else 0.0
+        served[row] += inner[row] if known else missing
+        unknown[row] += 0.0 if known else variance
+
+
+@compile_cached
+def _choose_lines(layout: Layout, place: int, values: FloatArray, nothing: FloatArray) -> tuple[FloatArray, ...]:
+    """Choose what stands at the score, the bends and the indicator of 0 of a number; ``nothing`` where it has none."""
+    first, n_bends, _, zero = _locate(layout, place)
+    bend, other = (1, 2) if n_bends else (0, 0)
+    return (
+        values[0],
+        values[bend] if n_bends else nothing,
+        values[other] if n_bends else nothing,
+        values[zero - first] if zero >= 0 else nothing,
+    )
+
+
+@compile_cached
+def _draw_number(
+    layout: Layout,
+    drawn: tuple[FloatArray, FloatArray, FloatArray],
+    place: int,
     size: int,
     encoded: FloatArray,
-    is_known: BoolArray,
-    parts: FloatArray,
+    is_known: npt.NDArray[np.bool_],
     totals: FloatArray,
-    missing: FloatArray,
-    told: FloatArray,
-    agreeing: FloatArray,
 ) -> None:
-    term, n_models = layout.number_terms[place], len(parts)
-    first, n_bends, zero = layout.columns[place, 0], layout.columns[place, 1], layout.columns[place, 3]
-    missing_row, reference = layout.missing_rows[place], layout.references[term, 0]
+    """Add what a number contributes to each draw."""
+    missing, nothing = drawn[2][layout.missing_rows[place]], np.zeros(len(drawn[0]))
+    straight, second, third, fourth = _choose_lines(layout, place, drawn[1][layout.columns[place, 0] :], nothing)
+    scores, bends, others, zeros = _choose_lines(layout, place, encoded, np.zeros(BLOCK_ROWS))
     for row in range(size):
-        if not is_known[row]:
-            for model in range(n_models):
-                totals[row, model] += layout.tables[missing_row, model]
-            missing[begin + row] += layout.missing_variances[term]
-            told[term, row] = 0.0
-            continue
-        _add_columns(encoded, row, layout.coefficients, first, n_bends, zero, parts)
-        for model in range(n_models):
-            totals[row, model] += parts[model]
-        told[term, row] = parts[0] - reference
-        if layout.effect_weight == 1.0:
-            agreeing[row] = _count_agreeing(parts, layout.references, term)
+        total, score, bend, other, zero = totals[row], scores[row], bends[row], others[row], zeros[row]
+        if is_known[row]:
+            for draw in range(len(total)):
+                part = score * straight[draw] + bend * second[draw] + other * third[draw] + zero * fourth[draw]
+                total[draw] += part
+        else:
+            for draw in range(len(total)):
+                total[draw] += missing[draw]
 
 
 @compile_cached
-def _add_coded(
-    codes: npt.NDArray[np.int32],
+def _keep_agreed(
     layout: Layout,
+    drawn: tuple[FloatArray, FloatArray, FloatArray],
     place: int,
-    begin: int,
     size: int,
-    totals: FloatArray,
-    missing: FloatArray,
+    encoded: FloatArray,
     told: FloatArray,
 ) -> None:
-    term, missing_code, start = layout.coded_terms[place], layout.missing_codes[place], layout.starts[place]
+    """Keep the contributions of a number on whose sign enough draws agree."""
+    references = layout.references[layout.number_terms[place], 1:]
+    nothing, least = np.zeros(len(drawn[0])), layout.least_certainty * len(references)
+    straight, second, third, fourth = _choose_lines(layout, place, drawn[1][layout.columns[place, 0] :], nothing)
+    scores, bends, others, zeros = _choose_lines(layout, place, encoded, np.zeros(BLOCK_ROWS))
     for row in range(size):
-        code = codes[place, begin + row]
-        table = start + code
-        for model in range(totals.shape[1]):
-            totals[row, model] += layout.tables[table, model]
-        told[term, row] = layout.tables[table, 0] - layout.references[term, 0] if layout.certain[table] else 0.0
-        if code == missing_code:
-            missing[begin + row] += layout.missing_variances[term]
-            told[term, row] = 0.0
-
-
-@compile_cached
-def _measure_draws(totals: FloatArray, begin: int, size: int, log_odds: FloatArray, refitting: FloatArray) -> None:
-    n_models = totals.shape[1]
-    for row in range(size):
-        served, total = totals[row, 0], 0.0
-        for model in range(1, n_models):
-            distance = totals[row, model] - served
-            total += distance * distance
-        log_odds[begin + row], refitting[begin + row] = served, total / (n_models - 1)
-
-
-@compile_cached
-def _bend(
-    encoded: FloatArray, before: float, last: float, bends: FloatArray, first: int, n_bends: int, size: int
-) -> None:
-    for bend in range(1, 1 + n_bends):
-        knot, takes_before, takes_last = bends[first + bend, 0], bends[first + bend, 1], bends[first + bend, 2]
-        gain, shift = bends[first + bend, 3], bends[first + bend, 4]
-        for row in range(size):
-            score = encoded[0, row]
-            above = score - knot if score > knot else 0.0
-            above_before = score - before if score > before else 0.0
-            above_last = score - last if score > last else 0.0
-            bent = above * above * above - above_before * above_before * above_before * takes_before
-            bent = bent + above_last * above_last * above_last * takes_last
-            encoded[bend, row] = bent * gain - shift
-
-
-@compile_cached
-def _add_columns(
-    encoded: FloatArray, row: int, coefficients: FloatArray, first: int, n_bends: int, zero: int, parts: FloatArray
-) -> None:
-    score = encoded[0, row]
-    if n_bends == 2:
-        bend, second = encoded[1, row], encoded[2, row]
-        for model in range(len(parts)):
-            added = score * coefficients[first, model] + bend * coefficients[first + 1, model]
-            parts[model] = added + second * coefficients[first + 2, model]
-    else:
-        for model in range(len(parts)):
-            parts[model] = score * coefficients[first, model]
-        for column in range(1, 1 + n_bends):
-            value = encoded[column, row]
-            for model in range(len(parts)):
-                parts[model] += value * coefficients[first + column, model]
-    if zero >= 0 and encoded[1 + n_bends, row] == 1.0:
-        for model in range(len(parts)):
-            parts[model] += coefficients[zero, model]
-
-
-@compile_cached
-def _count_agreeing(parts: FloatArray, references: FloatArray, term: int) -> int:
-    sign, agreeing = np.sign(parts[0] - references[term, 0]), 0
-    for model in range(1, len(parts)):
-        if np.sign(parts[model] - references[term, model]) == sign:
-            agreeing += 1
-    return agreeing
+        sign, agreeing = np.sign(told[row]), 0
+        score, bend, other, zero = scores[row], bends[row], others[row], zeros[row]
+        for draw in range(len(references)):
+            part = score * straight[draw] + bend * second[draw] + other * third[draw] + zero * fourth[draw]
+            agreeing += np.sign(part - references[draw]) == sign
+        told[row] = told[row] if agreeing >= least else 0.0
 
 
 @compile_cached
 def _sum_squares(encoded: FloatArray, layout: Layout, place: int, squares: FloatArray, inner: FloatArray) -> None:
-    first, n_columns = layout.columns[place, 0], layout.columns[place, 2]
-    means, spreads = layout.means, layout.spreads
-    for row in range(BLOCK_ROWS):
-        squares[row] = 0.0
+    first, _, n_columns, _ = _locate(layout, place)
+    means, spreads = layout.means[first:], layout.spreads[first:]
+    squares[:] = 0.0
     for column in range(n_columns):
-        mean, spread = means[first + column], spreads[first + column, column]
+        line, mean, spread = encoded[column], means[column], spreads[column, column]
         for row in range(BLOCK_ROWS):
-            inner[row] = spread * (encoded[column, row] - mean)
+            inner[row] = spread * (line[row] - mean)
         for other in range(column + 1, n_columns):
-            other_mean, spread = means[first + other], 2.0 * spreads[first + column, other]
+            other_line, other_mean, spread = encoded[other], means[other], 2.0 * spreads[column, other]
             for row in range(BLOCK_ROWS):
-                inner[row] += spread * (encoded[other, row] - other_mean)
+                inner[row] += spread * (other_line[row] - other_mean)
         for row in range(BLOCK_ROWS):
-            squares[row] += (encoded[column, row] - mean) * inner[row]
+            squares[row] += (line[row] - mean) * inner[row]
 
 
 @compile_cached
-def _keep_certain(told: FloatArray, layout: Layout, place: int, squares: FloatArray) -> None:
-    term, n_draws, weight = layout.number_terms[place], len(layout.intercepts) - 1, layout.effect_weight
-    rest, limit = weight * (1.0 - weight), layout.reach * layout.reach
+def _keep_certain(told: FloatArray, layout: Layout, n_draws: int, squares: FloatArray) -> None:
+    weight, limit = layout.effect_weight, layout.reach * layout.reach
+    rest = weight * (1.0 - weight)
     for row in range(BLOCK_ROWS):
-        expected = told[term, row] / weight
+        expected = told[row] / weight
         variance = (squares[row] / n_draws - rest * expected * expected) / weight
         variance = variance if variance > 0.0 else 0.0
-        told[term, row] = told[term, row] if expected * expected >= limit * variance else 0.0
+        told[row] = told[row] if expected * expected >= limit * variance else 0.0
+
+
+@compile_cached
+def _add_coded(
+    codes: CodeArray,
+    layout: Layout,
+    drawn: tuple[FloatArray, FloatArray, FloatArray],
+    place: int,
+    told: FloatArray,
+    served: FloatArray,
+    unknown: FloatArray,
+    totals: FloatArray,
+) -> None:
+    term, missing_code, start = layout.coded_terms[place], layout.missing_codes[place], layout.starts[place]
+    reference, variance = layout.references[term, 0], layout.missing_variances[term]
+    tables, certain = drawn[2], layout.certain
+    for row in range(len(codes)):
+        code, table = codes[row], start + codes[row]
+        added, missing = layout.tables[table, 0], code == missing_code
+        served[row] += added
+        told[row] = added - reference if certain[table] and not missing else 0.0
+        unknown[row] += variance if missing else 0.0
+    if totals.shape[1]:
+        for row in range(len(codes)):
+            total, parts = totals[row], tables[start + codes[row]]
+            for draw in range(len(total)):
+                total[draw] += parts[draw]
+
+
+@compile_cached
+def _measure_draws(totals: FloatArray, served: FloatArray, n_draws: int, refitting: FloatArray) -> None:
+    """Average the squared distances of the draws; four rows at once, as each addition waits for the one before."""
+    if not n_draws:
+        refitting[:] = np.nan
+        return
+    for row in range(0, BLOCK_ROWS, 4):
+        total_1, total_2, total_3, total_4 = totals[row], totals[row + 1], totals[row + 2], totals[row + 3]
+        served_1, served_2, served_3, served_4 = served[row], served[row + 1], served[row + 2], served[row + 3]
+        sum_1 = sum_2 = sum_3 = sum_4 = 0.0
+        for draw in range(n_draws):
+            sum_1 += (total_1[draw] - served_1) * (total_1[draw] - served_1)
+            sum_2 += (total_2[draw] - served_2) * (total_2[draw] - served_2)
+            sum_3 += (total_3[draw] - served_3) * (total_3[draw] - served_3)
+            sum_4 += (total_4[draw] - served_4) * (total_4[draw] - served_4)
+        refitting[row], refitting[row + 1], refitting[row + 2], refitting[row + 3] = sum_1, sum_2, sum_3, sum_4
+    for row in range(BLOCK_ROWS):
+        refitting[row] = refitting[row] / n_draws
 
 
 @compile_cached
 def _square_distance(scores: FloatArray, precision: FloatArray, total: FloatArray, inner: FloatArray) -> None:
-    for row in range(BLOCK_ROWS):
-        total[row] = 0.0
+    total[:] = 0.0
     for column in range(len(scores)):
-        for row in range(BLOCK_ROWS):
-            inner[row] = 0.0
+        inner[:] = 0.0
         for other in range(len(scores)):
-            weight = precision[other, column]
+            line, weight = scores[other], precision[other, column]
             for row in range(BLOCK_ROWS):
-                inner[row] += weight * scores[other, row]
+                inner[row] += weight * line[row]
+        line = scores[column]
         for row in range(BLOCK_ROWS):
-            total[row] += inner[row] * scores[column, row]
+            total[row] += inner[row] * line[row]
 
 
 @compile_cached
 def _insert_upward(
-    told: FloatArray,
-    term: int,
-    terms: FloatArray,
-    sizes: FloatArray,
-    begin: int,
-    size: int,
-    moved: FloatArray,
-    moved_terms: FloatArray,
+    told: FloatArray, term: float, sizes: FloatArray, terms: FloatArray, moved: FloatArray, moved_terms: FloatArray
 ) -> None:
     """Put a contribution among the largest above 0; of equal ones the first term stays before."""
-    for row in range(size):
-        moved[row], moved_terms[row] = told[term, row], float(term)
-    for spot in range(terms.shape[1]):
-        for row in range(size):
-            old, old_term = sizes[0, spot, begin + row], terms[0, spot, begin + row]
-            new, new_term = moved[row], moved_terms[row]
+    for row in range(BLOCK_ROWS):
+        moved[row], moved_terms[row] = told[row], term
+    for spot in range(len(sizes)):
+        size, named = sizes[spot], terms[spot]
+        for row in range(BLOCK_ROWS):
+            old, old_term, new, new_term = size[row], named[row], moved[row], moved_terms[row]
             takes = new > old
-            sizes[0, spot, begin + row] = new if takes else old
-            terms[0, spot, begin + row] = new_term if takes else old_term
-            moved[row] = old if takes else new
-            moved_terms[row] = old_term if takes else new_term
+            size[row], named[row] = new if takes else old, new_term if takes else old_term
+            moved[row], moved_terms[row] = old if takes else new, old_term if takes else new_term
 
 
 @compile_cached
 def _insert_downward(
-    told: FloatArray,
-    term: int,
-    terms: FloatArray,
-    sizes: FloatArray,
-    begin: int,
-    size: int,
-    moved: FloatArray,
-    moved_terms: FloatArray,
+    told: FloatArray, term: float, sizes: FloatArray, terms: FloatArray, moved: FloatArray, moved_terms: FloatArray
 ) -> None:
     """Put a contribution among the smallest below 0; of equal ones the last term stays before."""
-    for row in range(size):
-        moved[row], moved_terms[row] = told[term, row] if told[term, row] < 0.0 else 1.0, float(term)
-    for spot in range(terms.shape[1]):
-        for row in range(size):
-            old, old_term = sizes[1, spot, begin + row], terms[1, spot, begin + row]
-            new, new_term = moved[row], moved_terms[row]
+    for row in range(BLOCK_ROWS):
+        moved[row], moved_terms[row] = told[row] if told[row] < 0.0 else 1.0, term
+    for spot in range(len(sizes)):
+        size, named = sizes[spot], terms[spot]
+        for row in range(BLOCK_ROWS):
+            old, old_term, new, new_term = size[row], named[row], moved[row], moved_terms[row]
             takes = new <= old
-            sizes[1, spot, begin + row] = new if takes else old
-            terms[1, spot, begin + row] = new_term if takes else old_term
-            moved[row] = old if takes else new
-            moved_terms[row] = old_term if takes else new_term
+            size[row], named[row] = new if takes else old, new_term if takes else old_term
+            moved[row], moved_terms[row] = old if takes else new, old_term if takes else new_term
+
+
+@compile_cached
+def _write_strongest(
+    found_terms: FloatArray, found_sizes: FloatArray, terms: npt.NDArray[np.int16], sizes: FloatArray
+) -> None:
+    """Write the strongest contributions of a block, row by row."""
+    for direction in range(2):
+        for row in range(terms.shape[1]):
+            for spot in range(terms.shape[2]):
+                terms[direction, row, spot] = np.int16(found_terms[direction, spot, row])
+                sizes[direction, row, spot] = found_sizes[direction, spot, row]

@@ -11,7 +11,7 @@ from paincast.features import EncodedVariable, EpisodeEncoder
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.serialization import Response
-from paincast.scoring.layout import MOST_BENDS, LinearPlan, Term
+from paincast.scoring.layout import N_BENDS, LinearPlan, Term
 from paincast.scoring.patients import FLAGS
 
 FloatArray = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ def plan_linear(response: Response) -> LinearPlan | None:
         len(linear) < len(models)
         or tuple(variable.name for variable in numbers) != tuple(response.domain.names)
         or len(numbers) > MOST_NUMBERS
-        or any(len(variable.bends) > MOST_BENDS for variable in numbers)
+        or any(len(variable.bends) not in (0, N_BENDS) for variable in numbers)
         or (response.effect_weight != 1.0 and not all(np.array_equal(model.means, linear[0].means) for model in linear))
     ):
         return None
