@@ -20,6 +20,13 @@ DIGITS = 6
 SIZES = ("log_odds", "points")
 REASON = pa.struct([("variable", pa.string()), ("value", pa.string()), *((unit, pa.float64()) for unit in SIZES)])
 REASONS = pa.list_(REASON)
+WORDED_REASON = pa.struct(
+    [
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field
+        for field in REASON
+    ]
+)
+"""A reason as it is made: few texts, each there once."""
 
 FormatNumber = Callable[[str, float], str]
 """Writes a value of a column with its unit."""
@@ -124,16 +131,12 @@ def _make_lists(
     sizes: FloatArray,
     unit: str,
 ) -> pa.Array:
-    variables = pa.array(list(names), pa.string()).take(pa.array(places.astype(np.int32)))
-    known = {"variable": variables, "value": values, unit: pa.array(sizes)}
-    fields = [known.get(field.name) for field in REASON]
-    filled = [
-        pa.nulls(len(places), field.type) if array is None else array
-        for field, array in zip(REASON, fields, strict=True)
-    ]
+    variables = pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(list(names), pa.string()))
+    known = {"variable": variables, unit: pa.array(sizes)} | ({} if values is None else {"value": values})
+    filled = [known.get(field.name, pa.nulls(len(places), field.type)) for field in WORDED_REASON]
     offsets = np.zeros(len(counts) + 1, dtype=np.int32)
     np.cumsum(counts, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(filled, fields=list(REASON)))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(filled, fields=list(WORDED_REASON)))
 
 
 def _write_values(
@@ -160,4 +163,4 @@ def _write_values(
             written = [format_number(variable.name, value) for value in encoded.dictionary.to_numpy().tolist()]
         codes[chosen] = found + len(words)
         words += written
-    return pa.array(words, pa.string()).take(pa.array(codes))
+    return pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))

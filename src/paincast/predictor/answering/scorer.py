@@ -27,7 +27,7 @@ from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
-from paincast.scoring.reasons import REASONS, list_missing, list_reasons
+from paincast.scoring.reasons import WORDED_REASON, list_missing, list_reasons
 
 if TYPE_CHECKING:
     from paincast.predictor.model import Predictor
@@ -167,9 +167,7 @@ class Scorer:
 
     def _list(self, patients: Patients, score: Score, answered: BoolArray, detail: Detail) -> dict[str, pa.Array]:
         if not detail.explain:
-            nothing = pa.ListArray.from_arrays(
-                np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, REASONS.value_type)
-            )
+            nothing = pa.ListArray.from_arrays(np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, WORDED_REASON))
             return dict.fromkeys(LISTS, nothing)
         unit, columns = self.model.response.unit, self.model.contract.episodes
         listed = {}

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from paincast.cohort.rejects import REJECT_COLUMNS
 from paincast.files.parquet_join import join_parquet
 from paincast.files.spreadsheets import write_csv
+from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.rows import PREDICTION_SCHEMA
 
 SUFFIXES = (".csv", ".parquet")
@@ -69,26 +70,28 @@ def write_parquet(tables: Sequence[pa.Table], path: Path, schema: pa.Schema) -> 
     schema : pyarrow.Schema
         Types in which the file is read.
     """
-    filled = [table for table in tables if len(table)] or [schema.empty_table()]
-    table = pa.concat_tables(_align(filled)).unify_dictionaries()
+    filled = [table.replace_schema_metadata() for table in tables if len(table)] or [schema.empty_table()]
+    if any(table.schema != filled[0].schema for table in filled):  # dictionaries in some of them only
+        filled = [table.cast(schema) for table in filled]
+    table = pa.concat_tables(filled).unify_dictionaries()
     declared = {b"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
     written = table.schema.with_metadata(declared)
-    with pq.ParquetWriter(path, written, store_schema=False) as writer:
+    with pq.ParquetWriter(path, written, store_schema=False, **_choose_encodings(schema)) as writer:
         writer.write_table(table, row_group_size=max(1, len(table)))
 
 
-def _align(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Spell out the texts of all tables where they are dictionaries in some of them only."""
-    plain = [table.replace_schema_metadata() for table in tables]
-    if all(table.schema.equals(plain[0].schema) for table in plain):
-        return plain
-    texts = {field.name for table in plain for field in table.schema if pa.types.is_string(field.type)}
-    return [
-        table.cast(
-            pa.schema([field.with_type(pa.string()) if field.name in texts else field for field in table.schema])
-        )
-        for table in plain
-    ]
+def _choose_encodings(schema: pa.Schema) -> dict[str, list[str]]:
+    """Keep dictionaries of what repeats, which the ids and the numbers of an answer do not; no statistics of reasons."""
+    repeating, flat = [], []
+    for column in schema:
+        if pa.types.is_list(column.type):
+            leaves = [f"{column.name}.list.element.{leaf.name}" for leaf in column.type.value_type]
+            repeating += leaves
+        else:
+            flat.append(column.name)
+            if column.name not in ID_COLUMNS and pa.types.is_string(column.type):
+                repeating.append(column.name)
+    return {"use_dictionary": repeating, "write_statistics": flat}
 
 
 def _as_text(predictions: pa.Table) -> pd.DataFrame:

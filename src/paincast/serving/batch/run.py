@@ -43,7 +43,7 @@ from paincast.serving.months import check_months, common_contract, select_models
 from paincast.serving.predict import Trusted, load_models
 
 CHUNK_ROWS = 32_768
-PART_ROWS = 65_536
+PART_ROWS = 131_072
 """Rows of predictions, or patients, after which a part is finished: what a run that ends early loses at most."""
 
 
