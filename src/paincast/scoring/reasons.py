@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from paincast.scoring.number_texts import NumberTexts
 from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,9 +28,6 @@ WORDED_REASON = pa.struct(
     ]
 )
 """A reason as it is made: few texts, each there once."""
-
-FormatNumber = Callable[[str, float], str]
-"""Writes a value of a column with its unit."""
 
 
 class Worded(Protocol):
@@ -55,7 +53,7 @@ def list_reasons(
     sizes: FloatArray,
     *,
     unit: str,
-    format_number: FormatNumber,
+    texts: NumberTexts,
 ) -> pa.Array:
     """List the strongest contributions of each patient with the values that make them.
 
@@ -71,8 +69,8 @@ def list_reasons(
         Contributions.
     unit : {"log_odds", "points"}
         Their unit.
-    format_number : callable
-        Called once for each distinct value.
+    texts : NumberTexts
+        Writes numbers.
 
     Returns
     -------
@@ -84,7 +82,7 @@ def list_reasons(
         told.sum(axis=1),
         [variable.name for variable in variables],
         terms[told],
-        _write_values(variables, patients, rows, terms[told], format_number),
+        _write_values(variables, patients, rows, terms[told], texts),
         np.round(sizes[told], DIGITS),
         unit,
     )
@@ -144,9 +142,9 @@ def _write_values(
     patients: Patients,
     rows: npt.NDArray[np.integer],
     places: npt.NDArray[np.integer],
-    format_number: FormatNumber,
+    texts: NumberTexts,
 ) -> pa.Array:
-    """Write the value of each contribution, once for each distinct value of a column."""
+    """Write the value of each contribution."""
     words: list[str] = []
     codes = np.empty(len(rows), dtype=np.int32)
     order = np.argsort(places, kind="stable")
@@ -158,9 +156,7 @@ def _write_values(
         if variable.levels:
             found, written = patients.codes(variable.name, variable.levels)[rows[chosen]], list(variable.words)
         else:
-            encoded = pa.array(patients.numbers(variable.name)[rows[chosen]]).dictionary_encode()
-            found = encoded.indices.to_numpy()
-            written = [format_number(variable.name, value) for value in encoded.dictionary.to_numpy().tolist()]
+            found, written = texts.write(variable.name, patients.numbers(variable.name)[rows[chosen]])
         codes[chosen] = found + len(words)
         words += written
     return pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))

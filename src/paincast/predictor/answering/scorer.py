@@ -25,6 +25,7 @@ from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
+from paincast.scoring.number_texts import NumberTexts
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
 from paincast.scoring.reasons import WORDED_REASON, list_missing, list_reasons
@@ -169,7 +170,7 @@ class Scorer:
         if not detail.explain:
             nothing = pa.ListArray.from_arrays(np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, WORDED_REASON))
             return dict.fromkeys(LISTS, nothing)
-        unit, columns = self.model.response.unit, self.model.contract.episodes
+        unit = self.model.response.unit
         listed = {}
         strongest = score.strongest
         for name, terms, sizes in (
@@ -183,7 +184,7 @@ class Scorer:
                 told,
                 sizes,
                 unit=unit,
-                format_number=lambda column, value: format_value(columns[column], value),
+                texts=self._texts,
             )
         names, reach = self._reaches
         if score.missing_scale is not None:
@@ -191,6 +192,11 @@ class Scorer:
         most = max(MOST_MISSING, detail.explain)
         listed["missing_values"] = list_missing(names, reach, patients, answered, unit=unit, most=most)
         return listed
+
+    @cached_property
+    def _texts(self) -> NumberTexts:
+        columns = self.model.contract.episodes
+        return NumberTexts(lambda name, number: format_value(columns[name], number))
 
     @cached_property
     def _reaches(self) -> tuple[list[str], FloatArray]:

@@ -81,7 +81,7 @@ def write_parquet(tables: Sequence[pa.Table], path: Path, schema: pa.Schema) -> 
 
 
 def _choose_encodings(schema: pa.Schema) -> dict[str, list[str]]:
-    """Keep dictionaries of what repeats, which the ids and the numbers of an answer do not; no statistics of reasons."""
+    """Keep dictionaries of what repeats, unlike ids and the numbers of an answer; no statistics of reasons."""
     repeating, flat = [], []
     for column in schema:
         if pa.types.is_list(column.type):
