@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.compilation import compile_cached
-from paincast.serving.batch.bloom import PROBES
+from paincast.serving.batch.bloom import PROBES, WORDS_IN_LINE
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -15,11 +15,11 @@ Hashes = npt.NDArray[np.uint64]
 def add_to_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> None:
     """Remember hashes."""
     for hashed in hashes:
-        step = (hashed >> np.uint64(32)) | np.uint64(1)
-        place = hashed & mask
+        line = np.int64((hashed & mask) >> np.uint64(9)) * WORDS_IN_LINE
+        rest = hashed >> np.uint64(28)
         for _ in range(PROBES):
-            bits[np.int64(place >> np.uint64(6))] |= np.uint64(1) << (place & np.uint64(63))
-            place = (place + step) & mask
+            bits[line + np.int64((rest >> np.uint64(6)) & np.uint64(7))] |= np.uint64(1) << (rest & np.uint64(63))
+            rest >>= np.uint64(9)
 
 
 @compile_cached
@@ -27,12 +27,10 @@ def find_in_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> npt.NDArray
     """Flag hashes that may have been remembered."""
     found = np.ones(len(hashes), dtype=np.bool_)
     for position in range(len(hashes)):
-        hashed = hashes[position]
-        step = (hashed >> np.uint64(32)) | np.uint64(1)
-        place = hashed & mask
+        line = np.int64((hashes[position] & mask) >> np.uint64(9)) * WORDS_IN_LINE
+        rest = hashes[position] >> np.uint64(28)
         for _ in range(PROBES):
-            if not bits[np.int64(place >> np.uint64(6))] & (np.uint64(1) << (place & np.uint64(63))):
-                found[position] = False
-                break
-            place = (place + step) & mask
+            word = bits[line + np.int64((rest >> np.uint64(6)) & np.uint64(7))]
+            found[position] &= (word >> (rest & np.uint64(63))) & np.uint64(1) != np.uint64(0)
+            rest >>= np.uint64(9)
     return found

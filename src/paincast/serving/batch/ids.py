@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.serving.batch.bloom import add_to_filter, find_in_filter
+from paincast.serving.batch.bloom import WORDS_IN_LINE, add_to_filter, find_in_filter
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -86,7 +86,7 @@ class SeenIds:
 
     def __init__(self, bits: int = FILTER_BITS) -> None:
         self._mask = np.uint64((1 << bits) - 1)
-        self._filter = np.zeros(max(1, (1 << bits) >> 6), dtype=np.uint64)
+        self._filter = np.zeros(max(WORDS_IN_LINE, (1 << bits) >> 6), dtype=np.uint64)
         self._files: list[Path] = []
         self._recent: list[IdRun] = []
 
