@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from paincast.cohort.coercion import is_missing_word
 from paincast.cohort.reading.types import Block, Fault
 from paincast.cohort.rejects import NOT_A_PATIENT
+from paincast.scoring.text_bytes import find_words, holds_any
 
 MOST_LABEL_ROWS = 3
 """Maximum number of rows below the header with labels, units or identifiers of an export."""
@@ -33,6 +34,7 @@ _AFTER = r"(?:\s*[:.=(\[].*)?"
 _SUM = re.compile(rf"(?:grand |sub-?)?(?:{_SUMS}){_AFTER}", re.IGNORECASE)
 _SHORT_SUM = re.compile(rf"(?:{_SHORT_SUMS}){_AFTER}", re.IGNORECASE)
 _REMARK = r"\s|[:=]"
+_REMARK_CHARACTERS = b" \t\n\r\f\v:="
 _MOST_FILLED = 2
 """Maximum number of filled cells in a remark: its words, and a number or date that follows them."""
 _FIRST_CELL = rf"(?i)^(?:#.*|(?:grand |sub-?)?(?:{_SUMS}|{_SHORT_SUMS}){_AFTER})$"
@@ -84,8 +86,9 @@ class RowRules:
             is_suspect |= _is_true(pc.equal(pc.utf8_lower(text), self.names[position] or "\n"))
         if text_positions and text_positions[0] == 0:
             first = spell_out_dictionary(block.columns[0])
-            is_suspect |= _is_true(pc.match_substring_regex(first, _FIRST_CELL))
-            if self.ids_are_plain:
+            words = np.flatnonzero(find_words(first)) if not holds_any(first, b"#") else np.arange(len(first))
+            is_suspect[words] |= _is_true(pc.match_substring_regex(first.take(pa.array(words)), _FIRST_CELL))
+            if self.ids_are_plain and holds_any(first, _REMARK_CHARACTERS):
                 remarks = np.flatnonzero(_is_true(pc.match_substring_regex(first, _REMARK)))
                 if len(remarks):
                     some = [column.take(pa.array(remarks)) for column in block.columns]

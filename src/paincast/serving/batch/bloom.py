@@ -22,7 +22,7 @@ WORDS_IN_LINE = 8
 COMPILED_FROM = 10_000
 """Fewest hashes for which machine code is loaded; once loaded it is always used."""
 
-_COMPILED = "paincast.serving.batch.bloom_compiled"
+_COMPILED = "paincast.serving.batch.ids_compiled"
 
 
 def add_to_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> None:
@@ -36,10 +36,10 @@ def add_to_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> None:
         Number of bits, a power of 2, less 1.
     hashes : ndarray of uint64, shape (n,)
     """
-    if _is_compiled(len(hashes)):
-        from paincast.serving.batch import bloom_compiled
+    if is_compiled(len(hashes)):
+        from paincast.serving.batch import ids_compiled
 
-        bloom_compiled.add_to_filter(bits, mask, hashes)
+        ids_compiled.add_to_filter(bits, mask, hashes)
         return
     words, places = _probe(mask, hashes)
     np.bitwise_or.at(bits, words.ravel().astype(np.int64), places.ravel())
@@ -47,15 +47,16 @@ def add_to_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> None:
 
 def find_in_filter(bits: Hashes, mask: np.uint64, hashes: Hashes) -> npt.NDArray[np.bool_]:
     """Flag hashes that may have been remembered; one that is not flagged was not. See :func:`add_to_filter`."""
-    if _is_compiled(len(hashes)):
-        from paincast.serving.batch import bloom_compiled
+    if is_compiled(len(hashes)):
+        from paincast.serving.batch import ids_compiled
 
-        return np.asarray(bloom_compiled.find_in_filter(bits, mask, hashes))
+        return np.asarray(ids_compiled.find_in_filter(bits, mask, hashes))
     words, places = _probe(mask, hashes)
     return np.asarray(((bits[words] & places) != 0).all(axis=0))
 
 
-def _is_compiled(n: int) -> bool:
+def is_compiled(n: int) -> bool:
+    """Whether machine code is used for some hashes."""
     return n >= COMPILED_FROM or _COMPILED in sys.modules
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.serving.batch.bloom import WORDS_IN_LINE, add_to_filter, find_in_filter
+from paincast.scoring.text_bytes import get_bytes
+from paincast.serving.batch.bloom import WORDS_IN_LINE, add_to_filter, find_in_filter, is_compiled
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -35,18 +36,18 @@ def hash_ids(ids: pa.Array) -> Hashes:
     >>> bool(hashes[0] == hashes[2]), len(set(hashes.tolist()))
     (True, 3)
     """
-    texts = ids.cast(pa.large_string())
-    _, starts, content = texts.buffers()
-    if not len(texts):
-        return np.empty(0, dtype=np.uint64)
-    offsets = np.frombuffer(starts, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    raw = np.frombuffer(content or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
-    offsets = offsets - offsets[0]
+    raw, offsets = get_bytes(ids)
     lengths = np.diff(offsets)
-    powers = np.cumprod(np.full(int(lengths.max()), _FACTOR, dtype=np.uint64))
-    terms = (raw.astype(np.uint64) + np.uint64(1)) * powers[np.arange(len(raw)) - np.repeat(offsets[:-1], lengths)]
-    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms, dtype=np.uint64)])
-    return _mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
+    if is_compiled(len(ids)):
+        from paincast.serving.batch import ids_compiled
+
+        sums = ids_compiled.sum_bytes(raw, offsets, _FACTOR)
+    else:
+        powers = np.cumprod(np.full(int(lengths.max(initial=0)), _FACTOR, dtype=np.uint64))
+        terms = (raw.astype(np.uint64) + np.uint64(1)) * powers[np.arange(len(raw)) - np.repeat(offsets[:-1], lengths)]
+        total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms, dtype=np.uint64)])
+        sums = total[offsets[1:]] - total[offsets[:-1]]
+    return _mix(sums + lengths.astype(np.uint64))
 
 
 def _mix(values: Hashes) -> Hashes:
