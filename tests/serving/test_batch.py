@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -221,6 +222,28 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
     with pytest.raises(OutputError, match=r"unknown suffix '\.xlsx'"):
         predict_file(source, tmp_path / "out.xlsx", models=models_folder)
     assert source.read_text() == patients.to_csv(index=False)
+
+
+def test_dictionaries_whose_texts_differ_by_spaces_are_read(models_folder, tmp_path):
+    pains = pa.array(["7", " 7", "7 "]).dictionary_encode()
+    patients = pa.table({"episode_id": ["a", "b", "c"], "indication": ["lumbar_facet"] * 3, "pain_nrs": pains})
+    pq.write_table(patients, tmp_path / "in.parquet")
+    assert predict_file(tmp_path / "in.parquet", tmp_path / "out.csv", models=models_folder).n_rejects == 0
+    assert read_csv(tmp_path / "out.csv")["probability"].nunique() == 1
+
+
+@pytest.mark.parametrize("looped", ["patients.csv", "out.csv"])
+def test_a_link_that_leads_back_to_itself_is_said(models_folder, tmp_path, looped):
+    (tmp_path / "patients.csv").write_text(HEADER + GOOD)
+    (tmp_path / looped).unlink(missing_ok=True)
+    (tmp_path / looped).symlink_to(tmp_path / looped)
+    if looped == "out.csv":
+        predict_file(tmp_path / "patients.csv", tmp_path / "out.csv", models=models_folder)
+        assert not (tmp_path / "out.csv").is_symlink()
+        return
+    with pytest.raises(DataError, match="back to itself") as told:
+        predict_file(tmp_path / "patients.csv", tmp_path / "out.csv", models=models_folder)
+    assert told.value.code == "PC-FILES-17"
 
 
 def test_an_unwritable_output_is_said_before_predicting(patients, models_folder, tmp_path, monkeypatch):

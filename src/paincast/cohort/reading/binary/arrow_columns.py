@@ -128,7 +128,8 @@ def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position:
     """Convert the distinct values once, then expand them to rows."""
     distinct = np.arange(len(column.dictionary), dtype=np.int64)
     values, dictionary_faults = to_plain(column.dictionary, distinct, position)
-    if not dictionary_faults and pa.types.is_string(values.type):
+    is_text_alone = not dictionary_faults and pa.types.is_string(values.type)
+    if is_text_alone and len(values) == pc.count_distinct(values).as_py():  # texts that differ by spaces become alike
         return pa.DictionaryArray.from_arrays(column.indices, values), []
     spread = values.take(column.indices)
     if not dictionary_faults:
