@@ -90,6 +90,39 @@ def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
     assert [line.split(",")[2] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
 
 
+def make_lines(**columns: str) -> str:
+    """Make a file of patients a, b, c … of whom one column differs."""
+    (name, values), given = (
+        next(iter(columns.items())),
+        dict(zip(HEADER.strip().split(","), GOOD.split(","), strict=True)),
+    )
+    rows = [{**given, "episode_id": "abcdefgh"[row], name: value} for row, value in enumerate(values.split())]
+    return pd.DataFrame(rows).map(str.strip).to_csv(index=False)
+
+
+WHOLE_FILES = {
+    "ids that differ far apart": (HEADER + GOOD + GOOD.replace("a,", "b,") * 3 + GOOD.replace("50", "60"), "bbb", 4),
+    "copies": (HEADER + (GOOD + GOOD.replace("a,", "b,")) * 3, "ab", 4),
+    "copies and one that differs": (HEADER + GOOD * 3 + GOOD.replace("a,", "b,") + GOOD.replace("50", "60"), "b", 4),
+    "a decimal comma at the end": (make_lines(odi='40 1.200 40 "40,5"').replace('"""', '"'), "abcd", 1),
+    "shares among percentages": (make_lines(odi="40 50 0.4 60 0.5 0.6 0.7"), "abcdefg", 4),
+    "a column in another unit": (make_lines(odi="40 50 400 500 600"), "abcde", 1),
+}
+
+
+@pytest.mark.parametrize("what", WHOLE_FILES)
+def test_what_a_whole_file_shows_holds_for_each_row_in_whatever_batches(predict_text, tmp_path, what):
+    text, patients, n_rejects = WHOLE_FILES[what]
+    written = []
+    for rows, part_rows in ((1, 1), (2, 100), (100, 100)):
+        summary = predict_text(text, chunk_rows=rows, part_rows=part_rows)
+        rejects = (tmp_path / "out.rejects.csv").read_text().splitlines()
+        written.append(((tmp_path / "out.csv").read_text(), sorted(rejects), summary.reject_share))
+    assert written[0] == written[1] == written[2]
+    assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == list(dict.fromkeys(patients))
+    assert summary.n_rejects == n_rejects
+
+
 @pytest.mark.slow
 def test_rejects_name_the_place_in_the_file_and_no_value(predict_text, tmp_path):
     lines = [

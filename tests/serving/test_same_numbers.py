@@ -161,7 +161,7 @@ def drop_places(rejects: list[list[str]]) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(patients=draw_doubtful(), chunk_rows=st.sampled_from([1, 2, 7, 1000]), part_rows=st.sampled_from([1, 10, 1000]))
 def test_what_the_whole_file_shows_does_not_depend_on_batches_or_order(
     models_folder, models, patients, chunk_rows, part_rows, tmp_path

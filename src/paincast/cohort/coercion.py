@@ -31,7 +31,7 @@ _MARKS: tuple[Decimal, Decimal] = ("comma", "point")
 _LARGEST_EXACT_WHOLE = 2.0**53
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 _WHOLE_NUMBER = r"[+-]?[0-9]{1,15}"
-_POINT_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_POINT_NUMBER = r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-"))
 _UNSEEN = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", None))
 
