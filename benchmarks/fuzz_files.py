@@ -1,10 +1,10 @@
 """Predict for malformed files of patients: an answer or one line of error, no value told, nothing left, nobody lost.
 
 ``python benchmarks/fuzz_files.py --each 100`` writes 100 files of each kind, with good patients among bad ones, and
-runs ``paincast predict`` on each, in this process. A good patient must be answered as when scored alone, unless the file
-as a whole is damaged; wrong values hold a mark that no output but the predictions may show; an error must leave the old
-output, and nothing else, behind. A crash ends a worker and is counted. ``--processes 20`` runs some files by the
-console script as well.
+runs ``paincast predict`` on each, in this process. A good patient must be answered as when scored alone, unless the
+file as a whole is damaged; wrong values hold a mark that no output but the predictions may show; an error must leave
+the old output, and nothing else, behind. A crash ends a worker and is counted. ``--processes 20`` runs some files by
+the console script as well.
 """
 
 from __future__ import annotations
