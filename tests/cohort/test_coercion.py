@@ -224,3 +224,9 @@ def test_text_and_frame_of_patients_are_read_alike() -> None:
     columns = list(text)
     pd.testing.assert_frame_equal(patients[columns], tables["episodes"][columns])
     assert rejects.drop(columns="table").equals(in_cohort.drop(columns="table"))
+
+
+def test_a_number_beyond_all_numbers_is_none():
+    numbers, failed = to_numbers(pd.Series(["9" * 400, "7", "-" + "9" * 309]))
+    assert numbers.tolist()[1] == 7
+    assert failed.tolist() == [True, False, True]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -87,6 +88,39 @@ def test_chunks_change_nothing(patients, models_folder, tmp_path, suffix):
         written.append((out.read_text(), (tmp_path / f"out{rows}.rejects.csv").read_text()))
     assert written[0] == written[1]
     assert [line.split(",")[2] for line in written[0][1].splitlines()[1:]] == ["4", "12"]
+
+
+def make_lines(**columns: str) -> str:
+    """Make a file of patients a, b, c … of whom one column differs."""
+    (name, values), given = (
+        next(iter(columns.items())),
+        dict(zip(HEADER.strip().split(","), GOOD.split(","), strict=True)),
+    )
+    rows = [{**given, "episode_id": "abcdefgh"[row], name: value} for row, value in enumerate(values.split())]
+    return pd.DataFrame(rows).map(str.strip).to_csv(index=False)
+
+
+WHOLE_FILES = {
+    "ids that differ far apart": (HEADER + GOOD + GOOD.replace("a,", "b,") * 3 + GOOD.replace("50", "60"), "bbb", 4),
+    "copies": (HEADER + (GOOD + GOOD.replace("a,", "b,")) * 3, "ab", 4),
+    "copies and one that differs": (HEADER + GOOD * 3 + GOOD.replace("a,", "b,") + GOOD.replace("50", "60"), "b", 4),
+    "a decimal comma at the end": (make_lines(odi='40 1.200 40 "40,5"').replace('"""', '"'), "abcd", 1),
+    "shares among percentages": (make_lines(odi="40 50 0.4 60 0.5 0.6 0.7"), "abcdefg", 4),
+    "a column in another unit": (make_lines(odi="40 50 400 500 600"), "abcde", 1),
+}
+
+
+@pytest.mark.parametrize("what", WHOLE_FILES)
+def test_what_a_whole_file_shows_holds_for_each_row_in_whatever_batches(predict_text, tmp_path, what):
+    text, patients, n_rejects = WHOLE_FILES[what]
+    written = []
+    for rows, part_rows in ((1, 1), (2, 100), (100, 100)):
+        summary = predict_text(text, chunk_rows=rows, part_rows=part_rows)
+        rejects = (tmp_path / "out.rejects.csv").read_text().splitlines()
+        written.append(((tmp_path / "out.csv").read_text(), sorted(rejects), summary.reject_share))
+    assert written[0] == written[1] == written[2]
+    assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == list(dict.fromkeys(patients))
+    assert summary.n_rejects == n_rejects
 
 
 @pytest.mark.slow
@@ -221,6 +255,28 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
     with pytest.raises(OutputError, match=r"unknown suffix '\.xlsx'"):
         predict_file(source, tmp_path / "out.xlsx", models=models_folder)
     assert source.read_text() == patients.to_csv(index=False)
+
+
+def test_dictionaries_whose_texts_differ_by_spaces_are_read(models_folder, tmp_path):
+    pains = pa.array(["7", " 7", "7 "]).dictionary_encode()
+    patients = pa.table({"episode_id": ["a", "b", "c"], "indication": ["lumbar_facet"] * 3, "pain_nrs": pains})
+    pq.write_table(patients, tmp_path / "in.parquet")
+    assert predict_file(tmp_path / "in.parquet", tmp_path / "out.csv", models=models_folder).n_rejects == 0
+    assert read_csv(tmp_path / "out.csv")["probability"].nunique() == 1
+
+
+@pytest.mark.parametrize("looped", ["patients.csv", "out.csv"])
+def test_a_link_that_leads_back_to_itself_is_said(models_folder, tmp_path, looped):
+    (tmp_path / "patients.csv").write_text(HEADER + GOOD)
+    (tmp_path / looped).unlink(missing_ok=True)
+    (tmp_path / looped).symlink_to(tmp_path / looped)
+    if looped == "out.csv":
+        predict_file(tmp_path / "patients.csv", tmp_path / "out.csv", models=models_folder)
+        assert not (tmp_path / "out.csv").is_symlink()
+        return
+    with pytest.raises(DataError, match="back to itself") as told:
+        predict_file(tmp_path / "patients.csv", tmp_path / "out.csv", models=models_folder)
+    assert told.value.code == "PC-FILES-17"
 
 
 def test_an_unwritable_output_is_said_before_predicting(patients, models_folder, tmp_path, monkeypatch):

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.cohort.coercion import to_numbers
-from paincast.cohort.reading.batches import to_frame
 from paincast.cohort.reading.patients import PatientRows
-from paincast.cohort.rejects import BrokenRule, compute_reject_share, join_rejects, make_rejects, read_rejects
+from paincast.cohort.rejects import compute_reject_share, read_rejects
+from paincast.cohort.validate import check_rows
+from paincast.contract import Contract
 from paincast.errors import DataError, OutputError
 from paincast.files import atomic, hash_file, working_folder
 from paincast.files.working_folder import hold_working_folder
 from paincast.predictor import make_abstentions
 from paincast.predictor.answering.frames import to_table
-from paincast.predictor.route import Predictions
+from paincast.predictor.route import Answers, Predictions
 from paincast.serving.batch import BatchSummary, parts, predict_file, read_predictions, run, scoring
 from paincast.serving.batch.parts import PartsFolder
 from paincast.serving.predict import load_models
@@ -52,16 +52,15 @@ def make_patients() -> pd.DataFrame:
     return patients
 
 
-def answer(patients: PatientRows, *_: object, **__: object) -> tuple[Predictions, pd.DataFrame]:
-    """Answer with half the ODI as percent; what is no number is a reject."""
-    episodes = to_frame(patients.rows).set_axis(pd.Index(patients.places)).assign(patient_id="")
-    numbers, failed = to_numbers(episodes["odi"], decimal=patients.style.decimal, strict=patients.style.is_mixed)
+def answer(patients: PatientRows, *_: object, contract: Contract) -> Answers:
+    """Answer with half the ODI as percent."""
+    checked = check_rows(patients, contract)
+    places = patients.places[checked.kept]
+    episodes = checked.table.to_pandas().set_axis(pd.Index(places)).assign(patient_id="")
     rows = make_abstentions(episodes, "facet_rfa", "pain_response", "the ODI is not known")
-    rows = rows.assign(probability=numbers / 200, abstained=numbers.isna())
+    rows = rows.assign(probability=episodes["odi"] / 200, abstained=episodes["odi"].isna())
     rows["abstained_because"] = rows["abstained_because"].where(rows["abstained"], "")
-    found = [BrokenRule(failed.reset_index(drop=True), "odi", "not a number", "numbers", "cell emptied")]
-    rejects = make_rejects("episodes", found, pd.Series(patients.places))
-    return Predictions(to_table(rows), patients.places), join_rejects([patients.rejects, rejects])
+    return Answers(Predictions(to_table(rows), places), checked.rejects, checked.survey)
 
 
 @pytest.fixture
@@ -216,10 +215,12 @@ def list_parts(out: Path) -> list[str]:
 
 
 KEPT = [
+    "contradicted.arrow",
     "lock",
     "manifest.jsonl",
     *(f"part-00000{n}{ending}" for n in (1, 2) for ending in (".csv", ".ids.arrow", ".rejects.csv")),
     "plan.json",
+    "whole.json",
 ]
 
 
@@ -234,14 +235,14 @@ def test_finished_parts_are_not_made_again(unfinished, batch, monkeypatch) -> No
     asked: list[str] = []
     real = run.BatchScorer.score
 
-    def score(scorer: run.BatchScorer, rows: Any, dialect: Any) -> Any:
+    def score(scorer: run.BatchScorer, rows: Any, *rest: Any) -> Any:
         asked.extend(rows.rows["episode_id"].to_pylist())
-        return real(scorer, rows, dialect)
+        return real(scorer, rows, *rest)
 
     monkeypatch.setattr(run.BatchScorer, "score", score)
     batch(unfinished, resume=True)
     assert asked[0] == "ex-24"
-    assert len(asked) == 10  # two of the last 12 rows repeat an id
+    assert asked[:12] == make_patients()["episode_id"].tolist()[24:]
 
 
 @pytest.mark.slow
@@ -474,4 +475,4 @@ def test_parts_change_no_row(batch, tmp_path) -> None:
     rejects = read_rejects(tmp_path / "one" / "out.rejects.csv")
     found = rejects[["row", "column", "rule"]].to_numpy().tolist()
     assert found.count([0, "hair", "unknown column"]) == 1
-    assert [row for row, _, rule in found if rule == "duplicate"] == [18, 31, 36]
+    assert [row for row, _, rule in found if rule == "duplicate"] == [3, 18, 26, 31, 36]

@@ -129,6 +129,59 @@ def test_files_of_any_format_and_batches_of_any_size_say_the_same(
                 assert listed[0] == listed[1]
 
 
+UNITS = {
+    "odi": [str(value) for value in range(20, 60, 5)] + ["0.2", "0.4", "0.35", "0,5", "45,5", "1.200", "250", "Zyxwv"],
+    "pain_nrs": ["4", "5", "6", "7", "6,5", "6.5", "65", "70", "80", "0.4"],
+    "bmi": ["22.5", "31", "27,5", "1.200", "310"],
+    "site_id": ["a", "b"],
+}
+"""Values of which it depends on the other rows how they are read, or whether they are doubted."""
+
+
+@st.composite
+def draw_doubtful(draw: st.DrawFn) -> pd.DataFrame:
+    """Draw patients some of whom share an id, with columns in several units and with both decimal marks."""
+    n = draw(st.integers(3, 14))
+    cells = {name: draw(st.lists(st.sampled_from(values), min_size=1, max_size=4)) for name, values in UNITS.items()}
+    rows = [{name: draw(st.sampled_from(values)) for name, values in cells.items()} for _ in range(n)]
+    ids = [draw(st.sampled_from(["x", "y", f"e-{row}", f"e-{row}", f"e-{row}"])) for row in range(n)]
+    return pd.DataFrame(rows).assign(episode_id=ids, indication="lumbar_facet", age_years="50")
+
+
+def read_rejected(folder: Path) -> list[list[str]]:
+    path = folder / "out.rejects.csv"
+    if not path.exists():
+        return []
+    rejects = pd.read_csv(path, dtype="str", keep_default_na=False)
+    return sorted(rejects.drop(columns=["table", "file"]).to_numpy().tolist())
+
+
+def drop_places(rejects: list[list[str]]) -> list[list[str]]:
+    return sorted(row[1:] for row in rejects)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_doubtful(), chunk_rows=st.sampled_from([1, 2, 7, 1000]), part_rows=st.sampled_from([1, 10, 1000]))
+def test_what_the_whole_file_shows_does_not_depend_on_batches_or_order(
+    models_folder, models, patients, chunk_rows, part_rows, tmp_path
+):
+    (tmp_path / "out.rejects.csv").unlink(missing_ok=True)
+    patients.to_csv(tmp_path / "in.csv", index=False)
+    patients.to_parquet(tmp_path / "in.parquet", index=False)
+    patients.iloc[::-1].to_csv(tmp_path / "reversed.csv", index=False)
+    whole = predict(tmp_path / "in.csv", models)
+    _, rejects = paincast.validate_patients(tmp_path / "in.csv")
+    listed = rejects.drop(columns=["table", "file"]).assign(row=rejects["row"].astype("str"))
+    expected = sorted(listed.astype("str").to_numpy().tolist())
+    for source in ("in.csv", "in.parquet", "reversed.csv"):
+        sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows}
+        predict_file(tmp_path / source, tmp_path / "out.parquet", models=models_folder, **sizes)
+        assert_same(settle(read_predictions(tmp_path / "out.parquet"))[whole.columns], whole)
+        found = read_rejected(tmp_path)
+        assert found == expected if source != "reversed.csv" else drop_places(found) == drop_places(expected)
+
+
 def test_typed_values_and_their_texts_say_the_same(models):
     rng = np.random.default_rng(0)
     n = 200

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.coercion import NumberStyle, has_decimal_commas, is_missing_word, to_text
-from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below, find_smaller_top
+from paincast.cohort.doubts import doubt_scale, find_small, find_smaller_top, leave_out_unit
 from paincast.cohort.rejects import BrokenRule, any_broken, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
+from paincast.cohort.survey import Survey, WholeColumns, decide, survey_numbers
 from paincast.cohort.tables import conform
 from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number, to_array
 from paincast.contract import BUILT_IN, Contract
@@ -37,11 +38,14 @@ class Checked(NamedTuple):
         Rows that were kept.
     rejects : DataFrame with columns table, file, row, column, rule, allowed, action
         What was left out, without values.
+    survey : Survey
+        Counts of the numbers, by which whole columns are doubted.
     """
 
     table: pa.Table
     kept: BoolArray
     rejects: pd.DataFrame
+    survey: Survey
 
 
 def check_patients(
@@ -49,6 +53,8 @@ def check_patients(
     places: npt.NDArray[np.int64],
     *,
     style: NumberStyle | None = None,
+    whole: WholeColumns | None = None,
+    apart: BoolArray | None = None,
     contract: Contract = BUILT_IN,
 ) -> Checked:
     """Check rows of patients against the ``episodes`` columns of the contract.
@@ -61,6 +67,10 @@ def check_patients(
         Position of each row in its source.
     style : NumberStyle, optional
         How numbers are written; by default as the rows show.
+    whole : WholeColumns, optional
+        What is decided of the source of which these rows are a part; by default they are all of it.
+    apart : ndarray of bool, shape (n,), optional
+        Rows to leave out as duplicates because of other rows of their source.
     contract : Contract
         Declares the columns.
 
@@ -68,27 +78,35 @@ def check_patients(
     -------
     Checked
     """
-    columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
-    known = {name: raw[name] for name in columns if name in raw}
-    style = style or _find_style(known, columns)
-    read = _read_columns({**known, **name_rows(known, places)}, columns, style, len(places))
-    typed, findings = read.typed, [*read.findings, *_find_wrong_scales(read, columns)]
+    read = _read_patients(raw, places, style, whole, contract)
+    columns, typed, decided, n = read.columns, read.typed, read.decided, len(places)
+    findings = [*read.findings, *_find_wrong_scales(read)]
     findings += [
         finding
         for name, values in typed.items()
         if name not in IDS
         for finding in find_violations(values, columns[name], read.extremes.get(name))
     ]
-    duplicates = _find_duplicates(typed, contract)
+    duplicates = _find_duplicates(typed, contract, np.zeros(n, dtype=bool) if apart is None else apart)
     for finding in findings:
         emptied = typed[finding.column]
         mask = pa.array(finding.broken.to_numpy(dtype=bool))
         typed[finding.column] = pc.if_else(mask, pa.scalar(None, emptied.type), emptied)
     findings += duplicates
-    kept = ~any_broken(findings, "row left out", len(places))
-    rejects = make_rejects("episodes", [*read.whole, *findings], pd.Series(places))
+    kept = ~any_broken(findings, "row left out", n)
+    none = pd.Series(False, index=range(n))
+    doubted = [leave_out_unit(none, columns[name]) for name in columns if name in decided.wrong_unit]
+    rejects = make_rejects("episodes", [*doubted, *findings], pd.Series(places))
     table = pa.table({name: typed[name] for name in columns if name in typed})
-    return Checked(table if kept.all() else table.filter(pa.array(kept)), kept, rejects)
+    return Checked(table if kept.all() else table.filter(pa.array(kept)), kept, rejects, read.survey)
+
+
+def list_contents(
+    raw: Mapping[str, Raw], places: npt.NDArray[np.int64], whole: WholeColumns, contract: Contract
+) -> pd.DataFrame:
+    """List the values by which rows that share an id are compared, before anything implausible is emptied."""
+    typed = _read_patients(raw, places, None, whole, contract).typed
+    return conform("episodes", pa.table(typed).to_pandas(), contract)
 
 
 def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[str, Raw]:
@@ -166,64 +184,75 @@ def _read_ids(column: Raw) -> pa.Array:
 
 
 class _Read(NamedTuple):
-    """Typed columns, the lowest and highest value of numbers, and rules broken by whole columns and by single cells."""
+    """Typed columns, without those in another unit, the lowest and highest value of numbers, and cells not readable."""
 
+    columns: Mapping[str, Column]
     typed: dict[str, pa.Array]
     extremes: dict[str, tuple[float, float]]
-    whole: list[BrokenRule]
     findings: list[BrokenRule]
+    survey: Survey
+    decided: WholeColumns
 
 
-def _read_columns(raw: Mapping[str, Raw], columns: Mapping[str, Column], style: NumberStyle, n: int) -> _Read:
-    read = _Read({}, {}, [], [])
-    for name, column in columns.items():
-        if name in IDS and name in raw:
-            read.typed[name] = raw[name]
-        elif name in raw:
-            typed, failed = coerce_column(raw[name], column, style)
-            read.findings.extend(failed)
-            if column.type in ("number", "integer"):
-                extremes = find_extremes(typed)
-                doubts = detect_wrong_unit(_to_series(typed), column, "episodes", extremes)
-                if doubts:
-                    typed, extremes = pa.nulls(n, pa.float64()), (np.nan, np.nan)
-                read.whole.extend(doubts)
-                read.extremes[name] = extremes
-            read.typed[name] = typed
-    return read
-
-
-def _to_series(numbers: pa.Array) -> pd.Series:
-    return pd.Series(numbers.to_numpy(zero_copy_only=False))
-
-
-def _find_wrong_scales(read: _Read, columns: Mapping[str, Column]) -> list[BrokenRule]:
+def _read_patients(
+    raw: Mapping[str, Raw],
+    places: npt.NDArray[np.int64],
+    style: NumberStyle | None,
+    whole: WholeColumns | None,
+    contract: Contract,
+) -> _Read:
+    columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
+    known = {name: raw[name] for name in columns if name in raw}
+    style = whole.style if whole else style or _find_style(known, columns)
+    typed: dict[str, pa.Array] = {}
+    extremes: dict[str, tuple[float, float]] = {}
     findings: list[BrokenRule] = []
-    sites: pd.Series | None = None
+    named = name_rows(known, places)
+    for name, column in columns.items():
+        if name in named:
+            typed[name] = named[name]
+        elif name in known:
+            reading = whole.readings.get(name) if whole else None
+            typed[name], failed = coerce_column(known[name], column, style, reading)
+            findings.extend(failed)
+            if column.type in ("number", "integer"):
+                extremes[name] = find_extremes(typed[name])
+    survey = survey_numbers(typed, extremes, columns)
+    decided = whole or decide(survey, columns)
+    for name in decided.wrong_unit:
+        if name in typed:
+            typed[name], extremes[name] = pa.nulls(len(places), pa.float64()), (np.nan, np.nan)
+    return _Read(columns, typed, extremes, findings, survey, decided)
+
+
+def _find_wrong_scales(read: _Read) -> list[BrokenRule]:
+    findings: list[BrokenRule] = []
     for name, (lowest, _) in read.extremes.items():
-        column = columns[name]
-        if column.type == "number" and lowest <= find_smaller_top(column):
-            values = _to_series(read.typed[name])
-            if sites is None:
-                found = read.typed.get("site_id")
-                sites = pd.Series(pd.NA, index=values.index, dtype="str") if found is None else found.to_pandas()
-            findings += detect_wrong_scale(values, column, "episodes", find_sites_below(values, sites, column))
+        column = read.columns[name]
+        is_doubted = name in read.decided.two_scales or name in read.decided.sites_below
+        if is_doubted and lowest <= find_smaller_top(column):
+            small = find_small(pd.Series(read.typed[name].to_numpy(zero_copy_only=False)), column)
+            if name not in read.decided.two_scales and "site_id" in read.typed:
+                sites = read.typed["site_id"].cast(pa.string())
+                below = pc.is_in(sites, pa.array(read.decided.sites_below[name], pa.string()))
+                small &= below.to_numpy(zero_copy_only=False)
+            findings += doubt_scale(small, column)
     return findings
 
 
-def _find_duplicates(typed: Mapping[str, pa.Array], contract: Contract) -> list[BrokenRule]:
-    """Find rows that share an id; only these are compared with each other."""
+def _find_duplicates(typed: Mapping[str, pa.Array], contract: Contract, apart: BoolArray) -> list[BrokenRule]:
+    """Find rows that share an id; only these are compared with each other, without those that are ``apart`` anyway."""
     ids = typed["episode_id"]
     encoded = ids.dictionary_encode()
-    if len(encoded.dictionary) == len(ids):
+    if len(encoded.dictionary) == len(ids) and not apart.any():
         return []
     codes = encoded.indices.to_numpy()
-    shared = np.flatnonzero(np.bincount(codes)[codes] > 1)
+    shared = np.flatnonzero((np.bincount(codes[~apart], minlength=len(encoded.dictionary))[codes] > 1) & ~apart)
     frame = pa.table({name: array.take(pa.array(shared)) for name, array in typed.items()}).to_pandas()
     duplicates, _ = find_duplicates(conform("episodes", frame, contract), "episodes", merges=False)
     widened = []
     for finding in duplicates:
-        broken = np.zeros(len(ids), dtype=bool)
+        broken = apart.copy()
         broken[shared] = np.asarray(finding.broken, dtype=bool)
         widened.append(finding._replace(broken=pd.Series(broken)))
     return widened

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ _MARKS: tuple[Decimal, Decimal] = ("comma", "point")
 _LARGEST_EXACT_WHOLE = 2.0**53
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 _WHOLE_NUMBER = r"[+-]?[0-9]{1,15}"
-_POINT_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_POINT_NUMBER = r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-"))
 _UNSEEN = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", None))
 
@@ -109,8 +110,65 @@ def _whole_floats_as_integers(column: pd.Series) -> pd.Series:
     return as_text
 
 
+class NumberReading(NamedTuple):
+    """How the numbers of a column are read, as all its texts tell together.
+
+    Parameters
+    ----------
+    decimal : {"point", "comma"}, optional
+        The decimal mark; None if the source declares none.
+    strict : bool
+        Whether a number that would read differently with the other mark is invalid.
+    plain : {"whole", "number", "none"}
+        Which texts need no closer look: whole numbers, any number with a point, or none.
+    """
+
+    decimal: Decimal | None
+    strict: bool
+    plain: Literal["whole", "number", "none"]
+
+
+def settle_reading(n_comma: int, n_point: int, decimal: Decimal | None, strict: bool) -> NumberReading:
+    """Settle how a column is read.
+
+    Parameters
+    ----------
+    n_comma, n_point : int
+        Cells that only a comma, or only a point, explains (:func:`count_marks`).
+    decimal, strict
+        As in :func:`to_numbers`.
+
+    Examples
+    --------
+    >>> settle_reading(0, 3, "comma", False)
+    NumberReading(decimal='point', strict=True, plain='whole')
+    """
+    if decimal == "comma":
+        is_point = n_point > 0 and not n_comma
+        return NumberReading("point" if is_point else "comma", strict or n_point > n_comma, "whole")
+    return NumberReading(decimal, strict or n_comma > n_point, "none" if n_comma or strict else "number")
+
+
+def count_marks(text: pd.Series, decimal: Decimal | None, *, both: bool = False) -> tuple[int, int]:
+    """Count the cells of a column that only a decimal comma explains, and those that only a point does.
+
+    Unless ``both`` are asked for, points are not counted where neither a declaration nor a cell speaks for the comma:
+    they change nothing.
+    """
+    rest = text[~_is_plain(text, "whole" if decimal == "comma" else "number") & text.notna()]
+    n_comma = _count_written_with("comma", rest)
+    if decimal == "comma":
+        return n_comma, _count_written_with("point", rest)
+    return n_comma, _count_written_with("point", text.dropna()) if n_comma or both else 0
+
+
 def to_numbers(
-    column: pd.Series, *, decimal: Decimal | None = None, percent: bool = False, strict: bool = False
+    column: pd.Series,
+    *,
+    decimal: Decimal | None = None,
+    percent: bool = False,
+    strict: bool = False,
+    reading: NumberReading | None = None,
 ) -> tuple[pd.Series, pd.Series]:
     """Read a column as finite numbers.
 
@@ -130,6 +188,8 @@ def to_numbers(
     strict : bool
         Whether a number that would read differently with the other decimal mark is invalid, because the source uses
         both marks.
+    reading : NumberReading, optional
+        How the whole column is read, where ``column`` is a part of it; by default as ``column`` tells.
 
     Returns
     -------
@@ -148,24 +208,25 @@ def to_numbers(
         numbers, present = column.astype("float64"), column.notna()
     else:
         text = to_text(column)
-        numbers, present = _read_numbers(text, decimal, percent, strict), text.notna()
+        reading = reading or settle_reading(*count_marks(text, decimal), decimal, strict)
+        numbers, present = _read_numbers(text, reading, percent), text.notna()
     numbers = numbers.where(np.isfinite(numbers))
     return numbers, present & numbers.isna()
 
 
-def _read_numbers(text: pd.Series, decimal: Decimal | None, percent: bool, strict: bool) -> pd.Series:
-    plain = text.str.fullmatch(_WHOLE_NUMBER if decimal == "comma" else _POINT_NUMBER, na=False).astype(bool)
+def _read_numbers(text: pd.Series, reading: NumberReading, percent: bool) -> pd.Series:
+    plain = _is_plain(text, reading.plain)
     rest = text[~plain & text.notna()]
-    n_comma = _count_written_with("comma", rest)
-    if decimal != "comma" and (n_comma or strict):
-        plain, rest = plain & False, text.dropna()
-    n_point = _count_written_with("point", rest)
-    strict |= n_point > n_comma if decimal == "comma" else n_comma > n_point
-    if decimal == "comma" and n_point and not n_comma:
-        decimal = "point"
+    decimal, strict = reading.decimal, reading.strict
     readings = {word: read_number(word, decimal, percent=percent, strict=strict) for word in rest.unique()}
     numbers = pd.to_numeric(text.where(plain)).astype("float64")
     return numbers.fillna(rest.map(readings).astype("float64"))
+
+
+def _is_plain(text: pd.Series, plain: Literal["whole", "number", "none"]) -> pd.Series:
+    if plain == "none":
+        return pd.Series(False, index=text.index)
+    return text.str.fullmatch(_WHOLE_NUMBER if plain == "whole" else _POINT_NUMBER, na=False).astype(bool)
 
 
 class NumberStyle(NamedTuple):
@@ -207,18 +268,36 @@ def detect_number_style(columns: Iterable[pd.Series], *, separator: str | None =
     >>> detect_number_style([pd.Series(["7.5", "6"])])
     NumberStyle(decimal=None, is_mixed=False)
     """
-    words = [_list_marked(column) for column in columns if column.dtype.kind not in "iufb"]
-    counts = [tuple(sum(is_written_with(mark, word) for word in column) for mark in _MARKS) for column in words]
+    words = [list_marked(column) for column in columns if column.dtype.kind not in "iufb"]
+    counts = [(sum(map(_NEEDS_COMMA, column)), sum(map(_NEEDS_POINT, column))) for column in words]
+    style = settle_style(counts, is_unclear=False)
+    if style != NumberStyle() or separator != ";" or any(n_point for _, n_point in counts):
+        return style
+    return settle_style(counts, is_unclear=any(is_ambiguous(word) for column in words for word in column))
+
+
+def settle_style(counts: Sequence[tuple[int, int]], *, is_unclear: bool) -> NumberStyle:
+    """Settle how numbers are written; see :func:`detect_number_style`.
+
+    Parameters
+    ----------
+    counts : sequence of tuple of int
+        Of each column, the distinct texts that only a comma explains, and those that only a point does.
+    is_unclear : bool
+        Whether numbers that both marks explain are invalid where no number shows the mark.
+    """
     n_comma, n_point = (sum(count[mark] for count in counts) for mark in (0, 1))
     if any(commas and points for commas, points in counts):
         return NumberStyle(None, is_mixed=n_comma >= n_point)
     if n_comma:
         return NumberStyle("comma", is_mixed=n_point > 0)
-    is_unclear = separator == ";" and not n_point and any(is_ambiguous(word) for column in words for word in column)
-    return NumberStyle(None, is_mixed=is_unclear)
+    return NumberStyle(None, is_mixed=is_unclear and not n_point)
 
 
-def _list_marked(column: pd.Series) -> list[str]:
+_NEEDS_COMMA, _NEEDS_POINT = partial(is_written_with, "comma"), partial(is_written_with, "point")
+
+
+def list_marked(column: pd.Series) -> list[str]:
     """List the distinct texts that hold a digit and a mark, for numbers."""
     text = column.drop_duplicates().dropna().astype("str")
     return text[text.str.contains(r"\d.*[.,]|[.,].*\d", regex=True)].str.strip().tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -156,7 +157,8 @@ def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
             "'paincast schema' lists the known columns",
             code="PC-COHORT-07",
         )
-    checked = check_patients(take_columns(rows, columns), patients.places, style=patients.style, contract=contract)
+    told: dict[str, Any] = {"style": patients.style, "whole": patients.whole, "apart": patients.apart}
+    checked = check_patients(take_columns(rows, columns), patients.places, contract=contract, **told)
     unknown = reject_unknown_columns([*patients.others, *(name for name in names if name not in columns)], columns)
     return checked._replace(rejects=join_rejects([unknown, patients.rejects, checked.rejects]))
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberStyle, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import NumberReading, NumberStyle, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.rejects import Action, BrokenRule
 from paincast.schema import Column
 
@@ -42,7 +42,9 @@ def is_number(raw: Raw) -> bool:
     return bool(pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type))
 
 
-def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
+def coerce_column(
+    raw: Raw, column: Column, style: NumberStyle, reading: NumberReading | None = None
+) -> tuple[pa.Array, list[BrokenRule]]:
     """Read a raw column in the type of the contract.
 
     Parameters
@@ -53,6 +55,8 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
         Its declaration.
     style : NumberStyle
         How numbers are written.
+    reading : NumberReading, optional
+        How the numbers of the whole column are read, where ``raw`` is a part of it.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
         Cells that could not be read.
     """
     if isinstance(raw, pd.Series):
-        return _read_cells(raw, column, style)
+        return _read_cells(raw, column, style, reading)
     is_numeric = column.type in ("number", "integer")
     if is_numeric and is_number(raw):
         return _read_numbers(raw, column)
@@ -70,14 +74,14 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle) -> tuple[pa.Arra
         return raw, []
     if pa.types.is_null(raw.type):
         return pa.nulls(len(raw), TYPES[column.type]), []
-    if is_numeric and (style.decimal or style.is_mixed or _holds_comma(raw)):
-        return _read_cells(raw.to_pandas(), column, style)
+    if is_numeric and not reading and (style.decimal or style.is_mixed or _holds_comma(raw)):
+        return _read_cells(raw.to_pandas(), column, style, None)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
     words = encoded.dictionary
     if len(words) <= FEW_WORDS:
-        distinct, broken = _read_few(column, style, words.type, tuple(words.to_pylist()))
+        distinct, broken = _read_few(column, style, reading, words.type, tuple(words.to_pylist()))
     else:
-        distinct, broken = _read_distinct(column, style, words)
+        distinct, broken = _read_distinct(column, style, reading, words)
     codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     findings = {rule: np.append(flags, False)[codes] for rule, flags in broken.items()}
     return _spread(distinct, codes), make_findings(column, findings)
@@ -96,14 +100,16 @@ class _Distinct(NamedTuple):
 
 @lru_cache(maxsize=2000)
 def _read_few(
-    column: Column, style: NumberStyle, kind: pa.DataType, words: tuple[Any, ...]
+    column: Column, style: NumberStyle, reading: NumberReading | None, kind: pa.DataType, words: tuple[Any, ...]
 ) -> tuple[_Distinct, dict[str, BoolArray]]:
-    return _read_distinct(column, style, pa.array(words, kind))
+    return _read_distinct(column, style, reading, pa.array(words, kind))
 
 
-def _read_distinct(column: Column, style: NumberStyle, words: pa.Array) -> tuple[_Distinct, dict[str, BoolArray]]:
+def _read_distinct(
+    column: Column, style: NumberStyle, reading: NumberReading | None, words: pa.Array
+) -> tuple[_Distinct, dict[str, BoolArray]]:
     """Read distinct raw values, and flag by rule those that cannot be read."""
-    values, broken = coerce(words.to_pandas(integer_object_nulls=True), column, style)
+    values, broken = coerce(words.to_pandas(integer_object_nulls=True), column, style, reading)
     flags = {rule: found.to_numpy(dtype=bool) for rule, found in broken.items() if found.any()}
     if TYPES[column.type] == pa.string():
         places, distinct = pd.factorize(values)
@@ -120,9 +126,11 @@ def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), distinct.values)
 
 
-def _read_cells(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pa.Array, list[BrokenRule]]:
+def _read_cells(
+    raw: pd.Series, column: Column, style: NumberStyle, reading: NumberReading | None
+) -> tuple[pa.Array, list[BrokenRule]]:
     """Read cell by cell where one depends on the others, or their types differ."""
-    values, broken = coerce(raw, column, style)
+    values, broken = coerce(raw, column, style, reading)
     return to_array(values, TYPES[column.type]), make_findings(column, broken)
 
 
@@ -163,14 +171,18 @@ def find_extremes(numbers: pa.Array) -> tuple[float, float]:
     return np.nan if lowest is None else lowest, np.nan if highest is None else highest
 
 
-def coerce(raw: pd.Series, column: Column, style: NumberStyle) -> tuple[pd.Series, dict[str, pd.Series]]:
+def coerce(
+    raw: pd.Series, column: Column, style: NumberStyle, reading: NumberReading | None = None
+) -> tuple[pd.Series, dict[str, pd.Series]]:
     """Read raw cells in the type of the contract; return values, and by rule the cells that could not be read."""
     if column.type == "boolean":
         values, failed = to_booleans(raw)
         return values, {"boolean": failed}
     if column.type in ("number", "integer"):
         is_percent = column.unit == "%"
-        values, failed = to_numbers(raw, decimal=style.decimal, percent=is_percent, strict=style.is_mixed)
+        values, failed = to_numbers(
+            raw, decimal=style.decimal, percent=is_percent, strict=style.is_mixed, reading=reading
+        )
         fraction = values.notna() & (values % 1 != 0) & (column.type == "integer")
         return values.mask(fraction), {"not a number": failed, "not a whole number": fraction}
     text = to_text(raw, keep=column.categories)

@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (a safe loader, in C)
     except yaml.YAMLError as error:
         raise DataError(f"{path.name} is not valid YAML", code="PC-EVIDENCE-07") from error
     if not isinstance(content, dict):

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN
+from paincast.cohort.survey import Survey
 from paincast.contract import BUILT_IN, Contract
 from paincast.predictor.answering.frames import to_frame
 from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
@@ -42,9 +43,15 @@ class Predictions(NamedTuple):
         return to_frame(self.table).set_axis(pd.Index(self.places), axis="index")
 
 
-def answer_patients(
-    patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN
-) -> tuple[Predictions, pd.DataFrame]:
+class Answers(NamedTuple):
+    """Predictions, what was left out, and counts by which whole columns are decided on."""
+
+    predictions: Predictions
+    rejects: pd.DataFrame
+    survey: Survey
+
+
+def answer_patients(patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN) -> Answers:
     """Check patients and predict for them.
 
     Parameters
@@ -63,10 +70,13 @@ def answer_patients(
         row was left out has no row.
     rejects : DataFrame
         See :func:`paincast.cohort.validate.validate_patients`.
+    survey : Survey
+        Counts of all rows, also of those left out.
     """
-    ready, rejects = check_patients(patients, contract)
+    ready, checked = check_patients(patients, contract)
     answered = answer(ready)
-    return Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows]), rejects
+    predictions = Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows])
+    return Answers(predictions, checked.rejects, checked.survey)
 
 
 def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:

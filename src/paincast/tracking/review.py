@@ -122,7 +122,8 @@ def open_review(store: Store, *, host: str = HOST, port: int = PORT, open_browse
     free = find_free_port(host, port)
     command = review_command(store, host=host, port=free)
     address = f"http://{host}:{free}/#/experiments/{prepare_store(store)}/runs?{MODEL_RUNS}"
-    with subprocess.Popen(command, env=review_environment(store), stdout=subprocess.DEVNULL) as server:
+    environment = review_environment(store)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:  # noqa: S603 (no shell)
         try:
             _await_server(server, host, free)
             print(f"MLflow shows {store.address} at {address}\nPress Ctrl-C to end.", flush=True)

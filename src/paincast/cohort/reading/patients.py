@@ -12,16 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.coercion import NumberStyle, detect_number_style
+from paincast.cohort.checking import take_columns
+from paincast.cohort.coercion import NumberStyle
 from paincast.cohort.reading.batches import concat_rows, to_frame
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.labels import spell_out
-from paincast.cohort.reading.types import Dialect
 from paincast.cohort.rejects import Extent, empty_rejects, join_rejects
+from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import BUILT_IN, Contract
 from paincast.errors import DataError
-from paincast.schema import EPISODES, Column
+from paincast.schema import EPISODES
 
 ACCEPTED = (
     "a pandas or polars DataFrame, an Arrow table, a list of dicts (one for each patient), a dict, or the path of a "
@@ -48,6 +49,10 @@ class PatientRows:
         Names of columns that were not read because they are not in the contract.
     style : NumberStyle, optional
         How the numbers of a file are written; None if the rows do not come from a file.
+    whole : WholeColumns, optional
+        What is decided of the whole file, where the rows are a part of it.
+    apart : ndarray of bool, shape (n,), optional
+        Rows that are duplicates because of rows elsewhere in the file.
     remarks : tuple of str
         What the user should know about how a file is read.
     extents : tuple of Extent
@@ -59,6 +64,8 @@ class PatientRows:
     rejects: pd.DataFrame
     others: tuple[str, ...] = ()
     style: NumberStyle | None = None
+    whole: WholeColumns | None = None
+    apart: npt.NDArray[np.bool_] | None = None
     remarks: tuple[str, ...] = ()
     extents: tuple[Extent, ...] = ()
 
@@ -137,7 +144,8 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
     tables = [batch.rows for batch in batches if len(batch.places)]
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])
     rows = concat_rows(tables) if tables else pa.table({name: pa.nulls(0, pa.string()) for name in opened.columns})
-    style = find_number_style(rows, opened.dialect, columns)
+    marks = survey_marks(take_columns(rows, columns), columns)
+    style = decide(marks, columns, opened.dialect.separator).style
     if opened.labels:
         rows = spell_out(to_frame(rows), opened.labels, columns).set_axis(pd.Index(places - 1), axis="index")
     return PatientRows(
@@ -149,17 +157,3 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
         remarks=tuple(opened.remarks),
         extents=tuple(opened.extents),
     )
-
-
-def find_number_style(rows: pd.DataFrame | pa.Table, dialect: Dialect, columns: Mapping[str, Column]) -> NumberStyle:
-    """Find how the numbers are written in the numeric columns of the contract."""
-    names = rows.column_names if isinstance(rows, pa.Table) else rows
-    numbers = [name for name in names if name in columns and columns[str(name)].type in ("number", "integer")]
-    return detect_number_style((_list_distinct(rows[name]) for name in numbers), separator=dialect.separator)
-
-
-def _list_distinct(column: pd.Series | pa.ChunkedArray) -> pd.Series:
-    if isinstance(column, pd.Series):
-        return column
-    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    return pd.Series(dtype="float64") if is_number else column.unique().to_pandas()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from paincast.cohort.checking import Checked
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import NOTHING_LOST, UNKNOWN_COLUMN, WHOLE_COLUMN
 from paincast.cohort.tables import conform
@@ -82,22 +83,22 @@ class ReadyPatients:
         return episodes.set_axis(index, axis="index"), pd.Series(self.unreadable.list(), index=index, dtype=object)
 
 
-def check_patients(read: PatientRows, contract: Contract) -> tuple[ReadyPatients, pd.DataFrame]:
+def check_patients(read: PatientRows, contract: Contract) -> tuple[ReadyPatients, Checked]:
     """Check patients that are read.
 
     Returns
     -------
     ready : ReadyPatients
         Those who were kept.
-    rejects : DataFrame
-        See :func:`paincast.cohort.validate.validate_patients`.
+    checked : Checked
+        The same before they were made ready, with rejects and counts of all.
     """
     checked = check_rows(read, contract)
     places = read.places[checked.kept]
     unreadable = code_unreadable(checked.rejects, places)
     return ReadyPatients(
         patients=Patients(checked.table), places=places, unreadable=unreadable, contract=contract
-    ), checked.rejects
+    ), checked
 
 
 def from_episodes(episodes: pd.DataFrame, unreadable: pd.Series | None, contract: Contract) -> ReadyPatients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def check_output(source: Path, target: Path, *companions: Path) -> None:
         )
     for written in (target, *companions):
         for file in [entry.file for entry in list_sources(source)]:
-            if written.resolve() == file.resolve() or (written.exists() and file.exists() and written.samefile(file)):
+            # Path.resolve raises on a link that leads back to itself.
+            is_same = os.path.realpath(written) == os.path.realpath(file)
+            if is_same or (written.exists() and file.exists() and written.samefile(file)):
                 raise OutputError(f"{written} is the input file of patients; give another output", code="PC-SERVING-06")
 
 

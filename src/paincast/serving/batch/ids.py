@@ -1,4 +1,4 @@
-"""Find ids that an earlier batch holds, over inputs of any length, in memory that does not grow with them.
+"""Find ids that several batches hold, over inputs of any length, in memory that grows with those ids alone.
 
 A filter of fixed size remembers eight-byte hashes: most ids it has certainly not seen. Where it may have seen one, the
 ids themselves decide: those of each finished part are on disk, in the order of their hashes.
@@ -6,11 +6,13 @@ ids themselves decide: those of each finished part are on disk, in the order of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +26,7 @@ FILTER_BITS = 29
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string())])
+_SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string()), ("repeated", pa.bool_())])
 
 
 def hash_ids(ids: pa.Array) -> Hashes:
@@ -62,18 +64,94 @@ class IdRun(NamedTuple):
     hashes: Hashes
     ids: pa.Array
 
-    def holds(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
-        """Flag the ids that are among those of the run."""
+    def find(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.int64]:
+        """Return the position of each id in the run; -1 for those that it does not hold."""
         first, last = (np.searchsorted(self.hashes, hashes, side=side) for side in ("left", "right"))
         counts = last - first
-        found = np.zeros(len(hashes), dtype=bool)
+        found = np.full(len(hashes), -1, dtype=np.int64)
         asked = np.repeat(np.arange(len(hashes)), counts)
         if len(asked):
             # Of each id all places with its hash: nearly always one.
             places = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + first[asked]
             same = pc.equal(self.ids.take(pa.array(places)), ids.take(pa.array(asked)))
-            found[asked[same.to_numpy(zero_copy_only=False)]] = True
+            is_same = same.to_numpy(zero_copy_only=False)
+            found[asked[is_same]] = places[is_same]
         return found
+
+
+NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.array([], pa.string()))
+
+
+def sort_ids(ids: pa.Array) -> IdRun:
+    """Make a run of ids, each once."""
+    ids = ids.unique()
+    hashes = hash_ids(ids)
+    order = np.argsort(hashes, kind="stable")
+    return IdRun(hashes[order], ids.take(pa.array(order)))
+
+
+def write_ids(path: Path, hashes: Hashes, ids: pa.Array, repeated: npt.NDArray[np.bool_]) -> None:
+    """Write ids in the order of their hashes."""
+    order = np.argsort(hashes, kind="stable")
+    columns = [pa.array(hashes[order]), ids.take(pa.array(order)), pa.array(repeated[order])]
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_table(pa.table(columns, schema=_SCHEMA))
+
+
+def read_ids(path: Path) -> IdRun:
+    """Read ids into memory.
+
+    Raises
+    ------
+    ValueError
+        If the file was not written in full.
+    """
+    with pa.OSFile(str(path)) as source:
+        return _open_run(source)
+
+
+def read_repeated(paths: Sequence[Path]) -> IdRun:
+    """List the ids of finished parts that an earlier batch held already."""
+    repeated = [pa.array([], pa.string())]
+    for path in paths:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+            repeated += table["id"].filter(table["repeated"]).chunks
+    return sort_ids(pa.concat_arrays(repeated))
+
+
+class Contents:
+    """Compare the rows of ids that repeat.
+
+    Parameters
+    ----------
+    repeated : IdRun
+        The ids.
+    """
+
+    def __init__(self, repeated: IdRun) -> None:
+        self._repeated = repeated
+        self._first = np.zeros(len(repeated.hashes), dtype=np.uint64)
+        self._is_known, self._differs = (np.zeros(len(repeated.hashes), dtype=bool) for _ in range(2))
+
+    def __len__(self) -> int:
+        return len(self._repeated.ids)
+
+    def find(self, ids: pa.Array) -> npt.NDArray[np.int64]:
+        """Return the position of each id among those that repeat; -1 for any other."""
+        return self._repeated.find(hash_ids(ids), ids)
+
+    def note(self, positions: npt.NDArray[np.int64], rows: pd.DataFrame) -> None:
+        """Compare some rows, whose ids have these positions, with those noted so far."""
+        unsigned = rows.assign(**{str(name): rows[name] + 0.0 for name in rows.select_dtypes("float")})  # -0 is 0
+        hashes = np.asarray(pd.util.hash_pandas_object(unsigned, index=False), dtype=np.uint64)
+        for position, content in zip(positions.tolist(), hashes, strict=True):
+            self._differs[position] |= bool(self._is_known[position]) and self._first[position] != content
+            self._first[position], self._is_known[position] = content, True
+
+    def list_contradicted(self) -> IdRun:
+        """List the ids whose rows differ."""
+        return sort_ids(self._repeated.ids.filter(pa.array(self._differs)))
 
 
 class SeenIds:
@@ -90,9 +168,10 @@ class SeenIds:
         self._filter = np.zeros(max(WORDS_IN_LINE, (1 << bits) >> 6), dtype=np.uint64)
         self._files: list[Path] = []
         self._recent: list[IdRun] = []
+        self._repeated: list[npt.NDArray[np.bool_]] = []
 
     def find_repeated(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
-        """Flag the ids of a batch that an earlier batch holds, and remember the others.
+        """Flag the ids of a batch that an earlier batch holds, and remember all.
 
         Parameters
         ----------
@@ -109,25 +188,22 @@ class SeenIds:
         if len(suspects):
             suspects = suspects[np.argsort(hashes[suspects])]
             repeated[suspects] = self._look_up(hashes[suspects], ids.take(pa.array(suspects)))
-        fresh = np.flatnonzero(~repeated)
-        fresh = fresh[np.argsort(hashes[fresh], kind="stable")]
-        self._recent.append(IdRun(hashes[fresh], ids.take(pa.array(fresh))))
-        self._note(hashes[fresh])
+        order = np.argsort(hashes, kind="stable")
+        self._recent.append(IdRun(hashes[order], ids.take(pa.array(order))))
+        self._repeated.append(repeated[order])
+        self._note(hashes[~repeated])
         return repeated
 
     def write_part(self, path: Path) -> None:
         """Write the ids of the part being made; :meth:`open_part` takes over when the file has its final name."""
         hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(run.hashes for run in self._recent)])
         ids = pa.concat_arrays([pa.array([], pa.string()), *(run.ids for run in self._recent)])
-        order = np.argsort(hashes, kind="stable")
-        table = pa.table([pa.array(hashes[order]), ids.take(pa.array(order))], schema=_SCHEMA)
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            writer.write_table(table)
+        write_ids(path, hashes, ids, np.concatenate([np.empty(0, dtype=bool), *self._repeated]))
 
     def open_part(self, path: Path) -> None:
         """Go on with the ids of a finished part from its file instead of memory."""
         self._files.append(path)
-        self._recent = []
+        self._recent, self._repeated = [], []
 
     def resume_part(self, path: Path) -> None:
         """Remember the ids of a part that an earlier run finished."""
@@ -138,10 +214,10 @@ class SeenIds:
     def _look_up(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
         found = np.zeros(len(hashes), dtype=bool)
         for run in self._recent:
-            found |= run.holds(hashes, ids)
+            found |= run.find(hashes, ids) >= 0
         for path in self._files:
             with pa.memory_map(str(path)) as source:
-                found |= _open_run(source).holds(hashes, ids)
+                found |= _open_run(source).find(hashes, ids) >= 0
         return found
 
     def _may_hold(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
@@ -151,8 +227,8 @@ class SeenIds:
         add_to_filter(self._filter, self._mask, hashes)
 
 
-def _open_run(source: pa.MemoryMappedFile) -> IdRun:
+def _open_run(source: pa.NativeFile) -> IdRun:
     table = pa.ipc.open_file(source).read_all().combine_chunks()
     if not len(table):
-        return IdRun(np.empty(0, dtype=np.uint64), pa.array([], pa.string()))
+        return NO_IDS
     return IdRun(table["hash"].chunk(0).to_numpy(), table["id"].chunk(0))

@@ -1,8 +1,9 @@
 """Keep the finished parts of a batch prediction beside its output, so that a run that ended early can go on.
 
-The folder ``.<name>.parts`` (mode 0700) holds ``plan.json``, ``manifest.jsonl`` and three files for each part:
-predictions, rejects and ids. Files are written under a temporary name, forced to disk and renamed; then a line of the
-manifest, forced to disk too, says that the part is finished. What no line names does not count.
+The folder ``.<name>.parts`` (mode 0700) holds ``plan.json``, ``manifest.jsonl``, what is decided of the input as a
+whole (``whole.json``, ``contradicted.arrow``) and three files for each part: predictions, rejects and ids. Files are
+written under a temporary name, forced to disk and renamed; then a line of the manifest, forced to disk too, says that
+the part is finished. What no line names does not count.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from paincast.cohort.coercion import NumberStyle
+import numpy as np
+
+from paincast.cohort.survey import Survey, WholeColumns
 from paincast.errors import OutputError, PaincastError
 from paincast.files import hash_file
 from paincast.files.working_folder import (
@@ -27,10 +30,12 @@ from paincast.files.working_folder import (
     sync_file,
     sync_folder,
 )
+from paincast.serving.batch.ids import NO_IDS, IdRun, read_ids, write_ids
 from paincast.serving.batch.plan import list_changes
 from paincast.serving.batch.tally import Tally
 
 PLAN, MANIFEST = "plan.json", "manifest.jsonl"
+WHOLE, CONTRADICTED = "whole.json", "contradicted.arrow"
 REJECTS, IDS = ".rejects.csv", ".ids.arrow"
 _INPUT_CHANGED = "PC-FILES-16"
 _NOTHING_LEFT = "no partial output was left"
@@ -50,8 +55,8 @@ class Part:
         Batches of the input that it covers.
     files : dict of str to str
         Name and SHA-256 of each of its files.
-    style : NumberStyle
-        How numbers are written, as far as it was known at its end.
+    survey : Survey
+        Counts of its rows, by which whole columns are decided on.
     columns : tuple of tuple of str
         Rejects of whole columns that occurred first in this part.
     tally : Tally
@@ -61,13 +66,13 @@ class Part:
     number: int
     batches: int
     files: dict[str, str]
-    style: NumberStyle
+    survey: Survey
     columns: tuple[tuple[Any, ...], ...]
     tally: Tally
 
     def to_line(self) -> str:
         """Write the line of the manifest."""
-        plain = {**vars(self), "tally": self.tally.to_plain()}
+        plain = {**vars(self), "survey": self.survey.to_plain(), "tally": self.tally.to_plain()}
         return json.dumps(plain, ensure_ascii=True)
 
     @classmethod
@@ -84,10 +89,28 @@ class Part:
             number=int(plain["number"]),
             batches=int(plain["batches"]),
             files=dict(plain["files"]),
-            style=NumberStyle(*plain["style"]),
+            survey=Survey.from_plain(plain["survey"]),
             columns=tuple(map(tuple, plain["columns"])),
             tally=Tally.from_plain(plain["tally"]),
         )
+
+
+class WholeInput(NamedTuple):
+    """What is decided of the input as a whole, by which each part is made.
+
+    Parameters
+    ----------
+    columns : WholeColumns
+        How its columns are read.
+    contradicted : IdRun
+        Ids whose rows differ: all of them are left out.
+    is_compared : bool
+        Whether the rows of all ids that several batches hold were compared.
+    """
+
+    columns: WholeColumns
+    contradicted: IdRun = NO_IDS
+    is_compared: bool = False
 
 
 @dataclass
@@ -98,10 +121,15 @@ class PartsFolder:
     ----------
     target : Path
         The output.
+    finished : list of Part
+        Finished parts.
+    whole : WholeInput or None
+        By which they are made; None before the first batch.
     """
 
     target: Path
     finished: list[Part] = field(default_factory=list)
+    whole: WholeInput | None = None
     is_prepared: bool = False
 
     @property
@@ -145,6 +173,8 @@ class PartsFolder:
                 "restore it, or run without --resume to start anew",
                 code="PC-SERVING-61",
             )
+        self.whole = _read_whole(self.path) if parts else None
+        parts = parts if self.whole else []
         self.is_prepared, self.finished = True, parts
         self._begin(None if parts else plan)
         if not is_unfinished or parts:
@@ -162,6 +192,23 @@ class PartsFolder:
         self.sweep()
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
+
+    def keep_whole(self, whole: WholeInput) -> None:
+        """Keep what is decided of the input, before the first part is finished by it."""
+        contradicted = whole.contradicted
+        with durable_file(self.path / CONTRADICTED) as draft:
+            write_ids(draft, contradicted.hashes, contradicted.ids, np.zeros(len(contradicted.hashes), dtype=bool))
+        with durable_file(self.path / WHOLE) as draft:
+            plain = {"columns": whole.columns.to_plain(), "is_compared": whole.is_compared}
+            draft.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+        sync_folder(self.path)
+        self.whole = whole
+
+    def start_again(self, whole: WholeInput) -> None:
+        """Discard the parts, and begin again by what all of the input has shown."""
+        self.finished = []
+        self._begin(None)
+        self.keep_whole(whole)
 
     def list_files(self, ending: str) -> list[Path]:
         """List the files of one kind of all finished parts, in their order."""
@@ -198,7 +245,8 @@ class PartsFolder:
 
     def sweep(self) -> None:
         """Remove files that belong to no finished part."""
-        self._sweep(keep={PLAN, MANIFEST, *(name for part in self.finished for name in part.files)})
+        decided = {WHOLE, CONTRADICTED} if self.finished else set()
+        self._sweep(keep={PLAN, MANIFEST, *decided, *(name for part in self.finished for name in part.files)})
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -287,6 +335,16 @@ def _add(message: str, remains: str) -> str:
 
 def _name(number: int) -> str:
     return f"part-{number:06}"
+
+
+def _read_whole(folder: Path) -> WholeInput | None:
+    """Read what is decided of the input; None if it was not written in full."""
+    try:
+        plain = json.loads((folder / WHOLE).read_text(encoding="utf-8"))
+        columns, is_compared = WholeColumns.from_plain(plain["columns"]), bool(plain["is_compared"])
+        return WholeInput(columns, read_ids(folder / CONTRADICTED), is_compared)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _read_plan(path: Path) -> dict[str, Any] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import PatientTable, check_table_file, count_rows, open_table
 from paincast.cohort.reading.several import Source, list_sources
 from paincast.cohort.rejects import COLUMN_TYPE, WHOLE_COLUMN, empty_rejects, join_rejects, locate_rows
+from paincast.cohort.survey import Survey, WholeColumns, decide
 from paincast.cohort.validate import reject_unknown_columns
 from paincast.contract import Contract
 from paincast.errors import OutputError
@@ -26,14 +29,15 @@ from paincast.files.inputs import refuse_changed_file
 from paincast.files.working_folder import sync_file, sync_folder
 from paincast.models_folder import list_notes
 from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.route import Answer
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.progress import SILENT, Progress
 from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.batch.checks import check_output, note_absent, note_misspelt, require_columns
-from paincast.serving.batch.ids import SeenIds
+from paincast.serving.batch.ids import Contents, SeenIds, hash_ids, read_repeated
 from paincast.serving.batch.output import PredictionsDraft, RejectsDraft, join_predictions, join_rejects_parts
-from paincast.serving.batch.parts import IDS, REJECTS, PartsFolder, hold_parts
+from paincast.serving.batch.parts import IDS, REJECTS, PartsFolder, WholeInput, hold_parts
 from paincast.serving.batch.plan import make_plan
 from paincast.serving.batch.scoring import BatchScorer, name_patients
 from paincast.serving.batch.summary import BatchSummary, summarize, write_summary
@@ -68,9 +72,10 @@ def predict_file(
     """Predict for a file of patients.
 
     Rows are read (see :mod:`paincast.cohort.reading.files`), checked, predicted and written in batches, in memory that
-    does not grow with the file. Rules about a whole column (a wrong unit) are applied to each batch; a row whose
-    ``episode_id`` is in an earlier batch is left out as a duplicate. Ids that are integers in all rows of a Parquet
-    file are integers in a Parquet output.
+    does not grow with the file. Rules about a whole column (a wrong unit, decimal commas) and rows that share an
+    ``episode_id`` are judged by all rows: where these show something else than the first batch, the file is predicted
+    again. Ids come back as they stand in the file; those that are integers in all rows of a Parquet file are integers
+    in a Parquet output.
 
     Finished parts are kept in the folder ``.<name>.parts`` beside the output until it is written. A run that ended
     early, in whatever way, leaves the output as it was, and ``resume`` goes on from the last finished part.
@@ -125,7 +130,8 @@ def predict_file(
     asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, interval=interval, **shown)
     options = {**asdict(asking), "wide": wide}
     columns, asked_models = contract.episodes, asking.keep_models(predictors)
-    with open_table(source, used=columns, any_case=True, table="episodes", batch_rows=chunk_rows) as opened:
+    reading: dict[str, Any] = {"used": columns, "any_case": True, "table": "episodes", "batch_rows": chunk_rows}
+    with open_table(source, **reading) as opened:
         require_columns(source, opened.columns, asked_models)
         layout = Layout(
             long=PREDICTION_SCHEMA,
@@ -136,17 +142,45 @@ def predict_file(
             sizes = {"batch": chunk_rows, "part": part_rows}
             plan = make_plan(sources, facts, predictors, contract, options=options, sizes=sizes, suffix=folder.suffix)
             discarded = folder.prepare(plan, resume=resume)
-            progress.expect(count_rows(source) or 0)
-            scorer = BatchScorer(make_answer(predictors, asking), contract, opened.labels)
             watched = list(zip(sources, facts, strict=True))
-            run = _Run(opened, scorer, folder, contract, layout, part_rows=part_rows, watched=watched)
-            run.predict_batches(progress)
+            answer = make_answer(predictors, asking)
+            make_pass = partial(
+                _Run,
+                answer=answer,
+                folder=folder,
+                contract=contract,
+                layout=layout,
+                part_rows=part_rows,
+                watched=watched,
+            )
+            _predict_all(make_pass, opened, partial(open_table, source, **reading), progress)
             of_columns = [*note_misspelt(opened.columns, columns), *note_absent(opened.columns, asked_models)]
             notes = [*list_notes(models, asked_models, asking.named_techniques).values(), *opened.remarks, *of_columns]
             progress.describe("writing")
             summary = _place_output(folder, beside, plan, notes, layout.schema)
             folder.remove()
     return replace(summary, notes=(discarded, *summary.notes)) if discarded else summary
+
+
+def _predict_all(
+    make_pass: Callable[[PatientTable], _Run],
+    opened: PatientTable,
+    reopen: Callable[[], AbstractContextManager[PatientTable]],
+    progress: Progress,
+) -> None:
+    """Predict for the file, and again for as long as all its rows decide otherwise than the parts were made by.
+
+    How numbers are written depends on the texts alone, units on how numbers are read, and which rows differ on both:
+    after three times nothing changes any more.
+    """
+    run = make_pass(opened)
+    run.predict_batches(progress)
+    while not run.is_settled():
+        with reopen() as again:
+            run.start_again(again)
+        with reopen() as again:
+            run = make_pass(again)
+            run.predict_batches(progress)
 
 
 class _Run:
@@ -156,8 +190,8 @@ class _Run:
     ----------
     opened : PatientTable
         The file.
-    scorer : BatchScorer
-        Predicts for a batch.
+    answer : callable
+        Predicts for checked patients, from :func:`paincast.serving.answering.make_answer`.
     folder : PartsFolder
         Keeps the parts; those that are finished are not made again.
     contract : Contract
@@ -173,24 +207,24 @@ class _Run:
     def __init__(
         self,
         opened: PatientTable,
-        scorer: BatchScorer,
+        *,
+        answer: Answer,
         folder: PartsFolder,
         contract: Contract,
         layout: Layout,
-        *,
         part_rows: int,
         watched: Sequence[tuple[Source, os.stat_result]],
     ) -> None:
-        self._opened, self._scorer, self._folder = opened, scorer, folder
+        self._opened, self._folder, self._columns = opened, folder, contract.episodes
         self._layout, self._part_rows, self._watched = layout, part_rows, watched
+        self._scorer = BatchScorer(answer, contract, opened.labels, folder.whole.columns if folder.whole else None)
         self._unread = empty_rejects()
         self._ahead = reject_unknown_columns(opened.columns, contract.episodes)
         self._seen = SeenIds()
-        self._columns: dict[tuple[Any, ...], None] = {}
+        self._listed: dict[tuple[Any, ...], None] = {}
         for part, ids in zip(folder.finished, folder.list_files(IDS), strict=True):
             self._seen.resume_part(ids)
-            self._columns |= dict.fromkeys(part.columns)
-            scorer.style = part.style
+            self._listed |= dict.fromkeys(part.columns)
         self._n_skipped = sum(part.batches for part in folder.finished)
         self._draft: _PartDraft | None = None
 
@@ -202,6 +236,7 @@ class _Run:
         DataError
             If the file cannot be read, or changed while it was.
         """
+        progress.expect(sum(count_rows(source.file) or 0 for source, _ in self._watched))
         for number, batch in enumerate(self._opened.batches):
             if number == 0 and self._n_skipped:
                 progress.describe("resuming")
@@ -213,6 +248,36 @@ class _Run:
             progress.advance(len(batch.places))
         self._finish_part()
 
+    def is_settled(self) -> bool:
+        """Whether all rows decide what the parts were made by."""
+        whole = self._folder.whole
+        if whole is None or whole.columns != self._decide():
+            return whole is None
+        return whole.is_compared or not len(read_repeated(self._folder.list_files(IDS)).ids)
+
+    def start_again(self, opened: PatientTable) -> None:
+        """Decide by all rows, compare those that share an id, and discard the parts.
+
+        Parameters
+        ----------
+        opened : PatientTable
+            The file, opened once more.
+        """
+        contents = Contents(read_repeated(self._folder.list_files(IDS)))
+        self._scorer.whole = columns = self._decide()
+        for batch in opened.batches if len(contents) else ():
+            positions = contents.find(name_patients(batch)) if len(batch.places) else np.empty(0, dtype=np.int64)
+            if (positions >= 0).any():
+                some = _keep_rows(batch, positions >= 0)
+                contents.note(positions[positions >= 0], self._scorer.list_contents(some))
+        self._folder.start_again(WholeInput(columns, contents.list_contradicted(), is_compared=True))
+
+    def _decide(self) -> WholeColumns:
+        total = Survey()
+        for part in self._folder.finished:
+            total.add(part.survey)
+        return decide(total, self._columns, self._opened.dialect.separator)
+
     def _predict_batch(self, batch: Batch) -> None:
         if self._draft is None:
             self._draft = _PartDraft(self._folder, self._layout.schema)
@@ -222,23 +287,27 @@ class _Run:
         if len(batch.places):
             draft.tally.n_patients += len(batch.places)
             ids = name_patients(batch)
-            repeated = self._seen.find_repeated(ids)
-            if repeated.any():
-                rejects.append(_reject_repeated(batch.places[repeated]))
-            fresh = _keep_rows(batch, ids, ~repeated)
+            named = _name_rows(batch, ids)
             if len(self._unread):
-                fresh = fresh._replace(rejects=join_rejects([self._unread, batch.rejects]))
-            if len(fresh.places):
-                scored = self._scorer.score(fresh, self._opened.dialect)
-                arranged = self._layout.arrange(scored.predictions, batch)
-                draft.predictions.write(arranged)
-                draft.tally.note_answers(scored.predictions.table, len(arranged))
-                rejects.append(scored.rejects)
+                named = named._replace(rejects=join_rejects([self._unread, batch.rejects]))
+            scored = self._scorer.score(named, self._opened.dialect, self._find_apart(ids))
+            draft.survey.add(scored.survey)
+            arranged = self._layout.arrange(scored.predictions, batch)
+            draft.predictions.write(arranged)
+            draft.tally.note_answers(scored.predictions.table, len(arranged))
+            rejects.append(scored.rejects)
         draft.tally.note_unread(batch.rejects)
         self._list_rejects([*rejects, batch.rejects], draft)
         draft.batches += 1
         if max(draft.tally.n_answers, draft.tally.n_patients) >= self._part_rows:
             self._finish_part()
+
+    def _find_apart(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
+        """Flag rows whose id an earlier batch holds, or whose rows differ somewhere in the file."""
+        apart = self._seen.find_repeated(ids)
+        if self._folder.whole and len(self._folder.whole.contradicted.ids):
+            apart |= self._folder.whole.contradicted.find(hash_ids(ids), ids) >= 0
+        return apart
 
     def _note_unread_columns(self, rejects: pd.DataFrame) -> None:
         """Remember columns that the reader left out as a whole: they are unread in every batch."""
@@ -259,9 +328,9 @@ class _Run:
         """Leave out rejects of whole columns that an earlier batch has listed: every batch finds them anew."""
         is_whole = (rejects["row"] == WHOLE_COLUMN).to_numpy()
         keys = [tuple(row) for row in rejects[is_whole].astype(object).to_numpy().tolist()]
-        new = [key not in self._columns for key in keys]
+        new = [key not in self._listed for key in keys]
         draft.columns += [key for key, is_new in zip(keys, new, strict=True) if is_new]
-        self._columns |= dict.fromkeys(keys)
+        self._listed |= dict.fromkeys(keys)
         kept = ~is_whole
         kept[is_whole] = new
         return rejects[kept]
@@ -274,8 +343,10 @@ class _Run:
         draft, self._draft = self._draft, None
         draft.predictions.close()
         self._seen.write_part(self._folder.draft(IDS))
+        if self._folder.whole is None:
+            self._folder.keep_whole(WholeInput(self._scorer.whole or WholeColumns()))
         self._folder.finish_part(
-            batches=draft.batches, style=self._scorer.style, columns=tuple(draft.columns), tally=draft.tally
+            batches=draft.batches, survey=draft.survey, columns=tuple(draft.columns), tally=draft.tally
         )
         self._seen.open_part(self._folder.list_files(IDS)[-1])
 
@@ -288,27 +359,19 @@ class _PartDraft:
         self.rejects = RejectsDraft(folder.draft(REJECTS))
         self.batches = 0
         self.columns: list[tuple[Any, ...]] = []
+        self.survey = Survey()
         self.tally = Tally()
 
 
-def _keep_rows(batch: Batch, ids: pa.Array, is_kept: npt.NDArray[np.bool_]) -> Batch:
-    """Keep some rows of a batch, each with its id as text."""
+def _name_rows(batch: Batch, ids: pa.Array) -> Batch:
+    """Give each row of a batch its id as text."""
     rows, name = batch.rows, "episode_id"
     position = rows.schema.get_field_index(name)
-    rows = rows.append_column(name, ids) if position < 0 else rows.set_column(position, name, ids)
-    if is_kept.all():
-        return batch._replace(rows=rows)
-    return batch._replace(rows=rows.filter(pa.array(is_kept)), places=batch.places[is_kept])
+    return batch._replace(rows=rows.append_column(name, ids) if position < 0 else rows.set_column(position, name, ids))
 
 
-def _reject_repeated(places: npt.NDArray[np.int64]) -> pd.DataFrame:
-    columns = {
-        "column": "episode_id",
-        "rule": "duplicate",
-        "allowed": "one row for each episode_id; an earlier row holds it",
-        "action": "row left out",
-    }
-    return pd.DataFrame({"table": "episodes", "row": places, **columns})
+def _keep_rows(batch: Batch, is_kept: npt.NDArray[np.bool_]) -> Batch:
+    return batch._replace(rows=batch.rows.filter(pa.array(is_kept)), places=batch.places[is_kept])
 
 
 def _place_output(

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.checking import name_rows, take_columns
-from paincast.cohort.coercion import NumberStyle
+from paincast.cohort.checking import list_contents, name_rows, take_columns
 from paincast.cohort.reading.batches import Batch, to_frame
 from paincast.cohort.reading.labels import spell_out
-from paincast.cohort.reading.patients import PatientRows, find_number_style
+from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.reading.types import ColumnNotes, Dialect
+from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import Contract
-from paincast.predictor.route import Answer, Predictions, answer_patients
-
-
-class Scored(NamedTuple):
-    """What came of a batch.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Rows to write, in the order of the patients.
-    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
-        What was left out, those that the batch came with first.
-    """
-
-    predictions: Predictions
-    rejects: pd.DataFrame
+from paincast.predictor.route import Answer, Answers, answer_patients
 
 
 def name_patients(batch: Batch) -> pa.Array:
@@ -39,7 +25,7 @@ def name_patients(batch: Batch) -> pa.Array:
 
 
 class BatchScorer:
-    """Predict batch by batch; of earlier batches it remembers only how numbers are written.
+    """Predict batch by batch, as all rows of the source decide on its columns.
 
     Parameters
     ----------
@@ -49,35 +35,60 @@ class BatchScorer:
         Declares the columns of patients.
     labels : mapping of str to ColumnNotes
         Of :class:`paincast.cohort.reading.files.PatientTable`.
+    whole : WholeColumns, optional
+        What is decided; by default what the first batch shows.
 
     Attributes
     ----------
-    style : NumberStyle
-        Learnt from the first batch that shows it; a run that is resumed sets it.
+    whole : WholeColumns or None
+        What the batches so far were read by.
     """
 
-    def __init__(self, answer: Answer, contract: Contract, labels: Mapping[str, ColumnNotes]) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        contract: Contract,
+        labels: Mapping[str, ColumnNotes],
+        whole: WholeColumns | None = None,
+    ) -> None:
         self._answer, self._contract, self._labels = answer, contract, labels
-        self.style = NumberStyle()
+        self.whole = whole
 
-    def score(self, batch: Batch, dialect: Dialect) -> Scored:
+    def score(self, batch: Batch, dialect: Dialect, apart: npt.NDArray[np.bool_]) -> Answers:
         """Predict for a batch.
 
         Parameters
         ----------
         batch : Batch
-            At least one row, and for each its id as text in ``episode_id``; ids of earlier batches are left out
-            already. Its rejects include the columns that the reader left out.
+            At least one row. Its rejects include the columns that the reader left out.
         dialect : Dialect
             How the files are written that were read so far.
+        apart : ndarray of bool, shape (n,)
+            Rows to leave out as duplicates because of other batches.
 
         Returns
         -------
-        Scored
+        Answers
         """
-        columns = self._contract.episodes
-        rows = spell_out(to_frame(batch.rows), self._labels, columns) if self._labels else batch.rows
-        if self.style == NumberStyle():
-            self.style = find_number_style(rows, dialect, columns)
-        read = PatientRows(rows=rows, places=batch.places, rejects=batch.rejects, style=self.style)
-        return Scored(*answer_patients(read, self._answer, contract=self._contract))
+        rows, columns = self._spell_out(batch), self._contract.episodes
+        survey = survey_marks(take_columns(rows, columns), columns)
+        style = decide(survey, columns, dialect.separator).style
+        read = PatientRows(
+            rows=rows, places=batch.places, rejects=batch.rejects, style=style, whole=self.whole, apart=apart
+        )
+        answers = answer_patients(read, self._answer, contract=self._contract)
+        survey.add(answers.survey)
+        if self.whole is None:
+            self.whole = decide(survey, columns, dialect.separator)
+        return answers._replace(survey=survey)
+
+    def list_contents(self, batch: Batch) -> pd.DataFrame:
+        """List the values by which rows of the same id are compared."""
+        assert self.whole is not None
+        raw = take_columns(self._spell_out(batch), self._contract.episodes)
+        return list_contents(raw, batch.places, self.whole, self._contract)
+
+    def _spell_out(self, batch: Batch) -> pa.Table | pd.DataFrame:
+        if not self._labels:
+            return batch.rows
+        return spell_out(to_frame(batch.rows), self._labels, self._contract.episodes)

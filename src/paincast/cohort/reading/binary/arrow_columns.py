@@ -53,7 +53,7 @@ def leave_out_type(position: int) -> Fault:
 
 
 def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Convert a column to text, float64, int64 or booleans; texts of a dictionary stay in one."""
+    """Convert a column to text, float64, int64 (uint64) or booleans; texts of a dictionary stay in one."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):
@@ -62,7 +62,7 @@ def to_plain(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Ar
     if is_text(kind):
         return _to_text(column, places, position)
     if pa.types.is_integer(kind):
-        return pc.cast(column, pa.string() if pa.types.is_uint64(kind) else pa.int64()), []
+        return column if pa.types.is_uint64(kind) else pc.cast(column, pa.int64()), []
     if pa.types.is_boolean(kind):
         return column, []
     if pa.types.is_floating(kind):
@@ -128,7 +128,8 @@ def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position:
     """Convert the distinct values once, then expand them to rows."""
     distinct = np.arange(len(column.dictionary), dtype=np.int64)
     values, dictionary_faults = to_plain(column.dictionary, distinct, position)
-    if not dictionary_faults and pa.types.is_string(values.type):
+    is_text_alone = not dictionary_faults and pa.types.is_string(values.type)
+    if is_text_alone and len(values) == pc.count_distinct(values).as_py():  # texts that differ by spaces become alike
         return pa.DictionaryArray.from_arrays(column.indices, values), []
     spread = values.take(column.indices)
     if not dictionary_faults:

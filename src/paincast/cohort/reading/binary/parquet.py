@@ -84,16 +84,12 @@ def list_integers(file: Path) -> dict[str, pa.DataType]:
     opened = _open(file)
     schema, facts = opened.schema_arrow, opened.metadata
     leaves = [_count_leaves(field.type) for field in schema]
-    kept = [place for place, field in enumerate(schema) if pa.types.is_integer(field.type) and _is_exact(field.type)]
+    kept = [place for place, field in enumerate(schema) if pa.types.is_integer(field.type)]
     return {
         clean_name(schema.field(place).name): schema.field(place).type
         for place in kept
         if all(_has_no_gap(facts.row_group(group).column(sum(leaves[:place]))) for group in range(facts.num_row_groups))
     }
-
-
-def _is_exact(kind: pa.DataType) -> bool:
-    return not pa.types.is_uint64(kind)  # read as text: pandas and int64 hold half of its range
 
 
 def _has_no_gap(chunk: pq.ColumnChunkMetaData) -> bool:
