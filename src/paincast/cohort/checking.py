@@ -21,6 +21,7 @@ from paincast.cohort.tables import conform
 from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number, to_array
 from paincast.contract import BUILT_IN, Contract
 from paincast.schema import Column
+from paincast.scoring.text_bytes import end_with_digits
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -116,6 +117,11 @@ def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[
     return {str(name): _to_array(rows[name]) for name in rows.columns if name in names}
 
 
+def join_chunks(rows: pa.Table) -> pa.Table:
+    """Join the chunks of each column, once for all who look at it."""
+    return pa.table([_join(column) for column in rows.columns], names=rows.column_names)
+
+
 def _join(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks != 1 and pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
@@ -155,12 +161,15 @@ def name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str
     dict of str to pyarrow.Array
         ``episode_id`` and ``patient_id``.
     """
-    made = pc.binary_join_element_wise("row", pa.array(places).cast(pa.string()), "-")
     named: dict[str, pa.Array] = {}
+    made: pa.Array | None = None
     for name in IDS:
-        if name in raw:
-            made = pc.coalesce(_read_ids(raw[name]), made)
-        named[name] = made
+        ids = _read_ids(raw[name]) if name in raw else None
+        if ids is None or ids.null_count:
+            if made is None:
+                made = pc.binary_join_element_wise("row", pa.array(places).cast(pa.string()), "-")
+            ids = made if ids is None else pc.coalesce(ids, made)
+        named[name] = made = ids
     return named
 
 
@@ -175,6 +184,8 @@ def _read_ids(column: Raw) -> pa.Array:
     if not pa.types.is_string(column.type):
         return to_array(to_text(column.to_pandas()), pa.string())
     text = pc.utf8_trim_whitespace(column)
+    if end_with_digits(text):
+        return text
     without_digits = pc.invert(pc.match_substring_regex(text, "[0-9]"))
     if pc.any(without_digits).as_py():
         words = pc.unique(text.filter(without_digits)).to_pylist()
@@ -213,10 +224,10 @@ def _read_patients(
             typed[name] = named[name]
         elif name in known:
             reading = whole.readings.get(name) if whole else None
-            typed[name], failed = coerce_column(known[name], column, style, reading)
+            typed[name], failed, bounds = coerce_column(known[name], column, style, reading)
             findings.extend(failed)
             if column.type in ("number", "integer"):
-                extremes[name] = find_extremes(typed[name])
+                extremes[name] = bounds or find_extremes(typed[name])
     survey = survey_numbers(typed, extremes, columns)
     decided = whole or decide(survey, columns)
     for name in decided.wrong_unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
@@ -42,9 +43,25 @@ def is_number(raw: Raw) -> bool:
     return bool(pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type))
 
 
-def coerce_column(
-    raw: Raw, column: Column, style: NumberStyle, reading: NumberReading | None = None
-) -> tuple[pa.Array, list[BrokenRule]]:
+class Coerced(NamedTuple):
+    """A raw column in the type of the contract.
+
+    Parameters
+    ----------
+    values : pyarrow.Array of length n
+        In the type of :data:`TYPES`, texts as a dictionary; empty where there is no value, or none that can be read.
+    findings : list of BrokenRule
+        Cells that could not be read.
+    extremes : tuple of float, optional
+        Lowest and highest number, where they are known.
+    """
+
+    values: pa.Array
+    findings: list[BrokenRule]
+    extremes: tuple[float, float] | None = None
+
+
+def coerce_column(raw: Raw, column: Column, style: NumberStyle, reading: NumberReading | None = None) -> Coerced:
     """Read a raw column in the type of the contract.
 
     Parameters
@@ -60,10 +77,7 @@ def coerce_column(
 
     Returns
     -------
-    typed : pyarrow.Array of length n
-        In the type of :data:`TYPES`, texts as a dictionary; empty where there is no value, or none that can be read.
-    findings : list of BrokenRule
-        Cells that could not be read.
+    Coerced
     """
     if isinstance(raw, pd.Series):
         return _read_cells(raw, column, style, reading)
@@ -71,9 +85,9 @@ def coerce_column(
     if is_numeric and is_number(raw):
         return _read_numbers(raw, column)
     if column.type == "boolean" and pa.types.is_boolean(raw.type):
-        return raw, []
+        return Coerced(raw, [])
     if pa.types.is_null(raw.type):
-        return pa.nulls(len(raw), TYPES[column.type]), []
+        return Coerced(pa.nulls(len(raw), TYPES[column.type]), [])
     if is_numeric and not reading and (style.decimal or style.is_mixed or _holds_comma(raw)):
         return _read_cells(raw.to_pandas(), column, style, None)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
@@ -84,7 +98,7 @@ def coerce_column(
         distinct, broken = _read_distinct(column, style, reading, words)
     codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     findings = {rule: np.append(flags, False)[codes] for rule, flags in broken.items()}
-    return _spread(distinct, codes), make_findings(column, findings)
+    return Coerced(_spread(distinct, codes), make_findings(column, findings))
 
 
 FEW_WORDS = 100
@@ -126,12 +140,10 @@ def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), distinct.values)
 
 
-def _read_cells(
-    raw: pd.Series, column: Column, style: NumberStyle, reading: NumberReading | None
-) -> tuple[pa.Array, list[BrokenRule]]:
+def _read_cells(raw: pd.Series, column: Column, style: NumberStyle, reading: NumberReading | None) -> Coerced:
     """Read cell by cell where one depends on the others, or their types differ."""
     values, broken = coerce(raw, column, style, reading)
-    return to_array(values, TYPES[column.type]), make_findings(column, broken)
+    return Coerced(to_array(values, TYPES[column.type]), make_findings(column, broken))
 
 
 def to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
@@ -148,11 +160,12 @@ def _holds_comma(raw: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring(raw, ",")).as_py())
 
 
-def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenRule]]:
+def _read_numbers(raw: pa.Array, column: Column) -> Coerced:
     numbers = raw if pa.types.is_float64(raw.type) else raw.cast(pa.float64(), safe=False)
     is_whole = column.type != "integer" or pa.types.is_integer(raw.type)
-    if is_whole and np.isfinite(find_extremes(numbers)).all():
-        return numbers, []
+    extremes = find_extremes(numbers)
+    if is_whole and math.isfinite(extremes[0]) and math.isfinite(extremes[1]):
+        return Coerced(numbers, [], extremes)
     values = numbers.to_numpy(zero_copy_only=False)
     failed = np.isinf(values)
     fraction = np.zeros(len(values), dtype=bool)
@@ -161,7 +174,7 @@ def _read_numbers(raw: pa.Array, column: Column) -> tuple[pa.Array, list[BrokenR
             fraction = ~failed & ~np.isnan(values) & (values % 1 != 0)
     bad = failed | fraction
     typed = pa.array(values, mask=bad | np.isnan(values)) if bad.any() else numbers
-    return typed, make_findings(column, {"not a number": failed, "not a whole number": fraction})
+    return Coerced(typed, make_findings(column, {"not a number": failed, "not a whole number": fraction}))
 
 
 def find_extremes(numbers: pa.Array) -> tuple[float, float]:

@@ -47,10 +47,9 @@ def find_words(texts: pa.Array) -> BoolArray:
 
 
 def end_with_digits(texts: pa.Array) -> bool:
-    """Check whether every cell that holds a text ends with a digit."""
+    """Check whether every cell holds a text, and ends with a digit."""
     raw, offsets = get_bytes(texts)
-    lengths = np.diff(offsets)
-    return bool(_IS_DIGIT[raw[offsets[1:][lengths > 0] - 1]].all())
+    return bool((np.diff(offsets) > 0).all() and _IS_DIGIT[raw[offsets[1:] - 1]].all())
 
 
 def _has(texts: pa.Array, kind: BoolArray, place: int) -> BoolArray:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.checking import list_contents, name_rows, take_columns
+from paincast.cohort.checking import join_chunks, list_contents, name_rows, take_columns
 from paincast.cohort.reading.batches import Batch, to_frame
 from paincast.cohort.reading.labels import spell_out
 from paincast.cohort.reading.patients import PatientRows
@@ -90,5 +90,5 @@ class BatchScorer:
 
     def _spell_out(self, batch: Batch) -> pa.Table | pd.DataFrame:
         if not self._labels:
-            return batch.rows
+            return join_chunks(batch.rows)
         return spell_out(to_frame(batch.rows), self._labels, self._contract.episodes)

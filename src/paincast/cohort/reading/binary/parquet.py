@@ -29,6 +29,8 @@ SAMPLE_ROWS = 1000
 """Rows by which it is decided whether the texts of a column repeat, so that it is read as a dictionary."""
 BATCH_BYTES = 64 << 20
 """Maximum bytes of the rows of a batch, according to the file's metadata."""
+BATCH_CELLS = 4_000_000
+"""Maximum cells of a batch."""
 
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
@@ -197,7 +199,7 @@ def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names
                 )
             in_group += size
         per_row = max(per_row, in_group)
-    return int(min(BATCH_ROWS, max(1, BATCH_BYTES // per_row), max(1, 2_000_000 // max(len(leaves), 1))))
+    return int(min(BATCH_ROWS, max(1, BATCH_BYTES // per_row), max(1, BATCH_CELLS // max(len(leaves), 1))))
 
 
 def _hides_long_cells(chunk: pq.ColumnChunkMetaData, size: float) -> bool:
