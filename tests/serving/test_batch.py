@@ -110,6 +110,7 @@ WHOLE_FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", WHOLE_FILES)
 def test_what_a_whole_file_shows_holds_for_each_row_in_whatever_batches(predict_text, tmp_path, what):
     text, patients, n_rejects = WHOLE_FILES[what]

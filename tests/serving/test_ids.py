@@ -143,6 +143,26 @@ def test_integers_with_a_gap_are_text(models_folder, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["episode_id"].to_pylist() == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_spaces_around_the_ids_of_a_file_come_back(models_folder, tmp_path, suffix):
+    columns = {"indication": ["lumbar_facet"] * 4, "pain_nrs": ["7"] * 4, "odi": ["40"] * 4}
+    ids = {"episode_id": [" 7x ", "b\u00a0", "c", " c"], "patient_id": ["p ", None, " q", "r"]}
+    patients = pd.DataFrame({**ids, **columns})
+    source = tmp_path / f"in{suffix}"
+    patients.to_csv(source, index=False) if suffix == ".csv" else patients.to_parquet(source, index=False)
+    for out in ("out.csv", "out.parquet"):
+        predict_file(source, tmp_path / out, models=models_folder, chunk_rows=1)
+        read = read_predictions(tmp_path / out)
+        # The last two rows have the same id, and other patients.
+        assert read["episode_id"].tolist() == [" 7x ", "b\u00a0"]
+        assert read["patient_id"].tolist() == ["p ", "b\u00a0"]
+    with pytest.warns(UserWarning, match="duplicate"):
+        told = predict(source, models_folder)
+    assert told["episode_id"].tolist() == [" 7x ", "b\u00a0"]
+    assert told["patient_id"].tolist() == ["p ", "b\u00a0"]
+
+
 def test_integers_of_the_full_range_are_integers(models_folder, tmp_path):
     ids = [2**64 - 1, 2**63 + 1, 0]
     write_parquet(tmp_path / "patients.parquet", pa.uint64(), ids)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import list_integers
@@ -173,7 +174,7 @@ class Layout:
 
     def arrange(self, predictions: Predictions, batch: Batch) -> pa.Table:
         """Arrange the predictions of a batch in the columns of :attr:`schema`; long ones keep texts as dictionaries."""
-        table = self._restore_ids(predictions, batch) if self.integer_ids else predictions.table
+        table = self._restore_ids(predictions, batch)
         if self.blocks is None:
             return table
         wide = widen(predictions._replace(table=table).to_frame(), self.blocks)
@@ -184,7 +185,31 @@ class Layout:
         for name, kind in self.integer_ids.items():
             given = batch.rows[name if name in batch.rows.column_names else ID_COLUMNS[0]]
             table = table.set_column(table.schema.get_field_index(name), name, given.take(rows).cast(kind))
+        texts = {name: batch.rows[name] for name in ID_COLUMNS if name in batch.rows.column_names}
+        texts = {name: given for name, given in texts.items() if pa.types.is_string(given.type)}
+        if not any(map(_has_spaces, texts.values())):
+            return table
+        known = {name: predictions.table[name].cast(pa.string()) for name in ID_COLUMNS}
+        episodes = known[ID_COLUMNS[0]]
+        for name, trimmed in known.items():
+            # A patient without an id of its own has that of the episode.
+            ids = pc.if_else(pc.equal(trimmed, known[ID_COLUMNS[0]]), episodes, trimmed)
+            ids = _restore(texts[name].take(rows), trimmed, ids) if name in texts else ids
+            episodes = ids if name == ID_COLUMNS[0] else episodes
+            if name not in self.integer_ids:
+                table = table.set_column(table.schema.get_field_index(name), name, ids)
         return table
+
+
+def _has_spaces(texts: pa.ChunkedArray) -> bool:
+    """Whether white space is around any text."""
+    return bool(pc.any(pc.not_equal(texts, pc.utf8_trim_whitespace(texts))).as_py())
+
+
+def _restore(given: pa.ChunkedArray, trimmed: pa.ChunkedArray, made: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts as they were given where they are those of the row, and what was made elsewhere."""
+    is_given = pc.equal(pc.utf8_trim_whitespace(given), trimmed).fill_null(False)
+    return pc.if_else(is_given, given, made)
 
 
 def find_integer_ids(source: str | Path, columns: Collection[str]) -> dict[str, pa.DataType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.reading.names import Header
-from paincast.cohort.reading.rows import RowRules, is_filled
+from paincast.cohort.reading.rows import RowRules, is_filled, is_text, spell_out_dictionary
 from paincast.cohort.reading.text.lines import refuse_encoding
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
     Parameters
     ----------
     rows : pyarrow.Table
-        Trimmed text, perhaps in dictionaries; from Parquet also numbers and booleans.
+        Trimmed text, perhaps in dictionaries; from Parquet also numbers and booleans. Ids may be as they stand.
     places : array of int
         Position of each row: 1 is the first data row below the header. Blank lines are counted.
     rejects : DataFrame with columns table, file, row, column, rule, allowed, action
@@ -87,8 +87,13 @@ def words_for_failures(file: Path) -> Iterator[None]:
         ) from error
 
 
-def read_rows(file: Path, decoded: Decoded, header: Header, facts: os.stat_result) -> Iterator[Block]:
-    """Apply the rules on names and rows to every block; refuse files without rows and files that changed."""
+def read_rows(
+    file: Path, decoded: Decoded, header: Header, facts: os.stat_result, verbatim: Collection[str] = ()
+) -> Iterator[Block]:
+    """Trim texts and apply the rules on names and rows to every block; refuse files without rows, or that changed.
+
+    Texts of ``verbatim`` columns are returned as they stand.
+    """
     rules = RowRules(header.names)
     n_rows, broken = 0, Counter[str]()
     first_fault: Fault | None = None
@@ -103,7 +108,8 @@ def read_rows(file: Path, decoded: Decoded, header: Header, facts: os.stat_resul
             block = next(blocks, None)
         if block is None:
             break
-        block = rules.leave_out(_limit_cells(block, header.wanted))
+        given, block = block, _limit_cells(_trim(block), header.wanted)
+        block = _restore(rules.leave_out(block), given, [name in verbatim for name in header.names])
         n_rows += len(block.places)
         broken.update(fault.rule for fault in block.faults if fault.action == "row left out")
         first_fault = first_fault or next((fault for fault in block.faults if fault.action == "row left out"), None)
@@ -123,6 +129,32 @@ def _describe_empty_file(file: Path, first: Fault | None, broken: Counter[str]) 
         return f"{file} has column names but no patients"
     rules = ", ".join(f"{rule} ({n})" for rule, n in broken.items())
     return f"{file}: no row can be read: {rules}; first at row {first.place}: {first.rule}; allowed: {first.allowed}"
+
+
+def _trim(block: Block) -> Block:
+    return block._replace(columns=[_trim_column(column) for column in block.columns])
+
+
+def _trim_column(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        return pc.utf8_trim_whitespace(column)
+    if not (pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type)):
+        return column
+    trimmed = pc.utf8_trim_whitespace(column.dictionary)
+    if pc.count_distinct(trimmed).as_py() < len(trimmed):  # texts that differ by spaces become alike
+        return trimmed.take(column.indices)
+    return pa.DictionaryArray.from_arrays(column.indices, trimmed)
+
+
+def _restore(block: Block, given: Block, is_verbatim: Sequence[bool]) -> Block:
+    """Give the texts of some columns back as they stood, but those that were emptied."""
+    kept = None if len(block.places) == len(given.places) else pa.array(np.isin(given.places, block.places))
+    columns = list(block.columns)
+    for at, column in enumerate(given.columns):
+        if is_verbatim[at] and is_text(column.type):
+            stood = spell_out_dictionary(column if kept is None else column.filter(kept))
+            columns[at] = pc.if_else(pc.is_null(columns[at]), pa.scalar(None, pa.string()), stood)
+    return block._replace(columns=columns)
 
 
 def _limit_cells(block: Block, wanted: Sequence[int]) -> Block:

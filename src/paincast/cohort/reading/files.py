@@ -133,6 +133,7 @@ def open_table(
     used: Collection[str] | None = None,
     besides: Callable[[str], bool] | None = None,
     any_case: bool = False,
+    verbatim: Collection[str] = (),
     table: str | None = None,
     dialect: Dialect = _UNDECLARED,
     batch_rows: int = 5000,
@@ -150,6 +151,8 @@ def open_table(
         Selects further columns by name, if their names are unique.
     any_case : bool
         Whether names are matched ignoring case; columns are returned with the names in ``used``.
+    verbatim : collection of str
+        Columns whose texts are not trimmed.
     table : str, optional
         Name of the table in rejects; by default the file's name.
     dialect : Dialect
@@ -173,7 +176,14 @@ def open_table(
     def open_source(source: Source) -> AbstractContextManager[PatientTable]:
         declared = dialect._replace(sheet=source.sheet or dialect.sheet)
         return _open_file(
-            source, used, besides, any_case=any_case, table=table, dialect=declared, batch_rows=batch_rows
+            source,
+            used,
+            besides,
+            any_case=any_case,
+            verbatim=verbatim,
+            table=table,
+            dialect=declared,
+            batch_rows=batch_rows,
         )
 
     with open_source(sources[0]) as first:
@@ -252,6 +262,7 @@ def _open_file(
     besides: Callable[[str], bool] | None,
     *,
     any_case: bool,
+    verbatim: Collection[str],
     table: str | None,
     dialect: Dialect,
     batch_rows: int,
@@ -268,7 +279,7 @@ def _open_file(
                 labels=dict(zip(labelled, decoded.labels.values(), strict=True)),
             )
         header = name_columns(file, decoded, used, besides)
-        blocks = read_rows(file, decoded, header, facts)
+        blocks = read_rows(file, decoded, header, facts, verbatim)
         yield PatientTable(
             columns=tuple(name for name in dict.fromkeys(decoded.header) if name),
             batches=group_rows(blocks, header, table or source.name, source.name, batch_rows),

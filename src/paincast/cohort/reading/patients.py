@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.checking import take_columns
+from paincast.cohort.checking import IDS, take_columns
 from paincast.cohort.coercion import NumberStyle
 from paincast.cohort.reading.batches import concat_rows, to_frame
 from paincast.cohort.reading.files import open_table
@@ -139,7 +139,8 @@ def _from_dict(patients: Mapping[Any, Any]) -> pd.DataFrame:
 
 def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
     columns = contract.episodes
-    with open_table(os.fspath(path), used=columns, any_case=True, table="episodes", batch_rows=WHOLE_FILE) as opened:
+    reading: dict[str, Any] = {"used": columns, "any_case": True, "verbatim": IDS, "table": "episodes"}
+    with open_table(os.fspath(path), batch_rows=WHOLE_FILE, **reading) as opened:
         batches = list(opened.batches)
     tables = [batch.rows for batch in batches if len(batch.places)]
     places = np.concatenate([np.empty(0, dtype=np.int64), *(batch.places for batch in batches)])

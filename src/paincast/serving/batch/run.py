@@ -29,6 +29,7 @@ from paincast.files.inputs import refuse_changed_file
 from paincast.files.working_folder import sync_file, sync_folder
 from paincast.models_folder import list_notes
 from paincast.predictor.answers import MOST_REASONS
+from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.route import Answer
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.progress import SILENT, Progress
@@ -130,8 +131,9 @@ def predict_file(
     asking = check_asking(contract, techniques=techniques, outcomes=outcomes, months=months, interval=interval, **shown)
     options = {**asdict(asking), "wide": wide}
     columns, asked_models = contract.episodes, asking.keep_models(predictors)
-    reading: dict[str, Any] = {"used": columns, "any_case": True, "table": "episodes", "batch_rows": chunk_rows}
-    with open_table(source, **reading) as opened:
+    reading: dict[str, Any] = {"used": columns, "any_case": True, "verbatim": ID_COLUMNS, "table": "episodes"}
+    reopen = partial(open_table, source, batch_rows=chunk_rows, **reading)
+    with reopen() as opened:
         require_columns(source, opened.columns, asked_models)
         layout = Layout(
             long=PREDICTION_SCHEMA,
@@ -153,7 +155,7 @@ def predict_file(
                 part_rows=part_rows,
                 watched=watched,
             )
-            _predict_all(make_pass, opened, partial(open_table, source, **reading), progress)
+            _predict_all(make_pass, opened, reopen, progress)
             of_columns = [*note_misspelt(opened.columns, columns), *note_absent(opened.columns, asked_models)]
             notes = [*list_notes(models, asked_models, asking.named_techniques).values(), *opened.remarks, *of_columns]
             progress.describe("writing")

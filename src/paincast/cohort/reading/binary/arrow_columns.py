@@ -89,7 +89,7 @@ def _to_date_text(column: pa.Array) -> pa.Array:
 
 
 def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Array, list[Fault]]:
-    """Read and trim text; cells that are too long or not valid UTF-8 are emptied."""
+    """Read text; cells that are too long or not valid UTF-8 are emptied."""
     length = pc.binary_length(column)
     faults: list[Fault] = []
     if len(column) and (pc.max(length).as_py() or 0) > LONGEST_CELL:
@@ -100,7 +100,7 @@ def _to_text(column: pa.Array, places: np.ndarray, position: int) -> tuple[pa.Ar
     if undecodable is not None:
         _, encoding_faults = empty_cells(valid, undecodable, places, WRONG_BYTES, "text in UTF-8", position)
         faults += encoding_faults
-    return pc.utf8_trim_whitespace(valid), faults
+    return valid, faults
 
 
 def _decode(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
@@ -128,8 +128,7 @@ def _spread_dictionary(column: pa.DictionaryArray, places: np.ndarray, position:
     """Convert the distinct values once, then expand them to rows."""
     distinct = np.arange(len(column.dictionary), dtype=np.int64)
     values, dictionary_faults = to_plain(column.dictionary, distinct, position)
-    is_text_alone = not dictionary_faults and pa.types.is_string(values.type)
-    if is_text_alone and len(values) == pc.count_distinct(values).as_py():  # texts that differ by spaces become alike
+    if not dictionary_faults and pa.types.is_string(values.type):
         return pa.DictionaryArray.from_arrays(column.indices, values), []
     spread = values.take(column.indices)
     if not dictionary_faults:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from paincast.cohort.reading.binary.sheet_marks import SheetMarks, check_size, read_marks
 from paincast.cohort.reading.binary.values import format_value
@@ -239,10 +238,7 @@ def _read_blocks(sheet: _Sheet, wanted: Sequence[int]) -> Iterator[Block]:
         filled = np.array([any(cell not in ("", None) for cell in row) for row in rows], dtype=bool)
         places = np.arange(start, start + len(rows), dtype=np.int64) - sheet.first + 1
         kept = [row for row, is_filled in zip(rows, filled, strict=True) if is_filled]
-        columns = [
-            pc.utf8_trim_whitespace(pa.array([format_value(row[position]) for row in kept], pa.string()))
-            for position in wanted
-        ]
+        columns = [pa.array([format_value(row[position]) for row in kept], pa.string()) for position in wanted]
         in_block = [fault for fault in faults if places[0] <= fault.place <= places[-1]]
         yield Block(columns, places[filled], in_block)
 

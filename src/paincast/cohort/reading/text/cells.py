@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from paincast.cohort.reading.text.lines import TOO_LONG, Lines
@@ -283,7 +282,7 @@ def parse_blocks(lines: Lines, layout: Layout, wanted: Sequence[int]) -> Iterato
     Yields
     ------
     Block
-        Columns of trimmed text. Blank lines are counted in the positions but give no rows.
+        Columns of text. Blank lines are counted in the positions but give no rows.
     """
     parser, last_place = RowParser(lines, layout), 0
     while True:
@@ -296,7 +295,7 @@ def parse_blocks(lines: Lines, layout: Layout, wanted: Sequence[int]) -> Iterato
                 places = np.arange(last_place + 1, last_place + 1 + len(columns[0]), dtype=np.int64)
                 last_place += len(places)
                 lines.number += len(places)
-                yield Block([trim(column) for column in columns], places, [])
+                yield Block(columns, places, [])
                 continue
             lines.hold(raw)
         elif not lines.held and lines.peek(0) is None:
@@ -318,7 +317,7 @@ def _parse_lines(parser: RowParser, position: int, wanted: Sequence[int]) -> tup
         elif any(row) and any(cell.strip() for cell in row):
             rows.append(row)
             places.append(position)
-    columns = [trim(pa.array([row[position] for row in rows], pa.string())) for position in wanted]
+    columns = [pa.array([row[position] for row in rows], pa.string()) for position in wanted]
     return Block(columns, np.array(places, dtype=np.int64), faults), position
 
 
@@ -371,8 +370,3 @@ def _has_blank_line(raw: bytes, separator: bytes) -> bool:
     blank = rb"[ \t" + re.escape(separator) + rb"]*\r?\n"
     last = rb"[ \t" + re.escape(separator) + rb"]+\Z"
     return bool(re.match(blank, raw) or re.search(rb"\n(?:" + blank + rb"|" + last + rb")", raw))
-
-
-def trim(column: pa.Array) -> pa.Array:
-    """Trim white space around every cell."""
-    return pc.utf8_trim_whitespace(column)
