@@ -10,6 +10,7 @@ per second of the processor, and the peak of the memory. Imports and machine cod
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -287,26 +288,54 @@ def compare(folder: Path, n: int, rounds: int, claim: str) -> None:
         print(f"  {first} / {other}: {speeds[first] / speeds[other]:.2f}")
 
 
+ONE_PATIENT = {"age_years": 55, "sex": "female", "indication": "lumbar_facet", "pain_nrs": 7, "odi": 40}
+COLD_RUNS, WARM_RUNS = 20, 40
+
+
 def time_one_patient(folder: Path) -> None:
-    """Time one patient by all models: in this process, and in a new one."""
-    patient = {"age_years": 55, "sex": "female", "indication": "lumbar_facet", "pain_nrs": 7, "odi": 40}
-    code = f"import paincast\npaincast.predict({patient!r}, {str(folder / 'all')!r}, techniques='all')"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cold = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    """Time one patient by all models, in seconds of the processor: in this process, and in new ones."""
     import warnings
+
+    import pandas as pd
 
     from paincast.serving.predict import load_models
     from paincast.serving.predict import predict as predict_patients
 
     warnings.simplefilter("ignore")
-    models, times = load_models(folder / "all"), []
-    for _ in range(30):
-        start = time.process_time()
-        predict_patients(patient, models, techniques="all")
-        times.append(time.process_time() - start)
-    print(f"\none patient, {len(models)} models: {1e3 * statistics.median(times):.1f} ms in process, {cold:.2f} s cold")
+    pd.DataFrame([ONE_PATIENT]).to_csv(folder / "one.csv", index=False)
+    models = load_models(folder / "all")
+    print(f"\none patient, {len(models)} models: medians of processor seconds")
+    for name, vary in (("the same patient again", 0), ("each time another patient", 1)):
+        times = []
+        for number in range(WARM_RUNS + 1):
+            patient = {**ONE_PATIENT, "age_years": 55 + vary * number % 30, "odi": 40 + vary * (7 * number) % 50}
+            start = time.process_time()
+            predict_patients(patient, models, techniques="all")
+            times.append(time.process_time() - start)
+        print(f"  in process, {name:28} {1e3 * statistics.median(times[1:]):7.1f} ms")
+    function = f"import paincast\npaincast.predict({ONE_PATIENT!r}, {str(folder / 'all')!r}, techniques='all')"
+    command = ["predict", str(folder / "one.csv"), "-o", str(folder / "one.out.csv"), "--models", str(folder / "all")]
+    program = [sys.executable, "-W", "ignore"]
+    cold = {
+        "paincast predict, CSV to CSV": [*program, "-m", "paincast", *command, "--techniques", "all"],
+        "paincast.predict, which gives a data frame": [*program, "-c", function],
+        "import pandas alone": [*program, "-c", "import pandas"],
+    }
+    measured: dict[str, list[float]] = {name: [] for name in cold}
+    for _ in range(COLD_RUNS):
+        for name, run in cold.items():
+            measured[name].append(_measure_child(run))
+    for name, seconds in measured.items():
+        print(f"  new process, {name:44} {statistics.median(seconds):7.3f} s (least {min(seconds):.3f})")
+
+
+def _measure_child(command: list[str]) -> float:
+    """Measure the processor seconds of a command, with its byte code compiled."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def watch_memory(folder: Path, rounds: int) -> None:
@@ -328,8 +357,10 @@ def main() -> None:
     folder = Path(sys.argv[1])
     n = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    prepare(folder, n)
-    for claim in sys.argv[4:] or CLAIMS:
+    claims = sys.argv[4:] or CLAIMS
+    if claims != ["one"]:
+        prepare(folder, n)
+    for claim in claims:
         if claim == "one":
             time_one_patient(folder)
         elif claim == "memory":

@@ -195,7 +195,7 @@ def test_a_rehearsal_lets_simulated_patients_stand_for_real_ones(tmp_path, start
     response = trained.predictor.response
     assert (trained.predictor.basis, trained.predictor.n_real) == ("synthetic", 0)
     assert ("beliefs" in trained.further.tables) == starts_from_evidence
-    assert ("log_loss" in response.selection) != starts_from_evidence
+    assert ("log_loss" in response.selection[0]) != starts_from_evidence
     # What was seen of patients is part of the uncertainty, and all of it where nothing was known before.
     assert (response.uncertainty_components.evidence_share > 0) == starts_from_evidence
     assert response.uncertainty_components.evidence_share < 1.0

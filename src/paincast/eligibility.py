@@ -1,132 +1,58 @@
 """Decide which patients receive a prediction; used by training, prediction and evaluation.
 
 The training set contains the episodes for which the model may give predictions (:func:`exclude_ineligible`). At
-prediction time the model gives a prediction or abstains with a reason (:func:`decide_answers`). A model is evaluated on
+prediction time the model gives a prediction or abstains with a reason
+(:mod:`paincast.predictor.answering.judgement`). A model is evaluated on
 episodes with a known outcome for which it does not abstain (:func:`select_evaluable`). Contraindications make a patient
 ineligible or add a caution; they do not suppress the prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from paincast import evidence
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.conditions import Condition
-from paincast.evidence.records import indications_of
 from paincast.evidence.rules import TechniqueRules, collect_contraindications
-from paincast.outcomes import Outcome, OutcomeLabels, list_ineligibility
+from paincast.outcomes import OutcomeLabels
 from paincast.outcomes.labels import LOST_RELIEF
 from paincast.schema import COMPARATORS
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.patients import Patients
 
 
-def decide_answers(
-    rules: TechniqueRules,
-    outcome: Outcome,
-    episodes: pd.DataFrame,
-    *,
-    unreadable: pd.Series,
-    unseen: pd.Series,
-    out_of_domain: pd.Series,
-) -> pd.Series:
-    """Decide for each patient whether a model gives a prediction.
-
-    Parameters
-    ----------
-    rules : TechniqueRules
-        Rules of the model.
-    outcome : Outcome
-        Predicted outcome.
-    episodes : DataFrame of shape (n, ...)
-        Patients in the types of the contract.
-    unreadable, unseen, out_of_domain : Series of str, shape (n,)
-        From :func:`check_readable`, :func:`check_categories` and :func:`paincast.models.domain.flag_out_of_domain`.
-
-    Returns
-    -------
-    Series of str, shape (n,)
-        All reasons to abstain, joined by semicolons; empty if the model gives a prediction.
-    """
-    reasons = [
-        unreadable,
-        check_indication(rules, episodes),
-        unseen,
-        list_ineligibility(outcome, episodes),
-        out_of_domain,
-    ]
-    return join_reasons(episodes.index, reasons)
-
-
-def check_readable(
-    index: pd.Index, unreadable: pd.Series | None, *, used: Collection[str], required: Collection[str]
-) -> pd.Series:
+def explain_unreadable(names: Iterable[str], *, used: Collection[str], required: Collection[str]) -> str:
     """Give a reason to abstain if a value that the model uses was given but could not be read.
 
     An unreadable value is not treated as missing.
 
     Parameters
     ----------
-    index : Index of length n
-        Index of the patients.
-    unreadable : Series of tuple of str, shape (n,), or None
-        Columns with an unreadable value for each patient; None if all values could be read.
+    names : iterable of str
+        Columns of a patient with an unreadable value.
     used : collection of str
         Columns that the model uses.
     required : collection of str
         Columns whose value must be known, so that they cannot be left empty.
 
-    Returns
-    -------
-    Series of str, shape (n,)
+    Examples
+    --------
+    >>> explain_unreadable(["bmi", "sex"], used={"bmi", "odi"}, required={"indication"})
+    'could not be read: bmi; correct it or leave it empty'
     """
-    if unreadable is None:
-        return pd.Series("", index=index, dtype="str")
-    named = [[name for name in names if name in used or name in required] for names in unreadable]
-    reasons = [
-        f"could not be read: {', '.join(names)}; correct it{'' if {*required} & {*names} else ' or leave it empty'}"
-        if names
-        else ""
-        for names in named
-    ]
-    return pd.Series(reasons, index=index, dtype="str")
-
-
-def check_categories(
-    rules: TechniqueRules, episodes: pd.DataFrame, unseen: pd.DataFrame, known: Mapping[str, Sequence[str]]
-) -> pd.Series:
-    """Give a reason to abstain if a category did not occur in training.
-
-    Parameters
-    ----------
-    rules : TechniqueRules
-        Rules of the model; no reason is given if the indication does not fit, because that is reported separately.
-    episodes : DataFrame of shape (n, ...)
-        Patients in the types of the contract.
-    unseen : DataFrame of bool, shape (n, ...)
-        For each categorical column, whether the value is unknown to the model.
-    known : mapping of str to sequence of str
-        The categories seen in training, by column.
-
-    Returns
-    -------
-    Series of str, shape (n,)
-    """
-    fits = episodes["indication"].isin(rules.indications)
-    return join_reasons(
-        episodes.index,
-        [
-            text_where(
-                unseen[name] & fits, f"{name} has a value that the model has not seen (seen: {', '.join(categories)})"
-            )
-            for name, categories in known.items()
-        ],
+    needed = [name for name in names if name in used or name in required]
+    if not needed:
+        return ""
+    return (
+        f"could not be read: {', '.join(needed)}; correct it{'' if {*required} & {*needed} else ' or leave it empty'}"
     )
 
 
@@ -203,7 +129,7 @@ def check_techniques(techniques: Iterable[str], contract: Contract = BUILT_IN) -
                 code="PC-SERVING-20",
             )
         if technique not in contract.own_techniques:
-            indications_of(technique)
+            evidence.indications_of(technique)
 
 
 def explain_missing_model(technique: str, contract: Contract = BUILT_IN) -> str:
@@ -213,7 +139,7 @@ def explain_missing_model(technique: str, contract: Contract = BUILT_IN) -> str:
     if technique in contract.own_techniques:
         return f"there is no model for {technique} among those loaded"
     try:
-        indications_of(technique)
+        evidence.indications_of(technique)
     except RefusalError as refusal:
         return f"there is no model; {refusal}"
     return f"there is no model for {technique} among those loaded"
@@ -236,30 +162,31 @@ def set_technique(episodes: pd.DataFrame, technique: str, contract: Contract = B
 def check_indication(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
     """Explain for each episode why its indication does not fit the technique; empty if it fits."""
     indication = episodes["indication"]
-    wrong = indication.notna() & ~indication.isin(rules.indications)
-    known = ", ".join(rules.indications)
-    reasons = text_where(wrong, f"the indication is not one this technique treats ({known})")
-    for gap in rules.gaps:
-        if gap["indication"] in rules.without_evidence:
-            continue
-        in_gap = indication.eq(gap["indication"]).fillna(False).to_numpy(bool)
-        reasons = reasons.mask(in_gap, f"no evidence for {gap['indication']}: {gap['reason']}")
-    return reasons + text_where(indication.isna(), "the indication is missing; it is required")
+    known = {name: explain_indication(rules, str(name)) for name in indication.dropna().unique()}
+    return indication.astype(object).map(known).where(indication.notna(), explain_indication(rules, None)).astype("str")
 
 
-def note_missing_evidence(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.Series:
-    """Add a note to episodes whose indication has no published evidence; empty for the others."""
-    lacks_evidence = episodes["indication"].isin(rules.without_evidence)
-    return text_where(
-        lacks_evidence, "no published evidence for this indication: the answer is based on real patients only"
-    )
+def explain_indication(rules: TechniqueRules, indication: str | None) -> str:
+    """Explain why an indication does not fit the technique; empty if it fits."""
+    if indication is None:
+        return "the indication is missing; it is required"
+    for gap in reversed(rules.gaps):
+        if gap["indication"] == indication and indication not in rules.without_evidence:
+            return f"no evidence for {indication}: {gap['reason']}"
+    if indication in rules.indications:
+        return ""
+    return f"the indication is not one this technique treats ({', '.join(rules.indications)})"
+
+
+def note_missing_evidence(rules: TechniqueRules, indication: str | None) -> str:
+    """Note that an indication has no published evidence; empty for the others."""
+    if indication not in rules.without_evidence:
+        return ""
+    return "no published evidence for this indication: the answer is based on real patients only"
 
 
 def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> pd.DataFrame:
     """Assess for each episode which contraindications apply, and which cannot be assessed.
-
-    A rule applies to the indications of the records that name it. If no record covers the indication, or it is missing,
-    all rules of the technique apply.
 
     Parameters
     ----------
@@ -271,29 +198,54 @@ def assess_contraindications(rules: TechniqueRules, episodes: pd.DataFrame) -> p
     Returns
     -------
     DataFrame of shape (n, 4)
+        As :func:`apply_contraindications`, by episode.
+    """
+    indications = episodes["indication"].astype(object).where(episodes["indication"].notna(), None)
+    truths = [assess_condition(rule["when"], episodes).astype(object) for rule in rules.contraindications]
+    holds = zip(*(truth.where(truth.notna(), None) for truth in truths), strict=True) if truths else repeat(())
+    rows = [apply_contraindications(rules, *of_patient) for of_patient in zip(indications, holds, strict=False)]
+    assessed = pd.DataFrame(rows, columns=list(ASSESSED), index=episodes.index)
+    return assessed.astype({name: "boolean" if name == "eligible" else "str" for name in ASSESSED})
+
+
+ASSESSED = ("eligible", "ineligible_because", "cautions", "not_assessed")
+"""What the contraindications of a technique say of a patient."""
+
+
+def apply_contraindications(
+    rules: TechniqueRules, indication: str | None, holds: Sequence[bool | None]
+) -> dict[str, bool | str]:
+    """Tell which contraindications apply to a patient, and which cannot be assessed.
+
+    A rule applies to the indications of the records that name it. If no record covers the indication, or it is missing,
+    all rules of the technique apply.
+
+    Parameters
+    ----------
+    rules : TechniqueRules
+        Rules of the technique.
+    indication : str or None
+        Indication of the patient.
+    holds : sequence of bool or None
+        Whether each rule is fulfilled; None where that depends on unknown values.
+
+    Returns
+    -------
+    dict
         ``eligible``; ``ineligible_because`` and ``cautions``: reasons of absolute contraindications and of others;
         ``not_assessed``: labels of the rules that cannot be assessed because a value is unknown.
     """
-    covered = {name for rule in rules.contraindications for name in rule["indications"]}
-    is_elsewhere = ~episodes["indication"].isin(covered)
-    barred: list[pd.Series] = []
-    cautions: list[pd.Series] = []
-    not_assessed: list[pd.Series] = []
-    for rule in rules.contraindications:
-        concerned = is_elsewhere | episodes["indication"].isin(rule["indications"])
-        holds = assess_condition(rule["when"], episodes)
-        reason = text_where(concerned & holds.fillna(False), rule["reason"])
-        (barred if rule["level"] == "absolute" else cautions).append(reason)
-        not_assessed.append(text_where(concerned & holds.isna(), rule["label"]))
-    reasons = join_reasons(episodes.index, barred)
-    return pd.DataFrame(
-        {
-            "eligible": (reasons == "").astype("boolean"),
-            "ineligible_because": reasons,
-            "cautions": join_reasons(episodes.index, cautions),
-            "not_assessed": join_reasons(episodes.index, not_assessed),
-        }
-    )
+    is_elsewhere = not any(indication in rule["indications"] for rule in rules.contraindications)
+    told: dict[str, list[str]] = {name: [] for name in ASSESSED[1:]}
+    for rule, is_fulfilled in zip(rules.contraindications, holds, strict=True):
+        if not is_elsewhere and indication not in rule["indications"]:
+            continue
+        if is_fulfilled is None:
+            told["not_assessed"].append(rule["label"])
+        elif is_fulfilled:
+            told["ineligible_because" if rule["level"] == "absolute" else "cautions"].append(rule["reason"])
+    joined = {name: join_texts(texts) for name, texts in told.items()}
+    return {"eligible": not joined["ineligible_because"], **joined}
 
 
 def assess_technique(technique: str, episodes: pd.DataFrame, contract: Contract = BUILT_IN) -> pd.DataFrame:
@@ -325,14 +277,12 @@ def assess_condition(condition: Condition, episodes: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.arrays.BooleanArray(truth.holds, truth.unknown), index=episodes.index)
 
 
-def text_where(holds: pd.Series, words: str) -> pd.Series:
-    """Return ``words`` where a condition holds and an empty text elsewhere."""
-    return pd.Series(np.where(holds.to_numpy(bool), words, ""), index=holds.index, dtype="str")
+def join_texts(texts: Iterable[str]) -> str:
+    """Join the distinct non-empty texts with semicolons."""
+    return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
 def join_reasons(index: pd.Index, reasons: list[pd.Series]) -> pd.Series:
     """Join the distinct non-empty reasons of each row with semicolons."""
-    joined = ["; ".join(dict.fromkeys(text for text in row if text)) for row in zip(*reasons, strict=True)] or [
-        ""
-    ] * len(index)
+    joined = [join_texts(row) for row in zip(*reasons, strict=True)] or [""] * len(index)
     return pd.Series(joined, index=index, dtype="str")

@@ -6,7 +6,6 @@ Every message says what was expected, what was found (never a patient's value), 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class PaincastError(Exception):
@@ -67,6 +66,8 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
     "did you mean 'pain_nrs'?"
     """
     names = sorted(set(known))
+    from difflib import get_close_matches
+
     near = get_close_matches(name, names, n=2, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(f"'{candidate}'" for candidate in near) + "?"

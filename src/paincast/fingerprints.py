@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.errors import OutputError
 from paincast.files.bounded import read_json
 from paincast.schema import EPISODES

@@ -5,19 +5,60 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.coercion import is_missing_word, to_booleans, to_listed, to_numbers, to_plain_text, to_text
+from paincast.cohort.coercion import (
+    NumberStyle,
+    count_marks,
+    is_missing_word,
+    read_plain,
+    settle_reading,
+    to_booleans,
+    to_listed,
+    to_numbers,
+    to_plain_text,
+    to_text,
+)
 from paincast.cohort.numerals import Decimal
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort
 from paincast.cohort.validate import validate_patients, validate_tables
-from paincast.schema import TABLES
+from paincast.cohort.violations import _read_distinct
+from paincast.schema import EPISODES, TABLES
 
 NOTHING = math.nan
+
+
+PLAIN_COLUMNS = [
+    EPISODES[name]
+    for name in ("pain_nrs", "age_years", "odi", "bmi", "depression", "sex", "smoker", "site_id", "indication")
+]
+WORDS = st.sampled_from(
+    [
+        *("7", "007", "6.50", "1e3", "-0", "-7", "+7", " 7", "7 ", "7%", "12.345678", "1234567890123456", "1.", ".5"),
+        *("7,5", "yes", "No", "TRUE", "t", "0", "1.0", "perhaps", "female", "Female", "none", "other", "NA", "k.A."),
+        *("-", "?", "", "lumbar_facet", "Site 1", " x", "yeſ", "\u2007", "é"),
+    ]
+) | st.text(max_size=4)
+
+
+@pytest.mark.parametrize("column", PLAIN_COLUMNS, ids=lambda column: column.name)
+@given(words=st.lists(st.none() | WORDS, max_size=6, unique=True))
+def test_plain_texts_are_read_one_by_one_as_columns_are(column, words):
+    plain = read_plain(column, words)
+    marks = count_marks(to_text(pd.Series(words, dtype="str")), None)
+    reading = settle_reading(*marks, None, False) if column.type in ("number", "integer") else None
+    if reading and reading.plain != "number":
+        return
+    full, broken = _read_distinct(column, NumberStyle(), reading, pa.array(words, pa.string()))
+    if plain is not None:
+        assert broken == {}
+        values = full.values if full.places is None else full.values.take(pa.array(full.places, mask=full.places < 0))
+        assert [*plain, None] == values.to_pylist()
 
 
 def read(text: str, decimal: Decimal | None) -> float:

@@ -22,7 +22,7 @@ from paincast.evidence.synthesis.counts import Target, find_trials
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.study import Arm, Result, Study
 from paincast.outcomes import OUTCOMES
-from paincast.predictor.answering.controls import CONTROL_COLUMNS, find_controls
+from paincast.predictor.answering.controls import CONTROL_COLUMNS, find_control
 from paincast.predictor.rows import PREDICTION_COLUMNS, make_abstentions
 from paincast.statistics import pool_shares
 
@@ -220,6 +220,11 @@ PATIENTS = pd.DataFrame(
         "approach": pd.Series([None] * 4, dtype="str"),
     }
 ).set_axis([7, 3, 5, 1])
+
+
+def find_controls(rules, outcome, month, patients):
+    places = patients[["indication", "approach"]].astype(object).fillna("").to_numpy()
+    return pd.DataFrame([find_control(rules, outcome, month, *place) for place in places], index=patients.index)
 
 
 def test_a_prediction_has_the_comparator_of_its_record():

@@ -30,6 +30,7 @@ from paincast.explain import (
     summarize_group,
 )
 from paincast.features import EpisodeEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.response import ResponseModel, fit_response_model
 from paincast.models.survival.duration import DurationModel
 from paincast.models.survival.hazard import HazardModel
@@ -178,7 +179,7 @@ def test_refits_of_a_duration_are_explained_at_its_horizon():
         relief=hazards[0],
         death=None,
         refits=tuple(hazards[1:]),
-        selection=pd.DataFrame(),
+        selection=PlainTable(),
     )
     response = make_duration_response(model, episodes, np.ones(300), 6.0)
     drawn = resample_explanations(response, episodes, np.random.default_rng(0), resamples=60)

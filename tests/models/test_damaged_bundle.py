@@ -15,6 +15,7 @@ import pytest
 from paincast.errors import DataError
 from paincast.evidence.rules import collect_rules
 from paincast.features import EpisodeEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.response import fit_response_model
 from paincast.models.continuous.change import fit_change_model
 from paincast.models.continuous.response import make_change_response
@@ -64,7 +65,7 @@ def fit(kind: str, episodes: pd.DataFrame, outcome: np.ndarray, few: dict[str, o
             relief=hazards[0],
             death=hazards[1],
             refits=tuple(hazards),
-            selection=pd.DataFrame(),
+            selection=PlainTable(),
         )
         return make_duration_response(model, episodes, np.ones(N), 6.0), "relief_duration"
     learner, _, calibration = kind.partition("+")

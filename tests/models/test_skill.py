@@ -112,7 +112,7 @@ def test_a_model_without_skill_is_one_risk_for_all_and_gives_no_reasons(make_epi
         sample.episodes, sample.outcome, settings, np.random.default_rng(3), surroundings=around
     )
     assert response.candidate.is_overall_risk
-    assert response.selection.loc[response.selection["chosen"], "candidate"].tolist() == ["overall risk"]
+    assert [row["candidate"] for row in response.selection if row["chosen"]] == ["overall risk"]
     assert response.calibration == IDENTITY
     assert not response.shows_reasons
     answer = response.answer(sample.episodes, 0.9)

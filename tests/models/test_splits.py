@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from paincast.splits import QuickGroupKFold, make_folds, spread_folds
+from paincast.splits import make_folds, spread_folds
+from paincast.splits.grouped import QuickGroupKFold
 
 
 @pytest.mark.parametrize("rare", [0.0, 1.0])

@@ -13,7 +13,7 @@ from paincast.errors import RefusalError
 from paincast.evidence import indications_of, load_record, primary_horizon
 from paincast.evidence.comparators import choose_comparator
 from paincast.outcomes import get_outcome
-from paincast.predictor.answering.controls import find_controls
+from paincast.predictor.answering.controls import find_control
 from paincast.settings import OutcomeSettings
 from paincast.training_set import make_training_set
 
@@ -203,8 +203,8 @@ def test_training_prediction_and_evaluation_agree_on_who_is_answered():
     asked = pd.DataFrame({"indication": [COVERED, "chronic_low_back_pain", GAP, "hip_osteoarthritis"]})
     said = check_indication(data.rules, asked)
     assert (said == "").tolist() == [True, True, False, False]
-    alone = note_missing_evidence(data.rules, asked)
-    assert (alone == "").tolist() == [True, False, True, True]
+    alone = [note_missing_evidence(data.rules, indication) for indication in asked["indication"]]
+    assert [note == "" for note in alone] == [True, False, True, True]
 
 
 def test_patients_of_an_indication_without_evidence_have_no_comparator():
@@ -212,8 +212,10 @@ def test_patients_of_an_indication_without_evidence_have_no_comparator():
         add_patients(9, 9, name, technique=STIMULATION) for name in ("failed_back_surgery", "chronic_low_back_pain")
     ]
     data = ask_technique(join(*patients))
-    asked = pd.DataFrame({"indication": ["failed_back_surgery", "chronic_low_back_pain", "hip_osteoarthritis"]})
-    controls = find_controls(data.rules, data.outcome.name, data.horizon_months, asked.assign(approach=None))
+    asked = ["failed_back_surgery", "chronic_low_back_pain", "hip_osteoarthritis"]
+    controls = pd.DataFrame(
+        [find_control(data.rules, data.outcome.name, data.horizon_months, indication, "") for indication in asked]
+    )
     assert controls["control_probability"].notna().tolist() == [True, False, False]
     comparators = load_record(STIMULATION, "failed_back_surgery").own_comparators
     chosen = choose_comparator(comparators, data.outcome.name, data.horizon_months)

@@ -13,6 +13,7 @@ import pytest
 
 from paincast.cohort.tables import conform
 from paincast.features import EpisodeEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.additive import AdditiveModel, Steps
 from paincast.models.binary.boosting import fit_boosted, fit_boosted_linear
 from paincast.models.binary.logistic import LinearModel
@@ -72,7 +73,7 @@ def make_response(seed: int, *, weight: float = 1.0, draws: int = 7) -> Response
         )
         for scale in [0.0] + [1.0] * draws
     ]
-    beliefs = pd.DataFrame({"belief": ["evidence", "no effect"], "weight": [weight, 1.0 - weight]})
+    beliefs = PlainTable([{"belief": "evidence", "weight": weight}, {"belief": "no effect", "weight": 1.0 - weight}])
     return ResponseModel(
         encoder=encoder,
         model=models[0],
@@ -86,7 +87,7 @@ def make_response(seed: int, *, weight: float = 1.0, draws: int = 7) -> Response
         domain=fit_domain(encoder, episodes),
         candidate=Candidate(kind="logistic", parameters={}),
         calibration=IDENTITY,
-        selection=beliefs if weight != 1.0 else pd.DataFrame({"candidate": ["ridge"]}),
+        selection=beliefs if weight != 1.0 else PlainTable([{"candidate": "ridge"}]),
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from paincast.explain import explain_model, find_certain, list_reasons
 from paincast.predictor.answering.plan import plan_linear
-from paincast.scoring.linear import LinearScore, score_linear
+from paincast.scoring.linear import LinearScore, measure_distance, score_linear, unpack_far
 from paincast.scoring.linear_compiled import BLOCK_ROWS
 from paincast.scoring.linear_plain import FARTHEST_SCORE
 from paincast.scoring.patients import Patients
@@ -45,6 +45,9 @@ def test_digits_do_not_depend_on_the_path_the_block_or_the_order(
     for compiled in (False, True):
         some = score_linear(plan, patients.take(rows), most=most, compiled=compiled)
         assert_same(some, LinearScore(*(part[rows] for part in whole)))
+    far, squared_distance = measure_distance(plan, patients.take(rows))
+    np.testing.assert_array_equal(far, unpack_far(whole.far[rows], len(plan.precision)))
+    np.testing.assert_array_equal(squared_distance, whole.squared_distance[rows])
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)

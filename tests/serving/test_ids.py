@@ -67,6 +67,13 @@ def test_a_patient_without_an_id_of_its_own_has_that_of_the_episode(model):
     assert mixed["patient_id"].tolist() == ["a", "7", "c", "d"]
 
 
+def test_patients_of_a_file_or_a_dict_without_ids_are_numbered(model, tmp_path):
+    (tmp_path / "patients.csv").write_text("indication,pain_nrs\nlumbar_facet,7\nlumbar_facet,6\n")
+    for name in ("episode_id", "patient_id"):
+        assert predict(tmp_path / "patients.csv", model)[name].tolist() == ["row-1", "row-2"]
+        assert predict({"indication": "lumbar_facet", "pain_nrs": 7}, model)[name].tolist() == ["row-1"]
+
+
 @pytest.mark.slow
 def test_every_form_of_a_table_keeps_integers(model, tmp_path):
     patients = make_patients(INTEGERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.tables import conform
-from paincast.files.spreadsheets import escape_formula, restore_formula, write_csv
+from paincast.files.spreadsheets import escape_formula, restore_formula, write_csv, write_rows
 from paincast.predictor import PREDICTION_COLUMNS, make_abstentions
 from paincast.serving.batch import PREDICTION_SCHEMA, predict_file, read_predictions
 from paincast.serving.batch.output import PredictionsDraft, join_predictions
@@ -79,6 +80,27 @@ def test_a_file_of_predictions_holds_no_formula_and_ids_come_back(models_folder,
         with (tmp_path / name).open(newline="", encoding="utf-8") as stream:
             cells = [cell for row in csv.reader(stream) for cell in row]
         assert not [cell for cell in cells if begins_formula(cell) and not cell.lstrip("-").replace(".", "").isdigit()]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text(max_size=8) | st.sampled_from([*FORMULAS, *SAFE, "a\rb", 'q"u', "c,d", "e\nf"]),
+            st.none() | st.floats(allow_nan=True),
+            st.integers(-(2**53), 2**53),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_rows_of_cells_are_written_as_tables_are(rows):
+    texts, numbers, integers, flags = map(list, zip(*rows, strict=True))
+    columns = {"t": pd.Series(texts, dtype="str"), "x": pd.Series(numbers, dtype="float64"), "n": integers, "b": flags}
+    table, cells = io.StringIO(newline=""), io.StringIO(newline="")
+    write_csv(pd.DataFrame(columns), table, header=False)
+    write_rows([texts, numbers, integers, flags], cells)
+    assert cells.getvalue() == table.getvalue()
 
 
 def test_names_of_columns_are_escaped(tmp_path):

@@ -135,17 +135,22 @@ def test_patients_like_those_evaluated_are_told_apart_from_others():
             "approach": ["caudal", "transforaminal", "caudal", "caudal", None],
         }
     )
-    told = assess_validations((FAR, NEAR), patients)
+
+    def assess(validations):
+        rows = patients.astype(object).where(patients.notna(), None).itertuples(index=False)
+        return pd.DataFrame([assess_validations(validations, *row) for row in rows])
+
+    told = assess((FAR, NEAR))
     assert (told["contradicted"] != "").tolist() == [True, False, False, False, True]
     assert (told["doubted"] != "").tolist() == [False, True, True, True, False]
     assert told["validated_on"].str.split("; ").map(len).tolist() == [2] * 5
     assert told.loc[0, list(VALIDATION_COLUMNS[1:])].tolist() == [110, 0.18, 0.08, 0.30]
     unrecorded = replace(FAR, groups=(("lumbar_stenosis", ""),))
-    assert (assess_validations((unrecorded,), patients)["contradicted"] != "").tolist() == [False] * 4 + [True]
-    silent = assess_validations((), patients)
+    assert (assess((unrecorded,))["contradicted"] != "").tolist() == [False] * 4 + [True]
+    silent = assess(())
     assert (silent[["validated_on", "contradicted", "doubted"]] == "").all(axis=None)
     assert silent["validated_n"].isna().all()
-    assert (assess_validations((NEAR,), patients)[["contradicted", "doubted"]] == "").all(axis=None)
+    assert (assess((NEAR,))[["contradicted", "doubted"]] == "").all(axis=None)
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ def read_walk() -> list[tuple[str, str]]:
     return [(f"paincast.{module}", function) for function, module in STEP.findall(section)]
 
 
-def test_no_module_of_the_walk_is_entered_twice_but_the_eligibility_decision():
+def test_no_module_of_the_walk_is_entered_twice():
     modules = Counter(module for module, _ in read_walk())
-    assert [module for module, n in modules.items() if n > 1] == ["paincast.eligibility"]
+    assert [module for module, n in modules.items() if n > 1] == []
 
 
 def test_patients_walk_as_the_page_says(patients, models_folder, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.registry import find_store, tracking_uri_option
 from paincast.cli.tables import print_table
+from paincast.deferred import spare_pandas
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK
 from paincast.settings.keywords import split_own_choices
@@ -277,6 +278,7 @@ def predict(
     --max-rejects; 130 interrupted; 143 terminated. OUT is written with 0 and 3 only; after any other
     code, and after kill -9 (137), the parts that were finished are there for --resume.
     """  # noqa: D301
+    spare_pandas()
     from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,14 +37,23 @@ def show_progress(
     Progress
         To pass to the work.
     """
+    if not is_wanted or (console is None and not _may_be_terminal()):
+        yield SILENT
+        return
     from rich.console import Console
 
     console = console or Console(stderr=True)
-    if not is_wanted or not console.is_terminal:
+    if not console.is_terminal:
         yield SILENT
         return
     with _make_display(console, unit) as display:
         yield _Bar(display, title)
+
+
+def _may_be_terminal() -> bool:
+    """Whether standard error can be what rich takes for a terminal."""
+    declared = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+    return sys.stderr.isatty() or any(name in os.environ for name in declared)
 
 
 class _Bar:

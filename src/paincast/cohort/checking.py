@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.coercion import NumberStyle, has_decimal_commas, is_missing_word, to_text
 from paincast.cohort.doubts import doubt_scale, find_small, find_smaller_top, leave_out_unit
-from paincast.cohort.rejects import BrokenRule, any_broken, make_rejects
+from paincast.cohort.rejects import BrokenRule, any_broken, gather_rejects, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
 from paincast.cohort.survey import Survey, WholeColumns, decide, survey_numbers
 from paincast.cohort.tables import conform
-from paincast.cohort.violations import Raw, coerce_column, find_extremes, find_violations, is_number, to_array
+from paincast.cohort.violations import (
+    Raw,
+    coerce_column,
+    find_extremes,
+    find_violations,
+    holds_comma,
+    is_number,
+    to_array,
+)
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.schema import Column
+from paincast.scoring.arrays import to_arrow
 from paincast.scoring.text_bytes import end_with_digits
 
 BoolArray = npt.NDArray[np.bool_]
@@ -37,15 +47,15 @@ class Checked(NamedTuple):
         Columns of ``episodes`` that were given and the ids, in their types.
     kept : ndarray of bool, shape (n,)
         Rows that were kept.
-    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
-        What was left out, without values.
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action, or None
+        What was left out, without values; None for nothing.
     survey : Survey
         Counts of the numbers, by which whole columns are doubted.
     """
 
     table: pa.Table
     kept: BoolArray
-    rejects: pd.DataFrame
+    rejects: pd.DataFrame | None
     survey: Survey
 
 
@@ -95,11 +105,14 @@ def check_patients(
         typed[finding.column] = pc.if_else(mask, pa.scalar(None, emptied.type), emptied)
     findings += duplicates
     kept = ~any_broken(findings, "row left out", n)
-    none = pd.Series(False, index=range(n))
-    doubted = [leave_out_unit(none, columns[name]) for name in columns if name in decided.wrong_unit]
-    rejects = make_rejects("episodes", [*doubted, *findings], pd.Series(places))
+    doubted = [name for name in columns if name in decided.wrong_unit]
+    rejects = None
+    if doubted or findings:
+        none = pd.Series(False, index=range(n))
+        broken = [*(leave_out_unit(none, columns[name]) for name in doubted), *findings]
+        rejects = gather_rejects([make_rejects("episodes", broken, pd.Series(places))])
     table = pa.table({name: typed[name] for name in columns if name in typed})
-    return Checked(table if kept.all() else table.filter(pa.array(kept)), kept, rejects, read.survey)
+    return Checked(table if kept.all() else table.filter(to_arrow(kept)), kept, rejects, read.survey)
 
 
 def list_contents(
@@ -108,6 +121,12 @@ def list_contents(
     """List the values by which rows that share an id are compared, before anything implausible is emptied."""
     typed = _read_patients(raw, places, None, whole, contract).typed
     return conform("episodes", pa.table(typed).to_pandas(), contract)
+
+
+@lru_cache(maxsize=8)
+def _list_optional(contract: Contract) -> dict[str, Column]:
+    """List the columns of patients, of which none is required."""
+    return {name: replace(column, required=False) for name, column in contract.episodes.items()}
 
 
 def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[str, Raw]:
@@ -138,11 +157,14 @@ def _to_array(column: pd.Series) -> Raw:
 
 
 def _find_style(raw: Mapping[str, Raw], columns: Mapping[str, Column]) -> NumberStyle:
+    numbers = [array for name, array in raw.items() if columns[name].type in ("number", "integer")]
     texts = [
-        array if isinstance(array, pd.Series) else array.to_pandas()
-        for name, array in raw.items()
-        if columns[name].type in ("number", "integer") and not is_number(array)
+        array.to_pandas() if isinstance(array, pa.Array) else array
+        for array in numbers
+        if not (isinstance(array, pa.Array) and (is_number(array) or not holds_comma(array)))
     ]
+    if not texts:
+        return NumberStyle()
     return NumberStyle(is_mixed=has_decimal_commas(texts))
 
 
@@ -167,7 +189,7 @@ def name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str
         ids = _read_ids(raw[name]) if name in raw else None
         if ids is None or ids.null_count:
             if made is None:
-                made = pc.binary_join_element_wise("row", pa.array(places).cast(pa.string()), "-")
+                made = pc.binary_join_element_wise("row", to_arrow(places).cast(pa.string()), "-")
             ids = made if ids is None else pc.coalesce(ids, made)
         named[name] = made = ids
     return named
@@ -175,7 +197,7 @@ def name_rows(raw: Mapping[str, Raw], places: npt.NDArray[np.int64]) -> dict[str
 
 def _read_ids(column: Raw) -> pa.Array:
     """Return ids as trimmed text; words for "no value" are missing."""
-    if isinstance(column, pd.Series):
+    if not isinstance(column, pa.Array):
         return to_array(to_text(column), pa.string())
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -212,7 +234,7 @@ def _read_patients(
     whole: WholeColumns | None,
     contract: Contract,
 ) -> _Read:
-    columns = {name: replace(column, required=False) for name, column in contract.episodes.items()}
+    columns = _list_optional(contract)
     known = {name: raw[name] for name in columns if name in raw}
     style = whole.style if whole else style or _find_style(known, columns)
     typed: dict[str, pa.Array] = {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from paincast.cohort.numerals import Decimal, is_ambiguous, is_written_with, read_number
+from paincast.deferred import pandas as pd
+
+if TYPE_CHECKING:
+    from paincast.schema import Column
 
 MISSING_WORDS = frozenset(
     [
@@ -340,6 +343,54 @@ def to_booleans(column: pd.Series) -> tuple[pd.Series, pd.Series]:
     text = to_text(column)
     booleans = text.str.lower().map(_TRUTHS).astype("boolean")
     return booleans, text.notna() & booleans.isna()
+
+
+_PLAIN_NUMBERS = {"number": re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,5})?"), "integer": re.compile(r"[0-9]{1,15}")}
+"""Numbers that are read alike in every style without a decimal comma."""
+
+
+def read_plain(column: Column, words: Iterable[str | None]) -> list[Any] | None:
+    """Read texts that are written as the contract writes them, as most are, one by one.
+
+    Parameters
+    ----------
+    column : Column
+        Its declaration.
+    words : iterable of str or None
+        Texts of cells.
+
+    Returns
+    -------
+    list or None
+        The values, None for a missing one, the same as those of the functions for columns; None in place of the list if
+        one of the texts has to be looked at more closely.
+
+    Examples
+    --------
+    >>> from paincast.schema import EPISODES
+    >>> read_plain(EPISODES["pain_nrs"], ["7", None, "6.5"]), read_plain(EPISODES["pain_nrs"], ["7", "six"])
+    ([7.0, None, 6.5], None)
+    """
+    try:
+        return [None if not word else _read_plain(column, word) for word in words]
+    except KeyError:
+        return None
+
+
+def _read_plain(column: Column, word: str) -> Any:
+    """Read one text; a KeyError says that it is not plain."""
+    if column.type in _PLAIN_NUMBERS:
+        if _PLAIN_NUMBERS[column.type].fullmatch(word):
+            return float(word)
+    elif column.type == "boolean":
+        if word.isascii():
+            return _TRUTHS[word.lower()]
+    elif column.type == "category":
+        if word in column.categories and word.isascii():
+            return word
+    elif word.isascii() and word.strip() == word and not is_missing_word(word):
+        return word
+    raise KeyError
 
 
 def to_code(text: str) -> str:

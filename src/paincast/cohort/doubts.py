@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import bdtrc
 
 from paincast.cohort.rejects import BrokenRule
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 from paincast.schema import Column
 
 UNIT_SHARE = 0.2
@@ -254,4 +254,4 @@ def has_two_scales(tally: Tally, column: Column, table: str) -> bool:
         return False
     times, share, level = _GAP[table]
     enough = tally.under >= UNIT_COUNT and tally.beyond >= UNIT_COUNT and tally.under > times * tally.over
-    return enough and bool(bdtrc(tally.under - 1, tally.under + tally.over, share) < level)
+    return enough and bool(special.bdtrc(tally.under - 1, tally.under + tally.over, share) < level)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
 
 Action = Literal["cell emptied", "row left out", "column left out"]
@@ -105,12 +104,18 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
     return join_rejects(frames)
 
 
-def join_rejects(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def join_rejects(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
     """Concatenate rejects, with the types of the contract."""
-    filled = [frame for frame in frames if len(frame)]
+    joined = gather_rejects(frames)
+    return empty_rejects() if joined is None else joined
+
+
+def gather_rejects(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """Concatenate rejects as :func:`join_rejects`; None where there are none, which is the rule and needs no table."""
+    filled = [frame for frame in frames if frame is not None and len(frame)]
     if not filled:
-        return empty_rejects()
-    joined = pd.concat([_EMPTY, *filled], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
+        return None
+    joined = pd.concat([empty_rejects(), *filled], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
     return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
 
 
@@ -153,10 +158,7 @@ def locate_rows(rejects: pd.DataFrame, extents: Sequence[Extent]) -> pd.DataFram
 
 def empty_rejects() -> pd.DataFrame:
     """Make a table of rejects without rows."""
-    return _EMPTY.copy()
-
-
-_EMPTY = pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
+    return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})
 
 
 def read_rejects(path: str | Path) -> pd.DataFrame:
@@ -267,6 +269,8 @@ def name_nearest(name: str, found: Iterable[str]) -> str:
     "nearest in the data: 'pain_nsr'"
     """
     columns = list(found)
+    from difflib import get_close_matches
+
     similar = get_close_matches(name, columns, n=3, cutoff=0.6)
     if similar:
         return "nearest in the data: " + ", ".join(f"'{column}'" for column in similar)

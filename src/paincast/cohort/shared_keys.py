@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from paincast.cohort.rejects import MERGED, BrokenRule, any_broken
+from paincast.deferred import pandas as pd
 
 UNIQUE_BY = {"episodes": ("episode_id",), "visits": ("episode_id", "month"), "events": ()}
 _SAID_OF_ALL = frozenset({"episode_id", "patient_id", "site_id", "technique", "indication"})

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +26,9 @@ from paincast.cohort.doubts import (
 )
 from paincast.cohort.numerals import is_ambiguous, is_written_with
 from paincast.cohort.violations import Raw, is_number
+from paincast.deferred import pandas as pd
 from paincast.schema import Column
+from paincast.scoring.arrays import to_arrow
 
 MOST_SITES = 10_000
 """Most sites of a source whose scales are told apart; with more, ``site_id`` does not hold hospitals."""
@@ -196,7 +197,7 @@ def survey_marks(raw: Mapping[str, Raw], columns: Mapping[str, Column]) -> Surve
 
 def _list_marked(cells: Raw) -> dict[str, int]:
     """Count the texts that hold a digit and a decimal mark."""
-    if isinstance(cells, pd.Series):
+    if not isinstance(cells, pa.Array | pa.ChunkedArray):
         if cells.dtype.kind == "b":
             return {}
         cells = pa.array(cells.dropna().astype("str"), pa.string(), from_pandas=True)
@@ -213,7 +214,7 @@ def _list_marked(cells: Raw) -> dict[str, int]:
     codes = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
     counts = np.bincount(codes, minlength=len(encoded.dictionary))[places]
     counted: dict[str, int] = {}
-    for word, n in zip(encoded.dictionary.take(pa.array(places)).to_pylist(), counts.tolist(), strict=True):
+    for word, n in zip(encoded.dictionary.take(to_arrow(places)).to_pylist(), counts.tolist(), strict=True):
         counted[word.strip()] = counted.get(word.strip(), 0) + n
     return counted
 

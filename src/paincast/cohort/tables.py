@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
+from paincast import evidence
 from paincast.contract import BUILT_IN, Contract, restore_contract
+from paincast.deferred import pandas as pd
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import DataError
-from paincast.evidence.records import list_citations, records_of
 from paincast.files import atomic_folder, hash_file
 from paincast.files.bounded import read_json
 from paincast.files.declared_types import check_declared
@@ -95,7 +95,7 @@ class Cohort:
     def _list_sources_of(self, technique: str) -> tuple[str, ...]:
         if self.basis != "synthetic" or technique not in TECHNIQUES:
             return self.sources
-        citations = set(list_citations(records_of(technique)))
+        citations = set(evidence.list_citations(evidence.records_of(technique)))
         return tuple(source for source in self.sources if source in citations) or self.sources
 
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.checking import Checked, check_patients, take_columns
@@ -19,7 +18,7 @@ from paincast.cohort.rejects import (
     UNKNOWN_COLUMN,
     BrokenRule,
     any_broken,
-    empty_rejects,
+    gather_rejects,
     join_rejects,
     locate_rows,
     make_rejects,
@@ -29,6 +28,7 @@ from paincast.cohort.shared_keys import find_duplicates, merge_rows
 from paincast.cohort.tables import conform
 from paincast.cohort.violations import TYPES, coerce, find_violations, make_findings
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError, suggest_name
 from paincast.schema import TABLES, Column
 
@@ -128,7 +128,8 @@ def validate_patients(patients: object, *, contract: Contract = BUILT_IN) -> tup
     checked = check_rows(patient_rows, contract)
     # Who passes rows that are already read counts them on from file to file.
     is_read = patients is patient_rows
-    rejects = checked.rejects if is_read else locate_rows(checked.rejects, patient_rows.extents)
+    found = join_rejects([checked.rejects])
+    rejects = found if is_read else locate_rows(found, patient_rows.extents)
     return conform("episodes", checked.table.to_pandas(), contract), rejects
 
 
@@ -146,11 +147,11 @@ def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
         As :func:`validate_patients`.
     """
     columns, rows = contract.episodes, patients.rows
-    if isinstance(rows, pd.DataFrame):
+    if not isinstance(rows, pa.Table):
         rows = match_columns(rows, columns)
         _refuse_twice("episodes", rows, columns)
         _refuse_nested(rows, columns)
-    names = list(map(str, rows.columns if isinstance(rows, pd.DataFrame) else rows.column_names))
+    names = list(map(str, rows.column_names if isinstance(rows, pa.Table) else rows.columns))
     if not set(names) & set(columns):
         raise DataError(
             f"the table of patients has no known column; {name_nearest('pain_nrs', names)}; "
@@ -160,7 +161,7 @@ def check_rows(patients: PatientRows, contract: Contract = BUILT_IN) -> Checked:
     told: dict[str, Any] = {"style": patients.style, "whole": patients.whole, "apart": patients.apart}
     checked = check_patients(take_columns(rows, columns), patients.places, contract=contract, **told)
     unknown = reject_unknown_columns([*patients.others, *(name for name in names if name not in columns)], columns)
-    return checked._replace(rejects=join_rejects([unknown, patients.rejects, checked.rejects]))
+    return checked._replace(rejects=gather_rejects([unknown, patients.rejects, checked.rejects]))
 
 
 def match_columns(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -207,11 +208,11 @@ def _is_one_value(cell: object) -> bool:
     return bool(pd.api.types.is_scalar(cell)) and not isinstance(cell, bytes)
 
 
-def reject_unknown_columns(names: Iterable[str], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Make a reject for each name that is not among the columns of the ``episodes`` table."""
+def reject_unknown_columns(names: Iterable[str], columns: Mapping[str, Column]) -> pd.DataFrame | None:
+    """Make a reject for each name that is not among the columns of the ``episodes`` table; None if all are."""
     unknown = list(dict.fromkeys(name for name in names if name not in columns))
     if not unknown:
-        return empty_rejects()
+        return None
     findings = _find_unknown_columns(pd.DataFrame(columns=unknown), columns)
     return make_rejects("episodes", findings, pd.Series(dtype="int64"))
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberReading, NumberStyle, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import NumberReading, NumberStyle, read_plain, to_booleans, to_listed, to_numbers, to_text
 from paincast.cohort.rejects import Action, BrokenRule
+from paincast.deferred import pandas as pd
 from paincast.schema import Column
+from paincast.scoring.arrays import to_arrow
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -32,13 +33,13 @@ TYPES = {
 """Arrow types of checked columns; whole numbers are numbers here."""
 
 
-Raw: TypeAlias = pa.Array | pd.Series
+Raw: TypeAlias = "pa.Array | pd.Series"
 """A raw column: an array of one type, or a series of cells of several."""
 
 
 def is_number(raw: Raw) -> bool:
     """Whether the cells of a raw column are numbers."""
-    if isinstance(raw, pd.Series):
+    if not isinstance(raw, pa.Array):
         return raw.dtype.kind in "iuf"
     return bool(pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type))
 
@@ -79,7 +80,7 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle, reading: NumberR
     -------
     Coerced
     """
-    if isinstance(raw, pd.Series):
+    if not isinstance(raw, pa.Array):
         return _read_cells(raw, column, style, reading)
     is_numeric = column.type in ("number", "integer")
     if is_numeric and is_number(raw):
@@ -88,11 +89,11 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle, reading: NumberR
         return Coerced(raw, [])
     if pa.types.is_null(raw.type):
         return Coerced(pa.nulls(len(raw), TYPES[column.type]), [])
-    if is_numeric and not reading and (style.decimal or style.is_mixed or _holds_comma(raw)):
+    if is_numeric and not reading and (style.decimal or style.is_mixed or holds_comma(raw)):
         return _read_cells(raw.to_pandas(), column, style, None)
     encoded = raw if pa.types.is_dictionary(raw.type) else raw.dictionary_encode()
     words = encoded.dictionary
-    if len(words) <= FEW_WORDS:
+    if len(words) <= FEW_WORDS and words.nbytes <= FEW_BYTES:
         distinct, broken = _read_few(column, style, reading, words.type, tuple(words.to_pylist()))
     else:
         distinct, broken = _read_distinct(column, style, reading, words)
@@ -103,6 +104,9 @@ def coerce_column(raw: Raw, column: Column, style: NumberStyle, reading: NumberR
 
 FEW_WORDS = 100
 """Most distinct texts of a column that are remembered from batch to batch."""
+
+FEW_BYTES = 4_000
+"""Their most bytes: long texts are not remembered."""
 
 
 class _Distinct(NamedTuple):
@@ -116,7 +120,21 @@ class _Distinct(NamedTuple):
 def _read_few(
     column: Column, style: NumberStyle, reading: NumberReading | None, kind: pa.DataType, words: tuple[Any, ...]
 ) -> tuple[_Distinct, dict[str, BoolArray]]:
+    is_text = TYPES[column.type] != pa.float64()
+    if pa.types.is_string(kind) and (is_text or reading is None or reading.plain == "number"):
+        plain = read_plain(column, words)
+        if plain is not None:
+            return _Distinct(*_code_texts(plain, column)), {}
     return _read_distinct(column, style, reading, pa.array(words, kind))
+
+
+def _code_texts(values: Sequence[Any], column: Column) -> tuple[npt.NDArray[np.int32] | None, pa.Array]:
+    kind = TYPES[column.type]
+    if kind != pa.string():
+        return None, pa.array([*values, None], kind)
+    distinct = list(dict.fromkeys(value for value in values if value is not None))
+    places = {None: -1, **{value: place for place, value in enumerate(distinct)}}
+    return np.array([*(places[value] for value in values), -1], dtype=np.int32), pa.array(distinct, kind)
 
 
 def _read_distinct(
@@ -135,9 +153,9 @@ def _read_distinct(
 def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:
     """Give each row the value of its code; the code after the last one is that of a missing value."""
     if distinct.places is None:
-        return distinct.values.take(pa.array(codes))
+        return distinct.values.take(to_arrow(codes))
     taken = distinct.places[codes]
-    return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), distinct.values)
+    return pa.DictionaryArray.from_arrays(to_arrow(taken, taken < 0), distinct.values)
 
 
 def _read_cells(raw: pd.Series, column: Column, style: NumberStyle, reading: NumberReading | None) -> Coerced:
@@ -152,7 +170,8 @@ def to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
     return converted.combine_chunks() if isinstance(converted, pa.ChunkedArray) else converted
 
 
-def _holds_comma(raw: pa.Array) -> bool:
+def holds_comma(raw: pa.Array) -> bool:
+    """Whether any text of a column holds a comma."""
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary
     if not (pa.types.is_string(raw.type) or pa.types.is_large_string(raw.type)):

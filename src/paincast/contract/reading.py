@@ -10,13 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from paincast.contract.columns import read_name, read_predictor, read_text
 from paincast.contract.contract import BUILT_IN, Contract, OwnIndication, OwnTechnique
 from paincast.contract.instruments import read_instrument
 from paincast.contract.keys import VERSION, list_keys, list_required
 from paincast.contract.outcomes import read_outcome
+from paincast.deferred import yaml
 from paincast.errors import DataError, SettingsError
 from paincast.files.strict_yaml import Node, parse_yaml, read_yaml
 from paincast.outcomes import OUTCOMES

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from itertools import combinations, permutations
 
 import numpy as np
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.disclosure.rounding import FEW, round_count
 from paincast.disclosure.suppression import flag_with_complements, is_small
 from paincast.schema import MINIMUM_CELL

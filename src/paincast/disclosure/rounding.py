@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.schema import MINIMUM_CELL
 
 DIGITS = 4

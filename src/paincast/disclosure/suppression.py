@@ -6,8 +6,8 @@ from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError, SettingsError
 from paincast.schema import MINIMUM_CELL
 

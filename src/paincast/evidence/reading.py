@@ -8,8 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import yaml
-
+from paincast.deferred import yaml
 from paincast.errors import DataError, suggest_name
 from paincast.evidence.comparators import Comparator
 from paincast.evidence.conditions import check_condition, describe_condition
@@ -50,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (a safe loader, in C)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except yaml.YAMLError as error:
         raise DataError(f"{path.name} is not valid YAML", code="PC-EVIDENCE-07") from error
     if not isinstance(content, dict):

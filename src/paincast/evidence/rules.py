@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from paincast import evidence
 from paincast.errors import DataError
 from paincast.evidence.comparators import CONTROL_KINDS
 from paincast.evidence.conditions import check_condition
-from paincast.evidence.records import gaps_of, indications_of, records_of
 
 _RULE_KEYS = {"name", "label", "level", "reason", "when", "indications"}
 _CONTROL_KEYS = {
@@ -68,10 +68,10 @@ def collect_rules(technique: str, outcome: str) -> TechniqueRules:
         If there is no evidence for the technique.
     """
     return TechniqueRules(
-        indications=indications_of(technique),
+        indications=evidence.indications_of(technique),
         controls=_collect_controls(technique, outcome),
         contraindications=collect_contraindications(technique),
-        gaps=tuple({"indication": name, "reason": gap} for name, gap in gaps_of(technique).items()),
+        gaps=tuple({"indication": name, "reason": gap} for name, gap in evidence.gaps_of(technique).items()),
         remarks=_collect_remarks(technique),
     )
 
@@ -91,7 +91,7 @@ def _collect_controls(technique: str, outcome: str) -> tuple[dict[str, Any], ...
             "source": list(comparator.source),
             "tag": comparator.tag,
         }
-        for record in records_of(technique)
+        for record in evidence.records_of(technique)
         for comparator in record.comparators
         if comparator.outcome == outcome
     )
@@ -100,7 +100,7 @@ def _collect_controls(technique: str, outcome: str) -> tuple[dict[str, Any], ...
 def _collect_remarks(technique: str) -> tuple[dict[str, Any], ...]:
     return tuple(
         {"indication": indication, "approach": record.approach, "remark": record.without}
-        for record in records_of(technique)
+        for record in evidence.records_of(technique)
         if record.without
         for indication in record.indications
     )
@@ -109,7 +109,7 @@ def _collect_remarks(technique: str) -> tuple[dict[str, Any], ...]:
 def collect_contraindications(technique: str) -> tuple[dict[str, Any], ...]:
     """Collect the distinct contraindications of a technique, with the indications of the records that name them."""
     rules: dict[tuple[str, str], dict[str, Any]] = {}
-    for record in records_of(technique):
+    for record in evidence.records_of(technique):
         for contraindication in record.contraindications:
             plain = {
                 "name": contraindication.name,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.models.serialization import Response
 from paincast.schema import Column
 
@@ -162,7 +162,8 @@ def compute_importance(explanation: Explanation) -> pd.DataFrame:
 
 def format_value(column: Column, value: object) -> str:
     """Format a value of a column with its unit; a missing value as ``missing``."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+    is_plain = isinstance(value, float | int | str)
+    if value is None or (isinstance(value, float) and np.isnan(value)) or (not is_plain and value is pd.NA):
         return "missing"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"

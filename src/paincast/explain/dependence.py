@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.disclosure.groups import MISSING, IntArray, Labels, choose_released_groups, is_ordered, name_groups
 from paincast.explain.contributions import Explanation
 from paincast.explain.resampling import Resamples

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.disclosure.groups import is_ordered, rank_values
 from paincast.explain.contributions import Explanation
 from paincast.explain.resampling import Resamples

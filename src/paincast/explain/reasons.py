@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import ndtri
 
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 from paincast.explain.contributions import Explanation, format_value, sum_by_variable
 from paincast.models.serialization import Response
 
@@ -64,7 +64,7 @@ def find_certain(response: Response, episodes: pd.DataFrame, explanation: Explan
         return np.asarray(agreeing >= LEAST_CERTAINTY * n_refits)
     expected = served / weight
     variance = np.maximum(squares / n_refits - weight * (1.0 - weight) * expected**2, 0.0) / weight
-    return np.asarray((served != 0.0) & (np.abs(expected) >= ndtri(LEAST_CERTAINTY) * np.sqrt(variance)))
+    return np.asarray((served != 0.0) & (np.abs(expected) >= special.ndtri(LEAST_CERTAINTY) * np.sqrt(variance)))
 
 
 def list_reasons(
@@ -145,7 +145,7 @@ def list_missing(
         of the contribution that the value could have, the widest first.
     """
     names = [name for name in explanation.values.columns if variances.get(name)]
-    reach = np.array([ndtri(0.5 + level / 2.0) * np.sqrt(variances[name]) for name in names])
+    reach = np.array([special.ndtri(0.5 + level / 2.0) * np.sqrt(variances[name]) for name in names])
     listed = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
     missing = explanation.values[names].isna().to_numpy(bool)
     scales = np.ones(len(missing)) if scale is None else scale

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.stats import rankdata
 
+from paincast.deferred import pandas as pd
+from paincast.deferred import stats
 from paincast.explain.contributions import Explanation, sum_by_variable
 from paincast.models.serialization import Response
 
@@ -182,4 +182,4 @@ def rank_importance(explanation: Explanation, resamples: Resamples, *, confidenc
 
 
 def _rank(sizes: FloatArray) -> npt.NDArray[np.int64]:
-    return np.asarray(rankdata(-sizes, method="min", axis=1), dtype=np.int64)
+    return np.asarray(stats.rankdata(-sizes, method="min", axis=1), dtype=np.int64)

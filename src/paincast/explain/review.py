@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.explain.contributions import Explanation
 from paincast.explain.dependence import list_dependence
 from paincast.explain.directions import DirectionVerdict, assess_directions, list_unseen_directions

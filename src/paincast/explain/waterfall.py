@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
 from paincast.explain.contributions import Explanation, format_value
 from paincast.schema import MINIMUM_CELL

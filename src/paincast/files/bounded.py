@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from paincast.deferred import yaml
 from paincast.errors import DataError, SettingsError
 
 YAML_BYTES = 1_000_000
@@ -21,8 +20,6 @@ DEEPEST = 40
 
 MOST_NODES = 100_000
 """Maximum number of values in a YAML file; values behind an alias are counted each time."""
-
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def read_yaml_text(path: str | Path) -> str:
@@ -71,7 +68,7 @@ def check_yaml(text: str, name: str) -> None:
     if len(text) > YAML_BYTES:
         raise SettingsError(f"{name} is too large: more than {YAML_BYTES:,} bytes", code="PC-FILES-07")
     try:
-        _count_nodes(yaml.parse(text, Loader=_LOADER), name)
+        _count_nodes(yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)), name)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise SettingsError(f"{name}, line {line}: not valid YAML: {error.problem}", code="PC-FILES-08") from error

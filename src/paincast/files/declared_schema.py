@@ -8,10 +8,9 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-import pandas as pd
 
 from paincast.files.json_schema import NON_FINITE
-from paincast.files.serialization import VERSION_KEY
+from paincast.files.serialization import VERSION_KEY, PlainTable
 
 LARGEST = 1e12
 """Largest absolute value of a number."""
@@ -37,7 +36,7 @@ _PLAIN: Mapping[Any, Mapping[str, Any]] = {
     None: {"type": "null"},
     NoneType: {"type": "null"},
     Any: CELL,
-    pd.DataFrame: {
+    PlainTable: {
         "type": "array",
         "maxItems": MOST_ITEMS,
         "items": {"type": "object", "maxProperties": 100, "additionalProperties": CELL},

@@ -1,8 +1,8 @@
 """Convert dataclasses to plain data and back, based on their declared types; bundles store the result as JSON.
 
-Arrays and tuples become lists, numbers of numpy become those of Python, and frames become lists of rows; anything else
-is unchanged. A class that is not a dataclass, or has state other than its fields, implements ``to_state`` and
-``from_state``. A dataclass with ``state_version`` stores the version and refuses other versions.
+Arrays and tuples become lists, and numbers of numpy become those of Python; anything else is unchanged. A class that is
+not a dataclass, or has state other than its fields, implements ``to_state`` and ``from_state``. A dataclass with
+``state_version`` stores the version and refuses other versions.
 """
 
 from __future__ import annotations
@@ -11,15 +11,43 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
 from paincast.files.declared_types import read_array
 
 VERSION_KEY = "version"
+
+
+class PlainTable(tuple[Mapping[str, Any], ...]):
+    """PlainTable of a table as plain data, which a model keeps for a report and needs for no answer.
+
+    Examples
+    --------
+    >>> PlainTable.from_frame(pd.DataFrame({"candidate": ["ridge"], "chosen": [True]}))
+    ({'candidate': 'ridge', 'chosen': True},)
+    """
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Self:
+        """Take the rows of a data frame."""
+        return cls({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the rows as a data frame."""
+        return pd.DataFrame(list(self))
+
+    def to_state(self) -> list[Mapping[str, Any]]:
+        """Return the rows as plain data."""
+        return list(self)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Self:
+        """Revert :meth:`to_state`."""
+        return cls(state)
 
 
 def to_plain(value: Any) -> Any:
@@ -28,7 +56,7 @@ def to_plain(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        A dataclass, an array, a frame, a container of these, or plain data.
+        A dataclass, an array, a container of these, or plain data.
 
     Examples
     --------
@@ -47,8 +75,6 @@ def to_plain(value: Any) -> Any:
         return plain | {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    if isinstance(value, pd.DataFrame):
-        return value.to_dict(orient="records")
     if isinstance(value, Mapping):
         return {name: to_plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -97,8 +123,6 @@ def _make_reader(hint: Any) -> Callable[[Any], Any]:
         return _make_optional(_make_reader(kinds[0])) if len(kinds) < len(inner) else _make_reader(kinds[0])
     if origin is np.ndarray:
         return read_array
-    if hint is pd.DataFrame:
-        return pd.DataFrame
     if origin is tuple:
         return _make_reader_of_tuples(hint, inner)
     if origin in (dict, Mapping):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
-import pandas as pd
+
+from paincast.deferred import pandas as pd
 
 _BEFORE = r"(?:\A|(?<=[;\t\r\n]))"
 """Where a cell may begin; a spreadsheet that splits columns at semicolons sees more cells than were written."""
@@ -57,6 +59,33 @@ def write_csv(frame: pd.DataFrame, place: Path | IO[str], *, header: bool = True
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     written = frame.assign(**escaped).rename(columns=escape_formula)
     written.to_csv(place, index=False, header=header, lineterminator="\n", quoting=quoting)
+
+
+def write_rows(columns: Sequence[Sequence[Any]], stream: IO[str]) -> None:
+    """Write columns of plain cells as rows of CSV, the same bytes as :func:`write_csv` without the names.
+
+    Parameters
+    ----------
+    columns : sequence of sequence
+        Texts, which are escaped, numbers, yes or no; None and NaN are empty.
+    stream : text stream
+        Destination.
+    """
+    escaped: dict[str, str] = {}
+    cells = [[_write_cell(cell, escaped) for cell in column] for column in columns]
+    returns = any("\r" in text for text in escaped.values())
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    csv.writer(stream, quoting=quoting, lineterminator="\n").writerows(zip(*cells, strict=True))
+
+
+def _write_cell(cell: Any, escaped: dict[str, str]) -> Any:
+    """Escape a text, each distinct one once."""
+    if isinstance(cell, str):
+        found = escaped.get(cell)
+        if found is None:
+            found = escaped[cell] = escape_formula(cell)
+        return found
+    return "" if cell is None or cell != cell else cell
 
 
 def _escape(column: pd.Series) -> pd.Series:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from paincast.deferred import yaml
 from paincast.errors import SettingsError, suggest_name
 from paincast.files.bounded import read_yaml_text
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
+from paincast.deferred import pandas as pd
 from paincast.gates.findings import is_interval, is_number, leave_out, list_rows, make_finding, show
 from paincast.gates.verdict import MISSING, NOT_ASKED, GateEvidence, GateFinding
 from paincast.settings import GateSettings

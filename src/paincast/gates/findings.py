@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
-
+from paincast.deferred import pandas as pd
 from paincast.gates.verdict import FAILED, MISSING, NOT_ASKED, OVERALL, PASSED, GateEvidence, GateFinding
 
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
-
+from paincast.deferred import pandas as pd
 from paincast.gates.findings import is_interval, is_number, leave_out, list_rows, make_finding, show
 from paincast.gates.verdict import MISSING, OVERALL, GateEvidence, GateFinding
 from paincast.settings import GateSettings

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pandas as pd
-
+from paincast.deferred import pandas as pd
 from paincast.schema import RESEARCH_MARK
 
 PASSED = "passed"

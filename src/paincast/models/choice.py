@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import logit
 
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 from paincast.statistics import compute_clustered_error, compute_log_loss
 
 FloatArray = npt.NDArray[np.float64]
@@ -131,7 +131,7 @@ def is_better_than_overall_risk(
     >>> [is_better_than_overall_risk(slope * (outcome - 0.5), outcome, 1.0) for slope in (2.0, 0.0, -2.0)]
     [True, False, False]
     """
-    overall = np.full(len(outcome), logit(outcome.mean()))
+    overall = np.full(len(outcome), special.logit(outcome.mean()))
     losses, baseline = compute_log_loss([linear_predictor, overall], outcome)
     return is_better(losses, baseline, standard_errors, groups=groups)
 

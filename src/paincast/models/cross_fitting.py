@@ -6,9 +6,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from joblib import Parallel, delayed
 
+from paincast.deferred import pandas as pd
 from paincast.models.class_sizes import require_both_classes
 from paincast.progress import SILENT, Progress
 from paincast.settings import TrainingSettings
@@ -69,6 +68,8 @@ def cross_fit(
         for repeat, repeat_rng in enumerate(rng.spawn(evaluation.repeats))
         for fold, ((train, test), child) in enumerate(spread_folds(outcome, patients, evaluation.folds, repeat_rng))
     ]
+    from joblib import Parallel, delayed
+
     held_out = Parallel(n_jobs=settings.jobs, return_as="generator")(
         delayed(fit_and_predict)(episodes.iloc[train], outcome[train], episodes.iloc[test], child)
         for train, test, child, _ in tasks

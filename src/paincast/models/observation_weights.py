@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 from paincast.settings import ObservationSettings
 from paincast.splits import count_smaller_class, make_folds
 from paincast.statistics import compute_log_loss
@@ -87,7 +86,7 @@ def _fit_probability(
 ) -> FloatArray:
     patients = episodes["patient_id"].to_numpy(object)
     variances = [prior_sd**2 for prior_sd in sorted(settings.prior_sds)]
-    matrix = EpisodeEncoder(contract=contract).fit(episodes).transform(episodes)
+    matrix = features.EpisodeEncoder(contract=contract).fit(episodes).transform(episodes)
     if not matrix.shape[1]:
         return np.full(len(observed), observed.mean())
     chosen = variances[0]
@@ -99,11 +98,13 @@ def _fit_probability(
                 linear_predictor = _fit_linear_predictor(matrix[train], observed[train], variance, matrix[test])
                 losses[index] += float(np.sum(compute_log_loss(linear_predictor, observed[test])))
         chosen = variances[int(np.argmin(losses))]
-    return np.asarray(expit(_fit_linear_predictor(matrix, observed, chosen, matrix)), dtype=float)
+    return np.asarray(special.expit(_fit_linear_predictor(matrix, observed, chosen, matrix)), dtype=float)
 
 
 def _fit_linear_predictor(matrix: FloatArray, observed: FloatArray, variance: float, asked: FloatArray) -> FloatArray:
     # Newton's method with an exact Hessian: there are few, standardised columns, and ridge keeps the Hessian regular.
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=variance, solver="newton-cholesky").fit(matrix, observed)
     return np.asarray(asked @ model.coef_[0] + model.intercept_[0], dtype=float)
 

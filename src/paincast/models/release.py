@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.disclosure.rounding import FEW_DIGITS, round_digits, round_means, round_shares
-from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.features import EncodedVariable, FittedEncoder
 from paincast.models.binary.kinds import find_kind
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
@@ -124,7 +124,7 @@ def _round_scores(response: ResponseModel, episodes: pd.DataFrame) -> ResponseMo
     )
 
 
-def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> Any:
+def _follow(model: Any, encoder: FittedEncoder, shifts: dict[str, Shift]) -> Any:
     """Adjust a linear model to shifted scores, so that its linear predictors are unchanged."""
     coefficients, means, intercept = model.coefficients.copy(), model.means.copy(), model.intercept
     names = encoder.get_feature_names_out().tolist()
@@ -136,8 +136,8 @@ def _follow(model: Any, encoder: EpisodeEncoder, shifts: dict[str, Shift]) -> An
     return LinearModel(intercept=float(intercept), coefficients=coefficients, means=means)
 
 
-def _round_encoder(encoder: EpisodeEncoder, n: int) -> EpisodeEncoder:
-    rounded = type(encoder)(**encoder.get_params())
+def _round_encoder(encoder: FittedEncoder, n: int) -> FittedEncoder:
+    rounded = copy(encoder)
     rounded.variables_ = tuple(_round_variable(variable, n) for variable in encoder.variables_)
     rounded.unavailable_ = encoder.unavailable_
     return rounded
@@ -152,7 +152,7 @@ def _round_variable(variable: EncodedVariable, n: int) -> EncodedVariable:
 
 
 def _round_components(
-    uncertainty_components: UncertaintyComponents, model: Any, encoder: EpisodeEncoder
+    uncertainty_components: UncertaintyComponents, model: Any, encoder: FittedEncoder
 ) -> UncertaintyComponents:
     """Round variances; for a category or yes/no in a linear model, compute the variance from the rounded shares."""
     missing = {name: round_digits(value, FEW_DIGITS) for name, value in uncertainty_components.missing.items()}

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from paincast.features import EpisodeEncoder
-from paincast.files.serialization import from_plain, to_plain
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable, from_plain, to_plain
 from paincast.models.binary.kinds import KINDS, find_kind, read_model, write_model
 from paincast.models.binary.model_kind import Candidate
 from paincast.models.binary.response import ResponseModel
@@ -28,11 +27,11 @@ Response = ResponseModel | DurationResponse | ChangeResponse | CumulativeChangeR
 
 
 _PLAIN: dict[str, Any] = {
-    "encoder": EpisodeEncoder,
+    "encoder": FittedEncoder,
     "domain": Domain,
     "candidate": Candidate,
     "uncertainty_components": UncertaintyComponents,
-    "selection": pd.DataFrame,
+    "selection": PlainTable,
 }
 """Fields of a binary response that are written as plain data."""
 

@@ -10,7 +10,7 @@ from paincast.outcomes.definitions import (
     sort_outcomes,
 )
 from paincast.outcomes.label_counts import count_instruments, count_label_months
-from paincast.outcomes.labels import OutcomeLabels, compute_outcome, list_ineligibility
+from paincast.outcomes.labels import OutcomeLabels, compute_outcome, explain_ineligibility, list_ineligibility
 from paincast.outcomes.model_names import name_model, split_name
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "count_instruments",
     "count_label_months",
     "default_window",
+    "explain_ineligibility",
     "get_outcome",
     "improvement_line",
     "list_ineligibility",

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.schema.instruments import Instrument
 
-Numbers = TypeVar("Numbers", pd.Series, npt.NDArray[np.float64])
+Numbers = TypeVar("Numbers", "pd.Series", npt.NDArray[np.float64])
 
 Direction = Literal["fall", "rise", "at_most", "at_least", "change"]
 

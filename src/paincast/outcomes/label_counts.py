@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
+from paincast.deferred import pandas as pd
 from paincast.outcomes.labels import OutcomeLabels
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.outcomes.criteria import Line, assess_change, is_reachable
 from paincast.outcomes.definitions import COMPLICATION, Outcome, default_window
 
@@ -176,12 +176,18 @@ def list_ineligibility(outcome: Outcome, episodes: pd.DataFrame) -> pd.Series:
     before = pd.DataFrame({line.measure: _read(episodes, line.measure) for line in lines})
     known = before.notna().to_numpy(bool)
     is_possible = np.column_stack([is_reachable(line, before[line.measure]) for line in lines]).any(axis=1)
-    counted = np.array([line.measure in outcome.evidence_measures for line in lines])
     for pattern in np.unique(known[~is_possible], axis=0):
-        named = [line for line, is_named in zip(lines, pattern | counted, strict=True) if is_named] or lines
         alike = ~is_possible & (known == pattern).all(axis=1)
-        reasons[alike] = _describe_impossible(named) if pattern.any() else _describe_absent(named)
+        reasons[alike] = explain_ineligibility(outcome, pattern.tolist())
     return pd.Series(reasons, index=episodes.index, dtype="str")
+
+
+def explain_ineligibility(outcome: Outcome, known: Sequence[bool]) -> str:
+    """Explain why an outcome is impossible, given which of the baseline values that it needs are known."""
+    lines = [line for line in outcome.lines if line.needs_before]
+    measures = outcome.evidence_measures
+    named = [line for line, is_known in zip(lines, known, strict=True) if is_known or line.measure in measures]
+    return (_describe_impossible if any(known) else _describe_absent)(named or lines)
 
 
 def _describe_absent(lines: Sequence[Line]) -> str:
@@ -205,7 +211,7 @@ def _read(frame: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=frame.index)
 
 
-def _describe_impossible(lines: list[Line]) -> str:
+def _describe_impossible(lines: Sequence[Line]) -> str:
     first = lines[0]
     if len(lines) > NAMED:
         return f"{_name(lines, 'or')}: the score before the procedure leaves no room for the change"

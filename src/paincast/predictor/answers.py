@@ -7,9 +7,9 @@ from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit, logit
 
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 from paincast.eligibility import join_reasons
 from paincast.errors import SettingsError
 from paincast.explain import Explanation, Reason, list_reasons
@@ -122,7 +122,7 @@ class Answers:
         else:
             for name in PROBABILITIES:
                 mine, theirs = (_read_log_odds(one.numbers.loc[where, name]) for one in (self, other))
-                numbers.loc[where, name] = expit((1.0 - share) * mine + share * theirs)
+                numbers.loc[where, name] = special.expit((1.0 - share) * mine + share * theirs)
             for name in UNCERTAINTY_COLUMNS:
                 numbers.loc[where, name] = (1.0 - share) * self.numbers[name] + share * other.numbers[name]
         mixed = replace(self, numbers=numbers)
@@ -185,4 +185,4 @@ class Answers:
 
 
 def _read_log_odds(probability: pd.Series) -> FloatArray:
-    return np.asarray(logit(np.clip(probability.to_numpy(float), NEAREST, 1 - NEAREST)))
+    return np.asarray(special.logit(np.clip(probability.to_numpy(float), NEAREST, 1 - NEAREST)))

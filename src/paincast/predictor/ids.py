@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.coercion import to_text
+from paincast.cohort.coercion import is_missing_word, to_text
 from paincast.cohort.reading.batches import to_frame
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.validate import match_columns
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 
 ID_COLUMNS = ("episode_id", "patient_id")
+
+
+FEW_IDS = 100
+"""Most ids that are looked at one by one, which spares the functions for columns."""
 
 
 def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Contract = BUILT_IN) -> pd.DataFrame:
@@ -49,8 +53,10 @@ def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]
     columns = {name: column for name, column in contract.episodes.items() if name in ID_COLUMNS}
     rows = patients.rows
     if isinstance(rows, pa.Table):
-        rows = to_frame(rows.select([name for name in rows.column_names if name in columns]))
-    frame = match_columns(rows, columns).reset_index(drop=True)
+        names = [name for name in rows.column_names if name in columns]
+        frame = to_frame(rows.select(names)) if names else pd.DataFrame(index=range(len(patients.places)))
+    else:
+        frame = match_columns(rows, columns).reset_index(drop=True)
     listed: dict[str, pd.Series] = {}
     ids = pd.Series("row-" + pd.Series(patients.places).astype("str"), index=frame.index)
     for name in ID_COLUMNS:
@@ -60,9 +66,15 @@ def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]
 
 def _keep(given: pd.Series, made: pd.Series) -> pd.Series:
     """Keep a column of ids as it was given; where there is none, take the one that was made."""
+    if len(given) <= FEW_IDS and all(isinstance(cell, str) and _is_plain(cell) for cell in given):
+        return given.astype("str")
     whole = given.infer_objects() if given.dtype == object else given
     if pd.api.types.is_integer_dtype(whole.dtype) and not whole.isna().any():
         return whole
     text = to_text(given)
     is_written = np.fromiter((isinstance(cell, str) for cell in given), dtype=bool, count=len(given))
     return text.mask(is_written & text.notna(), given.astype("str")).fillna(made.astype("str"))
+
+
+def _is_plain(cell: str) -> bool:
+    return cell.isascii() and not is_missing_word(cell)

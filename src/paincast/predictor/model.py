@@ -7,22 +7,20 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.reading.patients import read_patients
 from paincast.cohort.validate import validate_patients
 from paincast.contract import BUILT_IN, Contract, describe_own_technique
+from paincast.deferred import pandas as pd
 from paincast.eligibility import (
     set_technique,
 )
 from paincast.evidence.rules import TechniqueRules
 from paincast.explain import MOST_MISSING, explain_model, find_certain, list_missing
-from paincast.models.domain import flag_out_of_domain
 from paincast.models.serialization import Response
 from paincast.outcomes import Outcome, get_outcome, name_model
 from paincast.predictor.answering.frames import to_frame
-from paincast.predictor.answering.judgement import judge_patients
 from paincast.predictor.answering.ready import ReadyPatients, from_episodes
 from paincast.predictor.answering.scorer import EVERYTHING, Detail, Scorer, make_scorer
 from paincast.predictor.answers import MOST_REASONS, Answers, check_most_reasons
@@ -203,7 +201,7 @@ class Predictor:
         filled = self.fill_left_out(predictions.to_frame(), rejects)
         return restore_index(restore_ids(filled, read, self.contract), read)
 
-    def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+    def fill_left_out(self, predictions: pd.DataFrame, rejects: pd.DataFrame | None) -> pd.DataFrame:
         """Add an abstention for every patient whose whole row was left out, at the row's position.
 
         Parameters
@@ -300,9 +298,11 @@ class Predictor:
         Answers
             Indexed like ``patients``.
         """
+        ready = from_episodes(patients, unreadable, self.contract)
+        told = Detail(interval=False, explain=0)
+        table = self.answer_table(ready, allow_contradicted=allow_contradicted, detail=told)
+        rows = to_frame(table).set_axis(patients.index, axis="index")
         episodes = set_technique(patients, self.technique, self.contract)
-        out_of_domain = flag_out_of_domain(self.response.domain, self.response.encoder, episodes)
-        rows = judge_patients(self, episodes, unreadable, out_of_domain, allow_contradicted=allow_contradicted)
         answered = ~rows["abstained"].to_numpy(bool)
         answer = self.response.answer(episodes, self.level, interval=detail.interval).reindex(
             columns=[*ANSWERS, *UNCERTAINTY_COLUMNS]

@@ -9,16 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.rejects import NOTHING_LOST, WHOLE_COLUMN
 from paincast.cohort.survey import Survey
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.predictor.answering.frames import to_frame
 from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
+from paincast.scoring.arrays import to_arrow
 
 
 class Answered(NamedTuple):
@@ -47,7 +48,7 @@ class Answers(NamedTuple):
     """Predictions, what was left out, and counts by which whole columns are decided on."""
 
     predictions: Predictions
-    rejects: pd.DataFrame
+    rejects: pd.DataFrame | None
     survey: Survey
 
 
@@ -68,8 +69,8 @@ def answer_patients(patients: PatientRows, answer: Answer, *, contract: Contract
     predictions : Predictions
         Result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A patient whose whole
         row was left out has no row.
-    rejects : DataFrame
-        See :func:`paincast.cohort.validate.validate_patients`.
+    rejects : DataFrame or None
+        None for nothing. See :func:`paincast.cohort.validate.validate_patients`.
     survey : Survey
         Counts of all rows, also of those left out.
     """
@@ -87,7 +88,7 @@ def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
     cautions = answered.table["cautions"].combine_chunks()
     encoded = cautions if pa.types.is_dictionary(cautions.type) else cautions.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    pairs = pa.array(encoded.indices.to_numpy() * len(notes) + unreadable.codes[answered.rows]).dictionary_encode()
+    pairs = to_arrow(encoded.indices.to_numpy() * len(notes) + unreadable.codes[answered.rows]).dictionary_encode()
     joined = [
         "; ".join(filter(None, (words[pair // len(notes)], notes[pair % len(notes)])))
         for pair in pairs.dictionary.to_pylist()
@@ -96,8 +97,10 @@ def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
     return answered.table.set_column(answered.table.schema.get_field_index("cautions"), "cautions", noted)
 
 
-def explain_left_out(rejects: pd.DataFrame) -> pd.Series:
+def explain_left_out(rejects: pd.DataFrame | None) -> pd.Series:
     """Return the reason for each patient whose whole row was left out, indexed by row number."""
+    if rejects is None:
+        return pd.Series(dtype="str")
     whole = (rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)
     rows = rejects[whole & ~rejects["rule"].isin(NOTHING_LOST)].drop_duplicates("row").set_index("row")
     return rows["column"] + ": " + rows["rule"] + " (allowed: " + rows["allowed"] + ")"
@@ -116,9 +119,9 @@ def restore_index(predictions: pd.DataFrame, patients: PatientRows) -> pd.DataFr
     return predictions.set_axis(labels.set_names(names), axis="index")
 
 
-def warn_of_rejects(rejects: pd.DataFrame, *, stacklevel: int = 3) -> None:
+def warn_of_rejects(rejects: pd.DataFrame | None, *, stacklevel: int = 3) -> None:
     """Warn about values that were left out before predicting, by column and rule."""
-    if len(rejects):
+    if rejects is not None and len(rejects):
         kinds = Counter(zip(rejects["column"], rejects["rule"], strict=True))
         counted = "; ".join(f"{column}: {rule} ({n})" for (column, rule), n in kinds.items())
         warnings.warn(f"left out before predicting: {counted}", UserWarning, stacklevel=stacklevel)

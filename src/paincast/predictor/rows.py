@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from paincast.deferred import pandas as pd
 from paincast.predictor.answering.controls import CONTROL_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK

@@ -14,9 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from paincast.errors import DataError
 from paincast.files import atomic_file
 from paincast.files.bounded import read_json
@@ -235,8 +232,10 @@ def record_validation(folder: Path, version: str, validation: Validation) -> Pat
     return folder / RECORD
 
 
-def assess_validations(validations: Sequence[Validation], episodes: pd.DataFrame) -> pd.DataFrame:
-    """Tell for each patient what validations say of the model that answers.
+def assess_validations(
+    validations: Sequence[Validation], indication: str | None, approach: str | None
+) -> dict[str, float | str]:
+    """Tell for a patient what validations say of the model that answers.
 
     A contradiction concerns patients of the indications and approaches that make up a tenth of those evaluated, and
     those of such an indication whose approach is unknown; for all others it is a doubt.
@@ -245,36 +244,26 @@ def assess_validations(validations: Sequence[Validation], episodes: pd.DataFrame
     ----------
     validations : sequence of Validation
         The worst first.
-    episodes : DataFrame of shape (n, ...)
-        Patients, with ``indication`` and ``approach``.
+    indication, approach : str or None
+        Of the patient; None where it is not known.
 
     Returns
     -------
-    DataFrame
+    dict
         :data:`VALIDATION_COLUMNS`: all validations in words, and the numbers of the worst. ``contradicted``: why the
         answer is contradicted; ``doubted``: what other patients say against the model. Both are empty where nothing
         does.
     """
-    worst = validations[0] if validations else None
-    told = pd.DataFrame(
-        {
-            "validated_on": "; ".join(item.describe() for item in validations),
-            "validated_n": np.nan if worst is None else float(worst.n),
-            "validated_o_e": np.nan if worst is None else worst.o_e,
-            "validated_lower": np.nan if worst is None else worst.lower,
-            "validated_upper": np.nan if worst is None else worst.upper,
-            "contradicted": "",
-            "doubted": "",
-        },
-        index=episodes.index,
-    )
-    unknown = episodes["approach"].isna().to_numpy(bool)
+    told: dict[str, float | str] = {"validated_on": "; ".join(item.describe() for item in validations)}
+    told |= dict.fromkeys(VALIDATION_COLUMNS[1:], math.nan)
+    if validations:
+        worst = validations[0]
+        numbers = (float(worst.n), worst.o_e, worst.lower, worst.upper)
+        told |= dict(zip(VALIDATION_COLUMNS[1:], numbers, strict=True))
+    told |= {"contradicted": "", "doubted": ""}
     for item in reversed([item for item in validations if item.contradicts]):
-        alike = np.zeros(len(episodes), dtype=bool)
-        for indication, approach in item.groups:
-            same = (episodes["approach"] == approach).fillna(value=False).to_numpy(bool)
-            alike |= (episodes["indication"] == indication).fillna(value=False).to_numpy(bool) & (same | unknown)
-        told["contradicted"] = told["contradicted"].where(~alike, f"contradicted by data: {item.describe()}")
-        doubt = f"contradicted by data of other indications or approaches: {item.describe()}"
-        told["doubted"] = told["doubted"].where(alike, doubt)
+        if any(indication == group and approach in (None, way) for group, way in item.groups):
+            told["contradicted"] = f"contradicted by data: {item.describe()}"
+        else:
+            told["doubted"] = f"contradicted by data of other indications or approaches: {item.describe()}"
     return told

@@ -55,14 +55,19 @@ def list_columns(condition: Mapping[str, Any]) -> list[str]:
 
 def _compare(condition: Mapping[str, Any], patients: Patients) -> Truth:
     name = condition["column"]
-    unknown = patients.missing(name)
-    if "any_of" in condition:
-        levels = tuple(condition["any_of"])
-        return Truth(patients.codes(name, levels) < len(levels), unknown)
-    values = patients.numbers(name)
+    [(operation, value)] = ((key, of) for key, of in condition.items() if key != "column")
+    if operation == "any_of":
+        value = tuple(value)
+    return Truth(
+        patients.keep((operation, name, value), lambda: _hold(operation, value, name, patients)), patients.missing(name)
+    )
+
+
+def _hold(operation: str, value: Any, name: str, patients: Patients) -> BoolArray:
+    if operation == "any_of":
+        return np.asarray(patients.codes(name, value) < len(value))
+    numbers = patients.numbers(name)
     with np.errstate(invalid="ignore"):
-        if "is" in condition:
-            return Truth(values == float(condition["is"]), unknown)
-        if "at_least" in condition:
-            return Truth(values >= condition["at_least"], unknown)
-        return Truth(values < condition["below"], unknown)
+        if operation == "is":
+            return np.asarray(numbers == float(value))
+        return np.asarray(numbers >= value if operation == "at_least" else numbers < value)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.scoring.layout import LinearPlan
-from paincast.scoring.linear_plain import score_plain
+from paincast.scoring.linear_plain import score_numbers, score_plain, square_distance
 from paincast.scoring.patients import Patients
 
 FloatArray = npt.NDArray[np.float64]
@@ -76,17 +76,35 @@ def score_linear(
     return LinearScore(*score_plain(numbers, codes, layout, told))
 
 
+def measure_distance(plan: LinearPlan, patients: Patients) -> tuple[BoolArray, FloatArray]:
+    """Measure how far patients are from the training cohort, as :func:`score_linear` does.
+
+    Returns
+    -------
+    far : ndarray of bool, shape (n_numbers, n)
+    squared_distance : ndarray of shape (n,)
+    """
+    scores, _, far = score_numbers(_read_numbers(plan, patients), plan.layout)
+    return unpack_far(far, len(plan.precision)), square_distance(scores, plan.layout.precision)
+
+
+def unpack_far(far: npt.NDArray[np.uint64], n_numbers: int) -> BoolArray:
+    """Unpack the bits of the numbers that are far, shape (n_numbers, n)."""
+    places = np.arange(n_numbers, dtype=np.uint64)
+    return np.asarray((far >> places[:, None]) & np.uint64(1) > 0)
+
+
 def read_inputs(plan: LinearPlan, patients: Patients) -> tuple[FloatArray, npt.NDArray[np.int32]]:
     """Gather the numbers, shape (n_numbers, n), on their analysis scale, and the codes, shape (n_coded, n)."""
-    n = len(patients)
+    codes = [patients.codes(term.name, term.levels) for term in plan.terms if term.levels]
+    return _read_numbers(plan, patients), np.array(codes, dtype=np.int32).reshape(len(codes), len(patients))
+
+
+def _read_numbers(plan: LinearPlan, patients: Patients) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         numbers = [
             np.log1p(patients.numbers(term.name)) if term.log_scale else patients.numbers(term.name)
             for term in plan.terms
             if not term.levels
         ]
-    codes = [patients.codes(term.name, term.levels) for term in plan.terms if term.levels]
-    return (
-        np.array(numbers, dtype=np.float64).reshape(len(numbers), n),
-        np.array(codes, dtype=np.int32).reshape(len(codes), n),
-    )
+    return np.array(numbers, dtype=np.float64).reshape(len(numbers), len(patients))

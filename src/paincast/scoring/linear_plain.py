@@ -10,6 +10,9 @@ from paincast.scoring.layout import Layout, add_up, is_certain
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+FEW_ROWS = 16
+"""Most rows for which products are made at once instead of one by one."""
+
 FARTHEST_SCORE = 4.0
 """Largest distance of a single number from the training mean, in standard deviations."""
 
@@ -47,14 +50,11 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
     """
     n = numbers.shape[1]
     log_odds = np.repeat(layout.intercepts[:, None], n, axis=1)
-    missing, far = np.zeros(n), np.zeros(n, dtype=np.uint64)
-    told, scores = np.zeros((len(layout.references), n)), np.zeros((len(numbers), n))
+    missing = np.zeros(n)
+    told = np.zeros((len(layout.references), n))
+    scores, not_known, far = score_numbers(numbers, layout)
     for place, term in enumerate(layout.number_terms):
-        score = (numbers[place] - layout.centres[place]) * layout.rates[place]
-        unknown = np.isnan(score)
-        score = np.where(unknown, 0.0, score)
-        scores[place] = score
-        far |= (np.abs(score) > FARTHEST_SCORE).astype(np.uint64) << np.uint64(place)
+        score, unknown = scores[place], not_known[place]
         encoded, parts = add_up(layout, place, score)
         zero = layout.columns[place, 3]
         if zero >= 0:
@@ -78,7 +78,7 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
         _compute_refitting(log_odds),
         missing,
         far,
-        _square_distance(scores, layout.precision),
+        square_distance(scores, layout.precision),
         *_find_strongest(told, most),
         *_find_strongest(-told, most, negated=True),
     )
@@ -113,7 +113,20 @@ def _compute_refitting(log_odds: FloatArray) -> FloatArray:
     return np.asarray(total / (len(log_odds) - 1))
 
 
-def _square_distance(scores: FloatArray, precision: FloatArray) -> FloatArray:
+def score_numbers(numbers: FloatArray, layout: Layout) -> tuple[FloatArray, BoolArray, npt.NDArray[np.uint64]]:
+    """Compute standard scores, 0 where a number is unknown; where that is; and a bit for each number that is far."""
+    scores = (numbers - layout.centres[:, None]) * layout.rates[:, None]
+    unknown = np.isnan(scores)
+    scores = np.where(unknown, 0.0, scores)
+    bits = (np.abs(scores) > FARTHEST_SCORE).astype(np.uint64) << np.arange(len(scores), dtype=np.uint64)[:, None]
+    return scores, unknown, np.bitwise_or.reduce(bits, axis=0) if len(bits) else np.zeros(numbers.shape[1], np.uint64)
+
+
+def square_distance(scores: FloatArray, precision: FloatArray) -> FloatArray:
+    """Square the distance of all numbers together from the training cohort; every sum is made in order."""
+    if len(scores) > 0 and scores.shape[1] <= FEW_ROWS:
+        inner = np.add.accumulate(precision[:, :, None] * scores[:, None, :], axis=0)[-1]
+        return np.asarray(np.add.accumulate(inner * scores, axis=0)[-1])
     total = np.zeros(scores.shape[1])
     for row in range(len(scores)):
         inner = np.zeros(len(total))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+
+from paincast.scoring.arrays import to_arrow
 
 FloatArray = npt.NDArray[np.float64]
 CodeArray = npt.NDArray[np.int32]
@@ -52,7 +53,7 @@ class NumberTexts:
             Place of each number's text.
         texts : list of str
         """
-        encoded = pa.array(find_alike(numbers)).dictionary_encode()
+        encoded = to_arrow(find_alike(numbers)).dictionary_encode()
         codes = encoded.indices.to_numpy()
         first = np.empty(len(encoded.dictionary), dtype=np.int64)
         first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)

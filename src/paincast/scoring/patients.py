@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from paincast.scoring.arrays import to_arrow
+
 FloatArray = npt.NDArray[np.float64]
 CodeArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,23 +38,23 @@ class Patients:
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column as numbers, yes as 1; NaN where missing, shape (n,)."""
-        return self._keep(("numbers", name), lambda: _read_numbers(self._column(name), len(self)))
+        return self.keep(("numbers", name), lambda: _read_numbers(self._column(name), len(self)))
 
     def missing(self, name: str) -> BoolArray:
         """Flag the rows in which a column has no value, shape (n,)."""
-        return self._keep(("missing", name), lambda: _find_missing(self._column(name), len(self)))
+        return self.keep(("missing", name), lambda: _find_missing(self._column(name), len(self)))
 
     def codes(self, name: str, levels: tuple[str, ...]) -> CodeArray:
         """Return the place of each value among some levels, shape (n,).
 
         The number of levels stands for a missing value, and the number after it for a value that is no level.
         """
-        return self._keep(("codes", name, levels), lambda: _code(self._column(name), levels, len(self)))
+        return self.keep(("codes", name, levels), lambda: _code(self._column(name), levels, len(self)))
 
     def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Patients:
         """Select rows by positions or a mask."""
         positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        return Patients(self.table.take(pa.array(positions)))
+        return Patients(self.table.take(to_arrow(positions)))
 
     def select(self, names: Collection[str]) -> Patients:
         """Select columns; what was read of them is kept."""
@@ -64,7 +66,7 @@ class Patients:
         names = [name for name in names if name in self.table.column_names]
         if not where.any() or not names:
             return self
-        table, mask = self.table, pa.array(where)
+        table, mask = self.table, to_arrow(where)
         for name in names:
             column = table[name]
             place = table.schema.get_field_index(name)
@@ -79,7 +81,8 @@ class Patients:
         column = self.table.column(place)
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
-    def _keep(self, key: tuple[Hashable, ...], read: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray:  # type: ignore[type-arg]
+    def keep(self, key: tuple[Hashable, ...], read: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray:  # type: ignore[type-arg]
+        """Keep what is read of a column, whose name is the second part of the key."""
         if key not in self._kept:
             self._kept[key] = read()
         return self._kept[key]

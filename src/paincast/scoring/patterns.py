@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+
+from paincast.scoring.arrays import to_arrow
 
 CodeArray = npt.NDArray[np.generic]
 
 _LARGEST_KEY = 2**62
+
+
+_NOUGHT = np.zeros(1, dtype=np.int64)
 
 
 class Found(NamedTuple):
@@ -43,7 +47,7 @@ class Patterns:
         """
         if not n:
             return Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-        key, first = _group(codes, n)
+        key, first = _group(codes, n) if n > 1 else (_NOUGHT, _NOUGHT)
         distinct = np.ascontiguousarray(
             np.array([code[first] for code in codes], dtype=np.int64).reshape(-1, len(first)).T
         )
@@ -75,5 +79,5 @@ def _group(codes: Sequence[CodeArray], n: int) -> tuple[npt.NDArray[np.int64], n
 
 
 def _renumber(key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
-    encoded = pa.array(key).dictionary_encode()
+    encoded = to_arrow(key).dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from paincast.scoring.arrays import to_arrow
 from paincast.scoring.number_texts import NumberTexts
 from paincast.scoring.patients import Patients
 
@@ -129,12 +130,12 @@ def _make_lists(
     sizes: FloatArray,
     unit: str,
 ) -> pa.Array:
-    variables = pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(list(names), pa.string()))
-    known = {"variable": variables, unit: pa.array(sizes)} | ({} if values is None else {"value": values})
+    variables = pa.DictionaryArray.from_arrays(to_arrow(places.astype(np.int32)), pa.array(list(names), pa.string()))
+    known = {"variable": variables, unit: to_arrow(sizes)} | ({} if values is None else {"value": values})
     filled = [known.get(field.name, pa.nulls(len(places), field.type)) for field in WORDED_REASON]
     offsets = np.zeros(len(counts) + 1, dtype=np.int32)
     np.cumsum(counts, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(filled, fields=list(WORDED_REASON)))
+    return pa.ListArray.from_arrays(to_arrow(offsets), pa.StructArray.from_arrays(filled, fields=list(WORDED_REASON)))
 
 
 def _write_values(
@@ -159,4 +160,4 @@ def _write_values(
             found, written = texts.write(variable.name, patients.numbers(variable.name)[rows[chosen]])
         codes[chosen] = found + len(words)
         words += written
-    return pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))
+    return pa.DictionaryArray.from_arrays(to_arrow(codes), pa.array(words, pa.string()))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from paincast.environment import hide_logins
 from paincast.errors import DataError
-from paincast.gates.use import CHAMPION, find_versions_of_content, name_registered, read_use, verify_contents
 from paincast.predictor import MANIFEST, Predictor, load_predictor
 from paincast.predictor.bundle import SIGNATURE, SIGNATURE_TAG, TrustedKeys
 from paincast.predictor.validation import Validation, merge_validation_tags
@@ -86,6 +85,8 @@ def fetch_predictor(address: str, scratch: Path, trusted_keys: TrustedKeys | Non
         If there is no such store, it does not answer, the address has no bundle, or its bundle is not the one that was
         logged, or no trusted key signed it.
     """
+    from paincast.gates.use import verify_contents
+
     with _calm_environment():
         downloaded, registered = _download(address, scratch)
     manifests = sorted(downloaded.rglob(MANIFEST))
@@ -106,6 +107,8 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     """Find what registered versions of the same content carry, by whatever address the bundle was loaded."""
     import mlflow
     from mlflow.exceptions import MlflowException
+
+    from paincast.gates.use import find_versions_of_content, name_registered
 
     name = name_registered(predictor.technique, predictor.outcome, predictor.further_month)
     try:
@@ -139,6 +142,8 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
 
 
 def _look_up(client: MlflowClient, address: str) -> Registered:
+    from paincast.gates.use import CHAMPION, read_use
+
     if match := VERSION.fullmatch(address):
         name, number, alias = match["name"], match["version"], match["alias"]
         version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)

@@ -10,14 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from paincast.contract import Contract
-from paincast.eligibility import assess_technique, check_readable, set_technique, text_where
+from paincast.deferred import pandas as pd
+from paincast.eligibility import assess_technique, explain_unreadable, set_technique
 from paincast.predictor import Predictor, make_abstentions
-from paincast.predictor.answering.frames import to_table
+from paincast.predictor.answering.frames import spell_out, to_table
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answering.scorer import Detail
 from paincast.predictor.route import Answer, Answered
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.schema import COMPARATORS
+from paincast.scoring.arrays import to_arrow
 from paincast.scoring.patients import Patients
 from paincast.serving.asked import (
     EVERYTHING,
@@ -89,10 +91,13 @@ def _interleave(blocks: Sequence[tuple[pa.Table, IntArray]]) -> Answered:
         return Answered(PREDICTION_SCHEMA.empty_table(), np.empty(0, dtype=np.intp))
     if len(blocks) == 1:
         return Answered(*blocks[0])
-    table = pa.concat_tables([_spell_out(block) for block, _ in blocks]).combine_chunks()
+    tables = [block for block, _ in blocks]
+    if any(not table.schema.equals(tables[0].schema) for table in tables):
+        tables = list(map(_spell_out, tables))
+    table = spell_out(pa.concat_tables(tables)).combine_chunks()
     rows = np.concatenate([rows for _, rows in blocks])
     order = np.argsort(rows, kind="stable")
-    return Answered(table.take(pa.array(order)), rows[order])
+    return Answered(table.take(to_arrow(order)), rows[order])
 
 
 def _spell_out(table: pa.Table) -> pa.Table:
@@ -102,10 +107,12 @@ def _spell_out(table: pa.Table) -> pa.Table:
 def _abstain(ready: ReadyPatients, techniques: Iterable[str]) -> pa.Table:
     """Make the only row of patients of whom no technique is asked."""
     episodes, unreadable = ready.to_episodes()
-    reason = text_where(episodes["indication"].isna(), NO_INDICATION)
-    unread = check_readable(episodes.index, unreadable, used=(), required={"indication"})
-    because = reason.where(reason != "", explain_nobody(techniques)).where(unread == "", unread)
-    return to_table(make_abstentions(episodes, "", "", because))
+    nobody = explain_nobody(techniques)
+    because = [
+        explain_unreadable(names, used=(), required={"indication"}) or (NO_INDICATION if is_missing else nobody)
+        for names, is_missing in zip(unreadable, episodes["indication"].isna(), strict=True)
+    ]
+    return to_table(make_abstentions(episodes, "", "", pd.Series(because, index=episodes.index, dtype="str")))
 
 
 def _answer_technique(
@@ -154,7 +161,7 @@ def _bring_in_line(ready: ReadyPatients, models: Sequence[Predictor], asking: As
 def _replace(table: pa.Table, rows: IntArray, by: pa.Table) -> pa.Table:
     places = np.arange(table.num_rows)
     places[rows] = table.num_rows + np.arange(len(rows))
-    return pa.concat_tables([_spell_out(table), _spell_out(by)]).combine_chunks().take(pa.array(places))
+    return pa.concat_tables([_spell_out(table), _spell_out(by)]).combine_chunks().take(to_arrow(places))
 
 
 def _explain_silence(

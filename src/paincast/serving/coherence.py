@@ -29,8 +29,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast.deferred import pandas as pd
 from paincast.outcomes import OUTCOMES
 from paincast.predictor import Answers
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import list_integers
+from paincast.deferred import pandas as pd
 from paincast.outcomes import name_model
 from paincast.predictor import Predictor
 from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.route import Predictions
+from paincast.scoring.arrays import to_arrow
 from paincast.serving.asked import Asking
 from paincast.serving.months import Asked, choose_model
 
@@ -181,7 +182,7 @@ class Layout:
         return pa.Table.from_pandas(wide, schema=self.schema, preserve_index=False).replace_schema_metadata()
 
     def _restore_ids(self, predictions: Predictions, batch: Batch) -> pa.Table:
-        table, rows = predictions.table, pa.array(np.searchsorted(batch.places, predictions.places))
+        table, rows = predictions.table, to_arrow(np.searchsorted(batch.places, predictions.places))
         for name, kind in self.integer_ids.items():
             given = batch.rows[name if name in batch.rows.column_names else ID_COLUMNS[0]]
             table = table.set_column(table.schema.get_field_index(name), name, given.take(rows).cast(kind))

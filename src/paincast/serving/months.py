@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import NamedTuple
 
-import pandas as pd
-
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.eligibility import check_indication, explain_missing_model
 from paincast.errors import SettingsError
 from paincast.predictor import Predictor

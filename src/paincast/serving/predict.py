@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from paincast.cohort.reading.patients import read_patients
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError, SettingsError
 from paincast.models_folder import list_notes
 from paincast.predictor import MANIFEST, Predictor, load_predictor

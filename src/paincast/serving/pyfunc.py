@@ -14,6 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from paincast.cohort.reading.patients import read_patients
+from paincast.cohort.rejects import join_rejects
 from paincast.errors import DataError, PaincastError
 from paincast.predictor import LISTS, Predictor, answer_patients, load_predictor
 from paincast.predictor.route import restore_index
@@ -79,7 +80,8 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
     """
     read = read_patients(raw, contract=predictor.contract)
     predictions, rejects, _ = answer_patients(read, predictor.answer_each, contract=predictor.contract)
-    return restore_index(_flatten(predictor.fill_left_out(predictions.to_frame(), rejects), rejects), read)
+    filled = predictor.fill_left_out(predictions.to_frame(), rejects)
+    return restore_index(_flatten(filled, join_rejects([rejects])), read)
 
 
 def _flatten(answers: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from paincast.deferred import yaml
 from paincast.errors import SettingsError, suggest_name
 from paincast.files.bounded import read_yaml_text
 from paincast.settings.removed import refuse_removed

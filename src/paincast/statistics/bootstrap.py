@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+from paincast.deferred import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 

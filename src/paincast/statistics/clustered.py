@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+from paincast.deferred import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,5 +75,7 @@ def compute_clustered_mean(
     weight = np.ones(len(values)) if weights is None else weights
     estimate = float(np.average(values, weights=weight))
     error = compute_clustered_error(weight * (values - estimate) / weight.sum(), patients)
+    from statistics import NormalDist
+
     reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
     return estimate, estimate - reach, estimate + reach

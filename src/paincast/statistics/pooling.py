@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, rfft, rfftfreq
-from scipy.special import expit
-from scipy.stats import norm
 
+from paincast.deferred import special, stats
 from paincast.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -97,10 +95,12 @@ def pool_shares(events: npt.ArrayLike, n: npt.ArrayLike, *, confidence: float = 
     spread = [_spread(weights, scale) for weights, scale in zip(posterior, _HETEROGENEITY, strict=True)]
     predicted = np.sum(spread, axis=0)
     tails = (0.5 - confidence / 2.0, 0.5 + confidence / 2.0)
-    lower, upper = (float(expit(_find_quantile(_LOG_ODDS, mean, tail))) for tail in tails)
-    predicted_lower, predicted_upper = (float(expit(_find_quantile(_LOG_ODDS, predicted, tail))) for tail in tails)
+    lower, upper = (float(special.expit(_find_quantile(_LOG_ODDS, mean, tail))) for tail in tails)
+    predicted_lower, predicted_upper = (
+        float(special.expit(_find_quantile(_LOG_ODDS, predicted, tail))) for tail in tails
+    )
     return PooledShare(
-        share=float(expit(_find_quantile(_LOG_ODDS, mean, 0.5))),
+        share=float(special.expit(_find_quantile(_LOG_ODDS, mean, 0.5))),
         lower=lower,
         upper=upper,
         predicted_lower=predicted_lower,
@@ -115,17 +115,19 @@ def _compute_posterior(events: FloatArray, n: FloatArray) -> FloatArray:
     log_likelihood = events[:, None] * _LOG_ODDS - n[:, None] * np.logaddexp(0.0, _LOG_ODDS)
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     log_posterior = np.empty((len(_HETEROGENEITY), len(_LOG_ODDS)))
-    prior = norm.logpdf(_LOG_ODDS, scale=PRIOR_SD)
+    prior = stats.norm.logpdf(_LOG_ODDS, scale=PRIOR_SD)
     for row, scale in enumerate(_HETEROGENEITY):
         of_mean = _spread(likelihood, scale)
         log_posterior[row] = np.log(np.maximum(of_mean, 1e-300)).sum(axis=0) + prior
-        log_posterior[row] += norm.logpdf(scale, scale=HETEROGENEITY_SCALE)
+        log_posterior[row] += stats.norm.logpdf(scale, scale=HETEROGENEITY_SCALE)
     posterior = np.exp(log_posterior - log_posterior.max())
     return np.asarray(posterior / posterior.sum())
 
 
 def _spread(values: FloatArray, scale: float) -> FloatArray:
     """Convolve values on the grid with the normal distribution of studies around their mean."""
+    from scipy.fft import irfft, rfft, rfftfreq
+
     step = _LOG_ODDS[1] - _LOG_ODDS[0]
     size = 2 * len(_LOG_ODDS) + 1
     transfer = np.exp(-0.5 * (2.0 * np.pi * rfftfreq(size, step) * scale) ** 2)

@@ -180,7 +180,7 @@ def _gather_tables(trained: TrainedModel, *, few_lost: bool) -> dict[str, pd.Dat
     return {
         "flow": suppress_small_steps(trained.flow),
         **({} if trained.sample_size is None else {"sample_size": trained.sample_size}),
-        "selection": predictor.response.selection,
+        "selection": predictor.response.selection.to_frame(),
         **({} if trained.curve is None else {"calibration_curve": trained.curve}),
         "importance": trained.review.importance,
         "dependence": trained.review.dependence,

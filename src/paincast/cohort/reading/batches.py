@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,13 +27,14 @@ from paincast.cohort.reading.types import (
 )
 from paincast.cohort.rejects import (
     CELL_TOO_LONG,
+    REJECT_COLUMNS,
     TWIN_COLUMN,
     UNNAMED_COLUMN,
     WHOLE_COLUMN,
     WRONG_BYTES,
-    empty_rejects,
-    join_rejects,
+    gather_rejects,
 )
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
 from paincast.files.inputs import refuse_changed_file
 
@@ -65,13 +65,13 @@ class Batch(NamedTuple):
         Trimmed text, perhaps in dictionaries; from Parquet also numbers and booleans. Ids may be as they stand.
     places : array of int
         Position of each row: 1 is the first data row below the header. Blank lines are counted.
-    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
-        What could not be read, without values.
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action, or None
+        What could not be read, without values; None for nothing.
     """
 
     rows: pa.Table
     places: npt.NDArray[np.int64]
-    rejects: pd.DataFrame
+    rejects: pd.DataFrame | None
 
 
 @contextmanager
@@ -181,20 +181,29 @@ def _find_filled(block: Block, header: Header) -> set[int]:
 
 def group_rows(blocks: Iterator[Block], header: Header, table: str, file: str, batch_rows: int) -> Iterator[Batch]:
     """Regroup blocks into batches of the requested size, with the used columns and the rejects up to the last row."""
-    buffer, places, rejects = pa.table({}), np.array([], dtype=np.int64), empty_rejects()
+    buffer, places = pa.table({}), np.array([], dtype=np.int64)
+    rejects: pd.DataFrame | None = None
     for block in blocks:
         if block.faults:
-            rejects = join_rejects([rejects, _to_rejects(block.faults, header.all_names, table, file)])
+            rejects = gather_rejects([rejects, _to_rejects(block.faults, header.all_names, table, file)])
         if not len(block.places):
             continue
         rows = _to_table(block, header)
         buffer = concat_rows([buffer, rows]) if len(places) else rows
         places = np.concatenate([places, block.places])
         while len(places) > batch_rows:
-            is_released = rejects["row"] <= places[batch_rows - 1]
-            yield Batch(rows=buffer.slice(0, batch_rows), places=places[:batch_rows], rejects=rejects[is_released])
-            buffer, places, rejects = buffer.slice(batch_rows), places[batch_rows:], rejects[~is_released]
+            released, rejects = _release(rejects, int(places[batch_rows - 1]))
+            yield Batch(rows=buffer.slice(0, batch_rows), places=places[:batch_rows], rejects=released)
+            buffer, places = buffer.slice(batch_rows), places[batch_rows:]
     yield Batch(rows=buffer, places=places, rejects=rejects)
+
+
+def _release(rejects: pd.DataFrame | None, last: int) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Divide rejects into those up to a row and those behind it."""
+    if rejects is None:
+        return None, None
+    is_released = rejects["row"] <= last
+    return gather_rejects([rejects[is_released]]), gather_rejects([rejects[~is_released]])
 
 
 def _to_table(block: Block, header: Header) -> pa.Table:
@@ -219,14 +228,12 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _to_rejects(faults: Sequence[Fault], names: Sequence[str], table: str, file: str) -> pd.DataFrame:
-    if not faults:
-        return empty_rejects()
     rows = []
     for fault in faults:
         named = file if fault.place == WHOLE_COLUMN else ""
         column = _format_column(fault.column, names)
         rows.append((table, named, fault.place, column, fault.rule, fault.allowed, fault.action))
-    return pd.DataFrame(rows, columns=list(empty_rejects().columns))
+    return pd.DataFrame(rows, columns=list(REJECT_COLUMNS))
 
 
 def _format_column(position: int | None, names: Sequence[str]) -> str:

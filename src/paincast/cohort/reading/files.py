@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.coercion import to_plain_text
@@ -30,6 +29,7 @@ from paincast.cohort.reading.types import (
     ReadOptions,
 )
 from paincast.cohort.rejects import Extent, join_rejects
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
 from paincast.files import hash_file
 from paincast.files.inputs import refuse_changed_file, require_regular_file
@@ -223,11 +223,11 @@ def _shift(batches: Iterator[Batch], offset: int, names: list[str]) -> Generator
     """
     last = offset
     for batch in batches:
-        rejects = batch.rejects.assign(
-            row=batch.rejects["row"].where(batch.rejects["row"] == 0, batch.rejects["row"] + offset)
-        )
+        rejects = batch.rejects
+        if rejects is not None:
+            rejects = rejects.assign(row=rejects["row"].where(rejects["row"] == 0, rejects["row"] + offset))
         places = batch.places + offset
-        last = max(last, *places[-1:].tolist(), int(rejects["row"].max()) if len(rejects) else 0)
+        last = max(last, *places[-1:].tolist(), 0 if rejects is None else int(rejects["row"].max()))
         names += batch.rows.column_names if not names else []
         yield batch._replace(rows=batch.rows.select(names), places=places, rejects=rejects)
     return last

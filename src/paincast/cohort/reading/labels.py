@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import pandas as pd
-
 from paincast.cohort.coercion import is_missing_word, to_booleans, to_code
 from paincast.cohort.reading.types import ColumnNotes
+from paincast.deferred import pandas as pd
 from paincast.schema import Column
 
 

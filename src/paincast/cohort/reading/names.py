@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +66,8 @@ def find_misspelt(names: Sequence[str], known: Collection[str]) -> dict[str, str
     """
     absent = [name for name in known if name not in names]
     plain = {name: "_".join(re.findall(r"[^\W_]+", name.casefold())) for name in names if name not in known}
+    from difflib import get_close_matches
+
     matches_by_name = {name: get_close_matches(text, absent, n=1, cutoff=_RESEMBLES) for name, text in plain.items()}
     return {name: matches[0] for name, matches in matches_by_name.items() if matches}
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.checking import IDS, take_columns
@@ -18,11 +17,13 @@ from paincast.cohort.reading.batches import concat_rows, to_frame
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.reading.formats import FORMATS
 from paincast.cohort.reading.labels import spell_out
-from paincast.cohort.rejects import Extent, empty_rejects, join_rejects
+from paincast.cohort.reading.names import clean_name, match_case
+from paincast.cohort.rejects import Extent, gather_rejects
 from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError
-from paincast.schema import EPISODES
+from paincast.schema import EPISODES, Column
 
 ACCEPTED = (
     "a pandas or polars DataFrame, an Arrow table, a list of dicts (one for each patient), a dict, or the path of a "
@@ -43,7 +44,7 @@ class PatientRows:
         Raw columns: a table from a file, a data frame with the caller's index from anything else.
     places : ndarray of int, shape (n,)
         Position of each row in its source, counted from 1.
-    rejects : DataFrame with columns table, file, row, column, rule, allowed, action
+    rejects : DataFrame with columns table, file, row, column, rule, allowed, action, optional
         What the reader has already left out, without values.
     others : tuple of str
         Names of columns that were not read because they are not in the contract.
@@ -61,7 +62,7 @@ class PatientRows:
 
     rows: pd.DataFrame | pa.Table
     places: npt.NDArray[np.int64]
-    rejects: pd.DataFrame
+    rejects: pd.DataFrame | None = None
     others: tuple[str, ...] = ()
     style: NumberStyle | None = None
     whole: WholeColumns | None = None
@@ -72,7 +73,7 @@ class PatientRows:
     @property
     def index(self) -> pd.Index:
         """Labels of the rows: the caller's; those of a file count from 0."""
-        return self.rows.index if isinstance(self.rows, pd.DataFrame) else pd.Index(self.places - 1)
+        return pd.Index(self.places - 1) if isinstance(self.rows, pa.Table) else self.rows.index
 
 
 def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> PatientRows:
@@ -97,16 +98,36 @@ def read_patients(patients: object, *, contract: Contract = BUILT_IN) -> Patient
 
     Examples
     --------
-    >>> read_patients({"pain_nrs": 7, "indication": "lumbar_facet"}).rows
-       pain_nrs    indication
-    0         7  lumbar_facet
+    >>> read_patients({"pain_nrs": 7, "indication": "lumbar_facet"}).rows.to_pylist()
+    [{'pain_nrs': 7, 'indication': 'lumbar_facet'}]
     """
     if isinstance(patients, PatientRows):
         return patients
     if isinstance(patients, (str, os.PathLike)):
         return _read_file(patients, contract)
-    frame = _to_frame(patients)
-    return PatientRows(rows=frame, places=np.arange(1, len(frame) + 1), rejects=empty_rejects())
+    rows = _read_record(patients, contract.episodes)
+    if rows is None:
+        rows = _to_frame(patients)
+    return PatientRows(rows=rows, places=np.arange(1, len(rows) + 1))
+
+
+_PLAIN = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), type(None): pa.null()}
+"""Types of plain cells."""
+
+
+def _read_record(patients: object, columns: Mapping[str, Column]) -> pa.Table | None:
+    """Read one patient whose cells are plain; None for anything else, which takes a data frame."""
+    record = patients[0] if isinstance(patients, list) and len(patients) == 1 else patients
+    if not isinstance(record, dict) or not record or not all(type(cell) in _PLAIN for cell in record.values()):
+        return None
+    names = match_case([clean_name(str(name)) for name in record], columns)
+    if len({*names}) < len(names):
+        return None
+    try:
+        cells = [pa.array([cell], _PLAIN[type(cell)], from_pandas=True) for cell in record.values()]
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        return None
+    return pa.table(cells, names=list(names))
 
 
 def _to_frame(patients: object) -> pd.DataFrame:
@@ -152,7 +173,7 @@ def _read_file(path: str | os.PathLike[str], contract: Contract) -> PatientRows:
     return PatientRows(
         rows=rows,
         places=places,
-        rejects=join_rejects([batch.rejects for batch in batches]),
+        rejects=gather_rejects([batch.rejects for batch in batches]),
         others=tuple(name for name in opened.columns if name not in columns),
         style=style,
         remarks=tuple(opened.remarks),

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from paincast.cohort.coercion import is_missing_word
 from paincast.cohort.reading.types import Block, Fault
 from paincast.cohort.rejects import NOT_A_PATIENT
+from paincast.scoring.arrays import to_arrow
 from paincast.scoring.text_bytes import find_words, holds_any
 
 MOST_LABEL_ROWS = 3
@@ -73,7 +74,7 @@ class RowRules:
         kept = np.ones(len(block.places), dtype=bool)
         kept[list(broken)] = False
         faults = [Fault(int(block.places[at]), NOT_A_PATIENT, allowed) for at, allowed in sorted(broken.items())]
-        mask = pa.array(kept)
+        mask = to_arrow(kept)
         columns = [column.filter(mask) for column in block.columns]
         return Block(columns, block.places[kept], [*block.faults, *faults])
 
@@ -87,11 +88,11 @@ class RowRules:
         if text_positions and text_positions[0] == 0:
             first = spell_out_dictionary(block.columns[0])
             words = np.flatnonzero(find_words(first)) if not holds_any(first, b"#") else np.arange(len(first))
-            is_suspect[words] |= _is_true(pc.match_substring_regex(first.take(pa.array(words)), _FIRST_CELL))
+            is_suspect[words] |= _is_true(pc.match_substring_regex(first.take(to_arrow(words)), _FIRST_CELL))
             if self.ids_are_plain and holds_any(first, _REMARK_CHARACTERS):
                 remarks = np.flatnonzero(_is_true(pc.match_substring_regex(first, _REMARK)))
                 if len(remarks):
-                    some = [column.take(pa.array(remarks)) for column in block.columns]
+                    some = [column.take(to_arrow(remarks)) for column in block.columns]
                     n_filled = np.sum([is_filled(column) for column in some], axis=0)
                     is_suspect[remarks[n_filled <= _MOST_FILLED]] = True
         return np.flatnonzero(is_suspect)

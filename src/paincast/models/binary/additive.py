@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
 
+from paincast.deferred import special
 from paincast.disclosure.rounding import FEW_DIGITS, round_digits, round_share
 from paincast.errors import SettingsError
 from paincast.models.binary.model_kind import ModelKind
@@ -155,7 +155,7 @@ def fit_additive(
     rows, answers, weight = matrix[kept], outcome[kept], weight[kept]
     seed = int(rng.integers(2**31))
     if matrix.shape[1] == 0:
-        return AdditiveModel(intercept=float(logit(np.average(answers, weights=weight))), columns=())
+        return AdditiveModel(intercept=float(special.logit(np.average(answers, weights=weight))), columns=())
     # The library needs the range of each column; a column without any value gets 0 everywhere.
     recorded = np.isfinite(rows).any(axis=0)
     rows = np.where(recorded, rows, 0.0)

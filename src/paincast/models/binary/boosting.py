@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
-from scipy.special import expit, logit
 
+from paincast.deferred import special, xgboost
 from paincast.disclosure.rounding import round_digits
 from paincast.files.bounded import parse_json
 from paincast.files.declared_schema import SchemaWriter
@@ -100,7 +99,7 @@ class BoostedModel:
             tree["base_weights"] = (np.array(tree["base_weights"]) * calibration.slope).tolist()
         parameters = model["learner"]["learner_model_param"]
         base = float(str(parameters["base_score"]).strip("[]"))
-        shifted = expit(calibration.intercept + calibration.slope * logit(base))
+        shifted = special.expit(calibration.intercept + calibration.slope * special.logit(base))
         parameters["base_score"] = f"[{shifted:.9E}]"
         return BoostedModel(booster=read_booster(json.dumps(model).encode()))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from paincast.features import EpisodeEncoder
+from paincast.features import FittedEncoder
 from paincast.models.binary.penalised import SCORE_FACTOR, fit_penalised
 from paincast.splits import make_folds
 from paincast.statistics import compute_log_loss
@@ -37,7 +37,7 @@ class Part:
     names : tuple of str
         Names of the encoded columns.
     matrix : ndarray of shape (n, n_encoded)
-        Encoded columns in units of :attr:`paincast.features.EpisodeEncoder.spreads`.
+        Encoded columns in units of :attr:`paincast.features.FittedEncoder.spreads`.
     score : ndarray of shape (n,)
         Direction score.
     outcome, weights : ndarray of shape (n,)
@@ -84,7 +84,7 @@ class Pool:
     penalty: float = 0.03
 
 
-def weigh_directions(encoder: EpisodeEncoder, directions: Mapping[str, int]) -> FloatArray:
+def weigh_directions(encoder: FittedEncoder, directions: Mapping[str, int]) -> FloatArray:
     """Give the weight of each encoded column in the direction score: a yes counts 1, a number half its z-score."""
     flags = encoder.spreads < 1.0
     signs = np.array([directions.get(str(name), 0) for name in encoder.get_feature_names_out()], dtype=float)
@@ -93,7 +93,7 @@ def weigh_directions(encoder: EpisodeEncoder, directions: Mapping[str, int]) -> 
 
 def make_part(
     technique: str,
-    encoder: EpisodeEncoder,
+    encoder: FittedEncoder,
     matrix: FloatArray,
     directions: Mapping[str, int],
     outcome: FloatArray,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import expit
+
+from paincast.deferred import optimize, special
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,6 +81,6 @@ def find_level(outcome: FloatArray, weights: FloatArray, offset: FloatArray) -> 
     observed = float(weights @ outcome)
 
     def excess(level: float) -> float:
-        return float(weights @ expit(level + offset)) - observed
+        return float(weights @ special.expit(level + offset)) - observed
 
-    return float(brentq(excess, -FARTHEST_LEVEL, FARTHEST_LEVEL, xtol=1e-12))
+    return float(optimize.brentq(excess, -FARTHEST_LEVEL, FARTHEST_LEVEL, xtol=1e-12))

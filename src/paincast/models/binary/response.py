@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.deferred import special, threadpoolctl
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.beliefs import read_effect_weight
 from paincast.models.binary.kinds import KINDS, keep_affordable
 from paincast.models.binary.model_kind import Candidate
@@ -47,7 +47,7 @@ class ResponseModel:
 
     Parameters
     ----------
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         Fitted encoder.
     model : model
         Calibrated model: its linear predictor is the log odds of the served probability.
@@ -62,20 +62,20 @@ class ResponseModel:
         The chosen candidate.
     calibration : Calibration
         Fitted to the cross-fitted linear predictors; an affine calibration is folded into ``model``.
-    selection : DataFrame
+    selection : PlainTable
         Cross-validated log loss of every candidate; of a prior, the weights of the beliefs.
     shows_reasons : bool
         Whether the model tells patients apart better than the overall risk does; if not, no reasons are given.
     """
 
-    encoder: EpisodeEncoder
+    encoder: FittedEncoder
     model: BinaryModel
     refits: tuple[BinaryModel, ...]
     uncertainty_components: UncertaintyComponents
     domain: Domain
     candidate: Candidate
     calibration: Calibration
-    selection: pd.DataFrame
+    selection: PlainTable
     shows_reasons: bool = True
 
     unit: ClassVar[str] = "log_odds"
@@ -108,7 +108,7 @@ class ResponseModel:
         """
         served = self.linear_predictor(episodes)
         if not interval:
-            return pd.DataFrame({"probability": expit(served)}, index=episodes.index)
+            return pd.DataFrame({"probability": special.expit(served)}, index=episodes.index)
         variances = self.compute_variances(episodes)
         return pd.DataFrame(describe_log_odds(served, variances, level), index=episodes.index)
 
@@ -194,7 +194,7 @@ def fit_response_model(
     require_both_classes(outcome, settings.model.minimum_events)
     fit_rng, refit_rng = rng.spawn(2)
     # The matrices are small: several threads would be slower than one.
-    with threadpool_limits(limits=1):
+    with threadpoolctl.threadpool_limits(limits=1):
         progress.expect(2)
         fitted = _fit_calibrated(episodes, outcome, settings, fit_rng, surroundings)
         progress.advance()
@@ -218,7 +218,7 @@ def fit_response_model(
         domain=fit_domain(fitted.encoder, sample.episodes),
         candidate=fitted.selection.chosen,
         calibration=fitted.calibration,
-        selection=fitted.selection.table,
+        selection=PlainTable.from_frame(fitted.selection.table),
         shows_reasons=not fitted.selection.chosen.is_overall_risk,
     )
 
@@ -285,7 +285,7 @@ def fit_and_predict(
     ndarray of shape (m,)
         Log odds.
     """
-    with threadpool_limits(limits=1):
+    with threadpoolctl.threadpool_limits(limits=1):
         fitted = _fit_calibrated(train, outcome, settings, rng, surroundings)
     return fitted.model.linear_predictor(fitted.encoder.transform(test))
 
@@ -298,7 +298,7 @@ class _CalibratedFit:
     model: BinaryModel
 
     @property
-    def encoder(self) -> EpisodeEncoder:
+    def encoder(self) -> FittedEncoder:
         return self.encoded.encoders[KINDS[self.selection.chosen.kind].native_missing]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.features import FittedEncoder
 from paincast.models.binary.boosting import HeldOut
 from paincast.models.binary.borrowing import Pool, fit_shared, make_part, weigh_directions
 from paincast.models.binary.kinds import KINDS, fit_candidate, list_kinds
@@ -79,7 +80,7 @@ class Encoded:
     ----------
     sample : Sample
         The rows.
-    encoders : mapping of bool to EpisodeEncoder
+    encoders : mapping of bool to FittedEncoder
         Encoders by whether missing values are kept.
     matrices : mapping of bool to ndarray of shape (n, n_encoded)
         The rows, encoded.
@@ -88,7 +89,7 @@ class Encoded:
     """
 
     sample: Sample
-    encoders: Mapping[bool, EpisodeEncoder]
+    encoders: Mapping[bool, FittedEncoder]
     matrices: Mapping[bool, FloatArray]
     prior: FloatArray
 
@@ -206,7 +207,7 @@ def average_models(kind: str, models: Sequence[BinaryModel], shares: FloatArray)
 def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
     """Encode rows for every kind of candidate, and fit the coefficients shared with other techniques."""
     kinds = list_kinds(settings)
-    linear = EpisodeEncoder(splines=settings.splines, contract=sample.contract).fit(sample.episodes)
+    linear = features.EpisodeEncoder(splines=settings.splines, contract=sample.contract).fit(sample.episodes)
     encoders = {
         native: linear.leave_missing() if native else linear for native in {kind.native_missing for kind in kinds}
     }
@@ -218,7 +219,7 @@ def encode_sample(sample: Sample, settings: ModelSettings) -> Encoded:
 
 
 def fit_prior(
-    sample: Sample, encoder: EpisodeEncoder, matrix: FloatArray, pool_weights: FloatArray | None = None
+    sample: Sample, encoder: FittedEncoder, matrix: FloatArray, pool_weights: FloatArray | None = None
 ) -> FloatArray:
     """Fit the coefficients that techniques share, on the columns of the encoder; 0 without prior information."""
     if not sample.borrows:

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
-from paincast.evidence.expected_signs import load_expected_signs
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
 from paincast.models.binary.borrowing import Part, Pool, make_part, make_pool
 from paincast.models.observation_weights import fit_observation_weights
 from paincast.settings import TrainingSettings
 from paincast.splits import count_smaller_class
 
 FloatArray = npt.NDArray[np.float64]
-Asked = Mapping[str, tuple[pd.DataFrame, FloatArray]]
+Asked = Mapping[str, tuple["pd.DataFrame", FloatArray]]
 """Episodes of each technique, and their outcome: 0, 1, or NaN where follow-up is missing."""
 
 
@@ -79,7 +78,7 @@ def make_parts(
             continue
         weights = fit_observation_weights(episodes, known, settings.observation, child, contract=contract)[known]
         own = episodes.loc[known]
-        encoder = EpisodeEncoder(splines=settings.model.splines, contract=contract).fit(own)
+        encoder = features.EpisodeEncoder(splines=settings.model.splines, contract=contract).fit(own)
         directions = _direct(contract.find_evidence(technique), settings, directed, strong=False)
         patients = own["patient_id"].to_numpy(object)
         matrix = encoder.transform(own)
@@ -143,4 +142,6 @@ def _stands_alone(own: Part | None, settings: TrainingSettings) -> bool:
 
 def _direct(technique: str, settings: TrainingSettings, directed: bool, *, strong: bool) -> Mapping[str, int]:
     asked = technique and directed and settings.model.directions
+    from paincast.evidence.expected_signs import load_expected_signs
+
     return load_expected_signs(technique, strong=strong) if asked else {}

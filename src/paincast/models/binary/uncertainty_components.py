@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit, ndtri
+
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -90,10 +91,15 @@ def describe_log_odds(served: FloatArray, variances: dict[str, FloatArray], leve
         ``probability, lower, upper``, and the shares: ``uncertainty_evidence``, ``uncertainty_model``, ...
     """
     total = np.sum(list(variances.values()), axis=0)
-    reach = ndtri(0.5 + level / 2) * np.sqrt(total)
+    reach = special.ndtri(0.5 + level / 2) * np.sqrt(total)
     # Without any uncertainty, in a model of an earlier version, there is nothing to share.
     shares = {f"uncertainty_{name}": part / np.where(total > 0, total, np.nan) for name, part in variances.items()}
-    return {"probability": expit(served), "lower": expit(served - reach), "upper": expit(served + reach), **shares}
+    return {
+        "probability": special.expit(served),
+        "lower": special.expit(served - reach),
+        "upper": special.expit(served + reach),
+        **shares,
+    }
 
 
 def fit_uncertainty_components(
@@ -180,8 +186,10 @@ def estimate_site_variance(
     if len(names) < FEWEST_SITES:
         return 0.0
     has_site = codes >= 0
-    expected = expit(linear_predictor[has_site])
-    residual = np.bincount(codes[has_site], (weights * (outcome - expit(linear_predictor)))[has_site], len(names))
+    expected = special.expit(linear_predictor[has_site])
+    residual = np.bincount(
+        codes[has_site], (weights * (outcome - special.expit(linear_predictor)))[has_site], len(names)
+    )
     information = np.bincount(codes[has_site], weights[has_site] * expected * (1.0 - expected), len(names))
     noise = np.bincount(codes[has_site], weights[has_site] ** 2 * expected * (1.0 - expected), len(names))
     has_information = information > 0

@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.optimize import minimize
-from scipy.special import expit
 
+from paincast.deferred import optimize, special
+from paincast.deferred import pandas as pd
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
 from paincast.files.serialization import from_plain, to_plain
 from paincast.models.calibration.curved import BetaCalibration, IsotonicCalibration, VennAbersCalibration
@@ -266,14 +265,14 @@ def fit_affine_calibration(
         slope = np.exp(log_slope)
         logits = intercept + slope * linear_predictor
         loss = float(np.sum(weight * compute_log_loss(logits, outcome)))
-        residual = weight * (expit(logits) - outcome)
+        residual = weight * (special.expit(logits) - outcome)
         gradient = np.array([residual.sum(), slope * (residual @ linear_predictor) + log_slope / slope_prior_sd**2])
         return loss + 0.5 * (log_slope / slope_prior_sd) ** 2, gradient
 
     start = np.zeros(2)
     bounds = [(None, None), (-3.0, 3.0)]
     precise = {"ftol": 1e-14, "gtol": 1e-9}
-    solution = minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
+    solution = optimize.minimize(penalised_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=precise)
     return AffineCalibration(float(solution.x[0]), float(np.exp(solution.x[1])))
 
 

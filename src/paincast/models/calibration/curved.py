@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
+
+from paincast.deferred import special
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -67,7 +68,7 @@ class IsotonicCalibration:
 
     def transform(self, linear_predictor: FloatArray) -> FloatArray:
         """Return calibrated log odds, shape (n,)."""
-        return np.asarray(logit(np.interp(linear_predictor, self.knots, self.probabilities)), dtype=float)
+        return np.asarray(special.logit(np.interp(linear_predictor, self.knots, self.probabilities)), dtype=float)
 
 
 @dataclass(frozen=True, kw_only=True)

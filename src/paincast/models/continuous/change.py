@@ -12,13 +12,14 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
-from paincast.features import EpisodeEncoder
+from paincast.features import FittedEncoder
 from paincast.models.continuous.quantiles import conformalize, fit_quantile
 from paincast.progress import SILENT, Progress
 from paincast.settings import ChangeSettings
@@ -43,7 +44,7 @@ class ChangeModel:
 
     Parameters
     ----------
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         Fitted encoder.
     coefficients : ndarray of shape (3, 1 + n_encoded)
         Coefficients (intercept first) of lower limit, median and upper limit of the change as a share of the score
@@ -58,7 +59,7 @@ class ChangeModel:
         Coefficients of the median refitted to reweighted patients; empty in models of earlier versions.
     """
 
-    encoder: EpisodeEncoder
+    encoder: FittedEncoder
     coefficients: FloatArray
     corrections: tuple[float, float]
     level: float
@@ -158,7 +159,7 @@ def fit_change_model(
     with threadpool_limits(limits=1, user_api="blas"):
         folds = _make_folds(share, observed["patient_id"].to_numpy(object), settings.folds, rng)
         penalty, held_out = _choose_penalty(observed, share, weight, folds, settings, contract)
-        encoder = EpisodeEncoder(contract=contract).fit(observed)
+        encoder = features.EpisodeEncoder(contract=contract).fit(observed)
         matrix = encoder.transform(observed)
         coefficients = _fit_quantiles(matrix, share, weight, penalty, settings)
         medians = tuple(
@@ -233,7 +234,7 @@ def _choose_penalty(
     penalties = sorted(settings.penalties, reverse=True)
     held_out = np.empty((len(penalties), len(share), 3))
     for train, test in folds:
-        encoder = EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
+        encoder = features.EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
         matrix, other = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
         start: FloatArray | None = None
         for index, penalty in enumerate(penalties):

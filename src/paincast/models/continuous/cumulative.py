@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit, logit
 
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import compute_missing_variances, describe_log_odds
 from paincast.models.continuous.change import HIGHEST_SCORE, MEASURE, list_quantiles, read_scale
@@ -75,7 +76,7 @@ class CumulativeChangeResponse:
     kind: ClassVar[str] = "cumulative"
 
     @property
-    def encoder(self) -> EpisodeEncoder:
+    def encoder(self) -> FittedEncoder:
         """The fitted encoder."""
         return self.response.encoder
 
@@ -95,7 +96,7 @@ class CumulativeChangeResponse:
         return self.response.effect_weight
 
     @property
-    def selection(self) -> pd.DataFrame:
+    def selection(self) -> PlainTable:
         """Of a prior, the weights of the beliefs."""
         return self.response.selection
 
@@ -134,7 +135,7 @@ class CumulativeChangeResponse:
         told = describe_log_odds(served, variances, self.level)
         total = np.sum(list(variances.values()), axis=0)
         widened = np.sqrt(1.0 + np.pi * total / 8.0)
-        below, _, above = (logit(quantile) * widened for quantile in list_quantiles(self.level))
+        below, _, above = (special.logit(quantile) * widened for quantile in list_quantiles(self.level))
         points = {
             "expected": self._change(served, episodes),
             "expected_lower": self._change(served + above, episodes),
@@ -242,7 +243,7 @@ def _fit_margin(reached: npt.NDArray[np.bool_], served: FloatArray, assumed: flo
     precision = 1.0 / (MARGIN_SD * max(abs(assumed), _NEAREST)) ** 2
     margin = assumed
     for _ in range(100):
-        probability = expit(served - margin)
+        probability = special.expit(served - margin)
         gradient = float((probability - reached).sum()) - precision * (margin - assumed)
         step = gradient / (float((probability * (1.0 - probability)).sum()) + precision)
         margin += float(np.clip(step, -1.0, 1.0))

@@ -7,9 +7,8 @@ from math import ceil
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import expit
 
+from paincast.deferred import optimize, special
 from paincast.errors import RefusalError
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,14 +61,14 @@ def fit_quantile(
     def evaluate(coefficients: FloatArray) -> tuple[float, FloatArray]:
         error = outcome - design @ coefficients
         loss = quantile * error + bandwidth * np.logaddexp(0.0, -error / bandwidth)
-        slope = quantile - expit(-error / bandwidth)
+        slope = quantile - special.expit(-error / bandwidth)
         value = share @ loss + 0.5 * (ridge * coefficients) @ coefficients
         return float(value), ridge * coefficients - (share * slope) @ design
 
     if start is None:
         start = np.zeros(design.shape[1])
         start[0] = np.quantile(outcome, quantile)
-    solution = minimize(evaluate, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6})
+    solution = optimize.minimize(evaluate, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6})
     return np.asarray(solution.x, dtype=float)
 
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.uncertainty_components import compute_missing_variances
 from paincast.models.continuous.change import MEASURE, ChangeModel, read_scale
 from paincast.models.domain import Domain, fit_domain
@@ -50,14 +51,14 @@ class ChangeResponse:
     kind: ClassVar[str] = "quantile"
 
     @property
-    def encoder(self) -> EpisodeEncoder:
+    def encoder(self) -> FittedEncoder:
         """The fitted encoder."""
         return self.model.encoder
 
     @property
-    def selection(self) -> pd.DataFrame:
+    def selection(self) -> PlainTable:
         """The chosen parameters, as a table."""
-        return pd.DataFrame([{**self.parameters, "chosen": True}])
+        return PlainTable([{**self.parameters, "chosen": True}])
 
     @property
     def parameters(self) -> dict[str, Any]:

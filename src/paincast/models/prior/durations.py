@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from paincast.contract import BUILT_IN, Contract
+from paincast.files.serialization import PlainTable
 from paincast.models.binary.uncertainty_components import UncertaintyComponents, compute_missing_variances
 from paincast.models.domain import fit_domain
 from paincast.models.observation_weights import compute_effective_size
@@ -201,7 +202,7 @@ def fit_durations_with_prior(
         relief=make_hazards(posterior.mean, centred),
         death=death,
         refits=tuple(make_hazards(values, centred) for values in draws),
-        selection=pd.DataFrame({"belief": list(posterior.weights), "weight": list(posterior.weights.values())}),
+        selection=PlainTable({"belief": name, "weight": weight} for name, weight in posterior.weights.items()),
     )
     return DurationFit(prior=centred, posterior=posterior, model=model)
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
-from paincast.features import EpisodeEncoder
+from paincast.features import FittedEncoder
 from paincast.models.binary.uncertainty_components import compute_missing_variances
 from paincast.models.prior.soft_labels import fit_soft_labels
 
@@ -36,7 +37,7 @@ class EvidencePrior:
 
     Parameters
     ----------
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         Of the columns, fitted without outcomes.
     means : ndarray of shape (n_encoded,)
         Means of the columns among the reference patients.
@@ -59,7 +60,7 @@ class EvidencePrior:
         Number of levels.
     """
 
-    encoder: EpisodeEncoder
+    encoder: FittedEncoder
     means: FloatArray
     mean: FloatArray
     covariance: FloatArray
@@ -128,13 +129,13 @@ def make_evidence_prior(
 
 def fit_encoder(
     episodes: pd.DataFrame, real: pd.DataFrame | None, *, splines: bool, contract: Contract = BUILT_IN
-) -> EpisodeEncoder:
+) -> FittedEncoder:
     """Fit an encoder to reference patients, with the categories and columns of real ones that these do not have."""
-    encoder = EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
+    encoder = features.EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
     return encoder if real is None else encoder.add_levels(real).add_recorded(real)
 
 
-def find_untold_sds(matrix: FloatArray, encoder: EpisodeEncoder, episodes: pd.DataFrame) -> FloatArray:
+def find_untold_sds(matrix: FloatArray, encoder: FittedEncoder, episodes: pd.DataFrame) -> FloatArray:
     """Find the standard deviation of each effect, per unit of its column, that is added to what draws say.
 
     Columns that no reference patient has recorded share one variance, however many they are.
@@ -167,7 +168,7 @@ def make_level_prior(
     contract : Contract
         Declares the columns.
     """
-    encoder = EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
+    encoder = features.EpisodeEncoder(splines=splines, contract=contract).fit(episodes)
     matrix = encoder.transform(episodes)
     means = matrix.mean(axis=0)
     return EvidencePrior(

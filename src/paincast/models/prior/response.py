@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from paincast.files.serialization import PlainTable
 from paincast.models.beliefs import EVIDENCE
 from paincast.models.binary.boosting import BOOSTED_LINEAR
 from paincast.models.binary.logistic import LinearModel
@@ -218,7 +219,7 @@ def make_prior_response(
         domain=fit_domain(prior.encoder, pd.concat([prior.episodes, episodes], ignore_index=True)),
         candidate=Candidate(kind=kind, parameters={EVIDENCE: weights.get(EVIDENCE, 0.0), **(fit.trees or {})}),
         calibration=fit.calibration,
-        selection=pd.DataFrame({"belief": list(weights), "weight": list(weights.values())}),
+        selection=PlainTable({"belief": name, "weight": weight} for name, weight in weights.items()),
         shows_reasons=fit.trees is not None or fit.posterior.tells_patients_apart,
     )
 

@@ -14,15 +14,15 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import expit, logit
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
+from paincast.deferred import special, stats
 from paincast.disclosure.flow import format_counts_together
 from paincast.errors import RefusalError
-from paincast.features import EpisodeEncoder
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.survival.hazard import HazardModel, choose_cuts, expand_periods, fit_hazard
 from paincast.models.survival.hazard_choice import HazardChoice, choose_hazard
 from paincast.outcomes.labels import DIED, LOST_RELIEF
@@ -31,7 +31,7 @@ from paincast.settings import DurationSettings
 from paincast.splits import make_folds
 
 FloatArray = npt.NDArray[np.float64]
-FitDurations = Callable[[pd.DataFrame, FloatArray, FloatArray, FloatArray, np.random.Generator], "DurationModel"]
+FitDurations = Callable[["pd.DataFrame", FloatArray, FloatArray, FloatArray, "np.random.Generator"], "DurationModel"]
 """Fits a model to episodes, months, status and weights, with a random generator."""
 
 SMALLEST = 1e-9
@@ -50,7 +50,7 @@ class DurationModel:
 
     Parameters
     ----------
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         Fitted encoder.
     cuts : tuple of float
         Months of the visits at which relief is assessed.
@@ -60,16 +60,16 @@ class DurationModel:
         Death with relief in the interval before each visit; None if nobody died.
     refits : tuple of HazardModel
         Loss of relief, refitted to reweighted patients, plus a random draw for the bias by the penalty.
-    selection : DataFrame
+    selection : PlainTable
         Cross-validated loss of every candidate; of a prior, the weights of the beliefs.
     """
 
-    encoder: EpisodeEncoder
+    encoder: FittedEncoder
     cuts: tuple[float, ...]
     relief: HazardModel
     death: HazardModel | None
     refits: tuple[HazardModel, ...]
-    selection: pd.DataFrame
+    selection: PlainTable
 
     state_version: ClassVar[int] = 1
 
@@ -101,8 +101,8 @@ class DurationModel:
         lower, upper : ndarray of shape (n, n_months)
         """
         served = compute_log_odds(self.survival(episodes, months))
-        reach = norm.ppf((1 + level) / 2) * np.sqrt(self.refit_variance(episodes, months))
-        return expit(served - reach), expit(served + reach)
+        reach = stats.norm.ppf((1 + level) / 2) * np.sqrt(self.refit_variance(episodes, months))
+        return special.expit(served - reach), special.expit(served + reach)
 
     def refit_variance(self, episodes: pd.DataFrame, months: Sequence[float]) -> FloatArray:
         """Compute the mean square distance of the refits from the log odds of :meth:`survival`, (n, n_months)."""
@@ -207,8 +207,8 @@ def fit_duration_model(
         relief=served,
         death=None if death is None else death.fit(death.find_best(weight), weight),
         refits=refits,
-        selection=pd.concat(
-            [choice.table(weight) for choice in (relief, death) if choice is not None], ignore_index=True
+        selection=PlainTable.from_frame(
+            pd.concat([choice.table(weight) for choice in (relief, death) if choice is not None], ignore_index=True)
         ),
     )
 
@@ -372,4 +372,4 @@ def _keep_seen(
 
 def compute_log_odds(probability: FloatArray) -> FloatArray:
     """Compute the log odds of probabilities that may be 0 or 1."""
-    return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))
+    return np.asarray(special.logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit
-from sklearn.linear_model import LogisticRegression
 
+from paincast.deferred import special
 from paincast.outcomes.labels import CENSORED, LOST_RELIEF
 from paincast.statistics import compute_log_loss
 
@@ -78,11 +77,11 @@ class HazardModel:
 
     def hazards(self, matrix: FloatArray) -> FloatArray:
         """Return the probability of the event in each interval, shape (n, n_intervals)."""
-        return np.asarray(expit(self.linear_predictor(matrix)))
+        return np.asarray(special.expit(self.linear_predictor(matrix)))
 
     def survival(self, matrix: FloatArray) -> FloatArray:
         """Return the probability of no event by the end of each interval, shape (n, n_intervals)."""
-        return np.asarray(np.exp(np.cumsum(log_expit(-self.linear_predictor(matrix)), axis=1)))
+        return np.asarray(np.exp(np.cumsum(special.log_expit(-self.linear_predictor(matrix)), axis=1)))
 
     def __add__(self, other: HazardModel) -> HazardModel:
         return HazardModel(
@@ -182,6 +181,8 @@ def fit_hazard(
         return HazardModel(
             intercepts=np.full(n_intervals, certain), coefficients=np.zeros(n_encoded), first=np.zeros(n_encoded)
         )
+    from sklearn.linear_model import LogisticRegression
+
     learner = LogisticRegression(C=inverse_penalty, fit_intercept=False, solver="newton-cholesky", max_iter=100)
     fitted = learner.fit(design, periods.event, sample_weight=weight).coef_[0]
     return HazardModel(
@@ -236,7 +237,7 @@ def draw_shrinkage(
     """
     n_intervals, n_encoded = len(model.intercepts), matrix.shape[1]
     design = _make_design(matrix, periods, n_intervals, first_differs)
-    hazard = expit(model.linear_predictor(matrix)[periods.row, periods.interval])
+    hazard = special.expit(model.linear_predictor(matrix)[periods.row, periods.interval])
     information = (design * (weights[periods.row] * hazard * (1.0 - hazard))[:, None]).T @ design
     penalty = np.full(design.shape[1], 1.0 / inverse_penalty)
     penalty[:n_intervals] = 1.0 / _FREE_SD**2

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from paincast import features
 from paincast.contract import BUILT_IN, Contract
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.features import FittedEncoder
 from paincast.models.survival.hazard import (
     HazardModel,
     Periods,
@@ -34,7 +35,7 @@ class HazardChoice:
     ----------
     cause : float
         ``LOST_RELIEF`` or ``DIED``.
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         Fitted to all rows.
     cuts : tuple of float
         Months that end the intervals.
@@ -49,7 +50,7 @@ class HazardChoice:
     """
 
     cause: float
-    encoder: EpisodeEncoder
+    encoder: FittedEncoder
     cuts: tuple[float, ...]
     matrix: FloatArray
     periods: Periods
@@ -146,7 +147,7 @@ def choose_hazard(
     periods = expand_periods(months, status, cuts, cause)
     losses = np.zeros((len(candidates), len(episodes)))
     for train, test in folds:
-        encoder = EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
+        encoder = features.EpisodeEncoder(contract=contract).fit(episodes.iloc[train])
         fitted_on, held_out = encoder.transform(episodes.iloc[train]), encoder.transform(episodes.iloc[test])
         train_periods, test_periods = (periods.take(rows, len(episodes)) for rows in (train, test))
         for index, (differs, penalty) in enumerate(candidates):
@@ -159,7 +160,7 @@ def choose_hazard(
                 weights=weights[train],
             )
             losses[index, test] = compute_hazard_loss(model, held_out, test_periods)
-    encoder = EpisodeEncoder(contract=contract).fit(episodes)
+    encoder = features.EpisodeEncoder(contract=contract).fit(episodes)
     return HazardChoice(
         cause=cause,
         encoder=encoder,

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import logit
 
-from paincast.features import EpisodeEncoder
+from paincast.deferred import pandas as pd
+from paincast.deferred import special
+from paincast.features import FittedEncoder
+from paincast.files.serialization import PlainTable
 from paincast.models.beliefs import read_effect_weight
 from paincast.models.binary.uncertainty_components import (
     UncertaintyComponents,
@@ -64,7 +65,7 @@ class DurationResponse:
     kind: ClassVar[str] = "hazard"
 
     @property
-    def encoder(self) -> EpisodeEncoder:
+    def encoder(self) -> FittedEncoder:
         """The fitted encoder."""
         return self.model.encoder
 
@@ -74,16 +75,17 @@ class DurationResponse:
         return read_effect_weight(self.selection)
 
     @property
-    def selection(self) -> pd.DataFrame:
+    def selection(self) -> PlainTable:
         """Cross-validated loss of every candidate; of a prior, the weights of the beliefs."""
         return self.model.selection
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The chosen parameters for the loss of relief."""
-        if "belief" in self.selection:
-            return {**dict(self.selection.itertuples(index=False)), "visits": len(self.model.cuts)}
-        chosen = self.selection[self.selection["chosen"] & (self.selection["cause"] == "relief lost")].iloc[0]
+        if all("belief" in row for row in self.selection):
+            weights = {row["belief"]: row["weight"] for row in self.selection}
+            return {**weights, "visits": len(self.model.cuts)}
+        chosen = next(row for row in self.selection if row["chosen"] and row["cause"] == "relief lost")
         names = {"first_differs": bool(chosen["first_differs"]), "inverse_penalty": float(chosen["inverse_penalty"])}
         return {**names, "visits": len(self.model.cuts)}
 
@@ -104,7 +106,7 @@ class DurationResponse:
             told: dict[str, Any] = {}
         elif self.uncertainty_components is not None:
             variances = self.uncertainty_components.divide(episodes, self.model.refit_variance(episodes, horizon)[:, 0])
-            told = describe_log_odds(np.asarray(logit(probability)), variances, level)
+            told = describe_log_odds(np.asarray(special.logit(probability)), variances, level)
         else:
             lower, upper = self.model.survival_interval(episodes, horizon, level)
             told = {"probability": probability, "lower": lower[:, 0], "upper": upper[:, 0]}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pyarrow as pa
 
+from paincast.deferred import pandas as pd
 from paincast.predictor.rows import LISTS, PREDICTION_SCHEMA
 
 
@@ -16,26 +16,28 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     table : pyarrow.Table of shape (n, ...)
         Predictions; texts may be dictionaries.
     """
-    return pd.DataFrame({name: _to_series(name, table[name]) for name in table.column_names})
+    lists = [name for name in table.column_names if name in LISTS]
+    plain = table.drop_columns(lists)
+    frame: pd.DataFrame = spell_out(plain).to_pandas()
+    for name in ("eligible", "in_domain"):
+        if name in frame:
+            frame[name] = frame[name].astype("boolean")
+    for name in lists:
+        frame.insert(table.column_names.index(name), name, pd.Series(_to_lists(table[name]), dtype=object))
+    return frame
+
+
+def spell_out(table: pa.Table) -> pa.Table:
+    """Give the texts of dictionaries in each row."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type):
+            table = table.set_column(place, table.column_names[place], column.cast(column.type.value_type))
+    return table
 
 
 def to_table(predictions: pd.DataFrame) -> pa.Table:
     """Convert predictions of a data frame to a table."""
     return pa.Table.from_pandas(predictions, schema=PREDICTION_SCHEMA, preserve_index=False).replace_schema_metadata()
-
-
-def _to_series(name: str, column: pa.ChunkedArray) -> pd.Series:
-    if name in LISTS:
-        return pd.Series(_to_lists(column), dtype=object)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_boolean(column.type):
-        return pd.Series(column.to_pandas()).astype("boolean" if name in ("eligible", "in_domain") else "bool")
-    if pa.types.is_floating(column.type):
-        return pd.Series(column.to_numpy(), dtype="float64")
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pd.Series(column.to_pandas()).astype("str")
-    return pd.Series(column.to_pandas())
 
 
 def _to_lists(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit, ndtri
 
+from paincast.deferred import special
 from paincast.explain import LEAST_CERTAINTY
-from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.features import EncodedVariable, FittedEncoder
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.binary.uncertainty_components import UncertaintyComponents
@@ -25,18 +25,20 @@ from paincast.models.survival.duration import SMALLEST
 from paincast.models.survival.hazard import HazardModel
 from paincast.models.survival.response import DurationResponse
 from paincast.predictor.answering.plan import plan_linear
+from paincast.scoring.functions import ndtri
 from paincast.scoring.kinds.binary import BinaryPlan, score_binary
 from paincast.scoring.kinds.change import ChangePlan, score_change
 from paincast.scoring.kinds.cumulative import CumulativePlan, score_cumulative
 from paincast.scoring.kinds.duration import DurationPlan, Hazard, score_duration
 from paincast.scoring.kinds.encoding import Encoding, Variable
-from paincast.scoring.kinds.linear import LinearBinaryPlan, score_linear_binary
+from paincast.scoring.kinds.linear import LinearBinaryPlan, measure_linear_binary, score_linear_binary
 from paincast.scoring.kinds.log_odds import ByRows, Linear, LogOdds
 from paincast.scoring.kinds.score import Beliefs, Request, Score, Uncertainty
 from paincast.scoring.patients import FLAGS, Patients
 from paincast.scoring.reasons import Worded
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 class Kind(NamedTuple):
@@ -45,7 +47,8 @@ class Kind(NamedTuple):
     ``terms`` are the variables of which reasons speak, ``missing_variances`` how far an unknown one of them could move
     the answer, ``domain_names`` the numbers that are compared with the training cohort, ``reads`` columns that are read
     beside those of the encoder, ``score`` what scores patients. ``explains_apart`` says that reasons cost so much more
-    than numbers that only patients who get an answer are explained.
+    than numbers that only patients who get an answer are explained. ``measure`` tells how far patients are from the
+    training cohort without scoring them, where that is quicker.
     """
 
     terms: tuple[Worded, ...]
@@ -54,6 +57,7 @@ class Kind(NamedTuple):
     reads: tuple[str, ...]
     score: Callable[[Patients, Request], Score]
     explains_apart: bool
+    measure: Callable[[Patients], tuple[BoolArray, FloatArray]] | None = None
 
 
 def make_kind(response: Response) -> Kind:
@@ -75,15 +79,16 @@ def make_kind(response: Response) -> Kind:
         reads=(MEASURE,) if isinstance(response, ChangeResponse | CumulativeChangeResponse) else (),
         score=score,
         explains_apart=score.func is not score_linear_binary,
+        measure=partial(measure_linear_binary, *score.args) if score.func is score_linear_binary else None,
     )
 
 
-def lay_out_encoder(encoder: EpisodeEncoder, domain: Domain, missing_variances: Mapping[str, float]) -> Encoding:
+def lay_out_encoder(encoder: FittedEncoder, domain: Domain, missing_variances: Mapping[str, float]) -> Encoding:
     """Lay out a fitted encoder, and the summary of its training cohort.
 
     Parameters
     ----------
-    encoder : EpisodeEncoder
+    encoder : FittedEncoder
         A fitted encoder.
     domain : Domain
         Of the same episodes.
@@ -103,7 +108,7 @@ def lay_out_encoder(encoder: EpisodeEncoder, domain: Domain, missing_variances: 
     )
 
 
-def _lay_out_variable(encoder: EpisodeEncoder, variable: EncodedVariable) -> Variable:
+def _lay_out_variable(encoder: FittedEncoder, variable: EncodedVariable) -> Variable:
     levels = {"number": (), "boolean": FLAGS}.get(variable.kind, variable.levels)
     return Variable(
         name=variable.name,
@@ -154,7 +159,7 @@ def _plan_binary(response: ResponseModel, encoding: Encoding) -> BinaryPlan:
 
 
 def _plan_cumulative(response: CumulativeChangeResponse, encoding: Encoding) -> CumulativePlan:
-    below, _, above = (float(logit(quantile)) for quantile in list_quantiles(response.level))
+    below, _, above = (float(special.logit(quantile)) for quantile in list_quantiles(response.level))
     return CumulativePlan(
         half=_plan_binary(response.response, encoding),
         shares=response.shares,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from paincast.explain import LEAST_CERTAINTY
-from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.features import EncodedVariable, FittedEncoder
 from paincast.models.binary.logistic import LinearModel
 from paincast.models.binary.response import ResponseModel
 from paincast.models.serialization import Response
+from paincast.scoring.functions import ndtri
 from paincast.scoring.layout import N_BENDS, LinearPlan, Term
 from paincast.scoring.patients import FLAGS
 
@@ -97,7 +97,7 @@ def _make_term(variable: EncodedVariable, response: ResponseModel, coefficients:
     )
 
 
-def _is_on_log_scale(encoder: EpisodeEncoder, variable: EncodedVariable) -> bool:
+def _is_on_log_scale(encoder: FittedEncoder, variable: EncodedVariable) -> bool:
     return bool(encoder.contract.episodes[variable.name].log_scale)
 
 

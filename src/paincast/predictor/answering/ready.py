@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.checking import Checked
@@ -16,9 +15,13 @@ from paincast.cohort.rejects import NOTHING_LOST, UNKNOWN_COLUMN, WHOLE_COLUMN
 from paincast.cohort.tables import conform
 from paincast.cohort.validate import check_rows
 from paincast.contract import BUILT_IN, Contract
+from paincast.deferred import pandas as pd
 from paincast.scoring.patients import Patients
 
 IntArray = npt.NDArray[np.int64]
+
+FEW_PATIENTS = 100
+"""Most patients of whom what is read for one model is kept for the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,7 @@ class ReadyPatients:
     places: IntArray
     unreadable: Unreadable
     contract: Contract = BUILT_IN
+    _without_choices: dict[bytes, Patients] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -74,7 +78,26 @@ class ReadyPatients:
             patients=self.patients.take(rows),
             places=self.places[rows],
             unreadable=replace(self.unreadable, codes=self.unreadable.codes[rows]),
+            _without_choices={},
         )
+
+    def select(self, names: Sequence[str], technique: str) -> Patients:
+        """Select columns, without choices made for another technique.
+
+        Of few patients all columns are kept, so that what is read of them for one model is there for the next.
+        """
+        for_another = self.patients.codes("technique", (technique,)) == 2
+        if len(self) > FEW_PATIENTS:
+            return self.patients.select(names).empty([name for name in names if name in self._choices], for_another)
+        key = for_another.tobytes()
+        if key not in self._without_choices:
+            self._without_choices[key] = self.patients.empty(self._choices, for_another)
+        return self._without_choices[key]
+
+    @property
+    def _choices(self) -> list[str]:
+        columns = self.contract.episodes.values()
+        return [column.name for column in columns if column.role == "technique" and column.name != "technique"]
 
     def to_episodes(self) -> tuple[pd.DataFrame, pd.Series]:
         """Return the patients as ``episodes`` and their unreadable columns, both indexed by place."""
@@ -116,16 +139,18 @@ def from_episodes(episodes: pd.DataFrame, unreadable: pd.Series | None, contract
     )
 
 
-def code_unreadable(rejects: pd.DataFrame, places: IntArray) -> Unreadable:
+def code_unreadable(rejects: pd.DataFrame | None, places: IntArray) -> Unreadable:
     """Code for each patient the columns in which a value was given but could not be used.
 
     Parameters
     ----------
-    rejects : DataFrame
+    rejects : DataFrame or None
         Rejects of the patients; a column that was left out is unreadable in every row.
     places : ndarray of int, shape (n,)
         Positions of the patients who were kept, ascending.
     """
+    if rejects is None:
+        return Unreadable(sets=[()], codes=np.zeros(len(places), dtype=np.int64))
     lost = rejects[~rejects["rule"].isin(NOTHING_LOST)]
     is_left_out = (lost["action"] == "column left out") & (lost["rule"] != UNKNOWN_COLUMN)
     of_all = tuple(dict.fromkeys(lost.loc[is_left_out, "column"]))

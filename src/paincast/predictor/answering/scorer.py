@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import ndtri
 
-from paincast.cohort.tables import conform
 from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
-from paincast.models.domain import explain_distance, find_limit
+from paincast.models.domain import find_limit
 from paincast.outcomes.criteria import is_reachable
-from paincast.predictor.answering.judgement import judge_patients
+from paincast.predictor.answering.judgement import Pattern, judge
 from paincast.predictor.answering.kinds import Kind, make_kind
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
-from paincast.scoring.conditions import assess, list_columns
+from paincast.scoring.arrays import to_arrow
+from paincast.scoring.conditions import Truth, assess, list_columns
+from paincast.scoring.functions import ndtri
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.number_texts import NumberTexts
 from paincast.scoring.patients import Patients
@@ -37,9 +37,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-APART = ("episode_id", "patient_id", *ANSWERS, *UNCERTAINTY_COLUMNS, *LISTS)
-"""Columns of predictions that differ between patients of one pattern."""
-
 
 class Detail(NamedTuple):
     """How much is computed: limits and shares of the uncertainty, and the most reasons in either direction."""
@@ -52,39 +49,101 @@ EVERYTHING = Detail()
 """What is computed where nothing is said."""
 
 
+MOST_PATTERNS = 10_000
+"""Patterns whose words are remembered from batch to batch; past that, they are made anew."""
+
+MOST_ALONE = 100
+"""Patterns that are kept laid out for one patient."""
+
+FEW_ROWS = 100
+"""Most rows whose words are gathered one by one, which spares arrays of all words."""
+
+
 @dataclass
 class Words:
-    """What stands beside the numbers in each pattern, by column: texts as codes of distinct texts."""
+    """What stands beside the numbers in each pattern, by column."""
 
-    _codes: dict[str, IntArray] = field(default_factory=dict)
-    _texts: dict[str, dict[str, int]] = field(default_factory=dict)
-    _values: dict[str, pa.Array] = field(default_factory=dict)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _columns: dict[str, pa.Array] = field(default_factory=dict)
+    _alone: dict[int, dict[str, pa.Array]] = field(default_factory=dict)
 
-    def add(self, judged: pd.DataFrame) -> None:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add patterns, in the order of their numbers."""
-        for name in map(str, judged.columns):
-            column = pa.array(judged[name], from_pandas=True)
-            if isinstance(column, pa.ChunkedArray):
-                column = column.combine_chunks()
-            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                texts = self._texts.setdefault(name, {})
-                codes = [texts.setdefault(text, len(texts)) for text in column.to_pylist()]
-                known = self._codes.get(name, np.empty(0, dtype=np.int32))
-                self._codes[name] = np.concatenate([known, np.array(codes, dtype=np.int32)])
-                column = pa.array(list(texts), pa.string())
-            elif name in self._values:
-                column = pa.concat_arrays([self._values[name], column.cast(self._values[name].type)])
-            self._values[name] = column.cast(TYPES.get(name, pa.string()))
+        self._rows.extend(rows)
+        self._columns = {}
 
     def take(self, numbers: IntArray) -> dict[str, pa.Array]:
         """Give each row what its pattern has; texts as dictionaries."""
-        taken = pa.array(numbers)
-        return {
-            name: pa.DictionaryArray.from_arrays(pa.array(self._codes[name][numbers]), values)
-            if name in self._codes
-            else values.take(taken)
-            for name, values in self._values.items()
-        }
+        if len(numbers) == 1:
+            return dict(self._take_one(int(numbers[0])))
+        if len(numbers) <= FEW_ROWS:
+            return _lay_out_words([self._rows[number] for number in numbers.tolist()])
+        self._columns = self._columns or _lay_out_words(self._rows)
+        taken = to_arrow(numbers)
+        return {name: column.take(taken) for name, column in self._columns.items()}
+
+    def _take_one(self, number: int) -> dict[str, pa.Array]:
+        """Lay out a pattern alone, as one patient after the other needs it."""
+        if number not in self._alone:
+            if len(self._alone) >= MOST_ALONE:
+                self._alone.clear()
+            self._alone[number] = _lay_out_words([self._rows[number]])
+        return self._alone[number]
+
+
+def _lay_out_words(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    columns = {}
+    for name in rows[0]:
+        cells = [row[name] for row in rows]
+        if name in TYPES:
+            columns[name] = pa.array(cells, TYPES[name], from_pandas=True)
+            continue
+        texts = {text: place for place, text in enumerate(dict.fromkeys(cells))}
+        codes = np.array([texts[text] for text in cells], dtype=np.int32)
+        columns[name] = pa.DictionaryArray.from_arrays(to_arrow(codes), pa.array(list(texts), pa.string()))
+    return columns
+
+
+class Facts(NamedTuple):
+    """What the words of some patients depend on beside what was scored, in arrays of shape (n,).
+
+    ``indication`` and ``approach`` as codes; ``unseen`` by variable; ``known`` and ``reachable`` of the baseline values
+    that the outcome needs; ``truths`` of the contraindications.
+    """
+
+    patients: Patients
+    indication: npt.NDArray[np.int32]
+    approach: npt.NDArray[np.int32]
+    unseen: dict[str, BoolArray]
+    known: list[BoolArray]
+    reachable: BoolArray
+    truths: list[Truth]
+
+    def code(self) -> list[npt.NDArray[np.generic]]:
+        """Code them: rows with the same codes get the same words."""
+        truths = [truth.holds + 2 * truth.unknown.astype(np.int64) for truth in self.truths]
+        return [self.indication, self.approach, *self.unseen.values(), *self.known, self.reachable, *truths]
+
+    def describe(self, row: int, *, unreadable: tuple[str, ...], far: list[str], together: bool) -> Pattern:
+        """Describe the pattern of a row."""
+        return Pattern(
+            indication=self._read_text("indication", row),
+            approach=self._read_text("approach", row),
+            unreadable=unreadable,
+            unseen=[name for name, flags in self.unseen.items() if flags[row]],
+            far=far,
+            together=together,
+            known=[bool(flags[row]) for flags in self.known],
+            reachable=bool(self.reachable[row]),
+            holds=[None if truth.unknown[row] else bool(truth.holds[row]) for truth in self.truths],
+        )
+
+    def _read_text(self, name: str, row: int) -> str | None:
+        table = self.patients.table
+        return table[name][row].as_py() if name in table.column_names else None
 
 
 @dataclass
@@ -141,14 +200,23 @@ class Scorer:
         """
         if not len(ready):
             return PREDICTION_SCHEMA.empty_table()
-        patients = _set_technique(ready, self.columns, self.model.technique)
+        patients = ready.select(self.columns, self.model.technique)
         request = Request(self.model.level, detail.interval, detail.explain)
         explained_later = self.kind.explains_apart and detail.explain > 0
-        score = self.kind.score(patients, request._replace(most=0) if explained_later else request)
-        numbers = self._find_patterns(patients, ready, score)
+        score = None
+        if self.kind.measure is not None and len(ready) <= FEW_ROWS:
+            far, squared_distance = self.kind.measure(patients)
+        else:
+            score = self.kind.score(patients, request._replace(most=0) if explained_later else request)
+            far, squared_distance = score.far, score.squared_distance
+        numbers = self._find_patterns(patients, ready, far, squared_distance)
         columns: dict[str, pa.Array] = self._words.take(numbers)
         answered = np.asarray(pc.invert(columns["abstained"]).to_numpy(zero_copy_only=False))
         columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
+        if not answered.any():
+            return pa.table(_leave_out_all(columns, len(ready)))
+        if score is None:
+            score = self.kind.score(patients, request)
         for name in (*ANSWERS, *UNCERTAINTY_COLUMNS):
             values = score.numbers.get(name)
             columns[name] = pa.nulls(len(ready), pa.float64()) if values is None else _leave_out(values, answered)
@@ -168,8 +236,7 @@ class Scorer:
 
     def _list(self, patients: Patients, score: Score, answered: BoolArray, detail: Detail) -> dict[str, pa.Array]:
         if not detail.explain:
-            nothing = pa.ListArray.from_arrays(np.zeros(len(patients) + 1, dtype=np.int32), pa.nulls(0, WORDED_REASON))
-            return dict.fromkeys(LISTS, nothing)
+            return dict.fromkeys(LISTS, _list_nothing(len(patients)))
         unit = self.model.response.unit
         listed = {}
         strongest = score.strongest
@@ -206,49 +273,48 @@ class Scorer:
         widest = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
         return [list(variances)[place] for place in widest], reach[widest]
 
-    def _find_patterns(self, patients: Patients, ready: ReadyPatients, score: Score) -> IntArray:
+    def _find_patterns(
+        self, patients: Patients, ready: ReadyPatients, far: BoolArray, squared_distance: FloatArray
+    ) -> IntArray:
         """Find the number of the pattern of each row, and judge those that are new."""
-        together = score.squared_distance > find_limit(len(self.kind.domain_names))
+        if max(len(self._patterns), len(self._unreadable)) > MOST_PATTERNS:
+            self._patterns, self._words, self._unreadable = Patterns(), Words(), {}
+        together = squared_distance > find_limit(len(self.kind.domain_names))
         unreadable = ready.unreadable
         sets = np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])
-        codes = [sets[unreadable.codes], together, *self._code_words(patients, score)]
-        found = self._patterns.find(codes, len(patients))
+        facts = self._read_facts(patients)
+        found = self._patterns.find([sets[unreadable.codes], together, *far, *facts.code()], len(patients))
+        names = np.array(self.kind.domain_names, dtype=object)
         if len(found.new_rows):
-            rows = found.new_rows
-            names = [unreadable.sets[code] for code in unreadable.codes[rows]]
-            self._words.add(self._judge(patients.take(rows), names, score.far[:, rows], together[rows]))
+            patterns = [
+                facts.describe(
+                    row,
+                    unreadable=unreadable.sets[unreadable.codes[row]],
+                    far=names[far[:, row]].tolist(),
+                    together=bool(together[row]),
+                )
+                for row in found.new_rows.tolist()
+            ]
+            self._words.add(judge(self.model, self.rules, patterns, allow_contradicted=self.allow_contradicted))
         return found.numbers
 
-    def _code_words(self, patients: Patients, score: Score) -> list[npt.NDArray[np.generic]]:
-        """Code what the words depend on."""
-        contract = self.model.contract
-        codes: list[npt.NDArray[np.generic]] = [
-            patients.codes("indication", contract.indications),
-            patients.codes("approach", contract.episodes["approach"].categories),
-        ]
-        codes += list(score.far)
-        for variable in self.model.response.encoder.variables_:
-            if variable.levels:
-                codes.append(patients.codes(variable.name, variable.levels) > len(variable.levels))
-        for line in self.model.question.lines:
-            if line.needs_before:
-                before = patients.numbers(line.measure)
-                codes.append(2 * is_reachable(line, before) + np.isnan(before))
-        for rule in self.rules.contraindications:
-            truth = assess(rule["when"], patients)
-            codes.append(truth.holds + 2 * truth.unknown.astype(np.int64))
-        return codes
-
-    def _judge(
-        self, patients: Patients, unreadable: list[tuple[str, ...]], far: BoolArray, together: BoolArray
-    ) -> pd.DataFrame:
-        model, encoder = self.model, self.model.response.encoder
-        episodes = conform("episodes", patients.table.to_pandas(), model.contract)
-        flags = pd.DataFrame(far.T, columns=list(self.kind.domain_names), index=episodes.index)
-        out_of_domain = explain_distance(encoder, flags, encoder.find_unseen(episodes), together)
-        names = pd.Series(unreadable, index=episodes.index, dtype=object)
-        return judge_patients(model, episodes, names, out_of_domain, allow_contradicted=self.allow_contradicted).drop(
-            columns=list(APART)
+    def _read_facts(self, patients: Patients) -> Facts:
+        """Read what the words depend on beside what was scored."""
+        contract, lines = self.model.contract, [line for line in self.model.question.lines if line.needs_before]
+        before = [patients.numbers(line.measure) for line in lines]
+        reachable = [is_reachable(line, values) for line, values in zip(lines, before, strict=True)]
+        return Facts(
+            patients=patients,
+            indication=patients.codes("indication", contract.indications),
+            approach=patients.codes("approach", contract.episodes["approach"].categories),
+            unseen={
+                variable.name: patients.codes(variable.name, variable.levels) > len(variable.levels)
+                for variable in self.model.response.encoder.variables_
+                if variable.levels
+            },
+            known=[~np.isnan(values) for values in before],
+            reachable=np.logical_or.reduce([np.zeros(len(patients), dtype=bool), *reachable]),
+            truths=[assess(rule["when"], patients) for rule in self.rules.contraindications],
         )
 
 
@@ -257,15 +323,19 @@ def make_scorer(model: Predictor, *, allow_contradicted: bool = False) -> Scorer
     return Scorer(model=model, kind=make_kind(model.response), allow_contradicted=allow_contradicted)
 
 
-def _set_technique(ready: ReadyPatients, names: list[str], technique: str) -> Patients:
-    """Select columns, without choices made for another technique."""
-    declared = ready.contract.episodes
-    choices = [
-        name for name in names if name in declared and declared[name].role == "technique" and name != "technique"
-    ]
-    for_another = ready.patients.codes("technique", (technique,)) == 2
-    return ready.patients.select(names).empty(choices, for_another)
+def _list_nothing(n: int) -> pa.Array:
+    """Make a column of empty lists."""
+    return pa.ListArray.from_arrays(to_arrow(np.zeros(n + 1, dtype=np.int32)), pa.nulls(0, WORDED_REASON))
+
+
+def _leave_out_all(columns: dict[str, pa.Array], n: int) -> dict[str, pa.Array]:
+    """Complete the columns of patients of whom none is answered."""
+    nothing = {
+        **dict.fromkeys((*ANSWERS, *UNCERTAINTY_COLUMNS), pa.nulls(n, pa.float64())),
+        **dict.fromkeys(LISTS, _list_nothing(n)),
+    }
+    return {name: columns.get(name, nothing.get(name)) for name in PREDICTION_COLUMNS}
 
 
 def _leave_out(values: FloatArray, answered: BoolArray) -> pa.Array:
-    return pa.array(values, mask=~answered | np.isnan(values))
+    return to_arrow(values, ~answered | np.isnan(values))

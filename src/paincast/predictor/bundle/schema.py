@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from paincast.evidence.conditions import MAXIMUM_DEPTH
-from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.features import EncodedVariable, FittedEncoder
 from paincast.files.bounded import YAML_BYTES
 from paincast.files.declared_schema import CELL, LARGEST, MOST_ITEMS, NUMBER, TEXT, SchemaWriter
 from paincast.files.json_schema import RECTANGULAR, Check, compile_schema
@@ -155,7 +155,7 @@ def make_bundle_schema() -> dict[str, Any]:
     dict
         With ``$defs``. A number is always finite, except where ``x-non-finite`` says otherwise.
     """
-    writer = SchemaWriter(LIMITS, {EpisodeEncoder: {"$ref": "#/$defs/EpisodeEncoder"}})
+    writer = SchemaWriter(LIMITS, {FittedEncoder: {"$ref": "#/$defs/EpisodeEncoder"}})
     writer.describe(EncodedVariable)
     plain = {name: {**writer.describe(hint), **LIMITS.get(f"Predictor.{name}", {})} for name, hint in PLAIN.items()}
     calibrations = _describe_calibrations(writer)
@@ -165,7 +165,7 @@ def make_bundle_schema() -> dict[str, Any]:
         "required": ["calibration", "update"],
     }
     binary = {
-        "encoder": writer.describe(EpisodeEncoder),
+        "encoder": writer.describe(FittedEncoder),
         "domain": writer.describe(Domain),
         "candidate": writer.describe(Candidate),
         "heterogeneity": writer.describe(UncertaintyComponents),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paincast.errors import PaincastError
-from paincast.features import EncodedVariable, EpisodeEncoder
+from paincast.features import EncodedVariable, FittedEncoder
 from paincast.models.binary.additive import AdditiveModel
 from paincast.models.binary.boosting import BoostedLinearModel, BoostedModel
 from paincast.models.binary.logistic import LinearModel
@@ -95,7 +95,7 @@ def _takes_missing(response: Any) -> bool:
     return all(isinstance(model, AdditiveModel | BoostedModel) for model in alone)
 
 
-def check_encoder(encoder: EpisodeEncoder) -> None:
+def check_encoder(encoder: FittedEncoder) -> None:
     """Check that the variables of an encoder are columns of its contract, and that each fits its column."""
     names = [variable.name for variable in encoder.variables_]
     _require(len({*names}) == len(names), "encoder.variables", "of different names")
@@ -122,7 +122,7 @@ def _check_variable(variable: EncodedVariable, path: str) -> None:
     _require(not is_category or not variable.varies or len(variable.levels) > 0, f"{path}.levels", "there")
 
 
-def _check_domain(domain: Domain, encoder: EpisodeEncoder) -> None:
+def _check_domain(domain: Domain, encoder: FittedEncoder) -> None:
     numbers = {variable.name for variable in encoder.variables_ if variable.kind == "number" and variable.varies}
     n = len(domain.names)
     _require({*domain.names} <= numbers and len({*domain.names}) == n, "domain.names", "numbers of the encoder")

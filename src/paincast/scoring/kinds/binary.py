@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
+from paincast.scoring.functions import expit
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
 from paincast.scoring.kinds.log_odds import LogOdds, contribute_each, predict_each
 from paincast.scoring.kinds.score import (

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, ndtri
 
+from paincast.scoring.functions import expit, logit, ndtri
 from paincast.scoring.kinds.encoding import Encoded, Encoding, encode
 from paincast.scoring.kinds.log_odds import Linear, add_up, contribute_each, predict_each
 from paincast.scoring.kinds.score import (

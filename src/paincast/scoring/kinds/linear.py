@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+import numpy.typing as npt
 
+from paincast.scoring.functions import expit
 from paincast.scoring.kinds.score import Request, Score, Strongest, Uncertainty, describe_log_odds
 from paincast.scoring.layout import LinearPlan
-from paincast.scoring.linear import score_linear
+from paincast.scoring.linear import measure_distance, score_linear, unpack_far
 from paincast.scoring.patients import Patients
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 class LinearBinaryPlan(NamedTuple):
@@ -29,10 +33,14 @@ def score_linear_binary(plan: LinearBinaryPlan, patients: Patients, request: Req
         numbers = describe_log_odds(score.log_odds, variances, request.level)
     else:
         numbers = {"probability": expit(score.log_odds)}
-    places = np.arange(len(plan.linear.precision), dtype=np.uint64)
     return Score(
         numbers=numbers,
-        far=(score.far >> places[:, None]) & np.uint64(1) > 0,
+        far=unpack_far(score.far, len(plan.linear.precision)),
         squared_distance=score.squared_distance,
         strongest=Strongest(score.upward, score.upward_sizes, score.downward, score.downward_sizes),
     )
+
+
+def measure_linear_binary(plan: LinearBinaryPlan, patients: Patients) -> tuple[BoolArray, FloatArray]:
+    """Measure how far patients are from the training cohort; see :func:`paincast.scoring.linear.measure_distance`."""
+    return measure_distance(plan.linear, patients)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, ndtri
 
+from paincast.scoring.functions import expit, ndtri
 from paincast.scoring.kinds.encoding import Encoded
 
 FloatArray = npt.NDArray[np.float64]

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from paincast.deferred import pandas as pd
+from paincast.scoring.arrays import to_arrow
 from paincast.scoring.text_bytes import get_bytes
 from paincast.serving.batch.bloom import WORDS_IN_LINE, add_to_filter, find_in_filter, is_compiled
 
@@ -73,13 +74,13 @@ class IdRun(NamedTuple):
         if len(asked):
             # Of each id all places with its hash: nearly always one.
             places = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + first[asked]
-            same = pc.equal(self.ids.take(pa.array(places)), ids.take(pa.array(asked)))
+            same = pc.equal(self.ids.take(to_arrow(places)), ids.take(to_arrow(asked)))
             is_same = same.to_numpy(zero_copy_only=False)
             found[asked[is_same]] = places[is_same]
         return found
 
 
-NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.array([], pa.string()))
+NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.nulls(0, pa.string()))
 
 
 def sort_ids(ids: pa.Array) -> IdRun:
@@ -87,13 +88,13 @@ def sort_ids(ids: pa.Array) -> IdRun:
     ids = ids.unique()
     hashes = hash_ids(ids)
     order = np.argsort(hashes, kind="stable")
-    return IdRun(hashes[order], ids.take(pa.array(order)))
+    return IdRun(hashes[order], ids.take(to_arrow(order)))
 
 
 def write_ids(path: Path, hashes: Hashes, ids: pa.Array, repeated: npt.NDArray[np.bool_]) -> None:
     """Write ids in the order of their hashes."""
     order = np.argsort(hashes, kind="stable")
-    columns = [pa.array(hashes[order]), ids.take(pa.array(order)), pa.array(repeated[order])]
+    columns = [to_arrow(hashes[order]), ids.take(to_arrow(order)), to_arrow(repeated[order])]
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
         writer.write_table(pa.table(columns, schema=_SCHEMA))
 
@@ -112,7 +113,7 @@ def read_ids(path: Path) -> IdRun:
 
 def read_repeated(paths: Sequence[Path]) -> IdRun:
     """List the ids of finished parts that an earlier batch held already."""
-    repeated = [pa.array([], pa.string())]
+    repeated = [pa.nulls(0, pa.string())]
     for path in paths:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
@@ -151,7 +152,7 @@ class Contents:
 
     def list_contradicted(self) -> IdRun:
         """List the ids whose rows differ."""
-        return sort_ids(self._repeated.ids.filter(pa.array(self._differs)))
+        return sort_ids(self._repeated.ids.filter(to_arrow(self._differs)))
 
 
 class SeenIds:
@@ -165,7 +166,8 @@ class SeenIds:
 
     def __init__(self, bits: int = FILTER_BITS) -> None:
         self._mask = np.uint64((1 << bits) - 1)
-        self._filter = np.zeros(max(WORDS_IN_LINE, (1 << bits) >> 6), dtype=np.uint64)
+        self._filter: Hashes | None = None
+        self._latest: list[Hashes] = []
         self._files: list[Path] = []
         self._recent: list[IdRun] = []
         self._repeated: list[npt.NDArray[np.bool_]] = []
@@ -182,22 +184,24 @@ class SeenIds:
         -------
         ndarray of bool, shape (n,)
         """
+        while self._latest:
+            self._note(self._latest.pop())
         hashes = hash_ids(ids)
         repeated = np.zeros(len(hashes), dtype=bool)
         suspects = np.flatnonzero(self._may_hold(hashes))
         if len(suspects):
             suspects = suspects[np.argsort(hashes[suspects])]
-            repeated[suspects] = self._look_up(hashes[suspects], ids.take(pa.array(suspects)))
+            repeated[suspects] = self._look_up(hashes[suspects], ids.take(to_arrow(suspects)))
         order = np.argsort(hashes, kind="stable")
-        self._recent.append(IdRun(hashes[order], ids.take(pa.array(order))))
+        self._recent.append(IdRun(hashes[order], ids.take(to_arrow(order))))
         self._repeated.append(repeated[order])
-        self._note(hashes[~repeated])
+        self._latest.append(hashes[~repeated])  # noted when a further batch asks: one batch alone needs no filter
         return repeated
 
     def write_part(self, path: Path) -> None:
         """Write the ids of the part being made; :meth:`open_part` takes over when the file has its final name."""
         hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(run.hashes for run in self._recent)])
-        ids = pa.concat_arrays([pa.array([], pa.string()), *(run.ids for run in self._recent)])
+        ids = pa.concat_arrays([pa.nulls(0, pa.string()), *(run.ids for run in self._recent)])
         write_ids(path, hashes, ids, np.concatenate([np.empty(0, dtype=bool), *self._repeated]))
 
     def open_part(self, path: Path) -> None:
@@ -221,9 +225,13 @@ class SeenIds:
         return found
 
     def _may_hold(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        if self._filter is None:
+            return np.zeros(len(hashes), dtype=bool)
         return find_in_filter(self._filter, self._mask, hashes)
 
     def _note(self, hashes: Hashes) -> None:
+        if self._filter is None:
+            self._filter = np.zeros(max(WORDS_IN_LINE, (int(self._mask) + 1) >> 6), dtype=np.uint64)
         add_to_filter(self._filter, self._mask, hashes)
 
 

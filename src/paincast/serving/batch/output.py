@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from paincast.cohort.rejects import REJECT_COLUMNS
+from paincast.deferred import pandas as pd
+from paincast.deferred import parquet as pq
 from paincast.files.parquet_join import join_parquet
-from paincast.files.spreadsheets import write_csv
+from paincast.files.spreadsheets import write_csv, write_rows
 from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.rows import PREDICTION_SCHEMA
 
@@ -49,7 +49,7 @@ class PredictionsDraft:
             self._tables.append(predictions)
         elif len(predictions):
             with self._path.open("a", encoding="utf-8", newline="") as stream:
-                write_csv(_as_text(predictions), stream, header=False)
+                write_rows(_list_cells(predictions), stream)
 
     def close(self) -> None:
         """Write what is still in memory."""
@@ -94,13 +94,18 @@ def _choose_encodings(schema: pa.Schema) -> dict[str, list[str]]:
     return {"use_dictionary": repeating, "write_statistics": flat}
 
 
-def _as_text(predictions: pa.Table) -> pd.DataFrame:
-    """Convert predictions to columns of a CSV file, lists of reasons as JSON."""
-    lists = [field.name for field in predictions.schema if pa.types.is_list(field.type)]
-    plain = predictions.drop_columns(lists).to_pandas() if lists else predictions.to_pandas()
-    written = {name: [_dump_reasons(cell) for cell in predictions[name].to_pylist()] for name in lists}
-    texts = {name: pd.Series(cells, dtype="str") for name, cells in written.items()}
-    return pd.DataFrame(plain.assign(**texts)[predictions.column_names])
+def _list_cells(predictions: pa.Table) -> list[list[Any]]:
+    """List the cells of each column of a CSV file, lists of reasons as JSON."""
+    columns = []
+    for column in predictions.columns:
+        if pa.types.is_list(column.type):
+            columns.append([_dump_reasons(cell) for cell in column.to_pylist()])
+        elif pa.types.is_dictionary(column.type):
+            encoded = column.unify_dictionaries().combine_chunks()
+            columns.append(encoded.to_pylist())
+        else:
+            columns.append(column.to_pylist())
+    return columns
 
 
 def _dump_reasons(reasons: Sequence[Mapping[str, Any]] | None) -> str:

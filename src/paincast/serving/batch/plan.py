@@ -7,10 +7,10 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.reading.several import Source
@@ -77,7 +77,7 @@ def _list_software() -> dict[str, str]:
         "paincast": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "pandas": pd.__version__,
+        "pandas": version("pandas"),
         "pyarrow": pa.__version__,
     }
 

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pandas.api.types import is_integer_dtype
 
+from paincast.deferred import pandas as pd
+from paincast.deferred import parquet as pq
 from paincast.errors import DataError
 from paincast.files.inputs import require_regular_file
 from paincast.files.spreadsheets import restore_formula
@@ -50,7 +49,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise DataError(f"{path} is not a predictions file ({type(error).__name__})", code="PC-SERVING-04") from error
     rows = rows.assign(**{name: "" for name in _TEXTS if name not in rows})
-    texts = {name: rows[name].fillna("").astype("str") for name in _TEXTS if not is_integer_dtype(rows[name])}
+    texts = {
+        name: rows[name].fillna("").astype("str") for name in _TEXTS if not pd.api.types.is_integer_dtype(rows[name])
+    }
     read = rows.assign(**texts, **reasons).astype({"eligible": "boolean", "in_domain": "boolean"})
     return read[list(PREDICTION_COLUMNS)]
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import PatientTable, check_table_file, count_rows, open_table
 from paincast.cohort.reading.several import Source, list_sources
-from paincast.cohort.rejects import COLUMN_TYPE, WHOLE_COLUMN, empty_rejects, join_rejects, locate_rows
+from paincast.cohort.rejects import COLUMN_TYPE, WHOLE_COLUMN, gather_rejects, locate_rows
 from paincast.cohort.survey import Survey, WholeColumns, decide
 from paincast.cohort.validate import reject_unknown_columns
 from paincast.contract import Contract
+from paincast.deferred import pandas as pd
+from paincast.deferred import parquet as pq
 from paincast.errors import OutputError
 from paincast.files import atomic_files
 from paincast.files.inputs import refuse_changed_file
@@ -33,6 +33,7 @@ from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.route import Answer
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.progress import SILENT, Progress
+from paincast.scoring.arrays import to_arrow
 from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.batch.checks import check_output, note_absent, note_misspelt, require_columns
@@ -220,7 +221,7 @@ class _Run:
         self._opened, self._folder, self._columns = opened, folder, contract.episodes
         self._layout, self._part_rows, self._watched = layout, part_rows, watched
         self._scorer = BatchScorer(answer, contract, opened.labels, folder.whole.columns if folder.whole else None)
-        self._unread = empty_rejects()
+        self._unread: pd.DataFrame | None = None
         self._ahead = reject_unknown_columns(opened.columns, contract.episodes)
         self._seen = SeenIds()
         self._listed: dict[tuple[Any, ...], None] = {}
@@ -283,15 +284,16 @@ class _Run:
     def _predict_batch(self, batch: Batch) -> None:
         if self._draft is None:
             self._draft = _PartDraft(self._folder, self._layout.schema)
-        draft, rejects = self._draft, []
+        draft = self._draft
+        rejects: list[pd.DataFrame | None] = []
         if not self._folder.finished and not draft.batches:
             rejects.append(self._ahead)
         if len(batch.places):
             draft.tally.n_patients += len(batch.places)
             ids = name_patients(batch)
             named = _name_rows(batch, ids)
-            if len(self._unread):
-                named = named._replace(rejects=join_rejects([self._unread, batch.rejects]))
+            if self._unread is not None:
+                named = named._replace(rejects=gather_rejects([self._unread, batch.rejects]))
             scored = self._scorer.score(named, self._opened.dialect, self._find_apart(ids))
             draft.survey.add(scored.survey)
             arranged = self._layout.arrange(scored.predictions, batch)
@@ -311,17 +313,17 @@ class _Run:
             apart |= self._folder.whole.contradicted.find(hash_ids(ids), ids) >= 0
         return apart
 
-    def _note_unread_columns(self, rejects: pd.DataFrame) -> None:
+    def _note_unread_columns(self, rejects: pd.DataFrame | None) -> None:
         """Remember columns that the reader left out as a whole: they are unread in every batch."""
-        if len(rejects) and len(unread := rejects[rejects["rule"] == COLUMN_TYPE]):
-            self._unread = join_rejects([self._unread, unread])
+        if rejects is not None:
+            self._unread = gather_rejects([self._unread, rejects[rejects["rule"] == COLUMN_TYPE]])
 
-    def _list_rejects(self, frames: Sequence[pd.DataFrame], draft: _PartDraft) -> None:
+    def _list_rejects(self, frames: Sequence[pd.DataFrame | None], draft: _PartDraft) -> None:
         """Write the rejects of a batch, each once."""
-        filled = [frame for frame in frames if len(frame)]
-        if not filled:  # as in most batches of a clean file: the tables would cost as much as predicting
+        gathered = gather_rejects(frames)
+        if gathered is None:
             return
-        listed = join_rejects(filled).drop_duplicates(ignore_index=True)
+        listed = gathered.drop_duplicates(ignore_index=True)
         listed = self._drop_known_columns(locate_rows(listed, self._opened.extents), draft)
         draft.rejects.write(listed)
         draft.tally.note_rejects(listed)
@@ -373,7 +375,7 @@ def _name_rows(batch: Batch, ids: pa.Array) -> Batch:
 
 
 def _keep_rows(batch: Batch, is_kept: npt.NDArray[np.bool_]) -> Batch:
-    return batch._replace(rows=batch.rows.filter(pa.array(is_kept)), places=batch.places[is_kept])
+    return batch._replace(rows=batch.rows.filter(to_arrow(is_kept)), places=batch.places[is_kept])
 
 
 def _place_output(

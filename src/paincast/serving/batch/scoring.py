@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from paincast.cohort.checking import join_chunks, list_contents, name_rows, take_columns
@@ -16,6 +15,7 @@ from paincast.cohort.reading.patients import PatientRows
 from paincast.cohort.reading.types import ColumnNotes, Dialect
 from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import Contract
+from paincast.deferred import pandas as pd
 from paincast.predictor.route import Answer, Answers, answer_patients
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from paincast.cohort.rejects import NOT_A_PATIENT, WHOLE_COLUMN, Lost, count_lost
+from paincast.deferred import pandas as pd
+from paincast.scoring.arrays import to_arrow
 
 MOST_REASONS = 1000
 """Reasons of one technique that are counted by themselves; they name columns, which can be combined in many ways."""
@@ -68,9 +69,9 @@ class Tally:
             if use:
                 self.marked[technique] = None
 
-    def note_unread(self, rejects: pd.DataFrame) -> None:
+    def note_unread(self, rejects: pd.DataFrame | None) -> None:
         """Count the patients whom the reader left out."""
-        if not len(rejects):
+        if rejects is None:
             return
         rows = rejects[(rejects["action"] == "row left out") & (rejects["row"] != WHOLE_COLUMN)]
         self.n_patients += int(rows.loc[rows["rule"] != NOT_A_PATIENT, "row"].nunique())
@@ -145,7 +146,7 @@ def _count_kinds(rows: pa.Table, columns: Sequence[str]) -> dict[tuple[Any, ...]
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         words.append(encoded.dictionary.to_pylist())
         key = key * len(words[-1]) + encoded.indices.to_numpy()
-    found = pc.value_counts(pa.array(key))
+    found = pc.value_counts(to_arrow(key))
     kinds = {}
     for combined, n in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
         values = []

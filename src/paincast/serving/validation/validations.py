@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from paincast.cohort.tables import Cohort, digest_rows
+from paincast.deferred import pandas as pd
 from paincast.disclosure.rounding import round_count
 from paincast.files.bounded import read_json
 from paincast.predictor import MANIFEST

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from paincast.cohort.reading.binary.arrow_columns import is_readable, is_text, leave_out_type, to_plain
 from paincast.cohort.reading.names import clean_name
@@ -22,6 +21,7 @@ from paincast.cohort.reading.types import (
     Decoded,
     ReadOptions,
 )
+from paincast.deferred import parquet as pq
 from paincast.errors import DataError
 
 BATCH_ROWS = 32_768

@@ -269,7 +269,7 @@ def _read_long(
     files = [source.file for source in list_sources(path)]
     facts = [require_regular_file(file) for file in files]
     used = set(table.columns)
-    rejects: list[pd.DataFrame] = []
+    rejects: list[pd.DataFrame | None] = []
     with open_table(
         path,
         used=used,
@@ -293,7 +293,7 @@ def _read_long(
     return read.rows, FileFacts(read.n_rows, digest, unused, list_choices(opened.dialect), tuple(opened.remarks))
 
 
-def _texts_of(batches: Iterator[Batch], rejects: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _texts_of(batches: Iterator[Batch], rejects: list[pd.DataFrame | None]) -> Iterator[pd.DataFrame]:
     for batch in batches:
         rejects.append(batch.rejects)
         yield to_texts(batch)

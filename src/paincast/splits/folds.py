@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from paincast.errors import RefusalError
 
@@ -36,27 +35,6 @@ class CrossFitted(NamedTuple):
     def linear_predictor(self) -> FloatArray:
         """Log odds averaged over the repeats, shape (n,)."""
         return np.asarray(self.by_repeat.mean(axis=0))
-
-
-class QuickGroupKFold(StratifiedGroupKFold):  # type: ignore[misc]
-    """Faster version of scikit-learn's StratifiedGroupKFold with the same folds; evaluates all folds at once."""
-
-    def _find_best_fold(self, y_counts_per_fold: FloatArray, y_cnt: FloatArray, group_y_counts: FloatArray) -> int:
-        """Return the fold that keeps the classes most balanced; in a tie, the fold with fewest episodes."""
-        each = np.arange(self.n_splits)
-        proposed = np.repeat(y_counts_per_fold[None], self.n_splits, axis=0)
-        proposed[each, each] += group_y_counts
-        deviations = proposed / y_cnt
-        deviations -= deviations.sum(axis=1, keepdims=True) / self.n_splits
-        unevenness = np.sqrt((deviations**2).sum(axis=1) / self.n_splits).mean(axis=1).tolist()
-        sizes = y_counts_per_fold.sum(axis=1).tolist()
-        best = 0
-        for fold in range(1, self.n_splits):
-            least = unevenness[best]
-            equal = abs(unevenness[fold] - least) <= 1e-8 + 1e-5 * least
-            if unevenness[fold] < least or (equal and sizes[fold] < sizes[best]):
-                best = fold
-        return best
 
 
 def count_smaller_class(outcome: FloatArray, patients: npt.NDArray[np.generic] | None = None) -> int:
@@ -97,6 +75,10 @@ def make_folds(
     RefusalError
         If a class has fewer than two patients.
     """
+    from sklearn.model_selection import GroupKFold
+
+    from paincast.splits.grouped import QuickGroupKFold
+
     smallest = count_smaller_class(outcome, patients)
     if smallest < 2:
         raise RefusalError("cannot split: fewer than 2 patients in the smaller outcome class", code="PC-SPLITS-01")

@@ -1,0 +1,56 @@
+"""What is remembered from batch to batch is bounded, whatever a file holds, and changes no word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from paincast import load_models, predict
+from paincast.cohort import violations
+from paincast.cohort.coercion import NumberStyle
+from paincast.predictor.answering import scorer
+from paincast.schema import EPISODES
+
+BATCHES, ROWS, MOST = 6, 12, 15
+
+
+def make_batch(rng: np.random.Generator) -> pd.DataFrame:
+    """Make patients of whom nearly each is answered in other words."""
+    return pd.DataFrame(
+        {
+            "age_years": rng.choice([30, 60, 119, 150], ROWS),
+            "indication": rng.choice(["lumbar_facet", "lumbar_radicular_disc", "the knee"], ROWS),
+            "pain_nrs": rng.choice([0.0, 4.0, 8.0, np.nan], ROWS),
+            "active_infection": rng.choice(["yes", "no", "perhaps", ""], ROWS),
+            "pregnant": rng.choice(["yes", "no", ""], ROWS),
+            "anticoagulant": rng.choice(["yes", "no", ""], ROWS),
+        }
+    ).astype(str)
+
+
+@pytest.mark.filterwarnings("ignore:left out before predicting")
+def test_words_of_patterns_are_bounded_and_the_same(models_folder, monkeypatch):
+    monkeypatch.setattr(scorer, "MOST_PATTERNS", MOST)
+    remembering = load_models(models_folder)
+    batches = [make_batch(np.random.default_rng(seed)) for seed in range(BATCHES)]
+    answered = [predict(batch, remembering, techniques="all") for batch in batches]
+    alone = [predict(batch, load_models(models_folder), techniques="all") for batch in batches]
+    for one, other in zip(answered, alone, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    kept = [model._scorers[False] for model in remembering.values()]
+    assert max(len(one._patterns) for one in kept) <= MOST + ROWS
+    assert all(len(one._words) == len(one._patterns) for one in kept)
+    assert max(len(one._unreadable) for one in kept) <= MOST + ROWS
+    words = {text for predictions in alone for text in predictions["abstained_because"] + predictions["not_assessed"]}
+    assert len(words) > MOST + ROWS  # or nothing would have been forgotten
+
+
+def test_long_texts_are_read_but_not_remembered():
+    column, before = EPISODES["sex"], violations._read_few.cache_info().currsize
+    for place in range(5):
+        raw = pa.array([f"{place}" + "x" * violations.FEW_BYTES, "female"])
+        typed, _ = violations.coerce_column(raw, column, NumberStyle())
+        assert typed.to_pylist()[1] == "female"
+    assert violations._read_few.cache_info().currsize == before
