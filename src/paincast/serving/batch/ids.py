@@ -86,9 +86,12 @@ NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.nulls(0, pa.string()))
 def sort_ids(ids: pa.Array) -> IdRun:
     """Make a run of ids, each once."""
     ids = ids.unique()
-    hashes = hash_ids(ids)
-    order = np.argsort(hashes, kind="stable")
-    return IdRun(hashes[order], ids.take(to_arrow(order)))
+    return _sort(IdRun(hash_ids(ids), ids))
+
+
+def _sort(ids: IdRun) -> IdRun:
+    order = np.argsort(ids.hashes, kind="stable")
+    return IdRun(ids.hashes[order], ids.ids.take(to_arrow(order)))
 
 
 def write_ids(path: Path, hashes: Hashes, ids: pa.Array, repeated: npt.NDArray[np.bool_]) -> None:
@@ -192,9 +195,8 @@ class SeenIds:
         if len(suspects):
             suspects = suspects[np.argsort(hashes[suspects])]
             repeated[suspects] = self._look_up(hashes[suspects], ids.take(to_arrow(suspects)))
-        order = np.argsort(hashes, kind="stable")
-        self._recent.append(IdRun(hashes[order], ids.take(to_arrow(order))))
-        self._repeated.append(repeated[order])
+        self._recent.append(IdRun(hashes, ids))
+        self._repeated.append(repeated)
         self._latest.append(hashes[~repeated])  # noted when a further batch asks: one batch alone needs no filter
         return repeated
 
@@ -217,8 +219,8 @@ class SeenIds:
 
     def _look_up(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
         found = np.zeros(len(hashes), dtype=bool)
-        for run in self._recent:
-            found |= run.find(hashes, ids) >= 0
+        for run in self._recent:  # sorted when asked, which is seldom
+            found |= _sort(run).find(hashes, ids) >= 0
         for path in self._files:
             with pa.memory_map(str(path)) as source:
                 found |= _open_run(source).find(hashes, ids) >= 0
