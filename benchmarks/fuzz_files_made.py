@@ -275,7 +275,7 @@ def make_statistical(patients: pd.DataFrame, folder: Path, rng: random.Random) -
     import pyreadstat
 
     n = rng.randint(1, 60)
-    rows = spoil(patients, rng, n).map(lambda cell: cell[:100].encode("utf-8", "replace").decode().replace("\x00", ""))
+    rows = spoil(patients, rng, n).map(lambda cell: cell[:100].encode("utf-8", "replace").decode().translate(PRINTED))
     suffix = rng.choice([".sav", ".zsav", ".dta", ".por"])
     path = folder / f"in{suffix}"
     short = rows.rename(columns={name: name[:8] for name in rows}) if suffix == ".por" else rows
@@ -307,7 +307,7 @@ def make_odd(patients: pd.DataFrame, folder: Path, rng: random.Random) -> tuple[
     elif how == 4:
         path.symlink_to(folder / "nowhere")
     elif how == 5:
-        path = folder / f"in\n{MARK}\x1b[31m{suffix}"
+        path = folder / f"in\n\x1b[31m\u202e;{suffix}"
         path.write_bytes(good)
     elif how == 6:
         path.write_bytes(rng.randbytes(rng.choice([1, 10, 10_000])))

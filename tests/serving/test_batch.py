@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -256,6 +257,14 @@ def test_the_output_must_be_another_file_of_a_known_kind(patients, models_folder
     with pytest.raises(OutputError, match=r"unknown suffix '\.xlsx'"):
         predict_file(source, tmp_path / "out.xlsx", models=models_folder)
     assert source.read_text() == patients.to_csv(index=False)
+
+
+def test_a_line_of_millions_of_columns_is_refused_before_it_is_split(predict_text):
+    started = time.process_time()
+    with pytest.raises(DataError) as told:
+        predict_text(b"a," * 2_000_000 + b"\n" + b"7," * 2_000_000 + b"\n")
+    assert told.value.code == "PC-READING-36"
+    assert time.process_time() - started < 3
 
 
 def test_dictionaries_whose_texts_differ_by_spaces_are_read(models_folder, tmp_path):

@@ -18,7 +18,7 @@ from paincast.cohort.reading.header import (
 from paincast.cohort.reading.names import clean_name
 from paincast.cohort.reading.text.cells import CLOSED, Layout, join_lines, learn_kinds, split_cells
 from paincast.cohort.reading.text.lines import Lines, refuse_encoding
-from paincast.cohort.reading.types import SEPARATORS, Dialect, Fault
+from paincast.cohort.reading.types import MOST_COLUMNS, SEPARATORS, Dialect, Fault
 from paincast.errors import DataError
 
 _LINES_TO_LEARN = 100
@@ -75,6 +75,7 @@ def read_head(lines: Lines, file: str, *, dialect: Dialect, usual: str, used: Co
     if first and first[0] is None:
         raise refuse_encoding(file, lines.encoding)
     texts = [text or "" for text in first]
+    _refuse_endless_lines(file, texts)
     separator = dialect.separator or declared or _find_separator(texts, usual, used)
     if dialect.header_row is None:
         n_above = _count_lines_above(first, file, lines.encoding, separator, used)
@@ -85,6 +86,16 @@ def read_head(lines: Lines, file: str, *, dialect: Dialect, usual: str, used: Co
     refuse_headerless(file, names)
     header, layout = _learn_layout(lines, names, separator)
     return Head(header, layout, above, header_row, header_rows)
+
+
+def _refuse_endless_lines(file: str, texts: Sequence[str]) -> None:
+    """Refuse lines with far more separators than any table has, before they are split again and again."""
+    if any(text.count(mark) > 10 * MOST_COLUMNS for text in texts for mark in SEPARATORS.values()):
+        raise DataError(
+            f"{file} has a line with more than {10 * MOST_COLUMNS} separators; at most {MOST_COLUMNS} columns can be "
+            "read",
+            code="PC-READING-36",
+        )
 
 
 def _count_lines_above(
