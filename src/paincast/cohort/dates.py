@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,7 @@ def check_date_format(date_format: str, *, needs_day: bool) -> str:
     return ""
 
 
+@lru_cache(maxsize=1 << 16)
 def _read_iso(text: str) -> date | str | None:
     word = to_code(text)
     if _ZEROS.fullmatch(word):
