@@ -34,11 +34,16 @@ class Checker(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A checked table: the rows that are kept, and what they come from."""
+    """A checked table: the rows that are kept, block after block, and what they come from."""
 
     table: pa.Table
     owners: Codes
     blocks: Codes
+
+    def take_block(self, block: int) -> Checked:
+        """Return the rows of a block."""
+        start, end = map(int, np.searchsorted(self.blocks, [block, block + 1]))
+        return Checked(self.table.slice(start, end - start), self.owners[start:end], self.blocks[start:end])
 
 
 class _Values(NamedTuple):

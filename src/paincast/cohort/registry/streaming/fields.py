@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from paincast.cohort.coercion import NumberReading, NumberStyle, count_marks, settle_reading, to_text
 from paincast.cohort.doubts import Tally, count_values
@@ -152,8 +153,10 @@ class FieldReader:
         is_number = field.target.type in ("number", "integer") and field.codes is None
         if not is_number or field.column is None or field.reads in DATE_READINGS:
             return False
-        text = to_text(read_text(field, field.column, texts)[0])
         both = key in self.readings
+        if not both and self.style.decimal != "comma" and _holds_no_comma(texts.frames[texts.main][field.column]):
+            return False
+        text = to_text(read_text(field, field.column, texts)[0])
         if not any(count_marks(text, self.style.decimal, both=both)):
             return False
         n_comma, n_point = count_marks(text.take(codes), self.style.decimal, both=both)
@@ -178,6 +181,13 @@ class FieldReader:
         return SourceRows(
             frames={main: frame}, main=main, missing=self.mapping.missing, decimal=style.decimal, strict=style.is_mixed
         )
+
+
+def _holds_no_comma(text: pd.Series) -> bool:
+    """Check for a comma, or a character beyond ASCII that may be one."""
+    array = pa.array(text, pa.string())
+    has_comma = pc.or_(pc.match_substring(array, ","), pc.not_equal(pc.binary_length(array), pc.utf8_length(array)))
+    return not pc.any(has_comma).as_py()
 
 
 def make_meaning(field: Field, source: SourceRows) -> Meaning:

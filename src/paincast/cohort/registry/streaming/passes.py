@@ -321,10 +321,11 @@ def _hand_on(sink: Sink, opened: PatientTable, converted: Sequence[_Converted]) 
     sink.reject(locate_rows(rejects, opened.extents))
     for table in TABLES:
         checked = [(part.tables[table], part.places) for part in converted if table in part.tables]
-        for block in sorted({int(block) for part, _ in checked for block in np.unique(part.blocks)}):
-            of_block = [(part, part.blocks == block, places) for part, places in checked]
-            rows = pa.concat_tables([part.table.filter(pa.array(kept)) for part, kept, _ in of_block])
-            if len(of_block) > 1:
-                at = np.concatenate([places[part.owners[kept]] for part, kept, places in of_block])
+        for block in range(max((int(part.blocks[-1]) + 1 for part, _ in checked if len(part.blocks)), default=0)):
+            taken = [(part.take_block(block), places) for part, places in checked]
+            rows = pa.concat_tables([part.table for part, _ in taken])
+            if len(taken) > 1:
+                at = np.concatenate([places[part.owners] for part, places in taken])
                 rows = rows.take(pa.array(np.argsort(at, kind="stable")))
-            sink.write(table, block, rows)
+            if rows.num_rows:
+                sink.write(table, block, rows)

@@ -23,6 +23,10 @@ REJECTS = "rejects.csv"
 """The list of rejects in the folder of a cohort."""
 
 
+GROUP_BYTES = 8 << 20
+"""Bytes of rows in memory that are written as a row group."""
+
+
 class Sink(Protocol):
     """Takes the rows of tables, block after block of the mapping, and rejects, in the order of the source's rows."""
 
@@ -94,16 +98,17 @@ class FolderSink:
         self.close()
         shutil.rmtree(self.parts, ignore_errors=True)
         self.parts.mkdir()
+        self.gathered: dict[tuple[str, int], list[pa.Table]] = {}
         self.counts = IngestionCounts()
         self.body = (self.parts / REJECTS).open("w", encoding="utf-8", newline="")
 
     def write(self, table: str, block: int, rows: pa.Table) -> None:
-        """Write rows as a row group."""
-        schema = self.schemas[table]
-        if (table, block) not in self.writers:
-            self.writers[table, block] = pq.ParquetWriter(self._part(table, block), schema)
-        self.writers[table, block].write_table(complete(rows, schema))
+        """Gather rows, and write them as a row group when they are many."""
         self.counts.n_rows[table] += rows.num_rows
+        waiting = self.gathered.setdefault((table, block), [])
+        waiting.append(rows)
+        if sum(part.nbytes for part in waiting) > GROUP_BYTES:
+            self._write_group(table, block)
 
     def reject(self, rejects: pd.DataFrame) -> None:
         """Write rejects."""
@@ -114,6 +119,8 @@ class FolderSink:
     def finish(self, whole: pd.DataFrame) -> None:
         """Join the blocks of each table, and write the list of rejects."""
         self.counts.add_rejects(whole)
+        for table, block in self.gathered:
+            self._write_group(table, block)
         written = sorted(self.writers)
         self.close()
         for table, schema in self.schemas.items():
@@ -143,6 +150,16 @@ class FolderSink:
         """Remove what was only needed on the way."""
         self.close()
         shutil.rmtree(self.parts, ignore_errors=True)
+
+    def _write_group(self, table: str, block: int) -> None:
+        waiting, schema = self.gathered[table, block], self.schemas[table]
+        if not waiting:
+            return
+        rows = complete(pa.concat_tables(waiting), schema)
+        waiting.clear()
+        if (table, block) not in self.writers:
+            self.writers[table, block] = pq.ParquetWriter(self._part(table, block), schema)
+        self.writers[table, block].write_table(rows, row_group_size=rows.num_rows)
 
     def _part(self, table: str, block: int) -> Path:
         return self.parts / f"{table}-{block}.parquet"
