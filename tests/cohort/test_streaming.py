@@ -12,10 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paincast.cohort.registry import ingest as ingesting
-from paincast.cohort.registry.ingest import describe_ingestion, ingest, ingest_to_folder, ingest_whole
+from paincast.cohort.registry.ingest import (
+    describe_ingestion,
+    ingest,
+    ingest_in_batches,
+    ingest_to_folder,
+    ingest_whole,
+)
 from paincast.cohort.registry.mapping import load_mapping
-from paincast.cohort.registry.mapping_types import RegistryMapping
 from paincast.cohort.registry.streaming.decisions import MixedMarksError
 from paincast.cohort.registry.streaming.passes import stream
 from paincast.cohort.registry.streaming.plain import is_plain
@@ -136,13 +140,6 @@ def write_csv(rows: list[list[str]], file: Path, separator: str) -> None:
     file.write_text("".join(separator.join(row) + "\n" for row in quoted), encoding="utf-8")
 
 
-def stream_to_memory(mapping: RegistryMapping, path: Path, batch_rows: int) -> tuple[Cohort, pd.DataFrame]:
-    sink = MemorySink(mapping.contract)
-    streamed = stream(mapping, path, sink, batch_rows=batch_rows)
-    facts = {mapping.file: streamed.facts}
-    return ingesting._make_cohort(mapping, sink.collect(), facts, streamed.ledger), sink.rejects
-
-
 def assert_same(found: tuple[Cohort, pd.DataFrame], whole: tuple[Cohort, pd.DataFrame]) -> None:
     for table in TABLES:
         pd.testing.assert_frame_equal(getattr(found[0], table), getattr(whole[0], table))
@@ -164,7 +161,7 @@ def check_rows(folder: Path, rows: list[list[str]], separator: str, batch_rows: 
     assert is_plain(mapping)
     file = folder / "in.csv"
     write_csv(rows, file, separator)
-    assert_same(stream_to_memory(mapping, file, batch_rows), ingest_whole(mapping, [file]))
+    assert_same(ingest_in_batches(mapping, file, batch_rows=batch_rows), ingest_whole(mapping, [file]))
 
 
 CASES = given(rows=write_rows(), separator=st.sampled_from([",", ";"]), batch_rows=st.integers(4, 12))
@@ -172,7 +169,7 @@ UNCHECKED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @CASES
-@settings(max_examples=8, deadline=None, suppress_health_check=UNCHECKED)
+@settings(max_examples=5, deadline=None, suppress_health_check=UNCHECKED)
 def test_batches_give_what_a_whole_table_gives(
     folder: Path, rows: list[list[str]], separator: str, batch_rows: int
 ) -> None:
@@ -208,12 +205,12 @@ def simple_rows(n: int) -> pd.DataFrame:
     return rows.assign(vas=[50 + row % 40 for row in range(n)], sugar=True, vas3=[5 + row % 70 for row in range(n)])
 
 
-def check_frame(folder: Path, rows: pd.DataFrame, *, batch_rows: int = 4) -> tuple[Cohort, pd.DataFrame]:
+def check_frame(folder: Path, rows: pd.DataFrame) -> tuple[Cohort, pd.DataFrame]:
     """Ingest rows as CSV by both routes; they have to agree."""
     (folder / "simple.yaml").write_text(SIMPLE, encoding="utf-8")
     mapping = load_mapping(folder / "simple.yaml")
     rows.to_csv(folder / "in.csv", index=False)
-    found = stream_to_memory(mapping, folder / "in.csv", batch_rows)
+    found = ingest_in_batches(mapping, folder / "in.csv", batch_rows=4)
     assert_same(found, ingest_whole(mapping, [folder / "in.csv"]))
     return found
 
@@ -324,7 +321,7 @@ def test_typed_columns_of_parquet_are_read_as_their_texts(tmp_path: Path) -> Non
     pq.write_table(table.set_column(table.column_names.index("code"), "code", codes), tmp_path / "in.parquet")
     (tmp_path / "simple.yaml").write_text(SIMPLE.replace("in.csv", "in.parquet"), encoding="utf-8")
     mapping = load_mapping(tmp_path / "simple.yaml")
-    found = stream_to_memory(mapping, tmp_path / "in.parquet", 4)
+    found = ingest_in_batches(mapping, tmp_path / "in.parquet", batch_rows=4)
     assert_same(found, ingest_whole(mapping, [tmp_path / "in.parquet"]))
     assert found[0].episodes["pain_nrs"].tolist()[1:3] == [5.05, 5.05]
     assert found[0].episodes["episode_id"][0] == "0|1"

@@ -19,7 +19,7 @@ from paincast.cohort.registry.conversion.tables import build_tables
 from paincast.cohort.registry.counts import IngestionCounts, count_ingested
 from paincast.cohort.registry.mapping_types import RegistryMapping
 from paincast.cohort.registry.streaming.decisions import MixedMarksError
-from paincast.cohort.registry.streaming.passes import UnsettledError, stream
+from paincast.cohort.registry.streaming.passes import BATCH_ROWS, UnsettledError, stream
 from paincast.cohort.registry.streaming.plain import are_streamed, is_plain
 from paincast.cohort.registry.streaming.sinks import REJECTS, FolderSink, MemorySink
 from paincast.cohort.rejects import join_rejects, locate_rows, order_rejects
@@ -58,7 +58,7 @@ def ingest(mapping: RegistryMapping, files: Sequence[str | Path]) -> tuple[Cohor
     path = _find_streamed(mapping, files)
     if path is not None:
         with suppress(UnsettledError, MixedMarksError):
-            return _ingest_in_batches(mapping, path)
+            return ingest_in_batches(mapping, path)
     return ingest_whole(mapping, files)
 
 
@@ -84,9 +84,12 @@ def _find_streamed(mapping: RegistryMapping, files: Sequence[str | Path]) -> Pat
     return path if are_streamed([path]) else None
 
 
-def _ingest_in_batches(mapping: RegistryMapping, path: Path) -> tuple[Cohort, pd.DataFrame]:
+def ingest_in_batches(
+    mapping: RegistryMapping, path: Path, *, batch_rows: int = BATCH_ROWS
+) -> tuple[Cohort, pd.DataFrame]:
+    """Read a file in batches; see :func:`ingest`, and :func:`paincast.cohort.registry.streaming.passes.stream`."""
     sink = MemorySink(mapping.contract)
-    streamed = stream(mapping, path, sink)
+    streamed = stream(mapping, path, sink, batch_rows=batch_rows)
     cohort = _make_cohort(mapping, sink.collect(), {mapping.file: streamed.facts}, streamed.ledger)
     return cohort, sink.rejects
 
