@@ -178,7 +178,7 @@ def test_batches_give_what_a_whole_table_gives(
 
 @pytest.mark.slow
 @CASES
-@settings(max_examples=150, deadline=None, suppress_health_check=UNCHECKED)
+@settings(max_examples=40, deadline=None, suppress_health_check=UNCHECKED)
 def test_batches_give_what_a_whole_table_gives_in_many_cases(
     folder: Path, rows: list[list[str]], separator: str, batch_rows: int
 ) -> None:
