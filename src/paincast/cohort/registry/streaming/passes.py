@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from paincast.cohort.registry.conversion.tables import EMPTY_VISIT
 from paincast.cohort.registry.mapping_types import RegistryMapping
 from paincast.cohort.registry.streaming.building import BatchLedger, build_tables, filter_rows, read_ids
 from paincast.cohort.registry.streaming.checks import Checked, Checker, check_tables
-from paincast.cohort.registry.streaming.decisions import Decisions, Marks, Statistics
+from paincast.cohort.registry.streaming.decisions import Decisions, Marks, Statistics, find_repeated
 from paincast.cohort.registry.streaming.fields import FieldReader
 from paincast.cohort.registry.streaming.sinks import Sink
 from paincast.cohort.registry.streaming.texts import BoolArray, Coded, Rows, Vocabulary, encode_texts
@@ -123,8 +123,8 @@ def stream(mapping: RegistryMapping, path: Path, sink: Sink, *, batch_rows: int 
     for _ in range(MOST_PASSES):
         sink.start()
         found = _read_once(source, decisions, sink)
-        decisions = found.statistics.decide(mapping.contract, found.settle_style())
-        if decisions == found.decisions:
+        decisions = found.decide_anew()
+        if decisions == found.decisions and not found.is_in_vain:
             break
     else:
         raise UnsettledError
@@ -139,7 +139,11 @@ def stream(mapping: RegistryMapping, path: Path, sink: Sink, *, batch_rows: int 
 
 @dataclass
 class _Pass:
-    """One pass over the file: what it rests on, and what it counts."""
+    """One pass over the file: what it rests on, and what it counts.
+
+    A first pass is in vain once it is known that its guess does not hold: the rest is only looked at for what the next
+    pass must know.
+    """
 
     mapping: RegistryMapping
     opened: PatientTable
@@ -150,6 +154,7 @@ class _Pass:
     n_paired: int = 0
     decisions: Decisions = field(default_factory=Decisions)
     reader: FieldReader | None = None
+    is_in_vain: bool = False
 
     def settle_style(self) -> NumberStyle:
         """Settle how numbers are written, by the texts seen so far."""
@@ -167,6 +172,16 @@ class _Pass:
         self.decisions = decisions or Decisions(style=self.settle_style())
         self.reader = FieldReader(self.mapping, self.decisions.style, self.decisions.readings, self.statistics)
         return self.reader
+
+    def check_guess(self) -> None:
+        """Check what a first pass guessed: how numbers are written, and that no id repeats."""
+        holds = self.settle_style() == self.decisions.style and not find_repeated(self.statistics.hashes)
+        self.is_in_vain = self.is_in_vain or not holds
+
+    def decide_anew(self) -> Decisions:
+        """Decide by what was counted; of a pass in vain only what does not come from converted values."""
+        decided = self.statistics.decide(self.mapping.contract, self.settle_style())
+        return replace(decided, readings={}, doubts={}) if self.is_in_vain else decided
 
     def convert(self, rows: Rows, ledger: BatchLedger, *, has_repeats: bool) -> _Converted:
         """Convert rows that no other row shares an id with; ``has_repeats`` if they may share one among them."""
@@ -228,7 +243,7 @@ def _read_once(source: _Source, decisions: Decisions | None, sink: Sink) -> _Pas
     waiting: _Converted | None = None
     with source.open() as opened:
         found = _Pass(mapping, opened)
-        for batch in opened.batches:
+        for number, batch in enumerate(opened.batches, 1):
             ledger = BatchLedger([batch.rejects])
             found.n_rows += len(batch.places) + _count_left_out(batch)
             if not len(batch.places):
@@ -242,9 +257,14 @@ def _read_once(source: _Source, decisions: Decisions | None, sink: Sink) -> _Pas
                     shared = _gather_shared(source, found.decisions)
                     waiting = found.convert(shared, BatchLedger(), has_repeats=True)
             rows = _take_own(found, rows, ledger)
+            if decisions is None and number.bit_count() == 1:  # from time to time: it costs more and more
+                found.check_guess()
+            if found.is_in_vain:
+                continue
             now, waiting = _split(waiting, int(batch.places[-1]))
             _hand_on(sink, opened, [found.convert(rows, ledger, has_repeats=False), *now])
-        sink.finish(locate_rows(found.list_whole_columns(), opened.extents))
+        if not found.is_in_vain:
+            sink.finish(locate_rows(found.list_whole_columns(), opened.extents))
     return found
 
 
