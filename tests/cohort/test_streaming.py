@@ -122,7 +122,7 @@ PLAIN: dict[str, list[str]] = {
 
 @st.composite
 def write_rows(draw: st.DrawFn) -> list[list[str]]:
-    n = draw(st.integers(1, 24))
+    n = draw(st.integers(1, 16))
     own_ids = draw(st.booleans())
     columns = []
     for name, pool in POOLS.items():
@@ -164,12 +164,12 @@ def check_rows(folder: Path, rows: list[list[str]], separator: str, batch_rows: 
     assert_same(ingest_in_batches(mapping, file, batch_rows=batch_rows), ingest_whole(mapping, [file]))
 
 
-CASES = given(rows=write_rows(), separator=st.sampled_from([",", ";"]), batch_rows=st.integers(4, 12))
+CASES = given(rows=write_rows(), separator=st.sampled_from([",", ";"]), batch_rows=st.integers(3, 9))
 UNCHECKED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @CASES
-@settings(max_examples=5, deadline=None, suppress_health_check=UNCHECKED)
+@settings(max_examples=4, deadline=None, suppress_health_check=UNCHECKED)
 def test_batches_give_what_a_whole_table_gives(
     folder: Path, rows: list[list[str]], separator: str, batch_rows: int
 ) -> None:
