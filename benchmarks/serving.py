@@ -20,7 +20,7 @@ from pathlib import Path
 
 COLUMNS = 76
 TECHNIQUE = "facet_rfa"
-CLAIMS = ("linear", "probability", "nasty", "csv", "trees", "memory", "one", "twelve")
+CLAIMS = ("linear", "probability", "nasty", "csv", "ingest", "trees", "memory", "one", "twelve")
 CHUNK = 65_536
 
 
@@ -192,6 +192,35 @@ def read_csv(file: Path) -> int:
     return sum(batch.num_rows for batch in pc.open_csv(file, read_options=options))
 
 
+def read_whole_csv(file: Path) -> int:
+    """Read a CSV file as one table, by pyarrow alone."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    pa.set_cpu_count(1)
+    return pc.read_csv(file, read_options=pc.ReadOptions(use_threads=False)).num_rows
+
+
+def ingest(folder: Path, file: Path) -> int:
+    """Ingest the export of a registry into the folder of a cohort."""
+    from paincast.cohort.registry.ingestion import ingest_to_folder
+
+    found = ingest_to_folder(file, file.with_suffix(".yaml"), folder / "cohort", max_rejects=0.05)
+    return found.n_episodes
+
+
+def prepare_export(folder: Path, n: int) -> Path:
+    """Make the export of a registry if it is missing."""
+    from registry_file import write_export, write_mapping
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"export-{n}.csv"
+    if not file.exists():
+        write_mapping(file.with_suffix(".yaml"), file.name)
+        write_export(file, n)
+    return file
+
+
 def predict(folder: Path, file: Path, model: str, **options: object) -> int:
     """Predict a file by paincast."""
     from paincast.serving.batch import predict_file
@@ -235,6 +264,10 @@ def list_runs(folder: Path, n: int) -> dict[str, dict[str, tuple[object, ...]]]:
             "scikit-learn logistic": ("run_peer", nasty, "logistic"),
         },
         "csv": {"paincast, CSV to Parquet": ("predict", csv, "linear"), "pyarrow.csv reading": ("read_csv", csv)},
+        "ingest": {
+            "paincast, CSV to cohort": ("ingest", folder / f"export-{n}.csv"),
+            "pyarrow.csv reading the whole": ("read_whole_csv", folder / f"export-{n}.csv"),
+        },
         "trees": {
             "paincast, interval, no reasons": ("predict", file, "trees", {"explain": 0}),
             "paincast, all columns": ("predict", file, "trees"),
@@ -264,7 +297,7 @@ def run_one(folder: Path, what: str) -> None:
     given = [Path(item) if "/" in item else item for item in arguments]
     clock = time.perf_counter()
     function = globals()[name]
-    n = function(*given) if name == "read_csv" else function(folder, *given, **options)
+    n = function(*given) if name in ("read_csv", "read_whole_csv") else function(folder, *given, **options)
     used = resource.getrusage(resource.RUSAGE_SELF)
     facts = {"rows": n, "cpu": used.ru_utime + used.ru_stime, "clock": time.perf_counter() - clock}
     print(json.dumps({**facts, "peak": used.ru_maxrss / 1024}))
@@ -349,6 +382,14 @@ def watch_memory(folder: Path, rounds: int) -> None:
             print(f"  {name:10} {n:12,} rows {measured['peak']:6.0f} MiB {speed:10,.0f} rows/s cpu")
 
 
+def watch_ingestion(folder: Path, n: int) -> None:
+    """Print the peak of the memory of an ingestion, of a quarter of the rows to their double."""
+    print("\nmemory of an ingestion")
+    for size in (n // 4, n, 2 * n):
+        measured = measure(folder, ("ingest", prepare_export(folder, size)))
+        print(f"  {size:12,} rows {measured['peak']:6.0f} MiB {measured['rows'] / measured['cpu']:10,.0f} rows/s cpu")
+
+
 def main() -> None:
     """Measure the claims that are named; all of them by default."""
     if sys.argv[1] == "--run":
@@ -358,10 +399,14 @@ def main() -> None:
     n = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     claims = sys.argv[4:] or CLAIMS
-    if claims != ["one"]:
+    if set(claims) - {"one", "ingest"}:
         prepare(folder, n)
     for claim in claims:
-        if claim == "one":
+        if claim == "ingest":
+            prepare_export(folder, n)
+            compare(folder, n, rounds, claim)
+            watch_ingestion(folder, n)
+        elif claim == "one":
             time_one_patient(folder)
         elif claim == "memory":
             watch_memory(folder, rounds)

@@ -62,8 +62,8 @@ def test_rejects_of_ingest_name_the_file_and_the_row_in_it(export: Path, tmp_pat
         cohort, rejects = ingest(mapping, given)
         assert cohort.episodes["patient_id"].tolist() == ["patient-1", "patient-4", "patient-5", "patient-6"]
         assert rejects[["table", "file", "row", "column", "rule"]].to_numpy().tolist() == [
-            ["*.csv", "north.csv", 3, "", "too few cells"],
             ["*.csv", "south.csv", 0, "", "title line"],
+            ["*.csv", "north.csv", 3, "", "too few cells"],
             ["episodes", "south.csv", 2, "pain_nrs", "range"],
         ]
 

@@ -283,7 +283,7 @@ def test_two_scales_of_pain_in_one_column_are_in_doubt(tmp_path: Path) -> None:
     cohort, rejects = ingest_text(tmp_path, MIXED, text)
     assert cohort.episodes["pain_nrs"].fillna(-1).tolist() == [7, 6.5, 8, 7.5, 6, -1, -1, -1]
     assert cohort.visits["pain_nrs"].fillna(-1).tolist() == [3, 2, 4, 7, 1, -1, -1, -1]
-    assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for table in ("episodes", "visits") for row in (6, 7, 8)]
+    assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for row in (6, 7, 8) for table in ("episodes", "visits")]
 
 
 def test_two_patients_of_a_hospital_on_another_scale_are_in_doubt(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_two_patients_of_a_hospital_on_another_scale_are_in_doubt(tmp_path: Path
     mapping = MIXED.replace("  pain_nrs: {column: vas,", "  site_id: {column: site}\n  pain_nrs: {column: vas,", 1)
     cohort, rejects = ingest_text(tmp_path, mapping, text)
     assert cohort.episodes["pain_nrs"].fillna(-1).tolist() == [7, 6.5, 8, 5, 6, -1, -1, -1]
-    assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for table in ("episodes", "visits") for row in (6, 7)]
+    assert kinds(rejects) == [(table, row, "pain_nrs", "unit") for row in (6, 7) for table in ("episodes", "visits")]
 
 
 def test_a_column_that_is_wholly_on_the_smaller_scale_is_in_doubt(tmp_path: Path) -> None:

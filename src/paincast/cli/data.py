@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS, CohortSettings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from paincast.cohort.tables import Cohort
 
 EXIT_REJECTS = 3
 REAL_DATA = Path("data/real")
@@ -189,26 +183,20 @@ def ingest(
         return
     if mapping is None or out is None:
         raise click.UsageError("give a MAPPING and -o FOLDER, or --suggest FILE")
-    from paincast.cohort.registry.ingest import describe_ingestion
-    from paincast.cohort.registry.ingestion import compute_worst_share
-    from paincast.cohort.registry.ingestion import ingest as ingest_files
+    from paincast.cohort.registry.ingestion import ingest_to_folder
 
-    cohort, rejects = ingest_files(files or None, mapping)
-    for line in [*describe_ingestion(cohort, rejects), _count_pairs(cohort)]:
+    found = ingest_to_folder(files or None, mapping, out, max_rejects=max_rejects)
+    for line in found.lines:
         click.echo(f"  {line}")
-    share = compute_worst_share(cohort, rejects)
-    rejects_path = out.with_name(f"{out.name}.rejects.csv")
-    if share > max_rejects:
-        _write_csv(rejects, rejects_path)
+    if not found.is_written:
         click.echo(
-            f"rejects: {share:.1%} of the rows of a table lost a value, more than --max-rejects {max_rejects:g}; the "
-            f"cohort was not written. See {rejects_path}, correct the mapping, or accept it with --max-rejects 1",
+            f"rejects: {found.share:.1%} of the rows of a table lost a value, more than --max-rejects "
+            f"{max_rejects:g}; the cohort was not written. See {out.with_name(f'{out.name}.rejects.csv')}, correct the "
+            "mapping, or accept it with --max-rejects 1",
             err=True,
         )
         context.exit(EXIT_REJECTS)
-    _save(cohort, rejects, out)
-    rejects_path.unlink(missing_ok=True)  # of a refused run before
-    click.echo(f"written: {out} (basis {cohort.basis}, {cohort.n_real} real episodes)")
+    click.echo(f"written: {out} (basis real, {found.n_episodes} real episodes)")
 
 
 def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
@@ -226,28 +214,3 @@ def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
     click.echo(format_dry_run(run_dry(suggestion.draft, source)), err=out is None)
     if out is not None:
         click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
-
-
-def _count_pairs(cohort: Cohort) -> str:
-    followed = set(cohort.visits.loc[cohort.visits["pain_nrs"].notna(), "episode_id"])
-    before = cohort.episodes["pain_nrs"].notna()
-    paired = before & cohort.episodes["episode_id"].isin(followed)
-    return f"episodes with pain before: {int(before.sum())}; with pain before and after: {int(paired.sum())}"
-
-
-def _save(cohort: Cohort, rejects: pd.DataFrame, out: Path) -> None:
-    from paincast.cohort.tables import MANIFEST, save_cohort
-    from paincast.files import atomic_folder
-    from paincast.files.spreadsheets import write_csv
-
-    with atomic_folder(out, marker=MANIFEST) as folder:
-        save_cohort(cohort, folder)
-        write_csv(rejects, folder / "rejects.csv")
-
-
-def _write_csv(rejects: pd.DataFrame, path: Path) -> None:
-    from paincast.files import atomic_file
-    from paincast.files.spreadsheets import write_csv
-
-    with atomic_file(path) as draft:
-        write_csv(rejects, draft)

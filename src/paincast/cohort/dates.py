@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.coercion import to_code
@@ -75,10 +77,11 @@ def read_days(
     {'no day': [False, True, False], 'day number': [False, False, True]}
     """
     read_date = _read_iso if date_format in (None, ISO) else _make_reader(str(date_format))
-    readings = {word: read_date(word) for word in text.dropna().unique()}
-    days = _to_days(text, readings)
+    codes, words = pd.factorize(text)
+    readings = [read_date(word) for word in words]
+    days = pd.Series(_to_days(readings)[codes], index=text.index)
     broken = {
-        rule: text.isin([word for word, reading in readings.items() if reading == rule])
+        rule: pd.Series(np.array([*(reading == rule for reading in readings), False])[codes], index=text.index)
         for rule in (NO_DATE, NO_DAY, DAY_NUMBER)
     }
     if "%y" in (date_format or ""):
@@ -123,6 +126,7 @@ def check_date_format(date_format: str, *, needs_day: bool) -> str:
     return ""
 
 
+@lru_cache(maxsize=1 << 16)
 def _read_iso(text: str) -> date | str | None:
     word = to_code(text)
     if _ZEROS.fullmatch(word):
@@ -152,14 +156,10 @@ def _make_reader(date_format: str) -> Callable[[str], date | str | None]:
     return read
 
 
-def _to_days(text: pd.Series, readings: dict[str, date | str | None]) -> pd.Series:
-    known = {
-        word: np.datetime64(day, "s")
-        for word, day in readings.items()
-        if isinstance(day, date) and day not in PLACEHOLDERS
-    }
-    days = [known.get(word, _UNKNOWN) for word in text]
-    return pd.Series(np.array(days, dtype="datetime64[s]"), index=text.index)
+def _to_days(readings: Sequence[date | str | None]) -> npt.NDArray[np.datetime64]:
+    """Convert readings to days; the last one stands for no date."""
+    known = [day if isinstance(day, date) and day not in PLACEHOLDERS else None for day in readings]
+    return np.array([*known, None], dtype="datetime64[D]").astype("datetime64[s]")
 
 
 def _choose_century(days: pd.Series, earliest: pd.Series | pd.Timestamp, latest: pd.Series | pd.Timestamp) -> pd.Series:

@@ -156,6 +156,23 @@ def locate_rows(rejects: pd.DataFrame, extents: Sequence[Extent]) -> pd.DataFram
     )
 
 
+def order_rejects(rejects: pd.DataFrame, extents: Sequence[Extent]) -> pd.DataFrame:
+    """Put rejects in order: whole columns first, then file by file the rows as they stand in it.
+
+    Parameters
+    ----------
+    rejects : DataFrame with columns :data:`REJECT_COLUMNS`
+        Located rejects (:func:`locate_rows`); those of a row stay in their order.
+    extents : sequence of Extent
+        The files in their order; others follow in the order in which they appear.
+    """
+    files = list(dict.fromkeys([*(extent.file for extent in extents), *rejects["file"]]))
+    at = rejects["file"].map({file: place for place, file in enumerate(files)}).astype("int64")
+    is_whole = rejects["row"] == WHOLE_COLUMN
+    keys = pd.DataFrame({"file": at.mask(is_whole, -1), "row": rejects["row"]})
+    return rejects.loc[keys.sort_values(["file", "row"], kind="stable").index].reset_index(drop=True)
+
+
 def empty_rejects() -> pd.DataFrame:
     """Make a table of rejects without rows."""
     return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in REJECT_COLUMNS})

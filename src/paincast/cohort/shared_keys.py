@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -15,7 +15,9 @@ _SAID_OF_ALL = frozenset({"episode_id", "patient_id", "site_id", "technique", "i
 SEVERAL_PROCEDURES = "several procedures of a patient need an id each, in a mapping columns: [patient, number]"
 
 
-def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[list[BrokenRule], pd.Series]:
+def find_duplicates(
+    typed: pd.DataFrame, table: str, *, merges: bool, varying: Collection[str] | None = None
+) -> tuple[list[BrokenRule], pd.Series]:
     """Find rows that share a key and cannot be merged.
 
     Parameters
@@ -26,6 +28,8 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
         Which table.
     merges : bool
         Whether complementary rows may be merged.
+    varying : collection of str, optional
+        Columns with more than one value in the whole table, where ``typed`` is a part of it.
 
     Returns
     -------
@@ -44,7 +48,9 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
     shared = repeated[~copies[repeated.index]]
     shared = shared[shared.duplicated(keys, keep=False)]
     number = shared.groupby(keys, sort=False).ngroup()
-    fits = _complement(shared, number, table, typed) if merges else pd.Series(False, index=shared.index)
+    if varying is None and merges and table == "episodes" and not shared.empty:
+        varying = {str(name) for name in typed if typed[name].nunique(dropna=False) > 1}
+    fits = _complement(shared, number, table, varying or ()) if merges else pd.Series(False, index=shared.index)
     group.loc[shared.index[fits]] = number[fits].astype("Int64")
     broken = copies | typed.index.isin(shared.index[~fits])
     allowed = f"one row for each {' and '.join(keys)}; rows that share it and differ are all left out"
@@ -53,7 +59,7 @@ def find_duplicates(typed: pd.DataFrame, table: str, *, merges: bool) -> tuple[l
     return [duplicates], group
 
 
-def _complement(shared: pd.DataFrame, number: pd.Series, table: str, typed: pd.DataFrame) -> pd.Series:
+def _complement(shared: pd.DataFrame, number: pd.Series, table: str, varying: Collection[str]) -> pd.Series:
     """Flag rows that complement the others of their key: no contradictions, and no repeated values of an episode.
 
     Two rows with the same content may be two procedures of a patient, so each row must add values of its own columns.
@@ -63,7 +69,7 @@ def _complement(shared: pd.DataFrame, number: pd.Series, table: str, typed: pd.D
     by_key = shared.groupby(number)
     agree = (by_key.nunique() <= 1).all(axis="columns")
     if table == "episodes":
-        content_columns = [name for name in typed if name not in _SAID_OF_ALL and typed[name].nunique(dropna=False) > 1]
+        content_columns = [name for name in shared if name not in _SAID_OF_ALL and name in varying]
         is_given = shared[content_columns].notna()
         agree &= (is_given.groupby(number).sum() <= 1).all(axis="columns")
         agree &= is_given.any(axis="columns").groupby(number).all()

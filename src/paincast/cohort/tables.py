@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,18 +144,38 @@ def save_cohort(cohort: Cohort, path: str | Path, *, extras: dict[str, pd.DataFr
             getattr(cohort, name).to_parquet(folder / f"{name}.parquet", index=False)
         for name, frame in (extras or {}).items():
             frame.to_parquet(folder / f"{name}.parquet", index=False)
-        manifest = {
-            "format": 1,
-            "basis": cohort.basis,
-            "n_episodes": len(cohort.episodes),
-            "n_real": cohort.n_real,
-            "sources": list(cohort.sources),
-            "details": cohort.details,
-            "hashes": {file.name: hash_file(file) for file in sorted(folder.glob("*.parquet"))},
-        }
-        if cohort.contract.declared:
-            manifest["contract"] = cohort.contract.declared
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_manifest(
+            folder,
+            basis=cohort.basis,
+            n_episodes=len(cohort.episodes),
+            sources=cohort.sources,
+            details=cohort.details,
+            contract=cohort.contract,
+        )
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    basis: str,
+    n_episodes: int,
+    sources: Sequence[str],
+    details: Mapping[str, Any],
+    contract: Contract,
+) -> None:
+    """Write the manifest of a cohort whose tables are in a folder, with their hashes."""
+    manifest = {
+        "format": 1,
+        "basis": basis,
+        "n_episodes": n_episodes,
+        "n_real": n_episodes if basis == "real" else 0,
+        "sources": list(sources),
+        "details": details,
+        "hashes": {file.name: hash_file(file) for file in sorted(folder.glob("*.parquet"))},
+    }
+    if contract.declared:
+        manifest["contract"] = contract.declared
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_cohort(path: str | Path) -> Cohort:

@@ -340,7 +340,11 @@ def _any_of_column(findings: list[BrokenRule], column: str, index: pd.Index) -> 
 
 
 def _find_orphans(typed: pd.DataFrame, episodes: pd.DataFrame) -> BrokenRule:
-    orphan = typed["episode_id"].notna() & ~typed["episode_id"].isin(episodes["episode_id"])
+    return find_orphans(typed["episode_id"].notna() & ~typed["episode_id"].isin(episodes["episode_id"]))
+
+
+def find_orphans(orphan: pd.Series) -> BrokenRule:
+    """Leave out rows of an episode that is absent or left out."""
     allowed = "an episode_id of the table episodes that was not left out"
     return BrokenRule(
         broken=orphan, column="episode_id", rule="unknown episode", allowed=allowed, action="row left out"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from paincast.cohort.registry.ingest import Ingestion
+from paincast.cohort.registry.ingest import compute_worst_share as compute_worst_share
 from paincast.cohort.registry.ingest import ingest as ingest_files
+from paincast.cohort.registry.ingest import ingest_to_folder as ingest_files_to_folder
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.registry.mapping_types import RegistryMapping
-from paincast.cohort.rejects import compute_reject_share
 from paincast.cohort.tables import Cohort
 from paincast.errors import DataError
-from paincast.schema import TABLES
 
 FETCHED = Path("data/real")
 """Default folder of ``paincast fetch`` for published data sets, relative to the working folder."""
@@ -50,33 +51,35 @@ def ingest(
     DataError
         If a file is missing or unreadable, or lacks a column that the mapping names.
     """
-    loaded = mapping if isinstance(mapping, RegistryMapping) else load_mapping(mapping)
-    if source is None:
-        files: Sequence[str | Path] = _find_fetched(loaded)
-    else:
-        files = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    return ingest_files(loaded, files)
+    return ingest_files(*_find_files(source, mapping))
 
 
-def compute_worst_share(cohort: Cohort, rejects: pd.DataFrame) -> float:
-    """Compute the largest share of the rows of a table, or of a file, that lost a value.
+def ingest_to_folder(
+    source: str | Path | Sequence[str | Path] | None,
+    mapping: str | Path | RegistryMapping,
+    out: Path,
+    *,
+    max_rejects: float,
+) -> Ingestion:
+    """Read a registry's files into the folder of a cohort; see :func:`ingest`.
 
     Parameters
     ----------
-    cohort : Cohort
-        From :func:`ingest`.
-    rejects : DataFrame
-        What was left out.
+    source, mapping
+        As for :func:`ingest`.
+    out, max_rejects
+        As for :func:`paincast.cohort.registry.ingest.ingest_to_folder`.
     """
-    shares = []
-    for name, part in rejects.groupby("table"):
-        if name in TABLES:
-            left_out = part.loc[part["action"] == "row left out", ["file", "row"]].drop_duplicates()
-            n_rows = len(getattr(cohort, str(name))) + len(left_out)
-        else:
-            n_rows = cohort.details["files"][name]["rows"]
-        shares.append(compute_reject_share(part, n_rows))
-    return max(shares, default=0.0)
+    return ingest_files_to_folder(*_find_files(source, mapping), out, max_rejects=max_rejects)
+
+
+def _find_files(
+    source: str | Path | Sequence[str | Path] | None, mapping: str | Path | RegistryMapping
+) -> tuple[RegistryMapping, Sequence[str | Path]]:
+    loaded = mapping if isinstance(mapping, RegistryMapping) else load_mapping(mapping)
+    if source is None:
+        return loaded, _find_fetched(loaded)
+    return loaded, [source] if isinstance(source, (str, os.PathLike)) else list(source)
 
 
 def _find_fetched(mapping: RegistryMapping) -> list[Path]:

@@ -144,7 +144,8 @@ def _count_true(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
 
 
 def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
-    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=_may_hold_percent(field), strict=rows.strict)
+    percent = _may_hold_percent(field)
+    numbers, failed = to_numbers(text, decimal=rows.decimal, percent=percent, strict=rows.strict, reading=rows.reading)
     allowed = "a number in the unit and with the decimal mark that the mapping declares"
     findings = _found(field, {"not a number": failed}, allowed)
     factors, unknown = _read_factors(field, rows)

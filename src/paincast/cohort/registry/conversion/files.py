@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from paincast.cohort.long.types import LongTable, join_long_rows
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import TextTable, hash_files, open_table, read_text_table, to_texts
 from paincast.cohort.reading.several import is_pattern, list_sources, split_sheet
-from paincast.cohort.reading.types import ColumnNotes
+from paincast.cohort.reading.types import ColumnNotes, Dialect
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import select_columns
 from paincast.cohort.registry.dialects import list_choices
@@ -89,15 +89,15 @@ def read_sources(mapping: RegistryMapping, files: Sequence[str | Path], ledger: 
     """
     if mapping.model == "fhir":
         return _read_fhir(mapping, [Path(file) for file in files], ledger)
-    paths = _match_files(mapping, [Path(file) for file in files])
+    paths = match_files(mapping, [Path(file) for file in files])
     long_files = {table.file for table in mapping.long}
-    used = _list_used(mapping)
+    used = list_used(mapping)
     read = {
         name: _read_sheet(mapping, path, name, used[name])
         for name, path in paths.items()
         if name not in long_files or used[name]
     }
-    _require_columns(mapping, read)
+    require_columns(mapping, {name: ([*map(str, sheet.rows)], sheet.columns) for name, sheet in read.items()})
     read, extents = _number_on(mapping, read)
     ledger.rejects += [sheet.rejects for sheet in read.values()]
     parts, facts = [], {}
@@ -143,7 +143,7 @@ def _number_on(
 
 
 def _read_fhir(mapping: RegistryMapping, files: Sequence[Path], ledger: Ledger) -> Sources:
-    used = _list_used(mapping)
+    used = list_used(mapping)
     columns = {table: used.get(table, set()) for table in (fhir.PROCEDURES, fhir.PATIENTS)}
     read = read_fhir(files, columns, list_names(mapping))
     ledger.rejects.append(read.rejects)
@@ -166,7 +166,7 @@ def _find_style(
     return detect_number_style([*texts, long_rows["value"]], separator=separator)
 
 
-def _match_files(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
+def match_files(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
     """Match the files given to the files of the mapping: by name, otherwise in the mapping's order."""
     if mapping.model == "omop":
         return _match_tables(mapping, given)
@@ -201,7 +201,7 @@ def _add_sheet(path: Path, sheet: str | None) -> Path:
 
 
 def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, Path]:
-    found, used = omop.find_tables(given), _list_used(mapping)
+    found, used = omop.find_tables(given), list_used(mapping)
     optional = {table.file for table in mapping.long if table.is_optional and not used[table.file]}
     missing = [name for name in mapping.files if name not in optional and name not in found]
     if optional and not {table.file for table in mapping.long} & set(found):
@@ -215,7 +215,8 @@ def _match_tables(mapping: RegistryMapping, given: Sequence[Path]) -> dict[str, 
     return {name: found[name] for name in mapping.files if name in found}
 
 
-def _list_used(mapping: RegistryMapping) -> dict[str, set[str]]:
+def list_used(mapping: RegistryMapping) -> dict[str, set[str]]:
+    """List by file the columns that the mapping reads."""
     used: dict[str, set[str]] = {name: set() for name in mapping.files}
     for file, column in list_columns_used(mapping):
         used[file].add(column)
@@ -226,30 +227,57 @@ def _read_sheet(mapping: RegistryMapping, path: Path, name: str, used: set[str])
     return read_text_table(
         path,
         used=used,
-        besides=partial(_is_read_besides, mapping),
+        besides=partial(is_read_besides, mapping),
         any_case=mapping.model is not None,
         table=name,
         dialect=mapping.dialect,
     )
 
 
-def _is_read_besides(mapping: RegistryMapping, name: str) -> bool:
+def is_read_besides(mapping: RegistryMapping, name: str) -> bool:
+    """Check whether a column is read that the mapping does not name."""
     boxes = [box for _, reader in list_readers(mapping) if isinstance(reader, Field) for box in reader.checked]
     return names_patients(name) or may_number_patients(name) or select_columns(mapping.redcap, boxes, name)
 
 
 def _describe(sheet: TextTable, used: set[str], style: NumberStyle) -> FileFacts:
-    unused = tuple(column for column in sheet.columns if column not in used)
-    read_as = list_choices(sheet.dialect._replace(decimal=style.decimal))
-    return FileFacts(sheet.n_rows, sheet.sha256, unused, read_as, sheet.remarks)
+    return describe_file(sheet.columns, used, sheet.n_rows, sheet.sha256, sheet.dialect, sheet.remarks, style)
 
 
-def _require_columns(mapping: RegistryMapping, read: Mapping[str, TextTable]) -> None:
-    """Refuse files that lack a column that the mapping names."""
+def describe_file(
+    columns: Sequence[str],
+    used: Collection[str],
+    n_rows: int,
+    sha256: str,
+    dialect: Dialect,
+    remarks: tuple[str, ...],
+    style: NumberStyle,
+) -> FileFacts:
+    """Describe a file that was read."""
+    unused = tuple(column for column in columns if column not in used)
+    return FileFacts(n_rows, sha256, unused, list_choices(dialect._replace(decimal=style.decimal)), remarks)
+
+
+def require_columns(mapping: RegistryMapping, read: Mapping[str, tuple[Collection[str], Sequence[str]]]) -> None:
+    """Refuse files that lack a column that the mapping names.
+
+    Parameters
+    ----------
+    mapping : RegistryMapping
+        Names columns.
+    read : mapping of str to tuple
+        By file, the columns that were read and those that it has.
+
+    Raises
+    ------
+    DataError
+        If a column is missing.
+    """
     missing: dict[str, str] = {}
     for file, column in list_columns_used(mapping):
-        if column not in read[file].rows:
-            missing[f"'{column}' in {file}"] = name_nearest(column, read[file].columns)
+        rows, columns = read[file]
+        if column not in rows:
+            missing[f"'{column}' in {file}"] = name_nearest(column, columns)
     _refuse_missing(mapping, missing)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.coercion import find_missing_words, to_listed
+from paincast.cohort.coercion import NumberReading, find_missing_words, to_listed
 from paincast.cohort.numerals import Decimal
 from paincast.cohort.registry.conversion.redcap import Records
 from paincast.cohort.registry.mapping_types import MISSING, Condition, Field
@@ -42,6 +42,8 @@ class SourceRows:
         Columns value, unit, several and has_units, per row, of what is read from long tables.
     before : dict of int
         Per file: the last position before its own.
+    reading : NumberReading, optional
+        How the numbers of a whole column are read, where the rows are a part of it.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -55,6 +57,7 @@ class SourceRows:
     whole: pd.DataFrame | None = None
     named: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     before: Mapping[str, int] = field(default_factory=dict)
+    reading: NumberReading | None = None
 
     @property
     def index(self) -> pd.Index:

@@ -24,6 +24,7 @@ from paincast.schema import TABLES
 
 FURTHER_ROW = "an earlier row has the same technique of the patient on the same day"
 NO_DATE = "it has no date"
+EMPTY_VISIT = "no value was recorded at the visit"
 NO_PROCEDURE_BEFORE = "no procedure of the patient is before the row's date"
 
 
@@ -110,7 +111,7 @@ def _drop_empty_visits(built: list[tuple[pd.DataFrame, pd.Series]], ledger: Ledg
         filled.append(visits[~empty])
         n_empty += int((empty & ~faulty).sum())
     if n_empty:
-        ledger.leave_out(n_empty, "", "no value was recorded at the visit")
+        ledger.leave_out(n_empty, "", EMPTY_VISIT)
     return filled
 
 
@@ -120,7 +121,12 @@ def _procedure_dates(mapping: RegistryMapping, rows: SourceRows, ledger: Ledger)
         return pd.Series(pd.NaT, index=rows.index, dtype="datetime64[s]")
     dates, findings = read_procedure_days(mapping.procedure_date, rows)
     ledger.reject("episodes", findings, rows.index)
-    dates_by_episode = dates.groupby(apply_field(mapping.episodes["episode_id"], rows)[0])
+    return complete_dates(dates, apply_field(mapping.episodes["episode_id"], rows)[0])
+
+
+def complete_dates(dates: pd.Series, ids: pd.Series) -> pd.Series:
+    """Give a row without a date the date of the other rows of its episode, where they have one day."""
+    dates_by_episode = dates.groupby(ids)
     has_one_day = dates_by_episode.transform("nunique") == 1
     return dates.fillna(dates_by_episode.transform("first").where(has_one_day))
 
@@ -140,13 +146,16 @@ def _index_by_episode(mapping: RegistryMapping, episodes: pd.DataFrame, dates: p
 
 
 def _leave_out_second_procedures(episodes: pd.DataFrame, dates: pd.Series, ledger: Ledger) -> pd.DataFrame:
-    """Leave out rows that share an id but have different days: they are separate procedures."""
-    n_days = dates.loc[episodes.index].groupby(episodes["episode_id"]).transform("nunique")
-    broken = n_days > 1
+    second = find_second_procedures(episodes["episode_id"], dates.loc[episodes.index])
+    ledger.reject("episodes", [second], episodes.index)
+    return episodes[~second.broken]
+
+
+def find_second_procedures(ids: pd.Series, dates: pd.Series) -> BrokenRule:
+    """Find rows that share an id but have different days: they are separate procedures."""
+    broken = dates.groupby(ids).transform("nunique") > 1
     allowed = "one day of the procedure for each episode_id; " + SEVERAL_PROCEDURES
-    finding = BrokenRule(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
-    ledger.reject("episodes", [finding], episodes.index)
-    return episodes[~broken]
+    return BrokenRule(broken=broken, column="episode_id", rule="duplicate", allowed=allowed, action="row left out")
 
 
 def _keep_one_procedure_a_day(episodes: pd.DataFrame, dates: pd.Series, ledger: Ledger) -> pd.DataFrame:
