@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -89,19 +89,20 @@ def make_rejects(table: str, findings: Iterable[BrokenRule], places: pd.Series) 
     DataFrame with columns :data:`REJECT_COLUMNS`
         One row per rejected cell, row or column.
     """
-    where = places.to_numpy()
-    frames = []
-    for finding in findings:
-        rows = [WHOLE_COLUMN] if finding.action == "column left out" else where[finding.broken.to_numpy(dtype=bool)]
-        if len(rows):
-            rule_columns = {
-                "column": finding.column,
-                "rule": finding.rule,
-                "allowed": finding.allowed,
-                "action": finding.action,
-            }
-            frames.append(pd.DataFrame({"table": table, "row": rows, **rule_columns}))
-    return join_rejects(frames)
+    where, whole = places.to_numpy(dtype="int64"), np.array([WHOLE_COLUMN], dtype="int64")
+    listed = [
+        (finding, whole if finding.action == "column left out" else where[finding.broken.to_numpy(dtype=bool)])
+        for finding in findings
+    ]
+    broken = [(finding, rows) for finding, rows in listed if len(rows)]
+    if not broken:
+        return empty_rejects()
+    told = {name: [str(getattr(finding, name)) for finding, _ in broken] for name in BrokenRule._fields[1:]}
+    told |= {"table": [table] * len(broken), "file": [""] * len(broken)}
+    number = np.repeat(np.arange(len(broken)), [len(rows) for _, rows in broken])
+    columns: dict[str, Any] = {name: pd.array(texts, dtype="str").take(number) for name, texts in told.items()}
+    columns["row"] = np.concatenate([rows for _, rows in broken])
+    return pd.DataFrame({name: columns[name] for name in REJECT_COLUMNS})
 
 
 def join_rejects(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
@@ -115,8 +116,16 @@ def gather_rejects(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None
     filled = [frame for frame in frames if frame is not None and len(frame)]
     if not filled:
         return None
+    if all(_is_complete(frame) for frame in filled):
+        return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0].reset_index(drop=True)
     joined = pd.concat([empty_rejects(), *filled], ignore_index=True)[list(REJECT_COLUMNS)].fillna({"file": ""})
     return joined.astype({name: "int64" if name == "row" else "str" for name in REJECT_COLUMNS})
+
+
+def _is_complete(rejects: pd.DataFrame) -> bool:
+    """Whether a table has the columns and types of rejects already."""
+    types = ["int64" if name == "row" else "str" for name in REJECT_COLUMNS]
+    return list(rejects.columns) == list(REJECT_COLUMNS) and list(map(str, rejects.dtypes)) == types
 
 
 class Extent(NamedTuple):
