@@ -104,15 +104,8 @@ def prepare(folder: Path, n: int) -> None:
             run = [sys.executable, "-m", "paincast", "train", *settings, f"models_folder={folder / name}"]
             subprocess.run(run, check=True, capture_output=True)
     if not (folder / "all").exists():
-        run = [
-            sys.executable,
-            "-m",
-            "paincast",
-            "train",
-            "tracking=off",
-            "progress=false",
-            f"models_folder={folder / 'all'}",
-        ]
+        settings = ["tracking=off", "progress=false", f"models_folder={folder / 'all'}"]
+        run = [sys.executable, "-m", "paincast", "train", *settings]
         subprocess.run(run, check=True, capture_output=True)
     for kind in ("logistic", "trees"):
         if not (folder / f"peer_{kind}.joblib").exists():
