@@ -20,6 +20,16 @@ _OWN = ("episode_id", "patient_id", "site_id", "technique", "indication", "proce
 _FIRST_DAY = np.datetime64("2013-01-01")
 
 
+def prepare_export(folder: Path, n: int) -> Path:
+    """Make the export of a registry if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"export-{n}.csv"
+    if not file.exists():
+        write_mapping(file.with_suffix(".yaml"), file.name)
+        write_export(file, n)
+    return file
+
+
 def list_chosen() -> list[Column]:
     """List the columns of the contract that the file has as they are."""
     chosen: list[Column] = []

@@ -104,15 +104,8 @@ def prepare(folder: Path, n: int) -> None:
             run = [sys.executable, "-m", "paincast", "train", *settings, f"models_folder={folder / name}"]
             subprocess.run(run, check=True, capture_output=True)
     if not (folder / "all").exists():
-        run = [
-            sys.executable,
-            "-m",
-            "paincast",
-            "train",
-            "tracking=off",
-            "progress=false",
-            f"models_folder={folder / 'all'}",
-        ]
+        settings = ["tracking=off", "progress=false", f"models_folder={folder / 'all'}"]
+        run = [sys.executable, "-m", "paincast", "train", *settings]
         subprocess.run(run, check=True, capture_output=True)
     for kind in ("logistic", "trees"):
         if not (folder / f"peer_{kind}.joblib").exists():
@@ -194,10 +187,8 @@ def read_csv(file: Path) -> int:
 
 def read_whole_csv(file: Path) -> int:
     """Read a CSV file as one table, by pyarrow alone."""
-    import pyarrow as pa
     import pyarrow.csv as pc
 
-    pa.set_cpu_count(1)
     return pc.read_csv(file, read_options=pc.ReadOptions(use_threads=False)).num_rows
 
 
@@ -205,20 +196,7 @@ def ingest(folder: Path, file: Path) -> int:
     """Ingest the export of a registry into the folder of a cohort."""
     from paincast.cohort.registry.ingestion import ingest_to_folder
 
-    found = ingest_to_folder(file, file.with_suffix(".yaml"), folder / "cohort", max_rejects=0.05)
-    return found.n_episodes
-
-
-def prepare_export(folder: Path, n: int) -> Path:
-    """Make the export of a registry if it is missing."""
-    from registry_file import write_export, write_mapping
-
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"export-{n}.csv"
-    if not file.exists():
-        write_mapping(file.with_suffix(".yaml"), file.name)
-        write_export(file, n)
-    return file
+    return ingest_to_folder(file, file.with_suffix(".yaml"), folder / "cohort", max_rejects=0.05).n_episodes
 
 
 def predict(folder: Path, file: Path, model: str, **options: object) -> int:
@@ -384,10 +362,11 @@ def watch_memory(folder: Path, rounds: int) -> None:
 
 def watch_ingestion(folder: Path, n: int) -> None:
     """Print the peak of the memory of an ingestion, of a quarter of the rows to their double."""
-    print("\nmemory of an ingestion")
+    from registry_file import prepare_export
+
     for size in (n // 4, n, 2 * n):
         measured = measure(folder, ("ingest", prepare_export(folder, size)))
-        print(f"  {size:12,} rows {measured['peak']:6.0f} MiB {measured['rows'] / measured['cpu']:10,.0f} rows/s cpu")
+        print(f"  ingest {size:12,} rows {measured['peak']:6.0f} MiB")
 
 
 def main() -> None:
@@ -403,9 +382,8 @@ def main() -> None:
         prepare(folder, n)
     for claim in claims:
         if claim == "ingest":
-            prepare_export(folder, n)
-            compare(folder, n, rounds, claim)
             watch_ingestion(folder, n)
+            compare(folder, n, rounds, claim)
         elif claim == "one":
             time_one_patient(folder)
         elif claim == "memory":

@@ -244,7 +244,7 @@ def _read_once(source: _Source, decisions: Decisions | None, sink: Sink) -> _Pas
     with source.open() as opened:
         found = _Pass(mapping, opened)
         for number, batch in enumerate(opened.batches, 1):
-            ledger = BatchLedger([] if batch.rejects is None else [batch.rejects])
+            ledger = BatchLedger([join_rejects([batch.rejects])])
             found.n_rows += len(batch.places) + _count_left_out(batch)
             if not len(batch.places):
                 _hand_on(sink, opened, [found.close({}, batch.places, ledger)])
@@ -269,9 +269,7 @@ def _read_once(source: _Source, decisions: Decisions | None, sink: Sink) -> _Pas
 
 
 def _count_left_out(batch: Batch) -> int:
-    rejects = batch.rejects
-    if rejects is None:
-        return 0
+    rejects = join_rejects([batch.rejects])
     return int(rejects.loc[(rejects["action"] == "row left out") & (rejects["row"] > WHOLE_COLUMN), "row"].nunique())
 
 
