@@ -11,18 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paincast.cohort.coercion import (
-    NumberStyle,
     count_marks,
     is_missing_word,
     read_plain,
-    settle_reading,
     to_booleans,
     to_listed,
     to_numbers,
     to_plain_text,
     to_text,
 )
-from paincast.cohort.numerals import Decimal
+from paincast.cohort.numerals import Decimal, NumberStyle, settle_reading
 from paincast.cohort.registry.ingest import ingest
 from paincast.cohort.registry.mapping import load_mapping
 from paincast.cohort.tables import Cohort

@@ -9,7 +9,7 @@ import pytest
 
 from paincast import load_models, predict
 from paincast.cohort import violations
-from paincast.cohort.coercion import NumberStyle
+from paincast.cohort.numerals import NumberStyle
 from paincast.predictor.answering import scorer
 from paincast.schema import EPISODES
 

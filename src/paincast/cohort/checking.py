@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberStyle, has_decimal_commas, is_missing_word, to_text
+from paincast.cohort.coercion import has_decimal_commas, is_missing_word, to_text
 from paincast.cohort.doubts import doubt_scale, find_small, find_smaller_top, leave_out_unit
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.rejects import BrokenRule, any_broken, gather_rejects, make_rejects
 from paincast.cohort.shared_keys import find_duplicates
 from paincast.cohort.survey import Survey, WholeColumns, decide, survey_numbers

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from paincast.cohort.numerals import Decimal, is_ambiguous, is_written_with, read_number
+from paincast.cohort.numerals import (
+    Decimal,
+    NumberReading,
+    NumberStyle,
+    is_ambiguous,
+    is_written_with,
+    read_number,
+    settle_reading,
+    settle_style,
+)
 from paincast.deferred import pandas as pd
 
 if TYPE_CHECKING:
@@ -113,45 +122,6 @@ def _whole_floats_as_integers(column: pd.Series) -> pd.Series:
     return as_text
 
 
-class NumberReading(NamedTuple):
-    """How the numbers of a column are read, as all its texts tell together.
-
-    Parameters
-    ----------
-    decimal : {"point", "comma"}, optional
-        The decimal mark; None if the source declares none.
-    strict : bool
-        Whether a number that would read differently with the other mark is invalid.
-    plain : {"whole", "number", "none"}
-        Which texts need no closer look: whole numbers, any number with a point, or none.
-    """
-
-    decimal: Decimal | None
-    strict: bool
-    plain: Literal["whole", "number", "none"]
-
-
-def settle_reading(n_comma: int, n_point: int, decimal: Decimal | None, strict: bool) -> NumberReading:
-    """Settle how a column is read.
-
-    Parameters
-    ----------
-    n_comma, n_point : int
-        Cells that only a comma, or only a point, explains (:func:`count_marks`).
-    decimal, strict
-        As in :func:`to_numbers`.
-
-    Examples
-    --------
-    >>> settle_reading(0, 3, "comma", False)
-    NumberReading(decimal='point', strict=True, plain='whole')
-    """
-    if decimal == "comma":
-        is_point = n_point > 0 and not n_comma
-        return NumberReading("point" if is_point else "comma", strict or n_point > n_comma, "whole")
-    return NumberReading(decimal, strict or n_comma > n_point, "none" if n_comma or strict else "number")
-
-
 def count_marks(text: pd.Series, decimal: Decimal | None, *, both: bool = False) -> tuple[int, int]:
     """Count the cells of a column that only a decimal comma explains, and those that only a point does.
 
@@ -232,21 +202,6 @@ def _is_plain(text: pd.Series, plain: Literal["whole", "number", "none"]) -> pd.
     return text.str.fullmatch(_WHOLE_NUMBER if plain == "whole" else _POINT_NUMBER, na=False).astype(bool)
 
 
-class NumberStyle(NamedTuple):
-    """How numbers are written in a source.
-
-    Parameters
-    ----------
-    decimal : {"point", "comma"}, optional
-        The decimal mark; None if it is not declared and no number shows a comma.
-    is_mixed : bool
-        Whether a number that would read differently with the other mark is invalid (``strict`` in :func:`to_numbers`).
-    """
-
-    decimal: Decimal | None = None
-    is_mixed: bool = False
-
-
 def detect_number_style(columns: Iterable[pd.Series], *, separator: str | None = None) -> NumberStyle:
     """Detect the decimal mark of a source from numbers that only one mark explains, such as 7,5 or 1.200,5.
 
@@ -277,24 +232,6 @@ def detect_number_style(columns: Iterable[pd.Series], *, separator: str | None =
     if style != NumberStyle() or separator != ";" or any(n_point for _, n_point in counts):
         return style
     return settle_style(counts, is_unclear=any(is_ambiguous(word) for column in words for word in column))
-
-
-def settle_style(counts: Sequence[tuple[int, int]], *, is_unclear: bool) -> NumberStyle:
-    """Settle how numbers are written; see :func:`detect_number_style`.
-
-    Parameters
-    ----------
-    counts : sequence of tuple of int
-        Of each column, the distinct texts that only a comma explains, and those that only a point does.
-    is_unclear : bool
-        Whether numbers that both marks explain are invalid where no number shows the mark.
-    """
-    n_comma, n_point = (sum(count[mark] for count in counts) for mark in (0, 1))
-    if any(commas and points for commas, points in counts):
-        return NumberStyle(None, is_mixed=n_comma >= n_point)
-    if n_comma:
-        return NumberStyle("comma", is_mixed=n_point > 0)
-    return NumberStyle(None, is_mixed=is_unclear and not n_point)
 
 
 _NEEDS_COMMA, _NEEDS_POINT = partial(is_written_with, "comma"), partial(is_written_with, "point")

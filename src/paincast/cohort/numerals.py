@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 Decimal = Literal["point", "comma"]
 
@@ -86,6 +87,79 @@ def is_ambiguous(text: str) -> bool:
     """
     plain = _normalize_digits(text, ".").rstrip("% ")
     return ("," in plain or "." in plain) and all(pattern.fullmatch(plain) for pattern in _NUMBER.values())
+
+
+class NumberStyle(NamedTuple):
+    """How numbers are written in a source.
+
+    Parameters
+    ----------
+    decimal : {"point", "comma"}, optional
+        The decimal mark; None if it is not declared and no number shows a comma.
+    is_mixed : bool
+        Whether a number that would read differently with the other mark is invalid (``strict`` in
+        :func:`paincast.cohort.coercion.to_numbers`).
+    """
+
+    decimal: Decimal | None = None
+    is_mixed: bool = False
+
+
+def settle_style(counts: Sequence[tuple[int, int]], *, is_unclear: bool) -> NumberStyle:
+    """Settle how numbers are written; see :func:`paincast.cohort.coercion.detect_number_style`.
+
+    Parameters
+    ----------
+    counts : sequence of tuple of int
+        Of each column, the distinct texts that only a comma explains, and those that only a point does.
+    is_unclear : bool
+        Whether numbers that both marks explain are invalid where no number shows the mark.
+    """
+    n_comma, n_point = (sum(count[mark] for count in counts) for mark in (0, 1))
+    if any(commas and points for commas, points in counts):
+        return NumberStyle(None, is_mixed=n_comma >= n_point)
+    if n_comma:
+        return NumberStyle("comma", is_mixed=n_point > 0)
+    return NumberStyle(None, is_mixed=is_unclear and not n_point)
+
+
+class NumberReading(NamedTuple):
+    """How the numbers of a column are read, as all its texts tell together.
+
+    Parameters
+    ----------
+    decimal : {"point", "comma"}, optional
+        The decimal mark; None if the source declares none.
+    strict : bool
+        Whether a number that would read differently with the other mark is invalid.
+    plain : {"whole", "number", "none"}
+        Which texts need no closer look: whole numbers, any number with a point, or none.
+    """
+
+    decimal: Decimal | None
+    strict: bool
+    plain: Literal["whole", "number", "none"]
+
+
+def settle_reading(n_comma: int, n_point: int, decimal: Decimal | None, strict: bool) -> NumberReading:
+    """Settle how a column is read.
+
+    Parameters
+    ----------
+    n_comma, n_point : int
+        Cells that only a comma, or only a point, explains (:func:`paincast.cohort.coercion.count_marks`).
+    decimal, strict
+        As in :func:`paincast.cohort.coercion.to_numbers`.
+
+    Examples
+    --------
+    >>> settle_reading(0, 3, "comma", False)
+    NumberReading(decimal='point', strict=True, plain='whole')
+    """
+    if decimal == "comma":
+        is_point = n_point > 0 and not n_comma
+        return NumberReading("point" if is_point else "comma", strict or n_point > n_comma, "whole")
+    return NumberReading(decimal, strict or n_comma > n_point, "none" if n_comma or strict else "number")
 
 
 def _normalize_digits(text: str, mark: str) -> str:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberReading, NumberStyle, settle_reading, settle_style
 from paincast.cohort.doubts import (
     Tally,
     count_values,
@@ -24,7 +23,14 @@ from paincast.cohort.doubts import (
     may_have_sites_below,
     may_have_wrong_unit,
 )
-from paincast.cohort.numerals import is_ambiguous, is_written_with
+from paincast.cohort.numerals import (
+    NumberReading,
+    NumberStyle,
+    is_ambiguous,
+    is_written_with,
+    settle_reading,
+    settle_style,
+)
 from paincast.cohort.violations import Raw, is_number
 from paincast.deferred import pandas as pd
 from paincast.schema import Column

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from paincast.cohort.checking import Checked, check_patients, take_columns
-from paincast.cohort.coercion import NumberStyle, has_decimal_commas
+from paincast.cohort.coercion import has_decimal_commas
 from paincast.cohort.doubts import detect_wrong_scale, detect_wrong_unit, find_sites_below
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.reading.names import clean_name, match_case
 from paincast.cohort.reading.patients import PatientRows, read_patients
 from paincast.cohort.rejects import (

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberReading, NumberStyle, read_plain, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.coercion import read_plain, to_booleans, to_listed, to_numbers, to_text
+from paincast.cohort.numerals import NumberReading, NumberStyle
 from paincast.cohort.rejects import Action, BrokenRule
 from paincast.deferred import pandas as pd
 from paincast.schema import Column

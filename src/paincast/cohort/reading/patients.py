@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from paincast.cohort.checking import IDS, take_columns
-from paincast.cohort.coercion import NumberStyle
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.reading.batches import concat_rows, to_frame
 from paincast.cohort.reading.files import open_table
 from paincast.cohort.reading.formats import FORMATS

@@ -33,7 +33,6 @@ from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.route import Answer
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.progress import SILENT, Progress
-from paincast.scoring.arrays import to_arrow
 from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.batch.checks import check_output, note_absent, note_misspelt, require_columns
@@ -41,7 +40,7 @@ from paincast.serving.batch.ids import Contents, SeenIds, hash_ids, read_repeate
 from paincast.serving.batch.output import PredictionsDraft, RejectsDraft, join_predictions, join_rejects_parts
 from paincast.serving.batch.parts import IDS, REJECTS, PartsFolder, WholeInput, hold_parts
 from paincast.serving.batch.plan import make_plan
-from paincast.serving.batch.scoring import BatchScorer, name_patients
+from paincast.serving.batch.scoring import BatchScorer, keep_rows, name_patients, set_ids
 from paincast.serving.batch.summary import BatchSummary, summarize, write_summary
 from paincast.serving.batch.tally import Tally, sum_tallies
 from paincast.serving.layout import Layout, find_integer_ids, list_blocks
@@ -271,7 +270,7 @@ class _Run:
         for batch in opened.batches if len(contents) else ():
             positions = contents.find(name_patients(batch)) if len(batch.places) else np.empty(0, dtype=np.int64)
             if (positions >= 0).any():
-                some = _keep_rows(batch, positions >= 0)
+                some = keep_rows(batch, positions >= 0)
                 contents.note(positions[positions >= 0], self._scorer.list_contents(some))
         self._folder.start_again(WholeInput(columns, contents.list_contradicted(), is_compared=True))
 
@@ -291,7 +290,7 @@ class _Run:
         if len(batch.places):
             draft.tally.n_patients += len(batch.places)
             ids = name_patients(batch)
-            named = _name_rows(batch, ids)
+            named = set_ids(batch, ids)
             if self._unread is not None:
                 named = named._replace(rejects=gather_rejects([self._unread, batch.rejects]))
             scored = self._scorer.score(named, self._opened.dialect, self._find_apart(ids))
@@ -365,17 +364,6 @@ class _PartDraft:
         self.columns: list[tuple[Any, ...]] = []
         self.survey = Survey()
         self.tally = Tally()
-
-
-def _name_rows(batch: Batch, ids: pa.Array) -> Batch:
-    """Give each row of a batch its id as text."""
-    rows, name = batch.rows, "episode_id"
-    position = rows.schema.get_field_index(name)
-    return batch._replace(rows=rows.append_column(name, ids) if position < 0 else rows.set_column(position, name, ids))
-
-
-def _keep_rows(batch: Batch, is_kept: npt.NDArray[np.bool_]) -> Batch:
-    return batch._replace(rows=batch.rows.filter(to_arrow(is_kept)), places=batch.places[is_kept])
 
 
 def _place_output(

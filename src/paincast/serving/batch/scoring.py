@@ -17,11 +17,24 @@ from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import Contract
 from paincast.deferred import pandas as pd
 from paincast.predictor.route import Answer, Answers, answer_patients
+from paincast.scoring.arrays import to_arrow
 
 
 def name_patients(batch: Batch) -> pa.Array:
     """Return the id of each patient as text: the given one, or one made from the position (``row-17``)."""
     return name_rows(take_columns(batch.rows, ("episode_id",)), batch.places)["episode_id"]
+
+
+def set_ids(batch: Batch, ids: pa.Array) -> Batch:
+    """Give each row of a batch its id as text."""
+    rows, name = batch.rows, "episode_id"
+    position = rows.schema.get_field_index(name)
+    return batch._replace(rows=rows.append_column(name, ids) if position < 0 else rows.set_column(position, name, ids))
+
+
+def keep_rows(batch: Batch, is_kept: npt.NDArray[np.bool_]) -> Batch:
+    """Keep some rows of a batch."""
+    return batch._replace(rows=batch.rows.filter(to_arrow(is_kept)), places=batch.places[is_kept])
 
 
 class BatchScorer:

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from paincast.cohort.coercion import NumberStyle, detect_number_style
+from paincast.cohort.coercion import detect_number_style
 from paincast.cohort.identifiers import may_number_patients, names_patients
 from paincast.cohort.long import omop
 from paincast.cohort.long.fhir import tables as fhir
 from paincast.cohort.long.fhir.reading import read_fhir
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import TextTable, hash_files, open_table, read_text_table, to_texts
 from paincast.cohort.reading.several import is_pattern, list_sources, split_sheet

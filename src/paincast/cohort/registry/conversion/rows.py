@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from paincast.cohort.coercion import NumberReading, find_missing_words, to_listed
-from paincast.cohort.numerals import Decimal
+from paincast.cohort.coercion import find_missing_words, to_listed
+from paincast.cohort.numerals import Decimal, NumberReading
 from paincast.cohort.registry.conversion.redcap import Records
 from paincast.cohort.registry.mapping_types import MISSING, Condition, Field
 from paincast.cohort.rejects import BrokenRule

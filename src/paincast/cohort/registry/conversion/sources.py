@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from paincast.cohort.coercion import NumberStyle
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.registry.conversion.ledger import Ledger
 from paincast.cohort.registry.conversion.redcap import find_unread_rows, read_records
 from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition

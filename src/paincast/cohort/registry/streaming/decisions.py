@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberReading, NumberStyle, list_marked, settle_reading, settle_style
+from paincast.cohort.coercion import list_marked
 from paincast.cohort.doubts import (
     Tally,
     has_two_scales,
@@ -24,7 +24,14 @@ from paincast.cohort.doubts import (
     list_sites_below,
     may_have_sites_below,
 )
-from paincast.cohort.numerals import is_ambiguous, is_written_with
+from paincast.cohort.numerals import (
+    NumberReading,
+    NumberStyle,
+    is_ambiguous,
+    is_written_with,
+    settle_reading,
+    settle_style,
+)
 from paincast.contract import Contract
 
 Key = tuple[str, int, str]

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paincast.cohort.coercion import NumberReading, NumberStyle, count_marks, settle_reading, to_text
+from paincast.cohort.coercion import count_marks, to_text
 from paincast.cohort.doubts import Tally, count_values
+from paincast.cohort.numerals import NumberReading, NumberStyle, settle_reading
 from paincast.cohort.registry.conversion.fields import apply_field, read_procedure_days
 from paincast.cohort.registry.conversion.rows import SourceRows, apply_condition, read_text
 from paincast.cohort.registry.mapping_types import DATE_READINGS, Condition, Field, RegistryMapping

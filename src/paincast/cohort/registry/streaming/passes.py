@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from paincast.cohort.coercion import NumberStyle
 from paincast.cohort.doubts import leave_out_unit
+from paincast.cohort.numerals import NumberStyle
 from paincast.cohort.reading.batches import Batch
 from paincast.cohort.reading.files import PatientTable, check_table_file, hash_files, open_table
 from paincast.cohort.reading.several import list_sources
