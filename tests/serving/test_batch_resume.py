@@ -135,8 +135,8 @@ def test_killed_at_any_step_a_resumed_run_writes_the_same_bytes(batch, undisturb
     expected = undisturbed(name)
     assert set(expected) == {name, "out.rejects.csv", "out.summary.json"}
     n_resumed = 0
-    # Both formats take nearly the same steps: each is killed at every other one.
-    for step in range(name == "out.csv", count_steps(batch, tmp_path / "counted" / name), 2):
+    # Both formats take nearly the same steps: together they are killed at every fourth one.
+    for step in range(4 * (name == "out.csv"), count_steps(batch, tmp_path / "counted" / name), 8):
         out = tmp_path / str(step) / name
         with pytest.MonkeyPatch.context() as patch:
             fail_at(patch, step, KilledError())
@@ -150,7 +150,7 @@ def test_killed_at_any_step_a_resumed_run_writes_the_same_bytes(batch, undisturb
         n_resumed += manifest.is_file() and manifest.read_bytes().count(b"\n") > 0
         assert batch(out, resume=True).notes == ()
         assert read_folder(out.parent) == expected, step
-    assert n_resumed > 10
+    assert n_resumed > 5
 
 
 def catch_error(call: Callable[[], object]) -> OutputError | None:
@@ -166,7 +166,7 @@ def catch_error(call: Callable[[], object]) -> OutputError | None:
 def test_a_disk_that_is_full_at_any_step_loses_nothing(batch, undisturbed, tmp_path, name) -> None:
     expected = undisturbed(name)
     n_kept = 0
-    for step in range(name == "out.csv", count_steps(batch, tmp_path / "counted" / name), 2):
+    for step in range(4 * (name == "out.csv"), count_steps(batch, tmp_path / "counted" / name), 8):
         out = tmp_path / str(step) / name
         out.parent.mkdir()
         old = {name: b"old", "out.rejects.csv": b"old", "out.summary.json": b"old"}
