@@ -141,16 +141,17 @@ def test_rejects_name_the_place_in_the_file_and_no_value(predict_text, tmp_path)
     found = rejects[["row", "column", "rule", "action"]].to_numpy().tolist()
     assert sorted(found) == [
         [0, "hair", "unknown column", "column left out"],
+        [1, "episode_id", "duplicate", "row left out"],
         [3, "pain_nrs", "not a number", "cell emptied"],
         [4, "indication", "category", "cell emptied"],
         [5, "episode_id", "duplicate", "row left out"],
     ]
     text = (tmp_path / "out.rejects.csv").read_text()
     assert not any(value in text for value in ("seventy", "lumbar_facets", "grey"))
-    assert summary.n_rejects == 4
+    assert summary.n_rejects == 5
     assert summary.n_patients == 4
-    assert summary.reject_share == 0.25
-    assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == ["a", "b", "c"]
+    assert summary.reject_share == 0.5
+    assert read_csv(tmp_path / "out.csv")["episode_id"].unique().tolist() == ["b", "c"]
 
 
 @pytest.mark.slow
