@@ -275,7 +275,8 @@ def make_statistical(patients: pd.DataFrame, folder: Path, rng: random.Random) -
     import pyreadstat
 
     n = rng.randint(1, 60)
-    rows = spoil(patients, rng, n).map(lambda cell: cell[:100].encode("latin-1", "replace").decode("latin-1").translate(PRINTED))
+    rows = spoil(patients, rng, n)
+    rows = rows.map(lambda cell: cell[:100].encode("latin-1", "replace").decode("latin-1").translate(PRINTED))
     suffix = rng.choice([".sav", ".zsav", ".dta", ".por"])
     path = folder / f"in{suffix}"
     short = rows.rename(columns={name: name[:8] for name in rows}) if suffix == ".por" else rows
