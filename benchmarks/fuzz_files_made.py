@@ -282,7 +282,7 @@ def make_statistical(patients: pd.DataFrame, folder: Path, rng: random.Random) -
     short = rows.rename(columns={name: name[:8] for name in rows}) if suffix == ".por" else rows
     short = short.loc[:, ~short.columns.duplicated()]
     if suffix == ".dta":
-        pyreadstat.write_dta(short, str(path))
+        pyreadstat.write_dta(short.map(lambda cell: cell.encode("ascii", "replace").decode()), str(path))
     elif suffix == ".por":
         pyreadstat.write_por(short.map(lambda cell: cell.encode("ascii", "replace").decode()), str(path))
     else:

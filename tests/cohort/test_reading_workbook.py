@@ -443,3 +443,16 @@ def test_a_published_set_in_a_workbook_is_the_same_cohort(
                 pd.testing.assert_frame_equal(getattr(expected, table), getattr(found, table))
         else:
             pd.testing.assert_frame_equal(expected.drop(columns="file"), found.drop(columns="file"))
+
+
+@pytest.mark.parametrize("place", ["XFD1048576", "AAA1048576"])
+def test_a_cell_far_out_is_refused_before_room_is_made_for_all_before_it(tmp_path: Path, place: str) -> None:
+    path = write_xlsx(tmp_path / "in.xlsx", {"Data": [["episode_id", "pain_nrs"], ["a", 7]]})
+    with ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with ZipFile(path, "w") as archive:
+        for name, raw in parts.items():
+            archive.writestr(name, raw.replace(b'r="B2"', f'r="{place}"'.encode()))
+    with pytest.raises(DataError) as told:
+        read_text_table(path)
+    assert told.value.code == "PC-READING-37"

@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
-from zipfile import BadZipFile, LargeZipFile, ZipFile
+from zipfile import BadZipFile, LargeZipFile, ZipFile, ZipInfo
 
 from paincast.errors import DataError
 
 MOST_BYTES = 1 << 30
 """Maximum size of the unpacked XML of a sheet; larger workbooks are refused before they are read."""
+
+MOST_CELLS = 1 << 26
+"""Maximum number of cells up to the last one of a sheet, as many as that much XML can hold."""
 
 _UNREADABLE = (
     *(BadZipFile, LargeZipFile, ElementTree.ParseError, zlib.error),
@@ -25,6 +28,7 @@ _UNREADABLE = (
 """What a damaged archive raises; python-calamine then refuses the workbook or reads what it can."""
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 _POSITION = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,10})["']""")
 _TYPE = re.compile(rb'\bt="(\w+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 _VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?>([^<]+)<")
@@ -71,17 +75,39 @@ def check_size(file: Path) -> None:
     Raises
     ------
     DataError
-        If a part is larger than :data:`MOST_BYTES` when unpacked.
+        If a part is larger than :data:`MOST_BYTES` when unpacked, or a cell is so far out that python-calamine, which
+        makes room for all cells before it, would end the process.
     """
     try:
         with ZipFile(file) as archive:
-            largest = max((part.file_size for part in archive.infolist()), default=0)
+            parts = archive.infolist()
+            largest = max((part.file_size for part in parts), default=0)
+            sheets = [part for part in parts if part.filename.endswith(".xml") and largest <= MOST_BYTES]
+            n_cells = max((_count_to_last_cell(archive, part) for part in sheets), default=0)
     except _UNREADABLE:
         return
+    if n_cells > MOST_CELLS:
+        raise DataError(
+            f"{file} has a cell so far from the first one that the sheet would have more than {MOST_CELLS} cells; "
+            "delete it, or save the sheet as CSV",
+            code="PC-READING-37",
+        )
     if largest > MOST_BYTES:
         raise DataError(
             f"{file} unpacks to more than {MOST_BYTES >> 30} GiB; save it as CSV or Parquet", code="PC-READING-27"
         )
+
+
+def _count_to_last_cell(archive: ZipFile, part: ZipInfo) -> int:
+    last_row = last_column = 0
+    with archive.open(part) as stream:
+        rest = b""
+        while chunk := stream.read(1 << 20):
+            found = _PLACE.findall(rest + chunk)
+            rest = chunk[-40:]
+            last_column = max([last_column, *map(_number_column, {letters for letters, _ in found})])
+            last_row = max([last_row, *map(int, {digits for _, digits in found})])
+    return last_row * (last_column + 1)
 
 
 def _find_part(archive: ZipFile, sheet: str) -> str:
