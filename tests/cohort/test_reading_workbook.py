@@ -445,7 +445,7 @@ def test_a_published_set_in_a_workbook_is_the_same_cohort(
             pd.testing.assert_frame_equal(expected.drop(columns="file"), found.drop(columns="file"))
 
 
-@pytest.mark.parametrize("place", ["XFD1048576", "AAA1048576"])
+@pytest.mark.parametrize("place", ["XFD1048576", "AAA1048576", "ZZZZZ9"])
 def test_a_cell_far_out_is_refused_before_room_is_made_for_all_before_it(tmp_path: Path, place: str) -> None:
     path = write_xlsx(tmp_path / "in.xlsx", {"Data": [["episode_id", "pain_nrs"], ["a", 7]]})
     with ZipFile(path) as archive:

@@ -28,7 +28,7 @@ _UNREADABLE = (
 """What a damaged archive raises; python-calamine then refuses the workbook or reads what it can."""
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 _POSITION = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,10})["']""")
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{0,12})([0-9]{1,20})["']""")
 _TYPE = re.compile(rb'\bt="(\w+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 _VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?>([^<]+)<")
@@ -99,15 +99,16 @@ def check_size(file: Path) -> None:
 
 
 def _count_to_last_cell(archive: ZipFile, part: ZipInfo) -> int:
-    last_row = last_column = 0
+    last_row = last_column = n_rows = 0
     with archive.open(part) as stream:
         rest = b""
         while chunk := stream.read(1 << 20):
             found = _PLACE.findall(rest + chunk)
-            rest = chunk[-40:]
+            n_rows += chunk.count(b"<row")  # a row without a position follows the one above
+            rest = chunk[-60:]
             last_column = max([last_column, *map(_number_column, {letters for letters, _ in found})])
             last_row = max([last_row, *map(int, {digits for _, digits in found})])
-    return last_row * (last_column + 1)
+    return max(last_row, n_rows) * (last_column + 1)
 
 
 def _find_part(archive: ZipFile, sheet: str) -> str:
