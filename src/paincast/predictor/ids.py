@@ -58,7 +58,7 @@ def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]
     else:
         frame = match_columns(rows, columns).reset_index(drop=True)
     listed: dict[str, pd.Series] = {}
-    ids = pd.Series("row-" + pd.Series(patients.places).astype("str"), index=frame.index)
+    ids = pd.Series([f"row-{place}" for place in patients.places.tolist()], index=frame.index, dtype="str")
     for name in ID_COLUMNS:
         listed[name] = ids = _keep(frame[name], ids) if name in frame else ids
     return listed

@@ -98,7 +98,7 @@ class Predictor:
     is_primary: bool = True
     contract: Contract = BUILT_IN
 
-    @property
+    @cached_property
     def question(self) -> Outcome:
         """The outcome as this model predicts it: by the instruments that answered it in training."""
         return get_outcome(self.outcome, outcomes=self.contract.outcomes).answered_by(self.measures)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,28 @@ def assess(condition: Mapping[str, Any], patients: Patients) -> Truth:
     settled = holds.reduce([truth.holds for truth in truths])
     possible = holds.reduce([truth.holds | truth.unknown for truth in truths])
     return Truth(settled, possible & ~settled)
+
+
+class Frozen(NamedTuple):
+    """A condition, and the same as a key, so that patients of whom several models ask it are assessed once."""
+
+    condition: Mapping[str, Any]
+    key: Hashable
+
+
+def freeze(condition: Mapping[str, Any]) -> Frozen:
+    """Give a condition its key."""
+    return Frozen(condition, json.dumps(condition, sort_keys=True))
+
+
+def assess_frozen(frozen: Frozen, patients: Patients) -> tuple[Truth, npt.NDArray[np.int64]]:
+    """Assess a condition once for the same patients; also as a code: 0 does not hold, 1 holds, 2 is unknown."""
+    known = patients.truths.get(frozen.key)
+    if known is None:
+        truth = assess(frozen.condition, patients)
+        known = patients.truths[frozen.key] = truth, truth.holds + 2 * truth.unknown.astype(np.int64)
+    found: tuple[Truth, npt.NDArray[np.int64]] = known
+    return found
 
 
 def list_columns(condition: Mapping[str, Any]) -> list[str]:

@@ -55,6 +55,10 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
     scores, not_known, far = score_numbers(numbers, layout)
     for place, term in enumerate(layout.number_terms):
         score, unknown = scores[place], not_known[place]
+        if unknown.all():
+            log_odds += layout.tables[layout.missing_rows[place]][:, None]
+            missing += layout.missing_variances[term]
+            continue
         encoded, parts = add_up(layout, place, score)
         zero = layout.columns[place, 3]
         if zero >= 0:

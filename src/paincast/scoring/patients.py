@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,10 @@ FLAGS = ("false", "true")
 """Levels of a yes/no column, in the order of their codes."""
 
 
+Worded = tuple[tuple[str | None, ...], npt.NDArray[np.integer]]
+"""Words of a column, and the place of each row's among them; the number of words stands for a missing one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Patients:
     """Columns of patients, each read once and kept.
@@ -28,10 +34,14 @@ class Patients:
     ----------
     table : pyarrow.Table of shape (n, ...)
         Columns of ``episodes`` in their types: numbers, booleans and text; an absent column is missing in every row.
+    truths : dict
+        Conditions that were assessed (:func:`paincast.scoring.conditions.assess_frozen`).
     """
 
     table: pa.Table
     _kept: dict[tuple[Hashable, ...], npt.NDArray[np.generic]] = field(default_factory=dict, repr=False)
+    _words: dict[str, Worded] = field(default_factory=dict, repr=False)
+    truths: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -49,7 +59,11 @@ class Patients:
 
         The number of levels stands for a missing value, and the number after it for a value that is no level.
         """
-        return self.keep(("codes", name, levels), lambda: _code(self._column(name), levels, len(self)))
+        return self.keep(("codes", name, levels), lambda: self._code(name, levels))
+
+    def find_unknown(self, name: str, levels: frozenset[str]) -> BoolArray:
+        """Flag the rows that have a value that is none of some levels, shape (n,)."""
+        return self.keep(("unknown", name, levels), lambda: self._code(name, tuple(levels)) > len(levels))
 
     def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Patients:
         """Select rows by positions or a mask."""
@@ -73,6 +87,14 @@ class Patients:
             table = table.set_column(place, name, pc.if_else(mask, pa.scalar(None, column.type), column))
         kept = {key: values for key, values in self._kept.items() if key[1] not in names}
         return Patients(table, kept)
+
+    def _code(self, name: str, levels: tuple[str, ...]) -> CodeArray:
+        if name not in self._words:
+            self._words[name] = _list_words(self._column(name), len(self))
+        words, coded = self._words[name]
+        places = _place_levels(levels)
+        meaning = [len(levels) if word is None else places.get(word, len(levels) + 1) for word in words]
+        return np.asarray(np.array([*meaning, len(levels)], dtype=np.int32)[coded])
 
     def _column(self, name: str) -> pa.Array | None:
         place = self.table.schema.get_field_index(name)
@@ -101,16 +123,16 @@ def _find_missing(column: pa.Array | None, n: int) -> BoolArray:
     return np.asarray(pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False))
 
 
-def _code(column: pa.Array | None, levels: tuple[str, ...], n: int) -> CodeArray:
+def _list_words(column: pa.Array | None, n: int) -> Worded:
     if column is None or pa.types.is_null(column.type):
-        return np.full(n, len(levels), dtype=np.int32)
+        return (), np.zeros(n, dtype=np.int32)
     if pa.types.is_boolean(column.type):
-        words = FLAGS
-        coded = column.cast(pa.int8()).fill_null(len(FLAGS)).to_numpy(zero_copy_only=False)
-    else:
-        kept = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        words = tuple(kept.dictionary.to_pylist())
-        coded = kept.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    places = {level: place for place, level in enumerate(levels)}
-    meaning = [len(levels) if word is None else places.get(word, len(levels) + 1) for word in words]
-    return np.asarray(np.array([*meaning, len(levels)], dtype=np.int32)[coded])
+        return FLAGS, column.cast(pa.int8()).fill_null(len(FLAGS)).to_numpy(zero_copy_only=False)
+    kept = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = tuple(kept.dictionary.to_pylist())
+    return words, kept.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+
+
+@lru_cache(maxsize=1000)
+def _place_levels(levels: tuple[str, ...]) -> dict[str, int]:
+    return {level: place for place, level in enumerate(levels)}

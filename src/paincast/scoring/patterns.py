@@ -16,9 +16,6 @@ CodeArray = npt.NDArray[np.generic]
 _LARGEST_KEY = 2**62
 
 
-_NOUGHT = np.zeros(1, dtype=np.int64)
-
-
 class Found(NamedTuple):
     """Number of the pattern of each row, shape (n,), and the first row of each pattern that is new."""
 
@@ -47,7 +44,12 @@ class Patterns:
         """
         if not n:
             return Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-        key, first = _group(codes, n) if n > 1 else (_NOUGHT, _NOUGHT)
+        if n == 1:
+            content = np.array([code[0] for code in codes], dtype=np.int64).tobytes()
+            is_new = content not in self._numbers
+            number = self._numbers.setdefault(content, len(self._numbers))
+            return Found(np.array([number]), np.arange(int(is_new)))
+        key, first = _group(codes, n)
         distinct = np.ascontiguousarray(
             np.array([code[first] for code in codes], dtype=np.int64).reshape(-1, len(first)).T
         )

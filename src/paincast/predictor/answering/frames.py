@@ -18,7 +18,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     """
     lists = [name for name in table.column_names if name in LISTS]
     plain = table.drop_columns(lists)
-    frame: pd.DataFrame = spell_out(plain).to_pandas()
+    frame: pd.DataFrame = spell_out(plain).to_pandas(use_threads=len(plain) > 10_000)
     for name in ("eligible", "in_domain"):
         if name in frame:
             frame[name] = frame[name].astype("boolean")
@@ -29,10 +29,13 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 def spell_out(table: pa.Table) -> pa.Table:
     """Give the texts of dictionaries in each row."""
-    for place, column in enumerate(table.columns):
-        if pa.types.is_dictionary(column.type):
-            table = table.set_column(place, table.column_names[place], column.cast(column.type.value_type))
-    return table
+    if not any(pa.types.is_dictionary(kind) for kind in table.schema.types):
+        return table
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def to_table(predictions: pd.DataFrame) -> pa.Table:

@@ -22,7 +22,7 @@ from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.arrays import to_arrow
-from paincast.scoring.conditions import Truth, assess, list_columns
+from paincast.scoring.conditions import Frozen, Truth, assess_frozen, freeze, list_columns
 from paincast.scoring.functions import ndtri
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.number_texts import NumberTexts
@@ -120,11 +120,11 @@ class Facts(NamedTuple):
     unseen: dict[str, BoolArray]
     known: list[BoolArray]
     reachable: BoolArray
-    truths: list[Truth]
+    truths: list[tuple[Truth, IntArray]]
 
     def code(self) -> list[npt.NDArray[np.generic]]:
         """Code them: rows with the same codes get the same words."""
-        truths = [truth.holds + 2 * truth.unknown.astype(np.int64) for truth in self.truths]
+        truths = [code for _, code in self.truths]
         return [self.indication, self.approach, *self.unseen.values(), *self.known, self.reachable, *truths]
 
     def describe(self, row: int, *, unreadable: tuple[str, ...], far: list[str], together: bool) -> Pattern:
@@ -138,7 +138,7 @@ class Facts(NamedTuple):
             together=together,
             known=[bool(flags[row]) for flags in self.known],
             reachable=bool(self.reachable[row]),
-            holds=[None if truth.unknown[row] else bool(truth.holds[row]) for truth in self.truths],
+            holds=[None if truth.unknown[row] else bool(truth.holds[row]) for truth, _ in self.truths],
         )
 
     def _read_text(self, name: str, row: int) -> str | None:
@@ -173,6 +173,16 @@ class Scorer:
         model = self.model
         is_own = model.technique in model.contract.own_techniques
         return model.rules if is_own else renew_rules(model.technique, model.outcome, model.rules)
+
+    @cached_property
+    def _levels(self) -> list[tuple[str, frozenset[str]]]:
+        """The levels of each variable that has any."""
+        variables = self.model.response.encoder.variables_
+        return [(variable.name, frozenset(variable.levels)) for variable in variables if variable.levels]
+
+    @cached_property
+    def _conditions(self) -> list[Frozen]:
+        return [freeze(rule["when"]) for rule in self.rules.contraindications]
 
     @cached_property
     def columns(self) -> list[str]:
@@ -284,8 +294,8 @@ class Scorer:
         sets = np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])
         facts = self._read_facts(patients)
         found = self._patterns.find([sets[unreadable.codes], together, *far, *facts.code()], len(patients))
-        names = np.array(self.kind.domain_names, dtype=object)
         if len(found.new_rows):
+            names = np.array(self.kind.domain_names, dtype=object)
             patterns = [
                 facts.describe(
                     row,
@@ -307,14 +317,10 @@ class Scorer:
             patients=patients,
             indication=patients.codes("indication", contract.indications),
             approach=patients.codes("approach", contract.episodes["approach"].categories),
-            unseen={
-                variable.name: patients.codes(variable.name, variable.levels) > len(variable.levels)
-                for variable in self.model.response.encoder.variables_
-                if variable.levels
-            },
+            unseen={name: patients.find_unknown(name, levels) for name, levels in self._levels},
             known=[~np.isnan(values) for values in before],
             reachable=np.logical_or.reduce([np.zeros(len(patients), dtype=bool), *reachable]),
-            truths=[assess(rule["when"], patients) for rule in self.rules.contraindications],
+            truths=[assess_frozen(condition, patients) for condition in self._conditions],
         )
 
 
