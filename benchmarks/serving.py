@@ -22,10 +22,12 @@ COLUMNS = 76
 TECHNIQUE = "facet_rfa"
 CLAIMS = ("linear", "probability", "nasty", "csv", "ingest", "trees", "memory", "one", "twelve")
 CHUNK = 65_536
+ERRORS = {"patients": None, "nasty": 0.0002, "rejected": 0.18}
+"""Share of the numbers out of their range, by kind of file."""
 
 
-def make_patients(path: Path, n: int, *, nasty: bool = False) -> None:
-    """Make patients from a simulated cohort: 76 columns, in nasty files with continuous values, gaps and errors."""
+def make_patients(path: Path, n: int, *, errors: float | None = None) -> None:
+    """Make patients from a simulated cohort: 76 columns, with continuous values, gaps and errors if there are any."""
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -51,8 +53,8 @@ def make_patients(path: Path, n: int, *, nasty: bool = False) -> None:
     writer = None
     for start in range(0, n, len(table)):
         part = table.sample(min(len(table), n - start), random_state=start).reset_index(drop=True)
-        if nasty:
-            part = spoil(part, rng)
+        if errors is not None:
+            part = spoil(part, rng, errors)
         numbers = range(start, start + len(part))
         episodes, patients = [f"E{i:09d}" for i in numbers], [f"P{i // 2:09d}" for i in numbers]
         part = part.assign(episode_id=episodes, patient_id=patients)
@@ -64,8 +66,8 @@ def make_patients(path: Path, n: int, *, nasty: bool = False) -> None:
     writer.close()
 
 
-def spoil(part, rng):
-    """Make numbers continuous, empty 3 % of all cells and put 0.02 % of the numbers out of their range."""
+def spoil(part, rng, errors):
+    """Make numbers continuous, empty 3 % of all cells and put a share of the numbers out of their range."""
     import numpy as np
 
     from paincast.schema import EPISODES
@@ -78,41 +80,45 @@ def spoil(part, rng):
             low, high = column.low or 0.0, column.high or 1e6
             values = part[name].to_numpy(float) + rng.normal(0, 0.01, len(part)) * (high - low) / 100
             part[name] = np.clip(values, low, high)
-            part.loc[rng.random(len(part)) < 0.0002, name] = high * 2 + 1
+            part.loc[rng.random(len(part)) < errors, name] = high * 2 + 1
         part.loc[rng.random(len(part)) < 0.03, name] = None
     return part
 
 
-def prepare(folder: Path, n: int) -> None:
-    """Make what is missing in the folder."""
+def prepare_file(folder: Path, kind: str, n: int) -> Path:
+    """Make a file of patients if it is missing: ``patients`` or ``nasty``, ``rejected`` (9 rejects a row), ``csv``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, nasty in (("patients", False), ("nasty", True)):
-        file = folder / f"{name}-{n}.parquet"
-        if not file.exists():
-            make_patients(file, n, nasty=nasty)
-    csv = folder / f"patients-{n}.csv"
-    if not csv.exists():
-        import pyarrow.csv as pc
-        import pyarrow.parquet as pq
+    path = folder / (f"patients-{n}.csv" if kind == "csv" else f"{kind}-{n}.parquet")
+    if path.exists():
+        return path
+    if kind != "csv":
+        make_patients(path, n, errors=ERRORS[kind])
+        return path
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
 
-        with pc.CSVWriter(csv, pq.read_schema(folder / f"patients-{n}.parquet")) as writer:
-            for batch in pq.ParquetFile(folder / f"patients-{n}.parquet").iter_batches(CHUNK):
-                writer.write_batch(batch)
-    for name, more in (("linear", []), ("trees", ["model=xgboost", "model.prior=false"])):
+    patients = pq.ParquetFile(prepare_file(folder, "patients", n))
+    with pc.CSVWriter(path, patients.schema_arrow) as writer:
+        for batch in patients.iter_batches(CHUNK):
+            writer.write_batch(batch)
+    return path
+
+
+def prepare_models(folder: Path) -> None:
+    """Train the models that are missing, and fit their peers."""
+    everything = ["tracking=off", "progress=false"]
+    one = [*everything, f"technique={TECHNIQUE}", "cohort.rehearse=true"]
+    trees = [*one, "model=xgboost", "model.prior=false"]
+    for name, settings in (("linear", one), ("trees", trees), ("all", everything)):
         if not (folder / name).exists():
-            settings = ["tracking=off", "progress=false", f"technique={TECHNIQUE}", "cohort.rehearse=true", *more]
             run = [sys.executable, "-m", "paincast", "train", *settings, f"models_folder={folder / name}"]
             subprocess.run(run, check=True, capture_output=True)
-    if not (folder / "all").exists():
-        settings = ["tracking=off", "progress=false", f"models_folder={folder / 'all'}"]
-        run = [sys.executable, "-m", "paincast", "train", *settings]
-        subprocess.run(run, check=True, capture_output=True)
     for kind in ("logistic", "trees"):
         if not (folder / f"peer_{kind}.joblib").exists():
-            fit_peer(folder, n, kind)
+            fit_peer(folder, kind)
 
 
-def fit_peer(folder: Path, n: int, kind: str) -> None:
+def fit_peer(folder: Path, kind: str) -> None:
     """Fit a plain pipeline of scikit-learn on the columns that the model of paincast uses."""
     import joblib
     import numpy as np
@@ -132,7 +138,7 @@ def fit_peer(folder: Path, n: int, kind: str) -> None:
     variables = [variable for variable in model.response.encoder.variables_ if variable.varies]
     numbers = [variable.name for variable in variables if variable.kind != "category"]
     texts = [variable.name for variable in variables if variable.kind == "category"]
-    head = pq.ParquetFile(folder / f"patients-{n}.parquet").read_row_group(0).to_pandas().head(20_000)
+    head = pq.ParquetFile(prepare_file(folder, "patients", 100_000)).read_row_group(0).to_pandas().head(20_000)
     outcome = np.random.default_rng(1).random(len(head)) < 0.5
     steps = [("numbers", make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()), numbers)]
     steps.append(("texts", OneHotEncoder(handle_unknown="ignore"), texts))
@@ -222,40 +228,39 @@ def show_xgboost(folder: Path, file: Path) -> int:
     return n
 
 
-def list_runs(folder: Path, n: int) -> dict[str, dict[str, tuple[object, ...]]]:
-    """List by claim what is measured: paincast first, then its peers."""
-    file, nasty, csv = folder / f"patients-{n}.parquet", folder / f"nasty-{n}.parquet", folder / f"patients-{n}.csv"
-    logistic = ("run_peer", file, "logistic")
-    trees = ("run_peer", file, "trees")
-    return {
-        "linear": {
-            "paincast, all columns": ("predict", file, "linear"),
-            "scikit-learn logistic": logistic,
-            "pyarrow read and write": ("copy_file", file),
-        },
-        "probability": {
-            "paincast, probability alone": ("predict", file, "linear", {"interval": False, "explain": 0}),
-            "scikit-learn logistic": logistic,
-        },
-        "nasty": {
-            "paincast, all columns": ("predict", nasty, "linear"),
-            "scikit-learn logistic": ("run_peer", nasty, "logistic"),
-        },
-        "csv": {"paincast, CSV to Parquet": ("predict", csv, "linear"), "pyarrow.csv reading": ("read_csv", csv)},
-        "ingest": {
-            "paincast, CSV to cohort": ("ingest", folder / f"export-{n}.csv"),
-            "pyarrow.csv reading the whole": ("read_whole_csv", folder / f"export-{n}.csv"),
-        },
-        "trees": {
+def list_runs(folder: Path, n: int, claim: str) -> dict[str, tuple[object, ...]]:
+    """List what is measured for a claim: paincast first, then its peers."""
+    file = prepare_file(folder, {"nasty": "nasty", "csv": "csv"}.get(claim, "patients"), n)
+    logistic = {"scikit-learn logistic": ("run_peer", file, "logistic")}
+    if claim == "probability":
+        alone = {"interval": False, "explain": 0}
+        return {"paincast, probability alone": ("predict", file, "linear", alone), **logistic}
+    if claim == "csv":
+        return {"paincast, CSV to Parquet": ("predict", file, "linear"), "pyarrow.csv reading": ("read_csv", file)}
+    if claim == "ingest":
+        from registry_file import prepare_export
+
+        export = prepare_export(folder, n)
+        return {
+            "paincast, CSV to cohort": ("ingest", export),
+            "pyarrow.csv reading the whole": ("read_whole_csv", export),
+        }
+    if claim == "trees":
+        return {
             "paincast, interval, no reasons": ("predict", file, "trees", {"explain": 0}),
             "paincast, all columns": ("predict", file, "trees"),
-            "scikit-learn, XGBoost, calibrator": trees,
+            "scikit-learn, XGBoost, calibrator": ("run_peer", file, "trees"),
             "xgboost's own SHAP": ("show_xgboost", file),
-        },
-        "twelve": {
+        }
+    if claim == "twelve":
+        return {
             "paincast, one technique": ("predict", file, "linear"),
             "paincast, all models, those that fit": ("predict", file, "all"),
-        },
+        }
+    return {
+        "paincast, all columns": ("predict", file, "linear"),
+        **logistic,
+        "pyarrow read and write": ("copy_file", file),
     }
 
 
@@ -283,7 +288,7 @@ def run_one(folder: Path, what: str) -> None:
 
 def compare(folder: Path, n: int, rounds: int, claim: str) -> None:
     """Print the medians of alternating runs, and the ratio of paincast to each peer."""
-    runs = list_runs(folder, n)[claim]
+    runs = list_runs(folder, n, claim)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -349,15 +354,14 @@ def _measure_child(command: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def watch_memory(folder: Path, rounds: int) -> None:
-    """Print the peak of the memory by the number of rows."""
+def watch_memory(folder: Path, n: int) -> None:
+    """Print the peak of the memory by the number of rows, up to n; with 9 rejects a row up to a tenth of n."""
     print("\nmemory")
-    for n in (100_000, 1_000_000, 10_000_000)[: max(2, rounds)]:
-        prepare(folder, n)
-        for name in ("patients", "nasty"):
-            measured = measure(folder, ("predict", folder / f"{name}-{n}.parquet", "linear"))
+    for kind, most in (("patients", n), ("nasty", n), ("rejected", n // 10)):
+        for size in (size for size in (10**5, 10**6, 10**7) if size <= most):
+            measured = measure(folder, ("predict", prepare_file(folder, kind, size), "linear"))
             speed = measured["rows"] / measured["cpu"]
-            print(f"  {name:10} {n:12,} rows {measured['peak']:6.0f} MiB {speed:10,.0f} rows/s cpu")
+            print(f"  {kind:10} {size:12,} rows {measured['peak']:6.0f} MiB {speed:10,.0f} rows/s cpu")
 
 
 def watch_ingestion(folder: Path, n: int) -> None:
@@ -378,17 +382,16 @@ def main() -> None:
     n = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     claims = sys.argv[4:] or CLAIMS
-    if set(claims) - {"one", "ingest"}:
-        prepare(folder, n)
+    if set(claims) - {"ingest"}:
+        prepare_models(folder)
     for claim in claims:
-        if claim == "ingest":
-            watch_ingestion(folder, n)
-            compare(folder, n, rounds, claim)
-        elif claim == "one":
+        if claim == "one":
             time_one_patient(folder)
         elif claim == "memory":
-            watch_memory(folder, rounds)
+            watch_memory(folder, n)
         else:
+            if claim == "ingest":
+                watch_ingestion(folder, n)
             compare(folder, n, rounds, claim)
 
 
