@@ -39,6 +39,9 @@ def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Cont
     -------
     DataFrame of shape (m, ...)
     """
+    rows = patients.rows
+    if isinstance(rows, pa.Table) and not set(rows.column_names) & set(ID_COLUMNS):  # all ids were made
+        return predictions
     positions = pd.Index(patients.places).get_indexer(predictions.index)
     if (positions < 0).any():  # the reader of a file left the row out, and its ids with it
         return predictions
