@@ -199,9 +199,10 @@ def _read_numbers(raw: pa.Array, column: Column) -> Coerced:
 
 def find_extremes(numbers: pa.Array) -> tuple[float, float]:
     """Return the lowest and the highest of some numbers; NaN without any."""
-    bounds = pc.min_max(numbers)
-    lowest, highest = bounds["min"].as_py(), bounds["max"].as_py()
-    return np.nan if lowest is None else lowest, np.nan if highest is None else highest
+    values = numbers.to_numpy(zero_copy_only=False)
+    if not len(values):
+        return math.nan, math.nan
+    return float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
 
 
 def coerce(

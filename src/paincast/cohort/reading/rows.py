@@ -15,7 +15,7 @@ from paincast.cohort.coercion import is_missing_word
 from paincast.cohort.reading.types import Block, Fault
 from paincast.cohort.rejects import NOT_A_PATIENT
 from paincast.scoring.arrays import to_arrow
-from paincast.scoring.text_bytes import find_words, holds_any
+from paincast.scoring.text_bytes import end_with_digits, find_words, holds_any
 
 MOST_LABEL_ROWS = 3
 """Maximum number of rows below the header with labels, units or identifiers of an export."""
@@ -83,8 +83,10 @@ class RowRules:
         is_suspect = np.zeros(len(block.places), dtype=bool)
         text_positions = [position for position, column in enumerate(block.columns) if is_text(column.type)]
         for position in text_positions[:2]:
-            text = spell_out_dictionary(block.columns[position])
-            is_suspect |= _is_true(pc.equal(pc.utf8_lower(text), self.names[position] or "\n"))
+            text, name = spell_out_dictionary(block.columns[position]), self.names[position]
+            if not name[-1:].isdigit() and end_with_digits(text):
+                continue
+            is_suspect |= _is_true(pc.equal(pc.utf8_lower(text), name or "\n"))
         if text_positions and text_positions[0] == 0:
             first = spell_out_dictionary(block.columns[0])
             words = np.flatnonzero(find_words(first)) if not holds_any(first, b"#") else np.arange(len(first))

@@ -60,11 +60,40 @@ FEW_ROWS = 100
 
 
 @dataclass
+class WordColumn:
+    """A column of words: the distinct ones, and the place among them of each pattern's."""
+
+    kind: pa.DataType
+    _places: dict[Any, int] = field(default_factory=dict)
+    _codes: list[int] = field(default_factory=list)
+    _laid_out: tuple[npt.NDArray[np.int32], pa.Array] | None = None
+
+    def add(self, cells: Iterable[Any]) -> None:
+        """Add the words of further patterns."""
+        places = self._places
+        known = (None if cell != cell else cell for cell in cells)  # NaN is no value
+        self._codes.extend([places.setdefault(cell, len(places)) for cell in known])
+        self._laid_out = None
+
+    def take(self, numbers: IntArray) -> pa.Array:
+        """Give each row what its pattern has; texts as a dictionary."""
+        if self._laid_out is None:
+            self._laid_out = np.array(self._codes, dtype=np.int32), pa.array(list(self._places), self.kind)
+        codes, distinct = self._laid_out
+        is_constant = len(distinct) == 1
+        if not pa.types.is_string(self.kind):
+            return pa.repeat(distinct[0], len(numbers)) if is_constant else distinct.take(to_arrow(codes[numbers]))
+        places = np.zeros(len(numbers), dtype=np.int32) if is_constant else codes[numbers]
+        return pa.DictionaryArray.from_arrays(to_arrow(places), distinct)
+
+
+@dataclass
 class Words:
     """What stands beside the numbers in each pattern, by column."""
 
     _rows: list[dict[str, Any]] = field(default_factory=list)
-    _columns: dict[str, pa.Array] = field(default_factory=dict)
+    _columns: dict[str, WordColumn] = field(default_factory=dict)
+    _n_laid_out: int = 0
     _alone: dict[int, dict[str, pa.Array]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -73,7 +102,6 @@ class Words:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add patterns, in the order of their numbers."""
         self._rows.extend(rows)
-        self._columns = {}
 
     def take(self, numbers: IntArray) -> dict[str, pa.Array]:
         """Give each row what its pattern has; texts as dictionaries."""
@@ -81,9 +109,10 @@ class Words:
             return dict(self._take_one(int(numbers[0])))
         if len(numbers) <= FEW_ROWS:
             return _lay_out_words([self._rows[number] for number in numbers.tolist()])
-        self._columns = self._columns or _lay_out_words(self._rows)
-        taken = to_arrow(numbers)
-        return {name: column.take(taken) for name, column in self._columns.items()}
+        new, self._n_laid_out = self._rows[self._n_laid_out :], len(self._rows)
+        if new:
+            _add_words(self._columns, new)
+        return {name: column.take(numbers) for name, column in self._columns.items()}
 
     def _take_one(self, number: int) -> dict[str, pa.Array]:
         """Lay out a pattern alone, as one patient after the other needs it."""
@@ -95,16 +124,16 @@ class Words:
 
 
 def _lay_out_words(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-    columns = {}
+    columns: dict[str, WordColumn] = {}
+    _add_words(columns, rows)
+    numbers = np.arange(len(rows))
+    return {name: column.take(numbers) for name, column in columns.items()}
+
+
+def _add_words(columns: dict[str, WordColumn], rows: Sequence[Mapping[str, Any]]) -> None:
     for name in rows[0]:
-        cells = [row[name] for row in rows]
-        if name in TYPES:
-            columns[name] = pa.array(cells, TYPES[name], from_pandas=True)
-            continue
-        texts = {text: place for place, text in enumerate(dict.fromkeys(cells))}
-        codes = np.array([texts[text] for text in cells], dtype=np.int32)
-        columns[name] = pa.DictionaryArray.from_arrays(to_arrow(codes), pa.array(list(texts), pa.string()))
-    return columns
+        column = columns.setdefault(name, WordColumn(TYPES.get(name, pa.string())))
+        column.add([row[name] for row in rows])
 
 
 class Facts(NamedTuple):

@@ -96,7 +96,7 @@ def _sort(ids: IdRun) -> IdRun:
 
 def write_ids(path: Path, hashes: Hashes, ids: pa.Array, repeated: npt.NDArray[np.bool_]) -> None:
     """Write ids in the order of their hashes."""
-    order = np.argsort(hashes, kind="stable")
+    order = np.argsort(hashes)
     columns = [to_arrow(hashes[order]), ids.take(to_arrow(order)), to_arrow(repeated[order])]
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
         writer.write_table(pa.table(columns, schema=_SCHEMA))
