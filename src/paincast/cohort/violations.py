@@ -142,6 +142,9 @@ def _read_distinct(
     column: Column, style: NumberStyle, reading: NumberReading | None, words: pa.Array
 ) -> tuple[_Distinct, dict[str, BoolArray]]:
     """Read distinct raw values, and flag by rule those that cannot be read."""
+    plain = _read_plain_numbers(column, style, reading, words)
+    if plain is not None:
+        return _Distinct(None, pa.concat_arrays([plain, pa.nulls(1, plain.type)])), {}
     values, broken = coerce(words.to_pandas(integer_object_nulls=True), column, style, reading)
     flags = {rule: found.to_numpy(dtype=bool) for rule, found in broken.items() if found.any()}
     if TYPES[column.type] == pa.string():
@@ -149,6 +152,23 @@ def _read_distinct(
         return _Distinct(np.append(places, -1).astype(np.int32), pa.array(distinct.tolist(), pa.string())), flags
     known = to_array(values, TYPES[column.type])
     return _Distinct(None, pa.concat_arrays([known, pa.nulls(1, known.type)])), flags
+
+
+def _read_plain_numbers(
+    column: Column, style: NumberStyle, reading: NumberReading | None, words: pa.Array
+) -> pa.Array | None:
+    """Read texts that are all plain numbers with a point, or without a mark; None if any needs a closer look."""
+    is_plain = reading.plain == "number" if reading else style == NumberStyle()
+    if column.type not in ("number", "integer") or not is_plain or not pa.types.is_string(words.type):
+        return None
+    if not pc.all(pc.match_substring_regex(words, _PLAIN_NUMBER), skip_nulls=False).as_py():
+        return None
+    numbers = words.cast(pa.float64())
+    is_whole = column.type == "number" or not (numbers.to_numpy() % 1).any()
+    return numbers if is_whole else None
+
+
+_PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
 
 
 def _spread(distinct: _Distinct, codes: npt.NDArray[np.integer]) -> pa.Array:

@@ -324,20 +324,26 @@ def _parse_lines(parser: RowParser, position: int, wanted: Sequence[int]) -> tup
 def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:
     """Parse a block in a single pass; None if a line needs to be parsed individually."""
     separator = layout.separator.encode()
-    if b"\0" in raw or raw.count(b"\r") != raw.count(b"\r\n") or _has_blank_line(raw, separator):
+    if b"\0" in raw or (b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")) or _has_blank_line(raw, separator):
         return None
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError:
         return None
-    if b'"' in raw:
-        return _parse_quoted(text, layout, wanted)
+    plain = raw if encoding == "utf-8" else text.encode()
+    if b'"' in plain:
+        bare = _leave_out_marks(plain, separator)
+        if bare is None:
+            return _parse_quoted(text, layout, wanted)
+        if _has_blank_line(bare, separator):
+            return None
+        plain = bare
     names = [str(position) for position in range(layout.width)]
     parsing = arrow_csv.ParseOptions(delimiter=layout.separator, quote_char=False, ignore_empty_lines=False)
     try:
         table = arrow_csv.read_csv(
-            pa.py_buffer(raw if encoding == "utf-8" else text.encode()),
-            read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=4 * len(raw) + 64),
+            pa.py_buffer(plain),
+            read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(plain) + 64),
             parse_options=parsing,
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=[str(position) for position in wanted],
@@ -349,6 +355,23 @@ def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int
     except pa.ArrowInvalid:
         return None
     return [column.combine_chunks() for column in table.columns]
+
+
+def _leave_out_marks(raw: bytes, separator: bytes) -> bytes | None:
+    """Leave out quotation marks that enclose whole cells without separators, line ends or marks; else None."""
+    content = np.frombuffer(raw, dtype=np.uint8)
+    marks = np.flatnonzero(content == ord('"'))
+    opening, closing = marks[::2], marks[1::2]
+    is_end = np.zeros(256, dtype=np.bool_)
+    is_end[[*separator, *b"\r\n"]] = True
+    begins = (opening == 0) | is_end[content[opening - 1]]
+    ends = (closing == len(content) - 1) | is_end[content[np.minimum(closing + 1, len(content) - 1)]]
+    if len(opening) > len(closing) or not begins.all() or not ends.all():
+        return None
+    bounds = np.flatnonzero(is_end[content])
+    if (np.searchsorted(bounds, opening) != np.searchsorted(bounds, closing)).any():
+        return None
+    return raw.translate(None, b'"')
 
 
 def _parse_quoted(text: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:
