@@ -137,9 +137,13 @@ def take_columns(rows: pa.Table | pd.DataFrame, names: Collection[str]) -> dict[
     return {str(name): _to_array(rows[name]) for name in rows.columns if name in names}
 
 
-def join_chunks(rows: pa.Table) -> pa.Table:
-    """Join the chunks of each column, once for all who look at it."""
-    return pa.table([_join(column) for column in rows.columns], names=rows.column_names)
+def join_chunks(rows: pa.Table, columns: Mapping[str, Column]) -> pa.Table:
+    """Join the chunks of each column, once for all who look at it, and make dictionaries of texts that are read."""
+    joined = dict(zip(rows.column_names, map(_join, rows.columns), strict=True))
+    for name, array in joined.items():
+        if pa.types.is_string(array.type) and name in columns and columns[name].type != "text":
+            joined[name] = array.dictionary_encode()
+    return pa.table(joined)
 
 
 def _join(column: pa.ChunkedArray) -> pa.Array:

@@ -103,5 +103,5 @@ class BatchScorer:
 
     def _spell_out(self, batch: Batch) -> pa.Table | pd.DataFrame:
         if not self._labels:
-            return join_chunks(batch.rows)
+            return join_chunks(batch.rows, self._contract.episodes)
         return spell_out(to_frame(batch.rows), self._labels, self._contract.episodes)

@@ -368,8 +368,8 @@ def _leave_out_marks(raw: bytes, separator: bytes) -> bytes | None:
     ends = (closing == len(content) - 1) | is_end[content[np.minimum(closing + 1, len(content) - 1)]]
     if len(opening) > len(closing) or not begins.all() or not ends.all():
         return None
-    bounds = np.flatnonzero(is_end[content])
-    if (np.searchsorted(bounds, opening) != np.searchsorted(bounds, closing)).any():
+    bounds = np.append(np.flatnonzero(is_end[content]), len(content))
+    if (bounds[np.searchsorted(bounds, opening)] < closing).any():
         return None
     return raw.translate(None, b'"')
 
