@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -54,3 +56,12 @@ def test_long_texts_are_read_but_not_remembered():
         typed = violations.coerce_column(raw, column, NumberStyle()).values
         assert typed.to_pylist()[1] == "female"
     assert violations._read_few.cache_info().currsize == before
+
+
+def test_a_model_that_has_answered_goes_to_another_process(models_folder):
+    models = load_models(models_folder)
+    patients = pd.DataFrame({"indication": "lumbar_facet", "pain_nrs": [3, 8, 9], "age_years": [35, 60, 80]})
+    answered = predict(patients, models, techniques="all")
+    assert answered["reasons_for"].map(len).sum()  # numbers were written
+    sent = pickle.loads(pickle.dumps(models))
+    pd.testing.assert_frame_equal(predict(patients, sent, techniques="all"), answered, check_exact=True)

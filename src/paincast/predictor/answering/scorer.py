@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from paincast.contract import Contract
 from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
 from paincast.models.domain import find_limit
@@ -301,8 +302,7 @@ class Scorer:
 
     @cached_property
     def _texts(self) -> NumberTexts:
-        columns = self.model.contract.episodes
-        return NumberTexts(lambda name, number: format_value(columns[name], number))
+        return NumberTexts(partial(_format_number, self.model.contract))
 
     @cached_property
     def _reaches(self) -> tuple[list[str], FloatArray]:
@@ -356,6 +356,10 @@ class Scorer:
 def make_scorer(model: Predictor, *, allow_contradicted: bool = False) -> Scorer:
     """Make the scorer of a model."""
     return Scorer(model=model, kind=make_kind(model.response), allow_contradicted=allow_contradicted)
+
+
+def _format_number(contract: Contract, name: str, number: float) -> str:
+    return format_value(contract.episodes[name], number)
 
 
 def _list_nothing(n: int) -> pa.Array:
