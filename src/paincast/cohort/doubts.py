@@ -96,14 +96,11 @@ def count_values(values: npt.NDArray[np.float64], column: Column, times: npt.NDA
     )
 
 
-def detect_wrong_unit(
-    values: pd.Series, column: Column, table: str, extremes: tuple[float, float] | None = None
-) -> list[BrokenRule]:
-    """Detect whether a whole column is in the wrong unit; its lowest and highest value may be known."""
+def detect_wrong_unit(values: pd.Series, column: Column, table: str) -> list[BrokenRule]:
+    """Detect whether a whole column is in the wrong unit."""
     if column.type != "number" or column.high is None:
         return []
-    lowest, highest = extremes or (float(values.min()), float(values.max()))
-    if not may_have_wrong_unit(column, lowest, highest):
+    if not may_have_wrong_unit(column, float(values.min()), float(values.max())):
         return []
     if not has_wrong_unit(count_values(values.to_numpy(dtype="float64"), column), column, table):
         return []

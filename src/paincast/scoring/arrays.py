@@ -31,5 +31,18 @@ def to_arrow(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = N
     return pa.Array.from_buffers(kind, len(values), [known, held])
 
 
+def find_first(places: npt.NDArray[np.integer], size: int) -> npt.NDArray[np.int64]:
+    """Find the first row of each place, of which there are ``size`` and each has a row.
+
+    Examples
+    --------
+    >>> find_first(np.array([0, 1, 0, 2, 1]), 3).tolist()
+    [0, 1, 3]
+    """
+    first = np.empty(size, dtype=np.int64)
+    first[places[::-1]] = np.arange(len(places) - 1, -1, -1)
+    return first
+
+
 def _pack(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return np.packbits(flags, bitorder="little")

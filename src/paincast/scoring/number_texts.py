@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from paincast.scoring.arrays import to_arrow
+from paincast.scoring.arrays import find_first, to_arrow
 
 FloatArray = npt.NDArray[np.float64]
 CodeArray = npt.NDArray[np.int32]
@@ -55,8 +55,7 @@ class NumberTexts:
         """
         encoded = to_arrow(find_alike(numbers)).dictionary_encode()
         codes = encoded.indices.to_numpy()
-        first = np.empty(len(encoded.dictionary), dtype=np.int64)
-        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        first = find_first(codes, len(encoded.dictionary))
         known = self._texts.setdefault(column, {})
         if len(known) > MOST_TEXTS:
             known.clear()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from paincast.scoring.arrays import to_arrow
+from paincast.scoring.arrays import find_first, to_arrow
 
 CodeArray = npt.NDArray[np.generic]
 
@@ -75,9 +75,7 @@ def _group(codes: Sequence[CodeArray], n: int) -> tuple[npt.NDArray[np.int64], n
             key, size = _renumber(key)
         key, size = key * top + whole, size * top
     key, size = _renumber(key)
-    first = np.empty(size, dtype=np.int64)
-    first[key[::-1]] = np.arange(n - 1, -1, -1)
-    return key, first
+    return key, find_first(key, size)
 
 
 def _renumber(key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
