@@ -91,6 +91,8 @@ def find_contradictions(told: Sequence[Told], before: FloatArray) -> BoolArray:
     ndarray of bool, shape (n,)
     """
     found = np.zeros(len(before), dtype=bool)
+    if len(told) < 2:
+        return found
     for measures in {one.measures for one in told}:
         placed = {(one.outcome, one.month): one for one in told if one.measures == measures}
         months = sorted({month for _, month in placed})

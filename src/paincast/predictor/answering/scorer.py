@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from paincast.contract import Contract
 from paincast.evidence.rules import TechniqueRules, renew_rules
@@ -27,7 +26,7 @@ from paincast.scoring.conditions import Frozen, Truth, assess_frozen, freeze, li
 from paincast.scoring.functions import ndtri
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
 from paincast.scoring.number_texts import NumberTexts
-from paincast.scoring.patients import Patients
+from paincast.scoring.patients import FLAGS, Patients
 from paincast.scoring.patterns import Patterns
 from paincast.scoring.reasons import WORDED_REASON, list_missing, list_reasons
 
@@ -206,9 +205,10 @@ class Scorer:
 
     @cached_property
     def _levels(self) -> list[tuple[str, frozenset[str]]]:
-        """The levels of each variable that has any."""
+        """The levels of each variable that may have others: not of one that is yes or no, of which both were seen."""
         variables = self.model.response.encoder.variables_
-        return [(variable.name, frozenset(variable.levels)) for variable in variables if variable.levels]
+        levels = [(variable.name, frozenset(variable.levels)) for variable in variables if variable.levels]
+        return [(name, seen) for name, seen in levels if seen != frozenset(FLAGS)]
 
     @cached_property
     def _conditions(self) -> list[Frozen]:
@@ -251,7 +251,7 @@ class Scorer:
             far, squared_distance = score.far, score.squared_distance
         numbers = self._find_patterns(patients, ready, far, squared_distance)
         columns: dict[str, pa.Array] = self._words.take(numbers)
-        answered = np.asarray(pc.invert(columns["abstained"]).to_numpy(zero_copy_only=False))
+        answered = ~np.asarray(columns["abstained"].to_numpy(zero_copy_only=False))
         columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
         if not answered.any():
             return pa.table(_leave_out_all(columns, len(ready)))
@@ -369,11 +369,15 @@ def _list_nothing(n: int) -> pa.Array:
 
 def _leave_out_all(columns: dict[str, pa.Array], n: int) -> dict[str, pa.Array]:
     """Complete the columns of patients of whom none is answered."""
-    nothing = {
-        **dict.fromkeys((*ANSWERS, *UNCERTAINTY_COLUMNS), pa.nulls(n, pa.float64())),
-        **dict.fromkeys(LISTS, _list_nothing(n)),
-    }
-    return {name: columns.get(name, nothing.get(name)) for name in PREDICTION_COLUMNS}
+    known = {**_answer_nothing(n), **columns}
+    return {name: known[name] for name in PREDICTION_COLUMNS}
+
+
+@lru_cache(maxsize=4)
+def _answer_nothing(n: int) -> dict[str, pa.Array]:
+    """Make the columns of an answer, without values and reasons."""
+    nothing = dict.fromkeys((*ANSWERS, *UNCERTAINTY_COLUMNS), pa.nulls(n, pa.float64()))
+    return {**nothing, **dict.fromkeys(LISTS, _list_nothing(n))}
 
 
 def _leave_out(values: FloatArray, answered: BoolArray) -> pa.Array:
