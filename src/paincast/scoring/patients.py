@@ -105,9 +105,10 @@ class Patients:
 
     def keep(self, key: tuple[Hashable, ...], read: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray:  # type: ignore[type-arg]
         """Keep what is read of a column, whose name is the second part of the key."""
-        if key not in self._kept:
-            self._kept[key] = read()
-        return self._kept[key]
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = read()
+        return kept
 
 
 def _read_numbers(column: pa.Array | None, n: int) -> FloatArray:

@@ -45,7 +45,7 @@ class Patterns:
         if not n:
             return Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
         if n == 1:
-            content = np.array([code[0] for code in codes], dtype=np.int64).tobytes()
+            content = np.concatenate(codes).astype(np.int64).tobytes()
             is_new = content not in self._numbers
             number = self._numbers.setdefault(content, len(self._numbers))
             return Found(np.array([number]), np.arange(int(is_new)))

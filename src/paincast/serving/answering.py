@@ -123,10 +123,11 @@ def _answer_technique(
     """Answer for a technique; outcomes that are linked to those asked are computed, and not returned."""
     outcomes = asking.list_outcomes(technique, models.values(), contract)
     asked = [Asked(technique, outcome, month) for outcome in outcomes for month in asking.months or (None,)]
+    own = {name: model for name, model in models.items() if model.technique == technique}
     linked = [one._replace(outcome=other) for other in list_linked(outcomes) for one in asked]
-    beside = [one for one in dict.fromkeys(linked) if choose_model(models, one) is not None]
+    beside = [one for one in dict.fromkeys(linked) if choose_model(own, one) is not None]
     every = (*asked, *beside)
-    chosen = [choose_model(models, one) for one in every]
+    chosen = [choose_model(own, one) for one in every]
     detail = Detail(interval=asking.interval, explain=asking.explain)
     tables = [
         _explain_silence(ready, one, models, contract)

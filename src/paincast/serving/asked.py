@@ -74,12 +74,9 @@ class Asking:
         """
         if self.outcomes is not None:
             return self.outcomes
-        by_technique: dict[str, list[str]] = {}
-        for model in models:
-            by_technique.setdefault(model.technique, []).append(model.outcome)
-        own = by_technique.get(technique) if self.techniques is None else None
-        listed = own or [outcome for outcomes in by_technique.values() for outcome in outcomes]
-        return tuple(sort_outcomes(listed, contract.outcomes))
+        answered = {(model.technique, model.outcome) for model in models}
+        own = {outcome for of, outcome in answered if of == technique and self.techniques is None}
+        return tuple(sort_outcomes(own or {outcome for _, outcome in answered}, contract.outcomes))
 
     def keep_models(self, models: Mapping[str, Predictor]) -> dict[str, Predictor]:
         """Keep the models of the outcomes that are asked."""
