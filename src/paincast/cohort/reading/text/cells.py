@@ -331,15 +331,13 @@ def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int
     except UnicodeDecodeError:
         return None
     plain = raw if encoding == "utf-8" else text.encode()
-    if b'"' in plain:
-        bare = _leave_out_marks(plain, separator)
-        if bare is None:
-            return _parse_quoted(text, layout, wanted)
-        if _has_blank_line(bare, separator):
-            return None
-        plain = bare
+    is_quoted = b'"' in plain
+    if is_quoted and not _encloses_cells(plain, separator):
+        return _parse_quoted(text, layout, wanted)
     names = [str(position) for position in range(layout.width)]
-    parsing = arrow_csv.ParseOptions(delimiter=layout.separator, quote_char=False, ignore_empty_lines=False)
+    parsing = arrow_csv.ParseOptions(
+        delimiter=layout.separator, quote_char='"' if is_quoted else False, ignore_empty_lines=False
+    )
     try:
         table = arrow_csv.read_csv(
             pa.py_buffer(plain),
@@ -354,24 +352,23 @@ def _parse_clean(raw: bytes, encoding: str, layout: Layout, wanted: Sequence[int
         )
     except pa.ArrowInvalid:
         return None
+    if is_quoted and len(table) != plain.count(b"\n") + (not plain.endswith(b"\n")):
+        return None
     return [column.combine_chunks() for column in table.columns]
 
 
-def _leave_out_marks(raw: bytes, separator: bytes) -> bytes | None:
-    """Leave out quotation marks that enclose whole cells without separators, line ends or marks; else None."""
+def _encloses_cells(raw: bytes, separator: bytes) -> bool:
+    """Check whether quotation marks stand only where a cell begins and where it ends."""
     content = np.frombuffer(raw, dtype=np.uint8)
     marks = np.flatnonzero(content == ord('"'))
     opening, closing = marks[::2], marks[1::2]
+    if len(opening) > len(closing):
+        return False
     is_end = np.zeros(256, dtype=np.bool_)
     is_end[[*separator, *b"\r\n"]] = True
     begins = (opening == 0) | is_end[content[opening - 1]]
     ends = (closing == len(content) - 1) | is_end[content[np.minimum(closing + 1, len(content) - 1)]]
-    if len(opening) > len(closing) or not begins.all() or not ends.all():
-        return None
-    bounds = np.append(np.flatnonzero(is_end[content]), len(content))
-    if (bounds[np.searchsorted(bounds, opening)] < closing).any():
-        return None
-    return raw.translate(None, b'"')
+    return bool(begins.all() and ends.all())
 
 
 def _parse_quoted(text: str, layout: Layout, wanted: Sequence[int]) -> list[pa.Array] | None:
@@ -390,6 +387,7 @@ def _parse_quoted(text: str, layout: Layout, wanted: Sequence[int]) -> list[pa.A
 
 
 def _has_blank_line(raw: bytes, separator: bytes) -> bool:
-    blank = rb"[ \t" + re.escape(separator) + rb"]*\r?\n"
-    last = rb"[ \t" + re.escape(separator) + rb"]+\Z"
+    """Check for lines without values: nothing but spaces, separators and quotation marks."""
+    blank = rb'[ \t"' + re.escape(separator) + rb"]*\r?\n"
+    last = rb'[ \t"' + re.escape(separator) + rb"]+\Z"
     return bool(re.match(blank, raw) or re.search(rb"\n(?:" + blank + rb"|" + last + rb")", raw))
